@@ -1,0 +1,321 @@
+//! What a project says, checked: the values that the rest of the tool works with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::datafusion::logical_expr::LogicalPlan;
+
+use crate::name::TableName;
+use crate::source::SourceFile;
+
+/// A whole project. `tables` are in topological order: a table stands after every table that it reads.
+#[derive(Debug)]
+pub struct Project {
+    /// `name` of `stedi-delta.toml`.
+    pub name: String,
+    /// The project's folder.
+    pub root: PathBuf,
+    /// Zones in the order in which data flows; every table is in one.
+    pub zones: Vec<String>,
+    /// Targets by name.
+    pub targets: BTreeMap<String, Target>,
+    /// The target used when none is named.
+    pub default_target: String,
+    /// Most memory the query engine and the writers may hold, in bytes.
+    pub memory_limit: u64,
+    /// Size at which a data file is closed and the next one begun, in bytes.
+    pub target_file_size: u64,
+    /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
+    pub tables: Vec<Table>,
+}
+
+impl Project {
+    /// The table of a name.
+    #[must_use]
+    pub fn table(&self, name: &TableName) -> Option<&Table> {
+        self.tables.iter().find(|t| &t.name == name)
+    }
+}
+
+/// Where a project lives: a landing root and a warehouse root, each a folder or a URL, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Root of the landing files.
+    pub landing: String,
+    /// Root of the tables.
+    pub warehouse: String,
+    /// Database in the catalog.
+    pub database: String,
+}
+
+/// One table.
+#[derive(Debug)]
+pub struct Table {
+    /// The file stem.
+    pub name: TableName,
+    /// The folder under `tables/`.
+    pub zone: String,
+    /// For people and for the catalog.
+    pub description: String,
+    /// All columns, in order. A landing table's end with `source_file` and `source_offset`.
+    pub columns: Vec<Column>,
+    /// Columns that identify a row; empty when none is declared.
+    pub primary_key: Vec<String>,
+    /// Columns by which rows are sorted within and across files.
+    pub cluster_by: Vec<String>,
+    /// Checks on rows.
+    pub expectations: Vec<Expectation>,
+    /// Who may be in this table.
+    pub consent: Option<Consent>,
+    /// Folder or URL of the table when it is not `<warehouse>/<zone>/<table>`.
+    pub location: Option<String>,
+    /// What fills it.
+    pub kind: TableKind,
+    /// The `.toml` that defines it.
+    pub file: Arc<SourceFile>,
+}
+
+impl Table {
+    /// The Arrow schema of the table's rows.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(Column::field).collect::<Vec<_>>()))
+    }
+
+    /// The landing part, if this is a landing table.
+    #[must_use]
+    pub fn landing(&self) -> Option<&Landing> {
+        match &self.kind {
+            TableKind::Landing(landing) => Some(landing),
+            TableKind::Derived(_) => None,
+        }
+    }
+
+    /// The derived part, if this is a derived table.
+    #[must_use]
+    pub fn derived(&self) -> Option<&Derived> {
+        match &self.kind {
+            TableKind::Derived(derived) => Some(derived),
+            TableKind::Landing(_) => None,
+        }
+    }
+}
+
+/// What fills a table.
+#[derive(Debug)]
+pub enum TableKind {
+    /// Files.
+    Landing(Landing),
+    /// A query. Boxed: plans are large.
+    Derived(Box<Derived>),
+}
+
+/// Name of the landing and quarantine column that holds the file's path under the landing root.
+pub const SOURCE_FILE: &str = "source_file";
+/// Name of the landing and quarantine column that holds the record's byte offset in the decompressed file.
+pub const SOURCE_OFFSET: &str = "source_offset";
+
+/// A landing table's source.
+#[derive(Debug)]
+pub struct Landing {
+    /// Glob under the landing root; `*` stays within one folder, `**` crosses folders.
+    pub path: String,
+    /// Files younger than this wait for the next sync; `None` = the store's default.
+    pub min_age: Option<Duration>,
+    /// What a changed file means.
+    pub on_overwrite: OnOverwrite,
+    /// Set on the table that is the record of consent.
+    pub grants: Option<Grants>,
+}
+
+/// What to do with a file that changed after it was ingested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOverwrite {
+    /// Stop the table.
+    Fail,
+    /// Swap that file's rows in one commit.
+    Replace,
+}
+
+/// A landing table as the record of consent.
+#[derive(Clone, Debug)]
+pub struct Grants {
+    /// Columns by which derived tables may name a person; the first one identifies the person.
+    pub subjects: Vec<String>,
+    /// SQL condition on a record: true = the person has consented. NULL has not.
+    pub granted: String,
+    /// Columns that order a person's records; the greatest (NULL least) is the newest. On a tie the record that
+    /// refuses decides.
+    pub latest: Vec<String>,
+}
+
+/// A derived table's query.
+#[derive(Debug)]
+pub struct Derived {
+    /// The text of the `.sql` file.
+    pub sql: String,
+    /// The query printed back from its syntax tree: equal for texts that differ in layout and comments only.
+    pub canonical_sql: String,
+    /// The `.sql` file.
+    pub sql_file: Arc<SourceFile>,
+    /// Tables that the query names, in the order of the project's tables.
+    pub sources: Vec<TableName>,
+    /// What to do when the change cannot be computed incrementally.
+    pub refresh: Policy,
+    /// The analysed plan; its scans are bare table names over schema-only providers.
+    pub plan: LogicalPlan,
+    /// Set on `<table>_quarantine`: the table whose quarantining expectations these rows failed.
+    pub quarantine_of: Option<TableName>,
+}
+
+/// How a derived table may be refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Incremental where possible, else full.
+    Auto,
+    /// Stop rather than go full.
+    Incremental,
+    /// Always full.
+    Full,
+}
+
+/// One column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Lower-case name, as Athena shows it.
+    pub name: String,
+    /// One of the types of [`ColumnType`].
+    pub column_type: ColumnType,
+    /// Whether NULL may be stored.
+    pub nullable: bool,
+    /// For people and for the catalog.
+    pub description: String,
+    /// `classification = "pii"`: values never leave the data in clear.
+    pub pii: bool,
+}
+
+impl Column {
+    /// The column as an Arrow field.
+    #[must_use]
+    pub fn field(&self) -> Field {
+        Field::new(&self.name, self.column_type.arrow(), self.nullable)
+    }
+}
+
+/// The types a column can have: those that Delta stores at reader version 1 and Athena shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8 text.
+    String,
+    /// 64 bits, signed.
+    Long,
+    /// 32 bits, signed.
+    Integer,
+    /// 16 bits, signed.
+    Short,
+    /// 8 bits, signed.
+    Byte,
+    /// 32-bit IEEE 754.
+    Float,
+    /// 64-bit IEEE 754.
+    Double,
+    /// True or false.
+    Boolean,
+    /// Bytes.
+    Binary,
+    /// A calendar day.
+    Date,
+    /// Microseconds since the epoch, UTC.
+    Timestamp,
+    /// Exact decimal: precision 1..=38, scale 0..=precision.
+    Decimal(u8, i8),
+}
+
+impl ColumnType {
+    /// The Arrow type of stored values.
+    #[must_use]
+    pub fn arrow(self) -> DataType {
+        use deltalake::arrow::datatypes::TimeUnit;
+        match self {
+            Self::String => DataType::Utf8,
+            Self::Long => DataType::Int64,
+            Self::Integer => DataType::Int32,
+            Self::Short => DataType::Int16,
+            Self::Byte => DataType::Int8,
+            Self::Float => DataType::Float32,
+            Self::Double => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Binary => DataType::Binary,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
+        }
+    }
+
+    /// Delta's name of the type, as in `stedi-delta.toml` and in error messages.
+    #[must_use]
+    pub fn delta_name(self) -> String {
+        match self {
+            Self::String => "string".into(),
+            Self::Long => "long".into(),
+            Self::Integer => "integer".into(),
+            Self::Short => "short".into(),
+            Self::Byte => "byte".into(),
+            Self::Float => "float".into(),
+            Self::Double => "double".into(),
+            Self::Boolean => "boolean".into(),
+            Self::Binary => "binary".into(),
+            Self::Date => "date".into(),
+            Self::Timestamp => "timestamp".into(),
+            Self::Decimal(p, s) => format!("decimal({p},{s})"),
+        }
+    }
+
+    /// Hive's name of the type, as Glue and Athena want it.
+    #[must_use]
+    pub fn hive_name(self) -> String {
+        match self {
+            Self::Long => "bigint".into(),
+            Self::Integer => "int".into(),
+            Self::Short => "smallint".into(),
+            Self::Byte => "tinyint".into(),
+            other => other.delta_name(),
+        }
+    }
+}
+
+/// A check on the rows of a table.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Unique within the table.
+    pub name: String,
+    /// SQL condition on a row; a row fails unless it is true.
+    pub check: String,
+    /// What a failing row means.
+    pub action: Action,
+}
+
+/// What a failing row means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Count and say so.
+    Warn,
+    /// Keep the row out, in `<table>_quarantine`.
+    Quarantine,
+    /// Stop the table before the commit, exit 3.
+    Fail,
+}
+
+/// Who may be in a derived table.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    /// The column of this table that names the person.
+    pub subject: String,
+    /// The landing table with `[grants]`.
+    pub grants: TableName,
+    /// The subject column of the grants table that `subject` holds values of.
+    pub names: String,
+}

@@ -1,0 +1,178 @@
+//! One error type for the whole tool: what happened, the facts around it, and the next thing to type.
+
+use std::fmt;
+
+use crate::source::Fault;
+
+/// What the caller should do about an error. The exit code follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The command line is wrong.
+    Usage,
+    /// The project's files are wrong; nothing was read or written.
+    Definition,
+    /// The work could not be done: input, storage, drift.
+    Failed,
+    /// The evidence is negative: a consent violation or a failed expectation.
+    Evidence,
+    /// Somebody else committed meanwhile, again and again.
+    Conflict,
+    /// Our own mistake.
+    Internal,
+}
+
+impl Kind {
+    /// The exit code of a command that ends with this error.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 64,
+            Self::Definition | Self::Failed | Self::Internal => 1,
+            Self::Evidence => 3,
+            Self::Conflict => 4,
+        }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error as a person reads it.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    facts: Vec<(String, String)>,
+    help: Option<String>,
+    faults: Vec<Fault>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind; `message` is a lower-case fragment without a period.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            facts: Vec::new(),
+            help: None,
+            faults: Vec::new(),
+            cause: None,
+        }))
+    }
+
+    /// The work could not be done.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// Somebody else committed meanwhile.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    /// Faults of the project's files, all of them together.
+    #[must_use]
+    pub fn definition(faults: Vec<Fault>) -> Self {
+        let mut error = Self::new(Kind::Definition, "the project has errors");
+        error.0.faults = faults;
+        error
+    }
+
+    /// Adds a labelled fact, printed on its own line: `table`, `rows`, `because`, ...
+    #[must_use]
+    pub fn fact(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.facts.push((label.into(), value.into()));
+        self
+    }
+
+    /// Says what to type next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Keeps the cause, printed after the message.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// What the caller should do.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The message alone.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Labelled facts, in the order in which they were added.
+    #[must_use]
+    pub fn facts(&self) -> &[(String, String)] {
+        &self.0.facts
+    }
+
+    /// The next thing to type.
+    #[must_use]
+    pub fn next(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    /// Faults of the project's files.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0.faults
+    }
+
+    /// The causes, outermost first, each as one line.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next = self.0.cause.as_deref().map(|c| c as &dyn std::error::Error);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Foreign errors often repeat their source in their own text.
+            if !causes.iter().any(|c: &String| c.contains(&text)) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        causes
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for cause in self.causes() {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds what was being done to a foreign error.
+pub trait Context<T> {
+    /// Turns the error into a [`Kind::Failed`] with this message.
+    ///
+    /// # Errors
+    /// The original error as the cause.
+    fn context(self, message: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::result::Result<T, E> {
+    fn context(self, message: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|cause| Error::failed(message()).because(cause))
+    }
+}

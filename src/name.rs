@@ -1,0 +1,97 @@
+//! Names that are checked once and valid ever after.
+//!
+//! The rule is Athena's (lower case, no blanks or punctuation), tightened to what needs no quoting in any engine.
+
+use std::fmt;
+
+/// The name of a table or zone: `[a-z][a-z0-9_]*`, at most 200 bytes, so that suffixes such as `_quarantine` fit
+/// into Athena's 255.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct TableName(String);
+
+/// Longest accepted name, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
+impl TableName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// The reason, as a lower-case fragment without a period, when `text` is not a valid name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        check(text).map(|()| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the quarantine table that belongs to this table.
+    #[must_use]
+    pub fn quarantine(&self) -> Self {
+        Self(format!("{}_quarantine", self.0))
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for TableName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Says why `text` is no valid table, zone or column name, if it is none.
+///
+/// # Errors
+/// The reason, as a lower-case fragment without a period.
+pub fn check(text: &str) -> Result<(), String> {
+    let Some(first) = text.chars().next() else {
+        return Err("a name cannot be empty".into());
+    };
+    if text.len() > MAX_NAME_BYTES {
+        return Err(format!("a name has at most {MAX_NAME_BYTES} bytes, this one has {}", text.len()));
+    }
+    if !first.is_ascii_lowercase() {
+        return Err(format!("a name begins with a letter a-z, found `{first}`"));
+    }
+    match text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_')) {
+        Some(c) => Err(format!("a name holds a-z, 0-9 and `_`, found `{c}`")),
+        None => Ok(()),
+    }
+}
+
+/// The candidate nearest to `word`, if one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::damerau_levenshtein(word, c), c))
+        .filter(|(distance, c)| *distance <= 1 + c.len().min(word.len()) / 4)
+        .min()
+        .map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_athena_shows_without_quotes_pass() {
+        assert!(TableName::parse("customer_landing2").is_ok());
+        for bad in ["", "Customer", "_x", "1x", "a-b", "a b", "é", &"x".repeat(201)] {
+            assert!(TableName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_it_is_near() {
+        assert_eq!(nearest("customer_landng", ["customer_landing", "x"]), Some("customer_landing"));
+        assert_eq!(nearest("zzz", ["customer_landing"]), None);
+    }
+}
