@@ -10,3 +10,4 @@ pub mod error;
 pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
+pub mod outcome;

@@ -1,0 +1,192 @@
+//! What operations return: plain facts, in the order in which people ask for them. `report` gives them their JSON
+//! shape and `cli` their text; nothing here prints.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::name::TableName;
+
+/// How a table was brought up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing was committed.
+    None,
+    /// Files were ingested.
+    Ingest,
+    /// The query was recomputed.
+    Full,
+    /// The change was computed from the inputs' changes.
+    Incremental,
+}
+
+/// Files and bytes that a piece of work read and wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Landing files (ingest) or data files of sources (refresh) read.
+    pub files_read: u64,
+    /// Data files added.
+    pub files_added: u64,
+    /// Data files removed: rewritten or dropped.
+    pub files_removed: u64,
+    /// Data files of the table before this run.
+    pub files_before: u64,
+    /// Bytes read from the store.
+    pub bytes_read: u64,
+    /// Bytes of data files written.
+    pub bytes_written: u64,
+}
+
+/// What a sync did with one table.
+#[derive(Debug)]
+pub struct TableOutcome {
+    /// Its name.
+    pub table: TableName,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Version before this run; `None` = it did not exist.
+    pub version_before: Option<u64>,
+    /// Version after this run; `None` = it does not exist yet.
+    pub version_after: Option<u64>,
+    /// How it was brought up to date.
+    pub mode: Mode,
+    /// Why this mode: `first build`, `the query changed`, `3 new files`, ...; empty when there is nothing to say.
+    pub reason: String,
+    /// Rows that were not there before.
+    pub rows_inserted: u64,
+    /// Rows whose primary key stayed and whose values changed.
+    pub rows_updated: u64,
+    /// Rows that are gone.
+    pub rows_deleted: u64,
+    /// Records put into quarantine by this run.
+    pub rows_quarantined: u64,
+    /// Files and bytes.
+    pub io: Io,
+    /// Wall-clock time.
+    pub elapsed: Duration,
+    /// Files that wait because they are younger than `min_age`, or another reason to come back.
+    pub waiting: Vec<String>,
+    /// Warnings: unknown fields, quarantined records, failed `warn` expectations, ... Each one line, no personal data.
+    pub warnings: Vec<Warning>,
+    /// Why the table is not at the cut, if it is not.
+    pub problem: Option<Problem>,
+}
+
+/// Something to look at that did not stop the table.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// What happened, as a lower-case fragment.
+    pub message: String,
+    /// Details, one per line.
+    pub details: Vec<String>,
+    /// The next thing to type.
+    pub help: Option<String>,
+}
+
+/// Why a table is not at the cut.
+#[derive(Debug)]
+pub enum Problem {
+    /// It failed.
+    Failed(Error),
+    /// A table that it reads failed; that table's name.
+    Skipped(TableName),
+}
+
+/// What a sync did.
+#[derive(Debug)]
+pub struct SyncOutcome {
+    /// Project name.
+    pub project: String,
+    /// Target name.
+    pub target: String,
+    /// Landing root, as given.
+    pub landing: String,
+    /// Warehouse root, as given.
+    pub warehouse: String,
+    /// Run id.
+    pub run: String,
+    /// When it began, ms since the epoch.
+    pub started_ms: i64,
+    /// Wall-clock time.
+    pub elapsed: Duration,
+    /// Landing and derived tables in the order of the project.
+    pub tables: Vec<TableOutcome>,
+    /// Subjects whose grant ended between the consumed cut and this one, over all grants tables.
+    pub grants_ended: u64,
+    /// Tables with consent that were checked and hold nothing of the subjects whose grant ended.
+    pub grants_ended_tables: u64,
+    /// A failure of the run that belongs to no table.
+    pub problem: Option<Error>,
+    /// Catalog entries created or updated.
+    pub registered: u64,
+}
+
+/// One table in `status`.
+#[derive(Debug)]
+pub struct TableStatus {
+    /// Its name.
+    pub table: TableName,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Current version; `None` = not created.
+    pub version: Option<u64>,
+    /// Rows at that version, from file statistics.
+    pub rows: Option<u64>,
+    /// Data files at that version.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// When that version was committed, ms since the epoch.
+    pub committed_ms: Option<i64>,
+    /// Records in quarantine.
+    pub rows_in_quarantine: u64,
+    /// What a sync would do: `2 new files`, `customer_trusted is at v4, consumed v3`, ...; empty when at the cut.
+    pub pending: Vec<String>,
+    /// Tables above it that are behind, so that it is behind too.
+    pub behind: Vec<TableName>,
+    /// What stops it, as one line.
+    pub problem: Option<String>,
+}
+
+/// All tables in `status`.
+#[derive(Debug)]
+pub struct StatusOutcome {
+    /// Project name.
+    pub project: String,
+    /// Target name.
+    pub target: String,
+    /// Landing root, as given.
+    pub landing: String,
+    /// Warehouse root, as given.
+    pub warehouse: String,
+    /// Landing and derived tables in the order of the project.
+    pub tables: Vec<TableStatus>,
+}
+
+/// One version in `history`, newest first.
+#[derive(Clone, Debug)]
+pub struct HistoryEntry {
+    /// The version.
+    pub version: u64,
+    /// When it was committed, ms since the epoch, by the writer's clock.
+    pub committed_ms: Option<i64>,
+    /// Delta operation: `WRITE`, `MERGE`, `CREATE TABLE`, `OPTIMIZE`, ...
+    pub operation: String,
+    /// Who wrote it, as the log says: `stedi-delta/0.1.0`, `delta-rs:...`, ...
+    pub engine: Option<String>,
+    /// Mode of a commit of ours.
+    pub mode: Option<String>,
+    /// Reason of a commit of ours.
+    pub reason: Option<String>,
+    /// Run id of a commit of ours.
+    pub run: Option<String>,
+    /// Rows inserted, updated and deleted, where the log says so.
+    pub rows: Option<[u64; 3]>,
+    /// Source table -> version that this version was computed from; for a landing table: batch number.
+    pub sources: BTreeMap<String, u64>,
+}
