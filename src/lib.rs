@@ -11,3 +11,9 @@ pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+// Doors: I/O, one foreign crate each.
+pub mod storage;
+pub mod lake;
+// Stages: the flow, one file per arrow.
+pub mod changes;
+pub mod merge;

@@ -1,0 +1,254 @@
+//! One atomic commit, to exactly the version after the snapshot it was computed from.
+//!
+//! The crate's own commit loop is not used: it retries on newer versions after a conflict check that lets an OPTIMIZE
+//! in between corrupt the table. Here a commit either creates `snapshot + 1` or fails with
+//! [`Kind::Conflict`](crate::error::Kind), and the caller plans again.
+//! Source: Delta protocol, "Delta Log Entries", "Change Metadata", "Transaction Identifiers", "Commit Provenance".
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use deltalake::kernel::transaction::{CommitData, TransactionError};
+use deltalake::kernel::{
+    Action, Add, AddCDCFile, CommitInfo, DataType, MetadataExt, PrimitiveType, Protocol, Remove, StructField,
+    StructType, Transaction, new_metadata,
+};
+use deltalake::logstore::{CommitOrBytes, LogStoreRef};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use serde_json::json;
+
+use super::state::app;
+use super::table::{LakeTable, builder};
+use crate::clock;
+use crate::definition::{Column, ColumnType};
+use crate::error::{Context, Error, Result};
+use crate::storage::Location;
+
+/// A checkpoint is written every so many commits.
+const CHECKPOINT_INTERVAL: u64 = 20;
+
+/// What a commit changes.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// New data files.
+    pub adds: Vec<Add>,
+    /// Data files of the snapshot that go.
+    pub removes: Vec<Remove>,
+    /// Change data files: path relative to the table and size.
+    pub cdc: Vec<(String, u64)>,
+    /// New columns, when the schema changes.
+    pub schema: Option<Vec<Column>>,
+}
+
+/// A commit about to happen.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Delta's name of the operation: `WRITE`, `MERGE`, ...
+    pub operation: &'static str,
+    /// What it changes.
+    pub change: Change,
+    /// State to record besides [`app::HEAD`]. A commit carries the whole state of the table.
+    pub txns: BTreeMap<String, i64>,
+    /// Facts for people, in `commitInfo`; never personal data.
+    pub info: BTreeMap<String, serde_json::Value>,
+    /// Counts for `operationMetrics`.
+    pub metrics: BTreeMap<&'static str, u64>,
+}
+
+/// A table to be created.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    /// Its id; fixed by the caller where a write-ahead log names it.
+    pub uuid: String,
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its properties.
+    pub properties: Properties,
+}
+
+/// Properties of a new table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Properties {
+    /// Whether commits carry their change exactly.
+    pub change_data_feed: bool,
+}
+
+impl Commit {
+    fn actions(self, version: u64) -> Vec<Action> {
+        let now = clock::now_ms();
+        let mut info: HashMap<String, serde_json::Value> = self.info.into_iter().collect();
+        if !self.metrics.is_empty() {
+            // The protocol has metrics as strings.
+            let metrics: BTreeMap<_, _> = self.metrics.iter().map(|(k, v)| (*k, v.to_string())).collect();
+            info.insert("operationMetrics".into(), json!(metrics));
+        }
+        let mut actions = vec![Action::CommitInfo(CommitInfo {
+            timestamp: Some(now),
+            operation: Some(self.operation.to_owned()),
+            operation_parameters: Some(HashMap::new()),
+            read_version: version.checked_sub(1),
+            engine_info: Some(super::ENGINE.to_owned()),
+            info,
+            ..CommitInfo::default()
+        })];
+        let head = [(app::HEAD.to_owned(), i64::try_from(version).unwrap_or(i64::MAX))];
+        actions.extend(
+            self.txns
+                .into_iter()
+                .filter(|(id, _)| id != app::HEAD)
+                .chain(head)
+                .map(|(id, version)| Action::Txn(Transaction::new(id, version))),
+        );
+        actions.extend(self.change.removes.into_iter().map(|mut remove| {
+            remove.deletion_timestamp = Some(now);
+            Action::Remove(remove)
+        }));
+        actions.extend(self.change.adds.into_iter().map(Action::Add));
+        actions.extend(self.change.cdc.into_iter().map(|(path, size)| {
+            Action::Cdc(AddCDCFile {
+                path,
+                size: i64::try_from(size).unwrap_or(i64::MAX),
+                partition_values: HashMap::new(),
+                data_change: false,
+                tags: None,
+            })
+        }));
+        actions
+    }
+
+    /// Commits on top of `table`.
+    ///
+    /// # Errors
+    /// `Conflict` when a newer version is there already; `Failed` when the store fails or the table needs features
+    /// that this tool does not write.
+    pub async fn commit(mut self, table: &LakeTable) -> Result<LakeTable> {
+        let version = table.version() + 1;
+        let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
+        check_protocol(table)?;
+        let new_columns = self.change.schema.take();
+        let txns = with_head(&self.txns, version);
+        let mut actions = self.actions(version);
+        if let Some(columns) = new_columns {
+            let metadata = snapshot.metadata().clone().with_schema(&schema(&columns)?);
+            actions.push(Action::Metadata(metadata.context(|| "the new schema cannot be written".into())?));
+        }
+        let log_store = table.log_store();
+        put(&log_store, table.location(), version, actions).await?;
+        let mut inner = table.inner().clone();
+        inner
+            .update_incremental(Some(version))
+            .await
+            .context(|| format!("{} cannot be read back at version {version}", table.location()))?;
+        if (version + 1).is_multiple_of(CHECKPOINT_INTERVAL) {
+            // The commit stands already: a missing checkpoint costs time, not rows, and the next one makes up for it.
+            let _ = deltalake::checkpoints::create_checkpoint(&inner, None).await;
+        }
+        Ok(LakeTable::after_commit(table.location().clone(), inner, txns))
+    }
+}
+
+/// Creates a table with its first rows as version 0.
+///
+/// # Errors
+/// `Conflict` when there is a table already.
+pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Result<LakeTable> {
+    let mut configuration = HashMap::from([
+        ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),
+        ("delta.checkpointInterval".to_owned(), CHECKPOINT_INTERVAL.to_string()),
+    ]);
+    if spec.properties.change_data_feed {
+        configuration.insert("delta.enableChangeDataFeed".to_owned(), "true".to_owned());
+    }
+    let doing = || format!("{location} cannot be created");
+    // Writer version 4 is the one that knows the change data feed; reader version 1 is what everybody reads.
+    let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };
+    let protocol = json!({"minReaderVersion": 1, "minWriterVersion": writer_version});
+    let protocol: Protocol = serde_json::from_value(protocol).context(doing)?;
+    let metadata = new_metadata(&schema(&spec.columns)?, Vec::<String>::new(), configuration)
+        .and_then(|m| m.with_table_id(spec.uuid.clone()))
+        .and_then(|m| m.with_name(spec.name.clone()))
+        .and_then(|m| m.with_description(spec.description.clone()))
+        .context(doing)?;
+    let txns = with_head(&commit.txns, 0);
+    let mut actions = commit.actions(0);
+    actions.insert(1, Action::Protocol(protocol));
+    actions.insert(2, Action::Metadata(metadata));
+    let mut inner = builder(location)?.build().context(doing)?;
+    put(&inner.log_store(), location, 0, actions).await?;
+    inner.load_version(0).await.context(|| format!("{location} cannot be read back"))?;
+    Ok(LakeTable::after_commit(location.clone(), inner, txns))
+}
+
+fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64> {
+    let mut txns = txns.clone();
+    txns.insert(app::HEAD.to_owned(), i64::try_from(version).unwrap_or(i64::MAX));
+    txns
+}
+
+async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions: Vec<Action>) -> Result<()> {
+    // `operation` is only used for a generated commitInfo; ours is among the actions.
+    let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+    let data = CommitData::new(actions, operation, HashMap::new(), Vec::new());
+    let bytes: Bytes = data.get_bytes().context(|| format!("commit {version} of {location} cannot be encoded"))?;
+    let entry = CommitOrBytes::LogBytes(bytes.clone());
+    match log_store.write_commit_entry(version, entry, clock::random_uuid()).await {
+        Ok(()) => Ok(()),
+        Err(failure) => {
+            // A lost answer is not a lost commit: look whether exactly these bytes stand there.
+            let stored = log_store.read_commit_entry(version).await;
+            match (stored, failure) {
+                (Ok(Some(stored)), _) if stored == bytes => Ok(()),
+                (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => Err(Error::conflict(format!(
+                    "somebody else committed version {version} of {location} meanwhile"
+                ))
+                .help("run the command again; it plans from the new version")),
+                (_, failure) => {
+                    Err(Error::failed(format!("version {version} of {location} could not be committed"))
+                        .because(failure)
+                        .help("run the command again; nothing of this table was changed"))
+                }
+            }
+        }
+    }
+}
+
+/// Refuses tables whose protocol promises more than plain files and the change feed.
+fn check_protocol(table: &LakeTable) -> Result<()> {
+    let Ok(snapshot) = table.inner().snapshot() else { return Ok(()) };
+    let protocol = snapshot.protocol();
+    let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+    if reader <= 1 && writer <= 4 {
+        return Ok(());
+    }
+    Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", table.location()))
+        .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
+        .help("somebody switched a table feature on; RESTORE does not undo that: rebuild the table elsewhere"))
+}
+
+fn schema(columns: &[Column]) -> Result<StructType> {
+    let fields = columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(c.column_type)?, c.nullable)));
+    StructType::try_new(fields.collect::<Result<Vec<_>>>()?).context(|| "the columns cannot form a schema".into())
+}
+
+fn data_type(column_type: ColumnType) -> Result<DataType> {
+    Ok(DataType::Primitive(match column_type {
+        ColumnType::String => PrimitiveType::String,
+        ColumnType::Long => PrimitiveType::Long,
+        ColumnType::Integer => PrimitiveType::Integer,
+        ColumnType::Short => PrimitiveType::Short,
+        ColumnType::Byte => PrimitiveType::Byte,
+        ColumnType::Float => PrimitiveType::Float,
+        ColumnType::Double => PrimitiveType::Double,
+        ColumnType::Boolean => PrimitiveType::Boolean,
+        ColumnType::Binary => PrimitiveType::Binary,
+        ColumnType::Date => PrimitiveType::Date,
+        ColumnType::Timestamp => PrimitiveType::Timestamp,
+        ColumnType::Decimal(precision, scale) => {
+            PrimitiveType::decimal(precision, scale.unsigned_abs()).context(|| "a decimal type is out of range".into())?
+        }
+    }))
+}

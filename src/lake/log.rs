@@ -1,0 +1,109 @@
+//! Single commits of a Delta log, as far as the tool looks at them.
+
+use std::collections::BTreeMap;
+
+use deltalake::kernel::{Action, CommitInfo};
+use deltalake::logstore::{LogStoreRef, get_actions};
+
+use crate::error::{Context, Result};
+
+/// One commit.
+#[derive(Clone, Debug, Default)]
+pub struct CommitFacts {
+    /// The version that it created.
+    pub version: u64,
+    /// Data files whose rows it changed.
+    pub files: DataFiles,
+    /// `txn` actions by app id.
+    pub txns: BTreeMap<String, i64>,
+    /// `commitInfo`, if there is one.
+    pub info: Option<CommitInfo>,
+    /// Whether it changed the schema, the table's properties or the protocol.
+    pub changes_metadata: bool,
+}
+
+/// Data files of one commit whose `dataChange` is true, as paths relative to the table, with their row counts where
+/// the log knows them.
+#[derive(Clone, Debug, Default)]
+pub struct DataFiles {
+    /// Added.
+    pub added: Vec<(String, Option<u64>)>,
+    /// Removed.
+    pub removed: Vec<String>,
+    /// Change data files: where there are any, they tell the change exactly, and the other two only its files.
+    pub cdc: Vec<String>,
+    /// Whether any of the files has a deletion vector.
+    pub deletion_vectors: bool,
+}
+
+impl CommitFacts {
+    /// Whether rows changed.
+    #[must_use]
+    pub fn changes_data(&self) -> bool {
+        !(self.files.added.is_empty() && self.files.removed.is_empty() && self.files.cdc.is_empty())
+    }
+
+    /// Whether rows were only added.
+    #[must_use]
+    pub fn only_adds(&self) -> bool {
+        self.files.removed.is_empty() && self.files.cdc.is_empty() && !self.files.deletion_vectors
+    }
+
+    /// Name of the operation, `unknown` where the log does not say.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        self.info.as_ref().and_then(|i| i.operation.as_deref()).unwrap_or("unknown")
+    }
+
+    /// Whether its change data files can be trusted: delta-rs computes those of an UPDATE with EXCEPT ALL, which
+    /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956).
+    #[must_use]
+    pub fn cdc_is_exact(&self) -> bool {
+        let engine = self.info.as_ref().and_then(|i| i.engine_info.as_deref()).unwrap_or_default();
+        !(self.operation() == "UPDATE" && engine.starts_with("delta-rs"))
+    }
+}
+
+/// Reads the commit that created `version`; `None` when the log no longer holds it.
+///
+/// # Errors
+/// When it cannot be read or parsed.
+pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result<Option<CommitFacts>> {
+    let read = log_store.read_commit_entry(version).await;
+    let Some(bytes) = read.context(|| format!("commit {version} of {} cannot be read", log_store.root_url()))? else {
+        return Ok(None);
+    };
+    let actions =
+        get_actions(version, &bytes).context(|| format!("commit {version} of {} is broken", log_store.root_url()))?;
+    let mut facts = CommitFacts { version, ..CommitFacts::default() };
+    for action in actions {
+        match action {
+            Action::Add(add) if add.data_change => {
+                facts.files.deletion_vectors |= add.deletion_vector.is_some();
+                let rows = add.stats.as_deref().and_then(num_records);
+                facts.files.added.push((add.path, rows));
+            }
+            Action::Remove(remove) if remove.data_change => {
+                facts.files.deletion_vectors |= remove.deletion_vector.is_some();
+                facts.files.removed.push(remove.path);
+            }
+            Action::Cdc(cdc) => facts.files.cdc.push(cdc.path),
+            Action::Txn(txn) => {
+                facts.txns.insert(txn.app_id, txn.version);
+            }
+            Action::CommitInfo(info) => facts.info = Some(info),
+            Action::Metadata(_) | Action::Protocol(_) => facts.changes_metadata = true,
+            _ => {}
+        }
+    }
+    Ok(Some(facts))
+}
+
+fn num_records(stats: &str) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stats {
+        num_records: Option<u64>,
+    }
+    serde_json::from_str::<Stats>(stats).ok()?.num_records
+}

@@ -1,0 +1,23 @@
+//! Delta tables: open, read, write files, commit. The one door to `deltalake`'s tables and log.
+//!
+//! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`state`].
+
+mod commit;
+mod log;
+mod read;
+mod session;
+mod state;
+mod table;
+mod write;
+
+pub use commit::{Change, Commit, Properties, TableSpec, create};
+pub use deltalake::kernel::{Add, Remove};
+pub use log::{CommitFacts, DataFiles};
+pub use read::rows;
+pub use session::{SessionOptions, session};
+pub use state::{State, app};
+pub use table::{DeltaFile, LakeTable};
+pub use write::{DataWriter, Written, conform};
+
+/// What our commits and data files say wrote them.
+pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,75 @@
+//! One data file, read in its own order: what DataFusion's scans do not promise.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deltalake::logstore::object_store::{ObjectStoreExt, path::Path};
+use deltalake::parquet::arrow::ProjectionMask;
+use deltalake::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use deltalake::parquet::arrow::async_reader::{
+    AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
+};
+use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
+use deltalake::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::table::DeltaFile;
+use crate::error::{Context, Result};
+use crate::storage::{Location, StoreRef};
+
+const BATCH_ROWS: usize = 8192;
+
+/// The bytes of one Parquet file in a store.
+pub struct StoreReader {
+    store: StoreRef,
+    path: Path,
+    size: u64,
+}
+
+/// Rows of a data file in file order: all columns, or one. A column that the file lacks is missing.
+///
+/// # Errors
+/// When the file's metadata cannot be read.
+pub async fn rows(
+    location: &Location,
+    file: &DeltaFile,
+    column: Option<&str>,
+) -> Result<ParquetRecordBatchStream<StoreReader>> {
+    let doing = || format!("data file `{}` cannot be read", file.path);
+    let reader = StoreReader { store: location.store.clone(), path: location.join(&file.path).path, size: file.size };
+    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.context(doing)?;
+    if let Some(column) = column {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
+        builder = builder.with_projection(mask);
+    }
+    builder.with_batch_size(BATCH_ROWS).build().context(doing)
+}
+
+impl AsyncFileReader for StoreReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.size;
+            let reader =
+                ParquetMetaDataReader::new().with_metadata_options(options.map(|o| o.metadata_options().clone()));
+            Ok(Arc::new(reader.load_and_finish(self, size).await?))
+        }
+        .boxed()
+    }
+}
+
+fn external(cause: deltalake::logstore::object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(cause))
+}

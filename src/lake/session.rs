@@ -1,0 +1,59 @@
+//! A DataFusion session for one piece of work: its memory, its spill files, its stores.
+
+use std::sync::Arc;
+
+use deltalake::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use deltalake::datafusion::execution::memory_pool::FairSpillPool;
+use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::delta_datafusion::DeltaSessionConfig;
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+
+use crate::error::{Context, Result};
+use crate::storage::Location;
+
+/// How a session is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Most bytes that operators may hold before they spill.
+    pub memory_limit: u64,
+    /// False = sort-merge joins, which spill, instead of hash joins, which do not.
+    pub hash_joins: bool,
+}
+
+/// A session whose reads of `stores` go through exactly those stores.
+///
+/// # Errors
+/// When the runtime cannot be set up.
+pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionContext> {
+    let limit = usize::try_from(options.memory_limit).unwrap_or(usize::MAX);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limit)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+        .build_arc()
+        .context(|| "the query engine cannot start".into())?;
+    let mut config: SessionConfig = DeltaSessionConfig::default().into();
+    // With one partition DataFusion plans hash joins even where merge joins are asked for.
+    let partitions = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    config = config.with_target_partitions(partitions);
+    let settings = config.options_mut();
+    settings.optimizer.prefer_hash_join = options.hash_joins;
+    // String views cannot be sorted and merged within small pools.
+    settings.execution.parquet.schema_force_view_types = false;
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.sql_parser.enable_ident_normalization = true;
+    let state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_query_planner(DeltaPlanner::new())
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for location in stores {
+        let mut root = location.url.clone();
+        root.set_path("/");
+        context.runtime_env().register_object_store(&root, location.store.clone());
+    }
+    Ok(context)
+}

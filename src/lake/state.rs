@@ -1,0 +1,74 @@
+//! What a table knows about itself, read from `txn` actions: they survive checkpoints and log clean-up.
+
+use std::collections::BTreeMap;
+
+/// The app ids. They never contain a fingerprint: going from query A to B and back to A would resume from A's stale
+/// version.
+pub mod app {
+    /// The version that the commit creates.
+    pub const HEAD: &str = "stedi-delta/head";
+    /// 63 bits of the definition's fingerprint.
+    pub const DEFINITION: &str = "stedi-delta/definition";
+    /// Number of the ingest batch.
+    pub const BATCH: &str = "stedi-delta/batch";
+    /// 63 bits over the versions of all tables, on the system table `runs`.
+    pub const STANDING: &str = "stedi-delta/standing";
+    /// Number of the newest migration included.
+    pub const MIGRATION: &str = "stedi-delta/migration";
+
+    /// The consumed version of the source table with this uuid.
+    #[must_use]
+    pub fn source(uuid: &str) -> String {
+        format!("{SOURCE_PREFIX}{uuid}")
+    }
+
+    /// What [`source`] begins with.
+    pub const SOURCE_PREFIX: &str = "stedi-delta/source/";
+}
+
+/// The newest commit of ours on a table, and what came after it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// All `txn` actions of the newest commit of ours, by app id.
+    pub txns: BTreeMap<String, i64>,
+    /// Versions after the newest commit of ours, oldest first, committed by somebody else.
+    pub foreign: Vec<super::CommitFacts>,
+    /// False when commits between ours and the newest could not be read: then nothing is known of `foreign`.
+    pub readable: bool,
+}
+
+impl State {
+    /// The version that the newest commit of ours created.
+    #[must_use]
+    pub fn head(&self) -> Option<u64> {
+        self.version(app::HEAD)
+    }
+
+    /// The fingerprint of the definition that built the table.
+    #[must_use]
+    pub fn definition(&self) -> Option<i64> {
+        self.txns.get(app::DEFINITION).copied()
+    }
+
+    /// The newest ingest batch that is in the table.
+    #[must_use]
+    pub fn batch(&self) -> i64 {
+        self.txns.get(app::BATCH).copied().unwrap_or(0)
+    }
+
+    /// The consumed version of a source.
+    #[must_use]
+    pub fn source(&self, uuid: &str) -> Option<u64> {
+        self.version(&app::source(uuid))
+    }
+
+    /// Whether somebody else changed rows since the newest commit of ours.
+    #[must_use]
+    pub fn drifted(&self) -> bool {
+        !self.readable || self.foreign.iter().any(|c| c.changes_data())
+    }
+
+    fn version(&self, app_id: &str) -> Option<u64> {
+        self.txns.get(app_id).and_then(|v| u64::try_from(*v).ok())
+    }
+}

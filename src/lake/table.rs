@@ -1,0 +1,289 @@
+//! One Delta table at one version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::prelude::SessionContext;
+use deltalake::kernel::Remove;
+use deltalake::logstore::LogStoreRef;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+
+use super::log::{CommitFacts, read_commit};
+use super::state::{State, app};
+use crate::error::{Context, Error, Result};
+use crate::storage::Location;
+
+/// How many commits are searched backwards for the newest one of ours before the checkpoint is asked instead.
+const SEARCH_COMMITS: u64 = 64;
+
+/// A table at one version, with its whole file list in memory.
+#[derive(Clone, Debug)]
+pub struct LakeTable {
+    location: Location,
+    inner: DeltaTable,
+    state: Arc<State>,
+}
+
+/// A data file of a version.
+#[derive(Clone, Debug)]
+pub struct DeltaFile {
+    /// Path relative to the table.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows, where the log says so.
+    pub rows: Option<u64>,
+    /// Statistics as the JSON of the protocol's "Per-file Statistics".
+    pub stats: Option<String>,
+}
+
+impl LakeTable {
+    /// Opens the newest version; `None` when there is no table.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn open(location: &Location) -> Result<Option<Self>> {
+        let Some(inner) = load(location, None).await? else { return Ok(None) };
+        let mut table = Self { location: location.clone(), inner, state: Arc::default() };
+        table.state = Arc::new(table.find_state().await?);
+        Ok(Some(table))
+    }
+
+    /// The same table at another version; its [`Self::state`] stays that of the newest.
+    ///
+    /// # Errors
+    /// When that version cannot be read any more.
+    pub async fn at(&self, version: u64) -> Result<Self> {
+        if version == self.version() {
+            return Ok(self.clone());
+        }
+        match load(&self.location, Some(version)).await? {
+            Some(inner) => Ok(Self { location: self.location.clone(), inner, state: self.state.clone() }),
+            None => Err(Error::failed(format!("{} has no version {version}", self.location))),
+        }
+    }
+
+    /// Wraps the table as it stands after a commit of ours.
+    pub(super) fn after_commit(location: Location, inner: DeltaTable, txns: BTreeMap<String, i64>) -> Self {
+        let state = State { txns, foreign: Vec::new(), readable: true };
+        Self { location, inner, state: Arc::new(state) }
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.inner.version().unwrap_or_default()
+    }
+
+    /// The id that the table was created with; a recreated table has another.
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        self.inner.snapshot().map(|s| s.metadata().id().to_owned()).unwrap_or_default()
+    }
+
+    /// What our newest commit says, and what came after it.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The table's log.
+    #[must_use]
+    pub fn log_store(&self) -> LogStoreRef {
+        self.inner.log_store()
+    }
+
+    /// The Arrow schema of the stored rows.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema())
+    }
+
+    /// The `schemaString` of the newest metadata.
+    #[must_use]
+    pub fn schema_string(&self) -> String {
+        self.inner.snapshot().ok().and_then(|s| serde_json::to_string(s.schema().as_ref()).ok()).unwrap_or_default()
+    }
+
+    /// When the version was committed, ms since the epoch, by the store's clock.
+    #[must_use]
+    pub fn committed_ms(&self) -> Option<i64> {
+        self.inner.snapshot().ok().and_then(|s| s.version_timestamp(self.version()))
+    }
+
+    /// All data files.
+    #[must_use]
+    pub fn files(&self) -> Vec<DeltaFile> {
+        let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
+        snapshot
+            .log_data()
+            .iter()
+            .map(|f| DeltaFile {
+                path: f.path().into_owned(),
+                size: f.size().unsigned_abs(),
+                rows: f.num_records().map(|n| n as u64),
+                stats: f.stats(),
+            })
+            .collect()
+    }
+
+    /// Number of data files and their size in bytes.
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
+        let Ok(snapshot) = self.inner.snapshot() else { return (0, 0) };
+        snapshot.log_data().iter().fold((0, 0), |(n, bytes), f| (n + 1, bytes + f.size().unsigned_abs()))
+    }
+
+    /// Rows, where every file's count is known.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        let snapshot = self.inner.snapshot().ok()?;
+        snapshot.log_data().iter().map(|f| f.num_records().map(|n| n as u64)).sum()
+    }
+
+    /// Remove actions for the files with these paths.
+    #[must_use]
+    pub fn removes(&self, wanted: impl Fn(&str) -> bool) -> Vec<Remove> {
+        let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
+        snapshot.log_data().iter().filter(|f| wanted(&f.path())).map(|f| f.remove_action(true)).collect()
+    }
+
+    /// A relation over the rows, or over those of some of its files.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be scanned.
+    pub async fn provider(
+        &self,
+        session: &SessionContext,
+        files: Option<Vec<String>>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
+        if let Some(files) = files {
+            builder = builder.with_file_paths(files);
+        }
+        builder.build().await.map(|p| Arc::new(p) as Arc<dyn TableProvider>).context(|| {
+            format!("{} cannot be read at version {}", self.location, self.version())
+        })
+    }
+
+    /// The commits `(from, to]`, oldest first; `None` when one of them is no longer in the log.
+    ///
+    /// # Errors
+    /// When one cannot be parsed.
+    pub async fn commits(&self, from: u64, to: u64) -> Result<Option<Vec<CommitFacts>>> {
+        let log_store = self.log_store();
+        let mut commits = Vec::new();
+        for version in from + 1..=to {
+            match read_commit(&log_store, version).await? {
+                Some(commit) => commits.push(commit),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(commits))
+    }
+
+    /// The commit that created `version`, if the log still holds it.
+    ///
+    /// # Errors
+    /// When it cannot be parsed.
+    pub async fn commit_at(&self, version: u64) -> Result<Option<CommitFacts>> {
+        read_commit(&self.log_store(), version).await
+    }
+
+    /// Every commit of ours carries the whole state, so the newest one is enough: one small read when nobody else
+    /// committed since.
+    async fn find_state(&self) -> Result<State> {
+        let log_store = self.log_store();
+        let newest = self.version();
+        let mut foreign = Vec::new();
+        for version in (newest.saturating_sub(SEARCH_COMMITS)..=newest).rev() {
+            let Some(commit) = read_commit(&log_store, version).await? else { break };
+            if commit.txns.get(app::HEAD).is_some_and(|head| u64::try_from(*head) == Ok(version)) {
+                foreign.reverse();
+                return Ok(State { txns: commit.txns, foreign, readable: true });
+            }
+            foreign.push(commit);
+            if version == 0 {
+                foreign.reverse();
+                return Ok(State { txns: BTreeMap::new(), foreign, readable: true });
+            }
+        }
+        self.state_from_checkpoint().await
+    }
+
+    /// The commits are gone or too many: ask the snapshot, which also knows those of the checkpoint.
+    async fn state_from_checkpoint(&self) -> Result<State> {
+        let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
+        let log_store = self.log_store();
+        let mut txns = BTreeMap::new();
+        for app_id in [app::HEAD, app::DEFINITION, app::BATCH, app::STANDING, app::MIGRATION] {
+            let read = snapshot.transaction_version(log_store.as_ref(), app_id).await;
+            if let Some(version) = read.context(|| format!("the state of {} cannot be read", self.location))? {
+                txns.insert(app_id.to_owned(), version);
+            }
+        }
+        let head = txns.get(app::HEAD).and_then(|v| u64::try_from(*v).ok());
+        let (foreign, readable) = match head {
+            Some(head) if head <= self.version() => match self.commits(head, self.version()).await? {
+                Some(foreign) => (foreign, true),
+                None => (Vec::new(), false),
+            },
+            _ => (Vec::new(), head.is_none()),
+        };
+        Ok(State { txns, foreign, readable })
+    }
+
+    /// The consumed version of a source: from the newest commit of ours, else from the checkpoint.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn consumed(&self, source_uuid: &str) -> Result<Option<u64>> {
+        if let Some(version) = self.state.source(source_uuid) {
+            return Ok(Some(version));
+        }
+        if self.state.txns.keys().any(|k| k.starts_with(app::SOURCE_PREFIX)) {
+            return Ok(None);
+        }
+        let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
+        let read = snapshot.transaction_version(self.log_store().as_ref(), &app::source(source_uuid)).await;
+        let read = read.context(|| format!("the state of {} cannot be read", self.location))?;
+        Ok(read.and_then(|v| u64::try_from(v).ok()))
+    }
+
+    pub(super) fn inner(&self) -> &DeltaTable {
+        &self.inner
+    }
+}
+
+pub(super) fn builder(location: &Location) -> Result<DeltaTableBuilder> {
+    let builder = DeltaTableBuilder::from_url(location.url.clone());
+    let builder = builder.context(|| format!("`{location}` cannot hold a table"))?;
+    Ok(builder.with_storage_backend(location.store.clone(), location.url.clone()))
+}
+
+async fn load(location: &Location, version: Option<u64>) -> Result<Option<DeltaTable>> {
+    // A missing local folder is no table; delta-rs reports it as an error of the store.
+    if location.is_missing_folder() {
+        return Ok(None);
+    }
+    let mut builder = builder(location)?;
+    if let Some(version) = version {
+        builder = builder.with_version(version);
+    }
+    match builder.load().await {
+        Ok(table) => Ok(Some(table)),
+        Err(DeltaTableError::NotATable(_)) if version.is_none() => Ok(None),
+        Err(cause) => {
+            let at = version.map_or_else(String::new, |v| format!(" at version {v}"));
+            Err(Error::failed(format!("{location} cannot be opened{at}")).because(cause))
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The change set of a table -> data files to add and to remove: the copy-on-write half of a MERGE.
+//!
+//! `DeltaTable::merge` is not used: it writes the key range it pruned with into the log, commits nothing when nothing
+//! changes, and destroys the clustering. Here only files that hold a row to be deleted are rewritten, each into files
+//! of its own. Rows are matched whole, as multisets: a row that is there twice and goes once stays once.
+
+mod prune;
+mod rewrite;
+mod rows;
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::logstore::object_store::prefix::PrefixStore;
+
+pub use rows::Counted;
+
+use crate::error::{Error, Kind, Result};
+use crate::lake::{Change, DataWriter, LakeTable};
+use prune::Probe;
+use rewrite::Rewritten;
+
+/// Rows that go and rows that come, of one table.
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    /// Rows to delete, one per copy.
+    pub deleted: Vec<RecordBatch>,
+    /// Rows to insert, one per copy.
+    pub inserted: Vec<RecordBatch>,
+}
+
+impl RowChange {
+    /// Rows to delete.
+    #[must_use]
+    pub fn deletes(&self) -> u64 {
+        self.deleted.iter().map(|b| b.num_rows() as u64).sum()
+    }
+
+    /// Rows to insert.
+    #[must_use]
+    pub fn inserts(&self) -> u64 {
+        self.inserted.iter().map(|b| b.num_rows() as u64).sum()
+    }
+}
+
+/// What applying a change did, before the commit.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// For the commit.
+    pub change: Change,
+    /// Data files rewritten or dropped.
+    pub files_touched: u64,
+    /// Rows of rewritten files that stayed.
+    pub rows_copied: u64,
+    /// Rows that went.
+    pub rows_deleted: u64,
+    /// Bytes of new data files, change data files included.
+    pub bytes_written: u64,
+}
+
+/// Writes the files that turn `table` into itself plus `rows`.
+///
+/// # Errors
+/// `Failed` when a row to be deleted is not in the table: then it is not what our newest commit left.
+pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -> Result<Applied> {
+    let schema = table.schema();
+    let mut applied = Applied::default();
+    if rows.deletes() > 0 {
+        let counted = Arc::new(Counted::new(&schema, &rows.deleted)?);
+        let probe = Arc::new(Probe::best(&schema, &rows.deleted)?);
+        let rewritten = rewrite::without(table, &probe, counted.clone(), target_file_size).await?;
+        let left = counted.left();
+        if left > 0 {
+            return Err(Error::new(Kind::Failed, format!("{left} rows that must go are not in the table"))
+                .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
+                .fact("because", "the table does not hold what its query gave when it was last refreshed")
+                .help("stedi-delta sync --full-refresh"));
+        }
+        take(&mut applied, rewritten);
+    }
+    if rows.inserts() > 0 {
+        let mut writer = DataWriter::new(&table.log_store(), schema.clone(), target_file_size);
+        for batch in &rows.inserted {
+            writer.write(batch).await?;
+        }
+        let written = writer.close().await?;
+        applied.bytes_written += written.bytes();
+        applied.change.adds.extend(written.adds);
+    }
+    if rows.deletes() > 0 {
+        let (path, size) = write_feed(table, &schema, rows).await?;
+        applied.bytes_written += size;
+        applied.change.cdc.push((path, size));
+    }
+    Ok(applied)
+}
+
+/// Writes the files that turn `table` into itself without the rows for which `goes` is true. `column` holds one of
+/// `values` in each of them; files without such a value are left alone.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub async fn delete_where(
+    table: &LakeTable,
+    column: &str,
+    values: impl IntoIterator<Item = String>,
+    goes: impl Fn(&RecordBatch) -> Result<deltalake::arrow::array::BooleanArray> + Send + Sync + 'static,
+    target_file_size: u64,
+) -> Result<Applied> {
+    let probe = Arc::new(Probe::of_strings(column, values));
+    let mut applied = Applied::default();
+    let rewritten = rewrite::without(table, &probe, Arc::new(rows::Predicate(goes)), target_file_size).await?;
+    take(&mut applied, rewritten);
+    Ok(applied)
+}
+
+fn take(applied: &mut Applied, rewritten: Rewritten) {
+    applied.files_touched += rewritten.removes.len() as u64;
+    applied.rows_copied += rewritten.rows_kept;
+    applied.rows_deleted += rewritten.rows_gone;
+    applied.bytes_written += rewritten.adds.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
+    applied.change.adds.extend(rewritten.adds);
+    applied.change.removes.extend(rewritten.removes);
+}
+
+/// One change data file with every deleted and inserted row, so that the feed of the commit is exact.
+/// Source: Delta protocol, "Add CDC File".
+async fn write_feed(table: &LakeTable, schema: &SchemaRef, rows: &RowChange) -> Result<(String, u64)> {
+    const FOLDER: &str = "_change_data";
+    let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
+    fields.push(Field::new("_change_type", DataType::Utf8, true));
+    let with_type = Arc::new(Schema::new(fields));
+    let store = Arc::new(PrefixStore::new(table.log_store().object_store(None), FOLDER));
+    // One file per commit, whatever its size: a feed file is read whole.
+    let mut writer = DataWriter::over(store, with_type.clone(), u64::MAX);
+    for (batches, change_type) in [(&rows.deleted, "delete"), (&rows.inserted, "insert")] {
+        for batch in batches {
+            let batch = crate::lake::conform(batch, schema)?;
+            let mut columns = batch.columns().to_vec();
+            let types: Arc<dyn Array> = Arc::new(StringArray::from(vec![change_type; batch.num_rows()]));
+            columns.push(types);
+            let batch = RecordBatch::try_new(with_type.clone(), columns);
+            writer.write(&batch.map_err(|e| Error::failed("the change feed does not fit the table").because(e))?).await?;
+        }
+    }
+    let mut adds = writer.close().await?.adds;
+    match (adds.pop(), adds.is_empty()) {
+        (Some(add), true) => Ok((format!("{FOLDER}/{}", add.path), add.size.unsigned_abs())),
+        _ => Err(Error::new(Kind::Internal, "a change feed was split into several files")),
+    }
+}

@@ -1,0 +1,151 @@
+//! Data files without the rows that go: each touched file is read in order and written anew, by itself, which keeps
+//! the clustering.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, BooleanArray, RecordBatch};
+use deltalake::arrow::compute::{filter_record_batch, not};
+use deltalake::arrow::datatypes::SchemaRef;
+use futures::{StreamExt, TryStreamExt};
+
+use super::prune::Probe;
+use super::rows::Goes;
+use crate::error::{Context, Error, Result};
+use crate::lake::{Add, DataWriter, DeltaFile, LakeTable, Remove, rows};
+use crate::storage::Location;
+
+/// Files written anew and the files that they stand for.
+#[derive(Debug, Default)]
+pub struct Rewritten {
+    /// New files; a file whose every row went has none.
+    pub adds: Vec<Add>,
+    /// Files that go.
+    pub removes: Vec<Remove>,
+    /// Rows that stayed.
+    pub rows_kept: u64,
+    /// Rows that went.
+    pub rows_gone: u64,
+}
+
+/// Rewrites the files of `table` that hold a row that goes.
+pub async fn without(
+    table: &LakeTable,
+    probe: &Arc<Probe>,
+    goes: Arc<dyn Goes>,
+    target_file_size: u64,
+) -> Result<Rewritten> {
+    let candidates: Vec<DeltaFile> = table.files().into_iter().filter(|f| probe.may_be_in(f)).collect();
+    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let mut results = futures::stream::iter(candidates)
+        .map(|file| {
+            let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
+            tokio::spawn(async move {
+                let outcome = rewrite(&table, &file, &probe, goes.as_ref(), target_file_size).await?;
+                Ok::<_, Error>((file.path, outcome))
+            })
+        })
+        .buffer_unordered(at_once);
+    let mut rewritten = Rewritten::default();
+    let mut touched = HashSet::new();
+    while let Some(result) = results.next().await {
+        let (path, outcome) = result.context(|| "rewriting a data file was cut short".into())??;
+        if let Some(outcome) = outcome {
+            rewritten.adds.extend(outcome.adds);
+            rewritten.rows_kept += outcome.rows_kept;
+            rewritten.rows_gone += outcome.rows_gone;
+            touched.insert(path);
+        }
+    }
+    rewritten.removes = table.removes(|path| touched.contains(path));
+    Ok(rewritten)
+}
+
+/// `None` when no row goes.
+async fn rewrite(
+    table: &LakeTable,
+    file: &DeltaFile,
+    probe: &Probe,
+    goes: &dyn Goes,
+    target_file_size: u64,
+) -> Result<Option<Rewritten>> {
+    if !holds_a_hit(table.location(), file, probe).await? {
+        return Ok(None);
+    }
+    let schema = table.schema();
+    let mut stream = rows(table.location(), file, None).await?;
+    let mut writer = DataWriter::new(&table.log_store(), schema.clone(), target_file_size);
+    let mut gone = 0_u64;
+    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+        let batch = complete(&batch, &schema)?;
+        let keep = keep(&batch, probe, goes)?;
+        let kept = match keep {
+            None => batch.clone(),
+            Some(keep) => filter_record_batch(&batch, &keep).context(|| unreadable(file))?,
+        };
+        gone += (batch.num_rows() - kept.num_rows()) as u64;
+        if kept.num_rows() > 0 {
+            writer.write(&kept).await?;
+        }
+    }
+    // Even where the probe's column hit, the whole rows may all differ: then the copy is left to vacuum.
+    let written = writer.close().await?;
+    Ok((gone > 0).then_some(Rewritten {
+        adds: written.adds,
+        removes: Vec::new(),
+        rows_kept: written.rows,
+        rows_gone: gone,
+    }))
+}
+
+/// Reads only the probe's column, and stops at the first hit.
+async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Result<bool> {
+    let Some(column) = probe.column() else { return Ok(true) };
+    let mut stream = rows(location, file, Some(column)).await?;
+    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+        let hit = match batch.columns().first() {
+            Some(column) => probe.hits(column)?.true_count() > 0,
+            // Written before the column was added: NULL everywhere.
+            None => true,
+        };
+        if hit {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Which rows stay; `None` = all.
+fn keep(batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<BooleanArray>> {
+    let hits = match probe.column().and_then(|c| batch.column_by_name(c)) {
+        Some(column) => probe.hits(column)?,
+        None => BooleanArray::from(vec![true; batch.num_rows()]),
+    };
+    if hits.true_count() == 0 {
+        return Ok(None);
+    }
+    let candidates = filter_record_batch(batch, &hits).context(|| "rows cannot be filtered".into())?;
+    let goes = goes.goes(&candidates)?;
+    if goes.true_count() == 0 {
+        return Ok(None);
+    }
+    let mut next = goes.values().iter();
+    let gone: BooleanArray = hits.values().iter().map(|hit| Some(hit && next.next().unwrap_or(false))).collect();
+    Ok(Some(not(&gone).context(|| "rows cannot be filtered".into())?))
+}
+
+/// Columns in the table's order; one that the file does not have yet is NULL.
+fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
+        Some(column) => deltalake::arrow::compute::cast(column, field.data_type()),
+        None => Ok(deltalake::arrow::array::new_null_array(field.data_type(), batch.num_rows())),
+    });
+    let columns: std::result::Result<Vec<_>, _> = columns.collect();
+    RecordBatch::try_new(schema.clone(), columns.context(|| "a data file does not fit its table".into())?)
+        .context(|| "a data file does not fit its table".into())
+}
+
+fn unreadable(file: &DeltaFile) -> String {
+    format!("data file `{}` cannot be read", file.path)
+}

@@ -1,0 +1,347 @@
+//! URL or folder -> object store: the one door to `object_store`.
+//!
+//! Every byte that the tool reads or writes goes through a store handed out here, so that a test can put a faulty or
+//! counting store under everything, and each table's bytes can be metered on their own.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Component, Path as FsPath, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use deltalake::logstore::object_store;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+pub use object_store::{ObjectMeta, ObjectStore};
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectStoreExt, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult,
+};
+use url::Url;
+
+use crate::error::{Context, Error, Result};
+
+/// A store of a whole `scheme://authority`.
+pub type StoreRef = Arc<dyn ObjectStore>;
+/// Wraps every store on its way out; identity outside tests.
+pub type Layer = Arc<dyn Fn(StoreRef) -> StoreRef + Send + Sync>;
+
+/// Hands out stores, one per `scheme://authority`.
+#[derive(Clone, Default)]
+pub struct Storage {
+    layer: Option<Layer>,
+    stores: Arc<Mutex<HashMap<String, StoreRef>>>,
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
+impl Storage {
+    /// A storage whose every store is wrapped by `layer`.
+    #[must_use]
+    pub fn with_layer(layer: Layer) -> Self {
+        Self { layer: Some(layer), stores: Arc::default() }
+    }
+
+    /// The location that `text` names: a URL, an absolute folder, or a folder relative to `base`.
+    ///
+    /// # Errors
+    /// When the URL cannot be parsed or its scheme has no store.
+    pub fn location(&self, text: &str, base: &FsPath) -> Result<Location> {
+        let url = if text.contains("://") {
+            Url::parse(text).context(|| format!("`{text}` is not a URL"))?
+        } else {
+            let folder = normalised(&base.join(text))?;
+            Url::from_directory_path(&folder)
+                .map_err(|()| Error::failed(format!("`{}` is not an absolute folder", folder.display())))?
+        };
+        let mut url = url;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        let store = self.store(&url)?;
+        let path = Path::from_url_path(url.path()).context(|| format!("`{text}` cannot be used as a path"))?;
+        Ok(Location { url, store, path })
+    }
+
+    fn store(&self, url: &Url) -> Result<StoreRef> {
+        let key = format!("{}://{}", url.scheme(), url.authority());
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(&key) {
+            return Ok(store.clone());
+        }
+        let store: StoreRef = match url.scheme() {
+            "file" => Arc::new(LocalFileSystem::new()),
+            other => {
+                return Err(Error::failed(format!("`{key}` has no store: this build knows folders and `file://` only"))
+                    .fact("found", format!("scheme `{other}`"))
+                    .help("name folders with --landing and --warehouse"));
+            }
+        };
+        let store = match &self.layer {
+            Some(layer) => layer(store),
+            None => store,
+        };
+        stores.insert(key, store.clone());
+        Ok(store)
+    }
+}
+
+/// `path` with `.` and `..` resolved by name, made absolute; it need not exist.
+fn normalised(path: &FsPath) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).context(|| format!("`{}` cannot be made absolute", path.display()))?;
+    let mut out = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+/// A folder in a store.
+#[derive(Clone)]
+pub struct Location {
+    /// URL of the folder, with a trailing slash.
+    pub url: Url,
+    /// Store of the whole `scheme://authority`.
+    pub store: StoreRef,
+    /// Path of the folder within `store`.
+    pub path: Path,
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str())
+    }
+}
+
+impl fmt::Display for Location {
+    /// An absolute path for a folder, else the URL; without a trailing slash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.url.scheme(), self.url.to_file_path()) {
+            ("file", Ok(path)) => f.write_str(path.to_string_lossy().trim_end_matches('/')),
+            _ => f.write_str(self.url.as_str().trim_end_matches('/')),
+        }
+    }
+}
+
+impl Location {
+    /// The folder `name` in this one; `name` may hold `/`.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        let mut path = self.path.clone();
+        for part in name.split('/').filter(|p| !p.is_empty()) {
+            path = path.join(part);
+            if let Ok(mut segments) = url.path_segments_mut() {
+                segments.pop_if_empty().push(part).push("");
+            }
+        }
+        Self { url, store: self.store.clone(), path }
+    }
+
+    /// The same folder, with everything that goes through it counted by `meter`.
+    #[must_use]
+    pub fn metered(&self, meter: &Arc<Meter>) -> Self {
+        let store: StoreRef = Arc::new(Metered { inner: self.store.clone(), meter: meter.clone() });
+        Self { url: self.url.clone(), store, path: self.path.clone() }
+    }
+
+    /// Whether this is a local folder that does not exist. Stores have no folders: always false there.
+    #[must_use]
+    pub fn is_missing_folder(&self) -> bool {
+        self.url.scheme() == "file" && self.url.to_file_path().is_ok_and(|p| !p.is_dir())
+    }
+
+    /// Every file under `folder` (relative to this location), with its path relative to this location.
+    ///
+    /// # Errors
+    /// When the listing fails. A folder that does not exist holds no files.
+    pub async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
+        let prefix = self.join(folder).path;
+        let listed: Vec<ObjectMeta> = match self.store.list(Some(&prefix)).try_collect().await {
+            Ok(listed) => listed,
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(cause) => return Err(Error::failed(format!("`{self}/{folder}` cannot be listed")).because(cause)),
+        };
+        let mut files: Vec<(String, ObjectMeta)> = listed
+            .into_iter()
+            .filter_map(|meta| {
+                let relative = meta.location.as_ref().strip_prefix(self.path.as_ref())?;
+                Some((relative.trim_start_matches('/').to_owned(), meta))
+            })
+            .collect();
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(files)
+    }
+
+    /// The path in the store of a file whose path relative to this location was listed by [`Self::list`].
+    fn file(&self, file: &str) -> Result<Path> {
+        let path = format!("{}/{file}", self.path);
+        Path::parse(path.trim_start_matches('/')).context(|| format!("`{file}` is not a path"))
+    }
+
+    /// What the store knows of a file.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn head(&self, file: &str) -> Result<ObjectMeta> {
+        self.store.head(&self.file(file)?).await.context(|| format!("`{file}` cannot be read"))
+    }
+
+    /// The bytes of a file in large chunks, all of the one state that `meta` describes.
+    ///
+    /// # Errors
+    /// The stream yields an error when the file changed meanwhile or the store fails.
+    pub fn chunks(&self, meta: &ObjectMeta) -> BoxStream<'static, Result<Bytes>> {
+        // A local file's own stream comes in 8 KiB pieces, and a store's is one slow connection.
+        const CHUNK: u64 = 4 << 20;
+        let (store, meta) = (self.store.clone(), meta.clone());
+        let starts = (0..meta.size).step_by(CHUNK as usize);
+        futures::stream::iter(starts)
+            .map(move |start| {
+                let (store, meta) = (store.clone(), meta.clone());
+                async move {
+                    let options = GetOptions {
+                        range: Some((start..(start + CHUNK).min(meta.size)).into()),
+                        if_match: meta.e_tag.clone(),
+                        ..GetOptions::default()
+                    };
+                    let read = async { store.get_opts(&meta.location, options).await?.bytes().await };
+                    read.await.context(|| format!("`{}` cannot be read", meta.location))
+                }
+            })
+            .buffered(2)
+            .boxed()
+    }
+
+    /// Bytes `range` of a file.
+    ///
+    /// # Errors
+    /// When the file or the range cannot be read.
+    pub async fn read_range(&self, file: &str, range: Range<u64>) -> Result<Bytes> {
+        self.store.get_range(&self.file(file)?, range).await.context(|| format!("`{file}` cannot be read"))
+    }
+}
+
+/// Counts what goes through a store.
+#[derive(Debug, Default)]
+pub struct Meter {
+    requests: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+}
+
+impl Meter {
+    /// Requests of any kind.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes asked for by reads.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes handed over by writes.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written.load(Ordering::Relaxed)
+    }
+
+    fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Metered {
+    inner: StoreRef,
+    meter: Arc<Meter>,
+}
+
+impl fmt::Display for Metered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Metered {
+    async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
+        self.meter.request();
+        self.meter.bytes_written.fetch_add(payload.content_length() as u64, Ordering::Relaxed);
+        self.inner.put_opts(to, payload, opts).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        opts: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.meter.request();
+        self.inner.put_multipart_opts(to, opts).await
+    }
+
+    async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.meter.request();
+        let head = options.head;
+        let result = self.inner.get_opts(from, options).await?;
+        if !head {
+            self.meter.bytes_read.fetch_add(result.range.end - result.range.start, Ordering::Relaxed);
+        }
+        Ok(result)
+    }
+
+    async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+        self.meter.request();
+        self.meter.bytes_read.fetch_add(ranges.iter().map(|r| r.end - r.start).sum(), Ordering::Relaxed);
+        self.inner.get_ranges(from, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.meter.request();
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.meter.request();
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.meter.request();
+        self.inner.list_with_offset(prefix, offset).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.meter.request();
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.meter.request();
+        self.inner.copy_opts(from, to, options).await
+    }
+}
