@@ -20,10 +20,9 @@ use object_store::ObjectStoreExt;
 use deltalake::logstore::object_store;
 
 use crate::error::{Context, Result};
+use crate::incremental::WEIGHT;
 use crate::lake::LakeTable;
 
-/// Name of the weight column: +n adds a row n times, -n removes it n times.
-pub const WEIGHT: &str = "_w";
 const CHANGE_TYPE: &str = "_change_type";
 
 /// What happened to a table between two versions.

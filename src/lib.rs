@@ -17,3 +17,5 @@ pub mod lake;
 // Stages: the flow, one file per arrow.
 pub mod changes;
 pub mod merge;
+// Operations: return outcomes, never print.
+pub mod ingest;

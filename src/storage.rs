@@ -152,6 +152,18 @@ impl Location {
         Self { url, store: self.store.clone(), path }
     }
 
+    /// The folder `name` beside this one.
+    #[must_use]
+    pub fn sibling(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().pop();
+        }
+        let parts: Vec<_> = self.path.parts().collect();
+        let parent = Path::from_iter(parts[..parts.len().saturating_sub(1)].iter().cloned());
+        Self { url, store: self.store.clone(), path: parent }.join(name)
+    }
+
     /// The same folder, with everything that goes through it counted by `meter`.
     #[must_use]
     pub fn metered(&self, meter: &Arc<Meter>) -> Self {

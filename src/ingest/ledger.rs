@@ -1,0 +1,281 @@
+//! The system table `files`: which file of which state was ingested by which batch, and a write-ahead log of each
+//! batch's commits.
+//!
+//! A batch's rows are one per file, and one whose `path` is NULL and whose `actions` hold the [`Wal`]. Committing them
+//! decides the batch; the quarantine and landing commits that follow only carry it out, now or after a crash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::Int64Type;
+use deltalake::datafusion::prelude::SessionContext;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::definition::{Column, ColumnType};
+use crate::error::{Context, Error, Result};
+use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Properties, TableSpec, create};
+use crate::storage::Location;
+
+/// Under the warehouse root.
+pub const FOLDER: &str = "system/files";
+/// Ledger files are small; one per commit.
+const FILE_SIZE: u64 = 64 << 20;
+
+/// What the ledger says of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRow {
+    /// Path under the landing root.
+    pub path: String,
+    /// Bytes, as stored.
+    pub size: u64,
+    /// The store's tag of this state.
+    pub etag: Option<String>,
+    /// When the store last saw it change, ms since the epoch.
+    pub modified_ms: i64,
+    /// BLAKE3 of the stored bytes, hexadecimal.
+    pub content_hash: String,
+    /// Records read.
+    pub records: u64,
+    /// Records landed.
+    pub landed: u64,
+    /// Records in quarantine.
+    pub quarantined: u64,
+}
+
+/// What a batch still has to commit once the ledger holds it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Wal {
+    /// Data files of landing rows.
+    pub landing: Vec<Add>,
+    /// Data files of quarantined records.
+    pub quarantine: Vec<Add>,
+    /// Id of the quarantine table, should this batch create it.
+    pub quarantine_uuid: String,
+    /// Files whose older rows go from both tables.
+    pub replaced: Vec<String>,
+    /// Records that leave quarantine: file and offset.
+    pub replayed: Vec<(String, i64)>,
+    /// Landing rows in `landing`.
+    pub rows_landed: u64,
+    /// Records in `quarantine`.
+    pub rows_quarantined: u64,
+}
+
+/// A batch as the ledger records it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Landing table's name.
+    pub table: String,
+    /// Landing table's id.
+    pub uuid: String,
+    /// Number, from 1, per landing table id.
+    pub number: i64,
+    /// Files.
+    pub files: Vec<FileRow>,
+    /// What is to be committed; `None` when no row lands, leaves or is quarantined.
+    pub wal: Option<Wal>,
+}
+
+/// The ledger of one landing table id.
+#[derive(Clone, Debug, Default)]
+pub struct TableLedger {
+    /// The newest row of each path.
+    pub files: HashMap<String, (i64, FileRow)>,
+    /// Numbers of batches with a write-ahead log, ascending.
+    pub logged: Vec<i64>,
+    /// The highest number.
+    pub newest: i64,
+}
+
+/// The whole ledger at one version.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    table: Option<LakeTable>,
+    /// By landing table name, then id.
+    tables: HashMap<String, BTreeMap<String, TableLedger>>,
+    /// By landing table name: the id of the table's newest rows.
+    newest_uuid: HashMap<String, String>,
+}
+
+impl Ledger {
+    /// Reads the ledger of a warehouse.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(warehouse: &Location, session: &SessionContext) -> Result<Self> {
+        let Some(table) = LakeTable::open(&warehouse.join(FOLDER)).await? else { return Ok(Self::default()) };
+        let mut ledger = Self::default();
+        session.deregister_table("files").context(reading)?;
+        session.register_table("files", table.provider(session, None).await?).context(reading)?;
+        let sql = "select landing_table, table_uuid, batch, path, size, etag, modified_ms, content_hash, records, \
+                   landed, quarantined from files order by batch";
+        let batches = session.sql(sql).await.context(reading)?.collect().await.context(reading)?;
+        for batch in &batches {
+            ledger.take(batch)?;
+        }
+        ledger.table = Some(table);
+        Ok(ledger)
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let text = |i: usize| batch.column(i).as_string_opt::<i32>().ok_or_else(|| Error::failed(reading()));
+        let long = |i: usize| batch.column(i).as_primitive_opt::<Int64Type>().ok_or_else(|| Error::failed(reading()));
+        let (tables, uuids, numbers, paths) = (text(0)?, text(1)?, long(2)?, text(3)?);
+        let (sizes, etags, modified, hashes) = (long(4)?, text(5)?, long(6)?, text(7)?);
+        let (records, landed, quarantined) = (long(8)?, long(9)?, long(10)?);
+        let count = |column: &Int64Array, row: usize| {
+            if column.is_null(row) { 0 } else { column.value(row).unsigned_abs() }
+        };
+        for row in 0..batch.num_rows() {
+            let (name, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
+            self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
+            let of_table = self.tables.entry(name.to_owned()).or_default();
+            let ledger = of_table.entry(uuid.to_owned()).or_default();
+            ledger.newest = ledger.newest.max(number);
+            if paths.is_null(row) {
+                ledger.logged.push(number);
+                continue;
+            }
+            let file = FileRow {
+                path: paths.value(row).to_owned(),
+                size: count(sizes, row),
+                etag: (!etags.is_null(row)).then(|| etags.value(row).to_owned()),
+                modified_ms: modified.value(row),
+                content_hash: hashes.value(row).to_owned(),
+                records: count(records, row),
+                landed: count(landed, row),
+                quarantined: count(quarantined, row),
+            };
+            ledger.files.insert(file.path.clone(), (number, file));
+        }
+        Ok(())
+    }
+
+    /// What is known of a landing table's id.
+    #[must_use]
+    pub fn of(&self, table: &str, uuid: &str) -> TableLedger {
+        self.tables.get(table).and_then(|t| t.get(uuid)).cloned().unwrap_or_default()
+    }
+
+    /// The id under which the newest batch of a landing table was recorded.
+    #[must_use]
+    pub fn newest_uuid(&self, table: &str) -> Option<&str> {
+        self.newest_uuid.get(table).map(String::as_str)
+    }
+
+    /// The write-ahead log of a batch.
+    ///
+    /// # Errors
+    /// When the ledger does not hold it.
+    pub async fn wal(&self, session: &SessionContext, table: &str, uuid: &str, number: i64) -> Result<Wal> {
+        use deltalake::datafusion::logical_expr::{ident, lit};
+        let frame = session.table("files").await.context(reading)?;
+        let wanted = ident("landing_table")
+            .eq(lit(table))
+            .and(ident("table_uuid").eq(lit(uuid)))
+            .and(ident("batch").eq(lit(number)))
+            .and(ident("actions").is_not_null());
+        let frame = frame.filter(wanted).and_then(|f| f.select(vec![ident("actions")])).context(reading)?;
+        let batches = frame.collect().await.context(reading)?;
+        let text = batches.iter().find(|b| b.num_rows() > 0).and_then(|b| b.column(0).as_string_opt::<i32>());
+        let text = text.ok_or_else(|| Error::failed(format!("batch {number} of {table} is not in the ledger")))?;
+        serde_json::from_str(text.value(0)).context(|| format!("batch {number} of {table} is broken in the ledger"))
+    }
+
+    /// Commits batches: the one decision that every later commit of theirs only carries out.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else committed to the ledger since it was read.
+    pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<()> {
+        let location = warehouse.join(FOLDER);
+        let rows = rows(batches)?;
+        let spec = TableSpec {
+            uuid: clock::random_uuid().to_string(),
+            name: "files".into(),
+            description: "Ledger of ingested files; written by stedi-delta only".into(),
+            columns: columns(),
+            properties: Properties { change_data_feed: false },
+        };
+        let schema = rows.schema();
+        let store = deltalake::logstore::object_store::prefix::PrefixStore::new(location.store.clone(), location.path.clone());
+        let mut writer = DataWriter::over(Arc::new(store), schema, FILE_SIZE);
+        writer.write(&rows).await?;
+        let written = writer.close().await?;
+        let commit = Commit {
+            operation: "WRITE",
+            change: Change { adds: written.adds, ..Change::default() },
+            info: BTreeMap::from([("runId".to_owned(), run.into())]),
+            ..Commit::default()
+        };
+        match &self.table {
+            Some(table) => commit.commit(table).await.map(drop),
+            None => create(&location, &spec, commit).await.map(drop),
+        }
+    }
+}
+
+fn reading() -> String {
+    "the ledger of ingested files (system table `files`) cannot be read".into()
+}
+
+fn columns() -> Vec<Column> {
+    let column = |name: &str, column_type, nullable| Column {
+        name: name.into(),
+        column_type,
+        nullable,
+        description: String::new(),
+        pii: false,
+    };
+    vec![
+        column("landing_table", ColumnType::String, false),
+        column("table_uuid", ColumnType::String, false),
+        column("batch", ColumnType::Long, false),
+        column("path", ColumnType::String, true),
+        column("size", ColumnType::Long, true),
+        column("etag", ColumnType::String, true),
+        column("modified_ms", ColumnType::Long, true),
+        column("content_hash", ColumnType::String, true),
+        column("records", ColumnType::Long, true),
+        column("landed", ColumnType::Long, true),
+        column("quarantined", ColumnType::Long, true),
+        column("actions", ColumnType::String, true),
+    ]
+}
+
+fn rows(batches: &[Batch]) -> Result<RecordBatch> {
+    struct Row<'a>(&'a Batch, Option<&'a FileRow>, Option<String>);
+    let mut rows = Vec::new();
+    for batch in batches {
+        rows.extend(batch.files.iter().map(|f| Row(batch, Some(f), None)));
+        if let Some(wal) = &batch.wal {
+            let text = serde_json::to_string(wal).context(|| "a batch cannot be recorded".into())?;
+            rows.push(Row(batch, None, Some(text)));
+        }
+    }
+    let text = |f: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(f).collect::<StringArray>())
+    };
+    let long = |f: &dyn Fn(&FileRow) -> u64| -> ArrayRef {
+        let value = |r: &Row<'_>| r.1.map(|file| i64::try_from(f(file)).unwrap_or(i64::MAX));
+        Arc::new(rows.iter().map(value).collect::<Int64Array>())
+    };
+    let schema: Vec<_> = columns().iter().map(Column::field).collect();
+    let arrays: Vec<ArrayRef> = vec![
+        text(&|r| Some(r.0.table.clone())),
+        text(&|r| Some(r.0.uuid.clone())),
+        Arc::new(rows.iter().map(|r| Some(r.0.number)).collect::<Int64Array>()),
+        text(&|r| r.1.map(|f| f.path.clone())),
+        long(&|f| f.size),
+        text(&|r| r.1.and_then(|f| f.etag.clone())),
+        Arc::new(rows.iter().map(|r| r.1.map(|f| f.modified_ms)).collect::<Int64Array>()),
+        text(&|r| r.1.map(|f| f.content_hash.clone())),
+        long(&|f| f.records),
+        long(&|f| f.landed),
+        long(&|f| f.quarantined),
+        text(&|r| r.2.clone()),
+    ];
+    let schema = Arc::new(deltalake::arrow::datatypes::Schema::new(schema));
+    RecordBatch::try_new(schema, arrays).context(|| "a batch cannot be recorded".into())
+}

@@ -1,0 +1,306 @@
+//! Landing files -> rows of a landing table, each file exactly once, although landing, quarantine and ledger are
+//! different tables.
+//!
+//! A batch goes through four steps: its data files are written; the ledger commits its rows and a write-ahead log
+//! ([`ledger`]); the quarantine commit; the landing commit ([`finish`]). A crash before the second leaves orphan files
+//! only, a crash after it is finished by the next run before it does anything else.
+
+mod discover;
+mod expect;
+mod finish;
+mod ledger;
+mod parse;
+mod quarantine;
+pub mod read;
+
+use deltalake::datafusion::prelude::SessionContext;
+use futures::StreamExt;
+
+pub use finish::{Finished, finish, shape};
+pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger, TableLedger, Wal};
+pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
+
+use crate::clock;
+use crate::definition::{Landing, OnOverwrite, Table};
+use crate::error::{Error, Kind, Result};
+use crate::lake::LakeTable;
+use crate::outcome::Warning;
+use crate::storage::{Location, ObjectMeta};
+use parse::{Input, Parsed, Target};
+
+/// A landing table and everything around it.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// Its definition.
+    pub table: &'a Table,
+    /// Root of the landing files.
+    pub root: Location,
+    /// Folder of the table.
+    pub location: Location,
+    /// Folder of its quarantine table.
+    pub quarantine: Location,
+    /// Size at which data files are closed.
+    pub target_file_size: u64,
+    /// Run id, for the log.
+    pub run: String,
+    /// Number of the newest migration.
+    pub migration: i64,
+}
+
+/// A landing table as it stands.
+#[derive(Debug)]
+pub struct Standing {
+    /// The table, if it exists.
+    pub table: Option<LakeTable>,
+    /// Its id, or the one that it will get.
+    pub uuid: String,
+    /// Its ledger.
+    pub ledger: TableLedger,
+    /// A batch that the ledger holds and the table lacks.
+    pub open: Option<i64>,
+}
+
+/// What a sync has to do about a landing table's files.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// Files to be read.
+    inputs: Vec<Input>,
+    /// Of these, files whose older rows go.
+    replaced: Vec<String>,
+    /// Files that only look changed.
+    refreshed: Vec<FileRow>,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+}
+
+impl Pending {
+    /// New files and replaced files.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.inputs.len() - self.replaced.len(), self.replaced.len())
+    }
+}
+
+/// A batch whose data files are written and that nobody knows of yet.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For the ledger.
+    pub batch: Batch,
+    /// Source files read.
+    pub files_read: u64,
+    /// Bytes of source files read.
+    pub bytes_read: u64,
+    /// Why the table changes: `3 new files`.
+    pub reason: String,
+    /// Unknown fields, quarantined records, failed warnings.
+    pub warnings: Vec<Warning>,
+}
+
+/// Looks at a landing table and its ledger.
+///
+/// # Errors
+/// When the table was put back to a state that the ledger is more than one batch ahead of, unless it is `reloaded`.
+pub async fn standing(
+    place: &Place<'_>,
+    ledger: &Ledger,
+    session: &SessionContext,
+    reloaded: bool,
+) -> Result<Standing> {
+    let name = place.table.name.as_str();
+    let Some(table) = LakeTable::open(&place.location).await? else {
+        // The ledger decides on a batch before the table exists; a table deleted by hand starts anew.
+        if let Some(uuid) = ledger.newest_uuid(name) {
+            let known = ledger.of(name, uuid);
+            match known.logged.as_slice() {
+                [] => return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open: None }),
+                [only] => {
+                    let wal = ledger.wal(session, name, uuid, *only).await?;
+                    if files_exist(&place.location, &wal).await {
+                        let open = Some(*only);
+                        return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let uuid = clock::random_uuid().to_string();
+        return Ok(Standing { table: None, uuid, ledger: TableLedger::default(), open: None });
+    };
+    let uuid = table.uuid();
+    let known = ledger.of(name, &uuid);
+    let lacking: Vec<i64> = known.logged.iter().copied().filter(|n| *n > table.state().batch()).collect();
+    let open = match lacking.as_slice() {
+        [] => None,
+        [only] => Some(*only),
+        [..] if reloaded => None,
+        [first, ..] => {
+            return Err(Error::new(Kind::Failed, format!("{name} was put back to a state before batch {first}"))
+                .fact("found", format!("batch {} in the table, {} in the ledger", table.state().batch(), known.newest))
+                .fact("because", "the ledger says that these files have landed, and the table does not hold them")
+                .help(format!("stedi-delta sync --reload {name}")));
+        }
+    };
+    Ok(Standing { table: Some(table), uuid, ledger: known, open })
+}
+
+async fn files_exist(location: &Location, wal: &Wal) -> bool {
+    for add in &wal.landing {
+        if location.head(&add.path).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Lists the landing files and compares them with the ledger; reads only files that look changed.
+///
+/// # Errors
+/// When a file changed and `on_overwrite` is `fail`, or the store fails.
+pub async fn pending(
+    place: &Place<'_>,
+    landing: &Landing,
+    standing: &Standing,
+    reload: impl Fn(&str) -> bool,
+) -> Result<Pending> {
+    let found = discover::discover(&place.root, landing, clock::now_ms()).await?;
+    let mut pending = Pending { waiting: found.waiting, ..Pending::default() };
+    let mut overwritten = Vec::new();
+    for (path, meta) in found.files {
+        let known = standing.ledger.files.get(&path).map(|(_, row)| row);
+        if reload(&path) {
+            pending.replaced.push(path.clone());
+            pending.inputs.push(Input { path, meta });
+            continue;
+        }
+        let Some(known) = known else {
+            pending.inputs.push(Input { path, meta });
+            continue;
+        };
+        if same_state(known, &meta) {
+            continue;
+        }
+        if known.size == meta.size && hash(&place.root, &meta).await? == known.content_hash {
+            pending.refreshed.push(FileRow {
+                etag: meta.e_tag.clone(),
+                modified_ms: meta.last_modified.timestamp_millis(),
+                ..known.clone()
+            });
+        } else if landing.on_overwrite == OnOverwrite::Replace {
+            pending.replaced.push(path.clone());
+            pending.inputs.push(Input { path, meta });
+        } else {
+            overwritten.push(path);
+        }
+    }
+    if let Some(first) = overwritten.first() {
+        let name = &place.table.name;
+        let count = overwritten.len();
+        return Err(Error::failed(format!("{count} file(s) of {name} changed after they were ingested"))
+            .fact("first", first.clone())
+            .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
+            .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")));
+    }
+    Ok(pending)
+}
+
+fn same_state(known: &FileRow, meta: &ObjectMeta) -> bool {
+    known.size == meta.size
+        && known.etag == meta.e_tag
+        && known.modified_ms == meta.last_modified.timestamp_millis()
+}
+
+async fn hash(root: &Location, meta: &ObjectMeta) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunks = root.chunks(meta);
+    while let Some(chunk) = chunks.next().await {
+        hasher.update(&chunk?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Reads the pending files and writes their data files; `None` when there is nothing to record.
+///
+/// # Errors
+/// As [`parse::parse`].
+pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -> Result<Option<Prepared>> {
+    if pending.inputs.is_empty() && pending.refreshed.is_empty() {
+        return Ok(None);
+    }
+    let (new, replaced) = pending.counts();
+    let target = Target {
+        table: place.table,
+        landing: place.location.clone(),
+        quarantine: place.quarantine.clone(),
+        target_file_size: place.target_file_size,
+    };
+    let parsed = parse::parse(&place.root, pending.inputs, &target).await?;
+    let warnings = warnings(place, &parsed);
+    let Parsed { mut files, landing, quarantine, bytes_read, .. } = parsed;
+    let files_read = files.len() as u64;
+    files.extend(pending.refreshed);
+    let wal = Wal {
+        rows_landed: landing.rows,
+        rows_quarantined: quarantine.rows,
+        landing: landing.adds,
+        quarantine: quarantine.adds,
+        quarantine_uuid: clock::random_uuid().to_string(),
+        replaced: pending.replaced,
+        replayed: Vec::new(),
+    };
+    let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
+    Ok(Some(Prepared {
+        batch: Batch {
+            table: place.table.name.to_string(),
+            uuid: standing.uuid.clone(),
+            number: standing.ledger.newest + 1,
+            files,
+            wal: (!nothing).then_some(wal),
+        },
+        files_read,
+        bytes_read,
+        reason: reason(new, replaced),
+        warnings,
+    }))
+}
+
+fn reason(new: usize, replaced: usize) -> String {
+    let files = |n: usize, what: &str| format!("{n} {what} file{}", if n == 1 { "" } else { "s" });
+    match (new, replaced) {
+        (0, 0) => String::new(),
+        (new, 0) => files(new, "new"),
+        (0, replaced) => files(replaced, "replaced"),
+        (new, replaced) => format!("{}, {}", files(new, "new"), files(replaced, "replaced")),
+    }
+}
+
+fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
+    /// More would hide the rest of the report.
+    const SHOWN: usize = 5;
+    let mut warnings = Vec::new();
+    let name = &place.table.name;
+    if parsed.quarantine.rows > 0 {
+        let count = parsed.quarantine.rows;
+        let details = parsed.examples.iter().take(SHOWN).map(|(file, at, why)| format!("{file} at byte {at}: {why}"));
+        warnings.push(Warning {
+            message: format!("{count} record{} could not land", if count == 1 { "" } else { "s" }),
+            details: details.collect(),
+            help: Some(format!("see them: stedi-delta quarantine ls {name}")),
+        });
+    }
+    if !parsed.unknown_fields.is_empty() {
+        let details = parsed.unknown_fields.iter().take(SHOWN).map(|(field, n)| format!("`{field}` in {n} record(s)"));
+        warnings.push(Warning {
+            message: format!("{} field(s) of {name} are not declared; their values were dropped", parsed.unknown_fields.len()),
+            details: details.collect(),
+            help: Some(format!("declare them under [columns], then: stedi-delta sync --reload {name}")),
+        });
+    }
+    for (check, count) in &parsed.warned {
+        warnings.push(Warning {
+            message: format!("{count} row(s) of {name} do not meet the expectation `{check}`"),
+            details: Vec::new(),
+            help: None,
+        });
+    }
+    warnings
+}

@@ -1,0 +1,181 @@
+//! Records in quarantine: see them, and land those that the definition accepts by now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::datatypes::Int64Type;
+use deltalake::datafusion::prelude::SessionContext;
+use deltalake::logstore::object_store::prefix::PrefixStore;
+use futures::{StreamExt, TryStreamExt};
+
+use super::expect::Expectations;
+use super::ledger::{Batch, FileRow, TableLedger, Wal};
+use super::parse::declared;
+use super::read::{Decoder, Landed, Options, read_one};
+use super::{Place, Standing};
+use crate::error::{Context, Error, Result};
+use crate::lake::{DataWriter, LakeTable};
+
+/// Records that can land again, as a batch for the ledger.
+#[derive(Debug)]
+pub struct Replay {
+    /// For the ledger; `None` when no record can land.
+    pub batch: Option<Batch>,
+    /// Records that land.
+    pub landed: u64,
+    /// Records that stay, by reason.
+    pub stay: BTreeMap<String, u64>,
+}
+
+/// Records in quarantine, from file statistics.
+///
+/// # Errors
+/// When the table cannot be opened.
+pub async fn count(place: &Place<'_>) -> Result<u64> {
+    let table = LakeTable::open(&place.quarantine).await?;
+    Ok(table.and_then(|t| t.rows()).unwrap_or(0))
+}
+
+/// The first `limit` records in quarantine, by file and offset.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn list(place: &Place<'_>, session: &SessionContext, limit: usize) -> Result<Vec<RecordBatch>> {
+    let doing = || format!("the quarantine of {} cannot be read", place.table.name);
+    let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(Vec::new()) };
+    let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+    let sort = ["source_file", "source_offset"]
+        .map(|c| deltalake::datafusion::logical_expr::ident(c).sort(true, true));
+    let frame = frame.sort(sort.to_vec()).and_then(|f| f.limit(0, Some(limit))).context(doing)?;
+    frame.collect().await.context(doing)
+}
+
+/// Reads every record in quarantine again, by the definition as it is now.
+///
+/// # Errors
+/// When the quarantine or a source file cannot be read.
+pub async fn replay(place: &Place<'_>, session: &SessionContext, standing: &Standing) -> Result<Replay> {
+    let doing = || format!("the quarantine of {} cannot be read", place.table.name);
+    let mut outcome = Replay { batch: None, landed: 0, stay: BTreeMap::new() };
+    let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(outcome) };
+    let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+    let mut rows = frame.execute_stream().await.context(doing)?;
+    let columns = declared(place.table);
+    let expectations = Expectations::new(place.table)?;
+    let store = Arc::new(PrefixStore::new(place.location.store.clone(), place.location.path.clone()));
+    let mut writer = DataWriter::over(store, place.table.schema(), place.target_file_size);
+    let mut replayed: Vec<(String, i64)> = Vec::new();
+    while let Some(batch) = rows.try_next().await.context(doing)? {
+        for row in 0..batch.num_rows() {
+            let record = Record::at(&batch, row).ok_or_else(|| Error::failed(doing()))?;
+            let attempt = match record.bytes(place).await {
+                Ok(bytes) => {
+                    read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
+                }
+                Err(reason) => Err(reason),
+            };
+            match attempt.and_then(|batch| accepted(&expectations, batch)) {
+                Ok(batch) => {
+                    writer.write(&batch).await?;
+                    replayed.push((record.file, record.offset));
+                }
+                Err(reason) => *outcome.stay.entry(reason).or_insert(0) += 1,
+            }
+        }
+    }
+    let written = writer.close().await?;
+    outcome.landed = written.rows;
+    if !replayed.is_empty() {
+        outcome.batch = Some(Batch {
+            table: place.table.name.to_string(),
+            uuid: standing.uuid.clone(),
+            number: standing.ledger.newest + 1,
+            files: recount(&standing.ledger, &replayed),
+            wal: Some(Wal { rows_landed: written.rows, landing: written.adds, replayed, ..Wal::default() }),
+        });
+    }
+    Ok(outcome)
+}
+
+fn accepted(expectations: &Expectations, batch: RecordBatch) -> std::result::Result<RecordBatch, String> {
+    let checked = expectations.check(Landed { batch, raw: None }, &mut BTreeMap::new());
+    match checked {
+        Ok(checked) if checked.landed.num_rows() > 0 => Ok(checked.landed),
+        Ok(_) => Err("an expectation is not met".into()),
+        Err(error) => Err(error.message().to_owned()),
+    }
+}
+
+/// The files' ledger rows with the replayed records moved from quarantined to landed.
+fn recount(ledger: &TableLedger, replayed: &[(String, i64)]) -> Vec<FileRow> {
+    let mut moved: HashMap<&str, u64> = HashMap::new();
+    for (file, _) in replayed {
+        *moved.entry(file).or_insert(0) += 1;
+    }
+    let mut rows: Vec<FileRow> = moved
+        .into_iter()
+        .filter_map(|(file, count)| {
+            let (_, row) = ledger.files.get(file)?;
+            let mut row = row.clone();
+            row.landed += count;
+            row.quarantined = row.quarantined.saturating_sub(count);
+            Some(row)
+        })
+        .collect();
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    rows
+}
+
+struct Record {
+    file: String,
+    offset: i64,
+    length: u64,
+    raw: Vec<u8>,
+}
+
+impl Record {
+    fn at(batch: &RecordBatch, row: usize) -> Option<Self> {
+        let raw = batch.column_by_name("raw")?.as_binary_opt::<i32>()?;
+        let long = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?.value(row));
+        Some(Self {
+            file: batch.column_by_name("source_file")?.as_string_opt::<i32>()?.value(row).to_owned(),
+            offset: long("source_offset")?,
+            length: long("length")?.unsigned_abs(),
+            raw: if raw.is_null(row) { Vec::new() } else { raw.value(row).to_vec() },
+        })
+    }
+
+    /// The whole record: what quarantine keeps, else read from the file again.
+    async fn bytes(&self, place: &Place<'_>) -> std::result::Result<Vec<u8>, String> {
+        if self.raw.len() as u64 == self.length {
+            return Ok(self.raw.clone());
+        }
+        let limit = Options::default().max_record as u64;
+        if self.length > limit {
+            return Err(format!("record is longer than {limit} bytes"));
+        }
+        let gone = |_| format!("its file is gone, and quarantine keeps only the first {} bytes", self.raw.len());
+        let meta = place.root.head(&self.file).await.map_err(gone)?;
+        let mut decoder = Decoder::new();
+        let (from, to) = (self.offset.unsigned_abs(), self.offset.unsigned_abs() + self.length);
+        let (mut at, mut record) = (0_u64, Vec::new());
+        let mut take = |piece: &[u8]| {
+            let end = at + piece.len() as u64;
+            let (start, stop) = (from.clamp(at, end) - at, to.clamp(at, end) - at);
+            record.extend_from_slice(&piece[start as usize..stop as usize]);
+            at = end;
+        };
+        let mut chunks = place.root.chunks(&meta);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|e| e.to_string())?;
+            decoder.push(&chunk, &mut take)?;
+        }
+        decoder.finish(&mut take)?;
+        if record.len() as u64 == self.length && record.starts_with(&self.raw) {
+            Ok(record)
+        } else {
+            Err("its file changed since".into())
+        }
+    }
+}
