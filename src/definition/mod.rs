@@ -1,5 +1,110 @@
 //! `stedi-delta.toml` and `tables/**` as a checked [`Project`].
+//!
+//! Everything is checked before any table is read, and every fault is reported, with its place: texts in, a project
+//! or a list of faults out. Only `read.rs` touches the disk.
+//!
+//! # `stedi-delta.toml`
+//! ```toml
+//! name = "stedi"
+//! zones = ["landing", "trusted", "curated"]   # the order in which data flows; each is a folder under tables/
+//! default_target = "dev"                      # may be left out if there is one target
+//!
+//! [defaults]                                  # may be left out, each key too
+//! memory_limit = "2 GB"                       # bytes as a number, or with KB, MB, GB, TB (powers of 1024)
+//! target_file_size = "32 MB"
+//!
+//! [targets.dev]
+//! landing = "sample/landing"                  # a folder relative to the project, absolute, file:// or s3://
+//! warehouse = "warehouse"
+//! database = "stedi"                          # default: the project's name
+//!
+//! [targets.prod]
+//! landing = "s3://stedi-landing"
+//! warehouse = "s3://stedi-warehouse"
+//!
+//! [targets.prod.catalog.glue]                 # registers the tables in AWS Glue; credentials are the environment's
+//! database = "stedi"                          # all keys may be left out: database, region, catalog_id, endpoint
+//! ```
+//!
+//! # `tables/<zone>/<table>.toml`
+//! A table has the name of its file. With `[source]` it is a landing table; with a `.sql` of the same name it is
+//! derived.
+//! ```toml
+//! description = "Readings of customers who share their data"   # required
+//! tags = ["daily"]
+//! location = "s3://elsewhere/readings"        # default: <warehouse>/<zone>/<table>
+//! refresh = "auto"                            # derived: auto | incremental | full
+//! primary_key = ["user", "timestamp"]         # derived: these columns hold no NULL
+//! cluster_by = ["user"]
+//!
+//! [source]                                    # landing
+//! path = "customer/**/*.json"                 # under the target's landing root
+//! format = "json"
+//! min_age = "2s"                              # ms, s, m, h, d
+//! on_overwrite = "fail"                       # fail | replace
+//!
+//! [columns]                                   # landing: all columns, in order; derived: documents and asserts
+//! email = { type = "string", nullable = false, description = "...", classification = "pii" }
+//! x = "double"
+//!
+//! [grants]                                    # landing: this table is the record of consent
+//! subjects = ["email", "serialnumber"]
+//! granted = "sharewithresearchasofdate is not null"
+//! latest = ["lastupdatedate"]
+//!
+//! [consent]                                   # derived: who may be in here
+//! subject = "user"
+//! names = "email"                             # the subject of the grants table; default: the one of the same name
+//! grants = "customer_landing"                 # default: the only table with [grants]
+//!
+//! [[expectations]]
+//! name = "timestamp_present"
+//! check = "timestamp is not null"
+//! action = "fail"                             # warn | quarantine | fail
+//! ```
+//! Personal data stays personal: a derived column computed from a column classified `pii` is classified too, unless
+//! it is a condition or a count.
+//!
+//! # `migrations/NNNN_label.sql`
+//! Four digits, unique, and a label in snake case.
 
+mod checks;
+mod columns;
+mod document;
+mod faults;
+mod layout;
+mod lineage;
 mod model;
+mod order;
+mod planner;
+mod project;
+mod query;
+mod read;
+mod render;
+mod settings;
+mod spec;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::path::Path;
 
 pub use model::*;
+pub use planner::{plan_sql, planner_options};
+pub use read::find_root;
+pub use render::render;
+
+use crate::error::{Error, Result};
+
+/// The file that makes a folder a project.
+pub const PROJECT_FILE: &str = "stedi-delta.toml";
+
+/// Reads and checks the project in a folder.
+///
+/// # Errors
+/// Every fault of its files together, or what keeps them from being read.
+pub fn load(root: &Path) -> Result<Project> {
+    let files = read::read(root)?;
+    project::check(root, &files).map_err(Error::definition)
+}

@@ -30,6 +30,8 @@ pub struct Project {
     pub target_file_size: u64,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
+    /// Files of `migrations/` by number.
+    pub migrations: Vec<Migration>,
 }
 
 impl Project {
@@ -49,6 +51,32 @@ pub struct Target {
     pub warehouse: String,
     /// Database in the catalog.
     pub database: String,
+    /// Set when the tables are also registered in AWS Glue.
+    pub glue: Option<Glue>,
+}
+
+/// `[targets.<name>.catalog.glue]`. Credentials come from the environment, never from the project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glue {
+    /// Glue database, if it is not the target's database.
+    pub database: Option<String>,
+    /// AWS region.
+    pub region: Option<String>,
+    /// Account id of the catalog.
+    pub catalog_id: Option<String>,
+    /// URL of the service, for private endpoints and tests.
+    pub endpoint: Option<String>,
+}
+
+/// A file `migrations/NNNN_label.sql`.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// The number in its name, unique.
+    pub number: u32,
+    /// The rest of its name.
+    pub label: String,
+    /// Its text and place.
+    pub file: Arc<SourceFile>,
 }
 
 /// One table.
@@ -60,6 +88,8 @@ pub struct Table {
     pub zone: String,
     /// For people and for the catalog.
     pub description: String,
+    /// Free labels to select by.
+    pub tags: Vec<String>,
     /// All columns, in order. A landing table's end with `source_file` and `source_offset`.
     pub columns: Vec<Column>,
     /// Columns that identify a row; empty when none is declared.
@@ -165,7 +195,11 @@ pub struct Derived {
     pub sources: Vec<TableName>,
     /// What to do when the change cannot be computed incrementally.
     pub refresh: Policy,
-    /// The analysed plan; its scans are bare table names over schema-only providers.
+    /// The query whose result the table holds: `sql`, and where the table has quarantining expectations, the rows
+    /// that meet them all (on `<table>_quarantine`: the other rows).
+    pub effective_sql: String,
+    /// The analysed plan of `effective_sql`; its scans are bare table names over schema-only providers, and its
+    /// output has exactly the names and types of the table's columns.
     pub plan: LogicalPlan,
     /// Set on `<table>_quarantine`: the table whose quarantining expectations these rows failed.
     pub quarantine_of: Option<TableName>,

@@ -1,0 +1,172 @@
+//! What a table's `.toml` says about its columns, once they are known: keys, conditions, consent.
+
+use std::collections::BTreeMap;
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+
+use super::document::Text;
+use super::faults::{Faults, one_of};
+use super::model::{Column, ColumnType, Consent, Expectation, Grants};
+use super::planner::{Tables, plan_condition};
+use super::query::{repeatable, report};
+use super::spec::{GrantsSpec, Spec};
+use super::sql::Sql;
+use crate::name::{TableName, nearest};
+
+/// Columns of every table that has them without faults.
+pub(super) type Known = BTreeMap<TableName, Vec<Column>>;
+
+/// Checks that columns exist, and that those of a primary key can be compared.
+pub(super) fn keys(spec: &Spec, columns: &[Column], faults: &mut Faults) {
+    for text in &spec.primary_key {
+        let column = column_named(text, "primary_key", columns, faults);
+        if let Some(ColumnType::Float | ColumnType::Double) = column.map(|c| c.column_type) {
+            let label = "a key must compare exactly: floating-point numbers do not";
+            faults.add(text.place.clone(), format!("`{}` cannot be in a primary key", text.value), label);
+        }
+    }
+    for text in &spec.cluster_by {
+        column_named(text, "cluster_by", columns, faults);
+    }
+}
+
+fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut Faults) -> Option<&'a Column> {
+    let found = columns.iter().find(|c| c.name == text.value);
+    if found.is_none() {
+        let names = || columns.iter().map(|c| c.name.as_str());
+        let label = match nearest(&text.value, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", one_of(names())),
+        };
+        faults.add(text.place.clone(), format!("missing {key} column `{}`", text.value), label);
+    }
+    found
+}
+
+/// Checks a condition on the rows of a table and prints it back from its syntax tree.
+fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Faults) -> Option<String> {
+    let mut sql = Sql::value(text);
+    let expr = sql.condition(faults)?;
+    let before = faults.len();
+    sql.unsupported(faults);
+    let canonical = expr.to_string();
+    match plan_condition(expr, table.as_str(), tables) {
+        Ok(plan) => {
+            let is_row_wise =
+                matches!(&plan, LogicalPlan::Projection(p) if matches!(*p.input, LogicalPlan::TableScan(_)));
+            let data_type = plan.schema().field(0).data_type();
+            if !is_row_wise {
+                faults.add(sql.start(), "a condition looks at one row of its table", "remove aggregates and windows");
+            } else if *data_type != DataType::Boolean {
+                faults.add(text.place.clone(), "this is not a condition", "expected true or false");
+            }
+            repeatable(&plan, &sql, faults);
+        }
+        Err(error) => report(&error, &sql, faults),
+    }
+    (faults.len() == before).then_some(canonical)
+}
+
+/// Checks the expectations of a table. The second part is the canonical text of the quarantining checks.
+pub(super) fn expectations(spec: &Spec, tables: &Tables, faults: &mut Faults) -> (Vec<Expectation>, Vec<String>) {
+    let mut quarantining = Vec::new();
+    let mut found = Vec::new();
+    for e in &spec.expectations {
+        let Some(canonical) = condition(&e.check, &spec.name, tables, faults) else { continue };
+        if e.action == super::model::Action::Quarantine {
+            quarantining.push(canonical);
+        }
+        found.push(Expectation { name: e.name.value.clone(), check: e.check.value.clone(), action: e.action });
+    }
+    (found, quarantining)
+}
+
+/// Checks `[grants]` of a landing table.
+pub(super) fn grants(
+    spec: &GrantsSpec,
+    table: &TableName,
+    columns: &[Column],
+    tables: &Tables,
+    faults: &mut Faults,
+) -> Option<Grants> {
+    let before = faults.len();
+    for (key, texts) in [("subjects", &spec.subjects), ("latest", &spec.latest)] {
+        for text in texts {
+            column_named(text, key, columns, faults);
+        }
+    }
+    let granted = spec.granted.as_ref()?;
+    condition(granted, table, tables, faults);
+    let values = |texts: &[Text]| texts.iter().map(|t| t.value.clone()).collect();
+    (faults.len() == before).then(|| Grants {
+        subjects: values(&spec.subjects),
+        granted: granted.value.clone(),
+        latest: values(&spec.latest),
+    })
+}
+
+/// Checks `[consent]` of a derived table. `records` are the landing tables with `[grants]`.
+pub(super) fn consent(spec: &Spec, records: &[&Spec], known: &Known, faults: &mut Faults) -> Option<Consent> {
+    let consent = spec.consent.as_ref()?;
+    let names = || records.iter().map(|r| r.name.as_str());
+    let record = match (&consent.grants, records) {
+        (Some(text), _) => match records.iter().find(|r| r.name.as_str() == text.value) {
+            Some(record) => *record,
+            None => {
+                let label = match nearest(&text.value, names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if records.is_empty() => "no landing table has `[grants]`".into(),
+                    None => format!("one of {}", one_of(names())),
+                };
+                faults.add(text.place.clone(), format!("`{}` is no table with `[grants]`", text.value), label);
+                return None;
+            }
+        },
+        (None, [record]) => *record,
+        (None, []) => {
+            let label = "add `[grants]` to the landing table that records consent";
+            faults.add(consent.header.clone(), "no table of this project has `[grants]`", label);
+            return None;
+        }
+        (None, _) => {
+            let label = format!("add `grants = ` and one of {}", one_of(names()));
+            faults.add(consent.header.clone(), "several tables of this project have `[grants]`", label);
+            return None;
+        }
+    };
+    let subject = consent.subject.as_ref()?;
+    let columns = known.get(&spec.name)?;
+    let column = column_named(subject, "consent", columns, faults)?;
+    let subjects = &record.grants.as_ref()?.subjects;
+    let one_of_subjects = || one_of(subjects.iter().map(|s| s.value.as_str()));
+    let (named, place) = match &consent.names {
+        Some(text) => (text.value.clone(), text.place.clone()),
+        None => (subject.value.clone(), subject.place.clone()),
+    };
+    if subjects.is_empty() {
+        return None; // Reported where they are declared.
+    }
+    if !subjects.iter().any(|s| s.value == named) {
+        let message = format!("`{named}` is no subject of `{}`", record.name);
+        let label = match &consent.names {
+            Some(_) => format!("one of {}", one_of_subjects()),
+            None => format!("add `names = ` and the one whose values it holds: {}", one_of_subjects()),
+        };
+        faults.add(place, message, label);
+        return None;
+    }
+    let granted = known.get(&record.name)?.iter().find(|c| c.name == named)?;
+    if granted.column_type != column.column_type {
+        let message = format!(
+            "`{}` is {}, and `{named}` of `{}` is {}",
+            subject.value,
+            column.column_type.delta_name(),
+            record.name,
+            granted.column_type.delta_name()
+        );
+        faults.add(subject.place.clone(), message, "subjects are compared as they are: make the types equal");
+        return None;
+    }
+    Some(Consent { subject: subject.value.clone(), grants: record.name.clone(), names: named })
+}

@@ -1,0 +1,90 @@
+//! Where an output column comes from: a plain column of a source hands on its description, and every value computed
+//! from personal data stays personal data.
+
+use std::collections::HashMap;
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan};
+
+use super::model::Column;
+
+/// Aggregates that say how many, not what.
+const COUNTS: [&str; 3] = ["count", "approx_distinct", "regr_count"];
+
+/// What an output column has from its sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Description of the column that it is, if it is one.
+    pub description: String,
+    /// Whether it is or is computed from a column classified `pii`. Conditions and counts are not.
+    pub pii: bool,
+}
+
+/// The origin of the output column `index` of a plan over tables with these columns.
+pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, Vec<Column>>) -> Origin {
+    let below = |input: &LogicalPlan, index| origin(input, index, tables);
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let index = scan.projection.as_ref().map_or(Some(index), |p| p.get(index).copied());
+            let column = tables.get(scan.table_name.table()).zip(index).and_then(|(columns, i)| columns.get(i));
+            column.map(|c| Origin { description: c.description.clone(), pii: c.pii }).unwrap_or_default()
+        }
+        LogicalPlan::Projection(p) => of_nth(p.expr.get(index), &p.input, tables),
+        LogicalPlan::Aggregate(a) => of_nth(a.group_expr.iter().chain(&a.aggr_expr).nth(index), &a.input, tables),
+        LogicalPlan::Distinct(Distinct::On(d)) => of_nth(d.select_expr.get(index), &d.input, tables),
+        LogicalPlan::Window(w) => match index.checked_sub(w.input.schema().fields().len()) {
+            Some(at) => of_nth(w.window_expr.get(at), &w.input, tables),
+            None => below(&w.input, index),
+        },
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => below(&join.right, index),
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => below(&join.left, index),
+            _ => match index.checked_sub(join.left.schema().fields().len()) {
+                Some(at) => below(&join.right, at),
+                None => below(&join.left, index),
+            },
+        },
+        LogicalPlan::Union(union) => {
+            let mut origins = union.inputs.iter().map(|input| below(input, index));
+            let first = origins.next().unwrap_or_default();
+            Origin { pii: origins.fold(first.pii, |pii, o| pii || o.pii), ..first }
+        }
+        // Filters, sorts, limits, aliases: the columns of their only input.
+        other => match other.inputs().as_slice() {
+            [input] if index < input.schema().fields().len() => below(input, index),
+            _ => Origin::default(),
+        },
+    }
+}
+
+fn of_nth(expr: Option<&Expr>, input: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -> Origin {
+    expr.map(|e| of(e, input, tables)).unwrap_or_default()
+}
+
+fn of(expr: &Expr, input: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -> Origin {
+    let any = |args: &[Expr]| Origin { description: String::new(), pii: args.iter().any(|a| of(a, input, tables).pii) };
+    match expr {
+        Expr::Alias(alias) => of(&alias.expr, input, tables),
+        Expr::Cast(cast) => of(&cast.expr, input, tables),
+        Expr::Column(column) => match input.schema().maybe_index_of_column(column) {
+            Some(index) => origin(input, index, tables),
+            None => Origin::default(),
+        },
+        Expr::ScalarSubquery(query) => Origin { description: String::new(), ..origin(&query.subquery, 0, tables) },
+        Expr::AggregateFunction(call) if COUNTS.contains(&call.func.name()) => Origin::default(),
+        Expr::AggregateFunction(call) => any(&call.params.args),
+        Expr::WindowFunction(call) if COUNTS.contains(&call.fun.name()) => Origin::default(),
+        Expr::WindowFunction(call) => any(&call.params.args),
+        other if matches!(other.get_type(input.schema()), Ok(DataType::Boolean)) => Origin::default(),
+        other => {
+            let mut pii = false;
+            // The visitor never returns an error.
+            let _ = other.apply_children(|child| {
+                pii |= of(child, input, tables).pii;
+                Ok(TreeNodeRecursion::Continue)
+            });
+            Origin { description: String::new(), pii }
+        }
+    }
+}

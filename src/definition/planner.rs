@@ -1,0 +1,186 @@
+//! SQL -> analysed logical plan, with one set of options for every query of the tool.
+//!
+//! Plans are analysed (types are coerced) and not optimised. Scans are bare table names over schema-only sources that
+//! take no filters: whoever runs a plan puts real tables in their place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, plan_datafusion_err};
+use deltalake::datafusion::execution::SessionStateDefaults;
+use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use deltalake::datafusion::logical_expr::{
+    AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
+use deltalake::datafusion::optimizer::Analyzer;
+use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use deltalake::datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+/// Name of the only output column of a planned condition.
+const CONDITION: &str = "condition";
+
+/// The options under which every query of the tool is planned and run: UTC, plain strings, places in errors.
+#[must_use]
+pub fn planner_options() -> ConfigOptions {
+    let mut options = ConfigOptions::default();
+    options.sql_parser.enable_ident_normalization = true;
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("UTC".into());
+    options
+}
+
+/// Plans one query over tables given by name and schema.
+///
+/// # Errors
+/// What the parser, the planner or the analyser says.
+pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan, DataFusionError> {
+    let mut statements = Parser::parse_sql(&GenericDialect {}, sql)?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(Statement::Query(query)), true) => {
+            plan_query(*query, &Tables::new(tables.iter().map(|(n, s)| (n.clone(), s.clone()))))
+        }
+        _ => Err(plan_datafusion_err!("expected exactly one query")),
+    }
+}
+
+/// Plans a parsed query.
+pub(super) fn plan_query(query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
+    analyse(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?, &tables.options)
+}
+
+/// Plans `select (<condition>) as condition from <table>`.
+pub(super) fn plan_condition(condition: SqlExpr, table: &str, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    let source = tables.get_table_source(TableReference::bare(table))?;
+    let scan = LogicalPlanBuilder::scan(TableReference::bare(table), source, None)?;
+    let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
+    let schema: &DFSchema = scan.schema();
+    let expr = planner.sql_to_expr(condition, schema, &mut PlannerContext::new())?;
+    analyse(scan.project([expr.alias(CONDITION)])?.build()?, &tables.options)
+}
+
+fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, DataFusionError> {
+    Analyzer::new().execute_and_check(plan, options, |_, _| {})
+}
+
+/// A table by its schema alone. It takes no filters, so that a plan over it means the same over any other source.
+#[derive(Debug)]
+struct SchemaOnly(SchemaRef);
+
+impl TableSource for SchemaOnly {
+    fn schema(&self) -> SchemaRef {
+        self.0.clone()
+    }
+}
+
+/// Built-in functions by every name that they have.
+struct Functions {
+    scalar: HashMap<String, Arc<ScalarUDF>>,
+    aggregate: HashMap<String, Arc<AggregateUDF>>,
+    window: HashMap<String, Arc<WindowUDF>>,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+}
+
+static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
+    fn by_name<F>(all: Vec<Arc<F>>, names: impl Fn(&F) -> Vec<String>) -> HashMap<String, Arc<F>> {
+        all.into_iter().flat_map(|f| names(&f).into_iter().map(move |n| (n, f.clone())).collect::<Vec<_>>()).collect()
+    }
+    let with_aliases = |name: &str, aliases: &[String]| {
+        let mut names = aliases.to_vec();
+        names.push(name.to_owned());
+        names
+    };
+    Functions {
+        scalar: by_name(SessionStateDefaults::default_scalar_functions(), |f| with_aliases(f.name(), f.aliases())),
+        aggregate: by_name(SessionStateDefaults::default_aggregate_functions(), |f| {
+            with_aliases(f.name(), f.aliases())
+        }),
+        window: by_name(SessionStateDefaults::default_window_functions(), |f| with_aliases(f.name(), f.aliases())),
+        planners: SessionStateDefaults::default_expr_planners(),
+    }
+});
+
+/// Names of all built-in functions.
+pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
+    let Functions { scalar, aggregate, window, .. } = &*FUNCTIONS;
+    scalar.keys().chain(aggregate.keys()).chain(window.keys()).map(String::as_str)
+}
+
+/// The tables that a query may name.
+pub(super) struct Tables {
+    sources: HashMap<String, Arc<dyn TableSource>>,
+    options: ConfigOptions,
+}
+
+impl Tables {
+    /// Tables by name and schema.
+    pub fn new(tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Self {
+        let mut found = Self { sources: HashMap::new(), options: planner_options() };
+        tables.into_iter().for_each(|(name, schema)| found.add(name, schema));
+        found
+    }
+
+    /// Adds a table.
+    pub fn add(&mut self, name: String, schema: SchemaRef) {
+        self.sources.insert(name, Arc::new(SchemaOnly(schema)));
+    }
+}
+
+impl ContextProvider for Tables {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        match &name {
+            TableReference::Bare { table } => self.sources.get(table.as_ref()).cloned(),
+            _ => None,
+        }
+        .ok_or_else(|| plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        FUNCTIONS.scalar.get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        FUNCTIONS.aggregate.get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        FUNCTIONS.window.get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &FUNCTIONS.planners
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        FUNCTIONS.scalar.keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        FUNCTIONS.aggregate.keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        FUNCTIONS.window.keys().cloned().collect()
+    }
+}

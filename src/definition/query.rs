@@ -1,0 +1,269 @@
+//! One derived table's query: planned, its output named and typed, everything wrong with it said in its own text.
+
+use deltalake::arrow::datatypes::{DataType, FieldRef};
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError, SchemaError};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility, cast};
+use deltalake::datafusion::sql::sqlparser::ast::Query;
+
+use super::faults::{Faults, one_of};
+use super::model::ColumnType;
+use super::planner::{Tables, function_names, plan_query};
+use super::sql::{Sql, lower_first};
+use crate::name::{self, nearest};
+use crate::source::Place;
+
+/// A planned query whose output a table can hold.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// The analysed plan, its output cast to exactly the Arrow types of `columns`.
+    pub plan: LogicalPlan,
+    /// Output columns with the place of their expression.
+    pub columns: Vec<(String, ColumnType, Place)>,
+}
+
+/// Plans a query and checks its output, or says what is wrong.
+pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Faults) -> Option<Planned> {
+    let before = faults.len();
+    if sql.duplicates(query, faults) {
+        return None;
+    }
+    let plan = match plan_query(query.clone(), tables) {
+        Ok(plan) => plan,
+        Err(error) => {
+            report(&error, sql, faults);
+            return None;
+        }
+    };
+    repeatable(&plan, sql, faults);
+    if faults.len() > before {
+        return None;
+    }
+    let mut columns: Vec<(String, ColumnType, Place)> = Vec::new();
+    for (index, field) in plan.schema().fields().iter().enumerate() {
+        let place = sql.item(query, index).unwrap_or_else(|| sql.start());
+        let column_type = output(field, &place, faults);
+        if columns.iter().any(|(name, ..)| name == field.name()) {
+            let label = "add `as` and another name, or list the columns";
+            faults.add(place, format!("two columns are called `{}`", field.name()), label);
+        } else if let Some(column_type) = column_type {
+            columns.push((field.name().clone(), column_type, place));
+        }
+    }
+    if faults.len() > before {
+        return None;
+    }
+    let types: Vec<_> = columns.iter().map(|(name, t, _)| (name.as_str(), *t)).collect();
+    match store(plan, &types) {
+        Ok(plan) => Some(Planned { plan, columns }),
+        Err(error) => {
+            report(&error, sql, faults);
+            None
+        }
+    }
+}
+
+/// Casts the output of a plan to the types that are stored, where they differ: string views, other units of time.
+/// Times lose what is finer than a microsecond.
+pub(super) fn store(plan: LogicalPlan, columns: &[(&str, ColumnType)]) -> Result<LogicalPlan, DataFusionError> {
+    let same = plan.schema().fields().iter().zip(columns).all(|(f, (_, t))| *f.data_type() == t.arrow());
+    if same {
+        return Ok(plan);
+    }
+    let exprs: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .zip(columns)
+        .map(|((qualifier, field), (name, column_type))| {
+            let column = Expr::Column(PlanColumn::from((qualifier, field)));
+            if *field.data_type() == column_type.arrow() {
+                column
+            } else {
+                cast(column, column_type.arrow()).alias(*name)
+            }
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan).project(exprs)?.build()
+}
+
+/// The stored type of an output column, or a fault about its name or type.
+fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<ColumnType> {
+    let name = field.name();
+    if let Err(reason) = name::check(name) {
+        let message = format!("`{name}` cannot be a column");
+        faults.add_with_help(place.clone(), message, reason, "add `as name`");
+        return None;
+    }
+    match stored_type(field.data_type()) {
+        Ok(column_type) => Some(column_type),
+        Err((found, way_out)) => {
+            let message = format!("column `{name}` is {found}, which a table cannot hold");
+            faults.add(place.clone(), message, way_out);
+            None
+        }
+    }
+}
+
+/// The type in which values are stored; otherwise what they are and what to write instead.
+fn stored_type(data_type: &DataType) -> Result<ColumnType, (&'static str, &'static str)> {
+    Ok(match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
+        DataType::Int64 => ColumnType::Long,
+        DataType::Int32 => ColumnType::Integer,
+        DataType::Int16 => ColumnType::Short,
+        DataType::Int8 => ColumnType::Byte,
+        DataType::Float32 => ColumnType::Float,
+        DataType::Float64 => ColumnType::Double,
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            ColumnType::Binary
+        }
+        DataType::Date32 => ColumnType::Date,
+        DataType::Timestamp(_, Some(_)) => ColumnType::Timestamp,
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
+            if *s >= 0 && s.unsigned_abs() <= *p =>
+        {
+            ColumnType::Decimal(*p, *s)
+        }
+        DataType::Dictionary(_, values) => return stored_type(values),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+            return Err(("an unsigned integer", "write `cast(... as bigint)`"));
+        }
+        DataType::Timestamp(_, None) => {
+            return Err(("a timestamp without time zone", "write `cast(... as timestamp with time zone)`"));
+        }
+        DataType::Null => return Err(("of no type", "write `cast(null as ...)` and a type")),
+        DataType::Date64 => return Err(("a date with milliseconds", "write `cast(... as date)`")),
+        DataType::Time32(_) | DataType::Time64(_) => return Err(("a time of day", "write `cast(... as varchar)`")),
+        DataType::Interval(_) | DataType::Duration(_) => {
+            return Err(("an interval", "write a number with a unit in its name, or `cast(... as varchar)`"));
+        }
+        DataType::Float16 => return Err(("a 16-bit number", "write `cast(... as real)`")),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            return Err(("a decimal of this size", "write `cast(... as decimal(38, s))`"));
+        }
+        _ => return Err(("nested", "nested types are not supported: select their parts")),
+    })
+}
+
+/// Reports functions whose result is another one at the next run: their tables could never be brought up to date.
+pub(super) fn repeatable(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    // The visitors below never return an error.
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(call) = expr
+                    && call.func.signature().volatility != Volatility::Immutable
+                    && !found.iter().any(|(name, _)| name == call.func.name())
+                {
+                    let mut names = call.func.aliases().to_vec();
+                    names.push(call.func.name().to_owned());
+                    found.push((call.func.name().to_owned(), names));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    for (name, names) in found {
+        let place = sql.find(&names).unwrap_or_else(|| sql.start());
+        let written = place.file.text.get(place.span.clone()).map_or(name, str::to_lowercase);
+        let label = "a query has the same result whenever it runs: use a column instead";
+        faults.add(place, format!("`{written}` has another value at every run"), label);
+    }
+}
+
+/// Turns what the planner says into faults with places and ways out.
+pub(super) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
+    match error {
+        DataFusionError::Collection(errors) => errors.iter().for_each(|e| report(e, sql, faults)),
+        DataFusionError::Shared(inner) => report(inner, sql, faults),
+        DataFusionError::Context(_, inner) => report(inner, sql, faults),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let note = || diagnostic.notes.iter().find_map(|n| n.span);
+            let place = diagnostic.span.or_else(note).map(|span| sql.place(span));
+            if let DataFusionError::SchemaError(schema, _) = inner.find_root() {
+                return schema_fault(schema, place, sql, faults);
+            }
+            if let Some(name) = diagnostic.message.strip_prefix("Invalid function '") {
+                let name = name.trim_end_matches('\'');
+                let label = match nearest(name, function_names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "no function has this name".into(),
+                };
+                return faults.add(place.unwrap_or_else(|| sql.start()), format!("unknown function `{name}`"), label);
+            }
+            let label: Vec<_> = diagnostic
+                .helps
+                .iter()
+                .map(|h| h.message.as_str())
+                .chain(diagnostic.notes.iter().map(|n| n.message.as_str()))
+                .map(lower_first)
+                .collect();
+            let place = place.unwrap_or_else(|| sql.start());
+            faults.add(place, ticks(&lower_first(&diagnostic.message)), ticks(&label.join("; ")));
+        }
+        DataFusionError::SchemaError(schema, _) => schema_fault(schema, None, sql, faults),
+        other => {
+            let text = other.message().into_owned();
+            let first_line = text.lines().next().unwrap_or_default();
+            faults.add(sql.start(), ticks(&lower_first(first_line)), "");
+        }
+    }
+}
+
+/// Our quotes instead of the planner's; an apostrophe within a word stays.
+fn ticks(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let is_letter = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| c.is_alphanumeric());
+    let inside = |at: usize| is_letter(at.checked_sub(1)) && is_letter(Some(at + 1));
+    chars.iter().enumerate().map(|(at, c)| if *c == '\'' && !inside(at) { '`' } else { *c }).collect()
+}
+
+fn schema_fault(error: &SchemaError, place: Option<Place>, sql: &Sql, faults: &mut Faults) {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let name = field.name.as_str();
+            let place = place.or_else(|| sql.find(&[name.to_owned()])).unwrap_or_else(|| sql.start());
+            let of_relation = |c: &&PlanColumn| field.relation.is_none() || c.relation == field.relation;
+            let names: Vec<&str> = valid_fields.iter().filter(of_relation).map(|c| c.name.as_str()).collect();
+            let (message, label) = match &field.relation {
+                Some(relation) if names.is_empty() => {
+                    let mut known: Vec<_> =
+                        valid_fields.iter().filter_map(|c| c.relation.as_ref()).map(|r| r.table()).collect();
+                    known.dedup();
+                    let message = format!("`{relation}` is not a table of this query");
+                    let label = match nearest(relation.table(), known.iter().copied()) {
+                        Some(near) => format!("did you mean `{near}.{name}`?"),
+                        None if known.is_empty() => "no table is in reach here".into(),
+                        None => format!("one of {}", one_of(known.iter().copied())),
+                    };
+                    (message, label)
+                }
+                relation => {
+                    let message = match relation {
+                        Some(relation) => format!("column `{name}` is not in `{relation}`"),
+                        None => format!("column `{name}` is in no table of this query"),
+                    };
+                    let label = match nearest(name, names.iter().copied()) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None if names.is_empty() => "no column is in reach here".into(),
+                        None => format!("one of {}", one_of(names.iter().copied())),
+                    };
+                    (message, label)
+                }
+            };
+            faults.add(place, message, label);
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let name = field.name.clone();
+            let place = place.or_else(|| sql.find(std::slice::from_ref(&name))).unwrap_or_else(|| sql.start());
+            let message = format!("column `{name}` is in several tables of this query");
+            faults.add(place, message, format!("write `<table>.{name}`"));
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            let place = place.unwrap_or_else(|| sql.start());
+            faults.add(place, format!("two columns are called `{name}`"), "add `as` and another name");
+        }
+    }
+}

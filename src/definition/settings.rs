@@ -1,0 +1,176 @@
+//! `stedi-delta.toml`: name, zones, targets, defaults.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::document::{self, Entry, Table, Text};
+use super::faults::{Faults, one_of};
+use super::model::{Glue, Target};
+use super::units;
+use crate::name::{self, nearest};
+use crate::source::SourceFile;
+
+/// Zone of the tool's own tables.
+const SYSTEM_ZONE: &str = "system";
+const DEFAULT_MEMORY_LIMIT: u64 = 2 << 30;
+const DEFAULT_TARGET_FILE_SIZE: u64 = 32 << 20;
+const URL_SCHEMES: [&str; 2] = ["file", "s3"];
+
+/// What `stedi-delta.toml` says. Values that are faulty are absent or at their default.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub name: String,
+    /// `None` if the list itself is faulty, so that no table is blamed for its zone.
+    pub zones: Option<Vec<String>>,
+    pub targets: BTreeMap<String, Target>,
+    pub default_target: String,
+    pub memory_limit: u64,
+    pub target_file_size: u64,
+}
+
+/// Reads the project file.
+pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
+    let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
+    let root = Table::root(file, &parsed);
+    root.only(&["name", "zones", "default_target", "defaults", "targets"], faults);
+    let name =
+        root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
+    let zones = zones(&root, faults);
+    let (memory_limit, target_file_size) = defaults(&root, faults);
+    let name = name.map(|t| t.value).unwrap_or_default();
+    let before = faults.len();
+    let targets = targets(&root, &name, faults);
+    let default_target = default_target(&root, &targets, faults.len() == before, faults);
+    Settings { name, zones, targets, default_target, memory_limit, target_file_size }
+}
+
+fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
+    let entry = root.require("zones", "zones = [\"landing\", \"trusted\", \"curated\"]", faults)?;
+    let before = faults.len();
+    let zones = entry.strings(faults);
+    if zones.is_empty() && faults.len() == before {
+        faults.add(entry.place().clone(), "`zones` is empty", "name at least one zone");
+    }
+    for zone in &zones {
+        if let Err(reason) = name::check(&zone.value) {
+            faults.add(zone.place.clone(), format!("`{}` cannot be a zone", zone.value), reason);
+        } else if zone.value == SYSTEM_ZONE {
+            faults.add(zone.place.clone(), format!("zone `{SYSTEM_ZONE}` is reserved"), "choose another name");
+        }
+    }
+    (faults.len() == before).then(|| zones.into_iter().map(|z| z.value).collect())
+}
+
+fn defaults(root: &Table<'_>, faults: &mut Faults) -> (u64, u64) {
+    let Some(table) = root.table("defaults", faults) else { return (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE) };
+    table.only(&["memory_limit", "target_file_size"], faults);
+    let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
+    (size("memory_limit", DEFAULT_MEMORY_LIMIT), size("target_file_size", DEFAULT_TARGET_FILE_SIZE))
+}
+
+fn size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
+    const EXAMPLE: &str = "expected a size such as \"512 MB\" or \"2 GB\"";
+    let bytes = match entry.integer() {
+        Some(bytes) => bytes,
+        None if entry.is_string() => units::bytes(&entry.string(faults)?.value),
+        None => return entry.expected("a size such as \"512 MB\"", faults),
+    };
+    if bytes.is_none_or(|b| b == 0) {
+        faults.add(entry.place().clone(), format!("`{}` is not a size", entry.key), EXAMPLE);
+        return None;
+    }
+    bytes
+}
+
+fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<String, Target> {
+    let mut found = BTreeMap::new();
+    let Some(entry) = root.require("targets", "[targets.dev]", faults) else { return found };
+    let Some(table) = entry.table(faults) else { return found };
+    if table.entries().is_empty() {
+        faults.add(table.place.clone(), "`targets` is empty", "add `[targets.dev]`");
+    }
+    for entry in table.entries() {
+        if let Err(reason) = name::check(&entry.key) {
+            faults.add(entry.key_place.clone(), format!("`{}` cannot be a target", entry.key), reason);
+        }
+        if let Some(target) = entry.table(faults).and_then(|t| target(&t, project, faults)) {
+            found.insert(entry.key.clone(), target);
+        }
+    }
+    found
+}
+
+fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Target> {
+    table.only(&["landing", "warehouse", "database", "catalog"], faults);
+    let landing = table.required_string("landing", "landing = \"landing\"", faults);
+    let warehouse = table.required_string("warehouse", "warehouse = \"warehouse\"", faults);
+    let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults));
+    let glue = table.table("catalog", faults).and_then(|catalog| {
+        catalog.only(&["glue"], faults);
+        catalog.table("glue", faults).map(|t| glue(&t, faults))
+    });
+    let landing = landing.and_then(|t| location("landing", t, faults))?;
+    let warehouse = warehouse.and_then(|t| location("warehouse", t, faults))?;
+    if landing.value == warehouse.value {
+        let label = "the same folder as `landing`";
+        faults.add(warehouse.place, "files and tables cannot share a folder", label);
+        return None;
+    }
+    let database = database.map_or_else(|| project.to_owned(), |t| t.value);
+    Some(Target { landing: landing.value, warehouse: warehouse.value, database, glue })
+}
+
+fn glue(table: &Table<'_>, faults: &mut Faults) -> Glue {
+    table.only(&["database", "region", "catalog_id", "endpoint"], faults);
+    let mut text = |key| table.string(key, faults).map(|t| t.value);
+    let (region, catalog_id, endpoint) = (text("region"), text("catalog_id"), text("endpoint"));
+    let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults)).map(|t| t.value);
+    Glue { database, region, catalog_id, endpoint }
+}
+
+fn default_target(
+    root: &Table<'_>,
+    targets: &BTreeMap<String, Target>,
+    targets_are_sound: bool,
+    faults: &mut Faults,
+) -> String {
+    let names = || targets.keys().map(String::as_str);
+    if root.get("default_target").is_none() {
+        if targets.len() > 1 {
+            let label = format!("add `default_target = \"{}\"`", names().next().unwrap_or_default());
+            faults.add(root.place.clone(), "`default_target` is missing, and there are several targets", label);
+        }
+        return names().next().unwrap_or_default().to_owned();
+    }
+    let Some(text) = root.string("default_target", faults) else { return String::new() };
+    if targets_are_sound && !targets.contains_key(&text.value) {
+        let label = match nearest(&text.value, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", one_of(names())),
+        };
+        faults.add(text.place, format!("target `{}` is not in this project", text.value), label);
+    }
+    text.value
+}
+
+fn valid_name(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
+    match name::check(&text.value) {
+        Ok(()) => Some(text),
+        Err(reason) => {
+            faults.add(text.place, format!("`{key}` is \"{}\"", text.value), reason);
+            None
+        }
+    }
+}
+
+/// A folder or a URL of a scheme that the tool can open.
+pub(super) fn location(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
+    match text.value.split_once("://") {
+        Some((scheme, _)) if !URL_SCHEMES.contains(&scheme) => {
+            let label = "expected a folder, `file://...` or `s3://...`";
+            faults.add(text.place, format!("`{key}` is a `{scheme}://` address"), label);
+            None
+        }
+        _ => Some(text),
+    }
+}

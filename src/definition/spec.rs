@@ -1,0 +1,242 @@
+//! `tables/<zone>/<table>.toml`: what one file says, before it is compared with any other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::columns::{self, Declared};
+use super::document::{self, Table, Text};
+use super::faults::Faults;
+use super::model::{Action, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
+use super::settings::location;
+use super::units;
+use crate::name::{self, TableName};
+use crate::source::{Place, SourceFile};
+
+/// A table's `.toml`, with its `.sql` if it is derived.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub name: TableName,
+    pub zone: String,
+    pub file: Arc<SourceFile>,
+    /// Present exactly on derived tables.
+    pub sql: Option<Arc<SourceFile>>,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub location: Option<String>,
+    pub refresh: Policy,
+    pub primary_key: Vec<Text>,
+    pub cluster_by: Vec<Text>,
+    /// `[columns]`; `None` if a column is faulty, or if a landing table declares none.
+    pub columns: Option<Vec<Declared>>,
+    pub source: Option<Source>,
+    pub grants: Option<GrantsSpec>,
+    pub consent: Option<ConsentSpec>,
+    pub expectations: Vec<ExpectationSpec>,
+}
+
+/// `[source]`.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub path: String,
+    pub min_age: Option<Duration>,
+    pub on_overwrite: OnOverwrite,
+}
+
+/// `[grants]`.
+#[derive(Debug)]
+pub(super) struct GrantsSpec {
+    pub subjects: Vec<Text>,
+    pub granted: Option<Text>,
+    pub latest: Vec<Text>,
+}
+
+/// `[consent]`.
+#[derive(Debug)]
+pub(super) struct ConsentSpec {
+    pub header: Place,
+    pub subject: Option<Text>,
+    pub names: Option<Text>,
+    pub grants: Option<Text>,
+}
+
+/// One of `[[expectations]]`.
+#[derive(Debug)]
+pub(super) struct ExpectationSpec {
+    pub name: Text,
+    pub check: Text,
+    pub action: Action,
+}
+
+const KEYS: [&str; 11] = [
+    "description",
+    "tags",
+    "location",
+    "refresh",
+    "primary_key",
+    "cluster_by",
+    "source",
+    "columns",
+    "grants",
+    "consent",
+    "expectations",
+];
+
+/// Reads one table's file. `sql` is the query next to it.
+pub(super) fn spec(
+    name: TableName,
+    zone: &str,
+    file: &Arc<SourceFile>,
+    sql: Option<&Arc<SourceFile>>,
+    faults: &mut Faults,
+) -> Option<Spec> {
+    let parsed = document::parse(file, faults)?;
+    let root = Table::root(file, &parsed);
+    root.only(&KEYS, faults);
+    kind(&root, sql, faults);
+    let description = root.required_string("description", "description = \"...\"", faults);
+    let refresh = [("auto", Policy::Auto), ("incremental", Policy::Incremental), ("full", Policy::Full)];
+    Some(Spec {
+        name,
+        zone: zone.to_owned(),
+        file: file.clone(),
+        sql: sql.cloned(),
+        description: description.map(|t| t.value).unwrap_or_default(),
+        tags: root.strings("tags", faults).into_iter().map(|t| t.value).collect(),
+        location: root.string("location", faults).and_then(|t| location("location", t, faults)).map(|t| t.value),
+        refresh: root.choice("refresh", &refresh, Policy::Auto, faults),
+        primary_key: root.strings("primary_key", faults),
+        cluster_by: root.strings("cluster_by", faults),
+        columns: declared(&root, sql.is_none(), faults),
+        source: root.table("source", faults).and_then(|t| source(&t, faults)),
+        grants: root.table("grants", faults).map(|t| grants(&t, faults)),
+        consent: root.table("consent", faults).map(|t| consent(&t, faults)),
+        expectations: expectations(&root, faults),
+    })
+}
+
+/// A table is either landing (`[source]`) or derived (a query), and has only the keys of its kind.
+fn kind(root: &Table<'_>, sql: Option<&Arc<SourceFile>>, faults: &mut Faults) {
+    let stem = root.place.file.path.with_extension("sql");
+    match (root.get("source"), sql) {
+        (Some(source), Some(sql)) => {
+            let label = format!("remove this, or {}", sql.path.display());
+            faults.add(source.place().clone(), "a table has `[source]` or a query, not both", label);
+        }
+        (None, None) => {
+            let label = format!("add `[source]`, or a query in {}", stem.display());
+            faults.add(root.place.clone(), "nothing fills this table", label);
+        }
+        _ => {}
+    }
+    let (foreign, other): (&[&str], _) = match sql {
+        Some(_) => (&["grants"], "a landing table"),
+        None => (&["refresh", "consent"], "a derived table"),
+    };
+    for entry in foreign.iter().filter_map(|key| root.get(key)) {
+        let message = format!("`{}` belongs to {other}", entry.key);
+        let label = if sql.is_some() { "this one has a query" } else { "this one has no query" };
+        faults.add(entry.key_place.clone(), message, label);
+    }
+}
+
+fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<Declared>> {
+    if !landing && root.get("columns").is_none() {
+        return Some(Vec::new());
+    }
+    // Without a source the table is faulty already; what its columns would be is anybody's guess.
+    root.get("source").or(root.get("columns"))?;
+    let entry = root.require("columns", "[columns]", faults)?;
+    let table = entry.table(faults)?;
+    if landing && table.entries().is_empty() {
+        faults.add(table.place.clone(), "`columns` is empty", "name at least one column");
+        return None;
+    }
+    let before = faults.len();
+    let columns = columns::columns(&table, faults);
+    let appended = table.entries().iter().filter(|e| [SOURCE_FILE, SOURCE_OFFSET].contains(&e.key.as_str()));
+    for entry in appended.filter(|_| landing) {
+        let message = format!("`{}` is added to every landing table", entry.key);
+        faults.add(entry.key_place.clone(), message, "remove this line");
+    }
+    columns.filter(|_| faults.len() == before)
+}
+
+fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
+    table.only(&["path", "format", "min_age", "on_overwrite"], faults);
+    let path = table.required_string("path", "path = \"folder/*.json\"", faults);
+    if table.require("format", "format = \"json\"", faults).is_some() {
+        table.choice("format", &[("json", ())], (), faults);
+    }
+    let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
+    let on_overwrite = table.choice("on_overwrite", &overwrite, OnOverwrite::Fail, faults);
+    let min_age = table.string("min_age", faults).and_then(|text| {
+        let age = units::duration(&text.value);
+        if age.is_none() {
+            let label = "expected a time such as \"2s\", \"5m\" or \"0s\"";
+            faults.add(text.place, format!("`min_age` is \"{}\"", text.value), label);
+        }
+        age
+    });
+    let path = path?;
+    if path.value.contains("://") || path.value.starts_with('/') || path.value.split('/').any(|part| part == "..") {
+        let label = "expected a path under the target's landing root, such as \"folder/*.json\"";
+        faults.add(path.place, format!("`path` is \"{}\"", path.value), label);
+        return None;
+    }
+    if let Err(error) = globset::Glob::new(&path.value) {
+        faults.add(path.place, format!("`path` is \"{}\"", path.value), error.kind().to_string());
+        return None;
+    }
+    Some(Source { path: path.value, min_age, on_overwrite })
+}
+
+fn grants(table: &Table<'_>, faults: &mut Faults) -> GrantsSpec {
+    table.only(&["subjects", "granted", "latest"], faults);
+    GrantsSpec {
+        subjects: required_list(table, "subjects", "subjects = [\"email\"]", faults),
+        granted: table.required_string("granted", "granted = \"... is not null\"", faults),
+        latest: required_list(table, "latest", "latest = [\"updated\"]", faults),
+    }
+}
+
+fn required_list(table: &Table<'_>, key: &str, example: &str, faults: &mut Faults) -> Vec<Text> {
+    let Some(entry) = table.require(key, example, faults) else { return Vec::new() };
+    let before = faults.len();
+    let texts = entry.strings(faults);
+    if texts.is_empty() && faults.len() == before {
+        faults.add(entry.place().clone(), format!("`{key}` is empty"), "name at least one column");
+    }
+    texts
+}
+
+fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
+    table.only(&["subject", "names", "grants"], faults);
+    ConsentSpec {
+        header: table.place.clone(),
+        subject: table.required_string("subject", "subject = \"...\"", faults),
+        names: table.string("names", faults),
+        grants: table.string("grants", faults),
+    }
+}
+
+fn expectations(root: &Table<'_>, faults: &mut Faults) -> Vec<ExpectationSpec> {
+    let Some(entry) = root.get("expectations") else { return Vec::new() };
+    let mut found: Vec<ExpectationSpec> = Vec::new();
+    for table in entry.tables(faults) {
+        table.only(&["name", "check", "action"], faults);
+        let name = table.required_string("name", "name = \"...\"", faults);
+        let check = table.required_string("check", "check = \"... is not null\"", faults);
+        let actions = [("warn", Action::Warn), ("quarantine", Action::Quarantine), ("fail", Action::Fail)];
+        let has_action = table.require("action", "action = \"fail\"", faults).is_some();
+        let action = table.choice("action", &actions, Action::Fail, faults);
+        let (Some(name), Some(check), true) = (name, check, has_action) else { continue };
+        if let Err(reason) = name::check(&name.value) {
+            faults.add(name.place.clone(), format!("`{}` cannot be an expectation", name.value), reason);
+        } else if found.iter().any(|e| e.name.value == name.value) {
+            let label = "choose another name";
+            faults.add(name.place.clone(), format!("expectation `{}` is there twice", name.value), label);
+        }
+        found.push(ExpectationSpec { name, check, action });
+    }
+    found
+}

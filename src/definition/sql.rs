@@ -1,0 +1,373 @@
+//! SQL as text with places: parsing, the tables that a query names, and what can be said before planning.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use deltalake::datafusion::common::{Location, Span};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Expr, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
+use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
+
+use super::document::Text;
+use super::faults::Faults;
+use crate::source::{Place, SourceFile};
+
+/// A piece of SQL and where it stands in its file.
+#[derive(Clone, Debug)]
+pub(super) struct Sql {
+    text: String,
+    file: Arc<SourceFile>,
+    /// Where `text` begins in the file; `None` if the file spells it with escapes.
+    base: Option<usize>,
+    /// The whole of it in the file.
+    whole: Range<usize>,
+    tokens: Vec<TokenWithSpan>,
+}
+
+/// A table that a query names.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    /// Its parts; more than one is a fault.
+    pub parts: Vec<String>,
+    pub place: Place,
+}
+
+impl Sql {
+    /// A whole `.sql` file.
+    pub fn file(file: &Arc<SourceFile>) -> Self {
+        let whole = 0..file.text.len();
+        Self { text: file.text.clone(), file: file.clone(), base: Some(0), whole, tokens: Vec::new() }
+    }
+
+    /// A string of a `.toml` file.
+    pub fn value(text: &Text) -> Self {
+        let Place { file, span } = text.place.clone();
+        let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
+        Self { text: text.value.clone(), file, base, whole: span, tokens: Vec::new() }
+    }
+
+    /// The place of a span of the parser.
+    pub fn place(&self, span: Span) -> Place {
+        let Some(base) = self.base else { return self.whole_place() };
+        let (start, end) = (self.offset(span.start), self.offset(span.end));
+        Place { file: self.file.clone(), span: base + start..base + end.max(start) }
+    }
+
+    /// The first word, for faults without a place of their own.
+    pub fn start(&self) -> Place {
+        match self.words().next() {
+            Some(token) => self.place(span_of(token.span)),
+            None => self.whole_place(),
+        }
+    }
+
+    fn whole_place(&self) -> Place {
+        Place { file: self.file.clone(), span: self.whole.clone() }
+    }
+
+    /// The place of the first unquoted word that is one of `names` and not part of a qualified name.
+    pub fn find(&self, names: &[String]) -> Option<Place> {
+        let mut before = None;
+        for token in self.words() {
+            if let Token::Word(word) = &token.token
+                && names.contains(&word.value)
+                && before != Some(&Token::Period)
+            {
+                return Some(self.place(span_of(token.span)));
+            }
+            before = Some(&token.token);
+        }
+        None
+    }
+
+    /// Byte offset within the text; the parser counts lines and characters from 1.
+    fn offset(&self, at: Location) -> usize {
+        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let start = match line {
+            0 => 0,
+            _ => self.text.match_indices('\n').nth(line - 1).map_or(self.text.len(), |(at, _)| at + 1),
+        };
+        let rest = &self.text[start..];
+        start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+    }
+
+    /// Tokens other than blanks and comments.
+    fn words(&self) -> impl Iterator<Item = &TokenWithSpan> {
+        self.tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_)))
+    }
+
+    /// Splits the text into tokens, with unquoted identifiers folded to lower case: what is printed back from the
+    /// syntax tree is then the same for any spelling.
+    fn tokenize(&mut self) -> Result<(), ParserError> {
+        self.tokens = Tokenizer::new(&GenericDialect {}, &self.text).tokenize_with_location()?;
+        for token in &mut self.tokens {
+            if let Token::Word(word) = &mut token.token
+                && word.quote_style.is_none()
+            {
+                word.value = word.value.to_lowercase();
+            }
+        }
+        Ok(())
+    }
+
+    fn parser(&self) -> Parser<'static> {
+        Parser::new(&GenericDialect {}).with_tokens_with_locations(self.tokens.clone())
+    }
+
+    /// Parses exactly one query.
+    pub fn query(&mut self, faults: &mut Faults) -> Option<Box<Query>> {
+        let parsed = self.tokenize().and_then(|()| self.parser().parse_statements());
+        let mut statements = match parsed {
+            Ok(statements) => statements,
+            Err(error) => {
+                self.syntax(&error, faults);
+                return None;
+            }
+        };
+        if statements.len() > 1 {
+            let label = "a table is one query: remove the others";
+            faults.add(self.start(), format!("found {} statements", statements.len()), label);
+            return None;
+        }
+        match statements.pop() {
+            Some(Statement::Query(query)) => Some(query),
+            Some(_) => {
+                faults.add(self.start(), "this is not a query", "expected `select` or `with`");
+                None
+            }
+            None => {
+                faults.add(self.start(), "there is no query", "expected `select` or `with`");
+                None
+            }
+        }
+    }
+
+    /// Parses a condition on one row.
+    pub fn condition(&mut self, faults: &mut Faults) -> Option<Expr> {
+        let parsed = self.tokenize().and_then(|()| {
+            let mut parser = self.parser();
+            let expr = parser.parse_expr()?;
+            parser.expect_token(&Token::EOF).map(|_| expr)
+        });
+        let expr = match parsed {
+            Ok(expr) => expr,
+            Err(error) => {
+                self.syntax(&error, faults);
+                return None;
+            }
+        };
+        if expr.visit(&mut HasQuery).is_break() {
+            faults.add(self.start(), "a condition looks at one row of its table", "remove the subquery");
+            return None;
+        }
+        Some(expr)
+    }
+
+    /// The parser says where only in its message.
+    fn syntax(&self, error: &ParserError, faults: &mut Faults) {
+        let text = match error {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
+            ParserError::RecursionLimitExceeded => "too deeply nested",
+        };
+        let (message, location) = match text.rsplit_once(" at Line: ") {
+            Some((message, at)) => (message, parse_location(at)),
+            None => (text, None),
+        };
+        let place = location.map_or_else(|| self.end_or_start(), |at| self.token_place(at));
+        let label = lower_first(message).replace("expected: ", "expected ").replace("found: EOF", "found the end");
+        faults.add(place, "this is not valid SQL", label.replace("found: ", "found "));
+    }
+
+    fn end_or_start(&self) -> Place {
+        match self.words().last() {
+            Some(token) => self.place(span_of(token.span)),
+            None => self.whole_place(),
+        }
+    }
+
+    fn token_place(&self, at: Location) -> Place {
+        let token = self.words().find(|t| Location::from(t.span.start) == at);
+        self.place(token.map_or(Span::new(at, Location { line: at.line, column: at.column + 1 }), |t| span_of(t.span)))
+    }
+
+    /// The tables that a query names, without its own `with` names, in the order of the text.
+    pub fn references(&self, query: &Query, faults: &mut Faults) -> Vec<Reference> {
+        let mut visitor = References { sql: self, frames: Vec::new(), function: false, found: Vec::new(), faults };
+        let _: ControlFlow<()> = query.visit(&mut visitor);
+        visitor.found
+    }
+
+    /// What the planner accepts and gets wrong, or cannot repeat.
+    pub fn unsupported(&self, faults: &mut Faults) {
+        let words: Vec<_> = self.words().collect();
+        for pair in words.windows(2) {
+            let both = span_of(pair[0].span).union(&span_of(pair[1].span));
+            let [Token::Word(first), Token::Word(second)] = [&pair[0].token, &pair[1].token] else { continue };
+            let is_set = [Keyword::EXCEPT, Keyword::INTERSECT, Keyword::MINUS].contains(&first.keyword);
+            if is_set && second.keyword == Keyword::ALL {
+                let name = format!("{} all", first.value);
+                let label = format!("write `{}`, or `exists` with a count", first.value);
+                faults.add(self.place(both), format!("`{name}` is not supported"), label);
+            }
+        }
+        for token in words {
+            if let Token::Placeholder(name) = &token.token {
+                let place = self.place(span_of(token.span));
+                faults.add(place, format!("`{name}` is a parameter"), "write the value");
+            }
+        }
+    }
+
+    /// The place of the n-th output column, if the query lists its columns one by one up to there.
+    pub fn item(&self, query: &Query, index: usize) -> Option<Place> {
+        let items = &first_select(&query.body)?.projection;
+        let listed = items.iter().take(index + 1).all(|i| name_of(i).is_some() || is_expr(i));
+        let span = Span::try_from_sqlparser_span(items.get(index)?.span())?;
+        listed.then(|| self.place(span))
+    }
+
+    /// Reports output columns that have the same name.
+    pub fn duplicates(&self, query: &Query, faults: &mut Faults) -> bool {
+        let Some(select) = first_select(&query.body) else { return false };
+        let mut seen: Vec<String> = Vec::new();
+        let before = faults.len();
+        for (index, item) in select.projection.iter().enumerate() {
+            let Some(name) = name_of(item) else { continue };
+            if seen.contains(&name) {
+                let place = self.item(query, index).unwrap_or_else(|| self.start());
+                let label = "add `as` and another name, or remove it";
+                faults.add(place, format!("two columns are called `{name}`"), label);
+            } else {
+                seen.push(name);
+            }
+        }
+        faults.len() > before
+    }
+}
+
+/// The span of a token.
+fn span_of(span: tokenizer::Span) -> Span {
+    Span::new(span.start.into(), span.end.into())
+}
+
+fn parse_location(text: &str) -> Option<Location> {
+    let (line, column) = text.split_once(", Column: ")?;
+    let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Location { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
+}
+
+/// A message of a foreign crate in our tone: a lower-case fragment.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut chars = text.trim().trim_end_matches('.').chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => first_select(&query.body),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        _ => None,
+    }
+}
+
+fn is_expr(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+}
+
+/// The name of an output column, where the text gives one.
+fn name_of(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.clone()),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(|p| p.value.clone()),
+        _ => None,
+    }
+}
+
+struct HasQuery;
+
+impl Visitor for HasQuery {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+/// One query on the way down, with the names of its `with` clause.
+struct Frame {
+    /// Each name with the identity of its query.
+    names: Vec<(*const Query, String)>,
+    /// How many of the names are visible: each only after its own query, unless the clause is recursive.
+    visible: usize,
+}
+
+struct References<'a> {
+    sql: &'a Sql,
+    frames: Vec<Frame>,
+    /// The next relation is the name of a table function.
+    function: bool,
+    found: Vec<Reference>,
+    faults: &'a mut Faults,
+}
+
+impl Visitor for References<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let names: Vec<_> = query
+            .with
+            .iter()
+            .flat_map(|with| &with.cte_tables)
+            .map(|cte| (std::ptr::from_ref::<Query>(&cte.query), cte.alias.name.value.clone()))
+            .collect();
+        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+        self.frames.push(Frame { visible: if recursive { names.len() } else { 0 }, names });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.frames.pop();
+        if let Some(frame) = self.frames.last_mut()
+            && let Some(at) = frame.names.iter().position(|(id, _)| std::ptr::eq(*id, query))
+        {
+            frame.visible = frame.visible.max(at + 1);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args, with_hints, version, partitions, sample, .. } = factor {
+            self.function = args.is_some();
+            // The planner would pass over these without a word.
+            let extra = !with_hints.is_empty() || version.is_some() || !partitions.is_empty() || sample.is_some();
+            if extra && let Some(span) = Span::try_from_sqlparser_span(name.span()) {
+                let label = "a query reads the whole table at the cut: remove what follows the name";
+                self.faults.add(self.sql.place(span), "versions, samples and hints are not supported", label);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        if std::mem::take(&mut self.function) {
+            return ControlFlow::Continue(());
+        }
+        let parts: Vec<_> = name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.clone()).collect();
+        let own = |part: &String| self.frames.iter().any(|f| f.names[..f.visible].iter().any(|(_, name)| name == part));
+        if let [part] = parts.as_slice()
+            && own(part)
+        {
+            return ControlFlow::Continue(());
+        }
+        let place = Span::try_from_sqlparser_span(name.span()).map(|s| self.sql.place(s));
+        self.found.push(Reference { parts, place: place.unwrap_or_else(|| self.sql.start()) });
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,62 @@
+//! Sizes and durations as people write them.
+
+use std::time::Duration;
+
+/// Bytes of `512 MB`, `2 GiB`, `64 KB`, `100`: powers of 1024, whichever way the unit is spelled.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "kb" | "kib" => 10,
+        "mb" | "mib" => 20,
+        "gb" | "gib" => 30,
+        "tb" | "tib" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
+}
+
+/// The duration of `500ms`, `2s`, `5m`, `1h`, `1d`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    let ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(ms).map(Duration::from_millis)
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024_either_way() {
+        assert_eq!(bytes("2 GB"), Some(2 << 30));
+        assert_eq!(bytes("64MiB"), Some(64 << 20));
+        assert_eq!(bytes("100"), Some(100));
+        for bad in ["", "GB", "-1 MB", "1.5 GB", "2 parsecs", "99999999999 TB"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_name_their_unit() {
+        assert_eq!(duration("2s"), Some(Duration::from_secs(2)));
+        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(duration("0s"), Some(Duration::ZERO));
+        for bad in ["", "2", "s", "2 weeks"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+}
