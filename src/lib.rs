@@ -11,3 +11,6 @@ pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+pub mod incremental;
+// The flow.
+pub mod evaluate;
