@@ -11,11 +11,13 @@ pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+pub mod incremental;
 // Doors: I/O, one foreign crate each.
 pub mod storage;
 pub mod lake;
 // Stages: the flow, one file per arrow.
 pub mod changes;
+pub mod evaluate;
 pub mod merge;
 // Operations: return outcomes, never print.
 pub mod ingest;

@@ -1,0 +1,125 @@
+//! Runs the plans of [`incremental`](crate::incremental) over real tables.
+//!
+//! Providers are opened when a surviving plan reads them and not before: keys or a change that turn out empty remove
+//! every scan behind them. Intermediate results are held in memory while they are small and recomputed where they
+//! are not.
+
+mod bind;
+mod keys;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use crate::error::{Context, Result};
+use crate::incremental::{self, ChangeKind, Program, Side};
+
+pub use run::run_with;
+
+/// The tables behind a program.
+#[async_trait]
+pub trait Sources: Send + Sync {
+    /// The rows of one side of a table. `Old` and `New` have the table's columns; `Change` has the weight
+    /// ([`incremental::WEIGHT`]) as a further column. Columns are found by name; further ones do not matter.
+    ///
+    /// # Errors
+    /// The table or that side of it cannot be read.
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>>;
+
+    /// What is known about a table's change without reading it.
+    fn change_kind(&self, table: &str) -> ChangeKind;
+}
+
+/// Sizes up to which intermediate results are held in memory. Every result is the same at every limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most rows of an intermediate change; a larger one is computed again wherever it is used.
+    pub change_rows: usize,
+    /// Most keys; beyond, the rows are not restricted by them.
+    pub key_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { change_rows: 500_000, key_rows: 1_000_000 }
+    }
+}
+
+/// The change of a query's result.
+pub struct Change {
+    /// The result's columns, then the weight.
+    pub schema: SchemaRef,
+    /// Every weight is positive. Then equal rows may come in several pieces, else each row comes once.
+    pub insert_only: bool,
+    stream: SendableRecordBatchStream,
+}
+
+impl Change {
+    /// The rows.
+    #[must_use]
+    pub fn into_stream(self) -> SendableRecordBatchStream {
+        self.stream
+    }
+
+    /// All rows, in memory.
+    ///
+    /// # Errors
+    /// The evaluation fails.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
+        self.stream.try_collect().await.context(|| "the change cannot be computed".into())
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change").field("schema", &self.schema).field("insert_only", &self.insert_only).finish_non_exhaustive()
+    }
+}
+
+/// Computes the change of a program's result.
+///
+/// # Errors
+/// A table cannot be read, or the engine fails, for example for want of memory; the engine's error is the cause.
+pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources) -> Result<Change> {
+    run_with(program, ctx, sources, Limits::default()).await
+}
+
+/// Computes an analysed query over the new sides of its tables. Columns as the query names them, without qualifiers.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn full(plan: &LogicalPlan, ctx: &SessionContext, sources: &dyn Sources) -> Result<SendableRecordBatchStream> {
+    let plan = incremental::over_new(plan)?;
+    let plan = bind::bind(plan, sources).await?;
+    run::stream(&plan, ctx, "the query").await
+}
+
+/// The change that turns the rows of `old` into the result of an analysed query over the new sides of its tables: a
+/// full refresh, applied as a difference. Columns of `old` are found by name.
+///
+/// # Errors
+/// As for [`run`]; or `old` lacks a column.
+pub async fn difference(
+    plan: &LogicalPlan,
+    old: Arc<dyn TableProvider>,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+) -> Result<Change> {
+    let new = bind::bind(incremental::over_new(plan)?, sources).await?;
+    let old = bind::scan_like(old, plan.schema())?;
+    let change = bind::named_like(incremental::difference(new, old)?, plan.schema())?;
+    let stream = run::stream(&change, ctx, "the difference").await?;
+    Ok(Change { schema: stream.schema(), insert_only: false, stream })
+}

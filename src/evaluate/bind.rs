@@ -1,0 +1,97 @@
+//! Puts real tables behind the scans of a plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, TableReference};
+use deltalake::datafusion::datasource::provider_as_source;
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScanBuilder, cast};
+
+use crate::error::{Context, Error, Result};
+use crate::incremental::{Side, WEIGHT, parse_scan_name};
+
+use super::Sources;
+
+/// Opens every table side that the plan reads, once, and scans it.
+pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPlan> {
+    let mut open: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
+    for (name, table, side) in scans(&plan).context(|| "a plan cannot be read".into())? {
+        let provider = sources.provider(&table, side).await?;
+        open.insert(name, provider);
+    }
+    let bound = plan.transform_up_with_subqueries(|node| match &node {
+        LogicalPlan::TableScan(scan) => match open.get(scan.table_name.table()) {
+            Some(provider) => {
+                let scanned = scan_as(Arc::clone(provider), scan.table_name.clone(), &scan.projected_schema)?;
+                Ok(Transformed::yes(scanned))
+            }
+            None => Ok(Transformed::no(node)),
+        },
+        // A table may know more, or less, about NULL than its declaration.
+        _ => Ok(Transformed::yes(node.recompute_schema()?)),
+    });
+    bound.map(|t| t.data).context(|| "a table does not have the columns that the query reads".into())
+}
+
+/// Names, tables and sides of the scans of a plan, each once.
+fn scans(plan: &LogicalPlan) -> Result<Vec<(String, String, Side)>, DataFusionError> {
+    let mut found: Vec<(String, String, Side)> = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let name = scan.table_name.table();
+            if let Some((table, side)) = parse_scan_name(name)
+                && !found.iter().any(|(known, ..)| known == name)
+            {
+                found.push((name.to_owned(), table.to_owned(), side));
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// Scans a provider under a name, with the columns and types of `schema`, found by name.
+pub fn scan_as(
+    provider: Arc<dyn TableProvider>,
+    name: TableReference,
+    schema: &DFSchemaRef,
+) -> Result<LogicalPlan, DataFusionError> {
+    let actual = provider.schema();
+    let mut projection = Vec::with_capacity(schema.fields().len());
+    let mut same = true;
+    for field in schema.fields() {
+        let at = actual.index_of(field.name())?;
+        same &= actual.field(at).data_type() == field.data_type();
+        projection.push(at);
+    }
+    let scan = TableScanBuilder::new(name.clone(), provider_as_source(provider)).with_projection(Some(projection));
+    let scan = LogicalPlan::TableScan(scan.build()?);
+    if same {
+        return Ok(scan);
+    }
+    // A provider with views of strings, say, where the plan was made for plain ones.
+    let exprs = schema.iter().map(|(relation, field)| {
+        let column = Expr::Column(Column::new(Some(name.clone()), field.name()));
+        cast(column, field.data_type().clone()).alias_qualified(relation.cloned(), field.name())
+    });
+    let exprs = exprs.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(scan))?))
+}
+
+/// Scans a provider with the columns of a result, found by name.
+pub fn scan_like(provider: Arc<dyn TableProvider>, result: &DFSchemaRef) -> Result<LogicalPlan> {
+    let names = Arc::new(result.as_ref().clone().strip_qualifiers());
+    scan_as(provider, TableReference::bare("old"), &names)
+        .map_err(|e| Error::failed("the table does not have the columns of its query").because(e))
+}
+
+/// Gives a change the column names of a result, without qualifiers.
+pub fn named_like(change: LogicalPlan, result: &DFSchema) -> Result<LogicalPlan> {
+    let names = result.fields().iter().map(|f| f.name().clone()).chain([WEIGHT.to_owned()]);
+    let exprs = change.schema().columns().into_iter().zip(names).map(|(c, name)| Expr::Column(c).alias(name)).collect();
+    Projection::try_new(exprs, Arc::new(change))
+        .map(LogicalPlan::Projection)
+        .context(|| "the columns of a result cannot be named".into())
+}

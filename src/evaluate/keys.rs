@@ -1,0 +1,69 @@
+//! What is known about materialised keys, said in a way that lets files be skipped.
+
+use std::collections::HashSet;
+
+use deltalake::arrow::array::{Array, RecordBatch};
+use deltalake::arrow::compute::{SortOptions, concat, sort_to_indices};
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue};
+use deltalake::datafusion::logical_expr::{Expr, lit};
+
+/// Most values that are listed one by one.
+const LISTED: usize = 1_000;
+
+/// A condition that holds for every value of `expr` among the keys of one column: `expr in (...)`, and
+/// `expr between least and greatest`, because not every reader can skip files by a long list. `nulls`: NULL is a key.
+/// `None`: nothing worth saying.
+pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: bool) -> Result<Option<Expr>> {
+    let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
+    if arrays.first().is_none_or(|a| !is_ordered(a.data_type())) {
+        return Ok(None);
+    }
+    let values = concat(&arrays)?;
+    let has_null = values.null_count() > 0;
+    let mut all = None;
+    if let (Some(least), Some(greatest)) = (extreme(&values, false)?, extreme(&values, true)?) {
+        let mut known = if least == greatest {
+            expr.clone().eq(lit(least))
+        } else {
+            expr.clone().between(lit(least), lit(greatest))
+        };
+        if values.len() <= LISTED {
+            let mut listed = HashSet::with_capacity(values.len());
+            for i in 0..values.len() {
+                let value = ScalarValue::try_from_array(&values, i)?;
+                if !value.is_null() {
+                    listed.insert(value);
+                }
+            }
+            if listed.len() > 1 {
+                known = known.and(expr.clone().in_list(listed.into_iter().map(lit).collect(), false));
+            }
+        }
+        all = Some(known);
+    }
+    if nulls && has_null {
+        let null = expr.clone().is_null();
+        all = Some(all.map_or(null.clone(), |known| known.or(null)));
+    }
+    Ok(all)
+}
+
+/// The least or greatest value; `None` if all are NULL.
+fn extreme(values: &dyn Array, descending: bool) -> Result<Option<ScalarValue>> {
+    let order = SortOptions { descending, nulls_first: false };
+    let first = sort_to_indices(values, Some(order), Some(1)).map_err(DataFusionError::from)?;
+    if first.is_empty() {
+        return Ok(None);
+    }
+    let value = ScalarValue::try_from_array(values, first.value(0) as usize)?;
+    Ok(Some(value).filter(|v| !v.is_null()))
+}
+
+/// Types whose order is the same for everyone that may skip files by it.
+fn is_ordered(data_type: &DataType) -> bool {
+    data_type.is_integer()
+        || data_type.is_temporal()
+        || data_type.is_string()
+        || matches!(data_type, DataType::Decimal128(..) | DataType::Boolean)
+}

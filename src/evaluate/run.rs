@@ -1,0 +1,201 @@
+//! Runs the stages of a program.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
+use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::logical_expr::{
+    EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, SubqueryAlias,
+};
+use deltalake::datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
+use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext};
+use deltalake::datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use crate::error::{Context, Result};
+use crate::incremental::{self, Program, StepKind, WEIGHT};
+
+use super::bind::{bind, scan_as};
+use super::keys::condition;
+use super::{Change, Limits, Sources};
+
+/// The result of a step.
+enum Held {
+    /// All rows, in memory.
+    Rows(Rows),
+    /// Too many rows: the step's plan, to be computed wherever it is read.
+    View(LogicalPlan),
+}
+
+struct Rows {
+    batches: Vec<RecordBatch>,
+    table: Arc<dyn TableProvider>,
+}
+
+type Steps = HashMap<String, Held>;
+
+/// [`run`](super::run) with other limits.
+///
+/// # Errors
+/// As for [`run`](super::run).
+pub async fn run_with(
+    program: &Program,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+    limits: Limits,
+) -> Result<Change> {
+    let stages = program.stages(&|table| sources.change_kind(table))?;
+    let mut steps = Steps::new();
+    for step in stages.steps {
+        let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
+        let limit = match step.kind {
+            StepKind::Change => limits.change_rows,
+            StepKind::Keys => limits.key_rows,
+        };
+        let batches = if is_empty(&plan) {
+            Some(Vec::new())
+        } else {
+            let bound = bind(plan.clone(), sources).await?;
+            collect_up_to(stream(&bound, ctx, "the change").await?, limit).await?
+        };
+        let held = match batches {
+            Some(batches) => Held::Rows(rows(batches, step.plan.schema())?),
+            None => Held::View(plan),
+        };
+        steps.insert(step.name, held);
+    }
+    let schema = schema_of(program);
+    let Some(result) = stages.result else { return Ok(nothing(schema)) };
+    let plan = prepared(&result, &steps).context(|| "the change cannot be planned".into())?;
+    if is_empty(&plan) {
+        return Ok(nothing(schema));
+    }
+    let plan = if stages.insert_only { plan } else { incremental::consolidate(plan)? };
+    let stream = stream(&bind(plan, sources).await?, ctx, "the change").await?;
+    Ok(Change { schema: stream.schema(), insert_only: stages.insert_only, stream })
+}
+
+/// Plans and starts a query.
+pub async fn stream(plan: &LogicalPlan, ctx: &SessionContext, what: &str) -> Result<SendableRecordBatchStream> {
+    let state = ctx.state();
+    let physical = state.create_physical_plan(plan).await.context(|| format!("{what} cannot be planned"))?;
+    execute_stream(physical, ctx.task_ctx()).context(|| format!("{what} cannot be computed"))
+}
+
+fn nothing(schema: SchemaRef) -> Change {
+    let stream = Box::pin(EmptyRecordBatchStream::new(Arc::clone(&schema)));
+    Change { schema, insert_only: true, stream }
+}
+
+fn schema_of(program: &Program) -> SchemaRef {
+    let mut fields: Vec<Field> = program.plan().schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new(WEIGHT, DataType::Int64, true));
+    Arc::new(Schema::new(fields))
+}
+
+/// All rows of a stream; `None` if there are more than `limit`.
+async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> Result<Option<Vec<RecordBatch>>> {
+    let (mut batches, mut rows) = (Vec::new(), 0_usize);
+    while let Some(batch) = stream.try_next().await.context(|| "the change cannot be computed".into())? {
+        rows = rows.saturating_add(batch.num_rows());
+        if rows > limit {
+            return Ok(None);
+        }
+        if batch.num_rows() > 0 {
+            batches.push(batch);
+        }
+    }
+    Ok(Some(batches))
+}
+
+fn rows(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Rows> {
+    let hold = || {
+        let declared: SchemaRef = match batches.first() {
+            Some(batch) => batch.schema(),
+            None => Arc::new(schema.as_arrow().clone()),
+        };
+        let fields: Vec<_> = declared.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        let nullable = Arc::new(Schema::new(fields));
+        let batches = batches
+            .iter()
+            .map(|b| RecordBatch::try_new(Arc::clone(&nullable), b.columns().to_vec()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let table = Arc::new(MemTable::try_new(nullable, vec![batches.clone()])?);
+        Ok::<_, DataFusionError>(Rows { batches, table })
+    };
+    hold().context(|| "an intermediate result cannot be held".into())
+}
+
+fn is_empty(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::EmptyRelation(e) if !e.produce_one_row)
+}
+
+/// A plan with the results of earlier steps in it, without what they make empty.
+fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
+    let plan = substituted(plan, steps)?;
+    let context = OptimizerContext::new().with_skip_failing_rules(false);
+    Optimizer::with_rules(vec![Arc::new(PropagateEmptyRelation::new())]).optimize(plan, &context, |_, _| {})
+}
+
+fn substituted(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == JoinType::RightSemi => {
+            if let LogicalPlan::TableScan(scan) = join.left.as_ref()
+                && let Some(held) = steps.get(scan.table_name.table())
+            {
+                return restricted(join, held, steps);
+            }
+        }
+        LogicalPlan::TableScan(scan) => {
+            let name = scan.table_name.table();
+            return match steps.get(name) {
+                Some(Held::Rows(rows)) if rows.batches.is_empty() => Ok(empty(&scan.projected_schema)),
+                Some(Held::Rows(rows)) => {
+                    scan_as(Arc::clone(&rows.table), scan.table_name.clone(), &scan.projected_schema)
+                }
+                Some(Held::View(view)) => {
+                    let alias = SubqueryAlias::try_new(Arc::new(view.clone()), scan.table_name.clone())?;
+                    Ok(LogicalPlan::SubqueryAlias(alias))
+                }
+                None => Ok(plan.clone()),
+            };
+        }
+        _ => {}
+    }
+    let changed = plan.clone().map_children(|child| Ok(Transformed::yes(substituted(&child, steps)?)))?;
+    changed.data.recompute_schema()
+}
+
+/// A restriction by keys: nothing without keys, everything with too many, else a semi join and a condition that the
+/// reader of the table understands.
+fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
+    let rows = match held {
+        Held::View(_) => return substituted(&join.right, steps),
+        Held::Rows(rows) if rows.batches.is_empty() => return Ok(empty(&join.schema)),
+        Held::Rows(rows) => rows,
+    };
+    let mut right = substituted(&join.right, steps)?;
+    for (key, expr) in &join.on {
+        let (Expr::Column(column), Some(first)) = (key, rows.batches.first()) else { continue };
+        let at = first.schema().index_of(&column.name)?;
+        let nulls = join.null_equality == NullEquality::NullEqualsNull;
+        if let Some(condition) = condition(expr, &rows.batches, at, nulls)? {
+            right = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(right))?);
+        }
+    }
+    let mut join = join.clone();
+    join.left = Arc::new(substituted(&join.left, steps)?);
+    join.right = Arc::new(right);
+    LogicalPlan::Join(join).recompute_schema()
+}
+
+fn empty(schema: &DFSchemaRef) -> LogicalPlan {
+    LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(schema) })
+}

@@ -1,0 +1,4 @@
+//! The law: the change applied to the old result is the new result.
+
+mod law;
+mod support;

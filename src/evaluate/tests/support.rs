@@ -1,0 +1,238 @@
+//! Tables in memory as multisets of rows, and the comparison of multisets by counting.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
+
+use crate::error::{Context, Error, Result};
+use crate::evaluate::{Limits, Sources, difference, full, run_with};
+use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
+
+/// A value of a test table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+}
+
+/// Rows with weights.
+pub type Bag = Vec<(Vec<Value>, i64)>;
+
+/// A table: its columns, its old rows and its change.
+#[derive(Clone, Debug)]
+pub struct TestTable {
+    pub name: String,
+    pub columns: Vec<(String, DataType)>,
+    pub old: Bag,
+    pub change: Bag,
+    pub kind: ChangeKind,
+}
+
+/// Tables by name.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub tables: Vec<TestTable>,
+    /// Read the old rows where the new ones are asked for: to evaluate the query as it was.
+    pub before: bool,
+}
+
+impl TestTable {
+    pub fn new(name: &str, columns: &[(&str, DataType)], old: Bag, change: Bag) -> Self {
+        let columns = columns.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect();
+        Self { name: name.into(), columns, old, change, kind: ChangeKind::Mutating }
+    }
+
+    fn bag(&self, side: Side) -> Bag {
+        match side {
+            Side::Old => self.old.clone(),
+            Side::Change => self.change.clone(),
+            Side::New => {
+                let mut rows: BTreeMap<Vec<Value>, i64> = BTreeMap::new();
+                for (row, weight) in self.old.iter().chain(&self.change) {
+                    *rows.entry(row.clone()).or_default() += weight;
+                }
+                assert!(rows.values().all(|w| *w >= 0), "{}: more copies removed than there are", self.name);
+                rows.into_iter().collect()
+            }
+        }
+    }
+
+    fn provider(&self, side: Side) -> Result<Arc<dyn TableProvider>> {
+        let mut rows: Vec<(Vec<Value>, i64)> = Vec::new();
+        for (row, weight) in self.bag(side) {
+            if side == Side::Change {
+                rows.push((row, weight));
+            } else {
+                rows.extend((0..weight).map(|_| (row.clone(), 1)));
+            }
+        }
+        let mut fields: Vec<Field> = self.columns.iter().map(|(n, t)| Field::new(n, t.clone(), true)).collect();
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for (i, (_, data_type)) in self.columns.iter().enumerate() {
+            let values = rows.iter().map(|(row, _)| &row[i]);
+            arrays.push(match data_type {
+                DataType::Int64 => Arc::new(values.map(int).collect::<Int64Array>()) as ArrayRef,
+                _ => Arc::new(values.map(text).collect::<StringArray>()) as ArrayRef,
+            });
+        }
+        if side == Side::Change {
+            fields.push(Field::new(WEIGHT, DataType::Int64, false));
+            arrays.push(Arc::new(rows.iter().map(|(_, w)| Some(*w)).collect::<Int64Array>()));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).context(|| "batch".into())?;
+        let half = batch.num_rows() / 2;
+        let partitions = vec![vec![batch.slice(0, half)], vec![batch.slice(half, batch.num_rows() - half)]];
+        Ok(Arc::new(MemTable::try_new(schema, partitions).context(|| "table".into())?))
+    }
+}
+
+fn int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(v) => *v,
+        Value::Text(_) => None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(v) => v.clone(),
+        Value::Int(_) => None,
+    }
+}
+
+impl World {
+    fn table(&self, name: &str) -> Result<&TestTable> {
+        self.tables.iter().find(|t| t.name == name).ok_or_else(|| Error::failed(format!("no table {name}")))
+    }
+
+    /// An analysed plan, as the definition makes it: only schemas are known.
+    pub async fn plan(&self, ctx: &SessionContext, sql: &str) -> LogicalPlan {
+        for table in &self.tables {
+            let fields: Vec<Field> = table.columns.iter().map(|(n, t)| Field::new(n, t.clone(), true)).collect();
+            let empty = MemTable::try_new(Arc::new(Schema::new(fields)), vec![vec![]]).expect("schema");
+            let _ = ctx.deregister_table(table.name.as_str());
+            ctx.register_table(table.name.as_str(), Arc::new(empty)).expect("table");
+        }
+        let state = ctx.state();
+        let plan = state.create_logical_plan(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let options = state.config_options();
+        state
+            .analyzer()
+            .execute_and_check(plan, options, |_, _| {})
+            .unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+}
+
+#[async_trait]
+impl Sources for World {
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        let table = self.table(table)?;
+        assert!(
+            table.kind != ChangeKind::None || side == Side::New,
+            "{side:?} of {} was opened, which did not change",
+            table.name
+        );
+        table.provider(if self.before && side == Side::New { Side::Old } else { side })
+    }
+
+    fn change_kind(&self, table: &str) -> ChangeKind {
+        self.table(table).map_or(ChangeKind::None, |t| t.kind)
+    }
+}
+
+/// A session like the product's.
+pub fn session() -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    config.options_mut().sql_parser.enable_ident_normalization = true;
+    SessionContext::new_with_config(config)
+}
+
+/// Rows as text, counted; `weighted`: the last column counts.
+pub fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>, i64> {
+    let mut rows = BTreeMap::new();
+    for batch in batches {
+        let options = FormatOptions::default().with_null("∅");
+        let arity = batch.num_columns() - usize::from(weighted);
+        let columns: Vec<_> =
+            batch.columns()[..arity].iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("text")).collect();
+        for i in 0..batch.num_rows() {
+            let weight = if weighted {
+                batch.column(arity).as_any().downcast_ref::<Int64Array>().expect("weight").value(i)
+            } else {
+                1
+            };
+            *rows.entry(columns.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>()).or_insert(0) += weight;
+        }
+    }
+    rows.retain(|_, n| *n != 0);
+    rows
+}
+
+/// The program of a query, or a panic with the reasons.
+pub async fn program(world: &World, ctx: &SessionContext, sql: &str) -> (LogicalPlan, Program) {
+    let plan = world.plan(ctx, sql).await;
+    let program = differentiate(&plan).unwrap_or_else(|e| panic!("{sql}\n{e}\n{}", plan.display_indent()));
+    (plan, program)
+}
+
+/// Checks the law for one query and one change; says what is wrong.
+pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
+    let ctx = session();
+    let (plan, program) = program(world, &ctx, sql).await;
+    let said = |what: &str, e: &Error| format!("{what}: {e}");
+    let before = World { before: true, ..world.clone() };
+    let old_batches: Vec<RecordBatch> =
+        full(&plan, &ctx, &before).await.map_err(|e| said("old", &e))?.try_collect().await.map_err(|e| e.to_string())?;
+    let new_batches: Vec<RecordBatch> =
+        full(&plan, &ctx, world).await.map_err(|e| said("new", &e))?.try_collect().await.map_err(|e| e.to_string())?;
+    let change = run_with(&program, &ctx, world, limits).await.map_err(|e| said("change", &e))?;
+    let insert_only = change.insert_only;
+    let names: Vec<String> = change.schema.fields().iter().map(|f| f.name().clone()).collect();
+    let mut expected_names: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
+    expected_names.push(WEIGHT.into());
+    if names != expected_names {
+        return Err(format!("columns {names:?}, expected {expected_names:?}"));
+    }
+    let change = change.collect().await.map_err(|e| said("change", &e))?;
+    let (old, new, change_rows) = (counted(&old_batches, false), counted(&new_batches, false), counted(&change, true));
+    if insert_only && change_rows.values().any(|w| *w < 0) {
+        return Err("negative weights in an insert-only change".into());
+    }
+    if !insert_only {
+        let rows: usize = change.iter().map(RecordBatch::num_rows).sum();
+        if rows != change_rows.len() {
+            return Err("the change is not consolidated".into());
+        }
+    }
+    let mut applied = old.clone();
+    for (row, weight) in &change_rows {
+        *applied.entry(row.clone()).or_insert(0) += weight;
+    }
+    applied.retain(|_, n| *n != 0);
+    if applied != new {
+        let mut text = String::from("incremental and full differ\n");
+        let _ = writeln!(text, "old     {old:?}\nchange  {change_rows:?}\napplied {applied:?}\nfull    {new:?}");
+        return Err(text);
+    }
+    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+    let schema = old_batches.first().map_or(schema, RecordBatch::schema);
+    let stored = MemTable::try_new(schema, vec![old_batches]).map_err(|e| e.to_string())?;
+    let diff = difference(&plan, Arc::new(stored), &ctx, world).await.map_err(|e| said("difference", &e))?;
+    let diff = counted(&diff.collect().await.map_err(|e| said("difference", &e))?, true);
+    if diff != change_rows {
+        return Err(format!("the difference of the results is {diff:?}, the change {change_rows:?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Grouping and windows: recompute the groups and partitions that a change touches, before and after.
+
+use deltalake::datafusion::common::{NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Window};
+
+use super::Side;
+use super::build::{conform, difference, with_inputs};
+use super::derive::{Change, Deriver, restrict_to};
+
+impl Deriver<'_> {
+    /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, the one group is everything.
+    pub fn affected_change(&mut self, node: &LogicalPlan) -> Result<Option<Change>> {
+        let (input, exprs) = match node {
+            LogicalPlan::Aggregate(a) => (&a.input, a.group_expr.clone()),
+            LogicalPlan::Window(w) => (&w.input, common_partition(w)),
+            _ => return Ok(None),
+        };
+        let Some(change) = self.change(input)? else { return Ok(None) };
+        let keys = if exprs.is_empty() {
+            None
+        } else {
+            let change = self.held(change)?;
+            self.keys(&change, &exprs, NullEquality::NullEqualsNull)?
+        };
+        let mut sides = Vec::with_capacity(2);
+        for side in [Side::New, Side::Old] {
+            let rows = restrict_to(self.side(input, side)?, keys.as_ref(), &exprs)?;
+            sides.push(with_inputs(node, vec![rows])?);
+        }
+        let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
+        let plan = conform(difference(new, old)?, node.schema())?;
+        Ok(Some(Change::computed(plan, false)))
+    }
+}
+
+/// The partition expressions that all window functions of a node share: rows that differ in one of them do not see
+/// each other.
+pub fn common_partition(window: &Window) -> Vec<Expr> {
+    let mut partitions = window.window_expr.iter().map(partition_of);
+    let mut common = partitions.next().unwrap_or_default();
+    for partition in partitions {
+        common.retain(|e| partition.contains(e));
+    }
+    common
+}
+
+fn partition_of(expr: &Expr) -> Vec<Expr> {
+    match expr {
+        Expr::Alias(alias) => partition_of(&alias.expr),
+        Expr::WindowFunction(function) => function.params.partition_by.clone(),
+        _ => Vec::new(),
+    }
+}

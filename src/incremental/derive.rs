@@ -1,0 +1,195 @@
+//! From a normalised plan to the plans that compute its change, bottom-up.
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::{DataFusionError, NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan};
+
+use super::build::{
+    add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
+    scan_step, weight, without_last,
+};
+use super::restrict::{Keys, On, restrict};
+use super::{ChangeKind, Side, Stages, Step, StepKind};
+
+/// The change of one plan.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The plan's columns under the plan's names, then the weight.
+    pub plan: LogicalPlan,
+    /// All weights are positive.
+    pub insert_only: bool,
+    /// A linear image of an insert-only change, to be streamed and never held: it can be millions of rows.
+    pub stream: bool,
+    /// A scan of a step already.
+    pub held: bool,
+}
+
+impl Change {
+    /// A change that is neither streamed nor held.
+    pub fn computed(plan: LogicalPlan, insert_only: bool) -> Self {
+        Self { plan, insert_only, stream: false, held: false }
+    }
+}
+
+/// The walk over the plan.
+pub struct Deriver<'a> {
+    kind: &'a dyn Fn(&str) -> ChangeKind,
+    steps: Vec<Step>,
+}
+
+/// The stages of a normalised plan.
+pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind) -> Result<Stages> {
+    let mut deriver = Deriver { kind, steps: Vec::new() };
+    let Some(change) = deriver.change(plan)? else {
+        return Ok(Stages { steps: Vec::new(), result: None, insert_only: true });
+    };
+    // The names of a table's columns have no qualifier.
+    let names = plan.schema().as_ref().clone().strip_qualifiers();
+    let result = conform(change.plan, &names)?;
+    Ok(Stages { steps: deriver.steps, result: Some(result), insert_only: change.insert_only })
+}
+
+impl Deriver<'_> {
+    /// The change of a plan; `None` if there is none.
+    pub fn change(&mut self, plan: &LogicalPlan) -> Result<Option<Change>> {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                let insert_only = match (self.kind)(scan.table_name.table()) {
+                    ChangeKind::None => return Ok(None),
+                    ChangeKind::InsertOnly => true,
+                    ChangeKind::Mutating => false,
+                };
+                let plan = scan_side(scan, Side::Change)?;
+                Ok(Some(Change { plan, insert_only, stream: insert_only, held: false }))
+            }
+            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(None),
+            LogicalPlan::Filter(filter) => self.linear(&filter.input, |input| {
+                Ok(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), input.into())?))
+            }),
+            LogicalPlan::Projection(projection) => self.linear(&projection.input, |input| {
+                let mut exprs = projection.expr.clone();
+                exprs.push(weight());
+                project(input, exprs)
+            }),
+            LogicalPlan::SubqueryAlias(alias) => self.linear(&alias.input, |input| conform(input, &alias.schema)),
+            LogicalPlan::Union(union) => {
+                let (mut terms, mut insert_only, mut stream) = (Vec::new(), true, true);
+                for input in &union.inputs {
+                    if let Some(change) = self.change(input)? {
+                        insert_only &= change.insert_only;
+                        stream &= change.stream;
+                        let data = data_columns(&change.plan);
+                        terms.push(positional(change.plan, data, Some(weight()))?);
+                    }
+                }
+                if terms.is_empty() {
+                    return Ok(None);
+                }
+                let plan = conform(add(terms)?, &union.schema)?;
+                Ok(Some(Change { plan, insert_only, stream, held: false }))
+            }
+            LogicalPlan::Join(join) => self.join_change(join),
+            LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => self.affected_change(plan),
+            other => Err(DataFusionError::NotImplemented(format!("{} has no derivative", other.display()))),
+        }
+    }
+
+    fn linear(
+        &mut self,
+        input: &LogicalPlan,
+        operator: impl FnOnce(LogicalPlan) -> Result<LogicalPlan>,
+    ) -> Result<Option<Change>> {
+        let Some(change) = self.change(input)? else { return Ok(None) };
+        Ok(Some(Change { plan: operator(change.plan)?, held: false, ..change }))
+    }
+
+    /// A plan over one side of its tables.
+    pub fn side(&self, plan: &LogicalPlan, side: Side) -> Result<LogicalPlan> {
+        over(plan, side, self.kind)
+    }
+
+    /// Makes a change cheap to read more than once: consolidated in a step, unless it is a stream.
+    pub fn held(&mut self, change: Change) -> Result<Change> {
+        if change.stream || change.held {
+            return Ok(change);
+        }
+        let names = without_last(change.plan.schema())?;
+        let plan = if change.insert_only {
+            // Nothing can cancel.
+            let data = data_columns(&change.plan);
+            positional(change.plan, data, Some(weight()))?
+        } else {
+            consolidate(change.plan)?
+        };
+        let scan = self.step(plan, StepKind::Change)?;
+        Ok(Change { plan: conform(scan, &names)?, insert_only: change.insert_only, stream: false, held: true })
+    }
+
+    /// Adds a step and returns the scan of it.
+    pub fn step(&mut self, plan: LogicalPlan, kind: StepKind) -> Result<LogicalPlan> {
+        let name = format!("step_{}", self.steps.len() + 1);
+        let scan = scan_step(&name, plan.schema())?;
+        self.steps.push(Step { name, plan, kind });
+        Ok(scan)
+    }
+
+    /// A step with the distinct values of expressions over a change. `None` if none of them can be a key.
+    ///
+    /// Floating point numbers are no keys: grouping and joining may disagree about `-0.0` and NaN.
+    pub fn keys(&mut self, change: &Change, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
+        let mut usable = Vec::new();
+        for (i, expr) in exprs.iter().enumerate() {
+            let of_type = expr.get_type(change.plan.schema().as_ref())?;
+            if !of_type.is_floating() && !of_type.is_nested() && of_type != DataType::Null {
+                usable.push(i);
+            }
+        }
+        if usable.is_empty() {
+            return Ok(None);
+        }
+        let values = usable.iter().map(|&i| exprs[i].clone()).collect();
+        let plan = distinct(positional(change.plan.clone(), values, None)?)?;
+        let plan = positional(plan.clone(), columns(plan.schema()), None)?;
+        let schema = plan.schema().clone();
+        let name = format!("step_{}", self.steps.len() + 1);
+        self.step(plan, StepKind::Keys)?;
+        Ok(Some(KeysOf { keys: Keys { step: name, schema, nulls }, usable }))
+    }
+}
+
+/// Keys, and which of the expressions that they were asked for they hold.
+#[derive(Clone, Debug)]
+pub struct KeysOf {
+    /// The keys.
+    pub keys: Keys,
+    /// Position of each key among the expressions.
+    pub usable: Vec<usize>,
+}
+
+/// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
+pub fn restrict_to(plan: LogicalPlan, keys: Option<&KeysOf>, exprs: &[Expr]) -> Result<LogicalPlan> {
+    let Some(of) = keys else { return Ok(plan) };
+    let on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), key)).collect();
+    restrict(plan, &of.keys, on)
+}
+
+/// The change as plan, with its columns in the order of `schema`: used after joins that put the weight in the middle.
+pub fn reorder(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+    let mut exprs = exprs;
+    exprs.push(weight());
+    project(plan, exprs)
+}
+
+/// Adds up terms that have the same columns under the same names.
+pub fn sum_of(mut terms: Vec<LogicalPlan>, names: &deltalake::datafusion::common::DFSchema) -> Result<LogicalPlan> {
+    if terms.len() == 1 {
+        return Ok(terms.remove(0));
+    }
+    let mut by_position = Vec::with_capacity(terms.len());
+    for term in terms {
+        let data = data_columns(&term);
+        let last = column(term.schema(), data.len());
+        by_position.push(positional(term, data, Some(last))?);
+    }
+    conform(add(by_position)?, names)
+}

@@ -1,0 +1,125 @@
+//! Semi and anti joins (`exists`, `in`, `not exists`).
+//!
+//! A row of the left side changes for two reasons: it came or went itself, which `dL ⋉ R'` counts, or its match came
+//! into being or ceased. For the latter, only keys among the keys `K` of `dR` matter:
+//! without a further condition, the keys of `R' ⋉ K` and of `R° ⋉ K` differ by exactly the keys that flipped, and
+//! `L° ⋈ flips` is the change; with one, existence is a property of each left row, and the rows of `L° ⋉ K` are asked
+//! twice.
+
+use deltalake::datafusion::common::{Column, NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
+
+use super::build::{
+    columns, consolidate, difference, distinct, join, nth, positional, project, scan_step,
+};
+use super::derive::{Change, Deriver, KeysOf, restrict_to, sum_of};
+use super::restrict::Keys;
+use super::{Side, StepKind, WEIGHT};
+
+impl Deriver<'_> {
+    /// The change of a semi or anti join.
+    pub fn existence_change(&mut self, node: &Join) -> Result<Option<Change>> {
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let mut terms = Vec::new();
+        let mut insert_only = true;
+        let anti = node.join_type == JoinType::LeftAnti;
+        if let Some(change) = self.change(&node.left)? {
+            let change = self.held(change)?;
+            let keys = self.keys(&change, &left_on, node.null_equality)?;
+            let right = restrict_to(self.side(&node.right, Side::New)?, keys.as_ref(), &right_on)?;
+            insert_only &= change.insert_only;
+            terms.push(self.matched(node, change.plan, right)?);
+        }
+        if let Some(change) = self.change(&node.right)? {
+            let change = self.held(change)?;
+            let keys = self.keys(&change, &right_on, node.null_equality)?;
+            if node.filter.is_none() {
+                terms.push(self.flipped(node, keys.as_ref(), &left_on, &right_on)?);
+                // More rows on the right can only create matches.
+                insert_only &= change.insert_only && !anti;
+            } else {
+                terms.push(self.asked_twice(node, keys.as_ref(), &left_on, &right_on)?);
+                insert_only = false;
+            }
+        }
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        let plan = sum_of(terms, &node.schema)?;
+        Ok(Some(Change::computed(plan, insert_only)))
+    }
+
+    /// `left ⋉ right` or `left ▷ right`, with the left side streaming past the right one.
+    fn matched(&mut self, node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+        let join_type = if node.join_type == JoinType::LeftAnti { JoinType::RightAnti } else { JoinType::RightSemi };
+        if node.filter.is_some() {
+            let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
+            return join(right, left, on, node.filter.clone(), join_type, node.null_equality);
+        }
+        // Existence needs each key once.
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let keys = distinct(positional(right, right_on, None)?)?;
+        let on = columns(keys.schema()).into_iter().zip(left_on).collect();
+        join(keys, left, on, None, join_type, node.null_equality)
+    }
+
+    /// The left rows whose match came into being (+) or ceased (-).
+    fn flipped(
+        &mut self,
+        node: &Join,
+        keys: Option<&KeysOf>,
+        left_on: &[Expr],
+        right_on: &[Expr],
+    ) -> Result<LogicalPlan> {
+        let mut existing = Vec::with_capacity(2);
+        for side in [Side::New, Side::Old] {
+            let right = restrict_to(self.side(&node.right, side)?, keys, right_on)?;
+            existing.push(distinct(positional(right, right_on.to_vec(), None)?)?);
+        }
+        let (Some(old), Some(new)) = (existing.pop(), existing.pop()) else {
+            return Err(deltalake::datafusion::common::DataFusionError::Internal("two sides expected".into()));
+        };
+        let flips = consolidate(difference(new, old)?)?;
+        let schema = flips.schema().clone();
+        let scan = self.step(flips, StepKind::Keys)?;
+        let step = match &scan {
+            LogicalPlan::TableScan(s) => s.table_name.table().to_owned(),
+            _ => String::new(),
+        };
+        let of = KeysOf {
+            keys: Keys { step: step.clone(), schema: schema.clone(), nulls: node.null_equality },
+            usable: (0..left_on.len()).collect(),
+        };
+        let left = restrict_to(self.side(&node.left, Side::Old)?, Some(&of), left_on)?;
+        let key = |i: usize| Expr::Column(Column::new(Some(step.as_str()), nth(i)));
+        let on = left_on.iter().enumerate().map(|(i, l)| (key(i), l.clone())).collect();
+        let nulls: NullEquality = node.null_equality;
+        let rows = columns(left.schema());
+        let joined = join(scan_step(&step, &schema)?, left, on, None, JoinType::Inner, nulls)?;
+        let w = Expr::Column(Column::new(Some(step.as_str()), WEIGHT));
+        let signed = if node.join_type == JoinType::LeftAnti { lit(0_i64) - w } else { w };
+        let mut exprs = rows;
+        exprs.push(signed.alias(WEIGHT));
+        project(joined, exprs)
+    }
+
+    /// With a condition beyond the keys: the affected left rows against the new right side, minus against the old.
+    fn asked_twice(
+        &mut self,
+        node: &Join,
+        keys: Option<&KeysOf>,
+        left_on: &[Expr],
+        right_on: &[Expr],
+    ) -> Result<LogicalPlan> {
+        let mut terms = Vec::with_capacity(2);
+        for (side, sign) in [(Side::New, 1_i64), (Side::Old, -1_i64)] {
+            let left = restrict_to(self.side(&node.left, Side::Old)?, keys, left_on)?;
+            let right = restrict_to(self.side(&node.right, side)?, keys, right_on)?;
+            let kept = self.matched(node, left, right)?;
+            let mut exprs = columns(kept.schema());
+            exprs.push(lit(sign).alias(WEIGHT));
+            terms.push(project(kept, exprs)?);
+        }
+        sum_of(terms, &node.schema)
+    }
+}

@@ -1,0 +1,213 @@
+//! The derivative of a query: which plans compute the change of its result from the changes of its tables.
+//!
+//! A change is a multiset of rows with a signed weight (`_w`, last column): `+n` appeared n times, `-n` disappeared.
+//! For a plan `P`, with `P°` its result over the tables as they were and `P'` over the tables as they are now, the
+//! program computes `P' - P°` without computing either of them whole:
+//!
+//! | operator | change | rule |
+//! |---|---|---|
+//! | scan, filter, projection, alias, union all | the operator over the change | linear |
+//! | inner join | `dL ⋈ R'  +  L° ⋈ dR` | bilinear, telescoped |
+//! | semi, anti join | `dL ⋉ R'  ±  L° ⋉ (keys that began or ceased to exist)` | match existence |
+//! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
+//!
+//! Every restriction `⋉ K` by materialised keys only saves work: a superset of the keys, or no restriction at all,
+//! gives the same change. This is what lets the executor decide by size.
+//!
+//! Where a query leaves its result open (ties in the `order by` of `row_number()`, sums of floating point numbers in
+//! another order), the two evaluations of such a key may differ: the order must be total inside its partition.
+
+mod affected;
+mod build;
+mod derive;
+mod existence;
+mod join;
+mod normalise;
+mod reasons;
+mod restrict;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use deltalake::datafusion::logical_expr::LogicalPlan;
+
+use crate::error::{Context, Result};
+
+pub use normalise::normalise;
+
+/// Name of the weight column: Int64, last in every change.
+pub const WEIGHT: &str = "_w";
+
+/// Which rows of a table a scan reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The rows at the consumed version.
+    Old,
+    /// The rows at the cut.
+    New,
+    /// The difference of the two, with weights.
+    Change,
+}
+
+/// What is known about a table's change before reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The table did not change.
+    None,
+    /// All weights are positive.
+    InsertOnly,
+    /// Anything.
+    Mutating,
+}
+
+/// The name of the scan of one side of a table in a program's plans: `customer_landing@old`.
+#[must_use]
+pub fn scan_name(table: &str, side: Side) -> String {
+    let side = match side {
+        Side::Old => "old",
+        Side::New => "new",
+        Side::Change => "change",
+    };
+    format!("{table}@{side}")
+}
+
+/// The table and side of a scan's name; `None` for a scan of a step.
+#[must_use]
+pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
+    let (table, side) = name.rsplit_once('@')?;
+    match side {
+        "old" => Some((table, Side::Old)),
+        "new" => Some((table, Side::New)),
+        "change" => Some((table, Side::Change)),
+        _ => None,
+    }
+}
+
+/// Why a query has no derivative here, in words for the author of the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotIncremental {
+    /// At least one reason; each a lower-case fragment.
+    pub reasons: Vec<String>,
+}
+
+impl fmt::Display for NotIncremental {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reasons.join("; "))
+    }
+}
+
+impl std::error::Error for NotIncremental {}
+
+/// A query that can be maintained incrementally.
+#[derive(Clone, Debug)]
+pub struct Program {
+    plan: LogicalPlan,
+    tables: BTreeSet<String>,
+}
+
+/// What to compute for a given combination of changed tables.
+#[derive(Clone, Debug)]
+pub struct Stages {
+    /// In order; a step reads tables and earlier steps.
+    pub steps: Vec<Step>,
+    /// The change of the query's result: its columns, then [`WEIGHT`]. `None`: nothing can have changed.
+    pub result: Option<LogicalPlan>,
+    /// The result has positive weights only; otherwise it has to be consolidated.
+    pub insert_only: bool,
+}
+
+/// An intermediate result: a view over tables and earlier steps, worth materialising while it is small.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The name under which later plans scan it.
+    pub name: String,
+    /// Columns `c0, c1, ...`; [`WEIGHT`] last where rows have weights.
+    pub plan: LogicalPlan,
+    /// What it is used for.
+    pub kind: StepKind,
+}
+
+/// What a step is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// A consolidated change.
+    Change,
+    /// Distinct keys. A right semi join whose left input is a scan of this step restricts its right input: it may be
+    /// left out, and is empty when the step is.
+    Keys,
+}
+
+impl Program {
+    /// Tables that the query reads, by name.
+    #[must_use]
+    pub fn tables(&self) -> &BTreeSet<String> {
+        &self.tables
+    }
+
+    /// The normalised query.
+    #[must_use]
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// The steps for the tables that changed: terms of unchanged tables are absent.
+    ///
+    /// # Errors
+    /// The query engine refuses a plan.
+    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind) -> Result<Stages> {
+        derive::stages(&self.plan, kind).context(|| "the change cannot be planned".into())
+    }
+}
+
+/// Derives the program that maintains the result of an analysed query.
+///
+/// # Errors
+/// Every reason for which the query has to be recomputed instead.
+pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
+    let because = |reasons: Vec<String>| NotIncremental { reasons };
+    let before = reasons::of_query(plan);
+    if !before.is_empty() {
+        return Err(because(before));
+    }
+    let plan = normalise(plan).map_err(|e| because(vec![format!("the query cannot be normalised: {e}")]))?;
+    let after = reasons::of_normalised(&plan);
+    if !after.is_empty() {
+        return Err(because(after));
+    }
+    let tables = build::tables(&plan).map_err(|e| because(vec![format!("the query cannot be read: {e}")]))?;
+    let program = Program { plan, tables };
+    // A dry run: whatever the engine refuses to plan is found here and not in the middle of a sync.
+    program
+        .stages(&|_| ChangeKind::Mutating)
+        .map_err(|e| because(vec![format!("its change cannot be planned: {e}")]))?;
+    Ok(program)
+}
+
+/// The query over the current rows of its tables, for a full evaluation.
+///
+/// # Errors
+/// The query engine refuses the plan.
+pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    build::over(plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
+}
+
+/// The change that turns one multiset of rows into another: both plans have the same columns, by position.
+///
+/// # Errors
+/// The columns differ.
+pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
+    build::difference(new, old)
+        .and_then(build::consolidate)
+        .context(|| "the difference of two results cannot be planned".into())
+}
+
+/// Adds up the weights of equal rows and drops the rows that cancel; the columns and their names stay.
+///
+/// # Errors
+/// The plan is no change.
+pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = change.schema().clone();
+    build::consolidate(change)
+        .and_then(|plan| build::renamed(plan, &schema))
+        .context(|| "a change cannot be consolidated".into())
+}

@@ -1,0 +1,139 @@
+//! `P ⋉ K`: the rows of a plan whose keys are among materialised keys, with the semi join as deep as it can go.
+//!
+//! Only ever an optimisation: a semi join that cannot go deeper stays where it is.
+
+use std::sync::Arc;
+
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column, DFSchemaRef, NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
+
+use super::affected::common_partition;
+use super::build::{join, nth, scan_step, with_inputs};
+
+/// Keys that a step computes.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The step's name.
+    pub step: String,
+    /// The step's columns.
+    pub schema: DFSchemaRef,
+    /// Whether NULL is a key like any other, as in grouping.
+    pub nulls: NullEquality,
+}
+
+/// What a plan's rows are restricted by: an expression over the plan's columns and the position of its key.
+pub type On = Vec<(Expr, usize)>;
+
+/// Restricts a plan by keys.
+pub fn restrict(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
+    if on.is_empty() {
+        return Ok(plan);
+    }
+    let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
+    let shares: Vec<On> = (0..inputs.len()).map(|i| share(&plan, i, &on)).collect();
+    // A restriction that one input takes over whole need not be repeated here; a union needs it of every input.
+    let whole = |share: &On| on.iter().all(|(_, key)| share.iter().any(|(_, taken)| taken == key));
+    let passed = match &plan {
+        LogicalPlan::Union(_) => shares.iter().all(whole),
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+            shares.first().is_some_and(whole)
+        }
+        _ => shares.iter().any(whole),
+    };
+    if shares.iter().all(Vec::is_empty) {
+        return here(plan, keys, on);
+    }
+    let mut restricted = Vec::with_capacity(inputs.len());
+    for (input, share) in inputs.into_iter().zip(shares) {
+        restricted.push(restrict(input, keys, share)?);
+    }
+    let plan = with_inputs(&plan, restricted)?;
+    if passed { Ok(plan) } else { here(plan, keys, on) }
+}
+
+/// The semi join itself: the keys are the left side, because the left side of a hash join is the one held in memory.
+fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
+    let scan = scan_step(&keys.step, &keys.schema)?;
+    let key = |i: usize| Expr::Column(Column::new(Some(keys.step.as_str()), nth(i)));
+    let on = on.into_iter().map(|(expr, i)| (key(i), expr)).collect();
+    join(scan, plan, on, None, JoinType::RightSemi, keys.nulls)
+}
+
+/// The part of a restriction that holds for the `i`-th input, in terms of its columns.
+fn share(plan: &LogicalPlan, i: usize, on: &On) -> On {
+    let pick = |map: &dyn Fn(&Expr) -> Option<Expr>| -> On {
+        on.iter().filter_map(|(expr, key)| map(expr).map(|mapped| (mapped, *key))).collect()
+    };
+    match plan {
+        LogicalPlan::Filter(_) => on.clone(),
+        LogicalPlan::SubqueryAlias(alias) => pick(&|e| by_position(e, &alias.schema, &alias.input)),
+        LogicalPlan::Union(union) => match union.inputs.get(i) {
+            Some(input) => pick(&|e| by_position(e, &union.schema, input)),
+            None => On::new(),
+        },
+        LogicalPlan::Projection(p) => pick(&|e| {
+            replaced(e, &|c| p.schema.maybe_index_of_column(c).and_then(|at| p.expr.get(at).cloned()))
+        }),
+        LogicalPlan::Aggregate(a) => {
+            pick(&|e| replaced(e, &|c| a.schema.maybe_index_of_column(c).and_then(|at| a.group_expr.get(at).cloned())))
+        }
+        LogicalPlan::Window(w) => {
+            let partition = common_partition(w);
+            pick(&|e| partition.contains(e).then(|| e.clone()))
+        }
+        LogicalPlan::Join(join) => join_share(join, i, on),
+        _ => On::new(),
+    }
+}
+
+/// An input of a join takes the keys over its own columns, and those that the join equates with its own columns.
+fn join_share(join: &Join, i: usize, on: &On) -> On {
+    let (own, other_side) = if i == 0 { (&join.left, 0) } else { (&join.right, 1) };
+    let visible = match join.join_type {
+        JoinType::Inner => true,
+        JoinType::LeftSemi | JoinType::LeftAnti => i == 0,
+        _ => return On::new(),
+    };
+    let equated = |expr: &Expr| {
+        join.on.iter().find_map(|(l, r)| {
+            let (mine, theirs) = if other_side == 0 { (l, r) } else { (r, l) };
+            (theirs == expr).then(|| mine.clone())
+        })
+    };
+    on.iter()
+        .filter_map(|(expr, key)| {
+            let mapped = if visible && is_over(expr, own) { Some(expr.clone()) } else { equated(expr) };
+            mapped.map(|m| (m, *key))
+        })
+        .collect()
+}
+
+/// Whether all columns of an expression come from a plan, and at least one does.
+fn is_over(expr: &Expr, plan: &Arc<LogicalPlan>) -> bool {
+    let columns = expr.column_refs();
+    !columns.is_empty() && columns.iter().all(|c| plan.schema().maybe_index_of_column(c).is_some())
+}
+
+fn by_position(expr: &Expr, schema: &DFSchemaRef, input: &Arc<LogicalPlan>) -> Option<Expr> {
+    replaced(expr, &|c| schema.maybe_index_of_column(c).map(|at| super::build::column(input.schema(), at)))
+}
+
+/// The expression with every column replaced; `None` if one has no replacement or there is no column at all.
+fn replaced(expr: &Expr, map: &dyn Fn(&Column) -> Option<Expr>) -> Option<Expr> {
+    if expr.column_refs().is_empty() {
+        return None;
+    }
+    let mut complete = true;
+    let result = expr.clone().transform_down(|node| match &node {
+        Expr::Column(c) => Ok(match map(c) {
+            Some(found) => Transformed::new(found.unalias_nested().data, true, TreeNodeRecursion::Jump),
+            None => {
+                complete = false;
+                Transformed::no(node)
+            }
+        }),
+        _ => Ok(Transformed::no(node)),
+    });
+    result.ok().map(|t| t.data).filter(|_| complete)
+}
