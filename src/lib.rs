@@ -11,3 +11,5 @@ pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+// Operations.
+pub mod ingest;

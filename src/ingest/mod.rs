@@ -1,0 +1,3 @@
+//! Files into landing tables, exactly once.
+
+pub mod read;
