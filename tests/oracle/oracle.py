@@ -29,6 +29,7 @@ import sys
 import tempfile
 import tomllib
 import zlib
+from decimal import Decimal
 from pathlib import Path
 
 try:
@@ -153,7 +154,12 @@ def no_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-DECODER = json.JSONDecoder(parse_constant=no_constant)
+class Fields(list):
+    """An object's fields in order: a field that is there twice must be seen."""
+
+
+# Decimal keeps numbers as written, so that 1.0 is an integer and 1.1 is not.
+DECODER = json.JSONDecoder(parse_constant=no_constant, parse_float=Decimal, object_pairs_hook=Fields)
 
 
 def records(data):
@@ -180,8 +186,10 @@ def records(data):
         offset += len(between) if ascii_only else len(between.encode("utf-8", "surrogateescape"))
         counted = position
         try:
-            value, position = DECODER.raw_decode(text, position)
-            yield offset, value if isinstance(value, dict) else None
+            value, end = DECODER.raw_decode(text, position)
+            valid = ascii_only or is_utf8(text[position:end])
+            position = end
+            yield offset, value if valid and isinstance(value, Fields) else None
         except (ValueError, RecursionError):
             yield offset, None
             resume = NEXT_RECORD.search(text, position)
@@ -190,37 +198,57 @@ def records(data):
             position = resume.end()
 
 
-def fits(value, column_type):
-    """Whether a JSON value can be stored in a column without changing it."""
-    if value is None:
-        return True
-    if column_type in BITS:
-        limit = 1 << (BITS[column_type] - 1)
-        return type(value) is int and -limit <= value < limit
-    if column_type in ("DOUBLE", "FLOAT"):
-        return type(value) in (int, float) and abs(value) != float("inf")
-    if column_type == "BOOLEAN":
-        return type(value) is bool
-    if type(value) is not str:
-        return False
+def is_utf8(text):
     try:
-        value.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+MISFIT = object()
+
+
+def stored(value, column_type):
+    """A JSON value as the column stores it, or `MISFIT` where it cannot be stored without changing it."""
+    if value is None:
+        return None
+    is_number = type(value) in (int, Decimal)
+    if column_type in BITS:
+        limit = 1 << (BITS[column_type] - 1)
+        if not is_number or not -limit <= value < limit or value != int(value):
+            return MISFIT
+        return int(value)
+    if column_type in ("DOUBLE", "FLOAT"):
+        if not is_number:
+            return MISFIT
+        try:
+            nearest = float(value)
+        except OverflowError:
+            return MISFIT
+        changed = nearest in (float("inf"), float("-inf")) or (type(value) is int and int(nearest) != value)
+        return MISFIT if changed else nearest
+    if column_type == "BOOLEAN":
+        return value if type(value) is bool else MISFIT
+    return value if type(value) is str and is_utf8(value) else MISFIT
 
 
 def row_of(record, columns):
     """The record as a row, or `None` when it cannot land."""
     if record is None:
         return None
-    fields = {name.lower(): value for name, value in record.items()}
+    types = {name: column_type for name, column_type, _ in columns}
     row = {}
-    for name, column_type, nullable in columns:
-        value = fields.get(name)
-        if not fits(value, column_type) or (value is None and not nullable):
+    for name, value in record:
+        name = name.lower() if name.isascii() else name
+        if name not in types:
+            continue
+        value = stored(value, types[name])
+        if name in row or value is MISFIT:
             return None
         row[name] = value
+    if any(row.get(name) is None and not nullable for name, _, nullable in columns):
+        return None
     return row
 
 
@@ -396,6 +424,9 @@ def main():
     equal = True
     try:
         tables = load_tables(arguments.tables)
+        for folder in filter(None, (getattr(arguments, n, None) for n in ("landing", "warehouse"))):
+            if not folder.is_dir():
+                raise Unusable(f"{folder}: no such folder")
         if arguments.command == "compare":
             result, equal = compare(arguments, connection, tables)
         else:
