@@ -210,7 +210,7 @@ fn readings(options: &Options, people: &[Person]) -> io::Result<(u64, u64)> {
     let mut random = options.random(5, options.day);
     let (mut accelerometer, mut step_trainer) = (None, None);
     let (mut file, mut written, mut steps) = (0, 0, 0);
-    let (mut who, mut run, mut at, mut shared) = (0, 0, FIRST_DAY_MS, FIRST_DAY_MS);
+    let (mut who, mut run, mut at) = (0, 0, FIRST_DAY_MS);
     let (mut text, mut counts) = (String::new(), (0, 0));
     while written < options.readings {
         if accelerometer.is_none() || written >= options.readings.saturating_mul(file) / options.files {
@@ -222,15 +222,18 @@ fn readings(options: &Options, people: &[Person]) -> io::Result<(u64, u64)> {
             file += 1;
         }
         let (Some(a), Some(s)) = (&mut accelerometer, &mut step_trainer) else { break };
-        if run == 0 {
-            // Somebody else steps on a device for a while. The last moment of the one before is kept: strangers who
-            // exercise in the same millisecond must not be mixed.
-            (who, run, shared) = (random.below(options.people) as usize, 4 + random.below(12), at);
+        let now = if run == 0 {
+            // Somebody else steps on a device for a while, often in the very millisecond in which the one before
+            // stopped: strangers must not be mixed.
+            let stopped = at;
+            (who, run) = (random.below(options.people) as usize, 4 + random.below(12));
             at = FIRST_DAY_MS + options.day * DAY_MS + DAY_MS / 2 + random.below(DAY_MS / 2 - 600_000);
-        }
-        run -= 1;
-        at += 1 + random.below(15_000);
-        let now = if random.once_in(12) { shared } else { at };
+            if random.once_in(4) { at } else { stopped }
+        } else {
+            run -= 1;
+            at += 1 + random.below(15_000);
+            at
+        };
         let person = &people[who];
 
         text.clear();
