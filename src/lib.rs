@@ -8,10 +8,12 @@ pub mod name;
 pub mod source;
 pub mod error;
 pub mod clock;
+pub mod privacy;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
 pub mod incremental;
+pub mod plan;
 // Doors: I/O, one foreign crate each.
 pub mod storage;
 pub mod lake;
@@ -21,3 +23,4 @@ pub mod evaluate;
 pub mod merge;
 // Operations: return outcomes, never print.
 pub mod ingest;
+pub mod refresh;

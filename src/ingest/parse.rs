@@ -82,9 +82,9 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
         .map(|_| {
             let (rows, rows_in) = mpsc::channel(QUEUE);
             let (faults, faults_in) = mpsc::channel(QUEUE);
-            let landing = encode(&target.landing, target.table.schema(), target.target_file_size, rows_in);
+            let landing = encode(target.landing.clone(), target.table.schema(), target.target_file_size, rows_in);
             let schema = schema_of(&quarantine_columns());
-            let quarantine = encode(&target.quarantine, schema, target.target_file_size, faults_in);
+            let quarantine = encode(target.quarantine.clone(), schema, target.target_file_size, faults_in);
             let worker = tokio::spawn(work(plan.clone(), queue.clone(), rows, faults));
             (worker, tokio::spawn(landing), tokio::spawn(quarantine))
         })
@@ -161,7 +161,7 @@ impl Parsed {
 }
 
 async fn encode(
-    location: &Location,
+    location: Location,
     schema: deltalake::arrow::datatypes::SchemaRef,
     target_file_size: u64,
     mut batches: mpsc::Receiver<RecordBatch>,
@@ -238,8 +238,11 @@ async fn read(
     }
     by_check += send(plan, &mut reader, found, rows, faults).await?;
     let counts = reader.counts().clone();
-    for (name, count) in counts.unknown_fields.iter() {
-        *found.unknown_fields.entry(name.to_owned()).or_insert(0) += count;
+    for (name, count) in counts.unknown_fields.by_name {
+        *found.unknown_fields.entry(name).or_insert(0) += count;
+    }
+    if counts.unknown_fields.other > 0 {
+        *found.unknown_fields.entry("(further names)".to_owned()).or_insert(0) += counts.unknown_fields.other;
     }
     found.examples.extend(counts.examples.into_iter().map(|(at, why)| (input.path.clone(), at, why)));
     found.files.push(FileRow {

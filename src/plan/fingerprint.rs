@@ -1,0 +1,76 @@
+//! What a derived table's rows depend on besides the rows of its sources.
+
+use std::collections::BTreeSet;
+
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::logical_expr::LogicalPlan;
+
+use crate::definition::{Action, Derived, Project, Table};
+
+/// Raised by hand when the same definition comes to mean other rows.
+const SEMANTICS: u32 = 1;
+
+/// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
+/// the sources' columns. Another value means that the table must be rebuilt. Never over plan text: that changes with
+/// the query engine.
+#[must_use]
+pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |label: &str, text: &str| {
+        for field in [label, text] {
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        }
+    };
+    part("semantics", &SEMANTICS.to_string());
+    part("sql", &derived.canonical_sql);
+    for expectation in table.expectations.iter().filter(|e| e.action == Action::Quarantine) {
+        part("quarantine", &expectation.check);
+    }
+    if let Some(consent) = &table.consent {
+        part("consent", &format!("{} {} {}", consent.subject, consent.grants, consent.names));
+        if let Some(grants) = project.table(&consent.grants).and_then(Table::landing).and_then(|l| l.grants.as_ref()) {
+            part("granted", &grants.granted);
+            part("grants", &format!("{:?} {:?}", grants.subjects, grants.latest));
+        }
+    }
+    part("primary key", &table.primary_key.join(" "));
+    for column in &table.columns {
+        part(&column.name, &format!("{} {}", column.column_type.delta_name(), column.nullable));
+    }
+    for input in inputs(&derived.plan) {
+        part("input", &input);
+    }
+    let bytes = hasher.finalize();
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&bytes.as_bytes()[..8]);
+    i64::from_le_bytes(first) & i64::MAX
+}
+
+/// `table.column type` of every column of a source that the query names anywhere.
+fn inputs(plan: &LogicalPlan) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut scans = Vec::new();
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            scans.push((scan.table_name.to_string(), scan.source.schema()));
+        }
+        for expr in node.expressions() {
+            let _ = expr.apply(|e| {
+                if let deltalake::datafusion::logical_expr::Expr::Column(column) = e {
+                    names.insert(column.name.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let mut inputs = BTreeSet::new();
+    for (table, schema) in scans {
+        for field in schema.fields().iter().filter(|f| names.contains(f.name())) {
+            inputs.insert(format!("{table}.{} {}", field.name(), field.data_type()));
+        }
+    }
+    inputs
+}

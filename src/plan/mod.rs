@@ -1,0 +1,110 @@
+//! A table as it stands -> what a refresh has to do about it, and why. Pure.
+
+mod fingerprint;
+
+pub use fingerprint::fingerprint;
+
+use crate::definition::{Policy, Table};
+use crate::error::Error;
+use crate::name::TableName;
+
+/// A derived table as it stands.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Its version; `None` when it does not exist.
+    pub version: Option<u64>,
+    /// Where it lives, for messages.
+    pub location: String,
+    /// Whether any commit of ours is in its log.
+    pub ours: bool,
+    /// Fingerprint of the definition that built it.
+    pub definition: Option<i64>,
+    /// What somebody else did to its rows since our newest commit.
+    pub drift: Option<String>,
+    /// Its sources, the grants table included.
+    pub sources: Vec<SourceStanding>,
+}
+
+/// One source of a derived table.
+#[derive(Clone, Debug)]
+pub struct SourceStanding {
+    /// Its name.
+    pub name: TableName,
+    /// The version that the table was computed from; `None` when it was computed from another table of that name.
+    pub consumed: Option<u64>,
+    /// The version of the cut.
+    pub current: u64,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is at the cut.
+    UpToDate,
+    /// Compute the change.
+    Incremental,
+    /// Compute the whole, for a reason.
+    Full(String),
+    /// Neither is allowed.
+    Stop(Error),
+}
+
+/// Decides how a derived table is brought to the cut.
+#[must_use]
+pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh: bool) -> Decision {
+    let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
+    let Some(version) = standing.version else { return Decision::Full("first build".into()) };
+    if full_refresh {
+        return Decision::Full("--full-refresh".into());
+    }
+    if !standing.ours {
+        return Decision::Stop(
+            Error::failed(format!("{} is not a table of stedi-delta", standing.location))
+                .fact("found", format!("a Delta table at version {version} that no sync wrote"))
+                .help(format!("move it away, or replace its rows: stedi-delta sync -s {} --full-refresh", table.name)),
+        );
+    }
+    if standing.definition != Some(fingerprint) {
+        return Decision::Full("the definition changed".into());
+    }
+    if let Some(reason) = drift(standing) {
+        return if policy == Policy::Incremental { stop(table, standing, &reason) } else { Decision::Full(reason) };
+    }
+    if standing.sources.iter().all(|s| s.consumed == Some(s.current)) {
+        return Decision::UpToDate;
+    }
+    match policy {
+        Policy::Full => Decision::Full("refresh = \"full\"".into()),
+        Policy::Auto | Policy::Incremental => Decision::Incremental,
+    }
+}
+
+/// Stops a table that may not be recomputed.
+#[must_use]
+pub fn stop(table: &Table, standing: &Standing, reason: &str) -> Decision {
+    Decision::Stop(not_incremental(table, standing, reason))
+}
+
+/// The error of a table with `refresh = "incremental"` that cannot be refreshed so.
+#[must_use]
+pub fn not_incremental(table: &Table, standing: &Standing, reason: &str) -> Error {
+    let version = standing.version.map_or_else(String::new, |v| format!(" (v{v}, unchanged)"));
+    Error::failed(format!("{} cannot be refreshed incrementally: {reason}", table.name))
+        .fact("table", format!("{}{version}", standing.location))
+        .fact("because", "its definition says `refresh = \"incremental\"`")
+        .help(format!("stedi-delta sync -s {} --full-refresh", table.name))
+}
+
+fn drift(standing: &Standing) -> Option<String> {
+    if let Some(drift) = &standing.drift {
+        return Some(drift.clone());
+    }
+    standing.sources.iter().find_map(|source| match source.consumed {
+        None => Some(format!("{} is another table than the one that it was computed from", source.name)),
+        Some(consumed) if consumed > source.current => Some(format!(
+            "{} is at v{}, before v{consumed}, which it was computed from",
+            source.name, source.current
+        )),
+        Some(_) => None,
+    })
+}

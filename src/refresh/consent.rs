@@ -1,0 +1,216 @@
+//! Law 6: a table that declares consent never holds a row whose subject has not consented in the same cut.
+//!
+//! Grants are evaluated from the landing record of consent, never through a table derived by the same condition. Per
+//! person the newest record decides, on a tie the one that refuses; a value that the current records of several people
+//! claim has not consented, and neither has NULL.
+
+use std::collections::{HashMap, HashSet};
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::{DataType, Int64Type};
+use deltalake::datafusion::functions_aggregate::expr_fn::count;
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, cast as cast_expr, ident, lit};
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use super::inputs::Inputs;
+use super::inspect::Inspector;
+use crate::definition::{Consent, Grants, SOURCE_FILE, SOURCE_OFFSET, Table, plan_sql};
+use crate::error::{Context, Error, Kind, Result};
+use crate::evaluate;
+use crate::incremental;
+use crate::lake::LakeTable;
+use crate::privacy::Privacy;
+
+/// How much of a table is looked at.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Rows that come, and all rows of these subjects, whose grant ended.
+    Change(Ended),
+    /// Every row.
+    All,
+}
+
+/// Subjects whose grant ended between the consumed version and the cut.
+#[derive(Clone, Debug, Default)]
+pub struct Ended(HashSet<String>);
+
+impl Ended {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+/// The subjects that have consented, as one string column `subject`.
+fn granted(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
+    let quoted = |name: &str| format!("\"{name}\"");
+    let person = quoted(grants.subjects.first().map_or("", String::as_str));
+    let names = quoted(&consent.names);
+    let newest: String = grants.latest.iter().map(|c| format!("{} desc nulls last, ", quoted(c))).collect();
+    let condition = format!("coalesce(({}), false)", grants.granted);
+    // One line per step: the newest record of each person, what it says, and who else claims the same value.
+    let sql = format!(
+        "select cast(subject as varchar) as subject from ( \
+           select {names} as subject, case when {condition} then 1 else 0 end as granted, \
+                  row_number() over (partition by {person} order by {newest} \
+                    case when {condition} then 1 else 0 end, {SOURCE_FILE}, {SOURCE_OFFSET}) as newest \
+           from {table}) as records \
+         where newest = 1 and subject is not null \
+         group by subject having count(*) = 1 and min(granted) = 1",
+        table = table.name,
+    );
+    plan_sql(&sql, &[(table.name.to_string(), table.schema())])
+        .context(|| format!("[grants] of {} cannot be evaluated", table.name))
+}
+
+/// The record of consent behind a table's `[consent]`.
+pub struct Guard<'a> {
+    /// The table to be guarded.
+    pub table: &'a Table,
+    /// Its `[consent]`.
+    pub consent: &'a Consent,
+    /// The landing table with `[grants]`.
+    pub record: &'a Table,
+    /// Its `[grants]`.
+    pub grants: &'a Grants,
+}
+
+impl Guard<'_> {
+    /// Subjects whose grant ended since the consumed version of the record of consent; `inputs` knows its change.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
+        let plan = incremental::normalise(&granted(self.consent, self.grants, self.record)?)?;
+        let program = incremental::differentiate(&plan)
+            .map_err(|why| Error::new(Kind::Internal, "the change of grants cannot be computed").because(why))?;
+        let change = evaluate::run(&program, inputs.session(), inputs).await?.collect().await?;
+        let mut ended = HashSet::new();
+        for batch in &change {
+            let (subjects, weights) = (strings(batch, 0)?, batch.column(1).as_primitive_opt::<Int64Type>());
+            let weights = weights.ok_or_else(|| Error::new(Kind::Internal, "a change has no weight"))?;
+            let gone = (0..batch.num_rows()).filter(|row| weights.value(*row) < 0 && !subjects.is_null(*row));
+            ended.extend(gone.map(|row| subjects.value(row).to_owned()));
+        }
+        Ok(Ended(ended))
+    }
+
+    /// Refuses the change if it would leave a row of somebody who has not consented.
+    ///
+    /// # Errors
+    /// `Evidence`, naming the subjects only as hashes.
+    pub async fn check(
+        &self,
+        inputs: &Inputs,
+        before: Option<&LakeTable>,
+        seen: &Inspector,
+        scope: &Scope,
+        privacy: &Privacy,
+    ) -> Result<()> {
+        // Rows per subject as they would be after the commit: those of the table, and the change on top.
+        let mut after: HashMap<Option<String>, i64> = HashMap::new();
+        match (scope, before) {
+            (Scope::All, Some(before)) => after = self.rows_of(inputs.session(), before, None).await?,
+            (Scope::Change(ended), Some(before)) if !ended.0.is_empty() => {
+                after = self.rows_of(inputs.session(), before, Some(&ended.0)).await?;
+            }
+            _ => {}
+        }
+        for (subject, net) in seen.subjects() {
+            *after.entry(subject.clone()).or_insert(0) += net;
+        }
+        after.retain(|_, rows| *rows > 0);
+        if after.is_empty() {
+            return Ok(());
+        }
+        let refused = self.refused(inputs, &after).await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let rows: i64 = refused.iter().map(|subject| after.get(subject).copied().unwrap_or(0)).sum();
+        let people = refused.len();
+        let first = match refused.first().and_then(Option::as_ref) {
+            Some(value) => format!("{}{}", privacy.show(value), privacy.note()),
+            None => "NULL, which names nobody".to_owned(),
+        };
+        let name = &self.table.name;
+        let noun = if people == 1 { "person who has" } else { "people who have" };
+        let version = before.map_or_else(|| "not created".to_owned(), |t| format!("v{}, unchanged", t.version()));
+        let sql = self.table.derived().map_or_else(String::new, |d| d.sql_file.path.display().to_string());
+        Err(Error::new(Kind::Evidence, format!("{name} would hold rows of {people} {noun} not consented"))
+            .fact("table", format!("{name} ({version})"))
+            .fact("rows", format!("{rows}, subject column `{}`", self.consent.subject))
+            .fact("first", first)
+            .fact("because", format!("the query keeps rows that `{}` does not grant", self.record.name))
+            .help(format!("{sql}: filter by consent, then sync again")))
+    }
+
+    /// Rows of `table` per subject, all or some of them.
+    async fn rows_of(
+        &self,
+        session: &SessionContext,
+        table: &LakeTable,
+        some: Option<&HashSet<String>>,
+    ) -> Result<HashMap<Option<String>, i64>> {
+        /// More literals than this cost more than reading the column.
+        const LITERALS: usize = 1000;
+        let doing = || format!("the subjects of {} cannot be counted", self.table.name);
+        let column = ident(&self.consent.subject);
+        let mut frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+        let text = matches!(self.subject_type(), DataType::Utf8);
+        if let Some(some) = some.filter(|s| text && s.len() <= LITERALS) {
+            // File statistics only know plain comparisons.
+            let list: Vec<Expr> = some.iter().map(|s| lit(s.clone())).collect();
+            frame = frame.filter(column.clone().in_list(list, false)).context(doing)?;
+        }
+        let subject = cast_expr(column, DataType::Utf8).alias("subject");
+        let frame = frame.select(vec![subject]).context(doing)?;
+        let frame = frame.aggregate(vec![ident("subject")], vec![count(lit(1_i64)).alias("n")]).context(doing)?;
+        let mut rows = HashMap::new();
+        for batch in frame.collect().await.context(doing)? {
+            let subjects = strings(&batch, 0)?;
+            let counts = batch.column(1).as_primitive_opt::<Int64Type>();
+            let counts = counts.ok_or_else(|| Error::new(Kind::Internal, "a count is no number"))?;
+            for row in 0..batch.num_rows() {
+                let subject = (!subjects.is_null(row)).then(|| subjects.value(row).to_owned());
+                if some.is_none_or(|s| subject.as_ref().is_some_and(|v| s.contains(v))) {
+                    rows.insert(subject, counts.value(row));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn subject_type(&self) -> DataType {
+        let column = self.table.columns.iter().find(|c| c.name == self.consent.subject);
+        column.map_or(DataType::Utf8, |c| c.column_type.arrow())
+    }
+
+    /// Those of `subjects` that have not consented at the cut.
+    async fn refused(
+        &self,
+        inputs: &Inputs,
+        subjects: &HashMap<Option<String>, i64>,
+    ) -> Result<Vec<Option<String>>> {
+        let doing = || format!("the grants of {} cannot be evaluated", self.record.name);
+        let plan = granted(self.consent, self.grants, self.record)?;
+        let mut stream = evaluate::full(&plan, inputs.session(), inputs).await?;
+        let mut refused: HashSet<&Option<String>> = subjects.keys().collect();
+        while let Some(batch) = stream.try_next().await.context(doing)? {
+            for subject in strings(&batch, 0)?.iter().flatten() {
+                refused.remove(&Some(subject.to_owned()));
+            }
+        }
+        let mut names: Vec<Option<String>> = refused.into_iter().cloned().collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn strings(batch: &RecordBatch, column: usize) -> Result<StringArray> {
+    let column = cast(batch.column(column), &DataType::Utf8).context(|| "a subject cannot be read".into())?;
+    Ok(column.as_string::<i32>().clone())
+}

@@ -1,0 +1,112 @@
+//! The sources of one refresh: each at the version consumed, at the version of the cut, and as the change between.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::prelude::SessionContext;
+
+use crate::changes::{self, ChangeSet};
+use crate::error::{Error, Kind, Result};
+use crate::evaluate::Sources;
+use crate::incremental::{ChangeKind, Side};
+use crate::lake::LakeTable;
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// At the cut.
+    pub table: LakeTable,
+    /// The version consumed; `None` where only the cut is needed.
+    pub consumed: Option<u64>,
+    change: Option<ChangeSet>,
+}
+
+/// All sources of one refresh, by table name.
+#[derive(Clone)]
+pub struct Inputs {
+    session: SessionContext,
+    sources: HashMap<String, Source>,
+}
+
+impl Inputs {
+    /// Sources of which only the cut is read.
+    #[must_use]
+    pub fn at_cut<'a>(session: SessionContext, tables: impl IntoIterator<Item = (&'a str, &'a LakeTable)>) -> Self {
+        let source = |table: &LakeTable| Source { table: table.clone(), consumed: None, change: None };
+        let sources = tables.into_iter().map(|(name, table)| (name.to_owned(), source(table))).collect();
+        Self { session, sources }
+    }
+
+    /// Finds out what changed in each source since `consumed`.
+    ///
+    /// # Errors
+    /// When a log is broken. Why a change cannot be told any more is no error but the inner value.
+    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<std::result::Result<(), String>> {
+        for (name, source) in &mut self.sources {
+            let Some(from) = consumed.get(name) else { continue };
+            match changes::since(&source.table, *from).await? {
+                Ok(change) => source.change = Some(change),
+                Err(reason) => return Ok(Err(format!("{reason} ({name})"))),
+            }
+            source.consumed = Some(*from);
+        }
+        Ok(Ok(()))
+    }
+
+    /// The session that reads them.
+    #[must_use]
+    pub fn session(&self) -> &SessionContext {
+        &self.session
+    }
+
+    /// The same sources read by another session.
+    #[must_use]
+    pub fn with_session(&self, session: SessionContext) -> Self {
+        Self { session, sources: self.sources.clone() }
+    }
+
+    /// One source.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Source> {
+        self.sources.get(name)
+    }
+
+    /// Files that the change sets read.
+    #[must_use]
+    pub fn changed_files(&self) -> u64 {
+        self.sources.values().filter_map(|s| s.change.as_ref()).map(ChangeSet::files).sum()
+    }
+
+    /// Data files at the cut.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.sources.values().map(|s| s.table.size().0).sum()
+    }
+}
+
+#[async_trait]
+impl Sources for Inputs {
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        let missing = || Error::new(Kind::Internal, format!("`{table}` is no source of this query"));
+        let source = self.sources.get(table).ok_or_else(missing)?;
+        match side {
+            Side::New => source.table.provider(&self.session, None).await,
+            Side::Old => {
+                let consumed = source.consumed.ok_or_else(missing)?;
+                source.table.at(consumed).await?.provider(&self.session, None).await
+            }
+            Side::Change => source.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,
+        }
+    }
+
+    fn change_kind(&self, table: &str) -> ChangeKind {
+        match self.sources.get(table).and_then(|s| s.change.as_ref()) {
+            Some(change) if change.is_empty() => ChangeKind::None,
+            Some(change) if change.only_adds() => ChangeKind::InsertOnly,
+            Some(_) => ChangeKind::Mutating,
+            None => ChangeKind::None,
+        }
+    }
+}
