@@ -253,7 +253,9 @@ impl RecordReader {
                 return Ok(Step::Go);
             }
             // Without a byte in the way that is no UTF-8, the object's end is simply not here.
-            Attempt::Incomplete if !text.invalid(last) => return self.incomplete(buffer, last),
+            Attempt::Incomplete if !text.invalid(last) && rest.len() < self.options.max_record => {
+                return self.incomplete(buffer, last);
+            }
             Attempt::Incomplete => {}
             Attempt::Malformed(error) => reason = Some(error),
         }
@@ -334,12 +336,12 @@ impl RecordReader {
     fn broken(&mut self, buffer: &[u8], fault: usize, reason: String) -> Result<Step> {
         let (head, tail) = buffer[self.at..].split_at(1);
         let offset = self.base + self.at as u64;
+        let seen = &tail[..fault.saturating_sub(1)];
         // In a record over several lines, deeper lines that begin with `{` are objects within it.
-        let spread = head == b"{" && tail.iter().find(|b| !is_blank(**b)) == Some(&b'\n');
+        let spread = head == b"{" && seen.iter().find(|b| !is_blank(**b)) == Some(&b'\n');
         let limit = if spread { self.indent.unwrap_or(usize::MAX) } else { usize::MAX };
         let mut stretch = Stretch::to_line(offset, reason, limit, self.options.max_raw);
         stretch.absorb(head);
-        let seen = &tail[..fault.saturating_sub(1)];
         let twice = stretch::next_line(seen, limit).map(|line| (seen.len() - line) as u64);
         match twice {
             Some(cost) if self.reread + cost <= REREAD_AT_ONCE + REREAD_PER_BYTE * offset => {
@@ -478,12 +480,14 @@ enum Extent {
 }
 
 fn extent(bytes: &[u8], most: usize) -> Extent {
-    let mut json = serde_json::Deserializer::from_slice(&bytes[..bytes.len().min(most)]);
+    let bytes = &bytes[..bytes.len().min(most)];
+    let mut json = serde_json::Deserializer::from_slice(bytes);
     let ignored = IgnoredAny::deserialize(&mut json);
     let end = json.into_iter::<IgnoredAny>().byte_offset();
     match ignored {
         Ok(_) => Extent::Whole(end),
-        Err(error) if error.is_eof() => Extent::Incomplete,
+        // A number that ends with the bytes (`-`, `1.`) is called invalid, not unfinished.
+        Err(error) if error.is_eof() || end == bytes.len() => Extent::Incomplete,
         Err(error) => Extent::Broken(end, error),
     }
 }

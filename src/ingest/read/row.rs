@@ -110,11 +110,12 @@ impl Rows {
         self.record.expected = 0;
         let mut json = serde_json::Deserializer::from_str(text);
         let parsed = json.deserialize_map(ObjectVisitor(self));
+        let length = json.into_iter::<IgnoredAny>().byte_offset();
         let attempt = match parsed {
-            Err(error) if error.is_eof() => Attempt::Incomplete,
+            // A number that ends with the text (`-`, `1.`) is called invalid, not unfinished.
+            Err(error) if error.is_eof() || length == text.len() => Attempt::Incomplete,
             Err(error) => Attempt::Malformed(error),
             Ok(()) => {
-                let length = json.into_iter::<IgnoredAny>().byte_offset();
                 match self.record.refusal.take().map_or_else(|| self.fill_missing(), Err) {
                     Ok(()) => {
                         self.keep(&text.as_bytes()[..length], offset);
@@ -158,7 +159,7 @@ impl Rows {
     fn column(&mut self, name: &str) -> Option<usize> {
         let expected = self.record.expected;
         let found = match self.columns.get(expected) {
-            Some(column) if column.name().eq_ignore_ascii_case(name) => Some(expected),
+            Some(column) if column.name() == name || column.name().eq_ignore_ascii_case(name) => Some(expected),
             _ if name.bytes().any(|b| b.is_ascii_uppercase()) => self.by_name.get(&name.to_ascii_lowercase()).copied(),
             _ => self.by_name.get(name).copied(),
         };

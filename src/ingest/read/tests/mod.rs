@@ -1,0 +1,183 @@
+mod decoder;
+mod framing;
+mod limits;
+mod properties;
+mod values;
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::datatypes::Int64Type;
+use deltalake::arrow::util::display::array_value_to_string;
+
+use super::*;
+use crate::definition::{Column, ColumnType};
+
+fn column(name: &str, column_type: ColumnType) -> Column {
+    Column { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
+}
+
+/// `a` long, `b` string.
+fn columns() -> Vec<Column> {
+    vec![column("a", ColumnType::Long), column("b", ColumnType::String)]
+}
+
+/// A landed row: offset, length, values as text ("" = NULL).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    offset: usize,
+    raw: Vec<u8>,
+    length: usize,
+    values: Vec<String>,
+}
+
+/// A quarantined record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bad {
+    offset: usize,
+    length: usize,
+    reason: String,
+    raw: Vec<u8>,
+}
+
+/// All that came out of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outcome {
+    rows: Vec<Row>,
+    bad: Vec<Bad>,
+    counts: Counts,
+}
+
+/// Options under which batches are small and raw records are kept.
+fn small() -> Options {
+    Options { batch_rows: 3, keep_raw: true, ..Options::default() }
+}
+
+fn collect(mut reader: RecordReader) -> Outcome {
+    let (mut rows, mut bad) = (Vec::new(), Vec::new());
+    while let Some(landed) = reader.next_landed() {
+        rows.extend(rows_of(&landed));
+    }
+    while let Some(batch) = reader.next_quarantined() {
+        assert_eq!(batch.num_columns(), quarantine_columns().len());
+        let (offsets, lengths) =
+            (batch.column(1).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
+        for row in 0..batch.num_rows() {
+            assert_eq!(batch.column(0).as_string::<i32>().value(row), "dir/a.json");
+            bad.push(Bad {
+                offset: offsets.value(row) as usize,
+                length: lengths.value(row) as usize,
+                reason: batch.column(3).as_string::<i32>().value(row).to_owned(),
+                raw: batch.column(4).as_binary::<i32>().value(row).to_vec(),
+            });
+        }
+    }
+    let counts = reader.counts();
+    assert_eq!(counts.landed, rows.len() as u64);
+    assert_eq!(counts.quarantined, bad.len() as u64);
+    assert_eq!(counts.records, counts.landed + counts.quarantined);
+    Outcome { rows, bad, counts }
+}
+
+fn rows_of(landed: &Landed) -> Vec<Row> {
+    let batch = &landed.batch;
+    let last = batch.num_columns() - 1;
+    let raw = landed.raw.as_ref().expect("raw was asked for");
+    (0..batch.num_rows())
+        .map(|row| {
+            assert_eq!(batch.column(last - 1).as_string::<i32>().value(row), "dir/a.json");
+            Row {
+                offset: batch.column(last).as_primitive::<Int64Type>().value(row) as usize,
+                raw: raw.bytes.value(row).to_vec(),
+                length: raw.lengths.value(row) as usize,
+                values: values_of(batch, row, last - 1),
+            }
+        })
+        .collect()
+}
+
+/// The first columns of a row as text; NULL is `-`.
+fn values_of(batch: &RecordBatch, row: usize, columns: usize) -> Vec<String> {
+    let text = |array: &dyn Array| {
+        if array.is_null(row) { "-".to_owned() } else { array_value_to_string(array, row).expect("printable") }
+    };
+    (0..columns).map(|column| text(batch.column(column).as_ref())).collect()
+}
+
+/// Reads a file pushed in pieces of these sizes, over and over.
+fn read_in(columns: &[Column], options: Options, bytes: &[u8], sizes: &[usize]) -> Outcome {
+    let mut reader = RecordReader::new(columns, "dir/a.json", options);
+    let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
+    while !rest.is_empty() {
+        let size = sizes.next().map_or(rest.len(), |n| (*n).clamp(1, rest.len()));
+        reader.push(&rest[..size]).expect("push");
+        rest = &rest[size..];
+    }
+    reader.finish().expect("finish");
+    collect(reader)
+}
+
+/// Reads a file whole, and checks that pieces of 1 and of 7 bytes give the same.
+fn read(columns: &[Column], bytes: &[u8]) -> Outcome {
+    let whole = read_in(columns, small(), bytes, &[]);
+    assert_eq!(whole, read_in(columns, small(), bytes, &[1]), "byte by byte");
+    assert_eq!(whole, read_in(columns, small(), bytes, &[7]), "7 bytes at a time");
+    check_coverage(bytes, &whole);
+    whole
+}
+
+/// Every byte that is neither blank nor a separator is in exactly one record.
+fn check_coverage(bytes: &[u8], outcome: &Outcome) {
+    let mut records: Vec<(usize, usize)> = outcome.rows.iter().map(|r| (r.offset, r.length)).collect();
+    records.extend(outcome.bad.iter().map(|b| (b.offset, b.length)));
+    records.sort_unstable();
+    let mut at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    for (offset, length) in records {
+        assert!(offset >= at, "records overlap at {offset}");
+        check_between(&bytes[at..offset]);
+        at = offset + length;
+    }
+    check_between(&bytes[at..]);
+    for row in &outcome.rows {
+        assert_eq!(row.raw, bytes[row.offset..row.offset + row.length], "the row's bytes are the file's");
+    }
+    for bad in &outcome.bad {
+        let kept = bad.raw.len();
+        assert!(kept == bad.length || kept == small().max_raw, "what is kept of the record");
+        assert_eq!(bad.raw, bytes[bad.offset..bad.offset + kept], "the record's bytes are the file's");
+    }
+}
+
+fn check_between(bytes: &[u8]) {
+    let lost = bytes.iter().find(|b| !b" \t\r\n,[]".contains(b));
+    assert_eq!(lost, None, "a byte is in no record");
+}
+
+/// Prints the speed of one core; run by hand with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let columns = [
+        column("user", ColumnType::String),
+        column("timestamp", ColumnType::Long),
+        column("x", ColumnType::Double),
+        column("y", ColumnType::Double),
+        column("z", ColumnType::Double),
+    ];
+    let object = "{\"user\":\"Santosh.Clayton@test.com\",\"timestamp\":1655564444103,\"x\":1.0,\"y\":-1.0,\"z\":-1.0}";
+    for (name, begin, separator) in [("lines", "", "\n"), ("concatenated", "", ""), ("array", "[", ",\n")] {
+        let chunk = format!("{object}{separator}").repeat(40_000);
+        let mut reader = RecordReader::new(&columns, "a.json", Options::default());
+        reader.push(begin.as_bytes()).expect("push");
+        let started = std::time::Instant::now();
+        let mut bytes = 0;
+        while bytes < 512 << 20 {
+            reader.push(chunk.as_bytes()).expect("push");
+            bytes += chunk.len();
+            while reader.next_landed().is_some() {}
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let counts = reader.counts();
+        assert_eq!(counts.quarantined, 0);
+        let each = seconds * 1e9 / counts.landed as f64;
+        eprintln!("{name}: {:.0} MB/s, {each:.0} ns a record", bytes as f64 / 1e6 / seconds);
+    }
+}
