@@ -6,16 +6,33 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, Field, Schema};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, Result, TableReference};
 use deltalake::datafusion::functions_aggregate::expr_fn::sum;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, LogicalTableSource, Projection,
-    SubqueryAlias, TableScan, TableScanBuilder, Union, lit,
+    Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection,
+    SubqueryAlias, TableScan, TableScanBuilder, TableSource, Union, lit,
 };
 
 use super::{ChangeKind, Side, WEIGHT, scan_name};
+
+/// A table of which only the columns are known. It takes no filter over, so that filters stay visible in the plan.
+#[derive(Debug)]
+pub struct Columns(SchemaRef);
+
+impl Columns {
+    /// A table with these columns.
+    pub fn new(schema: SchemaRef) -> Self {
+        Self(schema)
+    }
+}
+
+impl TableSource for Columns {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.0)
+    }
+}
 
 /// The weight as an expression.
 pub fn weight() -> Expr {
@@ -147,7 +164,7 @@ pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
 pub fn scan_step(name: &str, schema: &DFSchema) -> Result<LogicalPlan> {
     // Nullable throughout: the engine may find a column nullable that the planner did not.
     let fields: Vec<_> = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
-    let source = Arc::new(LogicalTableSource::new(Arc::new(Schema::new(fields))));
+    let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
     Ok(LogicalPlan::TableScan(TableScanBuilder::new(TableReference::bare(name), source).build()?))
 }
 
@@ -158,7 +175,7 @@ pub fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
         fields.push(Field::new(WEIGHT, DataType::Int64, false));
     }
     let name = TableReference::bare(scan_name(scan.table_name.table(), side));
-    let source = Arc::new(LogicalTableSource::new(Arc::new(Schema::new(fields))));
+    let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
     let plan = LogicalPlan::TableScan(TableScanBuilder::new(name, source).build()?);
     let mut plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(plan), scan.table_name.clone())?);
     for filter in &scan.filters {

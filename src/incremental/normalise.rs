@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::Transformed;
-use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalTableSource, TableScanBuilder};
+use deltalake::datafusion::logical_expr::{LogicalPlan, TableScanBuilder};
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
@@ -15,6 +15,8 @@ use deltalake::datafusion::optimizer::rewrite_set_comparison::RewriteSetComparis
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
 use crate::error::{Context, Result};
+
+use super::build::Columns;
 
 /// Rewrites an analysed query: `exists` and `in` become semi and anti joins, comma joins become inner joins with
 /// keys, `distinct` becomes grouping, filters and projections move to the scans, sorting disappears.
@@ -45,7 +47,7 @@ fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transfor
     match node {
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => Ok(Transformed::yes(Arc::unwrap_or_clone(sort.input))),
         LogicalPlan::TableScan(scan) => {
-            let source = Arc::new(LogicalTableSource::new(scan.source.schema()));
+            let source = Arc::new(Columns::new(scan.source.schema()));
             let bare = TableScanBuilder::new(scan.table_name, source)
                 .with_projection(scan.projection)
                 .with_filters(scan.filters)
