@@ -51,7 +51,10 @@ fn column(entry: &Entry<'_>, faults: &mut Faults) -> Option<Declared> {
     let (text, nullable, description, pii) = if entry.is_string() {
         (entry.string(faults), None, None, false)
     } else {
-        let Some(table) = entry.table(faults) else { return None };
+        if !entry.is_table() {
+            return entry.expected("a type such as \"string\", or { type = \"string\" }", faults);
+        }
+        let table = entry.table(faults)?;
         table.only(&["type", "nullable", "description", "classification"], faults);
         let pii = table.choice("classification", &[("pii", true)], false, faults);
         let description = table.string("description", faults).map(|t| t.value);

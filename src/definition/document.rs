@@ -179,6 +179,11 @@ impl<'d> Entry<'d> {
         self.value.is_str()
     }
 
+    /// Whether the value is a table.
+    pub fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
     /// The value as an array of tables.
     pub fn tables(&self, faults: &mut Faults) -> Vec<Table<'d>> {
         let DeValue::Array(items) = self.value else {

@@ -68,6 +68,7 @@
 //! # `migrations/NNNN_label.sql`
 //! Four digits, unique, and a label in snake case.
 
+mod assembly;
 mod checks;
 mod columns;
 mod document;
@@ -80,6 +81,7 @@ mod planner;
 mod project;
 mod query;
 mod read;
+mod references;
 mod render;
 mod settings;
 mod spec;

@@ -243,7 +243,7 @@ fn schema_fault(error: &SchemaError, place: Option<Place>, sql: &Sql, faults: &m
                 relation => {
                     let message = match relation {
                         Some(relation) => format!("column `{name}` is not in `{relation}`"),
-                        None => format!("column `{name}` is in no table of this query"),
+                        None => format!("column `{name}` is {}", sql.scope),
                     };
                     let label = match nearest(name, names.iter().copied()) {
                         Some(near) => format!("did you mean `{near}`?"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deltalake::datafusion::common::{Location, Span};
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+    Expr, Query, Select, SelectItem, SetExpr, Spanned, Statement, Visit, Visitor,
 };
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
@@ -21,6 +21,8 @@ use crate::source::{Place, SourceFile};
 pub(super) struct Sql {
     text: String,
     file: Arc<SourceFile>,
+    /// What its columns can be of, in messages.
+    pub scope: &'static str,
     /// Where `text` begins in the file; `None` if the file spells it with escapes.
     base: Option<usize>,
     /// The whole of it in the file.
@@ -28,26 +30,26 @@ pub(super) struct Sql {
     tokens: Vec<TokenWithSpan>,
 }
 
-/// A table that a query names.
-#[derive(Clone, Debug)]
-pub(super) struct Reference {
-    /// Its parts; more than one is a fault.
-    pub parts: Vec<String>,
-    pub place: Place,
-}
-
 impl Sql {
     /// A whole `.sql` file.
     pub fn file(file: &Arc<SourceFile>) -> Self {
         let whole = 0..file.text.len();
-        Self { text: file.text.clone(), file: file.clone(), base: Some(0), whole, tokens: Vec::new() }
+        Self {
+            text: file.text.clone(),
+            scope: "in no table of this query",
+            file: file.clone(),
+            base: Some(0),
+            whole,
+            tokens: Vec::new(),
+        }
     }
 
     /// A string of a `.toml` file.
     pub fn value(text: &Text) -> Self {
         let Place { file, span } = text.place.clone();
         let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
-        Self { text: text.value.clone(), file, base, whole: span, tokens: Vec::new() }
+        let scope = "not in this table";
+        Self { text: text.value.clone(), scope, file, base, whole: span, tokens: Vec::new() }
     }
 
     /// The place of a span of the parser.
@@ -179,7 +181,7 @@ impl Sql {
             None => (text, None),
         };
         let place = location.map_or_else(|| self.end_or_start(), |at| self.token_place(at));
-        let label = lower_first(message).replace("expected: ", "expected ").replace("found: EOF", "found the end");
+        let label = lower_first(message).replace("expected: ", "expected ").replace("EOF", "the end");
         faults.add(place, "this is not valid SQL", label.replace("found: ", "found "));
     }
 
@@ -193,13 +195,6 @@ impl Sql {
     fn token_place(&self, at: Location) -> Place {
         let token = self.words().find(|t| Location::from(t.span.start) == at);
         self.place(token.map_or(Span::new(at, Location { line: at.line, column: at.column + 1 }), |t| span_of(t.span)))
-    }
-
-    /// The tables that a query names, without its own `with` names, in the order of the text.
-    pub fn references(&self, query: &Query, faults: &mut Faults) -> Vec<Reference> {
-        let mut visitor = References { sql: self, frames: Vec::new(), function: false, found: Vec::new(), faults };
-        let _: ControlFlow<()> = query.visit(&mut visitor);
-        visitor.found
     }
 
     /// What the planner accepts and gets wrong, or cannot repeat.
@@ -297,77 +292,5 @@ impl Visitor for HasQuery {
 
     fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
         ControlFlow::Break(())
-    }
-}
-
-/// One query on the way down, with the names of its `with` clause.
-struct Frame {
-    /// Each name with the identity of its query.
-    names: Vec<(*const Query, String)>,
-    /// How many of the names are visible: each only after its own query, unless the clause is recursive.
-    visible: usize,
-}
-
-struct References<'a> {
-    sql: &'a Sql,
-    frames: Vec<Frame>,
-    /// The next relation is the name of a table function.
-    function: bool,
-    found: Vec<Reference>,
-    faults: &'a mut Faults,
-}
-
-impl Visitor for References<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let names: Vec<_> = query
-            .with
-            .iter()
-            .flat_map(|with| &with.cte_tables)
-            .map(|cte| (std::ptr::from_ref::<Query>(&cte.query), cte.alias.name.value.clone()))
-            .collect();
-        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
-        self.frames.push(Frame { visible: if recursive { names.len() } else { 0 }, names });
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        self.frames.pop();
-        if let Some(frame) = self.frames.last_mut()
-            && let Some(at) = frame.names.iter().position(|(id, _)| std::ptr::eq(*id, query))
-        {
-            frame.visible = frame.visible.max(at + 1);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, args, with_hints, version, partitions, sample, .. } = factor {
-            self.function = args.is_some();
-            // The planner would pass over these without a word.
-            let extra = !with_hints.is_empty() || version.is_some() || !partitions.is_empty() || sample.is_some();
-            if extra && let Some(span) = Span::try_from_sqlparser_span(name.span()) {
-                let label = "a query reads the whole table at the cut: remove what follows the name";
-                self.faults.add(self.sql.place(span), "versions, samples and hints are not supported", label);
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        if std::mem::take(&mut self.function) {
-            return ControlFlow::Continue(());
-        }
-        let parts: Vec<_> = name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.clone()).collect();
-        let own = |part: &String| self.frames.iter().any(|f| f.names[..f.visible].iter().any(|(_, name)| name == part));
-        if let [part] = parts.as_slice()
-            && own(part)
-        {
-            return ControlFlow::Continue(());
-        }
-        let place = Span::try_from_sqlparser_span(name.span()).map(|s| self.sql.place(s));
-        self.found.push(Reference { parts, place: place.unwrap_or_else(|| self.sql.start()) });
-        ControlFlow::Continue(())
     }
 }

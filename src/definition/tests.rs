@@ -1,6 +1,9 @@
 //! The checker from texts to project or faults, and the words in which it says them.
 
-use std::path::{Path, PathBuf};
+mod queries;
+mod toml;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
@@ -78,66 +81,195 @@ fn line(fault: &Fault) -> String {
     format!("{place}{} | {}{help}", fault.message, fault.label)
 }
 
-/// Faults of a derived table `t` with this query.
-fn query_faults(sql: &str) -> Vec<String> {
-    faults(&[("tables/trusted/t.toml", TRUSTED), ("tables/trusted/t.sql", sql)])
+/// A derived table `t` with this query and these lines in its definition.
+fn derived(sql: &str, more: &str) -> Result<Project, Vec<Fault>> {
+    let toml = format!("{TRUSTED}{more}");
+    checked(&[("tables/trusted/t.toml", &toml), ("tables/trusted/t.sql", sql)])
+}
+
+fn table<'a>(project: &'a Project, name: &str) -> &'a Table {
+    project.table(&TableName::parse(name).unwrap()).unwrap()
+}
+
+/// `name:type`, `!` where NULL may not be stored, `*` where values are personal.
+fn columns(table: &Table) -> Vec<String> {
+    let mark = |yes, mark| if yes { mark } else { "" };
+    let column =
+        |c: &Column| format!("{}:{}{}{}", c.name, c.column_type.delta_name(), mark(!c.nullable, "!"), mark(c.pii, "*"));
+    table.columns.iter().map(column).collect()
 }
 
 #[test]
-fn explore() {
-    for sql in [
-        "select a.user, a.timestamp from reading_landing a",
-        "select user, timestamp from reading_landing where timestamp is not null and user = 'x'",
-        "select user from reading_landing where user is not null order by user",
-        "select a.user from reading_landing a where exists (select 1 from customer_landing c where c.email = a.user)",
-        "select c.serialNumber from customer_landing c;",
-        "select usr, b.x from reading_landing a",
-        "select a.usr, a.y\nfrom reading_landing a\nwhere a.z = 1",
-        "select count(*) from reading_landing",
-        "select count(*) as n, email as e from customer_landing group by email",
-        "select row_number() over (partition by email order by updated) as n from customer_landing",
-        "select now() as n, uuid() as u, current_date as d, current_timestamp as ts, random() as r from customer_landing",
-        "select selec from",
-        "selec 1",
-        "select 'abc",
-        "select 1 as a; select 2 as b",
-        "",
-        "-- nothing",
-        "insert into x values (1)",
-        "select null as x, interval '1 day' as y, timestamp '2020-01-01' as ts, [1,2] as l",
-        "select cast('2020-01-01' as timestamp with time zone) as ts, to_timestamp_millis(updated) as tt, cast(updated as timestamp(3) with time zone) as t3 from customer_landing",
-        "select email from custmer_landing union all select email from landing.customer_landing union all select x from zzz",
-        "with customer_landing as (select * from customer_landing) select email from customer_landing",
-        "with recursive r as (select 1 as n union all select n + 1 from r where n < 5) select n from r",
-        "select email from customer_landing except all select user from reading_landing",
-        "select email from customer_landing intersect select user from reading_landing",
-        "select email from customer_landing, reading_landing where uptated = 1",
-        "select email from customer_landing where email + 1",
-        "select email from customer_landing where updated",
-        "select nosuch(email) as x from customer_landing",
-        "select email, count(*) as n from customer_landing",
-        "select email, updated as email from customer_landing",
-        "select a.*, b.* from customer_landing a cross join customer_landing b",
-        "select q.email from customer_landing a",
-        "select email from customer_landing a cross join customer_landing b",
-        "select $1 as x from customer_landing",
-        "select email from customer_landing tablesample bernoulli (10)",
-        "select email from t",
-        "select lower(email) as e, email is null as missing, count(distinct email) over () as n, substr(email, 1, 2) as s from customer_landing",
-        "select email from customer_landing limit 5",
-        "select extract(year from birthday) as y, date_trunc('month', birthday) as m, birthday + interval '1 day' as n, cast(updated as decimal(10,2)) as d, 1.5 as l, round(1.5) as ro, array_agg(email) as ag from customer_landing group by 1,2,3,4",
-    ] {
-        let found = query_faults(sql);
-        println!("{sql}");
-        found.iter().for_each(|f| println!("      {f}"));
-        if found.is_empty() {
-            let p = checked(&[("tables/trusted/t.toml", TRUSTED), ("tables/trusted/t.sql", sql)]).unwrap();
-            let t = p.tables.last().unwrap();
-            println!("  ok {}", t.derived().unwrap().canonical_sql);
-            for c in &t.columns {
-                println!("     {} {} pii={} {}", c.name, c.column_type.delta_name(), c.pii, c.description);
-            }
-        }
+fn a_sound_project_says_what_its_files_say() {
+    let project = format!(
+        "{PROJECT}database = \"lake\"\n[targets.dev.catalog.glue]\nregion = \"eu-central-1\"\n\
+         [defaults]\nmemory_limit = \"512 MB\"\ntarget_file_size = 65536\n"
+    );
+    let toml = "description = \"Latest\"\ntags = [\"daily\"]\nrefresh = \"incremental\"\nprimary_key = [\"email\"]\n\
+        cluster_by = [\"updated\"]\nlocation = \"s3://b/t\"\n[columns]\nupdated = { type = \"bigint\", description = \"When\" }\n\
+        [consent]\nsubject = \"email\"\n[[expectations]]\nname = \"recent\"\ncheck = \"updated > 0\"\naction = \"warn\"\n";
+    let sql = "-- a comment\nselect Email, max(updated) as updated from customer_landing group by email;\n";
+    let project = checked(&[
+        ("stedi-delta.toml", &project),
+        ("tables/curated/a.toml", toml),
+        ("tables/curated/a.sql", sql),
+        ("tables/trusted/z.toml", TRUSTED),
+        ("tables/trusted/z.sql", "select r.user, r.x, a.email from reading_landing r join a on a.email = r.user"),
+        ("migrations/0002_later.sql", "alter"),
+        ("migrations/0001_first.sql", "alter"),
+    ])
+    .unwrap();
+    assert_eq!((project.name.as_str(), project.default_target.as_str()), ("demo", "dev"));
+    assert_eq!((project.memory_limit, project.target_file_size), (512 << 20, 65536));
+    let dev = &project.targets["dev"];
+    assert_eq!((dev.landing.as_str(), dev.warehouse.as_str(), dev.database.as_str()), ("in", "out", "lake"));
+    assert_eq!(dev.glue.as_ref().unwrap().region.as_deref(), Some("eu-central-1"));
+    let migrations: Vec<_> = project.migrations.iter().map(|m| (m.number, m.label.as_str())).collect();
+    assert_eq!(migrations, [(1, "first"), (2, "later")]);
+    let names: Vec<_> = project.tables.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["customer_landing", "reading_landing", "a", "z"], "sources first, then zone, then name");
+
+    let reading = table(&project, "reading_landing");
+    assert_eq!(
+        columns(reading),
+        ["timestamp:long", "user:string*", "x:double!", "source_file:string!", "source_offset:long!"],
+        "in the order of the text"
+    );
+    let landing = reading.landing().unwrap();
+    assert_eq!(landing.min_age, Some(std::time::Duration::from_secs(300)));
+    assert_eq!(landing.on_overwrite, OnOverwrite::Replace);
+    assert_eq!(table(&project, "customer_landing").landing().unwrap().grants.as_ref().unwrap().subjects.len(), 2);
+
+    let a = table(&project, "a");
+    assert_eq!(columns(a), ["email:string!*", "updated:long"], "a key holds no NULL");
+    assert_eq!((a.columns[0].description.as_str(), a.columns[1].description.as_str()), ("Address", "When"));
+    assert_eq!((a.tags.as_slice(), a.location.as_deref()), (&["daily".to_owned()][..], Some("s3://b/t")));
+    let consent = a.consent.as_ref().unwrap();
+    assert_eq!((consent.grants.as_str(), consent.names.as_str()), ("customer_landing", "email"));
+    let derived = a.derived().unwrap();
+    assert_eq!(derived.refresh, Policy::Incremental);
+    assert_eq!(
+        derived.canonical_sql, "SELECT email, max(updated) AS updated FROM customer_landing GROUP BY email",
+        "case, layout and comments do not matter"
+    );
+    let sources: Vec<_> = table(&project, "z").derived().unwrap().sources.iter().map(TableName::as_str).collect();
+    assert_eq!(sources, ["reading_landing", "a"]);
+}
+
+#[test]
+fn a_quarantining_expectation_splits_a_table_in_two() {
+    let more = "primary_key = [\"user\"]\nlocation = \"t_here\"\n[consent]\nsubject = \"user\"\nnames = \"email\"\n\
+        [[expectations]]\nname = \"a\"\ncheck = \"x > 0 or x < -1\"\naction = \"quarantine\"\n\
+        [[expectations]]\nname = \"b\"\ncheck = \"timestamp is not null\"\naction = \"quarantine\"\n\
+        [[expectations]]\nname = \"c\"\ncheck = \"x < 9\"\naction = \"warn\"\n";
+    let sql = "with r as (select * from reading_landing) select user, timestamp, x from r order by x -- end";
+    let toml = format!("{TRUSTED}{more}");
+    let project = checked(&[
+        ("tables/trusted/t.toml", &toml),
+        ("tables/trusted/t.sql", sql),
+        ("tables/trusted/u.toml", TRUSTED),
+        ("tables/trusted/u.sql", "select count(*) as n from t_quarantine"),
+    ])
+    .unwrap();
+    let names: Vec<_> = project.tables.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["customer_landing", "reading_landing", "t", "t_quarantine", "u"]);
+    let (t, q) = (table(&project, "t"), table(&project, "t_quarantine"));
+    let from =
+        "select * from (WITH r AS (SELECT * FROM reading_landing) SELECT user, timestamp, x FROM r ORDER BY x) as t";
+    let all = "(x > 0 OR x < -1) and (timestamp IS NOT NULL)";
+    assert_eq!(t.derived().unwrap().effective_sql, format!("{from} where {all}"));
+    assert_eq!(q.derived().unwrap().effective_sql, format!("{from} where not coalesce({all}, false)"));
+    assert_eq!(q.derived().unwrap().quarantine_of.as_ref(), Some(&t.name));
+    assert_eq!(
+        (columns(t), columns(q)),
+        (
+            vec!["user:string!*".to_owned(), "timestamp:long".into(), "x:double".into()],
+            vec!["user:string*".to_owned(), "timestamp:long".into(), "x:double".into()],
+        )
+    );
+    assert_eq!((t.expectations.len(), q.expectations.len(), q.primary_key.len()), (3, 0, 0));
+    assert_eq!(q.consent.as_ref().unwrap().names, "email");
+    assert_eq!(q.location.as_deref(), Some("t_here_quarantine"));
+    let sources: Vec<_> = table(&project, "u").derived().unwrap().sources.iter().map(TableName::as_str).collect();
+    assert_eq!(sources, ["t_quarantine"]);
+}
+
+#[test]
+fn a_project_is_found_from_below_and_read_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let write = |path: &str, text: &[u8]| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("stedi-delta.toml", PROJECT.as_bytes());
+    write("tables/landing/reading_landing.toml", READING.as_bytes());
+    for ignored in ["tables/landing/README.md", "tables/landing/x.toml~", "tables/.keep", "migrations/README.md"] {
+        write(ignored, b"anything");
     }
-    panic!();
+    let below = root.join("tables/landing");
+    assert_eq!(find_root(&below).as_deref(), Some(root.as_path()));
+    let project = load(&root).unwrap();
+    assert_eq!((project.root.as_path(), project.tables.len()), (root.as_path(), 1));
+
+    write("tables/landing/y.sql", b"select '\xff'");
+    let error = load(&root).unwrap_err();
+    assert!(error.message().contains("y.sql is not UTF-8 text: byte 8"), "{error}");
+    std::fs::remove_file(root.join("tables/landing/y.sql")).unwrap();
+    std::fs::remove_file(root.join("stedi-delta.toml")).unwrap();
+    assert_eq!(load(&root).unwrap_err().faults()[0].message, "stedi-delta.toml is not there");
+}
+
+#[test]
+fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
+    let found = faults(&[
+        ("stedi-delta.toml", &PROJECT.replace("name =", "nam =")),
+        ("tables/landing/customer_landing.toml", &CUSTOMER.replace("\"date\"", "\"day\"")),
+        ("tables/trusted/a.toml", "refresh = \"incrementel\"\n"),
+        ("tables/trusted/a.sql", "select nothing from customer_landing"),
+        ("tables/trusted/b.toml", TRUSTED),
+        ("tables/trusted/b.sql", "select y from reading_landing"),
+        ("tables/trusted/c.toml", TRUSTED),
+        ("tables/trusted/c.sql", "select y from b"),
+        ("tables/trusted/d.toml", TRUSTED),
+        ("tables/trusted/d.sql", "select x from b where"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
+            "stedi-delta.toml:1:1 unknown key `nam` | did you mean `name`?",
+            "customer_landing.toml:8:12 `day` is not a type of this tool | one of string, long, integer, short, byte, \
+             float, double, boolean, binary, date, timestamp, decimal(p,s)",
+            "a.toml:1:1 `description` is missing | add `description = \"...\"`",
+            "a.toml:1:11 `refresh` is \"incrementel\" | one of \"auto\", \"incremental\", \"full\"",
+            "b.sql:1:8 column `y` is in no table of this query | did you mean `x`?",
+            "d.sql:1:17 this is not valid SQL | expected an expression, found the end",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_is_rendered_with_its_line() {
+    let fault = |sql| derived(sql, "").unwrap_err().remove(0);
+    let expected = "error: table `custmer_landing` is not in this project
+ --> tables/trusted/t.sql:2:6
+  |
+2 | from custmer_landing
+  |      ^^^^^^^^^^^^^^^ did you mean `customer_landing`?";
+    assert_eq!(render(&fault("select email\nfrom custmer_landing\n"), false), expected);
+    assert!(render(&fault("select email\nfrom custmer_landing\n"), true).contains("\u{1b}["));
+    let expected = "error: `count(*)` cannot be a column
+ --> tables/trusted/t.sql:1:8
+  |
+1 | select count(*)
+  |        ^^^^^ a name holds a-z, 0-9 and `_`, found `(`
+  |
+  = help: add `as name`";
+    assert_eq!(render(&fault("select count(*)\nfrom customer_landing\n"), false), expected);
+    let expected = "error: there is no query
+--> tables/trusted/t.sql:1:1
+ = help: expected `select` or `with`";
+    assert_eq!(render(&fault(""), false), expected);
 }

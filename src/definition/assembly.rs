@@ -1,0 +1,243 @@
+//! Specs and queries -> the project's tables, one after the other: each is planned over those before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+
+use super::checks::{self, Known};
+use super::document::Text;
+use super::faults::{Faults, one_of};
+use super::lineage;
+use super::model::{
+    Column, ColumnType, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table, TableKind,
+};
+use super::planner::{Tables, plan_sql};
+use super::project::{Parsed, quarantines};
+use super::query::{self, Planned};
+use super::spec::Spec;
+use crate::name::{TableName, nearest};
+
+/// The project's tables as they come to be known, in order.
+pub(super) struct Assembly {
+    /// Tables without faults, in order.
+    pub tables: Vec<Table>,
+    /// Columns of the tables that can be read.
+    known: Known,
+    planner: Tables,
+    /// The same columns by name, for lineage.
+    lineage: HashMap<String, Vec<Column>>,
+    order: Vec<TableName>,
+}
+
+impl Assembly {
+    /// Nothing known yet of tables that will come in this order.
+    pub fn new(order: Vec<TableName>) -> Self {
+        Self { tables: Vec::new(), known: Known::new(), planner: Tables::new([]), lineage: HashMap::new(), order }
+    }
+
+    /// Makes a table's columns known to the queries after it.
+    fn learn(&mut self, name: &TableName, columns: &[Column]) {
+        self.planner.add(name.to_string(), schema(columns));
+        self.lineage.insert(name.to_string(), columns.to_vec());
+        self.known.insert(name.clone(), columns.to_vec());
+    }
+
+    /// Adds a landing table.
+    pub fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
+        let Some(declared) = &spec.columns else { return };
+        let mut columns: Vec<Column> = declared.iter().map(|d| d.column.clone()).collect();
+        let appended = [
+            (SOURCE_FILE, ColumnType::String, "Path of the file under the landing root"),
+            (SOURCE_OFFSET, ColumnType::Long, "Byte offset of the record in the decompressed file"),
+        ];
+        columns.extend(appended.map(|(name, column_type, description)| Column {
+            name: name.into(),
+            column_type,
+            nullable: false,
+            description: description.into(),
+            pii: false,
+        }));
+        self.learn(&spec.name, &columns);
+        checks::keys(spec, &columns, faults);
+        let (expectations, _) = checks::expectations(spec, &self.planner, faults);
+        let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
+        let Some(source) = &spec.source else { return };
+        let kind = TableKind::Landing(Landing {
+            path: source.path.clone(),
+            min_age: source.min_age,
+            on_overwrite: source.on_overwrite,
+            grants,
+        });
+        self.tables.push(table(spec, columns, expectations, None, kind));
+    }
+
+    /// Adds a derived table and its quarantine, unless a table that it reads has faults.
+    pub fn derived(&mut self, spec: &Spec, parsed: &Parsed, records: &[&Spec], faults: &mut Faults) {
+        let (Some(query), Some(file)) = (&parsed.query, &spec.sql) else { return };
+        let mut sources: Vec<TableName> = Vec::new();
+        for reference in &parsed.references {
+            let name = reference.parts.first().and_then(|n| TableName::parse(n).ok());
+            match name.filter(|n| self.known.contains_key(n)) {
+                Some(name) if !sources.contains(&name) => sources.push(name),
+                Some(_) => {}
+                // Its own fault is reported; what follows from it is noise.
+                None => return,
+            }
+        }
+        sources.sort_by_key(|s| self.position(s));
+        let Some(planned) = query::plan(&parsed.sql, query, &self.planner, faults) else { return };
+        let Some(columns) = columns(spec, &planned, &self.lineage, faults) else { return };
+        self.learn(&spec.name, &columns);
+        checks::keys(spec, &columns, faults);
+        let (expectations, quarantining) = checks::expectations(spec, &self.planner, faults);
+        let consent = checks::consent(spec, records, &self.known, faults);
+        let canonical_sql = query.to_string();
+        let schemas: Vec<_> =
+            sources.iter().filter_map(|s| Some((s.to_string(), schema(self.known.get(s)?)))).collect();
+        let derived = Derived {
+            sql: file.text.clone(),
+            canonical_sql: canonical_sql.clone(),
+            sql_file: file.clone(),
+            sources,
+            refresh: spec.refresh,
+            effective_sql: canonical_sql.clone(),
+            plan: planned.plan,
+            quarantine_of: None,
+        };
+        if !quarantines(spec) {
+            let kind = TableKind::Derived(Box::new(derived));
+            return self.tables.push(table(spec, columns, expectations, consent, kind));
+        }
+        let quarantine = spec.name.quarantine();
+        self.learn(&quarantine, &unconstrained(&columns));
+        let all = quarantining.iter().map(|c| format!("({c})")).collect::<Vec<_>>().join(" and ");
+        let from = format!("select * from ({canonical_sql}) as {}", spec.name);
+        let kept = format!("{from} where {all}");
+        let rest = format!("{from} where not coalesce({all}, false)");
+        let types: Vec<_> = planned.columns.iter().map(|(name, t, _)| (name.as_str(), *t)).collect();
+        let replan = |sql: &str| plan_sql(sql, &schemas).and_then(|plan| query::store(plan, &types));
+        if quarantining.is_empty() {
+            return; // Their faults are reported.
+        }
+        let (kept_plan, rest_plan) = match (replan(&kept), replan(&rest)) {
+            (Ok(kept), Ok(rest)) => (kept, rest),
+            (Err(error), _) | (_, Err(error)) => return query::report(&error, &parsed.sql, faults),
+        };
+        let quarantine_of = Some(spec.name.clone());
+        let other = Derived {
+            sql: rest.clone(),
+            canonical_sql: rest.clone(),
+            sql_file: derived.sql_file.clone(),
+            sources: derived.sources.clone(),
+            refresh: derived.refresh,
+            effective_sql: rest,
+            plan: rest_plan,
+            quarantine_of,
+        };
+        let derived = Derived { effective_sql: kept, plan: kept_plan, ..derived };
+        let other = Table {
+            name: quarantine,
+            zone: spec.zone.clone(),
+            description: format!("Rows of {} that do not meet its quarantining expectations", spec.name),
+            tags: spec.tags.clone(),
+            columns: unconstrained(&columns),
+            primary_key: Vec::new(),
+            cluster_by: Vec::new(),
+            expectations: Vec::new(),
+            consent: consent.clone(),
+            location: spec.location.as_ref().map(|l| format!("{}_quarantine", l.trim_end_matches('/'))),
+            kind: TableKind::Derived(Box::new(other)),
+            file: spec.file.clone(),
+        };
+        let kind = TableKind::Derived(Box::new(derived));
+        self.tables.push(table(spec, columns, expectations, consent, kind));
+        self.tables.push(other);
+    }
+
+    /// Rank of a table in the project; a quarantine ranks right after its host.
+    fn position(&self, name: &TableName) -> (usize, bool) {
+        let rank = |name: &str| self.order.iter().position(|n| n.as_str() == name);
+        match rank(name.as_str()) {
+            Some(at) => (at, false),
+            None => (name.as_str().strip_suffix("_quarantine").and_then(rank).unwrap_or(usize::MAX), true),
+        }
+    }
+}
+
+fn schema(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
+}
+
+/// Columns of a quarantine: what its rows break must not keep them out.
+fn unconstrained(columns: &[Column]) -> Vec<Column> {
+    columns.iter().map(|c| Column { nullable: true, ..c.clone() }).collect()
+}
+
+fn table(
+    spec: &Spec,
+    columns: Vec<Column>,
+    expectations: Vec<Expectation>,
+    consent: Option<Consent>,
+    kind: TableKind,
+) -> Table {
+    let names = |texts: &[Text]| texts.iter().map(|t| t.value.clone()).collect();
+    Table {
+        name: spec.name.clone(),
+        zone: spec.zone.clone(),
+        description: spec.description.clone(),
+        tags: spec.tags.clone(),
+        columns,
+        primary_key: names(&spec.primary_key),
+        cluster_by: names(&spec.cluster_by),
+        expectations,
+        consent,
+        location: spec.location.clone(),
+        kind,
+        file: spec.file.clone(),
+    }
+}
+
+/// The columns of a derived table: names and types of its query, what `[columns]` asserts and documents, and what
+/// plain columns have from their sources.
+fn columns(
+    spec: &Spec,
+    planned: &Planned,
+    sources: &HashMap<String, Vec<Column>>,
+    faults: &mut Faults,
+) -> Option<Vec<Column>> {
+    let declared = spec.columns.as_ref()?;
+    let before = faults.len();
+    let names = || planned.columns.iter().map(|(name, ..)| name.as_str());
+    for d in declared {
+        let Some((name, found, _)) = planned.columns.iter().find(|(name, ..)| *name == d.column.name) else {
+            let label = match nearest(&d.column.name, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}", one_of(names())),
+            };
+            faults.add(d.place.clone(), format!("the query has no column `{}`", d.column.name), label);
+            continue;
+        };
+        if *found != d.column.column_type {
+            let message = format!("column `{name}` is declared {}", d.column.column_type.delta_name());
+            let label = format!("the query gives {}: `[columns]` documents, it does not cast", found.delta_name());
+            faults.add(d.type_place.clone(), message, label);
+        }
+    }
+    let columns = planned.columns.iter().enumerate().map(|(index, (name, column_type, _))| {
+        let declared = declared.iter().find(|d| d.column.name == *name);
+        let origin = lineage::origin(&planned.plan, index, sources);
+        let description = declared.map(|d| d.column.description.clone()).filter(|d| !d.is_empty());
+        let is_key = spec.primary_key.iter().any(|k| k.value == *name);
+        let is_required = declared.is_some_and(|d| d.says_nullable && !d.column.nullable);
+        Column {
+            name: name.clone(),
+            column_type: *column_type,
+            nullable: !(is_key || is_required),
+            description: description.unwrap_or(origin.description),
+            pii: declared.is_some_and(|d| d.column.pii) || origin.pii,
+        }
+    });
+    let columns = columns.collect();
+    (faults.len() == before).then_some(columns)
+}

@@ -1,0 +1,228 @@
+//! Queries: what is accepted, and each fault in the query's own text.
+
+use super::*;
+
+fn query_faults(sql: &str) -> Vec<String> {
+    derived(sql, "").map_or_else(|found| found.iter().map(line).collect(), |_| Vec::new())
+}
+
+fn output(sql: &str) -> Vec<String> {
+    let project = derived(sql, "").unwrap_or_else(|f| panic!("{sql}: {:?}", f.iter().map(line).collect::<Vec<_>>()));
+    let t = table(&project, "t");
+    let schema = t.derived().unwrap().plan.schema().as_arrow().clone();
+    let types = |fields: &deltalake::arrow::datatypes::Fields| -> Vec<_> {
+        fields.iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
+    };
+    assert_eq!(types(schema.fields()), types(t.schema().fields()), "the plan gives what the table holds");
+    columns(t)
+}
+
+#[test]
+fn names_that_other_engines_reserve_need_no_quotes() {
+    for (sql, expected) in [
+        ("select a.user, a.timestamp from reading_landing a", ["user:string*", "timestamp:long"]),
+        (
+            "select user, timestamp from reading_landing where timestamp is not null and user = 'x' order by user",
+            ["user:string*", "timestamp:long"],
+        ),
+        (
+            "select c.serialNumber, C.Updated from Customer_Landing c where exists \
+             (select 1 from reading_landing a where c.email = a.user)",
+            ["serialnumber:string", "updated:long"],
+        ),
+    ] {
+        assert_eq!(output(sql), expected);
+    }
+}
+
+#[test]
+fn a_name_of_with_hides_a_table_only_where_it_is_in_scope() {
+    let sql = "with customer_landing as (select email from customer_landing), r as (select * from customer_landing) \
+               select email from r";
+    let project = derived(sql, "").unwrap();
+    assert_eq!(table(&project, "t").derived().unwrap().sources[0].as_str(), "customer_landing");
+    assert_eq!(
+        query_faults("select x from (with r as (select x from reading_landing) select x from r) as q, r"),
+        ["t.sql:1:81 table `r` is not in this project | one of `customer_landing`, `reading_landing`, `t`"]
+    );
+}
+
+#[test]
+fn personal_data_stays_personal() {
+    assert_eq!(
+        output(
+            "select lower(email) as e, email is null as missing, count(distinct email) over () as n, \
+             cast(row_number() over (partition by email order by updated) as bigint) as r from customer_landing"
+        ),
+        ["e:string*", "missing:boolean", "n:long", "r:long"]
+    );
+    assert_eq!(
+        output("select serialnumber as s from customer_landing union all select user from reading_landing"),
+        ["s:string*"]
+    );
+    assert_eq!(output("select max(email) as m, count(email) as n from customer_landing"), ["m:string*", "n:long"]);
+}
+
+#[test]
+fn types_that_tables_hold_are_stored_as_they_are_or_cast() {
+    assert_eq!(
+        output(
+            "select cast('2020-01-01' as timestamp with time zone) as a, cast(birthday as timestamp(3) with time zone) as b, \
+             cast(updated as decimal(10, 2)) as c, cast(updated as smallint) as d, birthday, \
+             cast('x' as varchar) as e, concat(email, 'x') as f from customer_landing"
+        ),
+        ["a:timestamp", "b:timestamp", "c:decimal(10,2)", "d:short", "birthday:date", "e:string", "f:string*"]
+    );
+    let cannot = |sql: &str| query_faults(&format!("select {sql} as c from customer_landing"));
+    for (sql, expected) in [
+        ("row_number() over ()", "an unsigned integer, which a table cannot hold | write `cast(... as bigint)`"),
+        (
+            "to_timestamp_millis(updated)",
+            "a timestamp without time zone, which a table cannot hold | write `cast(... as timestamp with time zone)`",
+        ),
+        ("null", "of no type, which a table cannot hold | write `cast(null as ...)` and a type"),
+        (
+            "interval '1 day'",
+            "an interval, which a table cannot hold | \
+             write a number with a unit in its name, or `cast(... as varchar)`",
+        ),
+        ("[1, 2]", "nested, which a table cannot hold | nested types are not supported: select their parts"),
+    ] {
+        let found = cannot(sql);
+        assert!(found.len() == 1 && found[0].starts_with("t.sql:1:") && found[0].ends_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn syntax() {
+    for (sql, expected) in [
+        ("select selec from", "t.sql:1:14 this is not valid SQL | expected identifier, found the end"),
+        ("selec 1", "t.sql:1:1 this is not valid SQL | expected an SQL statement, found selec"),
+        ("select\n  'abc", "t.sql:2:3 this is not valid SQL | unterminated string literal"),
+        ("select 1 as a; select 2 as b", "t.sql:1:1 found 2 statements | a table is one query: remove the others"),
+        ("-- nothing", "t.sql:1:1 there is no query | expected `select` or `with`"),
+        ("insert into x values (1)", "t.sql:1:1 this is not a query | expected `select` or `with`"),
+    ] {
+        assert_eq!(query_faults(sql), [expected]);
+    }
+}
+
+#[test]
+fn tables() {
+    assert_eq!(
+        query_faults(
+            "select email from custmer_landing\nunion all select email from landing.customer_landing\n\
+             union all select x from zzz"
+        ),
+        [
+            "t.sql:1:19 table `custmer_landing` is not in this project | did you mean `customer_landing`?",
+            "t.sql:2:29 `landing.customer_landing` is a qualified name | write the bare table name: `customer_landing`",
+            "t.sql:3:25 table `zzz` is not in this project | one of `customer_landing`, `reading_landing`, `t`",
+        ]
+    );
+    assert_eq!(
+        query_faults("select email from t"),
+        ["t.sql:1:19 tables read each other: `t -> t` | one of them must not"]
+    );
+    let sql = |from: &str| format!("select n from {from}");
+    assert_eq!(
+        faults(&[
+            ("tables/trusted/a.toml", TRUSTED),
+            ("tables/trusted/a.sql", &sql("b")),
+            ("tables/curated/b.toml", TRUSTED),
+            ("tables/curated/b.sql", &sql("c")),
+            ("tables/curated/c.toml", TRUSTED),
+            ("tables/curated/c.sql", &sql("a")),
+            ("tables/curated/d.toml", TRUSTED),
+            ("tables/curated/d.sql", &sql("a")),
+        ]),
+        ["a.sql:1:15 tables read each other: `a -> b -> c -> a` | one of them must not"]
+    );
+}
+
+#[test]
+fn columns_and_functions() {
+    for (sql, expected) in [
+        ("select a.usr, x from reading_landing a", "t.sql:1:8 column `usr` is not in `a` | did you mean `user`?"),
+        (
+            "select q.email from customer_landing a",
+            "t.sql:1:8 `q` is not a table of this query | did you mean `a.email`?",
+        ),
+        (
+            "select email from customer_landing\nwhere uptated = 1",
+            "t.sql:2:7 column `uptated` is in no table of this query | did you mean `updated`?",
+        ),
+        (
+            "select email from customer_landing a cross join customer_landing b",
+            "t.sql:1:8 column `email` is in several tables of this query | write `<table>.email`",
+        ),
+        ("select lowr(email) as x from customer_landing", "t.sql:1:8 unknown function `lowr` | did you mean `lower`?"),
+        (
+            "select email, updated as email from customer_landing",
+            "t.sql:1:15 two columns are called `email` | add `as` and another name, or remove it",
+        ),
+        (
+            "select count(*) from customer_landing",
+            "t.sql:1:8 `count(*)` cannot be a column | a name holds a-z, 0-9 and `_`, found `(` | add `as name`",
+        ),
+        (
+            "select updated as \"Updated\" from customer_landing",
+            "t.sql:1:8 `Updated` cannot be a column | a name begins with a letter a-z, found `U` | add `as name`",
+        ),
+        (
+            "select email from customer_landing where updated",
+            "t.sql:1:1 cannot create filter with non-boolean predicate `customer_landing.updated` returning Int64 | ",
+        ),
+    ] {
+        assert_eq!(query_faults(sql), [expected]);
+    }
+    assert_eq!(query_faults("select usr, b.x from reading_landing a").len(), 2, "several of one query");
+    assert_eq!(query_faults("select a.*, b.* from reading_landing a cross join reading_landing b").len(), 5);
+}
+
+#[test]
+fn what_cannot_be_repeated_or_is_planned_wrongly() {
+    let repeat = "has another value at every run | a query has the same result whenever it runs: use a column instead";
+    assert_eq!(
+        query_faults(
+            "select uuid() as u, current_date as d from customer_landing\n\
+             where updated > (select random() from reading_landing)"
+        ),
+        [
+            format!("t.sql:1:8 `uuid` {repeat}"),
+            format!("t.sql:1:21 `current_date` {repeat}"),
+            format!("t.sql:2:25 `random` {repeat}"),
+        ]
+    );
+    for (sql, expected) in [
+        (
+            "select email from customer_landing except all select user from reading_landing",
+            "t.sql:1:36 `except all` is not supported | write `except`, or `exists` with a count",
+        ),
+        (
+            "select email from customer_landing intersect all select user from reading_landing",
+            "t.sql:1:36 `intersect all` is not supported | write `intersect`, or `exists` with a count",
+        ),
+        ("select $1 as x from customer_landing", "t.sql:1:8 `$1` is a parameter | write the value"),
+        (
+            "select email from customer_landing tablesample bernoulli (10)",
+            "t.sql:1:19 versions, samples and hints are not supported | \
+             a query reads the whole table at the cut: remove what follows the name",
+        ),
+    ] {
+        assert_eq!(query_faults(sql), [expected]);
+    }
+}
+
+#[test]
+fn plans_of_other_modules_mean_the_same() {
+    use deltalake::datafusion::logical_expr::LogicalPlan;
+    let project = derived("select email from customer_landing", "").unwrap();
+    let schema = table(&project, "customer_landing").schema();
+    let plan = plan_sql("select Email from customer_landing", &[("customer_landing".into(), schema)]).unwrap();
+    assert_eq!(plan, table(&project, "t").derived().unwrap().plan);
+    let LogicalPlan::Projection(p) = &plan else { panic!("{plan}") };
+    let LogicalPlan::TableScan(scan) = p.input.as_ref() else { panic!("{plan}") };
+    assert_eq!(scan.table_name.to_string(), "customer_landing");
+    assert!(plan_sql("select 1; select 2", &[]).is_err());
+}
