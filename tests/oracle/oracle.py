@@ -12,7 +12,7 @@ each Delta table with DuckDB's `delta` extension. Both write, per table:
 
 with `null` for a table that does not exist. The digest adds up one hash per row: two tables have the same one when
 they hold the same rows the same number of times, in any order. A landing table also has `rejected`: how many records
-cannot land. No value of any row is ever printed.
+cannot land (a broken stretch with brackets of its own may count as more than one). No value of any row is printed.
 
 Exit codes: 0 done and equal, 1 different, 2 the project or a file cannot be used, 77 DuckDB or its `delta` extension
 is not installed (a reason to skip, not to fail).
@@ -51,6 +51,7 @@ TYPES = {
 }
 BITS = {"BIGINT": 64, "INTEGER": 32, "SMALLINT": 16, "TINYINT": 8}
 SOURCE_COLUMNS = [("source_file", "VARCHAR", True), ("source_offset", "BIGINT", True)]
+AFTER_VALUE = ("", " ", "\t", "\r", "\n", ",", "]")
 BLANK = re.compile(r"[ \t\r\n]*")
 NEXT_RECORD = re.compile(r"\n[ \t]*(?=\{)")
 
@@ -187,9 +188,12 @@ def records(data):
         counted = position
         try:
             value, end = DECODER.raw_decode(text, position)
-            valid = ascii_only or is_utf8(text[position:end])
+            is_record = isinstance(value, Fields)
+            if not is_record and text[end:end + 1] not in AFTER_VALUE:
+                raise ValueError("only records may follow each other without anything between them")
+            is_record &= ascii_only or is_utf8(text[position:end])
             position = end
-            yield offset, value if valid and isinstance(value, Fields) else None
+            yield offset, value if is_record else None
         except (ValueError, RecursionError):
             yield offset, None
             resume = NEXT_RECORD.search(text, position)
