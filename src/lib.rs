@@ -11,3 +11,9 @@ pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+pub mod progress;
+// Doors: I/O, one foreign crate each.
+pub mod catalog;
+// Face: the only part that speaks to people and scripts.
+pub mod report;
+pub mod cli;
