@@ -1,39 +1,61 @@
-//! Progress on a terminal: one line that says which tables are being worked on, and goes away at the end.
+//! Progress on a terminal: one line that says which table is being worked on, and goes away at the end.
 
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::render::duration;
 use crate::progress::Progress;
 
 /// Time between two frames.
-const FRAME: Duration = Duration::from_millis(120);
+const FRAME: Duration = Duration::from_millis(100);
+/// What is over sooner shows nothing: a line that flickers says nothing.
+const SILENCE: Duration = Duration::from_secs(1);
+const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
 
-/// A spinner on standard error. Appears with the first message.
-pub(super) struct Spinner(ProgressBar);
+/// A line on standard error that moves.
+pub(super) struct Spinner {
+    bar: ProgressBar,
+    doing: Arc<Mutex<String>>,
+    ticking: Once,
+}
 
 impl Spinner {
     pub(super) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
-            bar.set_style(style);
+        let doing = Arc::new(Mutex::new(String::new()));
+        let shown = Arc::clone(&doing);
+        let line = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let elapsed = state.elapsed();
+            if elapsed < SILENCE {
+                return;
+            }
+            let frame = elapsed.as_millis() / FRAME.as_millis() % FRAMES.len() as u128;
+            let glyph = usize::try_from(frame).ok().and_then(|frame| FRAMES.get(frame)).unwrap_or(&"");
+            let doing = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            // A line that cannot be shown is no reason to stop.
+            let _ = write!(out, "{glyph} {}  {doing}", duration(elapsed));
+        };
+        if let Ok(style) = ProgressStyle::with_template("{line}") {
+            bar.set_style(style.with_key("line", line));
         }
-        Self(bar)
+        Self { bar, doing, ticking: Once::new() }
     }
 }
 
 impl Progress for Spinner {
     fn table(&self, name: &str, what: &str) {
-        if self.0.is_finished() {
+        if self.bar.is_finished() {
             return;
         }
-        self.0.set_message(format!("{name}  {what}"));
-        self.0.enable_steady_tick(FRAME);
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = format!("{name}  {what}");
+        self.ticking.call_once(|| self.bar.enable_steady_tick(FRAME));
     }
 
     fn done(&self) {
-        if !self.0.is_finished() {
-            self.0.finish_and_clear();
+        if !self.bar.is_finished() {
+            self.bar.finish_and_clear();
         }
     }
 }

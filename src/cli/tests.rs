@@ -222,17 +222,3 @@ async fn a_replay_says_what_became_of_the_table() {
         ran(&Double { kinds: vec![Kind::Failed], ..Double::default() }, &["quarantine", "replay", "orders"]).await;
     assert_eq!(failed.exit_code, 1);
 }
-
-#[tokio::test]
-async fn a_folder_without_a_project_says_what_to_do() {
-    let globals =
-        Globals { project: None, ..parse(["stedi-delta", "check"].map(OsString::from)).expect("check").globals };
-    let (out, err) = (Captured::default(), Captured::default());
-    let mut ui = Ui::over(Box::new(out), Box::new(err));
-    let session = Session { globals: &globals, ui: &mut ui, lakes: &Double::default() };
-    // The tests run in the repository's root, which is no project.
-    if let Err(error) = session.root() {
-        assert_eq!(error.message(), "no stedi-delta.toml here or in a folder above");
-        assert_eq!(error.next(), Some("go to a project's folder, or name it: --project DIR"));
-    }
-}

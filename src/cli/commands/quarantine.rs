@@ -2,7 +2,6 @@
 
 use crate::cli::{Format, Session, render};
 use crate::error::Result;
-use crate::outcome::Problem;
 use crate::report;
 
 pub(in crate::cli) async fn list(session: &mut Session<'_>, table: Option<&str>, limit: usize) -> Result<u8> {
@@ -34,13 +33,9 @@ pub(in crate::cli) async fn replay(session: &mut Session<'_>, table: &str) -> Re
     } else {
         ui.answer(&render::sync::replay(&outcome));
     }
-    for warning in &outcome.warnings {
-        let text = render::error::warning(&outcome.table, warning, ui.color_err());
-        ui.problem(&text);
-    }
-    if let Some(Problem::Failed(error)) = &outcome.problem {
-        let text = render::error::error(error, ui.color_err());
-        ui.problem(&text);
+    let problems = render::sync::problems(std::slice::from_ref(&outcome), None, ui.color_err());
+    if !problems.is_empty() {
+        ui.problem(&problems);
     }
     Ok(report::table_exit_code(&outcome))
 }

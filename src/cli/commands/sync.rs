@@ -23,7 +23,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     } else {
         ui.answer(&render::sync::answer(&outcome));
     }
-    let problems = render::sync::problems(&outcome, ui.color_err());
+    let problems = render::sync::problems(&outcome.tables, outcome.problem.as_ref(), ui.color_err());
     if !problems.is_empty() {
         ui.problem(&problems);
     }

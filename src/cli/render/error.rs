@@ -31,7 +31,7 @@ pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Opti
     };
     let mut facts: Vec<(String, String)> = Vec::new();
     if let Some(table) = table {
-        let named = error.message().contains(table.as_str()) || error.facts().iter().any(|(label, _)| label == "table");
+        let named = names(error.message(), table) || error.facts().iter().any(|(label, _)| label == "table");
         if !named {
             facts.push(("table".into(), table.to_string()));
         }
@@ -51,15 +51,20 @@ pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Opti
 }
 
 /// A warning of a table.
-pub(in crate::cli) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
+pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
     let lines = || warning.details.iter().chain(&warning.help);
-    let named = std::iter::once(&warning.message).chain(lines()).any(|line| line.contains(table.as_str()));
+    let named = std::iter::once(&warning.message).chain(lines()).any(|line| names(line, table));
     let subject = if named { String::new() } else { format!("{table}: ") };
     let mut text = format!("{} {subject}{}\n", painted("warning:", YELLOW, color), warning.message);
     for line in lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text
+}
+
+/// Whether `text` names the table, as a whole word.
+fn names(text: &str, table: &TableName) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| word == table.as_str())
 }
 
 fn faults(error: &Error, color: bool) -> String {

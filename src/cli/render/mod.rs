@@ -7,6 +7,8 @@ pub(super) mod rows;
 pub(super) mod status;
 pub(super) mod sync;
 
+pub(super) use text::duration;
+
 use grid::{Column, Grid};
 
 use crate::definition::Project;

@@ -38,20 +38,25 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     text
 }
 
-/// Warnings and errors, in the order of the tables; empty where there are none.
-pub(in crate::cli) fn problems(outcome: &SyncOutcome, color: bool) -> String {
-    let behind = behind(outcome);
+/// Warnings and errors, in the order of the tables; empty where there are none. `run` = a failure of no table.
+pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, color: bool) -> String {
+    let mut behind = behind(tables);
     let mut blocks = Vec::new();
-    for table in &outcome.tables {
+    for table in tables {
         blocks.extend(table.warnings.iter().map(|w| warning(&table.table, w, color)));
     }
-    for table in &outcome.tables {
+    for table in tables {
         if let Some(Problem::Failed(error)) = &table.problem {
-            let meanwhile = behind.get(&table.table).map(|names| meanwhile(names));
+            let meanwhile = behind.remove(&table.table).map(|names| meanwhile(&names));
             blocks.push(table_error(Some(&table.table), error, said_once(error, meanwhile), color));
         }
     }
-    blocks.extend(outcome.problem.as_ref().map(|error| table_error(None, error, None, color)));
+    // What is left waits for a table that this run did not work on.
+    for (source, names) in behind {
+        let error = Error::failed(format!("{source} is not at the cut"));
+        blocks.push(table_error(None, &error, Some(meanwhile(&names)), color));
+    }
+    blocks.extend(run.map(|error| table_error(None, error, None, color)));
     if blocks.is_empty() { String::new() } else { format!("\n{}", blocks.join("\n")) }
 }
 
@@ -203,10 +208,10 @@ fn waiting(outcome: &SyncOutcome) -> String {
 }
 
 /// Failed table -> the tables that are behind because of it, directly or through others.
-fn behind(outcome: &SyncOutcome) -> BTreeMap<&TableName, Vec<&TableName>> {
+fn behind(tables: &[TableOutcome]) -> BTreeMap<&TableName, Vec<&TableName>> {
     let mut cause: BTreeMap<&TableName, &TableName> = BTreeMap::new();
     let mut behind: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
-    for table in &outcome.tables {
+    for table in tables {
         if let Some(Problem::Skipped(source)) = &table.problem {
             // Tables stand after what they read, so the source's own cause is known.
             let root = cause.get(source).copied().unwrap_or(source);

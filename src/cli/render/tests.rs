@@ -116,7 +116,7 @@ curated   customers_curated           new -> v0      482 rows     full: first bu
         sync::next(&outcome).as_deref(),
         Some("Next: stedi-delta query \"select count(*) from machine_learning_curated\"\n")
     );
-    assert_eq!(sync::problems(&outcome, false), "");
+    assert_eq!(sync::problems(&outcome.tables, None, false), "");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn bad_records() {
         Some("landing   accelerometer_landing       v0 -> v1        +2          1 file, 1 record in quarantine")
     );
     assert_eq!(
-        sync::problems(&outcome, false),
+        sync::problems(&outcome.tables, None, false),
         "
 warning: 1 record could not land
   accelerometer-1691348231445.json at byte 10,311: field `x` is a string, expected a number
@@ -237,7 +237,7 @@ fn a_sync_that_stops() {
     ];
     let outcome = outcome(200, tables);
     assert_eq!(
-        sync::problems(&outcome, false),
+        sync::problems(&outcome.tables, None, false),
         "
 error: accelerometer_trusted would hold readings of 1 person who has not consented
   table      accelerometer_trusted (v4, unchanged)
@@ -247,6 +247,15 @@ error: accelerometer_trusted would hold readings of 1 person who has not consent
 "
     );
     assert!(sync::answer(&outcome).ends_with("\n\n0 tables changed, 1 failed, 2 behind, in 0.2 s.\n"));
+}
+
+#[test]
+fn a_table_that_waits_for_one_outside_the_run_is_not_passed_over() {
+    let waits = TableOutcome { problem: Some(Problem::Skipped(name("b"))), ..table("trusted", "a") };
+    assert_eq!(
+        sync::problems(&[waits], None, false),
+        "\nerror: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
+    );
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn bytes(value: u64) -> String {
 }
 
 /// `40 ms`, `0.9 s`, `42 s`, `2 min 5 s`, `3 h 20 min`.
-pub(super) fn duration(elapsed: Duration) -> String {
+pub(in crate::cli) fn duration(elapsed: Duration) -> String {
     let milliseconds = elapsed.as_millis();
     let seconds = (milliseconds + 500) / 1000;
     match milliseconds {
