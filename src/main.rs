@@ -12,9 +12,8 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 fn main() -> ExitCode {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let Ok(runtime) = built else { return ExitCode::FAILURE };
-    // On a worker, because the main thread's stack has the size that the system gave it.
-    let exit_code = runtime.block_on(runtime.spawn(stedi_delta::cli::main(std::env::args_os().collect())));
+    let exit_code = runtime.block_on(stedi_delta::cli::main(std::env::args_os().collect()));
     // Work that an interruption left behind is not waited for.
     runtime.shutdown_background();
-    exit_code.map_or(ExitCode::FAILURE, ExitCode::from)
+    ExitCode::from(exit_code)
 }

@@ -17,7 +17,7 @@ Several at once: 3 goes before 1, 1 before 4.";
 
 /// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
 #[derive(Clone, Debug, Parser)]
-#[command(name = "stedi-delta", version, propagate_version = false, after_help = EXIT_CODES)]
+#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = EXIT_CODES)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// Options of every verb.
@@ -30,18 +30,19 @@ pub struct Cli {
 
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Globals {
     /// Project folder [default: the nearest folder upwards with a stedi-delta.toml]
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
     /// Target of stedi-delta.toml to work on [default: the project's]
-    #[arg(short, long, global = true, value_name = "NAME", env = "STEDI_DELTA_TARGET")]
+    #[arg(short, long, global = true, value_name = "NAME", env = "STEDI_DELTA_TARGET", hide_env_values = true)]
     pub target: Option<String>,
     /// Root of the landing files, instead of the target's: a folder or a URL
-    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_LANDING")]
+    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_LANDING", hide_env_values = true)]
     pub landing: Option<String>,
     /// Root of the tables, instead of the target's: a folder or a URL
-    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_WAREHOUSE")]
+    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_WAREHOUSE", hide_env_values = true)]
     pub warehouse: Option<String>,
     /// How the answer is written; ndjson and csv for rows only
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]

@@ -31,16 +31,32 @@ pub async fn main(args: Vec<OsString>) -> u8 {
         Err(ended) => return end(&mut ui, &ended),
     };
     ui.configure(&cli.globals);
-    let exit_code = tokio::select! {
-        exit_code = run(&cli, &mut ui, &wiring::Lakes) => Some(exit_code),
-        Ok(()) = tokio::signal::ctrl_c() => None,
+    let progress = ui.progress();
+    let work = async move {
+        let exit_code = run(&cli, &mut ui, &wiring::Lakes).await;
+        ui.finish(exit_code)
     };
-    match exit_code {
-        Some(exit_code) => ui.finish(exit_code),
+    match interruptible(work, tokio::signal::ctrl_c()).await {
+        Some(exit_code) => exit_code,
         None => {
-            ui.problem("interrupted; what was committed stands, the next sync goes on from there\n");
+            progress.done();
+            Ui::standard().problem("interrupted; what was committed stands, the next sync goes on from there\n");
             INTERRUPTED
         }
+    }
+}
+
+/// Works until it is done or the signal comes; `None` = the signal came first. A task of its own, so that a signal is
+/// heard while the work computes.
+async fn interruptible(
+    work: impl Future<Output = u8> + Send + 'static,
+    signal: impl Future<Output = std::io::Result<()>>,
+) -> Option<u8> {
+    let work = tokio::spawn(work);
+    tokio::select! {
+        // A panic has said on standard error what is wrong.
+        exit_code = work => Some(exit_code.unwrap_or(Kind::Internal.exit_code())),
+        Ok(()) = signal => None,
     }
 }
 
@@ -113,11 +129,13 @@ impl Session<'_> {
 
     /// The lake that the command line names.
     async fn lake(&mut self) -> Result<Box<dyn Operations>> {
+        // CI systems set a variable to nothing where they mean to leave it out.
+        let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         let settings = Settings {
             root: self.root()?,
-            target: self.globals.target.clone(),
-            landing: self.globals.landing.clone(),
-            warehouse: self.globals.warehouse.clone(),
+            target: given(&self.globals.target),
+            landing: given(&self.globals.landing),
+            warehouse: given(&self.globals.warehouse),
             reveal: self.globals.reveal,
         };
         self.lakes.open(settings, self.ui.progress()).await

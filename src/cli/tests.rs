@@ -222,3 +222,22 @@ async fn a_replay_says_what_became_of_the_table() {
         ran(&Double { kinds: vec![Kind::Failed], ..Double::default() }, &["quarantine", "replay", "orders"]).await;
     assert_eq!(failed.exit_code, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_is_heard_while_the_work_computes() {
+    let busy = async {
+        std::thread::sleep(Duration::from_millis(200));
+        0
+    };
+    assert_eq!(interruptible(busy, async { Ok(()) }).await, None);
+    assert_eq!(interruptible(async { 3 }, std::future::pending()).await, Some(3));
+    let no_handler = async { Err(std::io::Error::other("no signals here")) };
+    assert_eq!(interruptible(async { 4 }, no_handler).await, Some(4));
+}
+
+#[tokio::test]
+async fn an_empty_target_is_none() {
+    let double = Double::default();
+    ran(&double, &["query", "select 1", "--target", ""]).await;
+    assert_eq!(double.asked.lock().expect("not poisoned")[0], "open p None");
+}
