@@ -350,11 +350,11 @@ mod tests {
     fn a_table_of_another_format_is_not_replaced() {
         let mut json = entry("{}", 1);
         json.parameters = text_map([("classification", "json")]);
-        let error = entry("{}", 1).may_replace("stedi", &json).expect_err("it is no Delta table");
-        assert_eq!(error.message(), "`stedi.orders` in the catalog is not a Delta table");
+        let error = entry("{}", 1).may_replace("lake", &json).expect_err("it is no Delta table");
+        assert_eq!(error.message(), "`lake.orders` in the catalog is not a Delta table");
         let mut upper = entry("{}", 1);
         upper.parameters = text_map([(PROVIDER, "DELTA")]);
-        assert!(entry("{}", 1).may_replace("stedi", &upper).is_ok());
+        assert!(entry("{}", 1).may_replace("lake", &upper).is_ok());
     }
 
     #[test]

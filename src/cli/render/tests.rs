@@ -66,7 +66,7 @@ fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutco
 
 fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
     SyncOutcome {
-        project: "stedi".into(),
+        project: "shop".into(),
         target: "dev".into(),
         landing: "./sample".into(),
         warehouse: "./warehouse".into(),
@@ -98,7 +98,7 @@ fn a_first_sync() {
     assert_eq!(
         sync::answer(&outcome),
         "\
-stedi -> dev  (landing ./sample, warehouse ./warehouse)
+shop -> dev  (landing ./sample, warehouse ./warehouse)
 
 landing   customer_landing            new -> v0      956 rows     1 file
           accelerometer_landing       new -> v0   81,273 rows     9 files
@@ -138,7 +138,7 @@ fn a_withdrawal() {
     assert_eq!(
         sync::answer(&outcome),
         "\
-stedi -> dev  (landing ./sample, warehouse ./warehouse)
+shop -> dev  (landing ./sample, warehouse ./warehouse)
 
 landing   customer_landing            v0 -> v1        +1          1 file
 trusted   customer_trusted            v0 -> v1        -1          incremental
@@ -301,7 +301,7 @@ fn a_status() {
         problem: None,
     };
     let outcome = StatusOutcome {
-        project: "stedi".into(),
+        project: "shop".into(),
         target: "dev".into(),
         landing: "./sample".into(),
         warehouse: "./warehouse".into(),
@@ -329,7 +329,7 @@ fn a_status() {
     assert_eq!(
         status::answer(&outcome),
         "\
-stedi -> dev  (landing ./sample, warehouse ./warehouse)
+shop -> dev  (landing ./sample, warehouse ./warehouse)
 
 landing   accelerometer_landing    v3    81,273 rows   9 files   11.2 MB   2026-11-23 08:14:02   2 new files; 1 record in quarantine
           customer_landing         v3    81,273 rows   9 files   11.2 MB   2026-11-23 08:14:02   up to date
