@@ -1,1 +1,19 @@
-fn main() {}
+//! The `stedi-delta` program: a runtime, the command line, an exit code.
+
+use std::process::ExitCode;
+
+/// Batches are allocated by one thread and freed by another; the system allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The query planner recurses over expressions; deep queries need more than the usual 2 MiB.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let Ok(runtime) = built else { return ExitCode::FAILURE };
+    let exit_code = runtime.block_on(stedi_delta::cli::main(std::env::args_os().collect()));
+    // Work that an interruption left behind is not waited for.
+    runtime.shutdown_background();
+    ExitCode::from(exit_code)
+}

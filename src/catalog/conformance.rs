@@ -1,0 +1,127 @@
+//! The laws of a catalog, as checks that run on any of them: in memory, on disk, against a service.
+//!
+//! The suite works in the database `stedi_delta_conformance` only and removes what it made.
+
+use futures::future::join;
+
+use super::{Catalog, Entry, Put};
+use crate::definition::{Column, ColumnType};
+use crate::error::{Error, Result};
+
+const DATABASE: &str = "stedi_delta_conformance";
+
+/// Checks every law of [`Catalog`].
+///
+/// # Errors
+/// The first law that does not hold, with what was found instead; or the catalog's own error.
+pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
+    for table in ["people", "readings", "both"] {
+        catalog.remove(DATABASE, table).await?;
+    }
+    absent_is_none(catalog).await?;
+    put_creates_once(catalog).await?;
+    put_updates_what_differs(catalog).await?;
+    put_keeps_what_others_added(catalog).await?;
+    list_is_sorted(catalog).await?;
+    remove_says_whether_there_was_one(catalog).await?;
+    two_puts_at_once_leave_one_entry(catalog).await
+}
+
+/// An entry that every catalog accepts, at a version of its table.
+#[must_use]
+pub fn sample(name: &str, version: u64) -> Entry {
+    with_columns(name, &["id", "email"], version)
+}
+
+fn with_columns(name: &str, columns: &[&str], version: u64) -> Entry {
+    let columns: Vec<Column> = columns
+        .iter()
+        .map(|name| Column {
+            name: (*name).to_owned(),
+            column_type: ColumnType::String,
+            nullable: true,
+            description: String::new(),
+            pii: false,
+        })
+        .collect();
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let location = format!("s3://bucket/{name}");
+    Entry::new(name, &location, "", &columns, &names.join(","), version, 1_700_000_000_000)
+}
+
+async fn absent_is_none(catalog: &dyn Catalog) -> Result<()> {
+    law("an absent entry is none", &catalog.get(DATABASE, "people").await?, &None)?;
+    law("an absent database has no entries", &catalog.list("stedi_delta_no_such_database").await?, &Vec::new())
+}
+
+async fn put_creates_once(catalog: &dyn Catalog) -> Result<()> {
+    law("the first put creates", &catalog.put(DATABASE, &sample("people", 1)).await?, &Put::Created)?;
+    law("an entry reads back as it was put", &stored(catalog, "people").await?, &sample("people", 1))?;
+    law("the same put again changes nothing", &catalog.put(DATABASE, &sample("people", 1)).await?, &Put::Unchanged)?;
+    law("a version alone is no change", &catalog.put(DATABASE, &sample("people", 2)).await?, &Put::Unchanged)
+}
+
+async fn put_updates_what_differs(catalog: &dyn Catalog) -> Result<()> {
+    let wider = with_columns("people", &["id", "email", "phone"], 3);
+    law("a new column updates", &catalog.put(DATABASE, &wider).await?, &Put::Updated)?;
+    law("an update brings the version along", &stored(catalog, "people").await?, &wider)
+}
+
+async fn put_keeps_what_others_added(catalog: &dyn Catalog) -> Result<()> {
+    let mut theirs = with_columns("people", &["id", "email", "phone"], 3);
+    theirs.parameters.insert("team".into(), "ml".into());
+    theirs.storage_descriptor.columns[1].comment = Some("in lower case".into());
+    law("a foreign parameter updates", &catalog.put(DATABASE, &theirs).await?, &Put::Updated)?;
+    let ours = with_columns("people", &["id", "email"], 4);
+    law("a foreign parameter is no drift, a column is", &catalog.put(DATABASE, &ours).await?, &Put::Updated)?;
+    let found = stored(catalog, "people").await?;
+    law("a foreign parameter stays", &found.parameters.get("team").map(String::as_str), &Some("ml"))?;
+    let comment = found.storage_descriptor.columns.get(1).and_then(|c| c.comment.as_deref());
+    law("a foreign comment stays", &comment, &Some("in lower case"))?;
+    law("after a put nothing differs", &ours.differs(&found), &false)
+}
+
+async fn list_is_sorted(catalog: &dyn Catalog) -> Result<()> {
+    catalog.put(DATABASE, &sample("readings", 1)).await?;
+    catalog.put(DATABASE, &sample("both", 1)).await?;
+    let names: Vec<String> = catalog.list(DATABASE).await?.into_iter().map(|e| e.name).collect();
+    law("a listing is sorted by name", &names, &["both", "people", "readings"].map(String::from).to_vec())
+}
+
+async fn remove_says_whether_there_was_one(catalog: &dyn Catalog) -> Result<()> {
+    for table in ["people", "readings", "both"] {
+        law("removing an entry says so", &catalog.remove(DATABASE, table).await?, &true)?;
+        law("removing it again does nothing", &catalog.remove(DATABASE, table).await?, &false)?;
+        law("a removed entry is gone", &catalog.get(DATABASE, table).await?, &None)?;
+    }
+    Ok(())
+}
+
+async fn two_puts_at_once_leave_one_entry(catalog: &dyn Catalog) -> Result<()> {
+    for _ in 0..10 {
+        let entry = sample("both", 1);
+        let (a, b) = join(catalog.put(DATABASE, &entry), catalog.put(DATABASE, &entry)).await;
+        let results = [a?, b?];
+        law("of two puts at once one creates", &results.iter().filter(|p| **p == Put::Created).count(), &1)?;
+        law("and the other finds it", &results.iter().filter(|p| **p == Put::Unchanged).count(), &1)?;
+        law("two puts leave one entry", &stored(catalog, "both").await?, &entry)?;
+        catalog.remove(DATABASE, "both").await?;
+    }
+    Ok(())
+}
+
+async fn stored(catalog: &dyn Catalog, table: &str) -> Result<Entry> {
+    catalog
+        .get(DATABASE, table)
+        .await?
+        .ok_or_else(|| Error::failed(format!("`{DATABASE}.{table}` is absent after a put")))
+}
+
+fn law<T: PartialEq + std::fmt::Debug>(law: &str, found: &T, expected: &T) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::failed(format!("a catalog breaks a law: {law}"))
+        .fact("found", format!("{found:?}"))
+        .fact("expected", format!("{expected:?}")))
+}

@@ -1,0 +1,366 @@
+//! The entry of one Delta table, in the shape that Athena v3 itself gives to Glue.
+//!
+//! Field names are those of Glue's `GetTable`. Three details carry the weight: the SerDe's `path`, without which Trino
+//! and Athena find no table; `NumberOfBuckets`, without which Trino stops; and formats that are not Parquet, so that an
+//! engine which misses the Delta markers fails loudly instead of reading removed files as well.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::Column;
+use crate::error::{Error, Result};
+
+const UPDATE_VERSION: &str = "delta.lastUpdateVersion";
+const COMMIT_TIMESTAMP: &str = "delta.lastCommitTimestamp";
+const PROVIDER: &str = "spark.sql.sources.provider";
+const TABLE_TYPE: &str = "table_type";
+/// Everything below this prefix describes the schema and is ours alone: a part of an older, longer schema must go.
+const SCHEMA_PREFIX: &str = "spark.sql.sources.schema";
+/// Spark's `schemaStringLengthThreshold`: a Hive metastore holds 4,000 characters per value.
+const SCHEMA_PART_CHARS: usize = 4000;
+/// Glue's limit for a column comment, in characters.
+const COMMENT_CHARS: usize = 255;
+/// Glue's limit for a table description, in characters.
+const DESCRIPTION_CHARS: usize = 2048;
+
+/// What a catalog knows of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Entry {
+    /// Lower-case table name.
+    pub name: String,
+    /// For people; at most 2,048 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who owns the table, as somebody else wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// `EXTERNAL_TABLE`.
+    pub table_type: String,
+    /// Markers by which engines recognise the format, and the Delta schema.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// Columns and place.
+    pub storage_descriptor: StorageDescriptor,
+    /// Always empty, and always present: Athena insists.
+    #[serde(default)]
+    pub partition_keys: Vec<EntryColumn>,
+}
+
+/// Columns and place of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StorageDescriptor {
+    /// Columns with Hive types.
+    pub columns: Vec<EntryColumn>,
+    /// Folder of the table, with a `/` at the end.
+    pub location: String,
+    /// Hadoop input format.
+    pub input_format: String,
+    /// Hadoop output format.
+    pub output_format: String,
+    /// Always false.
+    #[serde(default)]
+    pub compressed: bool,
+    /// 0; `None` only in what another tool wrote.
+    pub number_of_buckets: Option<i32>,
+    /// SerDe, whose `path` is the truth about the place for most engines.
+    pub serde_info: SerdeInfo,
+    /// Always empty.
+    #[serde(default)]
+    pub bucket_columns: Vec<String>,
+    /// Always empty.
+    #[serde(default)]
+    pub sort_columns: Vec<String>,
+    /// Always false.
+    #[serde(default)]
+    pub stored_as_sub_directories: bool,
+    /// Parameters that others added.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// SerDe of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SerdeInfo {
+    /// Java class.
+    pub serialization_library: String,
+    /// `path` and `serialization.format`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A column as a catalog sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EntryColumn {
+    /// Lower-case name.
+    pub name: String,
+    /// Hive type.
+    pub r#type: String,
+    /// For people; one line of at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+impl Entry {
+    /// The entry of a table as its log describes it.
+    ///
+    /// `location` is the table's URL or absolute path, `delta_schema_string` the `schemaString` of the log's metadata,
+    /// `version` and `commit_timestamp_ms` (since the epoch) those of the newest commit.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        location: &str,
+        description: &str,
+        columns: &[Column],
+        delta_schema_string: &str,
+        version: u64,
+        commit_timestamp_ms: i64,
+    ) -> Self {
+        let location = format!("{}/", location.trim_end_matches('/'));
+        let mut parameters = text_map([
+            ("EXTERNAL", "TRUE"),
+            (TABLE_TYPE, "delta"),
+            (PROVIDER, "delta"),
+            ("spark.sql.partitionProvider", "catalog"),
+            ("classification", "delta"),
+        ]);
+        parameters.insert(UPDATE_VERSION.into(), version.to_string());
+        parameters.insert(COMMIT_TIMESTAMP.into(), commit_timestamp_ms.to_string());
+        let parts = parts(delta_schema_string);
+        parameters.insert(format!("{SCHEMA_PREFIX}.numParts"), parts.len().to_string());
+        for (number, part) in parts.into_iter().enumerate() {
+            parameters.insert(format!("{SCHEMA_PREFIX}.part.{number}"), part);
+        }
+        Self {
+            name: name.to_lowercase(),
+            description: one_line(description, DESCRIPTION_CHARS),
+            owner: None,
+            table_type: "EXTERNAL_TABLE".into(),
+            parameters,
+            storage_descriptor: StorageDescriptor {
+                columns: columns.iter().map(EntryColumn::of).collect(),
+                input_format: "org.apache.hadoop.mapred.SequenceFileInputFormat".into(),
+                output_format: "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat".into(),
+                compressed: false,
+                number_of_buckets: Some(0),
+                serde_info: SerdeInfo {
+                    serialization_library: "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe".into(),
+                    parameters: text_map([("path", location.as_str()), ("serialization.format", "1")]),
+                },
+                location,
+                bucket_columns: Vec::new(),
+                sort_columns: Vec::new(),
+                stored_as_sub_directories: false,
+                parameters: BTreeMap::new(),
+            },
+            partition_keys: Vec::new(),
+        }
+    }
+
+    /// This entry, with what others added to `existing` and this one does not speak of: parameters, owner, and
+    /// descriptions and comments that are empty here.
+    #[must_use]
+    pub fn merged_into(&self, existing: &Self) -> Self {
+        let mut merged = self.clone();
+        for (key, value) in &existing.parameters {
+            if !key.starts_with(SCHEMA_PREFIX) {
+                merged.parameters.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        merged.description = merged.description.or_else(|| existing.description.clone());
+        merged.owner = merged.owner.or_else(|| existing.owner.clone());
+        let (ours, theirs) = (&mut merged.storage_descriptor, &existing.storage_descriptor);
+        keep(&mut ours.parameters, &theirs.parameters);
+        keep(&mut ours.serde_info.parameters, &theirs.serde_info.parameters);
+        for column in &mut ours.columns {
+            if column.comment.is_none()
+                && let Some(same) = theirs.columns.iter().find(|c| c.name == column.name)
+            {
+                column.comment.clone_from(&same.comment);
+            }
+        }
+        merged
+    }
+
+    /// Whether putting this entry over `existing` would change what an engine or a person sees. Version and time of
+    /// the last commit alone are no difference: engines read them from the log, and an update per commit would fill
+    /// Glue's quota of table versions.
+    #[must_use]
+    pub fn differs(&self, existing: &Self) -> bool {
+        self.merged_into(existing).without_commit() != existing.clone().without_commit()
+    }
+
+    /// The folder of the table that engines will read.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.storage_descriptor.serde_info.parameters.get("path").unwrap_or(&self.storage_descriptor.location)
+    }
+
+    /// Refuses to turn an entry of something else, such as a Hive table over JSON files, into this one.
+    ///
+    /// # Errors
+    /// `existing` carries none of the markers of a Delta table.
+    pub fn may_replace(&self, database: &str, existing: &Self) -> Result<()> {
+        let is_delta = [PROVIDER, TABLE_TYPE]
+            .iter()
+            .any(|key| existing.parameters.get(*key).is_some_and(|value| value.eq_ignore_ascii_case("delta")));
+        if is_delta {
+            return Ok(());
+        }
+        Err(Error::failed(format!("`{database}.{}` in the catalog is not a Delta table", self.name))
+            .fact("location", existing.location())
+            .fact("wanted", self.location())
+            .help(format!("remove `{database}.{}` from the catalog, or give the target another database", self.name)))
+    }
+
+    fn without_commit(mut self) -> Self {
+        self.parameters.remove(UPDATE_VERSION);
+        self.parameters.remove(COMMIT_TIMESTAMP);
+        self
+    }
+}
+
+impl EntryColumn {
+    fn of(column: &Column) -> Self {
+        Self {
+            name: column.name.to_lowercase(),
+            r#type: column.column_type.hive_name(),
+            comment: one_line(&column.description, COMMENT_CHARS),
+        }
+    }
+}
+
+fn text_map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn keep(ours: &mut BTreeMap<String, String>, theirs: &BTreeMap<String, String>) {
+    for (key, value) in theirs {
+        ours.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+/// One line of at most `limit` characters; `None` for no text at all.
+fn one_line(text: &str, limit: usize) -> Option<String> {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(limit) {
+        Some((end, _)) => Some(line[..end].to_owned()),
+        None => (!line.is_empty()).then_some(line),
+    }
+}
+
+fn parts(text: &str) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    characters.chunks(SCHEMA_PART_CHARS).map(|part| part.iter().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::ColumnType;
+
+    fn column(name: &str, column_type: ColumnType, description: &str) -> Column {
+        Column { name: name.into(), column_type, nullable: true, description: description.into(), pii: false }
+    }
+
+    fn entry(schema: &str, version: u64) -> Entry {
+        let columns = [column("id", ColumnType::Long, "the\nnumber"), column("region", ColumnType::String, "")];
+        Entry::new("Orders", "s3://bucket/wh/orders", "Orders", &columns, schema, version, 1_791_371_800_952)
+    }
+
+    #[test]
+    fn the_shape_is_that_of_athena() {
+        let expected = serde_json::json!({
+            "Name": "orders",
+            "Description": "Orders",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {
+                "EXTERNAL": "TRUE",
+                "table_type": "delta",
+                "spark.sql.sources.provider": "delta",
+                "spark.sql.partitionProvider": "catalog",
+                "spark.sql.sources.schema.numParts": "1",
+                "spark.sql.sources.schema.part.0": "{}",
+                "delta.lastUpdateVersion": "3",
+                "delta.lastCommitTimestamp": "1791371800952",
+                "classification": "delta"
+            },
+            "PartitionKeys": [],
+            "StorageDescriptor": {
+                "Location": "s3://bucket/wh/orders/",
+                "Columns": [
+                    {"Name": "id", "Type": "bigint", "Comment": "the number"},
+                    {"Name": "region", "Type": "string"}
+                ],
+                "InputFormat": "org.apache.hadoop.mapred.SequenceFileInputFormat",
+                "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat",
+                "Compressed": false,
+                "NumberOfBuckets": 0,
+                "BucketColumns": [],
+                "SortColumns": [],
+                "StoredAsSubDirectories": false,
+                "Parameters": {},
+                "SerdeInfo": {
+                    "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+                    "Parameters": {"path": "s3://bucket/wh/orders/", "serialization.format": "1"}
+                }
+            }
+        });
+        assert_eq!(serde_json::to_value(entry("{}", 3)).expect("an entry is JSON"), expected);
+    }
+
+    #[test]
+    fn a_long_schema_is_split_and_the_parts_of_an_older_one_go() {
+        let long = entry(&"é".repeat(9000), 1);
+        assert_eq!(long.parameters["spark.sql.sources.schema.numParts"], "3");
+        assert_eq!(long.parameters["spark.sql.sources.schema.part.2"].chars().count(), 1000);
+        let merged = entry("{}", 2).merged_into(&long);
+        assert_eq!(merged.parameters.keys().filter(|k| k.contains("schema.part")).count(), 1);
+    }
+
+    #[test]
+    fn a_new_version_alone_is_no_difference() {
+        assert!(!entry("{}", 2).differs(&entry("{}", 1)));
+        assert!(entry("{ }", 1).differs(&entry("{}", 1)));
+        let mut unbucketed = entry("{}", 1);
+        unbucketed.storage_descriptor.number_of_buckets = None;
+        assert!(entry("{}", 1).differs(&unbucketed), "Trino cannot read an entry without it");
+    }
+
+    #[test]
+    fn what_others_added_stays() {
+        let mut theirs = entry("{}", 1);
+        theirs.parameters.insert("team".into(), "ml".into());
+        theirs.owner = Some("ada".into());
+        theirs.storage_descriptor.columns[0].comment = Some("overwritten".into());
+        theirs.storage_descriptor.columns[1].comment = Some("kept".into());
+        let merged = entry("{}", 2).merged_into(&theirs);
+        assert_eq!(merged.parameters["team"], "ml");
+        assert_eq!(merged.parameters[UPDATE_VERSION], "2");
+        assert_eq!(merged.owner.as_deref(), Some("ada"));
+        let comments: Vec<_> = merged.storage_descriptor.columns.iter().map(|c| c.comment.as_deref()).collect();
+        assert_eq!(comments, [Some("the number"), Some("kept")]);
+    }
+
+    #[test]
+    fn a_table_of_another_format_is_not_replaced() {
+        let mut json = entry("{}", 1);
+        json.parameters = text_map([("classification", "json")]);
+        let error = entry("{}", 1).may_replace("lake", &json).expect_err("it is no Delta table");
+        assert_eq!(error.message(), "`lake.orders` in the catalog is not a Delta table");
+        let mut upper = entry("{}", 1);
+        upper.parameters = text_map([(PROVIDER, "DELTA")]);
+        assert!(entry("{}", 1).may_replace("lake", &upper).is_ok());
+    }
+
+    #[test]
+    fn comments_are_one_line_within_glues_limit() {
+        assert_eq!(one_line(" a\n b ", 255).as_deref(), Some("a b"));
+        assert_eq!(one_line(&"é".repeat(300), 255).map(|c| c.chars().count()), Some(255));
+        assert_eq!(one_line(" \n", 255), None);
+    }
+}

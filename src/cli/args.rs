@@ -1,0 +1,239 @@
+//! The command line. Global options stand before or after the verb.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done, or nothing to do
+    1  something failed; what did not depend on it went on
+    3  the evidence is negative: consent, or an expectation with action `fail`
+    4  somebody else committed meanwhile, again and again; try again
+   64  the command line is wrong
+  130  interrupted
+Several at once: 3 goes before 1, 1 before 4.";
+
+/// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
+#[derive(Clone, Debug, Parser)]
+#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every verb")]
+pub struct Globals {
+    /// Project folder [default: the nearest folder upwards with a stedi-delta.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Target of stedi-delta.toml to work on [default: the project's]
+    #[arg(short, long, global = true, value_name = "NAME", env = "STEDI_DELTA_TARGET", hide_env_values = true)]
+    pub target: Option<String>,
+    /// Root of the landing files, instead of the target's: a folder or a URL
+    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_LANDING", hide_env_values = true)]
+    pub landing: Option<String>,
+    /// Root of the tables, instead of the target's: a folder or a URL
+    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_WAREHOUSE", hide_env_values = true)]
+    pub warehouse: Option<String>,
+    /// How the answer is written; ndjson and csv for rows only
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Print personal data in clear
+    #[arg(long, global = true)]
+    pub reveal: bool,
+    /// No progress and no hints; warnings and errors stay
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Check the project's files; reads and writes no data
+    Check,
+    /// Bring tables to the newest cut: ingest new files, refresh what depends on them
+    Sync(SyncArgs),
+    /// Show where every table stands and what a sync would do
+    Status,
+    /// Run a query over the tables
+    Query(QueryArgs),
+    /// Show the versions of a table, newest first
+    History(HistoryArgs),
+    /// Look at records that could not land, and try them again
+    #[command(subcommand)]
+    Quarantine(QuarantineVerb),
+}
+
+/// Options of `sync`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SyncArgs {
+    /// Only these tables and those they read
+    #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// Compute the derived tables from scratch
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Read the files of a landing table again, or one of them
+    #[arg(long, value_name = "TABLE[:PATH]")]
+    pub reload: Vec<String>,
+    /// Stop where a migration is pending, instead of applying it
+    #[arg(long)]
+    pub no_migrate: bool,
+}
+
+/// Options of `query`.
+#[derive(Args, Clone, Debug)]
+pub struct QueryArgs {
+    /// One SQL query over table names
+    pub sql: String,
+}
+
+/// Options of `history`.
+#[derive(Args, Clone, Debug)]
+pub struct HistoryArgs {
+    /// The table
+    pub table: String,
+    /// Most versions to show
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+}
+
+/// What to do with quarantined records.
+#[derive(Clone, Debug, Subcommand)]
+pub enum QuarantineVerb {
+    /// List records with their file, byte offset and reason
+    Ls(QuarantineLsArgs),
+    /// Read the records of a table again, as it is defined now
+    Replay(ReplayArgs),
+}
+
+/// Options of `quarantine ls`.
+#[derive(Args, Clone, Debug)]
+pub struct QuarantineLsArgs {
+    /// Only this table's records
+    pub table: Option<String>,
+    /// Most records to show
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+}
+
+/// Options of `quarantine replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// The landing table
+    pub table: String,
+}
+
+/// A command line that ends before any work: help, version, or a mistake.
+#[derive(Debug)]
+pub struct Ended {
+    /// What to print.
+    pub text: clap::builder::StyledStr,
+    /// 0 for help and version, else 64.
+    pub exit_code: u8,
+}
+
+/// Parses a command line; the first argument is the program's name.
+///
+/// # Errors
+/// What to print instead of working.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
+    Cli::try_parse_from(args).map_err(|error| Ended {
+        text: error.render(),
+        exit_code: if error.use_stderr() { crate::error::Kind::Usage.exit_code() } else { 0 },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, Ended> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn globals_stand_before_or_after_the_verb() {
+        for line in [
+            "stedi-delta -t prod --format json --reveal -q sync -s a b --reload x:y.json",
+            "stedi-delta sync -s a,b --reload x:y.json -t prod --format json --reveal -q",
+            "stedi-delta --target prod -q sync --reload x:y.json --select a --select b --format=json --reveal",
+        ] {
+            let cli = parsed(line).expect(line);
+            let globals = &cli.globals;
+            assert_eq!(globals.target.as_deref(), Some("prod"), "{line}");
+            assert_eq!((globals.format, globals.reveal, globals.quiet), (Format::Json, true, true), "{line}");
+            let Verb::Sync(sync) = cli.verb else { panic!("{line}") };
+            assert_eq!(sync.select, ["a", "b"], "{line}");
+            assert_eq!(sync.reload, ["x:y.json"], "{line}");
+        }
+        let nested = parsed("stedi-delta quarantine ls people -n 5 --project dir").expect("a nested verb");
+        assert_eq!(nested.globals.project, Some(PathBuf::from("dir")));
+    }
+
+    #[test]
+    fn mistakes_exit_64_and_help_0() {
+        for line in [
+            "stedi-delta",
+            "stedi-delta synk",
+            "stedi-delta sync --frobnicate",
+            "stedi-delta history",
+            "stedi-delta history t -n many",
+            "stedi-delta status --format yaml",
+            "stedi-delta quarantine",
+        ] {
+            assert_eq!(parsed(line).expect_err(line).exit_code, 64, "{line}");
+        }
+        for line in ["stedi-delta --help", "stedi-delta --version", "stedi-delta sync --help"] {
+            assert_eq!(parsed(line).expect_err(line).exit_code, 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_the_exit_codes() {
+        let help = parsed("stedi-delta --help").expect_err("help").text.to_string();
+        assert!(help.contains("130  interrupted"), "{help}");
+        assert_eq!(parsed("stedi-delta --version").expect_err("version").text.to_string(), "stedi-delta 0.1.0\n");
+    }
+}

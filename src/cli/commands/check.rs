@@ -1,0 +1,17 @@
+//! `check`: the project's files, and nothing else.
+
+use crate::cli::{Format, Session, render, wiring};
+use crate::error::Result;
+use crate::report;
+
+pub(in crate::cli) fn run(session: &mut Session<'_>) -> Result<u8> {
+    let format = session.format(&[Format::Table, Format::Json])?;
+    let loaded = session.root().and_then(|root| wiring::load(&root));
+    let project = loaded.map_err(|error| session.fail(format, error, |error| report::check(Err(error))))?;
+    if format == Format::Json {
+        session.ui.document(&report::check(Ok((&project.name, project.tables.len()))));
+    } else {
+        session.ui.answer(&render::check(&project));
+    }
+    Ok(0)
+}

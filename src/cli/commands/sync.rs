@@ -1,0 +1,34 @@
+//! `sync`: brings tables to the newest cut.
+
+use crate::cli::{Format, Session, SyncArgs, SyncOptions, render};
+use crate::error::{Kind, Result};
+use crate::report;
+
+pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> Result<u8> {
+    let format = session.format(&[Format::Table, Format::Json])?;
+    let lake = session.lake().await.map_err(|error| session.fail(format, error, report::sync_failed))?;
+    let options = SyncOptions {
+        select: args.select.clone(),
+        full_refresh: args.full_refresh,
+        reload: args.reload.clone(),
+        migrate: !args.no_migrate,
+    };
+    let outcome = lake.sync(options).await;
+    let exit_code = report::exit_code(&outcome);
+    let ui = &mut *session.ui;
+    if exit_code == Kind::Usage.exit_code() {
+        // The request was wrong: there is nothing to report.
+    } else if format == Format::Json {
+        ui.document(&report::sync(&outcome));
+    } else {
+        ui.answer(&render::sync::answer(&outcome));
+    }
+    let problems = render::sync::problems(&outcome.tables, outcome.problem.as_ref(), ui.color_err());
+    if !problems.is_empty() {
+        ui.problem(&problems);
+    }
+    if let (Format::Table, Some(next)) = (format, render::sync::next(&outcome)) {
+        ui.status(&next);
+    }
+    Ok(exit_code)
+}

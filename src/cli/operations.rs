@@ -1,0 +1,86 @@
+//! What the commands ask of the lake.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::array::RecordBatch;
+
+use crate::error::Result;
+use crate::outcome::{HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::progress::Progress;
+
+/// Which lake to open.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Project folder.
+    pub root: PathBuf,
+    /// Target name; `None` = the project's default.
+    pub target: Option<String>,
+    /// Landing root instead of the target's.
+    pub landing: Option<String>,
+    /// Warehouse root instead of the target's.
+    pub warehouse: Option<String>,
+    /// Print personal data in clear.
+    pub reveal: bool,
+}
+
+/// What a sync is asked to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncOptions {
+    /// Tables, with all that they read; empty = all.
+    pub select: Vec<String>,
+    /// Compute derived tables from scratch.
+    pub full_refresh: bool,
+    /// `TABLE` or `TABLE:PATH` to read again.
+    pub reload: Vec<String>,
+    /// Apply pending migrations; false = stop and name them.
+    pub migrate: bool,
+}
+
+/// Opens a lake: loads and checks the project and connects to its stores.
+#[async_trait]
+pub trait Open: Send + Sync {
+    /// The operations of a lake, which report to `progress` while they run.
+    ///
+    /// # Errors
+    /// The project has faults, there is no such target, or its stores cannot be reached.
+    async fn open(&self, settings: Settings, progress: Arc<dyn Progress>) -> Result<Box<dyn Operations>>;
+}
+
+/// One open lake.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Brings tables to the newest cut. Failures are in the outcome.
+    async fn sync(&self, options: SyncOptions) -> SyncOutcome;
+
+    /// Where every table stands.
+    ///
+    /// # Errors
+    /// The stores cannot be read.
+    async fn status(&self) -> Result<StatusOutcome>;
+
+    /// The rows of a query. At least one batch, empty if need be, so that the columns are known.
+    ///
+    /// # Errors
+    /// The query is wrong or cannot be run.
+    async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>>;
+
+    /// The newest versions of a table, newest first.
+    ///
+    /// # Errors
+    /// There is no such table, or its log cannot be read.
+    async fn history(&self, table: &str, limit: usize) -> Result<Vec<HistoryEntry>>;
+
+    /// Quarantined records of one table or of all.
+    ///
+    /// # Errors
+    /// There is no such table, or its quarantine cannot be read.
+    async fn quarantine(&self, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>>;
+
+    /// Reads the quarantined records of a landing table again.
+    ///
+    /// # Errors
+    /// There is no such table, or its stores cannot be reached.
+    async fn replay(&self, table: &str) -> Result<TableOutcome>;
+}

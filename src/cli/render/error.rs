@@ -1,0 +1,82 @@
+//! Errors and warnings: what was found, the facts around it, and the next thing to type.
+
+use std::collections::BTreeSet;
+
+use super::text::{count, painted};
+use crate::cli::wiring::render_fault;
+use crate::error::Error;
+use crate::name::TableName;
+use crate::outcome::Warning;
+
+/// Facts stand in one column at least this wide, so that errors below each other line up.
+const LABEL_WIDTH: usize = 9;
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+
+/// An error.
+pub(in crate::cli) fn error(error: &Error, color: bool) -> String {
+    table_error(None, error, None, color)
+}
+
+/// An error of a table; `behind` = what it holds up.
+pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Option<String>, color: bool) -> String {
+    if !error.faults().is_empty() {
+        return faults(error, color);
+    }
+    let mut causes = error.causes().into_iter();
+    // The reason stands on the line of what failed.
+    let headline = match causes.next() {
+        Some(cause) => format!("{}: {cause}", error.message()),
+        None => error.message().to_owned(),
+    };
+    let mut facts: Vec<(String, String)> = Vec::new();
+    if let Some(table) = table {
+        let named = names(error.message(), table) || error.facts().iter().any(|(label, _)| label == "table");
+        if !named {
+            facts.push(("table".into(), table.to_string()));
+        }
+    }
+    facts.extend(error.facts().iter().cloned());
+    facts.extend(causes.map(|cause| ("because".into(), cause)));
+    facts.extend(error.next().map(|help| ("next".into(), help.to_owned())));
+    facts.extend(behind.map(|tables| ("meanwhile".into(), tables)));
+
+    let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0).max(LABEL_WIDTH);
+    let mut text = format!("{} {}\n", painted("error:", RED, color), headline.trim_end().replace('\n', "\n  "));
+    for (label, value) in facts {
+        let indent = format!("\n{}", " ".repeat(width + 4));
+        text.push_str(&format!("  {label:<width$}  {}\n", value.trim_end().replace('\n', &indent)));
+    }
+    text
+}
+
+/// A warning of a table.
+pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
+    let lines = || warning.details.iter().chain(&warning.help);
+    let named = std::iter::once(&warning.message).chain(lines()).any(|line| names(line, table));
+    let subject = if named { String::new() } else { format!("{table}: ") };
+    let mut text = format!("{} {subject}{}\n", painted("warning:", YELLOW, color), warning.message);
+    for line in lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text
+}
+
+/// Whether `text` names the table, as a whole word.
+fn names(text: &str, table: &TableName) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| word == table.as_str())
+}
+
+fn faults(error: &Error, color: bool) -> String {
+    let faults = error.faults();
+    let mut text = String::new();
+    for fault in faults {
+        text.push_str(render_fault(fault, color).trim_end());
+        text.push_str("\n\n");
+    }
+    let files: BTreeSet<_> = faults.iter().filter_map(|f| f.place.as_ref().map(|p| &p.file.path)).collect();
+    let errors = count(faults.len() as u64, "error");
+    let place = if files.is_empty() { String::new() } else { format!(" in {}", count(files.len() as u64, "file")) };
+    text.push_str(&format!("{errors}{place}; nothing was read or written.\n"));
+    text
+}

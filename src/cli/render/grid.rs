@@ -1,0 +1,64 @@
+//! Text in columns.
+
+/// How a column is set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    right: bool,
+    gap: usize,
+    width: usize,
+}
+
+impl Column {
+    /// A column of words, `gap` blanks after the one before it and at least `width` characters wide.
+    pub(super) fn left(gap: usize, width: usize) -> Self {
+        Self { right: false, gap, width }
+    }
+
+    /// A column of numbers.
+    pub(super) fn right(gap: usize, width: usize) -> Self {
+        Self { right: true, ..Self::left(gap, width) }
+    }
+}
+
+/// Rows of cells, each column as wide as its widest cell. Lines end without blanks.
+#[derive(Debug)]
+pub(super) struct Grid {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    pub(super) fn new(columns: Vec<Column>) -> Self {
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// Adds a row; cells beyond the columns are dropped.
+    pub(super) fn row(&mut self, cells: Vec<String>) {
+        for (column, cell) in self.columns.iter_mut().zip(&cells) {
+            column.width = column.width.max(cell.chars().count());
+        }
+        self.rows.push(cells);
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, cell) in self.columns.iter().zip(row) {
+                // A column without any text takes no room.
+                if column.width == 0 {
+                    continue;
+                }
+                let pad = " ".repeat(column.width - cell.chars().count());
+                line.push_str(&" ".repeat(column.gap));
+                let (before, after) = if column.right { (pad.as_str(), "") } else { ("", pad.as_str()) };
+                line.push_str(before);
+                line.push_str(cell);
+                line.push_str(after);
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}

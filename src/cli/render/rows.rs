@@ -1,0 +1,86 @@
+//! Rows of a query, in the format asked for. NULL is `NULL` in a table, `null` in JSON, nothing in CSV.
+
+use std::io::Write;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::csv;
+use deltalake::arrow::error::ArrowError;
+use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder};
+use deltalake::arrow::util::display::FormatOptions;
+use deltalake::arrow::util::pretty::pretty_format_batches_with_options;
+
+use super::text;
+use crate::cli::Format;
+use crate::error::{Context, Error, Result};
+
+/// Columns of a quarantined record that say where it is and why, in reading order.
+const PLACE_COLUMNS: [&str; 5] = ["table", "source_file", "source_offset", "length", "reason"];
+/// The record itself: personal data.
+const RAW_COLUMN: &str = "raw";
+
+/// Writes rows.
+pub(in crate::cli) fn write(batches: &[RecordBatch], format: Format, out: &mut impl Write) -> Result<()> {
+    let written = match format {
+        Format::Table => table(batches, out),
+        Format::Json => json_array(batches, out),
+        Format::Ndjson => json_lines(batches, out),
+        Format::Csv => comma_separated(batches, out),
+    };
+    written.context(|| "the rows cannot be shown".into())
+}
+
+/// `482 rows`.
+pub(in crate::cli) fn count(batches: &[RecordBatch]) -> String {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    format!("{}\n", text::count(rows as u64, "row"))
+}
+
+/// Quarantined records as they are shown: their place and reason, and the record itself only where it is asked for.
+pub(in crate::cli) fn quarantined(batches: &[RecordBatch], reveal: bool) -> Result<Vec<RecordBatch>> {
+    batches.iter().map(|batch| project(batch, reveal)).collect()
+}
+
+fn project(batch: &RecordBatch, reveal: bool) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let columns: Vec<usize> = PLACE_COLUMNS
+        .into_iter()
+        .chain(reveal.then_some(RAW_COLUMN))
+        .filter_map(|name| schema.index_of(name).ok())
+        .collect();
+    if columns.is_empty() && batch.num_columns() > 0 {
+        return Err(Error::failed("these records have neither a place nor a reason")
+            .help("read their table: stedi-delta query \"select * from TABLE_quarantine\""));
+    }
+    batch.project(&columns).context(|| "the records cannot be shown".into())
+}
+
+fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
+    let options = FormatOptions::new().with_null("NULL").with_display_error(true);
+    let text = pretty_format_batches_with_options(batches, &options)?;
+    Ok(writeln!(out, "{text}")?)
+}
+
+fn json_array(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut *out);
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()?;
+    Ok(out.write_all(b"\n")?)
+}
+
+fn json_lines(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()
+}
+
+fn comma_separated(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
+    let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    Ok(())
+}

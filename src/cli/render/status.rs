@@ -1,0 +1,85 @@
+//! A status: one line per table, with what a sync would do.
+
+use super::grid::{Column, Grid};
+use super::text::{bytes, count, date_time, number, plural};
+use crate::outcome::{StatusOutcome, TableStatus};
+
+/// The answer: where every table stands.
+pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
+    let mut text = format!(
+        "{} -> {}  (landing {}, warehouse {})\n\n",
+        outcome.project, outcome.target, outcome.landing, outcome.warehouse
+    );
+    let mut grid = Grid::new(vec![
+        Column::left(0, 0),
+        Column::left(3, 0),
+        Column::left(4, 0),
+        Column::right(3, 0),
+        Column::left(1, 0),
+        Column::right(3, 0),
+        Column::left(1, 0),
+        Column::right(3, 0),
+        Column::left(3, 0),
+        Column::left(3, 0),
+    ]);
+    let mut zone = "";
+    for table in &outcome.tables {
+        let mut cells = vec![
+            if table.zone == zone { String::new() } else { table.zone.clone() },
+            table.table.to_string(),
+            table.version.map_or_else(|| "new".into(), |v| format!("v{v}")),
+        ];
+        cells.extend(contents(table));
+        cells.push(state(table));
+        grid.row(cells);
+        zone = &table.zone;
+    }
+    text.push_str(&grid.text());
+    text.push_str(&format!("\n{}\n", summary(outcome)));
+    text
+}
+
+/// What to type where a sync would do something.
+pub(in crate::cli) fn next(outcome: &StatusOutcome) -> Option<&'static str> {
+    outcome.tables.iter().any(|t| !t.pending.is_empty()).then_some("Next: stedi-delta sync\n")
+}
+
+/// Rows, files, size and time; nothing of a table that does not exist.
+fn contents(table: &TableStatus) -> [String; 6] {
+    if table.version.is_none() {
+        return Default::default();
+    }
+    let (rows, unit) = match table.rows {
+        Some(rows) => (number(rows), plural(rows, "row")),
+        None => ("?".into(), "rows".into()),
+    };
+    let time = table.committed_ms.map(date_time).unwrap_or_default();
+    [rows, unit, number(table.files), plural(table.files, "file"), bytes(table.bytes), time]
+}
+
+fn state(table: &TableStatus) -> String {
+    let mut parts = table.pending.clone();
+    if !table.behind.is_empty() {
+        let names: Vec<&str> = table.behind.iter().map(|n| n.as_str()).collect();
+        parts.push(format!("behind {}", names.join(", ")));
+    }
+    parts.extend(table.problem.as_ref().map(|problem| format!("stopped: {problem}")));
+    if parts.is_empty() {
+        parts.push("up to date".into());
+    }
+    if table.rows_in_quarantine > 0 {
+        parts.push(format!("{} in quarantine", count(table.rows_in_quarantine, "record")));
+    }
+    parts.join("; ")
+}
+
+fn summary(outcome: &StatusOutcome) -> String {
+    let tables = outcome.tables.len() as u64;
+    let waits = |t: &&TableStatus| !t.pending.is_empty() || !t.behind.is_empty() || t.problem.is_some();
+    let behind = outcome.tables.iter().filter(waits).count() as u64;
+    let are = |n: u64| if n == 1 { "is" } else { "are" };
+    if behind == 0 {
+        return format!("{} {} up to date.", count(tables, "table"), are(tables));
+    }
+    format!("{} of {} {} behind.", number(behind), count(tables, "table"), are(behind))
+}

@@ -1,0 +1,234 @@
+//! A sync: one line per table that changed, then what it comes to.
+
+use std::collections::BTreeMap;
+
+use super::error::{table_error, warning};
+use super::explained;
+use super::grid::{Column, Grid};
+use super::text::{bytes, change, count, date_time, duration, number, plural};
+use crate::error::Error;
+use crate::name::TableName;
+use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
+use crate::report::{Totals, changed};
+
+/// Waiting things named per table before the rest is only counted.
+const WAITING_SHOWN: usize = 5;
+
+/// The answer: what happened.
+pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
+    let totals = Totals::of(outcome);
+    let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some();
+    let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows_quarantined > 0).collect();
+    if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
+        return format!("{}{}", nothing_to_do(outcome), waiting(outcome));
+    }
+    let mut text = format!(
+        "{} -> {}  (landing {}, warehouse {})\n\n",
+        outcome.project, outcome.target, outcome.landing, outcome.warehouse
+    );
+    if !shown.is_empty() {
+        text.push_str(&lines(&outcome.tables, &shown));
+        text.push('\n');
+    }
+    if outcome.grants_ended > 0 {
+        text.push_str(&grants(outcome));
+    }
+    text.push_str(&sums(outcome, &totals));
+    text.push_str(&waiting(outcome));
+    text
+}
+
+/// Warnings and errors, in the order of the tables; empty where there are none. `run` = a failure of no table.
+pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, color: bool) -> String {
+    let mut behind = behind(tables);
+    let mut blocks = Vec::new();
+    for table in tables {
+        blocks.extend(table.warnings.iter().map(|w| warning(&table.table, w, color)));
+    }
+    for table in tables {
+        if let Some(Problem::Failed(error)) = &table.problem {
+            let meanwhile = behind.remove(&table.table).map(|names| meanwhile(&names));
+            blocks.push(table_error(Some(&table.table), error, said_once(error, meanwhile), color));
+        }
+    }
+    // What is left waits for a table that this run did not work on.
+    for (source, names) in behind {
+        let error = Error::failed(format!("{source} is not at the cut"));
+        blocks.push(table_error(None, &error, Some(meanwhile(&names)), color));
+    }
+    blocks.extend(run.map(|error| table_error(None, error, None, color)));
+    if blocks.is_empty() { String::new() } else { format!("\n{}", blocks.join("\n")) }
+}
+
+/// What to type after the first sync of a project.
+pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
+    let first = |t: &TableOutcome| t.problem.is_none() && t.version_before.is_none() && t.version_after.is_some();
+    let table = outcome.tables.last().filter(|_| outcome.problem.is_none() && outcome.tables.iter().all(first))?;
+    Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
+}
+
+/// A replay: the line of its one table.
+pub(in crate::cli) fn replay(table: &TableOutcome) -> String {
+    if changed(table) {
+        lines(std::slice::from_ref(table), &[table])
+    } else {
+        format!("Nothing of {} could be replayed: 0 rows changed.\n", table.table)
+    }
+}
+
+/// The lines of `shown`, set as wide as all tables need, so that two runs line up.
+fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
+    let widest = |text: fn(&TableOutcome) -> &str| all.iter().map(|t| text(t).chars().count()).max().unwrap_or(0);
+    let mut grid = Grid::new(vec![
+        Column::left(0, widest(|t| &t.zone)),
+        Column::left(3, widest(|t| t.table.as_str())),
+        Column::left(4, "new -> v0".len()),
+        Column::right(3, "81,273".len()),
+        Column::left(1, "rows".len()),
+        Column::left(5, 0),
+    ]);
+    let mut zone = "";
+    for table in shown {
+        let (rows, unit) = if table.version_before.is_none() {
+            (number(table.rows_inserted), plural(table.rows_inserted, "row"))
+        } else {
+            (change(table.rows_inserted, table.rows_updated, table.rows_deleted), String::new())
+        };
+        grid.row(vec![
+            if table.zone == zone { String::new() } else { table.zone.clone() },
+            table.table.to_string(),
+            versions(table),
+            rows,
+            unit,
+            how(table),
+        ]);
+        zone = &table.zone;
+    }
+    grid.text()
+}
+
+fn versions(table: &TableOutcome) -> String {
+    let before = table.version_before.map_or_else(|| "new".to_owned(), |v| format!("v{v}"));
+    match table.version_after {
+        Some(after) if changed(table) => format!("{before} -> v{after}"),
+        _ => before,
+    }
+}
+
+/// How the table was brought up to date, and why so.
+fn how(table: &TableOutcome) -> String {
+    let mut parts = Vec::new();
+    match table.mode {
+        Mode::None => parts.push(table.reason.clone()),
+        // Finishing an earlier batch reads no file: then the reason says what happened.
+        Mode::Ingest if table.io.files_read == 0 => parts.push(table.reason.clone()),
+        Mode::Ingest => parts.push(count(table.io.files_read, "file")),
+        Mode::Full => parts.push(explained("full", &table.reason)),
+        Mode::Incremental => {
+            let rewritten = match (table.io.files_removed, table.io.files_before) {
+                (0, _) => String::new(),
+                (removed, before) => {
+                    format!("{} of {} rewritten", number(removed), count(before.max(removed), "file"))
+                }
+            };
+            let reasons: Vec<&str> =
+                [table.reason.as_str(), rewritten.as_str()].into_iter().filter(|r| !r.is_empty()).collect();
+            parts.push(explained("incremental", &reasons.join(", ")));
+        }
+    }
+    if table.rows_quarantined > 0 {
+        parts.push(format!("{} in quarantine", count(table.rows_quarantined, "record")));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
+
+fn nothing_to_do(outcome: &SyncOutcome) -> String {
+    let tables = outcome.tables.len() as u64;
+    let are = if tables == 1 { "is" } else { "are" };
+    format!(
+        "Nothing to do: {} {are} at the cut of {} UTC (run {}).\n",
+        count(tables, "table"),
+        date_time(outcome.started_ms),
+        outcome.run
+    )
+}
+
+fn grants(outcome: &SyncOutcome) -> String {
+    let (persons, tables) = (outcome.grants_ended, outcome.grants_ended_tables);
+    let whose = if persons == 1 { "1 person's".into() } else { format!("{} persons'", number(persons)) };
+    if tables == 0 {
+        return format!("{whose} consent ended.\n");
+    }
+    format!("{whose} consent ended; no row of theirs is left in {}.\n", count(tables, "table"))
+}
+
+fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {
+    let mut parts = vec![format!("{} changed", count(totals.tables_changed, "table"))];
+    for (tables, what) in
+        [(totals.tables_unchanged, "unchanged"), (totals.tables_failed, "failed"), (totals.tables_skipped, "behind")]
+    {
+        if tables > 0 {
+            parts.push(format!("{} {what}", number(tables)));
+        }
+    }
+    let comma = if parts.len() > 1 { "," } else { "" };
+    let mut text = format!("{}{comma} in {}.", parts.join(", "), duration(outcome.elapsed));
+    let read = match (totals.files_read, totals.bytes_read) {
+        (0, 0) => None,
+        (0, size) => Some(format!("{} read", bytes(size))),
+        (files, size) => Some(format!("{} read ({})", count(files, "file"), bytes(size))),
+    };
+    let written = (totals.bytes_written > 0).then(|| format!("{} written", bytes(totals.bytes_written)));
+    let moved: Vec<String> = read.into_iter().chain(written).collect();
+    if !moved.is_empty() {
+        text.push_str(&format!(" {}.", moved.join(", ")));
+    }
+    if totals.tables_changed == 0 && totals.entries_registered > 0 {
+        // Beside changed tables this goes without saying.
+        text.push_str(&format!(" {} brought up to date.", count(totals.entries_registered, "catalog entry")));
+    }
+    text.push('\n');
+    text
+}
+
+fn waiting(outcome: &SyncOutcome) -> String {
+    let mut text = String::new();
+    for table in outcome.tables.iter().filter(|t| !t.waiting.is_empty()) {
+        text.push_str(&format!("\n{} has more for the next sync:\n", table.table));
+        for line in table.waiting.iter().take(WAITING_SHOWN) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        let rest = table.waiting.len().saturating_sub(WAITING_SHOWN) as u64;
+        if rest > 0 {
+            text.push_str(&format!("  and {} more\n", number(rest)));
+        }
+    }
+    text
+}
+
+/// Failed table -> the tables that are behind because of it, directly or through others.
+fn behind(tables: &[TableOutcome]) -> BTreeMap<&TableName, Vec<&TableName>> {
+    let mut cause: BTreeMap<&TableName, &TableName> = BTreeMap::new();
+    let mut behind: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
+    for table in tables {
+        if let Some(Problem::Skipped(source)) = &table.problem {
+            // Tables stand after what they read, so the source's own cause is known.
+            let root = cause.get(source).copied().unwrap_or(source);
+            cause.insert(&table.table, root);
+            behind.entry(root).or_default().push(&table.table);
+        }
+    }
+    behind
+}
+
+fn meanwhile(names: &[&TableName]) -> String {
+    let are = if names.len() == 1 { "is" } else { "are" };
+    let list: Vec<&str> = names.iter().map(|n| n.as_str()).collect();
+    format!("{} below it {are} behind: {}", count(names.len() as u64, "table"), list.join(", "))
+}
+
+/// An error may have said already what it holds up.
+fn said_once(error: &Error, meanwhile: Option<String>) -> Option<String> {
+    meanwhile.filter(|_| error.facts().iter().all(|(label, _)| label != "meanwhile"))
+}

@@ -1,0 +1,441 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::error::{Error, Kind};
+use crate::name::TableName;
+use crate::outcome::{Io, Mode, Problem, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
+use crate::source::{Fault, Place, SourceFile};
+
+fn name(text: &str) -> TableName {
+    TableName::parse(text).expect("a valid name")
+}
+
+/// A table that is at v0 and stays there.
+fn table(zone: &str, text: &str) -> TableOutcome {
+    TableOutcome {
+        table: name(text),
+        zone: zone.into(),
+        location: String::new(),
+        version_before: Some(0),
+        version_after: Some(0),
+        mode: Mode::None,
+        reason: String::new(),
+        rows_inserted: 0,
+        rows_updated: 0,
+        rows_deleted: 0,
+        rows_quarantined: 0,
+        io: Io::default(),
+        elapsed: Duration::ZERO,
+        waiting: vec![],
+        warnings: vec![],
+        problem: None,
+    }
+}
+
+fn landed(text: &str, rows: u64, files: u64, bytes_read: u64) -> TableOutcome {
+    TableOutcome {
+        version_before: None,
+        mode: Mode::Ingest,
+        rows_inserted: rows,
+        io: Io { files_read: files, bytes_read, ..Io::default() },
+        ..table("landing", text)
+    }
+}
+
+fn built(zone: &str, text: &str, rows: u64) -> TableOutcome {
+    TableOutcome {
+        version_before: None,
+        mode: Mode::Full,
+        reason: "first build".into(),
+        rows_inserted: rows,
+        ..table(zone, text)
+    }
+}
+
+fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutcome {
+    TableOutcome {
+        version_after: Some(1),
+        mode: Mode::Incremental,
+        rows_deleted: rows,
+        io: Io { files_removed: files.0, files_before: files.1, ..Io::default() },
+        ..table(zone, text)
+    }
+}
+
+fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
+    SyncOutcome {
+        project: "shop".into(),
+        target: "dev".into(),
+        landing: "./sample".into(),
+        warehouse: "./warehouse".into(),
+        run: "r1".into(),
+        started_ms: 1_795_421_642_120,
+        elapsed: Duration::from_millis(milliseconds),
+        tables,
+        grants_ended: 0,
+        grants_ended_tables: 0,
+        problem: None,
+        registered: 0,
+    }
+}
+
+#[test]
+fn a_first_sync() {
+    let mut tables = vec![
+        landed("customer_landing", 956, 1, 0),
+        landed("accelerometer_landing", 81_273, 9, 0),
+        landed("step_trainer_landing", 28_680, 3, 11_324_621),
+        built("trusted", "customer_trusted", 482),
+        built("trusted", "accelerometer_trusted", 40_981),
+        built("trusted", "step_trainer_trusted", 14_460),
+        built("curated", "customers_curated", 482),
+        built("curated", "machine_learning_curated", 40_981),
+    ];
+    tables[7].io.bytes_written = 11_744_051;
+    let outcome = SyncOutcome { registered: 8, ..outcome(940, tables) };
+    assert_eq!(
+        sync::answer(&outcome),
+        "\
+shop -> dev  (landing ./sample, warehouse ./warehouse)
+
+landing   customer_landing            new -> v0      956 rows     1 file
+          accelerometer_landing       new -> v0   81,273 rows     9 files
+          step_trainer_landing        new -> v0   28,680 rows     3 files
+trusted   customer_trusted            new -> v0      482 rows     full: first build
+          accelerometer_trusted       new -> v0   40,981 rows     full: first build
+          step_trainer_trusted        new -> v0   14,460 rows     full: first build
+curated   customers_curated           new -> v0      482 rows     full: first build
+          machine_learning_curated    new -> v0   40,981 rows     full: first build
+
+8 tables changed in 0.9 s. 13 files read (10.8 MB), 11.2 MB written.
+"
+    );
+    assert_eq!(
+        sync::next(&outcome).as_deref(),
+        Some("Next: stedi-delta query \"select count(*) from machine_learning_curated\"\n")
+    );
+    assert_eq!(sync::problems(&outcome.tables, None, false), "");
+}
+
+#[test]
+fn a_withdrawal() {
+    let customer =
+        TableOutcome { version_before: Some(0), version_after: Some(1), ..landed("customer_landing", 1, 1, 31_744) };
+    let mut tables = vec![
+        customer,
+        table("landing", "accelerometer_landing"),
+        table("landing", "step_trainer_landing"),
+        withdrawn("trusted", "customer_trusted", 1, (0, 1)),
+        withdrawn("trusted", "accelerometer_trusted", 85, (1, 4)),
+        withdrawn("trusted", "step_trainer_trusted", 30, (1, 2)),
+        withdrawn("curated", "customers_curated", 1, (0, 1)),
+        withdrawn("curated", "machine_learning_curated", 85, (1, 4)),
+    ];
+    tables[7].io.bytes_written = 1_992_294;
+    let outcome = SyncOutcome { grants_ended: 1, grants_ended_tables: 5, ..outcome(200, tables) };
+    assert_eq!(
+        sync::answer(&outcome),
+        "\
+shop -> dev  (landing ./sample, warehouse ./warehouse)
+
+landing   customer_landing            v0 -> v1        +1          1 file
+trusted   customer_trusted            v0 -> v1        -1          incremental
+          accelerometer_trusted       v0 -> v1       -85          incremental: 1 of 4 files rewritten
+          step_trainer_trusted        v0 -> v1       -30          incremental: 1 of 2 files rewritten
+curated   customers_curated           v0 -> v1        -1          incremental
+          machine_learning_curated    v0 -> v1       -85          incremental: 1 of 4 files rewritten
+
+1 person's consent ended; no row of theirs is left in 5 tables.
+6 tables changed, 2 unchanged, in 0.2 s. 1 file read (31.0 KB), 1.9 MB written.
+"
+    );
+    assert_eq!(sync::next(&outcome), None);
+}
+
+#[test]
+fn nothing_to_do() {
+    let mut quiet = outcome(40, vec![table("landing", "a"), table("trusted", "b")]);
+    let line = "Nothing to do: 2 tables are at the cut of 2026-11-23 08:14:02 UTC (run r1).\n";
+    assert_eq!(sync::answer(&quiet), line);
+    quiet.tables[0].waiting = (1..=7).map(|n| format!("a/{n}.json is 0.4 s old")).collect();
+    assert_eq!(
+        sync::answer(&quiet),
+        format!(
+            "{line}
+a has more for the next sync:
+  a/1.json is 0.4 s old
+  a/2.json is 0.4 s old
+  a/3.json is 0.4 s old
+  a/4.json is 0.4 s old
+  a/5.json is 0.4 s old
+  and 2 more
+"
+        )
+    );
+    quiet.tables[0].waiting.clear();
+    quiet.registered = 1;
+    assert!(
+        sync::answer(&quiet)
+            .ends_with("0 tables changed, 2 unchanged, in 40 ms. 1 catalog entry brought up to date.\n")
+    );
+}
+
+#[test]
+fn bad_records() {
+    let mut landing = TableOutcome {
+        version_before: Some(0),
+        version_after: Some(1),
+        rows_quarantined: 1,
+        ..landed("accelerometer_landing", 2, 1, 0)
+    };
+    landing.warnings.push(Warning {
+        message: "1 record could not land".into(),
+        details: vec![
+            "accelerometer-1691348231445.json at byte 10,311: field `x` is a string, expected a number".into(),
+        ],
+        help: Some("see them: stedi-delta quarantine ls accelerometer_landing".into()),
+    });
+    let outcome = outcome(200, vec![landing, table("curated", "machine_learning_curated")]);
+    let answer = sync::answer(&outcome);
+    assert_eq!(
+        answer.lines().nth(2),
+        Some("landing   accelerometer_landing       v0 -> v1        +2          1 file, 1 record in quarantine")
+    );
+    assert_eq!(
+        sync::problems(&outcome.tables, None, false),
+        "
+warning: 1 record could not land
+  accelerometer-1691348231445.json at byte 10,311: field `x` is a string, expected a number
+  see them: stedi-delta quarantine ls accelerometer_landing
+"
+    );
+}
+
+#[test]
+fn a_warning_that_does_not_name_its_table_is_made_to() {
+    let warned = Warning { message: "2 rows fail `x_present`".into(), details: vec![], help: None };
+    assert_eq!(error::warning(&name("a"), &warned, true), "\u{1b}[1;33mwarning:\u{1b}[0m a: 2 rows fail `x_present`\n");
+}
+
+#[test]
+fn a_sync_that_stops() {
+    let stopped =
+        Error::new(Kind::Evidence, "accelerometer_trusted would hold readings of 1 person who has not consented")
+            .fact("table", "accelerometer_trusted (v4, unchanged)")
+            .fact("rows", "85, subject column `user`")
+            .help("tables/trusted/accelerometer_trusted.sql:3 - filter by consent, then sync again");
+    let behind = |text: &str, source: &str| TableOutcome {
+        problem: Some(Problem::Skipped(name(source))),
+        ..table("curated", text)
+    };
+    let tables = vec![
+        TableOutcome { problem: Some(Problem::Failed(stopped)), ..table("trusted", "accelerometer_trusted") },
+        behind("step_trainer_trusted", "accelerometer_trusted"),
+        behind("customers_curated", "step_trainer_trusted"),
+    ];
+    let outcome = outcome(200, tables);
+    assert_eq!(
+        sync::problems(&outcome.tables, None, false),
+        "
+error: accelerometer_trusted would hold readings of 1 person who has not consented
+  table      accelerometer_trusted (v4, unchanged)
+  rows       85, subject column `user`
+  next       tables/trusted/accelerometer_trusted.sql:3 - filter by consent, then sync again
+  meanwhile  2 tables below it are behind: step_trainer_trusted, customers_curated
+"
+    );
+    assert!(sync::answer(&outcome).ends_with("\n\n0 tables changed, 1 failed, 2 behind, in 0.2 s.\n"));
+}
+
+#[test]
+fn a_table_that_waits_for_one_outside_the_run_is_not_passed_over() {
+    let waits = TableOutcome { problem: Some(Problem::Skipped(name("b"))), ..table("trusted", "a") };
+    assert_eq!(
+        sync::problems(&[waits], None, false),
+        "\nerror: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
+    );
+}
+
+#[test]
+fn an_error_has_its_reason_on_the_same_line() {
+    let cause = std::io::Error::other("permission denied");
+    let failed = Error::failed("cannot list `s3://b/x`").because(cause).fact("bucket", "b");
+    assert_eq!(error::error(&failed, false), "error: cannot list `s3://b/x`: permission denied\n  bucket     b\n");
+    assert_eq!(
+        error::table_error(Some(&name("orders")), &failed, None, false),
+        "error: cannot list `s3://b/x`: permission denied\n  table      orders\n  bucket     b\n"
+    );
+    assert!(error::error(&failed, true).starts_with("\u{1b}[1;31merror:\u{1b}[0m cannot"));
+}
+
+#[test]
+fn faults_end_with_their_number() {
+    let file = Arc::new(SourceFile { path: "tables/a.toml".into(), text: "x = 1\ny = 2\n".into() });
+    let fault = |span: std::ops::Range<usize>| Fault {
+        message: "unknown key".into(),
+        place: Some(Place { file: Arc::clone(&file), span }),
+        label: "did you mean `z`?".into(),
+        help: None,
+    };
+    let text = error::error(&Error::definition(vec![fault(0..1), fault(6..7)]), false);
+    assert!(text.contains("tables/a.toml:2:1"), "{text}");
+    assert!(text.ends_with("\n\n2 errors in 1 file; nothing was read or written.\n"), "{text}");
+}
+
+#[test]
+fn a_status() {
+    let status_of = |zone: &str, text: &str| TableStatus {
+        table: name(text),
+        zone: zone.into(),
+        location: String::new(),
+        version: Some(3),
+        rows: Some(81_273),
+        files: 9,
+        bytes: 11_744_051,
+        committed_ms: Some(1_795_421_642_120),
+        rows_in_quarantine: 0,
+        pending: vec![],
+        behind: vec![],
+        problem: None,
+    };
+    let outcome = StatusOutcome {
+        project: "shop".into(),
+        target: "dev".into(),
+        landing: "./sample".into(),
+        warehouse: "./warehouse".into(),
+        tables: vec![
+            TableStatus {
+                pending: vec!["2 new files".into()],
+                rows_in_quarantine: 1,
+                ..status_of("landing", "accelerometer_landing")
+            },
+            status_of("landing", "customer_landing"),
+            TableStatus {
+                rows: Some(1),
+                files: 1,
+                bytes: 812,
+                behind: vec![name("accelerometer_landing")],
+                ..status_of("trusted", "accelerometer_trusted")
+            },
+            TableStatus {
+                version: None,
+                problem: Some("its query is not deterministic".into()),
+                ..status_of("curated", "new_one")
+            },
+        ],
+    };
+    assert_eq!(
+        status::answer(&outcome),
+        "\
+shop -> dev  (landing ./sample, warehouse ./warehouse)
+
+landing   accelerometer_landing    v3    81,273 rows   9 files   11.2 MB   2026-11-23 08:14:02   2 new files; 1 record in quarantine
+          customer_landing         v3    81,273 rows   9 files   11.2 MB   2026-11-23 08:14:02   up to date
+trusted   accelerometer_trusted    v3         1 row    1 file      812 B   2026-11-23 08:14:02   behind accelerometer_landing
+curated   new_one                  new                                                           stopped: its query is not deterministic
+
+3 of 4 tables are behind.
+"
+    );
+    assert_eq!(status::next(&outcome), Some("Next: stedi-delta sync\n"));
+}
+
+#[test]
+fn a_history() {
+    let entry = |version: u64, rows: Option<[u64; 3]>| HistoryEntry {
+        version,
+        committed_ms: Some(1_795_421_642_120),
+        operation: "MERGE".into(),
+        engine: Some("stedi-delta/0.1.0".into()),
+        mode: Some("full".into()),
+        reason: Some("the query changed".into()),
+        run: Some("r1".into()),
+        rows,
+        sources: BTreeMap::from([("customer_landing".into(), 4)]),
+    };
+    let foreign = HistoryEntry {
+        operation: "OPTIMIZE".into(),
+        engine: Some("Spark".into()),
+        mode: None,
+        reason: None,
+        run: None,
+        sources: BTreeMap::new(),
+        ..entry(9, None)
+    };
+    assert_eq!(
+        history(&[entry(10, Some([1000, 0, 1])), foreign]),
+        "\
+v10   2026-11-23 08:14:02   MERGE      +1,000 -1   full: the query changed   customer_landing v4   run r1
+v9    2026-11-23 08:14:02   OPTIMIZE                                                               Spark
+"
+    );
+}
+
+mod rows_of_a_query {
+    use deltalake::arrow::array::{Int64Array, RecordBatch, StringArray};
+
+    use super::super::rows;
+    use super::*;
+    use crate::cli::Format;
+
+    fn batch() -> RecordBatch {
+        let columns: [(&str, deltalake::arrow::array::ArrayRef); 2] = [
+            ("source_offset", Arc::new(Int64Array::from(vec![Some(1), None]))),
+            ("raw", Arc::new(StringArray::from(vec![Some("a,\"b"), None]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)))
+            .expect("columns of one length")
+    }
+
+    fn written(batches: &[RecordBatch], format: Format) -> String {
+        let mut out = Vec::new();
+        rows::write(batches, format, &mut out).expect("memory takes all");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn null_is_told_from_nothing() {
+        assert_eq!(
+            written(&[batch()], Format::Table),
+            "\
++---------------+------+
+| source_offset | raw  |
++---------------+------+
+| 1             | a,\"b |
+| NULL          | NULL |
++---------------+------+
+"
+        );
+        assert_eq!(
+            written(&[batch()], Format::Json),
+            "[{\"source_offset\":1,\"raw\":\"a,\\\"b\"},{\"source_offset\":null,\"raw\":null}]\n"
+        );
+        assert_eq!(
+            written(&[batch()], Format::Ndjson),
+            "{\"source_offset\":1,\"raw\":\"a,\\\"b\"}\n{\"source_offset\":null,\"raw\":null}\n"
+        );
+        assert_eq!(written(&[batch()], Format::Csv), "source_offset,raw\n1,\"a,\"\"b\"\n,\n");
+        assert_eq!(rows::count(&[batch()]), "2 rows\n");
+    }
+
+    #[test]
+    fn no_rows_are_still_an_answer() {
+        let empty = [batch().slice(0, 0)];
+        assert_eq!(written(&empty, Format::Json), "[]\n");
+        assert_eq!(written(&empty, Format::Ndjson), "");
+        assert_eq!(written(&empty, Format::Csv), "source_offset,raw\n");
+        assert_eq!(written(&[], Format::Json), "[]\n");
+    }
+
+    #[test]
+    fn a_quarantined_record_is_shown_only_where_it_is_asked_for() {
+        let names = |reveal: bool| {
+            let shown = rows::quarantined(&[batch()], reveal).expect("a place");
+            shown[0].schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(false), ["source_offset"]);
+        assert_eq!(names(true), ["source_offset", "raw"]);
+    }
+}

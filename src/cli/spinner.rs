@@ -1,0 +1,61 @@
+//! Progress on a terminal: one line that says which table is being worked on, and goes away at the end.
+
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::render::duration;
+use crate::progress::Progress;
+
+/// Time between two frames.
+const FRAME: Duration = Duration::from_millis(100);
+/// What is over sooner shows nothing: a line that flickers says nothing.
+const SILENCE: Duration = Duration::from_secs(1);
+const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
+
+/// A line on standard error that moves.
+pub(super) struct Spinner {
+    bar: ProgressBar,
+    doing: Arc<Mutex<String>>,
+    ticking: Once,
+}
+
+impl Spinner {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        let doing = Arc::new(Mutex::new(String::new()));
+        let shown = Arc::clone(&doing);
+        let line = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let elapsed = state.elapsed();
+            if elapsed < SILENCE {
+                return;
+            }
+            let frame = elapsed.as_millis() / FRAME.as_millis() % FRAMES.len() as u128;
+            let glyph = usize::try_from(frame).ok().and_then(|frame| FRAMES.get(frame)).unwrap_or(&"");
+            let doing = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            // A line that cannot be shown is no reason to stop.
+            let _ = write!(out, "{glyph} {}  {doing}", duration(elapsed));
+        };
+        if let Ok(style) = ProgressStyle::with_template("{line}") {
+            bar.set_style(style.with_key("line", line));
+        }
+        Self { bar, doing, ticking: Once::new() }
+    }
+}
+
+impl Progress for Spinner {
+    fn table(&self, name: &str, what: &str) {
+        if self.bar.is_finished() {
+            return;
+        }
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = format!("{name}  {what}");
+        self.ticking.call_once(|| self.bar.enable_steady_tick(FRAME));
+    }
+
+    fn done(&self) {
+        if !self.bar.is_finished() {
+            self.bar.finish_and_clear();
+        }
+    }
+}

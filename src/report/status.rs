@@ -1,0 +1,108 @@
+//! `status/1`: where every table stands, and what a sync would do.
+
+use serde::Serialize;
+
+use super::ErrorReport;
+use crate::clock::rfc3339;
+use crate::error::Error;
+use crate::outcome::{StatusOutcome, TableStatus};
+
+/// Where every table stands.
+#[derive(Debug, Serialize)]
+pub struct StatusReport {
+    /// `status/1`.
+    pub report: &'static str,
+    /// Project name.
+    pub project: Option<String>,
+    /// Target name.
+    pub target: Option<String>,
+    /// Landing root, as given.
+    pub landing: Option<String>,
+    /// Warehouse root, as given.
+    pub warehouse: Option<String>,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// Landing and derived tables in the order of the project.
+    pub tables: Vec<TableStatusReport>,
+    /// Why there is no answer.
+    pub error: Option<ErrorReport>,
+}
+
+/// Where a table stands.
+#[derive(Debug, Serialize)]
+pub struct TableStatusReport {
+    /// Table name.
+    pub table: String,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Current version; `null` = not created.
+    pub version: Option<u64>,
+    /// Rows at that version.
+    pub rows: Option<u64>,
+    /// Data files at that version.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// When that version was committed.
+    pub committed_at: Option<String>,
+    /// Records in quarantine.
+    pub rows_in_quarantine: u64,
+    /// Nothing is pending, no table above it is behind, and nothing stops it.
+    pub up_to_date: bool,
+    /// What a sync would do.
+    pub pending: Vec<String>,
+    /// Tables above it that are behind.
+    pub behind: Vec<String>,
+    /// What stops it.
+    pub problem: Option<String>,
+}
+
+/// The document of a status.
+#[must_use]
+pub fn status(outcome: &StatusOutcome) -> StatusReport {
+    StatusReport {
+        report: "status/1",
+        project: Some(outcome.project.clone()),
+        target: Some(outcome.target.clone()),
+        landing: Some(outcome.landing.clone()),
+        warehouse: Some(outcome.warehouse.clone()),
+        exit_code: 0,
+        tables: outcome.tables.iter().map(table).collect(),
+        error: None,
+    }
+}
+
+/// The document of a status that could not be found out.
+#[must_use]
+pub fn status_failed(error: &Error) -> StatusReport {
+    StatusReport {
+        report: "status/1",
+        project: None,
+        target: None,
+        landing: None,
+        warehouse: None,
+        exit_code: error.kind().exit_code(),
+        tables: Vec::new(),
+        error: Some(error.into()),
+    }
+}
+
+fn table(table: &TableStatus) -> TableStatusReport {
+    TableStatusReport {
+        table: table.table.to_string(),
+        zone: table.zone.clone(),
+        location: table.location.clone(),
+        version: table.version,
+        rows: table.rows,
+        files: table.files,
+        bytes: table.bytes,
+        committed_at: table.committed_ms.map(rfc3339),
+        rows_in_quarantine: table.rows_in_quarantine,
+        up_to_date: table.pending.is_empty() && table.behind.is_empty() && table.problem.is_none(),
+        pending: table.pending.clone(),
+        behind: table.behind.iter().map(ToString::to_string).collect(),
+        problem: table.problem.clone(),
+    }
+}

@@ -1,0 +1,291 @@
+//! `sync/1`: what a sync did, and the exit code that follows from it; `replay/1`: the same for one table.
+
+use serde::Serialize;
+
+use super::{ErrorReport, seconds};
+use crate::clock::rfc3339;
+use crate::error::{Error, Kind};
+use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome, Warning};
+
+/// What a sync did.
+#[derive(Debug, Serialize)]
+pub struct SyncReport {
+    /// `sync/1`.
+    pub report: &'static str,
+    /// Project name; `null`, like the next six, where the project could not be opened.
+    pub project: Option<String>,
+    /// Target name.
+    pub target: Option<String>,
+    /// Landing root, as given.
+    pub landing: Option<String>,
+    /// Warehouse root, as given.
+    pub warehouse: Option<String>,
+    /// Run id.
+    pub run: Option<String>,
+    /// When it began.
+    pub started_at: Option<String>,
+    /// Wall-clock time.
+    pub seconds: Option<f64>,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// Landing and derived tables in the order of the project.
+    pub tables: Vec<TableReport>,
+    /// Sums over the tables.
+    pub totals: Totals,
+    /// Persons whose consent ended.
+    pub grants_ended: u64,
+    /// Tables that were checked and hold nothing of them.
+    pub grants_ended_tables: u64,
+    /// A failure that belongs to no table.
+    pub error: Option<ErrorReport>,
+}
+
+/// What a sync did with one table.
+#[derive(Debug, Serialize)]
+pub struct TableReport {
+    /// Table name.
+    pub table: String,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Version before; `null` = it did not exist.
+    pub version_before: Option<u64>,
+    /// Version after; `null` = it does not exist yet.
+    pub version_after: Option<u64>,
+    /// `none`, `ingest`, `full`, `incremental`.
+    pub mode: Mode,
+    /// Why this mode.
+    pub reason: String,
+    /// Rows that were not there before.
+    pub rows_inserted: u64,
+    /// Rows whose values changed.
+    pub rows_updated: u64,
+    /// Rows that are gone.
+    pub rows_deleted: u64,
+    /// Records put into quarantine.
+    pub rows_quarantined: u64,
+    /// Landing files or data files of sources read.
+    pub files_read: u64,
+    /// Data files added.
+    pub files_added: u64,
+    /// Data files removed.
+    pub files_removed: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// What waits for the next sync.
+    pub waiting: Vec<String>,
+    /// What to look at.
+    pub warnings: Vec<WarningReport>,
+    /// Why the table is not at the cut.
+    pub error: Option<ErrorReport>,
+}
+
+/// Something to look at that did not stop the table.
+#[derive(Debug, Serialize)]
+pub struct WarningReport {
+    /// What happened.
+    pub message: String,
+    /// Details.
+    pub details: Vec<String>,
+    /// The next thing to type.
+    pub help: Option<String>,
+}
+
+/// Sums over the tables of a sync.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Tables at the cut that a commit changed.
+    pub tables_changed: u64,
+    /// Tables at the cut that needed no commit.
+    pub tables_unchanged: u64,
+    /// Tables that failed.
+    pub tables_failed: u64,
+    /// Tables behind because of one that failed.
+    pub tables_skipped: u64,
+    /// Rows that were not there before.
+    pub rows_inserted: u64,
+    /// Rows whose values changed.
+    pub rows_updated: u64,
+    /// Rows that are gone.
+    pub rows_deleted: u64,
+    /// Records put into quarantine.
+    pub rows_quarantined: u64,
+    /// Files read.
+    pub files_read: u64,
+    /// Data files added.
+    pub files_added: u64,
+    /// Data files removed.
+    pub files_removed: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Catalog entries created or updated.
+    pub entries_registered: u64,
+}
+
+/// What a replay did with one table.
+#[derive(Debug, Serialize)]
+pub struct ReplayReport {
+    /// `replay/1`.
+    pub report: &'static str,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// What happened to the table.
+    pub table: Option<TableReport>,
+    /// Why nothing happened.
+    pub error: Option<ErrorReport>,
+}
+
+/// The document of a sync.
+#[must_use]
+pub fn sync(outcome: &SyncOutcome) -> SyncReport {
+    SyncReport {
+        report: "sync/1",
+        project: Some(outcome.project.clone()),
+        target: Some(outcome.target.clone()),
+        landing: Some(outcome.landing.clone()),
+        warehouse: Some(outcome.warehouse.clone()),
+        run: Some(outcome.run.clone()),
+        started_at: Some(rfc3339(outcome.started_ms)),
+        seconds: Some(seconds(outcome.elapsed)),
+        exit_code: exit_code(outcome),
+        tables: outcome.tables.iter().map(table).collect(),
+        totals: Totals::of(outcome),
+        grants_ended: outcome.grants_ended,
+        grants_ended_tables: outcome.grants_ended_tables,
+        error: outcome.problem.as_ref().map(ErrorReport::from),
+    }
+}
+
+/// The document of a sync that never began: the project has faults, or its stores cannot be opened.
+#[must_use]
+pub fn sync_failed(error: &Error) -> SyncReport {
+    SyncReport {
+        report: "sync/1",
+        project: None,
+        target: None,
+        landing: None,
+        warehouse: None,
+        run: None,
+        started_at: None,
+        seconds: None,
+        exit_code: error.kind().exit_code(),
+        tables: Vec::new(),
+        totals: Totals::default(),
+        grants_ended: 0,
+        grants_ended_tables: 0,
+        error: Some(error.into()),
+    }
+}
+
+/// The document of a replay.
+#[must_use]
+pub fn replay(outcome: &TableOutcome) -> ReplayReport {
+    ReplayReport { report: "replay/1", exit_code: table_exit_code(outcome), table: Some(table(outcome)), error: None }
+}
+
+/// The document of a replay that never began.
+#[must_use]
+pub fn replay_failed(error: &Error) -> ReplayReport {
+    ReplayReport { report: "replay/1", exit_code: error.kind().exit_code(), table: None, error: Some(error.into()) }
+}
+
+/// The exit code of a sync. Several at once: usage, then 3 before 1 before 4. A skipped table adds none.
+#[must_use]
+pub fn exit_code(outcome: &SyncOutcome) -> u8 {
+    let tables = outcome.tables.iter().filter_map(|t| match &t.problem {
+        Some(Problem::Failed(error)) => Some(error.kind()),
+        Some(Problem::Skipped(_)) | None => None,
+    });
+    tables
+        .chain(outcome.problem.as_ref().map(Error::kind))
+        .max_by_key(|kind| match kind {
+            Kind::Usage => 3,
+            Kind::Evidence => 2,
+            Kind::Failed | Kind::Definition | Kind::Internal => 1,
+            Kind::Conflict => 0,
+        })
+        .map_or(0, Kind::exit_code)
+}
+
+/// The exit code that one table alone asks for.
+#[must_use]
+pub fn table_exit_code(outcome: &TableOutcome) -> u8 {
+    match &outcome.problem {
+        Some(Problem::Failed(error)) => error.kind().exit_code(),
+        // Alone, a table is asked for by name: that it could not be served is a failure.
+        Some(Problem::Skipped(_)) => Kind::Failed.exit_code(),
+        None => 0,
+    }
+}
+
+/// Whether this run committed to the table.
+#[must_use]
+pub fn changed(table: &TableOutcome) -> bool {
+    table.version_before != table.version_after
+}
+
+impl Totals {
+    /// Sums over the tables of an outcome.
+    #[must_use]
+    pub fn of(outcome: &SyncOutcome) -> Self {
+        let mut totals = Self { entries_registered: outcome.registered, ..Self::default() };
+        for table in &outcome.tables {
+            let count = match &table.problem {
+                Some(Problem::Failed(_)) => &mut totals.tables_failed,
+                Some(Problem::Skipped(_)) => &mut totals.tables_skipped,
+                None if changed(table) => &mut totals.tables_changed,
+                None => &mut totals.tables_unchanged,
+            };
+            *count += 1;
+            totals.rows_inserted += table.rows_inserted;
+            totals.rows_updated += table.rows_updated;
+            totals.rows_deleted += table.rows_deleted;
+            totals.rows_quarantined += table.rows_quarantined;
+            totals.files_read += table.io.files_read;
+            totals.files_added += table.io.files_added;
+            totals.files_removed += table.io.files_removed;
+            totals.bytes_read += table.io.bytes_read;
+            totals.bytes_written += table.io.bytes_written;
+        }
+        totals
+    }
+}
+
+fn table(outcome: &TableOutcome) -> TableReport {
+    TableReport {
+        table: outcome.table.to_string(),
+        zone: outcome.zone.clone(),
+        location: outcome.location.clone(),
+        version_before: outcome.version_before,
+        version_after: outcome.version_after,
+        mode: outcome.mode,
+        reason: outcome.reason.clone(),
+        rows_inserted: outcome.rows_inserted,
+        rows_updated: outcome.rows_updated,
+        rows_deleted: outcome.rows_deleted,
+        rows_quarantined: outcome.rows_quarantined,
+        files_read: outcome.io.files_read,
+        files_added: outcome.io.files_added,
+        files_removed: outcome.io.files_removed,
+        bytes_read: outcome.io.bytes_read,
+        bytes_written: outcome.io.bytes_written,
+        seconds: seconds(outcome.elapsed),
+        waiting: outcome.waiting.clone(),
+        warnings: outcome.warnings.iter().map(warning).collect(),
+        error: outcome.problem.as_ref().map(|problem| match problem {
+            Problem::Failed(error) => ErrorReport::from(error),
+            Problem::Skipped(source) => ErrorReport::skipped(source),
+        }),
+    }
+}
+
+fn warning(warning: &Warning) -> WarningReport {
+    WarningReport { message: warning.message.clone(), details: warning.details.clone(), help: warning.help.clone() }
+}
