@@ -12,15 +12,20 @@ pub mod privacy;
 // Intent: text and plans in, values out.
 pub mod definition;
 pub mod outcome;
+pub mod progress;
 pub mod incremental;
 pub mod plan;
 // Doors: I/O, one foreign crate each.
 pub mod storage;
 pub mod lake;
+pub mod catalog;
 // Stages: the flow, one file per arrow.
 pub mod changes;
 pub mod evaluate;
 pub mod merge;
+pub mod register;
 // Operations: return outcomes, never print.
 pub mod ingest;
 pub mod refresh;
+pub mod site;
+pub mod sync;

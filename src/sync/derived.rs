@@ -1,0 +1,110 @@
+//! The second half of a sync: every derived table is brought to the cut, as soon as its sources are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::{Attempt, Done};
+use crate::definition::Table;
+use crate::error::{Error, Kind, Result};
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::refresh::{self, Job};
+
+/// What became of a derived table.
+pub(super) enum Fate {
+    /// It is at the cut.
+    Done(Box<Done>),
+    /// It failed.
+    Failed(Error),
+    /// This source of it is not at the cut.
+    Skipped(TableName),
+}
+
+impl Attempt<'_> {
+    /// Refreshes the selected derived tables over the tables of the cut.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else committed meanwhile, so that a new cut must be pinned.
+    pub(super) async fn refresh_all(
+        &self,
+        mut cut: BTreeMap<TableName, LakeTable>,
+        mut behind: BTreeSet<TableName>,
+    ) -> Result<BTreeMap<TableName, Fate>> {
+        let mut fates = BTreeMap::new();
+        let mut waiting: Vec<&Table> =
+            self.site.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let mut still = Vec::new();
+            for table in waiting {
+                let sources = self.site.sources(table);
+                if let Some(source) = sources.iter().find(|s| behind.contains(*s)) {
+                    behind.insert(table.name.clone());
+                    fates.insert(table.name.clone(), Fate::Skipped(source.clone()));
+                } else if sources.iter().all(|s| cut.contains_key(s)) {
+                    let sources = sources.iter().filter_map(|s| Some((s.clone(), cut.get(s)?.clone()))).collect();
+                    running.push(self.refresh(table, sources));
+                } else {
+                    still.push(table);
+                }
+            }
+            waiting = still;
+            let Some((name, result)) = running.next().await else { break };
+            match result {
+                Ok(done) => {
+                    cut.insert(name.clone(), done.table.clone());
+                    fates.insert(name, Fate::Done(Box::new(done)));
+                }
+                Err(error) if error.kind() == Kind::Conflict => return Err(error),
+                Err(error) => {
+                    behind.insert(name.clone());
+                    fates.insert(name, Fate::Failed(error));
+                }
+            }
+        }
+        Ok(fates)
+    }
+
+    async fn refresh(&self, table: &Table, sources: BTreeMap<TableName, LakeTable>) -> (TableName, Result<Done>) {
+        let started = Instant::now();
+        let result = async {
+            let Some(derived) = table.derived() else {
+                return Err(Error::new(Kind::Internal, format!("{} has no query", table.name)));
+            };
+            self.progress.table(table.name.as_str(), "refreshing");
+            let job = Job {
+                project: &self.site.project,
+                table,
+                derived,
+                location: self.site.location(table)?,
+                sources,
+                full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
+                run: self.run.to_owned(),
+                migration: self.site.migration(),
+                privacy: self.site.privacy.clone(),
+            };
+            // Boxed: a refresh's future is large, and a project may run many at once.
+            let done = Box::pin(refresh::refresh(&job)).await?;
+            self.check_migrations(table.name.as_str(), Some(&done.table))?;
+            Ok(Done {
+                table: done.table,
+                version_before: done.version_before,
+                mode: done.mode,
+                reason: done.reason,
+                rows_inserted: done.rows_inserted,
+                rows_updated: done.rows_updated,
+                rows_deleted: done.rows_deleted,
+                rows_quarantined: 0,
+                io: done.io,
+                elapsed: started.elapsed(),
+                waiting: Vec::new(),
+                warnings: done.warnings,
+                grants_ended: done.grants_ended,
+            })
+        };
+        (table.name.clone(), result.await)
+    }
+}

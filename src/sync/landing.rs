@@ -1,0 +1,170 @@
+//! The first half of a sync: every landing table takes its files, and the ledger decides all batches in one commit.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use futures::future::join_all;
+
+use super::{Attempt, Done};
+use crate::error::{Error, Kind, Result};
+use crate::ingest::{self, Batch, Finished, Ledger, Place, Prepared, Standing};
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::outcome::{Io, Mode};
+
+/// A landing table on its way through the batch.
+struct Moving<'a> {
+    place: Place<'a>,
+    started: Instant,
+    standing: Standing,
+    version_before: Option<u64>,
+    prepared: Option<Prepared>,
+    waiting: Vec<String>,
+    /// An open batch of an earlier run, finished by this one.
+    finished: Option<(i64, Finished)>,
+}
+
+impl Attempt<'_> {
+    /// Ingests all selected landing tables. Each one's outcome or error, by name.
+    ///
+    /// # Errors
+    /// `Conflict` when another sync decided batches meanwhile; a failure of the ledger itself.
+    pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
+        let session = self.site.session()?;
+        let ledger = Ledger::read(&self.site.warehouse, &session).await?;
+        let tables = self.site.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
+        let moving = join_all(tables.map(|table| async {
+            let name = table.name.clone();
+            let place = self.site.place(table, self.run);
+            let result = match place {
+                Ok(place) => self.prepare(place, &ledger, &session).await,
+                Err(error) => Err(error),
+            };
+            (name, result)
+        }))
+        .await;
+        let mut results = BTreeMap::new();
+        let mut ready = Vec::new();
+        for (name, result) in moving {
+            match result {
+                Ok(moving) => ready.push(moving),
+                // Another sync carried the same open batch out: look again.
+                Err(error) if error.kind() == Kind::Conflict => return Err(error),
+                Err(error) => {
+                    results.insert(name, Err(error));
+                }
+            }
+        }
+        let batches: Vec<Batch> =
+            ready.iter().filter_map(|m| m.prepared.as_ref()).map(|p| p.batch.clone()).collect();
+        if !batches.is_empty() {
+            ledger.commit(&self.site.warehouse, &batches, self.run).await?;
+        }
+        let done = join_all(ready.into_iter().map(|moving| async {
+            let name = moving.place.table.name.clone();
+            (name, settle(moving).await)
+        }))
+        .await;
+        results.extend(done);
+        Ok(results)
+    }
+
+    async fn prepare<'p>(
+        &self,
+        place: Place<'p>,
+        ledger: &Ledger,
+        session: &deltalake::datafusion::prelude::SessionContext,
+    ) -> Result<Moving<'p>> {
+        let started = Instant::now();
+        let name = place.table.name.as_str();
+        let reload = |path: &str| self.options.reload.iter().any(|r| r.matches(name, path));
+        let reloaded = self.options.reload.iter().any(|r| r.table == name && r.path.is_none());
+        let mut standing = ingest::standing(&place, ledger, session, reloaded).await?;
+        let version_before = standing.table.as_ref().map(LakeTable::version);
+        self.check_migrations(name, standing.table.as_ref())?;
+        let mut finished = None;
+        if let Some(number) = standing.open {
+            self.progress.table(name, "finishing an earlier run's batch");
+            let wal = ledger.wal(session, name, &standing.uuid, number).await?;
+            let (table, done) = ingest::finish(&place, &standing.uuid, number, &wal).await?;
+            standing.table = Some(table);
+            finished = Some((number, done));
+        }
+        let Some(landing) = place.table.landing() else {
+            return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
+        };
+        let pending = ingest::pending(&place, landing, &standing, reload).await?;
+        let waiting = pending.waiting.clone();
+        let (new, replaced) = pending.counts();
+        if new + replaced > 0 {
+            self.progress.table(name, &format!("reading {} files", new + replaced));
+        }
+        let prepared = ingest::prepare(&place, &standing, pending).await?;
+        Ok(Moving { place, started, standing, version_before, prepared, waiting, finished })
+    }
+}
+
+/// Carries out what the ledger decided.
+async fn settle(moving: Moving<'_>) -> Result<Done> {
+    let Moving { place, started, standing, version_before, prepared, waiting, finished } = moving;
+    let mut total = Finished::default();
+    let mut reasons = Vec::new();
+    if let Some((number, done)) = finished {
+        reasons.push(format!("finished batch {number} of an earlier run"));
+        add(&mut total, &done);
+    }
+    let mut table = standing.table;
+    let files_before = table.as_ref().map_or(0, |t| t.size().0);
+    let mut io = Io { files_before, ..Io::default() };
+    let mut warnings = Vec::new();
+    if let Some(prepared) = prepared {
+        io.files_read = prepared.files_read;
+        io.bytes_read = prepared.bytes_read;
+        warnings = prepared.warnings;
+        if !prepared.reason.is_empty() {
+            reasons.push(prepared.reason);
+        }
+        if let Some(wal) = &prepared.batch.wal {
+            let (after, done) = ingest::finish(&place, &standing.uuid, prepared.batch.number, wal).await?;
+            table = Some(after);
+            add(&mut total, &done);
+        }
+    }
+    let shaped = ingest::shape(&place, &standing.uuid, table.clone()).await?;
+    let table = match (shaped, table) {
+        (Some(shaped), before) => {
+            reasons.push(if before.is_some() { "new columns".into() } else { "no rows yet".into() });
+            shaped
+        }
+        (None, Some(table)) => table,
+        (None, None) => return Err(Error::new(Kind::Internal, "a landing table was not created")),
+    };
+    let changed = version_before != Some(table.version());
+    io.files_added = total.files_added;
+    io.files_removed = total.files_removed;
+    io.bytes_written = total.bytes_written;
+    Ok(Done {
+        version_before,
+        mode: if changed { Mode::Ingest } else { Mode::None },
+        reason: reasons.join(", "),
+        rows_inserted: total.rows_inserted,
+        rows_updated: 0,
+        rows_deleted: total.rows_deleted,
+        rows_quarantined: total.rows_quarantined,
+        io,
+        elapsed: started.elapsed(),
+        waiting,
+        warnings,
+        grants_ended: 0,
+        table,
+    })
+}
+
+fn add(total: &mut Finished, done: &Finished) {
+    total.rows_inserted += done.rows_inserted;
+    total.rows_deleted += done.rows_deleted;
+    total.rows_quarantined += done.rows_quarantined;
+    total.files_added += done.files_added;
+    total.files_removed += done.files_removed;
+    total.bytes_written += done.bytes_written;
+}

@@ -1,0 +1,362 @@
+//! The whole project to one consistent cut: ingest, pin, refresh in topological order, register, record the run.
+//!
+//! Consumed versions never go back and no table is computed from inputs of two cuts: whoever finds that somebody else
+//! committed meanwhile pins a new cut and starts again, a few times, then gives up with a conflict.
+
+mod derived;
+mod landing;
+mod runs;
+mod select;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use runs::FOLDER as RUNS_FOLDER;
+
+use crate::catalog::Put;
+use crate::clock;
+use crate::definition::Table;
+use crate::error::{Error, Kind, Result};
+use crate::ingest::read::quarantine_columns;
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning};
+use crate::progress::Progress;
+use crate::register::register;
+use crate::site::Site;
+use derived::Fate;
+use select::Selection;
+
+/// New cuts that are pinned before a sync gives up.
+const ATTEMPTS: usize = 4;
+
+/// What a sync is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Selectors; empty = all tables.
+    pub select: Vec<String>,
+    /// Recompute the named derived tables.
+    pub full_refresh: bool,
+    /// Files to be read again.
+    pub reload: Vec<Reload>,
+}
+
+/// `TABLE` or `TABLE:PATH`: files to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Landing table.
+    pub table: String,
+    /// One file or folder under the landing root; `None` = all of the table's.
+    pub path: Option<String>,
+}
+
+impl Reload {
+    /// Reads `TABLE` or `TABLE:PATH`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            Some((table, path)) => Self { table: table.to_owned(), path: Some(path.to_owned()) },
+            None => Self { table: text.to_owned(), path: None },
+        }
+    }
+
+    fn matches(&self, table: &str, path: &str) -> bool {
+        let under = |wanted: &str| {
+            path == wanted || path.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.table == table && self.path.as_deref().is_none_or(under)
+    }
+}
+
+/// What was done with one table.
+#[derive(Debug)]
+struct Done {
+    table: LakeTable,
+    version_before: Option<u64>,
+    mode: Mode,
+    reason: String,
+    rows_inserted: u64,
+    rows_updated: u64,
+    rows_deleted: u64,
+    rows_quarantined: u64,
+    io: Io,
+    elapsed: Duration,
+    waiting: Vec<String>,
+    warnings: Vec<Warning>,
+    grants_ended: u64,
+}
+
+/// One try at one cut.
+struct Attempt<'a> {
+    site: &'a Site,
+    options: &'a Options,
+    selection: &'a Selection,
+    run: &'a str,
+    progress: &'a dyn Progress,
+}
+
+impl Attempt<'_> {
+    fn selected(&self, name: &TableName) -> bool {
+        self.selection.tables.contains(name)
+    }
+
+    /// A table that stands gets to its definition by migrations; this build can only tell that some are pending.
+    fn check_migrations(&self, name: &str, table: Option<&LakeTable>) -> Result<()> {
+        use crate::lake::app;
+        let Some(table) = table else { return Ok(()) };
+        let newest = self.site.migration();
+        let included = table.state().txns.get(app::MIGRATION).copied().unwrap_or(newest);
+        if included >= newest {
+            return Ok(());
+        }
+        Err(Error::failed(format!("{name} lacks migrations {} to {newest}", included + 1))
+            .fact("table", format!("{} (v{})", table.location(), table.version()))
+            .help("this version of stedi-delta does not apply migrations; take the files out of migrations/ again"))
+    }
+}
+
+/// Syncs a site. Failures of tables and of the run are part of the outcome.
+pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
+    let started = Instant::now();
+    let started_ms = clock::now_ms();
+    let run = clock::run_id();
+    let mut outcome = SyncOutcome {
+        project: site.project.name.clone(),
+        target: site.target.clone(),
+        landing: site.landing_text.clone(),
+        warehouse: site.warehouse_text.clone(),
+        run: run.clone(),
+        started_ms,
+        elapsed: Duration::ZERO,
+        tables: Vec::new(),
+        grants_ended: 0,
+        grants_ended_tables: 0,
+        problem: None,
+        registered: 0,
+    };
+    match checked(site, options) {
+        Ok(selection) => {
+            let mut work = Work { site, options, selection, run: &run, started_ms, progress: progress.as_ref() };
+            if let Err(error) = work.go(&mut outcome).await {
+                outcome.problem = Some(error);
+            }
+        }
+        Err(error) => outcome.problem = Some(error),
+    }
+    progress.done();
+    outcome.elapsed = started.elapsed();
+    outcome
+}
+
+/// The selection, once everything that was typed makes sense.
+fn checked(site: &Site, options: &Options) -> Result<Selection> {
+    for reload in &options.reload {
+        site.landing_table(&reload.table)?;
+    }
+    if site.landing.is_missing_folder() {
+        return Err(Error::failed(format!("the landing folder `{}` does not exist", site.landing))
+            .fact("target", site.target.clone())
+            .help("create it, or name another one with --landing"));
+    }
+    select::select(site, &options.select)
+}
+
+struct Work<'a> {
+    site: &'a Site,
+    options: &'a Options,
+    selection: Selection,
+    run: &'a str,
+    started_ms: i64,
+    progress: &'a dyn Progress,
+}
+
+impl Work<'_> {
+    async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
+        let mut reload = self.options.reload.clone();
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            let options = Options { reload: reload.clone(), ..self.options.clone() };
+            let attempt = Attempt {
+                site: self.site,
+                options: &options,
+                selection: &self.selection,
+                run: self.run,
+                progress: self.progress,
+            };
+            match self.attempt(&attempt, outcome, &mut standing).await {
+                Ok(()) => break,
+                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
+                    // What was reloaded before the conflict is in the ledger and need not be again.
+                    let landed = |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
+                    reload.retain(|r| !landed(r));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.register(outcome, &standing).await?;
+        self.record(outcome, &standing).await
+    }
+
+    /// One try: what was done is in `outcome` even when it ends with a conflict.
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        outcome: &mut SyncOutcome,
+        standing: &mut BTreeMap<TableName, LakeTable>,
+    ) -> Result<()> {
+        let mut behind = BTreeSet::new();
+        let mut conflict = None;
+        for (name, result) in attempt.ingest().await? {
+            match result {
+                Ok(done) => {
+                    standing.insert(name.clone(), done.table.clone());
+                    self.note(outcome, &name, done);
+                }
+                Err(error) => {
+                    behind.insert(name.clone());
+                    if error.kind() == Kind::Conflict {
+                        conflict = Some(error);
+                    } else {
+                        self.note_problem(outcome, &name, Problem::Failed(error));
+                    }
+                }
+            }
+        }
+        if let Some(conflict) = conflict {
+            return Err(conflict);
+        }
+        let cut: BTreeMap<TableName, LakeTable> =
+            standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
+        for (name, fate) in attempt.refresh_all(cut, behind).await? {
+            match fate {
+                Fate::Done(done) => {
+                    standing.insert(name.clone(), done.table.clone());
+                    self.note(outcome, &name, *done);
+                }
+                Fate::Failed(error) => self.note_problem(outcome, &name, Problem::Failed(error)),
+                Fate::Skipped(source) => self.note_problem(outcome, &name, Problem::Skipped(source)),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_landing(&self, name: &TableName) -> bool {
+        self.site.project.table(name).is_some_and(|t| t.landing().is_some())
+    }
+
+    /// Adds what was done to a table to what earlier attempts of this run did.
+    fn note(&self, outcome: &mut SyncOutcome, name: &TableName, done: Done) {
+        let Some(entry) = self.entry(outcome, name) else { return };
+        if entry.version_after.is_none() {
+            entry.version_before = done.version_before;
+        }
+        entry.version_after = Some(done.table.version());
+        if done.mode != Mode::None {
+            entry.mode = done.mode;
+        }
+        if !done.reason.is_empty() {
+            entry.reason = done.reason;
+        }
+        entry.rows_inserted += done.rows_inserted;
+        entry.rows_updated += done.rows_updated;
+        entry.rows_deleted += done.rows_deleted;
+        entry.rows_quarantined += done.rows_quarantined;
+        entry.io.files_read += done.io.files_read;
+        entry.io.files_added += done.io.files_added;
+        entry.io.files_removed += done.io.files_removed;
+        entry.io.files_before = done.io.files_before;
+        entry.io.bytes_read += done.io.bytes_read;
+        entry.io.bytes_written += done.io.bytes_written;
+        entry.elapsed += done.elapsed;
+        entry.waiting = done.waiting;
+        entry.warnings.extend(done.warnings);
+        entry.problem = None;
+        if done.grants_ended > 0 {
+            outcome.grants_ended = outcome.grants_ended.max(done.grants_ended);
+            outcome.grants_ended_tables += 1;
+        }
+    }
+
+    fn note_problem(&self, outcome: &mut SyncOutcome, name: &TableName, problem: Problem) {
+        if let Some(entry) = self.entry(outcome, name) {
+            entry.problem = Some(problem);
+        }
+    }
+
+    /// The table's place in the outcome, in the order of the project.
+    fn entry<'o>(&self, outcome: &'o mut SyncOutcome, name: &TableName) -> Option<&'o mut TableOutcome> {
+        if let Some(at) = outcome.tables.iter().position(|t| &t.table == name) {
+            return outcome.tables.get_mut(at);
+        }
+        let rank = |wanted: &TableName| self.site.project.tables.iter().position(|t| &t.name == wanted);
+        let table = self.site.project.table(name)?;
+        let at = outcome.tables.partition_point(|t| rank(&t.table) < rank(name));
+        outcome.tables.insert(at, blank(table, self.site));
+        outcome.tables.get_mut(at)
+    }
+
+    async fn register(&self, outcome: &mut SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
+        let site = self.site;
+        for table in &site.project.tables {
+            let Some(stands) = standing.get(&table.name) else { continue };
+            self.progress.table(table.name.as_str(), "registering");
+            let catalog = site.catalog.as_ref();
+            let name = table.name.as_str();
+            let put = register(catalog, &site.database, name, &table.description, &table.columns, stands).await?;
+            outcome.registered += u64::from(put != Put::Unchanged);
+            if table.landing().is_some()
+                && let Some(quarantine) = LakeTable::open(&site.quarantine(table)?).await?
+            {
+                let name = table.name.quarantine();
+                let description = format!("Records of {} that could not land", table.name);
+                let columns = quarantine_columns();
+                let put =
+                    register(catalog, &site.database, name.as_str(), &description, &columns, &quarantine).await?;
+                outcome.registered += u64::from(put != Put::Unchanged);
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
+        // A sync of some tables says nothing about the others.
+        if self.selection.tables.len() < self.site.project.tables.len() {
+            return Ok(());
+        }
+        let standing: BTreeMap<String, (String, u64)> =
+            standing.iter().map(|(name, table)| (name.to_string(), (table.uuid(), table.version()))).collect();
+        let failed = outcome.tables.iter().any(|t| t.problem.is_some());
+        let run = runs::Run {
+            id: self.run,
+            started_ms: self.started_ms,
+            status: if failed { "failed" } else { "ok" },
+            standing: &standing,
+        };
+        runs::record(&self.site.warehouse, &run).await.map(drop)
+    }
+}
+
+/// A table with which nothing was done.
+fn blank(table: &Table, site: &Site) -> TableOutcome {
+    TableOutcome {
+        table: table.name.clone(),
+        zone: table.zone.clone(),
+        location: site.location(table).map(|l| l.to_string()).unwrap_or_default(),
+        version_before: None,
+        version_after: None,
+        mode: Mode::None,
+        reason: String::new(),
+        rows_inserted: 0,
+        rows_updated: 0,
+        rows_deleted: 0,
+        rows_quarantined: 0,
+        io: Io::default(),
+        elapsed: Duration::ZERO,
+        waiting: Vec::new(),
+        warnings: Vec::new(),
+        problem: None,
+    }
+}

@@ -1,0 +1,124 @@
+//! The system table `runs`: one row per sync that committed something, naming the version of every table then.
+//!
+//! For people and audits. A sync reads only its newest commit's `txn`, to see whether that row still holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
+use deltalake::arrow::datatypes::Schema;
+use deltalake::logstore::object_store::prefix::PrefixStore;
+
+use crate::clock;
+use crate::definition::{Column, ColumnType};
+use crate::error::{Context, Kind, Result};
+use crate::lake::{Change, Commit, DataWriter, LakeTable, Properties, TableSpec, app, create};
+use crate::storage::Location;
+
+/// Under the warehouse root.
+pub const FOLDER: &str = "system/runs";
+
+/// One run.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// When it began, ms since the epoch.
+    pub started_ms: i64,
+    /// `ok` or `failed`.
+    pub status: &'a str,
+    /// Table -> id and version standing now.
+    pub standing: &'a BTreeMap<String, (String, u64)>,
+}
+
+/// Records the run unless the newest row names the versions that stand now.
+///
+/// # Errors
+/// When the table cannot be read or written.
+pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
+    let location = warehouse.join(FOLDER);
+    let mark = mark(run);
+    // Two syncs that end at once both have a row to add; neither depends on the other's.
+    for _ in 0..8 {
+        let table = LakeTable::open(&location).await?;
+        if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
+            return Ok(false);
+        }
+        match write(&location, table, run, mark).await {
+            Err(error) if error.kind() == Kind::Conflict => {}
+            other => return other.map(|()| true),
+        }
+    }
+    // Under that much traffic somebody else's row names newer versions than ours would.
+    Ok(false)
+}
+
+async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<()> {
+    let doing = || "a run cannot be recorded".to_owned();
+    let fields: Vec<_> = columns().iter().map(Column::field).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let versions: BTreeMap<&str, u64> = run.standing.iter().map(|(name, (_, v))| (name.as_str(), *v)).collect();
+    let versions = serde_json::to_string(&versions).context(doing)?;
+    let time = |ms: i64| Arc::new(TimestampMicrosecondArray::from(vec![ms * 1000]).with_timezone("UTC"));
+    let row = RecordBatch::try_new(
+        schema.clone(),
+        vec![
+            Arc::new(StringArray::from(vec![run.id])),
+            time(run.started_ms),
+            time(clock::now_ms()),
+            Arc::new(StringArray::from(vec![run.status])),
+            Arc::new(StringArray::from(vec![versions])),
+        ],
+    );
+    let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
+    let mut writer = DataWriter::over(store, schema, u64::MAX);
+    writer.write(&row.context(doing)?).await?;
+    let commit = Commit {
+        operation: "WRITE",
+        change: Change { adds: writer.close().await?.adds, ..Change::default() },
+        txns: BTreeMap::from([(app::STANDING.to_owned(), mark)]),
+        info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run.id}))]),
+        ..Commit::default()
+    };
+    match table {
+        Some(table) => commit.commit(&table).await.map(drop),
+        None => {
+            let spec = TableSpec {
+                uuid: clock::random_uuid().to_string(),
+                name: "runs".into(),
+                description: "Syncs that changed something; written by stedi-delta only".into(),
+                columns: columns(),
+                properties: Properties { change_data_feed: false },
+            };
+            create(location, &spec, commit).await.map(drop)
+        }
+    }
+}
+
+/// 63 bits over the standing versions.
+fn mark(run: &Run<'_>) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    for (name, (uuid, version)) in run.standing {
+        hasher.update(format!("{name} {uuid} {version}\n").as_bytes());
+    }
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    i64::from_le_bytes(first) & i64::MAX
+}
+
+fn columns() -> Vec<Column> {
+    let column = |name: &str, column_type| Column {
+        name: name.into(),
+        column_type,
+        nullable: false,
+        description: String::new(),
+        pii: false,
+    };
+    vec![
+        column("run", ColumnType::String),
+        column("started_at", ColumnType::Timestamp),
+        column("ended_at", ColumnType::Timestamp),
+        column("status", ColumnType::String),
+        column("versions", ColumnType::String),
+    ]
+}

@@ -1,0 +1,76 @@
+//! `--select`: which tables a sync is about, in dbt's words.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Kind, Result};
+use crate::name::TableName;
+use crate::site::Site;
+
+/// Tables of a selection.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Tables to be brought to the cut: those named, what they read, and what consent requires.
+    pub tables: BTreeSet<TableName>,
+    /// Tables named.
+    pub named: BTreeSet<TableName>,
+}
+
+/// Resolves selectors: `table`, `+table`, `table+`, `zone.*`, `tag:label`. What a table reads is always included, and
+/// so is every table with consent whose record of consent is.
+///
+/// # Errors
+/// `Usage` for a selector that selects nothing.
+pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
+    let all = || site.project.tables.iter();
+    if selectors.is_empty() {
+        let tables: BTreeSet<TableName> = all().map(|t| t.name.clone()).collect();
+        return Ok(Selection { named: tables.clone(), tables });
+    }
+    let mut named = BTreeSet::new();
+    for selector in selectors {
+        let core = selector.trim_start_matches('+');
+        let (core, downwards) = core.strip_suffix('+').map_or((core, false), |c| (c, true));
+        let matches: Vec<TableName> = all()
+            .filter(|t| match (core.strip_prefix("tag:"), core.strip_suffix(".*")) {
+                (Some(tag), _) => t.tags.iter().any(|x| x == tag),
+                (_, Some(zone)) => t.zone == zone,
+                _ => t.name.as_str() == core || format!("{}.{}", t.zone, t.name) == core,
+            })
+            .map(|t| t.name.clone())
+            .collect();
+        if matches.is_empty() {
+            return Err(match core.contains([':', '*', '.']) {
+                true => Error::new(Kind::Usage, format!("`{selector}` selects no table")),
+                false => site.unknown(core),
+            });
+        }
+        named.extend(matches.iter().cloned());
+        if downwards {
+            named.extend(descendants(site, &matches));
+        }
+    }
+    let mut tables = named.clone();
+    loop {
+        let before = tables.len();
+        // The project is in topological order, so going backwards reaches every ancestor in one pass.
+        for table in site.project.tables.iter().rev().filter(|t| tables.contains(&t.name)).collect::<Vec<_>>() {
+            tables.extend(site.sources(table));
+        }
+        let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
+        tables.extend(guarded.map(|t| t.name.clone()).collect::<Vec<_>>());
+        if tables.len() == before {
+            return Ok(Selection { tables, named });
+        }
+    }
+}
+
+/// Every table that reads one of `names`, directly or not.
+fn descendants(site: &Site, names: &[TableName]) -> BTreeSet<TableName> {
+    let mut reached: BTreeSet<TableName> = names.iter().cloned().collect();
+    for table in &site.project.tables {
+        if site.sources(table).iter().any(|s| reached.contains(s)) {
+            reached.insert(table.name.clone());
+        }
+    }
+    reached
+}
