@@ -13,18 +13,21 @@ mod base64;
 mod column;
 mod decoder;
 mod number;
+mod one;
 mod quarantine;
 mod reader;
 mod row;
 mod stretch;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
 use deltalake::arrow::array::{BinaryArray, Int64Array, RecordBatch};
 
 pub use decoder::Decoder;
+pub use one::read_one;
 pub use quarantine::quarantine_columns;
-pub use reader::{RecordReader, read_one};
+pub use reader::RecordReader;
 pub use row::UnknownFields;
 
 /// How a file is read.
@@ -34,7 +37,7 @@ pub struct Options {
     pub batch_rows: usize,
     /// Whether landed rows come with the bytes of their records.
     pub keep_raw: bool,
-    /// Most bytes of a record that can land; a longer one goes to quarantine.
+    /// Most bytes of a record that can land, at most 1 GiB; a longer one goes to quarantine.
     pub max_record: usize,
     /// Most bytes kept of a quarantined record, and of a landed one with `keep_raw`.
     pub max_raw: usize,

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::error::ArrowError;
-use serde::Deserialize as _;
-use serde::de::IgnoredAny;
 
 use super::column::kind;
 use super::quarantine::{Fault, Quarantine};
 use super::row::{Attempt, Rows};
 use super::stretch::{self, Stretch, is_blank};
+use super::syntax::{Extent, Text, extent, not_json};
 use super::{Counts, Landed, Options};
 use crate::definition::Column;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +20,8 @@ const REREAD_AT_ONCE: u64 = 16 << 20;
 const REREAD_PER_BYTE: u64 = 4;
 /// Quarantined records named in [`Counts::examples`].
 const MAX_EXAMPLES: usize = 3;
+/// Upper limit of [`Options::max_record`] and [`Options::max_raw`].
+const MAX_RECORD: usize = 1 << 30;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads one file. Holds at most [`Options::max_record`] bytes beyond the last ones pushed.
@@ -76,7 +77,10 @@ impl RecordReader {
     /// A reader of one file into rows of `columns`: the declared ones, without `source_file` and `source_offset`.
     /// `source_file` is the value of the former.
     #[must_use]
-    pub fn new(columns: &[Column], source_file: &str, options: Options) -> Self {
+    pub fn new(columns: &[Column], source_file: &str, mut options: Options) -> Self {
+        // Arrow's offsets within a batch have 31 bits.
+        options.max_record = options.max_record.min(MAX_RECORD);
+        options.max_raw = options.max_raw.min(MAX_RECORD);
         Self {
             options,
             rows: Rows::new(columns, source_file, &options),
@@ -394,111 +398,6 @@ impl RecordReader {
             self.quarantined.extend(self.quarantine.take().map_err(internal)?);
         }
         Ok(())
-    }
-}
-
-/// One record again, by the rules of [`RecordReader`]: the batch has one row.
-///
-/// # Errors
-/// Why the record cannot be used.
-pub fn read_one(
-    columns: &[Column],
-    source_file: &str,
-    source_offset: u64,
-    record: &[u8],
-    options: Options,
-) -> Result<RecordBatch, String> {
-    let text = std::str::from_utf8(record).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
-    let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    if text.len() > options.max_record {
-        return Err(format!("record is longer than {} bytes", options.max_record));
-    }
-    if !text.starts_with('{') {
-        return Err(match extent(text.as_bytes(), text.len()) {
-            Extent::Whole(length) if length == text.len() => {
-                format!("a record must be an object, found {}", kind(text))
-            }
-            Extent::Whole(length) => format!("not JSON: expected a record's end at byte {length}"),
-            Extent::Incomplete => "record is cut off".to_owned(),
-            Extent::Broken(at, error) => not_json(&error, Some(at)),
-        });
-    }
-    let mut rows = Rows::new(columns, source_file, &Options { keep_raw: false, ..options });
-    match rows.read(text, source_offset) {
-        Attempt::Landed(length) if length == text.len() => match rows.take() {
-            Ok(Some(landed)) => Ok(landed.batch),
-            Ok(None) => Err("no record".to_owned()),
-            Err(error) => Err(error.to_string()),
-        },
-        Attempt::Landed(length) => Err(format!("not JSON: expected the record's end at byte {length}")),
-        Attempt::Refused(_, reason) => Err(reason),
-        Attempt::Incomplete => Err("record is cut off".to_owned()),
-        Attempt::Malformed(error) => Err(not_json(&error, None)),
-    }
-}
-
-/// The part of a buffer from `start` on that is UTF-8.
-struct Text<'b> {
-    text: &'b str,
-    start: usize,
-    end: usize,
-    /// Bytes follow that can never be UTF-8, and bytes that need more to become it.
-    invalid: bool,
-    unfinished: bool,
-}
-
-impl<'b> Text<'b> {
-    fn of(buffer: &'b [u8], start: usize) -> Self {
-        let bytes = &buffer[start..];
-        let (text, invalid, unfinished) = match std::str::from_utf8(bytes) {
-            Ok(text) => (text, false, false),
-            Err(error) => {
-                let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-                (text, error.error_len().is_some(), error.error_len().is_none())
-            }
-        };
-        Self { text, start, end: start + text.len(), invalid, unfinished }
-    }
-
-    /// At most `most` bytes of text from a place of the buffer on.
-    fn at(&self, place: usize, most: usize) -> &'b str {
-        let rest = self.text.get(place - self.start..).unwrap_or_default();
-        &rest[..rest.floor_char_boundary(most)]
-    }
-
-    /// Whether the text ends before something that is no UTF-8; `last`: no bytes follow the buffer.
-    fn invalid(&self, last: bool) -> bool {
-        self.invalid || (last && self.unfinished)
-    }
-}
-
-/// How far the JSON value at the start of some bytes goes; texts are not looked into.
-enum Extent {
-    Whole(usize),
-    Incomplete,
-    Broken(usize, serde_json::Error),
-}
-
-fn extent(bytes: &[u8], most: usize) -> Extent {
-    let bytes = &bytes[..bytes.len().min(most)];
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let ignored = IgnoredAny::deserialize(&mut json);
-    let end = json.into_iter::<IgnoredAny>().byte_offset();
-    match ignored {
-        Ok(_) => Extent::Whole(end),
-        // A number that ends with the bytes (`-`, `1.`) is called invalid, not unfinished.
-        Err(error) if error.is_eof() || end == bytes.len() => Extent::Incomplete,
-        Err(error) => Extent::Broken(end, error),
-    }
-}
-
-/// The parser's complaint without its line and column, which count from the record. Parsers quote no data.
-fn not_json(error: &serde_json::Error, at: Option<usize>) -> String {
-    let text = error.to_string();
-    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    match at {
-        Some(at) => format!("not JSON: {what} at byte {at}"),
-        None => format!("not JSON: {what}"),
     }
 }
 

@@ -115,15 +115,13 @@ impl Rows {
             // A number that ends with the text (`-`, `1.`) is called invalid, not unfinished.
             Err(error) if error.is_eof() || length == text.len() => Attempt::Incomplete,
             Err(error) => Attempt::Malformed(error),
-            Ok(()) => {
-                match self.record.refusal.take().map_or_else(|| self.fill_missing(), Err) {
-                    Ok(()) => {
-                        self.keep(&text.as_bytes()[..length], offset);
-                        Attempt::Landed(length)
-                    }
-                    Err(reason) => Attempt::Refused(length, reason),
+            Ok(()) => match self.record.refusal.take().map_or_else(|| self.fill_missing(), Err) {
+                Ok(()) => {
+                    self.keep(&text.as_bytes()[..length], offset);
+                    Attempt::Landed(length)
                 }
-            }
+                Err(reason) => Attempt::Refused(length, reason),
+            },
         };
         if !matches!(attempt, Attempt::Landed(_)) {
             self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));

@@ -96,11 +96,11 @@ fn garbage_is_read_in_linear_time() {
         "\u{e9}\n",
         "{,",
     ] {
-        let outcome = read_soon(Options::default().with_raw(), piece.repeat((16 << 20) / piece.len()).as_bytes());
+        let outcome = read_soon(Options::default().with_raw(), piece.repeat((4 << 20) / piece.len()).as_bytes());
         assert_eq!(outcome.rows.len(), 0, "{piece}");
     }
-    let outcome = read_soon(Options::default().with_raw(), &b"{\"b\":\"\xFF\"}\n".repeat(500_000));
-    assert_eq!(outcome.bad.len(), 500_000);
+    let outcome = read_soon(Options::default().with_raw(), &b"{\"b\":\"\xFF\"}\n".repeat(100_000));
+    assert_eq!(outcome.bad.len(), 100_000);
 }
 
 #[test]
