@@ -10,4 +10,5 @@ pub mod error;
 pub mod clock;
 // Intent: text and plans in, values out.
 pub mod definition;
+pub mod graph;
 pub mod outcome;

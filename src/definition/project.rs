@@ -116,16 +116,19 @@ fn parse(file: &Arc<SourceFile>, names: &BTreeSet<String>, faults: &mut Faults) 
     let before = faults.len();
     let Some(query) = sql.query(faults) else { return Parsed { sql, query: None, references: Vec::new() } };
     sql.unsupported(faults);
+    // A table that names itself is a cycle, not something to suggest.
+    let own = file.path.file_stem().map(|s| s.to_string_lossy().into_owned());
+    let others = || names.iter().filter(|n| Some(*n) != own.as_ref()).map(String::as_str);
     let references = references(&sql, &query, faults);
     for reference in &references {
         let (message, label) = match reference.parts.as_slice() {
             [name] if names.contains(name) => continue,
             [name] => {
                 let message = format!("table `{name}` is not in this project");
-                let label = match nearest(name, names.iter().map(String::as_str)) {
+                let label = match nearest(name, others()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None if names.is_empty() => "the project has no tables".into(),
-                    None => format!("one of {}", one_of(names.iter().map(String::as_str))),
+                    None if others().next().is_none() => "it has no other tables".into(),
+                    None => format!("one of {}", one_of(others())),
                 };
                 (message, label)
             }

@@ -238,8 +238,8 @@ fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
     assert_eq!(
         found,
         [
-            "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "stedi-delta.toml:1:1 unknown key `nam` | did you mean `name`?",
+            "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "customer_landing.toml:8:12 `day` is not a type of this tool | one of string, long, integer, short, byte, \
              float, double, boolean, binary, date, timestamp, decimal(p,s)",
             "a.toml:1:1 `description` is missing | add `description = \"...\"`",
