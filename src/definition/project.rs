@@ -43,6 +43,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         .into_iter()
         .filter_map(|p| spec(p.name.clone(), &p.zone, &p.toml, p.sql.as_ref(), &mut faults).map(|s| (p.name, s)))
         .collect();
+    locations(&specs, &mut faults);
     let quarantines: BTreeMap<String, TableName> =
         specs.values().filter(|s| quarantines(s)).map(|s| (s.name.quarantine().to_string(), s.name.clone())).collect();
     names.extend(quarantines.keys().cloned());
@@ -93,6 +94,18 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         tables: assembly.tables,
         migrations,
     })
+}
+
+/// Two tables at one place would overwrite each other's log.
+fn locations(specs: &BTreeMap<TableName, Spec>, faults: &mut Faults) {
+    let mut seen: BTreeMap<&str, &TableName> = BTreeMap::new();
+    for spec in specs.values() {
+        let Some(location) = &spec.location else { continue };
+        if let Some(other) = seen.insert(location.value.trim_end_matches('/'), &spec.name) {
+            let label = "choose another place";
+            faults.add(location.place.clone(), format!("table `{other}` has this location too"), label);
+        }
+    }
 }
 
 /// Whether rows of a derived table may go to quarantine.
