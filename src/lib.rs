@@ -11,6 +11,7 @@ pub mod clock;
 pub mod privacy;
 // Intent: text and plans in, values out.
 pub mod definition;
+pub mod graph;
 pub mod outcome;
 pub mod progress;
 pub mod incremental;

@@ -146,7 +146,7 @@ impl Assembly {
             cluster_by: Vec::new(),
             expectations: Vec::new(),
             consent: consent.clone(),
-            location: spec.location.as_ref().map(|l| format!("{}_quarantine", l.trim_end_matches('/'))),
+            location: spec.location.as_ref().map(|l| format!("{}_quarantine", l.value.trim_end_matches('/'))),
             kind: TableKind::Derived(Box::new(other)),
             file: spec.file.clone(),
         };
@@ -192,7 +192,7 @@ fn table(
         cluster_by: names(&spec.cluster_by),
         expectations,
         consent,
-        location: spec.location.clone(),
+        location: spec.location.as_ref().map(|l| l.value.clone()),
         kind,
         file: spec.file.clone(),
     }

@@ -43,6 +43,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         .into_iter()
         .filter_map(|p| spec(p.name.clone(), &p.zone, &p.toml, p.sql.as_ref(), &mut faults).map(|s| (p.name, s)))
         .collect();
+    locations(&specs, &mut faults);
     let quarantines: BTreeMap<String, TableName> =
         specs.values().filter(|s| quarantines(s)).map(|s| (s.name.quarantine().to_string(), s.name.clone())).collect();
     names.extend(quarantines.keys().cloned());
@@ -95,6 +96,18 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
     })
 }
 
+/// Two tables at one place would overwrite each other's log.
+fn locations(specs: &BTreeMap<TableName, Spec>, faults: &mut Faults) {
+    let mut seen: BTreeMap<&str, &TableName> = BTreeMap::new();
+    for spec in specs.values() {
+        let Some(location) = &spec.location else { continue };
+        if let Some(other) = seen.insert(location.value.trim_end_matches('/'), &spec.name) {
+            let label = "choose another place";
+            faults.add(location.place.clone(), format!("table `{other}` has this location too"), label);
+        }
+    }
+}
+
 /// Whether rows of a derived table may go to quarantine.
 pub(super) fn quarantines(spec: &Spec) -> bool {
     spec.sql.is_some() && spec.expectations.iter().any(|e| e.action == Action::Quarantine)
@@ -116,16 +129,19 @@ fn parse(file: &Arc<SourceFile>, names: &BTreeSet<String>, faults: &mut Faults) 
     let before = faults.len();
     let Some(query) = sql.query(faults) else { return Parsed { sql, query: None, references: Vec::new() } };
     sql.unsupported(faults);
+    // A table that names itself is a cycle, not something to suggest.
+    let own = file.path.file_stem().map(|s| s.to_string_lossy().into_owned());
+    let others = || names.iter().filter(|n| Some(*n) != own.as_ref()).map(String::as_str);
     let references = references(&sql, &query, faults);
     for reference in &references {
         let (message, label) = match reference.parts.as_slice() {
             [name] if names.contains(name) => continue,
             [name] => {
                 let message = format!("table `{name}` is not in this project");
-                let label = match nearest(name, names.iter().map(String::as_str)) {
+                let label = match nearest(name, others()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None if names.is_empty() => "the project has no tables".into(),
-                    None => format!("one of {}", one_of(names.iter().map(String::as_str))),
+                    None if others().next().is_none() => "it has no other tables".into(),
+                    None => format!("one of {}", one_of(others())),
                 };
                 (message, label)
             }

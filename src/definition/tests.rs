@@ -238,8 +238,8 @@ fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
     assert_eq!(
         found,
         [
-            "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "stedi-delta.toml:1:1 unknown key `nam` | did you mean `name`?",
+            "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "customer_landing.toml:8:12 `day` is not a type of this tool | one of string, long, integer, short, byte, \
              float, double, boolean, binary, date, timestamp, decimal(p,s)",
             "a.toml:1:1 `description` is missing | add `description = \"...\"`",
@@ -272,4 +272,30 @@ fn a_fault_is_rendered_with_its_line() {
 --> tables/trusted/t.sql:1:1
  = help: expected `select` or `with`";
     assert_eq!(render(&fault(""), false), expected);
+}
+
+#[test]
+fn half_written_files_are_faults_that_can_be_shown() {
+    let sql =
+        "select a.user, 'é' as é, count(*) as n from reading_landing a /* x */ group by a.user, \"b\" order by 1;";
+    let toml = "description = \"é\"\n[consent]\nsubject = \"user\"\nnames = \"email\"\n[[expectations]]\nname = \"a\"\n\
+        check = \"\\u0078 > 0 and user <> 'é'\"\naction = \"fail\"\n";
+    let cut = |text: &'static str| (0..=text.len()).filter(|i| text.is_char_boundary(*i)).map(move |i| &text[..i]);
+    let shown = |changes: &[(&str, &str)]| {
+        for fault in checked(changes).err().unwrap_or_default() {
+            assert!(!render(&fault, false).is_empty());
+        }
+    };
+    for part in cut(sql) {
+        shown(&[("tables/trusted/t.toml", TRUSTED), ("tables/trusted/t.sql", part)]);
+    }
+    for part in cut(toml) {
+        let query = "select user, x, timestamp from reading_landing";
+        shown(&[("tables/trusted/t.toml", part), ("tables/trusted/t.sql", query)]);
+    }
+    for (path, text) in [("stedi-delta.toml", PROJECT), ("tables/landing/customer_landing.toml", CUSTOMER)] {
+        for part in cut(text) {
+            shown(&[(path, part)]);
+        }
+    }
 }

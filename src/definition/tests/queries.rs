@@ -43,7 +43,7 @@ fn a_name_of_with_hides_a_table_only_where_it_is_in_scope() {
     assert_eq!(table(&project, "t").derived().unwrap().sources[0].as_str(), "customer_landing");
     assert_eq!(
         query_faults("select x from (with r as (select x from reading_landing) select x from r) as q, r"),
-        ["t.sql:1:81 table `r` is not in this project | one of `customer_landing`, `reading_landing`, `t`"]
+        ["t.sql:1:81 table `r` is not in this project | one of `customer_landing`, `reading_landing`"]
     );
 }
 
@@ -117,7 +117,7 @@ fn tables() {
         [
             "t.sql:1:19 table `custmer_landing` is not in this project | did you mean `customer_landing`?",
             "t.sql:2:29 `landing.customer_landing` is a qualified name | write the bare table name: `customer_landing`",
-            "t.sql:3:25 table `zzz` is not in this project | one of `customer_landing`, `reading_landing`, `t`",
+            "t.sql:3:25 table `zzz` is not in this project | one of `customer_landing`, `reading_landing`",
         ]
     );
     assert_eq!(
@@ -225,4 +225,30 @@ fn plans_of_other_modules_mean_the_same() {
     let LogicalPlan::TableScan(scan) = p.input.as_ref() else { panic!("{plan}") };
     assert_eq!(scan.table_name.to_string(), "customer_landing");
     assert!(plan_sql("select 1; select 2", &[]).is_err());
+}
+
+#[test]
+fn the_latest_record_of_each_key_and_what_is_joined_to_it() {
+    let latest = "select email, serialnumber, updated from (\
+          select *, row_number() over (partition by email order by updated desc nulls last, \
+            case when shares is null then 0 else 1 end, source_file, source_offset) as n from customer_landing) c \
+        where n = 1 and shares is not null";
+    let joined = "select r.user, r.timestamp, r.x, c.serialnumber from reading_landing r \
+        join latest c on c.email = r.user and c.serialnumber not in \
+        (select serialnumber from latest group by serialnumber having count(*) > 1)";
+    let consent = "description = \"T\"\n[consent]\nsubject = \"user\"\nnames = \"email\"\n";
+    let project = checked(&[
+        (
+            "tables/trusted/latest.toml",
+            "description = \"L\"\nprimary_key = [\"email\"]\n[consent]\nsubject = \"email\"\n",
+        ),
+        ("tables/trusted/latest.sql", latest),
+        ("tables/curated/joined.toml", consent),
+        ("tables/curated/joined.sql", joined),
+    ])
+    .unwrap_or_else(|f| panic!("{:?}", f.iter().map(line).collect::<Vec<_>>()));
+    let joined = table(&project, "joined");
+    assert_eq!(columns(joined), ["user:string*", "timestamp:long", "x:double", "serialnumber:string"]);
+    let sources: Vec<_> = joined.derived().unwrap().sources.iter().map(TableName::as_str).collect();
+    assert_eq!(sources, ["reading_landing", "latest"]);
 }

@@ -306,3 +306,15 @@ fn layout() {
         ["0001_b.sql:1:1 migration 0001 is there twice | also migrations/0001_a.sql: give one of them the next number"]
     );
 }
+
+#[test]
+fn one_place_holds_one_table() {
+    let at = |text: &str, place: &str| format!("location = \"{place}\"\n{text}");
+    assert_eq!(
+        faults(&[
+            (CUSTOMER_TOML, &at(CUSTOMER, "s3://b/t/")),
+            ("tables/landing/reading_landing.toml", &at(READING, "s3://b/t")),
+        ]),
+        ["reading_landing.toml:1:12 table `customer_landing` has this location too | choose another place"]
+    );
+}
