@@ -84,7 +84,10 @@ impl Change {
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Change").field("schema", &self.schema).field("insert_only", &self.insert_only).finish_non_exhaustive()
+        f.debug_struct("Change")
+            .field("schema", &self.schema)
+            .field("insert_only", &self.insert_only)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,7 +103,11 @@ pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources)
 ///
 /// # Errors
 /// As for [`run`].
-pub async fn full(plan: &LogicalPlan, ctx: &SessionContext, sources: &dyn Sources) -> Result<SendableRecordBatchStream> {
+pub async fn full(
+    plan: &LogicalPlan,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+) -> Result<SendableRecordBatchStream> {
     let plan = incremental::over_new(plan)?;
     let plan = bind::bind(plan, sources).await?;
     run::stream(&plan, ctx, "the query").await

@@ -10,9 +10,7 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::logical_expr::{
-    EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, SubqueryAlias,
-};
+use deltalake::datafusion::logical_expr::{EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, SubqueryAlias};
 use deltalake::datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext};
 use deltalake::datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};

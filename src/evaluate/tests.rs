@@ -1,4 +1,8 @@
-//! The law: the change applied to the old result is the new result.
+//! The law: the change applied to the old result is the new result. And what it may cost.
 
+mod consent;
+mod cost;
+mod killers;
 mod law;
+mod refusals;
 mod support;

@@ -5,7 +5,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Window};
 
 use super::Side;
 use super::build::{conform, difference, with_inputs};
-use super::derive::{Change, Deriver, restrict_to};
+use super::derive::{Change, Deriver};
 
 impl Deriver<'_> {
     /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, the one group is everything.
@@ -20,11 +20,12 @@ impl Deriver<'_> {
             None
         } else {
             let change = self.held(change)?;
-            self.keys(&change, &exprs, NullEquality::NullEqualsNull)?
+            self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?
         };
         let mut sides = Vec::with_capacity(2);
         for side in [Side::New, Side::Old] {
-            let rows = restrict_to(self.side(input, side)?, keys.as_ref(), &exprs)?;
+            let rows = self.side(input, side)?;
+            let rows = self.restrict_to(rows, keys.as_ref(), &exprs)?;
             sides.push(with_inputs(node, vec![rows])?);
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };

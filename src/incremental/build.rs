@@ -11,8 +11,8 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, Result, TableReference};
 use deltalake::datafusion::functions_aggregate::expr_fn::sum;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection,
-    SubqueryAlias, TableScan, TableScanBuilder, TableSource, Union, lit,
+    Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan,
+    TableScanBuilder, TableSource, Union, lit,
 };
 
 use super::{ChangeKind, Side, WEIGHT, scan_name};
@@ -119,9 +119,10 @@ pub fn without_last(schema: &DFSchema) -> Result<DFSchema> {
 
 /// Gives a change the names of another change's schema.
 pub fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let named = schema.iter().enumerate().map(|(i, (relation, field))| {
-        column(input.schema(), i).alias_qualified(relation.cloned(), field.name())
-    });
+    let named = schema
+        .iter()
+        .enumerate()
+        .map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
     let named = named.collect();
     project(input, named)
 }

@@ -8,7 +8,7 @@ use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
-use super::restrict::{Keys, On, restrict};
+use super::restrict::{Keys, On};
 use super::{ChangeKind, Side, Stages, Step, StepKind};
 
 /// The change of one plan.
@@ -133,13 +133,13 @@ impl Deriver<'_> {
         Ok(scan)
     }
 
-    /// A step with the distinct values of expressions over a change. `None` if none of them can be a key.
+    /// A step with the distinct values of expressions over a plan. `None` if none of them can be a key.
     ///
     /// Floating point numbers are no keys: grouping and joining may disagree about `-0.0` and NaN.
-    pub fn keys(&mut self, change: &Change, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
+    pub fn keys(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
         let mut usable = Vec::new();
         for (i, expr) in exprs.iter().enumerate() {
-            let of_type = expr.get_type(change.plan.schema().as_ref())?;
+            let of_type = expr.get_type(plan.schema().as_ref())?;
             if !of_type.is_floating() && !of_type.is_nested() && of_type != DataType::Null {
                 usable.push(i);
             }
@@ -148,12 +148,19 @@ impl Deriver<'_> {
             return Ok(None);
         }
         let values = usable.iter().map(|&i| exprs[i].clone()).collect();
-        let plan = distinct(positional(change.plan.clone(), values, None)?)?;
+        let plan = distinct(positional(plan.clone(), values, None)?)?;
         let plan = positional(plan.clone(), columns(plan.schema()), None)?;
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
         self.step(plan, StepKind::Keys)?;
         Ok(Some(KeysOf { keys: Keys { step: name, schema, nulls }, usable }))
+    }
+
+    /// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
+    pub fn restrict_to(&mut self, plan: LogicalPlan, keys: Option<&KeysOf>, exprs: &[Expr]) -> Result<LogicalPlan> {
+        let Some(of) = keys else { return Ok(plan) };
+        let on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), key)).collect();
+        self.restrict(plan, &of.keys, on)
     }
 }
 
@@ -164,13 +171,6 @@ pub struct KeysOf {
     pub keys: Keys,
     /// Position of each key among the expressions.
     pub usable: Vec<usize>,
-}
-
-/// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
-pub fn restrict_to(plan: LogicalPlan, keys: Option<&KeysOf>, exprs: &[Expr]) -> Result<LogicalPlan> {
-    let Some(of) = keys else { return Ok(plan) };
-    let on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), key)).collect();
-    restrict(plan, &of.keys, on)
 }
 
 /// The change as plan, with its columns in the order of `schema`: used after joins that put the weight in the middle.

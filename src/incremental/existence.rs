@@ -9,10 +9,8 @@
 use deltalake::datafusion::common::{Column, NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
 
-use super::build::{
-    columns, consolidate, difference, distinct, join, nth, positional, project, scan_step,
-};
-use super::derive::{Change, Deriver, KeysOf, restrict_to, sum_of};
+use super::build::{columns, consolidate, difference, distinct, join, nth, positional, project, scan_step};
+use super::derive::{Change, Deriver, KeysOf, sum_of};
 use super::restrict::Keys;
 use super::{Side, StepKind, WEIGHT};
 
@@ -25,14 +23,15 @@ impl Deriver<'_> {
         let anti = node.join_type == JoinType::LeftAnti;
         if let Some(change) = self.change(&node.left)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change, &left_on, node.null_equality)?;
-            let right = restrict_to(self.side(&node.right, Side::New)?, keys.as_ref(), &right_on)?;
+            let keys = self.keys(&change.plan, &left_on, node.null_equality)?;
+            let rows = self.side(&node.right, Side::New)?;
+            let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
             insert_only &= change.insert_only;
             terms.push(self.matched(node, change.plan, right)?);
         }
         if let Some(change) = self.change(&node.right)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change, &right_on, node.null_equality)?;
+            let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
             if node.filter.is_none() {
                 terms.push(self.flipped(node, keys.as_ref(), &left_on, &right_on)?);
                 // More rows on the right can only create matches.
@@ -73,7 +72,8 @@ impl Deriver<'_> {
     ) -> Result<LogicalPlan> {
         let mut existing = Vec::with_capacity(2);
         for side in [Side::New, Side::Old] {
-            let right = restrict_to(self.side(&node.right, side)?, keys, right_on)?;
+            let rows = self.side(&node.right, side)?;
+            let right = self.restrict_to(rows, keys, right_on)?;
             existing.push(distinct(positional(right, right_on.to_vec(), None)?)?);
         }
         let (Some(old), Some(new)) = (existing.pop(), existing.pop()) else {
@@ -90,7 +90,8 @@ impl Deriver<'_> {
             keys: Keys { step: step.clone(), schema: schema.clone(), nulls: node.null_equality },
             usable: (0..left_on.len()).collect(),
         };
-        let left = restrict_to(self.side(&node.left, Side::Old)?, Some(&of), left_on)?;
+        let rows = self.side(&node.left, Side::Old)?;
+        let left = self.restrict_to(rows, Some(&of), left_on)?;
         let key = |i: usize| Expr::Column(Column::new(Some(step.as_str()), nth(i)));
         let on = left_on.iter().enumerate().map(|(i, l)| (key(i), l.clone())).collect();
         let nulls: NullEquality = node.null_equality;
@@ -113,8 +114,10 @@ impl Deriver<'_> {
     ) -> Result<LogicalPlan> {
         let mut terms = Vec::with_capacity(2);
         for (side, sign) in [(Side::New, 1_i64), (Side::Old, -1_i64)] {
-            let left = restrict_to(self.side(&node.left, Side::Old)?, keys, left_on)?;
-            let right = restrict_to(self.side(&node.right, side)?, keys, right_on)?;
+            let rows = self.side(&node.left, Side::Old)?;
+            let left = self.restrict_to(rows, keys, left_on)?;
+            let rows = self.side(&node.right, side)?;
+            let right = self.restrict_to(rows, keys, right_on)?;
             let kept = self.matched(node, left, right)?;
             let mut exprs = columns(kept.schema());
             exprs.push(lit(sign).alias(WEIGHT));

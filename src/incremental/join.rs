@@ -5,7 +5,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
 
 use super::Side;
 use super::build::{columns, join};
-use super::derive::{Change, Deriver, reorder, restrict_to, sum_of};
+use super::derive::{Change, Deriver, reorder, sum_of};
 
 impl Deriver<'_> {
     /// The change of a join.
@@ -24,15 +24,17 @@ impl Deriver<'_> {
         let mut insert_only = true;
         if let Some(change) = self.change(&node.left)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change, &left_on, node.null_equality)?;
-            let right = restrict_to(self.side(&node.right, Side::New)?, keys.as_ref(), &right_on)?;
+            let keys = self.keys(&change.plan, &left_on, node.null_equality)?;
+            let rows = self.side(&node.right, Side::New)?;
+            let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
             insert_only &= change.insert_only;
             terms.push(term(node, right, change.plan, flipped)?);
         }
         if let Some(change) = self.change(&node.right)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change, &right_on, node.null_equality)?;
-            let left = restrict_to(self.side(&node.left, Side::Old)?, keys.as_ref(), &left_on)?;
+            let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
+            let rows = self.side(&node.left, Side::Old)?;
+            let left = self.restrict_to(rows, keys.as_ref(), &left_on)?;
             insert_only &= change.insert_only;
             terms.push(term(node, left, change.plan, node.on.clone())?);
         }

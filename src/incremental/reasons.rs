@@ -11,9 +11,31 @@ use super::affected::common_partition;
 
 /// Aggregates whose result does not depend on the order of the rows.
 const ORDER_FREE: &[&str] = &[
-    "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar", "covar_pop", "covar_samp",
-    "grouping", "max", "mean", "median", "min", "percentile_cont", "stddev", "stddev_pop", "stddev_samp", "sum",
-    "var", "var_pop", "var_samp", "var_sample",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "grouping",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "percentile_cont",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "sum",
+    "var",
+    "var_pop",
+    "var_samp",
+    "var_sample",
 ];
 
 /// Reasons that show in the analysed query. Normalising would hide some of them.
@@ -57,7 +79,8 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
     reasons.finish(walked)
 }
 
-const SCALAR_SUBQUERY: &str = "a scalar subquery is not maintained incrementally: when its value changes, any row can change";
+const SCALAR_SUBQUERY: &str =
+    "a scalar subquery is not maintained incrementally: when its value changes, any row can change";
 
 #[derive(Default)]
 struct Reasons(Vec<String>);
@@ -82,7 +105,9 @@ impl Reasons {
             self.add(format!("the column name `{WEIGHT}` is reserved"));
         }
         match node {
-            LogicalPlan::Limit(_) => self.add("`limit` is not maintained incrementally: one row more can displace any other"),
+            LogicalPlan::Limit(_) => {
+                self.add("`limit` is not maintained incrementally: one row more can displace any other")
+            }
             LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
                 self.add("`limit` is not maintained incrementally: one row more can displace any other");
             }
@@ -136,7 +161,9 @@ impl Reasons {
                             self.aggregate(udf.name(), udf.signature().volatility);
                         }
                         WindowFunctionDefinition::WindowUDF(_) if !ordered => {
-                            self.add(format!("`{name}()` without `order by` depends on the order in which rows are read"));
+                            self.add(format!(
+                                "`{name}()` without `order by` depends on the order in which rows are read"
+                            ));
                         }
                         WindowFunctionDefinition::WindowUDF(_) => {}
                     }
@@ -180,14 +207,18 @@ impl Reasons {
 
     fn existence(&mut self, join: &Join) -> Result<()> {
         if join.null_aware {
-            self.add("`not in (select ...)` is not maintained incrementally, one NULL empties its result: use `not exists`");
+            self.add(
+                "`not in (select ...)` is not maintained incrementally, one NULL empties its result: use `not exists`",
+            );
         } else if join.on.is_empty() {
             self.add("`exists` is maintained incrementally only if an equality ties the subquery to the query");
         }
         for (left, right) in &join.on {
             let types = [left.get_type(join.left.schema().as_ref())?, right.get_type(join.right.schema().as_ref())?];
             if types.iter().any(|t| t.is_floating() || t.is_nested()) {
-                self.add("`exists` and `in` on floating point numbers or nested values are not maintained incrementally");
+                self.add(
+                    "`exists` and `in` on floating point numbers or nested values are not maintained incrementally",
+                );
             }
         }
         Ok(())

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchemaRef, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Window};
 
 use super::affected::common_partition;
 use super::build::{join, nth, scan_step, with_inputs};
+use super::derive::Deriver;
 
 /// Keys that a step computes.
 #[derive(Clone, Debug)]
@@ -25,31 +26,61 @@ pub struct Keys {
 /// What a plan's rows are restricted by: an expression over the plan's columns and the position of its key.
 pub type On = Vec<(Expr, usize)>;
 
-/// Restricts a plan by keys.
-pub fn restrict(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
-    if on.is_empty() {
-        return Ok(plan);
-    }
-    let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
-    let shares: Vec<On> = (0..inputs.len()).map(|i| share(&plan, i, &on)).collect();
-    // A restriction that one input takes over whole need not be repeated here; a union needs it of every input.
-    let whole = |share: &On| on.iter().all(|(_, key)| share.iter().any(|(_, taken)| taken == key));
-    let passed = match &plan {
-        LogicalPlan::Union(_) => shares.iter().all(whole),
-        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
-            shares.first().is_some_and(whole)
+impl Deriver<'_> {
+    /// Restricts a plan by keys.
+    pub fn restrict(&mut self, plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
+        if on.is_empty() {
+            return Ok(plan);
         }
-        _ => shares.iter().any(whole),
-    };
-    if shares.iter().all(Vec::is_empty) {
-        return here(plan, keys, on);
+        if let LogicalPlan::Window(window) = &plan
+            && let Some(plan) = self.restrict_partitions(&plan, window, keys, &on)?
+        {
+            return here(plan, keys, on);
+        }
+        let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
+        let shares: Vec<On> = (0..inputs.len()).map(|i| share(&plan, i, &on)).collect();
+        // A restriction that one input takes over whole need not be repeated here; a union needs it of every input.
+        let whole = |share: &On| on.iter().all(|(_, key)| share.iter().any(|(_, taken)| taken == key));
+        let passed = match &plan {
+            LogicalPlan::Union(_) => shares.iter().all(whole),
+            LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+                shares.first().is_some_and(whole)
+            }
+            _ => shares.iter().any(whole),
+        };
+        if shares.iter().all(Vec::is_empty) {
+            return here(plan, keys, on);
+        }
+        let mut restricted = Vec::with_capacity(inputs.len());
+        for (input, share) in inputs.into_iter().zip(shares) {
+            restricted.push(self.restrict(input, keys, share)?);
+        }
+        let plan = with_inputs(&plan, restricted)?;
+        if passed { Ok(plan) } else { here(plan, keys, on) }
     }
-    let mut restricted = Vec::with_capacity(inputs.len());
-    for (input, share) in inputs.into_iter().zip(shares) {
-        restricted.push(restrict(input, keys, share)?);
+
+    /// A window function sees its whole partition, so rows may be left out by whole partitions only. Where the keys
+    /// are no partitions (the serial number, with the latest row of each e-mail), the partitions that hold a row with
+    /// one of the keys are computed first.
+    fn restrict_partitions(
+        &mut self,
+        plan: &LogicalPlan,
+        window: &Window,
+        keys: &Keys,
+        on: &On,
+    ) -> Result<Option<LogicalPlan>> {
+        let partition = common_partition(window);
+        if !on.iter().all(|(expr, _)| !partition.contains(expr) && is_over(expr, &window.input)) {
+            return Ok(None);
+        }
+        let input = window.input.as_ref().clone();
+        let holding = self.restrict(input.clone(), keys, on.clone())?;
+        let Some(partitions) = self.keys(&holding, &partition, NullEquality::NullEqualsNull)? else {
+            return Ok(None);
+        };
+        let input = self.restrict_to(input, Some(&partitions), &partition)?;
+        Ok(Some(with_inputs(plan, vec![input])?))
     }
-    let plan = with_inputs(&plan, restricted)?;
-    if passed { Ok(plan) } else { here(plan, keys, on) }
 }
 
 /// The semi join itself: the keys are the left side, because the left side of a hash join is the one held in memory.
@@ -72,9 +103,9 @@ fn share(plan: &LogicalPlan, i: usize, on: &On) -> On {
             Some(input) => pick(&|e| by_position(e, &union.schema, input)),
             None => On::new(),
         },
-        LogicalPlan::Projection(p) => pick(&|e| {
-            replaced(e, &|c| p.schema.maybe_index_of_column(c).and_then(|at| p.expr.get(at).cloned()))
-        }),
+        LogicalPlan::Projection(p) => {
+            pick(&|e| replaced(e, &|c| p.schema.maybe_index_of_column(c).and_then(|at| p.expr.get(at).cloned())))
+        }
         LogicalPlan::Aggregate(a) => {
             pick(&|e| replaced(e, &|c| a.schema.maybe_index_of_column(c).and_then(|at| a.group_expr.get(at).cloned())))
         }

@@ -99,14 +99,30 @@ impl Tape<'_> {
                 format!("select k, s, v from {} {t} where {condition}", self.relation(d))
             }
             2 => {
-                let list = self.one(&["v as k, s, k as v", "k, upper(s) as s, coalesce(v, 0) + 1 as v", "k, 'x' as s, v", "k % 2 as k, s, v"]);
+                let list = self.one(&[
+                    "v as k, s, k as v",
+                    "k, upper(s) as s, coalesce(v, 0) + 1 as v",
+                    "k, 'x' as s, v",
+                    "k % 2 as k, s, v",
+                ]);
                 format!("select {list} from {} {t}", self.relation(d))
             }
             3 => {
                 let (l, r) = (self.alias(), self.alias());
-                let on = self.one(&["{l}.k = {r}.k", "{l}.k = {r}.v and {l}.s = {r}.s", "{l}.s = {r}.s and {l}.v <= {r}.v", "{l}.k = {r}.k and {r}.s <> 'a'", "{l}.k + 1 = {r}.k", "{l}.k is not distinct from {r}.k"]);
+                let on = self.one(&[
+                    "{l}.k = {r}.k",
+                    "{l}.k = {r}.v and {l}.s = {r}.s",
+                    "{l}.s = {r}.s and {l}.v <= {r}.v",
+                    "{l}.k = {r}.k and {r}.s <> 'a'",
+                    "{l}.k + 1 = {r}.k",
+                    "{l}.k is not distinct from {r}.k",
+                ]);
                 let on = on.replace("{l}", &l).replace("{r}", &r);
-                format!("select {l}.k, {r}.s, {l}.v from {} {l} join {} {r} on {on}", self.relation(d), self.relation(d))
+                format!(
+                    "select {l}.k, {r}.s, {l}.v from {} {l} join {} {r} on {on}",
+                    self.relation(d),
+                    self.relation(d)
+                )
             }
             4 => {
                 let (l, r, x) = (self.alias(), self.alias(), self.one(&["a", "b", "c"]));
@@ -119,14 +135,28 @@ impl Tape<'_> {
             5 | 6 => {
                 let (l, r) = (self.alias(), self.alias());
                 let not = self.one(&["", "not "]);
-                let on = self.one(&["{r}.k = {l}.k", "{r}.s = {l}.s and {r}.k = {l}.k", "{r}.k = {l}.k and {r}.v > {l}.v", "{r}.v = {l}.k and {r}.s <> 'b'", "{r}.k = {l}.k and coalesce({r}.s, 'z') <> coalesce({l}.s, 'z')"]);
+                let on = self.one(&[
+                    "{r}.k = {l}.k",
+                    "{r}.s = {l}.s and {r}.k = {l}.k",
+                    "{r}.k = {l}.k and {r}.v > {l}.v",
+                    "{r}.v = {l}.k and {r}.s <> 'b'",
+                    "{r}.k = {l}.k and coalesce({r}.s, 'z') <> coalesce({l}.s, 'z')",
+                ]);
                 let on = on.replace("{l}", &l).replace("{r}", &r);
-                format!("select {l}.k, {l}.s, {l}.v from {} {l} where {not}exists (select 1 from {} {r} where {on})", self.relation(d), self.relation(d))
+                format!(
+                    "select {l}.k, {l}.s, {l}.v from {} {l} where {not}exists (select 1 from {} {r} where {on})",
+                    self.relation(d),
+                    self.relation(d)
+                )
             }
             7 => {
                 let (l, r) = (self.alias(), self.alias());
                 let column = self.one(&["k", "v"]);
-                format!("select {l}.k, {l}.s, {l}.v from {} {l} where {l}.k in (select {r}.{column} from {} {r})", self.relation(d), self.relation(d))
+                format!(
+                    "select {l}.k, {l}.s, {l}.v from {} {l} where {l}.k in (select {r}.{column} from {} {r})",
+                    self.relation(d),
+                    self.relation(d)
+                )
             }
             8 => {
                 let shape = self.one(&[
@@ -155,20 +185,32 @@ impl Tape<'_> {
             11 => format!("select distinct k, s, v from {} {t}", self.relation(d)),
             12 => {
                 let union = self.one(&["union all", "union"]);
-                format!("select k, s, v from {} {t} {union} select v, s, k from {} {t}", self.relation(d), self.relation(d))
+                format!(
+                    "select k, s, v from {} {t} {union} select v, s, k from {} {t}",
+                    self.relation(d),
+                    self.relation(d)
+                )
             }
             13 => {
                 // A self-join of anything.
                 let x = self.relation(d);
-                format!("with w as (select * from {x} {t}) select l.k, r.s, r.v from w l join w r on l.k = r.k and l.s = r.s")
+                format!(
+                    "with w as (select * from {x} {t}) select l.k, r.s, r.v from w l join w r on l.k = r.k and l.s = r.s"
+                )
             }
             14 => {
                 let x = self.relation(d);
-                format!("with w as (select * from {x} {t}) select k, s, v from w where k in (select k from w group by k having count(*) = 1)")
+                format!(
+                    "with w as (select * from {x} {t}) select k, s, v from w where k in (select k from w group by k having count(*) = 1)"
+                )
             }
             _ => {
                 let set = self.one(&["intersect", "except"]);
-                format!("select k, s, v from {} {t} {set} select k, s, v from {} {t}", self.relation(d), self.relation(d))
+                format!(
+                    "select k, s, v from {} {t} {set} select k, s, v from {} {t}",
+                    self.relation(d),
+                    self.relation(d)
+                )
             }
         }
     }
@@ -186,8 +228,11 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let world = World { tables: ["a", "b", "c"].map(|n| tape.table(n)).into(), before: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(law(&world, &sql, limits)).map_err(|e| {
-        let rows: Vec<String> =
-            world.tables.iter().map(|t| format!("{} {:?}\n  old {:?}\n  change {:?}", t.name, t.kind, t.old, t.change)).collect();
+        let rows: Vec<String> = world
+            .tables
+            .iter()
+            .map(|t| format!("{} {:?}\n  old {:?}\n  change {:?}", t.name, t.kind, t.old, t.change))
+            .collect();
         TestCaseError::fail(format!("{sql}\n{limits:?}\n{}\n{e}", rows.join("\n")))
     })
 }

@@ -127,10 +127,7 @@ impl World {
         let state = ctx.state();
         let plan = state.create_logical_plan(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let options = state.config_options();
-        state
-            .analyzer()
-            .execute_and_check(plan, options, |_, _| {})
-            .unwrap_or_else(|e| panic!("{sql}: {e}"))
+        state.analyzer().execute_and_check(plan, options, |_, _| {}).unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 }
 
@@ -165,8 +162,10 @@ pub fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>,
     for batch in batches {
         let options = FormatOptions::default().with_null("∅");
         let arity = batch.num_columns() - usize::from(weighted);
-        let columns: Vec<_> =
-            batch.columns()[..arity].iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("text")).collect();
+        let columns: Vec<_> = batch.columns()[..arity]
+            .iter()
+            .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("text"))
+            .collect();
         for i in 0..batch.num_rows() {
             let weight = if weighted {
                 batch.column(arity).as_any().downcast_ref::<Int64Array>().expect("weight").value(i)
@@ -193,8 +192,12 @@ pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String>
     let (plan, program) = program(world, &ctx, sql).await;
     let said = |what: &str, e: &Error| format!("{what}: {e}");
     let before = World { before: true, ..world.clone() };
-    let old_batches: Vec<RecordBatch> =
-        full(&plan, &ctx, &before).await.map_err(|e| said("old", &e))?.try_collect().await.map_err(|e| e.to_string())?;
+    let old_batches: Vec<RecordBatch> = full(&plan, &ctx, &before)
+        .await
+        .map_err(|e| said("old", &e))?
+        .try_collect()
+        .await
+        .map_err(|e| e.to_string())?;
     let new_batches: Vec<RecordBatch> =
         full(&plan, &ctx, world).await.map_err(|e| said("new", &e))?.try_collect().await.map_err(|e| e.to_string())?;
     let change = run_with(&program, &ctx, world, limits).await.map_err(|e| said("change", &e))?;

@@ -1,0 +1,193 @@
+//! What a change may cost: what is opened, what is held, what the reader of a table is told.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::common::Result as EngineResult;
+use deltalake::datafusion::datasource::{MemTable, TableType};
+use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
+
+use super::consent::{TRUSTED, readings, world};
+use super::support::{TestTable, World, counted, program, session};
+use crate::error::Result;
+use crate::evaluate::{Sources, run};
+use crate::incremental::{ChangeKind, Side, WEIGHT, scan_name};
+
+/// Says what was opened, and with which filters it was read.
+#[derive(Debug)]
+struct Watched {
+    world: World,
+    opened: Mutex<Vec<String>>,
+    filters: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug)]
+struct WatchedTable {
+    name: String,
+    table: Arc<dyn TableProvider>,
+    filters: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl TableProvider for WatchedTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let text: Vec<String> = filters.iter().map(ToString::to_string).collect();
+        self.filters.lock().expect("lock").push(format!("{}: {}", self.name, text.join(" AND ")));
+        self.table.scan(state, projection, &[], limit).await
+    }
+}
+
+#[async_trait]
+impl Sources for Watched {
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        let name = scan_name(table, side);
+        self.opened.lock().expect("lock").push(name.clone());
+        let table = self.world.provider(table, side).await?;
+        Ok(Arc::new(WatchedTable { name, table, filters: Arc::clone(&self.filters) }))
+    }
+
+    fn change_kind(&self, table: &str) -> ChangeKind {
+        self.world.change_kind(table)
+    }
+}
+
+impl Watched {
+    fn new(world: World) -> Self {
+        Self { world, opened: Mutex::default(), filters: Arc::default() }
+    }
+
+    /// Names of what was opened, each once, sorted.
+    fn opened(&self) -> Vec<String> {
+        let mut names = self.opened.lock().expect("lock").clone();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// A draw that is an old row, or a change, of `customers` or `readings`.
+fn draw(person: u8, consent: u8, updated: u8, what: u8) -> Vec<u8> {
+    vec![person, 0, consent, updated, 0, what]
+}
+
+async fn rows(watched: &Watched, sql: &str) -> usize {
+    let ctx = session();
+    let (_, program) = program(&watched.world, &ctx, sql).await;
+    let change = run(&program, &ctx, watched).await.expect("change").collect().await.expect("rows");
+    counted(&change, true).len()
+}
+
+#[tokio::test]
+async fn a_withdrawal_reads_the_readings_of_one_person() {
+    // p and q consent; then q's newer record refuses.
+    let customers = [draw(0, 1, 0, 0), draw(1, 1, 0, 0), draw(1, 2, 1, 2)];
+    let watched = Watched::new(world(&customers, &[draw(0, 0, 0, 0), draw(1, 0, 0, 0)], &[]));
+    assert_eq!(rows(&watched, &readings()).await, 1);
+    assert_eq!(watched.opened(), ["customers@change", "customers@new", "customers@old", "readings@new"]);
+    let filters = watched.filters.lock().expect("lock").clone();
+    for name in ["customers@old", "customers@new", "readings@new"] {
+        assert!(
+            filters.iter().filter(|f| f.starts_with(name)).all(|f| f.contains(r#"= Utf8("q")"#)),
+            "{name}: {filters:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_consequence_stops_early() {
+    // q's newer record still consents.
+    let customers = [draw(0, 1, 0, 0), draw(1, 1, 0, 0), draw(1, 1, 1, 2)];
+    let watched = Watched::new(world(&customers, &[draw(1, 0, 0, 0)], &[]));
+    assert_eq!(rows(&watched, &readings()).await, 0);
+    assert!(!watched.opened().contains(&"readings@new".to_owned()), "{:?}", watched.opened());
+}
+
+#[tokio::test]
+async fn nothing_changed_nothing_opened() {
+    let watched = Watched::new(world(&[draw(0, 1, 0, 0)], &[draw(0, 0, 0, 0)], &[]));
+    assert_eq!(rows(&watched, &readings()).await, 0);
+    assert_eq!(rows(&watched, TRUSTED).await, 0);
+    assert!(watched.opened().is_empty());
+}
+
+/// Many readings, appended: more than the memory that the engine may hold.
+#[derive(Debug)]
+struct Append {
+    world: World,
+    change: Arc<dyn TableProvider>,
+}
+
+#[async_trait]
+impl Sources for Append {
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        if table == "readings" && side == Side::Change {
+            return Ok(Arc::clone(&self.change));
+        }
+        self.world.provider(table, side).await
+    }
+
+    fn change_kind(&self, table: &str) -> ChangeKind {
+        if table == "readings" { ChangeKind::InsertOnly } else { self.world.change_kind(table) }
+    }
+}
+
+#[tokio::test]
+async fn an_append_streams_through_a_semi_join() {
+    let fields = [("user", DataType::Utf8), ("timestamp", DataType::Int64), ("x", DataType::Int64)];
+    let mut schema: Vec<Field> = fields.iter().map(|(n, t)| Field::new(*n, t.clone(), true)).collect();
+    schema.push(Field::new(WEIGHT, DataType::Int64, false));
+    let schema = Arc::new(Schema::new(schema));
+    let batch = |from: i64| {
+        let n = from..from + 8192;
+        let users: StringArray =
+            n.clone().map(|i| Some(["p", "q", "r"][usize::try_from(i % 3).expect("small")])).collect();
+        let times: Int64Array = n.clone().map(Some).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(users),
+            Arc::new(times.clone()),
+            Arc::new(times),
+            Arc::new(n.map(|_| Some(1)).collect::<Int64Array>()),
+        ];
+        RecordBatch::try_new(Arc::clone(&schema), columns).expect("batch")
+    };
+    let batches: Vec<RecordBatch> = (0..100).map(|i| batch(i * 8192)).collect();
+    let change = Arc::new(MemTable::try_new(Arc::clone(&schema), vec![batches]).expect("table"));
+    let customers = [draw(0, 1, 0, 0), draw(1, 2, 0, 0)];
+    let mut world = world(&customers, &[], &[]);
+    world.tables[1] = TestTable::new("readings", &fields, vec![], vec![]);
+    let plain = session();
+    let (_, program) = program(&world, &plain, &readings()).await;
+    let runtime = RuntimeEnvBuilder::new().with_memory_limit(8 << 20, 1.0).build_arc().expect("runtime");
+    let mut config = SessionConfig::new().with_target_partitions(2);
+    config.options_mut().execution.sort_spill_reservation_bytes = 1 << 20;
+    let ctx = SessionContext::new_with_config_rt(config, runtime);
+    let change = run(&program, &ctx, &Append { world, change }).await.expect("change");
+    assert!(change.insert_only);
+    let rows = change.into_stream().try_fold(0, |n, b| async move { Ok(n + b.num_rows()) }).await.expect("rows");
+    assert_eq!(rows, (8192 * 100 + 2) / 3);
+}
