@@ -10,14 +10,12 @@ use std::sync::Arc;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::file_format::parquet::ParquetFormat;
-use deltalake::datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
+use deltalake::datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use deltalake::datafusion::logical_expr::{Expr, ident, lit, when};
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
+use deltalake::logstore::object_store;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
-use deltalake::logstore::object_store;
 
 use crate::error::{Context, Result};
 use crate::incremental::WEIGHT;

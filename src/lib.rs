@@ -11,9 +11,9 @@ pub mod clock;
 pub mod privacy;
 // Intent: text and plans in, values out.
 pub mod definition;
-pub mod graph;
 pub mod outcome;
 pub mod progress;
+pub mod graph;
 pub mod incremental;
 pub mod plan;
 // Doors: I/O, one foreign crate each.
@@ -22,6 +22,7 @@ pub mod lake;
 pub mod catalog;
 // Stages: the flow, one file per arrow.
 pub mod changes;
+pub mod checks;
 pub mod evaluate;
 pub mod merge;
 pub mod register;
@@ -30,3 +31,8 @@ pub mod ingest;
 pub mod refresh;
 pub mod site;
 pub mod sync;
+pub mod replay;
+pub mod look;
+// Face: outcomes as documents and as text.
+pub mod report;
+pub mod cli;

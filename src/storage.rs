@@ -16,11 +16,11 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-pub use object_store::{ObjectMeta, ObjectStore};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectStoreExt, PutMultipartOptions, PutOptions,
     PutPayload, PutResult,
 };
+pub use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
 use crate::error::{Context, Error, Result};
@@ -80,9 +80,11 @@ impl Storage {
         let store: StoreRef = match url.scheme() {
             "file" => Arc::new(LocalFileSystem::new()),
             other => {
-                return Err(Error::failed(format!("`{key}` has no store: this build knows folders and `file://` only"))
-                    .fact("found", format!("scheme `{other}`"))
-                    .help("name folders with --landing and --warehouse"));
+                return Err(Error::failed(format!(
+                    "`{key}` has no store: this build knows folders and `file://` only"
+                ))
+                .fact("found", format!("scheme `{other}`"))
+                .help("name folders with --landing and --warehouse"));
             }
         };
         let store = match &self.layer {

@@ -1,37 +1,25 @@
-//! Where the commands meet the rest of the house: finding a project, loading it, showing its faults, opening its lake.
+//! Where the commands meet the rest of the house: opening the lake of a project and running operations on it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deltalake::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::{DataType, Field, Schema};
 
-use super::operations::{Open, Operations, Settings};
-use crate::definition::Project;
-use crate::error::{Error, Kind, Result};
+use super::operations::{Open, Operations, Settings, SyncOptions};
+use crate::definition::Table;
+use crate::error::{Context, Result};
+use crate::outcome::{HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::privacy::Privacy;
 use crate::progress::Progress;
-use crate::source::Fault;
+use crate::site::{Site, SiteOptions};
+use crate::storage::Storage;
+use crate::{ingest, look, replay, sync};
 
-/// Name of the file that makes a folder a project.
-const PROJECT_FILE: &str = "stedi-delta.toml";
+pub(super) use crate::definition::{find_root, load, render as render_fault};
 
-/// The nearest folder, upwards from `start`, that is a project.
-pub(super) fn find_root(start: &Path) -> Option<PathBuf> {
-    start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
-}
-
-/// Loads and checks the project in a folder.
-pub(super) fn load(root: &Path) -> Result<Project> {
-    Err(Error::new(Kind::Internal, "loading a project is not wired yet").fact("project", root.display().to_string()))
-}
-
-/// A fault with its place, as text that ends with a line break.
-pub(super) fn render_fault(fault: &Fault, _color: bool) -> String {
-    let place = fault.place.as_ref().map_or_else(String::new, |place| {
-        let (line, column) = place.line_column();
-        format!("  --> {}:{line}:{column}\n", place.file.path.display())
-    });
-    format!("error: {}\n{place}   = {}\n", fault.message, fault.label)
-}
+/// The key with which personal data is hashed in messages.
+const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
 /// Opens lakes for real.
 #[derive(Debug)]
@@ -39,8 +27,75 @@ pub(super) struct Lakes;
 
 #[async_trait]
 impl Open for Lakes {
-    async fn open(&self, settings: Settings, _progress: Arc<dyn Progress>) -> Result<Box<dyn Operations>> {
-        load(&settings.root)?;
-        Err(Error::new(Kind::Internal, "opening a lake is not wired yet"))
+    async fn open(&self, settings: Settings, progress: Arc<dyn Progress>) -> Result<Box<dyn Operations>> {
+        let options = SiteOptions {
+            root: settings.root,
+            target: settings.target,
+            landing: settings.landing,
+            warehouse: settings.warehouse,
+        };
+        let key = std::env::var(HASH_KEY).ok();
+        let site = Site::open(&options, Storage::default(), Privacy::new(key.as_deref(), settings.reveal))?;
+        Ok(Box::new(Lake { site, progress }))
     }
+}
+
+struct Lake {
+    site: Site,
+    progress: Arc<dyn Progress>,
+}
+
+#[async_trait]
+impl Operations for Lake {
+    async fn sync(&self, options: SyncOptions) -> SyncOutcome {
+        let options = sync::Options {
+            select: options.select,
+            full_refresh: options.full_refresh,
+            reload: options.reload.iter().map(|text| sync::Reload::parse(text)).collect(),
+        };
+        sync::sync(&self.site, &options, &self.progress).await
+    }
+
+    async fn status(&self) -> Result<StatusOutcome> {
+        look::status(&self.site).await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        look::query(&self.site, sql).await
+    }
+
+    async fn history(&self, table: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
+        look::history(&self.site, table, limit).await
+    }
+
+    async fn quarantine(&self, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
+        let tables: Vec<&Table> = match table {
+            Some(name) => vec![self.site.landing_table(name)?],
+            None => self.site.project.tables.iter().filter(|t| t.landing().is_some()).collect(),
+        };
+        let session = self.site.session()?;
+        let mut batches = Vec::new();
+        let mut left = limit;
+        for table in tables {
+            let place = self.site.place(table, "")?;
+            for batch in ingest::list_quarantined(&place, &session, left).await? {
+                left = left.saturating_sub(batch.num_rows());
+                batches.push(named(table, &batch)?);
+            }
+        }
+        Ok(batches)
+    }
+
+    async fn replay(&self, table: &str) -> Result<TableOutcome> {
+        replay::replay(&self.site, table).await
+    }
+}
+
+/// A batch with the table's name as its first column.
+fn named(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {
+    let mut fields = vec![Field::new("table", DataType::Utf8, false)];
+    fields.extend(batch.schema().fields().iter().map(|f| f.as_ref().clone()));
+    let names: ArrayRef = Arc::new(StringArray::from(vec![table.name.as_str(); batch.num_rows()]));
+    let columns = [names].into_iter().chain(batch.columns().iter().cloned()).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).context(|| "the quarantine cannot be shown".into())
 }

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use deltalake::arrow::compute::{and, filter, filter_record_batch, not, prep_null_mask_filter};
-use deltalake::datafusion::common::DFSchema;
-use deltalake::datafusion::physical_expr::PhysicalExpr;
-use deltalake::datafusion::prelude::SessionContext;
+use deltalake::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
+use deltalake::arrow::compute::{and, filter, filter_record_batch, not};
 
 use super::read::{Landed, Raw, quarantine_columns};
+use crate::checks::{self, Check};
 use crate::definition::{Action, Column, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};
 
 /// Compiled checks.
 pub struct Expectations {
-    checks: Vec<(String, Action, Arc<dyn PhysicalExpr>)>,
+    checks: Vec<Check>,
 }
 
 /// Rows after the checks.
@@ -32,21 +30,12 @@ impl Expectations {
     /// # Errors
     /// When a check is not a condition on the table's columns; `definition` has found that before.
     pub fn new(table: &Table) -> Result<Self> {
-        let session = SessionContext::new();
-        let schema = DFSchema::try_from(table.schema().as_ref().clone()).context(|| "no schema".into())?;
-        let mut checks = Vec::new();
-        for expectation in &table.expectations {
-            let doing = || format!("expectation `{}` of {} cannot be checked", expectation.name, table.name);
-            let expr = session.parse_sql_expr(&expectation.check, &schema).context(doing)?;
-            let expr = session.create_physical_expr(expr, &schema).context(doing)?;
-            checks.push((expectation.name.clone(), expectation.action, expr));
-        }
-        Ok(Self { checks })
+        Ok(Self { checks: checks::compile(table, |_| true)? })
     }
 
     /// Whether rows can go to quarantine, so that their bytes must be kept.
     pub fn quarantine(&self) -> bool {
-        self.checks.iter().any(|(_, action, _)| *action == Action::Quarantine)
+        self.checks.iter().any(|c| c.action == Action::Quarantine)
     }
 
     /// Checks a batch; counts rows that fail a warning in `warned`.
@@ -57,13 +46,14 @@ impl Expectations {
         let Landed { batch, raw } = landed;
         let mut keep = BooleanArray::from(vec![true; batch.num_rows()]);
         let mut reasons: Vec<Option<String>> = vec![None; batch.num_rows()];
-        for (name, action, expr) in &self.checks {
-            let passes = passes(expr, &batch).context(|| format!("expectation `{name}` cannot be checked"))?;
+        for check in &self.checks {
+            let name = &check.name;
+            let passes = check.passes(&batch)?;
             let failing = (passes.len() - passes.true_count()) as u64;
             if failing == 0 {
                 continue;
             }
-            match action {
+            match check.action {
                 Action::Warn => *warned.entry(name.clone()).or_insert(0) += failing,
                 Action::Fail => {
                     return Err(Error::new(Kind::Evidence, format!("{failing} records fail the expectation `{name}`"))
@@ -86,15 +76,6 @@ impl Expectations {
         let landed = filter_record_batch(&batch, &keep).context(|| "rows cannot be filtered".into())?;
         Ok(Checked { landed, quarantined })
     }
-}
-
-/// True where the check is true; NULL is not.
-fn passes(
-    expr: &Arc<dyn PhysicalExpr>,
-    batch: &RecordBatch,
-) -> std::result::Result<BooleanArray, deltalake::datafusion::error::DataFusionError> {
-    let value = expr.evaluate(batch)?.into_array(batch.num_rows())?;
-    Ok(prep_null_mask_filter(value.as_boolean()))
 }
 
 fn quarantined(

@@ -9,11 +9,10 @@ use serde_json::json;
 use super::Place;
 use super::ledger::Wal;
 use super::read::quarantine_columns;
-use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
-use crate::storage::Location;
 
 /// How often a commit is planned again after somebody else's.
 const ATTEMPTS: usize = 4;
@@ -162,12 +161,7 @@ fn commit(
 }
 
 /// The table without the rows of whole files and without single records.
-async fn without(
-    place: &Place<'_>,
-    table: &LakeTable,
-    files: &[String],
-    records: &[(String, i64)],
-) -> Result<Applied> {
+async fn without(place: &Place<'_>, table: &LakeTable, files: &[String], records: &[(String, i64)]) -> Result<Applied> {
     if files.is_empty() && records.is_empty() {
         return Ok(Applied::default());
     }
@@ -189,7 +183,10 @@ fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String,
                 return Some(false);
             }
             let path = file.value(row);
-            Some(files.contains(path) || (!records.is_empty() && records.contains(&(path.to_owned(), offset.value(row)))))
+            Some(
+                files.contains(path)
+                    || (!records.is_empty() && records.contains(&(path.to_owned(), offset.value(row)))),
+            )
         })
         .collect())
 }
@@ -213,15 +210,9 @@ fn evolved(table: &LakeTable, place: &Place<'_>) -> Result<bool> {
         return Err(Error::failed(problem)
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
             .help(format!(
-                "a definition may only gain columns; put {} back, or move the table's folder away and sync",
-                Column::clone(declared.unwrap_or(&place.table.columns[0])).name
+                "a definition may only gain columns; put `{}` back, or move the table's folder away and sync",
+                field.name()
             )));
     }
     Ok(place.table.columns.len() > stored.fields().len())
-}
-
-/// The location of the quarantine table that belongs to the table at `location`.
-#[must_use]
-pub fn quarantine_location(location: &Location, name: &str) -> Location {
-    location.sibling(&format!("{name}_quarantine"))
 }

@@ -199,7 +199,8 @@ impl Ledger {
             properties: Properties { change_data_feed: false },
         };
         let schema = rows.schema();
-        let store = deltalake::logstore::object_store::prefix::PrefixStore::new(location.store.clone(), location.path.clone());
+        let store =
+            deltalake::logstore::object_store::prefix::PrefixStore::new(location.store.clone(), location.path.clone());
         let mut writer = DataWriter::over(Arc::new(store), schema, FILE_SIZE);
         writer.write(&rows).await?;
         let written = writer.close().await?;
@@ -254,9 +255,8 @@ fn rows(batches: &[Batch]) -> Result<RecordBatch> {
             rows.push(Row(batch, None, Some(text)));
         }
     }
-    let text = |f: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(f).collect::<StringArray>())
-    };
+    let text =
+        |f: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(f).collect::<StringArray>()) };
     let long = |f: &dyn Fn(&FileRow) -> u64| -> ArrayRef {
         let value = |r: &Row<'_>| r.1.map(|file| i64::try_from(f(file)).unwrap_or(i64::MAX));
         Arc::new(rows.iter().map(value).collect::<Int64Array>())

@@ -204,9 +204,7 @@ pub async fn pending(
 }
 
 fn same_state(known: &FileRow, meta: &ObjectMeta) -> bool {
-    known.size == meta.size
-        && known.etag == meta.e_tag
-        && known.modified_ms == meta.last_modified.timestamp_millis()
+    known.size == meta.size && known.etag == meta.e_tag && known.modified_ms == meta.last_modified.timestamp_millis()
 }
 
 async fn hash(root: &Location, meta: &ObjectMeta) -> Result<String> {
@@ -290,7 +288,10 @@ fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
     if !parsed.unknown_fields.is_empty() {
         let details = parsed.unknown_fields.iter().take(SHOWN).map(|(field, n)| format!("`{field}` in {n} record(s)"));
         warnings.push(Warning {
-            message: format!("{} field(s) of {name} are not declared; their values were dropped", parsed.unknown_fields.len()),
+            message: format!(
+                "{} field(s) of {name} are not declared; their values were dropped",
+                parsed.unknown_fields.len()
+            ),
             details: details.collect(),
             help: Some(format!("declare them under [columns], then: stedi-delta sync --reload {name}")),
         });

@@ -45,8 +45,7 @@ pub async fn list(place: &Place<'_>, session: &SessionContext, limit: usize) -> 
     let doing = || format!("the quarantine of {} cannot be read", place.table.name);
     let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(Vec::new()) };
     let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
-    let sort = ["source_file", "source_offset"]
-        .map(|c| deltalake::datafusion::logical_expr::ident(c).sort(true, true));
+    let sort = ["source_file", "source_offset"].map(|c| deltalake::datafusion::logical_expr::ident(c).sort(true, true));
     let frame = frame.sort(sort.to_vec()).and_then(|f| f.limit(0, Some(limit))).context(doing)?;
     frame.collect().await.context(doing)
 }
@@ -70,9 +69,7 @@ pub async fn replay(place: &Place<'_>, session: &SessionContext, standing: &Stan
         for row in 0..batch.num_rows() {
             let record = Record::at(&batch, row).ok_or_else(|| Error::failed(doing()))?;
             let attempt = match record.bytes(place).await {
-                Ok(bytes) => {
-                    read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
-                }
+                Ok(bytes) => read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default()),
                 Err(reason) => Err(reason),
             };
             match attempt.and_then(|batch| accepted(&expectations, batch)) {

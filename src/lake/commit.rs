@@ -202,15 +202,13 @@ async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions
             let stored = log_store.read_commit_entry(version).await;
             match (stored, failure) {
                 (Ok(Some(stored)), _) if stored == bytes => Ok(()),
-                (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => Err(Error::conflict(format!(
-                    "somebody else committed version {version} of {location} meanwhile"
-                ))
-                .help("run the command again; it plans from the new version")),
-                (_, failure) => {
-                    Err(Error::failed(format!("version {version} of {location} could not be committed"))
-                        .because(failure)
-                        .help("run the command again; nothing of this table was changed"))
+                (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => {
+                    Err(Error::conflict(format!("somebody else committed version {version} of {location} meanwhile"))
+                        .help("run the command again; it plans from the new version"))
                 }
+                (_, failure) => Err(Error::failed(format!("version {version} of {location} could not be committed"))
+                    .because(failure)
+                    .help("run the command again; nothing of this table was changed")),
             }
         }
     }
@@ -247,8 +245,7 @@ fn data_type(column_type: ColumnType) -> Result<DataType> {
         ColumnType::Binary => PrimitiveType::Binary,
         ColumnType::Date => PrimitiveType::Date,
         ColumnType::Timestamp => PrimitiveType::Timestamp,
-        ColumnType::Decimal(precision, scale) => {
-            PrimitiveType::decimal(precision, scale.unsigned_abs()).context(|| "a decimal type is out of range".into())?
-        }
+        ColumnType::Decimal(precision, scale) => PrimitiveType::decimal(precision, scale.unsigned_abs())
+            .context(|| "a decimal type is out of range".into())?,
     }))
 }

@@ -169,9 +169,11 @@ impl LakeTable {
         if let Some(files) = files {
             builder = builder.with_file_paths(files);
         }
-        builder.build().await.map(|p| Arc::new(p) as Arc<dyn TableProvider>).context(|| {
-            format!("{} cannot be read at version {}", self.location, self.version())
-        })
+        builder
+            .build()
+            .await
+            .map(|p| Arc::new(p) as Arc<dyn TableProvider>)
+            .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 
     /// The commits `(from, to]`, oldest first; `None` when one of them is no longer in the log.

@@ -141,7 +141,9 @@ async fn write_feed(table: &LakeTable, schema: &SchemaRef, rows: &RowChange) -> 
             let types: Arc<dyn Array> = Arc::new(StringArray::from(vec![change_type; batch.num_rows()]));
             columns.push(types);
             let batch = RecordBatch::try_new(with_type.clone(), columns);
-            writer.write(&batch.map_err(|e| Error::failed("the change feed does not fit the table").because(e))?).await?;
+            writer
+                .write(&batch.map_err(|e| Error::failed("the change feed does not fit the table").because(e))?)
+                .await?;
         }
     }
     let mut adds = writer.close().await?.adds;

@@ -101,10 +101,9 @@ fn drift(standing: &Standing) -> Option<String> {
     }
     standing.sources.iter().find_map(|source| match source.consumed {
         None => Some(format!("{} is another table than the one that it was computed from", source.name)),
-        Some(consumed) if consumed > source.current => Some(format!(
-            "{} is at v{}, before v{consumed}, which it was computed from",
-            source.name, source.current
-        )),
+        Some(consumed) if consumed > source.current => {
+            Some(format!("{} is at v{}, before v{consumed}, which it was computed from", source.name, source.current))
+        }
         Some(_) => None,
     })
 }

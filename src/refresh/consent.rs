@@ -190,11 +190,7 @@ impl Guard<'_> {
     }
 
     /// Those of `subjects` that have not consented at the cut.
-    async fn refused(
-        &self,
-        inputs: &Inputs,
-        subjects: &HashMap<Option<String>, i64>,
-    ) -> Result<Vec<Option<String>>> {
+    async fn refused(&self, inputs: &Inputs, subjects: &HashMap<Option<String>, i64>) -> Result<Vec<Option<String>>> {
         let doing = || format!("the grants of {} cannot be evaluated", self.record.name);
         let plan = granted(self.consent, self.grants, self.record)?;
         let mut stream = evaluate::full(&plan, inputs.session(), inputs).await?;

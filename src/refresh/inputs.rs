@@ -15,11 +15,11 @@ use crate::lake::LakeTable;
 
 /// One source.
 #[derive(Clone, Debug)]
-pub struct Source {
+struct Source {
     /// At the cut.
-    pub table: LakeTable,
+    table: LakeTable,
     /// The version consumed; `None` where only the cut is needed.
-    pub consumed: Option<u64>,
+    consumed: Option<u64>,
     change: Option<ChangeSet>,
 }
 
@@ -65,12 +65,6 @@ impl Inputs {
     #[must_use]
     pub fn with_session(&self, session: SessionContext) -> Self {
         Self { session, sources: self.sources.clone() }
-    }
-
-    /// One source.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Source> {
-        self.sources.get(name)
     }
 
     /// Files that the change sets read.

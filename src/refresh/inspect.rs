@@ -1,16 +1,13 @@
 //! Looks at every row that comes or goes, on its way to the files: expectations, subjects, primary keys.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
-use deltalake::arrow::compute::{cast, prep_null_mask_filter};
+use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::arrow::row::{Row, RowConverter, SortField};
-use deltalake::datafusion::common::DFSchema;
-use deltalake::datafusion::physical_expr::PhysicalExpr;
-use deltalake::datafusion::prelude::SessionContext;
 
+use crate::checks::{self, Check};
 use crate::definition::{Action, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::outcome::Warning;
@@ -19,7 +16,7 @@ use crate::outcome::Warning;
 pub struct Inspector {
     table: String,
     schema: SchemaRef,
-    checks: Vec<Check>,
+    checks: Vec<(Check, u64)>,
     subject: Option<usize>,
     /// Net rows per subject; `None` is NULL.
     subjects: HashMap<Option<String>, i64>,
@@ -35,13 +32,6 @@ pub struct Inspector {
     pub deleted: u64,
 }
 
-struct Check {
-    name: String,
-    action: Action,
-    expr: Arc<dyn PhysicalExpr>,
-    failing: u64,
-}
-
 impl Inspector {
     /// For the rows of a table.
     ///
@@ -49,15 +39,8 @@ impl Inspector {
     /// When a check cannot be compiled; `definition` has found that before.
     pub fn new(table: &Table) -> Result<Self> {
         let schema = table.schema();
-        let session = SessionContext::new();
-        let named = DFSchema::try_from(schema.as_ref().clone()).context(|| "no schema".into())?;
-        let mut checks = Vec::new();
-        for expectation in table.expectations.iter().filter(|e| e.action != Action::Quarantine) {
-            let doing = || format!("expectation `{}` of {} cannot be checked", expectation.name, table.name);
-            let expr = session.parse_sql_expr(&expectation.check, &named).context(doing)?;
-            let expr = session.create_physical_expr(expr, &named).context(doing)?;
-            checks.push(Check { name: expectation.name.clone(), action: expectation.action, expr, failing: 0 });
-        }
+        let checks = checks::compile(table, |action| action != Action::Quarantine)?;
+        let checks = checks.into_iter().map(|check| (check, 0)).collect();
         let index = |name: &String| schema.index_of(name).ok();
         let key: Vec<usize> = table.primary_key.iter().filter_map(index).collect();
         let converter = if key.is_empty() {
@@ -89,11 +72,9 @@ impl Inspector {
     pub fn inserts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.inserted += batch.num_rows() as u64;
-        for check in &mut self.checks {
-            let doing = || format!("expectation `{}` cannot be checked", check.name);
-            let value = check.expr.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).context(doing)?;
-            let passes = prep_null_mask_filter(value.as_boolean());
-            check.failing += (batch.num_rows() - passes.true_count()) as u64;
+        for (check, failing) in &mut self.checks {
+            let passes = check.passes(&batch)?;
+            *failing += (batch.num_rows() - passes.true_count()) as u64;
         }
         for &column in &self.key {
             if batch.column(column).null_count() > 0 {
@@ -187,10 +168,10 @@ impl Inspector {
     /// Rows that warn, as warnings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let failing = self.checks.iter().filter(|c| c.action == Action::Warn && c.failing > 0);
-        failing
-            .map(|check| Warning {
-                message: format!("{} row(s) of {} do not meet the expectation `{}`", check.failing, self.table, check.name),
+        let warning = self.checks.iter().filter(|(check, failing)| check.action == Action::Warn && *failing > 0);
+        warning
+            .map(|(check, failing)| Warning {
+                message: format!("{failing} row(s) of {} do not meet the expectation `{}`", self.table, check.name),
                 details: Vec::new(),
                 help: None,
             })
@@ -205,8 +186,8 @@ impl Inspector {
         let failing: BTreeMap<_, _> = self
             .checks
             .iter()
-            .filter(|c| c.action == Action::Fail && c.failing > 0)
-            .map(|c| (c.name.as_str(), c.failing))
+            .filter(|(check, failing)| check.action == Action::Fail && *failing > 0)
+            .map(|(check, failing)| (check.name.as_str(), *failing))
             .collect();
         if let Some((name, rows)) = failing.iter().next() {
             let mut error = Error::new(

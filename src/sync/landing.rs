@@ -55,8 +55,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        let batches: Vec<Batch> =
-            ready.iter().filter_map(|m| m.prepared.as_ref()).map(|p| p.batch.clone()).collect();
+        let batches: Vec<Batch> = ready.iter().filter_map(|m| m.prepared.as_ref()).map(|p| p.batch.clone()).collect();
         if !batches.is_empty() {
             ledger.commit(&self.site.warehouse, &batches, self.run).await?;
         }

@@ -190,7 +190,8 @@ impl Work<'_> {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::Conflict && left > 0 => {
                     // What was reloaded before the conflict is in the ledger and need not be again.
-                    let landed = |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
+                    let landed =
+                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
                     reload.retain(|r| !landed(r));
                 }
                 Err(error) => return Err(error),
@@ -291,7 +292,12 @@ impl Work<'_> {
         if let Some(at) = outcome.tables.iter().position(|t| &t.table == name) {
             return outcome.tables.get_mut(at);
         }
-        let rank = |wanted: &TableName| self.site.project.tables.iter().position(|t| &t.name == wanted);
+        // By zone, and within a zone as data flows.
+        let rank = |wanted: &TableName| {
+            let at = self.site.project.tables.iter().position(|t| &t.name == wanted)?;
+            let zone = &self.site.project.tables.get(at)?.zone;
+            Some((self.site.project.zones.iter().position(|z| z == zone), at))
+        };
         let table = self.site.project.table(name)?;
         let at = outcome.tables.partition_point(|t| rank(&t.table) < rank(name));
         outcome.tables.insert(at, blank(table, self.site));
@@ -313,8 +319,7 @@ impl Work<'_> {
                 let name = table.name.quarantine();
                 let description = format!("Records of {} that could not land", table.name);
                 let columns = quarantine_columns();
-                let put =
-                    register(catalog, &site.database, name.as_str(), &description, &columns, &quarantine).await?;
+                let put = register(catalog, &site.database, name.as_str(), &description, &columns, &quarantine).await?;
                 outcome.registered += u64::from(put != Put::Unchanged);
             }
         }

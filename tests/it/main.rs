@@ -1,1 +1,12 @@
+//! Every integration test, in one binary: each further one would link the query engine again.
 
+mod support;
+
+mod architecture;
+mod cli;
+mod concurrency;
+mod faults;
+mod ingest;
+mod oracle;
+mod state;
+mod stedi;

@@ -1,0 +1,9 @@
+//! Reading without changing: where every table stands, queries over them, and what made each version.
+
+mod history;
+mod query;
+mod status;
+
+pub use history::history;
+pub use query::query;
+pub use status::status;

@@ -1,0 +1,87 @@
+//! SQL over the project's tables, at their newest or at named versions.
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::execution::context::SQLOptions;
+use deltalake::datafusion::prelude::SessionContext;
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::ingest::LEDGER_FOLDER;
+use crate::lake::LakeTable;
+use crate::site::Site;
+use crate::storage::Location;
+use crate::sync::RUNS_FOLDER;
+
+/// Runs one query. Tables are named as in the project; `"table@v3"` reads a version, `<table>_quarantine` a
+/// quarantine, `files` and `runs` the system tables. At least one batch comes back, so that the columns are known.
+///
+/// # Errors
+/// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
+pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
+    let doing = || "the query cannot be run".to_owned();
+    let session = site.session()?;
+    let dialect = session.state().config_options().sql_parser.dialect;
+    let statement = session.state().sql_to_statement(sql, &dialect).context(doing)?;
+    for reference in session.state().resolve_table_references(&statement).context(doing)? {
+        register(site, &session, &reference).await?;
+    }
+    let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let frame = session.sql_with_options(sql, options).await.context(doing)?;
+    let schema = frame.schema().inner().clone();
+    let mut batches = frame.collect().await.context(doing)?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    Ok(batches)
+}
+
+async fn register(site: &Site, session: &SessionContext, reference: &TableReference) -> Result<()> {
+    let full = reference.table();
+    if reference.schema().is_some() {
+        // information_schema and the like are the engine's own; a zone is not part of a table's name.
+        return match site.project.zones.iter().any(|z| Some(z.as_str()) == reference.schema()) {
+            true => Err(Error::new(Kind::Usage, format!("`{reference}` names a zone")).help(format!("write `{full}`"))),
+            false => Ok(()),
+        };
+    }
+    let (name, version) = match full.rsplit_once("@v") {
+        Some((name, version)) => (name, Some(version)),
+        None => (full, None),
+    };
+    let version = version.map(|text| {
+        text.parse::<u64>().map_err(|_| {
+            Error::new(Kind::Usage, format!("`{full}` has no version number"))
+                .help(format!("write \"{name}@v0\", with the quotes; versions: stedi-delta history {name}"))
+        })
+    });
+    let version = version.transpose()?;
+    let Some(table) = LakeTable::open(&location(site, name)?).await? else {
+        return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
+    };
+    let table = match version {
+        Some(version) if version > table.version() => {
+            return Err(Error::new(Kind::Usage, format!("{name} has no version {version}"))
+                .fact("newest", format!("v{}", table.version())));
+        }
+        Some(version) => table.at(version).await?,
+        None => table,
+    };
+    let provider = table.provider(session, None).await?;
+    let name = TableReference::bare(full.to_owned());
+    session.register_table(name, provider).map(drop).context(|| format!("`{full}` cannot be read"))
+}
+
+fn location(site: &Site, name: &str) -> Result<Location> {
+    match name {
+        "files" => return Ok(site.warehouse.join(LEDGER_FOLDER)),
+        "runs" => return Ok(site.warehouse.join(RUNS_FOLDER)),
+        _ => {}
+    }
+    match site.table(name) {
+        Ok(table) => site.location(table),
+        Err(unknown) => match name.strip_suffix("_quarantine").and_then(|base| site.landing_table(base).ok()) {
+            Some(table) => site.quarantine(table),
+            None => Err(unknown),
+        },
+    }
+}

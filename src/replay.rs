@@ -1,0 +1,89 @@
+//! `quarantine replay`: records that could not land, read again by the definition as it is now.
+
+use std::time::Instant;
+
+use crate::error::{Kind, Result};
+use crate::ingest::{self, Ledger};
+use crate::lake::LakeTable;
+use crate::outcome::{Io, Mode, TableOutcome, Warning};
+use crate::register::register;
+use crate::site::Site;
+
+/// Times a replay is planned again after somebody else's commit.
+const ATTEMPTS: usize = 4;
+
+/// Lands the records of a landing table's quarantine that its definition accepts, as a batch of its own.
+///
+/// # Errors
+/// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
+pub async fn replay(site: &Site, name: &str) -> Result<TableOutcome> {
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match attempt(site, name).await {
+            Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
+            other => return other,
+        }
+    }
+}
+
+async fn attempt(site: &Site, name: &str) -> Result<TableOutcome> {
+    let started = Instant::now();
+    let table = site.landing_table(name)?;
+    let run = crate::clock::run_id();
+    let place = site.place(table, &run)?;
+    let session = site.session()?;
+    let ledger = Ledger::read(&site.warehouse, &session).await?;
+    let mut standing = ingest::standing(&place, &ledger, &session, false).await?;
+    let version_before = standing.table.as_ref().map(LakeTable::version);
+    if let Some(number) = standing.open {
+        let wal = ledger.wal(&session, name, &standing.uuid, number).await?;
+        standing.table = Some(ingest::finish(&place, &standing.uuid, number, &wal).await?.0);
+    }
+    if let Some(shaped) = ingest::shape(&place, &standing.uuid, standing.table.clone()).await? {
+        standing.table = Some(shaped);
+    }
+    let replay = ingest::replay(&place, &session, &standing).await?;
+    let mut io = Io::default();
+    let mut after = standing.table.clone();
+    if let Some(batch) = &replay.batch
+        && let Some(wal) = &batch.wal
+    {
+        ledger.commit(&site.warehouse, std::slice::from_ref(batch), &run).await?;
+        let (table, done) = ingest::finish(&place, &standing.uuid, batch.number, wal).await?;
+        io.files_added = done.files_added;
+        io.bytes_written = done.bytes_written;
+        after = Some(table);
+    }
+    if let Some(after) = &after {
+        register(site.catalog.as_ref(), &site.database, name, &table.description, &table.columns, after).await?;
+    }
+    let version_after = after.as_ref().map(LakeTable::version);
+    let staying: u64 = replay.stay.values().sum();
+    let mut warnings = Vec::new();
+    if staying > 0 {
+        warnings.push(Warning {
+            message: format!("{staying} record(s) of {name} stay in quarantine"),
+            details: replay.stay.iter().take(5).map(|(reason, count)| format!("{count}: {reason}")).collect(),
+            help: Some(format!("see them: stedi-delta quarantine ls {name}")),
+        });
+    }
+    Ok(TableOutcome {
+        table: table.name.clone(),
+        zone: table.zone.clone(),
+        location: place.location.to_string(),
+        version_before,
+        version_after,
+        mode: if version_before == version_after { Mode::None } else { Mode::Ingest },
+        reason: format!("{} of {} records landed from quarantine", replay.landed, replay.landed + staying),
+        rows_inserted: replay.landed,
+        rows_updated: 0,
+        rows_deleted: 0,
+        rows_quarantined: 0,
+        io,
+        elapsed: started.elapsed(),
+        waiting: Vec::new(),
+        warnings,
+        problem: None,
+    })
+}

@@ -1,0 +1,95 @@
+//! The order of modules in `src/lib.rs` is the architecture: nothing imports from below, and each foreign crate has
+//! few doors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::repository;
+
+/// Modules in order.
+fn order() -> Vec<String> {
+    let map = fs::read_to_string(repository().join("src/lib.rs")).unwrap();
+    let modules = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    modules.map(str::to_owned).collect()
+}
+
+fn rust_files(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            rust_files(&entry.unwrap().path(), files);
+        }
+    } else if path.extension().is_some_and(|e| e == "rs") {
+        files.push(path.to_owned());
+    }
+}
+
+fn files_of(module: &str) -> Vec<PathBuf> {
+    let src = repository().join("src");
+    let mut files = Vec::new();
+    for path in [src.join(module), src.join(format!("{module}.rs"))] {
+        if path.exists() {
+            rust_files(&path, &mut files);
+        }
+    }
+    files
+}
+
+/// The text without comments and without the module's tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn modules_import_only_from_modules_above_them() {
+    let order = order();
+    let mut broken = Vec::new();
+    for (rank, module) in order.iter().enumerate() {
+        for file in files_of(module) {
+            for used in code(&file).split("crate::").skip(1) {
+                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if order[rank + 1..].contains(&used) {
+                    broken.push(format!("{} imports `{used}`, which comes later", file.display()));
+                }
+            }
+        }
+    }
+    assert!(order.len() > 10);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_module_of_the_source_is_on_the_map() {
+    let order = order();
+    for entry in fs::read_dir(repository().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        assert!(["lib", "main"].contains(&module) || order.iter().any(|m| m == module), "{name} is not in lib.rs");
+    }
+}
+
+#[test]
+fn nothing_in_the_source_knows_the_project_that_is_shipped_with_it() {
+    let words = ["accelerometer", "step_trainer", "customer_trusted", "machine_learning"];
+    let mut files = Vec::new();
+    rust_files(&repository().join("src"), &mut files);
+    for file in files.iter().filter(|f| !f.to_string_lossy().contains("tests")) {
+        let code = code(file);
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        for word in words {
+            assert!(!code.contains(word), "{} knows `{word}`", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_six_hundred_lines() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "benches", "examples"] {
+        rust_files(&repository().join(folder), &mut files);
+    }
+    for file in files {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= 600, "{} has {lines} lines", file.display());
+    }
+}

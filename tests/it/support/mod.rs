@@ -1,0 +1,252 @@
+//! A lake in a temporary folder, driven through the library as the command line drives it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
+use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
+use stedi_delta::privacy::Privacy;
+use stedi_delta::progress::{Progress, Silent};
+use stedi_delta::site::{Site, SiteOptions};
+use stedi_delta::storage::Storage;
+use stedi_delta::{look, sync};
+
+/// The repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The real STEDI landing files, where this machine has them. Prints the skip where it does not.
+pub fn real_data() -> Option<PathBuf> {
+    let folder = repository().join("../shared/data/stedi");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIP: the real STEDI files are not beside this clone");
+    None
+}
+
+/// A project, its landing folder and its warehouse, in a temporary folder.
+pub struct Lake {
+    folder: tempfile::TempDir,
+    root: PathBuf,
+    storage: Storage,
+}
+
+impl Lake {
+    /// The repository's own STEDI project over an empty landing folder.
+    pub fn stedi() -> Self {
+        Self::with_project(repository().to_path_buf())
+    }
+
+    /// A project of its own: files by path under the project folder. `stedi-delta.toml` is written unless given.
+    pub fn project(files: &[(&str, &str)]) -> Self {
+        let lake = Self::with_project(PathBuf::new());
+        let root = lake.folder.path().join("project");
+        fs::create_dir_all(&root).unwrap();
+        let lake = Self { root, ..lake };
+        lake.define(
+            "stedi-delta.toml",
+            "name = \"shop\"\nzones = [\"landing\", \"trusted\", \"curated\"]\n[targets.dev]\n\
+             landing = \"l\"\nwarehouse = \"w\"\n",
+        );
+        for (path, text) in files {
+            lake.define(path, text);
+        }
+        lake
+    }
+
+    fn with_project(root: PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("landing")).unwrap();
+        Self { folder, root, storage: Storage::default() }
+    }
+
+    /// The same lake seen through another storage.
+    pub fn through(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Writes a definition file.
+    pub fn define(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes a landing file, old enough to be read.
+    pub fn land(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.landing().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+    }
+
+    /// Copies a folder of landing files.
+    pub fn land_all(&self, from: &Path) {
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let to = self.landing().join(path.strip_prefix(from).unwrap());
+            copy(&path, &to);
+        }
+    }
+
+    /// The project folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The landing folder.
+    pub fn landing(&self) -> PathBuf {
+        self.folder.path().join("landing")
+    }
+
+    /// The warehouse folder.
+    pub fn warehouse(&self) -> PathBuf {
+        self.folder.path().join("warehouse")
+    }
+
+    /// The project at its target, loaded anew.
+    pub fn site(&self) -> Site {
+        let text = |path: PathBuf| Some(path.to_str().unwrap().to_owned());
+        let options = SiteOptions {
+            root: self.root.clone(),
+            target: None,
+            landing: text(self.landing()),
+            warehouse: text(self.warehouse()),
+        };
+        Site::open(&options, self.storage.clone(), Privacy::new(Some("test"), false)).unwrap()
+    }
+
+    /// A sync whose outcome may be anything.
+    pub async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        sync::sync(&self.site(), &options, &progress).await
+    }
+
+    /// A sync whose outcome may be anything.
+    pub async fn try_sync(&self) -> SyncOutcome {
+        self.try_sync_with(sync::Options::default()).await
+    }
+
+    /// A sync that must go well.
+    pub async fn sync(&self) -> SyncOutcome {
+        let outcome = self.try_sync().await;
+        assert_ok(&outcome);
+        outcome
+    }
+
+    /// Rows of a query, each as text with `|` between the values, sorted.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let batches = look::query(&self.site(), sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
+        rows.sort();
+        rows
+    }
+
+    /// The only value of a query, as a number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let batches = look::query(&self.site(), sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        batches[0].column(0).as_primitive::<deltalake::arrow::datatypes::Int64Type>().value(0)
+    }
+
+    /// Every derived table equals its query over the tables as they stand, as a multiset.
+    pub async fn assert_recomputed(&self) {
+        let site = self.site();
+        for table in site.project.tables.iter().filter(|t| t.derived().is_some()) {
+            let sql = &table.derived().unwrap().effective_sql;
+            let (stored, computed) = (self.rows(&format!("select * from {}", table.name)).await, self.rows(sql).await);
+            assert!(
+                stored == computed,
+                "{} is not its query: {} rows stored, {} computed",
+                table.name,
+                stored.len(),
+                computed.len()
+            );
+        }
+    }
+
+    /// All rows of all tables of the project, by table.
+    pub async fn contents(&self) -> Vec<(String, Vec<String>)> {
+        let mut contents = Vec::new();
+        for table in &self.site().project.tables {
+            contents.push((table.name.to_string(), self.rows(&format!("select * from {}", table.name)).await));
+        }
+        contents
+    }
+
+    /// Every file below the warehouse with its size.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let mut files = Vec::new();
+        walk(&self.warehouse(), &mut files);
+        files.sort();
+        files
+    }
+}
+
+/// The outcome of one table.
+pub fn of<'o>(outcome: &'o SyncOutcome, table: &str) -> &'o TableOutcome {
+    outcome.tables.iter().find(|t| t.table.as_str() == table).unwrap_or_else(|| panic!("no outcome of {table}"))
+}
+
+/// The modes of all tables by name.
+pub fn modes(outcome: &SyncOutcome) -> Vec<(&str, Mode)> {
+    outcome.tables.iter().map(|t| (t.table.as_str(), t.mode)).collect()
+}
+
+/// Nothing failed.
+pub fn assert_ok(outcome: &SyncOutcome) {
+    if let Some(error) = &outcome.problem {
+        panic!("sync failed: {error}");
+    }
+    for table in &outcome.tables {
+        match &table.problem {
+            Some(Problem::Failed(error)) => panic!("{}: {error} {:?}", table.table, error.facts()),
+            Some(Problem::Skipped(above)) => panic!("{} was skipped: {above}", table.table),
+            None => {}
+        }
+    }
+}
+
+fn texts(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("NULL");
+    let columns: Vec<ArrayFormatter<'_>> =
+        batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|"))
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            copy(&path, &to.join(path.file_name().unwrap()));
+        }
+        return;
+    }
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(from, to).unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let mut permissions = fs::metadata(to).unwrap().permissions();
+    #[expect(clippy::permissions_set_readonly_false, reason = "a temporary copy of a read-only file")]
+    permissions.set_readonly(false);
+    fs::set_permissions(to, permissions).unwrap();
+    fs::File::options().write(true).open(to).unwrap().set_modified(old).unwrap();
+}
+
+fn walk(folder: &Path, files: &mut Vec<(PathBuf, u64)>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            walk(&entry.path(), files);
+        } else {
+            files.push((entry.path(), entry.metadata().unwrap().len()));
+        }
+    }
+}
