@@ -6,23 +6,32 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
-use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
 use deltalake::parquet::basic::Compression;
 use deltalake::parquet::file::properties::WriterProperties;
-use futures::TryStreamExt;
+use deltalake::DeltaResult;
+use tokio::task::JoinHandle;
 
 use crate::error::{Context, Error, Result};
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
 
+/// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
+pub const CHANGING_FILE_ROWS: u64 = 262_144;
+
 /// Writes rows of one schema into data files of about `target_file_size` bytes.
 pub struct DataWriter {
     inner: DeltaWriter,
+    store: ObjectStoreRef,
+    config: WriterConfig,
     schema: SchemaRef,
     rows: u64,
+    file_rows: u64,
+    rows_per_file: u64,
+    /// Full files on their way to the store.
+    closing: Vec<JoinHandle<DeltaResult<Vec<Add>>>>,
 }
 
 /// Files that a [`DataWriter`] wrote.
@@ -66,7 +75,22 @@ impl DataWriter {
             Default::default(),
             None,
         );
-        Self { inner: DeltaWriter::new(store, config), schema, rows: 0 }
+        Self {
+            inner: DeltaWriter::new(store.clone(), config.clone()),
+            store,
+            config,
+            schema,
+            rows: 0,
+            file_rows: 0,
+            rows_per_file: u64::MAX,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Begins a new file after this many rows, whatever their size.
+    #[must_use]
+    pub fn rows_per_file(self, rows_per_file: u64) -> Self {
+        Self { rows_per_file, ..self }
     }
 
     /// Appends rows; columns are taken by position and cast to the table's types where only the encoding differs.
@@ -76,16 +100,13 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        self.inner.write(&batch).await.context(|| "a data file cannot be written".into())
-    }
-
-    /// Appends every row of a stream.
-    ///
-    /// # Errors
-    /// The stream's error, or as [`Self::write`].
-    pub async fn write_stream(&mut self, mut stream: SendableRecordBatchStream) -> Result<()> {
-        while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-            self.write(&batch).await?;
+        self.file_rows += batch.num_rows() as u64;
+        self.inner.write(&batch).await.context(|| "a data file cannot be written".into())?;
+        if self.file_rows >= self.rows_per_file {
+            let next = DeltaWriter::new(self.store.clone(), self.config.clone());
+            let full = std::mem::replace(&mut self.inner, next);
+            self.closing.push(tokio::spawn(full.close()));
+            self.file_rows = 0;
         }
         Ok(())
     }
@@ -95,7 +116,12 @@ impl DataWriter {
     /// # Errors
     /// When the store fails.
     pub async fn close(self) -> Result<Written> {
-        let adds = self.inner.close().await.context(|| "a data file cannot be finished".into())?;
+        let doing = || "a data file cannot be finished".to_owned();
+        let mut adds = Vec::new();
+        for full in self.closing {
+            adds.extend(full.await.context(doing)?.context(doing)?);
+        }
+        adds.extend(self.inner.close().await.context(doing)?);
         Ok(Written { adds, rows: self.rows })
     }
 }

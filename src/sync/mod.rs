@@ -250,6 +250,8 @@ impl Work<'_> {
 
     /// Adds what was done to a table to what earlier attempts of this run did.
     fn note(&self, outcome: &mut SyncOutcome, name: &TableName, done: Done) {
+        let said: BTreeSet<String> =
+            outcome.tables.iter().flat_map(|t| &t.warnings).map(|w| w.message.clone()).collect();
         let Some(entry) = self.entry(outcome, name) else { return };
         if entry.version_after.is_none() {
             entry.version_before = done.version_before;
@@ -273,8 +275,10 @@ impl Work<'_> {
         entry.io.bytes_written += done.io.bytes_written;
         entry.elapsed += done.elapsed;
         entry.waiting = done.waiting;
-        entry.warnings.extend(done.warnings);
         entry.problem = None;
+        // What is true of a source is said once, not by every table that reads it.
+        let new = |w: &Warning| !said.contains(&w.message);
+        entry.warnings.extend(done.warnings.into_iter().filter(new));
         if done.grants_ended > 0 {
             outcome.grants_ended = outcome.grants_ended.max(done.grants_ended);
             outcome.grants_ended_tables += 1;

@@ -131,9 +131,8 @@ fn how(table: &TableOutcome) -> String {
                     format!("{} of {} rewritten", number(removed), count(before.max(removed), "file"))
                 }
             };
-            let reasons: Vec<&str> =
-                [table.reason.as_str(), rewritten.as_str()].into_iter().filter(|r| !r.is_empty()).collect();
-            parts.push(explained("incremental", &reasons.join(", ")));
+            // Which sources moved is in the document; the lines above this one say it too.
+            parts.push(explained("incremental", &rewritten));
         }
     }
     if table.rows_quarantined > 0 {
