@@ -95,8 +95,7 @@ impl Guard<'_> {
     /// # Errors
     /// When it cannot be read.
     pub async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
-        let plan = incremental::normalise(&granted(self.consent, self.grants, self.record)?)?;
-        let program = incremental::differentiate(&plan)
+        let program = incremental::differentiate(&granted(self.consent, self.grants, self.record)?)
             .map_err(|why| Error::new(Kind::Internal, "the change of grants cannot be computed").because(why))?;
         let change = evaluate::run(&program, inputs.session(), inputs).await?.collect().await?;
         let mut ended = HashSet::new();

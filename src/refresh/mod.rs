@@ -202,8 +202,7 @@ impl Work<'_> {
         if let Err(reason) = inputs.since(&consumed).await? {
             return self.instead(reason).await;
         }
-        let normalised = incremental::normalise(&self.job.derived.plan)?;
-        let program = match incremental::differentiate(&normalised) {
+        let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,
             Err(why) => return self.instead(why.to_string()).await,
         };
