@@ -49,11 +49,10 @@ fn measure(readings: u64) {
 
     let copy = best(|| {
         clear(&copies);
-        run(std::env::current_exe().expect("this program has a path").as_path(), &[
-            "--baseline".as_ref(),
-            landing.as_os_str(),
-            copies.as_os_str(),
-        ])
+        run(
+            std::env::current_exe().expect("this program has a path").as_path(),
+            &["--baseline".as_ref(), landing.as_os_str(), copies.as_os_str()],
+        )
     });
     line("DataFusion COPY of the same queries", &copy, Some((bytes_below(&landing), bytes_below(&copies))));
     let duckdb = duckdb(&landing, &copies);
@@ -161,7 +160,8 @@ fn clear(folder: &Path) {
 }
 
 fn line(what: &str, run: &Run, bytes: Option<(u64, u64)>) {
-    let (read, written) = bytes.or_else(|| run.bytes()).map_or((String::new(), String::new()), |(r, w)| (mib(r), mib(w)));
+    let (read, written) =
+        bytes.or_else(|| run.bytes()).map_or((String::new(), String::new()), |(r, w)| (mib(r), mib(w)));
     let peak = run.peak_bytes.map_or_else(|| "?".to_owned(), mib);
     println!("{what:<34} {:>7.2} s {peak:>10} {read:>10} {written:>10}", run.time.as_secs_f64());
 }

@@ -2,17 +2,19 @@
 
 use std::num::NonZeroU64;
 
+use deltalake::DeltaResult;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
-use deltalake::parquet::basic::Compression;
+use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::file::properties::WriterProperties;
-use deltalake::DeltaResult;
+use deltalake::parquet::schema::types::ColumnPath;
 use tokio::task::JoinHandle;
 
+use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
@@ -65,6 +67,9 @@ impl DataWriter {
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(super::ENGINE.to_owned())
+            // Every offset is another value: a dictionary would only be built to be thrown away.
+            .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
+            .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
             .build();
         let config = WriterConfig::new(
             schema.clone(),

@@ -74,7 +74,8 @@ async fn rewrite(
     }
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
-    let mut writer = DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
+    let mut writer =
+        DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
     let mut gone = 0_u64;
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;

@@ -22,7 +22,10 @@ use crate::definition::{Derived, Policy, Project, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
-use crate::lake::{CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, SessionOptions, TableSpec, app, create, session};
+use crate::lake::{
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, SessionOptions, TableSpec, app, create,
+    session,
+};
 use crate::merge;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
@@ -125,6 +128,7 @@ pub async fn refresh(job: &Job<'_>) -> Result<Refreshed> {
     let location = job.location.metered(&meter);
     let current = LakeTable::open(&location).await?;
     let standing = standing(job, current.as_ref()).await?;
+    overtaken(job, &standing).await?;
     let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
     let work = Work { job, location, current, standing, fingerprint, meter };
     match plan::decide(job.table, &work.standing, fingerprint, job.full_refresh) {
@@ -133,6 +137,21 @@ pub async fn refresh(job: &Job<'_>) -> Result<Refreshed> {
         Decision::Full(reason) => work.full(reason).await,
         Decision::Incremental => work.incremental().await,
     }
+}
+
+/// A table that was computed from a newer version of a source than the cut has was refreshed by another sync, unless
+/// that version does not exist (any more).
+async fn overtaken(job: &Job<'_>, standing: &Standing) -> Result<()> {
+    for source in &standing.sources {
+        let Some(consumed) = source.consumed.filter(|v| *v > source.current) else { continue };
+        let Some(at_cut) = job.sources.get(&source.name) else { continue };
+        let newest = LakeTable::open(at_cut.location()).await?;
+        if newest.is_some_and(|t| t.uuid() == at_cut.uuid() && t.version() >= consumed) {
+            return Err(Error::conflict(format!("another sync has brought {} past this cut", job.table.name))
+                .help("run the command again; it pins a newer cut"));
+        }
+    }
+    Ok(())
 }
 
 struct Work<'a> {

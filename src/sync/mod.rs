@@ -144,6 +144,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         }
         Err(error) => outcome.problem = Some(error),
     }
+    fold_quarantines(site, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
     outcome
@@ -231,7 +232,8 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        for (name, fate) in attempt.refresh_all(cut, behind).await? {
+        let (fates, conflict) = attempt.refresh_all(cut, behind).await;
+        for (name, fate) in fates {
             match fate {
                 Fate::Done(done) => {
                     standing.insert(name.clone(), done.table.clone());
@@ -241,7 +243,7 @@ impl Work<'_> {
                 Fate::Skipped(source) => self.note_problem(outcome, &name, Problem::Skipped(source)),
             }
         }
-        Ok(())
+        conflict.map_or(Ok(()), Err)
     }
 
     fn is_landing(&self, name: &TableName) -> bool {
@@ -346,6 +348,18 @@ impl Work<'_> {
         };
         runs::record(&self.site.warehouse, &run).await.map(drop)
     }
+}
+
+/// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong.
+fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
+    let of = |t: &TableOutcome| site.project.table(&t.table)?.derived()?.quarantine_of.clone();
+    let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows_inserted))).collect();
+    for (name, rows) in rows {
+        if let Some(table) = outcome.tables.iter_mut().find(|t| t.table == name) {
+            table.rows_quarantined += rows;
+        }
+    }
+    outcome.tables.retain(|t| of(t).is_none() || t.problem.is_some());
 }
 
 /// A table with which nothing was done.

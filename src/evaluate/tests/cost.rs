@@ -200,5 +200,5 @@ async fn an_append_streams_through_a_semi_join() {
     let change = run(&program, &ctx, &Append { world, change }).await.expect("change");
     assert!(change.insert_only);
     let rows = change.into_stream().try_fold(0, |n, b| async move { Ok(n + b.num_rows()) }).await.expect("rows");
-    assert_eq!(rows, (8192 * 100 + 2) / 3);
+    assert_eq!(rows, (8192_usize * 100).div_ceil(3));
 }
