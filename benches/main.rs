@@ -10,6 +10,9 @@
 
 mod baseline;
 mod child;
+#[expect(dead_code, reason = "the example's own main")]
+#[path = "../examples/generate/main.rs"]
+mod generate;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +43,7 @@ fn measure(readings: u64) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{readings}"));
     let landing = folder.join("landing");
     if !landing.exists() {
-        generate(readings, &landing);
+        make(readings, &landing);
     }
     let warehouse = folder.join("warehouse");
     let copies = folder.join("copies");
@@ -89,17 +92,11 @@ fn measure(readings: u64) {
     println!("withdrawal / full refresh        {:>6.2}", ratio(&withdrawal, &full));
 }
 
-fn generate(readings: u64, landing: &Path) {
-    let people = (readings / 1000).max(100);
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .current_dir(repository())
-        .args(["run", "--release", "--quiet", "--example", "generate", "--", "--clean", "--out"])
-        .arg(landing)
-        .args(["--readings", &readings.to_string(), "--people", &people.to_string()])
-        .status()
-        .expect("the generator starts");
-    assert!(status.success(), "the generator failed");
+fn make(readings: u64, landing: &Path) {
+    let people = (readings / 1000).max(100).to_string();
+    let (out, readings) = (landing.to_str().expect("a text path"), readings.to_string());
+    let args = ["--clean", "--out", out, "--readings", &readings, "--people", &people];
+    generate::run(args.iter().map(|a| (*a).to_owned()));
 }
 
 fn sync(landing: &Path, warehouse: &Path, more: &[&str]) -> Run {

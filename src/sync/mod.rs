@@ -232,8 +232,9 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        let (fates, conflict) = attempt.refresh_all(cut, behind).await;
-        for (name, fate) in fates {
+        let (mut fates, conflict) = attempt.refresh_all(cut, behind).await;
+        for name in self.site.project.tables.iter().map(|t| t.name.clone()) {
+            let Some(fate) = fates.remove(&name) else { continue };
             match fate {
                 Fate::Done(done) => {
                     standing.insert(name.clone(), done.table.clone());
