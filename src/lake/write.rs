@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
@@ -76,7 +77,7 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        self.inner.write(&batch).await.context(|| "a data file cannot be written".into())
+        self.inner.write(&batch).await.map_err(unwritten)
     }
 
     /// Appends every row of a stream.
@@ -95,9 +96,16 @@ impl DataWriter {
     /// # Errors
     /// When the store fails.
     pub async fn close(self) -> Result<Written> {
-        let adds = self.inner.close().await.context(|| "a data file cannot be finished".into())?;
+        let adds = self.inner.close().await.map_err(unwritten)?;
         Ok(Written { adds, rows: self.rows })
     }
+}
+
+/// The store's own words: the writer wraps them as if parsing had failed.
+fn unwritten(cause: DeltaTableError) -> Error {
+    let text = cause.to_string();
+    let text = text.strip_prefix("Failed to parse parquet: External: ").unwrap_or(&text).to_owned();
+    Error::failed("a data file cannot be written").because(text).help("make sure that the warehouse can be written to")
 }
 
 /// `batch` with exactly `schema`: columns by position, cast where the encoding differs, never losing a value.
