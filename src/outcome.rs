@@ -190,3 +190,9 @@ pub struct HistoryEntry {
     /// Source table -> version that this version was computed from; for a landing table: batch number.
     pub sources: BTreeMap<String, u64>,
 }
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
 use crate::lake::LakeTable;
 use crate::outcome::{Io, Mode, TableOutcome, Warning};
@@ -36,6 +36,9 @@ async fn attempt(site: &Site, name: &str) -> Result<TableOutcome> {
     let ledger = Ledger::read(&site.warehouse, &session).await?;
     let mut standing = ingest::standing(&place, &ledger, &session, false).await?;
     let version_before = standing.table.as_ref().map(LakeTable::version);
+    if standing.table.is_none() && standing.open.is_none() {
+        return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
+    }
     if let Some(number) = standing.open {
         let wal = ledger.wal(&session, name, &standing.uuid, number).await?;
         standing.table = Some(ingest::finish(&place, &standing.uuid, number, &wal).await?.0);
@@ -63,7 +66,10 @@ async fn attempt(site: &Site, name: &str) -> Result<TableOutcome> {
     let mut warnings = Vec::new();
     if staying > 0 {
         warnings.push(Warning {
-            message: format!("{staying} record(s) of {name} stay in quarantine"),
+            message: match staying {
+                1 => format!("1 record of {name} stays in quarantine"),
+                _ => format!("{staying} records of {name} stay in quarantine"),
+            },
             details: replay.stay.iter().take(5).map(|(reason, count)| format!("{count}: {reason}")).collect(),
             help: Some(format!("see them: stedi-delta quarantine ls {name}")),
         });

@@ -51,6 +51,17 @@ pub struct Site {
     storage: Storage,
 }
 
+/// What looks like a URL escape in the path of a local folder.
+fn escape(location: &Location) -> Option<String> {
+    let path = location.url.to_file_path().ok()?.to_string_lossy().into_owned();
+    let is_escape = |at: &usize| {
+        let digits = path.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
+    };
+    let (at, _) = path.match_indices('%').find(|(at, _)| is_escape(at))?;
+    path.get(at..at + 3).map(str::to_owned)
+}
+
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Site({} -> {})", self.project.name, self.target)
@@ -91,6 +102,11 @@ impl Site {
         let warehouse_text = options.warehouse.clone().unwrap_or_else(|| target.warehouse.clone());
         let landing = storage.location(&landing_text, &base(&options.landing))?;
         let warehouse = storage.location(&warehouse_text, &base(&options.warehouse))?;
+        if let Some(escape) = escape(&warehouse) {
+            return Err(Error::failed(format!("the warehouse `{warehouse}` cannot hold tables"))
+                .fact("found", format!("`{escape}` in its path: Delta readers take that for an escaped character"))
+                .help("choose another folder with --warehouse"));
+        }
         let catalog = Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path));
         let database = target.database.clone();
         Ok(Self {

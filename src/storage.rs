@@ -25,6 +25,8 @@ use url::Url;
 
 use crate::error::{Context, Error, Result};
 
+/// What is said of a local path with something else than a folder at its end.
+pub const NOT_A_FOLDER: &str = "is a file, not a folder";
 /// A store of a whole `scheme://authority`.
 pub type StoreRef = Arc<dyn ObjectStore>;
 /// Wraps every store on its way out; identity outside tests.
@@ -173,10 +175,16 @@ impl Location {
         Self { url: self.url.clone(), store, path: self.path.clone() }
     }
 
-    /// Whether this is a local folder that does not exist. Stores have no folders: always false there.
+    /// What a local path is that is no folder: [`NOT_A_FOLDER`] or `does not exist`. Stores have no folders.
     #[must_use]
-    pub fn is_missing_folder(&self) -> bool {
-        self.url.scheme() == "file" && self.url.to_file_path().is_ok_and(|p| !p.is_dir())
+    pub fn no_folder(&self) -> Option<&'static str> {
+        // Without the slash at the end, with which a file does not even exist.
+        let path = (self.url.scheme() == "file").then(|| PathBuf::from(self.to_string()))?;
+        match (path.is_dir(), path.exists()) {
+            (true, _) => None,
+            (false, true) => Some(NOT_A_FOLDER),
+            (false, false) => Some("does not exist"),
+        }
     }
 
     /// Every file under `folder` (relative to this location), with its path relative to this location.
@@ -205,6 +213,13 @@ impl Location {
     fn file(&self, file: &str) -> Result<Path> {
         let path = format!("{}/{file}", self.path);
         Path::parse(path.trim_start_matches('/')).context(|| format!("`{file}` is not a path"))
+    }
+
+    /// Removes a file, if it is there and the store lets us.
+    pub async fn remove(&self, file: &str) {
+        if let Ok(path) = self.file(file) {
+            let _ = self.store.delete(&path).await;
+        }
     }
 
     /// What the store knows of a file.

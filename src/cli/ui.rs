@@ -35,7 +35,7 @@ impl Ui {
     #[must_use]
     pub fn over(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
-            out: Output { inner: BufWriter::new(out), closed: false, failure: None },
+            out: Output { inner: BufWriter::new(out), written: false, closed: false, failure: None },
             err,
             out_terminal: false,
             err_terminal: false,
@@ -120,6 +120,14 @@ impl Ui {
         let _ = self.err.flush();
     }
 
+    /// Says warnings and errors, if there are any; apart from the answer, if there is one.
+    pub fn problems(&mut self, text: &str) {
+        if !text.is_empty() {
+            let apart = if self.out.written { "\n" } else { "" };
+            self.problem(&format!("{apart}{text}"));
+        }
+    }
+
     /// Ends the output; returns the exit code. A reader that went away early (`| head`) is no failure; an answer that
     /// could not be written is one.
     pub fn finish(&mut self, exit_code: u8) -> u8 {
@@ -138,6 +146,7 @@ impl Ui {
 /// Standard output that remembers what became of it.
 struct Output {
     inner: BufWriter<Box<dyn Write + Send>>,
+    written: bool,
     closed: bool,
     failure: Option<io::Error>,
 }
@@ -163,6 +172,7 @@ impl Write for Output {
         if self.closed {
             return Ok(bytes.len());
         }
+        self.written |= !bytes.is_empty();
         let result = self.inner.write(bytes);
         self.noted(result, bytes.len())
     }

@@ -31,8 +31,8 @@ pub(super) struct Parsed {
 pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, Vec<Fault>> {
     let mut faults = Faults::default();
     let Some(project_file) = files.iter().find(|f| f.path == Path::new(PROJECT_FILE)) else {
-        let message = format!("{PROJECT_FILE} is not there");
-        let help = Some("go to the project's folder, or begin one with `stedi-delta init`".to_owned());
+        let message = format!("{PROJECT_FILE} is not in {}", root.display());
+        let help = Some("go to the project's folder, or name it: --project DIR".to_owned());
         return Err(vec![Fault { message, place: None, label: String::new(), help }]);
     };
     let settings = settings::settings(project_file, &mut faults);

@@ -30,7 +30,7 @@ pub async fn discover(root: &Location, landing: &Landing, now_ms: i64) -> Result
     let min_age = landing.min_age.unwrap_or(if root.url.scheme() == "file" { LOCAL_MIN_AGE } else { Duration::ZERO });
     let mut discovery = Discovery::default();
     for (path, meta) in root.list(fixed_prefix(&landing.path)).await? {
-        if !glob.is_match(&path) {
+        if !glob.is_match(&path) || of_a_table(&path) {
             continue;
         }
         let age_ms = now_ms - meta.last_modified.timestamp_millis();
@@ -42,6 +42,11 @@ pub async fn discover(root: &Location, landing: &Landing, now_ms: i64) -> Result
         }
     }
     Ok(discovery)
+}
+
+/// The logs of tables and their catalog are JSON too, and a warehouse may lie under the landing root.
+fn of_a_table(path: &str) -> bool {
+    path.split('/').any(|folder| folder == "_delta_log" || folder == "_catalog")
 }
 
 /// The folders before the first wildcard.

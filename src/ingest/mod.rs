@@ -24,7 +24,7 @@ use crate::clock;
 use crate::definition::{Landing, OnOverwrite, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
-use crate::outcome::Warning;
+use crate::outcome::{Warning, counted};
 use crate::storage::{Location, ObjectMeta};
 use parse::{Input, Parsed, Target};
 
@@ -78,6 +78,12 @@ impl Pending {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.inputs.len() - self.replaced.len(), self.replaced.len())
+    }
+
+    /// Whether a file that is read again, or is still too young to be, is `wanted`.
+    #[must_use]
+    pub fn names(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.replaced.iter().chain(&self.waiting).any(|path| wanted(path))
     }
 }
 
@@ -195,7 +201,8 @@ pub async fn pending(
     if let Some(first) = overwritten.first() {
         let name = &place.table.name;
         let count = overwritten.len();
-        return Err(Error::failed(format!("{count} file(s) of {name} changed after they were ingested"))
+        let files = counted(count as u64, "file");
+        return Err(Error::failed(format!("{files} of {name} changed after being ingested"))
             .fact("first", first.clone())
             .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
             .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")));
@@ -280,17 +287,21 @@ fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
         let count = parsed.quarantine.rows;
         let details = parsed.examples.iter().take(SHOWN).map(|(file, at, why)| format!("{file} at byte {at}: {why}"));
         warnings.push(Warning {
-            message: format!("{count} record{} could not land", if count == 1 { "" } else { "s" }),
+            message: format!("{} could not land", counted(count, "record")),
             details: details.collect(),
             help: Some(format!("see them: stedi-delta quarantine ls {name}")),
         });
     }
     if !parsed.unknown_fields.is_empty() {
-        let details = parsed.unknown_fields.iter().take(SHOWN).map(|(field, n)| format!("`{field}` in {n} record(s)"));
+        let details = parsed
+            .unknown_fields
+            .iter()
+            .take(SHOWN)
+            .map(|(field, n)| format!("`{field}` in {}", counted(*n, "record")));
         warnings.push(Warning {
             message: format!(
-                "{} field(s) of {name} are not declared; their values were dropped",
-                parsed.unknown_fields.len()
+                "values of {} that {name} does not declare were dropped",
+                counted(parsed.unknown_fields.len() as u64, "field")
             ),
             details: details.collect(),
             help: Some(format!("declare them under [columns], then: stedi-delta sync --reload {name}")),
@@ -298,7 +309,7 @@ fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
     }
     for (check, count) in &parsed.warned {
         warnings.push(Warning {
-            message: format!("{count} row(s) of {name} do not meet the expectation `{check}`"),
+            message: format!("expectation `{check}` of {name} is not met by {}", counted(*count, "row")),
             details: Vec::new(),
             help: None,
         });

@@ -273,7 +273,7 @@ pub(super) fn builder(location: &Location) -> Result<DeltaTableBuilder> {
 
 async fn load(location: &Location, version: Option<u64>) -> Result<Option<DeltaTable>> {
     // A missing local folder is no table; delta-rs reports it as an error of the store.
-    if location.is_missing_folder() {
+    if location.no_folder().is_some() {
         return Ok(None);
     }
     let mut builder = builder(location)?;

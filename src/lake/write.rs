@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use deltalake::DeltaResult;
+use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
@@ -106,7 +107,7 @@ impl DataWriter {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
         self.file_rows += batch.num_rows() as u64;
-        self.inner.write(&batch).await.context(|| "a data file cannot be written".into())?;
+        self.inner.write(&batch).await.map_err(unwritten)?;
         if self.file_rows >= self.rows_per_file {
             let next = DeltaWriter::new(self.store.clone(), self.config.clone());
             let full = std::mem::replace(&mut self.inner, next);
@@ -121,14 +122,20 @@ impl DataWriter {
     /// # Errors
     /// When the store fails.
     pub async fn close(self) -> Result<Written> {
-        let doing = || "a data file cannot be finished".to_owned();
         let mut adds = Vec::new();
         for full in self.closing {
-            adds.extend(full.await.context(doing)?.context(doing)?);
+            adds.extend(full.await.context(|| "a data file cannot be finished".into())?.map_err(unwritten)?);
         }
-        adds.extend(self.inner.close().await.context(doing)?);
+        adds.extend(self.inner.close().await.map_err(unwritten)?);
         Ok(Written { adds, rows: self.rows })
     }
+}
+
+/// The store's own words: the writer wraps them as if parsing had failed.
+fn unwritten(cause: DeltaTableError) -> Error {
+    let text = cause.to_string();
+    let text = text.strip_prefix("Failed to parse parquet: External: ").unwrap_or(&text).to_owned();
+    Error::failed("a data file cannot be written").because(text).help("make sure that the warehouse can be written to")
 }
 
 /// `batch` with exactly `schema`: columns by position, cast where the encoding differs, never losing a value.

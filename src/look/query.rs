@@ -1,9 +1,12 @@
 //! SQL over the project's tables, at their newest or at named versions.
 
 use deltalake::arrow::array::RecordBatch;
-use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::common::{DataFusionError, TableReference};
 use deltalake::datafusion::execution::context::SQLOptions;
 use deltalake::datafusion::prelude::SessionContext;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast;
+use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::ingest::LEDGER_FOLDER;
@@ -18,31 +21,74 @@ use crate::sync::RUNS_FOLDER;
 /// # Errors
 /// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
 pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
-    let doing = || "the query cannot be run".to_owned();
     let session = site.session()?;
     let dialect = session.state().config_options().sql_parser.dialect;
-    let statement = session.state().sql_to_statement(sql, &dialect).context(doing)?;
-    for reference in session.state().resolve_table_references(&statement).context(doing)? {
+    let statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
+    if !only_reads(&statement) {
+        return Err(Error::new(Kind::Usage, "`query` only reads")
+            .fact("expected", "one SELECT")
+            .help("what a table holds is declared under tables/ and brought there by `stedi-delta sync`"));
+    }
+    for reference in session.state().resolve_table_references(&statement).map_err(wrong)? {
         register(site, &session, &reference).await?;
     }
+    // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = session.sql_with_options(sql, options).await.context(doing)?;
+    let frame = session.sql_with_options(sql, options).await.map_err(wrong)?;
     let schema = frame.schema().inner().clone();
-    let mut batches = frame.collect().await.context(doing)?;
+    let mut batches = frame.collect().await.map_err(wrong)?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
     Ok(batches)
 }
 
+fn only_reads(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(statement) => {
+            matches!(**statement, ast::Statement::Query(_) | ast::Statement::ExplainTable { .. })
+        }
+        Statement::Explain(explain) => only_reads(&explain.statement),
+        _ => false,
+    }
+}
+
+/// The engine's message without its wrapping.
+fn wrong(cause: DataFusionError) -> Error {
+    const WRAPPINGS: [&str; 5] = [
+        "Error during planning: ",
+        "Schema error: ",
+        "Arrow error: ",
+        "This feature is not implemented: ",
+        "SQL error: ",
+    ];
+    if let DataFusionError::SQL(syntax, _) = cause.find_root() {
+        let (ParserError::ParserError(text) | ParserError::TokenizerError(text)) = syntax.as_ref() else {
+            return Error::failed("the query is too deeply nested");
+        };
+        let text = text.replace(" at Line: ", " at line ").replace(", Column: ", ", column ");
+        return Error::failed(format!("the query is not valid SQL: {text}"));
+    }
+    let text = cause.find_root().strip_backtrace();
+    let mut text = text.trim();
+    while let Some(inner) = WRAPPINGS.iter().find_map(|wrapping| text.strip_prefix(wrapping)) {
+        text = inner;
+    }
+    Error::failed(format!("the query cannot be run: {text}"))
+}
+
 async fn register(site: &Site, session: &SessionContext, reference: &TableReference) -> Result<()> {
     let full = reference.table();
     if reference.schema().is_some() {
-        // information_schema and the like are the engine's own; a zone is not part of a table's name.
-        return match site.project.zones.iter().any(|z| Some(z.as_str()) == reference.schema()) {
-            true => Err(Error::new(Kind::Usage, format!("`{reference}` names a zone")).help(format!("write `{full}`"))),
-            false => Ok(()),
+        // A zone is not part of a table's name, and there are no other schemas.
+        let what = if site.project.zones.iter().any(|z| Some(z.as_str()) == reference.schema()) {
+            "names a zone"
+        } else {
+            "has a dot in it"
         };
+        return Err(Error::new(Kind::Usage, format!("`{reference}` {what}"))
+            .fact("expected", "the table's name alone")
+            .help(format!("write `{full}`")));
     }
     let (name, version) = match full.rsplit_once("@v") {
         Some((name, version)) => (name, Some(version)),

@@ -46,6 +46,8 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
         tables.push(status);
     }
     tables.retain(|t| site.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none()));
+    // By zone, and within a zone as data flows.
+    tables.sort_by_key(|t| site.project.zones.iter().position(|z| z == &t.zone));
     Ok(StatusOutcome {
         project: site.project.name.clone(),
         target: site.target.clone(),
@@ -71,10 +73,15 @@ async fn of_landing(
     }
     let pending = ingest::pending(&place, landing, &standing, |_| false).await?;
     let (new, replaced) = pending.counts();
-    for (count, what) in [(new, "new"), (replaced, "replaced"), (pending.waiting.len(), "too young, waiting")] {
+    let files = |count: usize| if count == 1 { "file" } else { "files" };
+    for (count, what) in [(new, "new"), (replaced, "replaced")] {
         if count > 0 {
-            status.pending.push(format!("{count} {what} file{}", if count == 1 { "" } else { "s" }));
+            status.pending.push(format!("{count} {what} {}", files(count)));
         }
+    }
+    let young = pending.waiting.len();
+    if young > 0 {
+        status.pending.push(format!("{young} {} too young to be read, waiting", files(young)));
     }
     if status.version.is_none() && status.pending.is_empty() {
         status.pending.push("to be created".into());

@@ -10,7 +10,7 @@ use deltalake::arrow::row::{Row, RowConverter, SortField};
 use crate::checks::{self, Check};
 use crate::definition::{Action, Table};
 use crate::error::{Context, Error, Kind, Result};
-use crate::outcome::Warning;
+use crate::outcome::{Warning, counted};
 
 /// What was seen so far.
 pub struct Inspector {
@@ -179,7 +179,12 @@ impl Inspector {
         let warning = self.checks.iter().filter(|(check, failing)| check.action == Action::Warn && *failing > 0);
         warning
             .map(|(check, failing)| Warning {
-                message: format!("{failing} row(s) of {} do not meet the expectation `{}`", self.table, check.name),
+                message: format!(
+                    "expectation `{}` of {} is not met by {}",
+                    check.name,
+                    self.table,
+                    counted(*failing, "row")
+                ),
                 details: Vec::new(),
                 help: None,
             })
@@ -200,10 +205,10 @@ impl Inspector {
         if let Some((name, rows)) = failing.iter().next() {
             let mut error = Error::new(
                 Kind::Evidence,
-                format!("{rows} new row(s) of {} do not meet the expectation `{name}`", self.table),
+                format!("expectation `{name}` of {} is not met by {}", self.table, counted(*rows, "new row")),
             );
             for (name, rows) in failing.iter().skip(1) {
-                error = error.fact("also", format!("{rows} row(s) fail `{name}`"));
+                error = error.fact("also", format!("`{name}` is not met by {}", counted(*rows, "new row")));
             }
             return Err(error.help("correct the data or the query, or let the expectation `warn` or `quarantine`"));
         }
@@ -222,7 +227,7 @@ fn hash(row: Row<'_>) -> u128 {
 
 /// The error of a primary key that is there twice.
 pub fn not_unique(table: &str, keys: u64) -> Error {
-    Error::failed(format!("{keys} row(s) of {table} repeat a primary key"))
+    Error::failed(format!("the primary key of {table} is repeated by {}", counted(keys, "row")))
         .fact("expected", "one row per primary key: the query decides which")
         .help("keep one row per key, for example with row_number() over (partition by ...) = 1")
 }

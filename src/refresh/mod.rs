@@ -28,7 +28,7 @@ use crate::lake::{
 };
 use crate::merge;
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Warning};
+use crate::outcome::{Io, Mode, Warning, counted};
 use crate::plan::{self, Decision, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::storage::{Location, Meter};
@@ -265,7 +265,7 @@ impl Work<'_> {
             let batches = change.collect().await?;
             self.merge(current, &batches, inputs.session(), &mut io).await?
         };
-        self.judge(inputs, &seen, &scope, false).await?;
+        self.admit(&delta, self.judge(inputs, &seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = inputs.what_changed();
         Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous })
@@ -321,11 +321,24 @@ impl Work<'_> {
         Ok((applied.change, seen))
     }
 
+    /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
+    /// people who have not consented.
+    async fn admit(&self, change: &Change, verdict: Result<()>) -> Result<()> {
+        if verdict.is_err() {
+            let files =
+                change.adds.iter().map(|a| a.path.as_str()).chain(change.cdc.iter().map(|(path, _)| path.as_str()));
+            for file in files {
+                self.location.remove(file).await;
+            }
+        }
+        verdict
+    }
+
     /// Expectations, primary key and consent: nothing is committed against them.
     async fn judge(&self, inputs: &Inputs, seen: &Inspector, scope: &Scope, whole: bool) -> Result<()> {
         seen.verdict().map_err(|error| match scope {
             Scope::Change(ended) if ended.count() > 0 => {
-                error.fact("holds back", format!("the withdrawal of {} person(s)", ended.count()))
+                error.fact("holds back", format!("the withdrawal of {}", counted(ended.count(), "person")))
             }
             _ => error,
         })?;
@@ -384,7 +397,7 @@ impl Work<'_> {
             let change = evaluate::difference(plan, old, session, inputs).await?;
             if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
                 let (change, seen) = self.merge(current, &batches, session, &mut io).await?;
-                self.judge(inputs, &seen, &Scope::All, false).await?;
+                self.admit(&change, self.judge(inputs, &seen, &Scope::All, false).await).await?;
                 let ambiguous = self.ambiguous(inputs).await?;
                 let mode = Mode::Full;
                 return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
@@ -393,7 +406,7 @@ impl Work<'_> {
         let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
         let stream = evaluate::full(&ordered, inputs.session(), inputs).await?;
         let (mut change, seen) = self.append(stream, false, &mut io).await?;
-        self.judge(inputs, &seen, &Scope::All, true).await?;
+        self.admit(&change, self.judge(inputs, &seen, &Scope::All, true).await).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

@@ -95,6 +95,16 @@ impl Attempt<'_> {
             return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
         };
         let pending = ingest::pending(&place, landing, &standing, reload).await?;
+        for wanted in self.options.reload.iter().filter(|r| r.table == name) {
+            if let Some(path) = &wanted.path
+                && !pending.names(|file| wanted.matches(name, file))
+            {
+                return Err(Error::failed(format!("`{path}` is no file of {name}"))
+                    .fact("landing", place.root.to_string())
+                    .fact("expected", format!("a path below it that fits `{}`", landing.path))
+                    .help(format!("stedi-delta query \"select path from files where landing_table = '{name}'\"")));
+            }
+        }
         let waiting = pending.waiting.clone();
         let (new, replaced) = pending.counts();
         if new + replaced > 0 {

@@ -25,6 +25,7 @@ use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
 use crate::register::register;
 use crate::site::Site;
+use crate::storage::NOT_A_FOLDER;
 use derived::Fate;
 use select::Selection;
 
@@ -141,6 +142,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(error);
             }
+            work.fill_in(&mut outcome).await;
         }
         Err(error) => outcome.problem = Some(error),
     }
@@ -155,10 +157,16 @@ fn checked(site: &Site, options: &Options) -> Result<Selection> {
     for reload in &options.reload {
         site.landing_table(&reload.table)?;
     }
-    if site.landing.is_missing_folder() {
-        return Err(Error::failed(format!("the landing folder `{}` does not exist", site.landing))
+    if let Some(found) = site.landing.no_folder() {
+        return Err(Error::failed(format!("the landing folder `{}` {found}", site.landing))
             .fact("target", site.target.clone())
             .help("create it, or name another one with --landing"));
+    }
+    // One that does not exist yet is created.
+    if let Some(found @ NOT_A_FOLDER) = site.warehouse.no_folder() {
+        return Err(Error::failed(format!("the warehouse `{}` {found}", site.warehouse))
+            .fact("target", site.target.clone())
+            .help("name a folder, existing or new, with --warehouse"));
     }
     select::select(site, &options.select)
 }
@@ -294,6 +302,24 @@ impl Work<'_> {
         }
     }
 
+    /// A table that nothing was done with, or that failed, stands where it stood.
+    async fn fill_in(&self, outcome: &mut SyncOutcome) {
+        for table in self.site.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
+            if outcome.tables.iter().any(|t| t.table == table.name && t.version_after.is_some()) {
+                continue;
+            }
+            let opened = match self.site.location(table) {
+                Ok(location) => LakeTable::open(&location).await,
+                Err(error) => Err(error),
+            };
+            if let Some(entry) = self.entry(outcome, &table.name) {
+                // What cannot be opened has said so already.
+                let version = opened.ok().flatten().map(|stands| stands.version());
+                (entry.version_before, entry.version_after) = (version, version);
+            }
+        }
+    }
+
     /// The table's place in the outcome, in the order of the project.
     fn entry<'o>(&self, outcome: &'o mut SyncOutcome, name: &TableName) -> Option<&'o mut TableOutcome> {
         if let Some(at) = outcome.tables.iter().position(|t| &t.table == name) {
@@ -334,8 +360,8 @@ impl Work<'_> {
     }
 
     async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
-        // A sync of some tables says nothing about the others.
-        if self.selection.tables.len() < self.site.project.tables.len() {
+        // A sync of some tables says nothing about the others, and one that found no table has nothing to say.
+        if standing.is_empty() || self.selection.tables.len() < self.site.project.tables.len() {
             return Ok(());
         }
         let standing: BTreeMap<String, (String, u64)> =

@@ -146,7 +146,12 @@ async fn a_record_that_cannot_land_is_in_quarantine_with_its_place_its_bytes_and
         if record.contains("\"at\":1}") && record.contains("\"id\":1,") || record.contains("\"id\":9") {
             assert!(held.is_empty(), "{record}: {held:?}");
         } else {
-            assert_eq!(held.len(), 1, "{record} at {offset}: {:?}", lake.rows("select source_offset, length, reason from orders_quarantine").await);
+            assert_eq!(
+                held.len(),
+                1,
+                "{record} at {offset}: {:?}",
+                lake.rows("select source_offset, length, reason from orders_quarantine").await
+            );
             let (length, raw) = held[0].split_once('|').unwrap();
             assert_eq!(raw.len(), length.parse::<usize>().unwrap(), "{record}");
             assert_eq!(raw.trim_end(), record.trim_end());
@@ -271,7 +276,10 @@ async fn a_young_file_waits_and_is_named_and_lands_when_it_is_old_enough() {
     touch(&lake, "orders/old.json", Duration::from_secs(7200));
     lake.land("orders/young.json", order(2));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "orders").waiting.as_slice(), report::exit_code(&outcome)), (&["orders/young.json".to_owned()][..], 0));
+    assert_eq!(
+        (of(&outcome, "orders").waiting.as_slice(), report::exit_code(&outcome)),
+        (&["orders/young.json".to_owned()][..], 0)
+    );
     assert_eq!(ids(&lake).await, ["1"]);
     let before = lake.files();
     let outcome = lake.sync().await;
@@ -290,7 +298,10 @@ async fn a_column_whose_type_changed_stops_the_table_before_anything_is_written(
     let sound = orders("", COLUMNS, "");
     for (columns, word) in [
         ("id = { type = \"string\" }\nitem = { type = \"string\" }\n", "`id`"),
-        ("id = { type = \"long\" }\nitem = { type = \"string\" }\nwas = { type = \"long\", nullable = false }\n", "`was`"),
+        (
+            "id = { type = \"long\" }\nitem = { type = \"string\" }\nwas = { type = \"long\", nullable = false }\n",
+            "`was`",
+        ),
         ("id = { type = \"long\" }\nitem = { type = \"string\", nullable = false }\n", "`item`"),
     ] {
         lake.define("tables/landing/orders.toml", &orders("", columns, ""));
@@ -458,9 +469,8 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expectations_of_a_landing_table_warn_quarantine_or_stop() {
-    let expect = |action: &str| {
-        format!("[[expectations]]\nname = \"positive\"\ncheck = \"id > 0\"\naction = \"{action}\"\n")
-    };
+    let expect =
+        |action: &str| format!("[[expectations]]\nname = \"positive\"\ncheck = \"id > 0\"\naction = \"{action}\"\n");
     let records = order(1) + &order(-2) + &order(3) + "{\"item\":\"no id\"}\n";
     let lake = shop(&orders("", COLUMNS, &expect("warn")));
     lake.land("orders/a.json", &records);

@@ -34,8 +34,6 @@ pub(in crate::cli) async fn replay(session: &mut Session<'_>, table: &str) -> Re
         ui.answer(&render::sync::replay(&outcome));
     }
     let problems = render::sync::problems(std::slice::from_ref(&outcome), None, ui.color_err());
-    if !problems.is_empty() {
-        ui.problem(&problems);
-    }
+    ui.problems(&problems);
     Ok(report::table_exit_code(&outcome))
 }

@@ -24,9 +24,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         ui.answer(&render::sync::answer(&outcome));
     }
     let problems = render::sync::problems(&outcome.tables, outcome.problem.as_ref(), ui.color_err());
-    if !problems.is_empty() {
-        ui.problem(&problems);
-    }
+    ui.problems(&problems);
     if let (Format::Table, Some(next)) = (format, render::sync::next(&outcome)) {
         ui.status(&next);
     }

@@ -1,9 +1,11 @@
 //! Rows of a query, in the format asked for. NULL is `NULL` in a table, `null` in JSON, nothing in CSV.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use deltalake::arrow::csv;
+use deltalake::arrow::datatypes::Schema;
 use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder};
 use deltalake::arrow::util::display::FormatOptions;
@@ -51,7 +53,22 @@ fn project(batch: &RecordBatch, reveal: bool) -> Result<RecordBatch> {
         return Err(Error::failed("these records have neither a place nor a reason")
             .help("read their table: stedi-delta query \"select * from TABLE_quarantine\""));
     }
-    batch.project(&columns).context(|| "the records cannot be shown".into())
+    let doing = || "the records cannot be shown".to_owned();
+    let shown = batch.project(&columns).context(doing)?;
+    readable(&shown).context(doing)
+}
+
+/// Bytes as text: what arrived as a record is meant to be read, even where it is damaged.
+fn readable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let text = |column: &ArrayRef| -> ArrayRef {
+        let Some(bytes) = column.as_binary_opt::<i32>() else { return column.clone() };
+        Arc::new(bytes.iter().map(|value| value.map(String::from_utf8_lossy)).collect::<StringArray>())
+    };
+    let columns: Vec<ArrayRef> = batch.columns().iter().map(text).collect();
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields: Vec<_> = fields.map(|(f, c)| f.as_ref().clone().with_data_type(c.data_type().clone())).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {

@@ -22,6 +22,10 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
         return format!("{}{}", nothing_to_do(outcome), waiting(outcome));
     }
+    if outcome.tables.is_empty() && outcome.problem.is_some() {
+        // The error says it all.
+        return String::new();
+    }
     let mut text = format!(
         "{} -> {}  (landing {}, warehouse {})\n\n",
         outcome.project, outcome.target, outcome.landing, outcome.warehouse
@@ -57,7 +61,7 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
         blocks.push(table_error(None, &error, Some(meanwhile(&names)), color));
     }
     blocks.extend(run.map(|error| table_error(None, error, None, color)));
-    if blocks.is_empty() { String::new() } else { format!("\n{}", blocks.join("\n")) }
+    blocks.join("\n")
 }
 
 /// What to type after the first sync of a project.

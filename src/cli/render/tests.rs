@@ -58,6 +58,7 @@ fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutco
     TableOutcome {
         version_after: Some(1),
         mode: Mode::Incremental,
+        reason: if files.0 == 0 { String::new() } else { format!("{} of {} files rewritten", files.0, files.1) },
         rows_deleted: rows,
         io: Io { files_removed: files.0, files_before: files.1, ..Io::default() },
         ..table(zone, text)
@@ -205,7 +206,7 @@ fn bad_records() {
     );
     assert_eq!(
         sync::problems(&outcome.tables, None, false),
-        "
+        "\
 warning: 1 record could not land
   accelerometer-1691348231445.json at byte 10,311: field `x` is a string, expected a number
   see them: stedi-delta quarantine ls accelerometer_landing
@@ -238,7 +239,7 @@ fn a_sync_that_stops() {
     let outcome = outcome(200, tables);
     assert_eq!(
         sync::problems(&outcome.tables, None, false),
-        "
+        "\
 error: accelerometer_trusted would hold readings of 1 person who has not consented
   table      accelerometer_trusted (v4, unchanged)
   rows       85, subject column `user`
@@ -254,7 +255,7 @@ fn a_table_that_waits_for_one_outside_the_run_is_not_passed_over() {
     let waits = TableOutcome { problem: Some(Problem::Skipped(name("b"))), ..table("trusted", "a") };
     assert_eq!(
         sync::problems(&[waits], None, false),
-        "\nerror: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
+        "error: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
     );
 }
 

@@ -1,0 +1,135 @@
+//! Folders that are not what they should be, and names that a shell or a URL would trip over.
+
+use super::person;
+use super::shell::Shell;
+
+#[test]
+fn names_that_a_shell_or_a_url_would_trip_over_are_only_names() {
+    let shell = Shell::shop();
+    let (landing, warehouse) = ("my landing #1 [x] 100% ?", "wäre house #2 [y] 日本");
+    let folder = shell.project().join(landing).join("people/sub dir ü");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (at, file) in ["file 1 %41 #x [y] ñ 😀.json", "a+b&c=d.json", "{b}?.json"].into_iter().enumerate() {
+        let path = folder.join(file);
+        std::fs::write(&path, person(&format!("p{at}"), 1, true)).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+    }
+    let environment = [("STEDI_DELTA_LANDING", landing), ("STEDI_DELTA_WAREHOUSE", warehouse)];
+    let run = |args: &[&str]| shell.run_in(&shell.project(), &environment, args);
+    let first = run(&["sync"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    let files = "select source_file as f from people order by f";
+    assert_eq!(
+        run(&["query", files, "--format", "csv"]).out,
+        "f\npeople/sub dir ü/a+b&c=d.json\npeople/sub dir ü/file 1 %41 #x [y] ñ 😀.json\npeople/sub dir ü/{b}?.json\n"
+    );
+    assert!(run(&["sync"]).out.starts_with("Nothing to do"));
+    let person = person("p1", 2, false);
+    std::fs::write(folder.join("später.json"), person).unwrap();
+    let file = std::fs::File::options().write(true).open(folder.join("später.json")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let change = run(&["sync", "--format", "json"]).json();
+    assert_eq!(change["tables"][2]["rows_deleted"], 1, "a merge reads the files it wrote: {change}");
+    assert_eq!(run(&["query", "select count(*) as n from members", "--format", "csv"]).out, "n\n2\n");
+}
+
+#[test]
+fn a_warehouse_that_delta_readers_would_mistake_is_refused_at_once() {
+    let shell = Shell::shop();
+    let ran = shell.run(&["sync", "--warehouse", "a%20b"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert_eq!(
+        ran.err,
+        "error: the warehouse `<folder>/project/a%20b` cannot hold tables\n  \
+         found      `%20` in its path: Delta readers take that for an escaped character\n  \
+         next       choose another folder with --warehouse\n"
+    );
+}
+
+#[test]
+fn roots_that_are_no_folders_are_named() {
+    let shell = Shell::shop();
+    for (args, message) in [
+        (["--landing", "nowhere"], "the landing folder `<folder>/project/nowhere` does not exist"),
+        (
+            ["--landing", "stedi-delta.toml"],
+            "the landing folder `<folder>/project/stedi-delta.toml` is a file, not a folder",
+        ),
+        (
+            ["--warehouse", "stedi-delta.toml"],
+            "the warehouse `<folder>/project/stedi-delta.toml` is a file, not a folder",
+        ),
+    ] {
+        let ran = shell.run(&[&["sync"][..], &args].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
+        let lines: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(lines[..2], [format!("error: {message}").as_str(), "  target     dev"], "{args:?}");
+        assert!(lines[2].starts_with("  next       "), "{args:?}");
+    }
+    let remote = shell.run(&["sync", "--landing", "s3://bucket"]);
+    assert_eq!(remote.code, 1);
+    assert!(remote.err.starts_with("error: `s3://bucket` has no store: this build knows folders"), "{}", remote.err);
+}
+
+#[test]
+fn a_warehouse_that_cannot_be_written_to_says_so_without_a_stack() {
+    let shell = Shell::shop();
+    shell.land("people/a.json", &person("ann", 1, true));
+    // A file where a folder has to be: also root cannot write there.
+    shell.define("w/landing", "");
+    let ran = shell.run_in(&shell.project(), &[("RUST_BACKTRACE", "1")], &["sync"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("error: a data file cannot be written: Generic LocalFileSystem error: "), "{}", ran.err);
+    assert!(ran.err.contains("<folder>/project/w/landing/people"), "{}", ran.err);
+    assert!(ran.err.contains("\n  next       make sure that the warehouse can be written to\n"), "{}", ran.err);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+}
+
+#[test]
+fn a_warehouse_below_the_landing_root_is_not_read_as_landing_files() {
+    let shell = Shell::synced();
+    let everything =
+        "description = \"All\"\n[source]\npath = \"**/*.json\"\nformat = \"json\"\n[columns]\nid = \"long\"\n";
+    shell.define("tables/landing/notes.toml", everything);
+    shell.define("tables/landing/people.toml", everything.replace("id =", "email ="));
+    std::fs::remove_file(shell.project().join("tables/trusted/members.sql")).unwrap();
+    std::fs::remove_file(shell.project().join("tables/trusted/members.toml")).unwrap();
+    shell.land("x.json", "{\"id\":1}");
+    let below = ["--warehouse", "l/house"];
+    assert_eq!(shell.run(&[&["sync"][..], &below].concat()).code, 0);
+    let files = shell
+        .run(&[&["query", "select distinct path from files order by path", "--format", "csv"][..], &below].concat());
+    assert!(files.out.contains("x.json") && !files.out.contains("house"), "{}", files.out);
+    let again = shell.run(&[&["status", "--format", "json"][..], &below].concat()).json();
+    assert_eq!(again["tables"][0]["pending"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_to_be_read_again_has_to_be_there() {
+    let shell = Shell::synced();
+    let ran = shell.run(&["sync", "--reload", "people:people/b.json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.err,
+        "\nerror: `people/b.json` is no file of people\n  \
+         landing    <folder>/project/l\n  \
+         expected   a path below it that fits `people/**/*.json`\n  \
+         next       stedi-delta query \"select path from files where landing_table = 'people'\"\n  \
+         meanwhile  1 table below it is behind: members\n"
+    );
+    let whole = shell.run(&["sync", "--reload", "people", "--format", "json"]).json();
+    assert_eq!([&whole["tables"][1]["rows_inserted"], &whole["tables"][1]["rows_deleted"]], [3, 3]);
+}
+
+#[test]
+fn what_does_not_exist_yet_is_not_created_by_looking_at_it() {
+    let shell = Shell::shop();
+    for args in [&["query", "select * from people"][..], &["history", "people"], &["quarantine", "replay", "people"]] {
+        let ran = shell.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
+        assert_eq!(ran.err, "error: people does not exist yet\n  next       stedi-delta sync\n", "{args:?}");
+    }
+    assert_eq!(shell.run(&["quarantine", "ls"]).out, "Nothing is in quarantine.\n");
+    assert!(!shell.project().join("w").exists());
+}

@@ -1,0 +1,242 @@
+//! What is said about mistakes: what was found, what was expected, where, and the next thing to type.
+
+use super::shell::Shell;
+
+/// Exit code and standard error of a command that answers nothing.
+fn said(shell: &Shell, args: &[&str]) -> (i32, String) {
+    let ran = shell.run(args);
+    assert_eq!(ran.out, "", "{args:?}");
+    (ran.code, ran.err)
+}
+
+#[test]
+fn a_query_that_is_wrong_says_where() {
+    let shell = Shell::synced();
+    for (sql, code, message) in [
+        (
+            "select 1 form x",
+            1,
+            "error: the query is not valid SQL: Expected: end of statement, found: x at line 1, column 15\n",
+        ),
+        (
+            "select * from memberz",
+            64,
+            "error: table `memberz` is not in this project\n  next       did you mean `members`?\n",
+        ),
+        (
+            "select * from qwertz",
+            64,
+            "error: table `qwertz` is not in this project\n  tables     notes, people, members\n",
+        ),
+        (
+            "select nosuch from members",
+            1,
+            "error: the query cannot be run: No field named nosuch.\n  Valid fields are members.email, members.at.\n",
+        ),
+        (
+            "select * from trusted.members",
+            64,
+            "error: `trusted.members` names a zone\n  expected   the table's name alone\n  next       write `members`\n",
+        ),
+        ("select * from \"members@v9\"", 64, "error: members has no version 9\n  newest     v0\n"),
+        (
+            "select * from \"members@vx\"",
+            64,
+            "error: `members@vx` has no version number\n  \
+             next       write \"members@v0\", with the quotes; versions: stedi-delta history members\n",
+        ),
+        ("", 1, "error: the query cannot be run: No SQL statements were provided in the query string\n"),
+        (
+            "select 1; select 2",
+            1,
+            "error: the query cannot be run: The context currently only supports a single SQL statement\n",
+        ),
+    ] {
+        assert_eq!(said(&shell, &["query", sql]), (code, message.to_owned()), "{sql}");
+    }
+}
+
+#[test]
+fn a_query_changes_nothing() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    for sql in [
+        "drop table members",
+        "delete from members",
+        "update members set at = 2",
+        "insert into members select * from members",
+        "explain insert into members select * from members",
+        "create table x as select 1",
+        "create view x as select 1",
+        "create external table x stored as csv location '/etc/passwd'",
+        "copy members to 'x.csv'",
+        "set datafusion.execution.batch_size = 1",
+        "truncate table members",
+    ] {
+        let expected = "error: `query` only reads\n  expected   one SELECT\n  \
+                        next       what a table holds is declared under tables/ and brought there by `stedi-delta sync`\n";
+        assert_eq!(said(&shell, &["query", sql]), (64, expected.to_owned()), "{sql}");
+    }
+    for sql in ["with a as (select 1) insert into members select * from a", "select 1 into x"] {
+        assert_eq!(said(&shell, &["query", sql]).0, 1, "{sql}");
+    }
+    for sql in ["select * from '/etc/passwd'", "select * from 'tables/trusted/members.sql'"] {
+        assert_eq!(said(&shell, &["query", sql]).0, 64, "{sql}");
+    }
+    assert_eq!(shell.warehouse(), before);
+}
+
+#[test]
+fn names_that_no_table_has_come_with_the_nearest() {
+    let shell = Shell::synced();
+    let near = "error: table `peeple` is not in this project\n  next       did you mean `people`?\n";
+    for args in [
+        &["history", "peeple"][..],
+        &["quarantine", "ls", "peeple"],
+        &["quarantine", "replay", "peeple"],
+        &["sync", "-s", "peeple"],
+        &["sync", "--reload", "peeple"],
+    ] {
+        assert_eq!(said(&shell, args), (64, near.to_owned()), "{args:?}");
+    }
+    let derived = "error: members is a derived table\n  expected   a landing table: only these read files\n";
+    assert_eq!(said(&shell, &["quarantine", "replay", "members"]), (64, derived.to_owned()));
+    let selector = "error: `tag:nosuch` selects no table\n";
+    assert_eq!(said(&shell, &["sync", "-s", "tag:nosuch"]), (64, selector.to_owned()));
+    let target =
+        "error: target `dve` is not in this project\n  targets    dev\n  next       did you mean `--target dev`?\n";
+    assert_eq!(said(&shell, &["status", "-t", "dve"]), (64, target.to_owned()));
+    let format = "error: this verb has no `--format csv`\n  next       use `--format table` or `--format json`\n";
+    assert_eq!(said(&shell, &["status", "--format", "csv"]), (64, format.to_owned()));
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_exits_64() {
+    let shell = Shell::shop();
+    for args in [
+        &[][..],
+        &["synk"],
+        &["sync", "--frobnicate"],
+        &["query"],
+        &["history", "people", "-n", "99999999999999999999"],
+        &["history", "people", "-n", "-1"],
+        &["status", "--format", "yaml"],
+    ] {
+        let (code, err) = said(&shell, args);
+        assert!(code == 64 && !err.is_empty(), "{args:?}: {code} {err}");
+    }
+    let help = shell.run(&["--help"]);
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    for verb in ["check", "sync", "status", "query", "history", "quarantine"] {
+        assert!(help.out.contains(&format!("  {verb} ")), "{verb}: {}", help.out);
+        assert_eq!(shell.run(&[verb, "--help"]).code, 0, "{verb}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_project_is_named() {
+    let shell = Shell::shop();
+    let here = shell.run_in(&shell.folder(), &[], &["status"]);
+    assert_eq!(
+        (here.code, here.err.as_str()),
+        (
+            1,
+            "error: no stedi-delta.toml here or in a folder above\n  folder     <folder>\n  \
+             next       go to a project's folder, or name it: --project DIR\n"
+        )
+    );
+    let named = shell.run(&["check", "--project", "../nowhere"]);
+    assert_eq!(
+        (named.code, named.err.as_str()),
+        (
+            1,
+            "error: stedi-delta.toml is not in ../nowhere\n |\n \
+             = help: go to the project's folder, or name it: --project DIR\n\n1 error; nothing was read or written.\n"
+        )
+    );
+}
+
+#[test]
+fn a_check_shows_every_fault_at_its_place() {
+    let shell = Shell::shop();
+    assert_eq!(shell.run(&["check"]).out, "shop: 3 tables in 2 zones, no errors.\n");
+    shell.define(
+        "tables/trusted/members.toml",
+        "description = 5\nrefresh = \"incrementel\"\ncolour = \"red\"\n[columns]\nemail = { type = \"strng\" }\n",
+    );
+    shell.define("tables/trusted/members.sql", "select email, at\nfrom peeple\n");
+    shell.define("tables/trusted/later.toml", "description = \"x\"\n");
+    shell.define("tables/trusted/later.sql", "select email, now() as at from people");
+    shell.define("tables/landing/broken.toml", "a = [\n");
+    let (code, err) = said(&shell, &["check"]);
+    assert_eq!(code, 1);
+    let expected = "\
+error: this is not valid TOML
+ --> tables/landing/broken.toml:1:6
+  |
+1 | a = [
+  |      ^ unclosed array, expected `]`
+
+error: `now` has another value at every run
+ --> tables/trusted/later.sql:1:15
+  |
+1 | select email, now() as at from people
+  |               ^^^ a query has the same result whenever it runs: use a column instead
+
+error: table `peeple` is not in this project
+ --> tables/trusted/members.sql:2:6
+  |
+2 | from peeple
+  |      ^^^^^^ did you mean `people`?
+
+error: `description` has the wrong type
+ --> tables/trusted/members.toml:1:15
+  |
+1 | description = 5
+  |               ^ found integer 5, expected a string
+
+error: `refresh` is \"incrementel\"
+ --> tables/trusted/members.toml:2:11
+  |
+2 | refresh = \"incrementel\"
+  |           ^^^^^^^^^^^^^ one of \"auto\", \"incremental\", \"full\"
+
+error: unknown key `colour`
+ --> tables/trusted/members.toml:3:1
+  |
+3 | colour = \"red\"
+  | ^^^^^^ one of `description`, `tags`, `location`, `refresh`, `primary_key`, `cluster_by`, `source`, `columns`, \
+     `grants`, `consent`, `expectations`
+
+error: `strng` is not a type of this tool
+ --> tables/trusted/members.toml:5:18
+  |
+5 | email = { type = \"strng\" }
+  |                  ^^^^^^^ did you mean `string`?
+
+7 errors in 4 files; nothing was read or written.
+";
+    assert_eq!(err, expected);
+    let document = shell.run(&["check", "--format", "json"]).json();
+    let places: Vec<String> = document["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| format!("{}:{}:{}", f["file"].as_str().unwrap(), f["line"], f["column"]))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "tables/landing/broken.toml:1:6",
+            "tables/trusted/later.sql:1:15",
+            "tables/trusted/members.sql:2:6",
+            "tables/trusted/members.toml:1:15",
+            "tables/trusted/members.toml:2:11",
+            "tables/trusted/members.toml:3:1",
+            "tables/trusted/members.toml:5:18",
+        ]
+    );
+    // Faults stop every verb alike, and nothing was touched.
+    assert_eq!(said(&shell, &["sync"]), (1, expected.to_owned()));
+    assert!(shell.warehouse().is_empty());
+}
