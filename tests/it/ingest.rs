@@ -174,7 +174,7 @@ async fn an_unknown_field_is_dropped_with_a_warning_and_comes_once_it_is_declare
     lake.land("orders/b.json", "{\"id\":3,\"item\":\"c\"}\n");
     let outcome = lake.sync().await;
     let warning = &of(&outcome, "orders").warnings[0];
-    assert_eq!(warning.details, ["`price` in 2 record(s)"]);
+    assert_eq!(warning.details, ["`price` in 2 records"]);
     assert!(warning.help.as_ref().unwrap().contains("--reload orders"), "{warning:?}");
     lake.define("tables/landing/orders.toml", &orders("", &format!("{COLUMNS}price = {{ type = \"long\" }}\n"), ""));
     let outcome = lake.sync().await;
@@ -475,7 +475,7 @@ async fn expectations_of_a_landing_table_warn_quarantine_or_stop() {
     let lake = shop(&orders("", COLUMNS, &expect("warn")));
     lake.land("orders/a.json", &records);
     let outcome = lake.sync().await;
-    let message = "2 row(s) of orders do not meet the expectation `positive`";
+    let message = "expectation `positive` of orders is not met by 2 rows";
     assert_eq!(of(&outcome, "orders").warnings[0].message, message);
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
 

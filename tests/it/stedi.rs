@@ -410,8 +410,8 @@ async fn an_expectation_that_fails_holds_the_table_and_says_that_it_holds_back_a
     let Some(Problem::Failed(error)) = &refused.problem else { panic!("it did not fail") };
     assert_eq!(error.kind(), Kind::Evidence);
     assert_eq!((refused.version_before, refused.mode), (refused.version_after, Mode::None));
-    assert!(text.contains("2 new row(s)") && text.contains("`x_small`"), "{text}");
-    assert!(text.contains("the withdrawal of 1 person(s)"), "{text}");
+    assert!(text.contains("2 new rows") && text.contains("`x_small`"), "{text}");
+    assert!(text.contains("the withdrawal of 1 person"), "{text}");
     assert!(!text.contains("@x"), "{text}");
     lake.define(path, &definition);
     lake.advance().await;
