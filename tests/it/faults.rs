@@ -1,1 +1,164 @@
-//! x
+//! Law 2: whatever operation a process dies at, running again gives the result of never having died.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use stedi_delta::privacy::Privacy;
+use stedi_delta::progress::{Progress, Silent};
+use stedi_delta::site::{Site, SiteOptions};
+use stedi_delta::sync;
+
+use crate::support::faulty::{Fault, Plan, When};
+use crate::support::shop::shop;
+use crate::support::{Lake, assert_ok, repository};
+
+/// A lake in one of the states from which the faulty sync starts.
+async fn prepared(second: bool) -> Lake {
+    let lake = shop("incremental");
+    lake.land_first_orders();
+    if second {
+        lake.sync().await;
+        lake.land_more_orders();
+    }
+    lake
+}
+
+/// Where a sync that never dies ends, and how many operations it takes: all, and those that write.
+async fn undisturbed(second: bool) -> (Vec<(String, Vec<String>)>, usize, Vec<usize>) {
+    let plan = Plan::counting();
+    let lake = prepared(second).await.through(plan.storage());
+    lake.sync().await;
+    let (calls, writes) = (plan.calls(), plan.writes());
+    (lake.everything().await, calls, writes)
+}
+
+async fn dies_and_recovers(second: bool, at: usize, fault: Fault, when: When, expected: &[(String, Vec<String>)]) {
+    let plan = Plan::new(at, fault, when);
+    let lake = prepared(second).await.through(plan.storage());
+    let _ = lake.try_sync().await;
+    assert!(plan.reached(), "operation {at} was never reached");
+    recovered(&lake.through(Default::default()), &format!("{fault:?} {when:?} operation {at}"), expected).await;
+}
+
+async fn recovered(lake: &Lake, what: &str, expected: &[(String, Vec<String>)]) {
+    let outcome = lake.try_sync().await;
+    assert_ok(&outcome);
+    assert_eq!(lake.everything().await, expected, "after {what}");
+    let files = lake.files();
+    assert_ok(&lake.try_sync().await);
+    assert_eq!(lake.files(), files, "a third sync after {what} wrote something");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_that_dies_at_any_operation_is_completed_by_the_next() {
+    let (expected, calls, writes) = undisturbed(false).await;
+    // The last operations of a run may vary by a few: reads run side by side.
+    for at in 1..calls.saturating_sub(4) {
+        dies_and_recovers(false, at, Fault::Dead, When::Before, &expected).await;
+    }
+    for at in writes.into_iter().filter(|at| at + 4 < calls) {
+        dies_and_recovers(false, at, Fault::Dead, When::After, &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_of_replaced_and_new_files_that_dies_at_any_operation_is_completed_by_the_next() {
+    let (expected, calls, writes) = undisturbed(true).await;
+    for at in 1..calls.saturating_sub(4) {
+        dies_and_recovers(true, at, Fault::Dead, When::Before, &expected).await;
+    }
+    for at in writes.into_iter().filter(|at| at + 4 < calls) {
+        dies_and_recovers(true, at, Fault::Dead, When::After, &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_fails_or_only_says_so_loses_and_doubles_nothing() {
+    for second in [false, true] {
+        let (expected, calls, writes) = undisturbed(second).await;
+        for at in (1..calls.saturating_sub(4)).step_by(3) {
+            dies_and_recovers(second, at, Fault::Fails, When::Before, &expected).await;
+        }
+        for at in writes.into_iter().filter(|at| at + 4 < calls) {
+            dies_and_recovers(second, at, Fault::Fails, When::After, &expected).await;
+        }
+    }
+}
+
+const ROOT: &str = "STEDI_TEST_ROOT";
+const FOLDER: &str = "STEDI_TEST_FOLDER";
+const AT: &str = "STEDI_TEST_AT";
+
+/// One sync of `root` over `folder` in a process of its own that ends hard at operation `at`, before or after it took
+/// effect; whether it did.
+fn child_dies(root: &Path, folder: &Path, at: usize, when: When) -> bool {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["faults::a_child_that_dies", "--exact", "--ignored", "--test-threads", "1"])
+        .env(ROOT, root)
+        .env(FOLDER, folder)
+        .env(AT, format!("{at} {when:?}"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    !status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the child of the tests below"]
+async fn a_child_that_dies() {
+    let Ok(at) = std::env::var(AT) else { return };
+    let folder = PathBuf::from(std::env::var(FOLDER).unwrap());
+    let text = |name: &str| Some(folder.join(name).to_str().unwrap().to_owned());
+    let options = SiteOptions {
+        root: std::env::var(ROOT).unwrap().into(),
+        target: None,
+        landing: text("landing"),
+        warehouse: text("warehouse"),
+    };
+    let (at, when) = at.split_once(' ').unwrap();
+    let when = if when == "After" { When::After } else { When::Before };
+    let plan = Plan::new(at.parse().unwrap(), Fault::Aborts, when);
+    let site = Site::open(&options, plan.storage(), Privacy::new(None, false)).unwrap();
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    sync::sync(&site, &sync::Options::default(), &progress).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_is_followed_by_one_that_completes_its_work() {
+    for second in [false, true] {
+        let (expected, calls, _) = undisturbed(second).await;
+        for at in (3..calls.saturating_sub(4)).step_by(calls / 7) {
+            for when in [When::Before, When::After] {
+                let lake = prepared(second).await;
+                let folder = lake.landing().parent().unwrap().to_owned();
+                assert!(child_dies(lake.root(), &folder, at, when), "the child survived operation {at}");
+                recovered(&lake, &format!("a kill {when:?} operation {at}"), &expected).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_project_survives_being_killed() {
+    let landed = || {
+        let lake = Lake::stedi();
+        lake.land_all(&repository().join("sample/landing"));
+        lake
+    };
+    let plan = Plan::counting();
+    let lake = landed().through(plan.storage());
+    lake.sync().await;
+    let expected = lake.contents().await;
+    let calls = plan.calls();
+    for at in (5..calls.saturating_sub(5)).step_by(calls / 8) {
+        let lake = landed();
+        let folder = lake.landing().parent().unwrap().to_owned();
+        assert!(child_dies(lake.root(), &folder, at, When::After), "the child survived operation {at}");
+        lake.sync().await;
+        assert!(lake.contents().await == expected, "after a kill at operation {at}");
+        assert!(fs::read_dir(lake.warehouse()).is_ok());
+    }
+}

@@ -1,6 +1,8 @@
 //! A lake in a temporary folder, driven through the library as the command line drives it.
 
+pub mod faulty;
 mod people;
+pub mod shop;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,64 @@
+//! A lake of three tables: orders as they arrive, the cheap ones, and how many there are of each item.
+
+use super::Lake;
+
+/// Landing table, replaceable files.
+pub const ORDERS: &str = "description = \"Orders\"\n[source]\npath = \"orders/*.json\"\nformat = \"json\"\n\
+     on_overwrite = \"replace\"\n[columns]\nid = { type = \"long\", nullable = false }\nitem = \"string\"\n\
+     price = \"double\"\n";
+/// A filter.
+pub const CHEAP: &str = "select o.id, o.item, o.price from orders o where o.price < 5";
+/// A group by.
+pub const ITEMS: &str = "select o.item, count(*) as n from orders o group by o.item";
+
+/// A derived table's definition.
+pub fn derived(refresh: &str) -> String {
+    format!("description = \"Derived\"\nrefresh = \"{refresh}\"\n")
+}
+
+/// The lake, with nothing landed.
+pub fn shop(refresh: &str) -> Lake {
+    let derived = derived(refresh);
+    Lake::project(&[
+        ("tables/landing/orders.toml", ORDERS),
+        ("tables/trusted/cheap.toml", &derived),
+        ("tables/trusted/cheap.sql", CHEAP),
+        ("tables/curated/items.toml", &derived),
+        ("tables/curated/items.sql", ITEMS),
+    ])
+}
+
+/// One record per number: id, one of three items, and the number as its price.
+pub fn orders(ids: std::ops::Range<i64>) -> String {
+    let item = |id: i64| ["nut", "nail", "bolt"][usize::try_from(id.rem_euclid(3)).unwrap()];
+    ids.map(|id| format!("{{\"id\":{id},\"item\":\"{}\",\"price\":{id}.0}}\n", item(id))).collect()
+}
+
+impl Lake {
+    /// The first files: 10 orders in two files, one broken record.
+    pub fn land_first_orders(&self) {
+        self.land("orders/a.json", orders(0..6));
+        self.land("orders/b.json", orders(6..10) + "{\"id\":}\n");
+    }
+
+    /// A replaced file with fewer and other orders, and a new one.
+    pub fn land_more_orders(&self) {
+        self.land("orders/a.json", orders(2..4) + "{\"item\":\"no id\"}\n");
+        self.land("orders/c.json", orders(0..2));
+    }
+
+    /// Everything that a sync decides: all tables, quarantine, and the ledger's sums.
+    pub async fn everything(&self) -> Vec<(String, Vec<String>)> {
+        let mut everything = self.contents().await;
+        for (name, sql) in [
+            ("quarantine", "select source_file, source_offset, length, reason from orders_quarantine"),
+            ("ledger", "select path, max(batch), count(*) from files where path is not null group by path"),
+        ] {
+            let rows = self.rows(sql).await;
+            // How often a file was recorded depends on what died; that it was does not.
+            let rows = if name == "ledger" { rows.iter().map(|r| r[..r.find('|').unwrap()].to_owned()).collect() } else { rows };
+            everything.push((name.to_owned(), rows));
+        }
+        everything
+    }
+}
