@@ -215,7 +215,10 @@ fn evolved(table: &LakeTable, place: &Place<'_>) -> Result<bool> {
         let back = || format!("a definition may only gain columns; put `{column}` back");
         match place.table.columns.iter().find(|c| c.name == *column) {
             None => {
-                return refuse(format!("column `{column}` of {name} is in the table, but not in its definition"), back());
+                return refuse(
+                    format!("column `{column}` of {name} is in the table, but not in its definition"),
+                    back(),
+                );
             }
             Some(declared) if declared.column_type.arrow() != *field.data_type() => {
                 let wanted = declared.column_type.delta_name();

@@ -146,7 +146,12 @@ async fn a_record_that_cannot_land_is_in_quarantine_with_its_place_its_bytes_and
         if record.contains("\"at\":1}") && record.contains("\"id\":1,") || record.contains("\"id\":9") {
             assert!(held.is_empty(), "{record}: {held:?}");
         } else {
-            assert_eq!(held.len(), 1, "{record} at {offset}: {:?}", lake.rows("select source_offset, length, reason from orders_quarantine").await);
+            assert_eq!(
+                held.len(),
+                1,
+                "{record} at {offset}: {:?}",
+                lake.rows("select source_offset, length, reason from orders_quarantine").await
+            );
             let (length, raw) = held[0].split_once('|').unwrap();
             assert_eq!(raw.len(), length.parse::<usize>().unwrap(), "{record}");
             assert_eq!(raw.trim_end(), record.trim_end());
@@ -271,7 +276,10 @@ async fn a_young_file_waits_and_is_named_and_lands_when_it_is_old_enough() {
     touch(&lake, "orders/old.json", Duration::from_secs(7200));
     lake.land("orders/young.json", order(2));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "orders").waiting.as_slice(), report::exit_code(&outcome)), (&["orders/young.json".to_owned()][..], 0));
+    assert_eq!(
+        (of(&outcome, "orders").waiting.as_slice(), report::exit_code(&outcome)),
+        (&["orders/young.json".to_owned()][..], 0)
+    );
     assert_eq!(ids(&lake).await, ["1"]);
     let before = lake.files();
     let outcome = lake.sync().await;
@@ -290,7 +298,10 @@ async fn a_column_whose_type_changed_stops_the_table_before_anything_is_written(
     let sound = orders("", COLUMNS, "");
     for (columns, word) in [
         ("id = { type = \"string\" }\nitem = { type = \"string\" }\n", "`id`"),
-        ("id = { type = \"long\" }\nitem = { type = \"string\" }\nwas = { type = \"long\", nullable = false }\n", "`was`"),
+        (
+            "id = { type = \"long\" }\nitem = { type = \"string\" }\nwas = { type = \"long\", nullable = false }\n",
+            "`was`",
+        ),
         ("id = { type = \"long\" }\nitem = { type = \"string\", nullable = false }\n", "`item`"),
     ] {
         lake.define("tables/landing/orders.toml", &orders("", columns, ""));
@@ -447,6 +458,34 @@ async fn a_landing_table_that_was_put_back_stops_until_it_is_reloaded() {
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_landing_table_put_back_by_one_batch_never_names_data_files_that_went_with_it() {
+    let lake = plain();
+    let (table, copy) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../copy"));
+    lake.land("orders/a.json", order(1));
+    lake.sync().await;
+    copy_folder(&table, &copy);
+    lake.land("orders/b.json", order(2));
+    lake.sync().await;
+    fs::remove_dir_all(&table).unwrap();
+    copy_folder(&copy, &table);
+    let (_, text) = lake.sync_failing("orders", &["sold"]).await;
+    assert!(text.contains("stedi-delta sync --reload orders"), "{text}");
+    assert_eq!(ids(&lake).await, ["1"]);
+    let outcome = lake.try_sync_with(Options { reload: vec![Reload::parse("orders")], ..Options::default() }).await;
+    assert!(of(&outcome, "orders").problem.is_none(), "{:?}", of(&outcome, "orders").problem);
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    // Only the newest commit undone, with its data files still there: the batch is finished, and read from no file.
+    lake.land("orders/c.json", order(3));
+    lake.try_sync().await;
+    fs::remove_dir_all(lake.landing().join("orders")).unwrap();
+    let newest = fs::read_dir(table.join("_delta_log")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    fs::remove_file(newest).unwrap();
+    let outcome = lake.try_sync().await;
+    assert!(of(&outcome, "orders").reason.starts_with("finished batch"), "{:?}", of(&outcome, "orders"));
+    assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -458,9 +497,8 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expectations_of_a_landing_table_warn_quarantine_or_stop() {
-    let expect = |action: &str| {
-        format!("[[expectations]]\nname = \"positive\"\ncheck = \"id > 0\"\naction = \"{action}\"\n")
-    };
+    let expect =
+        |action: &str| format!("[[expectations]]\nname = \"positive\"\ncheck = \"id > 0\"\naction = \"{action}\"\n");
     let records = order(1) + &order(-2) + &order(3) + "{\"item\":\"no id\"}\n";
     let lake = shop(&orders("", COLUMNS, &expect("warn")));
     lake.land("orders/a.json", &records);

@@ -7,9 +7,7 @@ use stedi_delta::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem};
 use stedi_delta::report;
 
-use crate::support::{
-    DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps,
-};
+use crate::support::{DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_files_give_the_known_counts_and_the_second_sync_writes_nothing() {
@@ -397,7 +395,8 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
 async fn an_expectation_that_fails_holds_the_table_and_says_that_it_holds_back_a_withdrawal() {
     let path = "tables/trusted/accelerometer_trusted.toml";
     let definition = std::fs::read_to_string(repository().join(path)).unwrap();
-    let strict = format!("{definition}\n[[expectations]]\nname = \"x_small\"\ncheck = \"x < 100\"\naction = \"fail\"\n");
+    let strict =
+        format!("{definition}\n[[expectations]]\nname = \"x_small\"\ncheck = \"x < 100\"\naction = \"fail\"\n");
     let lake = own_project(&[(path, &strict)]);
     lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
     lake.land_accelerometer("0", accelerometer("ann@x", 0..3) + &accelerometer("ben@x", 0..3));
