@@ -105,7 +105,7 @@ pub struct Prepared {
 /// Looks at a landing table and its ledger.
 ///
 /// # Errors
-/// When the table was put back to a state that the ledger is more than one batch ahead of, unless it is `reloaded`.
+/// When the table was put back to a state from which the ledger's batches cannot be finished, unless it is `reloaded`.
 pub async fn standing(
     place: &Place<'_>,
     ledger: &Ledger,
@@ -135,9 +135,14 @@ pub async fn standing(
     let uuid = table.uuid();
     let known = ledger.of(name, &uuid);
     let lacking: Vec<i64> = known.logged.iter().copied().filter(|n| *n > table.state().batch()).collect();
+    let finishable = match lacking.as_slice() {
+        // A copy put back from before the batch lacks its data files, too.
+        [only] => files_exist(&place.location, &ledger.wal(session, name, &uuid, *only).await?).await,
+        _ => false,
+    };
     let open = match lacking.as_slice() {
         [] => None,
-        [only] => Some(*only),
+        [only] if finishable => Some(*only),
         [..] if reloaded => None,
         [first, ..] => {
             return Err(Error::new(Kind::Failed, format!("{name} was put back to a state before batch {first}"))

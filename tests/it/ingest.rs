@@ -458,6 +458,34 @@ async fn a_landing_table_that_was_put_back_stops_until_it_is_reloaded() {
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_landing_table_put_back_by_one_batch_never_names_data_files_that_went_with_it() {
+    let lake = plain();
+    let (table, copy) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../copy"));
+    lake.land("orders/a.json", order(1));
+    lake.sync().await;
+    copy_folder(&table, &copy);
+    lake.land("orders/b.json", order(2));
+    lake.sync().await;
+    fs::remove_dir_all(&table).unwrap();
+    copy_folder(&copy, &table);
+    let (_, text) = lake.sync_failing("orders", &["sold"]).await;
+    assert!(text.contains("stedi-delta sync --reload orders"), "{text}");
+    assert_eq!(ids(&lake).await, ["1"]);
+    let outcome = lake.try_sync_with(Options { reload: vec![Reload::parse("orders")], ..Options::default() }).await;
+    assert!(of(&outcome, "orders").problem.is_none(), "{:?}", of(&outcome, "orders").problem);
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    // Only the newest commit undone, with its data files still there: the batch is finished, and read from no file.
+    lake.land("orders/c.json", order(3));
+    lake.try_sync().await;
+    fs::remove_dir_all(lake.landing().join("orders")).unwrap();
+    let newest = fs::read_dir(table.join("_delta_log")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    fs::remove_file(newest).unwrap();
+    let outcome = lake.try_sync().await;
+    assert!(of(&outcome, "orders").reason.starts_with("finished batch"), "{:?}", of(&outcome, "orders"));
+    assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
