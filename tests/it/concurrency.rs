@@ -1,1 +1,57 @@
-//! x
+//! Several syncs at once on one warehouse: no row is lost or doubled.
+
+use std::sync::Arc;
+
+use stedi_delta::outcome::Mode;
+use stedi_delta::progress::{Progress, Silent};
+use stedi_delta::{report, sync};
+
+use crate::support::shop::{orders, shop};
+use crate::support::{Lake, assert_ok};
+
+/// `n` syncs at once, each with stores of its own; the exit code of each.
+async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
+    let syncs: Vec<_> = (0..n)
+        .map(|_| {
+            let site = lake.fresh_site();
+            tokio::spawn(async move {
+                let progress: Arc<dyn Progress> = Arc::new(Silent);
+                let outcome = sync::sync(&site, &sync::Options::default(), &progress).await;
+                (report::exit_code(&outcome), outcome)
+            })
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for sync in syncs {
+        let (code, outcome) = sync.await.unwrap();
+        if code != 4 {
+            assert_ok(&outcome);
+        }
+        codes.push(code);
+    }
+    codes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn syncs_at_once_end_as_one_sync_would() {
+    for _ in 0..4 {
+        let (lake, alone) = (shop("incremental"), shop("incremental"));
+        for step in 0..3 {
+            for lake in [&lake, &alone] {
+                match step {
+                    0 => lake.land_first_orders(),
+                    1 => lake.land_more_orders(),
+                    _ => lake.land("orders/a.json", orders(50..60)),
+                }
+            }
+            let codes = at_once(&lake, 4).await;
+            assert!(codes.iter().all(|code| [0, 4].contains(code)) && codes.contains(&0), "{codes:?}");
+            alone.sync().await;
+            // Whatever a loser left to be done.
+            lake.sync().await;
+            assert_eq!(lake.everything().await, alone.everything().await, "step {step}");
+            assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+            lake.assert_recomputed().await;
+        }
+    }
+}

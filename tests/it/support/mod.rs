@@ -39,6 +39,8 @@ pub struct Lake {
     folder: tempfile::TempDir,
     root: PathBuf,
     storage: Storage,
+    /// Where landing folder and warehouse are, if not in `folder`.
+    base: Option<PathBuf>,
 }
 
 impl Lake {
@@ -67,7 +69,7 @@ impl Lake {
     fn with_project(root: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("landing")).unwrap();
-        Self { folder, root, storage: Storage::default() }
+        Self { folder, root, storage: Storage::default(), base: None }
     }
 
     /// The same lake seen through another storage.
@@ -106,18 +108,26 @@ impl Lake {
         &self.root
     }
 
+    fn base(&self) -> PathBuf {
+        self.base.clone().unwrap_or_else(|| self.folder.path().to_owned())
+    }
+
     /// The landing folder.
     pub fn landing(&self) -> PathBuf {
-        self.folder.path().join("landing")
+        self.base().join("landing")
     }
 
     /// The warehouse folder.
     pub fn warehouse(&self) -> PathBuf {
-        self.folder.path().join("warehouse")
+        self.base().join("warehouse")
     }
 
     /// The project at its target, loaded anew.
     pub fn site(&self) -> Site {
+        self.site_through(self.storage.clone())
+    }
+
+    fn site_through(&self, storage: Storage) -> Site {
         let text = |path: PathBuf| Some(path.to_str().unwrap().to_owned());
         let options = SiteOptions {
             root: self.root.clone(),
@@ -125,7 +135,18 @@ impl Lake {
             landing: text(self.landing()),
             warehouse: text(self.warehouse()),
         };
-        Site::open(&options, self.storage.clone(), Privacy::new(Some("test"), false)).unwrap()
+        Site::open(&options, storage, Privacy::new(Some("test"), false)).unwrap()
+    }
+
+    /// The project with stores of its own.
+    pub fn fresh_site(&self) -> Site {
+        self.site_through(Storage::default())
+    }
+
+    /// This project over the landing folder and warehouse of another lake.
+    pub fn over(mut self, other: &Self) -> Self {
+        self.base = Some(other.base());
+        self
     }
 
     /// A sync whose outcome may be anything.

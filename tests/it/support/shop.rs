@@ -56,7 +56,11 @@ impl Lake {
         ] {
             let rows = self.rows(sql).await;
             // How often a file was recorded depends on what died; that it was does not.
-            let rows = if name == "ledger" { rows.iter().map(|r| r[..r.find('|').unwrap()].to_owned()).collect() } else { rows };
+            let rows = if name == "ledger" {
+                rows.iter().map(|r| r[..r.find('|').unwrap()].to_owned()).collect()
+            } else {
+                rows
+            };
             everything.push((name.to_owned(), rows));
         }
         everything
