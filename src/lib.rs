@@ -3,6 +3,8 @@
 //! The order of the modules below is the architecture: a module imports only from modules above it
 //! (`tests/it/architecture.rs` enforces it). Reading order is data flow.
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 // Words: no I/O, no async.
 pub mod name;
 pub mod source;

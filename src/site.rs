@@ -1,7 +1,7 @@
 //! A project at a target: where everything of it lives.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, LocalCatalog};
@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::Place;
 use crate::lake::{SessionOptions, session};
 use crate::name::{TableName, nearest};
+use crate::plan;
 use crate::privacy::Privacy;
 use crate::storage::{Location, Storage};
 
@@ -67,13 +68,23 @@ impl fmt::Debug for Site {
     }
 }
 
+/// Loads and checks a project in full: its files, and whether its queries can be maintained as they say.
+///
+/// # Errors
+/// All faults together.
+pub fn load(root: &Path) -> Result<Project> {
+    let project = definition::load(root)?;
+    let faults = plan::unmaintainable(&project);
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
+}
+
 impl Site {
     /// Loads and checks the project, and finds its roots. Touches no store.
     ///
     /// # Errors
     /// Faults of the project; an unknown target; roots that have no store.
     pub fn open(options: &SiteOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
-        let project = definition::load(&options.root)?;
+        let project = load(&options.root)?;
         let name = options.target.clone().unwrap_or_else(|| project.default_target.clone());
         let Some(target) = project.targets.get(&name) else {
             let known: Vec<&str> = project.targets.keys().map(String::as_str).collect();

@@ -34,7 +34,12 @@ const FIRST_DAY_MS: u64 = 1_655_510_400_000;
 const DAY_MS: u64 = 86_400_000;
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
+    run(std::env::args().skip(1))
+}
+
+/// Makes the files that `args` ask for.
+pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+    let options = match Options::parse(args) {
         Ok(options) => options,
         Err(reason) => {
             eprintln!("{reason}\n{USAGE}");

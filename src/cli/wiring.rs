@@ -16,7 +16,8 @@ use crate::site::{Site, SiteOptions};
 use crate::storage::Storage;
 use crate::{ingest, look, replay, sync};
 
-pub(super) use crate::definition::{find_root, load, render as render_fault};
+pub(super) use crate::definition::{find_root, render as render_fault};
+pub(super) use crate::site::load;
 
 /// The key with which personal data is hashed in messages.
 const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";

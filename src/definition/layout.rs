@@ -59,7 +59,11 @@ pub(super) fn tables(files: &[Arc<SourceFile>], zones: Option<&[String]>, faults
             Some((stem, "toml")) => pairs.entry((zone.clone(), stem.to_owned())).or_default()[0] = Some(file.clone()),
             Some((stem, "sql")) => pairs.entry((zone.clone(), stem.to_owned())).or_default()[1] = Some(file.clone()),
             _ => {
-                faults.add(top(file), format!("`{leaf}` is no table"), "a table is a `.toml` and, if derived, a `.sql`")
+                faults.add(
+                    top(file),
+                    format!("`{leaf}` is no table"),
+                    "a table is a `.toml` and, if derived, a `.sql`",
+                );
             }
         }
     }

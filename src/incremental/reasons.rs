@@ -106,7 +106,7 @@ impl Reasons {
         }
         match node {
             LogicalPlan::Limit(_) => {
-                self.add("`limit` is not maintained incrementally: one row more can displace any other")
+                self.add("`limit` is not maintained incrementally: one row more can displace any other");
             }
             LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
                 self.add("`limit` is not maintained incrementally: one row more can displace any other");

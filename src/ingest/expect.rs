@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
+use deltalake::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use deltalake::arrow::compute::{and, filter, filter_record_batch, not};
 
 use super::read::{Landed, Raw, quarantine_columns};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deltalake::arrow::array::{Array, RecordBatch};
+use deltalake::arrow::array::RecordBatch;
 use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::StreamExt;
 use tokio::sync::mpsc;

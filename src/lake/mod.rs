@@ -17,7 +17,7 @@ pub use read::rows;
 pub use session::{SessionOptions, session};
 pub use state::{State, app};
 pub use table::{DeltaFile, LakeTable};
-pub use write::{DataWriter, Written, conform};
+pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
 /// What our commits and data files say wrote them.
 pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

@@ -2,28 +2,38 @@
 
 use std::num::NonZeroU64;
 
-use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
-use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
-use deltalake::parquet::basic::Compression;
+use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::file::properties::WriterProperties;
-use futures::TryStreamExt;
+use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::{DeltaResult, DeltaTableError};
+use tokio::task::JoinHandle;
 
+use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
 
+/// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
+pub const CHANGING_FILE_ROWS: u64 = 262_144;
+
 /// Writes rows of one schema into data files of about `target_file_size` bytes.
 pub struct DataWriter {
     inner: DeltaWriter,
+    store: ObjectStoreRef,
+    config: WriterConfig,
     schema: SchemaRef,
     rows: u64,
+    file_rows: u64,
+    rows_per_file: u64,
+    /// Full files on their way to the store.
+    closing: Vec<JoinHandle<DeltaResult<Vec<Add>>>>,
 }
 
 /// Files that a [`DataWriter`] wrote.
@@ -57,6 +67,9 @@ impl DataWriter {
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(super::ENGINE.to_owned())
+            // Every offset is another value: a dictionary would only be built to be thrown away.
+            .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
+            .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
             .build();
         let config = WriterConfig::new(
             schema.clone(),
@@ -67,7 +80,22 @@ impl DataWriter {
             Default::default(),
             None,
         );
-        Self { inner: DeltaWriter::new(store, config), schema, rows: 0 }
+        Self {
+            inner: DeltaWriter::new(store.clone(), config.clone()),
+            store,
+            config,
+            schema,
+            rows: 0,
+            file_rows: 0,
+            rows_per_file: u64::MAX,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Begins a new file after this many rows, whatever their size.
+    #[must_use]
+    pub fn rows_per_file(self, rows_per_file: u64) -> Self {
+        Self { rows_per_file, ..self }
     }
 
     /// Appends rows; columns are taken by position and cast to the table's types where only the encoding differs.
@@ -77,16 +105,13 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        self.inner.write(&batch).await.map_err(unwritten)
-    }
-
-    /// Appends every row of a stream.
-    ///
-    /// # Errors
-    /// The stream's error, or as [`Self::write`].
-    pub async fn write_stream(&mut self, mut stream: SendableRecordBatchStream) -> Result<()> {
-        while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-            self.write(&batch).await?;
+        self.file_rows += batch.num_rows() as u64;
+        self.inner.write(&batch).await.map_err(unwritten)?;
+        if self.file_rows >= self.rows_per_file {
+            let next = DeltaWriter::new(self.store.clone(), self.config.clone());
+            let full = std::mem::replace(&mut self.inner, next);
+            self.closing.push(tokio::spawn(full.close()));
+            self.file_rows = 0;
         }
         Ok(())
     }
@@ -96,7 +121,11 @@ impl DataWriter {
     /// # Errors
     /// When the store fails.
     pub async fn close(self) -> Result<Written> {
-        let adds = self.inner.close().await.map_err(unwritten)?;
+        let mut adds = Vec::new();
+        for full in self.closing {
+            adds.extend(full.await.context(|| "a data file cannot be written".into())?.map_err(unwritten)?);
+        }
+        adds.extend(self.inner.close().await.map_err(unwritten)?);
         Ok(Written { adds, rows: self.rows })
     }
 }

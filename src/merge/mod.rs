@@ -17,7 +17,7 @@ use deltalake::logstore::object_store::prefix::PrefixStore;
 pub use rows::Counted;
 
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Change, DataWriter, LakeTable};
+use crate::lake::{CHANGING_FILE_ROWS, Change, DataWriter, LakeTable};
 use prune::Probe;
 use rewrite::Rewritten;
 
@@ -80,7 +80,8 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
         take(&mut applied, rewritten);
     }
     if rows.inserts() > 0 {
-        let mut writer = DataWriter::new(&table.log_store(), schema.clone(), target_file_size);
+        let mut writer =
+            DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
         for batch in &rows.inserted {
             writer.write(batch).await?;
         }

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::prune::Probe;
 use super::rows::Goes;
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, DataWriter, DeltaFile, LakeTable, Remove, rows};
+use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, rows};
 use crate::storage::Location;
 
 /// Files written anew and the files that they stand for.
@@ -74,7 +74,8 @@ async fn rewrite(
     }
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
-    let mut writer = DataWriter::new(&table.log_store(), schema.clone(), target_file_size);
+    let mut writer =
+        DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
     let mut gone = 0_u64;
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;

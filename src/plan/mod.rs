@@ -4,9 +4,11 @@ mod fingerprint;
 
 pub use fingerprint::fingerprint;
 
-use crate::definition::{Policy, Table};
+use crate::definition::{Policy, Project, Table};
 use crate::error::Error;
+use crate::incremental;
 use crate::name::TableName;
+use crate::source::{Fault, Place};
 
 /// A derived table as it stands.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +36,31 @@ pub struct SourceStanding {
     pub consumed: Option<u64>,
     /// The version of the cut.
     pub current: u64,
+}
+
+/// Queries that say `refresh = "incremental"` and have no derivative.
+#[must_use]
+pub fn unmaintainable(project: &Project) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for table in &project.tables {
+        let Some(derived) = table.derived().filter(|d| d.refresh == Policy::Incremental) else { continue };
+        // The quarantine half has the same query; one fault is enough.
+        if derived.quarantine_of.is_some() {
+            continue;
+        }
+        if let Err(why) = incremental::differentiate(&derived.plan) {
+            let text = &table.file.text;
+            let start = text.find("refresh").unwrap_or(0);
+            let end = text[start..].find('\n').map_or(text.len(), |line| start + line);
+            faults.push(Fault {
+                message: format!("{} cannot be refreshed incrementally", table.name),
+                place: Some(Place { file: table.file.clone(), span: start..end }),
+                label: why.to_string(),
+                help: Some("rewrite the query, or write `refresh = \"auto\"`".into()),
+            });
+        }
+    }
+    faults
 }
 
 /// What to do.

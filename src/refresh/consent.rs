@@ -21,6 +21,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::LakeTable;
+use crate::outcome::Warning;
 use crate::privacy::Privacy;
 
 /// How much of a table is looked at.
@@ -46,6 +47,16 @@ impl Ended {
 
 /// The subjects that have consented, as one string column `subject`.
 fn granted(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
+    subjects(consent, grants, table, "count(*) = 1 and min(granted) = 1")
+}
+
+/// The subjects that the current records of several people claim.
+fn ambiguous(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
+    subjects(consent, grants, table, "count(*) > 1")
+}
+
+/// Subjects by what the current records of those who claim them say.
+fn subjects(consent: &Consent, grants: &Grants, table: &Table, having: &str) -> Result<LogicalPlan> {
     let quoted = |name: &str| format!("\"{name}\"");
     let person = quoted(grants.subjects.first().map_or("", String::as_str));
     let names = quoted(&consent.names);
@@ -59,7 +70,7 @@ fn granted(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalP
                     case when {condition} then 1 else 0 end, {SOURCE_FILE}, {SOURCE_OFFSET}) as newest \
            from {table}) as records \
          where newest = 1 and subject is not null \
-         group by subject having count(*) = 1 and min(granted) = 1",
+         group by subject having {having}",
         table = table.name,
     );
     plan_sql(&sql, &[(table.name.to_string(), table.schema())])
@@ -84,8 +95,7 @@ impl Guard<'_> {
     /// # Errors
     /// When it cannot be read.
     pub async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
-        let plan = incremental::normalise(&granted(self.consent, self.grants, self.record)?)?;
-        let program = incremental::differentiate(&plan)
+        let program = incremental::differentiate(&granted(self.consent, self.grants, self.record)?)
             .map_err(|why| Error::new(Kind::Internal, "the change of grants cannot be computed").because(why))?;
         let change = evaluate::run(&program, inputs.session(), inputs).await?.collect().await?;
         let mut ended = HashSet::new();
@@ -96,6 +106,36 @@ impl Guard<'_> {
             ended.extend(gone.map(|row| subjects.value(row).to_owned()));
         }
         Ok(Ended(ended))
+    }
+
+    /// How many values of the subject column several people claim, where it does not identify a person by itself.
+    ///
+    /// # Errors
+    /// When the record of consent cannot be read.
+    pub async fn ambiguous(&self, inputs: &Inputs) -> Result<u64> {
+        if self.grants.subjects.first() == Some(&self.consent.names) {
+            return Ok(0);
+        }
+        let plan = ambiguous(self.consent, self.grants, self.record)?;
+        let mut stream = evaluate::full(&plan, inputs.session(), inputs).await?;
+        let mut count = 0;
+        while let Some(batch) = stream.try_next().await.context(|| "the grants cannot be evaluated".into())? {
+            count += batch.num_rows() as u64;
+        }
+        Ok(count)
+    }
+
+    /// What to say about them.
+    #[must_use]
+    pub fn ambiguity(&self, count: u64) -> Warning {
+        Warning {
+            message: format!(
+                "{count} value(s) of `{}` in {} are claimed by several people's newest records and identify nobody",
+                self.consent.names, self.record.name
+            ),
+            details: vec!["rows that carry them have no consent and must stay out of tables with [consent]".into()],
+            help: None,
+        }
     }
 
     /// Refuses the change if it would leave a row of somebody who has not consented.

@@ -67,6 +67,27 @@ impl Inputs {
         Self { session, sources: self.sources.clone() }
     }
 
+    /// Whether a source's rows are not those that were consumed, or were never consumed.
+    #[must_use]
+    pub fn moved(&self, name: &str) -> bool {
+        self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
+    }
+
+    /// Which sources moved, for people: `customer_landing v3 -> v4`.
+    #[must_use]
+    pub fn what_changed(&self) -> String {
+        let mut moved: Vec<String> = self
+            .sources
+            .iter()
+            .filter_map(|(name, source)| {
+                let consumed = source.consumed.filter(|v| *v != source.table.version())?;
+                Some(format!("{name} v{consumed} -> v{}", source.table.version()))
+            })
+            .collect();
+        moved.sort();
+        moved.join(", ")
+    }
+
     /// Files that the change sets read.
     #[must_use]
     pub fn changed_files(&self) -> u64 {

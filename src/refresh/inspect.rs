@@ -119,16 +119,24 @@ impl Inspector {
     fn count_subjects(&mut self, batch: &RecordBatch, weight: i64) -> Result<()> {
         let Some(column) = self.subject else { return Ok(()) };
         let column = cast(batch.column(column), &DataType::Utf8).context(|| "the subject cannot be read".into())?;
-        for value in column.as_string::<i32>() {
-            // Most rows repeat a subject seen before: look before allocating.
-            match self.subjects.get_mut(&value.map(str::to_owned)) {
-                Some(count) => *count += weight,
-                None => {
-                    self.subjects.insert(value.map(str::to_owned), weight);
-                }
+        // Rows come sorted more often than not: a run of equal subjects is looked up once.
+        let column = column.as_string::<i32>();
+        let mut run: (Option<&str>, i64) = (None, 0);
+        for value in column {
+            if value != run.0 {
+                self.add_subject(run.0, run.1);
+                run = (value, 0);
             }
+            run.1 += weight;
         }
+        self.add_subject(run.0, run.1);
         Ok(())
+    }
+
+    fn add_subject(&mut self, subject: Option<&str>, rows: i64) {
+        if rows != 0 {
+            *self.subjects.entry(subject.map(str::to_owned)).or_insert(0) += rows;
+        }
     }
 
     /// Net rows per subject; `None` is NULL.

@@ -22,7 +22,10 @@ use crate::definition::{Derived, Policy, Project, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
-use crate::lake::{Change, Commit, DataWriter, LakeTable, Properties, SessionOptions, TableSpec, app, create, session};
+use crate::lake::{
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, SessionOptions, TableSpec, app, create,
+    session,
+};
 use crate::merge;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning, counted};
@@ -125,6 +128,7 @@ pub async fn refresh(job: &Job<'_>) -> Result<Refreshed> {
     let location = job.location.metered(&meter);
     let current = LakeTable::open(&location).await?;
     let standing = standing(job, current.as_ref()).await?;
+    overtaken(job, &standing).await?;
     let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
     let work = Work { job, location, current, standing, fingerprint, meter };
     match plan::decide(job.table, &work.standing, fingerprint, job.full_refresh) {
@@ -133,6 +137,21 @@ pub async fn refresh(job: &Job<'_>) -> Result<Refreshed> {
         Decision::Full(reason) => work.full(reason).await,
         Decision::Incremental => work.incremental().await,
     }
+}
+
+/// A table that was computed from a newer version of a source than the cut has was refreshed by another sync, unless
+/// that version does not exist (any more).
+async fn overtaken(job: &Job<'_>, standing: &Standing) -> Result<()> {
+    for source in &standing.sources {
+        let Some(consumed) = source.consumed.filter(|v| *v > source.current) else { continue };
+        let Some(at_cut) = job.sources.get(&source.name) else { continue };
+        let newest = LakeTable::open(at_cut.location()).await?;
+        if newest.is_some_and(|t| t.uuid() == at_cut.uuid() && t.version() >= consumed) {
+            return Err(Error::conflict(format!("another sync has brought {} past this cut", job.table.name))
+                .help("run the command again; it pins a newer cut"));
+        }
+    }
+    Ok(())
 }
 
 struct Work<'a> {
@@ -153,6 +172,7 @@ struct Ready {
     io: Io,
     ended: u64,
     replaced: Option<u64>,
+    ambiguous: Option<Warning>,
 }
 
 impl Work<'_> {
@@ -201,8 +221,7 @@ impl Work<'_> {
         if let Err(reason) = inputs.since(&consumed).await? {
             return self.instead(reason).await;
         }
-        let normalised = incremental::normalise(&self.job.derived.plan)?;
-        let program = match incremental::differentiate(&normalised) {
+        let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,
             Err(why) => return self.instead(why.to_string()).await,
         };
@@ -247,7 +266,9 @@ impl Work<'_> {
             self.merge(current, &batches, inputs.session(), &mut io).await?
         };
         self.admit(&delta, self.judge(inputs, &seen, &scope, false).await).await?;
-        Ok(Ready { change: delta, mode: Mode::Incremental, reason: reason(&io), seen, io, ended, replaced: None })
+        let ambiguous = self.ambiguous(inputs).await?;
+        let reason = inputs.what_changed();
+        Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous })
     }
 
     /// Writes rows into new files.
@@ -263,7 +284,8 @@ impl Work<'_> {
             self.location.path.clone(),
         );
         let schema = self.job.table.schema();
-        let mut writer = DataWriter::over(Arc::new(store), schema, self.job.project.target_file_size);
+        let mut writer = DataWriter::over(Arc::new(store), schema, self.job.project.target_file_size)
+            .rows_per_file(CHANGING_FILE_ROWS);
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
             let rows = if weighted { rows::spread(&batch)?.0 } else { batch };
             let rows = seen.inserts(&rows)?;
@@ -330,6 +352,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Subjects that identify nobody, when the record of consent moved.
+    async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
+        let Some(guard) = self.guard() else { return Ok(None) };
+        if !inputs.moved(guard.record.name.as_str()) {
+            return Ok(None);
+        }
+        let count = guard.ambiguous(inputs).await?;
+        Ok((count > 0).then(|| guard.ambiguity(count)))
+    }
+
     /// No row that comes may have the primary key of a row that stays.
     async fn keys_are_new(&self, current: &LakeTable, session: &SessionContext, seen: &Inspector) -> Result<()> {
         let doing = || format!("the primary keys of {} cannot be compared", self.job.table.name);
@@ -366,7 +398,9 @@ impl Work<'_> {
             if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
                 let (change, seen) = self.merge(current, &batches, session, &mut io).await?;
                 self.admit(&change, self.judge(inputs, &seen, &Scope::All, false).await).await?;
-                return Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None });
+                let ambiguous = self.ambiguous(inputs).await?;
+                let mode = Mode::Full;
+                return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
             }
         }
         let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
@@ -382,11 +416,12 @@ impl Work<'_> {
                 change.schema = Some(self.job.table.columns.clone());
             }
         }
-        Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced })
+        let ambiguous = self.ambiguous(inputs).await?;
+        Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced, ambiguous })
     }
 
     async fn commit(self, ready: Ready) -> Result<Refreshed> {
-        let Ready { change, mode, reason, seen, mut io, ended, replaced } = ready;
+        let Ready { change, mode, reason, seen, mut io, ended, replaced, ambiguous } = ready;
         let job = self.job;
         let updated = seen.updated();
         let inserted = seen.inserted - updated;
@@ -435,17 +470,10 @@ impl Work<'_> {
             rows_updated: updated,
             rows_deleted: deleted,
             io,
-            warnings: seen.warnings(),
+            warnings: seen.warnings().into_iter().chain(ambiguous).collect(),
             grants_ended: ended,
         })
     }
-}
-
-fn reason(io: &Io) -> String {
-    if io.files_removed == 0 {
-        return String::new();
-    }
-    format!("{} of {} file{} rewritten", io.files_removed, io.files_before, if io.files_before == 1 { "" } else { "s" })
 }
 
 /// All rows of a stream, or `None` when there are more than `limit`.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deltalake::arrow::array::{Array, AsArray, Int64Array, RecordBatch, UInt64Array};
+use deltalake::arrow::array::{AsArray, Int64Array, RecordBatch, UInt64Array};
 use deltalake::arrow::compute::take_record_batch;
 use deltalake::arrow::datatypes::{Int64Type, SchemaRef};
 use deltalake::datafusion::catalog::streaming::StreamingTable;

@@ -24,15 +24,14 @@ pub(super) enum Fate {
 }
 
 impl Attempt<'_> {
-    /// Refreshes the selected derived tables over the tables of the cut.
-    ///
-    /// # Errors
-    /// `Conflict` when somebody else committed meanwhile, so that a new cut must be pinned.
+    /// Refreshes the selected derived tables over the tables of the cut: what became of each, and the first conflict
+    /// with somebody else's commit. After a conflict nothing more is begun: a new cut must be pinned.
     pub(super) async fn refresh_all(
         &self,
         mut cut: BTreeMap<TableName, LakeTable>,
         mut behind: BTreeSet<TableName>,
-    ) -> Result<BTreeMap<TableName, Fate>> {
+    ) -> (BTreeMap<TableName, Fate>, Option<Error>) {
+        let mut conflict = None;
         let mut fates = BTreeMap::new();
         let mut waiting: Vec<&Table> =
             self.site.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
@@ -40,6 +39,9 @@ impl Attempt<'_> {
         loop {
             let mut still = Vec::new();
             for table in waiting {
+                if conflict.is_some() {
+                    break;
+                }
                 let sources = self.site.sources(table);
                 if let Some(source) = sources.iter().find(|s| behind.contains(*s)) {
                     behind.insert(table.name.clone());
@@ -58,14 +60,16 @@ impl Attempt<'_> {
                     cut.insert(name.clone(), done.table.clone());
                     fates.insert(name, Fate::Done(Box::new(done)));
                 }
-                Err(error) if error.kind() == Kind::Conflict => return Err(error),
+                Err(error) if error.kind() == Kind::Conflict => {
+                    conflict.get_or_insert(error);
+                }
                 Err(error) => {
                     behind.insert(name.clone());
                     fates.insert(name, Fate::Failed(error));
                 }
             }
         }
-        Ok(fates)
+        (fates, conflict)
     }
 
     async fn refresh(&self, table: &Table, sources: BTreeMap<TableName, LakeTable>) -> (TableName, Result<Done>) {

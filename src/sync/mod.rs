@@ -146,6 +146,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         }
         Err(error) => outcome.problem = Some(error),
     }
+    fold_quarantines(site, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
     outcome
@@ -239,7 +240,9 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        for (name, fate) in attempt.refresh_all(cut, behind).await? {
+        let (mut fates, conflict) = attempt.refresh_all(cut, behind).await;
+        for name in self.site.project.tables.iter().map(|t| t.name.clone()) {
+            let Some(fate) = fates.remove(&name) else { continue };
             match fate {
                 Fate::Done(done) => {
                     standing.insert(name.clone(), done.table.clone());
@@ -249,7 +252,7 @@ impl Work<'_> {
                 Fate::Skipped(source) => self.note_problem(outcome, &name, Problem::Skipped(source)),
             }
         }
-        Ok(())
+        conflict.map_or(Ok(()), Err)
     }
 
     fn is_landing(&self, name: &TableName) -> bool {
@@ -258,6 +261,8 @@ impl Work<'_> {
 
     /// Adds what was done to a table to what earlier attempts of this run did.
     fn note(&self, outcome: &mut SyncOutcome, name: &TableName, done: Done) {
+        let said: BTreeSet<String> =
+            outcome.tables.iter().flat_map(|t| &t.warnings).map(|w| w.message.clone()).collect();
         let Some(entry) = self.entry(outcome, name) else { return };
         if entry.version_after.is_none() {
             entry.version_before = done.version_before;
@@ -281,8 +286,10 @@ impl Work<'_> {
         entry.io.bytes_written += done.io.bytes_written;
         entry.elapsed += done.elapsed;
         entry.waiting = done.waiting;
-        entry.warnings.extend(done.warnings);
         entry.problem = None;
+        // What is true of a source is said once, not by every table that reads it.
+        let new = |w: &Warning| !said.contains(&w.message);
+        entry.warnings.extend(done.warnings.into_iter().filter(new));
         if done.grants_ended > 0 {
             outcome.grants_ended = outcome.grants_ended.max(done.grants_ended);
             outcome.grants_ended_tables += 1;
@@ -368,6 +375,18 @@ impl Work<'_> {
         };
         runs::record(&self.site.warehouse, &run).await.map(drop)
     }
+}
+
+/// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong.
+fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
+    let of = |t: &TableOutcome| site.project.table(&t.table)?.derived()?.quarantine_of.clone();
+    let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows_inserted))).collect();
+    for (name, rows) in rows {
+        if let Some(table) = outcome.tables.iter_mut().find(|t| t.table == name) {
+            table.rows_quarantined += rows;
+        }
+    }
+    outcome.tables.retain(|t| of(t).is_none() || t.problem.is_some());
 }
 
 /// A table with which nothing was done.

@@ -128,7 +128,16 @@ fn how(table: &TableOutcome) -> String {
         Mode::Ingest if table.io.files_read == 0 => parts.push(table.reason.clone()),
         Mode::Ingest => parts.push(count(table.io.files_read, "file")),
         Mode::Full => parts.push(explained("full", &table.reason)),
-        Mode::Incremental => parts.push(explained("incremental", &table.reason)),
+        Mode::Incremental => {
+            let rewritten = match (table.io.files_removed, table.io.files_before) {
+                (0, _) => String::new(),
+                (removed, before) => {
+                    format!("{} of {} rewritten", number(removed), count(before.max(removed), "file"))
+                }
+            };
+            // Which sources moved is in the document; the lines above this one say it too.
+            parts.push(explained("incremental", &rewritten));
+        }
     }
     if table.rows_quarantined > 0 {
         parts.push(format!("{} in quarantine", count(table.rows_quarantined, "record")));

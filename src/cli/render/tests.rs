@@ -58,7 +58,7 @@ fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutco
     TableOutcome {
         version_after: Some(1),
         mode: Mode::Incremental,
-        reason: if files.0 == 0 { String::new() } else { format!("{} of {} files rewritten", files.0, files.1) },
+        reason: "customer_landing v0 -> v1".into(),
         rows_deleted: rows,
         io: Io { files_removed: files.0, files_before: files.1, ..Io::default() },
         ..table(zone, text)

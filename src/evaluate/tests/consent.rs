@@ -23,7 +23,8 @@ pub fn readings() -> String {
     )
 }
 
-fn steps() -> String {
+/// Steps of devices that exactly one person claims.
+pub fn steps() -> String {
     format!(
         "select s.sensorreadingtime, s.serialnumber, s.distance from steps s
          where s.serialnumber in (select serialnumber from ({TRUSTED}) c group by serialnumber having count(*) = 1)"

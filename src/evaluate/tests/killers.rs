@@ -134,6 +134,17 @@ async fn a_diamond_reads_the_same_change_twice() {
 }
 
 #[tokio::test]
+async fn a_partition_holds_a_key_on_one_side_only() {
+    // 2 gains an old record with `d`, its latest stays `e`; 3 appears with `d`. Of `e`, nothing changed.
+    let change = vec![(row(Some(3), "d", 1), 1), (row(Some(2), "d", 1), 1)];
+    let count = format!("select s, count(*) as n from ({LATEST}) x group by s");
+    let claimed =
+        format!("select k, s, v from b where s in (select s from ({LATEST}) x group by s having count(*) = 1)");
+    let b = vec![(row(Some(1), "d", 1), 1), (row(Some(1), "e", 1), 1)];
+    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed]).await;
+}
+
+#[tokio::test]
 async fn an_insert_only_change_stays_one() {
     let mut world = World {
         tables: vec![

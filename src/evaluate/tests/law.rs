@@ -175,7 +175,7 @@ impl Tape<'_> {
                 let shape = self.one(&[
                     "select k, s, v from (select k, s, v, row_number() over (partition by k order by v desc nulls last, s nulls first) as rn from {x} {t}) where rn = 1",
                     "select k, s, sum(v) over (partition by s) as v from {x} {t}",
-                    "select k, s, rank() over (partition by k, s order by v) as v from {x} {t}",
+                    "select k, s, cast(rank() over (partition by k, s order by v) as bigint) as v from {x} {t}",
                     "select k, s, v from (select k, s, v, row_number() over (partition by s order by v, k) as rn, count(*) over (partition by s, k) as n from {x} {t}) where rn <= 2 and n = 1",
                     "select k, lag(s) over (partition by v order by k, s) as s, v from {x} {t}",
                 ]);

@@ -13,6 +13,7 @@ mod base64;
 mod column;
 mod decoder;
 mod number;
+mod plain;
 mod one;
 mod quarantine;
 mod reader;

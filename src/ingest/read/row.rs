@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::{ColumnBuffer, Texts};
-use super::{Landed, Options, Raw};
+use super::{Landed, Options, Raw, plain};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 
 /// A batch is closed at this many bytes of records, so that the offsets of its text columns fit 32 bits.
@@ -107,6 +107,11 @@ impl Rows {
 
     /// Reads the object at the start of `text`; `offset` is its place in the file.
     pub(super) fn read(&mut self, text: &str, offset: u64) -> Attempt {
+        if let Some(length) = self.read_plain(text) {
+            self.keep(&text.as_bytes()[..length], offset);
+            return Attempt::Landed(length);
+        }
+        self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));
         self.record.expected = 0;
         let mut json = serde_json::Deserializer::from_str(text);
         let parsed = json.deserialize_map(ObjectVisitor(self));
@@ -130,6 +135,24 @@ impl Rows {
         self.record.unknown.clear();
         self.record.unknown_ends.clear();
         attempt
+    }
+
+    /// Reads a usual record whose every field has a column and fits it.
+    #[inline]
+    fn read_plain(&mut self, text: &str) -> Option<usize> {
+        let row = self.offsets.len();
+        let mut expected = 0;
+        let length = plain::object(text, |name, value| {
+            let found = match self.columns.get(expected) {
+                Some(column) if column.name() == name || column.name().eq_ignore_ascii_case(name) => Some(expected),
+                _ => self.by_name.get(name).copied(),
+            };
+            let Some(at) = found else { return false };
+            expected = at + 1;
+            let column = &mut self.columns[at];
+            column.len() == row && column.push(value).is_ok()
+        })?;
+        self.fill_missing().is_ok().then_some(length)
     }
 
     fn fill_missing(&mut self) -> Result<(), String> {

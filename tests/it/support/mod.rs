@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::array::{AsArray, RecordBatch};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::privacy::Privacy;

@@ -1,0 +1,54 @@
+//! A child process with its time and its peak memory.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a child did.
+pub struct Run {
+    /// From start to end.
+    pub time: Duration,
+    /// Largest resident size, where `/proc` tells.
+    pub peak_bytes: Option<u64>,
+    stdout: String,
+}
+
+impl Run {
+    /// Bytes read and written, from a sync's document.
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        let report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;
+        let sum = |key: &str| report["tables"].as_array().map(|t| t.iter().filter_map(|t| t[key].as_u64()).sum());
+        Some((sum("bytes_read")?, sum("bytes_written")?))
+    }
+}
+
+/// Runs a program to its end; it must succeed.
+pub fn run(program: &Path, args: &[&OsStr]) -> Run {
+    let started = Instant::now();
+    let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut out = child.stdout.take().expect("its output is piped");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut out, &mut text).map(|_| text).unwrap_or_default()
+    });
+    let mut peak_bytes = None;
+    let status = loop {
+        // The kernel forgets the peak with the process, so it is asked while the process runs.
+        peak_bytes = peak(&status_file).or(peak_bytes);
+        if let Some(status) = child.try_wait().expect("the program can be waited for") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let time = started.elapsed();
+    assert!(status.success(), "{} {args:?} failed", program.display());
+    Run { time, peak_bytes, stdout: reader.join().unwrap_or_default() }
+}
+
+fn peak(status_file: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(status_file).ok()?;
+    let line = text.lines().find(|l| l.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
