@@ -165,7 +165,7 @@ fn nothing_to_do() {
         sync::answer(&quiet),
         format!(
             "{line}
-a has more for the next sync:
+Too young to be read, for the next sync of a:
   a/1.json is 0.4 s old
   a/2.json is 0.4 s old
   a/3.json is 0.4 s old
