@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Place;
 use super::ledger::Wal;
 use super::read::quarantine_columns;
-use crate::definition::{SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
@@ -192,27 +192,53 @@ fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String,
 }
 
 /// Whether the definition has columns that the table lacks.
+/// Finds out whether the table can hold what the definition asks for, before anything is read or written.
+///
+/// # Errors
+/// When the definition asks for more than new columns.
+pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<()> {
+    table.map_or(Ok(false), |table| evolved(table, place)).map(drop)
+}
+
+/// Whether the definition has new columns, or lets a column be NULL that could not be.
 fn evolved(table: &LakeTable, place: &Place<'_>) -> Result<bool> {
     let stored = table.schema();
     let name = &place.table.name;
-    for field in stored.fields() {
-        let declared = place.table.columns.iter().find(|c| c.name == *field.name());
-        let problem = match declared {
-            None => format!("column `{}` of {name} is in the table, but not in its definition", field.name()),
-            Some(column) if column.column_type.arrow() != *field.data_type() => format!(
-                "column `{}` of {name} is `{}` in its definition, the table stores {}",
-                field.name(),
-                column.column_type.delta_name(),
-                field.data_type()
-            ),
-            Some(_) => continue,
-        };
-        return Err(Error::failed(problem)
+    let refuse = |problem: String, help: String| {
+        Err(Error::failed(problem)
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
-            .help(format!(
-                "a definition may only gain columns; put `{}` back, or move the table's folder away and sync",
-                field.name()
-            )));
+            .help(format!("{help}, or move the table's folder away and sync")))
+    };
+    let mut loosened = false;
+    for field in stored.fields() {
+        let column = field.name();
+        let back = || format!("a definition may only gain columns; put `{column}` back");
+        match place.table.columns.iter().find(|c| c.name == *column) {
+            None => {
+                return refuse(
+                    format!("column `{column}` of {name} is in the table, but not in its definition"),
+                    back(),
+                );
+            }
+            Some(declared) if declared.column_type.arrow() != *field.data_type() => {
+                let wanted = declared.column_type.delta_name();
+                let problem = format!(
+                    "column `{column}` of {name} is `{wanted}` in its definition, the table stores {}",
+                    field.data_type()
+                );
+                return refuse(problem, back());
+            }
+            Some(declared) if !declared.nullable && field.is_nullable() => {
+                let problem = format!("column `{column}` of {name} may be NULL in the table, not in its definition");
+                return refuse(problem, format!("drop `nullable = false` from `{column}`"));
+            }
+            Some(declared) => loosened |= declared.nullable && !field.is_nullable(),
+        }
     }
-    Ok(place.table.columns.len() > stored.fields().len())
+    let added = |column: &&Column| stored.field_with_name(&column.name).is_err();
+    if let Some(column) = place.table.columns.iter().filter(added).find(|c| !c.nullable) {
+        let problem = format!("column `{}` of {name} is new and cannot be NULL, but older rows lack it", column.name);
+        return refuse(problem, format!("drop `nullable = false` from `{}`", column.name));
+    }
+    Ok(loosened || place.table.columns.len() > stored.fields().len())
 }

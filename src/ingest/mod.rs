@@ -16,7 +16,7 @@ pub mod read;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-pub use finish::{Finished, finish, shape};
+pub use finish::{Finished, check_shape, finish, shape};
 pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger, TableLedger, Wal};
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
 

@@ -81,6 +81,8 @@ impl Attempt<'_> {
         let mut standing = ingest::standing(&place, ledger, session, reloaded).await?;
         let version_before = standing.table.as_ref().map(LakeTable::version);
         self.check_migrations(name, standing.table.as_ref())?;
+        // Once the ledger has decided on a batch it must be possible to carry it out.
+        ingest::check_shape(&place, standing.table.as_ref())?;
         let mut finished = None;
         if let Some(number) = standing.open {
             self.progress.table(name, "finishing an earlier run's batch");

@@ -1,24 +1,13 @@
 //! The STEDI project end to end: first build, withdrawals, consent given again.
 
-use stedi_delta::outcome::Mode;
+use std::collections::BTreeSet;
 
-use crate::support::{Lake, modes, of, real_data, repository};
+use stedi_delta::error::Kind;
+use stedi_delta::lake::LakeTable;
+use stedi_delta::outcome::{Mode, Problem};
+use stedi_delta::report;
 
-const DERIVED: [&str; 5] = [
-    "customer_trusted",
-    "accelerometer_trusted",
-    "step_trainer_trusted",
-    "customers_curated",
-    "machine_learning_curated",
-];
-
-fn customer(email: &str, serial: &str, updated: i64, shares: Option<i64>) -> String {
-    let shares = shares.map_or("null".to_owned(), |at| at.to_string());
-    format!(
-        "{{\"customerName\":\"x\",\"email\":\"{email}\",\"serialNumber\":\"{serial}\",\"lastUpdateDate\":{updated},\
-         \"shareWithResearchAsOfDate\":{shares}}}\n"
-    )
-}
+use crate::support::{DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_files_give_the_known_counts_and_the_second_sync_writes_nothing() {
@@ -80,7 +69,7 @@ async fn a_withdrawal_removes_one_person_from_every_derived_table_and_consent_br
     }
     assert_eq!(outcome.grants_ended, 1);
     // The same record as at first, only newer: the same rows return.
-    lake.land("customer/landing/returns.json", customer(email, serial, 2_000_000_000_000, Some(1)));
+    lake.land("customer/landing/returns.json", customer(email, serial, 2_000_000_000_000, 1));
     let outcome = lake.sync().await;
     assert!(DERIVED.iter().all(|t| of(&outcome, t).mode == Mode::Incremental));
     lake.assert_recomputed().await;
@@ -89,5 +78,396 @@ async fn a_withdrawal_removes_one_person_from_every_derived_table_and_consent_br
         if !table.starts_with("customer") {
             assert_eq!(before.len(), after.len(), "{table}");
         }
+    }
+}
+
+/// A lake in which Ann (serial `A`) and Ben (serial `B`) consent, with three readings of each sensor each.
+async fn ann_and_ben() -> Lake {
+    let lake = Lake::stedi();
+    lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3) + &accelerometer("ben@x", 0..3));
+    lake.land_steps("0", steps("A", 0..3) + &steps("B", 0..3));
+    lake.build().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_records_of_the_same_time_the_one_that_refuses_wins_in_whatever_order_they_come() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("ann@x", "A", 100, None));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+    lake.land_customers("2", customer("ann@x", "A", 100, 5));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+    lake.land_customers("3", customer("ann@x", "A", 101, 5));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_a_time_is_older_than_every_other_one() {
+    let lake = Lake::stedi();
+    lake.land_customers("0", customer("ann@x", "A", None, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3));
+    lake.land_steps("0", steps("A", 0..3));
+    lake.build().await;
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+    // Two without a time are a tie.
+    lake.land_customers("1", customer("ann@x", "A", None, None));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [0; 5]);
+    lake.land_customers("2", customer("ann@x", "A", -5, 1));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+    lake.land_customers("3", customer("ann@x", "A", None, None));
+    assert_eq!(lake.advance().await.grants_ended, 0);
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_an_email_goes_to_quarantine_and_the_others_land() {
+    let lake = ann_and_ben().await;
+    let nobody = "{\"email\":null,\"serialNumber\":\"A\",\"lastUpdateDate\":900}\n{\"serialNumber\":\"A\"}\n";
+    lake.land_customers("1", nobody.to_owned() + &customer("cid@x", "C", 100, 1));
+    let outcome = lake.advance().await;
+    let landing = of(&outcome, "customer_landing");
+    assert_eq!((landing.rows_inserted, landing.rows_quarantined), (1, 2));
+    assert_eq!(lake.sizes().await, [3, 6, 2, 6, 6]);
+    assert_eq!(lake.count("select count(*) from customer_landing_quarantine").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_records_of_a_person_only_the_newest_counts_while_consent_comes_and_goes() {
+    let lake = ann_and_ben().await;
+    for (at, shares) in [(200, None), (300, Some(1)), (400, Some(2)), (500, None), (600, None), (700, Some(3))] {
+        lake.land_customers(&at.to_string(), customer("ann@x", "A", at, shares));
+        lake.advance().await;
+        let expected = if shares.is_some() { [2, 6, 2, 6, 6] } else { [1, 3, 1, 3, 3] };
+        assert_eq!(lake.sizes().await, expected, "at {at}");
+    }
+    // The whole story again, newest first, in one file: nothing of it is news.
+    let story: String = (1..7).rev().map(|n| customer("ann@x", "A", n * 100, (n % 2 == 0).then_some(1))).collect();
+    lake.land_customers("again", story);
+    assert_eq!(lake.advance().await.grants_ended, 0);
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    assert_eq!(lake.rows("select sharewithresearchasofdate from customer_trusted").await, ["1", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serial_number_that_somebody_else_also_claims_takes_its_readings_out_and_no_customer() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("cid@x", "A", 100, None));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 3, 3]);
+    assert_eq!(lake.rows("select distinct serialnumber from step_trainer_trusted").await, ["B"]);
+    assert_eq!(outcome.grants_ended, 1);
+    // New readings of the shared device stay out too.
+    lake.land_steps("1", steps("A", 3..5));
+    lake.land_accelerometer("1", accelerometer("ann@x", 3..5));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 8, 2, 3, 3]);
+    // The other one gets a device of his own.
+    lake.land_customers("2", customer("cid@x", "C", 101, None));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 8, 2, 8, 8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_of_a_device_that_was_passed_on_follow_its_only_owner() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("ben@x", "A", 200, 1));
+    lake.advance().await;
+    // Both claim A, and nobody claims B any more.
+    assert_eq!(lake.sizes().await, [2, 6, 2, 0, 0]);
+    lake.land_customers("2", customer("ann@x", "A2", 200, 1));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 3, 3]);
+    lake.land_accelerometer("1", accelerometer("ben@x", 5..6));
+    lake.land_steps("1", steps("A", 5..6) + &steps("A2", 5..6));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 7, 2, 5, 4]);
+    assert_eq!(lake.rows("select distinct serialnumber from machine_learning_curated").await, ["A"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_readings_and_a_withdrawal_in_one_sync_keep_the_new_readings_of_the_others_only() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    lake.land_accelerometer("1", accelerometer("ann@x", 3..6) + &accelerometer("ben@x", 3..6));
+    lake.land_steps("1", steps("A", 3..6) + &steps("B", 3..6));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [1, 6, 1, 6, 6]);
+    let readings = of(&outcome, "accelerometer_trusted");
+    assert_eq!((readings.rows_inserted, readings.rows_deleted), (3, 3));
+    assert_eq!((outcome.grants_ended, outcome.grants_ended_tables), (1, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_of_somebody_unknown_wait_in_the_landing_zone_until_their_owner_consents() {
+    let lake = ann_and_ben().await;
+    lake.land_accelerometer("1", accelerometer("cid@x", 0..4));
+    lake.land_steps("1", steps("C", 0..4));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    assert_eq!(of(&outcome, "accelerometer_trusted").rows_inserted, 0);
+    lake.land_customers("1", customer("cid@x", "C", 100, None));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    lake.land_customers("2", customer("cid@x", "C", 101, 9));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [3, 10, 3, 10, 10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_came_three_times_is_there_three_times_also_after_a_withdrawal_and_a_return() {
+    let lake = ann_and_ben().await;
+    lake.land_accelerometer("1", accelerometer("ann@x", 0..1) + &accelerometer("ann@x", 0..1));
+    lake.land_steps("1", steps("A", 0..1));
+    lake.advance().await;
+    // 2 customers, 6 + 2, 6 + 1, and at time 0 three readings meet two.
+    let full = [2, 8, 2, 7, 3 + 2 + 6];
+    assert_eq!(lake.sizes().await, full);
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    assert_eq!(of(&lake.advance().await, "accelerometer_trusted").rows_deleted, 5);
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+    lake.land_customers("2", customer("ann@x", "A", 201, 1));
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, full);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_that_arrives_after_newer_consent_changes_no_derived_row() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("ann@x", "A", 99, None) + &customer("ben@x", "A", 50, None));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    assert_eq!(outcome.grants_ended, 0);
+    for table in DERIVED {
+        let done = of(&outcome, table);
+        assert_eq!((done.rows_inserted, done.rows_updated, done.rows_deleted), (0, 0, 0), "{table}");
+        assert_eq!((done.io.files_added, done.io.files_removed), (0, 0), "{table}");
+    }
+    assert_still(&lake.advance().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_withdrawals_in_one_sync_leave_nobody() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    lake.land_customers("2", customer("ben@x", "B", 200, None));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [0; 5]);
+    assert_eq!((outcome.grants_ended, outcome.grants_ended_tables), (2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_differ_in_case_are_different_people() {
+    let lake = ann_and_ben().await;
+    lake.land_customers("1", customer("Ann@x", "A9", 200, None));
+    lake.land_accelerometer("1", accelerometer("Ann@x", 0..2));
+    let outcome = lake.advance().await;
+    assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
+    assert_eq!(outcome.grants_ended, 0);
+}
+
+/// A copy of the STEDI project in a lake of its own, with files that its test replaces.
+fn own_project(changed: &[(&str, &str)]) -> Lake {
+    let lake = Lake::project(&[]);
+    let mut paths = vec!["stedi-delta.toml".to_owned()];
+    for zone in ["landing", "trusted", "curated"] {
+        let files = std::fs::read_dir(repository().join("tables").join(zone)).unwrap();
+        paths.extend(files.map(|f| format!("tables/{zone}/{}", f.unwrap().file_name().to_str().unwrap())));
+    }
+    for path in paths {
+        lake.define(&path, &std::fs::read_to_string(repository().join(&path)).unwrap());
+    }
+    for (path, text) in changed {
+        lake.define(path, text);
+    }
+    lake
+}
+
+async fn readings_files(lake: &Lake) -> Vec<(String, String, String)> {
+    let site = lake.site();
+    let location = site.location(site.table("accelerometer_trusted").unwrap()).unwrap();
+    let files = LakeTable::open(&location).await.unwrap().unwrap().files();
+    let range = |stats: &str| {
+        let stats: serde_json::Value = serde_json::from_str(stats).unwrap();
+        let bound = |side: &str| stats[side]["user"].as_str().unwrap().to_owned();
+        (bound("minValues"), bound("maxValues"))
+    };
+    files
+        .into_iter()
+        .map(|f| {
+            let (min, max) = range(f.stats.as_deref().unwrap());
+            (f.path, min, max)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_rewrites_only_the_files_that_hold_readings_of_that_person() {
+    let settings = std::fs::read_to_string(repository().join("stedi-delta.toml")).unwrap();
+    let settings = format!("{settings}\n[defaults]\ntarget_file_size = \"64 KB\"\n");
+    let lake = own_project(&[("stedi-delta.toml", &settings)]);
+    let person = |n: i64| format!("p{n:02}@x");
+    lake.land_customers("0", (0..40).map(|n| customer(&person(n), &format!("S{n}"), 100, 1)).collect::<String>());
+    // Numbers that do not compress, or all of them would fit into one file.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / 9e15
+    };
+    let mut readings = String::new();
+    for time in 0..1500 {
+        for n in 0..40 {
+            let (user, x, y, z) = (person(n), noise(), noise(), noise());
+            readings += &format!("{{\"user\":\"{user}\",\"timestamp\":{time},\"x\":{x},\"y\":{y},\"z\":{z}}}\n");
+        }
+    }
+    lake.land_accelerometer("0", readings);
+    lake.build().await;
+    let before = readings_files(&lake).await;
+    let leaves = person(21);
+    let holding: BTreeSet<&String> =
+        before.iter().filter(|(_, min, max)| *min <= leaves && leaves <= *max).map(|(path, ..)| path).collect();
+    assert!(before.len() >= 4 && holding.len() <= before.len() / 2, "{before:?}");
+    lake.land_customers("1", customer(&leaves, "S21", 200, None));
+    let outcome = lake.advance().await;
+    let after = readings_files(&lake).await;
+    let stay: BTreeSet<&String> = after.iter().map(|(path, ..)| path).collect();
+    let gone: BTreeSet<&String> = before.iter().map(|(path, ..)| path).filter(|path| !stay.contains(path)).collect();
+    assert_eq!(gone, holding);
+    let done = of(&outcome, "accelerometer_trusted");
+    assert_eq!((done.io.files_removed, done.io.files_before), (holding.len() as u64, before.len() as u64));
+    assert_eq!((done.rows_deleted, done.rows_inserted), (1500, 0));
+}
+
+const BELOW_READINGS: [&str; 3] = ["customers_curated", "step_trainer_trusted", "machine_learning_curated"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdrew() {
+    let sql = "select a.user, a.timestamp, a.x, a.y, a.z from accelerometer_landing a";
+    let lake = own_project(&[("tables/trusted/accelerometer_trusted.sql", sql)]);
+    lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3) + &accelerometer("ben@x", 0..3));
+    lake.land_steps("0", steps("A", 0..3) + &steps("B", 0..3));
+    lake.build().await;
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    let before = lake.contents().await;
+    // The second try ends like the first: what is refused stays refused.
+    for _ in 0..2 {
+        let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
+        assert_eq!(report::exit_code(&outcome), 3);
+        let refused = of(&outcome, "accelerometer_trusted");
+        let Some(Problem::Failed(error)) = &refused.problem else { panic!("it did not fail") };
+        assert_eq!(error.kind(), Kind::Evidence);
+        assert!(!text.contains("ann@x") && !text.contains("ben@x"), "{text}");
+        assert!(text.contains("3, subject column `user`"), "{text}");
+        assert_eq!((refused.version_before, refused.mode), (refused.version_after, Mode::None));
+        let after = lake.contents().await;
+        for (before, after) in before.iter().zip(&after).filter(|(b, _)| BELOW_READINGS.contains(&b.0.as_str())) {
+            assert_eq!(before, after);
+        }
+        assert_eq!(lake.count("select count(*) from customer_trusted").await, 1);
+    }
+    // New rows of somebody who never consented are refused too.
+    let first = own_project(&[("tables/trusted/accelerometer_trusted.sql", sql)]);
+    first.land_accelerometer("0", accelerometer("eve@x", 0..3));
+    let (outcome, text) = first.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
+    assert_eq!((report::exit_code(&outcome), of(&outcome, "accelerometer_trusted").version_after), (3, None));
+    assert!(!text.contains("eve@x"), "{text}");
+    // The corrected query lets the withdrawal through.
+    let path = "tables/trusted/accelerometer_trusted.sql";
+    lake.define(path, &std::fs::read_to_string(repository().join(path)).unwrap());
+    let outcome = lake.sync().await;
+    assert_eq!(of(&outcome, "accelerometer_trusted").reason, "the definition changed");
+    for table in BELOW_READINGS {
+        assert_eq!(of(&outcome, table).mode, Mode::Incremental, "{table}");
+    }
+    lake.assert_recomputed().await;
+    assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expectation_that_fails_holds_the_table_and_says_that_it_holds_back_a_withdrawal() {
+    let path = "tables/trusted/accelerometer_trusted.toml";
+    let definition = std::fs::read_to_string(repository().join(path)).unwrap();
+    let strict =
+        format!("{definition}\n[[expectations]]\nname = \"x_small\"\ncheck = \"x < 100\"\naction = \"fail\"\n");
+    let lake = own_project(&[(path, &strict)]);
+    lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3) + &accelerometer("ben@x", 0..3));
+    lake.land_steps("0", steps("A", 0..3) + &steps("B", 0..3));
+    lake.build().await;
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    lake.land_accelerometer("1", accelerometer("ben@x", 100..102));
+    let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
+    assert_eq!(report::exit_code(&outcome), 3);
+    let refused = of(&outcome, "accelerometer_trusted");
+    let Some(Problem::Failed(error)) = &refused.problem else { panic!("it did not fail") };
+    assert_eq!(error.kind(), Kind::Evidence);
+    assert_eq!((refused.version_before, refused.mode), (refused.version_after, Mode::None));
+    assert!(text.contains("2 new rows") && text.contains("`x_small`"), "{text}");
+    assert!(text.contains("the withdrawal of 1 person"), "{text}");
+    assert!(!text.contains("@x"), "{text}");
+    lake.define(path, &definition);
+    lake.advance().await;
+    assert_eq!(lake.sizes().await, [1, 5, 1, 3, 3]);
+}
+
+/// Step `n` of a long history: sixteen customer records of eight people, and a few readings.
+fn history(lake: &Lake, n: i64) {
+    let mut state = (n + 1).unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut dice = |sides: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % sides).cast_signed()
+    };
+    let mut records = String::new();
+    for _ in 0..16 {
+        let person = dice(8);
+        // Now and then somebody has the device of a neighbour, a record comes late, or has no time.
+        let serial = if dice(12) == 0 { (person + 1) % 8 } else { person };
+        let updated = (dice(40) != 0).then(|| n * 10 + dice(10) - if dice(6) == 0 { 300 } else { 0 });
+        let shares = (dice(3) != 0).then_some(n);
+        records += &customer(&format!("p{person}@x"), &format!("S{serial}"), updated, shares);
+    }
+    lake.land_customers(&format!("{n:03}"), records);
+    if n % 3 == 0 {
+        let (person, serial, from) = (dice(9), dice(9), n / 10);
+        lake.land_accelerometer(&format!("{n:03}"), accelerometer(&format!("p{person}@x"), from..from + 5));
+        lake.land_steps(&format!("{n:03}"), steps(&format!("S{serial}"), from..from + 5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_ends_the_same_whether_it_came_bit_by_bit_or_at_once() {
+    const FILES: i64 = 150;
+    let (slow, fast) = (Lake::stedi(), Lake::stedi());
+    history(&slow, 0);
+    slow.build().await;
+    // Most of it in larger pieces, the last thirty file by file.
+    let ends: Vec<i64> = (10..=120).step_by(10).chain(121..=FILES).collect();
+    let mut next = 1;
+    for end in ends {
+        (next..end).for_each(|n| history(&slow, n));
+        next = end;
+        let outcome = slow.sync().await;
+        for table in DERIVED {
+            let done = of(&outcome, table);
+            assert!(matches!(done.mode, Mode::Incremental | Mode::None), "{table} by {end}: {}", done.reason);
+        }
+        if end % 30 == 0 {
+            slow.assert_recomputed().await;
+        }
+    }
+    (0..FILES).for_each(|n| history(&fast, n));
+    fast.build().await;
+    assert!(slow.count("select count(*) from customer_landing").await == FILES * 16);
+    assert!(slow.sizes().await.iter().all(|rows| *rows > 0), "{:?}", slow.sizes().await);
+    for (slow, fast) in slow.contents().await.iter().zip(&fast.contents().await) {
+        assert!(slow == fast, "{}: {} and {} rows", slow.0, slow.1.len(), fast.1.len());
     }
 }

@@ -1,5 +1,7 @@
 //! A lake in a temporary folder, driven through the library as the command line drives it.
 
+mod people;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::storage::Storage;
 use stedi_delta::{look, sync};
+
+pub use people::{DERIVED, accelerometer, assert_still, customer, steps};
 
 /// The repository.
 pub fn repository() -> &'static Path {
