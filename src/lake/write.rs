@@ -2,8 +2,6 @@
 
 use std::num::NonZeroU64;
 
-use deltalake::DeltaResult;
-use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
@@ -13,6 +11,7 @@ use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
 use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::file::properties::WriterProperties;
 use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::{DeltaResult, DeltaTableError};
 use tokio::task::JoinHandle;
 
 use crate::definition::SOURCE_OFFSET;
@@ -124,7 +123,7 @@ impl DataWriter {
     pub async fn close(self) -> Result<Written> {
         let mut adds = Vec::new();
         for full in self.closing {
-            adds.extend(full.await.context(|| "a data file cannot be finished".into())?.map_err(unwritten)?);
+            adds.extend(full.await.context(|| "a data file cannot be written".into())?.map_err(unwritten)?);
         }
         adds.extend(self.inner.close().await.map_err(unwritten)?);
         Ok(Written { adds, rows: self.rows })

@@ -21,7 +21,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::LakeTable;
-use crate::outcome::Warning;
+use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 
 /// How much of a table is looked at.
@@ -130,8 +130,11 @@ impl Guard<'_> {
     pub fn ambiguity(&self, count: u64) -> Warning {
         Warning {
             message: format!(
-                "{count} value(s) of `{}` in {} are claimed by several people's newest records and identify nobody",
-                self.consent.names, self.record.name
+                "several people's newest records in {} claim the same `{}`: {} that identif{} nobody",
+                self.record.name,
+                self.consent.names,
+                counted(count, "value"),
+                if count == 1 { "ies" } else { "y" }
             ),
             details: vec!["rows that carry them have no consent and must stay out of tables with [consent]".into()],
             help: None,

@@ -64,8 +64,11 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
     blocks.join("\n")
 }
 
-/// What to type after the first sync of a project.
+/// What to type where files wait, and after the first sync of a project.
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
+    if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
+        return Some("Next: stedi-delta sync   (files are read once they have their `min_age`)\n".into());
+    }
     let first = |t: &TableOutcome| t.problem.is_none() && t.version_before.is_none() && t.version_after.is_some();
     let table = outcome.tables.last().filter(|_| outcome.problem.is_none() && outcome.tables.iter().all(first))?;
     Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
@@ -198,7 +201,7 @@ fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {
 fn waiting(outcome: &SyncOutcome) -> String {
     let mut text = String::new();
     for table in outcome.tables.iter().filter(|t| !t.waiting.is_empty()) {
-        text.push_str(&format!("\n{} has more for the next sync:\n", table.table));
+        text.push_str(&format!("\nToo young to be read, for the next sync of {}:\n", table.table));
         for line in table.waiting.iter().take(WAITING_SHOWN) {
             text.push_str(&format!("  {line}\n"));
         }

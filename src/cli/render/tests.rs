@@ -58,7 +58,7 @@ fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutco
     TableOutcome {
         version_after: Some(1),
         mode: Mode::Incremental,
-        reason: if files.0 == 0 { String::new() } else { format!("{} of {} files rewritten", files.0, files.1) },
+        reason: "customer_landing v0 -> v1".into(),
         rows_deleted: rows,
         io: Io { files_removed: files.0, files_before: files.1, ..Io::default() },
         ..table(zone, text)
@@ -165,7 +165,7 @@ fn nothing_to_do() {
         sync::answer(&quiet),
         format!(
             "{line}
-a has more for the next sync:
+Too young to be read, for the next sync of a:
   a/1.json is 0.4 s old
   a/2.json is 0.4 s old
   a/3.json is 0.4 s old

@@ -133,3 +133,25 @@ fn what_does_not_exist_yet_is_not_created_by_looking_at_it() {
     assert_eq!(shell.run(&["quarantine", "ls"]).out, "Nothing is in quarantine.\n");
     assert!(!shell.project().join("w").exists());
 }
+
+#[test]
+fn files_that_may_still_be_written_to_are_named_and_left_for_later() {
+    let shell = Shell::synced();
+    shell.define(
+        "tables/landing/notes.toml",
+        super::shell::NOTES.replace("[columns]", "min_age = \"10000d\"\n[columns]"),
+    );
+    shell.land("notes/young.json", "{\"id\":1}");
+    let ran = shell.run(&["sync"]);
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (0, "Next: stedi-delta sync   (files are read once they have their `min_age`)\n")
+    );
+    assert!(
+        ran.out.ends_with("\nToo young to be read, for the next sync of notes:\n  notes/young.json\n"),
+        "{}",
+        ran.out
+    );
+    let status = shell.run(&["status", "--format", "json"]).json();
+    assert_eq!(status["tables"][0]["pending"][0], "1 file too young to be read, waiting");
+}
