@@ -1,6 +1,6 @@
 //! Invented people, the same ones for the same seed whatever else is generated.
 
-use crate::{DAY_MS, FIRST_DAY_MS, Options};
+use super::{DAY_MS, FIRST_DAY_MS, Options};
 
 /// SplitMix64: small, fast and the same everywhere.
 pub struct Random(pub u64);

@@ -151,8 +151,8 @@ async fn the_shipped_project_survives_being_killed() {
     let plan = Plan::counting();
     let lake = landed().through(plan.storage());
     lake.sync().await;
-    let expected = lake.contents().await;
     let calls = plan.calls();
+    let expected = lake.contents().await;
     for at in (5..calls.saturating_sub(5)).step_by(calls / 8) {
         let lake = landed();
         let folder = lake.landing().parent().unwrap().to_owned();
