@@ -1,4 +1,4 @@
-//! Runs the plans of [`incremental`](crate::incremental) over real tables.
+//! Runs the plans of [`incremental`] over real tables.
 //!
 //! Providers are opened when a surviving plan reads them and not before: keys or a change that turn out empty remove
 //! every scan behind them. Intermediate results are held in memory while they are small and recomputed where they

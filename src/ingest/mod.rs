@@ -2,7 +2,7 @@
 //! different tables.
 //!
 //! A batch goes through four steps: its data files are written; the ledger commits its rows and a write-ahead log
-//! ([`ledger`]); the quarantine commit; the landing commit ([`finish`]). A crash before the second leaves orphan files
+//! ([`Ledger`]); the quarantine commit; the landing commit ([`finish`]). A crash before the second leaves orphan files
 //! only, a crash after it is finished by the next run before it does anything else.
 
 mod discover;
@@ -231,7 +231,7 @@ async fn hash(root: &Location, meta: &ObjectMeta) -> Result<String> {
 /// Reads the pending files and writes their data files; `None` when there is nothing to record.
 ///
 /// # Errors
-/// As [`parse::parse`].
+/// As those of reading and writing files.
 pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -> Result<Option<Prepared>> {
     if pending.inputs.is_empty() && pending.refreshed.is_empty() {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! Delta tables: open, read, write files, commit. The one door to `deltalake`'s tables and log.
 //!
-//! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`state`].
+//! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`app`].
 
 mod commit;
 mod log;

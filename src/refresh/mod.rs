@@ -1,6 +1,6 @@
 //! One derived table -> the cut: plan, change sets, derivative, checks, commit.
 //!
-//! Whatever the mode, rows pass the same [`inspect`]or and the same consent check before the commit, and the commit
+//! Whatever the mode, rows pass the same inspector and the same consent check before the commit, and the commit
 //! carries the versions of every source that they were computed from.
 
 mod consent;

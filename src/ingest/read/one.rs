@@ -8,7 +8,7 @@ use super::row::{Attempt, Rows};
 use super::syntax::{Extent, extent, not_json};
 use crate::definition::Column;
 
-/// One record again, by the rules of [`RecordReader`]: the batch has one row.
+/// One record again, by the rules of `RecordReader`: the batch has one row.
 ///
 /// # Errors
 /// Why the record cannot be used.
