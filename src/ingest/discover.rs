@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use globset::GlobBuilder;
 
+use crate::clock;
 use crate::definition::Landing;
 use crate::error::{Context, Result};
 use crate::storage::{Location, ObjectMeta};
@@ -20,11 +21,22 @@ pub struct Discovery {
 /// A local file may still be being written; a PUT is atomic.
 const LOCAL_MIN_AGE: Duration = Duration::from_secs(2);
 
-/// Lists the files of `landing` under `root`.
+/// Lists the files of `landing` under `root`. With `patience`, files that the default age alone keeps back are waited
+/// for, once: who drops a file and syncs expects it to be read. An age that the definition names is never waited for.
 ///
 /// # Errors
 /// When the glob is wrong or the store cannot list.
-pub async fn discover(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {
+pub async fn discover(root: &Location, landing: &Landing, patience: bool) -> Result<Discovery> {
+    let discovery = list(root, landing, clock::now_ms()).await?;
+    if discovery.waiting.is_empty() || landing.min_age.is_some() || !patience {
+        return Ok(discovery);
+    }
+    tokio::time::sleep(LOCAL_MIN_AGE).await;
+    // A file that is still young by now is still being written to.
+    list(root, landing, clock::now_ms()).await
+}
+
+async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {
     let glob = GlobBuilder::new(&landing.path).literal_separator(true).build();
     let glob = glob.context(|| format!("`{}` is not a path pattern", landing.path))?.compile_matcher();
     let min_age = landing.min_age.unwrap_or(if root.url.scheme() == "file" { LOCAL_MIN_AGE } else { Duration::ZERO });

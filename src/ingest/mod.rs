@@ -163,7 +163,8 @@ async fn files_exist(location: &Location, wal: &Wal) -> bool {
     true
 }
 
-/// Lists the landing files and compares them with the ledger; reads only files that look changed.
+/// Lists the landing files and compares them with the ledger; reads only files that look changed. With `patience`,
+/// files that were written a moment ago are waited for.
 ///
 /// # Errors
 /// When a file changed and `on_overwrite` is `fail`, or the store fails.
@@ -172,8 +173,9 @@ pub async fn pending(
     landing: &Landing,
     standing: &Standing,
     reload: impl Fn(&str) -> bool,
+    patience: bool,
 ) -> Result<Pending> {
-    let found = discover::discover(&place.root, landing, clock::now_ms()).await?;
+    let found = discover::discover(&place.root, landing, patience).await?;
     let mut pending = Pending { waiting: found.waiting, ..Pending::default() };
     let mut overwritten = Vec::new();
     for (path, meta) in found.files {

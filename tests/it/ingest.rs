@@ -270,6 +270,16 @@ async fn a_deleted_landing_file_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_written_a_moment_ago_is_waited_for_where_no_age_is_declared() {
+    let lake = shop(&orders("", COLUMNS, ""));
+    lake.land("orders/new.json", order(1));
+    touch(&lake, "orders/new.json", Duration::ZERO);
+    let outcome = lake.sync().await;
+    assert!(of(&outcome, "orders").waiting.is_empty());
+    assert_eq!(ids(&lake).await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_young_file_waits_and_is_named_and_lands_when_it_is_old_enough() {
     let lake = shop(&orders("min_age = \"1h\"", COLUMNS, ""));
     lake.land("orders/old.json", order(1));
