@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, LocalCatalog};
 use crate::definition::{self, Project, Table, TableKind};
 use crate::error::{Error, Kind, Result};
+use crate::graph::Graph;
 use crate::ingest::Place;
 use crate::lake::{SessionOptions, session};
 use crate::name::{TableName, nearest};
@@ -48,6 +49,8 @@ pub struct Site {
     pub catalog: Arc<dyn Catalog>,
     /// How personal data appears in messages.
     pub privacy: Privacy,
+    /// What is computed from what.
+    pub graph: Graph,
     storage: Storage,
 }
 
@@ -110,6 +113,7 @@ impl Site {
         let catalog = Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path));
         let database = target.database.clone();
         Ok(Self {
+            graph: Graph::new(&project),
             project: Arc::new(project),
             target: name,
             landing_text,
@@ -213,12 +217,6 @@ impl Site {
     /// Every table that a derived table is computed or guarded from.
     #[must_use]
     pub fn sources(&self, table: &Table) -> Vec<TableName> {
-        let mut names: Vec<TableName> = table.derived().map(|d| d.sources.clone()).unwrap_or_default();
-        if let Some(consent) = &table.consent
-            && !names.contains(&consent.grants)
-        {
-            names.push(consent.grants.clone());
-        }
-        names
+        self.graph.sources(&table.name).cloned().collect()
     }
 }

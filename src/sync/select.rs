@@ -44,33 +44,20 @@ pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
                 false => site.unknown(core),
             });
         }
-        named.extend(matches.iter().cloned());
         if downwards {
-            named.extend(descendants(site, &matches));
+            named.extend(matches.iter().flat_map(|name| site.graph.descendants(name)));
         }
+        named.extend(matches);
     }
-    let mut tables = named.clone();
-    loop {
-        let before = tables.len();
-        // The project is in topological order, so going backwards reaches every ancestor in one pass.
-        for table in site.project.tables.iter().rev().filter(|t| tables.contains(&t.name)).collect::<Vec<_>>() {
-            tables.extend(site.sources(table));
-        }
-        let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
-        tables.extend(guarded.map(|t| t.name.clone()).collect::<Vec<_>>());
-        if tables.len() == before {
-            return Ok(Selection { tables, named });
-        }
-    }
+    let mut tables = with_ancestors(site, named.clone());
+    // Changed grants make every table with consent due, and so what it reads.
+    let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
+    let guarded: BTreeSet<TableName> = guarded.map(|t| t.name.clone()).collect();
+    tables.extend(with_ancestors(site, guarded));
+    Ok(Selection { tables, named })
 }
 
-/// Every table that reads one of `names`, directly or not.
-fn descendants(site: &Site, names: &[TableName]) -> BTreeSet<TableName> {
-    let mut reached: BTreeSet<TableName> = names.iter().cloned().collect();
-    for table in &site.project.tables {
-        if site.sources(table).iter().any(|s| reached.contains(s)) {
-            reached.insert(table.name.clone());
-        }
-    }
-    reached
+fn with_ancestors(site: &Site, names: BTreeSet<TableName>) -> BTreeSet<TableName> {
+    let above: Vec<TableName> = names.iter().flat_map(|name| site.graph.ancestors(name)).collect();
+    names.into_iter().chain(above).collect()
 }

@@ -7,6 +7,7 @@ mod cli;
 mod concurrency;
 mod faults;
 mod ingest;
+mod law;
 mod oracle;
 mod state;
 mod stedi;

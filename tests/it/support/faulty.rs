@@ -136,7 +136,14 @@ impl ObjectStore for Faulty {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
+        let (plan, inner) = (self.plan.clone(), self.inner.clone());
+        let gate = async move { plan.run(true, async { Ok(()) }).await };
+        gate.map(move |open| match open {
+            Ok(()) => inner.delete_stream(paths),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        })
+        .flatten_stream()
+        .boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

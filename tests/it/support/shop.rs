@@ -50,18 +50,11 @@ impl Lake {
     /// Everything that a sync decides: all tables, quarantine, and the ledger's sums.
     pub async fn everything(&self) -> Vec<(String, Vec<String>)> {
         let mut everything = self.contents().await;
-        for (name, sql) in [
-            ("quarantine", "select source_file, source_offset, length, reason from orders_quarantine"),
-            ("ledger", "select path, max(batch), count(*) from files where path is not null group by path"),
-        ] {
-            let rows = self.rows(sql).await;
-            // How often a file was recorded depends on what died; that it was does not.
-            let rows = if name == "ledger" {
-                rows.iter().map(|r| r[..r.find('|').unwrap()].to_owned()).collect()
-            } else {
-                rows
-            };
-            everything.push((name.to_owned(), rows));
+        // How often a file was recorded depends on what died; what was found in it does not.
+        let ledger = "select distinct path, records, landed, quarantined from files where path is not null";
+        let quarantine = "select source_file, source_offset, length, reason from orders_quarantine";
+        for (name, sql) in [("quarantine", quarantine), ("ledger", ledger)] {
+            everything.push((name.to_owned(), self.rows(sql).await));
         }
         everything
     }
