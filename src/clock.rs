@@ -8,6 +8,12 @@ pub fn now_ms() -> i64 {
     Utc::now().timestamp_millis()
 }
 
+/// The time of day, for expiries.
+#[must_use]
+pub fn system_time() -> std::time::SystemTime {
+    Utc::now().into()
+}
+
 /// A new run id: a UUIDv7, so that ids sort by time.
 #[must_use]
 pub fn run_id() -> String {

@@ -32,6 +32,19 @@ impl Kind {
             Self::Conflict => 4,
         }
     }
+
+    /// Its name in documents and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Definition => "definition",
+            Self::Failed => "failed",
+            Self::Evidence => "evidence",
+            Self::Conflict => "conflict",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// A result of this crate.

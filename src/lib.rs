@@ -19,6 +19,7 @@ pub mod graph;
 pub mod incremental;
 pub mod plan;
 // Doors: I/O, one foreign crate each.
+pub mod aws;
 pub mod storage;
 pub mod lake;
 pub mod catalog;
@@ -27,11 +28,11 @@ pub mod changes;
 pub mod checks;
 pub mod evaluate;
 pub mod merge;
-pub mod register;
 // Operations: return outcomes, never print.
 pub mod ingest;
 pub mod refresh;
 pub mod site;
+pub mod register;
 pub mod sync;
 pub mod replay;
 pub mod look;

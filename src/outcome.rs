@@ -122,6 +122,81 @@ pub struct SyncOutcome {
     pub problem: Option<Error>,
     /// Catalog entries created or updated.
     pub registered: u64,
+    /// Tables that the catalog has under this warehouse, and the project no more.
+    pub left: Vec<String>,
+    /// What the catalog is called.
+    pub catalog: String,
+}
+
+/// One field in which a catalog does not say what it should.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Drift {
+    /// Path of the field in the words of Glue: `StorageDescriptor.Columns.email.Type`.
+    pub field: String,
+    /// What stands there; `None` = nothing.
+    pub found: Option<String>,
+    /// What should; `None` = nothing.
+    pub expected: Option<String>,
+}
+
+/// How a table and its catalog entry stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// The entry says what the log says.
+    Equal,
+    /// The table has no entry.
+    Missing,
+    /// The entry says something else.
+    Differs,
+    /// The entry leads to another table.
+    Elsewhere,
+    /// An entry of that name describes something that is no Delta table.
+    Foreign,
+    /// Neither is there yet.
+    NotCreated,
+    /// There is an entry, and no table.
+    Gone,
+    /// The entry's table left the project.
+    Left,
+    /// The entry was added by this command.
+    Created,
+    /// The entry was brought up to date by this command.
+    Updated,
+    /// The entry was dropped by this command.
+    Dropped,
+}
+
+/// One table in a catalog.
+#[derive(Clone, Debug)]
+pub struct EntryOutcome {
+    /// Its name.
+    pub table: String,
+    /// URL or absolute path of the table.
+    pub location: String,
+    /// How they stand to each other.
+    pub state: EntryState,
+    /// Fields of the entry that differ.
+    pub drift: Vec<Drift>,
+    /// What else is not as it should be: the log is not what is declared, or engines cannot read the table.
+    pub notes: Vec<String>,
+}
+
+/// What a catalog says of a project, compared with logs and definitions.
+#[derive(Debug)]
+pub struct CatalogOutcome {
+    /// Project name.
+    pub project: String,
+    /// Target name.
+    pub target: String,
+    /// What the catalog is called.
+    pub catalog: String,
+    /// Database in it.
+    pub database: String,
+    /// Tables in the order of the project, quarantines after their tables, then those that left it.
+    pub entries: Vec<EntryOutcome>,
+    /// What stopped the rest.
+    pub problem: Option<Error>,
 }
 
 /// One table in `status`.

@@ -1,11 +1,13 @@
 //! `quarantine replay`: records that could not land, read again by the definition as it is now.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
 use crate::lake::LakeTable;
 use crate::outcome::{Io, Mode, TableOutcome, Warning};
+use crate::progress::Silent;
 use crate::register::register;
 use crate::site::Site;
 
@@ -17,21 +19,28 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
 pub async fn replay(site: &Site, name: &str) -> Result<TableOutcome> {
+    replay_as(site, name, &crate::clock::run_id()).await
+}
+
+/// The same as the run of this id.
+///
+/// # Errors
+/// As [`replay`].
+pub async fn replay_as(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
-        match attempt(site, name).await {
+        match attempt(site, name, run).await {
             Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
             other => return other,
         }
     }
 }
 
-async fn attempt(site: &Site, name: &str) -> Result<TableOutcome> {
+async fn attempt(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
     let started = Instant::now();
     let table = site.landing_table(name)?;
-    let run = crate::clock::run_id();
-    let place = site.place(table, &run)?;
+    let place = site.place(table, run)?;
     let session = site.session()?;
     let ledger = Ledger::read(&site.warehouse, &session).await?;
     let mut standing = ingest::standing(&place, &ledger, &session, false).await?;
@@ -52,14 +61,16 @@ async fn attempt(site: &Site, name: &str) -> Result<TableOutcome> {
     if let Some(batch) = &replay.batch
         && let Some(wal) = &batch.wal
     {
-        ledger.commit(&site.warehouse, std::slice::from_ref(batch), &run).await?;
+        ledger.commit(&site.warehouse, std::slice::from_ref(batch), run).await?;
         let (table, done) = ingest::finish(&place, &standing.uuid, batch.number, wal).await?;
         io.files_added = done.files_added;
         io.bytes_written = done.bytes_written;
         after = Some(table);
     }
     if let Some(after) = &after {
-        register(site.catalog.as_ref(), &site.database, name, &table.description, &table.columns, after).await?;
+        let standing = BTreeMap::from([(table.name.clone(), after.clone())]);
+        let registered = register(site, &standing, &Silent).await?;
+        registered.problem.map_or(Ok(()), Err)?;
     }
     let version_after = after.as_ref().map(LakeTable::version);
     let staying: u64 = replay.stay.values().sum();

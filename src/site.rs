@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, LocalCatalog};
-use crate::definition::{self, Project, Table, TableKind};
+use crate::aws::{Aws, AwsSettings};
+use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
+use crate::definition::{self, Project, Table, TableKind, Target};
 use crate::error::{Error, Kind, Result};
 use crate::graph::Graph;
 use crate::ingest::Place;
@@ -13,7 +14,7 @@ use crate::lake::{SessionOptions, session};
 use crate::name::{TableName, nearest};
 use crate::plan;
 use crate::privacy::Privacy;
-use crate::storage::{Location, Storage};
+use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
 #[derive(Clone, Debug, Default)]
@@ -81,12 +82,38 @@ pub fn load(root: &Path) -> Result<Project> {
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
 }
 
-impl Site {
-    /// Loads and checks the project, and finds its roots. Touches no store.
+/// A project at a target by its addresses: nothing is connected yet.
+#[derive(Debug)]
+pub struct Address {
+    /// The checked project.
+    pub project: Project,
+    /// The target's name.
+    pub target: String,
+    /// Landing root as written.
+    pub landing: String,
+    /// Warehouse root as written.
+    pub warehouse: String,
+    /// What a relative landing root is relative to, and a relative warehouse root.
+    bases: [PathBuf; 2],
+}
+
+/// Where a table is to be.
+#[derive(Clone, Debug)]
+pub struct TablePlace {
+    /// Its name.
+    pub name: String,
+    /// Folder or URL, as written.
+    pub place: String,
+    /// Whether it is the quarantine of a landing table.
+    pub is_quarantine: bool,
+}
+
+impl Address {
+    /// Loads and checks the project and finds its target.
     ///
     /// # Errors
-    /// Faults of the project; an unknown target; roots that have no store.
-    pub fn open(options: &SiteOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
+    /// Faults of the project; an unknown target.
+    pub fn find(options: &SiteOptions) -> Result<Self> {
         let project = load(&options.root)?;
         let name = options.target.clone().unwrap_or_else(|| project.default_target.clone());
         let Some(target) = project.targets.get(&name) else {
@@ -101,23 +128,108 @@ impl Site {
         // A root given on the command line is relative to where the person stands, one in the file to the project.
         let here = std::env::current_dir().unwrap_or_else(|_| project.root.clone());
         let base = |given: &Option<String>| if given.is_some() { here.clone() } else { project.root.clone() };
-        let landing_text = options.landing.clone().unwrap_or_else(|| target.landing.clone());
-        let warehouse_text = options.warehouse.clone().unwrap_or_else(|| target.warehouse.clone());
-        let landing = storage.location(&landing_text, &base(&options.landing))?;
-        let warehouse = storage.location(&warehouse_text, &base(&options.warehouse))?;
+        Ok(Self {
+            target: name,
+            landing: options.landing.clone().unwrap_or_else(|| target.landing.clone()),
+            warehouse: options.warehouse.clone().unwrap_or_else(|| target.warehouse.clone()),
+            bases: [base(&options.landing), base(&options.warehouse)],
+            project,
+        })
+    }
+
+    fn at(&self) -> Target {
+        self.project.targets.get(&self.target).cloned().unwrap_or_default()
+    }
+
+    /// Database of the catalog.
+    #[must_use]
+    pub fn database(&self) -> String {
+        let target = self.at();
+        target.glue.and_then(|glue| glue.database).unwrap_or(target.database)
+    }
+
+    /// Where tables are to be, quarantines of landing tables after them.
+    #[must_use]
+    pub fn places(&self) -> Vec<TablePlace> {
+        let mut places = Vec::new();
+        for table in &self.project.tables {
+            let (name, zone) = (table.name.as_str(), &table.zone);
+            let root = self.warehouse.trim_end_matches('/');
+            let place = table.location.clone().unwrap_or_else(|| format!("{root}/{zone}/{name}"));
+            places.push(TablePlace { name: name.to_owned(), place: place.clone(), is_quarantine: false });
+            if table.landing().is_some() {
+                let quarantine = table.name.quarantine().to_string();
+                let folder = place.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
+                let place = format!("{folder}/{quarantine}");
+                places.push(TablePlace { name: quarantine, place, is_quarantine: true });
+            }
+        }
+        places
+    }
+
+    /// Whether anything of this project is on AWS.
+    fn is_on_aws(&self) -> bool {
+        let roots = [&self.landing, &self.warehouse].into_iter();
+        let own = self.project.tables.iter().filter_map(|t| t.location.as_ref());
+        self.at().glue.is_some() || roots.chain(own).any(|place| place.starts_with("s3://"))
+    }
+
+    /// The storage, connected to AWS where the project needs it.
+    async fn connected(&self, storage: Storage) -> Result<Storage> {
+        let Target { aws, glue, .. } = self.at();
+        if !self.is_on_aws() {
+            return Ok(storage);
+        }
+        let region = aws.region.or_else(|| glue.and_then(|glue| glue.region));
+        let settings = AwsSettings { region, endpoint: aws.endpoint };
+        let connected = match storage.aws() {
+            Some(aws) => aws.clone(),
+            None => Aws::load(&settings).await?,
+        };
+        Ok(storage.with_aws(connected, Encryption { sse: aws.sse, kms_key_id: aws.kms_key_id }))
+    }
+}
+
+impl Site {
+    /// Loads and checks the project and finds its roots; where it is on AWS, finds credentials. Touches no store.
+    ///
+    /// # Errors
+    /// Faults of the project; an unknown target; roots that have no store; no way into AWS.
+    pub async fn open(options: &SiteOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
+        Self::connect(Address::find(options)?, storage, privacy).await
+    }
+
+    /// The second half of [`Self::open`].
+    ///
+    /// # Errors
+    /// Roots that have no store; no way into AWS.
+    pub async fn connect(address: Address, storage: Storage, privacy: Privacy) -> Result<Self> {
+        let storage = address.connected(storage).await?;
+        let [landing_base, warehouse_base] = &address.bases;
+        let landing = storage.location(&address.landing, landing_base)?;
+        let warehouse = storage.location(&address.warehouse, warehouse_base)?;
         if let Some(escape) = escape(&warehouse) {
             return Err(Error::failed(format!("the warehouse `{warehouse}` cannot hold tables"))
                 .fact("found", format!("`{escape}` in its path: Delta readers take that for an escaped character"))
                 .help("choose another folder with --warehouse"));
         }
-        let catalog = Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path));
-        let database = target.database.clone();
+        let database = address.database();
+        let catalog: Arc<dyn Catalog> = match (address.at().glue, storage.aws()) {
+            (Some(_), _) if warehouse.url.scheme() != "s3" => {
+                return Err(Error::failed(format!("target `{}` registers its tables in Glue", address.target))
+                    .fact("found", format!("the warehouse is the folder `{warehouse}`"))
+                    .fact("expected", "a warehouse on `s3://`: Athena reads nothing else")
+                    .help("name one with --warehouse s3://bucket/prefix, or another target with --target"));
+            }
+            (Some(glue), Some(aws)) => Arc::new(GlueCatalog::new(aws, &glue)),
+            _ => Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path)),
+        };
         Ok(Self {
-            graph: Graph::new(&project),
-            project: Arc::new(project),
-            target: name,
-            landing_text,
-            warehouse_text,
+            graph: Graph::new(&address.project),
+            project: Arc::new(address.project),
+            target: address.target,
+            landing_text: address.landing,
+            warehouse_text: address.warehouse,
             landing,
             warehouse,
             database,
@@ -169,6 +281,14 @@ impl Site {
             Some(text) => self.storage.location(text, &self.project.root),
             None => Ok(self.warehouse.join(&table.zone).join(table.name.as_str())),
         }
+    }
+
+    /// Any other folder, by its URL.
+    ///
+    /// # Errors
+    /// When it has no store.
+    pub fn place_at(&self, url: &str) -> Result<Location> {
+        self.storage.location(&url.replacen("s3a://", "s3://", 1), &self.project.root)
     }
 
     /// Folder of the quarantine table of a landing table.

@@ -4,7 +4,7 @@
 
 use futures::future::join;
 
-use super::{Catalog, Entry, Put};
+use super::{Catalog, Entry, Put, put};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
 
@@ -22,6 +22,7 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
     put_creates_once(catalog).await?;
     put_updates_what_differs(catalog).await?;
     put_keeps_what_others_added(catalog).await?;
+    what_was_seen_saves_a_read_and_never_decides(catalog).await?;
     list_is_sorted(catalog).await?;
     remove_says_whether_there_was_one(catalog).await?;
     two_puts_at_once_leave_one_entry(catalog).await
@@ -44,9 +45,9 @@ fn with_columns(name: &str, columns: &[&str], version: u64) -> Entry {
             pii: false,
         })
         .collect();
-    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-    let location = format!("s3://bucket/{name}");
-    Entry::new(name, &location, "", &columns, &names.join(","), version, 1_700_000_000_000)
+    let field = |c: &Column| serde_json::json!({"name": c.name, "type": "string", "nullable": true, "metadata": {}});
+    let schema = serde_json::json!({"type": "struct", "fields": columns.iter().map(field).collect::<Vec<_>>()});
+    Entry::new(name, &format!("s3://bucket/{name}"), "", &columns, &schema.to_string(), version, 1_700_000_000_000)
 }
 
 async fn absent_is_none(catalog: &dyn Catalog) -> Result<()> {
@@ -55,15 +56,19 @@ async fn absent_is_none(catalog: &dyn Catalog) -> Result<()> {
 }
 
 async fn put_creates_once(catalog: &dyn Catalog) -> Result<()> {
-    law("the first put creates", &catalog.put(DATABASE, &sample("people", 1)).await?, &Put::Created)?;
+    law("the first put creates", &put(catalog, DATABASE, &sample("people", 1), None).await?, &Put::Created)?;
     law("an entry reads back as it was put", &stored(catalog, "people").await?, &sample("people", 1))?;
-    law("the same put again changes nothing", &catalog.put(DATABASE, &sample("people", 1)).await?, &Put::Unchanged)?;
-    law("a version alone is no change", &catalog.put(DATABASE, &sample("people", 2)).await?, &Put::Unchanged)
+    law(
+        "the same put again changes nothing",
+        &put(catalog, DATABASE, &sample("people", 1), None).await?,
+        &Put::Unchanged,
+    )?;
+    law("a version alone is no change", &put(catalog, DATABASE, &sample("people", 2), None).await?, &Put::Unchanged)
 }
 
 async fn put_updates_what_differs(catalog: &dyn Catalog) -> Result<()> {
     let wider = with_columns("people", &["id", "email", "phone"], 3);
-    law("a new column updates", &catalog.put(DATABASE, &wider).await?, &Put::Updated)?;
+    law("a new column updates", &put(catalog, DATABASE, &wider, None).await?, &Put::Updated)?;
     law("an update brings the version along", &stored(catalog, "people").await?, &wider)
 }
 
@@ -71,9 +76,9 @@ async fn put_keeps_what_others_added(catalog: &dyn Catalog) -> Result<()> {
     let mut theirs = with_columns("people", &["id", "email", "phone"], 3);
     theirs.parameters.insert("team".into(), "ml".into());
     theirs.storage_descriptor.columns[1].comment = Some("in lower case".into());
-    law("a foreign parameter updates", &catalog.put(DATABASE, &theirs).await?, &Put::Updated)?;
+    law("a foreign parameter updates", &put(catalog, DATABASE, &theirs, None).await?, &Put::Updated)?;
     let ours = with_columns("people", &["id", "email"], 4);
-    law("a foreign parameter is no drift, a column is", &catalog.put(DATABASE, &ours).await?, &Put::Updated)?;
+    law("a foreign parameter is no drift, a column is", &put(catalog, DATABASE, &ours, None).await?, &Put::Updated)?;
     let found = stored(catalog, "people").await?;
     law("a foreign parameter stays", &found.parameters.get("team").map(String::as_str), &Some("ml"))?;
     let comment = found.storage_descriptor.columns.get(1).and_then(|c| c.comment.as_deref());
@@ -81,9 +86,21 @@ async fn put_keeps_what_others_added(catalog: &dyn Catalog) -> Result<()> {
     law("after a put nothing differs", &ours.differs(&found), &false)
 }
 
+async fn what_was_seen_saves_a_read_and_never_decides(catalog: &dyn Catalog) -> Result<()> {
+    let stands = stored(catalog, "people").await?;
+    let wider = with_columns("people", &["id", "email", "born"], 5);
+    let seen = put(catalog, DATABASE, &wider, Some(stands.clone())).await?;
+    law("what was seen is replaced", &seen, &Put::Updated)?;
+    law("what is gone cannot be replaced", &catalog.replace(DATABASE, &stands, &stands).await?, &false)?;
+    let stale = put(catalog, DATABASE, &with_columns("people", &["id"], 6), Some(stands)).await?;
+    law("what was seen wrongly is read again", &stale, &Put::Updated)?;
+    let unseen = with_columns("people", &["id"], 6);
+    law("what was not seen is found", &catalog.create(DATABASE, &unseen).await?, &false)
+}
+
 async fn list_is_sorted(catalog: &dyn Catalog) -> Result<()> {
-    catalog.put(DATABASE, &sample("readings", 1)).await?;
-    catalog.put(DATABASE, &sample("both", 1)).await?;
+    put(catalog, DATABASE, &sample("readings", 1), None).await?;
+    put(catalog, DATABASE, &sample("both", 1), None).await?;
     let names: Vec<String> = catalog.list(DATABASE).await?.into_iter().map(|e| e.name).collect();
     law("a listing is sorted by name", &names, &["both", "people", "readings"].map(String::from).to_vec())
 }
@@ -100,7 +117,7 @@ async fn remove_says_whether_there_was_one(catalog: &dyn Catalog) -> Result<()> 
 async fn two_puts_at_once_leave_one_entry(catalog: &dyn Catalog) -> Result<()> {
     for _ in 0..10 {
         let entry = sample("both", 1);
-        let (a, b) = join(catalog.put(DATABASE, &entry), catalog.put(DATABASE, &entry)).await;
+        let (a, b) = join(put(catalog, DATABASE, &entry, None), put(catalog, DATABASE, &entry, None)).await;
         let results = [a?, b?];
         law("of two puts at once one creates", &results.iter().filter(|p| **p == Put::Created).count(), &1)?;
         law("and the other finds it", &results.iter().filter(|p| **p == Put::Unchanged).count(), &1)?;

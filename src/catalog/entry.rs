@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::differences;
+use super::hive;
 use crate::definition::Column;
 use crate::error::{Error, Result};
+use crate::outcome::Drift;
 
 const UPDATE_VERSION: &str = "delta.lastUpdateVersion";
 const COMMIT_TIMESTAMP: &str = "delta.lastCommitTimestamp";
@@ -36,21 +39,23 @@ pub struct Entry {
     /// Who owns the table, as somebody else wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// `EXTERNAL_TABLE`.
+    /// `EXTERNAL_TABLE`; empty in what another tool wrote without one.
+    #[serde(default)]
     pub table_type: String,
     /// Markers by which engines recognise the format, and the Delta schema.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
-    /// Columns and place.
+    /// Columns and place; empty for a view.
+    #[serde(default)]
     pub storage_descriptor: StorageDescriptor,
     /// Always empty, and always present: Athena insists.
     #[serde(default)]
     pub partition_keys: Vec<EntryColumn>,
 }
 
-/// Columns and place of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// Columns and place of a table. What another tool left out is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct StorageDescriptor {
     /// Columns with Hive types.
     pub columns: Vec<EntryColumn>,
@@ -61,34 +66,28 @@ pub struct StorageDescriptor {
     /// Hadoop output format.
     pub output_format: String,
     /// Always false.
-    #[serde(default)]
     pub compressed: bool,
     /// 0; `None` only in what another tool wrote.
     pub number_of_buckets: Option<i32>,
     /// SerDe, whose `path` is the truth about the place for most engines.
     pub serde_info: SerdeInfo,
     /// Always empty.
-    #[serde(default)]
     pub bucket_columns: Vec<String>,
     /// Always empty.
-    #[serde(default)]
     pub sort_columns: Vec<String>,
     /// Always false.
-    #[serde(default)]
     pub stored_as_sub_directories: bool,
     /// Parameters that others added.
-    #[serde(default)]
     pub parameters: BTreeMap<String, String>,
 }
 
 /// SerDe of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct SerdeInfo {
     /// Java class.
     pub serialization_library: String,
     /// `path` and `serialization.format`.
-    #[serde(default)]
     pub parameters: BTreeMap<String, String>,
 }
 
@@ -99,6 +98,7 @@ pub struct EntryColumn {
     /// Lower-case name.
     pub name: String,
     /// Hive type.
+    #[serde(default)]
     pub r#type: String,
     /// For people; one line of at most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,13 +109,14 @@ impl Entry {
     /// The entry of a table as its log describes it.
     ///
     /// `location` is the table's URL or absolute path, `delta_schema_string` the `schemaString` of the log's metadata,
-    /// `version` and `commit_timestamp_ms` (since the epoch) those of the newest commit.
+    /// from which the columns come; `declared` describes them. `version` and `commit_timestamp_ms` (since the epoch)
+    /// are those of the newest commit.
     #[must_use]
     pub fn new(
         name: &str,
         location: &str,
         description: &str,
-        columns: &[Column],
+        declared: &[Column],
         delta_schema_string: &str,
         version: u64,
         commit_timestamp_ms: i64,
@@ -142,7 +143,7 @@ impl Entry {
             table_type: "EXTERNAL_TABLE".into(),
             parameters,
             storage_descriptor: StorageDescriptor {
-                columns: columns.iter().map(EntryColumn::of).collect(),
+                columns: columns(delta_schema_string, declared),
                 input_format: "org.apache.hadoop.mapred.SequenceFileInputFormat".into(),
                 output_format: "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat".into(),
                 compressed: false,
@@ -194,10 +195,41 @@ impl Entry {
         self.merged_into(existing).without_commit() != existing.clone().without_commit()
     }
 
+    /// Where `existing` [differs](Self::differs), field by field.
+    #[must_use]
+    pub fn drift(&self, existing: &Self) -> Vec<Drift> {
+        let document = |entry: Self| serde_json::to_value(entry.without_commit()).unwrap_or_default();
+        differences(&document(existing.clone()), &document(self.merged_into(existing)))
+    }
+
+    /// Whether both describe the same columns: if so, no old version of the entry is worth keeping.
+    #[must_use]
+    pub fn has_schema_of(&self, other: &Self) -> bool {
+        let parts = |entry: &Self| -> Vec<(String, String)> {
+            let of_schema = entry.parameters.iter().filter(|(key, _)| key.starts_with(SCHEMA_PREFIX));
+            of_schema.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        self.storage_descriptor.columns == other.storage_descriptor.columns && parts(self) == parts(other)
+    }
+
     /// The folder of the table that engines will read.
     #[must_use]
     pub fn location(&self) -> &str {
         self.storage_descriptor.serde_info.parameters.get("path").unwrap_or(&self.storage_descriptor.location)
+    }
+
+    /// Whether engines read the same folder by both, however it is written.
+    #[must_use]
+    pub fn is_at(&self, location: &str) -> bool {
+        let plain = |text: &str| text.trim_end_matches('/').replacen("s3a://", "s3://", 1);
+        plain(self.location()) == plain(location)
+    }
+
+    /// Whether the entry carries one of the markers of a Delta table.
+    #[must_use]
+    pub fn is_delta(&self) -> bool {
+        let marked = |key: &&str| self.parameters.get(*key).is_some_and(|value| value.eq_ignore_ascii_case("delta"));
+        [PROVIDER, TABLE_TYPE].iter().any(marked)
     }
 
     /// Refuses to turn an entry of something else, such as a Hive table over JSON files, into this one.
@@ -205,10 +237,7 @@ impl Entry {
     /// # Errors
     /// `existing` carries none of the markers of a Delta table.
     pub fn may_replace(&self, database: &str, existing: &Self) -> Result<()> {
-        let is_delta = [PROVIDER, TABLE_TYPE]
-            .iter()
-            .any(|key| existing.parameters.get(*key).is_some_and(|value| value.eq_ignore_ascii_case("delta")));
-        if is_delta {
+        if existing.is_delta() {
             return Ok(());
         }
         Err(Error::failed(format!("`{database}.{}` in the catalog is not a Delta table", self.name))
@@ -224,14 +253,18 @@ impl Entry {
     }
 }
 
-impl EntryColumn {
-    fn of(column: &Column) -> Self {
-        Self {
-            name: column.name.to_lowercase(),
-            r#type: column.column_type.hive_name(),
-            comment: one_line(&column.description, COMMENT_CHARS),
-        }
-    }
+/// The columns of the log, described as they are declared.
+fn columns(delta_schema_string: &str, declared: &[Column]) -> Vec<EntryColumn> {
+    let columns = hive::columns(delta_schema_string).into_iter();
+    columns
+        .map(|(name, r#type, comment)| {
+            let name = name.to_lowercase();
+            let described = declared.iter().find(|c| c.name.to_lowercase() == name);
+            let described = described.and_then(|c| one_line(&c.description, COMMENT_CHARS));
+            let comment = described.or_else(|| one_line(&comment?, COMMENT_CHARS));
+            EntryColumn { name, r#type, comment }
+        })
+        .collect()
 }
 
 fn text_map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -267,6 +300,8 @@ mod tests {
         Column { name: name.into(), column_type, nullable: true, description: description.into(), pii: false }
     }
 
+    const SCHEMA: &str = r#"{"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{}},{"name":"region","type":"string","nullable":true,"metadata":{}}]}"#;
+
     fn entry(schema: &str, version: u64) -> Entry {
         let columns = [column("id", ColumnType::Long, "the\nnumber"), column("region", ColumnType::String, "")];
         Entry::new("Orders", "s3://bucket/wh/orders", "Orders", &columns, schema, version, 1_791_371_800_952)
@@ -284,7 +319,7 @@ mod tests {
                 "spark.sql.sources.provider": "delta",
                 "spark.sql.partitionProvider": "catalog",
                 "spark.sql.sources.schema.numParts": "1",
-                "spark.sql.sources.schema.part.0": "{}",
+                "spark.sql.sources.schema.part.0": SCHEMA,
                 "delta.lastUpdateVersion": "3",
                 "delta.lastCommitTimestamp": "1791371800952",
                 "classification": "delta"
@@ -310,7 +345,7 @@ mod tests {
                 }
             }
         });
-        assert_eq!(serde_json::to_value(entry("{}", 3)).expect("an entry is JSON"), expected);
+        assert_eq!(serde_json::to_value(entry(SCHEMA, 3)).expect("an entry is JSON"), expected);
     }
 
     #[test]
@@ -333,12 +368,12 @@ mod tests {
 
     #[test]
     fn what_others_added_stays() {
-        let mut theirs = entry("{}", 1);
+        let mut theirs = entry(SCHEMA, 1);
         theirs.parameters.insert("team".into(), "ml".into());
         theirs.owner = Some("ada".into());
         theirs.storage_descriptor.columns[0].comment = Some("overwritten".into());
         theirs.storage_descriptor.columns[1].comment = Some("kept".into());
-        let merged = entry("{}", 2).merged_into(&theirs);
+        let merged = entry(SCHEMA, 2).merged_into(&theirs);
         assert_eq!(merged.parameters["team"], "ml");
         assert_eq!(merged.parameters[UPDATE_VERSION], "2");
         assert_eq!(merged.owner.as_deref(), Some("ada"));

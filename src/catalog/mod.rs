@@ -5,17 +5,24 @@
 //! call changed. Every implementation passes [`conformance::suite`].
 
 pub mod entry;
+pub mod drift;
+pub mod hive;
 pub mod local;
+pub mod glue;
 pub mod conformance;
 
 pub use entry::Entry;
+pub use glue::GlueCatalog;
 pub use local::LocalCatalog;
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// What [`Catalog::put`] did.
+/// Times a put starts again after somebody changed the same entry in between.
+const ATTEMPTS: usize = 8;
+
+/// What [`put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was no such entry.
@@ -29,6 +36,12 @@ pub enum Put {
 /// A catalog of tables: database -> table name -> [`Entry`]. Names are lower case, as Glue stores them.
 #[async_trait]
 pub trait Catalog: Send + Sync {
+    /// What it is called in messages.
+    fn name(&self) -> String;
+
+    /// Whether others than this warehouse have their tables in it.
+    fn is_shared(&self) -> bool;
+
     /// The entry of a table; `None` = there is none, or no such database.
     ///
     /// # Errors
@@ -41,16 +54,50 @@ pub trait Catalog: Send + Sync {
     /// As for [`Catalog::get`].
     async fn list(&self, database: &str) -> Result<Vec<Entry>>;
 
-    /// Makes the catalog say what `entry` says, and creates the database if it is absent. Writes only where something
-    /// [differs](Entry::differs); keeps what others added to the entry (see [`Entry::merged_into`]).
+    /// Adds an entry, and the database if it is absent; false = an entry of that name is there already.
     ///
     /// # Errors
-    /// The catalog cannot be read or written, or an entry of that name describes something that is no Delta table.
-    async fn put(&self, database: &str, entry: &Entry) -> Result<Put>;
+    /// The catalog cannot be written.
+    async fn create(&self, database: &str, entry: &Entry) -> Result<bool>;
+
+    /// Puts `new` where `old` stands; false = by now something else stands there, or nothing.
+    ///
+    /// # Errors
+    /// The catalog cannot be read or written.
+    async fn replace(&self, database: &str, old: &Entry, new: &Entry) -> Result<bool>;
 
     /// Removes an entry, never data. Says whether there was one.
     ///
     /// # Errors
     /// The catalog cannot be written.
     async fn remove(&self, database: &str, table: &str) -> Result<bool>;
+}
+
+/// Makes the catalog say what `entry` says; `standing` is what it was last seen to say. Writes only where something
+/// [differs](Entry::differs), and keeps what others added to the entry (see [`Entry::merged_into`]).
+///
+/// # Errors
+/// The catalog cannot be read or written, or an entry of that name describes something that is no Delta table.
+pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
+    for _ in 0..ATTEMPTS {
+        match &standing {
+            None => {
+                if catalog.create(database, entry).await? {
+                    return Ok(Put::Created);
+                }
+            }
+            Some(existing) => {
+                entry.may_replace(database, existing)?;
+                if !entry.differs(existing) {
+                    return Ok(Put::Unchanged);
+                }
+                if catalog.replace(database, existing, &entry.merged_into(existing)).await? {
+                    return Ok(Put::Updated);
+                }
+            }
+        }
+        standing = catalog.get(database, &entry.name).await?;
+    }
+    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name()))
+        .help("stedi-delta catalog register"))
 }

@@ -3,17 +3,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done, or nothing to do
     1  something failed; what did not depend on it went on
+    2  `catalog check` found differences
     3  the evidence is negative: consent, or an expectation with action `fail`
     4  somebody else committed meanwhile, again and again; try again
    64  the command line is wrong
   130  interrupted
 Several at once: 3 goes before 1, 1 before 4.";
+
+/// Asks for a log format where the command line does not.
+const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
 /// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
 #[derive(Clone, Debug, Parser)]
@@ -26,6 +31,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+    /// The verb as it was typed: `sync`, `quarantine ls`.
+    #[arg(skip)]
+    pub typed: String,
 }
 
 /// Options of every verb.
@@ -56,6 +64,13 @@ pub struct Globals {
     /// No progress and no hints; warnings and errors stay
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// What is written to standard error: text for people, or one JSON object per event
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    #[arg(env = LOG_FORMAT, hide_env_values = true)]
+    pub log_format: LogFormat,
+    /// Write every event to standard error, also the small ones
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 /// How an answer is written.
@@ -69,6 +84,17 @@ pub enum Format {
     Ndjson,
     /// Comma-separated values with a header.
     Csv,
+}
+
+/// How standard error is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text for people.
+    // CI systems set a variable to nothing where they mean to leave it out.
+    #[value(alias = "")]
+    Text,
+    /// One JSON object per event, and nothing else.
+    Json,
 }
 
 /// When to colour.
@@ -98,6 +124,9 @@ pub enum Verb {
     /// Look at records that could not land, and try them again
     #[command(subcommand)]
     Quarantine(QuarantineVerb),
+    /// Compare the catalog with the tables, repair it, or print the statements for Athena
+    #[command(subcommand)]
+    Catalog(CatalogVerb),
 }
 
 /// Options of `sync`.
@@ -134,6 +163,35 @@ pub struct HistoryArgs {
     pub limit: usize,
 }
 
+/// What to do about the catalog.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CatalogVerb {
+    /// Compare catalog, logs and definitions, field by field; exit 2 where they differ
+    Check,
+    /// Make the catalog say what the logs say
+    Register(CatalogRegisterArgs),
+    /// Print the CREATE EXTERNAL TABLE statements for Athena
+    Ddl(CatalogDdlArgs),
+}
+
+/// Options of `catalog register`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CatalogRegisterArgs {
+    /// Point entries here that lead to other tables
+    #[arg(long)]
+    pub relocate: bool,
+    /// Drop entries of tables that left the project; never data
+    #[arg(long)]
+    pub prune: bool,
+}
+
+/// Options of `catalog ddl`.
+#[derive(Args, Clone, Debug)]
+pub struct CatalogDdlArgs {
+    /// Only these tables [default: all but quarantines]
+    pub tables: Vec<String>,
+}
+
 /// What to do with quarantined records.
 #[derive(Clone, Debug, Subcommand)]
 pub enum QuarantineVerb {
@@ -167,6 +225,12 @@ pub struct Ended {
     pub text: clap::builder::StyledStr,
     /// 0 for help and version, else 64.
     pub exit_code: u8,
+    /// What is wrong with it, on one line.
+    pub message: String,
+    /// How it is written right.
+    pub help: Option<String>,
+    /// Standard error is to be written as JSON.
+    pub log_json: bool,
 }
 
 /// Parses a command line; the first argument is the program's name.
@@ -174,10 +238,42 @@ pub struct Ended {
 /// # Errors
 /// What to print instead of working.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
-    Cli::try_parse_from(args).map_err(|error| Ended {
-        text: error.render(),
-        exit_code: if error.use_stderr() { crate::error::Kind::Usage.exit_code() } else { 0 },
-    })
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::command().try_get_matches_from(&args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+        Ok(Cli { typed: typed(&matches), ..cli })
+    });
+    parsed.map_err(|error| ended(&error, log_json(&args, std::env::var_os(LOG_FORMAT))))
+}
+
+fn typed(matches: &ArgMatches) -> String {
+    let verbs = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
+    verbs.map(|(verb, _)| verb).collect::<Vec<_>>().join(" ")
+}
+
+fn ended(error: &clap::Error, log_json: bool) -> Ended {
+    let text = error.render();
+    let plain = text.to_string();
+    let mut blocks = plain.split("\n\n").map(|block| block.split_whitespace().collect::<Vec<_>>().join(" "));
+    let first = blocks.next().unwrap_or_default();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no verb is given".to_owned(),
+        _ => first.strip_prefix("error: ").unwrap_or(&first).to_owned(),
+    };
+    let help = blocks.find(|block| block.starts_with("tip: ") || block.starts_with("Usage: "));
+    let exit_code = if error.use_stderr() { crate::error::Kind::Usage.exit_code() } else { 0 };
+    Ended { text, exit_code, message, help, log_json }
+}
+
+/// Whether a command line that is wrong asks for JSON all the same. Its own word goes before the environment's.
+fn log_json(args: &[OsString], environment: Option<OsString>) -> bool {
+    let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
+    let mut given = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--log-format")? {
+        "" => words.get(at + 1).copied(),
+        value => value.strip_prefix('='),
+    });
+    let environment = environment.as_ref().and_then(|value| value.to_str());
+    given.next_back().or(environment) == Some("json")
 }
 
 #[cfg(test)]
@@ -228,6 +324,51 @@ mod tests {
         for line in ["stedi-delta --help", "stedi-delta --version", "stedi-delta sync --help"] {
             assert_eq!(parsed(line).expect_err(line).exit_code, 0, "{line}");
         }
+    }
+
+    #[test]
+    fn a_verb_is_known_as_it_was_typed() {
+        for verb in ["sync", "quarantine ls"] {
+            let line = format!("stedi-delta -t prod {verb} -q");
+            assert_eq!(parsed(&line).expect(&line).typed, verb);
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_says_what_is_wrong_on_one_line() {
+        let says = |line: &str| {
+            let ended = parsed(line).expect_err(line);
+            (ended.message, ended.help.unwrap_or_default())
+        };
+        let (message, help) = says("stedi-delta sync --frobnicate");
+        assert_eq!(message, "unexpected argument '--frobnicate' found");
+        assert!(help.starts_with("Usage: stedi-delta sync") || help.starts_with("tip: "), "{help}");
+        assert_eq!(says("stedi-delta history").0, "the following required arguments were not provided: <TABLE>");
+        assert_eq!(says("stedi-delta").0, "no verb is given");
+        assert_eq!(says("stedi-delta synk").1, "tip: a similar subcommand exists: 'sync'");
+    }
+
+    #[test]
+    fn a_wrong_command_line_may_ask_for_json() {
+        let asks = |line: &str, environment: &str| {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            log_json(&args, Some(environment.into()).filter(|e: &OsString| !e.is_empty()))
+        };
+        assert!(asks("stedi-delta synk --log-format json", ""));
+        assert!(asks("stedi-delta --log-format=json synk", ""));
+        assert!(asks("stedi-delta synk", "json"));
+        assert!(asks("stedi-delta synk --log-format text --log-format json", "text"));
+        assert!(!asks("stedi-delta synk --log-format text", "json"));
+        assert!(!asks("stedi-delta synk --log-format", ""));
+        assert!(!asks("stedi-delta synk", ""));
+    }
+
+    #[test]
+    fn an_empty_log_format_is_text() {
+        for line in ["stedi-delta sync --log-format=", "stedi-delta sync --log-format=text", "stedi-delta sync"] {
+            assert_eq!(parsed(line).expect(line).globals.log_format, LogFormat::Text, "{line}");
+        }
+        assert_eq!(parsed("stedi-delta sync --log-format=yaml").expect_err("no format").exit_code, 64);
     }
 
     #[test]

@@ -5,20 +5,27 @@
 
 mod args;
 mod commands;
+mod journal;
 mod operations;
 mod render;
 mod spinner;
 mod ui;
 mod wiring;
 
-pub use args::{Cli, Color, Ended, Format, Globals, QuarantineVerb, SyncArgs, Verb, parse};
+pub use args::{
+    CatalogDdlArgs, CatalogRegisterArgs, CatalogVerb, Cli, Color, Ended, Format, Globals, LogFormat, QuarantineVerb,
+    SyncArgs, Verb, parse,
+};
+pub use journal::harmless;
 pub use operations::{Open, Operations, Settings, SyncOptions};
 pub use ui::Ui;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
+use crate::progress::Level;
 
 /// Exit code of an interrupted command, as shells give it.
 pub const INTERRUPTED: u8 = 130;
@@ -31,19 +38,43 @@ pub async fn main(args: Vec<OsString>) -> u8 {
         Err(ended) => return end(&mut ui, &ended),
     };
     ui.configure(&cli.globals);
-    let progress = ui.progress();
+    let (progress, journal) = (ui.progress(), ui.journal());
+    let log_json = cli.globals.log_format == LogFormat::Json;
+    if let Some(journal) = journal.as_ref().filter(|_| log_json) {
+        journal::on_panic(Arc::clone(journal), cli.globals.reveal);
+    }
     let work = async move {
         let exit_code = run(&cli, &mut ui, &wiring::Lakes).await;
         ui.finish(exit_code)
     };
-    match interruptible(work, tokio::signal::ctrl_c()).await {
-        Some(exit_code) => exit_code,
-        None => {
-            progress.done();
+    let ended = interruptible(work, stopped()).await;
+    let exit_code = ended.unwrap_or(INTERRUPTED);
+    if ended.is_none() {
+        progress.done();
+        if !log_json {
             Ui::standard().problem("interrupted; what was committed stands, the next sync goes on from there\n");
-            INTERRUPTED
         }
     }
+    if let Some(journal) = journal {
+        // A command that came to its end has written its last line already; one that panicked has not.
+        if ended.is_none() { journal.interrupt(exit_code) } else { journal.finish(exit_code) }
+    }
+    exit_code
+}
+
+/// Somebody wants the command to stop: a person at a terminal, or who runs it unattended. As the first process of a
+/// container it would not even be stopped by a signal that it does not listen to.
+async fn stopped() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// Works until it is done or the signal comes; `None` = the signal came first. A task of its own, so that a signal is
@@ -62,6 +93,7 @@ async fn interruptible(
 
 /// Runs a parsed command line; returns the exit code.
 pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
+    ui.begin(&cli.typed);
     let mut session = Session { globals: &cli.globals, ui, lakes };
     let result = match &cli.verb {
         Verb::Check => commands::check::run(&mut session),
@@ -73,10 +105,12 @@ pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
             commands::quarantine::list(&mut session, args.table.as_deref(), args.limit).await
         }
         Verb::Quarantine(QuarantineVerb::Replay(args)) => commands::quarantine::replay(&mut session, &args.table).await,
+        Verb::Catalog(CatalogVerb::Check) => commands::catalog::check(&mut session).await,
+        Verb::Catalog(CatalogVerb::Register(args)) => commands::catalog::register(&mut session, args).await,
+        Verb::Catalog(CatalogVerb::Ddl(args)) => commands::catalog::ddl(&mut session, &args.tables),
     };
     result.unwrap_or_else(|error| {
-        let text = render::error::error(&error, ui.color_err());
-        ui.problem(&text);
+        ui.error(&error);
         error.kind().exit_code()
     })
 }
@@ -88,6 +122,13 @@ fn end(ui: &mut Ui, ended: &Ended) -> u8 {
     let text = if color { ended.text.ansi().to_string() } else { ended.text.to_string() };
     if is_help {
         ui.answer(&text);
+    } else if ended.log_json {
+        let error = Error::new(Kind::Usage, ended.message.as_str());
+        ui.log_json(Level::Info, None);
+        ui.error(&match &ended.help {
+            Some(help) => error.help(help.as_str()),
+            None => error,
+        });
     } else {
         ui.problem(&text);
     }
@@ -127,18 +168,23 @@ impl Session<'_> {
         })
     }
 
-    /// The lake that the command line names.
-    async fn lake(&mut self) -> Result<Box<dyn Operations>> {
+    /// What the command line names.
+    fn settings(&self) -> Result<Settings> {
         // CI systems set a variable to nothing where they mean to leave it out.
         let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let settings = Settings {
+        Ok(Settings {
             root: self.root()?,
             target: given(&self.globals.target),
             landing: given(&self.globals.landing),
             warehouse: given(&self.globals.warehouse),
             reveal: self.globals.reveal,
-        };
-        self.lakes.open(settings, self.ui.progress()).await
+            run: self.ui.run().to_owned(),
+        })
+    }
+
+    /// The lake that the command line names.
+    async fn lake(&mut self) -> Result<Box<dyn Operations>> {
+        self.lakes.open(self.settings()?, self.ui.progress()).await
     }
 
     /// Answers an error with a document, where one was asked for. A wrong command line gets none.

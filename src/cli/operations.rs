@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 
 use crate::error::Result;
-use crate::outcome::{HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::outcome::{CatalogOutcome, HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::progress::Progress;
 
 /// Which lake to open.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub warehouse: Option<String>,
     /// Print personal data in clear.
     pub reveal: bool,
+    /// Id of this run: of its events, commits and document.
+    pub run: String,
 }
 
 /// What a sync is asked to do.
@@ -77,6 +79,19 @@ pub trait Operations: Send + Sync {
     /// # Errors
     /// There is no such table, or its quarantine cannot be read.
     async fn quarantine(&self, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>>;
+
+    /// The catalog compared with logs and definitions.
+    ///
+    /// # Errors
+    /// The catalog or a log cannot be read.
+    async fn catalog_check(&self) -> Result<CatalogOutcome>;
+
+    /// Makes the catalog equal to the logs; `relocate` points entries here that lead to other tables, `prune` drops
+    /// those of tables that left the project.
+    ///
+    /// # Errors
+    /// The catalog or a log cannot be read, or an entry cannot be dropped.
+    async fn catalog_register(&self, relocate: bool, prune: bool) -> Result<CatalogOutcome>;
 
     /// Reads the quarantined records of a landing table again.
     ///

@@ -9,7 +9,10 @@ use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use super::ui::tests::Captured;
 use super::*;
 use crate::name::TableName;
-use crate::outcome::{HistoryEntry, Io, Mode, Problem, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::outcome::{
+    CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, Problem, StatusOutcome, SyncOutcome,
+    TableOutcome,
+};
 use crate::progress::Progress;
 
 /// A lake that answers from memory and remembers what it was asked.
@@ -76,6 +79,8 @@ impl Operations for Double {
             grants_ended_tables: 0,
             problem: None,
             registered: 0,
+            left: Vec::new(),
+            catalog: "the local catalog".into(),
         }
     }
 
@@ -101,10 +106,65 @@ impl Operations for Double {
         Ok(vec![RecordBatch::try_from_iter([("raw", raw), ("reason", reason)]).expect("two columns")])
     }
 
+    async fn catalog_check(&self) -> Result<CatalogOutcome> {
+        Ok(catalog(&[("people", EntryState::Equal), ("members", EntryState::Differs), ("old", EntryState::Left)]))
+    }
+
+    async fn catalog_register(&self, relocate: bool, prune: bool) -> Result<CatalogOutcome> {
+        self.note(format!("relocate {relocate} prune {prune}"));
+        Ok(catalog(&[("people", EntryState::Equal), ("members", EntryState::Updated)]))
+    }
+
     async fn replay(&self, table: &str) -> Result<TableOutcome> {
         self.note(table.to_owned());
         Ok(self.table(self.kinds.first().copied()))
     }
+}
+
+/// A catalog with these tables; what differs does in its place.
+fn catalog(states: &[(&str, EntryState)]) -> CatalogOutcome {
+    let drift = Drift { field: "StorageDescriptor.Location".into(), found: None, expected: Some("wh/x/".into()) };
+    let entry = |(table, state): &(&str, EntryState)| EntryOutcome {
+        table: (*table).to_owned(),
+        location: "wh/x".into(),
+        state: *state,
+        drift: if *state == EntryState::Differs { vec![drift.clone()] } else { Vec::new() },
+        notes: Vec::new(),
+    };
+    CatalogOutcome {
+        project: "shop".into(),
+        target: "dev".into(),
+        catalog: "the local catalog".into(),
+        database: "shop".into(),
+        entries: states.iter().map(entry).collect(),
+        problem: None,
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_that_differs_exits_2_and_says_field_by_field() {
+    let checked = ran(&Double::default(), &["catalog", "check"]).await;
+    let expected = "shop -> dev  (the local catalog, database shop)\n\n\
+                    people    equal\n\
+                    members   differs\n    StorageDescriptor.Location   found nothing, expected wh/x/\n\
+                    old       not in the project any more\n\n\
+                    2 of 3 tables are not as declared.\n";
+    assert_eq!((checked.exit_code, checked.out.as_str()), (2, expected));
+    assert_eq!(checked.err, "Next: stedi-delta catalog register\n");
+    let json = ran(&Double::default(), &["catalog", "check", "--format", "json"]).await;
+    let document: serde_json::Value = serde_json::from_str(&json.out).expect("a document");
+    assert_eq!((&document["report"], &document["exit_code"]), (&"catalog/1".into(), &2.into()));
+    assert_eq!(document["tables"][1]["drift"][0]["field"], "StorageDescriptor.Location");
+    assert_eq!(document["tables"][2]["state"], "left");
+}
+
+#[tokio::test]
+async fn a_catalog_is_repaired_as_asked() {
+    let double = Double::default();
+    let repaired = ran(&double, &["catalog", "register", "--prune"]).await;
+    let expected = "shop -> dev  (the local catalog, database shop)\n\nmembers   updated\n\n1 catalog entry changed.\n";
+    assert_eq!((repaired.exit_code, repaired.out.as_str()), (0, expected));
+    assert_eq!(double.asked.lock().expect("not poisoned")[1], "relocate false prune true");
 }
 
 struct Ran {

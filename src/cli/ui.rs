@@ -3,19 +3,29 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 
-use super::args::{Color, Globals};
+use super::args::{Color, Globals, LogFormat};
+use super::journal::{Form, Journal, Sink};
+use super::render;
 use super::spinner::Spinner;
-use crate::progress::{Progress, Silent};
+use crate::clock;
+use crate::error::Error;
+use crate::outcome::{Problem, TableOutcome};
+use crate::progress::{Level, Progress, Silent};
+use crate::report::Totals;
 
 /// Standard output and standard error of one command.
 pub struct Ui {
     out: Output,
-    err: Box<dyn Write + Send>,
+    err: Sink,
     out_terminal: bool,
     err_terminal: bool,
     color_out: bool,
     color_err: bool,
     quiet: bool,
+    run: String,
+    /// Standard error carries nothing but the lines of the journal.
+    log_json: bool,
+    journal: Option<Arc<Journal>>,
     progress: Arc<dyn Progress>,
 }
 
@@ -36,12 +46,15 @@ impl Ui {
     pub fn over(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
             out: Output { inner: BufWriter::new(out), written: false, closed: false, failure: None },
-            err,
+            err: Sink::new(err),
             out_terminal: false,
             err_terminal: false,
             color_out: false,
             color_err: false,
             quiet: false,
+            run: clock::run_id(),
+            log_json: false,
+            journal: None,
             progress: Arc::new(Silent),
         }
     }
@@ -50,8 +63,60 @@ impl Ui {
     pub fn configure(&mut self, globals: &Globals) {
         self.quiet = globals.quiet;
         self.set_color(globals.color);
-        if self.err_terminal && !self.quiet {
+        let least = match (globals.verbose, self.quiet) {
+            (true, _) => Level::Debug,
+            (false, true) => Level::Warn,
+            (false, false) => Level::Info,
+        };
+        let target = globals.target.clone().filter(|name| !name.is_empty());
+        if globals.log_format == LogFormat::Json {
+            self.log_json(least, target);
+        } else if globals.verbose {
+            self.keep_journal(Form::Text, least, target);
+        } else if self.err_terminal && !self.quiet {
             self.progress = Arc::new(Spinner::new());
+        }
+    }
+
+    /// From now on standard error carries JSON lines only.
+    pub(super) fn log_json(&mut self, least: Level, target: Option<String>) {
+        (self.log_json, self.color_err) = (true, false);
+        self.keep_journal(Form::Json, least, target);
+    }
+
+    fn keep_journal(&mut self, form: Form, least: Level, target: Option<String>) {
+        let journal = Arc::new(Journal::new(form, least, &self.run, target, self.err.clone()));
+        self.progress = journal.clone();
+        self.journal = Some(journal);
+    }
+
+    /// The journal, where one is kept.
+    pub(super) fn journal(&self) -> Option<Arc<Journal>> {
+        self.journal.clone()
+    }
+
+    /// The journal, where it is all that standard error carries.
+    fn only_journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.as_ref().filter(|_| self.log_json)
+    }
+
+    /// Id of this run.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// A command begins.
+    pub(super) fn begin(&self, verb: &str) {
+        if let Some(journal) = &self.journal {
+            journal.begin(verb);
+        }
+    }
+
+    /// Keeps the sums of a sync for the journal's last line.
+    pub(super) fn sums(&self, totals: &Totals) {
+        if let Some(journal) = &self.journal {
+            journal.sums(totals);
         }
     }
 
@@ -103,9 +168,9 @@ impl Ui {
         }
     }
 
-    /// Says something that `--quiet` silences: a hint, a count.
+    /// Says something that `--quiet` silences and machines do not need: a hint, a count.
     pub fn status(&mut self, text: &str) {
-        if !self.quiet {
+        if !self.quiet && !self.log_json {
             self.problem(text);
         }
     }
@@ -115,9 +180,36 @@ impl Ui {
         self.progress.done();
         // What was answered first stands first where both go to one terminal.
         let _ = self.out.flush();
-        // Where standard error is closed there is nobody left to tell.
-        let _ = self.err.write_all(text.as_bytes());
-        let _ = self.err.flush();
+        match self.only_journal() {
+            Some(journal) => journal.said(text),
+            None => self.err.write(text.as_bytes()),
+        }
+    }
+
+    /// Says what ended the command.
+    pub fn error(&mut self, error: &Error) {
+        match self.only_journal() {
+            Some(journal) => journal.error(None, error),
+            None => self.problem(&render::error::error(error, self.color_err)),
+        }
+    }
+
+    /// Says the warnings and errors of tables, and the failure of a run that belongs to no table.
+    pub fn problems_of(&mut self, tables: &[TableOutcome], run: Option<&Error>) {
+        let Some(journal) = self.only_journal() else {
+            return self.problems(&render::sync::problems(tables, run, self.color_err));
+        };
+        for table in tables {
+            table.warnings.iter().for_each(|warning| journal.warning(&table.table, warning));
+        }
+        for table in tables {
+            if let Some(Problem::Failed(error)) = &table.problem {
+                journal.error(Some(&table.table), error);
+            }
+        }
+        if let Some(error) = run {
+            journal.error(None, error);
+        }
     }
 
     /// Says warnings and errors, if there are any; apart from the answer, if there is one.
@@ -133,13 +225,17 @@ impl Ui {
     pub fn finish(&mut self, exit_code: u8) -> u8 {
         self.progress.done();
         let _ = self.out.flush();
-        match self.out.failure.take() {
+        let exit_code = match self.out.failure.take() {
             Some(failure) => {
-                self.problem(&format!("error: the answer could not be written: {failure}\n"));
+                self.error(&Error::failed("the answer could not be written").because(failure));
                 if exit_code == 0 { 1 } else { exit_code }
             }
             None => exit_code,
+        };
+        if let Some(journal) = &self.journal {
+            journal.finish(exit_code);
         }
+        exit_code
     }
 }
 

@@ -9,14 +9,14 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use super::operations::{Open, Operations, Settings, SyncOptions};
 use crate::definition::Table;
 use crate::error::{Context, Result};
-use crate::outcome::{HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::outcome::{CatalogOutcome, HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::privacy::Privacy;
-use crate::progress::Progress;
-use crate::site::{Site, SiteOptions};
+use crate::progress::{Level, Progress};
+use crate::site::{Address, Site, SiteOptions};
 use crate::storage::Storage;
-use crate::{ingest, look, replay, sync};
+use crate::{ingest, look, register, replay, sync};
 
-pub(super) use crate::definition::{find_root, render as render_fault};
+pub(super) use crate::definition::{find_root, render as render_fault, render_note};
 pub(super) use crate::site::load;
 
 /// The key with which personal data is hashed in messages.
@@ -29,21 +29,36 @@ pub(super) struct Lakes;
 #[async_trait]
 impl Open for Lakes {
     async fn open(&self, settings: Settings, progress: Arc<dyn Progress>) -> Result<Box<dyn Operations>> {
-        let options = SiteOptions {
-            root: settings.root,
-            target: settings.target,
-            landing: settings.landing,
-            warehouse: settings.warehouse,
+        let address = Address::find(&addressed(&settings))?;
+        progress.opened(&address.project.name, Some(&address.target));
+        let storage = match progress.hears(Level::Debug) {
+            true => Storage::default().with_listener(progress.clone()),
+            false => Storage::default(),
         };
         let key = std::env::var(HASH_KEY).ok();
-        let site = Site::open(&options, Storage::default(), Privacy::new(key.as_deref(), settings.reveal))?;
-        Ok(Box::new(Lake { site, progress }))
+        let site = Site::connect(address, storage, Privacy::new(key.as_deref(), settings.reveal)).await?;
+        Ok(Box::new(Lake { site, progress, run: settings.run }))
     }
+}
+
+fn addressed(settings: &Settings) -> SiteOptions {
+    SiteOptions {
+        root: settings.root.clone(),
+        target: settings.target.clone(),
+        landing: settings.landing.clone(),
+        warehouse: settings.warehouse.clone(),
+    }
+}
+
+/// The statements that register tables in Athena by hand. Connects to nothing.
+pub(super) fn ddl(settings: &Settings, tables: &[String]) -> Result<String> {
+    register::ddl(&Address::find(&addressed(settings))?, tables)
 }
 
 struct Lake {
     site: Site,
     progress: Arc<dyn Progress>,
+    run: String,
 }
 
 #[async_trait]
@@ -53,6 +68,7 @@ impl Operations for Lake {
             select: options.select,
             full_refresh: options.full_refresh,
             reload: options.reload.iter().map(|text| sync::Reload::parse(text)).collect(),
+            run: Some(self.run.clone()),
         };
         sync::sync(&self.site, &options, &self.progress).await
     }
@@ -87,8 +103,16 @@ impl Operations for Lake {
         Ok(batches)
     }
 
+    async fn catalog_check(&self) -> Result<CatalogOutcome> {
+        register::check(&self.site).await
+    }
+
+    async fn catalog_register(&self, relocate: bool, prune: bool) -> Result<CatalogOutcome> {
+        register::repair(&self.site, register::Repairs { relocate, prune }).await
+    }
+
     async fn replay(&self, table: &str) -> Result<TableOutcome> {
-        replay::replay(&self.site, table).await
+        replay::replay_as(&self.site, table, &self.run).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 
+use super::athena;
 use super::checks::{self, Known};
 use super::document::Text;
 use super::faults::{Faults, one_of};
@@ -28,12 +29,24 @@ pub(super) struct Assembly {
     /// The same columns by name, for lineage.
     lineage: HashMap<String, Vec<Column>>,
     order: Vec<TableName>,
+    /// Whether some target is read by Athena.
+    athena: bool,
+    /// What means something else there.
+    pub notes: Faults,
 }
 
 impl Assembly {
     /// Nothing known yet of tables that will come in this order.
-    pub fn new(order: Vec<TableName>) -> Self {
-        Self { tables: Vec::new(), known: Known::new(), planner: Tables::new([]), lineage: HashMap::new(), order }
+    pub fn new(order: Vec<TableName>, athena: bool) -> Self {
+        Self {
+            tables: Vec::new(),
+            known: Known::new(),
+            planner: Tables::new([]),
+            lineage: HashMap::new(),
+            order,
+            athena,
+            notes: Faults::default(),
+        }
     }
 
     /// Makes a table's columns known to the queries after it.
@@ -46,6 +59,9 @@ impl Assembly {
     /// Adds a landing table.
     pub fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
         let Some(declared) = &spec.columns else { return };
+        if self.athena {
+            athena::columns(declared, &mut self.notes);
+        }
         let mut columns: Vec<Column> = declared.iter().map(|d| d.column.clone()).collect();
         let appended = [
             (SOURCE_FILE, ColumnType::String, "Path of the file under the landing root"),
@@ -87,6 +103,9 @@ impl Assembly {
         }
         sources.sort_by_key(|s| self.position(s));
         let Some(planned) = query::plan(&parsed.sql, query, &self.planner, faults) else { return };
+        if self.athena {
+            athena::query(file, &parsed.sql, query, &self.planner, &mut self.notes);
+        }
         let Some(columns) = columns(spec, &planned, &self.lineage, faults) else { return };
         self.learn(&spec.name, &columns);
         checks::keys(spec, &columns, faults);

@@ -65,10 +65,15 @@
 //! Personal data stays personal: a derived column computed from a column classified `pii` is classified too, unless
 //! it is a condition or a count.
 //!
+//! # Notes
+//! Where a target is in Glue, `check` also says what of all this Athena reads in another way, or not at all. A note is
+//! no fault.
+//!
 //! # `migrations/NNNN_label.sql`
 //! Four digits, unique, and a label in snake case.
 
 mod assembly;
+mod athena;
 mod checks;
 mod columns;
 mod document;
@@ -95,7 +100,7 @@ use std::path::Path;
 pub use model::*;
 pub use planner::{plan_sql, planner_options};
 pub use read::find_root;
-pub use render::render;
+pub use render::{render, render_note};
 
 use crate::error::{Error, Result};
 

@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use crate::name::TableName;
-use crate::source::SourceFile;
+use crate::source::{Fault, SourceFile};
 
 /// A whole project. `tables` are in topological order: a table stands after every table that it reads.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Project {
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
     pub migrations: Vec<Migration>,
+    /// What its queries and columns mean elsewhere in Athena; empty where no target is in Glue. No fault of it.
+    pub notes: Vec<Fault>,
 }
 
 impl Project {
@@ -43,7 +45,7 @@ impl Project {
 }
 
 /// Where a project lives: a landing root and a warehouse root, each a folder or a URL, as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// Root of the landing files.
     pub landing: String,
@@ -51,8 +53,23 @@ pub struct Target {
     pub warehouse: String,
     /// Database in the catalog.
     pub database: String,
-    /// Set when the tables are also registered in AWS Glue.
+    /// How its buckets are reached.
+    pub aws: AwsTarget,
+    /// Set when the tables are registered in AWS Glue instead of the local catalog.
     pub glue: Option<Glue>,
+}
+
+/// How the buckets of a target are reached. Credentials come from the environment, never from the project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsTarget {
+    /// AWS region.
+    pub region: Option<String>,
+    /// URL of a store like S3, if it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// Encryption by the store: `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub sse: Option<String>,
+    /// KMS key for it.
+    pub kms_key_id: Option<String>,
 }
 
 /// `[targets.<name>.catalog.glue]`. Credentials come from the environment, never from the project.

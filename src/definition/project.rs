@@ -70,7 +70,9 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
     }
 
     let records: Vec<&Spec> = specs.values().filter(|s| s.grants.is_some() && s.sql.is_none()).collect();
-    let mut assembly = Assembly::new(order.tables.clone());
+    // Without Glue nobody asks Athena.
+    let athena = settings.targets.values().any(|target| target.glue.is_some());
+    let mut assembly = Assembly::new(order.tables.clone(), athena);
     for name in &order.tables {
         let Some(spec) = specs.get(name) else { continue };
         match parsed.get(name) {
@@ -93,6 +95,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         target_file_size: settings.target_file_size,
         tables: assembly.tables,
         migrations,
+        notes: assembly.notes.into_sorted(),
     })
 }
 

@@ -7,8 +7,18 @@ use crate::source::Fault;
 /// The fault in the style of rustc, without a final line break; `color` adds ANSI colours.
 #[must_use]
 pub fn render(fault: &Fault, color: bool) -> String {
+    render_as(Level::ERROR, fault, color)
+}
+
+/// The same for a note: a warning.
+#[must_use]
+pub fn render_note(note: &Fault, color: bool) -> String {
+    render_as(Level::WARNING, note, color)
+}
+
+fn render_as(level: Level<'_>, fault: &Fault, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let title = Level::ERROR.primary_title(fault.message.as_str());
+    let title = level.primary_title(fault.message.as_str());
     let path;
     let mut group = Group::with_title(title);
     if let Some(place) = &fault.place {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document::{self, Entry, Table, Text};
 use super::faults::{Faults, one_of};
-use super::model::{Glue, Target};
+use super::model::{AwsTarget, Glue, Target};
 use super::units;
 use crate::name::{self, nearest};
 use crate::source::SourceFile;
@@ -15,6 +15,8 @@ const SYSTEM_ZONE: &str = "system";
 const DEFAULT_MEMORY_LIMIT: u64 = 2 << 30;
 const DEFAULT_TARGET_FILE_SIZE: u64 = 32 << 20;
 const URL_SCHEMES: [&str; 2] = ["file", "s3"];
+/// What S3 calls its ways of encrypting an object.
+const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 
 /// What `stedi-delta.toml` says. Values that are faulty are absent or at their default.
 #[derive(Debug, Default)]
@@ -101,7 +103,7 @@ fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<Str
 }
 
 fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Target> {
-    table.only(&["landing", "warehouse", "database", "catalog"], faults);
+    table.only(&["landing", "warehouse", "database", "catalog", "region", "endpoint", "sse", "kms_key_id"], faults);
     let landing = table.required_string("landing", "landing = \"landing\"", faults);
     let warehouse = table.required_string("warehouse", "warehouse = \"warehouse\"", faults);
     let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults));
@@ -109,6 +111,7 @@ fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Targe
         catalog.only(&["glue"], faults);
         catalog.table("glue", faults).map(|t| glue(&t, faults))
     });
+    let aws = aws(table, faults);
     let landing = landing.and_then(|t| location("landing", t, faults))?;
     let warehouse = warehouse.and_then(|t| location("warehouse", t, faults))?;
     if landing.value == warehouse.value {
@@ -117,13 +120,53 @@ fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Targe
         return None;
     }
     let database = database.map_or_else(|| project.to_owned(), |t| t.value);
-    Some(Target { landing: landing.value, warehouse: warehouse.value, database, glue })
+    Some(Target { landing: landing.value, warehouse: warehouse.value, database, aws, glue })
+}
+
+/// Region, endpoint and encryption of S3.
+fn aws(table: &Table<'_>, faults: &mut Faults) -> AwsTarget {
+    let region = table.string("region", faults).map(|t| t.value);
+    let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
+    let sse = table.string("sse", faults).and_then(|t| {
+        if ENCRYPTIONS.contains(&t.value.as_str()) {
+            return Some(t.value);
+        }
+        faults.add(t.place, format!("`sse` is \"{}\"", t.value), format!("one of {}", one_of(ENCRYPTIONS)));
+        None
+    });
+    let kms_key_id = table.string("kms_key_id", faults).and_then(|t| {
+        if table.get("sse").is_none() || sse.as_deref() == Some("AES256") {
+            faults.add(t.place, "`kms_key_id` has no use here", "add `sse = \"aws:kms\"`");
+            return None;
+        }
+        Some(t.value)
+    });
+    AwsTarget { region, endpoint, sse, kms_key_id }
+}
+
+/// The URL of a service, without credentials in it.
+fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
+    let url = url::Url::parse(&text.value).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    match url {
+        Some(url) if url.username().is_empty() && url.password().is_none() => Some(text.value),
+        Some(_) => {
+            let label = "credentials come from AWS's own chain, never from the project";
+            faults.add(text.place, "`endpoint` holds credentials", label);
+            None
+        }
+        None => {
+            let message = format!("`endpoint` is \"{}\"", text.value);
+            faults.add(text.place, message, "expected a URL such as \"https://s3.example.com\"");
+            None
+        }
+    }
 }
 
 fn glue(table: &Table<'_>, faults: &mut Faults) -> Glue {
     table.only(&["database", "region", "catalog_id", "endpoint"], faults);
     let mut text = |key| table.string(key, faults).map(|t| t.value);
-    let (region, catalog_id, endpoint) = (text("region"), text("catalog_id"), text("endpoint"));
+    let (region, catalog_id) = (text("region"), text("catalog_id"));
+    let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
     let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults)).map(|t| t.value);
     Glue { database, region, catalog_id, endpoint }
 }

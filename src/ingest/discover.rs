@@ -7,7 +7,7 @@ use globset::GlobBuilder;
 use crate::clock;
 use crate::definition::Landing;
 use crate::error::{Context, Result};
-use crate::storage::{Location, ObjectMeta};
+use crate::storage::{Location, ObjectMeta, PROBE};
 
 /// Files under a glob.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
 
 /// The logs of tables and their catalog are JSON too, and a warehouse may lie under the landing root.
 fn of_a_table(path: &str) -> bool {
-    path.split('/').any(|folder| folder == "_delta_log" || folder == "_catalog")
+    path.split('/').any(|folder| folder == "_delta_log" || folder == "_catalog" || folder == PROBE)
 }
 
 /// The folders before the first wildcard.

@@ -81,8 +81,8 @@ pub struct Batch {
 /// The ledger of one landing table id.
 #[derive(Clone, Debug, Default)]
 pub struct TableLedger {
-    /// The newest row of each path.
-    pub files: HashMap<String, (i64, FileRow)>,
+    /// The newest row of each path. Shared: there may be a million.
+    pub files: Arc<HashMap<String, (i64, FileRow)>>,
     /// Numbers of batches with a write-ahead log, ascending.
     pub logged: Vec<i64>,
     /// The highest number.
@@ -148,7 +148,7 @@ impl Ledger {
                 landed: count(landed, row),
                 quarantined: count(quarantined, row),
             };
-            ledger.files.insert(file.path.clone(), (number, file));
+            Arc::make_mut(&mut ledger.files).insert(file.path.clone(), (number, file));
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 
+use super::readable;
 use super::state::app;
 use super::table::{LakeTable, builder};
 use crate::clock;
@@ -128,14 +129,19 @@ impl Commit {
     pub async fn commit(mut self, table: &LakeTable) -> Result<LakeTable> {
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
-        check_protocol(table)?;
         let new_columns = self.change.schema.take();
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         if let Some(columns) = new_columns {
-            let metadata = snapshot.metadata().clone().with_schema(&schema(&columns)?);
-            actions.push(Action::Metadata(metadata.context(|| "the new schema cannot be written".into())?));
+            let schema = schema(&columns)?;
+            let metadata = snapshot.metadata().clone().with_schema(&schema);
+            let metadata = metadata.context(|| "the new schema cannot be written".into())?;
+            readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
+            actions.push(Action::Metadata(metadata));
+        } else {
+            readable::check(table.location(), &table.obstacles())?;
         }
+        check_protocol(table)?;
         let log_store = table.log_store();
         put(&log_store, table.location(), version, actions).await?;
         let mut inner = table.inner().clone();
@@ -168,11 +174,13 @@ pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Re
     let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };
     let protocol = json!({"minReaderVersion": 1, "minWriterVersion": writer_version});
     let protocol: Protocol = serde_json::from_value(protocol).context(doing)?;
-    let metadata = new_metadata(&schema(&spec.columns)?, Vec::<String>::new(), configuration)
+    let schema = schema(&spec.columns)?;
+    let metadata = new_metadata(&schema, Vec::<String>::new(), configuration)
         .and_then(|m| m.with_table_id(spec.uuid.clone()))
         .and_then(|m| m.with_name(spec.name.clone()))
         .and_then(|m| m.with_description(spec.description.clone()))
         .context(doing)?;
+    readable::check(location, &readable::obstacles(&protocol, &metadata, &schema))?;
     let txns = with_head(&commit.txns, 0);
     let mut actions = commit.actions(0);
     actions.insert(1, Action::Protocol(protocol));
@@ -206,9 +214,17 @@ async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions
                     Err(Error::conflict(format!("somebody else committed version {version} of {location} meanwhile"))
                         .help("run the command again; it plans from the new version"))
                 }
-                (_, failure) => Err(Error::failed(format!("version {version} of {location} could not be committed"))
-                    .because(failure)
-                    .help("run the command again; nothing of this table was changed")),
+                (Ok(None), failure) => {
+                    Err(Error::failed(format!("version {version} of {location} could not be committed"))
+                        .because(failure)
+                        .help("run the command again; nothing of this table was changed"))
+                }
+                (Err(_), failure) => {
+                    Err(Error::failed(format!("nobody knows whether version {version} of {location} was committed"))
+                        .because(failure)
+                        .fact("because", "the store answered neither the commit nor the question whether it stands")
+                        .help("run the command again; it looks first, and neither loses nor doubles a row"))
+                }
             }
         }
     }
@@ -224,7 +240,14 @@ fn check_protocol(table: &LakeTable) -> Result<()> {
     }
     Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", table.location()))
         .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
-        .help("somebody switched a table feature on; RESTORE does not undo that: rebuild the table elsewhere"))
+        .fact("because", "somebody switched a table feature on")
+        .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
+}
+
+/// The `schemaString` of a table with these columns.
+#[must_use]
+pub fn schema_string(columns: &[Column]) -> String {
+    schema(columns).ok().and_then(|schema| serde_json::to_string(&schema).ok()).unwrap_or_default()
 }
 
 fn schema(columns: &[Column]) -> Result<StructType> {

@@ -5,15 +5,17 @@
 mod commit;
 mod log;
 mod read;
+mod readable;
 mod session;
 mod state;
 mod table;
 mod write;
 
-pub use commit::{Change, Commit, Properties, TableSpec, create};
+pub use commit::{Change, Commit, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
 pub use log::{CommitFacts, DataFiles};
 pub use read::rows;
+pub use readable::Obstacle;
 pub use session::{SessionOptions, session};
 pub use state::{State, app};
 pub use table::{DeltaFile, LakeTable};

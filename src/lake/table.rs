@@ -1,16 +1,20 @@
 //! One Delta table at one version.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::kernel::Remove;
-use deltalake::logstore::LogStoreRef;
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::logstore::{
+    LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
+};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use url::Url;
 
 use super::log::{CommitFacts, read_commit};
+use super::readable::{self, Obstacle};
 use super::state::{State, app};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
@@ -111,6 +115,13 @@ impl LakeTable {
     #[must_use]
     pub fn schema_string(&self) -> String {
         self.inner.snapshot().ok().and_then(|s| serde_json::to_string(s.schema().as_ref()).ok()).unwrap_or_default()
+    }
+
+    /// What keeps engines from reading this version.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<Obstacle> {
+        let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
+        readable::obstacles(snapshot.protocol(), snapshot.metadata(), snapshot.schema().as_ref())
     }
 
     /// When the version was committed, ms since the epoch, by the store's clock.
@@ -265,7 +276,33 @@ impl LakeTable {
     }
 }
 
+/// Lets delta-rs keep a log on S3 over our own store. Its S3 crate would resolve credentials on its own.
+#[derive(Debug)]
+struct OnOurStore;
+
+impl LogStoreFactory for OnOurStore {
+    fn with_options(
+        &self,
+        prefixed: ObjectStoreRef,
+        root: ObjectStoreRef,
+        location: &Url,
+        options: &StorageConfig,
+    ) -> DeltaResult<LogStoreRef> {
+        Ok(default_logstore(prefixed, root, location, options))
+    }
+}
+
+fn register_schemes() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if let Ok(scheme) = Url::parse("s3://") {
+            logstore_factories().insert(scheme, Arc::new(OnOurStore));
+        }
+    });
+}
+
 pub(super) fn builder(location: &Location) -> Result<DeltaTableBuilder> {
+    register_schemes();
     let builder = DeltaTableBuilder::from_url(location.url.clone());
     let builder = builder.context(|| format!("`{location}` cannot hold a table"))?;
     Ok(builder.with_storage_backend(location.store.clone(), location.url.clone()))

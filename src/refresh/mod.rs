@@ -118,15 +118,36 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
     })
 }
 
+/// A derived table as it stands, opened ahead of its refresh: all of them at once, while files are still ingested, so
+/// that a store far away is waited for once and not once per table. Who commits in between makes the refresh's own
+/// commit a conflict.
+#[derive(Debug)]
+pub struct Opened {
+    meter: Arc<Meter>,
+    location: Location,
+    current: Option<LakeTable>,
+}
+
+impl Opened {
+    /// Opens the table in this folder, if there is one.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub async fn at(location: &Location) -> Result<Self> {
+        let meter = Arc::new(Meter::default());
+        let location = location.metered(&meter);
+        let current = LakeTable::open(&location).await?;
+        Ok(Self { meter, location, current })
+    }
+}
+
 /// Brings one derived table to the cut.
 ///
 /// # Errors
 /// `Evidence` when an expectation or consent forbids the commit, `Conflict` when somebody else committed meanwhile,
 /// `Failed` otherwise. Nothing was committed then.
-pub async fn refresh(job: &Job<'_>) -> Result<Refreshed> {
-    let meter = Arc::new(Meter::default());
-    let location = job.location.metered(&meter);
-    let current = LakeTable::open(&location).await?;
+pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
+    let Opened { meter, location, current } = opened;
     let standing = standing(job, current.as_ref()).await?;
     overtaken(job, &standing).await?;
     let fingerprint = plan::fingerprint(job.project, job.table, job.derived);

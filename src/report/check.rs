@@ -1,4 +1,4 @@
-//! `check/1`: the faults of a project's files.
+//! `check/1`: the faults of a project's files, and the notes on them.
 
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ pub struct CheckReport {
     pub tables: Option<usize>,
     /// All faults, in the order of files and places.
     pub faults: Vec<FaultReport>,
+    /// What Athena reads in another way, or not at all; of a project without faults.
+    pub warnings: Vec<FaultReport>,
     /// What else stopped the check: there is no project here, a file cannot be read.
     pub error: Option<ErrorReport>,
 }
@@ -54,16 +56,17 @@ impl From<&Fault> for FaultReport {
     }
 }
 
-/// The document of a check: `Ok` = name and number of tables of a project without faults.
+/// The document of a check: `Ok` = name, number of tables and notes of a project without faults.
 #[must_use]
-pub fn check(result: Result<(&str, usize), &Error>) -> CheckReport {
+pub fn check(result: Result<(&str, usize, &[Fault]), &Error>) -> CheckReport {
     let error = result.err();
     CheckReport {
         report: "check/1",
-        project: result.ok().map(|(name, _)| name.to_owned()),
+        project: result.ok().map(|(name, ..)| name.to_owned()),
         exit_code: error.map_or(0, |e| e.kind().exit_code()),
-        tables: result.ok().map(|(_, tables)| tables),
+        tables: result.ok().map(|(_, tables, _)| tables),
         faults: error.map(|e| e.faults().iter().map(FaultReport::from).collect()).unwrap_or_default(),
+        warnings: result.ok().map(|(.., notes)| notes.iter().map(FaultReport::from).collect()).unwrap_or_default(),
         error: error.filter(|e| e.faults().is_empty()).map(ErrorReport::from),
     }
 }

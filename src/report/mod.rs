@@ -10,7 +10,9 @@ mod sync;
 mod status;
 mod history;
 mod check;
+mod catalog;
 
+pub use catalog::{CatalogReport, EntryReport, catalog, catalog_failed, catalog_is_even, entry_is_even};
 pub use check::{CheckReport, FaultReport, check};
 pub use history::{HistoryReport, VersionReport, history, history_failed};
 pub use problem::{ErrorReport, FactReport};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::FaultReport;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::name::TableName;
 
 /// Why something is not as it should be.
@@ -35,7 +35,7 @@ pub struct FactReport {
 impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         Self {
-            kind: kind(error.kind()),
+            kind: error.kind().name(),
             message: error.message().to_owned(),
             causes: error.causes(),
             facts: error
@@ -60,16 +60,5 @@ impl ErrorReport {
             help: None,
             faults: Vec::new(),
         }
-    }
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Usage => "usage",
-        Kind::Definition => "definition",
-        Kind::Failed => "failed",
-        Kind::Evidence => "evidence",
-        Kind::Conflict => "conflict",
-        Kind::Internal => "internal",
     }
 }

@@ -36,6 +36,8 @@ pub struct SyncReport {
     pub grants_ended: u64,
     /// Tables that were checked and hold nothing of them.
     pub grants_ended_tables: u64,
+    /// Tables that the catalog has under this warehouse, and the project no more.
+    pub left_in_catalog: Vec<String>,
     /// A failure that belongs to no table.
     pub error: Option<ErrorReport>,
 }
@@ -159,6 +161,7 @@ pub fn sync(outcome: &SyncOutcome) -> SyncReport {
         totals: Totals::of(outcome),
         grants_ended: outcome.grants_ended,
         grants_ended_tables: outcome.grants_ended_tables,
+        left_in_catalog: outcome.left.clone(),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -180,6 +183,7 @@ pub fn sync_failed(error: &Error) -> SyncReport {
         totals: Totals::default(),
         grants_ended: 0,
         grants_ended_tables: 0,
+        left_in_catalog: Vec::new(),
         error: Some(error.into()),
     }
 }

@@ -49,6 +49,8 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         grants_ended_tables: 2,
         problem: None,
         registered: 7,
+        left: vec!["old".into()],
+        catalog: "the local catalog".into(),
     }
 }
 
@@ -79,7 +81,7 @@ fn a_sync_has_every_key() {
             "files_read": 1, "files_added": 2, "files_removed": 3, "bytes_read": 5, "bytes_written": 6,
             "entries_registered": 7
         },
-        "grants_ended": 1, "grants_ended_tables": 2, "error": null
+        "grants_ended": 1, "grants_ended_tables": 2, "left_in_catalog": ["old"], "error": null
     });
     assert_eq!(value(&sync(&outcome(vec![None]))), expected);
 }
@@ -156,12 +158,12 @@ fn a_check_lists_faults_with_their_places() {
                 "message": "table `customer_landng` is not in this project",
                 "label": "did you mean `customer_landing`?", "help": null
             }],
-            "error": null
+            "warnings": [], "error": null
         })
     );
     assert_eq!(
-        value(&check(Ok(("shop", 8)))),
-        json!({"report": "check/1", "project": "shop", "exit_code": 0, "tables": 8, "faults": [], "error": null})
+        value(&check(Ok(("shop", 8, &[])))),
+        json!({"report": "check/1", "project": "shop", "exit_code": 0, "tables": 8, "faults": [], "warnings": [], "error": null})
     );
     assert_eq!(value(&check(Err(&Error::failed("no project here"))))["error"]["message"], "no project here");
 }

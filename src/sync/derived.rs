@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
 use super::{Attempt, Done};
@@ -11,7 +12,7 @@ use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::refresh::{self, Job};
+use crate::refresh::{self, Job, Opened};
 
 /// What became of a derived table.
 pub(super) enum Fate {
@@ -23,13 +24,30 @@ pub(super) enum Fate {
     Skipped(TableName),
 }
 
+/// Derived tables as they stood when the attempt began.
+pub(super) type Ahead = BTreeMap<TableName, Result<Opened>>;
+
 impl Attempt<'_> {
+    /// Opens the selected derived tables, all at once.
+    pub(super) async fn open_all(&self) -> Ahead {
+        let tables = self.site.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name));
+        let opened = join_all(tables.map(|table| async {
+            let opened = match self.site.location(table) {
+                Ok(location) => Opened::at(&location).await,
+                Err(error) => Err(error),
+            };
+            (table.name.clone(), opened)
+        }));
+        opened.await.into_iter().collect()
+    }
+
     /// Refreshes the selected derived tables over the tables of the cut: what became of each, and the first conflict
     /// with somebody else's commit. After a conflict nothing more is begun: a new cut must be pinned.
     pub(super) async fn refresh_all(
         &self,
         mut cut: BTreeMap<TableName, LakeTable>,
         mut behind: BTreeSet<TableName>,
+        mut ahead: Ahead,
     ) -> (BTreeMap<TableName, Fate>, Option<Error>) {
         let mut conflict = None;
         let mut fates = BTreeMap::new();
@@ -45,10 +63,12 @@ impl Attempt<'_> {
                 let sources = self.site.sources(table);
                 if let Some(source) = sources.iter().find(|s| behind.contains(*s)) {
                     behind.insert(table.name.clone());
+                    self.skipped(table, source);
                     fates.insert(table.name.clone(), Fate::Skipped(source.clone()));
                 } else if sources.iter().all(|s| cut.contains_key(s)) {
                     let sources = sources.iter().filter_map(|s| Some((s.clone(), cut.get(s)?.clone()))).collect();
-                    running.push(self.refresh(table, sources));
+                    let opened = ahead.remove(&table.name);
+                    running.push(self.refresh(table, sources, opened));
                 } else {
                     still.push(table);
                 }
@@ -72,8 +92,14 @@ impl Attempt<'_> {
         (fates, conflict)
     }
 
-    async fn refresh(&self, table: &Table, sources: BTreeMap<TableName, LakeTable>) -> (TableName, Result<Done>) {
+    async fn refresh(
+        &self,
+        table: &Table,
+        sources: BTreeMap<TableName, LakeTable>,
+        opened: Option<Result<Opened>>,
+    ) -> (TableName, Result<Done>) {
         let started = Instant::now();
+        self.started(table);
         let result = async {
             let Some(derived) = table.derived() else {
                 return Err(Error::new(Kind::Internal, format!("{} has no query", table.name)));
@@ -91,7 +117,11 @@ impl Attempt<'_> {
                 privacy: self.site.privacy.clone(),
             };
             // Boxed: a refresh's future is large, and a project may run many at once.
-            let done = Box::pin(refresh::refresh(&job)).await?;
+            let opened = match opened {
+                Some(opened) => opened?,
+                None => Opened::at(&job.location).await?,
+            };
+            let done = Box::pin(refresh::refresh(&job, opened)).await?;
             self.check_migrations(table.name.as_str(), Some(&done.table))?;
             Ok(Done {
                 table: done.table,
@@ -109,6 +139,8 @@ impl Attempt<'_> {
                 grants_ended: done.grants_ended,
             })
         };
-        (table.name.clone(), result.await)
+        let result = result.await;
+        self.ended(table, started, &result);
+        (table.name.clone(), result)
     }
 }

@@ -35,11 +35,16 @@ impl Attempt<'_> {
         let tables = self.site.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let moving = join_all(tables.map(|table| async {
             let name = table.name.clone();
+            let started = Instant::now();
+            self.started(table);
             let place = self.site.place(table, self.run);
             let result = match place {
-                Ok(place) => self.prepare(place, &ledger, &session).await,
+                Ok(place) => self.prepare(place, started, &ledger, &session).await,
                 Err(error) => Err(error),
             };
+            if let Err(error) = &result {
+                self.failed(table, started, error);
+            }
             (name, result)
         }))
         .await;
@@ -60,8 +65,10 @@ impl Attempt<'_> {
             ledger.commit(&self.site.warehouse, &batches, self.run).await?;
         }
         let done = join_all(ready.into_iter().map(|moving| async {
-            let name = moving.place.table.name.clone();
-            (name, settle(moving).await)
+            let (table, started) = (moving.place.table, moving.started);
+            let result = settle(moving).await;
+            self.ended(table, started, &result);
+            (table.name.clone(), result)
         }))
         .await;
         results.extend(done);
@@ -71,10 +78,10 @@ impl Attempt<'_> {
     async fn prepare<'p>(
         &self,
         place: Place<'p>,
+        started: Instant,
         ledger: &Ledger,
         session: &deltalake::datafusion::prelude::SessionContext,
     ) -> Result<Moving<'p>> {
-        let started = Instant::now();
         let name = place.table.name.as_str();
         let reload = |path: &str| self.options.reload.iter().any(|r| r.matches(name, path));
         let reloaded = self.options.reload.iter().any(|r| r.table == name && r.path.is_none());
@@ -107,6 +114,7 @@ impl Attempt<'_> {
         }
         let waiting = pending.waiting.clone();
         let (new, replaced) = pending.counts();
+        self.found(place.table, (new, replaced), waiting.len());
         if new + replaced > 0 {
             self.progress.table(name, &format!("reading {} files", new + replaced));
         }

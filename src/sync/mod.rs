@@ -4,6 +4,7 @@
 //! committed meanwhile pins a new cut and starts again, a few times, then gives up with a conflict.
 
 mod derived;
+mod events;
 mod landing;
 mod runs;
 mod select;
@@ -12,18 +13,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join;
 pub use runs::FOLDER as RUNS_FOLDER;
 
-use crate::catalog::Put;
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::read::quarantine_columns;
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
-use crate::register::register;
+use crate::register::{Registered, register};
 use crate::site::Site;
 use crate::storage::NOT_A_FOLDER;
 use derived::Fate;
@@ -41,6 +41,8 @@ pub struct Options {
     pub full_refresh: bool,
     /// Files to be read again.
     pub reload: Vec<Reload>,
+    /// Id of the run; `None` = a new one.
+    pub run: Option<String>,
 }
 
 /// `TABLE` or `TABLE:PATH`: files to be read again.
@@ -121,7 +123,7 @@ impl Attempt<'_> {
 pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
     let started = Instant::now();
     let started_ms = clock::now_ms();
-    let run = clock::run_id();
+    let run = options.run.clone().unwrap_or_else(clock::run_id);
     let mut outcome = SyncOutcome {
         project: site.project.name.clone(),
         target: site.target.clone(),
@@ -135,6 +137,8 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         grants_ended_tables: 0,
         problem: None,
         registered: 0,
+        left: Vec::new(),
+        catalog: site.catalog.name(),
     };
     match checked(site, options) {
         Ok(selection) => {
@@ -146,6 +150,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         }
         Err(error) => outcome.problem = Some(error),
     }
+    events::consent(progress.as_ref(), &outcome);
     fold_quarantines(site, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
@@ -202,12 +207,16 @@ impl Work<'_> {
                     let landed =
                         |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
                     reload.retain(|r| !landed(r));
+                    events::retried(self.progress, ATTEMPTS - left + 1, &error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.register(outcome, &standing).await?;
-        self.record(outcome, &standing).await
+        // What was committed is recorded, whatever becomes of the catalog.
+        let registered = register(self.site, &standing, self.progress);
+        let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
+        self.note_registered(outcome, registered?)?;
+        recorded
     }
 
     /// One try: what was done is in `outcome` even when it ends with a conflict.
@@ -219,7 +228,8 @@ impl Work<'_> {
     ) -> Result<()> {
         let mut behind = BTreeSet::new();
         let mut conflict = None;
-        for (name, result) in attempt.ingest().await? {
+        let (ingested, ahead) = join(attempt.ingest(), attempt.open_all()).await;
+        for (name, result) in ingested? {
             match result {
                 Ok(done) => {
                     standing.insert(name.clone(), done.table.clone());
@@ -240,7 +250,7 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        let (mut fates, conflict) = attempt.refresh_all(cut, behind).await;
+        let (mut fates, conflict) = attempt.refresh_all(cut, behind, ahead).await;
         for name in self.site.project.tables.iter().map(|t| t.name.clone()) {
             let Some(fate) = fates.remove(&name) else { continue };
             match fate {
@@ -337,26 +347,13 @@ impl Work<'_> {
         outcome.tables.get_mut(at)
     }
 
-    async fn register(&self, outcome: &mut SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
-        let site = self.site;
-        for table in &site.project.tables {
-            let Some(stands) = standing.get(&table.name) else { continue };
-            self.progress.table(table.name.as_str(), "registering");
-            let catalog = site.catalog.as_ref();
-            let name = table.name.as_str();
-            let put = register(catalog, &site.database, name, &table.description, &table.columns, stands).await?;
-            outcome.registered += u64::from(put != Put::Unchanged);
-            if table.landing().is_some()
-                && let Some(quarantine) = LakeTable::open(&site.quarantine(table)?).await?
-            {
-                let name = table.name.quarantine();
-                let description = format!("Records of {} that could not land", table.name);
-                let columns = quarantine_columns();
-                let put = register(catalog, &site.database, name.as_str(), &description, &columns, &quarantine).await?;
-                outcome.registered += u64::from(put != Put::Unchanged);
-            }
+    fn note_registered(&self, outcome: &mut SyncOutcome, registered: Registered) -> Result<()> {
+        for (table, put) in &registered.changed {
+            events::registered(self.progress, table, *put, &self.site.database);
         }
-        Ok(())
+        outcome.registered += registered.changed.len() as u64;
+        outcome.left = registered.left;
+        registered.problem.map_or(Ok(()), Err)
     }
 
     async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {

@@ -8,9 +8,14 @@ pub(in crate::cli) fn run(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let loaded = session.root().and_then(|root| wiring::load(&root));
     let project = loaded.map_err(|error| session.fail(format, error, |error| report::check(Err(error))))?;
+    session.ui.progress().opened(&project.name, None);
     if format == Format::Json {
-        session.ui.document(&report::check(Ok((&project.name, project.tables.len()))));
+        session.ui.document(&report::check(Ok((&project.name, project.tables.len(), &project.notes))));
     } else {
+        for note in &project.notes {
+            let text = render::error::note(note, session.ui.color_err());
+            session.ui.problem(&text);
+        }
         session.ui.answer(&render::check(&project));
     }
     Ok(0)

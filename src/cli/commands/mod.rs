@@ -6,3 +6,4 @@ pub(super) mod status;
 pub(super) mod query;
 pub(super) mod history;
 pub(super) mod quarantine;
+pub(super) mod catalog;

@@ -33,7 +33,6 @@ pub(in crate::cli) async fn replay(session: &mut Session<'_>, table: &str) -> Re
     } else {
         ui.answer(&render::sync::replay(&outcome));
     }
-    let problems = render::sync::problems(std::slice::from_ref(&outcome), None, ui.color_err());
-    ui.problems(&problems);
+    ui.problems_of(std::slice::from_ref(&outcome), None);
     Ok(report::table_exit_code(&outcome))
 }

@@ -23,8 +23,11 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     } else {
         ui.answer(&render::sync::answer(&outcome));
     }
-    let problems = render::sync::problems(&outcome.tables, outcome.problem.as_ref(), ui.color_err());
-    ui.problems(&problems);
+    ui.sums(&report::Totals::of(&outcome));
+    ui.problems_of(&outcome.tables, outcome.problem.as_ref());
+    if let Some(left) = render::sync::left(&outcome, ui.color_err()) {
+        ui.problems(&left);
+    }
     if let (Format::Table, Some(next)) = (format, render::sync::next(&outcome)) {
         ui.status(&next);
     }

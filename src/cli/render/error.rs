@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::text::{count, painted};
-use crate::cli::wiring::render_fault;
+use crate::cli::wiring::{render_fault, render_note};
 use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::Warning;
+use crate::source::Fault;
 
 /// Facts stand in one column at least this wide, so that errors below each other line up.
 const LABEL_WIDTH: usize = 9;
@@ -50,6 +51,15 @@ pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Opti
     text
 }
 
+/// A warning that belongs to no table.
+pub(super) fn plain_warning(message: &str, lines: &[String], color: bool) -> String {
+    let mut text = format!("{} {message}\n", painted("warning:", YELLOW, color));
+    for line in lines {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text
+}
+
 /// A warning of a table.
 pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
     let lines = || warning.details.iter().chain(&warning.help);
@@ -60,6 +70,11 @@ pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> Stri
         text.push_str(&format!("  {line}\n"));
     }
     text
+}
+
+/// A note on the project's files.
+pub(in crate::cli) fn note(note: &Fault, color: bool) -> String {
+    format!("{}\n\n", render_note(note, color).trim_end())
 }
 
 /// Whether `text` names the table, as a whole word.

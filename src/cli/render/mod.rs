@@ -2,6 +2,7 @@
 
 mod grid;
 mod text;
+pub(super) mod catalog;
 pub(super) mod error;
 pub(super) mod rows;
 pub(super) mod status;
@@ -18,7 +19,11 @@ use crate::outcome::HistoryEntry;
 pub(super) fn check(project: &Project) -> String {
     let tables = text::count(project.tables.len() as u64, "table");
     let zones = text::count(project.zones.len() as u64, "zone");
-    format!("{}: {tables} in {zones}, no errors.\n", project.name)
+    let warnings = match project.notes.len() as u64 {
+        0 => String::new(),
+        notes => format!(", {}", text::count(notes, "warning")),
+    };
+    format!("{}: {tables} in {zones}, no errors{warnings}.\n", project.name)
 }
 
 /// Versions of a table, newest first.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{table_error, warning};
+use super::error::{plain_warning, table_error, warning};
 use super::explained;
 use super::grid::{Column, Grid};
 use super::text::{bytes, change, count, date_time, duration, number, plural};
@@ -62,6 +62,17 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
     }
     blocks.extend(run.map(|error| table_error(None, error, None, color)));
     blocks.join("\n")
+}
+
+/// Tables that the catalog has and the project no more.
+pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String> {
+    let first = outcome.left.first()?;
+    let tables = count(outcome.left.len() as u64, "table");
+    let are = if outcome.left.len() == 1 { "is" } else { "are" };
+    let head = format!("{tables} in {} {are} not in this project any more", outcome.catalog);
+    let more = if outcome.left.len() > 1 { ", ..." } else { "" };
+    let next = "drop the entries, never data: stedi-delta catalog register --prune".to_owned();
+    Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
 
 /// What to type where files wait, and after the first sync of a project.

@@ -79,6 +79,8 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         grants_ended_tables: 0,
         problem: None,
         registered: 0,
+        left: Vec::new(),
+        catalog: "the local catalog".into(),
     }
 }
 

@@ -51,7 +51,7 @@ regon = \"x\"
              found number 1.5, expected a size such as \"512 MB\"",
             "stedi-delta.toml:7:1 `warehouse` is missing | add `warehouse = \"warehouse\"`",
             "stedi-delta.toml:8:11 `landing` is a `ftp://` address | expected a folder, `file://...` or `s3://...`",
-            "stedi-delta.toml:9:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `catalog`",
+            "stedi-delta.toml:9:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `catalog`, `region`, `endpoint`, `sse`, `kms_key_id`",
             "stedi-delta.toml:12:13 files and tables cannot share a folder | the same folder as `landing`",
             "stedi-delta.toml:14:1 unknown key `regon` | did you mean `region`?",
         ]

@@ -3,11 +3,15 @@
 //! Every byte that the tool reads or writes goes through a store handed out here, so that a test can put a faulty or
 //! counting store under everything, and each table's bytes can be metered on their own.
 
+mod keep;
+mod meter;
+mod s3;
+mod watch;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Component, Path as FsPath, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,14 +20,19 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult,
-};
+use object_store::{GetOptions, ObjectStoreExt};
 pub use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
+use keep::Kept;
+pub use meter::Meter;
+use meter::Metered;
+pub use s3::{Encryption, PROBE};
+
+use crate::aws::Aws;
 use crate::error::{Context, Error, Result};
+use crate::progress::Progress;
+use watch::Watched;
 
 /// What is said of a local path with something else than a folder at its end.
 pub const NOT_A_FOLDER: &str = "is a file, not a folder";
@@ -36,7 +45,16 @@ pub type Layer = Arc<dyn Fn(StoreRef) -> StoreRef + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Storage {
     layer: Option<Layer>,
-    stores: Arc<Mutex<HashMap<String, StoreRef>>>,
+    aws: Option<(Aws, Encryption)>,
+    listener: Option<Arc<dyn Progress>>,
+    stores: Arc<Mutex<HashMap<String, Opened>>>,
+}
+
+/// A store as it is handed out, and its bucket where it has one.
+#[derive(Clone)]
+struct Opened {
+    store: StoreRef,
+    bucket: Option<s3::S3Store>,
 }
 
 impl fmt::Debug for Storage {
@@ -49,7 +67,25 @@ impl Storage {
     /// A storage whose every store is wrapped by `layer`.
     #[must_use]
     pub fn with_layer(layer: Layer) -> Self {
-        Self { layer: Some(layer), stores: Arc::default() }
+        Self { layer: Some(layer), ..Self::default() }
+    }
+
+    /// The same with a way into S3.
+    #[must_use]
+    pub fn with_aws(self, aws: Aws, encryption: Encryption) -> Self {
+        Self { aws: Some((aws, encryption)), stores: Arc::default(), ..self }
+    }
+
+    /// The same with somebody who listens to every request.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn Progress>) -> Self {
+        Self { listener: Some(listener), stores: Arc::default(), ..self }
+    }
+
+    /// The way into AWS, if there is one.
+    #[must_use]
+    pub fn aws(&self) -> Option<&Aws> {
+        self.aws.as_ref().map(|(aws, _)| aws)
     }
 
     /// The location that `text` names: a URL, an absolute folder, or a folder relative to `base`.
@@ -68,33 +104,55 @@ impl Storage {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let store = self.store(&url)?;
+        let opened = self.store(&url)?;
         let path = Path::from_url_path(url.path()).context(|| format!("`{text}` cannot be used as a path"))?;
-        Ok(Location { url, store, path })
+        if let Some(bucket) = &opened.bucket {
+            bucket.writes_below(&path);
+        }
+        Ok(Location { url, store: opened.store, path })
     }
 
-    fn store(&self, url: &Url) -> Result<StoreRef> {
+    fn store(&self, url: &Url) -> Result<Opened> {
         let key = format!("{}://{}", url.scheme(), url.authority());
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(&key) {
-            return Ok(store.clone());
+        if let Some(opened) = stores.get(&key) {
+            return Ok(opened.clone());
         }
-        let store: StoreRef = match url.scheme() {
-            "file" => Arc::new(LocalFileSystem::new()),
-            other => {
-                return Err(Error::failed(format!(
-                    "`{key}` has no store: this build knows folders and `file://` only"
-                ))
-                .fact("found", format!("scheme `{other}`"))
-                .help("name folders with --landing and --warehouse"));
+        let (store, bucket): (StoreRef, _) = match url.scheme() {
+            "file" => (Arc::new(LocalFileSystem::new()), None),
+            "s3" => {
+                let bucket = self.bucket(url)?;
+                (Arc::new(Kept::new(Arc::new(bucket.clone()))), Some(bucket))
             }
+            other => {
+                return Err(Error::failed(format!("`{key}` has no store"))
+                    .fact("found", format!("scheme `{other}`"))
+                    .fact("expected", "a folder, `file://...` or `s3://bucket/...`")
+                    .help("name folders or buckets with --landing and --warehouse"));
+            }
+        };
+        let store: StoreRef = match &self.listener {
+            Some(listener) => Arc::new(Watched { inner: store, listener: listener.clone(), name: key.clone() }),
+            None => store,
         };
         let store = match &self.layer {
             Some(layer) => layer(store),
             None => store,
         };
-        stores.insert(key, store.clone());
-        Ok(store)
+        let opened = Opened { store, bucket };
+        stores.insert(key, opened.clone());
+        Ok(opened)
+    }
+
+    fn bucket(&self, url: &Url) -> Result<s3::S3Store> {
+        let Some((aws, encryption)) = &self.aws else {
+            return Err(Error::failed(format!("`{url}` cannot be used: nothing has connected to AWS")));
+        };
+        match url.host_str() {
+            Some(bucket) if url.username().is_empty() && url.port().is_none() => s3::store(aws, encryption, bucket),
+            _ => Err(Error::failed("an `s3://` address names no bucket")
+                .fact("expected", "`s3://bucket/prefix`, without user, password or port")),
+        }
     }
 }
 
@@ -209,6 +267,19 @@ impl Location {
         Ok(files)
     }
 
+    /// Whether there is any object under `folder`.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn holds(&self, folder: &str) -> Result<bool> {
+        let prefix = self.join(folder).path;
+        match self.store.list(Some(&prefix)).next().await {
+            Some(Ok(_)) => Ok(true),
+            Some(Err(object_store::Error::NotFound { .. })) | None => Ok(false),
+            Some(Err(cause)) => Err(Error::failed(format!("`{self}/{folder}` cannot be listed")).because(cause)),
+        }
+    }
+
     /// The path in the store of a file whose path relative to this location was listed by [`Self::list`].
     fn file(&self, file: &str) -> Result<Path> {
         let path = format!("{}/{file}", self.path);
@@ -262,115 +333,5 @@ impl Location {
     /// When the file or the range cannot be read.
     pub async fn read_range(&self, file: &str, range: Range<u64>) -> Result<Bytes> {
         self.store.get_range(&self.file(file)?, range).await.context(|| format!("`{file}` cannot be read"))
-    }
-}
-
-/// Counts what goes through a store.
-#[derive(Debug, Default)]
-pub struct Meter {
-    requests: AtomicU64,
-    bytes_read: AtomicU64,
-    bytes_written: AtomicU64,
-}
-
-impl Meter {
-    /// Requests of any kind.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Bytes asked for by reads.
-    #[must_use]
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes handed over by writes.
-    #[must_use]
-    pub fn bytes_written(&self) -> u64 {
-        self.bytes_written.load(Ordering::Relaxed)
-    }
-
-    fn request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[derive(Debug)]
-struct Metered {
-    inner: StoreRef,
-    meter: Arc<Meter>,
-}
-
-impl fmt::Display for Metered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Metered {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
-        self.meter.request();
-        self.meter.bytes_written.fetch_add(payload.content_length() as u64, Ordering::Relaxed);
-        self.inner.put_opts(to, payload, opts).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        to: &Path,
-        opts: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.meter.request();
-        self.inner.put_multipart_opts(to, opts).await
-    }
-
-    async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.meter.request();
-        let head = options.head;
-        let result = self.inner.get_opts(from, options).await?;
-        if !head {
-            self.meter.bytes_read.fetch_add(result.range.end - result.range.start, Ordering::Relaxed);
-        }
-        Ok(result)
-    }
-
-    async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
-        self.meter.request();
-        self.meter.bytes_read.fetch_add(ranges.iter().map(|r| r.end - r.start).sum(), Ordering::Relaxed);
-        self.inner.get_ranges(from, ranges).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.meter.request();
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.meter.request();
-        self.inner.list(prefix)
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.meter.request();
-        self.inner.list_with_offset(prefix, offset).boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.meter.request();
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.meter.request();
-        self.inner.copy_opts(from, to, options).await
     }
 }

@@ -1,0 +1,373 @@
+//! AWS as the environment describes it: region, endpoints, credentials. The one door to `aws-config`.
+//!
+//! Credentials come from AWS's own chain only: environment, profile, SSO, web identity, container, instance role. They
+//! are never printed, and [`Aws::scrub`] takes them out of what services answer.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::BehaviorVersion;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
+use aws_types::region::Region;
+use aws_types::service_config::ServiceConfigKey;
+
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// Credentials are fetched anew this long before they end, so that no request goes out with ones about to end.
+const REFRESH_BEFORE: Duration = Duration::from_secs(300);
+/// Shortest key, secret or token that is looked for in texts.
+const SHORTEST: usize = 12;
+/// Where neither a region nor AWS itself is named: an S3-compatible store does not care.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What a project's target says about AWS; each of AWS's own variables goes before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// Region.
+    pub region: Option<String>,
+    /// URL of an S3-compatible store, if it is not Amazon's.
+    pub endpoint: Option<String>,
+}
+
+/// A configured AWS: one per command.
+#[derive(Clone)]
+pub struct Aws {
+    config: SdkConfig,
+    credentials: SharedCredentialsProvider,
+    seen: Arc<Seen>,
+    settings: AwsSettings,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Aws")
+    }
+}
+
+impl Aws {
+    /// Reads the environment and fetches credentials once, so that a missing login is told before any work.
+    ///
+    /// # Errors
+    /// There are no credentials, or no region.
+    pub async fn load(settings: &AwsSettings) -> Result<Self> {
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(regions(settings));
+        if let Ok(name) = AppName::new("stedi-delta") {
+            loader = loader.app_name(name);
+        }
+        let aws = Self::from_config(loader.load().await, settings.clone());
+        if aws.config.region().is_none() {
+            return Err(Error::failed("no AWS region is named")
+                .fact("looked at", "AWS_REGION, the profile, the target's `region`, the instance")
+                .help("set AWS_REGION, or `region = \"us-east-1\"` in the target of stedi-delta.toml"));
+        }
+        aws.credentials().await?;
+        Ok(aws)
+    }
+
+    /// An AWS configured by hand.
+    #[must_use]
+    pub fn from_config(config: SdkConfig, settings: AwsSettings) -> Self {
+        let seen = Arc::new(Seen::default());
+        let chain = config.credentials_provider();
+        let refreshed = Refreshed { chain, seen: seen.clone(), current: tokio::sync::Mutex::default() };
+        let credentials = SharedCredentialsProvider::new(refreshed);
+        let anywhere = config.region().is_none() && is_elsewhere(&config, &settings);
+        let mut builder = config.into_builder().credentials_provider(credentials.clone());
+        if anywhere {
+            builder.set_region(Region::from_static(DEFAULT_REGION));
+        }
+        Self { config: builder.build(), credentials, seen, settings }
+    }
+
+    /// For clients of the AWS SDK.
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.config.region().map_or(DEFAULT_REGION, AsRef::as_ref)
+    }
+
+    /// The URL of S3 or a store like it, where it is not AWS's own: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the
+    /// same in the profile, or the target's `endpoint`.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> Option<String> {
+        endpoint(&self.config, "S3").or_else(|| self.settings.endpoint.clone())
+    }
+
+    /// Whether the environment names a region, or a profile that may.
+    #[must_use]
+    pub fn region_is_given(&self) -> bool {
+        ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"].into_iter().any(set)
+    }
+
+    /// Whether the environment says how often calls are made again.
+    #[must_use]
+    pub fn retries_are_given(&self) -> bool {
+        ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].into_iter().any(set)
+    }
+
+    /// The URL of Glue, where the environment names another one than AWS's own.
+    #[must_use]
+    pub fn glue_endpoint(&self) -> Option<String> {
+        endpoint(&self.config, "Glue")
+    }
+
+    /// Credentials that are good for a while.
+    ///
+    /// # Errors
+    /// The chain has none.
+    pub async fn credentials(&self) -> Result<Credentials> {
+        self.credentials.provide_credentials().await.map_err(|cause| {
+            Error::failed("no AWS credentials were found")
+                .because(self.scrub(&chained(&cause)))
+                .fact("looked at", "environment, profile, SSO, web identity, container, instance role")
+                .help("log in (`aws sso login`, `aws configure`), or name a profile with AWS_PROFILE")
+        })
+    }
+
+    /// `text` without any key, secret or token that was in use.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        self.seen.scrub(text)
+    }
+}
+
+/// AWS's variables, then the profile that was named, then the target, then the default profile, then the instance.
+fn regions(settings: &AwsSettings) -> RegionProviderChain {
+    let profile = |wanted: bool| wanted.then(ProfileFileRegionProvider::new);
+    let named = set("AWS_PROFILE");
+    let mut chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+    if let Some(profile) = profile(named) {
+        chain = chain.or_else(profile);
+    }
+    chain = chain.or_else(settings.region.clone().map(Region::new));
+    if let Some(profile) = profile(!named) {
+        chain = chain.or_else(profile);
+    }
+    let elsewhere = settings.endpoint.is_some() || set("AWS_ENDPOINT_URL") || set("AWS_ENDPOINT_URL_S3");
+    if elsewhere {
+        return chain.or_else(Region::from_static(DEFAULT_REGION));
+    }
+    chain.or_else(ImdsRegionProvider::builder().build())
+}
+
+fn set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether S3 is not AWS's own.
+fn is_elsewhere(config: &SdkConfig, settings: &AwsSettings) -> bool {
+    settings.endpoint.is_some() || endpoint(config, "S3").is_some()
+}
+
+/// The endpoint of a service as every AWS SDK finds it.
+fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_service = key.ok().and_then(|key| config.service_config()?.load_config(key));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned)).filter(|url| !url.is_empty())
+}
+
+/// An error and its sources, on one line.
+pub fn chained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// Every key, secret and token that was in use.
+#[derive(Default)]
+struct Seen(Mutex<Vec<String>>);
+
+impl Seen {
+    fn note(&self, credentials: &Credentials) {
+        let parts =
+            [Some(credentials.access_key_id()), Some(credentials.secret_access_key()), credentials.session_token()];
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Real ones are longer; the `test` of a stand-in is an ordinary word.
+        for part in parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST) {
+            if !seen.iter().any(|known| known == part) {
+                seen.push(part.to_owned());
+            }
+        }
+        // A secret may hold another one: the longest goes first.
+        seen.sort_by_key(|known| std::cmp::Reverse(known.len()));
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(credential)"))
+    }
+}
+
+/// The chain's credentials, kept while they are good and fetched anew before they end.
+struct Refreshed {
+    chain: Option<SharedCredentialsProvider>,
+    seen: Arc<Seen>,
+    current: tokio::sync::Mutex<Option<Current>>,
+}
+
+struct Current {
+    credentials: Credentials,
+    /// When to fetch anew; `None` = they do not end.
+    refresh_at: Option<SystemTime>,
+}
+
+impl fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refreshed")
+    }
+}
+
+impl Refreshed {
+    async fn credentials(&self) -> std::result::Result<Credentials, CredentialsError> {
+        // Whoever waits here finds what the first one fetched.
+        let mut current = self.current.lock().await;
+        let now = clock::system_time();
+        let kept = current.as_ref().filter(|c| c.refresh_at.is_none_or(|at| now < at)).map(|c| c.credentials.clone());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let Some(chain) = &self.chain else {
+            return Err(CredentialsError::not_loaded("no credentials provider is configured"));
+        };
+        match chain.provide_credentials().await {
+            Ok(credentials) => {
+                self.seen.note(&credentials);
+                let refresh_at = credentials.expiry().map(|expiry| refresh_at(now, expiry));
+                *current = Some(Current { credentials: credentials.clone(), refresh_at });
+                Ok(credentials)
+            }
+            // The old ones may still be good, and a service that is away for a moment comes back.
+            Err(error) => match current.as_ref() {
+                Some(old) if old.credentials.expiry().is_some_and(|expiry| now < expiry) => Ok(old.credentials.clone()),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+/// Five minutes before the end, or half-way where they live shorter than twice that.
+fn refresh_at(now: SystemTime, expiry: SystemTime) -> SystemTime {
+    let left = expiry.duration_since(now).unwrap_or_default();
+    now + left.saturating_sub(REFRESH_BEFORE.min(left / 2))
+}
+
+impl ProvideCredentials for Refreshed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Hands out numbered credentials of one lifetime; fails from a number on.
+    #[derive(Debug)]
+    struct Numbered {
+        calls: Arc<AtomicU64>,
+        lifetime: Option<Duration>,
+        fails_from: u64,
+    }
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+            let expiry = self.lifetime.map(|lifetime| clock::system_time() + lifetime);
+            future::ProvideCredentials::ready(if call >= self.fails_from {
+                Err(CredentialsError::not_loaded("gone"))
+            } else {
+                Ok(Credentials::new(
+                    format!("KEY-NUMBER-{call}"),
+                    format!("SECRET-NUMBER-{call}"),
+                    None,
+                    expiry,
+                    "test",
+                ))
+            })
+        }
+    }
+
+    fn aws(lifetime: Option<Duration>, fails_from: u64) -> (Aws, Arc<AtomicU64>) {
+        let calls = Arc::new(AtomicU64::new(0));
+        let chain = Numbered { calls: calls.clone(), lifetime, fails_from };
+        let config = SdkConfig::builder().credentials_provider(SharedCredentialsProvider::new(chain)).build();
+        (Aws::from_config(config, AwsSettings::default()), calls)
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_while_they_are_good() {
+        for lifetime in [None, Some(Duration::from_secs(3600)), Some(Duration::from_secs(60))] {
+            let (aws, calls) = aws(lifetime, u64::MAX);
+            for _ in 0..5 {
+                assert_eq!(aws.credentials().await.expect("they are there").access_key_id(), "KEY-NUMBER-1");
+            }
+            assert_eq!(calls.load(Ordering::SeqCst), 1, "{lifetime:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_ended_are_fetched_anew_and_old_ones_serve_until_their_end() {
+        let (ended, calls) = aws(Some(Duration::ZERO), u64::MAX);
+        for call in 1..4 {
+            let key = ended.credentials().await.expect("a new one");
+            assert_eq!(key.access_key_id(), format!("KEY-NUMBER-{call}"));
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 3);
+        let (failing, _) = aws(Some(Duration::ZERO), 2);
+        failing.credentials().await.expect("the first one");
+        let error = failing.credentials().await.expect_err("it ended, and there is no other");
+        assert_eq!(error.message(), "no AWS credentials were found");
+    }
+
+    #[test]
+    fn the_refresh_comes_before_the_end() {
+        let now = clock::system_time();
+        let at = |seconds| refresh_at(now, now + Duration::from_secs(seconds)).duration_since(now).expect("later");
+        assert_eq!(at(3600), Duration::from_secs(3300));
+        assert_eq!(at(400), Duration::from_secs(200));
+        assert_eq!(at(0), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn what_was_in_use_is_taken_out_of_texts() {
+        let (aws, _) = aws(None, u64::MAX);
+        aws.credentials().await.expect("they are there");
+        assert_eq!(
+            aws.scrub("<AWSAccessKeyId>KEY-NUMBER-1</…> SECRET-NUMBER-1"),
+            "<AWSAccessKeyId>(credential)</…> (credential)"
+        );
+    }
+}

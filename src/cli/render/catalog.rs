@@ -1,0 +1,104 @@
+//! What a catalog says of a project: a line per table, and under it every field that is not as it should be.
+
+use super::grid::{Column, Grid};
+use super::text::{count, number};
+use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
+use crate::report::entry_is_even;
+
+/// Characters of a value that are shown; a schema has thousands.
+const SHOWN: usize = 60;
+
+/// The answer of `catalog check`.
+pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
+    let mut text = headline(outcome);
+    text.push_str(&lines(outcome, &outcome.entries.iter().collect::<Vec<_>>()));
+    let uneven = outcome.entries.iter().filter(|e| !entry_is_even(e)).count() as u64;
+    let all = count(outcome.entries.len() as u64, "table");
+    text.push_str(&match uneven {
+        0 => format!("\n{all}: the catalog says what the logs say.\n"),
+        _ => format!("\n{} of {all} {} not as declared.\n", number(uneven), if uneven == 1 { "is" } else { "are" }),
+    });
+    text
+}
+
+/// The answer of `catalog register`.
+pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
+    let changed: Vec<&EntryOutcome> = outcome.entries.iter().filter(|e| e.state != EntryState::Equal).collect();
+    if changed.is_empty() {
+        return format!("Nothing to do: {} says what the logs say.\n", outcome.catalog);
+    }
+    let done = |e: &&&EntryOutcome| matches!(e.state, EntryState::Created | EntryState::Updated | EntryState::Dropped);
+    let brought = changed.iter().filter(done).count() as u64;
+    format!("{}{}\n{} changed.\n", headline(outcome), lines(outcome, &changed), count(brought, "catalog entry"))
+}
+
+/// What to type where something differs.
+pub(in crate::cli) fn next(outcome: &CatalogOutcome) -> Option<String> {
+    let any = |wanted: &[EntryState]| outcome.entries.iter().any(|e| wanted.contains(&e.state));
+    let what = if any(&[EntryState::Missing, EntryState::Differs]) {
+        "stedi-delta catalog register"
+    } else if any(&[EntryState::Elsewhere]) {
+        "stedi-delta catalog register --relocate   (points the entries here)"
+    } else if any(&[EntryState::Left]) {
+        "stedi-delta catalog register --prune   (drops the entries of tables that left the project)"
+    } else if any(&[EntryState::NotCreated]) || outcome.entries.iter().any(|e| !e.notes.is_empty()) {
+        "stedi-delta sync"
+    } else {
+        return None;
+    };
+    Some(format!("Next: {what}\n"))
+}
+
+fn headline(outcome: &CatalogOutcome) -> String {
+    let CatalogOutcome { project, target, catalog, database, .. } = outcome;
+    format!("{project} -> {target}  ({catalog}, database {database})\n\n")
+}
+
+fn lines(outcome: &CatalogOutcome, shown: &[&EntryOutcome]) -> String {
+    let widest = outcome.entries.iter().map(|e| e.table.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for entry in shown {
+        let mut grid = Grid::new(vec![Column::left(0, widest), Column::left(3, 0)]);
+        grid.row(vec![entry.table.clone(), state(entry.state).to_owned()]);
+        text.push_str(&grid.text());
+        if entry.state == EntryState::Elsewhere || entry.state == EntryState::Differs {
+            let mut fields = Grid::new(vec![Column::left(4, 0), Column::left(3, 0)]);
+            for drift in &entry.drift {
+                fields.row(vec![drift.field.clone(), difference(drift)]);
+            }
+            text.push_str(&fields.text());
+        }
+        for note in &entry.notes {
+            text.push_str(&format!("    {note}\n"));
+        }
+    }
+    text
+}
+
+fn difference(drift: &Drift) -> String {
+    let shown = |value: &Option<String>| match value {
+        None => "nothing".to_owned(),
+        Some(value) if value.is_empty() => "empty".to_owned(),
+        Some(value) if value.chars().count() > SHOWN => {
+            format!("{}…", value.chars().take(SHOWN).collect::<String>())
+        }
+        Some(value) => value.clone(),
+    };
+    format!("found {}, expected {}", shown(&drift.found), shown(&drift.expected))
+}
+
+fn state(state: EntryState) -> &'static str {
+    match state {
+        EntryState::Equal => "equal",
+        EntryState::Missing => "not in the catalog",
+        EntryState::Differs => "differs",
+        EntryState::Elsewhere => "leads to another table",
+        EntryState::Foreign => "is no Delta table in the catalog",
+        EntryState::NotCreated => "not created yet",
+        EntryState::Gone => "in the catalog, and not in the warehouse",
+        EntryState::Left => "not in the project any more",
+        EntryState::Created => "created",
+        EntryState::Updated => "updated",
+        EntryState::Dropped => "dropped",
+    }
+}

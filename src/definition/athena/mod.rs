@@ -1,0 +1,118 @@
+//! What a query means in Athena: notes about SQL that Athena reads in another way, or not at all.
+//!
+//! A note never makes a project faulty: the tables are ours, and right. It says that the same text, pasted into
+//! Athena, gives something else. Athena's engine is Trino; both sides of every note were measured, DataFusion 55
+//! against Trino 435 (`tests/athena/refused.sql` holds what Trino's own parser refuses). What is not known for sure
+//! is not said.
+
+mod functions;
+mod order;
+mod reserved;
+mod scope;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod values;
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::common::Span;
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
+use deltalake::datafusion::sql::sqlparser::tokenizer;
+
+use super::columns::Declared;
+use super::faults::Faults;
+use super::model::ColumnType;
+use super::planner::Tables;
+use super::sql::Sql;
+use crate::source::{Place, SourceFile};
+use scope::Scope;
+
+/// Adds the notes on a query that plans without faults over `tables`.
+pub(super) fn query(file: &SourceFile, sql: &Sql, query: &Query, tables: &Tables, notes: &mut Faults) {
+    tokens::tokens(file, sql, notes);
+    let mut reader = Reader { sql, scope: Scope::new(tables), notes, agreed: Vec::new() };
+    // The visitor never breaks.
+    let _ = query.visit(&mut reader);
+}
+
+/// Adds the notes on the columns that a landing table declares.
+pub(super) fn columns(declared: &[Declared], notes: &mut Faults) {
+    for d in declared.iter().filter(|d| d.column.column_type == ColumnType::Timestamp) {
+        notes.add(
+            d.type_place.clone(),
+            format!("Athena reads `{}` rounded to milliseconds", d.column.name),
+            "microseconds decide here and not there: keep epoch milliseconds as \"long\"",
+        );
+    }
+}
+
+/// Walks a query and notes what it finds; knows at every expression which tables it sees.
+struct Reader<'a> {
+    sql: &'a Sql,
+    scope: Scope<'a>,
+    notes: &'a mut Faults,
+    /// Calls inside something that makes both engines agree.
+    agreed: Vec<tokenizer::Span>,
+}
+
+impl Reader<'_> {
+    /// The place of a span of the parser, or of the query's first word.
+    fn place(&self, span: tokenizer::Span) -> Place {
+        Span::try_from_sqlparser_span(span).map_or_else(|| self.sql.start(), |span| self.sql.place(span))
+    }
+
+    fn note(&mut self, span: tokenizer::Span, message: impl Into<String>, label: impl Into<String>) {
+        let place = self.place(span);
+        self.notes.add(place, message, label);
+    }
+
+    /// Notes a name that has to be quoted.
+    fn name(&mut self, ident: &Ident) {
+        if ident.quote_style.is_none() && reserved::is_reserved(&ident.value) {
+            let message = format!("`{}` is a reserved word in Athena", ident.value);
+            self.note(ident.span, message, format!("write `\"{}\"`, or another name", ident.value));
+        }
+    }
+}
+
+impl Visitor for Reader<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.scope.enter(query);
+        syntax::query(query, self);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        order::query(query, self);
+        self.scope.leave();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.scope.select(select);
+        syntax::select(select, self);
+        order::select(select, self);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        syntax::table(table, self);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        relation.0.iter().filter_map(|part| part.as_ident()).for_each(|ident| self.name(ident));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        syntax::expr(expr, self);
+        values::expr(expr, self);
+        functions::expr(expr, self);
+        ControlFlow::Continue(())
+    }
+}

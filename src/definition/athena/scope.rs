@@ -1,0 +1,153 @@
+//! The type of an expression in the middle of a query: planned over the tables that it sees there.
+
+use deltalake::arrow::datatypes::FieldRef;
+use deltalake::datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Cte, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, TableWithJoins, With,
+};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use crate::definition::planner::{Tables, plan_query};
+
+/// One query around the expression in hand.
+#[derive(Default)]
+struct Frame {
+    with: Vec<Cte>,
+    /// How many of `with` can be seen from where the walk is.
+    visible: usize,
+    /// How many of `with` were walked or are being walked.
+    walked: usize,
+    /// The select that is being walked, or was the last.
+    select: Option<Select>,
+}
+
+/// The queries around the expression in hand, outermost first.
+pub(super) struct Scope<'a> {
+    tables: &'a Tables,
+    frames: Vec<Frame>,
+    /// A query to put expressions into.
+    probe: Option<Query>,
+}
+
+impl<'a> Scope<'a> {
+    /// Outside of every query.
+    pub fn new(tables: &'a Tables) -> Self {
+        let probe = Parser::new(&GenericDialect {}).try_with_sql("select 1").and_then(|mut p| p.parse_query());
+        Self { tables, frames: Vec::new(), probe: probe.ok().map(|query| *query) }
+    }
+
+    /// The walk enters a query.
+    pub fn enter(&mut self, query: &Query) {
+        if let Some(parent) = self.frames.last_mut()
+            && parent.select.is_none()
+            && parent.walked < parent.with.len()
+        {
+            // A name of `with` sees those before it.
+            parent.visible = parent.walked;
+            parent.walked += 1;
+        }
+        let tables = query.with.as_ref().map(|w| w.cte_tables.clone()).unwrap_or_default();
+        self.frames.push(Frame { with: tables, ..Frame::default() });
+    }
+
+    /// The walk leaves a query.
+    pub fn leave(&mut self) {
+        self.frames.pop();
+        if let Some(parent) = self.frames.last_mut() {
+            parent.visible = parent.walked;
+        }
+    }
+
+    /// The walk enters a select of the query.
+    pub fn select(&mut self, select: &Select) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.visible = frame.with.len();
+            frame.select = Some(select.clone());
+        }
+    }
+
+    /// The innermost select.
+    pub fn innermost(&self) -> Option<&Select> {
+        self.frames.last()?.select.as_ref()
+    }
+
+    /// Types and nullability of expressions of the innermost select; `None` where they cannot be told.
+    pub fn fields(&self, exprs: &[&Expr]) -> Option<Vec<FieldRef>> {
+        let select = self.innermost()?;
+        let ungrouped = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        self.plan(exprs, select, select.from.clone(), ungrouped.clone())
+            .or_else(|| self.plan(exprs, select, select.from.clone(), select.group_by.clone()))
+            // Correlated: the tables around it are in sight too.
+            .or_else(|| self.plan(exprs, select, self.all_tables(), ungrouped))
+    }
+
+    /// The type of one expression.
+    pub fn field(&self, expr: &Expr) -> Option<FieldRef> {
+        self.fields(&[expr])?.pop()
+    }
+
+    /// What stands for an output column's alias or number in `order by` and `group by`.
+    pub fn output(&self, expr: &Expr) -> Option<Expr> {
+        let select = self.innermost()?;
+        let item = match expr {
+            Expr::Identifier(name) => select.projection.iter().find(|item| alias(item) == Some(&name.value))?,
+            Expr::Value(value) => {
+                let number: usize = value.value.to_string().parse().ok()?;
+                select.projection.get(number.checked_sub(1)?)?
+            }
+            _ => return None,
+        };
+        match item {
+            SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => Some(expr.clone()),
+            _ => None,
+        }
+    }
+
+    fn all_tables(&self) -> Vec<TableWithJoins> {
+        self.frames.iter().rev().filter_map(|f| f.select.as_ref()).flat_map(|s| s.from.clone()).collect()
+    }
+
+    fn plan(
+        &self,
+        exprs: &[&Expr],
+        select: &Select,
+        from: Vec<TableWithJoins>,
+        group_by: GroupByExpr,
+    ) -> Option<Vec<FieldRef>> {
+        let mut query = self.probe.clone()?;
+        query.with = self.with();
+        let SetExpr::Select(probe) = query.body.as_mut() else { return None };
+        let projection = exprs.iter().enumerate().map(|(at, expr)| SelectItem::ExprWithAlias {
+            expr: (*expr).clone(),
+            alias: Ident::new(format!("column_{at}")),
+        });
+        probe.projection = projection.collect();
+        probe.from = from;
+        probe.group_by = group_by;
+        probe.named_window.clone_from(&select.named_window);
+        let plan = plan_query(query, self.tables).ok()?;
+        Some(plan.schema().fields().iter().cloned().collect())
+    }
+
+    /// The names of `with` that can be seen, the inner ones instead of outer ones of the same name.
+    fn with(&self) -> Option<With> {
+        let mut tables: Vec<Cte> = Vec::new();
+        for frame in &self.frames {
+            for table in frame.with.iter().take(frame.visible) {
+                tables.retain(|t| t.alias.name.value != table.alias.name.value);
+                tables.push(table.clone());
+            }
+        }
+        let with_token = AttachedToken::empty();
+        (!tables.is_empty()).then_some(With { with_token, recursive: false, cte_tables: tables })
+    }
+}
+
+/// The alias of an output column.
+pub(super) fn alias(item: &SelectItem) -> Option<&String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),
+        _ => None,
+    }
+}

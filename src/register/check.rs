@@ -1,0 +1,162 @@
+//! `catalog check` and `catalog register`: every table of the project, its log, its definition and its entry.
+
+use std::collections::BTreeMap;
+
+use super::{Described, Listing, all, elsewhere, left, list, place};
+use crate::catalog::{Put, hive};
+use crate::definition::Column;
+use crate::error::{Error, Result};
+use crate::lake::LakeTable;
+use crate::outcome::{CatalogOutcome, EntryOutcome, EntryState};
+use crate::site::Site;
+use crate::storage::Location;
+
+/// What `catalog register` may do beyond bringing entries up to date.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Repairs {
+    /// Point entries here that lead to other tables.
+    pub relocate: bool,
+    /// Drop entries of tables that left the project.
+    pub prune: bool,
+}
+
+/// Compares the catalog with logs and definitions. Writes nothing.
+///
+/// # Errors
+/// When the catalog or a log cannot be read.
+pub async fn check(site: &Site) -> Result<CatalogOutcome> {
+    let listing = list(site).await?;
+    let mut outcome = blank(site);
+    for (table, described, location) in all(site)? {
+        let stands = LakeTable::open(&location).await?;
+        let is_quarantine = described.name != table.name.as_str();
+        if stands.is_none() && is_quarantine && !listing.contains_key(&described.name) {
+            continue; // Nothing is in quarantine.
+        }
+        outcome.entries.push(compare(site, &described, &location, stands.as_ref(), &listing).await?);
+    }
+    outcome.entries.extend(left(site, &listing).into_iter().map(|name| gone(&name, &listing, EntryState::Left)));
+    Ok(outcome)
+}
+
+/// Makes the catalog equal to the logs. What fails for one table does not stop the others.
+///
+/// # Errors
+/// When the catalog cannot be listed, or a log cannot be read.
+pub async fn repair(site: &Site, repairs: Repairs) -> Result<CatalogOutcome> {
+    let listing = list(site).await?;
+    let mut outcome = blank(site);
+    for (_, described, location) in all(site)? {
+        let Some(stands) = LakeTable::open(&location).await? else { continue };
+        let mut entry = entry(&described.name, &location, EntryState::Equal);
+        match place(site, &described.entry(&stands), &listing, repairs.relocate).await {
+            Ok(Put::Created) => entry.state = EntryState::Created,
+            Ok(Put::Updated) => entry.state = EntryState::Updated,
+            Ok(Put::Unchanged) => {}
+            Err(error) => {
+                entry.state =
+                    if listing.contains_key(&entry.table) { EntryState::Differs } else { EntryState::Missing };
+                entry.notes.push(error.to_string());
+                outcome.problem.get_or_insert(error);
+            }
+        }
+        outcome.entries.push(entry);
+    }
+    for name in left(site, &listing) {
+        let mut entry = gone(&name, &listing, EntryState::Left);
+        if repairs.prune {
+            site.catalog.remove(&site.database, &name).await?;
+            entry.state = EntryState::Dropped;
+        }
+        outcome.entries.push(entry);
+    }
+    Ok(outcome)
+}
+
+fn blank(site: &Site) -> CatalogOutcome {
+    CatalogOutcome {
+        project: site.project.name.clone(),
+        target: site.target.clone(),
+        catalog: site.catalog.name(),
+        database: site.database.clone(),
+        entries: Vec::new(),
+        problem: None,
+    }
+}
+
+fn entry(name: &str, location: &Location, state: EntryState) -> EntryOutcome {
+    let (table, location) = (name.to_owned(), location.to_string());
+    EntryOutcome { table, location, state, drift: Vec::new(), notes: Vec::new() }
+}
+
+fn gone(name: &str, listing: &Listing, state: EntryState) -> EntryOutcome {
+    let location = listing.get(name).map(|entry| entry.location().trim_end_matches('/').to_owned());
+    let location = location.unwrap_or_default();
+    EntryOutcome { table: name.to_owned(), location, state, drift: Vec::new(), notes: Vec::new() }
+}
+
+/// One table: its entry against its log, its log against its definition, its log against what engines read.
+async fn compare(
+    site: &Site,
+    described: &Described,
+    location: &Location,
+    stands: Option<&LakeTable>,
+    listing: &Listing,
+) -> Result<EntryOutcome> {
+    let existing = listing.get(&described.name);
+    let mut found = entry(&described.name, location, EntryState::Equal);
+    let Some(stands) = stands else {
+        found.state = if existing.is_some() { EntryState::Gone } else { EntryState::NotCreated };
+        return Ok(found);
+    };
+    let wanted = described.entry(stands);
+    match existing {
+        None => found.state = EntryState::Missing,
+        Some(existing) if !existing.is_delta() => found.state = EntryState::Foreign,
+        Some(existing) => {
+            found.drift = wanted.drift(existing);
+            if elsewhere(site, &wanted, existing).await? {
+                found.state = EntryState::Elsewhere;
+            } else if !found.drift.is_empty() {
+                found.state = EntryState::Differs;
+            }
+        }
+    }
+    found.notes.extend(undeclared(&described.columns, &stands.schema_string()));
+    found.notes.extend(stands.obstacles().into_iter().map(|o| format!("Athena cannot read it: {}", o.found)));
+    Ok(found)
+}
+
+/// Where the log's columns are not those that are declared.
+fn undeclared(declared: &[Column], schema_string: &str) -> Vec<String> {
+    let in_log: BTreeMap<String, String> =
+        hive::columns(schema_string).into_iter().map(|(name, r#type, _)| (name, r#type)).collect();
+    let mut notes = Vec::new();
+    for column in declared {
+        let wanted = column.column_type.hive_name();
+        match in_log.get(&column.name) {
+            None => notes.push(format!("column `{}` is declared and not yet in the table", column.name)),
+            Some(found) if *found != wanted => {
+                notes.push(format!("column `{}` is declared {wanted} and is {found} in the table", column.name));
+            }
+            Some(_) => {}
+        }
+    }
+    let is_declared = |name: &&String| declared.iter().any(|c| &&c.name == name);
+    notes.extend(
+        in_log
+            .keys()
+            .filter(|name| !is_declared(name))
+            .map(|name| format!("column `{name}` is in the table and not declared")),
+    );
+    notes
+}
+
+/// The error for a table name that the catalog verbs do not know.
+pub(super) fn unknown(site_tables: &[String], name: &str) -> Error {
+    let error = Error::new(crate::error::Kind::Usage, format!("table `{name}` is not in this project"));
+    match crate::name::nearest(name, site_tables.iter().map(String::as_str)) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.fact("tables", site_tables.join(", ")),
+    }
+}

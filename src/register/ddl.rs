@@ -1,0 +1,38 @@
+//! The statements with which a person registers tables in Athena by hand.
+
+use super::check::unknown;
+use crate::error::{Error, Result};
+use crate::site::{Address, TablePlace};
+
+/// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes nothing but the place: columns come from
+/// the log. Source: Athena user guide, "Create Delta Lake tables".
+///
+/// # Errors
+/// A table is unknown, or does not lie on S3.
+pub fn ddl(address: &Address, tables: &[String]) -> Result<String> {
+    let places = address.places();
+    let known: Vec<String> = places.iter().map(|place| place.name.clone()).collect();
+    if let Some(name) = tables.iter().find(|name| !known.contains(name)) {
+        return Err(unknown(&known, name));
+    }
+    let database = address.database();
+    let mut text = format!("CREATE DATABASE IF NOT EXISTS {database};\n");
+    // A quarantine may not be there, so it must be asked for.
+    let asked = |place: &TablePlace| {
+        if tables.is_empty() { !place.is_quarantine } else { tables.contains(&place.name) }
+    };
+    for TablePlace { name, place, .. } in places.into_iter().filter(asked) {
+        if !place.starts_with("s3://") {
+            return Err(Error::failed(format!("Athena cannot read `{place}`"))
+                .fact("table", name)
+                .fact("target", address.target.clone())
+                .fact("expected", "a warehouse on `s3://`")
+                .help("name a target on S3 with --target, or --warehouse s3://bucket/prefix"));
+        }
+        let place = place.trim_end_matches('/').replace('\'', "''");
+        text.push_str(&format!(
+            "\nCREATE EXTERNAL TABLE {database}.{name}\nLOCATION '{place}/'\nTBLPROPERTIES ('table_type' = 'DELTA');\n"
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,56 @@
+//! What a catalog should say of a table.
+
+use crate::catalog::Entry;
+use crate::definition::{Column, Table};
+use crate::ingest::read::quarantine_columns;
+use crate::lake::{LakeTable, schema_string};
+use crate::storage::Location;
+
+/// What a table is called and described as, and its columns as they are declared.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Name in the catalog.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Columns with their descriptions.
+    pub columns: Vec<Column>,
+}
+
+impl Described {
+    /// A table of the project.
+    #[must_use]
+    pub fn table(table: &Table) -> Self {
+        let (description, columns) = (table.description.clone(), table.columns.clone());
+        Self { name: table.name.to_string(), description, columns }
+    }
+
+    /// The quarantine of a landing table.
+    #[must_use]
+    pub fn quarantine(table: &Table) -> Self {
+        Self {
+            name: table.name.quarantine().to_string(),
+            description: format!("Records of {} that could not land", table.name),
+            columns: quarantine_columns(),
+        }
+    }
+
+    /// The entry of a table as its log stands.
+    #[must_use]
+    pub fn entry(&self, table: &LakeTable) -> Entry {
+        let (schema, committed) = (table.schema_string(), table.committed_ms().unwrap_or_default());
+        self.entry_of(table.location(), &schema, table.version(), committed)
+    }
+
+    /// The entry of a table whose log holds exactly the declared columns; its version and time, which are no part of
+    /// any comparison, are left at 0.
+    #[must_use]
+    pub fn entry_as_declared(&self, location: &Location) -> Entry {
+        self.entry_of(location, &schema_string(&self.columns), 0, 0)
+    }
+
+    fn entry_of(&self, location: &Location, schema: &str, version: u64, committed_ms: i64) -> Entry {
+        let location = location.to_string();
+        Entry::new(&self.name, &location, &self.description, &self.columns, schema, version, committed_ms)
+    }
+}

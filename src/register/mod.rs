@@ -1,0 +1,180 @@
+//! Tables' newest versions -> catalog entries equal to their logs.
+//!
+//! After the commit, never before: an entry without a version sends readers to nothing, while a version without an
+//! entry is found and registered by the next sync. One listing of the database tells what stands there; calls are made
+//! only where something differs.
+
+mod check;
+mod ddl;
+mod described;
+
+pub use check::{Repairs, check, repair};
+pub use ddl::ddl;
+pub use described::Described;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join, join_all};
+
+use crate::catalog::{Entry, Put, put};
+use crate::definition::Table;
+use crate::error::{Error, Result};
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::progress::Progress;
+use crate::site::Site;
+use crate::storage::Location;
+
+/// The entries of the target's database by table name, as one listing saw them.
+pub(crate) type Listing = BTreeMap<String, Entry>;
+
+/// What a sync did about the catalog.
+#[derive(Debug, Default)]
+pub struct Registered {
+    /// Tables whose entry was created or updated.
+    pub changed: Vec<(String, Put)>,
+    /// Tables that the catalog has under this warehouse, and the project no more.
+    pub left: Vec<String>,
+    /// The first failure; what came after it was tried all the same.
+    pub problem: Option<Error>,
+}
+
+impl Registered {
+    fn note(&mut self, name: &str, put: Result<Put>) {
+        match put {
+            Ok(Put::Unchanged) => {}
+            Ok(put) => self.changed.push((name.to_owned(), put)),
+            Err(error) => {
+                self.problem.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// Registers tables as they stand, and the quarantines of landing tables among them.
+///
+/// # Errors
+/// When the catalog cannot be listed.
+pub async fn register(
+    site: &Site,
+    standing: &BTreeMap<TableName, LakeTable>,
+    progress: &dyn Progress,
+) -> Result<Registered> {
+    let mut done = Registered::default();
+    if standing.is_empty() {
+        return Ok(done);
+    }
+    let listing = list(site).await?;
+    let quarantines = quarantines(site, standing, &listing);
+    let tables = async {
+        let mut puts = Vec::new();
+        for table in &site.project.tables {
+            let Some(stands) = standing.get(&table.name) else { continue };
+            progress.table(table.name.as_str(), "registering");
+            let described = Described::table(table);
+            puts.push((described.name.clone(), place(site, &described.entry(stands), &listing, false).await));
+        }
+        puts
+    };
+    let (tables, quarantines) = join(tables, quarantines).await;
+    for (name, put) in tables.into_iter().chain(quarantines) {
+        done.note(&name, put);
+    }
+    done.left = left(site, &listing);
+    Ok(done)
+}
+
+/// What stands in the target's database.
+async fn list(site: &Site) -> Result<Listing> {
+    Ok(site.catalog.list(&site.database).await?.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
+}
+
+/// Registers the quarantines of the landing tables among `standing`. Their columns are always the same, so a log is
+/// read only where the entry must change.
+async fn quarantines(
+    site: &Site,
+    standing: &BTreeMap<TableName, LakeTable>,
+    listing: &Listing,
+) -> Vec<(String, Result<Put>)> {
+    let tables = site.project.tables.iter().filter(|t| t.landing().is_some() && standing.contains_key(&t.name));
+    let puts = join_all(tables.map(|table| async move {
+        let described = Described::quarantine(table);
+        let put = async {
+            let location = site.quarantine(table)?;
+            let as_declared = described.entry_as_declared(&location);
+            if listing.get(&described.name).is_some_and(|existing| !as_declared.differs(existing)) {
+                return Ok(Put::Unchanged);
+            }
+            match LakeTable::open(&location).await? {
+                Some(stands) => place(site, &described.entry(&stands), listing, false).await,
+                None => Ok(Put::Unchanged),
+            }
+        };
+        let put = put.await;
+        (described.name, put)
+    }));
+    puts.await
+}
+
+/// Puts an entry into the catalog, unless one of its name leads to another table that is still there.
+async fn place(site: &Site, entry: &Entry, listing: &Listing, relocate: bool) -> Result<Put> {
+    let standing = listing.get(&entry.name);
+    if let Some(other) = standing
+        && !relocate
+        && elsewhere(site, entry, other).await?
+    {
+        return Err(Error::failed(format!(
+            "`{}.{}` in {} leads to another table",
+            site.database,
+            entry.name,
+            site.catalog.name()
+        ))
+        .fact("found", other.location())
+        .fact("expected", entry.location())
+        .fact("because", "that table is still there, and others may be reading it")
+        .help(
+            "give this target a database of its own, or point the entry here: stedi-delta catalog register --relocate",
+        ));
+    }
+    put(site.catalog.as_ref(), &site.database, entry, standing.cloned()).await
+}
+
+/// Whether an entry leads to another place, at which there is a table. The local catalog lies in the warehouse and
+/// moves with it; one that others use may be theirs.
+async fn elsewhere(site: &Site, entry: &Entry, other: &Entry) -> Result<bool> {
+    if !site.catalog.is_shared() || !other.is_delta() || other.is_at(entry.location()) {
+        return Ok(false);
+    }
+    // A place that we may not even look at is not ours to point away from.
+    match site.place_at(other.location()) {
+        Ok(location) => Ok(location.holds("_delta_log").await.unwrap_or(true)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Tables in the catalog that lie under this warehouse and are not in the project.
+fn left(site: &Site, listing: &Listing) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    for table in &site.project.tables {
+        known.insert(table.name.to_string());
+        known.insert(table.name.quarantine().to_string());
+    }
+    let warehouse = format!("{}/", site.warehouse);
+    let ours =
+        |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && entry.location().starts_with(&warehouse);
+    listing.values().filter(ours).map(|entry| entry.name.clone()).collect()
+}
+
+/// Every table and landing quarantine of the project with its place, in the order of zones.
+fn all(site: &Site) -> Result<Vec<(&Table, Described, Location)>> {
+    let mut found = Vec::new();
+    for zone in &site.project.zones {
+        for table in site.project.tables.iter().filter(|t| &t.zone == zone) {
+            found.push((table, Described::table(table), site.location(table)?));
+            if table.landing().is_some() {
+                found.push((table, Described::quarantine(table), site.quarantine(table)?));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,94 @@
+//! `catalog/1`: the catalog compared with logs and definitions, or brought up to date.
+
+use serde::Serialize;
+
+use super::ErrorReport;
+use crate::error::Error;
+use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
+
+/// A catalog and a project.
+#[derive(Debug, Serialize)]
+pub struct CatalogReport {
+    /// `catalog/1`.
+    pub report: &'static str,
+    /// Project name.
+    pub project: Option<String>,
+    /// Target name.
+    pub target: Option<String>,
+    /// What the catalog is called.
+    pub catalog: Option<String>,
+    /// Database in it.
+    pub database: Option<String>,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// Tables in the order of the project, then those that left it.
+    pub tables: Vec<EntryReport>,
+    /// What stopped the command, or a part of it.
+    pub error: Option<ErrorReport>,
+}
+
+/// A table and its entry.
+#[derive(Debug, Serialize)]
+pub struct EntryReport {
+    /// Table name.
+    pub table: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// `equal`, `missing`, `differs`, `elsewhere`, `foreign`, `not_created`, `gone`, `left`, `created`, `updated`,
+    /// `dropped`.
+    pub state: EntryState,
+    /// Fields of the entry that differ.
+    pub drift: Vec<Drift>,
+    /// What else is not as it should be.
+    pub notes: Vec<String>,
+}
+
+/// The document of a catalog.
+#[must_use]
+pub fn catalog(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
+    let entry = |e: &EntryOutcome| EntryReport {
+        table: e.table.clone(),
+        location: e.location.clone(),
+        state: e.state,
+        drift: e.drift.clone(),
+        notes: e.notes.clone(),
+    };
+    CatalogReport {
+        report: "catalog/1",
+        project: Some(outcome.project.clone()),
+        target: Some(outcome.target.clone()),
+        catalog: Some(outcome.catalog.clone()),
+        database: Some(outcome.database.clone()),
+        exit_code,
+        tables: outcome.entries.iter().map(entry).collect(),
+        error: outcome.problem.as_ref().map(ErrorReport::from),
+    }
+}
+
+/// The document where there is no answer.
+#[must_use]
+pub fn catalog_failed(error: &Error) -> CatalogReport {
+    CatalogReport {
+        report: "catalog/1",
+        project: None,
+        target: None,
+        catalog: None,
+        database: None,
+        exit_code: error.kind().exit_code(),
+        tables: Vec::new(),
+        error: Some(ErrorReport::from(error)),
+    }
+}
+
+/// Whether there is nothing to do about a table's entry.
+#[must_use]
+pub fn entry_is_even(entry: &EntryOutcome) -> bool {
+    let settled = [EntryState::Equal, EntryState::Created, EntryState::Updated, EntryState::Dropped];
+    settled.contains(&entry.state) && entry.notes.is_empty()
+}
+
+/// Whether there is nothing to do about any.
+#[must_use]
+pub fn catalog_is_even(outcome: &CatalogOutcome) -> bool {
+    outcome.entries.iter().all(entry_is_even)
+}

@@ -1,0 +1,115 @@
+//! What a sync tells while it runs: one event when something has become of a table.
+//!
+//! A conflict is told by the attempt that follows it, not by the table that met it. The quarantine of a derived table
+//! belongs to that table, here as in reports.
+
+use std::time::Instant;
+
+use super::{Attempt, Done};
+use crate::catalog::Put;
+use crate::definition::Table;
+use crate::error::{Error, Kind, Result};
+use crate::name::TableName;
+use crate::outcome::SyncOutcome;
+use crate::progress::{Event, Progress};
+
+impl Attempt<'_> {
+    /// Work on the table begins.
+    pub(super) fn started(&self, table: &Table) {
+        if owner(table).is_none() {
+            self.progress.event(&about(Event::info("table.started"), table));
+        }
+    }
+
+    /// What a landing table found under its path.
+    pub(super) fn found(&self, table: &Table, (new, replaced): (usize, usize), waiting: usize) {
+        let event = about(Event::info("files.found"), table).with("new", new).with("replaced", replaced);
+        self.progress.event(&event.with("waiting", waiting));
+    }
+
+    /// What became of the table.
+    pub(super) fn ended(&self, table: &Table, started: Instant, result: &Result<Done>) {
+        match (result, owner(table)) {
+            (Ok(done), Some(owner)) => self.grew(owner, done.rows_inserted),
+            (Ok(done), None) => {
+                self.progress.event(&succeeded(table, done));
+                self.grew(&table.name, done.rows_quarantined);
+            }
+            (Err(error), _) => self.failed(table, started, error),
+        }
+    }
+
+    /// The table failed.
+    pub(super) fn failed(&self, table: &Table, started: Instant, error: &Error) {
+        if error.kind() == Kind::Conflict {
+            return;
+        }
+        let event = about(Event::error("table.failed"), table).with("kind", error.kind().name());
+        let event = event.with("message", error.message()).with("causes", error.causes());
+        self.progress.event(&event.seconds(started.elapsed()));
+    }
+
+    /// The table stays where it is, because its source does.
+    pub(super) fn skipped(&self, table: &Table, source: &TableName) {
+        let event = about(Event::warn("table.skipped"), table);
+        self.progress.event(&event.with("because", source.as_str()));
+    }
+
+    fn grew(&self, table: &TableName, rows: u64) {
+        if rows > 0 {
+            self.progress.event(&Event::warn("quarantine.grew").with("table", table.as_str()).with("rows", rows));
+        }
+    }
+}
+
+/// Somebody else committed meanwhile: attempt number `attempt` begins.
+pub(super) fn retried(progress: &dyn Progress, attempt: usize, error: &Error) {
+    progress.event(&Event::info("run.retried").with("attempt", attempt).with("reason", error.to_string()));
+}
+
+/// How many persons' consent ended, if anybody's did.
+pub(super) fn consent(progress: &dyn Progress, outcome: &SyncOutcome) {
+    if outcome.grants_ended > 0 {
+        let event = Event::info("consent.ended").with("persons", outcome.grants_ended);
+        progress.event(&event.with("tables", outcome.grants_ended_tables));
+    }
+}
+
+fn succeeded(table: &Table, done: &Done) -> Event {
+    let version = done.table.version();
+    if done.version_before == Some(version) {
+        let event = about(Event::info("table.unchanged"), table).with("version", version);
+        return event.with("reason", &done.reason).seconds(done.elapsed);
+    }
+    about(Event::info("table.committed"), table)
+        .with("version_before", done.version_before)
+        .with("version_after", version)
+        .with("mode", done.mode)
+        .with("reason", &done.reason)
+        .with("rows_inserted", done.rows_inserted)
+        .with("rows_updated", done.rows_updated)
+        .with("rows_deleted", done.rows_deleted)
+        .with("rows_quarantined", done.rows_quarantined)
+        .with("files_read", done.io.files_read)
+        .with("files_added", done.io.files_added)
+        .with("files_removed", done.io.files_removed)
+        .with("bytes_read", done.io.bytes_read)
+        .with("bytes_written", done.io.bytes_written)
+        .seconds(done.elapsed)
+}
+
+fn about(event: Event, table: &Table) -> Event {
+    event.with("table", table.name.as_str()).with("zone", &table.zone)
+}
+
+/// The derived table whose quarantine this is.
+fn owner(table: &Table) -> Option<&TableName> {
+    table.derived()?.quarantine_of.as_ref()
+}
+
+/// A catalog entry was written.
+pub(super) fn registered(progress: &dyn Progress, table: &str, put: Put, database: &str) {
+    let change = if put == Put::Created { "created" } else { "updated" };
+    let event = Event::info("catalog.registered").with("table", table).with("change", change);
+    progress.event(&event.with("database", database));
+}
