@@ -4,6 +4,7 @@
 //! cargo bench                                          # 1,000,000 and 10,000,000 readings
 //! STEDI_BENCH_READINGS=2000000 cargo bench             # other sizes, separated by commas
 //! STEDI_BENCH_DUCKDB=target/venv/bin/python cargo bench # and DuckDB, from a Python that has it
+//! cargo bench -- aws                                    # what a sync asks of S3 and Glue (scripts/setup before it)
 //! ```
 //!
 //! Prints ratios, bytes and peak memory; asserts nothing: machines are noisy. Times are the best of three.
@@ -13,6 +14,9 @@ mod child;
 #[expect(dead_code, reason = "the example's own main")]
 #[path = "../examples/generate/main.rs"]
 mod generate;
+#[path = "../tests/it/support/aws.rs"]
+mod aws;
+mod requests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,9 @@ fn main() {
     if let Some(at) = args.iter().position(|a| a == "--baseline") {
         baseline::copy(Path::new(&args[at + 1]), Path::new(&args[at + 2]));
         return;
+    }
+    if args.iter().any(|a| a == "aws") {
+        return requests::measure();
     }
     let sizes = std::env::var("STEDI_BENCH_READINGS").unwrap_or_else(|_| "1000000,10000000".into());
     for size in sizes.split(',') {

@@ -4,6 +4,7 @@ mod documents;
 mod faults;
 mod messages;
 mod shell;
+mod unattended;
 
 use shell::Shell;
 

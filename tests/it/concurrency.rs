@@ -10,17 +10,16 @@ use crate::support::shop::{orders, shop};
 use crate::support::{Lake, assert_ok};
 
 /// `n` syncs at once, each with stores of its own; the exit code of each.
-async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
-    let syncs: Vec<_> = (0..n)
-        .map(|_| {
-            let site = lake.fresh_site();
-            tokio::spawn(async move {
-                let progress: Arc<dyn Progress> = Arc::new(Silent);
-                let outcome = sync::sync(&site, &sync::Options::default(), &progress).await;
-                (report::exit_code(&outcome), outcome)
-            })
-        })
-        .collect();
+pub async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
+    let mut syncs = Vec::new();
+    for _ in 0..n {
+        let site = lake.fresh_site().await;
+        syncs.push(tokio::spawn(async move {
+            let progress: Arc<dyn Progress> = Arc::new(Silent);
+            let outcome = sync::sync(&site, &sync::Options::default(), &progress).await;
+            (report::exit_code(&outcome), outcome)
+        }));
+    }
     let mut codes = Vec::new();
     for sync in syncs {
         let (code, outcome) = sync.await.unwrap();

@@ -10,13 +10,20 @@ use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::sync;
 
+use crate::support::aws::Aws;
 use crate::support::faulty::{Fault, Plan, When};
 use crate::support::shop::shop;
 use crate::support::{Lake, assert_ok, repository};
 
+/// Where lakes are: in folders, or in buckets of a local AWS.
+type Place = Option<&'static Aws>;
+
 /// A lake in one of the states from which the faulty sync starts.
-async fn prepared(second: bool) -> Lake {
-    let lake = shop("incremental");
+async fn prepared(place: Place, second: bool) -> Lake {
+    let lake = match place {
+        None => shop("incremental"),
+        Some(aws) => shop("incremental").in_cloud(aws),
+    };
     lake.land_first_orders();
     if second {
         lake.sync().await;
@@ -26,9 +33,9 @@ async fn prepared(second: bool) -> Lake {
 }
 
 /// Where a sync that never dies ends, and how many operations it takes: all, and those that write.
-async fn undisturbed(second: bool) -> (Vec<(String, Vec<String>)>, usize, Vec<usize>) {
+async fn undisturbed(place: Place, second: bool) -> (Vec<(String, Vec<String>)>, usize, Vec<usize>) {
     let plan = Plan::counting();
-    let lake = prepared(second).await.through(plan.storage());
+    let lake = prepared(place, second).await.through(plan.storage());
     lake.sync().await;
     let (calls, writes) = (plan.calls(), plan.writes());
     (lake.everything().await, calls, writes)
@@ -36,6 +43,7 @@ async fn undisturbed(second: bool) -> (Vec<(String, Vec<String>)>, usize, Vec<us
 
 /// Whether the run had that many operations.
 async fn dies_and_recovers(
+    place: Place,
     second: bool,
     at: usize,
     fault: Fault,
@@ -43,7 +51,7 @@ async fn dies_and_recovers(
     expected: &[(String, Vec<String>)],
 ) -> bool {
     let plan = Plan::new(at, fault, when);
-    let lake = prepared(second).await.through(plan.storage());
+    let lake = prepared(place, second).await.through(plan.storage());
     let _ = lake.try_sync().await;
     if !plan.reached() {
         return false;
@@ -53,16 +61,16 @@ async fn dies_and_recovers(
 }
 
 /// Every operation is the last one in turn: before its effect, and where it writes also after it.
-async fn dies_everywhere(second: bool) {
-    let (expected, calls, writes) = undisturbed(second).await;
+async fn dies_everywhere(place: Place, second: bool) {
+    let (expected, calls, writes) = undisturbed(place, second).await;
     let mut at = 1;
-    while dies_and_recovers(second, at, Fault::Dead, When::Before, &expected).await {
+    while dies_and_recovers(place, second, at, Fault::Dead, When::Before, &expected).await {
         at += 1;
     }
     // Reads run side by side, so that runs differ by a few operations, not by many.
     assert!(at.abs_diff(calls) < 20, "{at} operations, {calls} undisturbed");
     for at in writes {
-        dies_and_recovers(second, at, Fault::Dead, When::After, &expected).await;
+        dies_and_recovers(place, second, at, Fault::Dead, When::After, &expected).await;
     }
 }
 
@@ -77,23 +85,38 @@ async fn recovered(lake: &Lake, what: &str, expected: &[(String, Vec<String>)]) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_sync_that_dies_at_any_operation_is_completed_by_the_next() {
-    dies_everywhere(false).await;
+    dies_everywhere(None, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_of_replaced_and_new_files_that_dies_at_any_operation_is_completed_by_the_next() {
-    dies_everywhere(true).await;
+    dies_everywhere(None, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_to_s3_that_dies_at_any_operation_is_completed_by_the_next() {
+    if let Some(aws) = Aws::shared() {
+        dies_everywhere(Some(aws), false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_to_s3_of_replaced_and_new_files_that_dies_at_any_operation_is_completed_by_the_next() {
+    if let Some(aws) = Aws::shared() {
+        dies_everywhere(Some(aws), true).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_that_fails_or_only_says_so_loses_and_doubles_nothing() {
+    let place = None;
     for second in [false, true] {
-        let (expected, calls, writes) = undisturbed(second).await;
+        let (expected, calls, writes) = undisturbed(place, second).await;
         for at in (1..=calls).step_by(2) {
-            dies_and_recovers(second, at, Fault::Fails, When::Before, &expected).await;
+            dies_and_recovers(place, second, at, Fault::Fails, When::Before, &expected).await;
         }
         for at in writes {
-            dies_and_recovers(second, at, Fault::Fails, When::After, &expected).await;
+            dies_and_recovers(place, second, at, Fault::Fails, When::After, &expected).await;
         }
     }
 }
@@ -133,18 +156,19 @@ async fn a_child_that_dies() {
     let (at, when) = at.split_once(' ').unwrap();
     let when = if when == "After" { When::After } else { When::Before };
     let plan = Plan::new(at.parse().unwrap(), Fault::Aborts, when);
-    let site = Site::open(&options, plan.storage(), Privacy::new(None, false)).unwrap();
+    let site = Site::open(&options, plan.storage(), Privacy::new(None, false)).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     sync::sync(&site, &sync::Options::default(), &progress).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_is_followed_by_one_that_completes_its_work() {
+    let place = None;
     for second in [false, true] {
-        let (expected, calls, _) = undisturbed(second).await;
+        let (expected, calls, _) = undisturbed(place, second).await;
         for at in (3..calls.saturating_sub(4)).step_by(calls / 7) {
             for when in [When::Before, When::After] {
-                let lake = prepared(second).await;
+                let lake = prepared(place, second).await;
                 let folder = lake.landing().parent().unwrap().to_owned();
                 assert!(child_dies(lake.root(), &folder, at, when), "the child survived operation {at}");
                 recovered(&lake, &format!("a kill {when:?} operation {at}"), &expected).await;

@@ -3,6 +3,8 @@
 mod support;
 
 mod architecture;
+mod aws;
+mod athena;
 mod cli;
 mod concurrency;
 mod faults;

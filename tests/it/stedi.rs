@@ -290,7 +290,7 @@ fn own_project(changed: &[(&str, &str)]) -> Lake {
 }
 
 async fn readings_files(lake: &Lake) -> Vec<(String, String, String)> {
-    let site = lake.site();
+    let site = lake.site().await;
     let location = site.location(site.table("accelerometer_trusted").unwrap()).unwrap();
     let files = LakeTable::open(&location).await.unwrap().unwrap().files();
     let range = |stats: &str| {

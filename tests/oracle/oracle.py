@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The second opinion: what every table of a project should hold, computed without a line of stedi-delta.
 
-    oracle.py expect  --landing DIR --tables DIR [--out FILE]                  from the landing files
-    oracle.py lake    --warehouse DIR --tables DIR [--out FILE]                from the Delta tables
-    oracle.py compare --landing DIR --warehouse DIR --tables DIR [--out FILE]  both, row by row
+    oracle.py expect  --landing ROOT --tables DIR [--out FILE]                   from the landing files
+    oracle.py lake    --warehouse ROOT --tables DIR [--out FILE]                 from the Delta tables
+    oracle.py compare --landing ROOT --warehouse ROOT --tables DIR [--out FILE]  both, row by row
+
+A root is a folder or `s3://bucket/prefix`, read as AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, AWS_REGION and
+AWS_ACCESS_KEY_ID with its secret say.
 
 `expect` parses the landing files with Python's JSON decoder and runs the project's queries in DuckDB. `lake` reads
 each Delta table with DuckDB's `delta` extension. Both write, per table:
@@ -14,8 +17,8 @@ with `null` for a table that does not exist. The digest adds up one hash per row
 they hold the same rows the same number of times, in any order. A landing table also has `rejected`: how many records
 cannot land (a broken stretch with brackets of its own may count as more than one). No value of any row is printed.
 
-Exit codes: 0 done and equal, 1 different, 2 the project or a file cannot be used, 77 DuckDB or its `delta` extension
-is not installed (a reason to skip, not to fail).
+Exit codes: 0 done and equal, 1 different, 2 the project or a file cannot be used, 77 DuckDB or one of its extensions
+`delta` and `httpfs` is not installed (a reason to skip, not to fail).
 """
 
 import argparse
@@ -129,20 +132,25 @@ def glob_pattern(glob):
     return re.compile(out)
 
 
-def landing_files(root, glob):
+def landing_files(connection, root, glob):
     """Paths relative to the landing root, with `/`, in order."""
     pattern = glob_pattern(glob)
-    found = []
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name).relative_to(root).as_posix()
-            if pattern.fullmatch(path):
-                found.append(path)
-    return sorted(found)
+    return sorted(path for path in all_files(connection, root) if pattern.fullmatch(path))
 
 
-def read_bytes(file):
-    data = Path(file).read_bytes()
+def all_files(connection, root):
+    if is_s3(root):
+        keys = connection.execute(f"select file from glob({literal(root + '/**')})").fetchall()
+        return [key.removeprefix(root + "/") for (key,) in keys]
+    return [Path(folder, name).relative_to(root).as_posix() for folder, _, names in os.walk(root) for name in names]
+
+
+def read_bytes(connection, root, path):
+    file = join(root, path)
+    if is_s3(root):
+        data = connection.execute(f"select content from read_blob({literal(file)})").fetchone()[0]
+    else:
+        data = Path(file).read_bytes()
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
@@ -262,8 +270,8 @@ def load_landing(connection, table, root):
     columns = table.columns + SOURCE_COLUMNS
     connection.execute(f'create table {table.name} ({", ".join(f"{quote(n)} {t}" for n, t, _ in columns)})')
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".ndjson") as rows:
-        for path in landing_files(root, table.definition["source"]["path"]):
-            for offset, record in records(read_bytes(Path(root, path))):
+        for path in landing_files(connection, root, table.definition["source"]["path"]):
+            for offset, record in records(read_bytes(connection, root, path)):
                 row = row_of(record, table.columns)
                 if row is None:
                     rejected += 1
@@ -288,6 +296,59 @@ def literal(text):
     return "'" + str(text).replace("'", "''") + "'"
 
 
+# --- Where files are -------------------------------------------------------------------------------------------------
+
+
+def root_of(text):
+    """A root as it stands on the command line: text where it is on S3, else a path."""
+    return text.rstrip("/") if is_s3(text) else Path(text)
+
+
+def is_s3(root):
+    return str(root).startswith("s3://")
+
+
+def join(root, path):
+    return f"{root}/{path}" if is_s3(root) else Path(root, path)
+
+
+def is_table(connection, folder):
+    if is_s3(folder):
+        return bool(connection.execute(f"select * from glob({literal(folder + '/_delta_log/*')}) limit 1").fetchall())
+    return Path(folder, "_delta_log").is_dir()
+
+
+def load_extension(connection, name):
+    package = importlib.util.find_spec(f"duckdb_extension_{name}")
+    folders = list(package.submodule_search_locations or []) if package else []
+    for folder in folders:
+        for binary in Path(folder).glob(f"extensions/v{duckdb.__version__}/{name}.duckdb_extension"):
+            connection.execute(f"load {literal(binary)}")
+            return
+    try:
+        connection.execute(f"load {name}")
+    except duckdb.Error:
+        print(f"oracle: DuckDB's `{name}` extension is not installed; run scripts/test", file=sys.stderr)
+        sys.exit(SKIP)
+
+
+def connect_s3(connection):
+    """Lets DuckDB read S3 with what the usual variables say; nothing of it is printed."""
+    load_extension(connection, "httpfs")
+    variables = {
+        "KEY_ID": "AWS_ACCESS_KEY_ID",
+        "SECRET": "AWS_SECRET_ACCESS_KEY",
+        "SESSION_TOKEN": "AWS_SESSION_TOKEN",
+        "REGION": "AWS_REGION",
+    }
+    parts = [f"{name} {literal(os.environ[key])}" for name, key in variables.items() if key in os.environ]
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        scheme, _, host = endpoint.rstrip("/").rpartition("://")
+        parts += [f"ENDPOINT {literal(host)}", f"USE_SSL {str(scheme != 'http').lower()}", "URL_STYLE 'path'"]
+    connection.execute(f"create secret (type s3, {', '.join(parts)})" if parts else "create secret (type s3)")
+
+
 # --- Tables and their digests ----------------------------------------------------------------------------------------
 
 
@@ -308,31 +369,17 @@ def build_expected(connection, tables, landing, schema="expected"):
 
 def build_lake(connection, tables, warehouse, schema="lake"):
     """Makes a view over each Delta table in `schema`; returns the names of those that exist."""
-    load_delta_extension(connection)
+    load_extension(connection, "delta")
     connection.execute(f"create schema {schema}")
     present = set()
     for table in tables:
-        folder = Path(table.definition.get("location") or Path(warehouse, table.zone, table.name))
-        if not (folder / "_delta_log").is_dir():
+        folder = root_of(str(table.definition.get("location") or join(warehouse, f"{table.zone}/{table.name}")))
+        if not is_table(connection, folder):
             continue
-        scan = f"delta_scan({literal(folder.resolve())})"
+        scan = f"delta_scan({literal(folder if is_s3(folder) else folder.resolve())})"
         connection.execute(f"create table {schema}.{table.name} as select * from {scan}")
         present.add(table.name)
     return present
-
-
-def load_delta_extension(connection):
-    package = importlib.util.find_spec("duckdb_extension_delta")
-    folders = list(package.submodule_search_locations or []) if package else []
-    for folder in folders:
-        for binary in Path(folder).glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension"):
-            connection.execute(f"load {literal(binary)}")
-            return
-    try:
-        connection.execute("load delta")
-    except duckdb.Error:
-        print("oracle: DuckDB's `delta` extension is not installed; run scripts/test", file=sys.stderr)
-        sys.exit(SKIP)
 
 
 def describe(connection, schema, name):
@@ -420,7 +467,7 @@ def main():
     for name, needs in (("expect", ["landing"]), ("lake", ["warehouse"]), ("compare", ["landing", "warehouse"])):
         command = commands.add_parser(name)
         for need in needs:
-            command.add_argument(f"--{need}", required=True, type=Path)
+            command.add_argument(f"--{need}", required=True, type=root_of)
         command.add_argument("--tables", required=True, type=Path, help="the project's tables/ folder")
         command.add_argument("--out", type=Path, help="where to write the result as JSON")
     arguments = parser.parse_args()
@@ -428,9 +475,12 @@ def main():
     equal = True
     try:
         tables = load_tables(arguments.tables)
-        for folder in filter(None, (getattr(arguments, n, None) for n in ("landing", "warehouse"))):
-            if not folder.is_dir():
-                raise Unusable(f"{folder}: no such folder")
+        roots = [root for name in ("landing", "warehouse") if (root := getattr(arguments, name, None))]
+        if any(map(is_s3, roots)):
+            connect_s3(connection)
+        for root in roots:
+            if not is_s3(root) and not root.is_dir():
+                raise Unusable(f"{root}: no such folder")
         if arguments.command == "compare":
             result, equal = compare(arguments, connection, tables)
         else:

@@ -67,9 +67,12 @@ fn roots_that_are_no_folders_are_named() {
         assert_eq!(lines[..2], [format!("error: {message}").as_str(), "  target     dev"], "{args:?}");
         assert!(lines[2].starts_with("  next       "), "{args:?}");
     }
-    let remote = shell.run(&["sync", "--landing", "s3://bucket"]);
+    let nowhere = [("AWS_EC2_METADATA_DISABLED", "true")];
+    let remote = shell.run_in(&shell.project(), &nowhere, &["sync", "--landing", "s3://bucket"]);
     assert_eq!(remote.code, 1);
-    assert!(remote.err.starts_with("error: `s3://bucket` has no store: this build knows folders"), "{}", remote.err);
+    assert!(remote.err.starts_with("error: no AWS region is named\n"), "{}", remote.err);
+    let other = shell.run(&["sync", "--landing", "gs://bucket"]);
+    assert!(other.err.starts_with("error: `gs://bucket` has no store\n"), "{}", other.err);
 }
 
 #[test]

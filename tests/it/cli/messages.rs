@@ -1,6 +1,8 @@
 //! What is said about mistakes: what was found, what was expected, where, and the next thing to type.
 
-use super::shell::Shell;
+use serde_json::json;
+
+use super::shell::{NOTES, Shell};
 
 /// Exit code and standard error of a command that answers nothing.
 fn said(shell: &Shell, args: &[&str]) -> (i32, String) {
@@ -153,6 +155,51 @@ fn a_folder_without_a_project_is_named() {
             "error: stedi-delta.toml is not in ../nowhere\n |\n \
              = help: go to the project's folder, or name it: --project DIR\n\n1 error; nothing was read or written.\n"
         )
+    );
+}
+
+#[test]
+fn a_check_warns_of_what_athena_reads_in_another_way() {
+    let shell = Shell::shop();
+    shell.define("tables/landing/notes.toml", format!("{NOTES}at = {{ type = \"timestamp\" }}\n"));
+    shell.define("tables/trusted/halves.toml", "description = \"Halves\"\n");
+    shell.define("tables/trusted/halves.sql", "select id / 2 as half\nfrom notes\norder by id desc\nlimit 10\n");
+    assert_eq!(shell.run(&["check"]).out, "shop: 4 tables in 2 zones, no errors.\n");
+    let project = std::fs::read_to_string(shell.project().join("stedi-delta.toml")).unwrap();
+    shell.define("stedi-delta.toml", format!("{project}[targets.dev.catalog.glue]\n"));
+    let ran = shell.run(&["check"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "shop: 4 tables in 2 zones, no errors, 3 warnings.\n"));
+    let expected = "\
+warning: Athena reads `at` rounded to milliseconds
+ --> tables/landing/notes.toml:7:15
+  |
+7 | at = { type = \"timestamp\" }
+  |               ^^^^^^^^^^^ microseconds decide here and not there: keep epoch milliseconds as \"long\"
+
+warning: `/` of integers gives an integer here and in Athena, and a fraction in Spark and DuckDB
+ --> tables/trusted/halves.sql:1:8
+  |
+1 | select id / 2 as half
+  |        ^^^^^^ to mean a fraction, write `cast(... as double)` around one side
+
+warning: `desc` puts NULL first here, and last in Athena
+ --> tables/trusted/halves.sql:3:10
+  |
+3 | order by id desc
+  |          ^^ write `desc nulls last`, or `desc nulls first`
+
+";
+    assert_eq!(ran.err, expected);
+    let document = shell.run(&["check", "--format", "json"]).json();
+    assert_eq!((&document["exit_code"], &document["faults"]), (&json!(0), &json!([])));
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        document["warnings"][2],
+        json!({
+            "file": "tables/trusted/halves.sql", "line": 3, "column": 10,
+            "message": "`desc` puts NULL first here, and last in Athena",
+            "label": "write `desc nulls last`, or `desc nulls first`", "help": null
+        })
     );
 }
 

@@ -131,7 +131,7 @@ impl Shell {
     /// A command of the program in a folder, with nothing of ours from the environment but what is given.
     pub fn command(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
-        for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY"] {
+        for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY", "LOG_FORMAT"] {
             command.env_remove(format!("STEDI_DELTA_{name}"));
         }
         command.env_remove("RUST_BACKTRACE").env("STEDI_DELTA_HASH_KEY", "test").envs(environment.iter().copied());

@@ -1,5 +1,7 @@
 //! A lake in a temporary folder, driven through the library as the command line drives it.
 
+pub mod aws;
+mod cloud;
 pub mod faulty;
 mod people;
 pub mod shop;
@@ -41,6 +43,8 @@ pub struct Lake {
     storage: Storage,
     /// Where landing folder and warehouse are, if not in `folder`.
     base: Option<PathBuf>,
+    /// The bucket where they are instead.
+    cloud: Option<cloud::Cloud>,
 }
 
 impl Lake {
@@ -69,7 +73,7 @@ impl Lake {
     fn with_project(root: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("landing")).unwrap();
-        Self { folder, root, storage: Storage::default(), base: None }
+        Self { folder, root, storage: Storage::default(), base: None, cloud: None }
     }
 
     /// The same lake seen through another storage.
@@ -87,6 +91,9 @@ impl Lake {
 
     /// Writes a landing file, old enough to be read.
     pub fn land(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        if let Some(cloud) = &self.cloud {
+            return cloud.land(path, bytes.as_ref());
+        }
         let path = self.landing().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -96,6 +103,9 @@ impl Lake {
 
     /// Copies a folder of landing files.
     pub fn land_all(&self, from: &Path) {
+        if let Some(cloud) = &self.cloud {
+            return cloud.land_all(from);
+        }
         for entry in fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();
             let to = self.landing().join(path.strip_prefix(from).unwrap());
@@ -123,11 +133,15 @@ impl Lake {
     }
 
     /// The project at its target, loaded anew.
-    pub fn site(&self) -> Site {
-        self.site_through(self.storage.clone())
+    pub async fn site(&self) -> Site {
+        self.site_through(self.storage.clone()).await
     }
 
-    fn site_through(&self, storage: Storage) -> Site {
+    async fn site_through(&self, storage: Storage) -> Site {
+        self.open(storage).await.unwrap_or_else(|e| panic!("{e} {:?}", e.facts()))
+    }
+
+    async fn open(&self, storage: Storage) -> stedi_delta::error::Result<Site> {
         let text = |path: PathBuf| Some(path.to_str().unwrap().to_owned());
         let options = SiteOptions {
             root: self.root.clone(),
@@ -135,12 +149,16 @@ impl Lake {
             landing: text(self.landing()),
             warehouse: text(self.warehouse()),
         };
-        Site::open(&options, storage, Privacy::new(Some("test"), false)).unwrap()
+        let (options, storage) = match &self.cloud {
+            Some(cloud) => (cloud.options(options), cloud.storage(storage).await),
+            None => (options, storage),
+        };
+        Site::open(&options, storage, Privacy::new(Some("test"), false)).await
     }
 
     /// The project with stores of its own.
-    pub fn fresh_site(&self) -> Site {
-        self.site_through(Storage::default())
+    pub async fn fresh_site(&self) -> Site {
+        self.site_through(Storage::default()).await
     }
 
     /// This project over the landing folder and warehouse of another lake.
@@ -152,7 +170,7 @@ impl Lake {
     /// A sync whose outcome may be anything.
     pub async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
-        sync::sync(&self.site(), &options, &progress).await
+        sync::sync(&self.site().await, &options, &progress).await
     }
 
     /// A sync whose outcome may be anything.
@@ -169,7 +187,7 @@ impl Lake {
 
     /// Rows of a query, each as text with `|` between the values, sorted.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
-        let batches = look::query(&self.site(), sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let batches = look::query(&self.site().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
         rows.sort();
         rows
@@ -177,13 +195,13 @@ impl Lake {
 
     /// The only value of a query, as a number.
     pub async fn count(&self, sql: &str) -> i64 {
-        let batches = look::query(&self.site(), sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let batches = look::query(&self.site().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         batches[0].column(0).as_primitive::<deltalake::arrow::datatypes::Int64Type>().value(0)
     }
 
     /// Every derived table equals its query over the tables as they stand, as a multiset.
     pub async fn assert_recomputed(&self) {
-        let site = self.site();
+        let site = self.site().await;
         for table in site.project.tables.iter().filter(|t| t.derived().is_some()) {
             let sql = &table.derived().unwrap().effective_sql;
             let (stored, computed) = (self.rows(&format!("select * from {}", table.name)).await, self.rows(sql).await);
@@ -200,7 +218,7 @@ impl Lake {
     /// All rows of all tables of the project, by table.
     pub async fn contents(&self) -> Vec<(String, Vec<String>)> {
         let mut contents = Vec::new();
-        for table in &self.site().project.tables {
+        for table in &self.site().await.project.tables {
             contents.push((table.name.to_string(), self.rows(&format!("select * from {}", table.name)).await));
         }
         contents
@@ -208,6 +226,9 @@ impl Lake {
 
     /// Every file below the warehouse with its size.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        if let Some(cloud) = &self.cloud {
+            return cloud.files();
+        }
         let mut files = Vec::new();
         walk(&self.warehouse(), &mut files);
         files.sort();

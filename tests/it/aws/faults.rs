@@ -1,0 +1,124 @@
+//! A store that throttles, loses answers, or does not honour conditions; many syncs at once.
+
+use serde_json::json;
+
+use super::{Prod, SAMPLE, expected, rows, writes};
+use crate::concurrency::at_once;
+use crate::support::aws::Aws;
+use crate::support::shop::{orders, shop};
+use stedi_delta::storage::PROBE;
+
+#[test]
+fn a_store_that_overwrites_is_refused_before_anything_is_written() {
+    let Some(prod) = Prod::sample() else { return };
+    prod.aws.rules(&json!([{"service": "s3", "action": "ignore_conditions"}]));
+    let ran = prod.run(&["sync"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.err.contains("does not honour `If-None-Match: *`"), "{}", ran.err);
+    assert_eq!(prod.aws.keys(&prod.bucket, "warehouse/"), Vec::<String>::new());
+    prod.aws.rules(&json!([]));
+    prod.run(&["sync"]).fine();
+}
+
+#[test]
+fn the_store_proves_itself_once_a_run_and_only_where_something_is_written() {
+    let Some(prod) = Prod::sample() else { return };
+    let probes = |requests: &[crate::support::aws::Request]| {
+        requests.iter().filter(|r| r.operation == "PutObject" && r.path.ends_with(PROBE)).count()
+    };
+    let (first, requests) = prod.watched(&["sync"]);
+    first.fine();
+    assert_eq!(probes(&requests), 2, "the second one is refused");
+    let first_write = requests.iter().find(|r| r.operation.starts_with("Put")).unwrap();
+    assert!(first_write.path.ends_with(PROBE), "{}", first_write.path);
+    let (second, requests) = prod.watched(&["sync"]);
+    second.fine();
+    assert_eq!(probes(&requests), 0);
+    prod.aws.put(&prod.bucket, "landing/customer/landing/new.json", "{\"email\": \"new@example.com\"}");
+    let (third, requests) = prod.watched(&["sync"]);
+    third.fine();
+    assert_eq!(probes(&requests), 1, "it stands from the first run");
+}
+
+#[test]
+fn throttling_and_failing_answers_are_waited_out() {
+    let Some(prod) = Prod::sample() else { return };
+    prod.aws.rules(&json!([
+        {"service": "s3", "operation": "GetObject", "after": 3, "times": 2, "action": "status", "status": 503, "code": "SlowDown", "message": "Please reduce your request rate."},
+        {"service": "s3", "operation": "ListObjectsV2", "after": 1, "times": 2, "action": "status", "status": 500, "code": "InternalError", "message": "We encountered an internal error."},
+        {"service": "s3", "operation": "PutObject", "after": 9, "times": 2, "action": "status", "status": 503, "code": "SlowDown", "message": "Please reduce your request rate."},
+        {"service": "glue", "times": 2, "action": "status", "status": 400, "code": "ThrottlingException", "message": "Rate exceeded"}
+    ]));
+    let ran = prod.run(&["sync", "--format", "json"]).fine();
+    assert_eq!(rows(&ran.json()), expected(SAMPLE.iter().map(|t| t.2)));
+    assert!(prod.aws.fired().iter().all(|fired| *fired == 2), "{:?}", prod.aws.fired());
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_looked_up_and_stands() {
+    let Some(prod) = Prod::sample() else { return };
+    // Every first commit of a table takes effect, and nobody hears of it.
+    prod.aws.rules(&json!([
+        {"service": "s3", "operation": "PutObject", "path_contains": "_delta_log/00000000000000000000.json", "action": "drop_after"},
+    ]));
+    let ran = prod.run(&["sync", "--format", "json"]).fine();
+    assert_eq!(rows(&ran.json()), expected(SAMPLE.iter().map(|t| t.2)));
+    assert!(prod.aws.fired()[0] >= 8, "{:?}", prod.aws.fired());
+    prod.aws.rules(&json!([]));
+    let (again, requests) = prod.watched(&["sync"]);
+    assert!(again.fine().out.starts_with("Nothing to do"));
+    assert_eq!(writes(&requests), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_that_was_neither_answered_nor_can_be_looked_up_is_not_guessed() {
+    let Some(prod) = Prod::sample() else { return };
+    let log = "trusted/customer_trusted/_delta_log/00000000000000000000.json";
+    prod.aws.rules(&json!([
+        {"service": "s3", "operation": "PutObject", "path_contains": log, "action": "drop_after"},
+        {"service": "s3", "operation": "GetObject", "path_contains": log, "action": "status", "status": 403, "code": "AccessDenied", "message": "no"},
+    ]));
+    let ran = prod.run(&["sync"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nobody knows whether version 0 of"), "{}", ran.err);
+    prod.aws.rules(&json!([]));
+    let ran = prod.run(&["sync", "--format", "json"]).fine();
+    assert_eq!(prod.run(&["query", "select count(*) as n from customer_trusted", "--format", "csv"]).out, "n\n33\n");
+    assert_eq!(ran.json()["exit_code"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_syncs_at_once_end_as_one_sync_would() {
+    let Some(aws) = Aws::shared() else { return };
+    let (lake, alone) = (shop("incremental").in_cloud(aws), shop("incremental"));
+    for step in 0..2 {
+        for lake in [&lake, &alone] {
+            match step {
+                0 => lake.land_first_orders(),
+                _ => lake.land_more_orders(),
+            }
+        }
+        let codes = at_once(&lake, 16).await;
+        assert!(codes.iter().all(|code| [0, 4].contains(code)) && codes.contains(&0), "{codes:?}");
+        alone.sync().await;
+        // Whatever a loser left to be done.
+        lake.sync().await;
+        assert_eq!(lake.everything().await, alone.everything().await, "step {step}");
+        lake.assert_recomputed().await;
+    }
+    lake.land("orders/late.json", orders(90..95));
+    lake.sync().await;
+    let mut versions = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for key in aws.keys(lake.bucket(), "warehouse/") {
+        if let Some((table, name)) = key.split_once("/_delta_log/")
+            && let Some(version) = name.strip_suffix(".json").and_then(|n| n.parse().ok())
+        {
+            versions.entry(table.to_owned()).or_default().push(version);
+        }
+    }
+    assert!(versions.len() >= 5, "{versions:?}");
+    for (table, found) in versions {
+        let contiguous: Vec<u64> = (0..found.len() as u64).collect();
+        assert_eq!(found, contiguous, "{table}");
+    }
+}

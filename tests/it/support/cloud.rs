@@ -1,0 +1,89 @@
+//! A lake whose landing files and tables are in a bucket of the local AWS, registered in its Glue.
+
+use std::path::{Path, PathBuf};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use stedi_delta::aws::{Aws as Connection, AwsSettings};
+use stedi_delta::site::SiteOptions;
+use stedi_delta::storage::{Encryption, PROBE, Storage};
+
+use super::Lake;
+use super::aws::{ACCESS_KEY, Aws, SECRET_KEY};
+
+/// A bucket with `landing/` and `warehouse/`.
+pub(super) struct Cloud {
+    aws: &'static Aws,
+    bucket: String,
+}
+
+impl Lake {
+    /// The same project in a new bucket of `aws`; its database in Glue is named after the bucket.
+    pub fn in_cloud(mut self, aws: &'static Aws) -> Self {
+        let bucket = aws.bucket();
+        if self.root.starts_with(self.folder.path()) {
+            let database = database(&bucket);
+            self.define(
+                "stedi-delta.toml",
+                &format!(
+                    "name = \"shop\"\nzones = [\"landing\", \"trusted\", \"curated\"]\n[targets.prod]\n\
+                     landing = \"s3://l\"\nwarehouse = \"s3://w\"\n[targets.prod.catalog.glue]\n\
+                     database = \"{database}\"\n"
+                ),
+            );
+        }
+        self.cloud = Some(Cloud { aws, bucket });
+        self
+    }
+
+    /// The lake's bucket.
+    pub fn bucket(&self) -> &str {
+        self.cloud.as_ref().map_or("", |cloud| &cloud.bucket)
+    }
+
+    /// The way into the lake's AWS.
+    pub async fn connection(&self) -> Option<Connection> {
+        self.cloud.as_ref()?.storage(Storage::default()).await.aws().cloned()
+    }
+
+    /// The lake's database in Glue.
+    pub fn database(&self) -> String {
+        database(self.bucket())
+    }
+}
+
+fn database(bucket: &str) -> String {
+    bucket.replace(['-', '.'], "_")
+}
+
+impl Cloud {
+    pub(super) fn land(&self, path: &str, bytes: &[u8]) {
+        self.aws.put(&self.bucket, &format!("landing/{path}"), bytes);
+    }
+
+    pub(super) fn land_all(&self, from: &Path) {
+        self.aws.put_all(&self.bucket, "landing", from);
+    }
+
+    pub(super) fn options(&self, options: SiteOptions) -> SiteOptions {
+        let root = |folder: &str| Some(format!("s3://{}/{folder}", self.bucket));
+        SiteOptions { target: Some("prod".into()), landing: root("landing"), warehouse: root("warehouse"), ..options }
+    }
+
+    /// `storage` with a way into this AWS.
+    pub(super) async fn storage(&self, storage: Storage) -> Storage {
+        let credentials = aws_credential_types::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        let loader = loader.region(Region::new("us-east-1")).endpoint_url(self.aws.endpoint());
+        let config = loader.credentials_provider(credentials).load().await;
+        storage.with_aws(Connection::from_config(config, AwsSettings::default()), Encryption::default())
+    }
+
+    /// Every object below the warehouse but the probe, with its size left out.
+    pub(super) fn files(&self) -> Vec<(PathBuf, u64)> {
+        let keys = self.aws.keys(&self.bucket, "warehouse/");
+        keys.into_iter().filter(|key| !key.ends_with(PROBE)).map(|key| (key.into(), 0)).collect()
+    }
+}
