@@ -90,8 +90,10 @@ impl ChangeSet {
         }
         let urls = files.iter().map(|file| ListingTableUrl::parse(self.url(file)));
         let urls = urls.collect::<std::result::Result<Vec<_>, _>>().context(doing)?;
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default().with_force_view_types(false)))
-            .with_file_extension("");
+        let options = ListingOptions::new(Arc::new(
+            ParquetFormat::default().with_force_view_types(false).with_coerce_int96(Some("us".into())),
+        ))
+        .with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).context(doing)?;
         session.read_table(Arc::new(table)).map(Some).context(doing)

@@ -238,6 +238,10 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
     if pending.inputs.is_empty() && pending.refreshed.is_empty() {
         return Ok(None);
     }
+    // Once the ledger has decided on the batch it must be possible to commit it.
+    if let Some(table) = &standing.table {
+        table.check_writable()?;
+    }
     let (new, replaced) = pending.counts();
     let target = Target {
         table: place.table,

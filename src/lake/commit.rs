@@ -138,10 +138,8 @@ impl Commit {
             let metadata = metadata.context(|| "the new schema cannot be written".into())?;
             readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
             actions.push(Action::Metadata(metadata));
-        } else {
-            readable::check(table.location(), &table.obstacles())?;
         }
-        check_protocol(table)?;
+        table.check_writable()?;
         let log_store = table.log_store();
         put(&log_store, table.location(), version, actions).await?;
         let mut inner = table.inner().clone();
@@ -230,18 +228,25 @@ async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions
     }
 }
 
-/// Refuses tables whose protocol promises more than plain files and the change feed.
-fn check_protocol(table: &LakeTable) -> Result<()> {
-    let Ok(snapshot) = table.inner().snapshot() else { return Ok(()) };
-    let protocol = snapshot.protocol();
-    let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
-    if reader <= 1 && writer <= 4 {
-        return Ok(());
+impl LakeTable {
+    /// Refuses tables that engines cannot read as they stand, or whose protocol promises more than plain files and the
+    /// change feed. To be asked before files are read for a commit; every commit asks again.
+    ///
+    /// # Errors
+    /// What is in the way, and the way out.
+    pub fn check_writable(&self) -> Result<()> {
+        readable::check(self.location(), &self.obstacles())?;
+        let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
+        let protocol = snapshot.protocol();
+        let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+        if reader <= 1 && writer <= 4 {
+            return Ok(());
+        }
+        Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", self.location()))
+            .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
+            .fact("because", "somebody switched a table feature on")
+            .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
     }
-    Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", table.location()))
-        .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
-        .fact("because", "somebody switched a table feature on")
-        .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
 }
 
 /// The `schemaString` of a table with these columns.

@@ -4,14 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use deltalake::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
 use deltalake::logstore::object_store::{ObjectStoreExt, path::Path};
 use deltalake::parquet::arrow::ProjectionMask;
-use deltalake::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use deltalake::parquet::arrow::async_reader::{
     AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
 };
+use deltalake::parquet::basic::Type as PhysicalType;
 use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
 use deltalake::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use deltalake::parquet::schema::types::TypePtr;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -38,13 +41,32 @@ pub async fn rows(
     column: Option<&str>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
     let doing = || format!("data file `{}` cannot be read", file.path);
-    let reader = StoreReader { store: location.store.clone(), path: location.join(&file.path).path, size: file.size };
-    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.context(doing)?;
+    let mut reader =
+        StoreReader { store: location.store.clone(), path: location.join(&file.path).path, size: file.size };
+    let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
+    let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
+    let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;
+    let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, read);
     if let Some(column) = column {
         let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
         builder = builder.with_projection(mask);
     }
     builder.with_batch_size(BATCH_ROWS).build().context(doing)
+}
+
+/// The file's schema with the 96-bit timestamps that Spark writes as microseconds, UTC: read as nanoseconds, which is
+/// what Parquet's Arrow reader does unasked, times before 1677 and after 2262 silently become others.
+fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
+    let physical = read.parquet_schema().root_schema().get_fields();
+    let field = |(field, parquet): (&FieldRef, &TypePtr)| {
+        if parquet.is_primitive() && parquet.get_physical_type() == PhysicalType::INT96 {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            return Arc::new(field.as_ref().clone().with_data_type(utc));
+        }
+        field.clone()
+    };
+    let fields: Vec<FieldRef> = read.schema().fields().iter().zip(physical).map(field).collect();
+    Arc::new(Schema::new(fields))
 }
 
 impl AsyncFileReader for StoreReader {

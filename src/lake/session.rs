@@ -41,6 +41,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // String views cannot be sorted and merged within small pools.
     settings.execution.parquet.schema_force_view_types = false;
+    // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.
+    settings.execution.parquet.coerce_int96 = Some("us".into());
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.sql_parser.enable_ident_normalization = true;
     let state = SessionStateBuilder::new()

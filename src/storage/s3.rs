@@ -205,20 +205,28 @@ impl S3Store {
     }
 }
 
-/// An answer of S3 as `Code: message`; its other fields repeat the request, keys included.
+/// An answer of S3 as `Code: message`, and what to do about it; its other fields repeat the request, keys included.
 fn shortened(text: &str) -> String {
+    const REDIRECT: &str = "redirect without LOCATION";
     let Some(start) = ["<?xml", "<Error>"].iter().filter_map(|mark| text.find(mark)).min() else {
-        return text.to_owned();
+        let elsewhere = text.contains(REDIRECT);
+        return if elsewhere { "the bucket is in another region; set AWS_REGION".into() } else { text.to_owned() };
     };
     let field = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         Some(rest.split_once(&format!("</{name}>"))?.0)
     };
-    match (field("Code"), field("Message")) {
-        (Some(code), Some(message)) => format!("{}{code}: {message}", &text[..start]),
-        (Some(code), None) => format!("{}{code}", &text[..start]),
-        _ => format!("{}(no error code)", &text[..start]),
-    }
+    let Some(code) = field("Code") else { return format!("{}(no error code)", &text[..start]) };
+    let message = field("Message").map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default();
+    let advice = match code {
+        "AccessDenied" => "; docs/athena.md has the policies",
+        "NoSuchBucket" => "; make sure of its name, and that AWS_REGION is its region",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" => "; set AWS_REGION to the bucket's region",
+        "ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" => "; log in again",
+        "RequestTimeTooSkewed" => "; set this machine's clock",
+        _ => "",
+    };
+    format!("{code}{message}{advice}")
 }
 
 impl fmt::Display for S3Store {
@@ -312,9 +320,9 @@ mod tests {
         let answer = "Error performing PUT http://h/b/k in 1ms - Server returned non-2xx status code: 403 Forbidden: \
                       <?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>No.</Message>\
                       <AWSAccessKeyId>AKIA</AWSAccessKeyId><CanonicalRequest>x-amz-security-token:T</CanonicalRequest>";
-        let expected = "Error performing PUT http://h/b/k in 1ms - Server returned non-2xx status code: 403 Forbidden: \
-                        SignatureDoesNotMatch: No.";
-        assert_eq!(shortened(answer), expected);
+        assert_eq!(shortened(answer), "SignatureDoesNotMatch: No");
+        let denied = "403: <Error><Code>AccessDenied</Code><Message>No.</Message>";
+        assert_eq!(shortened(denied), "AccessDenied: No; docs/athena.md has the policies");
         assert_eq!(shortened("a <Error>x"), "a (no error code)");
         assert_eq!(shortened("connection refused"), "connection refused");
     }

@@ -8,6 +8,7 @@ mod athena;
 mod cli;
 mod concurrency;
 mod faults;
+mod foreign;
 mod ingest;
 mod law;
 mod oracle;
