@@ -11,6 +11,7 @@ use deltalake::logstore::{
     LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::log::{CommitFacts, read_commit};
@@ -28,7 +29,13 @@ pub struct LakeTable {
     location: Location,
     inner: DeltaTable,
     state: Arc<State>,
+    /// Older versions that were opened through this one or a clone of it: tables that read the same source ask for the
+    /// same ones.
+    older: Arc<Mutex<BTreeMap<u64, Self>>>,
 }
+
+/// Older versions of a table that are kept at once.
+const OLDER_KEPT: usize = 4;
 
 /// A data file of a version.
 #[derive(Clone, Debug)]
@@ -50,7 +57,7 @@ impl LakeTable {
     /// When the log cannot be read.
     pub async fn open(location: &Location) -> Result<Option<Self>> {
         let Some(inner) = load(location, None).await? else { return Ok(None) };
-        let mut table = Self { location: location.clone(), inner, state: Arc::default() };
+        let mut table = Self { location: location.clone(), inner, state: Arc::default(), older: Arc::default() };
         table.state = Arc::new(table.find_state().await?);
         Ok(Some(table))
     }
@@ -63,16 +70,26 @@ impl LakeTable {
         if version == self.version() {
             return Ok(self.clone());
         }
-        match load(&self.location, Some(version)).await? {
-            Some(inner) => Ok(Self { location: self.location.clone(), inner, state: self.state.clone() }),
-            None => Err(Error::failed(format!("{} has no version {version}", self.location))),
+        let mut older = self.older.lock().await;
+        if let Some(table) = older.get(&version) {
+            return Ok(table.clone());
         }
+        let Some(inner) = load(&self.location, Some(version)).await? else {
+            return Err(Error::failed(format!("{} has no version {version}", self.location)));
+        };
+        let (location, state) = (self.location.clone(), self.state.clone());
+        let table = Self { location, inner, state, older: Arc::default() };
+        if older.len() >= OLDER_KEPT {
+            older.clear();
+        }
+        older.insert(version, table.clone());
+        Ok(table)
     }
 
     /// Wraps the table as it stands after a commit of ours.
     pub(super) fn after_commit(location: Location, inner: DeltaTable, txns: BTreeMap<String, i64>) -> Self {
         let state = State { txns, foreign: Vec::new(), readable: true };
-        Self { location, inner, state: Arc::new(state) }
+        Self { location, inner, state: Arc::new(state), older: Arc::default() }
     }
 
     /// Where it lives.

@@ -1,79 +1,110 @@
-//! Commits of Delta logs, read once: a store over a network that keeps the small objects which never change.
+//! Small objects that never change, read once: a store over a network for one run.
 //!
-//! The Delta library reads every commit since the last checkpoint two or three times to open a table. A commit's object
-//! is written once; should a table be put back or made anew under the same name, its listing shows other tags, and what
-//! was kept is forgotten.
+//! The Delta library reads every commit since the last checkpoint two or three times to open a table, and every table
+//! that reads a source reads the source's new files. Commits and data files are written once. Should a table be put
+//! back or made anew under the same name, the listing of its log shows other tags, and what was kept of that commit is
+//! forgotten; data files carry a random name.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::DateTime;
 use deltalake::logstore::object_store::{
-    self, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, path::Path,
+    self, CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, path::Path,
 };
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 
 use super::StoreRef;
+use crate::clock;
 
-/// Larger commits are read again.
-const LARGEST: u64 = 1 << 20;
+/// Larger objects are read again, and only the parts that are asked for.
+const LARGEST: u64 = 256 << 10;
 /// Bytes kept at most; what comes later is read again.
 const ALL: u64 = 64 << 20;
 
-/// A store and the commits that were read from it.
+/// A store and what was read from it or written to it.
 #[derive(Debug)]
 pub(super) struct Kept {
     inner: StoreRef,
-    commits: Arc<Mutex<Commits>>,
+    objects: Arc<Mutex<Objects>>,
 }
 
 #[derive(Debug, Default)]
-struct Commits {
+struct Objects {
     by_path: HashMap<Path, (ObjectMeta, Bytes)>,
     bytes: u64,
 }
 
-impl Commits {
+impl Objects {
     fn keep(&mut self, meta: ObjectMeta, bytes: Bytes) {
         if bytes.len() as u64 <= LARGEST && self.bytes + bytes.len() as u64 <= ALL {
             self.bytes += bytes.len() as u64;
-            self.by_path.insert(meta.location.clone(), (meta, bytes));
+            if let Some((_, old)) = self.by_path.insert(meta.location.clone(), (meta, bytes)) {
+                self.bytes -= old.len() as u64;
+            }
+        }
+    }
+
+    fn forget(&mut self, path: &Path) {
+        if let Some((_, bytes)) = self.by_path.remove(path) {
+            self.bytes -= bytes.len() as u64;
         }
     }
 
     /// Forgets what a listing shows in another state.
     fn listed(&mut self, listed: &ObjectMeta) {
-        if let Some((kept, bytes)) = self.by_path.get(&listed.location)
+        if let Some((kept, _)) = self.by_path.get(&listed.location)
             && (kept.e_tag != listed.e_tag || kept.size != listed.size)
         {
-            self.bytes -= bytes.len() as u64;
-            self.by_path.remove(&listed.location);
+            self.forget(&listed.location);
         }
     }
 }
 
 impl Kept {
     pub(super) fn new(inner: StoreRef) -> Self {
-        Self { inner, commits: Arc::default() }
+        Self { inner, objects: Arc::default() }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn validated(
         &self,
         listing: BoxStream<'static, object_store::Result<ObjectMeta>>,
     ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        let commits = self.commits.clone();
+        let objects = self.objects.clone();
         listing
             .inspect(move |item| {
                 if let Ok(meta) = item {
-                    commits.lock().unwrap_or_else(PoisonError::into_inner).listed(meta);
+                    objects.lock().unwrap_or_else(PoisonError::into_inner).listed(meta);
                 }
             })
             .boxed()
+    }
+
+    /// The object, if it is small: from memory, or whole in one request. `None` = it is larger than what is kept.
+    async fn whole(&self, path: &Path) -> object_store::Result<Option<(ObjectMeta, Bytes)>> {
+        let kept = self.objects().by_path.get(path).cloned();
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let first = GetOptions { range: Some((0..LARGEST).into()), ..GetOptions::default() };
+        let read = self.inner.get_opts(path, first).await?;
+        let meta = read.meta.clone();
+        if meta.size > LARGEST {
+            return Ok(None);
+        }
+        let bytes = read.bytes().await?;
+        self.objects().keep(meta.clone(), bytes.clone());
+        Ok(Some((meta, bytes)))
     }
 }
 
@@ -84,22 +115,49 @@ fn is_commit(path: &Path) -> bool {
     folder.ends_with("_delta_log") && number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether all of the newest state is asked for.
+/// A data file, or one of the change feed: not a checkpoint, which is large.
+fn is_data(path: &Path) -> bool {
+    path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log/")
+}
+
+/// Whether the newest state is asked for, whatever it is.
 fn is_plain(options: &GetOptions) -> bool {
-    let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, range, version, head, .. } =
-        options;
+    let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, version, .. } = options;
     if_match.is_none()
         && if_none_match.is_none()
         && if_modified_since.is_none()
         && if_unmodified_since.is_none()
-        && range.is_none()
         && version.is_none()
-        && !head
 }
 
-fn result(meta: ObjectMeta, bytes: Bytes) -> GetResult {
-    let range = 0..meta.size;
-    let payload = GetResultPayload::Stream(async move { Ok(bytes) }.into_stream().boxed());
+/// The bytes of a range of an object of `size` bytes.
+fn bounds(range: Option<&GetRange>, size: u64) -> Range<u64> {
+    match range {
+        None => 0..size,
+        Some(GetRange::Bounded(range)) => range.start.min(size)..range.end.min(size),
+        Some(GetRange::Offset(start)) => (*start).min(size)..size,
+        Some(GetRange::Suffix(length)) => size.saturating_sub(*length)..size,
+    }
+}
+
+/// Whether a range lies in what one request for a small object brings: if not, the object is large.
+fn may_be_small(range: Option<&GetRange>) -> bool {
+    match range {
+        None => true,
+        Some(GetRange::Bounded(range)) => range.end <= LARGEST,
+        Some(GetRange::Offset(start)) => *start <= LARGEST,
+        Some(GetRange::Suffix(_)) => true,
+    }
+}
+
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(range.start)..at(range.end))
+}
+
+fn result(meta: ObjectMeta, bytes: &Bytes, range: Range<u64>) -> GetResult {
+    let part = slice(bytes, &range);
+    let payload = GetResultPayload::Stream(async move { Ok(part) }.into_stream().boxed());
     GetResult { payload, meta, range, attributes: Default::default() }
 }
 
@@ -112,7 +170,19 @@ impl fmt::Display for Kept {
 #[async_trait]
 impl ObjectStore for Kept {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
-        self.inner.put_opts(to, payload, opts).await
+        if !is_commit(to) && !is_data(to) {
+            return self.inner.put_opts(to, payload, opts).await;
+        }
+        let written = self.inner.put_opts(to, payload.clone(), opts).await?;
+        let meta = ObjectMeta {
+            location: to.clone(),
+            last_modified: DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default(),
+            size: payload.content_length() as u64,
+            e_tag: written.e_tag.clone(),
+            version: written.version.clone(),
+        };
+        self.objects().keep(meta, payload.into());
+        Ok(written)
     }
 
     async fn put_multipart_opts(
@@ -124,21 +194,29 @@ impl ObjectStore for Kept {
     }
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        if !is_commit(from) || !is_plain(&options) {
+        let range = options.range.as_ref();
+        let ours = (is_commit(from) || is_data(from)) && is_plain(&options) && may_be_small(range);
+        // A HEAD alone is no reason to fetch the object, only to answer from memory.
+        let known = || self.objects().by_path.contains_key(from);
+        if !ours || (options.head && !known()) {
             return self.inner.get_opts(from, options).await;
         }
-        let kept = self.commits.lock().unwrap_or_else(PoisonError::into_inner).by_path.get(from).cloned();
-        if let Some((meta, bytes)) = kept {
-            return Ok(result(meta, bytes));
+        match self.whole(from).await? {
+            Some((meta, bytes)) => {
+                let range = bounds(range, meta.size);
+                Ok(result(meta, &bytes, range))
+            }
+            None => self.inner.get_opts(from, options).await,
         }
-        let read = self.inner.get_opts(from, options).await?;
-        let meta = read.meta.clone();
-        let bytes = read.bytes().await?;
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).keep(meta.clone(), bytes.clone());
-        Ok(result(meta, bytes))
     }
 
     async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+        if is_data(from)
+            && ranges.iter().all(|range| range.end <= LARGEST)
+            && let Some((_, bytes)) = self.whole(from).await?
+        {
+            return Ok(ranges.iter().map(|range| slice(&bytes, range)).collect());
+        }
         self.inner.get_ranges(from, ranges).await
     }
 
@@ -146,7 +224,13 @@ impl ObjectStore for Kept {
         &self,
         paths: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(paths)
+        let objects = self.objects.clone();
+        let forgotten = paths.inspect(move |path| {
+            if let Ok(path) = path {
+                objects.lock().unwrap_or_else(PoisonError::into_inner).forget(path);
+            }
+        });
+        self.inner.delete_stream(forgotten.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
@@ -163,9 +247,9 @@ impl ObjectStore for Kept {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
         let listed = self.inner.list_with_delimiter(prefix).await?;
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        listed.objects.iter().for_each(|meta| commits.listed(meta));
-        drop(commits);
+        let mut objects = self.objects();
+        listed.objects.iter().for_each(|meta| objects.listed(meta));
+        drop(objects);
         Ok(listed)
     }
 
@@ -182,36 +266,88 @@ mod tests {
 
     use super::*;
 
+    fn commit() -> Path {
+        Path::from("t/_delta_log/00000000000000000007.json")
+    }
+
+    fn store() -> (Arc<InMemory>, Kept) {
+        let below = Arc::new(InMemory::new());
+        (below.clone(), Kept::new(below))
+    }
+
     #[tokio::test]
     async fn a_commit_is_read_once_until_a_listing_shows_another_state() {
-        let (below, commit) = (Arc::new(InMemory::new()), Path::from("t/_delta_log/00000000000000000007.json"));
-        let store = Kept::new(below.clone());
-        let read = async || store.get(&commit).await.expect("there").bytes().await.expect("bytes");
-        below.put(&commit, PutPayload::from_static(b"first")).await.expect("written");
+        let (below, store) = store();
+        let read = async || store.get(&commit()).await.expect("there").bytes().await.expect("bytes");
+        below.put(&commit(), PutPayload::from_static(b"first")).await.expect("written");
         assert_eq!(read().await, "first");
-        below.put(&commit, PutPayload::from_static(b"second")).await.expect("written");
+        below.put(&commit(), PutPayload::from_static(b"second")).await.expect("written");
         assert_eq!(read().await, "first", "no listing has shown it");
         let listed: Vec<_> = store.list(Some(&Path::from("t/_delta_log"))).try_collect().await.expect("listed");
         assert_eq!((listed.len(), read().await), (1, Bytes::from_static(b"second")));
-        assert_eq!(store.get_range(&commit, 0..3).await.expect("a part"), "sec");
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_not_read_back_and_what_was_deleted_is_gone() {
+        let (below, store) = store();
+        let file = Path::from("t/part-1.parquet");
+        store.put(&file, PutPayload::from_static(b"0123456789")).await.expect("written");
+        below.delete(&file).await.expect("gone below");
+        assert_eq!(store.get_range(&file, 2..4).await.expect("kept"), "23");
+        assert_eq!(store.head(&file).await.expect("kept").size, 10);
+        store.delete(&file).await.ok();
+        assert!(store.get_range(&file, 2..4).await.is_err());
+        assert!(store.head(&file).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn every_range_is_that_of_the_store() {
+        let (below, store) = store();
+        let (small, large) = (Path::from("t/small.parquet"), Path::from("t/large.parquet"));
+        let bytes = |n: u64| (0..n).map(|i| (i % 251) as u8).collect::<Vec<_>>();
+        below.put(&small, bytes(1000).into()).await.expect("written");
+        below.put(&large, bytes(LARGEST + 1000).into()).await.expect("written");
+        for path in [&small, &large] {
+            for range in [
+                GetRange::Bounded(0..10),
+                GetRange::Bounded(900..1000),
+                GetRange::Bounded(990..2000),
+                GetRange::Offset(995),
+                GetRange::Suffix(8),
+                GetRange::Suffix(5000),
+            ] {
+                let options = || GetOptions { range: Some(range.clone()), ..GetOptions::default() };
+                let (kept, plain) = (store.get_opts(path, options()).await, below.get_opts(path, options()).await);
+                let (kept, plain) = (kept.expect("kept"), plain.expect("plain"));
+                assert_eq!((&kept.range, &kept.meta), (&plain.range, &plain.meta), "{path} {range:?}");
+                assert_eq!(kept.bytes().await.expect("bytes"), plain.bytes().await.expect("bytes"), "{path} {range:?}");
+            }
+            let ranges = [3..7, 500..1000];
+            let (kept, plain) = (store.get_ranges(path, &ranges).await, below.get_ranges(path, &ranges).await);
+            assert_eq!(kept.expect("kept"), plain.expect("plain"));
+        }
+        assert!(store.objects().by_path.contains_key(&small) && !store.objects().by_path.contains_key(&large));
     }
 
     #[test]
-    fn only_commits_are_kept() {
-        for (path, commit) in [
+    fn only_what_never_changes_is_kept() {
+        for (path, kept) in [
             ("t/_delta_log/00000000000000000007.json", true),
             ("_delta_log/00000000000000000007.json", true),
+            ("t/part-0.snappy.parquet", true),
+            ("t/_change_data/cdc-0.parquet", true),
             ("t/_delta_log/_last_checkpoint", false),
             ("t/_delta_log/00000000000000000007.checkpoint.parquet", false),
             ("landing/00000000000000000007.json", false),
         ] {
-            assert_eq!(is_commit(&Path::from(path)), commit, "{path}");
+            let path = Path::from(path);
+            assert_eq!(is_commit(&path) || is_data(&path), kept, "{path}");
         }
     }
 
     #[test]
     fn what_is_kept_has_a_bound() {
-        let mut commits = Commits::default();
+        let mut objects = Objects::default();
         let meta = |n: u64| ObjectMeta {
             location: Path::from(format!("{n}")),
             last_modified: Default::default(),
@@ -219,11 +355,13 @@ mod tests {
             e_tag: None,
             version: None,
         };
-        for n in 0..100 {
-            commits.keep(meta(n), Bytes::from(vec![0; usize::try_from(LARGEST).expect("fits")]));
+        let full = || Bytes::from(vec![0; usize::try_from(LARGEST).expect("fits")]);
+        for n in 0..ALL / LARGEST + 50 {
+            objects.keep(meta(n), full());
+            objects.keep(meta(0), full());
         }
-        assert_eq!(commits.bytes, ALL);
-        commits.keep(meta(200), Bytes::from(vec![0; 2 << 20]));
-        assert_eq!(commits.by_path.len(), 64);
+        assert_eq!((objects.bytes, objects.by_path.len() as u64), (ALL, ALL / LARGEST));
+        objects.forget(&Path::from("3"));
+        assert_eq!(objects.bytes, ALL - LARGEST);
     }
 }
