@@ -10,22 +10,35 @@ use std::time::{Duration, SystemTime};
 use aws_config::BehaviorVersion;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
 use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::region::Region;
 use aws_types::service_config::ServiceConfigKey;
 
+use url::{Host, Url};
+
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
+use crate::privacy::holds_credentials;
 
 /// Credentials are fetched anew this long before they end, so that no request goes out with ones about to end.
 const REFRESH_BEFORE: Duration = Duration::from_secs(300);
+/// After a failure to fetch new ones, old ones that are still good serve this long before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long a connection to Glue, STS or SSO may take, and one try of a call.
+const CONNECT: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_secs(30);
 /// Shortest key, secret or token that is looked for in texts.
 const SHORTEST: usize = 12;
 /// Where neither a region nor AWS itself is named: an S3-compatible store does not care.
@@ -47,6 +60,7 @@ pub struct Aws {
     credentials: SharedCredentialsProvider,
     seen: Arc<Seen>,
     settings: AwsSettings,
+    region_is_given: bool,
 }
 
 impl fmt::Debug for Aws {
@@ -61,13 +75,18 @@ impl Aws {
     /// # Errors
     /// There are no credentials, or no region.
     pub async fn load(settings: &AwsSettings) -> Result<Self> {
-        let http =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(regions(settings));
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
+        loader = loader.region(regions(settings)).timeout_config(timeouts);
         if let Ok(name) = AppName::new("stedi-delta") {
             loader = loader.app_name(name);
         }
-        let aws = Self::from_config(loader.load().await, settings.clone());
+        let mut aws = Self::from_config(loader.load().await, settings.clone());
+        aws.region_is_given = region_is_given().await;
+        aws.note_environment();
+        for endpoint in [aws.s3_endpoint(), aws.glue_endpoint()].into_iter().flatten() {
+            may_be_plain(&endpoint)?;
+        }
         if aws.config.region().is_none() {
             return Err(Error::failed("no AWS region is named")
                 .fact("looked at", "AWS_REGION, the profile, the target's `region`, the instance")
@@ -89,7 +108,7 @@ impl Aws {
         if anywhere {
             builder.set_region(Region::from_static(DEFAULT_REGION));
         }
-        Self { config: builder.build(), credentials, seen, settings }
+        Self { config: builder.build(), credentials, seen, settings, region_is_given: false }
     }
 
     /// For clients of the AWS SDK.
@@ -111,16 +130,34 @@ impl Aws {
         endpoint(&self.config, "S3").or_else(|| self.settings.endpoint.clone())
     }
 
-    /// Whether the environment names a region, or a profile that may.
+    /// Whether the environment names the region, itself or by a profile.
     #[must_use]
     pub fn region_is_given(&self) -> bool {
-        ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"].into_iter().any(set)
+        self.region_is_given
+    }
+
+    /// Keys in the environment may be named by an error before they were ever used.
+    fn note_environment(&self) {
+        for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            self.seen.note(std::env::var(variable).ok().as_deref());
+        }
     }
 
     /// Whether the environment says how often calls are made again.
     #[must_use]
     pub fn retries_are_given(&self) -> bool {
         ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].into_iter().any(set)
+    }
+
+    /// Which of AWS's S3 endpoints is asked for, by `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
+    #[must_use]
+    pub fn s3_variant(&self) -> &'static str {
+        match (self.config.use_fips().unwrap_or(false), self.config.use_dual_stack().unwrap_or(false)) {
+            (false, false) => "s3",
+            (true, false) => "s3-fips",
+            (false, true) => "s3.dualstack",
+            (true, true) => "s3-fips.dualstack",
+        }
     }
 
     /// The URL of Glue, where the environment names another one than AWS's own.
@@ -135,8 +172,8 @@ impl Aws {
     /// The chain has none.
     pub async fn credentials(&self) -> Result<Credentials> {
         self.credentials.provide_credentials().await.map_err(|cause| {
-            Error::failed("no AWS credentials were found")
-                .because(self.scrub(&chained(&cause)))
+            Error::failed("AWS's own chain gave no credentials")
+                .because(self.scrub(&without_output(&chained(&cause))))
                 .fact("looked at", "environment, profile, SSO, web identity, container, instance role")
                 .help("log in (`aws sso login`, `aws configure`), or name a profile with AWS_PROFILE")
         })
@@ -166,6 +203,60 @@ fn regions(settings: &AwsSettings) -> RegionProviderChain {
         return chain.or_else(Region::from_static(DEFAULT_REGION));
     }
     chain.or_else(ImdsRegionProvider::builder().build())
+}
+
+/// Whether a variable names the region, or the profile that a variable names does.
+async fn region_is_given() -> bool {
+    if set("AWS_REGION") || set("AWS_DEFAULT_REGION") {
+        return true;
+    }
+    set("AWS_PROFILE") && ProfileFileRegionProvider::new().region().await.is_some()
+}
+
+/// HTTP with the machine's own certificates and proxies (`HTTPS_PROXY`, `NO_PROXY`).
+fn http_client() -> SharedHttpClient {
+    let proxy = ProxyConfig::from_env();
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(sleep) = components.and_then(RuntimeComponents::sleep_impl) {
+            connector.set_sleep_impl(Some(sleep));
+        }
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
+}
+
+/// Whether an endpoint may be spoken to without TLS: on this machine, or where the person says so.
+///
+/// # Errors
+/// It may not, it is no URL, or it holds credentials. The message has none of them.
+pub fn may_be_plain(endpoint: &str) -> Result<bool> {
+    if holds_credentials(endpoint) {
+        return Err(Error::failed("the URL of an AWS endpoint holds a user or a password")
+            .help("take them out: credentials come from AWS's own chain"));
+    }
+    let url = Url::parse(endpoint).context(|| format!("the AWS endpoint `{endpoint}` is not a URL"))?;
+    let here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let allowed = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    match url.scheme() {
+        "https" => Ok(false),
+        "http" if here || allowed => Ok(true),
+        "http" => Err(Error::failed("an AWS endpoint has no TLS, and is not on this machine")
+            .fact("endpoint", endpoint)
+            .help("use https://, or set AWS_ALLOW_HTTP=true for a network that you trust")),
+        other => Err(Error::failed(format!("an AWS endpoint is a `{other}://` address")).fact("expected", "https://")),
+    }
+}
+
+/// What a foreign program wrote, or a service repeats of a request, is nothing to be printed.
+fn without_output(text: &str) -> String {
+    let end = ["Stderr:", "stderr:", "Canonical"].iter().filter_map(|mark| text.find(mark)).min();
+    end.map_or_else(|| text.to_owned(), |end| format!("{}(its output is left out)", &text[..end]))
 }
 
 fn set(variable: &str) -> bool {
@@ -203,18 +294,14 @@ pub fn chained(error: &dyn std::error::Error) -> String {
 struct Seen(Mutex<Vec<String>>);
 
 impl Seen {
-    fn note(&self, credentials: &Credentials) {
-        let parts =
-            [Some(credentials.access_key_id()), Some(credentials.secret_access_key()), credentials.session_token()];
+    fn note(&self, part: Option<&str>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Real ones are longer; the `test` of a stand-in is an ordinary word.
-        for part in parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST) {
-            if !seen.iter().any(|known| known == part) {
-                seen.push(part.to_owned());
-            }
+        if let Some(part) = part.filter(|part| part.len() >= SHORTEST && !seen.iter().any(|known| known == part)) {
+            seen.push(part.to_owned());
+            // A secret may hold another one: the longest goes first.
+            seen.sort_by_key(|known| std::cmp::Reverse(known.len()));
         }
-        // A secret may hold another one: the longest goes first.
-        seen.sort_by_key(|known| std::cmp::Reverse(known.len()));
     }
 
     fn scrub(&self, text: &str) -> String {
@@ -254,16 +341,23 @@ impl Refreshed {
         let Some(chain) = &self.chain else {
             return Err(CredentialsError::not_loaded("no credentials provider is configured"));
         };
+        let expiry = current.as_ref().and_then(|old| old.credentials.expiry());
         match chain.provide_credentials().await {
             Ok(credentials) => {
-                self.seen.note(&credentials);
+                self.seen.note(Some(credentials.access_key_id()));
+                self.seen.note(Some(credentials.secret_access_key()));
+                self.seen.note(credentials.session_token());
                 let refresh_at = credentials.expiry().map(|expiry| refresh_at(now, expiry));
                 *current = Some(Current { credentials: credentials.clone(), refresh_at });
                 Ok(credentials)
             }
-            // The old ones may still be good, and a service that is away for a moment comes back.
-            Err(error) => match current.as_ref() {
-                Some(old) if old.credentials.expiry().is_some_and(|expiry| now < expiry) => Ok(old.credentials.clone()),
+            // The old ones may still be good, and a service that is away for a moment comes back. Not every request
+            // asks it again.
+            Err(error) => match current.as_mut().zip(expiry) {
+                Some((old, expiry)) if now < expiry => {
+                    old.refresh_at = Some((now + RETRY_AFTER).min(expiry));
+                    Ok(old.credentials.clone())
+                }
                 _ => Err(error),
             },
         }
@@ -349,7 +443,7 @@ mod tests {
         let (failing, _) = aws(Some(Duration::ZERO), 2);
         failing.credentials().await.expect("the first one");
         let error = failing.credentials().await.expect_err("it ended, and there is no other");
-        assert_eq!(error.message(), "no AWS credentials were found");
+        assert_eq!(error.message(), "AWS's own chain gave no credentials");
     }
 
     #[test]
@@ -359,6 +453,38 @@ mod tests {
         assert_eq!(at(3600), Duration::from_secs(3300));
         assert_eq!(at(400), Duration::from_secs(200));
         assert_eq!(at(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        for (endpoint, plain) in [
+            ("http://127.0.0.1:9000", true),
+            ("http://localhost:1", true),
+            ("http://[::1]:1", true),
+            ("https://s3.example", false),
+        ] {
+            assert_eq!(may_be_plain(endpoint).expect(endpoint), plain, "{endpoint}");
+        }
+        let error = may_be_plain("http://minio:9000").expect_err("another machine");
+        assert_eq!(error.message(), "an AWS endpoint has no TLS, and is not on this machine");
+        assert!(may_be_plain("s3").is_err());
+        assert!(may_be_plain("ftp://x").is_err());
+    }
+
+    #[test]
+    fn credentials_in_an_endpoint_are_refused_and_not_said() {
+        for url in ["https://user:secret@host", "http://user:secret@127.0.0.1:9", "https://:secret@host"] {
+            let error = may_be_plain(url).expect_err("refused");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_said_about_credentials_is_left_out() {
+        let said = "Error retrieving credentials from external process: exit status 1. Stderr: token=abc";
+        let expected = "Error retrieving credentials from external process: exit status 1. (its output is left out)";
+        assert_eq!(without_output(said), expected);
+        assert_eq!(without_output("nothing was found"), "nothing was found");
     }
 
     #[tokio::test]

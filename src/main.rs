@@ -10,7 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    quiet_uploads();
+    quiet_panics();
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let Ok(runtime) = built else { return ExitCode::FAILURE };
     let exit_code = runtime.block_on(stedi_delta::cli::main(std::env::args_os().collect()));
@@ -19,12 +19,11 @@ fn main() -> ExitCode {
     ExitCode::from(exit_code)
 }
 
-/// Keeps panics off standard error that are no news.
-fn quiet_uploads() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
+/// Keeps panics off standard error that are no news, and of the others their text, which may quote data.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
         if !stedi_delta::cli::harmless(panic) {
-            usual(panic);
+            stedi_delta::cli::tell_panic(panic);
         }
     }));
 }

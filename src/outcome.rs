@@ -126,6 +126,8 @@ pub struct SyncOutcome {
     pub left: Vec<String>,
     /// What the catalog is called.
     pub catalog: String,
+    /// What else is to be typed after a verb to work on this target; empty for the project's own.
+    pub flags: String,
 }
 
 /// One field in which a catalog does not say what it should.
@@ -157,6 +159,8 @@ pub enum EntryState {
     NotCreated,
     /// There is an entry, and no table.
     Gone,
+    /// The table's log cannot be read.
+    Unreadable,
     /// The entry's table left the project.
     Left,
     /// The entry was added by this command.
@@ -191,6 +195,8 @@ pub struct CatalogOutcome {
     pub target: String,
     /// What the catalog is called.
     pub catalog: String,
+    /// What else is to be typed after a verb to work on this target; empty for the project's own.
+    pub flags: String,
     /// Database in it.
     pub database: String,
     /// Tables in the order of the project, quarantines after their tables, then those that left it.

@@ -1,4 +1,5 @@
-//! Personal data in messages: keyed hashes, unless revealed by request.
+//! What messages must not say: personal data, which they hold as keyed hashes unless revealed by request, and
+//! credentials, which they never hold.
 
 use std::fmt;
 
@@ -43,6 +44,43 @@ impl Privacy {
             (true, _) => "",
             (false, true) => " (hashed with STEDI_DELTA_HASH_KEY; --reveal to print)",
             (false, false) => " (hashed with a key of this run; --reveal to print)",
+        }
+    }
+}
+
+/// Whether the part of a URL before its path names a user: `https://user:password@host`.
+#[must_use]
+pub fn holds_credentials(url: &str) -> bool {
+    // A `/` may stand in a password, so that only the whole text is safe to look at.
+    url.split_once("://").is_some_and(|(_, rest)| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.contains('@') || (rest.contains('@') && authority.contains(':') && !is_port(authority))
+    })
+}
+
+/// Whether what stands after the `:` of an authority is a port.
+fn is_port(authority: &str) -> bool {
+    authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_addresses_are_found() {
+        for url in [
+            "https://user:secret@host",
+            "http://user:secret@127.0.0.1:9",
+            "s3://KEY:SECRET@bucket/x",
+            "s3://KEY:SEC/RET@bucket",
+            "https://:secret@host",
+            "s3n://user@bucket",
+        ] {
+            assert!(holds_credentials(url), "{url}");
+        }
+        for url in ["s3://bucket/a@b.json", "https://host:9000/a@b", "folder/a@b", "s3://bucket"] {
+            assert!(!holds_credentials(url), "{url}");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
 use crate::lake::LakeTable;
-use crate::outcome::{Io, Mode, TableOutcome, Warning};
-use crate::progress::Silent;
+use crate::outcome::{Io, Mode, Problem, TableOutcome, Warning};
+use crate::progress::{Progress, Silent};
 use crate::register::register;
 use crate::site::Site;
 
@@ -19,25 +19,25 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
 pub async fn replay(site: &Site, name: &str) -> Result<TableOutcome> {
-    replay_as(site, name, &crate::clock::run_id()).await
+    replay_as(site, name, &crate::clock::run_id(), &Silent).await
 }
 
 /// The same as the run of this id.
 ///
 /// # Errors
 /// As [`replay`].
-pub async fn replay_as(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
+pub async fn replay_as(site: &Site, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
-        match attempt(site, name, run).await {
+        match attempt(site, name, run, progress).await {
             Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
             other => return other,
         }
     }
 }
 
-async fn attempt(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
+async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
     let started = Instant::now();
     let table = site.landing_table(name)?;
     let place = site.place(table, run)?;
@@ -67,10 +67,11 @@ async fn attempt(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
         io.bytes_written = done.bytes_written;
         after = Some(table);
     }
+    let mut problem = None;
     if let Some(after) = &after {
         let standing = BTreeMap::from([(table.name.clone(), after.clone())]);
-        let registered = register(site, &standing, &Silent).await?;
-        registered.problem.map_or(Ok(()), Err)?;
+        // The rows are in, whatever becomes of the catalog.
+        problem = register(site, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
     }
     let version_after = after.as_ref().map(LakeTable::version);
     let staying: u64 = replay.stay.values().sum();
@@ -101,6 +102,6 @@ async fn attempt(site: &Site, name: &str, run: &str) -> Result<TableOutcome> {
         elapsed: started.elapsed(),
         waiting: Vec::new(),
         warnings,
-        problem: None,
+        problem: problem.map(Problem::Failed),
     })
 }

@@ -13,7 +13,7 @@ use crate::ingest::Place;
 use crate::lake::{SessionOptions, session};
 use crate::name::{TableName, nearest};
 use crate::plan;
-use crate::privacy::Privacy;
+use crate::privacy::{Privacy, holds_credentials};
 use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
@@ -82,6 +82,21 @@ pub fn load(root: &Path) -> Result<Project> {
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
 }
 
+/// Schemes have no case.
+fn is_on_s3(place: &str) -> bool {
+    place.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
+}
+
+/// The error for a name that no table has.
+#[must_use]
+pub fn unknown_table(name: &str, known: &[&str]) -> Error {
+    let error = Error::new(Kind::Usage, format!("table `{name}` is not in this project"));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.fact("tables", known.join(", ")),
+    }
+}
+
 /// A project at a target by its addresses: nothing is connected yet.
 #[derive(Debug)]
 pub struct Address {
@@ -114,6 +129,12 @@ impl Address {
     /// # Errors
     /// Faults of the project; an unknown target.
     pub fn find(options: &SiteOptions) -> Result<Self> {
+        for (flag, given) in [("--landing", &options.landing), ("--warehouse", &options.warehouse)] {
+            if given.as_deref().is_some_and(holds_credentials) {
+                return Err(Error::new(Kind::Usage, format!("{flag} holds a user or a password"))
+                    .help("take them out: credentials come from AWS's own chain"));
+            }
+        }
         let project = load(&options.root)?;
         let name = options.target.clone().unwrap_or_else(|| project.default_target.clone());
         let Some(target) = project.targets.get(&name) else {
@@ -171,7 +192,7 @@ impl Address {
     fn is_on_aws(&self) -> bool {
         let roots = [&self.landing, &self.warehouse].into_iter();
         let own = self.project.tables.iter().filter_map(|t| t.location.as_ref());
-        self.at().glue.is_some() || roots.chain(own).any(|place| place.starts_with("s3://"))
+        self.at().glue.is_some() || roots.chain(own).any(|place| is_on_s3(place))
     }
 
     /// The storage, connected to AWS where the project needs it.
@@ -204,6 +225,12 @@ impl Site {
     /// # Errors
     /// Roots that have no store; no way into AWS.
     pub async fn connect(address: Address, storage: Storage, privacy: Privacy) -> Result<Self> {
+        if address.at().glue.is_some() && !is_on_s3(&address.warehouse) {
+            return Err(Error::failed(format!("target `{}` registers its tables in Glue", address.target))
+                .fact("found", format!("the warehouse is the folder `{}`", address.warehouse))
+                .fact("expected", "a warehouse on `s3://`: Athena reads nothing else")
+                .help("name one with --warehouse s3://bucket/prefix, or another target with --target"));
+        }
         let storage = address.connected(storage).await?;
         let [landing_base, warehouse_base] = &address.bases;
         let landing = storage.location(&address.landing, landing_base)?;
@@ -215,13 +242,7 @@ impl Site {
         }
         let database = address.database();
         let catalog: Arc<dyn Catalog> = match (address.at().glue, storage.aws()) {
-            (Some(_), _) if warehouse.url.scheme() != "s3" => {
-                return Err(Error::failed(format!("target `{}` registers its tables in Glue", address.target))
-                    .fact("found", format!("the warehouse is the folder `{warehouse}`"))
-                    .fact("expected", "a warehouse on `s3://`: Athena reads nothing else")
-                    .help("name one with --warehouse s3://bucket/prefix, or another target with --target"));
-            }
-            (Some(glue), Some(aws)) => Arc::new(GlueCatalog::new(aws, &glue)),
+            (Some(glue), Some(aws)) => Arc::new(GlueCatalog::new(aws, &glue, storage.listener())?),
             _ => Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path)),
         };
         Ok(Self {
@@ -265,11 +286,20 @@ impl Site {
     #[must_use]
     pub fn unknown(&self, name: &str) -> Error {
         let known: Vec<&str> = self.project.tables.iter().map(|t| t.name.as_str()).collect();
-        let error = Error::new(Kind::Usage, format!("table `{name}` is not in this project"));
-        match nearest(name, known.iter().copied()) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.fact("tables", known.join(", ")),
-        }
+        unknown_table(name, &known)
+    }
+
+    /// A command line of this program that works on this site: with `--target` where it is not the project's own.
+    #[must_use]
+    pub fn command(&self, verb: &str) -> String {
+        format!("stedi-delta {verb}{}", self.flags())
+    }
+
+    /// What is to be typed after a verb to work on this target: nothing for the project's own.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let is_default = self.target == self.project.default_target;
+        if is_default { String::new() } else { format!(" --target {}", self.target) }
     }
 
     /// Folder of a table.

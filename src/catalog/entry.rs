@@ -28,7 +28,7 @@ const COMMENT_CHARS: usize = 255;
 const DESCRIPTION_CHARS: usize = 2048;
 
 /// What a catalog knows of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Entry {
     /// Lower-case table name.
@@ -73,8 +73,8 @@ pub struct StorageDescriptor {
     pub serde_info: SerdeInfo,
     /// Always empty.
     pub bucket_columns: Vec<String>,
-    /// Always empty.
-    pub sort_columns: Vec<String>,
+    /// Always empty; objects in what another tool wrote.
+    pub sort_columns: Vec<serde_json::Value>,
     /// Always false.
     pub stored_as_sub_directories: bool,
     /// Parameters that others added.
@@ -210,6 +210,12 @@ impl Entry {
             of_schema.map(|(key, value)| (key.clone(), value.clone())).collect()
         };
         self.storage_descriptor.columns == other.storage_descriptor.columns && parts(self) == parts(other)
+    }
+
+    /// The version of the table that the entry was written at.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.parameters.get(UPDATE_VERSION)?.parse().ok()
     }
 
     /// The folder of the table that engines will read.

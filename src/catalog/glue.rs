@@ -6,21 +6,26 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use aws_sdk_glue::Client;
 use aws_sdk_glue::config::http::HttpRequest;
-use aws_sdk_glue::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_glue::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_sdk_glue::config::retry::RetryConfig;
 use aws_sdk_glue::config::{ConfigBag, Intercept, Region, RuntimeComponents};
 use aws_sdk_glue::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::types::{DatabaseInput, TableInput};
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use serde_json::{Map, Value};
 
 use super::{Catalog, Entry};
-use crate::aws::{Aws, chained};
+use crate::aws::{Aws, chained, may_be_plain};
 use crate::definition::Glue;
 use crate::error::{Context, Error, Result};
+use crate::progress::{Event, Progress};
 
 /// Times that a throttled or failing call is made; the SDK's own default is 3.
 const ATTEMPTS: u32 = 8;
@@ -64,23 +69,29 @@ struct Stored {
 }
 
 impl GlueCatalog {
-    /// The catalog of a target.
-    #[must_use]
-    pub fn new(aws: &Aws, glue: &Glue) -> Self {
+    /// The catalog of a target; `listener` hears every call.
+    ///
+    /// # Errors
+    /// The target's endpoint cannot be used.
+    pub fn new(aws: &Aws, glue: &Glue, listener: Option<Arc<dyn Progress>>) -> Result<Self> {
         let mut config = aws_sdk_glue::config::Builder::from(aws.config());
         let region = match &glue.region {
             Some(region) if !aws.region_is_given() => region.clone(),
             _ => aws.region().to_owned(),
         };
         config.set_region(Some(Region::new(region.clone())));
-        if aws.glue_endpoint().is_none() && glue.endpoint.is_some() {
-            config.set_endpoint_url(glue.endpoint.clone());
+        if let (None, Some(endpoint)) = (aws.glue_endpoint(), &glue.endpoint) {
+            may_be_plain(endpoint)?;
+            config.set_endpoint_url(Some(endpoint.clone()));
         }
         if !aws.retries_are_given() {
             config.set_retry_config(Some(RetryConfig::standard().with_max_attempts(ATTEMPTS)));
         }
+        if let Some(listener) = listener {
+            config = config.interceptor(Told(listener));
+        }
         let client = Client::from_conf(config.build());
-        Self { client, catalog_id: glue.catalog_id.clone(), region, aws: aws.clone() }
+        Ok(Self { client, catalog_id: glue.catalog_id.clone(), region, aws: aws.clone() })
     }
 
     async fn read(&self, database: &str, table: &str) -> Result<Option<Stored>> {
@@ -98,7 +109,7 @@ impl GlueCatalog {
         let document = document_of(entry, Map::new())?;
         let call = self.client.create_table().set_catalog_id(self.catalog_id.clone()).database_name(database);
         let call = call.table_input(named(&entry.name)?).customize();
-        match call.mutate_request(move |request| put_document(request, &document)).send().await {
+        match call.map_request(move |request| put_document(request, &document)).send().await {
             Ok(_) => Ok(Some(true)),
             Err(error) if is(&error, EXISTS) => Ok(Some(false)),
             Err(error) if is(&error, NOT_FOUND) => Ok(None),
@@ -130,11 +141,19 @@ impl GlueCatalog {
             _ => chained(error),
         };
         let help = match error.code() {
-            Some(DENIED) => format!("allow glue:{call} on {what}: docs/athena.md has the policies"),
+            Some(DENIED) => {
+                format!("allow glue:{call} on {what}, in IAM and in Lake Formation: docs/athena.md has the policies")
+            }
+            Some("ExpiredTokenException" | "UnrecognizedClientException" | "InvalidSignatureException") => {
+                "log in again (`aws sso login`), or name another profile with AWS_PROFILE".to_owned()
+            }
+            Some("ResourceNumberLimitExceededException") => "raise Glue's quota, or drop what is not needed".to_owned(),
+            Some("InvalidInputException") => "stedi-delta catalog check   (says what the entry should be)".to_owned(),
             Some(_) => "run the command again; a sync registers what is missing".to_owned(),
             None => "make sure that Glue can be reached: AWS_REGION, AWS_ENDPOINT_URL_GLUE, the network".to_owned(),
         };
-        Error::failed(format!("Glue did not answer {call} of {what}"))
+        let did = if error.code().is_some() { "refused" } else { "did not answer" };
+        Error::failed(format!("Glue {did} {call} of {what}"))
             .because(self.aws.scrub(&cause))
             .fact("region", self.region.clone())
             .help(help)
@@ -162,6 +181,13 @@ fn stored(document: Value) -> Result<Stored> {
     // Glue folds names; stand-ins do not.
     entry.name = entry.name.to_lowercase();
     Ok(Stored { entry, document })
+}
+
+/// An entry of a listing. What is none, whatever another tool made of it, is known by its name alone: it must not keep
+/// the others from being registered.
+fn listed(table: Value) -> Option<Entry> {
+    let name = table["Name"].as_str().map(str::to_lowercase);
+    stored(table).map(|stored| stored.entry).ok().or_else(|| Some(Entry { name: name?, ..Entry::default() }))
 }
 
 /// The `TableInput` of an entry, laid over what stands there, so that nothing is lost that the entry does not speak of.
@@ -199,14 +225,61 @@ fn lay_over(under: &mut Value, over: Value) {
 }
 
 /// Puts our document in the place of the typed one, before the request is signed.
-fn put_document(request: &mut HttpRequest, document: &Value) {
-    let Some(mut body) = request.body().bytes().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()) else {
-        return;
-    };
+fn put_document(mut request: HttpRequest, document: &Value) -> std::result::Result<HttpRequest, serde_json::Error> {
+    // A typed input that went out as it is would wipe the table's entry.
+    let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default())?;
     body["TableInput"] = document.clone();
     let bytes = body.to_string().into_bytes();
     request.headers_mut().insert("content-length", bytes.len().to_string());
     *request.body_mut() = bytes.into();
+    Ok(request)
+}
+
+/// Tells every call once it was answered.
+struct Told(Arc<dyn Progress>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
+}
+
+impl Intercept for Told {
+    fn name(&self) -> &'static str {
+        "Told"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        config.interceptor_state().store_put(Started(Instant::now()));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        let target = context.request().and_then(|request| request.headers().get("x-amz-target"));
+        let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
+        let status = context.response().map_or_else(|| "no answer".to_owned(), |r| r.status().as_u16().to_string());
+        let ms = config.load::<Started>().map_or(0, |started| started.0.elapsed().as_millis());
+        let event = Event::debug("request").with("store", "glue").with("operation", operation).with("path", "");
+        self.0.event(&event.with("status", status).with("ms", u64::try_from(ms).unwrap_or(u64::MAX)));
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Started(Instant);
+
+impl Storable for Started {
+    type Storer = StoreReplace<Self>;
 }
 
 /// Keeps the document that a call was answered with.
@@ -264,9 +337,7 @@ impl Catalog for GlueCatalog {
                 Err(error) => return Err(self.refused("GetTables", database, None, &error)),
             };
             if let Value::Array(tables) = answer.document()?["TableList"].take() {
-                for table in tables {
-                    entries.push(stored(table)?.entry);
-                }
+                entries.extend(tables.into_iter().filter_map(listed));
             }
             match page.next_token {
                 Some(token) if !token.is_empty() => next = Some(token),
@@ -296,7 +367,7 @@ impl Catalog for GlueCatalog {
         let document = document_of(new, standing.document)?;
         let call = self.client.update_table().set_catalog_id(self.catalog_id.clone()).database_name(database);
         let call = call.set_version_id(version).skip_archive(new.has_schema_of(old)).table_input(named(&new.name)?);
-        let call = call.customize().mutate_request(move |request| put_document(request, &document));
+        let call = call.customize().map_request(move |request| put_document(request, &document));
         match call.send().await {
             Ok(_) => Ok(true),
             Err(error) if is(&error, CHANGED) || is(&error, NOT_FOUND) => Ok(false),

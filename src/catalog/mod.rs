@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 
 /// Times a put starts again after somebody changed the same entry in between.
-const ATTEMPTS: usize = 8;
+pub(crate) const ATTEMPTS: u32 = 8;
 
 /// What [`put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,30 +74,38 @@ pub trait Catalog: Send + Sync {
 }
 
 /// Makes the catalog say what `entry` says; `standing` is what it was last seen to say. Writes only where something
-/// [differs](Entry::differs), and keeps what others added to the entry (see [`Entry::merged_into`]).
+/// [differs](Entry::differs), and keeps what others added to the entry (see [`Entry::merged_into`]). `None` = something
+/// else stands there by now.
 ///
 /// # Errors
 /// The catalog cannot be read or written, or an entry of that name describes something that is no Delta table.
+pub async fn put_once(
+    catalog: &dyn Catalog,
+    database: &str,
+    entry: &Entry,
+    standing: Option<&Entry>,
+) -> Result<Option<Put>> {
+    let Some(existing) = standing else {
+        return Ok(catalog.create(database, entry).await?.then_some(Put::Created));
+    };
+    entry.may_replace(database, existing)?;
+    if !entry.differs(existing) {
+        return Ok(Some(Put::Unchanged));
+    }
+    let replaced = catalog.replace(database, existing, &entry.merged_into(existing)).await?;
+    Ok(replaced.then_some(Put::Updated))
+}
+
+/// The same until it is done, for an entry that no newer log can overtake.
+///
+/// # Errors
+/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
 pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
     for _ in 0..ATTEMPTS {
-        match &standing {
-            None => {
-                if catalog.create(database, entry).await? {
-                    return Ok(Put::Created);
-                }
-            }
-            Some(existing) => {
-                entry.may_replace(database, existing)?;
-                if !entry.differs(existing) {
-                    return Ok(Put::Unchanged);
-                }
-                if catalog.replace(database, existing, &entry.merged_into(existing)).await? {
-                    return Ok(Put::Updated);
-                }
-            }
+        if let Some(put) = put_once(catalog, database, entry, standing.as_ref()).await? {
+            return Ok(put);
         }
         standing = catalog.get(database, &entry.name).await?;
     }
-    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name()))
-        .help("stedi-delta catalog register"))
+    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name())))
 }

@@ -296,6 +296,14 @@ pub(super) fn on_panic(journal: Arc<Journal>, reveal: bool) {
     }));
 }
 
+/// Says on standard error that the program made a mistake, and where; its text, which may quote data, it does not say.
+pub fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let error = panicked(panic.location().map(ToString::to_string), None, false);
+    let text = super::render::error::error(&error, false);
+    // Where standard error is closed there is nobody left to tell.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}
+
 /// The Parquet writer cleans up after a failed upload by a call that may panic, and catches that. The failure itself is
 /// reported like any other; only the panic's text would reach standard error.
 #[must_use]

@@ -16,7 +16,7 @@ pub use args::{
     CatalogDdlArgs, CatalogRegisterArgs, CatalogVerb, Cli, Color, Ended, Format, Globals, LogFormat, QuarantineVerb,
     SyncArgs, Verb, parse,
 };
-pub use journal::harmless;
+pub use journal::{harmless, tell_panic};
 pub use operations::{Open, Operations, Settings, SyncOptions};
 pub use ui::Ui;
 

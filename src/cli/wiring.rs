@@ -108,11 +108,11 @@ impl Operations for Lake {
     }
 
     async fn catalog_register(&self, relocate: bool, prune: bool) -> Result<CatalogOutcome> {
-        register::repair(&self.site, register::Repairs { relocate, prune }).await
+        register::repair(&self.site, register::Repairs { relocate, prune }, self.progress.as_ref()).await
     }
 
     async fn replay(&self, table: &str) -> Result<TableOutcome> {
-        replay::replay_as(&self.site, table, &self.run).await
+        replay::replay_as(&self.site, table, &self.run, self.progress.as_ref()).await
     }
 }
 

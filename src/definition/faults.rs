@@ -24,6 +24,12 @@ impl Faults {
         self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help });
     }
 
+    /// Adds a fault whose place must not be shown; `message` names it.
+    pub fn add_unshown(&mut self, message: impl Into<String>, help: impl Into<String>) {
+        let (message, help) = (message.into(), Some(help.into()));
+        self.0.push(Fault { message, place: None, label: String::new(), help });
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -8,6 +8,7 @@ use super::faults::{Faults, one_of};
 use super::model::{AwsTarget, Glue, Target};
 use super::units;
 use crate::name::{self, nearest};
+use crate::privacy::holds_credentials;
 use crate::source::SourceFile;
 
 /// Zone of the tool's own tables.
@@ -146,20 +147,26 @@ fn aws(table: &Table<'_>, faults: &mut Faults) -> AwsTarget {
 
 /// The URL of a service, without credentials in it.
 fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
-    let url = url::Url::parse(&text.value).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-    match url {
-        Some(url) if url.username().is_empty() && url.password().is_none() => Some(text.value),
-        Some(_) => {
-            let label = "credentials come from AWS's own chain, never from the project";
-            faults.add(text.place, "`endpoint` holds credentials", label);
-            None
-        }
-        None => {
+    let text = without_credentials("endpoint", text, faults)?;
+    match url::Url::parse(&text.value) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Some(text.value),
+        _ => {
             let message = format!("`endpoint` is \"{}\"", text.value);
             faults.add(text.place, message, "expected a URL such as \"https://s3.example.com\"");
             None
         }
     }
+}
+
+/// Refuses an address that names a user. The line itself is not shown: it holds the password.
+fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
+    if !holds_credentials(&text.value) {
+        return Some(text);
+    }
+    let (line, _) = text.place.line_column();
+    let message = format!("`{key}` holds a user or a password: {}:{line}", text.place.file.path.display());
+    faults.add_unshown(message, "take them out: credentials come from AWS's own chain, never from the project");
+    None
 }
 
 fn glue(table: &Table<'_>, faults: &mut Faults) -> Glue {
@@ -208,6 +215,7 @@ fn valid_name(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
 
 /// A folder or a URL of a scheme that the tool can open.
 pub(super) fn location(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
+    let text = without_credentials(key, text, faults)?;
     match text.value.split_once("://") {
         Some((scheme, _)) if !URL_SCHEMES.contains(&scheme) => {
             let label = "expected a folder, `file://...` or `s3://...`";

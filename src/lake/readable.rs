@@ -11,6 +11,8 @@ use crate::storage::Location;
 
 /// Reader features that Athena knows.
 const ATHENA_KNOWS: [&str; 3] = ["columnMapping", "deletionVectors", "timestampNtz"];
+/// By this property a table asks for checkpoints that older readers do not find.
+const CHECKPOINT_POLICY: &str = "delta.checkpointPolicy";
 /// Bytes that a name may have in Glue.
 const NAME_BYTES: usize = 255;
 
@@ -28,6 +30,12 @@ pub struct Obstacle {
 pub fn obstacles(protocol: &Protocol, metadata: &Metadata, schema: &StructType) -> Vec<Obstacle> {
     let mut found = Vec::new();
     features(protocol, &mut found);
+    if metadata.configuration().get(CHECKPOINT_POLICY).is_some_and(|policy| policy == "v2") {
+        found.push(Obstacle {
+            found: format!("`{CHECKPOINT_POLICY}` asks for checkpoints of version 2"),
+            way_out: format!("ALTER TABLE ... SET TBLPROPERTIES ('{CHECKPOINT_POLICY}' = 'classic')"),
+        });
+    }
     names("", schema, &mut found);
     for field in schema.fields() {
         types(field.name(), field.data_type(), &mut found);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::{Described, Listing, all, elsewhere, left, list, place};
 use crate::catalog::{Put, hive};
 use crate::definition::Column;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lake::LakeTable;
 use crate::outcome::{CatalogOutcome, EntryOutcome, EntryState};
+use crate::progress::Progress;
 use crate::site::Site;
 use crate::storage::Location;
 
@@ -23,12 +24,20 @@ pub struct Repairs {
 /// Compares the catalog with logs and definitions. Writes nothing.
 ///
 /// # Errors
-/// When the catalog or a log cannot be read.
+/// When the catalog cannot be read.
 pub async fn check(site: &Site) -> Result<CatalogOutcome> {
     let listing = list(site).await?;
     let mut outcome = blank(site);
     for (table, described, location) in all(site)? {
-        let stands = LakeTable::open(&location).await?;
+        let stands = match LakeTable::open(&location).await {
+            Ok(stands) => stands,
+            Err(error) => {
+                let mut found = entry(&described.name, &location, EntryState::Unreadable);
+                found.notes.push(error.to_string());
+                outcome.entries.push(found);
+                continue;
+            }
+        };
         let is_quarantine = described.name != table.name.as_str();
         if stands.is_none() && is_quarantine && !listing.contains_key(&described.name) {
             continue; // Nothing is in quarantine.
@@ -42,35 +51,58 @@ pub async fn check(site: &Site) -> Result<CatalogOutcome> {
 /// Makes the catalog equal to the logs. What fails for one table does not stop the others.
 ///
 /// # Errors
-/// When the catalog cannot be listed, or a log cannot be read.
-pub async fn repair(site: &Site, repairs: Repairs) -> Result<CatalogOutcome> {
+/// When the catalog cannot be listed.
+pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> Result<CatalogOutcome> {
     let listing = list(site).await?;
     let mut outcome = blank(site);
     for (_, described, location) in all(site)? {
-        let Some(stands) = LakeTable::open(&location).await? else { continue };
+        let is_listed = listing.contains_key(&described.name);
         let mut entry = entry(&described.name, &location, EntryState::Equal);
-        match place(site, &described.entry(&stands), &listing, repairs.relocate).await {
+        let put = match LakeTable::open(&location).await {
+            Ok(Some(stands)) => place(site, &described, &stands, &listing, repairs.relocate).await,
+            Ok(None) if is_listed => {
+                entry.state = EntryState::Gone;
+                Ok(Put::Unchanged)
+            }
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        match put {
             Ok(Put::Created) => entry.state = EntryState::Created,
             Ok(Put::Updated) => entry.state = EntryState::Updated,
             Ok(Put::Unchanged) => {}
             Err(error) => {
-                entry.state =
-                    if listing.contains_key(&entry.table) { EntryState::Differs } else { EntryState::Missing };
+                entry.state = if is_listed { EntryState::Differs } else { EntryState::Missing };
                 entry.notes.push(error.to_string());
                 outcome.problem.get_or_insert(error);
             }
         }
+        tell(site, &entry, progress);
         outcome.entries.push(entry);
     }
     for name in left(site, &listing) {
         let mut entry = gone(&name, &listing, EntryState::Left);
         if repairs.prune {
-            site.catalog.remove(&site.database, &name).await?;
-            entry.state = EntryState::Dropped;
+            match site.catalog.remove(&site.database, &name).await {
+                Ok(_) => entry.state = EntryState::Dropped,
+                Err(error) => {
+                    entry.notes.push(error.to_string());
+                    outcome.problem.get_or_insert(error);
+                }
+            }
         }
         outcome.entries.push(entry);
     }
     Ok(outcome)
+}
+
+fn tell(site: &Site, entry: &EntryOutcome, progress: &dyn Progress) {
+    let put = match entry.state {
+        EntryState::Created => Put::Created,
+        EntryState::Updated => Put::Updated,
+        _ => Put::Unchanged,
+    };
+    super::tell(site, &entry.table, put, progress);
 }
 
 fn blank(site: &Site) -> CatalogOutcome {
@@ -78,6 +110,7 @@ fn blank(site: &Site) -> CatalogOutcome {
         project: site.project.name.clone(),
         target: site.target.clone(),
         catalog: site.catalog.name(),
+        flags: site.flags(),
         database: site.database.clone(),
         entries: Vec::new(),
         problem: None,
@@ -150,13 +183,4 @@ fn undeclared(declared: &[Column], schema_string: &str) -> Vec<String> {
             .map(|name| format!("column `{name}` is in the table and not declared")),
     );
     notes
-}
-
-/// The error for a table name that the catalog verbs do not know.
-pub(super) fn unknown(site_tables: &[String], name: &str) -> Error {
-    let error = Error::new(crate::error::Kind::Usage, format!("table `{name}` is not in this project"));
-    match crate::name::nearest(name, site_tables.iter().map(String::as_str)) {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error.fact("tables", site_tables.join(", ")),
-    }
 }

@@ -1,8 +1,7 @@
 //! The statements with which a person registers tables in Athena by hand.
 
-use super::check::unknown;
 use crate::error::{Error, Result};
-use crate::site::{Address, TablePlace};
+use crate::site::{Address, TablePlace, unknown_table};
 
 /// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes nothing but the place: columns come from
 /// the log. Source: Athena user guide, "Create Delta Lake tables".
@@ -11,9 +10,9 @@ use crate::site::{Address, TablePlace};
 /// A table is unknown, or does not lie on S3.
 pub fn ddl(address: &Address, tables: &[String]) -> Result<String> {
     let places = address.places();
-    let known: Vec<String> = places.iter().map(|place| place.name.clone()).collect();
-    if let Some(name) = tables.iter().find(|name| !known.contains(name)) {
-        return Err(unknown(&known, name));
+    let known: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
+    if let Some(name) = tables.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(unknown_table(name, &known));
     }
     let database = address.database();
     let mut text = format!("CREATE DATABASE IF NOT EXISTS {database};\n");

@@ -14,16 +14,21 @@ pub use described::Described;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
 use futures::future::{join, join_all};
 
-use crate::catalog::{Entry, Put, put};
+use crate::catalog::{ATTEMPTS, Entry, Put, put_once};
 use crate::definition::Table;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::site::Site;
 use crate::storage::Location;
+
+/// Pause after somebody else's change of an entry; it grows with every one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The entries of the target's database by table name, as one listing saw them.
 pub(crate) type Listing = BTreeMap<String, Entry>;
@@ -72,16 +77,30 @@ pub async fn register(
             let Some(stands) = standing.get(&table.name) else { continue };
             progress.table(table.name.as_str(), "registering");
             let described = Described::table(table);
-            puts.push((described.name.clone(), place(site, &described.entry(stands), &listing, false).await));
+            puts.push((described.name.clone(), place(site, &described, stands, &listing, false).await));
         }
         puts
     };
     let (tables, quarantines) = join(tables, quarantines).await;
     for (name, put) in tables.into_iter().chain(quarantines) {
+        if let Ok(put) = &put {
+            tell(site, &name, *put, progress);
+        }
         done.note(&name, put);
     }
     done.left = left(site, &listing);
     Ok(done)
+}
+
+/// A catalog entry was written.
+fn tell(site: &Site, table: &str, put: Put, progress: &dyn Progress) {
+    let change = match put {
+        Put::Created => "created",
+        Put::Updated => "updated",
+        Put::Unchanged => return,
+    };
+    let event = Event::info("catalog.registered").with("table", table).with("change", change);
+    progress.event(&event.with("database", &site.database));
 }
 
 /// What stands in the target's database.
@@ -106,7 +125,7 @@ async fn quarantines(
                 return Ok(Put::Unchanged);
             }
             match LakeTable::open(&location).await? {
-                Some(stands) => place(site, &described.entry(&stands), listing, false).await,
+                Some(stands) => place(site, &described, &stands, listing, false).await,
                 None => Ok(Put::Unchanged),
             }
         };
@@ -116,27 +135,46 @@ async fn quarantines(
     puts.await
 }
 
-/// Puts an entry into the catalog, unless one of its name leads to another table that is still there.
-async fn place(site: &Site, entry: &Entry, listing: &Listing, relocate: bool) -> Result<Put> {
-    let standing = listing.get(&entry.name);
-    if let Some(other) = standing
-        && !relocate
-        && elsewhere(site, entry, other).await?
-    {
-        return Err(Error::failed(format!(
-            "`{}.{}` in {} leads to another table",
-            site.database,
-            entry.name,
-            site.catalog.name()
-        ))
+/// Puts a table's entry into the catalog, unless one of its name leads to another table that is still there.
+async fn place(
+    site: &Site,
+    described: &Described,
+    stands: &LakeTable,
+    listing: &Listing,
+    relocate: bool,
+) -> Result<Put> {
+    let mut entry = described.entry(stands);
+    let mut standing = listing.get(&entry.name).cloned();
+    for tried in 0..ATTEMPTS {
+        if let Some(other) = &standing {
+            if !relocate && elsewhere(site, &entry, other).await? {
+                return Err(taken(site, &entry, other));
+            }
+            // Who registered a later version knew a newer log than this one.
+            let is_late = other.is_at(entry.location()) && other.version() > entry.version();
+            if is_late && entry.differs(other) {
+                let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Put::Unchanged) };
+                entry = described.entry(&newest);
+            }
+        }
+        if let Some(put) = put_once(site.catalog.as_ref(), &site.database, &entry, standing.as_ref()).await? {
+            return Ok(put);
+        }
+        tokio::time::sleep(PAUSE * (tried + 1)).await;
+        standing = site.catalog.get(&site.database, &entry.name).await?;
+    }
+    let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
+    Err(Error::conflict(format!("{name} is changed again and again")).help(site.command("catalog register")))
+}
+
+fn taken(site: &Site, entry: &Entry, other: &Entry) -> Error {
+    let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
+    let relocate = site.command("catalog register --relocate");
+    Error::failed(format!("{name} leads to another table"))
         .fact("found", other.location())
         .fact("expected", entry.location())
         .fact("because", "that table is still there, and others may be reading it")
-        .help(
-            "give this target a database of its own, or point the entry here: stedi-delta catalog register --relocate",
-        ));
-    }
-    put(site.catalog.as_ref(), &site.database, entry, standing.cloned()).await
+        .help(format!("give this target a database of its own, or point the entry here: {relocate}"))
 }
 
 /// Whether an entry leads to another place, at which there is a table. The local catalog lies in the warehouse and
@@ -148,7 +186,7 @@ async fn elsewhere(site: &Site, entry: &Entry, other: &Entry) -> Result<bool> {
     // A place that we may not even look at is not ours to point away from.
     match site.place_at(other.location()) {
         Ok(location) => Ok(location.holds("_delta_log").await.unwrap_or(true)),
-        Err(_) => Ok(false),
+        Err(_) => Ok(true),
     }
 }
 
@@ -160,8 +198,8 @@ fn left(site: &Site, listing: &Listing) -> Vec<String> {
         known.insert(table.name.quarantine().to_string());
     }
     let warehouse = format!("{}/", site.warehouse);
-    let ours =
-        |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && entry.location().starts_with(&warehouse);
+    let is_below = |entry: &Entry| entry.location().replacen("s3a://", "s3://", 1).starts_with(&warehouse);
+    let ours = |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && is_below(entry);
     listing.values().filter(ours).map(|entry| entry.name.clone()).collect()
 }
 

@@ -34,7 +34,7 @@ pub struct EntryReport {
     pub table: String,
     /// URL or absolute path.
     pub location: String,
-    /// `equal`, `missing`, `differs`, `elsewhere`, `foreign`, `not_created`, `gone`, `left`, `created`, `updated`,
+    /// `equal`, `missing`, `differs`, `elsewhere`, `foreign`, `not_created`, `gone`, `unreadable`, `left`, `created`, `updated`,
     /// `dropped`.
     pub state: EntryState,
     /// Fields of the entry that differ.

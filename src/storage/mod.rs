@@ -31,6 +31,7 @@ pub use s3::{Encryption, PROBE};
 
 use crate::aws::Aws;
 use crate::error::{Context, Error, Result};
+use crate::privacy::holds_credentials;
 use crate::progress::Progress;
 use watch::Watched;
 
@@ -93,6 +94,10 @@ impl Storage {
     /// # Errors
     /// When the URL cannot be parsed or its scheme has no store.
     pub fn location(&self, text: &str, base: &FsPath) -> Result<Location> {
+        if holds_credentials(text) {
+            return Err(Error::failed("the address of a folder holds a user or a password")
+                .help("take them out: credentials come from AWS's own chain"));
+        }
         let url = if text.contains("://") {
             Url::parse(text).context(|| format!("`{text}` is not a URL"))?
         } else {
@@ -101,6 +106,11 @@ impl Storage {
                 .map_err(|()| Error::failed(format!("`{}` is not an absolute folder", folder.display())))?
         };
         let mut url = url;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(
+                Error::failed(format!("`{text}` has a `?` or a `#` in it")).fact("expected", "`s3://bucket/prefix`")
+            );
+        }
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
@@ -119,10 +129,11 @@ impl Storage {
             return Ok(opened.clone());
         }
         let (store, bucket): (StoreRef, _) = match url.scheme() {
-            "file" => (Arc::new(LocalFileSystem::new()), None),
+            "file" => (self.watched(Arc::new(LocalFileSystem::new()), &key), None),
             "s3" => {
                 let bucket = self.bucket(url)?;
-                (Arc::new(Kept::new(Arc::new(bucket.clone()))), Some(bucket))
+                // What is kept is no request.
+                (Arc::new(Kept::new(self.watched(Arc::new(bucket.clone()), &key))), Some(bucket))
             }
             other => {
                 return Err(Error::failed(format!("`{key}` has no store"))
@@ -131,10 +142,6 @@ impl Storage {
                     .help("name folders or buckets with --landing and --warehouse"));
             }
         };
-        let store: StoreRef = match &self.listener {
-            Some(listener) => Arc::new(Watched { inner: store, listener: listener.clone(), name: key.clone() }),
-            None => store,
-        };
         let store = match &self.layer {
             Some(layer) => layer(store),
             None => store,
@@ -142,6 +149,19 @@ impl Storage {
         let opened = Opened { store, bucket };
         stores.insert(key, opened.clone());
         Ok(opened)
+    }
+
+    fn watched(&self, store: StoreRef, name: &str) -> StoreRef {
+        match &self.listener {
+            Some(listener) => Arc::new(Watched { inner: store, listener: listener.clone(), name: name.to_owned() }),
+            None => store,
+        }
+    }
+
+    /// Who listens to every request.
+    #[must_use]
+    pub fn listener(&self) -> Option<Arc<dyn Progress>> {
+        self.listener.clone()
     }
 
     fn bucket(&self, url: &Url) -> Result<s3::S3Store> {

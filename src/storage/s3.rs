@@ -22,10 +22,9 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use tokio::sync::OnceCell;
-use url::{Host, Url};
 
-use crate::aws::Aws;
-use crate::error::{Context, Error, Result};
+use crate::aws::{Aws, may_be_plain};
+use crate::error::{Context, Result};
 
 /// The object by which a store proves that it refuses a second conditional PUT. It stays: the next run then needs one
 /// request for the proof.
@@ -56,7 +55,7 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
     } else {
         // A dot in the name does not fit AWS's certificate.
         let virtual_hosted = !bucket.contains('.');
-        let endpoint = amazon(aws.region(), virtual_hosted.then_some(bucket));
+        let endpoint = amazon(aws.region(), aws.s3_variant(), virtual_hosted.then_some(bucket));
         builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(virtual_hosted);
     }
     for (key, value) in
@@ -72,31 +71,11 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
     Ok(S3Store { inner: Arc::new(inner), gate: Arc::default(), aws: aws.clone() })
 }
 
-/// AWS's own endpoint of a region.
-fn amazon(region: &str, bucket: Option<&str>) -> String {
+/// AWS's own endpoint of a region; `variant` is `s3`, `s3-fips`, `s3.dualstack` or `s3-fips.dualstack`.
+fn amazon(region: &str, variant: &str, bucket: Option<&str>) -> String {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let bucket = bucket.map(|bucket| format!("{bucket}.")).unwrap_or_default();
-    format!("https://{bucket}s3.{region}.{suffix}")
-}
-
-/// Whether the endpoint may be spoken to without TLS: on this machine, or where the person says so.
-fn may_be_plain(endpoint: &str) -> Result<bool> {
-    let url = Url::parse(endpoint).context(|| "the S3 endpoint is not a URL".into())?;
-    let here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let allowed = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
-    match url.scheme() {
-        "https" => Ok(false),
-        "http" if here || allowed => Ok(true),
-        "http" => Err(Error::failed("the S3 endpoint has no TLS, and is not on this machine")
-            .fact("endpoint", format!("http://{}", url.host_str().unwrap_or_default()))
-            .help("use https://, or set AWS_ALLOW_HTTP=true for a network that you trust")),
-        other => Err(Error::failed(format!("the S3 endpoint is a `{other}://` address")).fact("expected", "https://")),
-    }
+    format!("https://{bucket}{variant}.{region}.{suffix}")
 }
 
 /// The AWS chain, as `object_store` asks for credentials.
@@ -328,26 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine() {
-        for (endpoint, plain) in [
-            ("http://127.0.0.1:9000", true),
-            ("http://localhost:1", true),
-            ("http://[::1]:1", true),
-            ("https://s3.example", false),
-        ] {
-            assert_eq!(may_be_plain(endpoint).expect(endpoint), plain, "{endpoint}");
-        }
-        let error = may_be_plain("http://user:secret@minio:9000").expect_err("another machine");
-        assert_eq!(error.message(), "the S3 endpoint has no TLS, and is not on this machine");
-        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-        assert!(may_be_plain("s3").is_err());
-        assert!(may_be_plain("ftp://x").is_err());
-    }
-
-    #[test]
     fn endpoints_are_those_of_the_region() {
-        assert_eq!(amazon("eu-central-1", Some("lake")), "https://lake.s3.eu-central-1.amazonaws.com");
-        assert_eq!(amazon("cn-north-1", None), "https://s3.cn-north-1.amazonaws.com.cn");
+        assert_eq!(amazon("eu-central-1", "s3", Some("lake")), "https://lake.s3.eu-central-1.amazonaws.com");
+        assert_eq!(amazon("cn-north-1", "s3.dualstack", None), "https://s3.dualstack.cn-north-1.amazonaws.com.cn");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::refresh::{self, Job, Opened};
 
+/// Logs that are opened at once.
+const OPEN_AT_ONCE: usize = 16;
+
 /// What became of a derived table.
 pub(super) enum Fate {
     /// It is at the cut.
@@ -30,15 +33,21 @@ pub(super) type Ahead = BTreeMap<TableName, Result<Opened>>;
 impl Attempt<'_> {
     /// Opens the selected derived tables, all at once.
     pub(super) async fn open_all(&self) -> Ahead {
-        let tables = self.site.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name));
-        let opened = join_all(tables.map(|table| async {
-            let opened = match self.site.location(table) {
-                Ok(location) => Opened::at(&location).await,
-                Err(error) => Err(error),
-            };
-            (table.name.clone(), opened)
-        }));
-        opened.await.into_iter().collect()
+        let mut ahead = Ahead::new();
+        let is_wanted = |t: &&Table| t.derived().is_some() && self.selected(&t.name);
+        let tables: Vec<&Table> = self.site.project.tables.iter().filter(is_wanted).collect();
+        for some in tables.chunks(OPEN_AT_ONCE) {
+            ahead.extend(join_all(some.iter().map(|table| self.open(table))).await);
+        }
+        ahead
+    }
+
+    async fn open(&self, table: &Table) -> (TableName, Result<Opened>) {
+        let opened = match self.site.location(table) {
+            Ok(location) => Opened::at(&location).await,
+            Err(error) => Err(error),
+        };
+        (table.name.clone(), opened)
     }
 
     /// Refreshes the selected derived tables over the tables of the cut: what became of each, and the first conflict

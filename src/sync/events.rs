@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use super::{Attempt, Done};
-use crate::catalog::Put;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::name::TableName;
@@ -105,11 +104,4 @@ fn about(event: Event, table: &Table) -> Event {
 /// The derived table whose quarantine this is.
 fn owner(table: &Table) -> Option<&TableName> {
     table.derived()?.quarantine_of.as_ref()
-}
-
-/// A catalog entry was written.
-pub(super) fn registered(progress: &dyn Progress, table: &str, put: Put, database: &str) {
-    let change = if put == Put::Created { "created" } else { "updated" };
-    let event = Event::info("catalog.registered").with("table", table).with("change", change);
-    progress.event(&event.with("database", database));
 }

@@ -139,6 +139,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         registered: 0,
         left: Vec::new(),
         catalog: site.catalog.name(),
+        flags: site.flags(),
     };
     match checked(site, options) {
         Ok(selection) => {
@@ -215,7 +216,7 @@ impl Work<'_> {
         // What was committed is recorded, whatever becomes of the catalog.
         let registered = register(self.site, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
-        self.note_registered(outcome, registered?)?;
+        Self::note_registered(outcome, registered?)?;
         recorded
     }
 
@@ -347,10 +348,7 @@ impl Work<'_> {
         outcome.tables.get_mut(at)
     }
 
-    fn note_registered(&self, outcome: &mut SyncOutcome, registered: Registered) -> Result<()> {
-        for (table, put) in &registered.changed {
-            events::registered(self.progress, table, *put, &self.site.database);
-        }
+    fn note_registered(outcome: &mut SyncOutcome, registered: Registered) -> Result<()> {
         outcome.registered += registered.changed.len() as u64;
         outcome.left = registered.left;
         registered.problem.map_or(Ok(()), Err)

@@ -68,16 +68,10 @@ impl Prod {
     /// The program on the shipped project's target `prod`, with nothing edited, in this environment.
     pub fn run_in(&self, env: &[(String, String)], args: &[&str]) -> Ran {
         let root = |folder: &str| format!("s3://{}/{folder}", self.bucket);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
-        command.args(args).arg("--project").arg(repository()).args(["--target", "prod"]);
-        command.args(["--landing", &root("landing"), "--warehouse", &root("warehouse")]);
-        command.env_clear().envs(env.iter().cloned()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        let output = command.output().unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        let project = repository().to_str().unwrap();
+        let (landing, warehouse) = (root("landing"), root("warehouse"));
+        let more = ["--project", project, "--target", "prod", "--landing", &landing, "--warehouse", &warehouse];
+        bare(env, &[args, &more].concat())
     }
 
     /// The same with keys in the environment.
@@ -90,6 +84,18 @@ impl Prod {
         self.aws.clear_requests();
         let ran = self.run(args);
         (ran, self.aws.requests())
+    }
+}
+
+/// The program with these arguments alone.
+fn bare(env: &[(String, String)], args: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
+    command.args(args).env_clear().envs(env.iter().cloned()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -98,7 +98,10 @@ async fn a_table_that_athena_could_not_read_is_not_committed_to() {
     lake.land("things/b.json", "{\"id\": 1, \"moment\": \"2026-11-24T12:00:00Z\"}\n");
     let outcome = lake.try_sync().await;
     let Some(stedi_delta::outcome::Problem::Failed(error)) = &outcome.tables[0].problem else { panic!("{outcome:?}") };
-    assert!(error.message().ends_with("would not be readable by Athena: table feature `v2Checkpoint` is on"), "{error}");
+    assert!(
+        error.message().ends_with("would not be readable by Athena: table feature `v2Checkpoint` is on"),
+        "{error}"
+    );
     assert!(error.next().unwrap().contains("DROP FEATURE"), "{error}");
     assert_eq!(lake.count("select count(*) from files where path like '%b.json'").await, 0, "no batch is left open");
     let checked = stedi_delta::register::check(&lake.site().await).await.unwrap();

@@ -51,10 +51,11 @@ impl Wire {
             .credentials_provider(aws_sdk_glue::config::SharedCredentialsProvider::new(key))
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .retry_config(RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1)))
-            .sleep_impl(aws_sdk_glue::config::SharedAsyncSleep::new(Instant))
+            .sleep_impl(aws_sdk_glue::config::SharedAsyncSleep::new(AtOnce))
             .build();
         let aws = Aws::from_config(config, AwsSettings::default());
-        GlueCatalog::new(&aws, &Glue { catalog_id: Some("123456789012".into()), ..Glue::default() })
+        GlueCatalog::new(&aws, &Glue { catalog_id: Some("123456789012".into()), ..Glue::default() }, None)
+            .expect("no endpoint")
     }
 
     fn calls(&self) -> Vec<(String, Value)> {
@@ -68,9 +69,9 @@ impl Wire {
 
 /// Sleeps not at all: the SDK's backoff is its own to test.
 #[derive(Debug)]
-struct Instant;
+struct AtOnce;
 
-impl aws_sdk_glue::config::AsyncSleep for Instant {
+impl aws_sdk_glue::config::AsyncSleep for AtOnce {
     fn sleep(&self, _duration: std::time::Duration) -> aws_sdk_glue::config::Sleep {
         aws_sdk_glue::config::Sleep::new(std::future::ready(()))
     }
@@ -255,12 +256,26 @@ async fn pages_are_read_to_the_end_and_names_are_folded() {
 }
 
 #[tokio::test]
+async fn what_another_tool_made_of_a_table_keeps_no_other_from_being_listed() {
+    let sorted = json!({"Name": "sorted", "StorageDescriptor": {"SortColumns": [{"Column": "id", "SortOrder": 1}]}});
+    let odd = json!({"Name": "Odd", "Parameters": null});
+    let people = standing(&conformance::sample("people", 1), "0");
+    let wire = Wire::answering(vec![(200, json!({"TableList": [sorted, odd, people]}))]);
+    let entries = wire.catalog().list("lake").await.expect("all of them");
+    assert_eq!(entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["odd", "people", "sorted"]);
+    assert_eq!(entries.iter().filter(|e| e.is_delta()).count(), 1);
+}
+
+#[tokio::test]
 async fn a_denied_call_says_what_to_allow_and_no_key() {
     let denied = json!({"__type": "AccessDeniedException", "Message": "AKIDEXAMPLE-OF-TEST may not glue:GetTables"});
     let error = Wire::answering(vec![(400, denied)]).catalog().list("lake").await.expect_err("denied");
-    assert_eq!(error.message(), "Glue did not answer GetTables of `lake`");
+    assert_eq!(error.message(), "Glue refused GetTables of `lake`");
     assert_eq!(error.causes(), ["AccessDeniedException: (credential) may not glue:GetTables"]);
-    assert_eq!(error.next(), Some("allow glue:GetTables on `lake`: docs/athena.md has the policies"));
+    assert_eq!(
+        error.next(),
+        Some("allow glue:GetTables on `lake`, in IAM and in Lake Formation: docs/athena.md has the policies")
+    );
 }
 
 #[tokio::test]

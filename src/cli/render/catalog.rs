@@ -35,18 +35,22 @@ pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
 /// What to type where something differs.
 pub(in crate::cli) fn next(outcome: &CatalogOutcome) -> Option<String> {
     let any = |wanted: &[EntryState]| outcome.entries.iter().any(|e| wanted.contains(&e.state));
-    let what = if any(&[EntryState::Missing, EntryState::Differs]) {
-        "stedi-delta catalog register"
+    let (verb, why) = if any(&[EntryState::Missing, EntryState::Differs]) {
+        ("catalog register", "")
     } else if any(&[EntryState::Elsewhere]) {
-        "stedi-delta catalog register --relocate   (points the entries here)"
+        ("catalog register --relocate", "   (points the entries here)")
     } else if any(&[EntryState::Left]) {
-        "stedi-delta catalog register --prune   (drops the entries of tables that left the project)"
-    } else if any(&[EntryState::NotCreated]) || outcome.entries.iter().any(|e| !e.notes.is_empty()) {
-        "stedi-delta sync"
+        ("catalog register --prune", "   (drops the entries of tables that left the project)")
+    } else if any(&[EntryState::Foreign]) {
+        return Some("Next: drop the foreign entry from the catalog, or give the target another database\n".into());
+    } else if any(&[EntryState::NotCreated, EntryState::Gone, EntryState::Unreadable])
+        || outcome.entries.iter().any(|e| !e.notes.is_empty())
+    {
+        ("sync", "")
     } else {
         return None;
     };
-    Some(format!("Next: {what}\n"))
+    Some(format!("Next: stedi-delta {verb}{}{why}\n", outcome.flags))
 }
 
 fn headline(outcome: &CatalogOutcome) -> String {
@@ -96,6 +100,7 @@ fn state(state: EntryState) -> &'static str {
         EntryState::Foreign => "is no Delta table in the catalog",
         EntryState::NotCreated => "not created yet",
         EntryState::Gone => "in the catalog, and not in the warehouse",
+        EntryState::Unreadable => "its log cannot be read",
         EntryState::Left => "not in the project any more",
         EntryState::Created => "created",
         EntryState::Updated => "updated",

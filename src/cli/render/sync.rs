@@ -71,18 +71,19 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
     let are = if outcome.left.len() == 1 { "is" } else { "are" };
     let head = format!("{tables} in {} {are} not in this project any more", outcome.catalog);
     let more = if outcome.left.len() > 1 { ", ..." } else { "" };
-    let next = "drop the entries, never data: stedi-delta catalog register --prune".to_owned();
+    let next = format!("drop the entries, never data: stedi-delta catalog register --prune{}", outcome.flags);
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
 
 /// What to type where files wait, and after the first sync of a project.
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
-        return Some("Next: stedi-delta sync   (files are read once they have their `min_age`)\n".into());
+        let flags = &outcome.flags;
+        return Some(format!("Next: stedi-delta sync{flags}   (files are read once they have their `min_age`)\n"));
     }
     let first = |t: &TableOutcome| t.problem.is_none() && t.version_before.is_none() && t.version_after.is_some();
     let table = outcome.tables.last().filter(|_| outcome.problem.is_none() && outcome.tables.iter().all(first))?;
-    Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
+    Some(format!("Next: stedi-delta query \"select count(*) from {}\"{}\n", table.table, outcome.flags))
 }
 
 /// A replay: the line of its one table.

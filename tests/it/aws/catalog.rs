@@ -117,7 +117,7 @@ fn drift_is_named_field_by_field_and_repaired_by_register_or_the_next_sync() {
         assert!(checked.out.contains(line), "{line}\n{}", checked.out);
     }
     assert!(!checked.out.contains("team"), "what others added is no drift: {}", checked.out);
-    assert_eq!(checked.err, "Next: stedi-delta catalog register\n");
+    assert_eq!(checked.err, "Next: stedi-delta catalog register --target prod\n");
     let repaired = prod.run(&["catalog", "register"]).fine();
     assert!(repaired.out.contains("customer_trusted") && repaired.out.contains("updated"), "{}", repaired.out);
     let kept = entry(&prod, "customer_trusted");
@@ -156,7 +156,7 @@ fn an_entry_of_somebody_elses_table_is_not_taken_over_unasked() {
     let refused = sandbox.run(&["sync"]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("in Glue in us-east-1 leads to another table"), "{}", refused.err);
-    assert!(refused.err.contains("stedi-delta catalog register --relocate"), "{}", refused.err);
+    assert!(refused.err.contains("stedi-delta catalog register --relocate --target prod"), "{}", refused.err);
     let checked = sandbox.run(&["catalog", "check"]);
     assert_eq!(checked.code, 2);
     assert!(checked.out.contains("leads to another table"), "{}", checked.out);
@@ -208,7 +208,7 @@ async fn tables_that_left_the_project_are_told_and_dropped_on_request_only() {
         ["cheap", "items", "orders", "orders_quarantine"]
     );
     let repairs = stedi_delta::register::Repairs { prune: true, relocate: false };
-    stedi_delta::register::repair(&site, repairs).await.unwrap();
+    stedi_delta::register::repair(&site, repairs, &stedi_delta::progress::Silent).await.unwrap();
     assert_eq!(names(site.catalog.list(&lake.database()).await.unwrap()), ["cheap", "orders", "orders_quarantine"]);
     assert!(lake.sync().await.left.is_empty());
     assert!(!aws.keys(lake.bucket(), "warehouse/curated/items/").is_empty(), "data is never dropped");
@@ -219,7 +219,7 @@ async fn glue_conforms() {
     let Some(aws) = Aws::shared() else { return };
     let lake = shop("auto").in_cloud(aws);
     let connection = lake.connection().await.unwrap();
-    let catalog = GlueCatalog::new(&connection, &Glue::default());
+    let catalog = GlueCatalog::new(&connection, &Glue::default(), None).unwrap();
     conformance::suite(&catalog).await.unwrap_or_else(|e| panic!("{e} {:?}", e.facts()));
     assert!(catalog.is_shared());
 }

@@ -88,7 +88,7 @@ fn without_credentials_nothing_is_tried() {
     prod.aws.clear_requests();
     let ran = prod.run_in(&without_keys(&prod, &[]), &["sync"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.starts_with("error: no AWS credentials were found: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error: AWS's own chain gave no credentials: "), "{}", ran.err);
     assert!(ran.err.contains("AWS_PROFILE"), "{}", ran.err);
     assert!(prod.aws.requests().iter().all(|r| r.service != "s3" && r.service != "glue"));
 }
@@ -129,4 +129,67 @@ fn nothing_that_is_printed_holds_a_credential() {
             }
         }
     }
+}
+
+const PASSWORD: &str = "password-in-an-address-0123456789";
+
+/// A command that must fail, and say nothing of the password.
+fn assert_refused(ran: &Ran, what: &str) {
+    assert!(ran.code != 0, "{what}: {}", ran.out);
+    assert!(ran.err.contains("user or a password"), "{what}: {}", ran.err);
+    for text in [&ran.out, &ran.err] {
+        assert!(!text.contains(PASSWORD), "{what}: {text}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    let Some(prod) = Prod::empty() else { return };
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_GLUE"] {
+        let mut env = prod.aws.env();
+        env.retain(|(name, _)| name != variable);
+        env.push((variable.into(), format!("http://user:{PASSWORD}@127.0.0.1:1")));
+        assert_refused(&prod.run_in(&env, &["sync", "-v"]), variable);
+    }
+    for address in
+        [format!("s3://KEY:{PASSWORD}@bucket/x"), format!("s3://:{PASSWORD}@bucket"), format!("s3n://K:{PASSWORD}@b")]
+    {
+        for flag in ["--landing", "--warehouse"] {
+            let args = [flag, &address, "--project", crate::support::repository().to_str().unwrap(), "-t", "prod"];
+            for verb in [&["sync"][..], &["catalog", "ddl"], &["status"]] {
+                assert_refused(&super::bare(&prod.aws.env(), &[verb, &args].concat()), &format!("{verb:?} {flag}"));
+            }
+        }
+    }
+    for (key, value) in [
+        ("endpoint", format!("https://user:{PASSWORD}@host")),
+        ("landing", format!("s3://user:{PASSWORD}@host")),
+        ("warehouse", format!("s3://user:{PASSWORD}@host")),
+    ] {
+        let lake = crate::support::shop::shop("auto");
+        let lines = [("landing", "l".to_owned()), ("warehouse", "w".to_owned()), ("region", "r".to_owned())];
+        let lines = lines.into_iter().filter(|(name, _)| *name != key).chain([(key, value)]);
+        let text: String = lines.map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
+        let zones = "zones = [\"landing\", \"trusted\", \"curated\"]";
+        lake.define("stedi-delta.toml", &format!("name = \"shop\"\n{zones}\n[targets.dev]\n{text}"));
+        let ran = super::bare(&prod.aws.env(), &["check", "--project", lake.root().to_str().unwrap()]);
+        assert_refused(&ran, key);
+        assert!(ran.err.contains("stedi-delta.toml:"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_a_credential_process_writes_is_not_repeated() {
+    let Some(prod) = Prod::empty() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (config, program) = (folder.path().join("config"), folder.path().join("program"));
+    fs::write(&program, format!("#!/bin/sh\necho 'cannot use {PASSWORD}' >&2\nexit 1\n")).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, executable).unwrap();
+    fs::write(&config, format!("[profile lake]\ncredential_process = {}\n", program.display())).unwrap();
+    let env = [("AWS_PROFILE", "lake"), ("AWS_CONFIG_FILE", config.to_str().unwrap())];
+    let ran = prod.run_in(&without_keys(&prod, &env), &["sync", "-v"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("AWS's own chain gave no credentials"), "{}", ran.err);
+    assert!(!ran.err.contains(PASSWORD), "{}", ran.err);
 }
