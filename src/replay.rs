@@ -55,7 +55,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
     if let Some(shaped) = ingest::shape(&place, &standing.uuid, standing.table.clone()).await? {
         standing.table = Some(shaped);
     }
-    let replay = ingest::replay(&place, &session, &standing).await?;
+    let replay = ingest::replay(&place, (&ledger, &session), &standing).await?;
     let mut io = Io::default();
     let mut after = standing.table.clone();
     if let Some(batch) = &replay.batch

@@ -4,7 +4,7 @@
 //! A batch's rows are one per file, and one whose `path` is NULL and whose `actions` hold the [`Wal`]. Committing them
 //! decides the batch; the quarantine and landing commits that follow only carry it out, now or after a crash.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
@@ -44,6 +44,17 @@ pub struct FileRow {
     pub quarantined: u64,
 }
 
+/// By what a file is known again, without looking into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Bytes, as stored.
+    pub size: u64,
+    /// The store's tag of this state.
+    pub etag: Option<String>,
+    /// When the store last saw it change, ms since the epoch.
+    pub modified_ms: i64,
+}
+
 /// What a batch still has to commit once the ledger holds it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wal {
@@ -81,8 +92,8 @@ pub struct Batch {
 /// The ledger of one landing table id.
 #[derive(Clone, Debug, Default)]
 pub struct TableLedger {
-    /// The newest row of each path. Shared: there may be a million.
-    pub files: Arc<HashMap<String, (i64, FileRow)>>,
+    /// The state in which each path was ingested last. Shared: there may be a million.
+    pub files: Arc<HashMap<String, FileState>>,
     /// Numbers of batches with a write-ahead log, ascending.
     pub logged: Vec<i64>,
     /// The highest number.
@@ -99,6 +110,18 @@ pub struct Ledger {
     newest_uuid: HashMap<String, String>,
 }
 
+fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray> {
+    batch.column(column).as_string_opt::<i32>().ok_or_else(|| Error::failed(reading()))
+}
+
+fn long(batch: &RecordBatch, column: usize) -> Result<&Int64Array> {
+    batch.column(column).as_primitive_opt::<Int64Type>().ok_or_else(|| Error::failed(reading()))
+}
+
+fn count(column: &Int64Array, row: usize) -> u64 {
+    if column.is_null(row) { 0 } else { column.value(row).unsigned_abs() }
+}
+
 impl Ledger {
     /// Reads the ledger of a warehouse.
     ///
@@ -109,8 +132,8 @@ impl Ledger {
         let mut ledger = Self::default();
         session.deregister_table("files").context(reading)?;
         session.register_table("files", table.provider(session, None).await?).context(reading)?;
-        let sql = "select landing_table, table_uuid, batch, path, size, etag, modified_ms, content_hash, records, \
-                   landed, quarantined from files order by batch";
+        // Hashes are most of the ledger, and asked for only where a file looks changed.
+        let sql = "select landing_table, table_uuid, batch, path, size, etag, modified_ms from files order by batch";
         let batches = session.sql(sql).await.context(reading)?.collect().await.context(reading)?;
         for batch in &batches {
             ledger.take(batch)?;
@@ -120,14 +143,8 @@ impl Ledger {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<()> {
-        let text = |i: usize| batch.column(i).as_string_opt::<i32>().ok_or_else(|| Error::failed(reading()));
-        let long = |i: usize| batch.column(i).as_primitive_opt::<Int64Type>().ok_or_else(|| Error::failed(reading()));
-        let (tables, uuids, numbers, paths) = (text(0)?, text(1)?, long(2)?, text(3)?);
-        let (sizes, etags, modified, hashes) = (long(4)?, text(5)?, long(6)?, text(7)?);
-        let (records, landed, quarantined) = (long(8)?, long(9)?, long(10)?);
-        let count = |column: &Int64Array, row: usize| {
-            if column.is_null(row) { 0 } else { column.value(row).unsigned_abs() }
-        };
+        let (tables, uuids, numbers) = (text(batch, 0)?, text(batch, 1)?, long(batch, 2)?);
+        let (paths, sizes, etags, modified) = (text(batch, 3)?, long(batch, 4)?, text(batch, 5)?, long(batch, 6)?);
         for row in 0..batch.num_rows() {
             let (name, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
@@ -138,19 +155,55 @@ impl Ledger {
                 ledger.logged.push(number);
                 continue;
             }
-            let file = FileRow {
-                path: paths.value(row).to_owned(),
-                size: count(sizes, row),
-                etag: (!etags.is_null(row)).then(|| etags.value(row).to_owned()),
-                modified_ms: modified.value(row),
-                content_hash: hashes.value(row).to_owned(),
-                records: count(records, row),
-                landed: count(landed, row),
-                quarantined: count(quarantined, row),
-            };
-            Arc::make_mut(&mut ledger.files).insert(file.path.clone(), (number, file));
+            let etag = (!etags.is_null(row)).then(|| etags.value(row).to_owned());
+            let state = FileState { size: count(sizes, row), etag, modified_ms: modified.value(row) };
+            Arc::make_mut(&mut ledger.files).insert(paths.value(row).to_owned(), state);
         }
         Ok(())
+    }
+
+    /// The newest rows of some files of a landing table's id, in one reading of the ledger.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn rows(
+        &self,
+        session: &SessionContext,
+        table: &str,
+        uuid: &str,
+        wanted: &BTreeSet<&str>,
+    ) -> Result<HashMap<String, FileRow>> {
+        use deltalake::datafusion::logical_expr::{ident, lit};
+        let mut rows = HashMap::new();
+        if wanted.is_empty() || self.table.is_none() {
+            return Ok(rows);
+        }
+        let of_table = ident("landing_table").eq(lit(table)).and(ident("table_uuid").eq(lit(uuid)));
+        let names =
+            ["batch", "path", "size", "etag", "modified_ms", "content_hash", "records", "landed", "quarantined"];
+        let frame = session.table("files").await.context(reading)?;
+        let frame = frame.filter(of_table.and(ident("path").is_not_null())).context(reading)?;
+        let frame = frame.select(names.map(ident).to_vec()).context(reading)?;
+        let frame = frame.sort(vec![ident("batch").sort(true, false)]).context(reading)?;
+        for batch in frame.collect().await.context(reading)? {
+            let (paths, etags, hashes) = (text(&batch, 1)?, text(&batch, 3)?, text(&batch, 5)?);
+            let (sizes, modified, records) = (long(&batch, 2)?, long(&batch, 4)?, long(&batch, 6)?);
+            let (landed, quarantined) = (long(&batch, 7)?, long(&batch, 8)?);
+            for row in (0..batch.num_rows()).filter(|row| wanted.contains(paths.value(*row))) {
+                let file = FileRow {
+                    path: paths.value(row).to_owned(),
+                    size: count(sizes, row),
+                    etag: (!etags.is_null(row)).then(|| etags.value(row).to_owned()),
+                    modified_ms: modified.value(row),
+                    content_hash: hashes.value(row).to_owned(),
+                    records: count(records, row),
+                    landed: count(landed, row),
+                    quarantined: count(quarantined, row),
+                };
+                rows.insert(file.path.clone(), file);
+            }
+        }
+        Ok(rows)
     }
 
     /// What is known of a landing table's id.

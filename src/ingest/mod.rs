@@ -17,7 +17,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 pub use finish::{Finished, check_shape, finish, shape};
-pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger, TableLedger, Wal};
+pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal};
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
 
 use crate::clock;
@@ -172,27 +172,34 @@ pub async fn pending(
     place: &Place<'_>,
     landing: &Landing,
     standing: &Standing,
+    (ledger, session): (&Ledger, &SessionContext),
     reload: impl Fn(&str) -> bool,
     patience: bool,
 ) -> Result<Pending> {
     let found = discover::discover(&place.root, landing, patience).await?;
     let mut pending = Pending { waiting: found.waiting, ..Pending::default() };
     let mut overwritten = Vec::new();
+    let mut suspect = Vec::new();
     for (path, meta) in found.files {
-        let known = standing.ledger.files.get(&path).map(|(_, row)| row);
         if reload(&path) {
             pending.replaced.push(path.clone());
             pending.inputs.push(Input { path, meta });
             continue;
         }
-        let Some(known) = known else {
-            pending.inputs.push(Input { path, meta });
-            continue;
-        };
-        if same_state(known, &meta) {
-            continue;
+        match standing.ledger.files.get(&path) {
+            None => pending.inputs.push(Input { path, meta }),
+            Some(known) if same_state(known, &meta) => {}
+            Some(known) => suspect.push((path, known.size == meta.size, meta)),
         }
-        if known.size == meta.size && hash(&place.root, &meta).await? == known.content_hash {
+    }
+    // Only what is as long as it was can be the same, and only then its hash is asked for.
+    let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
+    let rows = ledger.rows(session, place.table.name.as_str(), &standing.uuid, &wanted).await?;
+    for (path, as_long, meta) in suspect {
+        let known = rows.get(&path).filter(|_| as_long);
+        if let Some(known) = known
+            && hash(&place.root, &meta).await? == known.content_hash
+        {
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
                 modified_ms: meta.last_modified.timestamp_millis(),
@@ -217,7 +224,7 @@ pub async fn pending(
     Ok(pending)
 }
 
-fn same_state(known: &FileRow, meta: &ObjectMeta) -> bool {
+fn same_state(known: &FileState, meta: &ObjectMeta) -> bool {
     known.size == meta.size && known.etag == meta.e_tag && known.modified_ms == meta.last_modified.timestamp_millis()
 }
 

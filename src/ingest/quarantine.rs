@@ -1,6 +1,6 @@
 //! Records in quarantine: see them, and land those that the definition accepts by now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
@@ -10,7 +10,7 @@ use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::{StreamExt, TryStreamExt};
 
 use super::expect::Expectations;
-use super::ledger::{Batch, FileRow, TableLedger, Wal};
+use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::parse::declared;
 use super::read::{Decoder, Landed, Options, read_one};
 use super::{Place, Standing};
@@ -54,7 +54,11 @@ pub async fn list(place: &Place<'_>, session: &SessionContext, limit: usize) -> 
 ///
 /// # Errors
 /// When the quarantine or a source file cannot be read.
-pub async fn replay(place: &Place<'_>, session: &SessionContext, standing: &Standing) -> Result<Replay> {
+pub async fn replay(
+    place: &Place<'_>,
+    (ledger, session): (&Ledger, &SessionContext),
+    standing: &Standing,
+) -> Result<Replay> {
     let doing = || format!("the quarantine of {} cannot be read", place.table.name);
     let mut outcome = Replay { batch: None, landed: 0, stay: BTreeMap::new() };
     let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(outcome) };
@@ -88,7 +92,7 @@ pub async fn replay(place: &Place<'_>, session: &SessionContext, standing: &Stan
             table: place.table.name.to_string(),
             uuid: standing.uuid.clone(),
             number: standing.ledger.newest + 1,
-            files: recount(&standing.ledger, &replayed),
+            files: recount((ledger, session), place.table.name.as_str(), &standing.uuid, &replayed).await?,
             wal: Some(Wal { rows_landed: written.rows, landing: written.adds, replayed, ..Wal::default() }),
         });
     }
@@ -105,23 +109,28 @@ fn accepted(expectations: &Expectations, batch: RecordBatch) -> std::result::Res
 }
 
 /// The files' ledger rows with the replayed records moved from quarantined to landed.
-fn recount(ledger: &TableLedger, replayed: &[(String, i64)]) -> Vec<FileRow> {
-    let mut moved: HashMap<&str, u64> = HashMap::new();
+async fn recount(
+    (ledger, session): (&Ledger, &SessionContext),
+    table: &str,
+    uuid: &str,
+    replayed: &[(String, i64)],
+) -> Result<Vec<FileRow>> {
+    let mut moved: BTreeMap<&str, u64> = BTreeMap::new();
     for (file, _) in replayed {
         *moved.entry(file).or_insert(0) += 1;
     }
+    let known = ledger.rows(session, table, uuid, &moved.keys().copied().collect()).await?;
     let mut rows: Vec<FileRow> = moved
         .into_iter()
         .filter_map(|(file, count)| {
-            let (_, row) = ledger.files.get(file)?;
-            let mut row = row.clone();
+            let mut row = known.get(file)?.clone();
             row.landed += count;
             row.quarantined = row.quarantined.saturating_sub(count);
             Some(row)
         })
         .collect();
     rows.sort_by(|a, b| a.path.cmp(&b.path));
-    rows
+    Ok(rows)
 }
 
 struct Record {

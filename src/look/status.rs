@@ -71,7 +71,7 @@ async fn of_landing(
     if let Some(number) = standing.open {
         status.pending.push(format!("batch {number} of an earlier run is to be finished"));
     }
-    let pending = ingest::pending(&place, landing, &standing, |_| false, false).await?;
+    let pending = ingest::pending(&place, landing, &standing, (ledger, session), |_| false, false).await?;
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };
     for (count, what) in [(new, "new"), (replaced, "replaced")] {

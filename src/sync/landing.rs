@@ -101,7 +101,7 @@ impl Attempt<'_> {
         let Some(landing) = place.table.landing() else {
             return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
         };
-        let pending = ingest::pending(&place, landing, &standing, reload, true).await?;
+        let pending = ingest::pending(&place, landing, &standing, (ledger, session), reload, true).await?;
         for wanted in self.options.reload.iter().filter(|r| r.table == name) {
             if let Some(path) = &wanted.path
                 && !pending.names(|file| wanted.matches(name, file))
