@@ -32,15 +32,15 @@ pub fn measure() {
         let bucket = aws.bucket();
         aws.put_all(&bucket, "landing", &sample);
         aws.latency(latency);
-        line("first sync", &sync(&aws, &bucket));
-        let nothing = sync(&aws, &bucket);
+        line("first sync", &sync(&aws, &bucket, latency));
+        let nothing = sync(&aws, &bucket, latency);
         line("nothing new", &nothing);
         aws.put(
             &bucket,
             "landing/customer/landing/new.json",
             "{\"email\": \"new@example.com\", \"lastUpdateDate\": 1}",
         );
-        line("one file", &sync(&aws, &bucket));
+        line("one file", &sync(&aws, &bucket, latency));
         if latency > 0 {
             folders(&nothing, &bucket);
         }
@@ -51,23 +51,25 @@ pub fn measure() {
     aws.put_all(&bucket, "landing", &sample);
     let folder = large_ledger(&sample);
     aws.put_all(&bucket, "warehouse", &folder);
-    aws.latency(LATENCY_MS);
+    let latency = LATENCY_MS;
+    aws.latency(latency);
     println!("\nthe same with {FILES} files in the ledger, {LATENCY_MS} ms of latency");
     header();
-    sync(&aws, &bucket);
-    let nothing = sync(&aws, &bucket);
+    sync(&aws, &bucket, latency);
+    let nothing = sync(&aws, &bucket, latency);
     line("nothing new", &nothing);
     aws.put(&bucket, "landing/customer/landing/new.json", "{\"email\": \"new@example.com\", \"lastUpdateDate\": 1}");
-    line("one file", &sync(&aws, &bucket));
+    line("one file", &sync(&aws, &bucket, latency));
     folders(&nothing, &bucket);
 }
 
 struct Run {
     time: Duration,
+    latency_ms: u64,
     requests: Vec<Request>,
 }
 
-fn sync(aws: &Aws, bucket: &str) -> Run {
+fn sync(aws: &Aws, bucket: &str, latency_ms: u64) -> Run {
     aws.clear_requests();
     let started = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_stedi-delta"))
@@ -79,7 +81,7 @@ fn sync(aws: &Aws, bucket: &str) -> Run {
         .expect("the program starts");
     let time = started.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Run { time, requests: aws.requests() }
+    Run { time, latency_ms, requests: aws.requests() }
 }
 
 fn header() {
@@ -106,13 +108,15 @@ fn line(what: &str, run: &Run) {
         s3(&["Put", "Upload", "Create", "Complete"]),
         kib(bytes(|r| r.bytes_out)),
         kib(bytes(|r| r.bytes_in)),
-        in_turn(&run.requests),
+        in_turn(run),
     );
 }
 
 /// Requests that waited for another one to end: the longest chain, which is what latency is multiplied by.
-fn in_turn(requests: &[Request]) -> usize {
-    let mut spans: Vec<(f64, f64)> = requests.iter().map(|r| (r.at_ms, r.at_ms + r.ms)).collect();
+fn in_turn(run: &Run) -> usize {
+    #[expect(clippy::cast_precision_loss, reason = "tens of milliseconds")]
+    let latency = run.latency_ms as f64;
+    let mut spans: Vec<(f64, f64)> = run.requests.iter().map(|r| (r.at_ms, r.at_ms + latency + r.ms)).collect();
     spans.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (mut chain, mut end) = (0, f64::NEG_INFINITY);
     for (start, stop) in spans {
