@@ -152,7 +152,7 @@ impl Error {
         let mut causes = Vec::new();
         let mut next = self.0.cause.as_deref().map(|c| c as &dyn std::error::Error);
         while let Some(cause) = next {
-            let text = cause.to_string();
+            let text = plain(&cause.to_string());
             // Foreign errors often repeat their source in their own text.
             if !causes.iter().any(|c: &String| c.contains(&text)) {
                 causes.push(text);
@@ -161,6 +161,11 @@ impl Error {
         }
         causes
     }
+}
+
+/// What a store said, without the names of the layers that it came through.
+fn plain(text: &str) -> String {
+    text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said).to_owned()
 }
 
 impl fmt::Display for Error {

@@ -126,8 +126,6 @@ pub struct SyncOutcome {
     pub left: Vec<String>,
     /// What the catalog is called.
     pub catalog: String,
-    /// What else is to be typed after a verb to work on this target; empty for the project's own.
-    pub flags: String,
 }
 
 /// One field in which a catalog does not say what it should.
@@ -195,8 +193,6 @@ pub struct CatalogOutcome {
     pub target: String,
     /// What the catalog is called.
     pub catalog: String,
-    /// What else is to be typed after a verb to work on this target; empty for the project's own.
-    pub flags: String,
     /// Database in it.
     pub database: String,
     /// Tables in the order of the project, quarantines after their tables, then those that left it.

@@ -149,13 +149,20 @@ impl Address {
         // A root given on the command line is relative to where the person stands, one in the file to the project.
         let here = std::env::current_dir().unwrap_or_else(|_| project.root.clone());
         let base = |given: &Option<String>| if given.is_some() { here.clone() } else { project.root.clone() };
-        Ok(Self {
+        let address = Self {
             target: name,
             landing: options.landing.clone().unwrap_or_else(|| target.landing.clone()),
             warehouse: options.warehouse.clone().unwrap_or_else(|| target.warehouse.clone()),
             bases: [base(&options.landing), base(&options.warehouse)],
             project,
-        })
+        };
+        if address.landing.trim_end_matches('/') == address.warehouse.trim_end_matches('/') {
+            return Err(Error::new(Kind::Usage, "files and tables cannot share a folder")
+                .fact("landing", address.landing.clone())
+                .fact("warehouse", address.warehouse.clone())
+                .help("name another one with --landing or --warehouse"));
+        }
+        Ok(address)
     }
 
     fn at(&self) -> Target {
@@ -287,19 +294,6 @@ impl Site {
     pub fn unknown(&self, name: &str) -> Error {
         let known: Vec<&str> = self.project.tables.iter().map(|t| t.name.as_str()).collect();
         unknown_table(name, &known)
-    }
-
-    /// A command line of this program that works on this site: with `--target` where it is not the project's own.
-    #[must_use]
-    pub fn command(&self, verb: &str) -> String {
-        format!("stedi-delta {verb}{}", self.flags())
-    }
-
-    /// What is to be typed after a verb to work on this target: nothing for the project's own.
-    #[must_use]
-    pub fn flags(&self) -> String {
-        let is_default = self.target == self.project.default_target;
-        if is_default { String::new() } else { format!(" --target {}", self.target) }
     }
 
     /// Folder of a table.

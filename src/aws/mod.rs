@@ -231,7 +231,9 @@ pub fn may_be_plain(endpoint: &str) -> Result<bool> {
         return Err(Error::failed("the URL of an AWS endpoint holds a user or a password")
             .help("take them out: credentials come from AWS's own chain"));
     }
-    let url = Url::parse(endpoint).context(|| format!("the AWS endpoint `{endpoint}` is not a URL"))?;
+    let url = Url::parse(endpoint)
+        .context(|| format!("the AWS endpoint `{endpoint}` is not a URL"))
+        .map_err(|error| error.help(format!("write `https://{endpoint}`, or `http://` for one on this machine")))?;
     let here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -251,11 +251,17 @@ impl Intercept for Told {
 
     fn read_before_attempt(
         &self,
-        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
-        config.interceptor_state().store_put(Started(Instant::now()));
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body: Value =
+            serde_json::from_slice(context.request().body().bytes().unwrap_or_default()).unwrap_or_default();
+        let names = [&body["DatabaseName"], &body["Name"], &body["TableInput"]["Name"]];
+        let path = names.into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(".");
+        config.interceptor_state().store_put(Started { at: Instant::now(), operation, path });
         Ok(())
     }
 
@@ -265,18 +271,25 @@ impl Intercept for Told {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
-        let target = context.request().and_then(|request| request.headers().get("x-amz-target"));
-        let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
-        let status = context.response().map_or_else(|| "no answer".to_owned(), |r| r.status().as_u16().to_string());
-        let ms = config.load::<Started>().map_or(0, |started| started.0.elapsed().as_millis());
-        let event = Event::debug("request").with("store", "glue").with("operation", operation).with("path", "");
-        self.0.event(&event.with("status", status).with("ms", u64::try_from(ms).unwrap_or(u64::MAX)));
+        let Some(Started { at, operation, path }) = config.load::<Started>() else { return Ok(()) };
+        let status = match context.response().map(|response| response.status().as_u16()) {
+            Some(200..=299) => "ok",
+            Some(400..=499) => "refused",
+            _ => "failed",
+        };
+        let ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let event = Event::debug("request").with("store", "glue").with("operation", operation).with("path", path);
+        self.0.event(&event.with("status", status).with("ms", ms));
         Ok(())
     }
 }
 
 #[derive(Debug)]
-struct Started(Instant);
+struct Started {
+    at: Instant,
+    operation: String,
+    path: String,
+}
 
 impl Storable for Started {
     type Storer = StoreReplace<Self>;

@@ -81,7 +81,6 @@ impl Operations for Double {
             registered: 0,
             left: Vec::new(),
             catalog: "the local catalog".into(),
-            flags: String::new(),
         }
     }
 
@@ -136,7 +135,6 @@ fn catalog(states: &[(&str, EntryState)]) -> CatalogOutcome {
         project: "shop".into(),
         target: "dev".into(),
         catalog: "the local catalog".into(),
-        flags: String::new(),
         database: "shop".into(),
         entries: states.iter().map(entry).collect(),
         problem: None,

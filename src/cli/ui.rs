@@ -13,6 +13,16 @@ use crate::outcome::{Problem, TableOutcome};
 use crate::progress::{Level, Progress, Silent};
 use crate::report::Totals;
 
+/// How a command line begins in a hint, and what may follow.
+const PROGRAM: &str = "stedi-delta ";
+const VERBS: [&str; 7] = ["check", "sync", "status", "query", "history", "quarantine", "catalog"];
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/:._-~+@%=".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
 /// Standard output and standard error of one command.
 pub struct Ui {
     out: Output,
@@ -22,6 +32,8 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     quiet: bool,
+    /// What was typed to say where to work: `--target prod`.
+    flags: Vec<String>,
     run: String,
     /// Standard error carries nothing but the lines of the journal.
     log_json: bool,
@@ -52,6 +64,7 @@ impl Ui {
             color_out: false,
             color_err: false,
             quiet: false,
+            flags: Vec::new(),
             run: clock::run_id(),
             log_json: false,
             journal: None,
@@ -68,6 +81,17 @@ impl Ui {
             (false, true) => Level::Warn,
             (false, false) => Level::Info,
         };
+        let given = [
+            ("--target", &globals.target, "STEDI_DELTA_TARGET"),
+            ("--landing", &globals.landing, "STEDI_DELTA_LANDING"),
+            ("--warehouse", &globals.warehouse, "STEDI_DELTA_WAREHOUSE"),
+        ];
+        let flag = |(flag, value, variable): (&str, &Option<String>, &str)| {
+            // What a variable says, it says to the next command too.
+            let is_typed = |value: &&String| !value.is_empty() && std::env::var(variable).ok().as_ref() != Some(*value);
+            Some(format!("{flag} {}", quoted(value.as_ref().filter(is_typed)?)))
+        };
+        self.flags = given.into_iter().filter_map(flag).collect();
         let target = globals.target.clone().filter(|name| !name.is_empty());
         if globals.log_format == LogFormat::Json {
             self.log_json(least, target);
@@ -168,6 +192,21 @@ impl Ui {
         }
     }
 
+    /// `text` with every command line in it made to work where this one does: a hint is there to be pasted.
+    fn pasteable(&self, text: &str) -> String {
+        if self.flags.is_empty() || !text.contains(PROGRAM) {
+            return text.to_owned();
+        }
+        let line = |line: &str| {
+            let missing = self.flags.iter().filter(|flag| !line.contains(flag.as_str()));
+            let flags: String = missing.map(|flag| format!("{flag} ")).collect();
+            VERBS.iter().fold(line.to_owned(), |line, verb| {
+                line.replace(&format!("{PROGRAM}{verb}"), &format!("{PROGRAM}{flags}{verb}"))
+            })
+        };
+        text.split_inclusive('\n').map(line).collect()
+    }
+
     /// Says something that `--quiet` silences and machines do not need: a hint, a count.
     pub fn status(&mut self, text: &str) {
         if !self.quiet && !self.log_json {
@@ -180,8 +219,9 @@ impl Ui {
         self.progress.done();
         // What was answered first stands first where both go to one terminal.
         let _ = self.out.flush();
+        let text = self.pasteable(text);
         match self.only_journal() {
-            Some(journal) => journal.said(text),
+            Some(journal) => journal.said(&text),
             None => self.err.write(text.as_bytes()),
         }
     }
@@ -319,6 +359,17 @@ pub(super) mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_hint_works_where_the_command_did() {
+        let err = Captured::default();
+        let mut ui = Ui::over(Box::new(Captured::default()), Box::new(err.clone()));
+        ui.flags = vec!["--target prod".into(), format!("--landing {}", quoted("my files"))];
+        ui.problem("Next: stedi-delta sync -s a\n  run stedi-delta again; stedi-delta catalog check --target prod\n");
+        let expected = "Next: stedi-delta --target prod --landing 'my files' sync -s a\n  \
+                        run stedi-delta again; stedi-delta --landing 'my files' catalog check --target prod\n";
+        assert_eq!(err.text(), expected);
     }
 
     #[test]

@@ -110,7 +110,6 @@ fn blank(site: &Site) -> CatalogOutcome {
         project: site.project.name.clone(),
         target: site.target.clone(),
         catalog: site.catalog.name(),
-        flags: site.flags(),
         database: site.database.clone(),
         entries: Vec::new(),
         problem: None,

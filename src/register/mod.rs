@@ -164,17 +164,18 @@ async fn place(
         standing = site.catalog.get(&site.database, &entry.name).await?;
     }
     let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
-    Err(Error::conflict(format!("{name} is changed again and again")).help(site.command("catalog register")))
+    Err(Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register"))
 }
 
 fn taken(site: &Site, entry: &Entry, other: &Entry) -> Error {
     let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
-    let relocate = site.command("catalog register --relocate");
     Error::failed(format!("{name} leads to another table"))
         .fact("found", other.location())
         .fact("expected", entry.location())
-        .fact("because", "that table is still there, and others may be reading it")
-        .help(format!("give this target a database of its own, or point the entry here: {relocate}"))
+        .fact("because", "a table is there, or nobody may look, and others may be reading it")
+        .help(
+            "give this target a database of its own, or point the entry here: stedi-delta catalog register --relocate",
+        )
 }
 
 /// Whether an entry leads to another place, at which there is a table. The local catalog lies in the warehouse and

@@ -51,7 +51,6 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         registered: 7,
         left: vec!["old".into()],
         catalog: "the local catalog".into(),
-        flags: String::new(),
     }
 }
 

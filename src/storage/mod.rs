@@ -274,7 +274,7 @@ impl Location {
         let listed: Vec<ObjectMeta> = match self.store.list(Some(&prefix)).try_collect().await {
             Ok(listed) => listed,
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
-            Err(cause) => return Err(Error::failed(format!("`{self}/{folder}` cannot be listed")).because(cause)),
+            Err(cause) => return Err(self.unlisted(folder, cause)),
         };
         let mut files: Vec<(String, ObjectMeta)> = listed
             .into_iter()
@@ -296,8 +296,20 @@ impl Location {
         match self.store.list(Some(&prefix)).next().await {
             Some(Ok(_)) => Ok(true),
             Some(Err(object_store::Error::NotFound { .. })) | None => Ok(false),
-            Some(Err(cause)) => Err(Error::failed(format!("`{self}/{folder}` cannot be listed")).because(cause)),
+            // Where there is no bucket there is no object.
+            Some(Err(cause)) if cause.to_string().contains("NoSuchBucket") => Ok(false),
+            Some(Err(cause)) => Err(self.unlisted(folder, cause)),
         }
+    }
+
+    fn unlisted(&self, folder: &str, cause: object_store::Error) -> Error {
+        let is_odd = cause.to_string().contains("path segment");
+        let error = Error::failed(format!("`{self}/{folder}` cannot be listed")).because(cause);
+        if is_odd {
+            return error
+                .help("rename that object: between two `/` of a key there must be a name other than `.` and `..`");
+        }
+        error
     }
 
     /// The path in the store of a file whose path relative to this location was listed by [`Self::list`].

@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deltalake::logstore::object_store::{
-    self, ClientOptions, CopyOptions, CredentialProvider, GetOptions, GetResult, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RetryConfig, UploadPart, path::Path,
+    self, BackoffConfig, ClientOptions, CopyOptions, CredentialProvider, GetOptions, GetResult, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, RetryConfig, UploadPart, path::Path,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -47,7 +47,7 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(aws.region())
-        .with_retry(RetryConfig::default())
+        .with_retry(retries())
         .with_credentials(Arc::new(Chain(aws.clone())));
     if let Some(endpoint) = aws.s3_endpoint() {
         options = options.with_allow_http(may_be_plain(&endpoint)?);
@@ -69,6 +69,13 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
     let inner = builder.with_client_options(options).build();
     let inner = inner.context(|| format!("the bucket `{bucket}` cannot be used"))?;
     Ok(S3Store { inner: Arc::new(inner), gate: Arc::default(), aws: aws.clone() })
+}
+
+/// A throttled store is given some half a minute.
+fn retries() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(10), base: 3.0 };
+    RetryConfig { backoff, max_retries: 12, ..RetryConfig::default() }
 }
 
 /// AWS's own endpoint of a region; `variant` is `s3`, `s3-fips`, `s3.dualstack` or `s3-fips.dualstack`.
@@ -143,6 +150,10 @@ impl S3Store {
             let text = PutPayload::from_static(b"stedi-delta: this store refuses a second conditional PUT\n");
             match self.inner.put_opts(&probe, text, PutMode::Create.into()).await {
                 Err(object_store::Error::AlreadyExists { .. }) => return Ok(()),
+                Err(object_store::Error::PermissionDenied { .. }) => {
+                    let text = format!("`s3:PutObject` on `{probe}` is denied; docs/athena.md has the policies");
+                    return Err(generic(text));
+                }
                 Err(error) => return Err(self.plain(error)),
                 Ok(_) => {}
             }

@@ -60,6 +60,7 @@ impl Attempt<'_> {
                 }
             }
         }
+        self.check_landing(&ready).await?;
         let batches: Vec<Batch> = ready.iter().filter_map(|m| m.prepared.as_ref()).map(|p| p.batch.clone()).collect();
         if !batches.is_empty() {
             ledger.commit(&self.site.warehouse, &batches, self.run).await?;
@@ -73,6 +74,19 @@ impl Attempt<'_> {
         .await;
         results.extend(done);
         Ok(results)
+    }
+
+    /// A folder that is not there is refused; a store has no folders, so there a first sync that finds nothing at all
+    /// under the landing root is taken for a mistyped one.
+    async fn check_landing(&self, ready: &[Moving<'_>]) -> Result<()> {
+        let root = &self.site.landing;
+        let is_new = |m: &Moving<'_>| m.version_before.is_none() && m.prepared.is_none() && m.waiting.is_empty();
+        if root.url.scheme() == "file" || ready.is_empty() || !ready.iter().all(is_new) || root.holds("").await? {
+            return Ok(());
+        }
+        Err(Error::failed(format!("there is nothing under the landing root `{root}`"))
+            .fact("target", self.site.target.clone())
+            .help("make sure of the bucket and the prefix, or name another root with --landing"))
     }
 
     async fn prepare<'p>(

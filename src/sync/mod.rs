@@ -32,6 +32,9 @@ use select::Selection;
 /// New cuts that are pinned before a sync gives up.
 const ATTEMPTS: usize = 4;
 
+/// Pause before the next cut; it grows with every one.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What a sync is asked to do.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -139,7 +142,6 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         registered: 0,
         left: Vec::new(),
         catalog: site.catalog.name(),
-        flags: site.flags(),
     };
     match checked(site, options) {
         Ok(selection) => {
@@ -209,6 +211,9 @@ impl Work<'_> {
                         |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
                     reload.retain(|r| !landed(r));
                     events::retried(self.progress, ATTEMPTS - left + 1, &error);
+                    // Two that lost the same race should not run the next one side by side.
+                    let jitter = u64::try_from(clock::now_ms()).unwrap_or(0) % 97 + u64::from(std::process::id()) % 53;
+                    tokio::time::sleep(PAUSE * (ATTEMPTS - left) as u32 + Duration::from_millis(jitter)).await;
                 }
                 Err(error) => return Err(error),
             }

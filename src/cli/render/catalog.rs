@@ -50,7 +50,7 @@ pub(in crate::cli) fn next(outcome: &CatalogOutcome) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("Next: stedi-delta {verb}{}{why}\n", outcome.flags))
+    Some(format!("Next: stedi-delta {verb}{why}\n"))
 }
 
 fn headline(outcome: &CatalogOutcome) -> String {

@@ -22,8 +22,9 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
         return format!("{}{}", nothing_to_do(outcome), waiting(outcome));
     }
-    if outcome.tables.is_empty() && outcome.problem.is_some() {
-        // The error says it all.
+    let idle = totals.tables_changed + totals.tables_failed + totals.tables_skipped + outcome.registered == 0;
+    if outcome.problem.is_some() && idle {
+        // The error says it all: no table was even looked at.
         return String::new();
     }
     let mut text = format!(
@@ -71,19 +72,18 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
     let are = if outcome.left.len() == 1 { "is" } else { "are" };
     let head = format!("{tables} in {} {are} not in this project any more", outcome.catalog);
     let more = if outcome.left.len() > 1 { ", ..." } else { "" };
-    let next = format!("drop the entries, never data: stedi-delta catalog register --prune{}", outcome.flags);
+    let next = "drop the entries, never data: stedi-delta catalog register --prune".to_owned();
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
 
 /// What to type where files wait, and after the first sync of a project.
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
-        let flags = &outcome.flags;
-        return Some(format!("Next: stedi-delta sync{flags}   (files are read once they have their `min_age`)\n"));
+        return Some("Next: stedi-delta sync   (files are read once they have their `min_age`)\n".into());
     }
     let first = |t: &TableOutcome| t.problem.is_none() && t.version_before.is_none() && t.version_after.is_some();
     let table = outcome.tables.last().filter(|_| outcome.problem.is_none() && outcome.tables.iter().all(first))?;
-    Some(format!("Next: stedi-delta query \"select count(*) from {}\"{}\n", table.table, outcome.flags))
+    Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
 }
 
 /// A replay: the line of its one table.

@@ -81,7 +81,6 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         registered: 0,
         left: Vec::new(),
         catalog: "the local catalog".into(),
-        flags: String::new(),
     }
 }
 

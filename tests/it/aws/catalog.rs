@@ -117,7 +117,9 @@ fn drift_is_named_field_by_field_and_repaired_by_register_or_the_next_sync() {
         assert!(checked.out.contains(line), "{line}\n{}", checked.out);
     }
     assert!(!checked.out.contains("team"), "what others added is no drift: {}", checked.out);
-    assert_eq!(checked.err, "Next: stedi-delta catalog register --target prod\n");
+    let root = |folder: &str| format!("s3://{}/{folder}", prod.bucket);
+    let flags = format!("--target prod --landing {} --warehouse {}", root("landing"), root("warehouse"));
+    assert_eq!(checked.err, format!("Next: stedi-delta {flags} catalog register\n"), "a hint is there to be pasted");
     let repaired = prod.run(&["catalog", "register"]).fine();
     assert!(repaired.out.contains("customer_trusted") && repaired.out.contains("updated"), "{}", repaired.out);
     let kept = entry(&prod, "customer_trusted");
@@ -156,7 +158,7 @@ fn an_entry_of_somebody_elses_table_is_not_taken_over_unasked() {
     let refused = sandbox.run(&["sync"]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("in Glue in us-east-1 leads to another table"), "{}", refused.err);
-    assert!(refused.err.contains("stedi-delta catalog register --relocate --target prod"), "{}", refused.err);
+    assert!(refused.err.contains(" catalog register --relocate\n"), "{}", refused.err);
     let checked = sandbox.run(&["catalog", "check"]);
     assert_eq!(checked.code, 2);
     assert!(checked.out.contains("leads to another table"), "{}", checked.out);

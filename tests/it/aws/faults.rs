@@ -57,13 +57,16 @@ fn throttling_and_failing_answers_are_waited_out() {
 #[test]
 fn a_commit_whose_answer_was_lost_is_looked_up_and_stands() {
     let Some(prod) = Prod::sample() else { return };
-    // Every first commit of a table takes effect, and nobody hears of it.
-    prod.aws.rules(&json!([
-        {"service": "s3", "operation": "PutObject", "path_contains": "_delta_log/00000000000000000000.json", "action": "drop_after"},
-    ]));
+    // The first commit of every table takes effect, and nobody hears of it.
+    let tables = SAMPLE.iter().map(|(_, table, _)| *table).chain(["system/files", "system/runs"]);
+    let rules = tables.map(|table| {
+        let log = format!("{table}/_delta_log/00000000000000000000.json");
+        json!({"service": "s3", "operation": "PutObject", "path_contains": log, "times": 1, "action": "drop_after"})
+    });
+    prod.aws.rules(&rules.collect());
     let ran = prod.run(&["sync", "--format", "json"]).fine();
     assert_eq!(rows(&ran.json()), expected(SAMPLE.iter().map(|t| t.2)));
-    assert!(prod.aws.fired()[0] >= 8, "{:?}", prod.aws.fired());
+    assert_eq!(prod.aws.fired(), [1; 10]);
     prod.aws.rules(&json!([]));
     let (again, requests) = prod.watched(&["sync"]);
     assert!(again.fine().out.starts_with("Nothing to do"));
@@ -121,4 +124,29 @@ async fn sixteen_syncs_at_once_end_as_one_sync_would() {
         let contiguous: Vec<u64> = (0..found.len() as u64).collect();
         assert_eq!(found, contiguous, "{table}");
     }
+}
+
+#[test]
+fn a_mistyped_landing_root_is_refused_before_tables_are_made() {
+    let Some(prod) = Prod::empty() else { return };
+    let ran = prod.run(&["sync"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.err.contains("there is nothing under the landing root"), "{}", ran.err);
+    assert_eq!(prod.aws.keys(&prod.bucket, ""), Vec::<String>::new());
+    let root = format!("s3://{}", prod.bucket);
+    let same = super::bare(
+        &prod.aws.env(),
+        &["sync", "-t", "prod", "--landing", &root, "--warehouse", &root, "--project", env!("CARGO_MANIFEST_DIR")],
+    );
+    assert_eq!(same.code, 64, "{}", same.err);
+}
+
+#[test]
+fn what_glue_was_asked_is_told() {
+    let Some(prod) = Prod::sample() else { return };
+    let ran = prod.run(&["sync", "-v", "--log-format", "json"]).fine();
+    let told = |line: &&str| line.contains("\"store\":\"glue\"") && line.contains("\"operation\":\"CreateTable\"");
+    let lines: Vec<&str> = ran.err.lines().filter(told).collect();
+    assert!(lines.iter().any(|l| l.contains("\"path\":\"stedi.customer_trusted\"")), "{lines:?}");
+    assert!(lines.iter().any(|l| l.contains("\"status\":\"ok\"")), "{lines:?}");
 }
