@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, Kind, Result};
+
 /// How values of columns classified `pii` appear outside the data.
 #[derive(Clone)]
 pub struct Privacy {
@@ -61,6 +63,18 @@ pub fn holds_credentials(url: &str) -> bool {
 /// Whether what stands after the `:` of an authority is a port.
 fn is_port(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the message.
+///
+/// # Errors
+/// It does.
+pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
+    if !holds_credentials(url) {
+        return Ok(());
+    }
+    Err(Error::new(kind, format!("{what} holds a user or a password"))
+        .help("take them out: credentials come from AWS's own chain"))
 }
 
 #[cfg(test)]

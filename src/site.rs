@@ -13,7 +13,7 @@ use crate::ingest::Place;
 use crate::lake::{SessionOptions, session};
 use crate::name::{TableName, nearest};
 use crate::plan;
-use crate::privacy::{Privacy, holds_credentials};
+use crate::privacy::{Privacy, without_credentials};
 use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
@@ -130,10 +130,7 @@ impl Address {
     /// Faults of the project; an unknown target.
     pub fn find(options: &SiteOptions) -> Result<Self> {
         for (flag, given) in [("--landing", &options.landing), ("--warehouse", &options.warehouse)] {
-            if given.as_deref().is_some_and(holds_credentials) {
-                return Err(Error::new(Kind::Usage, format!("{flag} holds a user or a password"))
-                    .help("take them out: credentials come from AWS's own chain"));
-            }
+            without_credentials(Kind::Usage, flag, given.as_deref().unwrap_or_default())?;
         }
         let project = load(&options.root)?;
         let name = options.target.clone().unwrap_or_else(|| project.default_target.clone());

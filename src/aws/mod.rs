@@ -31,8 +31,8 @@ use url::{Host, Url};
 
 use credentials::{Refreshed, Seen};
 
-use crate::error::{Context, Error, Result};
-use crate::privacy::holds_credentials;
+use crate::error::{Context, Error, Kind, Result};
+use crate::privacy::without_credentials;
 
 /// How long a connection to Glue, STS or SSO may take, and one try of a call.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -194,11 +194,9 @@ fn regions(settings: &AwsSettings) -> RegionProviderChain {
     if let Some(profile) = profile(!named) {
         chain = chain.or_else(profile);
     }
+    // A store that is not AWS's needs no region, so that no instance has to be asked for it.
     let elsewhere = settings.endpoint.is_some() || set("AWS_ENDPOINT_URL") || set("AWS_ENDPOINT_URL_S3");
-    if elsewhere {
-        return chain.or_else(Region::from_static(DEFAULT_REGION));
-    }
-    chain.or_else(ImdsRegionProvider::builder().build())
+    if elsewhere { chain } else { chain.or_else(ImdsRegionProvider::builder().build()) }
 }
 
 /// Whether a variable names the region, or the profile that a variable names does.
@@ -227,10 +225,7 @@ fn http_client() -> SharedHttpClient {
 /// # Errors
 /// It may not, it is no URL, or it holds credentials. The message has none of them.
 pub fn may_be_plain(endpoint: &str) -> Result<bool> {
-    if holds_credentials(endpoint) {
-        return Err(Error::failed("the URL of an AWS endpoint holds a user or a password")
-            .help("take them out: credentials come from AWS's own chain"));
-    }
+    without_credentials(Kind::Failed, "the URL of an AWS endpoint", endpoint)?;
     let url = Url::parse(endpoint)
         .context(|| format!("the AWS endpoint `{endpoint}` is not a URL"))
         .map_err(|error| error.help(format!("write `https://{endpoint}`, or `http://` for one on this machine")))?;

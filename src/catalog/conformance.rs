@@ -4,7 +4,7 @@
 
 use futures::future::join;
 
-use super::{Catalog, Entry, Put, put};
+use super::{ATTEMPTS, Catalog, Entry, Put, put_once};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
 
@@ -26,6 +26,20 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
     list_is_sorted(catalog).await?;
     remove_says_whether_there_was_one(catalog).await?;
     two_puts_at_once_leave_one_entry(catalog).await
+}
+
+/// [`put_once`] until it is done, for an entry that no newer log can overtake.
+///
+/// # Errors
+/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
+pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
+    for _ in 0..ATTEMPTS {
+        if let Some(put) = put_once(catalog, database, entry, standing.as_ref()).await? {
+            return Ok(put);
+        }
+        standing = catalog.get(database, &entry.name).await?;
+    }
+    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name())))
 }
 
 /// An entry that every catalog accepts, at a version of its table.

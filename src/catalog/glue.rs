@@ -104,7 +104,7 @@ impl GlueCatalog {
         }
     }
 
-    /// False = there is no such database.
+    /// `None` = there is no such database; false = the table is there already.
     async fn try_create(&self, database: &str, entry: &Entry) -> Result<Option<bool>> {
         let document = document_of(entry, Map::new())?;
         let call = self.client.create_table().set_catalog_id(self.catalog_id.clone()).database_name(database);

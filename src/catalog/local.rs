@@ -129,7 +129,8 @@ mod tests {
     use deltalake::datafusion::object_store::local::LocalFileSystem;
     use deltalake::datafusion::object_store::memory::InMemory;
 
-    use super::super::{Put, conformance, put};
+    use super::super::Put;
+    use super::super::conformance::{self, put};
     use super::*;
 
     #[tokio::test]

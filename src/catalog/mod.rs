@@ -17,12 +17,12 @@ pub use local::LocalCatalog;
 
 use async_trait::async_trait;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// Times a put starts again after somebody changed the same entry in between.
+/// Times an entry is put again after somebody changed it in between.
 pub(crate) const ATTEMPTS: u32 = 8;
 
-/// What [`put`] did.
+/// What [`put_once`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was no such entry.
@@ -94,18 +94,4 @@ pub async fn put_once(
     }
     let replaced = catalog.replace(database, existing, &entry.merged_into(existing)).await?;
     Ok(replaced.then_some(Put::Updated))
-}
-
-/// The same until it is done, for an entry that no newer log can overtake.
-///
-/// # Errors
-/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
-pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
-    for _ in 0..ATTEMPTS {
-        if let Some(put) = put_once(catalog, database, entry, standing.as_ref()).await? {
-            return Ok(put);
-        }
-        standing = catalog.get(database, &entry.name).await?;
-    }
-    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name())))
 }

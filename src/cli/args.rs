@@ -17,6 +17,11 @@ Exit codes:
   130  interrupted
 Several at once: 3 goes before 1, 1 before 4.";
 
+/// Name the target and its roots where the command line does not.
+pub(super) const TARGET: &str = "STEDI_DELTA_TARGET";
+pub(super) const LANDING: &str = "STEDI_DELTA_LANDING";
+pub(super) const WAREHOUSE: &str = "STEDI_DELTA_WAREHOUSE";
+
 /// Asks for a log format where the command line does not.
 const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
@@ -44,13 +49,13 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
     /// Target of stedi-delta.toml to work on [default: the project's]
-    #[arg(short, long, global = true, value_name = "NAME", env = "STEDI_DELTA_TARGET", hide_env_values = true)]
+    #[arg(short, long, global = true, value_name = "NAME", env = TARGET, hide_env_values = true)]
     pub target: Option<String>,
     /// Root of the landing files, instead of the target's: a folder or a URL
-    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_LANDING", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "ROOT", env = LANDING, hide_env_values = true)]
     pub landing: Option<String>,
     /// Root of the tables, instead of the target's: a folder or a URL
-    #[arg(long, global = true, value_name = "ROOT", env = "STEDI_DELTA_WAREHOUSE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "ROOT", env = WAREHOUSE, hide_env_values = true)]
     pub warehouse: Option<String>,
     /// How the answer is written; ndjson and csv for rows only
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 
-use super::args::{Color, Globals, LogFormat};
+use super::args::{Color, Globals, LANDING, LogFormat, TARGET, WAREHOUSE};
 use super::journal::{Form, Journal, Sink};
 use super::render;
 use super::spinner::Spinner;
@@ -82,9 +82,9 @@ impl Ui {
             (false, false) => Level::Info,
         };
         let given = [
-            ("--target", &globals.target, "STEDI_DELTA_TARGET"),
-            ("--landing", &globals.landing, "STEDI_DELTA_LANDING"),
-            ("--warehouse", &globals.warehouse, "STEDI_DELTA_WAREHOUSE"),
+            ("--target", &globals.target, TARGET),
+            ("--landing", &globals.landing, LANDING),
+            ("--warehouse", &globals.warehouse, WAREHOUSE),
         ];
         let flag = |(flag, value, variable): (&str, &Option<String>, &str)| {
             // What a variable says, it says to the next command too.

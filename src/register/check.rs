@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Described, Listing, all, elsewhere, left, list, place};
+use super::{Described, Listing, all, elsewhere, left, list, place, tell};
 use crate::catalog::{Put, hive};
 use crate::definition::Column;
 use crate::error::Result;
@@ -68,16 +68,20 @@ pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> R
             Err(error) => Err(error),
         };
         match put {
-            Ok(Put::Created) => entry.state = EntryState::Created,
-            Ok(Put::Updated) => entry.state = EntryState::Updated,
-            Ok(Put::Unchanged) => {}
+            Ok(put) => {
+                tell(site, &entry.table, put, progress);
+                match put {
+                    Put::Created => entry.state = EntryState::Created,
+                    Put::Updated => entry.state = EntryState::Updated,
+                    Put::Unchanged => {}
+                }
+            }
             Err(error) => {
                 entry.state = if is_listed { EntryState::Differs } else { EntryState::Missing };
                 entry.notes.push(error.to_string());
                 outcome.problem.get_or_insert(error);
             }
         }
-        tell(site, &entry, progress);
         outcome.entries.push(entry);
     }
     for name in left(site, &listing) {
@@ -94,15 +98,6 @@ pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> R
         outcome.entries.push(entry);
     }
     Ok(outcome)
-}
-
-fn tell(site: &Site, entry: &EntryOutcome, progress: &dyn Progress) {
-    let put = match entry.state {
-        EntryState::Created => Put::Created,
-        EntryState::Updated => Put::Updated,
-        _ => Put::Unchanged,
-    };
-    super::tell(site, &entry.table, put, progress);
 }
 
 fn blank(site: &Site) -> CatalogOutcome {

@@ -30,8 +30,8 @@ use meter::Metered;
 pub use s3::{Encryption, PROBE};
 
 use crate::aws::Aws;
-use crate::error::{Context, Error, Result};
-use crate::privacy::holds_credentials;
+use crate::error::{Context, Error, Kind, Result};
+use crate::privacy::without_credentials;
 use crate::progress::Progress;
 use watch::Watched;
 
@@ -94,10 +94,7 @@ impl Storage {
     /// # Errors
     /// When the URL cannot be parsed or its scheme has no store.
     pub fn location(&self, text: &str, base: &FsPath) -> Result<Location> {
-        if holds_credentials(text) {
-            return Err(Error::failed("the address of a folder holds a user or a password")
-                .help("take them out: credentials come from AWS's own chain"));
-        }
+        without_credentials(Kind::Failed, "the address of a folder", text)?;
         let url = if text.contains("://") {
             Url::parse(text).context(|| format!("`{text}` is not a URL"))?
         } else {

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::aws::{Aws, Request};
-use crate::support::{real_data, repository};
+use crate::support::{Ran, real_data, repository};
 
 /// Rows of the sample's tables, in the order of the project.
 const SAMPLE: [(&str, &str, u64); 8] = [
@@ -30,25 +30,6 @@ const STEDI: [u64; 8] = [956, 81_273, 28_680, 482, 40_981, 14_460, 482, 40_981];
 pub struct Prod {
     pub aws: Aws,
     pub bucket: String,
-}
-
-/// What a command did.
-pub struct Ran {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
-    }
-
-    /// A command that went well.
-    pub fn fine(self) -> Self {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        self
-    }
 }
 
 impl Prod {
@@ -91,12 +72,7 @@ impl Prod {
 fn bare(env: &[(String, String)], args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
     command.args(args).env_clear().envs(env.iter().cloned()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(&mut command)
 }
 
 fn rows(document: &Value) -> Vec<(String, String, u64)> {

@@ -9,7 +9,8 @@ use aws_smithy_types::body::SdkBody;
 
 use serde_json::json;
 
-use super::super::{Put, conformance, put};
+use super::super::Put;
+use super::super::conformance::{self, put};
 use super::*;
 use crate::aws::AwsSettings;
 

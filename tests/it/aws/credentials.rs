@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Prod, Ran};
+use super::Prod;
+use crate::support::Ran;
 use crate::support::aws::{ACCESS_KEY, SECRET_KEY};
 
 const TOKEN: &str = "session-token-that-nobody-may-print-0123456789";

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
 use super::person;
+pub use crate::support::Ran;
 
 const PROJECT: &str = "name = \"shop\"\nzones = [\"landing\", \"trusted\"]\n\
                        [targets.dev]\nlanding = \"l\"\nwarehouse = \"w\"\n";
@@ -49,28 +48,6 @@ where newest = 1 and shares is not null
 /// A project's folder.
 pub struct Shell {
     folder: tempfile::TempDir,
-}
-
-/// What a command did.
-pub struct Ran {
-    /// Exit code.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
-}
-
-impl Ran {
-    /// Standard output as a document.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
-    }
-
-    /// The answer up to the time it took.
-    pub fn head(&self) -> &str {
-        self.out.rsplit_once(" in ").map_or(self.out.as_str(), |(head, _)| head)
-    }
 }
 
 impl Shell {
@@ -142,10 +119,10 @@ impl Shell {
 
     /// Runs the program in a folder.
     pub fn run_in(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Ran {
-        let output = self.command(folder, environment, args).output().unwrap();
+        let Ran { code, out, err } = Ran::of(&mut self.command(folder, environment, args));
         // The folder has another name every time.
-        let text = |bytes| String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "<folder>");
-        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+        let named = |text: String| text.replace(self.folder.path().to_str().unwrap(), "<folder>");
+        Ran { code, out: named(out), err: named(err) }
     }
 
     /// Runs the program in the project's folder.

@@ -4,6 +4,7 @@ pub mod aws;
 mod cloud;
 pub mod faulty;
 mod people;
+mod ran;
 pub mod shop;
 
 use std::fs;
@@ -18,6 +19,8 @@ use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::storage::Storage;
 use stedi_delta::{look, sync};
+
+pub use ran::Ran;
 
 pub use people::{DERIVED, accelerometer, assert_still, customer, steps};
 
