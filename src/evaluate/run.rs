@@ -177,6 +177,8 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
     let rows = match held {
         Held::View(_) => return substituted(&join.right, steps),
         Held::Rows(rows) if rows.batches.is_empty() => return Ok(empty(&join.schema)),
+        // A gate: it is open.
+        Held::Rows(_) if join.on.is_empty() => return substituted(&join.right, steps),
         Held::Rows(rows) => rows,
     };
     let mut right = substituted(&join.right, steps)?;

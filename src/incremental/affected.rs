@@ -16,16 +16,12 @@ impl Deriver<'_> {
             _ => return Ok(None),
         };
         let Some(change) = self.change(input)? else { return Ok(None) };
-        let keys = if exprs.is_empty() {
-            None
-        } else {
-            let change = self.held(change)?;
-            self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?
-        };
+        let change = self.held(change)?;
+        let keys = self.keys_or_gate(&change.plan, &exprs, NullEquality::NullEqualsNull)?;
         let mut sides = Vec::with_capacity(2);
         for side in [Side::New, Side::Old] {
             let rows = self.side(input, side)?;
-            let rows = self.restrict_to(rows, keys.as_ref(), &exprs)?;
+            let rows = self.restrict_to(rows, Some(&keys), &exprs)?;
             sides.push(with_inputs(node, vec![rows])?);
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };

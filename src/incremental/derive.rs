@@ -2,13 +2,13 @@
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DataFusionError, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, lit};
 
 use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
-use super::restrict::{Keys, On};
+use super::restrict::{Keys, On, gated};
 use super::{ChangeKind, Side, Stages, Step, StepKind};
 
 /// The change of one plan.
@@ -70,6 +70,10 @@ impl Deriver<'_> {
                 let mut exprs = projection.expr.clone();
                 exprs.push(weight());
                 project(input, exprs)
+            }),
+            LogicalPlan::Unnest(unnest) => self.linear(&unnest.input, |input| {
+                let unnested = plan.with_new_exprs(Vec::new(), vec![input])?;
+                conform(unnested, &unnest.schema)
             }),
             LogicalPlan::SubqueryAlias(alias) => self.linear(&alias.input, |input| conform(input, &alias.schema)),
             LogicalPlan::Union(union) => {
@@ -134,34 +138,63 @@ impl Deriver<'_> {
     }
 
     /// A step with the distinct values of expressions over a plan. `None` if none of them can be a key.
-    ///
-    /// Floating point numbers are no keys: grouping and joining may disagree about `-0.0` and NaN.
     pub fn keys(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
-        let mut usable = Vec::new();
-        for (i, expr) in exprs.iter().enumerate() {
-            let of_type = expr.get_type(plan.schema().as_ref())?;
-            if !of_type.is_floating() && !of_type.is_nested() && of_type != DataType::Null {
-                usable.push(i);
-            }
-        }
+        let usable = usable(plan, exprs)?;
         if usable.is_empty() {
             return Ok(None);
         }
         let values = usable.iter().map(|&i| exprs[i].clone()).collect();
         let plan = distinct(positional(plan.clone(), values, None)?)?;
         let plan = positional(plan.clone(), columns(plan.schema()), None)?;
+        self.key_step(plan, usable, nulls, StepKind::Keys).map(Some)
+    }
+
+    /// Keys; or, where no expression can be one, a gate: a step that says whether there is any change at all.
+    pub fn keys_or_gate(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<KeysOf> {
+        if let Some(keys) = self.keys(plan, exprs, nulls)? {
+            return Ok(keys);
+        }
+        let any = distinct(positional(plan.clone(), vec![lit(1_i64)], None)?)?;
+        self.key_step(any, Vec::new(), nulls, StepKind::Keys)
+    }
+
+    /// A step that holds keys.
+    pub fn key_step(
+        &mut self,
+        plan: LogicalPlan,
+        usable: Vec<usize>,
+        nulls: NullEquality,
+        kind: StepKind,
+    ) -> Result<KeysOf> {
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
-        self.step(plan, StepKind::Keys)?;
-        Ok(Some(KeysOf { keys: Keys { step: name, schema, nulls }, usable }))
+        self.step(plan, kind)?;
+        Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable })
     }
 
     /// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
     pub fn restrict_to(&mut self, plan: LogicalPlan, keys: Option<&KeysOf>, exprs: &[Expr]) -> Result<LogicalPlan> {
         let Some(of) = keys else { return Ok(plan) };
+        if of.usable.is_empty() {
+            return gated(plan, &of.keys);
+        }
         let on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), key)).collect();
         self.restrict(plan, &of.keys, on)
     }
+}
+
+/// Positions of the expressions that can be keys.
+///
+/// Floating point numbers are no keys: grouping and joining may disagree about `-0.0` and NaN.
+pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
+    let mut usable = Vec::new();
+    for (i, expr) in exprs.iter().enumerate() {
+        let of_type = expr.get_type(plan.schema().as_ref())?;
+        if !of_type.is_floating() && !of_type.is_nested() && of_type != DataType::Null {
+            usable.push(i);
+        }
+    }
+    Ok(usable)
 }
 
 /// Keys, and which of the expressions that they were asked for they hold.

@@ -7,7 +7,7 @@
 //! twice.
 
 use deltalake::datafusion::common::{Column, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan, lit};
 
 use super::build::{columns, consolidate, difference, distinct, join, nth, positional, project, scan_step};
 use super::derive::{Change, Deriver, KeysOf, sum_of};
@@ -27,17 +27,17 @@ impl Deriver<'_> {
             let rows = self.side(&node.right, Side::New)?;
             let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
             insert_only &= change.insert_only;
-            terms.push(self.matched(node, change.plan, right)?);
+            terms.push(matched(node, change.plan, right)?);
         }
         if let Some(change) = self.change(&node.right)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
-            if node.filter.is_none() {
+            if node.filter.is_none() && comparable(&left_on, &node.left)? && comparable(&right_on, &node.right)? {
+                let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
                 terms.push(self.flipped(node, keys.as_ref(), &left_on, &right_on)?);
                 // More rows on the right can only create matches.
                 insert_only &= change.insert_only && !anti;
             } else {
-                terms.push(self.asked_twice(node, keys.as_ref(), &left_on, &right_on)?);
+                terms.push(self.asked_twice(node, &change)?);
                 insert_only = false;
             }
         }
@@ -46,20 +46,6 @@ impl Deriver<'_> {
         }
         let plan = sum_of(terms, &node.schema)?;
         Ok(Some(Change::computed(plan, insert_only)))
-    }
-
-    /// `left ⋉ right` or `left ▷ right`, with the left side streaming past the right one.
-    fn matched(&mut self, node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
-        let join_type = if node.join_type == JoinType::LeftAnti { JoinType::RightAnti } else { JoinType::RightSemi };
-        if node.filter.is_some() {
-            let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
-            return join(right, left, on, node.filter.clone(), join_type, node.null_equality);
-        }
-        // Existence needs each key once.
-        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
-        let keys = distinct(positional(right, right_on, None)?)?;
-        let on = columns(keys.schema()).into_iter().zip(left_on).collect();
-        join(keys, left, on, None, join_type, node.null_equality)
     }
 
     /// The left rows whose match came into being (+) or ceased (-).
@@ -103,26 +89,29 @@ impl Deriver<'_> {
         exprs.push(signed.alias(WEIGHT));
         project(joined, exprs)
     }
+}
 
-    /// With a condition beyond the keys: the affected left rows against the new right side, minus against the old.
-    fn asked_twice(
-        &mut self,
-        node: &Join,
-        keys: Option<&KeysOf>,
-        left_on: &[Expr],
-        right_on: &[Expr],
-    ) -> Result<LogicalPlan> {
-        let mut terms = Vec::with_capacity(2);
-        for (side, sign) in [(Side::New, 1_i64), (Side::Old, -1_i64)] {
-            let rows = self.side(&node.left, Side::Old)?;
-            let left = self.restrict_to(rows, keys, left_on)?;
-            let rows = self.side(&node.right, side)?;
-            let right = self.restrict_to(rows, keys, right_on)?;
-            let kept = self.matched(node, left, right)?;
-            let mut exprs = columns(kept.schema());
-            exprs.push(lit(sign).alias(WEIGHT));
-            terms.push(project(kept, exprs)?);
+/// Whether expressions are keys that can be counted, at least one.
+fn comparable(exprs: &[Expr], plan: &LogicalPlan) -> Result<bool> {
+    for expr in exprs {
+        let of_type = expr.get_type(plan.schema().as_ref())?;
+        if of_type.is_floating() || of_type.is_nested() {
+            return Ok(false);
         }
-        sum_of(terms, &node.schema)
     }
+    Ok(!exprs.is_empty())
+}
+
+/// `left ⋉ right` or `left ▷ right`, with the left side streaming past the right one.
+pub fn matched(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+    let join_type = if node.join_type == JoinType::LeftAnti { JoinType::RightAnti } else { JoinType::RightSemi };
+    if node.filter.is_some() || node.on.is_empty() {
+        let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
+        return join(right, left, on, node.filter.clone(), join_type, node.null_equality);
+    }
+    // Existence needs each key once.
+    let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+    let keys = distinct(positional(right, right_on, None)?)?;
+    let on = columns(keys.schema()).into_iter().zip(left_on).collect();
+    join(keys, left, on, None, join_type, node.null_equality)
 }

@@ -13,6 +13,8 @@ impl Deriver<'_> {
         match node.join_type {
             JoinType::Inner => self.inner_change(node),
             JoinType::LeftSemi | JoinType::LeftAnti => self.existence_change(node),
+            JoinType::Left | JoinType::LeftMark => self.left_change(node),
+            JoinType::Full => self.full_change(node),
             other => Err(DataFusionError::NotImplemented(format!("{other} join has no derivative"))),
         }
     }

@@ -6,9 +6,11 @@
 //!
 //! | operator | change | rule |
 //! |---|---|---|
-//! | scan, filter, projection, alias, union all | the operator over the change | linear |
-//! | inner join | `dL ⋈ R'  +  L° ⋈ dR` | bilinear, telescoped |
+//! | scan, filter, projection, alias, unnest, union all | the operator over the change | linear |
+//! | inner and cross join | `dL ⋈ R'  +  L° ⋈ dR` | bilinear, telescoped |
 //! | semi, anti join | `dL ⋉ R'  ±  L° ⋉ (keys that began or ceased to exist)` | match existence |
+//! | left and mark join, scalar subquery | `dL ⟕ R'  +  (L° ⟕ R' - L° ⟕ R°)`, the bracket for the keys of `dR` | linear in L |
+//! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
 //! Every restriction `⋉ K` by materialised keys only saves work: a superset of the keys, or no restriction at all,
@@ -23,8 +25,11 @@ mod derive;
 mod existence;
 mod join;
 mod normalise;
+mod outer;
 mod reasons;
 mod restrict;
+mod subqueries;
+mod unique;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -188,7 +193,10 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
 /// # Errors
 /// The query engine refuses the plan.
 pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    build::over(plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
+    // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
+    // to the engine as it is.
+    let plan = normalise::whole(plan).unwrap_or_else(|_| plan.clone());
+    build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
 }
 
 /// The change that turns one multiset of rows into another: both plans have the same columns, by position.

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use deltalake::datafusion::common::tree_node::Transformed;
-use deltalake::datafusion::logical_expr::{LogicalPlan, TableScanBuilder};
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Sort, SortExpr, TableScanBuilder, lit};
+use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
@@ -12,14 +15,18 @@ use deltalake::datafusion::optimizer::optimize_projections::OptimizeProjections;
 use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
 use deltalake::datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use deltalake::datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
+use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
 use crate::error::{Context, Result};
 
-use super::build::Columns;
+use super::build::{Columns, column, columns, distinct, join, project};
+use super::subqueries;
+use super::unique::named_uniquely;
 
-/// Rewrites an analysed query: `exists` and `in` become semi and anti joins, comma joins become inner joins with
-/// keys, `distinct` becomes grouping, filters and projections move to the scans, sorting disappears.
+/// Rewrites an analysed query: `exists` and `in` become semi, anti and mark joins, scalar subqueries left joins, right
+/// joins left joins, comma joins inner joins with keys, `distinct` grouping; filters and projections move to the
+/// scans, sorting disappears.
 ///
 /// # Errors
 /// The query engine refuses the plan.
@@ -28,6 +35,8 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
         Arc::new(RewriteSetComparison::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(ScalarSubqueryToJoin::new()),
+        Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(EliminateCrossJoin::new()),
         Arc::new(EliminateOuterJoin::new()),
@@ -36,10 +45,37 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     ];
     let prepare = || {
         let plan = plan.clone().transform_up_with_subqueries(prepared)?.data;
-        let context = OptimizerContext::new().with_skip_failing_rules(false).with_max_passes(8);
-        Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
+        let mut options = ConfigOptions::default();
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        options.optimizer.skip_failed_rules = false;
+        let context = OptimizerContext::new_with_config_options(Arc::new(options)).with_max_passes(8);
+        let plan = Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?;
+        let plan = plan.transform_up(|node| match node {
+            LogicalPlan::Join(node) => joined(node),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok::<_, DataFusionError>(named_uniquely(&plan.data)?)
     };
     prepare().context(|| "the query cannot be normalised".into())
+}
+
+/// [`normalise`], for a query whose order matters: that of the rows as they are written.
+///
+/// # Errors
+/// The query engine refuses the plan.
+pub fn whole(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::Sort(sort) = plan else { return normalise(plan) };
+    let input = normalise(&sort.input)?;
+    let by_position = |expr: SortExpr| {
+        let moved = expr.expr.transform_down(|e| match e {
+            Expr::Column(c) => Ok(Transformed::yes(column(input.schema(), sort.input.schema().index_of_column(&c)?))),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok::<_, DataFusionError>(SortExpr { expr: moved.data, ..expr })
+    };
+    let exprs = sort.expr.iter().cloned().map(by_position).collect::<Result<Vec<_>, _>>();
+    let exprs = exprs.context(|| "the query's rows cannot be sorted".into())?;
+    Ok(LogicalPlan::Sort(Sort { expr: exprs, input: Arc::new(input), fetch: sort.fetch }))
 }
 
 /// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.
@@ -55,6 +91,35 @@ fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transfor
                 .build()?;
             Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
         }
-        other => Ok(Transformed::no(other)),
+        other => subqueries::rewritten(other),
     }
+}
+
+/// Right joins as left joins; and where a match does not depend on the right row, one right row stands for all, so
+/// that only its coming and going is a change.
+fn joined(node: Join) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    match node.join_type {
+        JoinType::Right => {
+            let on = node.on.into_iter().map(|(l, r)| (r, l)).collect();
+            let (left, right) = (Arc::unwrap_or_clone(node.right), Arc::unwrap_or_clone(node.left));
+            let flipped = join(left, right, on, node.filter, JoinType::Left, node.null_equality)?;
+            Ok(Transformed::yes(project(flipped, columns(&node.schema))?))
+        }
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark if node.on.is_empty() && !looks_right(&node) => {
+            let qualifier = node.right.schema().iter().find_map(|(relation, _)| relation.cloned());
+            let any =
+                project(Arc::unwrap_or_clone(node.right), vec![lit(1_i64).alias_qualified(qualifier, "any_row")])?;
+            let left = Arc::unwrap_or_clone(node.left);
+            let filter = node.filter.or_else(|| Some(lit(true)));
+            Ok(Transformed::yes(join(left, distinct(any)?, vec![], filter, node.join_type, node.null_equality)?))
+        }
+        _ => Ok(Transformed::no(LogicalPlan::Join(node))),
+    }
+}
+
+/// Whether the condition of a join names a column of its right side.
+fn looks_right(node: &Join) -> bool {
+    node.filter
+        .as_ref()
+        .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
 }

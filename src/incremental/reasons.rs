@@ -3,7 +3,7 @@
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::{
-    Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Volatility, WindowFunctionDefinition,
+    Distinct, Expr, Join, JoinType, LogicalPlan, Volatility, WindowFunctionDefinition,
 };
 
 use super::WEIGHT;
@@ -56,7 +56,7 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
         match node {
-            LogicalPlan::Join(join) => reasons.join(join)?,
+            LogicalPlan::Join(join) => reasons.join(join),
             LogicalPlan::Window(window) if common_partition(window).is_empty() => {
                 reasons.add("a window function without `partition by` depends on every row of its input");
             }
@@ -65,10 +65,9 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
         for expr in node.expressions() {
             expr.apply(|e| {
                 match e {
-                    Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
+                    Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_) => {
                         reasons.add("a subquery that cannot be written as a join is not maintained incrementally");
                     }
-                    Expr::ScalarSubquery(_) => reasons.add(SCALAR_SUBQUERY),
                     _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
@@ -78,9 +77,6 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
     });
     reasons.finish(walked)
 }
-
-const SCALAR_SUBQUERY: &str =
-    "a scalar subquery is not maintained incrementally: when its value changes, any row can change";
 
 #[derive(Default)]
 struct Reasons(Vec<String>);
@@ -121,7 +117,6 @@ impl Reasons {
                 self.add("`grouping sets`, `rollup` and `cube` are not maintained incrementally");
             }
             LogicalPlan::RecursiveQuery(_) => self.add("a recursive query is not maintained incrementally"),
-            LogicalPlan::Unnest(_) => self.add("`unnest` is not maintained incrementally"),
             LogicalPlan::Extension(extension) => {
                 self.add(format!("operator `{}` is not maintained incrementally", extension.node.name()));
             }
@@ -137,6 +132,7 @@ impl Reasons {
             | LogicalPlan::Subquery(_)
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::Values(_)
+            | LogicalPlan::Unnest(_)
             | LogicalPlan::Distinct(Distinct::All(_)) => {}
             other => self.add(format!("`{}` is not a query", other.display())),
         }
@@ -145,7 +141,6 @@ impl Reasons {
     fn expression(&mut self, expr: &Expr) -> Result<()> {
         expr.apply(|e| {
             match e {
-                Expr::ScalarSubquery(_) => self.add(SCALAR_SUBQUERY),
                 Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
                     self.add(format!("`{}()` gives another value at every refresh", f.func.name()));
                 }
@@ -187,40 +182,11 @@ impl Reasons {
         }
     }
 
-    fn join(&mut self, join: &Join) -> Result<()> {
-        let name = match join.join_type {
-            JoinType::Inner => return Ok(()),
-            JoinType::LeftSemi | JoinType::LeftAnti => return self.existence(join),
-            JoinType::Left => "left join",
-            JoinType::Right => "right join",
-            JoinType::Full => "full join",
-            JoinType::LeftMark | JoinType::RightMark => {
-                self.add("`exists` or `in` inside `or`, `case` or the select list is not maintained incrementally");
-                return Ok(());
-            }
-            JoinType::RightSemi => "right semi join",
-            JoinType::RightAnti => "right anti join",
-        };
-        self.add(format!("`{name}` is not maintained incrementally"));
-        Ok(())
-    }
-
-    fn existence(&mut self, join: &Join) -> Result<()> {
-        if join.null_aware {
-            self.add(
-                "`not in (select ...)` is not maintained incrementally, one NULL empties its result: use `not exists`",
-            );
-        } else if join.on.is_empty() {
-            self.add("`exists` is maintained incrementally only if an equality ties the subquery to the query");
+    fn join(&mut self, join: &Join) {
+        if matches!(join.join_type, JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark)
+            || join.null_aware
+        {
+            self.add(format!("`{} join` is not maintained incrementally", join.join_type.to_string().to_lowercase()));
         }
-        for (left, right) in &join.on {
-            let types = [left.get_type(join.left.schema().as_ref())?, right.get_type(join.right.schema().as_ref())?];
-            if types.iter().any(|t| t.is_floating() || t.is_nested()) {
-                self.add(
-                    "`exists` and `in` on floating point numbers or nested values are not maintained incrementally",
-                );
-            }
-        }
-        Ok(())
     }
 }

@@ -43,9 +43,7 @@ impl Deriver<'_> {
         let whole = |share: &On| on.iter().all(|(_, key)| share.iter().any(|(_, taken)| taken == key));
         let passed = match &plan {
             LogicalPlan::Union(_) => shares.iter().all(whole),
-            LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
-                shares.first().is_some_and(whole)
-            }
+            LogicalPlan::Join(join) if keeps_left(join.join_type) => shares.first().is_some_and(whole),
             _ => shares.iter().any(whole),
         };
         if shares.iter().all(Vec::is_empty) {
@@ -91,6 +89,16 @@ fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
     join(scan, plan, on, None, JoinType::RightSemi, keys.nulls)
 }
 
+/// A plan that is empty when the step is. Whoever runs it leaves the join out.
+pub fn gated(plan: LogicalPlan, gate: &Keys) -> Result<LogicalPlan> {
+    here(plan, gate, On::new())
+}
+
+/// Joins that give left rows, each answered by itself.
+fn keeps_left(join_type: JoinType) -> bool {
+    matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Left | JoinType::LeftMark)
+}
+
 /// The part of a restriction that holds for the `i`-th input, in terms of its columns.
 fn share(plan: &LogicalPlan, i: usize, on: &On) -> On {
     let pick = |map: &dyn Fn(&Expr) -> Option<Expr>| -> On {
@@ -123,7 +131,9 @@ fn join_share(join: &Join, i: usize, on: &On) -> On {
     let (own, other_side) = if i == 0 { (&join.left, 0) } else { (&join.right, 1) };
     let visible = match join.join_type {
         JoinType::Inner => true,
-        JoinType::LeftSemi | JoinType::LeftAnti => i == 0,
+        // Whoever asks for left rows may leave out the right rows that match none of them. Keys over right columns
+        // stay above: an unmatched row shows NULL there.
+        other if keeps_left(other) => i == 0,
         _ => return On::new(),
     };
     let equated = |expr: &Expr| {
@@ -134,7 +144,11 @@ fn join_share(join: &Join, i: usize, on: &On) -> On {
     };
     on.iter()
         .filter_map(|(expr, key)| {
-            let mapped = if visible && is_over(expr, own) { Some(expr.clone()) } else { equated(expr) };
+            let mapped = match join.join_type {
+                _ if visible && is_over(expr, own) => Some(expr.clone()),
+                other if keeps_left(other) && i == 0 => None,
+                _ => equated(expr),
+            };
             mapped.map(|m| (m, *key))
         })
         .collect()

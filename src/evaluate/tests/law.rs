@@ -92,7 +92,7 @@ impl Tape<'_> {
 
     fn query(&mut self, depth: u8) -> String {
         let (d, t) = (depth.saturating_sub(1), self.alias());
-        match self.pick(16) {
+        match self.pick(25) {
             0 => format!("select k, s, v from {} {t}", self.relation(d)),
             1 => {
                 let condition = self.condition(&t);
@@ -204,6 +204,79 @@ impl Tape<'_> {
                     "with w as (select * from {x} {t}) select k, s, v from w where k in (select k from w group by k having count(*) = 1)"
                 )
             }
+            15..=17 => {
+                let (l, r) = (self.alias(), self.alias());
+                let join = self.one(&["left join", "right join", "full join"]);
+                let on = self.one(&[
+                    "{l}.k = {r}.k",
+                    "{l}.k = {r}.v and {l}.s = {r}.s",
+                    "{l}.s = {r}.s and {l}.v <= {r}.v",
+                    "{l}.k = {r}.k and {r}.s <> 'a'",
+                    "{l}.k = {r}.k and {l}.v > 0",
+                    "{l}.k is not distinct from {r}.k",
+                    "{l}.v < {r}.v",
+                    "{l}.k + 1 = {r}.k and {l}.s is not distinct from {r}.s",
+                ]);
+                let list = self.one(&[
+                    "{l}.k, {r}.s, {r}.v",
+                    "{r}.k, {l}.s, {l}.v",
+                    "coalesce({l}.k, {r}.k) as k, {l}.s, {r}.v",
+                    "{l}.k, coalesce({r}.s, 'none') as s, {l}.v + {r}.v as v",
+                ]);
+                let after = self.one(&["", "", " where {r}.k is null", " where {l}.s is null or {r}.v > 0"]);
+                let text = format!(
+                    "select {list} from {} {l} {join} {} {r} on {on}{after}",
+                    self.relation(d),
+                    self.relation(d)
+                );
+                text.replace("{l}", &l).replace("{r}", &r)
+            }
+            18 | 19 => {
+                let (l, r) = (self.alias(), self.alias());
+                let condition = self.one(&[
+                    "{l}.k not in (select {r}.k from {x} {r})",
+                    "{l}.k not in (select {r}.v from {x} {r} where {r}.s = {l}.s)",
+                    "not ({l}.v in (select {r}.k from {x} {r} where {r}.v > 0))",
+                    "{l}.k in (select {r}.k from {x} {r}) or {l}.v = 1",
+                    "not ({l}.k in (select {r}.k from {x} {r}) or {l}.v = 1)",
+                    "{l}.k not in (select {r}.k from {x} {r} where {r}.s = {l}.s) or {l}.s is null",
+                    "exists (select 1 from {x} {r} where {r}.k = {l}.k and {r}.v > 0) or {l}.s = 'a'",
+                    "not exists (select 1 from {x} {r} where {r}.k = {l}.k) or {l}.v = 0",
+                    "case when exists (select 1 from {x} {r} where {r}.s = {l}.s) then {l}.k = 1 else {l}.k = 2 end",
+                    "exists (select 1 from {x} {r} where {r}.v > 1)",
+                    "not exists (select 1 from {x} {r} where {r}.v > {l}.v)",
+                    "({l}.k in (select {r}.k from {x} {r})) is null",
+                ]);
+                let condition = condition.replace("{x}", &self.relation(d)).replace("{l}", &l).replace("{r}", &r);
+                format!("select {l}.k, {l}.s, {l}.v from {} {l} where {condition}", self.relation(d))
+            }
+            20 | 21 => {
+                let (l, r) = (self.alias(), self.alias());
+                let shape = self.one(&[
+                    "select {l}.k, {l}.s, (select max({r}.v) from {x} {r}) as v from {y} {l}",
+                    "select {l}.k, {l}.s, (select count(*) from {x} {r} where {r}.k = {l}.k) as v from {y} {l}",
+                    "select {l}.k, (select min({r}.s) from {x} {r} where {r}.k = {l}.v and {r}.v > 0) as s, {l}.v from {y} {l}",
+                    "select {l}.k, {l}.s, {l}.v from {y} {l} where {l}.v = (select max({r}.v) from {x} {r})",
+                    "select {l}.k, {l}.s, {l}.v from {y} {l} where {l}.v >= (select min({r}.v) from {x} {r} where {r}.s = {l}.s)",
+                    "select {l}.k, {l}.s, {l}.v from {y} {l} where (select count(*) from {x} {r} where {r}.k = {l}.k) = 0",
+                    "select {l}.k, {l}.s, sum({l}.v) as v from {y} {l} group by {l}.k, {l}.s having sum({l}.v) > (select min({r}.v) from {x} {r})",
+                    "select {l}.k, case when {l}.k in (select {r}.k from {x} {r}) then 'in' when {l}.k not in (select {r}.k from {x} {r}) then 'out' else 'unknown' end as s, {l}.v from {y} {l}",
+                    "select {l}.k, case when exists (select 1 from {x} {r} where {r}.k = {l}.k) then 'yes' else 'no' end as s, {l}.v from {y} {l}",
+                ]);
+                let (x, y) = (self.relation(d), self.relation(d));
+                shape.replace("{x}", &x).replace("{y}", &y).replace("{l}", &l).replace("{r}", &r)
+            }
+            22 => {
+                let (l, r) = (self.alias(), self.alias());
+                let shape = self.one(&[
+                    "select {l}.k, {r}.s, {l}.v from {x} {l} cross join {y} {r}",
+                    "select {l}.k, {r}.s, {r}.v from {x} {l} join {y} {r} on {l}.v < {r}.v",
+                    "select {l}.k, {r}.s, {l}.v from {x} {l}, {y} {r} where {l}.k = {r}.k or {l}.v = {r}.v",
+                ]);
+                let (x, y) = (self.relation(d), self.relation(d));
+                shape.replace("{x}", &x).replace("{y}", &y).replace("{l}", &l).replace("{r}", &r)
+            }
+            23 => format!("select k, s, unnest(make_array(k, v, v)) as v from {} {t}", self.relation(d)),
             _ => {
                 let set = self.one(&["intersect", "except"]);
                 format!(

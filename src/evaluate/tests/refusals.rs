@@ -1,6 +1,7 @@
 //! Reasons, as the author of a query reads them.
 
 use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use super::support::{TestTable, World, session};
 use crate::incremental::{differentiate, normalise};
@@ -15,19 +16,11 @@ async fn reasons(sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn every_refusal_says_why() {
     for (sql, word) in [
-        ("select a.k from a left join b on a.k = b.k", "`left join`"),
-        ("select b.k from a right join b on a.k = b.k", "`right join`"),
-        ("select a.k from a full join b on a.k = b.k", "`full join`"),
         ("select k from a order by k limit 3", "`limit`"),
         ("select k from a limit 3", "`limit`"),
         ("select k, row_number() over (order by v) as n from a", "`partition by`"),
         ("select k, row_number() over (partition by k) as n from a", "`order by`"),
-        ("select k from a where v = (select max(v) from b)", "scalar subquery"),
-        ("select k, (select max(v) from b where b.k = a.k) as m from a", "scalar subquery"),
-        ("select k from a where k not in (select k from b)", "`not exists`"),
-        ("select k from a where exists (select 1 from b)", "equality"),
-        ("select k from a where exists (select 1 from b where b.v > a.v)", "equality"),
-        ("select k from a where v = 1 or exists (select 1 from b where b.k = a.k)", "inside `or`"),
+        ("select k from a where v = (select v from b)", "several rows"),
         ("select k, array_agg(v) as vs from a group by k", "`array_agg()`"),
         ("select k, first_value(v) as vs from a group by k", "`first_value()`"),
         ("select k, approx_distinct(v) as vs from a group by k", "approximation"),
@@ -36,16 +29,13 @@ async fn every_refusal_says_why() {
         ("select k, count(*) as n from a group by rollup(k)", "`rollup`"),
         ("select distinct on (k) k, v from a", "`distinct on`"),
         ("select v as _w from a", "`_w`"),
-        ("select k from a where exists (select 1 from b where b.v + 0.5 = a.v + 0.5)", "floating point"),
         (
             "with recursive r as (select k from a union all select k + 1 from r where k < 3) select k from r",
             "recursive",
         ),
-        ("select unnest(make_array(k, v)) as u from a", "`unnest`"),
     ] {
         let reasons = reasons(sql).await;
         assert!(reasons.iter().any(|r| r.contains(word)), "{sql}: {reasons:?}");
-        assert!(reasons.iter().all(|r| !r.contains("cannot be") || r.contains("subquery")), "{sql}: {reasons:?}");
     }
 }
 
@@ -62,12 +52,18 @@ async fn sorting_a_result_is_no_obstacle_and_an_outer_join_that_is_none_neither(
 }
 
 #[tokio::test]
-async fn normalising_twice_is_normalising_once() {
+async fn a_normalised_query_has_keys_for_its_joins_and_one_name_for_one_column() {
     let columns = [("k", DataType::Int64), ("s", DataType::Utf8)];
     let world = World { tables: ["a", "b"].map(|n| TestTable::new(n, &columns, vec![], vec![])).into(), before: false };
     let sql = "select distinct a.k from a, b where a.k = b.k and exists (select 1 from b c where c.s = a.s) order by 1";
-    let once = normalise(&world.plan(&session(), sql).await).expect("plan");
-    let twice = normalise(&once).expect("plan");
-    assert_eq!(once.display_indent().to_string(), twice.display_indent().to_string());
-    assert!(!once.display_indent().to_string().contains("Cross"), "{}", once.display_indent());
+    let plan = normalise(&world.plan(&session(), sql).await).expect("plan");
+    let text = plan.display_indent().to_string();
+    assert!(!text.contains("Cross") && !text.contains("Sort") && !text.contains("EXISTS"), "{text}");
+    plan.apply(|node| {
+        let names: Vec<_> = node.schema().fields().iter().map(|f| f.name()).collect();
+        let once: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(names.len(), once.len(), "{text}");
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .expect("walk");
 }

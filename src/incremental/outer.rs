@@ -1,0 +1,120 @@
+//! Joins in which a row's fate depends on all rows that match it: left and full outer joins, and mark joins (`exists`
+//! inside an expression).
+//!
+//! Left and mark joins are linear in their left side, for each row of it is answered by itself:
+//! `d(L ⟕ R) = dL ⟕ R' + (L° ⟕ R' - L° ⟕ R°)`, and the bracket needs only the rows of `L°` whose key is among the keys
+//! of `dR`; the others see the same rows of `R` twice. A full join has no such side: its rows fall apart by key, so
+//! that the keys of `dL` and `dR` are evaluated before and after.
+
+use deltalake::datafusion::common::{NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
+
+use super::Side;
+use super::build::{add, columns, conform, difference, distinct, join, positional, project, with_inputs};
+use super::derive::{Change, Deriver, KeysOf, reorder, sum_of};
+use super::existence::matched;
+use super::{StepKind, WEIGHT};
+
+impl Deriver<'_> {
+    /// The change of a left join or a mark join.
+    pub fn left_change(&mut self, node: &Join) -> Result<Option<Change>> {
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let mut terms = Vec::with_capacity(2);
+        let mut insert_only = true;
+        if let Some(change) = self.change(&node.left)? {
+            let change = self.held(change)?;
+            let keys = self.keys(&change.plan, &left_on, node.null_equality)?;
+            let rows = self.side(&node.right, Side::New)?;
+            let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
+            insert_only &= change.insert_only;
+            terms.push(reorder(answered(node, change.plan, right)?, columns(&node.schema))?);
+        }
+        if let Some(change) = self.change(&node.right)? {
+            insert_only = false;
+            let change = self.held(change)?;
+            terms.push(self.asked_twice(node, &change)?);
+        }
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Change::computed(sum_of(terms, &node.schema)?, insert_only)))
+    }
+
+    /// The old left rows that the right side's change can touch, against the new right side, minus against the old.
+    pub fn asked_twice(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let keys = self.keys_or_gate(&change.plan, &right_on, node.null_equality)?;
+        let mut terms = Vec::with_capacity(2);
+        for (side, sign) in [(Side::New, 1_i64), (Side::Old, -1_i64)] {
+            let rows = self.side(&node.left, Side::Old)?;
+            let left = self.restrict_to(rows, Some(&keys), &left_on)?;
+            let rows = self.side(&node.right, side)?;
+            // A gate is for the left side only: without it, both terms are empty.
+            let right_keys = (!keys.usable.is_empty()).then_some(&keys);
+            let right = self.restrict_to(rows, right_keys, &right_on)?;
+            let kept = answered(node, left, right)?;
+            let mut exprs = columns(&node.schema);
+            exprs.push(lit(sign).alias(WEIGHT));
+            terms.push(project(kept, exprs)?);
+        }
+        sum_of(terms, &node.schema)
+    }
+
+    /// The change of a full join.
+    pub fn full_change(&mut self, node: &Join) -> Result<Option<Change>> {
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let mut touched = Vec::with_capacity(2);
+        for (input, on) in [(&node.left, &left_on), (&node.right, &right_on)] {
+            if let Some(change) = self.change(input)? {
+                let change = self.held(change)?;
+                touched.push((change.plan, on));
+            }
+        }
+        if touched.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.keys_of_all(&touched)?;
+        let mut sides = Vec::with_capacity(2);
+        for side in [Side::New, Side::Old] {
+            let mut inputs = Vec::with_capacity(2);
+            for (input, on) in [(&node.left, &left_on), (&node.right, &right_on)] {
+                let rows = self.side(input, side)?;
+                inputs.push(self.restrict_to(rows, keys.as_ref(), on)?);
+            }
+            sides.push(with_inputs(&LogicalPlan::Join(node.clone()), inputs)?);
+        }
+        let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
+        let plan = conform(difference(new, old)?, &node.schema)?;
+        Ok(Some(Change::computed(plan, false)))
+    }
+
+    /// The keys of several changes as one step. NULL is a key: rows that match nothing stand for themselves.
+    fn keys_of_all(&mut self, touched: &[(LogicalPlan, &Vec<Expr>)]) -> Result<Option<KeysOf>> {
+        let Some((first, on)) = touched.first() else { return Ok(None) };
+        let usable = super::derive::usable(first, on)?;
+        if usable.is_empty() {
+            return Ok(None);
+        }
+        let mut parts = Vec::with_capacity(touched.len());
+        for (plan, on) in touched {
+            let values = usable.iter().map(|&i| on[i].clone()).collect();
+            parts.push(positional(plan.clone(), values, None)?);
+        }
+        let all = distinct(add(parts)?)?;
+        let all = positional(all.clone(), columns(all.schema()), None)?;
+        self.key_step(all, usable, NullEquality::NullEqualsNull, StepKind::Keys).map(Some)
+    }
+}
+
+/// The join over other inputs, the columns of the left side possibly followed by a weight.
+fn answered(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+    match node.join_type {
+        // The restricted side is held in memory by a hash join; the change streams past it.
+        JoinType::Left => {
+            let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
+            join(right, left, on, node.filter.clone(), JoinType::Right, node.null_equality)
+        }
+        JoinType::LeftSemi | JoinType::LeftAnti => matched(node, left, right),
+        other => join(left, right, node.on.clone(), node.filter.clone(), other, node.null_equality),
+    }
+}
