@@ -40,6 +40,11 @@ pub trait Sources: Send + Sync {
 
     /// What is known about a table's change without reading it.
     fn change_kind(&self, table: &str) -> ChangeKind;
+
+    /// The maintained table as it stands, if it may be read for what it holds instead of computing that anew.
+    fn result(&self) -> Option<Arc<dyn TableProvider>> {
+        None
+    }
 }
 
 /// Sizes up to which intermediate results are held in memory. Every result is the same at every limit.

@@ -38,9 +38,13 @@ pub struct Deriver<'a> {
 }
 
 /// The stages of a normalised plan.
-pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind) -> Result<Stages> {
+pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
     let mut deriver = Deriver { kind, steps: Vec::new() };
-    let Some(change) = deriver.change(plan)? else {
+    let change = match if result { deriver.at_root(plan)? } else { None } {
+        Some(change) => change,
+        None => deriver.change(plan)?,
+    };
+    let Some(change) = change else {
         return Ok(Stages { steps: Vec::new(), result: None, insert_only: true });
     };
     // The names of a table's columns have no qualifier.

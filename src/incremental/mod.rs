@@ -11,6 +11,7 @@
 //! | semi, anti join | `dL ⋉ R'  ±  L° ⋉ (keys that began or ceased to exist)` | match existence |
 //! | left and mark join, scalar subquery | `dL ⟕ R'  +  (L° ⟕ R' - L° ⟕ R°)`, the bracket for the keys of `dR` | linear in L |
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
+//! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
 //! Every restriction `⋉ K` by materialised keys only saves work: a superset of the keys, or no restriction at all,
@@ -28,6 +29,7 @@ mod normalise;
 mod outer;
 mod reasons;
 mod restrict;
+mod root;
 mod subqueries;
 mod unique;
 
@@ -52,6 +54,8 @@ pub enum Side {
     New,
     /// The difference of the two, with weights.
     Change,
+    /// The maintained table itself, as it stands: the query's result over the old rows.
+    Result,
 }
 
 /// What is known about a table's change before reading it.
@@ -72,6 +76,7 @@ pub fn scan_name(table: &str, side: Side) -> String {
         Side::Old => "old",
         Side::New => "new",
         Side::Change => "change",
+        Side::Result => "result",
     };
     format!("{table}@{side}")
 }
@@ -84,6 +89,7 @@ pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
         "old" => Some((table, Side::Old)),
         "new" => Some((table, Side::New)),
         "change" => Some((table, Side::Change)),
+        "result" => Some((table, Side::Result)),
         _ => None,
     }
 }
@@ -155,12 +161,13 @@ impl Program {
         &self.plan
     }
 
-    /// The steps for the tables that changed: terms of unchanged tables are absent.
+    /// The steps for the tables that changed: terms of unchanged tables are absent. `result`: [`Side::Result`] can be
+    /// read, where that saves computing what the table holds.
     ///
     /// # Errors
     /// The query engine refuses a plan.
-    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind) -> Result<Stages> {
-        derive::stages(&self.plan, kind).context(|| "the change cannot be planned".into())
+    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
+        derive::stages(&self.plan, kind, result).context(|| "the change cannot be planned".into())
     }
 }
 
@@ -183,7 +190,7 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     let program = Program { plan, tables };
     // A dry run: whatever the engine refuses to plan is found here and not in the middle of a sync.
     program
-        .stages(&|_| ChangeKind::Mutating)
+        .stages(&|_| ChangeKind::Mutating, true)
         .map_err(|e| because(vec![format!("its change cannot be planned: {e}")]))?;
     Ok(program)
 }

@@ -28,6 +28,8 @@ struct Source {
 pub struct Inputs {
     session: SessionContext,
     sources: HashMap<String, Source>,
+    /// The maintained table as it stands.
+    result: Option<Arc<dyn TableProvider>>,
 }
 
 impl Inputs {
@@ -36,7 +38,7 @@ impl Inputs {
     pub fn at_cut<'a>(session: SessionContext, tables: impl IntoIterator<Item = (&'a str, &'a LakeTable)>) -> Self {
         let source = |table: &LakeTable| Source { table: table.clone(), consumed: None, change: None };
         let sources = tables.into_iter().map(|(name, table)| (name.to_owned(), source(table))).collect();
-        Self { session, sources }
+        Self { session, sources, result: None }
     }
 
     /// Finds out what changed in each source since `consumed`.
@@ -55,6 +57,15 @@ impl Inputs {
         Ok(Ok(()))
     }
 
+    /// The same sources beside the table that is maintained over them.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn beside(&self, maintained: &LakeTable) -> Result<Self> {
+        let result = maintained.provider(&self.session, None).await?;
+        Ok(Self { result: Some(result), ..self.clone() })
+    }
+
     /// The session that reads them.
     #[must_use]
     pub fn session(&self) -> &SessionContext {
@@ -64,7 +75,7 @@ impl Inputs {
     /// The same sources read by another session.
     #[must_use]
     pub fn with_session(&self, session: SessionContext) -> Self {
-        Self { session, sources: self.sources.clone() }
+        Self { session, sources: self.sources.clone(), result: None }
     }
 
     /// Whether a source's rows are not those that were consumed, or were never consumed.
@@ -112,6 +123,7 @@ impl Sources for Inputs {
                 let consumed = source.consumed.ok_or_else(missing)?;
                 source.table.at(consumed).await?.provider(&self.session, None).await
             }
+            Side::Result => Err(missing()),
             Side::Change => source.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,
         }
     }
@@ -123,5 +135,9 @@ impl Sources for Inputs {
             Some(_) => ChangeKind::Mutating,
             None => ChangeKind::None,
         }
+    }
+
+    fn result(&self) -> Option<Arc<dyn TableProvider>> {
+        self.result.clone()
     }
 }

@@ -56,6 +56,7 @@ impl TestTable {
         match side {
             Side::Old => self.old.clone(),
             Side::Change => self.change.clone(),
+            Side::Result => Bag::new(),
             Side::New => {
                 let mut rows: BTreeMap<Vec<Value>, i64> = BTreeMap::new();
                 for (row, weight) in self.old.iter().chain(&self.change) {
@@ -116,6 +117,16 @@ impl World {
         self.tables.iter().find(|t| t.name == name).ok_or_else(|| Error::failed(format!("no table {name}")))
     }
 
+    fn provider_of(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        let table = self.table(table)?;
+        assert!(
+            table.kind != ChangeKind::None || side == Side::New,
+            "{side:?} of {} was opened, which did not change",
+            table.name
+        );
+        table.provider(if self.before && side == Side::New { Side::Old } else { side })
+    }
+
     /// An analysed plan, as the definition makes it: only schemas are known.
     pub async fn plan(&self, ctx: &SessionContext, sql: &str) -> LogicalPlan {
         for table in &self.tables {
@@ -134,17 +145,32 @@ impl World {
 #[async_trait]
 impl Sources for World {
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
-        let table = self.table(table)?;
-        assert!(
-            table.kind != ChangeKind::None || side == Side::New,
-            "{side:?} of {} was opened, which did not change",
-            table.name
-        );
-        table.provider(if self.before && side == Side::New { Side::Old } else { side })
+        self.provider_of(table, side)
     }
 
     fn change_kind(&self, table: &str) -> ChangeKind {
         self.table(table).map_or(ChangeKind::None, |t| t.kind)
+    }
+}
+
+/// A world with the maintained table in it.
+struct Maintained<'a> {
+    world: &'a World,
+    result: Arc<dyn TableProvider>,
+}
+
+#[async_trait]
+impl Sources for Maintained<'_> {
+    async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
+        self.world.provider_of(table, side)
+    }
+
+    fn change_kind(&self, table: &str) -> ChangeKind {
+        self.world.change_kind(table)
+    }
+
+    fn result(&self) -> Option<Arc<dyn TableProvider>> {
+        Some(Arc::clone(&self.result))
     }
 }
 
@@ -200,6 +226,14 @@ pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String>
         .map_err(|e| e.to_string())?;
     let new_batches: Vec<RecordBatch> =
         full(&plan, &ctx, world).await.map_err(|e| said("new", &e))?.try_collect().await.map_err(|e| e.to_string())?;
+    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+    let schema = old_batches.first().map_or(schema, RecordBatch::schema);
+    let stored = MemTable::try_new(schema, vec![old_batches.clone()]).map_err(|e| e.to_string())?;
+    let stored: Arc<dyn TableProvider> = Arc::new(stored);
+    let maintained = Maintained { world, result: Arc::clone(&stored) };
+    let over_result =
+        run_with(&program, &ctx, &maintained, limits).await.map_err(|e| said("change over result", &e))?;
+    let over_result = over_result.collect().await.map_err(|e| said("change over result", &e))?;
     let change = run_with(&program, &ctx, world, limits).await.map_err(|e| said("change", &e))?;
     let insert_only = change.insert_only;
     let names: Vec<String> = change.schema.fields().iter().map(|f| f.name().clone()).collect();
@@ -219,6 +253,10 @@ pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String>
             return Err("the change is not consolidated".into());
         }
     }
+    let over_result = counted(&over_result, true);
+    if over_result != change_rows {
+        return Err(format!("over the result the change is {over_result:?}, else {change_rows:?}"));
+    }
     let mut applied = old.clone();
     for (row, weight) in &change_rows {
         *applied.entry(row.clone()).or_insert(0) += weight;
@@ -229,10 +267,7 @@ pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String>
         let _ = writeln!(text, "old     {old:?}\nchange  {change_rows:?}\napplied {applied:?}\nfull    {new:?}");
         return Err(text);
     }
-    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-    let schema = old_batches.first().map_or(schema, RecordBatch::schema);
-    let stored = MemTable::try_new(schema, vec![old_batches]).map_err(|e| e.to_string())?;
-    let diff = difference(&plan, Arc::new(stored), &ctx, world).await.map_err(|e| said("difference", &e))?;
+    let diff = difference(&plan, stored, &ctx, world).await.map_err(|e| said("difference", &e))?;
     let diff = counted(&diff.collect().await.map_err(|e| said("difference", &e))?, true);
     if diff != change_rows {
         return Err(format!("the difference of the results is {diff:?}, the change {change_rows:?}"));

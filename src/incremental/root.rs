@@ -1,0 +1,102 @@
+//! Grouping, distinct and windows at the top of a query, whose keys are columns of the result: what the touched groups
+//! were before need not be computed, the maintained table holds it.
+//!
+//! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reading, and rows that go are the table's own, to the last bit.
+
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{Field, Schema};
+use deltalake::datafusion::common::{NullEquality, Result, TableReference};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, TableScanBuilder};
+
+use super::affected::common_partition;
+use super::build::{Columns, column, conform, difference, with_inputs};
+use super::derive::{Change, Deriver};
+use super::{Side, scan_name};
+
+impl Deriver<'_> {
+    /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
+    pub fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
+        let Some((node, exprs)) = keyed(plan) else { return Ok(None) };
+        // Where a key is not shown, or no key compares exactly, rows of the result cannot be told apart by keys.
+        let mut shown = Vec::with_capacity(exprs.len());
+        for at in 0..exprs.len() {
+            match output_of(plan, node, &exprs[at]) {
+                Some(index) => shown.push(column(&plan.schema().as_ref().clone().strip_qualifiers(), index)),
+                None => return Ok(None),
+            }
+        }
+        let input = node.inputs()[0];
+        if exprs.is_empty() || super::derive::usable(input, &exprs)?.len() != exprs.len() {
+            return Ok(None);
+        }
+        let Some(change) = self.change(input)? else { return Ok(Some(None)) };
+        let change = self.held(change)?;
+        let Some(keys) = self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)? else { return Ok(None) };
+        let rows = self.side(input, Side::New)?;
+        let rows = self.restrict_to(rows, Some(&keys), &exprs)?;
+        let new = over_node(plan, node, with_inputs(node, vec![rows])?)?;
+        let old = self.restrict_to(scan_result(plan)?, Some(&keys), &shown)?;
+        let plan = conform(difference(new, old)?, plan.schema())?;
+        Ok(Some(Some(Change::computed(plan, false))))
+    }
+}
+
+/// The grouping or window below projections and filters at the top of a plan, and its keys.
+fn keyed(plan: &LogicalPlan) -> Option<(&LogicalPlan, Vec<Expr>)> {
+    match plan {
+        LogicalPlan::Projection(p) => keyed(&p.input),
+        LogicalPlan::Filter(f) => keyed(&f.input),
+        LogicalPlan::Aggregate(a) => Some((plan, a.group_expr.clone())),
+        LogicalPlan::Window(w) => Some((plan, common_partition(w))),
+        _ => None,
+    }
+}
+
+/// The output column of `plan` that shows a key of `node`.
+fn output_of(plan: &LogicalPlan, node: &LogicalPlan, key: &Expr) -> Option<usize> {
+    let own = match node {
+        LogicalPlan::Aggregate(a) => a.group_expr.iter().position(|e| e == key)?,
+        LogicalPlan::Window(w) => match key {
+            Expr::Column(c) => w.schema.maybe_index_of_column(c)?,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    shown(plan, node, own)
+}
+
+fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
+    if std::ptr::eq(plan, node) {
+        return Some(at);
+    }
+    match plan {
+        LogicalPlan::Filter(f) => shown(&f.input, node, at),
+        LogicalPlan::Projection(p) => {
+            let below = shown(&p.input, node, at)?;
+            p.expr.iter().position(|e| match e.clone().unalias() {
+                Expr::Column(c) => p.input.schema().maybe_index_of_column(&c) == Some(below),
+                _ => false,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// `plan` with `replaced` in the place of `node`.
+fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> Result<LogicalPlan> {
+    if std::ptr::eq(plan, node) {
+        return Ok(replaced);
+    }
+    let input = over_node(plan.inputs()[0], node, replaced)?;
+    with_inputs(plan, vec![input])
+}
+
+/// A scan of the maintained table.
+fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let fields = plan.schema().fields().iter();
+    let fields: Vec<_> = fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
+    let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
+    let name = TableReference::bare(scan_name("", Side::Result));
+    Ok(LogicalPlan::TableScan(TableScanBuilder::new(name, source).build()?))
+}
