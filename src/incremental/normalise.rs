@@ -5,7 +5,9 @@ use std::sync::Arc;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
-use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Sort, SortExpr, TableScanBuilder, lit};
+use deltalake::datafusion::logical_expr::{
+    Expr, FetchType, Join, JoinType, LogicalPlan, SkipType, Sort, SortExpr, TableScanBuilder, lit,
+};
 use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
@@ -20,7 +22,7 @@ use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRul
 
 use crate::error::{Context, Result};
 
-use super::build::{Columns, column, columns, distinct, join, project};
+use super::build::{Columns, column, columns, distinct, join, project, with_inputs};
 use super::subqueries;
 use super::unique::named_uniquely;
 
@@ -44,7 +46,8 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
         Arc::new(OptimizeProjections::new()),
     ];
     let prepare = || {
-        let plan = plan.clone().transform_up_with_subqueries(prepared)?.data;
+        let plan = plan.clone().transform_down_with_subqueries(limited)?.data;
+        let plan = plan.transform_up_with_subqueries(prepared)?.data;
         let mut options = ConfigOptions::default();
         options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         options.optimizer.skip_failed_rules = false;
@@ -76,6 +79,34 @@ pub fn whole(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let exprs = sort.expr.iter().cloned().map(by_position).collect::<Result<Vec<_>, _>>();
     let exprs = exprs.context(|| "the query's rows cannot be sorted".into())?;
     Ok(LogicalPlan::Sort(Sort { expr: exprs, input: Arc::new(input), fetch: sort.fetch }))
+}
+
+/// Tells the sort below a `limit` how many rows count, so that it is not taken for one that means nothing.
+fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
+    let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
+    else {
+        return Err(DataFusionError::NotImplemented("`limit` that is no number".into()));
+    };
+    let rows = skip.saturating_add(fetch);
+    let mut limit = limit.clone();
+    limit.input = Arc::new(sorted(Arc::unwrap_or_clone(limit.input), rows)?);
+    Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+}
+
+fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Sort(mut sort) if sort.fetch.is_none() => {
+            sort.fetch = Some(rows);
+            Ok(LogicalPlan::Sort(sort))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            let below = plan.inputs().into_iter().cloned().map(|input| sorted(input, rows));
+            let below = below.collect::<deltalake::datafusion::common::Result<Vec<_>>>()?;
+            with_inputs(&plan, below)
+        }
+        other => Ok(other),
+    }
 }
 
 /// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.

@@ -10,7 +10,7 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRe
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use deltalake::datafusion::logical_expr::builder::unnest_with_options;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinType, LogicalPlan, Union, Unnest, Window,
+    Aggregate, Expr, Filter, Join, JoinType, Limit, LogicalPlan, Sort, SortExpr, Union, Unnest, Window,
 };
 
 use super::build::{column, columns, project};
@@ -98,6 +98,17 @@ impl Names {
                     inputs.push(Arc::new(project(input, exprs)?));
                 }
                 Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+            }
+            LogicalPlan::Sort(sort) => {
+                let input = self.renamed(&sort.input)?;
+                let map = Map::over(sort.input.schema(), &input)?;
+                let moved = |by: &SortExpr| Ok(SortExpr { expr: map.expr(&by.expr)?, ..by.clone() });
+                let expr = sort.expr.iter().map(moved).collect::<Result<Vec<_>>>()?;
+                Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: sort.fetch }))
+            }
+            LogicalPlan::Limit(limit) => {
+                let input = Arc::new(self.renamed(&limit.input)?);
+                Ok(LogicalPlan::Limit(Limit { input, ..limit.clone() }))
             }
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),

@@ -1,9 +1,12 @@
 //! Cases on which other systems went wrong, each by name.
 
-use deltalake::arrow::datatypes::DataType;
+use std::collections::BTreeMap;
 
-use super::support::{Bag, TestTable, Value, World, law};
-use crate::evaluate::Limits;
+use deltalake::arrow::datatypes::DataType;
+use futures::TryStreamExt;
+
+use super::support::{Bag, TestTable, Value, World, counted, law, session};
+use crate::evaluate::{Limits, full};
 use crate::incremental::ChangeKind;
 
 fn row(k: Option<i64>, s: &str, v: i64) -> Vec<Value> {
@@ -162,5 +165,24 @@ async fn an_insert_only_change_stays_one() {
         let change = crate::evaluate::run(&program, &ctx, &world).await.expect("change");
         assert!(change.insert_only, "{sql}");
         law(&world, sql, Limits::default()).await.expect(sql);
+    }
+}
+
+/// Queries without a derivative are rewritten like the others: what they mean must not change by it.
+#[tokio::test]
+async fn a_limit_keeps_its_order_when_the_query_is_normalised() {
+    let a = (1..6).map(|v| (row(Some(v), "a", 10 - v), 1)).collect::<Bag>();
+    let world = World { tables: vec![table("a", a.clone(), vec![]), table("b", a, vec![])], before: false };
+    let ctx = session();
+    for (sql, expected) in [
+        ("select k from a order by v, k limit 2", vec![4, 5]),
+        ("select k from a order by k desc limit 2 offset 1", vec![3, 4]),
+        ("select t.k from (select k from a order by v limit 3) t join b on b.k = t.k where b.v < 7", vec![4, 5]),
+        ("select k from a where v = (select v from b order by v desc, k limit 1)", vec![1]),
+    ] {
+        let plan = world.plan(&ctx, sql).await;
+        let rows: Vec<_> = full(&plan, &ctx, &world).await.expect(sql).try_collect().await.expect(sql);
+        let expected: BTreeMap<_, _> = expected.iter().map(|k| (vec![k.to_string()], 1)).collect();
+        assert_eq!(counted(&rows, false), expected, "{sql}");
     }
 }
