@@ -11,6 +11,7 @@
 //! | semi, anti join | `dL ⋉ R'  ±  L° ⋉ (keys that began or ceased to exist)` | match existence |
 //! | left and mark join, scalar subquery | `dL ⟕ R'  +  (L° ⟕ R' - L° ⟕ R°)`, the bracket for the keys of `dR` | linear in L |
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
+//! | count, sum, min, max of a grouping that the result shows | old value ± change, where exact | combined |
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
@@ -22,6 +23,7 @@
 
 mod affected;
 mod build;
+mod combine;
 mod derive;
 mod existence;
 mod join;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::datafusion::common::{NullEquality, Result, TableReference};
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, TableScanBuilder};
+use deltalake::datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScanBuilder};
 
 use super::affected::common_partition;
-use super::build::{Columns, column, conform, difference, with_inputs};
-use super::derive::{Change, Deriver};
+use super::build::{Columns, column, columns, conform, difference, join, scan_step, with_inputs};
+use super::derive::{Change, Deriver, sum_of};
 use super::{Side, scan_name};
 
 impl Deriver<'_> {
@@ -33,12 +33,27 @@ impl Deriver<'_> {
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
         let change = self.held(change)?;
         let Some(keys) = self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)? else { return Ok(None) };
+        let combined = self.combined(plan, node, &change.plan, &keys, &shown)?;
+        let (combined, keys) = match combined {
+            Some((change, anew)) => (Some(change), anew),
+            None => (None, keys),
+        };
         let rows = self.side(input, Side::New)?;
         let rows = self.restrict_to(rows, Some(&keys), &exprs)?;
         let new = over_node(plan, node, with_inputs(node, vec![rows])?)?;
         let old = self.restrict_to(scan_result(plan)?, Some(&keys), &shown)?;
-        let plan = conform(difference(new, old)?, plan.schema())?;
-        Ok(Some(Some(Change::computed(plan, false))))
+        let names = plan.schema().as_ref().clone().strip_qualifiers();
+        let mut anew = conform(difference(new, old)?, &names)?;
+        let mut terms = Vec::with_capacity(2);
+        if let Some(combined) = combined {
+            // Here the keys are no mere saving: every other group is among the combined ones.
+            let scan = scan_step(&keys.keys.step, &keys.keys.schema)?;
+            let on = shown.into_iter().zip(columns(scan.schema())).collect();
+            anew = join(anew, scan, on, None, JoinType::LeftSemi, NullEquality::NullEqualsNull)?;
+            terms.push(combined);
+        }
+        terms.push(anew);
+        Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?, false))))
     }
 }
 
@@ -66,7 +81,8 @@ fn output_of(plan: &LogicalPlan, node: &LogicalPlan, key: &Expr) -> Option<usize
     shown(plan, node, own)
 }
 
-fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
+/// The output column of `plan` that shows column `at` of `node`.
+pub fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
     if std::ptr::eq(plan, node) {
         return Some(at);
     }
@@ -84,7 +100,7 @@ fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
 }
 
 /// `plan` with `replaced` in the place of `node`.
-fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> Result<LogicalPlan> {
+pub fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> Result<LogicalPlan> {
     if std::ptr::eq(plan, node) {
         return Ok(replaced);
     }
@@ -93,7 +109,7 @@ fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> R
 }
 
 /// A scan of the maintained table.
-fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let fields = plan.schema().fields().iter();
     let fields: Vec<_> = fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));

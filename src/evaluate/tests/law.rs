@@ -92,7 +92,7 @@ impl Tape<'_> {
 
     fn query(&mut self, depth: u8) -> String {
         let (d, t) = (depth.saturating_sub(1), self.alias());
-        match self.pick(25) {
+        match self.pick(27) {
             0 => format!("select k, s, v from {} {t}", self.relation(d)),
             1 => {
                 let condition = self.condition(&t);
@@ -158,7 +158,7 @@ impl Tape<'_> {
                     self.relation(d)
                 )
             }
-            8 => {
+            8 | 24 | 25 => {
                 let shape = self.one(&[
                     "select k, min(s) as s, count(*) as v from {x} {t} group by k",
                     "select k, s, sum(v) as v from {x} {t} group by k, s having count(*) = 1",
@@ -167,6 +167,11 @@ impl Tape<'_> {
                     "select k % 2 as k, max(s) as s, count(v) as v from {x} {t} group by k % 2 having sum(v) > 0",
                     "select k, 'n' as s, count(*) filter (where v > 0) as v from {x} {t} where s <> 'b' group by k",
                     "select v as k, min(s) as s, max(k) as v from {x} {t} group by v having count(*) > 1",
+                    "select count(*) as k, s, sum(v) as v from {x} {t} group by s",
+                    "select count(*) as k, s, sum(coalesce(v, 0)) as v from {x} {t} group by s",
+                    "select min(k) as k, s, max(v) as v from {x} {t} group by s",
+                    "select count(k) as k, s, count(*) as v from {x} {t} group by s",
+                    "select k, max(s) as s, sum(v) as v from {x} {t} group by k",
                 ]);
                 let x = self.relation(d);
                 shape.replace("{x}", &x).replace("{t}", &t)

@@ -1,0 +1,270 @@
+//! Counts, sums, least and greatest values at the top of a query: old value and change give the new value, and the
+//! tables below are not read at all.
+//!
+//! A group is combined only where that is certain to be exact; the others are computed anew from their rows
+//! ([`super::root`]):
+//!
+//! - `count` and exact sums (integers, decimals) add and subtract. Without rows that go, that is all. With them, a shown
+//!   `count(*)` says whether the group is still there, and a sum is NULL only if no value is left: so its argument must
+//!   not be nullable.
+//! - `min` and `max` take what comes; a value that goes must not be the one that is shown.
+//! - Rows that come or go several times at once are left to the general rule.
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::{NullEquality, Result};
+use deltalake::datafusion::functions::core::expr_fn::coalesce;
+use deltalake::datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use deltalake::datafusion::logical_expr::expr::AggregateFunction;
+use deltalake::datafusion::logical_expr::{
+    Aggregate, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, cast, lit, when,
+};
+
+use super::StepKind;
+use super::build::{add, column, columns, conform, join, positional, project, weight};
+use super::derive::{Deriver, KeysOf};
+use super::root::{over_node, scan_result, shown};
+
+/// How the values of one aggregate combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `count` of an expression that is never NULL: the number of rows.
+    Rows,
+    Count,
+    Sum,
+    Min,
+    Max,
+}
+
+struct Combined {
+    kind: Kind,
+    argument: Expr,
+    nullable: bool,
+    /// The column of the result that shows it.
+    shown: usize,
+    data_type: DataType,
+}
+
+impl Deriver<'_> {
+    /// The change of a query that is a grouping under projections, if all of its aggregates combine. `keys` are those
+    /// of `change`, the change of the grouping's input; `shown_keys` the result's columns that show them.
+    pub fn combined(
+        &mut self,
+        plan: &LogicalPlan,
+        node: &LogicalPlan,
+        change: &LogicalPlan,
+        keys: &KeysOf,
+        shown_keys: &[Expr],
+    ) -> Result<Option<(LogicalPlan, KeysOf)>> {
+        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(None) };
+        // A `having` hides groups whose old values would be needed.
+        if !projections_to(plan, node) {
+            return Ok(None);
+        }
+        let Some(parts) = parts(plan, node, aggregate)? else { return Ok(None) };
+        let arity = aggregate.group_expr.len();
+        let delta = delta(aggregate, &parts, change)?;
+        let old = self.restrict_to(scan_result(plan)?, Some(keys), shown_keys)?;
+        let width = old.schema().fields().len();
+        let mut old_columns = columns(old.schema());
+        old_columns.push(lit(1_i64));
+        let named = |(i, e): (usize, Expr)| e.alias(format!("r{i}"));
+        let old = project(old, old_columns.into_iter().enumerate().map(named).collect())?;
+        let on = shown_keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| Ok((column(delta.schema(), i), column(old.schema(), index_of(plan, key)?))))
+            .collect::<Result<Vec<_>>>()?;
+        let both = join(delta, old, on, None, JoinType::Left, NullEquality::NullEqualsNull)?;
+        let both = self.step(positional(both.clone(), columns(both.schema()), None)?, StepKind::Change)?;
+        let at = Columns { arity, parts: parts.len(), plan: &both };
+
+        let again = at.again(&parts);
+        let anew = positional(filter(both.clone(), again.clone())?, (0..arity).map(|i| at.key(i)).collect(), None)?;
+        let kept = filter(both.clone(), again.is_not_true())?;
+        let mut terms = Vec::with_capacity(2);
+        // What the groups are now.
+        let mut values: Vec<Expr> = (0..arity).map(|i| at.key(i)).collect();
+        for (i, part) in parts.iter().enumerate() {
+            values.push(at.value(i, part)?);
+        }
+        let now = filter(kept.clone(), at.gone(&parts).is_not_true())?;
+        let now = over_node(plan, node, conform(project(now, numbered(values))?, &aggregate.schema)?)?;
+        terms.push(positional(now.clone(), columns(now.schema()), Some(lit(1_i64)))?);
+        // What they were.
+        let was = filter(kept, at.old(width).is_not_null())?;
+        terms.push(positional(was, (0..width).map(|i| at.old(i)).collect(), Some(lit(-1_i64)))?);
+        let change = conform(add(terms)?, plan.schema())?;
+        let keys = self.key_step(anew, keys.usable.clone(), NullEquality::NullEqualsNull, StepKind::Keys)?;
+        Ok(Some((change, keys)))
+    }
+}
+
+fn projections_to(plan: &LogicalPlan, node: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(p) => projections_to(&p.input, node),
+        other => std::ptr::eq(other, node),
+    }
+}
+
+fn numbered(exprs: Vec<Expr>) -> Vec<Expr> {
+    exprs.into_iter().enumerate().map(|(i, e)| e.alias(format!("n{i}"))).collect()
+}
+
+fn index_of(plan: &LogicalPlan, key: &Expr) -> Result<usize> {
+    let Expr::Column(column) = key else { return Ok(0) };
+    plan.schema().as_ref().clone().strip_qualifiers().index_of_column(column)
+}
+
+fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Filter(Filter::try_new(predicate, input.into())?))
+}
+
+/// The aggregates, if all of them combine and are shown.
+fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Result<Option<Vec<Combined>>> {
+    let mut parts = Vec::with_capacity(aggregate.aggr_expr.len());
+    for (i, expr) in aggregate.aggr_expr.iter().enumerate() {
+        let at = aggregate.group_expr.len() + i;
+        let Some(shown) = shown(plan, node, at) else { return Ok(None) };
+        let Expr::AggregateFunction(AggregateFunction { func, params }) = expr.clone().unalias() else {
+            return Ok(None);
+        };
+        let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
+        let [argument] = params.args.as_slice() else { return Ok(None) };
+        let schema = aggregate.input.schema();
+        let nullable = argument.nullable(schema.as_ref())?;
+        let data_type = aggregate.schema.field(at).data_type().clone();
+        let exact = matches!(data_type, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..));
+        let ordered = !data_type.is_nested() && !data_type.is_floating();
+        let kind = match func.name() {
+            "count" if plain && !nullable => Kind::Rows,
+            "count" if plain => Kind::Count,
+            "sum" if plain && exact => Kind::Sum,
+            "min" if plain && ordered => Kind::Min,
+            "max" if plain && ordered => Kind::Max,
+            _ => return Ok(None),
+        };
+        parts.push(Combined { kind, argument: argument.clone(), nullable, shown, data_type });
+    }
+    Ok(Some(parts))
+}
+
+/// Per group of the change: the keys, then per aggregate what comes and what goes, then whether rows go, then whether
+/// a row comes or goes more than once.
+fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Result<LogicalPlan> {
+    let mut inputs = aggregate.group_expr.clone();
+    inputs.extend(parts.iter().map(|p| p.argument.clone()));
+    let input = positional(change.clone(), inputs, Some(weight()))?;
+    let arity = aggregate.group_expr.len();
+    let groups: Vec<Expr> = (0..arity).map(|i| column(input.schema(), i)).collect();
+    let mut values = Vec::with_capacity(2 * parts.len() + 2);
+    for (i, part) in parts.iter().enumerate() {
+        let x = column(input.schema(), arity + i);
+        let (comes, goes) = (weight().gt(lit(0_i64)), weight().lt(lit(0_i64)));
+        let counted = |moves: Expr| when(moves.and(x.clone().is_not_null()), lit(1_i64)).end();
+        let taken = |moves: Expr| when(moves, x.clone()).end();
+        let (plus, minus) = match part.kind {
+            Kind::Rows | Kind::Count => (sum(counted(comes)?), sum(counted(goes)?)),
+            Kind::Sum => (sum(taken(comes)?), sum(taken(goes)?)),
+            Kind::Min => (min(taken(comes)?), min(taken(goes)?)),
+            Kind::Max => (max(taken(comes)?), max(taken(goes)?)),
+        };
+        values.push(plus.alias(format!("plus{i}")));
+        values.push(minus.alias(format!("minus{i}")));
+    }
+    values.push(max(when(weight().lt(lit(0_i64)), lit(1_i64)).otherwise(lit(0_i64))?).alias("some_go"));
+    let once = weight().eq(lit(1_i64)).or(weight().eq(lit(-1_i64)));
+    values.push(max(when(once, lit(0_i64)).otherwise(lit(1_i64))?).alias("several"));
+    Ok(LogicalPlan::Aggregate(Aggregate::try_new(input.into(), groups, values)?))
+}
+
+/// Columns of the step: keys, pairs of what comes and goes, two flags, the old row, whether there is one.
+struct Columns<'a> {
+    arity: usize,
+    parts: usize,
+    plan: &'a LogicalPlan,
+}
+
+impl Columns<'_> {
+    fn at(&self, i: usize) -> Expr {
+        column(self.plan.schema(), i)
+    }
+
+    fn key(&self, i: usize) -> Expr {
+        self.at(i)
+    }
+
+    fn plus(&self, part: usize) -> Expr {
+        self.at(self.arity + 2 * part)
+    }
+
+    fn minus(&self, part: usize) -> Expr {
+        self.at(self.arity + 2 * part + 1)
+    }
+
+    fn some_go(&self) -> Expr {
+        self.at(self.arity + 2 * self.parts).eq(lit(1_i64))
+    }
+
+    fn several(&self) -> Expr {
+        self.at(self.arity + 2 * self.parts + 1).eq(lit(1_i64))
+    }
+
+    /// A column of the result; the one past its end is NULL where there is no row.
+    fn old(&self, i: usize) -> Expr {
+        self.at(self.arity + 2 * self.parts + 2 + i)
+    }
+
+    fn count(&self, part: usize, shown: usize) -> Expr {
+        let zero = |e: Expr| coalesce(vec![e, lit(0_i64)]);
+        zero(self.old(shown)) + zero(self.plus(part)) - zero(self.minus(part))
+    }
+
+    /// Whether the group is gone: only asked where that can be told.
+    fn gone(&self, parts: &[Combined]) -> Expr {
+        match parts.iter().position(|p| p.kind == Kind::Rows) {
+            Some(i) => self.some_go().and(self.count(i, parts[i].shown).eq(lit(0_i64))),
+            None => lit(false),
+        }
+    }
+
+    /// Whether the group must be computed anew.
+    fn again(&self, parts: &[Combined]) -> Expr {
+        let width = self.plan.schema().fields().len() - 1;
+        let there = self.at(width);
+        let mut doubts = there.is_null();
+        match parts.iter().position(|p| p.kind == Kind::Rows) {
+            Some(i) => doubts = doubts.or(self.count(i, parts[i].shown).lt(lit(0_i64))),
+            None => doubts = lit(true),
+        }
+        for (i, part) in parts.iter().enumerate() {
+            let goes = self.minus(i).is_not_null();
+            let old = self.old(part.shown);
+            match part.kind {
+                Kind::Sum if part.nullable => doubts = doubts.or(goes),
+                Kind::Min => doubts = doubts.or(goes.and(self.minus(i).gt(old).is_not_true())),
+                Kind::Max => doubts = doubts.or(goes.and(self.minus(i).lt(old).is_not_true())),
+                Kind::Sum | Kind::Rows | Kind::Count => {}
+            }
+        }
+        self.several().or(self.some_go().and(doubts))
+    }
+
+    /// The new value.
+    fn value(&self, i: usize, part: &Combined) -> Result<Expr> {
+        let (old, plus, minus) = (self.old(part.shown), self.plus(i), self.minus(i));
+        Ok(match part.kind {
+            Kind::Rows | Kind::Count => self.count(i, part.shown),
+            Kind::Sum => {
+                let with = cast(old.clone() + plus.clone(), part.data_type.clone());
+                let sum = when(old.clone().is_null(), plus.clone()).when(plus.is_null(), old).otherwise(with)?;
+                let less = cast(sum.clone() - minus.clone(), part.data_type.clone());
+                when(minus.is_null(), sum).otherwise(less)?
+            }
+            Kind::Min | Kind::Max => {
+                let better =
+                    if part.kind == Kind::Min { plus.clone().lt(old.clone()) } else { plus.clone().gt(old.clone()) };
+                when(old.clone().is_null(), plus.clone()).when(better, plus).otherwise(old)?
+            }
+        })
+    }
+}
