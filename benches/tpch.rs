@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench main -- tpch
-//! TPCH_BENCH_SCALE=1 TPCH_BENCH_CHANGED=0.1,1 cargo bench --bench main -- tpch
+//! TPCH_BENCH_SCALE=0.1 TPCH_BENCH_CHANGED=0.1,1 cargo bench --bench main -- tpch   # a tenth of the data
 //! ```
 //!
 //! Each query is two tables, `refresh = "incremental"` and `refresh = "full"`. A round changes so many percent of the
@@ -59,36 +59,31 @@ struct Bench {
 
 /// Prints the ratios.
 pub fn measure() {
-    let scale = std::env::var("TPCH_BENCH_SCALE").unwrap_or_else(|_| "0.1".into());
+    let scale = std::env::var("TPCH_BENCH_SCALE").unwrap_or_else(|_| "1".into());
     let changed = std::env::var("TPCH_BENCH_CHANGED").unwrap_or_else(|_| "0.01,0.1,1,10,20".into());
+    let percents: Vec<&str> = changed.split(',').map(str::trim).collect();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-tpch");
+    clear(&folder);
+    let bench = Bench {
+        project: folder.join("project"),
+        landing: folder.join("landing"),
+        warehouse: folder.join("warehouse"),
+        saved: folder.join("saved"),
+        scale,
+    };
+    bench.define();
+    bench.make(&[]);
+    bench.sync(None);
+    let mut round = 0;
     for (kind, append) in [("new orders only", true), ("new, gone and changed orders", false)] {
-        clear(&folder);
-        let bench = Bench {
-            project: folder.join("project"),
-            landing: folder.join("landing"),
-            warehouse: folder.join("warehouse"),
-            saved: folder.join("saved"),
-            scale: scale.clone(),
-        };
-        bench.define();
-        bench.make(&[]);
-        bench.sync(None);
-        println!("\nTPC-H at scale {scale}, {kind}: incremental / full");
+        println!("\nTPC-H at scale {}, {kind}: incremental / full", bench.scale);
         println!(
             "{:<42} {:>7} {:>9} {:>9} {:>6} {:>10} {:>10} {:>6} {:>8}",
             "", "changed", "increm.", "full", "ratio", "read", "full reads", "files", "OpenIVM"
         );
-        for (round, percent) in (1..).zip(changed.split(',').map(str::trim)) {
-            let round = (round as u32).to_string();
-            let mut more = vec!["--round", &round, "--changed", percent, "--facts"];
-            if append {
-                more.push("--append");
-            }
-            bench.make(&more);
-            bench.sync(Some("lineitem,orders,part,supplier"));
-            clear(&bench.saved);
-            copy(&bench.warehouse.join("queries"), &bench.saved);
+        for percent in &percents {
+            round += 1;
+            bench.change(round, percent, append);
             for (name, what, _) in QUERIES {
                 let incremental = bench.best(name);
                 let full = bench.best(&format!("{name}_full"));
@@ -139,6 +134,24 @@ impl Bench {
         let args = ["--out", out, "--scale", &self.scale, "--files", "100"];
         let made = generate::run(args.iter().chain(more).map(|a| (*a).to_owned()));
         assert!(made == ExitCode::SUCCESS, "the data can be made");
+    }
+
+    /// Lands a round, and says how many rows of the landing tables came and went.
+    fn change(&self, round: u32, percent: &str, append: bool) {
+        let round = round.to_string();
+        let mut more = vec!["--round", &round, "--changed", percent, "--facts"];
+        if append {
+            more.push("--append");
+        }
+        self.make(&more);
+        let landed = self.sync(Some("lineitem,orders,part,supplier"));
+        let rows = |table: &str, key: &str| landed.table(table).and_then(|t| t[key].as_u64()).unwrap_or(0);
+        for table in ["orders", "lineitem"] {
+            let (new, gone) = (rows(table, "rows_inserted"), rows(table, "rows_deleted"));
+            println!("  {table}: {new} rows landed, {gone} rows gone");
+        }
+        clear(&self.saved);
+        copy(&self.warehouse.join("queries"), &self.saved);
     }
 
     fn sync(&self, select: Option<&str>) -> Run {

@@ -16,7 +16,7 @@ mod generate;
 const SCALE: &str = "0.01";
 const ROUNDS: u32 = 3;
 /// Percent of the orders that a round changes.
-const CHANGED: &str = "3";
+const CHANGED: &str = "10";
 
 /// Whether a query is maintained incrementally. `docs/tpch.md` shows the same table, with the reasons.
 const INCREMENTAL: [(&str, bool); 22] = [

@@ -14,7 +14,8 @@ pub fn change(options: &Options) -> io::Result<String> {
     // At least one; at most what the free keys of a round allow.
     let each = ((orders as f64 * options.changed / 100.0 / kinds).round() as u64).clamp(1, orders);
     let before = (options.round - 1) * each;
-    let (start, key) = (before % orders, 8 * (1 + before / orders % 3));
+    // Rounds with new orders only take other keys, so that both kinds may follow one another.
+    let (start, key) = (before % orders, 8 * (1 + (before / orders + u64::from(options.append)) % 3));
     let (new_orders, items) = copies(options.scale, start, each, i64::try_from(key).unwrap_or(8));
     let name = |table: &str| options.out.join(table).join(format!("round-{:03}.json", options.round));
     write(&name("orders"), &new_orders)?;
@@ -97,9 +98,13 @@ fn update(round: u64, table: &str, line: &mut String) {
         set(line, "l_receiptdate", "\"1994-06-30\"");
         set(line, "l_returnflag", "\"R\"");
     }
+    if new < 24 {
+        set(line, "l_shipmode", "\"AIR\"");
+        set(line, "l_shipinstruct", "\"DELIVER IN PERSON\"");
+    }
 }
 
-/// Other values for a few customers, parts, suppliers, and their stock.
+/// Other values for a few customers, parts, suppliers, and their stock: often such as the queries ask for.
 fn dimensions(options: &Options) -> io::Result<()> {
     let round = i64::try_from(options.round).unwrap_or(0);
     let every = (100.0 / options.changed).clamp(2.0, 50.0) as i64;
@@ -131,18 +136,30 @@ fn of_dimension(table: &str, n: i64, line: &mut String) {
             let balance = decimal(line, "c_acctbal") + 12_345;
             set(line, "c_acctbal", &hundredths(balance));
         }
-        "part" => {
-            set(line, "p_size", &(n.rem_euclid(50) + 1).to_string());
-            set(line, "p_container", if n % 2 == 0 { "\"MED BOX\"" } else { "\"SM CASE\"" });
-        }
+        "part" => match n % 4 {
+            0 => {
+                set(line, "p_brand", "\"Brand#23\"");
+                set(line, "p_container", "\"MED BOX\"");
+                set(line, "p_size", &(n.rem_euclid(10) + 1).to_string());
+            }
+            1 => set(line, "p_type", "\"ECONOMY ANODIZED STEEL\""),
+            2 => {
+                set(line, "p_type", "\"LARGE PLATED BRASS\"");
+                set(line, "p_size", "15");
+            }
+            _ => set(line, "p_name", "\"forest green blue red snow\""),
+        },
         "partsupp" => {
             set(line, "ps_availqty", &(n * 37).rem_euclid(10_000).to_string());
             let cost = decimal(line, "ps_supplycost") * 2 / 3 + 1;
             set(line, "ps_supplycost", &hundredths(cost));
         }
         _ => {
-            set(line, "s_comment", "\"blithely Customer quick Complaints sleep\"");
-            set(line, "s_nationkey", &n.rem_euclid(25).to_string());
+            if n % 2 == 0 {
+                set(line, "s_comment", "\"blithely Customer quick Complaints sleep\"");
+            }
+            // Brazil, Canada, France, Germany, Saudi Arabia.
+            set(line, "s_nationkey", &[2, 3, 6, 7, 20][n.rem_euclid(5) as usize].to_string());
         }
     }
 }
