@@ -21,6 +21,12 @@ impl Run {
         let sum = |key: &str| report["tables"].as_array().map(|t| t.iter().filter_map(|t| t[key].as_u64()).sum());
         Some((sum("bytes_read")?, sum("bytes_written")?))
     }
+
+    /// What a sync's document says of a table.
+    pub fn table(&self, name: &str) -> Option<serde_json::Value> {
+        let mut report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;
+        report["tables"].as_array_mut()?.iter_mut().find(|t| t["table"] == name).map(serde_json::Value::take)
+    }
 }
 
 /// Runs a program to its end; it must succeed.

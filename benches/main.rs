@@ -5,6 +5,7 @@
 //! STEDI_BENCH_READINGS=2000000 cargo bench             # other sizes, separated by commas
 //! STEDI_BENCH_DUCKDB=target/venv/bin/python cargo bench # and DuckDB, from a Python that has it
 //! cargo bench -- aws                                    # what a sync asks of S3 and Glue (scripts/setup before it)
+//! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
 //! ```
 //!
 //! Prints ratios, bytes and peak memory; asserts nothing: machines are noisy. Times are the best of three.
@@ -17,6 +18,7 @@ mod generate;
 #[path = "../tests/it/support/aws.rs"]
 mod aws;
 mod requests;
+mod tpch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,9 @@ fn main() {
     }
     if args.iter().any(|a| a == "aws") {
         return requests::measure();
+    }
+    if args.iter().any(|a| a == "tpch") {
+        return tpch::measure();
     }
     let sizes = std::env::var("STEDI_BENCH_READINGS").unwrap_or_else(|_| "1000000,10000000".into());
     for size in sizes.split(',') {

@@ -14,3 +14,4 @@ mod law;
 mod oracle;
 mod state;
 mod stedi;
+mod tpch;
