@@ -80,6 +80,7 @@ mod columns;
 mod document;
 mod faults;
 mod layout;
+mod limits;
 mod lineage;
 mod model;
 mod order;

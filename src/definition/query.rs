@@ -7,6 +7,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder,
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
 use super::faults::{Faults, one_of};
+use super::limits;
 use super::model::ColumnType;
 use super::planner::{Tables, function_names, plan_query};
 use super::sql::{Sql, lower_first};
@@ -36,6 +37,7 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Fault
         }
     };
     repeatable(&plan, sql, faults);
+    limits::nested(&plan, sql, faults);
     if faults.len() > before {
         return None;
     }
@@ -165,6 +167,10 @@ pub(super) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
         other => {
             let text = other.message().into_owned();
             let first_line = text.lines().next().unwrap_or_default();
+            if first_line.starts_with("Dot access not supported") {
+                let label = "after `[...]` and `(...)` write `['name']`";
+                return faults.add(sql.start(), "a `.` cannot stand before a field here", label);
+            }
             faults.add(sql.start(), ticks(&lower_first(first_line)), "");
         }
     }

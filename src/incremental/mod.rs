@@ -18,6 +18,7 @@
 //! another order), the two evaluations of such a key may differ: the order must be total inside its partition.
 
 mod affected;
+mod bits;
 mod build;
 mod derive;
 mod existence;

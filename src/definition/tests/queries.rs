@@ -342,3 +342,34 @@ fn nested_columns_are_no_keys_and_their_types_are_checked() {
         ]
     );
 }
+
+#[test]
+fn what_the_engine_cannot_do_with_nested_values_is_said_before() {
+    for (sql, expected) in [
+        (
+            "select n.id, max(n.address) as m from n_landing n group by n.id",
+            "t.sql:1:14 `max` of struct<city:string,geo:struct<lat:double>> has no answer | such values have no order \
+             that covers NULL inside: use a part of them",
+        ),
+        (
+            "select n.id, cast(n.prices as varchar) as m from n_landing n",
+            "t.sql:1:14 map<string,double> cannot be cast to string | select its parts",
+        ),
+        (
+            "select n.id, t.tag from n_landing n cross join unnest(n.tags) as t(tag)",
+            "t.sql:1:48 `unnest` of a column cannot stand in `from` | write it in the select list: \
+             `select id, unnest(tags) as tag`",
+        ),
+        (
+            "select n.address['geo'].lat as x from n_landing n",
+            "t.sql:1:1 a `.` cannot stand before a field here | after `[...]` and `(...)` write `['name']`",
+        ),
+    ] {
+        let found = faults(&[
+            ("tables/landing/n_landing.toml", LANDING_NESTED),
+            ("tables/trusted/t.toml", TRUSTED),
+            ("tables/trusted/t.sql", sql),
+        ]);
+        assert_eq!(found, [expected]);
+    }
+}
