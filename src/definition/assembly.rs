@@ -59,6 +59,7 @@ impl Assembly {
     /// Adds a landing table.
     pub fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
         let Some(declared) = &spec.columns else { return };
+        checks::landable(declared, faults);
         if self.athena {
             athena::columns(declared, &mut self.notes);
         }
@@ -134,7 +135,7 @@ impl Assembly {
         let from = format!("select * from ({canonical_sql}) as {}", spec.name);
         let kept = format!("{from} where {all}");
         let rest = format!("{from} where not coalesce({all}, false)");
-        let types: Vec<_> = planned.columns.iter().map(|(name, t, _)| (name.as_str(), *t)).collect();
+        let types: Vec<_> = planned.columns.iter().map(|(name, t, _)| (name.as_str(), t)).collect();
         let replan = |sql: &str| plan_sql(sql, &schemas).and_then(|plan| query::store(plan, &types));
         if quarantining.is_empty() {
             return; // Their faults are reported.
@@ -251,7 +252,7 @@ fn columns(
         let is_required = declared.is_some_and(|d| d.says_nullable && !d.column.nullable);
         Column {
             name: name.clone(),
-            column_type: *column_type,
+            column_type: column_type.clone(),
             nullable: !(is_key || is_required),
             description: description.unwrap_or(origin.description),
             pii: declared.is_some_and(|d| d.column.pii) || origin.pii,

@@ -6,6 +6,7 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::TreeNode;
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::columns::Declared;
 use super::document::Text;
 use super::faults::{Faults, one_of};
 use super::model::{Column, ColumnType, Consent, Expectation, Grants};
@@ -18,18 +19,39 @@ use crate::name::{TableName, nearest};
 /// Columns of every table that has them without faults.
 pub(super) type Known = BTreeMap<TableName, Vec<Column>>;
 
+/// Checks that values of the columns of a landing table can be read from JSON.
+pub(super) fn landable(declared: &[Declared], faults: &mut Faults) {
+    let other_keys = |t: &ColumnType| matches!(t, ColumnType::Map(entry) if entry.0 != ColumnType::String);
+    for d in declared.iter().filter(|d| d.column.column_type.any(&other_keys)) {
+        let message = format!("column `{}` is a map whose keys are not strings", d.column.name);
+        faults.add(d.type_place.clone(), message, "names in JSON are strings: write `map<string,T>`");
+    }
+}
+
 /// Checks that columns exist, and that those of a primary key can be compared.
 pub(super) fn keys(spec: &Spec, columns: &[Column], faults: &mut Faults) {
     for text in &spec.primary_key {
-        let column = column_named(text, "primary_key", columns, faults);
-        if let Some(ColumnType::Float | ColumnType::Double) = column.map(|c| c.column_type) {
+        let column = plain_column(text, "primary_key", columns, faults);
+        if let Some(ColumnType::Float | ColumnType::Double) = column.map(|c| &c.column_type) {
             let label = "a key must compare exactly: floating-point numbers do not";
             faults.add(text.place.clone(), format!("`{}` cannot be in a primary key", text.value), label);
         }
     }
     for text in &spec.cluster_by {
-        column_named(text, "cluster_by", columns, faults);
+        plain_column(text, "cluster_by", columns, faults);
     }
+}
+
+/// A column whose values can be compared and ordered alike by every engine.
+fn plain_column<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut Faults) -> Option<&'a Column> {
+    let column = column_named(text, key, columns, faults)?;
+    if column.column_type.is_nested() {
+        let message = format!("`{}` cannot be in `{key}`", text.value);
+        let label = format!("it is {}: name a column without values inside", column.column_type.delta_name());
+        faults.add(text.place.clone(), message, label);
+        return None;
+    }
+    Some(column)
 }
 
 fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut Faults) -> Option<&'a Column> {
@@ -101,7 +123,7 @@ pub(super) fn grants(
     let before = faults.len();
     for (key, texts) in [("subjects", &spec.subjects), ("latest", &spec.latest)] {
         for text in texts {
-            column_named(text, key, columns, faults);
+            plain_column(text, key, columns, faults);
         }
     }
     let granted = spec.granted.as_ref()?;

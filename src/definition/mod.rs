@@ -46,6 +46,7 @@
 //! [columns]                                   # landing: all columns, in order; derived: documents and asserts
 //! email = { type = "string", nullable = false, description = "...", classification = "pii" }
 //! x = "double"
+//! tags = "array<string>"                      # docs/columns.md has the types
 //!
 //! [grants]                                    # landing: this table is the record of consent
 //! subjects = ["email", "serialnumber"]
@@ -79,6 +80,7 @@ mod columns;
 mod document;
 mod faults;
 mod layout;
+mod limits;
 mod lineage;
 mod model;
 mod order;
@@ -93,6 +95,7 @@ mod spec;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod types;
 mod units;
 
 use std::path::Path;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+pub use super::types::ColumnType;
 use crate::name::TableName;
 use crate::source::{Fault, SourceFile};
 
@@ -253,88 +254,6 @@ impl Column {
     #[must_use]
     pub fn field(&self) -> Field {
         Field::new(&self.name, self.column_type.arrow(), self.nullable)
-    }
-}
-
-/// The types a column can have: those that Delta stores at reader version 1 and Athena shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnType {
-    /// UTF-8 text.
-    String,
-    /// 64 bits, signed.
-    Long,
-    /// 32 bits, signed.
-    Integer,
-    /// 16 bits, signed.
-    Short,
-    /// 8 bits, signed.
-    Byte,
-    /// 32-bit IEEE 754.
-    Float,
-    /// 64-bit IEEE 754.
-    Double,
-    /// True or false.
-    Boolean,
-    /// Bytes.
-    Binary,
-    /// A calendar day.
-    Date,
-    /// Microseconds since the epoch, UTC.
-    Timestamp,
-    /// Exact decimal: precision 1..=38, scale 0..=precision.
-    Decimal(u8, i8),
-}
-
-impl ColumnType {
-    /// The Arrow type of stored values.
-    #[must_use]
-    pub fn arrow(self) -> DataType {
-        use deltalake::arrow::datatypes::TimeUnit;
-        match self {
-            Self::String => DataType::Utf8,
-            Self::Long => DataType::Int64,
-            Self::Integer => DataType::Int32,
-            Self::Short => DataType::Int16,
-            Self::Byte => DataType::Int8,
-            Self::Float => DataType::Float32,
-            Self::Double => DataType::Float64,
-            Self::Boolean => DataType::Boolean,
-            Self::Binary => DataType::Binary,
-            Self::Date => DataType::Date32,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
-        }
-    }
-
-    /// Delta's name of the type, as in `stedi-delta.toml` and in error messages.
-    #[must_use]
-    pub fn delta_name(self) -> String {
-        match self {
-            Self::String => "string".into(),
-            Self::Long => "long".into(),
-            Self::Integer => "integer".into(),
-            Self::Short => "short".into(),
-            Self::Byte => "byte".into(),
-            Self::Float => "float".into(),
-            Self::Double => "double".into(),
-            Self::Boolean => "boolean".into(),
-            Self::Binary => "binary".into(),
-            Self::Date => "date".into(),
-            Self::Timestamp => "timestamp".into(),
-            Self::Decimal(p, s) => format!("decimal({p},{s})"),
-        }
-    }
-
-    /// Hive's name of the type, as Glue and Athena want it.
-    #[must_use]
-    pub fn hive_name(self) -> String {
-        match self {
-            Self::Long => "bigint".into(),
-            Self::Integer => "int".into(),
-            Self::Short => "smallint".into(),
-            Self::Byte => "tinyint".into(),
-            other => other.delta_name(),
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! One derived table's query: planned, its output named and typed, everything wrong with it said in its own text.
 
-use deltalake::arrow::datatypes::{DataType, FieldRef};
+use deltalake::arrow::datatypes::FieldRef;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError, SchemaError};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility, cast};
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
 use super::faults::{Faults, one_of};
+use super::limits;
 use super::model::ColumnType;
 use super::planner::{Tables, function_names, plan_query};
 use super::sql::{Sql, lower_first};
@@ -36,6 +37,7 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Fault
         }
     };
     repeatable(&plan, sql, faults);
+    limits::nested(&plan, sql, faults);
     if faults.len() > before {
         return None;
     }
@@ -53,7 +55,7 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Fault
     if faults.len() > before {
         return None;
     }
-    let types: Vec<_> = columns.iter().map(|(name, t, _)| (name.as_str(), *t)).collect();
+    let types: Vec<_> = columns.iter().map(|(name, t, _)| (name.as_str(), t)).collect();
     match store(plan, &types) {
         Ok(plan) => Some(Planned { plan, columns }),
         Err(error) => {
@@ -65,7 +67,7 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Fault
 
 /// Casts the output of a plan to the types that are stored, where they differ: string views, other units of time.
 /// Times lose what is finer than a microsecond.
-pub(super) fn store(plan: LogicalPlan, columns: &[(&str, ColumnType)]) -> Result<LogicalPlan, DataFusionError> {
+pub(super) fn store(plan: LogicalPlan, columns: &[(&str, &ColumnType)]) -> Result<LogicalPlan, DataFusionError> {
     let same = plan.schema().fields().iter().zip(columns).all(|(f, (_, t))| *f.data_type() == t.arrow());
     if same {
         return Ok(plan);
@@ -94,7 +96,7 @@ fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<Column
         faults.add_with_help(place.clone(), message, reason, "add `as name`");
         return None;
     }
-    match stored_type(field.data_type()) {
+    match ColumnType::stored(field.data_type()) {
         Ok(column_type) => Some(column_type),
         Err((found, way_out)) => {
             let message = format!("column `{name}` is {found}, which a table cannot hold");
@@ -102,48 +104,6 @@ fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<Column
             None
         }
     }
-}
-
-/// The type in which values are stored; otherwise what they are and what to write instead.
-fn stored_type(data_type: &DataType) -> Result<ColumnType, (&'static str, &'static str)> {
-    Ok(match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
-        DataType::Int64 => ColumnType::Long,
-        DataType::Int32 => ColumnType::Integer,
-        DataType::Int16 => ColumnType::Short,
-        DataType::Int8 => ColumnType::Byte,
-        DataType::Float32 => ColumnType::Float,
-        DataType::Float64 => ColumnType::Double,
-        DataType::Boolean => ColumnType::Boolean,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            ColumnType::Binary
-        }
-        DataType::Date32 => ColumnType::Date,
-        DataType::Timestamp(_, Some(_)) => ColumnType::Timestamp,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
-            if *s >= 0 && s.unsigned_abs() <= *p =>
-        {
-            ColumnType::Decimal(*p, *s)
-        }
-        DataType::Dictionary(_, values) => return stored_type(values),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
-            return Err(("an unsigned integer", "write `cast(... as bigint)`"));
-        }
-        DataType::Timestamp(_, None) => {
-            return Err(("a timestamp without time zone", "write `cast(... as timestamp with time zone)`"));
-        }
-        DataType::Null => return Err(("of no type", "write `cast(null as ...)` and a type")),
-        DataType::Date64 => return Err(("a date with milliseconds", "write `cast(... as date)`")),
-        DataType::Time32(_) | DataType::Time64(_) => return Err(("a time of day", "write `cast(... as varchar)`")),
-        DataType::Interval(_) | DataType::Duration(_) => {
-            return Err(("an interval", "write a number with a unit in its name, or `cast(... as varchar)`"));
-        }
-        DataType::Float16 => return Err(("a 16-bit number", "write `cast(... as real)`")),
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            return Err(("a decimal of this size", "write `cast(... as decimal(38, s))`"));
-        }
-        _ => return Err(("nested", "nested types are not supported: select their parts")),
-    })
 }
 
 /// Reports functions whose result is another one at the next run: their tables could never be brought up to date.
@@ -207,6 +167,10 @@ pub(super) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
         other => {
             let text = other.message().into_owned();
             let first_line = text.lines().next().unwrap_or_default();
+            if first_line.starts_with("Dot access not supported") {
+                let label = "after `[...]` and `(...)` write `['name']`";
+                return faults.add(sql.start(), "a `.` cannot stand before a field here", label);
+            }
             faults.add(sql.start(), ticks(&lower_first(first_line)), "");
         }
     }

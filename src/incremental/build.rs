@@ -15,6 +15,7 @@ use deltalake::datafusion::logical_expr::{
     TableScanBuilder, TableSource, Union, lit,
 };
 
+use super::bits::{from_bits, to_bits};
 use super::{ChangeKind, Side, WEIGHT, scan_name};
 
 /// A table of which only the columns are known. It takes no filter over, so that filters stay visible in the plan.
@@ -150,7 +151,8 @@ pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Adds up the weights of equal rows and drops what cancels; columns by position.
 pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
-    let data = data_columns(&change);
+    let types: Vec<DataType> = change.schema().fields().iter().map(|f| f.data_type().clone()).collect();
+    let data: Vec<Expr> = data_columns(&change).into_iter().zip(&types).map(|(e, t)| to_bits(e, t)).collect();
     let arity = data.len();
     let by_position = positional(change, data, Some(weight()))?;
     let groups = data_columns(&by_position);
@@ -158,7 +160,8 @@ pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
     let summed = LogicalPlan::Aggregate(summed);
     let (names, total) = (columns(summed.schema()), column(summed.schema(), arity));
     let kept = LogicalPlan::Filter(Filter::try_new(total.clone().not_eq(lit(0_i64)), Arc::new(summed))?);
-    positional(kept, names[..arity].to_vec(), Some(total))
+    let values = names.into_iter().take(arity).zip(&types).map(|(e, t)| from_bits(e, t)).collect();
+    positional(kept, values, Some(total))
 }
 
 /// A scan of an earlier step; `schema` is the step's.

@@ -22,6 +22,7 @@
 //! another order), the two evaluations of such a key may differ: the order must be total inside its partition.
 
 mod affected;
+mod bits;
 mod build;
 mod combine;
 mod derive;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Place;
 use super::ledger::Wal;
 use super::read::quarantine_columns;
-use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
@@ -224,7 +224,7 @@ fn evolved(table: &LakeTable, place: &Place<'_>) -> Result<bool> {
                 let wanted = declared.column_type.delta_name();
                 let problem = format!(
                     "column `{column}` of {name} is `{wanted}` in its definition, the table stores {}",
-                    field.data_type()
+                    ColumnType::name_of(field.data_type())
                 );
                 return refuse(problem, back());
             }

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{
-    Action, Add, AddCDCFile, CommitInfo, DataType, MetadataExt, PrimitiveType, Protocol, Remove, StructField,
-    StructType, Transaction, new_metadata,
+    Action, Add, AddCDCFile, ArrayType, CommitInfo, DataType, MapType, MetadataExt, PrimitiveType, Protocol, Remove,
+    StructField, StructType, Transaction, new_metadata,
 };
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
@@ -256,12 +256,19 @@ pub fn schema_string(columns: &[Column]) -> String {
 }
 
 fn schema(columns: &[Column]) -> Result<StructType> {
-    let fields = columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(c.column_type)?, c.nullable)));
+    let fields = columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(&c.column_type)?, c.nullable)));
     StructType::try_new(fields.collect::<Result<Vec<_>>>()?).context(|| "the columns cannot form a schema".into())
 }
 
-fn data_type(column_type: ColumnType) -> Result<DataType> {
+fn data_type(column_type: &ColumnType) -> Result<DataType> {
     Ok(DataType::Primitive(match column_type {
+        ColumnType::Array(element) => return Ok(ArrayType::new(data_type(element)?, true).into()),
+        ColumnType::Map(entry) => return Ok(MapType::new(data_type(&entry.0)?, data_type(&entry.1)?, true).into()),
+        ColumnType::Struct(fields) => {
+            let fields = fields.iter().map(|(name, t)| Ok(StructField::nullable(name.clone(), data_type(t)?)));
+            let fields = StructType::try_new(fields.collect::<Result<Vec<_>>>()?);
+            return Ok(fields.context(|| "a struct has faulty fields".into())?.into());
+        }
         ColumnType::String => PrimitiveType::String,
         ColumnType::Long => PrimitiveType::Long,
         ColumnType::Integer => PrimitiveType::Integer,
@@ -273,7 +280,7 @@ fn data_type(column_type: ColumnType) -> Result<DataType> {
         ColumnType::Binary => PrimitiveType::Binary,
         ColumnType::Date => PrimitiveType::Date,
         ColumnType::Timestamp => PrimitiveType::Timestamp,
-        ColumnType::Decimal(precision, scale) => PrimitiveType::decimal(precision, scale.unsigned_abs())
+        ColumnType::Decimal(precision, scale) => PrimitiveType::decimal(*precision, scale.unsigned_abs())
             .context(|| "a decimal type is out of range".into())?,
     }))
 }

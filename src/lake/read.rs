@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deltalake::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
+use deltalake::arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use deltalake::logstore::object_store::{ObjectStoreExt, path::Path};
 use deltalake::parquet::arrow::ProjectionMask;
 use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -57,16 +57,35 @@ pub async fn rows(
 /// The file's schema with the 96-bit timestamps that Spark writes as microseconds, UTC: read as nanoseconds, which is
 /// what Parquet's Arrow reader does unasked, times before 1677 and after 2262 silently become others.
 fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
-    let physical = read.parquet_schema().root_schema().get_fields();
-    let field = |(field, parquet): (&FieldRef, &TypePtr)| {
-        if parquet.is_primitive() && parquet.get_physical_type() == PhysicalType::INT96 {
-            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-            return Arc::new(field.as_ref().clone().with_data_type(utc));
+    let root = read.parquet_schema().root_schema();
+    Arc::new(Schema::new(all_in_microseconds(read.schema().fields(), root.get_fields())))
+}
+
+fn all_in_microseconds(fields: &Fields, parquet: &[TypePtr]) -> Fields {
+    fields.iter().zip(parquet).map(|(field, parquet)| in_microseconds(field, parquet)).collect()
+}
+
+fn in_microseconds(field: &FieldRef, parquet: &TypePtr) -> FieldRef {
+    let with = |data_type| Arc::new(field.as_ref().clone().with_data_type(data_type));
+    if parquet.is_primitive() {
+        return match parquet.get_physical_type() {
+            PhysicalType::INT96 => with(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            _ => field.clone(),
+        };
+    }
+    // Lists and maps are a group around a repeated one.
+    let repeated = parquet.get_fields().first().filter(|repeated| repeated.is_group());
+    match (field.data_type(), repeated) {
+        (DataType::Struct(fields), _) => with(DataType::Struct(all_in_microseconds(fields, parquet.get_fields()))),
+        (DataType::List(element), Some(repeated)) => match repeated.get_fields() {
+            [inner] => with(DataType::List(in_microseconds(element, inner))),
+            _ => field.clone(),
+        },
+        (DataType::Map(entries, sorted), Some(repeated)) => {
+            with(DataType::Map(in_microseconds(entries, repeated), *sorted))
         }
-        field.clone()
-    };
-    let fields: Vec<FieldRef> = read.schema().fields().iter().zip(physical).map(field).collect();
-    Arc::new(Schema::new(fields))
+        _ => field.clone(),
+    }
 }
 
 impl AsyncFileReader for StoreReader {

@@ -39,6 +39,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     config = config.with_target_partitions(partitions);
     let settings = config.options_mut();
     settings.optimizer.prefer_hash_join = options.hash_joins;
+    // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.
+    settings.optimizer.enable_leaf_expression_pushdown = false;
     // String views cannot be sorted and merged within small pools.
     settings.execution.parquet.schema_force_view_types = false;
     // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.

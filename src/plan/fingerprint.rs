@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-use crate::definition::{Action, Derived, Project, Table};
+use crate::definition::{Action, ColumnType, Derived, Project, Table};
 
 /// Raised by hand when the same definition comes to mean other rows.
 const SEMANTICS: u32 = 1;
@@ -69,7 +69,10 @@ fn inputs(plan: &LogicalPlan) -> BTreeSet<String> {
     let mut inputs = BTreeSet::new();
     for (table, schema) in scans {
         for field in schema.fields().iter().filter(|f| names.contains(f.name())) {
-            inputs.insert(format!("{table}.{} {}", field.name(), field.data_type()));
+            let data_type = field.data_type();
+            // How Arrow writes a nested type is not for ever.
+            let name = if data_type.is_nested() { ColumnType::name_of(data_type) } else { data_type.to_string() };
+            inputs.insert(format!("{table}.{} {name}", field.name()));
         }
     }
     inputs

@@ -11,6 +11,7 @@ mod faults;
 mod foreign;
 mod ingest;
 mod law;
+mod nested;
 mod oracle;
 mod state;
 mod stedi;

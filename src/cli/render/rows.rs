@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use deltalake::arrow::csv;
-use deltalake::arrow::datatypes::Schema;
+use deltalake::arrow::datatypes::{FieldRef, Schema};
 use deltalake::arrow::error::ArrowError;
-use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder};
+use deltalake::arrow::json::EncoderOptions;
+use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder, make_encoder};
 use deltalake::arrow::util::display::FormatOptions;
 use deltalake::arrow::util::pretty::pretty_format_batches_with_options;
 
@@ -97,7 +98,31 @@ fn json_lines(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), Arrow
 fn comma_separated(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
     let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
     for batch in batches {
-        writer.write(batch)?;
+        writer.write(&nested_as_json(batch)?)?;
     }
     Ok(())
+}
+
+/// Nested values as the text of their JSON: CSV has no other place for them.
+fn nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let text = |(field, column): (&FieldRef, &ArrayRef)| -> Result<ArrayRef, ArrowError> {
+        if !field.data_type().is_nested() {
+            return Ok(column.clone());
+        }
+        let mut encoder = make_encoder(field, column.as_ref(), &options)?;
+        let texts = (0..column.len()).map(|row| {
+            column.is_valid(row).then(|| {
+                let mut json = Vec::new();
+                encoder.encode(row, &mut json);
+                String::from_utf8_lossy(&json).into_owned()
+            })
+        });
+        Ok(Arc::new(texts.collect::<StringArray>()))
+    };
+    let columns = schema.fields().iter().zip(batch.columns()).map(text).collect::<Result<Vec<_>, _>>()?;
+    let fields = schema.fields().iter().zip(&columns);
+    let fields: Vec<_> = fields.map(|(f, c)| f.as_ref().clone().with_data_type(c.data_type().clone())).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }

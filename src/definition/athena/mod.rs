@@ -39,7 +39,8 @@ pub(super) fn query(file: &SourceFile, sql: &Sql, query: &Query, tables: &Tables
 
 /// Adds the notes on the columns that a landing table declares.
 pub(super) fn columns(declared: &[Declared], notes: &mut Faults) {
-    for d in declared.iter().filter(|d| d.column.column_type == ColumnType::Timestamp) {
+    let has_times = |d: &&Declared| d.column.column_type.any(&|t| *t == ColumnType::Timestamp);
+    for d in declared.iter().filter(has_times) {
         notes.add(
             d.type_place.clone(),
             format!("Athena reads `{}` rounded to milliseconds", d.column.name),

@@ -86,7 +86,18 @@ fn types_that_tables_hold_are_stored_as_they_are_or_cast() {
             "an interval, which a table cannot hold | \
              write a number with a unit in its name, or `cast(... as varchar)`",
         ),
-        ("[1, 2]", "nested, which a table cannot hold | nested types are not supported: select their parts"),
+        (
+            "[row_number() over ()]",
+            "an array whose element is an unsigned integer, which a table cannot hold | write `cast(... as bigint)`",
+        ),
+        (
+            "[]",
+            "an array whose element is of no type, which a table cannot hold | write `cast(null as ...)` and a type",
+        ),
+        (
+            "named_struct('City', 1)",
+            "a struct with a field `City`, which a table cannot hold | a name begins with a letter a-z, found `C`",
+        ),
     ] {
         let found = cannot(sql);
         assert!(found.len() == 1 && found[0].starts_with("t.sql:1:") && found[0].ends_with(expected), "{found:?}");
@@ -251,4 +262,114 @@ fn the_latest_record_of_each_key_and_what_is_joined_to_it() {
     assert_eq!(columns(joined), ["user:string*", "timestamp:long", "x:double", "serialnumber:string"]);
     let sources: Vec<_> = joined.derived().unwrap().sources.iter().map(TableName::as_str).collect();
     assert_eq!(sources, ["reading_landing", "latest"]);
+}
+
+#[test]
+fn nested_values_are_columns() {
+    assert_eq!(
+        output(
+            "select [updated, 1] as pair, named_struct('who', email, 'when', updated) as s, \
+             map(['a'], [[updated]]) as m, [arrow_cast('x', 'Utf8View')] as views, \
+             named_struct('who', email)['who'] as w from customer_landing"
+        ),
+        [
+            "pair:array<long>",
+            "s:struct<who:string,when:long>*",
+            "m:map<string,array<long>>",
+            "views:array<string>",
+            "w:string*"
+        ]
+    );
+    let landing = LANDING_NESTED;
+    let files = [
+        ("tables/landing/n_landing.toml", landing),
+        ("tables/trusted/t.toml", TRUSTED),
+        (
+            "tables/trusted/t.sql",
+            "select n.id, n.tags, n.tags[1] as first, n.address, n.address.city as city, n.address['geo']['lat'] as lat, n.prices, n.prices['x'] as x from n_landing n",
+        ),
+    ];
+    let project = checked(&files).unwrap_or_else(|f| panic!("{:?}", f.iter().map(line).collect::<Vec<_>>()));
+    assert_eq!(
+        columns(table(&project, "t")),
+        [
+            "id:long",
+            "tags:array<string>",
+            "first:string",
+            "address:struct<city:string,geo:struct<lat:double>>*",
+            "city:string*",
+            "lat:double*",
+            "prices:map<string,double>",
+            "x:double"
+        ]
+    );
+}
+
+const LANDING_NESTED: &str = "description = \"Nested\"\n[source]\npath = \"n/*.json\"\nformat = \"json\"\n[columns]\n\
+     id = \"long\"\ntags = \"array<string>\"\n\
+     address = { type = \"struct<city:string, geo:struct<lat:double>>\", classification = \"pii\" }\n\
+     prices = \"map<string,double>\"\n";
+
+#[test]
+fn nested_columns_are_no_keys_and_their_types_are_checked() {
+    let found = faults(&[
+        ("tables/landing/n_landing.toml", &format!("{LANDING_NESTED}m = \"map<int,int>\"\n")),
+        (
+            "tables/trusted/t.toml",
+            &format!(
+                "{TRUSTED}primary_key = [\"tags\"]\ncluster_by = [\"address\"]\n[columns]\ntags = \"array<int>\"\n"
+            ),
+        ),
+        ("tables/trusted/t.sql", "select n.tags, n.address from n_landing n"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "n_landing.toml:10:5 column `m` is a map whose keys are not strings | names in JSON are strings: write `map<string,T>`",
+            "t.toml:5:8 column `tags` is declared array<integer> | the query gives array<string>: `[columns]` documents, it does not cast",
+        ]
+    );
+    let found = faults(&[
+        ("tables/landing/n_landing.toml", LANDING_NESTED),
+        ("tables/trusted/t.toml", &format!("{TRUSTED}primary_key = [\"tags\"]\ncluster_by = [\"address\"]\n")),
+        ("tables/trusted/t.sql", "select n.tags, n.address from n_landing n"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "t.toml:2:16 `tags` cannot be in `primary_key` | it is array<string>: name a column without values inside",
+            "t.toml:3:15 `address` cannot be in `cluster_by` | it is struct<city:string,geo:struct<lat:double>>: name a column without values inside",
+        ]
+    );
+}
+
+#[test]
+fn what_the_engine_cannot_do_with_nested_values_is_said_before() {
+    for (sql, expected) in [
+        (
+            "select n.id, max(n.address) as m from n_landing n group by n.id",
+            "t.sql:1:14 `max` of struct<city:string,geo:struct<lat:double>> has no answer | such values have no order \
+             that covers NULL inside: use a part of them",
+        ),
+        (
+            "select n.id, cast(n.prices as varchar) as m from n_landing n",
+            "t.sql:1:14 map<string,double> cannot be cast to string | select its parts",
+        ),
+        (
+            "select n.id, t.tag from n_landing n cross join unnest(n.tags) as t(tag)",
+            "t.sql:1:48 `unnest` of a column cannot stand in `from` | write it in the select list: \
+             `select id, unnest(tags) as tag`",
+        ),
+        (
+            "select n.address['geo'].lat as x from n_landing n",
+            "t.sql:1:1 a `.` cannot stand before a field here | after `[...]` and `(...)` write `['name']`",
+        ),
+    ] {
+        let found = faults(&[
+            ("tables/landing/n_landing.toml", LANDING_NESTED),
+            ("tables/trusted/t.toml", TRUSTED),
+            ("tables/trusted/t.sql", sql),
+        ]);
+        assert_eq!(found, [expected]);
+    }
 }

@@ -1,58 +1,23 @@
 //! One column of the batch under construction. A value is appended as soon as its field was read and taken back when
 //! the record turns out to be unusable, so that nothing is kept twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 use deltalake::arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int16Array,
+    Int32Array, Int64Array, TimestampMicrosecondArray,
 };
-use deltalake::arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use deltalake::arrow::buffer::NullBuffer;
 use deltalake::arrow::datatypes::DataType;
 use deltalake::arrow::error::ArrowError;
 
 use super::base64;
+use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
+use super::texts::Texts;
+use super::time::{date, timestamp};
 use crate::definition::{Column, ColumnType};
-
-/// Values of variable length, one after the other.
-pub(super) struct Texts {
-    offsets: Vec<i32>,
-    data: Vec<u8>,
-}
-
-impl Texts {
-    pub(super) fn new() -> Self {
-        Self { offsets: vec![0], data: Vec::new() }
-    }
-
-    /// Appends a value. The reader closes a batch long before its offsets overflow.
-    pub(super) fn push(&mut self, value: &[u8]) {
-        self.data.extend_from_slice(value);
-        self.offsets.push(self.data.len() as i32);
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.offsets.truncate(rows + 1);
-        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
-    }
-
-    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let Self { offsets, data } = std::mem::replace(self, Self::new());
-        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data))
-    }
-
-    pub(super) fn strings(&mut self, nulls: Option<NullBuffer>) -> Result<StringArray, ArrowError> {
-        let (offsets, data) = self.take();
-        StringArray::try_new(offsets, data, nulls)
-    }
-
-    pub(super) fn binaries(&mut self, nulls: Option<NullBuffer>) -> Result<BinaryArray, ArrowError> {
-        let (offsets, data) = self.take();
-        BinaryArray::try_new(offsets, data, nulls)
-    }
-}
 
 enum Values {
     String(Texts),
@@ -67,12 +32,72 @@ enum Values {
     Date(Vec<i32>),
     Timestamp(Vec<i64>),
     Decimal(Vec<i128>, u8, i8),
+    Array(Box<Arrays>),
+    Struct(Structs),
+    Map(Box<Maps>),
 }
 
 /// One declared column and the values of the rows so far.
 pub(super) struct ColumnBuffer {
     name: String,
     nullable: bool,
+    buffer: Buffer,
+    unknown: Unknown,
+}
+
+impl ColumnBuffer {
+    pub(super) fn new(column: &Column) -> Self {
+        let (name, nullable) = (column.name.clone(), column.nullable);
+        Self { name, nullable, buffer: Buffer::new(&column.column_type), unknown: Unknown::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Values so far.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Takes back what is beyond `rows`.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.buffer.truncate(rows);
+    }
+
+    /// Appends NULL; `how` says how the record has it: `null` or `missing`.
+    pub(super) fn push_null(&mut self, how: &str) -> Result<(), String> {
+        if !self.nullable {
+            return Err(format!("field `{}` is {how}, expected a value", self.name));
+        }
+        self.buffer.push_null();
+        Ok(())
+    }
+
+    /// Appends a value, given as valid JSON without blanks around it. What is wrong is said without the value: it may
+    /// be personal data.
+    #[inline]
+    pub(super) fn push(&mut self, json: &str) -> Result<(), String> {
+        if json == "null" {
+            return self.push_null("null");
+        }
+        let pushed = self.buffer.push(json, &mut self.unknown);
+        pushed.map_err(|refused| format!("field `{}{}` {}", self.name, refused.path, refused.what))
+    }
+
+    /// Fields inside the values pushed since, for which there is no place; each once.
+    pub(super) fn take_unknown(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.unknown.names)
+    }
+
+    /// The column's values as an array; the buffer is empty afterwards.
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        self.buffer.finish()
+    }
+}
+
+/// Values of one type: of a column, or inside the values of another.
+pub(super) struct Buffer {
     column_type: ColumnType,
     values: Values,
     /// One per value: false = NULL. `any_null` saves the bitmap of columns without NULL.
@@ -80,9 +105,22 @@ pub(super) struct ColumnBuffer {
     any_null: bool,
 }
 
-impl ColumnBuffer {
-    pub(super) fn new(column: &Column) -> Self {
-        let values = match column.column_type {
+/// Why a value was not taken: where inside of it, and what is wrong there.
+pub(super) struct Refused {
+    pub(super) path: String,
+    what: String,
+}
+
+impl Refused {
+    /// A name that an object has already.
+    pub(super) fn twice() -> Self {
+        Self { path: String::new(), what: "is there twice".to_owned() }
+    }
+}
+
+impl Buffer {
+    pub(super) fn new(column_type: &ColumnType) -> Self {
+        let values = match column_type {
             ColumnType::String => Values::String(Texts::new()),
             ColumnType::Long => Values::Long(Vec::new()),
             ColumnType::Integer => Values::Integer(Vec::new()),
@@ -94,14 +132,12 @@ impl ColumnBuffer {
             ColumnType::Binary => Values::Binary(Texts::new()),
             ColumnType::Date => Values::Date(Vec::new()),
             ColumnType::Timestamp => Values::Timestamp(Vec::new()),
-            ColumnType::Decimal(precision, scale) => Values::Decimal(Vec::new(), precision, scale),
+            ColumnType::Decimal(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
+            ColumnType::Array(element) => Values::Array(Box::new(Arrays::new(element))),
+            ColumnType::Struct(fields) => Values::Struct(Structs::new(fields)),
+            ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1))),
         };
-        let (name, nullable, column_type) = (column.name.clone(), column.nullable, column.column_type);
-        Self { name, nullable, column_type, values, valid: Vec::new(), any_null: false }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        Self { column_type: column_type.clone(), values, valid: Vec::new(), any_null: false }
     }
 
     /// Values so far.
@@ -122,14 +158,14 @@ impl ColumnBuffer {
             Values::Double(v) => v.truncate(rows),
             Values::Boolean(v) => v.truncate(rows),
             Values::Decimal(v, ..) => v.truncate(rows),
+            Values::Array(v) => v.truncate(rows),
+            Values::Struct(v) => v.truncate(rows),
+            Values::Map(v) => v.truncate(rows),
         }
     }
 
-    /// Appends NULL; `how` says how the record has it: `null` or `missing`.
-    pub(super) fn push_null(&mut self, how: &str) -> Result<(), String> {
-        if !self.nullable {
-            return Err(format!("field `{}` is {how}, expected a value", self.name));
-        }
+    /// Appends NULL.
+    pub(super) fn push_null(&mut self) {
         match &mut self.values {
             Values::String(v) | Values::Binary(v) => v.push(b""),
             Values::Long(v) | Values::Timestamp(v) => v.push(0),
@@ -140,19 +176,23 @@ impl ColumnBuffer {
             Values::Double(v) => v.push(0.0),
             Values::Boolean(v) => v.push(false),
             Values::Decimal(v, ..) => v.push(0),
+            Values::Array(v) => v.push_null(),
+            Values::Struct(v) => v.push_null(),
+            Values::Map(v) => v.push_null(),
         }
         self.valid.push(false);
         self.any_null = true;
-        Ok(())
     }
 
-    /// Appends a value, given as valid JSON without blanks around it.
+    /// Appends a value, given as valid JSON without blanks around it. When it is refused, some of it may be left behind
+    /// until the next [`Self::truncate`].
     #[inline]
-    pub(super) fn push(&mut self, json: &str) -> Result<(), String> {
+    pub(super) fn push(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refused> {
         if json == "null" {
-            return self.push_null("null");
+            self.push_null();
+            return Ok(());
         }
-        match self.append(json) {
+        match self.append(json, unknown) {
             Ok(()) => {
                 self.valid.push(true);
                 Ok(())
@@ -162,7 +202,7 @@ impl ColumnBuffer {
     }
 
     #[inline]
-    fn append(&mut self, json: &str) -> Result<(), Refusal> {
+    fn append(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refusal> {
         match &mut self.values {
             Values::Double(v) => v.push(number::double(number(json)?)?),
             Values::Long(v) => v.push(number::integer(number(json)?)?),
@@ -198,28 +238,28 @@ impl ColumnBuffer {
                 v.push(timestamp(text)?);
                 Ok(())
             })?,
+            Values::Array(v) => v.append(json, unknown)?,
+            Values::Struct(v) => v.append(json, unknown)?,
+            Values::Map(v) => v.append(json, unknown)?,
         }
         Ok(())
     }
 
-    /// What is wrong, without the value: it may be personal data.
-    fn explain(&self, json: &str, refusal: Refusal) -> String {
-        let name = &self.name;
+    /// What is wrong, without the value.
+    fn explain(&self, json: &str, refusal: Refusal) -> Refused {
         let type_name = self.column_type.delta_name();
-        match refusal {
-            Refusal::Kind => format!("field `{name}` is {}, expected {}", kind(json), self.expected()),
-            Refusal::Text(what) => format!("field `{name}` is {what}, expected {}", self.expected()),
-            Refusal::Number(Misfit::Range) => format!("field `{name}` is out of range for the type {type_name}"),
+        let what = match refusal {
+            Refusal::Inside(refused) => return *refused,
+            Refusal::Kind => format!("is {}, expected {}", kind(json), self.expected()),
+            Refusal::Text(what) => format!("is {what}, expected {}", self.expected()),
+            Refusal::Number(Misfit::Range) => format!("is out of range for the type {type_name}"),
             Refusal::Number(Misfit::Fraction) => match self.column_type {
-                ColumnType::Decimal(_, scale) => {
-                    format!("field `{name}` has too many decimal places, expected at most {scale}")
-                }
-                _ => format!("field `{name}` is a number with a fraction, expected an integer"),
+                ColumnType::Decimal(_, scale) => format!("has too many decimal places, expected at most {scale}"),
+                _ => "is a number with a fraction, expected an integer".to_owned(),
             },
-            Refusal::Number(Misfit::Inexact) => {
-                format!("field `{name}` is a number that the type {type_name} cannot hold exactly")
-            }
-        }
+            Refusal::Number(Misfit::Inexact) => format!("is a number that the type {type_name} cannot hold exactly"),
+        };
+        Refused { path: String::new(), what }
     }
 
     fn expected(&self) -> &'static str {
@@ -231,6 +271,8 @@ impl ColumnBuffer {
             ColumnType::Binary => "a base64 string",
             ColumnType::Date => "a string YYYY-MM-DD",
             ColumnType::Timestamp => "an RFC 3339 string of at most milliseconds",
+            ColumnType::Array(_) => "an array",
+            ColumnType::Struct(_) | ColumnType::Map(_) => "an object",
         }
     }
 
@@ -256,14 +298,19 @@ impl ColumnBuffer {
                 Decimal128Array::new(std::mem::take(v).into(), nulls)
                     .with_data_type(DataType::Decimal128(*precision, *scale)),
             ),
+            Values::Array(v) => v.finish(nulls)?,
+            Values::Struct(v) => v.finish(nulls)?,
+            Values::Map(v) => v.finish(nulls)?,
         })
     }
 }
 
 /// Why a value cannot be stored in its column.
-enum Refusal {
+pub(super) enum Refusal {
     /// Another kind of JSON value than the column takes.
     Kind,
+    /// Something inside the value.
+    Inside(Box<Refused>),
     /// A number that does not fit.
     Number(Misfit),
     /// A string whose text is not what the column takes.
@@ -313,35 +360,4 @@ fn with_text(json: &str, then: impl FnOnce(&str) -> Result<(), Refusal>) -> Resu
     } else {
         then(inner)
     }
-}
-
-/// Days since the epoch.
-fn date(text: &str) -> Result<i32, Refusal> {
-    const EPOCH_FROM_CE: i32 = 719_163;
-    let refused = Refusal::Text("a string that is no date");
-    let shape = text.len() == 10
-        && text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
-    if !shape {
-        return Err(refused);
-    }
-    match (text[..4].parse(), text[5..7].parse(), text[8..].parse()) {
-        (Ok(year), Ok(month), Ok(day)) => {
-            NaiveDate::from_ymd_opt(year, month, day).map(|date| date.num_days_from_ce() - EPOCH_FROM_CE).ok_or(refused)
-        }
-        _ => Err(refused),
-    }
-}
-
-/// Microseconds since the epoch.
-fn timestamp(text: &str) -> Result<i64, Refusal> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| Refusal::Text("a string that is no RFC 3339 time"))?;
-    // A leap second has no place among the microseconds since the epoch.
-    if time.nanosecond() >= 1_000_000_000 {
-        return Err(Refusal::Text("a leap second"));
-    }
-    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
-    if fraction.bytes().take_while(u8::is_ascii_digit).skip(3).any(|digit| digit != b'0') {
-        return Err(Refusal::Text("a time finer than milliseconds"));
-    }
-    Ok(time.timestamp_micros())
 }

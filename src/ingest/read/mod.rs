@@ -12,6 +12,7 @@
 mod base64;
 mod column;
 mod decoder;
+mod nested;
 mod number;
 mod plain;
 mod one;
@@ -20,6 +21,8 @@ mod reader;
 mod row;
 mod stretch;
 mod syntax;
+mod texts;
+mod time;
 #[cfg(test)]
 mod tests;
 

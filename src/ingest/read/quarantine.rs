@@ -6,7 +6,7 @@ use deltalake::arrow::array::{Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::Schema;
 use deltalake::arrow::error::ArrowError;
 
-use super::column::Texts;
+use super::texts::Texts;
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 
 /// A batch is closed at this many bytes.

@@ -10,7 +10,8 @@ use deltalake::arrow::error::ArrowError;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::column::{ColumnBuffer, Texts};
+use super::column::ColumnBuffer;
+use super::texts::Texts;
 use super::{Landed, Options, Raw, plain};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 
@@ -207,8 +208,18 @@ impl Rows {
         } else {
             column.push(json)
         };
-        if let Err(reason) = stored {
-            self.record.refusal = Some(reason);
+        match stored {
+            Ok(()) => {
+                for inside in column.take_unknown() {
+                    self.record.unknown.push_str(column.name());
+                    self.record.unknown.push_str(&inside);
+                    self.record.unknown_ends.push(self.record.unknown.len());
+                }
+            }
+            Err(reason) => {
+                drop(column.take_unknown());
+                self.record.refusal = Some(reason);
+            }
         }
     }
 

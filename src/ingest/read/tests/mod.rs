@@ -1,6 +1,7 @@
 mod decoder;
 mod framing;
 mod limits;
+mod nested;
 mod properties;
 mod values;
 

@@ -3,9 +3,9 @@
 use super::*;
 
 /// What a field value becomes in a column of a type: the stored value as text, or the reason.
-fn value(column_type: ColumnType, json: &str) -> Result<String, String> {
+pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
-    let columns = [column("v", column_type)];
+    let columns = [column("v", column_type.clone())];
     let one = read_one(&columns, "f", 7, record.as_bytes(), Options::default());
     // The reader and the replay of quarantine follow the same rules.
     let outcome = read(&columns, record.as_bytes());
@@ -23,27 +23,27 @@ fn value(column_type: ColumnType, json: &str) -> Result<String, String> {
 }
 
 #[track_caller]
-fn lands(column_type: ColumnType, json: &str, expected: &str) {
+pub fn lands(column_type: &ColumnType, json: &str, expected: &str) {
     assert_eq!(value(column_type, json).as_deref(), Ok(expected), "{json}");
 }
 
 #[track_caller]
-fn refused(column_type: ColumnType, json: &str, expected: &str) {
+pub fn refused(column_type: &ColumnType, json: &str, expected: &str) {
     assert_eq!(value(column_type, json), Err(format!("field `v` {expected}")), "{json}");
 }
 
 #[test]
 fn strings() {
-    lands(ColumnType::String, r#""plain \"quoted\" \\ \u00e9 \ud83d\ude00""#, "plain \"quoted\" \\ \u{e9} \u{1f600}");
-    lands(ColumnType::String, r#""a\u0000b""#, "a\0b");
-    lands(ColumnType::String, "\"\"", "");
-    lands(ColumnType::String, "null", "-");
-    refused(ColumnType::String, r#""\ud800""#, "is a string with a lone surrogate, expected a string");
-    refused(ColumnType::String, r#""\udc00x""#, "is a string with a lone surrogate, expected a string");
-    refused(ColumnType::String, "1", "is a number, expected a string");
-    refused(ColumnType::String, "true", "is a boolean, expected a string");
-    refused(ColumnType::String, "{}", "is an object, expected a string");
-    refused(ColumnType::String, "[\"a\"]", "is an array, expected a string");
+    lands(&ColumnType::String, r#""plain \"quoted\" \\ \u00e9 \ud83d\ude00""#, "plain \"quoted\" \\ \u{e9} \u{1f600}");
+    lands(&ColumnType::String, r#""a\u0000b""#, "a\0b");
+    lands(&ColumnType::String, "\"\"", "");
+    lands(&ColumnType::String, "null", "-");
+    refused(&ColumnType::String, r#""\ud800""#, "is a string with a lone surrogate, expected a string");
+    refused(&ColumnType::String, r#""\udc00x""#, "is a string with a lone surrogate, expected a string");
+    refused(&ColumnType::String, "1", "is a number, expected a string");
+    refused(&ColumnType::String, "true", "is a boolean, expected a string");
+    refused(&ColumnType::String, "{}", "is an object, expected a string");
+    refused(&ColumnType::String, "[\"a\"]", "is an array, expected a string");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn integers() {
         ("-9223372036854775808", "-9223372036854775808"),
         ("922337203685477580.7e1", "9223372036854775807"),
     ] {
-        lands(ColumnType::Long, json, expected);
+        lands(&ColumnType::Long, json, expected);
     }
     for json in [
         "9223372036854775808",
@@ -69,19 +69,19 @@ fn integers() {
         "1e99999999999999999999",
         "123456789012345678901234567890123456789012345",
     ] {
-        refused(ColumnType::Long, json, "is out of range for the type long");
+        refused(&ColumnType::Long, json, "is out of range for the type long");
     }
     for json in ["1.5", "1e-1", "9223372036854775807.5", "1e-99999999999999999999"] {
-        refused(ColumnType::Long, json, "is a number with a fraction, expected an integer");
+        refused(&ColumnType::Long, json, "is a number with a fraction, expected an integer");
     }
-    refused(ColumnType::Long, "\"1\"", "is a string, expected an integer");
-    refused(ColumnType::Long, "true", "is a boolean, expected an integer");
-    lands(ColumnType::Integer, "-2147483648", "-2147483648");
-    refused(ColumnType::Integer, "2147483648", "is out of range for the type integer");
-    lands(ColumnType::Short, "32767", "32767");
-    refused(ColumnType::Short, "32768", "is out of range for the type short");
-    lands(ColumnType::Byte, "-128", "-128");
-    refused(ColumnType::Byte, "128", "is out of range for the type byte");
+    refused(&ColumnType::Long, "\"1\"", "is a string, expected an integer");
+    refused(&ColumnType::Long, "true", "is a boolean, expected an integer");
+    lands(&ColumnType::Integer, "-2147483648", "-2147483648");
+    refused(&ColumnType::Integer, "2147483648", "is out of range for the type integer");
+    lands(&ColumnType::Short, "32767", "32767");
+    refused(&ColumnType::Short, "32768", "is out of range for the type short");
+    lands(&ColumnType::Byte, "-128", "-128");
+    refused(&ColumnType::Byte, "128", "is out of range for the type byte");
 }
 
 #[test]
@@ -124,23 +124,23 @@ fn doubles() {
     let exactly = format!("{:.0}", f64::MAX);
     assert_eq!(double(&exactly), Ok(f64::MAX));
     for json in ["9007199254740993", "-9007199254740993", "100000000000000000001", "9223372036854775807"] {
-        refused(ColumnType::Double, json, "is a number that the type double cannot hold exactly");
+        refused(&ColumnType::Double, json, "is a number that the type double cannot hold exactly");
     }
-    refused(ColumnType::Double, "1e309", "is out of range for the type double");
-    refused(ColumnType::Double, &"9".repeat(400), "is out of range for the type double");
-    refused(ColumnType::Double, "\"1.0\"", "is a string, expected a number");
+    refused(&ColumnType::Double, "1e309", "is out of range for the type double");
+    refused(&ColumnType::Double, &"9".repeat(400), "is out of range for the type double");
+    refused(&ColumnType::Double, "\"1.0\"", "is a string, expected a number");
 }
 
 #[test]
 fn floats() {
-    lands(ColumnType::Float, "0.1", "0.1");
-    lands(ColumnType::Float, "0.5", "0.5");
-    lands(ColumnType::Float, "16777216", "16777216.0");
-    lands(ColumnType::Float, "3.4028235e38", "3.4028235e38");
+    lands(&ColumnType::Float, "0.1", "0.1");
+    lands(&ColumnType::Float, "0.5", "0.5");
+    lands(&ColumnType::Float, "16777216", "16777216.0");
+    lands(&ColumnType::Float, "3.4028235e38", "3.4028235e38");
     for json in ["0.123456789", "16777217", "16777217.0", "1e-60"] {
-        refused(ColumnType::Float, json, "is a number that the type float cannot hold exactly");
+        refused(&ColumnType::Float, json, "is a number that the type float cannot hold exactly");
     }
-    refused(ColumnType::Float, "1e39", "is out of range for the type float");
+    refused(&ColumnType::Float, "1e39", "is out of range for the type float");
 }
 
 #[test]
@@ -149,56 +149,56 @@ fn decimals() {
     for (json, expected) in
         [("1", "1.00"), ("-1.5", "-1.50"), ("999.99", "999.99"), ("1.500", "1.50"), ("12e1", "120.00"), ("0.0", "0.00")]
     {
-        lands(money, json, expected);
+        lands(&money, json, expected);
     }
-    refused(money, "1000", "is out of range for the type decimal(5,2)");
-    refused(money, "1e40", "is out of range for the type decimal(5,2)");
-    refused(money, "0.001", "has too many decimal places, expected at most 2");
-    refused(money, "\"1.00\"", "is a string, expected a number");
+    refused(&money, "1000", "is out of range for the type decimal(5,2)");
+    refused(&money, "1e40", "is out of range for the type decimal(5,2)");
+    refused(&money, "0.001", "has too many decimal places, expected at most 2");
+    refused(&money, "\"1.00\"", "is a string, expected a number");
     let nines = "9".repeat(38);
-    lands(ColumnType::Decimal(38, 0), &nines, &nines);
-    refused(ColumnType::Decimal(38, 0), &format!("1{}", "0".repeat(38)), "is out of range for the type decimal(38,0)");
+    lands(&ColumnType::Decimal(38, 0), &nines, &nines);
+    refused(&ColumnType::Decimal(38, 0), &format!("1{}", "0".repeat(38)), "is out of range for the type decimal(38,0)");
 }
 
 #[test]
 fn booleans_and_binaries() {
-    lands(ColumnType::Boolean, "true", "true");
-    lands(ColumnType::Boolean, "false", "false");
-    refused(ColumnType::Boolean, "1", "is a number, expected true or false");
-    refused(ColumnType::Boolean, "\"true\"", "is a string, expected true or false");
+    lands(&ColumnType::Boolean, "true", "true");
+    lands(&ColumnType::Boolean, "false", "false");
+    refused(&ColumnType::Boolean, "1", "is a number, expected true or false");
+    refused(&ColumnType::Boolean, "\"true\"", "is a string, expected true or false");
     for (json, hex) in
         [("\"\"", ""), ("\"AA==\"", "00"), ("\"AAE=\"", "0001"), ("\"+/8A\"", "fbff00"), ("\"\\u0041A==\"", "00")]
     {
-        lands(ColumnType::Binary, json, hex);
+        lands(&ColumnType::Binary, json, hex);
     }
     for json in ["\"A\"", "\"AA\"", "\"AA=A\"", "\"AB==\"", "\"====\"", "\"A===\"", "\"-_8A\"", "\"AA==AA==\""] {
-        refused(ColumnType::Binary, json, "is not base64, expected a base64 string");
+        refused(&ColumnType::Binary, json, "is not base64, expected a base64 string");
     }
 }
 
 #[test]
 fn dates_and_times() {
-    lands(ColumnType::Date, "\"1970-01-01\"", "1970-01-01");
-    lands(ColumnType::Date, "\"2024-02-29\"", "2024-02-29");
+    lands(&ColumnType::Date, "\"1970-01-01\"", "1970-01-01");
+    lands(&ColumnType::Date, "\"2024-02-29\"", "2024-02-29");
     for json in ["\"2023-02-29\"", "\"2024-2-29\"", "\"2024-02-29T00:00:00Z\"", "\"+024-02-29\"", "\"\""] {
-        refused(ColumnType::Date, json, "is a string that is no date, expected a string YYYY-MM-DD");
+        refused(&ColumnType::Date, json, "is a string that is no date, expected a string YYYY-MM-DD");
     }
-    refused(ColumnType::Date, "19000", "is a number, expected a string YYYY-MM-DD");
-    lands(ColumnType::Timestamp, "\"2024-02-29T12:30:00Z\"", "2024-02-29T12:30:00Z");
-    lands(ColumnType::Timestamp, "\"2024-02-29T12:30:00.125+02:00\"", "2024-02-29T10:30:00.125Z");
-    lands(ColumnType::Timestamp, "\"2024-02-29T12:30:00.125000000Z\"", "2024-02-29T12:30:00.125Z");
-    lands(ColumnType::Timestamp, "\"1969-12-31T23:59:59.999Z\"", "1969-12-31T23:59:59.999Z");
+    refused(&ColumnType::Date, "19000", "is a number, expected a string YYYY-MM-DD");
+    lands(&ColumnType::Timestamp, "\"2024-02-29T12:30:00Z\"", "2024-02-29T12:30:00Z");
+    lands(&ColumnType::Timestamp, "\"2024-02-29T12:30:00.125+02:00\"", "2024-02-29T10:30:00.125Z");
+    lands(&ColumnType::Timestamp, "\"2024-02-29T12:30:00.125000000Z\"", "2024-02-29T12:30:00.125Z");
+    lands(&ColumnType::Timestamp, "\"1969-12-31T23:59:59.999Z\"", "1969-12-31T23:59:59.999Z");
     let shape = "expected an RFC 3339 string of at most milliseconds";
     for json in ["\"2024-02-29T12:30:00\"", "\"2024-02-29\"", "\"2024-02-30T00:00:00Z\"", "\"noon\""] {
-        refused(ColumnType::Timestamp, json, &format!("is a string that is no RFC 3339 time, {shape}"));
+        refused(&ColumnType::Timestamp, json, &format!("is a string that is no RFC 3339 time, {shape}"));
     }
     refused(
-        ColumnType::Timestamp,
+        &ColumnType::Timestamp,
         "\"2024-02-29T12:30:00.1251Z\"",
         &format!("is a time finer than milliseconds, {shape}"),
     );
-    refused(ColumnType::Timestamp, "\"2016-12-31T23:59:60Z\"", &format!("is a leap second, {shape}"));
-    refused(ColumnType::Timestamp, "1655564444103", &format!("is a number, {shape}"));
+    refused(&ColumnType::Timestamp, "\"2016-12-31T23:59:60Z\"", &format!("is a leap second, {shape}"));
+    refused(&ColumnType::Timestamp, "1655564444103", &format!("is a number, {shape}"));
 }
 
 #[test]

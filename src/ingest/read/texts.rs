@@ -1,0 +1,43 @@
+//! Values of variable length on their way into Arrow.
+
+use deltalake::arrow::array::{BinaryArray, StringArray};
+use deltalake::arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use deltalake::arrow::error::ArrowError;
+
+/// Values of variable length, one after the other.
+pub(super) struct Texts {
+    offsets: Vec<i32>,
+    data: Vec<u8>,
+}
+
+impl Texts {
+    pub(super) fn new() -> Self {
+        Self { offsets: vec![0], data: Vec::new() }
+    }
+
+    /// Appends a value. The reader closes a batch long before its offsets overflow.
+    pub(super) fn push(&mut self, value: &[u8]) {
+        self.data.extend_from_slice(value);
+        self.offsets.push(self.data.len() as i32);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows + 1);
+        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
+    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
+        let Self { offsets, data } = std::mem::replace(self, Self::new());
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data))
+    }
+
+    pub(super) fn strings(&mut self, nulls: Option<NullBuffer>) -> Result<StringArray, ArrowError> {
+        let (offsets, data) = self.take();
+        StringArray::try_new(offsets, data, nulls)
+    }
+
+    pub(super) fn binaries(&mut self, nulls: Option<NullBuffer>) -> Result<BinaryArray, ArrowError> {
+        let (offsets, data) = self.take();
+        BinaryArray::try_new(offsets, data, nulls)
+    }
+}

@@ -1,0 +1,36 @@
+//! Texts as days and moments.
+
+use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
+
+use super::column::Refusal;
+
+/// Days since the epoch.
+pub(super) fn date(text: &str) -> Result<i32, Refusal> {
+    const EPOCH_FROM_CE: i32 = 719_163;
+    let refused = Refusal::Text("a string that is no date");
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
+    if !shape {
+        return Err(refused);
+    }
+    match (text[..4].parse(), text[5..7].parse(), text[8..].parse()) {
+        (Ok(year), Ok(month), Ok(day)) => {
+            NaiveDate::from_ymd_opt(year, month, day).map(|date| date.num_days_from_ce() - EPOCH_FROM_CE).ok_or(refused)
+        }
+        _ => Err(refused),
+    }
+}
+
+/// Microseconds since the epoch.
+pub(super) fn timestamp(text: &str) -> Result<i64, Refusal> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| Refusal::Text("a string that is no RFC 3339 time"))?;
+    // A leap second has no place among the microseconds since the epoch.
+    if time.nanosecond() >= 1_000_000_000 {
+        return Err(Refusal::Text("a leap second"));
+    }
+    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+    if fraction.bytes().take_while(u8::is_ascii_digit).skip(3).any(|digit| digit != b'0') {
+        return Err(Refusal::Text("a time finer than milliseconds"));
+    }
+    Ok(time.timestamp_micros())
+}

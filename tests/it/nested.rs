@@ -1,0 +1,338 @@
+//! Columns with values inside, from the landing files to tables that a second engine reads.
+
+use std::fs;
+use std::process::Command;
+
+use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
+use stedi_delta::look;
+use stedi_delta::outcome::Mode;
+
+use crate::support::{Lake, assert_ok, of, repository};
+
+const LANDING: &str = "description = \"Nested\"\n[source]\npath = \"n/*.json\"\nformat = \"json\"\n\
+     on_overwrite = \"replace\"\n[columns]\nid = \"long\"\nk = \"long\"\ntags = \"array<string>\"\n\
+     s = \"struct<a:bigint, b:string, deep:struct<x:double,l:array<struct<v:int>>>>\"\nm = \"map<string,double>\"\nx = \"double\"\n";
+
+/// Derived tables, and whether they are maintained incrementally.
+const TABLES: [(&str, bool, &str); 17] = [
+    ("filtered", true, "select n.id, n.tags, n.s, n.m, n.x from n where n.k > 0"),
+    ("by_part", true, "select n.id, n.tags, n.m from n where n.s.a > 0 or n.tags[1] = 'x' or n.m['a'] is not null"),
+    ("joined", true, "select l.id, l.tags, r.m, r.s from n l join n r on l.k = r.k"),
+    ("joined_by_array", true, "select l.id, r.id as other, l.tags, r.m from n l join n r on l.tags = r.tags"),
+    ("joined_by_struct", true, "select l.id, r.id as other, l.s from n l join n r on l.s = r.s"),
+    ("both", true, "select n.tags, n.m from n union all select n.tags, n.m from n where n.k = 1"),
+    ("different", true, "select distinct n.tags, n.s from n"),
+    ("different_maps", true, "select distinct n.m from n"),
+    ("by_tags", true, "select n.tags, count(*) as c, sum(n.k) as t from n group by n.tags"),
+    ("by_struct", true, "select n.s, n.m, count(*) as c from n group by n.s, n.m"),
+    (
+        "latest",
+        true,
+        "select t.k, t.tags, t.s, t.m from (select n.*, row_number() over (partition by n.k order by n.id desc nulls \
+         last, n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    ),
+    (
+        "latest_by_tags",
+        true,
+        "select t.tags, t.m from (select n.*, row_number() over (partition by n.tags order by n.id desc nulls last, \
+         n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    ),
+    ("some", true, "select n.id, n.m from n where exists (select 1 from n o where o.k = n.k and o.id > n.id)"),
+    (
+        "made",
+        true,
+        "select n.id, [n.id, n.k] as pair, named_struct('a', n.id, 'b', n.tags) as s, n.tags[1] as first, \
+         n.s.deep.x as x, n.s['deep']['l'][1]['v'] as v, n.m['a'] as ma, array_length(n.tags) = 2 as two from n",
+    ),
+    ("above", true, "select f.id, f.s.a as a, d.tags from filtered f join different d on f.tags = d.tags"),
+    ("unnested", false, "select n.id, unnest(n.tags) as tag from n"),
+    ("collected", false, "select n.k, array_agg(n.id order by n.id, n.source_offset) as ids from n group by n.k"),
+];
+
+fn lake() -> Lake {
+    let lake = Lake::project(&[("tables/landing/n.toml", LANDING)]);
+    for (name, incremental, sql) in TABLES {
+        let refresh = if incremental { "incremental" } else { "auto" };
+        let toml = format!("description = \"x\"\nrefresh = \"{refresh}\"\n");
+        lake.define(&format!("tables/curated/{name}.toml"), &toml);
+        lake.define(&format!("tables/curated/{name}.sql"), sql);
+    }
+    lake
+}
+
+/// Numbers that look random and are not.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+
+    /// A record of values that collide, and that differ only in what is empty, missing and NULL.
+    fn record(&mut self) -> String {
+        let id = self.one(&["1", "2", "3", "4", "null"]);
+        let k = self.one(&["0", "1", "2", "null"]);
+        let tags = self.one(&["null", "[]", "[null]", "[\"x\"]", "[\"x\",\"y\"]", "[\"x\",null]", "[\"\"]"]);
+        let s = self.one(&[
+            "null",
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":1,"b":""}"#,
+            r#"{"deep":{}}"#,
+            r#"{"deep":{"x":0.0}}"#,
+            r#"{"deep":{"x":-0.0}}"#,
+            r#"{"a":0,"deep":{"x":1.5,"l":[]}}"#,
+            r#"{"a":0,"deep":{"x":1.5,"l":[null,{"v":7}]}}"#,
+            r#"{"a":0,"deep":{"x":1.5,"l":[{"v":7},{}]}}"#,
+        ]);
+        let m = self.one(&[
+            "null",
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":null}"#,
+            r#"{"b":2,"a":1}"#,
+            r#"{"a":1,"b":2}"#,
+            r#"{"a":-0.0}"#,
+            r#"{"a":0}"#,
+        ]);
+        let x = self.one(&["null", "0.0", "-0.0", "1.5"]);
+        format!("{{\"id\":{id},\"k\":{k},\"tags\":{tags},\"s\":{s},\"m\":{m},\"x\":{x}}}\n")
+    }
+
+    fn records(&mut self, most: u64) -> String {
+        (0..self.below(most + 1)).map(|_| self.record()).collect()
+    }
+}
+
+/// Every table as DuckDB reads it, row by row as JSON, is what we read.
+async fn assert_duckdb_reads_the_same(lake: &Lake) {
+    const SCRIPT: &str = r#"
+import importlib.util, json, pathlib, sys
+try:
+    import duckdb
+    package = importlib.util.find_spec("duckdb_extension_delta")
+    folders = map(pathlib.Path, package.submodule_search_locations if package else [])
+    binaries = [b for f in folders for b in f.glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension")]
+    connection = duckdb.connect()
+    connection.execute(f"load '{binaries[0]}'" if binaries else "load delta")
+except Exception as missing:
+    print(missing, file=sys.stderr)
+    sys.exit(77)
+plain = lambda rows: sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)
+for arguments in sys.argv[1:]:
+    folder, ours = arguments.split("|")
+    rows = connection.execute(f"select to_json(whole_row) from delta_scan('{folder}') whole_row").fetchall()
+    theirs, ours = plain(row for row, in rows), plain(open(ours).read().splitlines())
+    if theirs != ours:
+        different = [pair for pair in zip(theirs, ours) if pair[0] != pair[1]]
+        sys.exit(f"{folder}: {len(theirs)} rows, ours are {len(ours)}; {different[:1]}")
+"#;
+    let python = std::env::var_os("ORACLE_PYTHON").map(Into::into);
+    let python = python.unwrap_or_else(|| repository().join("target/venv/bin/python"));
+    if !python.is_file() {
+        return eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = Vec::new();
+    for table in &lake.site().await.project.tables {
+        let batches = look::query(&lake.site().await, &format!("select * from {}", table.name)).await.unwrap();
+        let ours = folder.path().join(table.name.as_str());
+        let mut writer =
+            WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(fs::File::create(&ours).unwrap());
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.finish().unwrap();
+        let stored = lake.warehouse().join(&table.zone).join(table.name.as_str());
+        arguments.push(format!("{}|{}", stored.display(), ours.display()));
+    }
+    let output = Command::new(python).arg("-c").arg(SCRIPT).args(arguments).output().unwrap();
+    match output.status.code() {
+        Some(0) => {}
+        Some(77) => eprintln!("SKIP: {}", String::from_utf8_lossy(&output.stderr)),
+        _ => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+/// Further queries, each tried on its own.
+const FURTHER: [&str; 39] = [
+    "select l.id, r.id as other from n l join n r on l.m = r.m",
+    "select n.m, count(*) as c from n group by n.m having count(*) > 1",
+    "select t.id, t.m from (select n.*, row_number() over (partition by n.m order by n.id nulls last, n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    "select t.id, t.s from (select n.*, row_number() over (partition by n.s order by n.id nulls last, n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    "select t.id, t.tags from (select n.*, row_number() over (partition by n.k order by n.tags, n.id nulls last, n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    "select n.k, count(distinct n.tags) as c from n group by n.k",
+    "select n.k, count(distinct n.m) as c from n group by n.k",
+    "select n.k, max(n.tags) as c from n group by n.k",
+    "select n.id, coalesce(n.tags, ['none']) as t, case when n.k = 1 then n.s end as s from n",
+    "select n.id, n.tags from n where n.tags = ['x', 'y']",
+    "select n.id, n.tags from n where n.tags in (['x'], [''])",
+    "select [cast(1 as int)] as a, named_struct('x', 1) as s from n union all select [n.id], named_struct('x', n.k) from n",
+    "select n.tags as a from n union all select null from n",
+    "select n.tags, n.s from n union select r.tags, r.s from n r where r.k = 1",
+    "select l.id, r.tags, r.s, r.m from n l left join n r on l.k = r.id",
+    "select l.id, r.tags, r.s, r.m from n l full join n r on l.k = r.id and r.id > 2",
+    "select n.id, n.s from n where n.s in (select r.s from n r where r.k = 1)",
+    "select n.id, n.tags from n where exists (select 1 from n r where r.tags = n.tags and r.k = 1)",
+    "select n.id, n.tags from n where not exists (select 1 from n r where r.tags = n.tags and r.id > n.id)",
+    "select n.id, (select max(r.tags) from n r where r.k = n.k) as t from n",
+    "select n.k, array_agg(n.s order by n.id, n.source_offset, n.source_file) as l, first_value(n.tags order by n.id, n.source_file, n.source_offset) as f from n group by n.k",
+    "select n.id, map_keys(n.m) as mk, map_values(n.m) as mv from n",
+    "select n.id, n.tags[1:1] as h from n",
+    "select n.id, array_has(n.tags, 'x') as x, n.tags is null as y from n",
+    "select distinct on (n.k) n.k, n.tags from n order by n.k, n.id, n.source_file, n.source_offset",
+    "select n.id, unnest(map_entries(n.m)) as e from n",
+    "select l.id from n l where l.tags > (select max(r.tags) from n r where r.k = 0)",
+    "select n.k, array_agg(distinct n.id order by n.id) as ids from n group by n.k",
+    "select n.id, array_concat(n.tags, ['z']) as t, cast(cardinality(n.m) as bigint) as c from n",
+    "select n.id, struct(n.id, n.m) as s, n.s.deep.l[1]['v'] as v, n.x from n",
+    "select n.id, cast(array_length(n.tags) as bigint) as l, array_sort(n.tags) as a, array_distinct(n.tags) as d, array_to_string(n.tags, ',') as j from n",
+    "select n.id, cast(n.tags as varchar) as t from n",
+    "select t.id, t.s from (select n.*, row_number() over (partition by n.k order by n.s.deep.l, n.id nulls last, n.source_file, n.source_offset) as r from n) t where t.r = 1",
+    "select n.k, array_agg(n.id order by n.m, n.id, n.source_file, n.source_offset) as l from n group by n.k",
+    "select n.id, n.x from n where n.x < 1",
+    "select distinct n.x from n",
+    "select n.x, count(*) as c from n group by n.x",
+    "select l.x, r.id from n l join n r on l.x = r.x",
+    "select n.id, named_struct('x', n.x) as s, [n.x] as l from n",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_queries_over_nested_values_follow_their_sources() {
+    let mut wrong = Vec::new();
+    for sql in FURTHER {
+        let lake = Lake::project(&[
+            ("tables/landing/n.toml", LANDING),
+            ("tables/curated/t.toml", "description = \"x\"\n"),
+            ("tables/curated/t.sql", sql),
+        ]);
+        let site = lake.try_site().await;
+        if let Err(e) = site {
+            eprintln!(
+                "CHECK {sql}: {e} {:?}",
+                e.faults().iter().map(|f| format!("{} | {}", f.message, f.label)).collect::<Vec<_>>()
+            );
+            continue;
+        }
+        let mut dice = Dice(7);
+        for sync in 0..4 {
+            lake.land(&format!("n/{}.json", sync % 3), dice.records(8) + &dice.record());
+            let outcome = lake.try_sync().await;
+            let t = of(&outcome, "t");
+            if let Some(p) = &t.problem {
+                wrong.push(format!("{sql}: {p:?}"));
+                break;
+            }
+            eprintln!("{:?} {sql} {:?}", t.mode, t.reason);
+            let stored = lake.rows("select * from t").await;
+            let computed = lake.rows(sql).await;
+            if stored != computed {
+                let pairs: Vec<_> = stored.iter().zip(&computed).filter(|(a, b)| a != b).collect();
+                wrong.push(format!("{sql}: differs {pairs:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn history(seed: u64, syncs: usize) -> Lake {
+    let lake = lake();
+    let mut dice = Dice(seed);
+    lake.land("n/0.json", (0..12).map(|_| dice.record()).collect::<String>());
+    for sync in 0..syncs {
+        for _ in 0..=dice.below(2) {
+            let file = dice.below(4);
+            let records = dice.records(6);
+            lake.land(&format!("n/{file}.json"), records);
+        }
+        let outcome = lake.try_sync().await;
+        assert_ok(&outcome);
+        for (name, incremental, _) in TABLES {
+            let full = sync > 0 && of(&outcome, name).mode == Mode::Full;
+            assert!(!(incremental && full), "seed {seed}: {name} was computed in full");
+        }
+        lake.assert_recomputed().await;
+    }
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_over_nested_values_follow_their_sources() {
+    for seed in 0..6 {
+        let lake = history(seed, 5).await;
+        assert_duckdb_reads_the_same(&lake).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_empty_missing_or_null_stays_so_and_maps_have_one_order() {
+    let lake = lake();
+    lake.land(
+        "n/a.json",
+        r#"{"id":1,"tags":[],"s":{},"m":{}}
+           {"id":2,"tags":null,"s":null,"m":null}
+           {"id":3,"tags":[null],"s":{"deep":{}},"m":{"a":null}}
+           {"id":4,"tags":["b","a","b"],"s":{"deep":{"x":-0.0}},"m":{"b":1,"a":2}}
+           {"id":5,"TAGS":["b","a","b"],"S":{"DEEP":{"X":-0.0}},"M":{"a":2,"b":1}}"#,
+    );
+    lake.sync().await;
+    let rows = lake
+        .rows("select id, tags, tags is null as t, s is null as s, s.deep is null as d, s.deep.x as x, m from n")
+        .await;
+    assert_eq!(
+        rows,
+        [
+            "1|[]|false|false|true|NULL|{}",
+            "2|NULL|true|true|true|NULL|NULL",
+            "3|[NULL]|false|false|false|NULL|{a: NULL}",
+            "4|[b, a, b]|false|false|false|-0.0|{a: 2.0, b: 1.0}",
+            "5|[b, a, b]|false|false|false|-0.0|{a: 2.0, b: 1.0}",
+        ]
+    );
+    assert_eq!(lake.rows("select count(*) as n from different_maps").await, ["4"]);
+    assert_eq!(lake.rows("select c from by_tags where tags = ['b', 'a', 'b']").await, ["2"]);
+    assert_duckdb_reads_the_same(&lake).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_do_not_fit_go_to_quarantine_with_the_place_and_what_has_no_place_is_named() {
+    let lake = lake();
+    lake.land(
+        "n/a.json",
+        r#"{"id":1,"tags":["x",1]}
+           {"id":2,"s":{"deep":{"l":[{"v":1},{"v":"secret"}]}}}
+           {"id":3,"m":{"secret":"secret"}}
+           {"id":4,"tags":"x"}
+           {"id":5,"s":{"a":1,"more":{"x":1}},"other":[1,2]}"#,
+    );
+    let outcome = lake.sync().await;
+    assert_eq!(
+        lake.rows("select reason from n_quarantine").await,
+        [
+            "field `m{entry 1}` is a string, expected a number",
+            "field `s.deep.l[2].v` is a string, expected an integer",
+            "field `tags[2]` is a number, expected a string",
+            "field `tags` is a string, expected an array",
+        ]
+    );
+    assert_eq!(lake.rows("select id from n").await, ["5"]);
+    let warnings: String = of(&outcome, "n").warnings.iter().map(|w| format!("{w:?}")).collect();
+    assert!(warnings.contains("s.more") && warnings.contains("other"), "{warnings}");
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_type_inside_a_column_is_another_table() {
+    let lake = lake();
+    lake.land("n/a.json", r#"{"id":1,"tags":["x"]}"#);
+    lake.sync().await;
+    lake.define("tables/landing/n.toml", &LANDING.replace("deep:struct<x:double,", "deep:struct<y:int,x:double,"));
+    let outcome = lake.try_sync().await;
+    let text = format!("{:?}", of(&outcome, "n").problem);
+    let expected = "column `s` of n is `struct<a:long,b:string,deep:struct<y:integer,x:double,l:array<struct<v:integer>>>>` in its \
+                    definition, the table stores struct<a:long,b:string,deep:struct<x:double,l:array<struct<v:integer>>>>";
+    assert!(text.contains(expected), "{text}");
+}
