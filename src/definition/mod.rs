@@ -93,6 +93,7 @@ mod spec;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod undetermined;
 mod units;
 
 use std::path::Path;

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::Transformed;
-use deltalake::datafusion::logical_expr::{LogicalPlan, TableScanBuilder};
+use deltalake::datafusion::functions_window::row_number::row_number_udwf;
+use deltalake::datafusion::logical_expr::expr::WindowFunction;
+use deltalake::datafusion::logical_expr::{
+    Distinct, DistinctOn, Expr, LogicalPlan, LogicalPlanBuilder, TableScanBuilder, ident, lit,
+};
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
@@ -19,7 +23,7 @@ use crate::error::{Context, Result};
 use super::build::Columns;
 
 /// Rewrites an analysed query: `exists` and `in` become semi and anti joins, comma joins become inner joins with
-/// keys, `distinct` becomes grouping, filters and projections move to the scans, sorting disappears.
+/// keys, `distinct` becomes grouping, `distinct on` numbered rows, filters and projections move to the scans, sorting disappears.
 ///
 /// # Errors
 /// The query engine refuses the plan.
@@ -55,6 +59,23 @@ fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transfor
                 .build()?;
             Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
         }
+        LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_rows(on)?)),
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// `distinct on` as the rows that are number one.
+fn first_rows(on: DistinctOn) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    const NUMBER: &str = "_number";
+    let mut number = WindowFunction::new(row_number_udwf(), Vec::new());
+    number.params.partition_by = on.on_expr;
+    number.params.order_by = on.sort_expr.unwrap_or_default();
+    let output = on.schema.iter().zip(on.select_expr);
+    let output: Vec<Expr> =
+        output.map(|((qualifier, f), expr)| expr.alias_qualified(qualifier.cloned(), f.name())).collect();
+    LogicalPlanBuilder::from(on.input)
+        .window([Expr::from(number).alias(NUMBER)])?
+        .filter(ident(NUMBER).eq(lit(1_u64)))?
+        .project(output)?
+        .build()
 }
