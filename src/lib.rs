@@ -12,6 +12,7 @@ pub mod error;
 pub mod clock;
 pub mod privacy;
 // Intent: text and plans in, values out.
+pub mod determined;
 pub mod definition;
 pub mod outcome;
 pub mod progress;

@@ -17,6 +17,7 @@ use super::planner::{Tables, plan_sql};
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;
+use super::undetermined::Keys;
 use crate::name::{TableName, nearest};
 
 /// The project's tables as they come to be known, in order.
@@ -28,6 +29,8 @@ pub(super) struct Assembly {
     planner: Tables,
     /// The same columns by name, for lineage.
     lineage: HashMap<String, Vec<Column>>,
+    /// Keys that the tool enforces.
+    keys: Keys,
     order: Vec<TableName>,
     /// Whether some target is read by Athena.
     athena: bool,
@@ -43,6 +46,7 @@ impl Assembly {
             known: Known::new(),
             planner: Tables::new([]),
             lineage: HashMap::new(),
+            keys: Keys::new(),
             order,
             athena,
             notes: Faults::default(),
@@ -76,6 +80,9 @@ impl Assembly {
             pii: false,
         }));
         self.learn(&spec.name, &columns);
+        // Every record is landed once.
+        let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
+        self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
         let (expectations, _) = checks::expectations(spec, &self.planner, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
@@ -103,12 +110,15 @@ impl Assembly {
             }
         }
         sources.sort_by_key(|s| self.position(s));
-        let Some(planned) = query::plan(&parsed.sql, query, &self.planner, faults) else { return };
+        let Some(planned) = query::plan(&parsed.sql, query, &self.planner, &self.keys, faults) else { return };
         if self.athena {
             athena::query(file, &parsed.sql, query, &self.planner, &mut self.notes);
         }
         let Some(columns) = columns(spec, &planned, &self.lineage, faults) else { return };
         self.learn(&spec.name, &columns);
+        // No commit goes against it.
+        let key: Vec<String> = spec.primary_key.iter().map(|k| k.value.clone()).collect();
+        self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
         let (expectations, quarantining) = checks::expectations(spec, &self.planner, faults);
         let consent = checks::consent(spec, records, &self.known, faults);

@@ -11,9 +11,10 @@ use super::document::Text;
 use super::faults::{Faults, one_of};
 use super::model::{Column, ColumnType, Consent, Expectation, Grants};
 use super::planner::{Tables, plan_condition};
-use super::query::{repeatable, report};
+use super::query::report;
 use super::spec::{GrantsSpec, Spec};
 use super::sql::Sql;
+use super::undetermined::repeatable;
 use crate::name::{TableName, nearest};
 
 /// Columns of every table that has them without faults.

@@ -96,6 +96,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod types;
+mod undetermined;
 mod units;
 
 use std::path::Path;

@@ -1,9 +1,8 @@
 //! One derived table's query: planned, its output named and typed, everything wrong with it said in its own text.
 
 use deltalake::arrow::datatypes::FieldRef;
-use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError, SchemaError};
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility, cast};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
 use super::faults::{Faults, one_of};
@@ -11,6 +10,7 @@ use super::limits;
 use super::model::ColumnType;
 use super::planner::{Tables, function_names, plan_query};
 use super::sql::{Sql, lower_first};
+use super::undetermined::{Keys, determined};
 use crate::name::{self, nearest};
 use crate::source::Place;
 
@@ -24,7 +24,7 @@ pub(super) struct Planned {
 }
 
 /// Plans a query and checks its output, or says what is wrong.
-pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Faults) -> Option<Planned> {
+pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, keys: &Keys, faults: &mut Faults) -> Option<Planned> {
     let before = faults.len();
     if sql.duplicates(query, faults) {
         return None;
@@ -36,7 +36,7 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, faults: &mut Fault
             return None;
         }
     };
-    repeatable(&plan, sql, faults);
+    determined(&plan, keys, sql, faults);
     limits::nested(&plan, sql, faults);
     if faults.len() > before {
         return None;
@@ -103,33 +103,6 @@ fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<Column
             faults.add(place.clone(), message, way_out);
             None
         }
-    }
-}
-
-/// Reports functions whose result is another one at the next run: their tables could never be brought up to date.
-pub(super) fn repeatable(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
-    let mut found: Vec<(String, Vec<String>)> = Vec::new();
-    // The visitors below never return an error.
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                if let Expr::ScalarFunction(call) = expr
-                    && call.func.signature().volatility != Volatility::Immutable
-                    && !found.iter().any(|(name, _)| name == call.func.name())
-                {
-                    let mut names = call.func.aliases().to_vec();
-                    names.push(call.func.name().to_owned());
-                    found.push((call.func.name().to_owned(), names));
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    for (name, names) in found {
-        let place = sql.find(&names).unwrap_or_else(|| sql.start());
-        let written = place.file.text.get(place.span.clone()).map_or(name, str::to_lowercase);
-        let label = "a query has the same result whenever it runs: use a column instead";
-        faults.add(place, format!("`{written}` has another value at every run"), label);
     }
 }
 

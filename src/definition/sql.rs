@@ -14,6 +14,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpa
 
 use super::document::Text;
 use super::faults::Faults;
+use crate::determined::{Code, Reason};
 use crate::source::{Place, SourceFile};
 
 /// A piece of SQL and where it stands in its file.
@@ -84,6 +85,47 @@ impl Sql {
             before = Some(&token.token);
         }
         None
+    }
+
+    /// The last call of one of these functions before a place, or else the first one.
+    pub fn call(&self, names: &[String], before: Option<Location>) -> Option<Place> {
+        let words: Vec<_> = self.words().collect();
+        let is_qualified = |at: usize| at > 0 && words.get(at - 1).is_some_and(|t| t.token == Token::Period);
+        let is_call = |at: usize| matches!(&words[at].token, Token::Word(w) if names.contains(&w.value));
+        let calls: Vec<usize> = (0..words.len()).filter(|at| is_call(*at) && !is_qualified(*at)).collect();
+        self.nearest_before(&words, &calls, before)
+    }
+
+    /// The last `distinct on` before a place, or else the first one.
+    pub fn distinct_on(&self, before: Option<Location>) -> Option<Place> {
+        let words: Vec<_> = self.words().collect();
+        let is_on = |at: usize| is_keyword(words.get(at).copied(), &[Keyword::ON]);
+        let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &[Keyword::DISTINCT]));
+        let found: Vec<usize> = found.filter(|at| is_on(at + 1)).collect();
+        self.nearest_before(&words, &found, before)
+    }
+
+    fn nearest_before(&self, words: &[&TokenWithSpan], found: &[usize], before: Option<Location>) -> Option<Place> {
+        let is_before = |at: &&usize| before.is_some_and(|b| is_earlier(words[**at].span.start.into(), b));
+        let at = found.iter().rfind(is_before).or(found.first())?;
+        Some(self.place(span_of(words.get(*at)?.span)))
+    }
+
+    /// The first `limit` or `offset` after a place, with this number if there is one.
+    pub fn limit(&self, number: Option<i64>, after: Option<Location>) -> Option<Place> {
+        let limits = [Keyword::LIMIT, Keyword::OFFSET];
+        let words: Vec<_> = self.words().collect();
+        let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &limits));
+        let found: Vec<usize> = found.collect();
+        let is_after = |at: &usize| after.is_none_or(|a| !is_earlier(words[*at].span.start.into(), a));
+        let text = number.map(|n| n.to_string());
+        let has_number = |at: &usize| {
+            let next = words.get(at + 1).map(|t| &t.token);
+            matches!((next, &text), (Some(Token::Number(n, _)), Some(text)) if n == text)
+        };
+        let later = || found.iter().filter(|at| is_after(at));
+        let at = later().find(|at| has_number(at)).or(later().next()).or(found.first())?;
+        Some(self.place(span_of(words.get(*at)?.span)))
     }
 
     /// Byte offset within the text; the parser counts lines and characters from 1.
@@ -207,13 +249,15 @@ impl Sql {
             if is_set && second.keyword == Keyword::ALL {
                 let name = format!("{} all", first.value);
                 let label = format!("write `{}`, or `exists` with a count", first.value);
-                faults.add(self.place(both), format!("`{name}` is not supported"), label);
+                let reason = Reason::new(Code::SetOperationAll, format!("`{name}` is not supported"));
+                faults.add(self.place(both), reason.to_string(), label);
             }
         }
         for token in words {
             if let Token::Placeholder(name) = &token.token {
                 let place = self.place(span_of(token.span));
-                faults.add(place, format!("`{name}` is a parameter"), "write the value");
+                let reason = Reason::new(Code::Parameter, format!("`{name}` is a parameter"));
+                faults.add(place, reason.to_string(), "write the value");
             }
         }
     }
@@ -243,6 +287,14 @@ impl Sql {
         }
         faults.len() > before
     }
+}
+
+fn is_keyword(token: Option<&TokenWithSpan>, keywords: &[Keyword]) -> bool {
+    matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && keywords.contains(&w.keyword))
+}
+
+fn is_earlier(a: Location, b: Location) -> bool {
+    (a.line, a.column) < (b.line, b.column)
 }
 
 /// The span of a token.

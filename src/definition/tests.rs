@@ -2,6 +2,7 @@
 
 mod queries;
 mod toml;
+mod undetermined;
 
 use std::path::Path;
 use std::sync::Arc;

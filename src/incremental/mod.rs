@@ -18,8 +18,9 @@
 //! Every restriction `⋉ K` by materialised keys only saves work: a superset of the keys, or no restriction at all,
 //! gives the same change. This is what lets the executor decide by size.
 //!
-//! Where a query leaves its result open (ties in the `order by` of `row_number()`, sums of floating point numbers in
-//! another order), the two evaluations of such a key may differ: the order must be total inside its partition.
+//! This holds for queries whose tables determine their result: `determined` refuses the others, such as one whose
+//! `row_number()` goes by an order with ties. What remains are sums of floating-point numbers in another order, whose
+//! last digits may differ.
 
 mod affected;
 mod bits;
@@ -41,6 +42,7 @@ use std::fmt;
 
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
 pub use normalise::normalise;
@@ -100,13 +102,14 @@ pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
 /// Why a query has no derivative here, in words for the author of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotIncremental {
-    /// At least one reason; each a lower-case fragment.
-    pub reasons: Vec<String>,
+    /// At least one.
+    pub reasons: Vec<Reason>,
 }
 
 impl fmt::Display for NotIncremental {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reasons.join("; "))
+        let reasons: Vec<_> = self.reasons.iter().map(Reason::to_string).collect();
+        f.write_str(&reasons.join("; "))
     }
 }
 
@@ -174,27 +177,28 @@ impl Program {
     }
 }
 
-/// Derives the program that maintains the result of an analysed query.
+/// Derives the program that maintains the result of an analysed query, which its tables must determine.
 ///
 /// # Errors
 /// Every reason for which the query has to be recomputed instead.
 pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
-    let because = |reasons: Vec<String>| NotIncremental { reasons };
+    let because = |reasons: Vec<Reason>| NotIncremental { reasons };
+    let rewriting = |text: String| because(vec![Reason::new(Code::NotRewritten, text)]);
     let before = reasons::of_query(plan);
     if !before.is_empty() {
         return Err(because(before));
     }
-    let plan = normalise(plan).map_err(|e| because(vec![format!("the query cannot be normalised: {e}")]))?;
+    let plan = normalise(plan).map_err(|e| rewriting(format!("the query cannot be normalised: {e}")))?;
     let after = reasons::of_normalised(&plan);
     if !after.is_empty() {
         return Err(because(after));
     }
-    let tables = build::tables(&plan).map_err(|e| because(vec![format!("the query cannot be read: {e}")]))?;
+    let tables = build::tables(&plan).map_err(|e| rewriting(format!("the query cannot be read: {e}")))?;
     let program = Program { plan, tables };
     // A dry run: whatever the engine refuses to plan is found here and not in the middle of a sync.
     program
         .stages(&|_| ChangeKind::Mutating, true)
-        .map_err(|e| because(vec![format!("its change cannot be planned: {e}")]))?;
+        .map_err(|e| rewriting(format!("its change cannot be planned: {e}")))?;
     Ok(program)
 }
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::functions_window::row_number::row_number_udwf;
+use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::{
-    Expr, FetchType, Join, JoinType, LogicalPlan, SkipType, Sort, SortExpr, TableScanBuilder, lit,
+    Distinct, DistinctOn, Expr, FetchType, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SkipType, Sort, SortExpr,
+    TableScanBuilder, ident, lit,
 };
 use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
@@ -27,7 +30,8 @@ use super::subqueries;
 use super::unique::named_uniquely;
 
 /// Rewrites an analysed query: `exists` and `in` become semi, anti and mark joins, scalar subqueries left joins, right
-/// joins left joins, comma joins inner joins with keys, `distinct` grouping; filters and projections move to the
+/// joins left joins, comma joins inner joins with keys, `distinct` grouping, `distinct on`
+/// numbered rows; filters and projections move to the
 /// scans, sorting disappears.
 ///
 /// # Errors
@@ -122,6 +126,7 @@ fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transfor
                 .build()?;
             Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
         }
+        LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_rows(on)?)),
         other => subqueries::rewritten(other),
     }
 }
@@ -153,4 +158,20 @@ fn looks_right(node: &Join) -> bool {
     node.filter
         .as_ref()
         .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
+}
+
+/// `distinct on` as the rows that are number one.
+fn first_rows(on: DistinctOn) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    const NUMBER: &str = "_number";
+    let mut number = WindowFunction::new(row_number_udwf(), Vec::new());
+    number.params.partition_by = on.on_expr;
+    number.params.order_by = on.sort_expr.unwrap_or_default();
+    let output = on.schema.iter().zip(on.select_expr);
+    let output: Vec<Expr> =
+        output.map(|((qualifier, f), expr)| expr.alias_qualified(qualifier.cloned(), f.name())).collect();
+    LogicalPlanBuilder::from(on.input)
+        .window([Expr::from(number).alias(NUMBER)])?
+        .filter(ident(NUMBER).eq(lit(1_u64)))?
+        .project(output)?
+        .build()
 }

@@ -1,45 +1,18 @@
 //! Why a query is not maintained incrementally, in the words of its author.
+//!
+//! What its tables do not determine is refused before, where keys are known: here an `order by` is taken to be total.
 
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::logical_expr::{
-    Distinct, Expr, Join, JoinType, LogicalPlan, Volatility, WindowFunctionDefinition,
-};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Volatility, WindowFunctionDefinition};
 
 use super::WEIGHT;
 use super::affected::common_partition;
-
-/// Aggregates whose result does not depend on the order of the rows.
-const ORDER_FREE: &[&str] = &[
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "corr",
-    "count",
-    "covar",
-    "covar_pop",
-    "covar_samp",
-    "grouping",
-    "max",
-    "mean",
-    "median",
-    "min",
-    "percentile_cont",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "sum",
-    "var",
-    "var_pop",
-    "var_samp",
-    "var_sample",
-];
+use super::subqueries::one_row;
+use crate::determined::{Code, Reason, is_approximate};
 
 /// Reasons that show in the analysed query. Normalising would hide some of them.
-pub fn of_query(plan: &LogicalPlan) -> Vec<String> {
+pub fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
         reasons.operator(node);
@@ -52,13 +25,16 @@ pub fn of_query(plan: &LogicalPlan) -> Vec<String> {
 }
 
 /// Reasons that show after normalising: what could not be rewritten into an operator that has a rule.
-pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
+pub fn of_normalised(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::Join(join) => reasons.join(join),
             LogicalPlan::Window(window) if common_partition(window).is_empty() => {
-                reasons.add("a window function without `partition by` depends on every row of its input");
+                reasons.add(
+                    Code::WindowWithoutPartitionBy,
+                    "a window function without `partition by` depends on every row of its input",
+                );
             }
             _ => {}
         }
@@ -66,7 +42,10 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
             expr.apply(|e| {
                 match e {
                     Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_) => {
-                        reasons.add("a subquery that cannot be written as a join is not maintained incrementally");
+                        reasons.add(
+                            Code::SubqueryNotAJoin,
+                            "a subquery that cannot be written as a join is not maintained incrementally",
+                        );
                     }
                     _ => {}
                 }
@@ -78,47 +57,52 @@ pub fn of_normalised(plan: &LogicalPlan) -> Vec<String> {
     reasons.finish(walked)
 }
 
+const SCALAR_SUBQUERY: &str =
+    "a scalar subquery that may give several rows is not maintained incrementally: use an aggregate or `limit 1`";
+
 #[derive(Default)]
-struct Reasons(Vec<String>);
+struct Reasons(Vec<Reason>);
 
 impl Reasons {
-    fn add(&mut self, reason: impl Into<String>) {
-        let reason = reason.into();
+    fn add(&mut self, code: Code, text: impl Into<String>) {
+        let reason = Reason::new(code, text);
         if !self.0.contains(&reason) {
             self.0.push(reason);
         }
     }
 
-    fn finish(mut self, walked: Result<TreeNodeRecursion>) -> Vec<String> {
+    fn finish(mut self, walked: Result<TreeNodeRecursion>) -> Vec<Reason> {
         if let Err(e) = walked {
-            self.add(format!("the query cannot be read: {e}"));
+            self.add(Code::NotRewritten, format!("the query cannot be read: {e}"));
         }
         self.0
     }
 
     fn operator(&mut self, node: &LogicalPlan) {
         if node.schema().fields().iter().any(|f| f.name() == WEIGHT) {
-            self.add(format!("the column name `{WEIGHT}` is reserved"));
+            self.add(Code::ReservedColumn, format!("the column name `{WEIGHT}` is reserved"));
         }
         match node {
             LogicalPlan::Limit(_) => {
-                self.add("`limit` is not maintained incrementally: one row more can displace any other");
+                self.add(Code::Limit, "`limit` is not maintained incrementally: one row more can displace any other");
             }
             LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
-                self.add("`limit` is not maintained incrementally: one row more can displace any other");
+                self.add(Code::Limit, "`limit` is not maintained incrementally: one row more can displace any other");
             }
             LogicalPlan::TableScan(scan) if scan.fetch.is_some() => {
-                self.add("`limit` is not maintained incrementally: one row more can displace any other");
-            }
-            LogicalPlan::Distinct(Distinct::On(_)) => {
-                self.add("`distinct on` keeps an arbitrary row: use `row_number()` with a total order");
+                self.add(Code::Limit, "`limit` is not maintained incrementally: one row more can displace any other");
             }
             LogicalPlan::Aggregate(a) if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
-                self.add("`grouping sets`, `rollup` and `cube` are not maintained incrementally");
+                self.add(Code::GroupingSets, "`grouping sets`, `rollup` and `cube` are not maintained incrementally");
             }
-            LogicalPlan::RecursiveQuery(_) => self.add("a recursive query is not maintained incrementally"),
+            LogicalPlan::RecursiveQuery(_) => {
+                self.add(Code::Recursion, "a recursive query is not maintained incrementally")
+            }
             LogicalPlan::Extension(extension) => {
-                self.add(format!("operator `{}` is not maintained incrementally", extension.node.name()));
+                self.add(
+                    Code::OperatorWithoutRule,
+                    format!("operator `{}` is not maintained incrementally", extension.node.name()),
+                );
             }
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
@@ -133,37 +117,26 @@ impl Reasons {
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::Values(_)
             | LogicalPlan::Unnest(_)
-            | LogicalPlan::Distinct(Distinct::All(_)) => {}
-            other => self.add(format!("`{}` is not a query", other.display())),
+            | LogicalPlan::Distinct(_) => {}
+            other => self.add(Code::OperatorWithoutRule, format!("`{}` is not a query", other.display())),
         }
     }
 
     fn expression(&mut self, expr: &Expr) -> Result<()> {
         expr.apply(|e| {
             match e {
-                Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
-                    self.add(format!("`{}()` gives another value at every refresh", f.func.name()));
+                Expr::ScalarSubquery(q) if q.outer_ref_columns.is_empty() && !one_row(&q.subquery) => {
+                    self.add(Code::ScalarSubquery, SCALAR_SUBQUERY);
                 }
-                Expr::AggregateFunction(f) => {
-                    self.aggregate(f.func.name(), f.func.signature().volatility);
+                Expr::ScalarFunction(f) => self.function(f.func.name(), f.func.signature().volatility),
+                Expr::AggregateFunction(f) => self.aggregate(f.func.name(), f.func.signature().volatility),
+                Expr::WindowFunction(f) => match &f.fun {
+                    WindowFunctionDefinition::AggregateUDF(f) => self.aggregate(f.name(), f.signature().volatility),
+                    WindowFunctionDefinition::WindowUDF(f) => self.function(f.name(), f.signature().volatility),
+                },
+                Expr::Placeholder(_) => {
+                    self.add(Code::Parameter, "a query with parameters is not maintained incrementally")
                 }
-                Expr::WindowFunction(f) => {
-                    let name = f.fun.name().to_lowercase();
-                    let ordered = !f.params.order_by.is_empty();
-                    match &f.fun {
-                        WindowFunctionDefinition::AggregateUDF(_) if ordered && !name.starts_with("approx") => {}
-                        WindowFunctionDefinition::AggregateUDF(udf) => {
-                            self.aggregate(udf.name(), udf.signature().volatility);
-                        }
-                        WindowFunctionDefinition::WindowUDF(_) if !ordered => {
-                            self.add(format!(
-                                "`{name}()` without `order by` depends on the order in which rows are read"
-                            ));
-                        }
-                        WindowFunctionDefinition::WindowUDF(_) => {}
-                    }
-                }
-                Expr::Placeholder(_) => self.add("a query with parameters is not maintained incrementally"),
                 _ => {}
             }
             Ok(TreeNodeRecursion::Continue)
@@ -171,22 +144,33 @@ impl Reasons {
         Ok(())
     }
 
-    fn aggregate(&mut self, name: &str, volatility: Volatility) {
-        let lower = name.to_lowercase();
+    fn function(&mut self, name: &str, volatility: Volatility) {
         if volatility != Volatility::Immutable {
-            self.add(format!("`{lower}()` gives another value at every refresh"));
-        } else if lower.starts_with("approx") {
-            self.add(format!("`{lower}()` is an approximation and not maintained incrementally"));
-        } else if !ORDER_FREE.contains(&lower.as_str()) {
-            self.add(format!("`{lower}()` can depend on the order in which rows are read"));
+            self.add(Code::VolatileFunction, format!("`{name}()` gives another value at every refresh"));
+        }
+    }
+
+    fn aggregate(&mut self, name: &str, volatility: Volatility) {
+        self.function(name, volatility);
+        if is_approximate(name) {
+            let text = format!("`{name}()` is an approximation and not maintained incrementally");
+            self.add(Code::ApproximateAggregate, text);
         }
     }
 
     fn join(&mut self, join: &Join) {
-        if matches!(join.join_type, JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark)
-            || join.null_aware
-        {
-            self.add(format!("`{} join` is not maintained incrementally", join.join_type.to_string().to_lowercase()));
+        let rewritten = matches!(
+            join.join_type,
+            JoinType::Inner
+                | JoinType::Left
+                | JoinType::Full
+                | JoinType::LeftSemi
+                | JoinType::LeftAnti
+                | JoinType::LeftMark
+        );
+        if !rewritten || join.null_aware {
+            let text = format!("`{} join` is not maintained incrementally", join.join_type.to_string().to_lowercase());
+            self.add(Code::OperatorWithoutRule, text);
         }
     }
 }

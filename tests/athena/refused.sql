@@ -5,8 +5,8 @@ select x from t where x == 1;
 select `x` from t; -- both
 select s from t where s = $$a$$;
 select x from t order by x limit 1 offset 1;
-select x from t limit 1, 2;
-select x from t limit 1 + 1;
+select x from t order by x limit 1, 2;
+select x from t order by x limit 1 + 1;
 select distinct on (x) x from t;
 select x from t qualify row_number() over (order by x) = 1; -- both
 select * exclude (d) from t;

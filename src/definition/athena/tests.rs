@@ -111,7 +111,7 @@ fn times_that_are_compared_are_noted() {
         ("select m, count(*) as n from t group by m", "1:41"),
         ("select distinct m from t", "1:17"),
         ("select x, cast(row_number() over (partition by m order by x) as bigint) as n from t", "1:48"),
-        ("select x, cast(row_number() over (order by m) as bigint) as n from t", "1:44"),
+        ("select x, cast(row_number() over (order by m, x) as bigint) as n from t", "1:44"),
         ("select m as at from t order by at limit 1", "1:32"),
         ("select count(distinct m) as n from t", "1:23"),
         ("select x from t where m in (select m from t)", "1:23"),
@@ -199,7 +199,7 @@ fn functions_that_mean_something_else_are_noted() {
         ("select extract(dow from d) as y from t", "1:25 Sunday is 0 here, and 7 in Athena"),
         ("select repeat(s, 2) as y from t", "1:8 `repeat` makes an array in Athena"),
         ("select contains(s, 'a') as y from t", "1:8 `contains` looks into arrays only"),
-        ("select first_value(x) as y from t", "1:8 Athena wants `over (...)`"),
+        ("select first_value(x order by x) as y from t", "1:8 Athena wants `over (...)`"),
         ("select date_format(d, '%H:%M') as y from t", "1:8 Athena takes MySQL's letters"),
         ("select sha256(s) as y from t", "1:8 takes bytes and gives bytes in Athena"),
     ]);
@@ -208,8 +208,8 @@ fn functions_that_mean_something_else_are_noted() {
         "select trim(both ' ' from s) as y, ltrim(s, ' ') as z, lpad(s, 3, ' ') as w from t",
         "select coalesce(split_part(s, ',', 2), '') as y, nullif(split_part(s, ',', 2), '') as z from t",
         "select x from t where s like 'a\\%' escape '\\' or s like 'a_%' or regexp_like(s, '^\\w$')",
-        "select extract(year from d) as y, date_format(d, '%Y-%m-%d') as z, lag(x) over (order by s) as w from t",
-        "select first_value(x) over (order by s) as y, coalesce(x, 1) as z, nullif(x, 1) as w, round(f, 2) as v from t",
+        "select extract(year from d) as y, date_format(d, '%Y-%m-%d') as z, lag(x) over (order by s, source_file, source_offset) as w from t",
+        "select first_value(x) over (order by s, x) as y, coalesce(x, 1) as z, nullif(x, 1) as w, round(f, 2) as v from t",
     ]);
 }
 
@@ -224,7 +224,14 @@ fn functions_that_athena_has_not_are_noted_with_what_to_write() {
         notes("select array_join(map_keys(map(array[key], array[s])), ',') as y from t"),
         ["1:28 `map` may mean something else in Athena | compare what it gives there"]
     );
-    for missing in ["nvl(s, 'a')", "btrim(s)", "ifnull(s, 'a')", "median(x)", "string_agg(s, ',')", "to_date(s)"] {
+    for missing in [
+        "nvl(s, 'a')",
+        "btrim(s)",
+        "ifnull(s, 'a')",
+        "median(x)",
+        "string_agg(s, ',' order by s nulls last)",
+        "to_date(s)",
+    ] {
         let found = notes(&format!("select {missing} as y from t"));
         assert!(found.len() == 1 && found[0].contains("Athena does not know `"), "{missing}: {found:?}");
     }
@@ -243,7 +250,7 @@ fn aliases_and_reserved_words_are_noted() {
         ("select 1 as x from t as skip", "1:25 `skip` is a reserved word in Athena"),
     ]);
     assert_agreed(&[
-        "select s as y, count(*) as n from t group by s having count(*) > 1 order by n limit 1",
+        "select s as y, count(*) as n from t group by s having count(*) > 1 order by n, y limit 1",
         "select lower(s) as s, count(*) as n from t group by s",
         "select lower(s) as y, count(*) as n from t group by 1",
         "select \"escape\".x as user, b as timestamp from t as \"escape\"",

@@ -193,7 +193,7 @@ fn columns_and_functions() {
 
 #[test]
 fn what_cannot_be_repeated_or_is_planned_wrongly() {
-    let repeat = "has another value at every run | a query has the same result whenever it runs: use a column instead";
+    let repeat = "has another value at every run [VOLATILE_FUNCTION] | a query has the same result whenever it runs: use a column instead";
     assert_eq!(
         query_faults(
             "select uuid() as u, current_date as d from customer_landing\n\
@@ -208,13 +208,13 @@ fn what_cannot_be_repeated_or_is_planned_wrongly() {
     for (sql, expected) in [
         (
             "select email from customer_landing except all select user from reading_landing",
-            "t.sql:1:36 `except all` is not supported | write `except`, or `exists` with a count",
+            "t.sql:1:36 `except all` is not supported [SET_OPERATION_ALL] | write `except`, or `exists` with a count",
         ),
         (
             "select email from customer_landing intersect all select user from reading_landing",
-            "t.sql:1:36 `intersect all` is not supported | write `intersect`, or `exists` with a count",
+            "t.sql:1:36 `intersect all` is not supported [SET_OPERATION_ALL] | write `intersect`, or `exists` with a count",
         ),
-        ("select $1 as x from customer_landing", "t.sql:1:8 `$1` is a parameter | write the value"),
+        ("select $1 as x from customer_landing", "t.sql:1:8 `$1` is a parameter [PARAMETER] | write the value"),
         (
             "select email from customer_landing tablesample bernoulli (10)",
             "t.sql:1:19 versions, samples and hints are not supported | \

@@ -215,7 +215,7 @@ fn conditions() {
         ),
         (
             "now() > birthday",
-            "customer_landing.toml:13:12 `now` has another value at every run | \
+            "customer_landing.toml:13:12 `now` has another value at every run [VOLATILE_FUNCTION] | \
              a query has the same result whenever it runs: use a column instead",
         ),
     ] {

@@ -186,3 +186,35 @@ async fn a_limit_keeps_its_order_when_the_query_is_normalised() {
         assert_eq!(counted(&rows, false), expected, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn an_order_decides_and_the_row_that_it_chose_goes() {
+    let a = vec![
+        (row(Some(1), "a", 1), 2),
+        (row(Some(1), "b", 1), 1),
+        (row(Some(1), "b", 3), 1),
+        (row(None, "c", 2), 1),
+        (row(Some(2), "a", 9), 1),
+    ];
+    let change = vec![
+        (row(Some(1), "a", 1), -2),
+        (row(Some(1), "c", 0), 1),
+        (row(None, "b", 2), 1),
+        (row(Some(2), "a", 9), -1),
+        (row(Some(3), "a", 9), 1),
+    ];
+    let queries = [
+        "select k, first_value(s order by v, s) as f, last_value(v order by s, v) as l from a group by k",
+        "select k, string_agg(s, ',' order by s) as f, nth_value(v, 2 order by s, v) as n from a group by k",
+        "select k, array_length(array_agg(v order by v)) as n from a group by k",
+        "select distinct on (k) k, v, s from a order by k, v, s",
+        "select distinct on (k) a.v + 1 as v from a order by k, v desc nulls last",
+        "select x.k, x.s from (select distinct on (k) k, s from a order by k, s desc) x join b on b.k = x.k",
+        "select k, v, s, sum(v) over (partition by k order by v, s rows 1 preceding) as n from a",
+        "select k, v, lag(v) over (partition by k order by v) as l, ntile(2) over (partition by k order by v) as n from a",
+        "select k, v, first_value(s) over (partition by k order by v, s) as f from a",
+        "select k, v, s, rank() over (partition by k order by v) as r, count(*) over (partition by k) as n from a",
+        "select k, v, string_agg(s, '') over (partition by k order by s, v) as t from a",
+    ];
+    holds((a, change), (vec![(row(Some(1), "x", 1), 1)], vec![]), &queries).await;
+}

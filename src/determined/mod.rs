@@ -1,0 +1,78 @@
+//! Whether the tables of a query determine its result, as a multiset of rows.
+//!
+//! A query that keeps "the first three rows" of an order in which rows tie has more than one right answer. A table made
+//! from it would say whichever came first that day: its change could not be computed, two engines would disagree, and
+//! nothing could be verified. So such queries are refused, each with a [`Code`] and a way out.
+//!
+//! An order is total where it matters if rows that tie agree in every column that the query uses: exchanging them then
+//! changes nothing that can be seen. That holds if the order contains a key (`facts`, `operators`), or names all that is
+//! used (`walk`). Every doubt counts as a tie: a query may be refused that is determined, but none passes that is not.
+
+mod columns;
+mod facts;
+mod functions;
+mod operators;
+mod reason;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use deltalake::datafusion::common::Span;
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+
+pub use functions::is_approximate;
+pub use reason::{Code, Effect, Reason};
+
+/// Something of a query that its tables do not determine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undetermined {
+    /// What, with its code.
+    pub reason: Reason,
+    /// What to write instead.
+    pub way_out: String,
+    /// Where it stands in the text of the query.
+    pub place: Clue,
+}
+
+/// How to find a place in the text of a query: plans do not know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clue {
+    /// The call of a function by one of these names, before the first of these columns.
+    Call {
+        /// All names of the function.
+        names: Vec<String>,
+        /// Columns of the call.
+        columns: Vec<Span>,
+    },
+    /// The `limit` or `offset` after these columns, with this number.
+    Limit {
+        /// The number that it is given.
+        number: Option<i64>,
+        /// Columns of the `order by` before it.
+        columns: Vec<Span>,
+    },
+    /// The `distinct on` before these columns.
+    DistinctOn {
+        /// Columns of it.
+        columns: Vec<Span>,
+    },
+}
+
+/// Everything of an analysed query that its tables do not determine; each thing once.
+///
+/// `keys` gives the keys of a table by its name: sets of columns that no two of its rows share.
+#[must_use]
+pub fn undetermined(plan: &LogicalPlan, keys: &dyn Fn(&str) -> Vec<Vec<String>>) -> Vec<Undetermined> {
+    let mut recursive = Vec::new();
+    // The visitor never returns an error.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::RecursiveQuery(query) = node {
+            recursive.push(query.name.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let mut walk = walk::Walk::new(operators::Known::new(keys, recursive));
+    walk.result(plan);
+    walk.found
+}

@@ -1,0 +1,313 @@
+//! From the result of a query down to its tables: which columns are used, and what depends on an order that has ties.
+
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort as SortExpr};
+use deltalake::datafusion::logical_expr::{
+    Aggregate, Distinct, DistinctOn, Expr, Join, JoinType, LogicalPlan, Volatility, Window, WindowFunctionDefinition,
+};
+
+use super::columns::{Columns, Scope, shifted, spans, subquery_of};
+use super::facts::Facts;
+use super::functions::{Reach, called, is_approximate, is_order_free, reach};
+use super::operators::{Known, number};
+use super::{Clue, Code, Reason, Undetermined};
+
+/// A walk through a plan.
+pub struct Walk<'a> {
+    known: Known<'a>,
+    /// What was found.
+    pub found: Vec<Undetermined>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that found nothing yet.
+    pub fn new(known: Known<'a>) -> Self {
+        Self { known, found: Vec::new() }
+    }
+
+    fn add(&mut self, code: Code, text: impl Into<String>, way_out: impl Into<String>, place: Clue) {
+        let found = Undetermined { reason: Reason::new(code, text), way_out: way_out.into(), place };
+        if !self.found.contains(&found) {
+            self.found.push(found);
+        }
+    }
+
+    /// A plan whose whole output is used.
+    pub fn result(&mut self, plan: &LogicalPlan) {
+        let all = (0..plan.schema().fields().len()).collect();
+        self.visit(plan, &all, false);
+    }
+
+    /// A plan of which these columns are used. `is_ordered`: the order of its rows matters.
+    fn visit(&mut self, plan: &LogicalPlan, used: &Columns, is_ordered: bool) {
+        self.expressions(plan);
+        match plan {
+            LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => {}
+            LogicalPlan::SubqueryAlias(alias) => self.visit(&alias.input, used, false),
+            LogicalPlan::Subquery(subquery) => self.visit(&subquery.subquery, used, false),
+            LogicalPlan::Union(union) => union.inputs.iter().for_each(|input| self.visit(input, used, false)),
+            LogicalPlan::Projection(projection) => {
+                let used = picked(&projection.expr, used, &Scope::of(&projection.input));
+                self.visit(&projection.input, &used, is_ordered);
+            }
+            LogicalPlan::Filter(filter) => {
+                let used = used | &Scope::of(&filter.input).columns(&filter.predicate);
+                self.visit(&filter.input, &used, false);
+            }
+            LogicalPlan::Sort(sort) => {
+                if sort.fetch.is_some() {
+                    self.limit(plan, used, sort.fetch.and_then(|n| i64::try_from(n).ok()));
+                }
+                // Without a limit above, sorting changes nothing.
+                let by = Scope::of(&sort.input).all(sort.expr.iter().map(|s| &s.expr));
+                let used = if is_ordered || sort.fetch.is_some() { used | &by } else { used.clone() };
+                self.visit(&sort.input, &used, false);
+            }
+            LogicalPlan::Limit(limit) => {
+                let given = limit.fetch.as_deref().or(limit.skip.as_deref());
+                self.limit(&limit.input, used, given.and_then(number));
+                self.visit(&limit.input, used, true);
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => self.result(input),
+            LogicalPlan::Distinct(Distinct::On(on)) => self.distinct_on(on, used),
+            LogicalPlan::Aggregate(aggregate) => self.aggregates(aggregate, used),
+            LogicalPlan::Window(window) => self.windows(window, used),
+            LogicalPlan::Join(join) => self.join(join, used),
+            other => other.inputs().into_iter().for_each(|input| self.result(input)),
+        }
+    }
+
+    fn join(&mut self, join: &Join, used: &Columns) {
+        let scope = Scope::of_both(&join.left, &join.right);
+        let on = join.on.iter().flat_map(|(l, r)| [l, r]);
+        let by = join.left.schema().fields().len();
+        let conditions = scope.all(on.chain(join.filter.iter()));
+        // The output of some joins is one side only.
+        let used = match join.join_type {
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => shifted(used, by),
+            JoinType::LeftMark => used.iter().copied().filter(|c| *c < by).collect(),
+            _ => used.clone(),
+        };
+        let (left, right): (Columns, Columns) = (&used | &conditions).into_iter().partition(|c| *c < by);
+        self.visit(&join.left, &left, false);
+        let width = join.right.schema().fields().len();
+        let right = right.into_iter().map(|c| c - by).filter(|c| *c < width).collect();
+        self.visit(&join.right, &right, false);
+    }
+
+    /// Functions whose value is open wherever they stand, and subqueries.
+    fn expressions(&mut self, plan: &LogicalPlan) {
+        let _ = plan.apply_expressions(|expr| {
+            expr.apply(|e| {
+                self.expression(e);
+                Ok(TreeNodeRecursion::Continue)
+            })
+        });
+    }
+
+    fn expression(&mut self, expr: &Expr) {
+        if let Some(subquery) = subquery_of(expr) {
+            match expr {
+                // Whether there are rows, and nothing of them.
+                Expr::Exists(_) => self.visit(&subquery.subquery, &Columns::new(), false),
+                _ => self.result(&subquery.subquery),
+            }
+        }
+        let (name, aliases, volatility) = match expr {
+            Expr::ScalarFunction(f) => (f.func.name(), f.func.aliases(), f.func.signature().volatility),
+            Expr::AggregateFunction(f) => (f.func.name(), f.func.aliases(), f.func.signature().volatility),
+            Expr::WindowFunction(f) => match &f.fun {
+                WindowFunctionDefinition::AggregateUDF(f) => (f.name(), f.aliases(), f.signature().volatility),
+                WindowFunctionDefinition::WindowUDF(f) => (f.name(), f.aliases(), f.signature().volatility),
+            },
+            _ => return,
+        };
+        let place = call(name, aliases, expr);
+        if volatility != Volatility::Immutable {
+            let text = format!("`{name}` has another value at every run");
+            let way_out = "a query has the same result whenever it runs: use a column instead";
+            self.add(Code::VolatileFunction, text, way_out, place);
+        } else if is_approximate(name) && !matches!(expr, Expr::ScalarFunction(_)) {
+            let exact = match name {
+                "approx_distinct" => "write `count(distinct ...)`",
+                "approx_median" => "write `median(...)`",
+                _ => "write `percentile_cont(...)`",
+            };
+            self.add(Code::ApproximateAggregate, format!("`{name}` only estimates its result"), exact, place);
+        }
+    }
+
+    /// Checks the order in which some of a plan's rows are kept.
+    fn limit(&mut self, plan: &LogicalPlan, used: &Columns, number: Option<i64>) {
+        let mut wanted = used.clone();
+        let mut at = plan;
+        // Columns to sort by that are no output are projected away above the sort.
+        while let LogicalPlan::Projection(projection) = at {
+            wanted = picked(&projection.expr, &wanted, &Scope::of(&projection.input));
+            at = &projection.input;
+        }
+        let (order, input): (&[SortExpr], _) = match at {
+            LogicalPlan::Sort(sort) => (&sort.expr, sort.input.as_ref()),
+            _ => (&[], at),
+        };
+        let exprs: Vec<&Expr> = order.iter().map(|s| &s.expr).collect();
+        let facts = self.known.facts(input);
+        let ordered = facts.closure(&Scope::of(input).plain_among(exprs.iter().copied()));
+        if wanted.is_subset(&ordered) {
+            return;
+        }
+        let text = match order {
+            [] => "`limit` without `order by` keeps arbitrary rows",
+            _ => "`limit` keeps arbitrary rows: some tie in its `order by`",
+        };
+        let columns = exprs.iter().flat_map(|e| spans(e)).collect();
+        let way_out = appended(&facts, &ordered, &wanted, input, "`order by`");
+        self.add(Code::LimitWithoutTotalOrder, text, way_out, Clue::Limit { number, columns });
+    }
+
+    fn distinct_on(&mut self, on: &DistinctOn, used: &Columns) {
+        let scope = Scope::of(&on.input);
+        let order: Vec<&Expr> = on.sort_expr.iter().flatten().map(|s| &s.expr).collect();
+        let by: Vec<&Expr> = on.on_expr.iter().chain(order.iter().copied()).collect();
+        let wanted = picked(&on.select_expr, used, &scope);
+        let facts = self.known.facts(&on.input);
+        let ordered = facts.closure(&scope.plain_among(by.iter().copied()));
+        if !wanted.is_subset(&ordered) {
+            let text = match order.as_slice() {
+                [] => "`distinct on` without `order by` keeps arbitrary rows",
+                _ => "`distinct on` keeps arbitrary rows: some tie in the `order by`",
+            };
+            let columns = on.on_expr.iter().flat_map(spans).collect();
+            let way_out = appended(&facts, &ordered, &wanted, &on.input, "`order by`");
+            self.add(Code::DistinctOnWithoutTotalOrder, text, way_out, Clue::DistinctOn { columns });
+        }
+        let used = &wanted | &scope.all(by);
+        self.visit(&on.input, &used, false);
+    }
+
+    fn windows(&mut self, window: &Window, used: &Columns) {
+        let node = LogicalPlan::Window(window.clone());
+        let facts = self.known.facts(&node);
+        let scope = Scope::of(&window.input);
+        let first = window.input.schema().fields().len();
+        let mut needed: Columns = used.iter().copied().filter(|c| *c < first).collect();
+        for (at, expr) in window.window_expr.iter().enumerate() {
+            let output = first + at;
+            let Some(f) = called(expr).filter(|f| used.contains(&output) && !is_approximate(f.fun.name())) else {
+                continue;
+            };
+            needed.extend(scope.columns(expr));
+            let order: Vec<&Expr> =
+                f.params.partition_by.iter().chain(f.params.order_by.iter().map(|s| &s.expr)).collect();
+            let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
+            let mut wanted = match reach(f) {
+                Reach::Peers => continue,
+                Reach::Values => Columns::new(),
+                Reach::Rows => used.iter().copied().filter(|c| *c != output).collect(),
+            };
+            let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
+            let open = arguments.filter(|e| !is_covered(e, &order, &ordered, &scope));
+            wanted.extend(scope.all(open));
+            if wanted.is_subset(&ordered) {
+                continue;
+            }
+            let name = f.fun.name();
+            let text = match f.params.order_by.as_slice() {
+                [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
+                _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
+            };
+            let aliases = match &f.fun {
+                WindowFunctionDefinition::AggregateUDF(f) => f.aliases(),
+                WindowFunctionDefinition::WindowUDF(f) => f.aliases(),
+            };
+            let way_out = appended(&facts, &ordered, &wanted, &node, "its `order by`");
+            self.add(Code::WindowWithoutTotalOrder, text, way_out, call(name, aliases, expr));
+        }
+        self.visit(&window.input, &needed, false);
+    }
+
+    fn aggregates(&mut self, aggregate: &Aggregate, used: &Columns) {
+        let scope = Scope::of(&aggregate.input);
+        let facts = self.known.facts(&aggregate.input);
+        let groups = aggregate.schema.fields().len().saturating_sub(aggregate.aggr_expr.len());
+        let is_plain = !aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
+        let grouped: Vec<&Expr> = if is_plain { aggregate.group_expr.iter().collect() } else { Vec::new() };
+        let mut needed = scope.all(&aggregate.group_expr);
+        for (at, expr) in aggregate.aggr_expr.iter().enumerate() {
+            let Some(f) = aggregated(expr).filter(|_| used.contains(&(groups + at))) else { continue };
+            needed.extend(scope.columns(expr));
+            let name = f.func.name();
+            if is_order_free(name) || is_approximate(name) {
+                continue;
+            }
+            let order: Vec<&Expr> = f.params.order_by.iter().map(|s| &s.expr).chain(grouped.iter().copied()).collect();
+            let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
+            let open: Vec<&Expr> = f.params.args.iter().filter(|e| !is_covered(e, &order, &ordered, &scope)).collect();
+            let wanted = scope.all(open.iter().copied());
+            if open.is_empty() {
+                continue;
+            }
+            let text = match f.params.order_by.as_slice() {
+                [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
+                _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
+            };
+            let way_out = match (name, f.params.order_by.as_slice()) {
+                ("any_value", _) => "write `min(...)` or `max(...)`".to_owned(),
+                (_, []) => format!("write `{name}(... order by ...)`, and order by what it is given, or by a key"),
+                _ => appended(&facts, &ordered, &wanted, &aggregate.input, "its `order by`"),
+            };
+            self.add(Code::AggregateWithoutTotalOrder, text, way_out, call(name, f.func.aliases(), expr));
+        }
+        self.visit(&aggregate.input, &needed, false);
+    }
+}
+
+/// The columns on which the used ones among expressions stand.
+fn picked(exprs: &[Expr], used: &Columns, scope: &Scope<'_>) -> Columns {
+    scope.all(used.iter().filter_map(|c| exprs.get(*c)))
+}
+
+/// Whether rows that tie agree in an expression: it is ordered by itself, or stands on columns that are.
+fn is_covered(expr: &Expr, order: &[&Expr], ordered: &Columns, scope: &Scope<'_>) -> bool {
+    order.iter().any(|o| bare(o) == bare(expr)) || scope.columns(expr).is_subset(ordered)
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => bare(&alias.expr),
+        other => other,
+    }
+}
+
+/// The aggregate that an expression of a grouping is.
+fn aggregated(expr: &Expr) -> Option<&AggregateFunction> {
+    match expr {
+        Expr::Alias(alias) => aggregated(&alias.expr),
+        Expr::AggregateFunction(f) => Some(f),
+        _ => None,
+    }
+}
+
+fn call(name: &str, aliases: &[String], expr: &Expr) -> Clue {
+    let names = aliases.iter().cloned().chain([name.to_owned()]).collect();
+    Clue::Call { names, columns: spans(expr) }
+}
+
+/// Which columns make an order total: those of a key, or those in which rows that tie may differ.
+fn appended(facts: &Facts, ordered: &Columns, wanted: &Columns, rows: &LogicalPlan, to: &str) -> String {
+    let schema = rows.schema();
+    let names = |columns: &Columns| -> Option<String> {
+        let name = |at: &usize| schema.fields().get(*at).map(|f| f.name().clone());
+        let is_word = |name: &String| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let names: Option<Vec<String>> = columns.iter().map(|at| name(at).filter(is_word)).collect();
+        let names: Vec<String> = names?.into_iter().map(|n| format!("`{n}`")).collect();
+        (!names.is_empty() && names.len() <= 4).then(|| names.join(", "))
+    };
+    let missing: Columns = wanted - ordered;
+    let keys = facts.keys.iter().map(|key| key - ordered);
+    let shortest = keys.chain([missing]).filter_map(|set| Some((set.len(), names(&set)?))).min_by_key(|(n, _)| *n);
+    match shortest {
+        Some((_, names)) => format!("append {names} to {to}"),
+        None => format!("append a key to {to}, or every column that is used"),
+    }
+}
