@@ -5,6 +5,8 @@ use std::sync::Arc;
 use deltalake::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::prep_null_mask_filter;
 use deltalake::datafusion::common::DFSchema;
+use deltalake::datafusion::logical_expr::simplify::SimplifyContext;
+use deltalake::datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::prelude::SessionContext;
 
@@ -29,10 +31,13 @@ pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Che
     let session = SessionContext::new();
     let doing = || format!("the expectations of {} cannot be checked", table.name);
     let schema = DFSchema::try_from(table.schema().as_ref().clone()).context(doing)?;
+    // Functions such as `coalesce` run only in the form that simplifying gives them.
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+    let simplified = |expr| simplifier.simplify(simplifier.coerce(expr, &schema)?);
     let mut checks = Vec::new();
     for expectation in table.expectations.iter().filter(|e| wanted(e.action)) {
         let expr = session.parse_sql_expr(&expectation.check, &schema);
-        let expr = expr.and_then(|e| session.create_physical_expr(e, &schema)).context(doing)?;
+        let expr = expr.and_then(simplified).and_then(|e| session.create_physical_expr(e, &schema)).context(doing)?;
         checks.push(Check { name: expectation.name.clone(), action: expectation.action, expr });
     }
     Ok(checks)

@@ -377,7 +377,8 @@ v9    2026-11-23 08:14:02   OPTIMIZE                                            
 }
 
 mod rows_of_a_query {
-    use deltalake::arrow::array::{Int64Array, RecordBatch, StringArray};
+    use deltalake::arrow::array::{Array as _, Int64Array, ListArray, RecordBatch, StringArray};
+    use deltalake::arrow::datatypes::{Field, Int64Type, Schema};
 
     use super::super::rows;
     use super::*;
@@ -421,6 +422,15 @@ mod rows_of_a_query {
         );
         assert_eq!(written(&[batch()], Format::Csv), "source_offset,raw\n1,\"a,\"\"b\"\n,\n");
         assert_eq!(rows::count(&[batch()]), "2 rows\n");
+    }
+
+    #[test]
+    fn values_inside_values_are_json_in_csv() {
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+        let field = Field::new("l", lists.data_type().clone(), true);
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![Arc::new(lists)]).expect("a batch");
+        assert_eq!(written(std::slice::from_ref(&batch), Format::Csv), "l\n\"[1,null]\"\n\"\"\n[]\n");
+        assert_eq!(written(&[batch], Format::Ndjson), "{\"l\":[1,null]}\n{\"l\":null}\n{\"l\":[]}\n");
     }
 
     #[test]
