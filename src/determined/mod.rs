@@ -6,7 +6,8 @@
 //!
 //! An order is total where it matters if rows that tie agree in every column that the query uses: exchanging them then
 //! changes nothing that can be seen. That holds if the order contains a key (`facts`, `operators`), or names all that is
-//! used (`walk`). Every doubt counts as a tie: a query may be refused that is determined, but none passes that is not.
+//! used (`walk`). Every doubt counts as a tie: a query may be refused that is determined, but none passes that is not
+//! (`evaluate/tests/shuffled.rs` runs random queries over rows in one order and another).
 
 mod columns;
 mod facts;

@@ -57,6 +57,8 @@ codes! {
     ApproximateAggregate = "APPROXIMATE_AGGREGATE", Refused;
     /// `except all` and `intersect all`, which the query engine plans wrongly.
     SetOperationAll = "SET_OPERATION_ALL", Refused;
+    /// A column twice in the `order by` of an aggregate or of `distinct on`, at which the query engine stops.
+    OrderByRepeated = "ORDER_BY_REPEATED", Refused;
     /// `$1`: a query of a project has no parameters.
     Parameter = "PARAMETER", Refused;
     /// `limit` or `offset` by a total order.

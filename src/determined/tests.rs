@@ -1,7 +1,5 @@
 //! Queries that are determined and queries that are not.
 
-mod shuffled;
-
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
@@ -287,6 +285,18 @@ async fn distinct_on() {
             "select distinct on (k) k, v from a order by k, v",
             "select distinct on (k) k, v, w from p order by k, v, id",
             "select * from (select distinct on (k) k, v, w from p order by k, v, id) x order by k limit 2",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn orders_at_which_the_engine_stops() {
+    all_are(
+        "ORDER_BY_REPEATED",
+        &[
+            "select k, first_value(v order by v, v desc) as x from a group by k",
+            "select distinct on (k) k, v from a order by k, v, k",
         ],
     )
     .await;

@@ -165,11 +165,20 @@ impl<'a> Walk<'a> {
         self.add(Code::LimitWithoutTotalOrder, text, way_out, Clue::Limit { number, columns });
     }
 
+    fn repeated(&mut self, name: &str, place: Clue) {
+        let text = format!("the `order by` of `{name}` names a column twice, at which the query engine stops");
+        self.add(Code::OrderByRepeated, text, "name it once", place);
+    }
+
     fn distinct_on(&mut self, on: &DistinctOn, used: &Columns) {
         let scope = Scope::of(&on.input);
         let order: Vec<&Expr> = on.sort_expr.iter().flatten().map(|s| &s.expr).collect();
         let by: Vec<&Expr> = on.on_expr.iter().chain(order.iter().copied()).collect();
         let wanted = picked(&on.select_expr, used, &scope);
+        if is_repeated(on.sort_expr.iter().flatten()) {
+            let columns = on.on_expr.iter().flat_map(spans).collect();
+            self.repeated("distinct on", Clue::DistinctOn { columns });
+        }
         let facts = self.known.facts(&on.input);
         let ordered = facts.closure(&scope.plain_among(by.iter().copied()));
         if !wanted.is_subset(&ordered) {
@@ -240,6 +249,9 @@ impl<'a> Walk<'a> {
             if is_order_free(name) || is_approximate(name) {
                 continue;
             }
+            if is_repeated(&f.params.order_by) {
+                self.repeated(name, call(name, f.func.aliases(), expr));
+            }
             let order: Vec<&Expr> = f.params.order_by.iter().map(|s| &s.expr).chain(grouped.iter().copied()).collect();
             let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
             let open: Vec<&Expr> = f.params.args.iter().filter(|e| !is_covered(e, &order, &ordered, &scope)).collect();
@@ -260,6 +272,15 @@ impl<'a> Walk<'a> {
         }
         self.visit(&aggregate.input, &needed, false);
     }
+}
+
+fn is_repeated<'e>(order: impl IntoIterator<Item = &'e SortExpr>) -> bool {
+    let mut seen: Vec<&Expr> = Vec::new();
+    order.into_iter().any(|s| {
+        let is_seen = seen.contains(&&s.expr);
+        seen.push(&s.expr);
+        is_seen
+    })
 }
 
 /// The columns on which the used ones among expressions stand.

@@ -5,4 +5,5 @@ mod cost;
 mod killers;
 mod law;
 mod refusals;
+mod shuffled;
 mod support;

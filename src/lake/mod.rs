@@ -4,6 +4,7 @@
 
 mod commit;
 mod log;
+mod padded;
 mod read;
 mod readable;
 mod session;
@@ -14,6 +15,7 @@ mod write;
 pub use commit::{Change, Commit, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
 pub use log::{CommitFacts, DataFiles};
+pub use padded::physical_rules;
 pub use read::rows;
 pub use readable::Obstacle;
 pub use session::{SessionOptions, session};

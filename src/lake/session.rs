@@ -10,6 +10,7 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
+use super::padded::physical_rules;
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
@@ -52,6 +53,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_config(config)
         .with_runtime_env(runtime)
         .with_query_planner(DeltaPlanner::new())
+        .with_physical_optimizer_rules(physical_rules())
         .build();
     let context = SessionContext::new_with_state(state);
     for location in stores {

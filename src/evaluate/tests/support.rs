@@ -10,6 +10,7 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::execution::SessionStateBuilder;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
@@ -17,6 +18,7 @@ use futures::TryStreamExt;
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, run_with};
 use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
+use crate::lake::physical_rules;
 
 /// A value of a test table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,7 +181,8 @@ pub fn session() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     config.options_mut().sql_parser.enable_ident_normalization = true;
-    SessionContext::new_with_config(config)
+    let state = SessionStateBuilder::new_with_default_features();
+    SessionContext::new_with_state(state.with_config(config).with_physical_optimizer_rules(physical_rules()).build())
 }
 
 /// Rows as text, counted; `weighted`: the last column counts.
