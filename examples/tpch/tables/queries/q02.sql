@@ -1,4 +1,5 @@
--- The hundred suppliers with the highest balance; the name and the part make the order total.
+-- The hundred suppliers with the highest balance. A landing table has no key that is enforced, so the order is total by
+-- naming every column.
 select s_acctbal, s_name, n_name, p_partkey, p_mfgr, s_address, s_phone, s_comment
 from part, supplier, partsupp, nation, region
 where p_partkey = ps_partkey
@@ -17,5 +18,5 @@ where p_partkey = ps_partkey
       and n_regionkey = r_regionkey
       and r_name = 'EUROPE'
   )
-order by s_acctbal desc, n_name, s_name, p_partkey, s_suppkey
+order by s_acctbal desc, n_name, s_name, p_partkey, p_mfgr, s_address, s_phone, s_comment
 limit 100

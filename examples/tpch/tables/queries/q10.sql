@@ -1,4 +1,4 @@
--- `c_custkey` makes the order total.
+-- The columns of the `group by` make the order total.
 select
     c_custkey,
     c_name,
@@ -16,5 +16,5 @@ where c_custkey = o_custkey
   and l_returnflag = 'R'
   and c_nationkey = n_nationkey
 group by c_custkey, c_name, c_acctbal, c_phone, n_name, c_address, c_comment
-order by revenue desc, c_custkey
+order by revenue desc, c_custkey, c_name, c_acctbal, c_phone, n_name, c_address, c_comment
 limit 20
