@@ -237,6 +237,12 @@ impl LakeTable {
     pub fn check_writable(&self) -> Result<()> {
         readable::check(self.location(), &self.obstacles())?;
         let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
+        if let Some(column) = snapshot.metadata().partition_columns().first() {
+            return Err(Error::failed(format!("{} is partitioned by `{column}`", self.location()))
+                .fact("expected", "no partition columns: their values would stand in the log and in the names of files")
+                .fact("because", "somebody replaced the table")
+                .help("replace it by one without partitions, or move the table's folder away and sync"));
+        }
         let protocol = snapshot.protocol();
         let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
         if reader <= 1 && writer <= 4 {

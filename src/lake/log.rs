@@ -34,6 +34,8 @@ pub struct DataFiles {
     pub cdc: Vec<String>,
     /// Whether any of the files has a deletion vector.
     pub deletion_vectors: bool,
+    /// Sizes of all these files by path, where the log knows them.
+    pub bytes: BTreeMap<String, u64>,
 }
 
 impl CommitFacts {
@@ -56,11 +58,14 @@ impl CommitFacts {
     }
 
     /// Whether its change data files can be trusted: delta-rs computes those of an UPDATE with EXCEPT ALL, which
-    /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956).
+    /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956). Who does not say who it is may be
+    /// delta-rs.
     #[must_use]
     pub fn cdc_is_exact(&self) -> bool {
-        let engine = self.info.as_ref().and_then(|i| i.engine_info.as_deref()).unwrap_or_default();
-        !(self.operation() == "UPDATE" && engine.starts_with("delta-rs"))
+        match self.info.as_ref().and_then(|i| i.engine_info.as_deref()) {
+            Some(engine) => !(self.operation() == "UPDATE" && engine.starts_with("delta-rs")),
+            None => false,
+        }
     }
 }
 
@@ -80,14 +85,21 @@ pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result
         match action {
             Action::Add(add) if add.data_change => {
                 facts.files.deletion_vectors |= add.deletion_vector.is_some();
+                facts.files.bytes.insert(add.path.clone(), add.size.unsigned_abs());
                 let rows = add.stats.as_deref().and_then(num_records);
                 facts.files.added.push((add.path, rows));
             }
             Action::Remove(remove) if remove.data_change => {
                 facts.files.deletion_vectors |= remove.deletion_vector.is_some();
+                if let Some(size) = remove.size {
+                    facts.files.bytes.insert(remove.path.clone(), size.unsigned_abs());
+                }
                 facts.files.removed.push(remove.path);
             }
-            Action::Cdc(cdc) => facts.files.cdc.push(cdc.path),
+            Action::Cdc(cdc) => {
+                facts.files.bytes.insert(cdc.path.clone(), cdc.size.unsigned_abs());
+                facts.files.cdc.push(cdc.path);
+            }
             Action::Txn(txn) => {
                 facts.txns.insert(txn.app_id, txn.version);
             }

@@ -1,5 +1,7 @@
-//! One data file, read in its own order: what DataFusion's scans do not promise.
+//! One data file, read in its own order: what DataFusion's scans do not promise. And what a table's data files do not
+//! say of its rows.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use deltalake::parquet::schema::types::TypePtr;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::table::DeltaFile;
+use super::table::{DeltaFile, LakeTable};
 use crate::error::{Context, Result};
 use crate::storage::{Location, StoreRef};
 
@@ -108,6 +110,43 @@ impl AsyncFileReader for StoreReader {
             Ok(Arc::new(reader.load_and_finish(self, size).await?))
         }
         .boxed()
+    }
+}
+
+/// What a data file does not say of its own rows.
+impl LakeTable {
+    /// Why the columns of a data file are not those of the table: then only a scan of a version gives its rows. `None`
+    /// where they are.
+    #[must_use]
+    pub fn indirection(&self) -> Option<String> {
+        let metadata = self.inner().snapshot().ok()?.metadata();
+        if let Some(column) = metadata.partition_columns().first() {
+            return Some(format!("the table is partitioned by `{column}`"));
+        }
+        let mode = metadata.configuration().get("delta.columnMapping.mode");
+        mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
+    }
+
+    /// Whether commits are asked to carry their change.
+    #[must_use]
+    pub fn has_change_feed(&self) -> bool {
+        let property = |t: &deltalake::DeltaTable| {
+            let metadata = t.snapshot().ok()?.metadata();
+            metadata.configuration().get("delta.enableChangeDataFeed").cloned()
+        };
+        property(self.inner()).is_some_and(|value| value == "true")
+    }
+
+    /// Columns with what decides how their values are read from a data file: type, and name in the file where it is
+    /// another.
+    #[must_use]
+    pub fn stored_columns(&self) -> BTreeMap<String, String> {
+        let Ok(snapshot) = self.inner().snapshot() else { return BTreeMap::new() };
+        let stored = |field| {
+            let field = serde_json::to_value(field).unwrap_or_default();
+            format!("{} {}", field["type"], field["metadata"]["delta.columnMapping.physicalName"])
+        };
+        snapshot.schema().fields().map(|field| (field.name().clone(), stored(field))).collect()
     }
 }
 

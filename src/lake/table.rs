@@ -48,6 +48,8 @@ pub struct DeltaFile {
     pub rows: Option<u64>,
     /// Statistics as the JSON of the protocol's "Per-file Statistics".
     pub stats: Option<String>,
+    /// Which deletion vector hides some of its rows: with another one, the same file holds other rows.
+    pub deletion_vector: Option<String>,
 }
 
 impl LakeTable {
@@ -159,6 +161,9 @@ impl LakeTable {
                 size: f.size().unsigned_abs(),
                 rows: f.num_records().map(|n| n as u64),
                 stats: f.stats(),
+                deletion_vector: f
+                    .deletion_vector_descriptor()
+                    .map(|dv| format!("{}@{}", dv.path_or_inline_dv, dv.offset.unwrap_or_default())),
             })
             .collect()
     }

@@ -68,7 +68,7 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
     let mut applied = Applied::default();
     if rows.deletes() > 0 {
         let counted = Arc::new(Counted::new(&schema, &rows.deleted)?);
-        let probe = Arc::new(Probe::best(&schema, &rows.deleted)?);
+        let probe = Arc::new(Probe::best(&schema, &rows.deleted, &table.files())?);
         let rewritten = rewrite::without(table, &probe, counted.clone(), target_file_size).await?;
         let left = counted.left();
         if left > 0 {

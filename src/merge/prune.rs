@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::cast;
-use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use serde_json::Value;
 
 use crate::error::{Context, Result};
 use crate::lake::DeltaFile;
@@ -21,10 +22,21 @@ pub struct Probe {
 enum Values {
     /// Sorted, and as a set.
     Strings(Vec<String>, HashSet<String>),
-    /// Sorted, and as a set: all integer types and dates.
-    Integers(Vec<i64>, HashSet<i64>),
+    /// Sorted, and as a set.
+    Integers(Vec<i64>, HashSet<i64>, Meaning),
     /// No column can rule anything out.
     Any,
+}
+
+/// What the integers of a column stand for, in files and in statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Themselves.
+    Number,
+    /// Days since the epoch; `2026-11-24` in statistics.
+    Day,
+    /// Microseconds since the epoch; milliseconds in statistics, as RFC 3339.
+    Moment(DataType),
 }
 
 impl Probe {
@@ -34,40 +46,56 @@ impl Probe {
         Self { column: column.to_owned(), values: Values::strings(set), has_null: false }
     }
 
-    /// The column with the fewest distinct values among the rows that go.
-    pub fn best(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Self> {
+    /// The column that leaves the fewest bytes of `files`; of several, the one with the fewest distinct values among the
+    /// rows that go.
+    pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
+        let stats: Vec<(u64, Option<Value>)> = files.iter().map(|file| (file.size, statistics(file))).collect();
         let mut best = Self { column: String::new(), values: Values::Any, has_null: false };
+        let mut best_bytes = u64::MAX;
         for (index, field) in schema.fields().iter().enumerate() {
-            let (strings, integers) = match field.data_type() {
-                DataType::Utf8 => (true, false),
-                DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => (false, true),
-                _ => continue,
-            };
-            let mut has_null = false;
-            let mut string_set = HashSet::new();
-            let mut integer_set = HashSet::new();
-            for batch in rows {
-                let column = batch.column(index);
-                has_null |= column.null_count() > 0;
-                if strings {
-                    let column = as_type(column, &DataType::Utf8)?;
-                    for value in column.as_string::<i32>().iter().flatten() {
-                        if !string_set.contains(value) {
-                            string_set.insert(value.to_owned());
-                        }
-                    }
-                }
-                if integers {
-                    let column = as_type(column, &DataType::Int64)?;
-                    integer_set.extend(column.as_primitive::<Int64Type>().iter().flatten());
-                }
-            }
-            let values = if strings { Values::strings(string_set) } else { Values::integers(integer_set) };
-            if values.len() < best.values.len() {
-                best = Self { column: field.name().clone(), values, has_null };
+            let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)? else { continue };
+            let left = stats.iter().filter(|(_, stats)| probe.has_room(stats.as_ref()));
+            let bytes = left.map(|(size, _)| *size).sum();
+            if (bytes, probe.values.len()) < (best_bytes, best.values.len()) {
+                (best, best_bytes) = (probe, bytes);
             }
         }
         Ok(best)
+    }
+
+    /// The values of one column; `None` where its type cannot rule anything out.
+    fn over(name: &str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
+        let meaning = match data_type {
+            DataType::Utf8 => None,
+            DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => Some(Meaning::Number),
+            DataType::Date32 => Some(Meaning::Day),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Some(Meaning::Moment(data_type.clone())),
+            _ => return Ok(None),
+        };
+        let has_null = rows.iter().any(|batch| batch.column(index).null_count() > 0);
+        let values = match meaning {
+            None => {
+                let mut set = HashSet::new();
+                for batch in rows {
+                    let column = as_type(batch.column(index), &DataType::Utf8)?;
+                    for value in column.as_string::<i32>().iter().flatten() {
+                        if !set.contains(value) {
+                            set.insert(value.to_owned());
+                        }
+                    }
+                }
+                Values::strings(set)
+            }
+            Some(meaning) => {
+                let mut set = HashSet::new();
+                for batch in rows {
+                    let column = meaning.integers(batch.column(index))?;
+                    set.extend(column.as_primitive::<Int64Type>().iter().flatten());
+                }
+                Values::integers(set, meaning)
+            }
+        };
+        Ok(Some(Self { column: name.to_owned(), values, has_null }))
     }
 
     /// The column to read first; `None` when no column helps.
@@ -77,9 +105,11 @@ impl Probe {
 
     /// Whether the statistics of `file` leave room for one of the values.
     pub fn may_be_in(&self, file: &DeltaFile) -> bool {
-        let Some(stats) = file.stats.as_deref().and_then(|s| serde_json::from_str::<serde_json::Value>(s).ok()) else {
-            return true;
-        };
+        self.has_room(statistics(file).as_ref())
+    }
+
+    fn has_room(&self, stats: Option<&Value>) -> bool {
+        let Some(stats) = stats else { return true };
         if self.has_null && stats["nullCount"][&self.column].as_u64() != Some(0) {
             return true;
         }
@@ -93,7 +123,7 @@ impl Probe {
                 }
                 _ => true,
             },
-            Values::Integers(sorted, _) => match (min.as_i64(), max.as_i64()) {
+            Values::Integers(sorted, _, meaning) => match (meaning.bound(min, false), meaning.bound(max, true)) {
                 (Some(min), Some(max)) => {
                     let first = sorted.partition_point(|v| *v < min);
                     sorted.get(first).is_some_and(|v| *v <= max)
@@ -112,8 +142,8 @@ impl Probe {
                 let column = column.as_string::<i32>();
                 column.iter().map(|v| Some(v.map_or(self.has_null, |v| set.contains(v)))).collect()
             }
-            Values::Integers(_, set) => {
-                let column = as_type(column, &DataType::Int64)?;
+            Values::Integers(_, set, meaning) => {
+                let column = meaning.integers(column)?;
                 let column = column.as_primitive::<Int64Type>();
                 column.iter().map(|v| Some(v.map_or(self.has_null, |v| set.contains(&v)))).collect()
             }
@@ -129,19 +159,51 @@ impl Values {
         Self::Strings(sorted, set)
     }
 
-    fn integers(set: HashSet<i64>) -> Self {
+    fn integers(set: HashSet<i64>, meaning: Meaning) -> Self {
         let mut sorted: Vec<i64> = set.iter().copied().collect();
         sorted.sort_unstable();
-        Self::Integers(sorted, set)
+        Self::Integers(sorted, set, meaning)
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Strings(sorted, _) => sorted.len(),
-            Self::Integers(sorted, _) => sorted.len(),
+            Self::Integers(sorted, ..) => sorted.len(),
             Self::Any => usize::MAX,
         }
     }
+}
+
+impl Meaning {
+    /// A column of a data file, of whichever encoding, as integers.
+    fn integers(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        let column = match self {
+            Self::Number => column.clone(),
+            Self::Day => as_type(&as_type(column, &DataType::Date32)?, &DataType::Int32)?,
+            Self::Moment(data_type) => as_type(column, data_type)?,
+        };
+        as_type(&column, &DataType::Int64)
+    }
+
+    /// A bound from the statistics, wide enough for what they cut off; `None` where it cannot be read.
+    fn bound(&self, value: &Value, upper: bool) -> Option<i64> {
+        match self {
+            Self::Number => value.as_i64(),
+            Self::Day => {
+                let day = chrono::NaiveDate::parse_from_str(value.as_str()?, "%Y-%m-%d").ok()?;
+                Some(day.signed_duration_since(chrono::NaiveDate::default()).num_days())
+            }
+            Self::Moment(_) => {
+                let moment = chrono::DateTime::parse_from_rfc3339(value.as_str()?).ok()?.timestamp_micros();
+                // Milliseconds, towards which side it depends on the writer.
+                Some(if upper { moment.saturating_add(1_000) } else { moment.saturating_sub(1_000) })
+            }
+        }
+    }
+}
+
+fn statistics(file: &DeltaFile) -> Option<Value> {
+    file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok())
 }
 
 fn as_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
@@ -149,4 +211,82 @@ fn as_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
         return Ok(column.clone());
     }
     cast(column, wanted).context(|| "a column cannot be compared".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deltalake::arrow::array::{Date32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use deltalake::arrow::datatypes::{Field, Schema};
+    use serde_json::json;
+
+    use super::*;
+
+    fn file(size: u64, stats: &Value) -> DeltaFile {
+        let stats = Some(stats.to_string());
+        DeltaFile { path: "f".into(), size, rows: None, stats, deletion_vector: None }
+    }
+
+    fn rows(columns: Vec<(&str, ArrayRef)>) -> (SchemaRef, Vec<RecordBatch>) {
+        let fields: Vec<Field> =
+            columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        (schema.clone(), vec![RecordBatch::try_new(schema, columns).expect("rows")])
+    }
+
+    fn probe(column: ArrayRef) -> Probe {
+        let (schema, rows) = rows(vec![("c", column)]);
+        Probe::best(&schema, &rows, &[]).expect("a probe")
+    }
+
+    fn between(min: &Value, max: &Value, nulls: u64) -> DeltaFile {
+        file(1, &json!({"minValues": {"c": min}, "maxValues": {"c": max}, "nullCount": {"c": nulls}}))
+    }
+
+    #[test]
+    fn days_are_found_by_statistics_and_in_the_rows() {
+        // 2026-11-24 and 1969-12-31.
+        let column: ArrayRef = Arc::new(Date32Array::from(vec![20_781, -1]));
+        let probe = probe(column);
+        assert!(probe.may_be_in(&between(&json!("2026-11-24"), &json!("2026-12-01"), 0)));
+        assert!(probe.may_be_in(&between(&json!("1969-12-31"), &json!("1969-12-31"), 0)));
+        assert!(!probe.may_be_in(&between(&json!("2026-11-25"), &json!("2026-12-01"), 0)));
+        assert!(probe.may_be_in(&between(&json!("no day"), &json!("2026-12-01"), 0)));
+        let found: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), Some(-1), None]));
+        assert_eq!(probe.hits(&found).expect("hits"), BooleanArray::from(vec![false, true, false]));
+    }
+
+    #[test]
+    fn moments_are_found_although_statistics_cut_their_microseconds_and_files_have_other_units() {
+        let utc = |micros| Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC")) as ArrayRef;
+        // 1970-01-01T00:00:01.000999Z
+        let probe = probe(utc(1_000_999));
+        assert!(probe.may_be_in(&between(&json!("1970-01-01T00:00:00.500Z"), &json!("1970-01-01T00:00:01.000Z"), 0)));
+        assert!(!probe.may_be_in(&between(&json!("1970-01-01T00:00:01.500Z"), &json!("1970-01-01T00:00:02.000Z"), 0)));
+        let nanos = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+        let found = cast(&utc(1_000_999), &nanos).expect("nanoseconds");
+        assert_eq!(probe.hits(&found).expect("hits").true_count(), 1);
+    }
+
+    #[test]
+    fn null_is_found_where_a_file_may_hold_it() {
+        let probe = probe(Arc::new(Int64Array::from(vec![Some(5), None])));
+        assert!(probe.may_be_in(&between(&json!(7), &json!(9), 1)));
+        assert!(!probe.may_be_in(&between(&json!(7), &json!(9), 0)));
+        assert!(probe.may_be_in(&file(1, &json!({"minValues": {"c": 7}, "maxValues": {"c": 9}}))), "no count");
+    }
+
+    #[test]
+    fn the_column_that_leaves_the_fewest_bytes_is_taken_before_the_one_with_the_fewest_values() {
+        let kind: ArrayRef = Arc::new(StringArray::from(vec!["a", "a", "a"]));
+        let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let (schema, rows) = rows(vec![("kind", kind), ("id", id)]);
+        let stats =
+            |min: i64, max: i64| json!({"minValues": {"kind": "a", "id": min}, "maxValues": {"kind": "b", "id": max}});
+        let files = [file(10, &stats(0, 9)), file(10, &stats(10, 19))];
+        assert_eq!(Probe::best(&schema, &rows, &files).expect("a probe").column(), Some("id"));
+        assert_eq!(Probe::best(&schema, &rows, &files[..1]).expect("a probe").column(), Some("kind"));
+    }
 }

@@ -35,6 +35,7 @@ pub async fn without(
     goes: Arc<dyn Goes>,
     target_file_size: u64,
 ) -> Result<Rewritten> {
+    whole_in_files(table)?;
     let candidates: Vec<DeltaFile> = table.files().into_iter().filter(|f| probe.may_be_in(f)).collect();
     let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut results = futures::stream::iter(candidates)
@@ -59,6 +60,15 @@ pub async fn without(
     }
     rewritten.removes = table.removes(|path| touched.contains(path));
     Ok(rewritten)
+}
+
+/// Files are read as they are: what the log adds to them, or hides of them, would be lost, and hidden rows would return.
+fn whole_in_files(table: &LakeTable) -> Result<()> {
+    let hidden = || table.files().iter().any(|f| f.deletion_vector.is_some()).then(|| "it has deletion vectors".into());
+    let Some(why) = table.indirection().or_else(hidden) else { return Ok(()) };
+    Err(Error::failed(format!("files of {} cannot be rewritten: {why}", table.location()))
+        .fact("table", format!("v{}, unchanged", table.version()))
+        .help("undo it in the engine that did it, or move the table's folder away and sync"))
 }
 
 /// `None` when no row goes.

@@ -1,13 +1,13 @@
 //! The sources of one refresh: each at the version consumed, at the version of the cut, and as the change between.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 
-use crate::changes::{self, ChangeSet};
+use crate::changes::{self, ChangeSet, Way};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::Sources;
 use crate::incremental::{ChangeKind, Side};
@@ -23,6 +23,25 @@ struct Source {
     change: Option<ChangeSet>,
 }
 
+/// How the change of one source is found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceWay {
+    /// The source.
+    pub name: String,
+    /// The version consumed.
+    pub from: u64,
+    /// The version of the cut.
+    pub to: u64,
+    /// Where its change is read.
+    pub way: Way,
+    /// Why whole files are compared, where they are.
+    pub why: Option<String>,
+    /// Files that are read for the change.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
 /// All sources of one refresh, by table name.
 #[derive(Clone)]
 pub struct Inputs {
@@ -30,6 +49,8 @@ pub struct Inputs {
     sources: HashMap<String, Source>,
     /// The maintained table as it stands.
     result: Option<Arc<dyn TableProvider>>,
+    /// Why a consumed version turned out to be gone, once a plan asked for its rows.
+    gone: Arc<Mutex<Option<String>>>,
 }
 
 impl Inputs {
@@ -38,7 +59,7 @@ impl Inputs {
     pub fn at_cut<'a>(session: SessionContext, tables: impl IntoIterator<Item = (&'a str, &'a LakeTable)>) -> Self {
         let source = |table: &LakeTable| Source { table: table.clone(), consumed: None, change: None };
         let sources = tables.into_iter().map(|(name, table)| (name.to_owned(), source(table))).collect();
-        Self { session, sources, result: None }
+        Self { session, sources, result: None, gone: Arc::default() }
     }
 
     /// Finds out what changed in each source since `consumed`.
@@ -75,7 +96,7 @@ impl Inputs {
     /// The same sources read by another session.
     #[must_use]
     pub fn with_session(&self, session: SessionContext) -> Self {
-        Self { session, sources: self.sources.clone(), result: None }
+        Self { session, sources: self.sources.clone(), result: None, gone: Arc::clone(&self.gone) }
     }
 
     /// Whether a source's rows are not those that were consumed, or were never consumed.
@@ -84,7 +105,60 @@ impl Inputs {
         self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
     }
 
-    /// Which sources moved, for people: `customer_landing v3 -> v4`.
+    /// How the change of each source is found out, by name.
+    #[must_use]
+    pub fn ways(&self) -> Vec<SourceWay> {
+        let mut ways: Vec<SourceWay> = self
+            .sources
+            .iter()
+            .filter_map(|(name, source)| {
+                let (from, change) = (source.consumed?, source.change.as_ref()?);
+                Some(SourceWay {
+                    name: name.clone(),
+                    from,
+                    to: source.table.version(),
+                    way: change.way(),
+                    why: change.why().map(str::to_owned),
+                    files: change.files(),
+                    bytes: change.bytes(),
+                })
+            })
+            .collect();
+        ways.sort_by(|a, b| a.name.cmp(&b.name));
+        ways
+    }
+
+    /// Why the change cannot be computed after all: rows of a consumed version are gone.
+    #[must_use]
+    pub fn gone(&self) -> Option<String> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The rows that were consumed.
+    async fn old(&self, name: &str, source: &Source, consumed: u64) -> Result<Arc<dyn TableProvider>> {
+        // Files that were only rewritten hold the same rows, and are there.
+        if source.change.as_ref().is_some_and(ChangeSet::is_empty) {
+            return source.table.provider(&self.session, None).await;
+        }
+        let lost = |why: &str| {
+            let reason = format!("{why} ({name})");
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason.clone());
+            Error::failed(reason)
+        };
+        let old = match source.table.at(consumed).await {
+            Ok(old) => old,
+            Err(error) => return Err(lost(&format!("v{consumed} can no longer be read")).because(error)),
+        };
+        if let Some(change) = &source.change
+            && !change.can_read(&old).await?
+        {
+            return Err(lost(&format!("files of v{consumed} are vacuumed")));
+        }
+        old.provider(&self.session, None).await
+    }
+
+    /// Which sources moved, for people: `customer_landing v3 -> v4`; with the reason where a table that should tell its
+    /// change does not.
     #[must_use]
     pub fn what_changed(&self) -> String {
         let mut moved: Vec<String> = self
@@ -92,7 +166,11 @@ impl Inputs {
             .iter()
             .filter_map(|(name, source)| {
                 let consumed = source.consumed.filter(|v| *v != source.table.version())?;
-                Some(format!("{name} v{consumed} -> v{}", source.table.version()))
+                let moved = format!("{name} v{consumed} -> v{}", source.table.version());
+                match source.change.as_ref().filter(|c| c.misses_feed()).and_then(ChangeSet::why) {
+                    Some(why) => Some(format!("{moved} (file diff: {why})")),
+                    None => Some(moved),
+                }
             })
             .collect();
         moved.sort();
@@ -121,7 +199,7 @@ impl Sources for Inputs {
             Side::New => source.table.provider(&self.session, None).await,
             Side::Old => {
                 let consumed = source.consumed.ok_or_else(missing)?;
-                source.table.at(consumed).await?.provider(&self.session, None).await
+                self.old(table, source, consumed).await
             }
             Side::Result => Err(missing()),
             Side::Change => source.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,

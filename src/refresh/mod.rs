@@ -4,6 +4,7 @@
 //! carries the versions of every source that they were computed from.
 
 mod consent;
+mod identity;
 mod inputs;
 mod inspect;
 mod rows;
@@ -33,8 +34,9 @@ use crate::plan::{self, Decision, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::storage::{Location, Meter};
 use consent::{Ended, Guard, Scope};
-use inputs::Inputs;
 use inspect::Inspector;
+
+pub use inputs::{Inputs, SourceWay};
 
 /// A change of more rows than this is not held in memory: the table is written anew.
 const DIFFERENCE_ROWS: usize = 1_000_000;
@@ -253,7 +255,10 @@ impl Work<'_> {
                 let ready = self.change(&program, &inputs).await?;
                 self.commit(ready).await
             }
-            Err(error) => Err(error),
+            Err(error) => match inputs.gone() {
+                Some(reason) => self.instead(reason).await,
+                None => Err(error),
+            },
         }
     }
 
@@ -279,14 +284,14 @@ impl Work<'_> {
             Scope::Change(ended) => ended.count(),
             Scope::All => 0,
         };
-        let (delta, seen) = if change.insert_only {
+        let (delta, mut seen) = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
             self.append(stream, true, &mut io).await?
         } else {
             let batches = change.collect().await?;
             self.merge(current, &batches, inputs.session(), &mut io).await?
         };
-        self.admit(&delta, self.judge(inputs, &seen, &scope, false).await).await?;
+        self.admit(&delta, self.judge(inputs, &mut seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = inputs.what_changed();
         Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous })
@@ -356,16 +361,17 @@ impl Work<'_> {
     }
 
     /// Expectations, primary key and consent: nothing is committed against them.
-    async fn judge(&self, inputs: &Inputs, seen: &Inspector, scope: &Scope, whole: bool) -> Result<()> {
-        seen.verdict().map_err(|error| match scope {
+    async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
+        seen.verdict(&self.job.privacy).map_err(|error| match scope {
             Scope::Change(ended) if ended.count() > 0 => {
                 error.fact("holds back", format!("the withdrawal of {}", counted(ended.count(), "person")))
             }
             _ => error,
         })?;
         let before = if whole { None } else { self.current.as_ref() };
-        if let (Some(current), true) = (before, seen.has_new_keys()) {
-            self.keys_are_new(current, inputs.session(), seen).await?;
+        let all = matches!(scope, Scope::All);
+        if let (Some(current), true) = (before, seen.asks_who_stays(all)) {
+            self.keys_are_new(current, inputs.session(), seen, all).await?;
         }
         if let Some(guard) = self.guard() {
             guard.check(inputs, before, seen, scope, &self.job.privacy).await?;
@@ -383,18 +389,28 @@ impl Work<'_> {
         Ok((count > 0).then(|| guard.ambiguity(count)))
     }
 
-    /// No row that comes may have the primary key of a row that stays.
-    async fn keys_are_new(&self, current: &LakeTable, session: &SessionContext, seen: &Inspector) -> Result<()> {
+    /// No row that comes may have the primary key of a row that stays. Read are the key columns, of files that may hold
+    /// one of the new keys; in a full refresh of all: rows that stay may never have been looked at, under another
+    /// definition or somebody else's.
+    async fn keys_are_new(
+        &self,
+        current: &LakeTable,
+        session: &SessionContext,
+        seen: &mut Inspector,
+        all: bool,
+    ) -> Result<()> {
         let doing = || format!("the primary keys of {} cannot be compared", self.job.table.name);
-        let frame = session.read_table(current.provider(session, None).await?).context(doing)?;
+        let mut frame = session.read_table(current.provider(session, None).await?).context(doing)?;
+        if let Some(range) = seen.range_of_new_keys().filter(|_| !all) {
+            frame = frame.filter(range).context(doing)?;
+        }
         let keys = self.job.table.primary_key.iter().map(deltalake::datafusion::logical_expr::ident);
         let mut stream =
             frame.select(keys.collect::<Vec<_>>()).context(doing)?.execute_stream().await.context(doing)?;
-        let mut clashes = 0;
         while let Some(batch) = stream.try_next().await.context(doing)? {
-            clashes += seen.clashes(&batch)?;
+            seen.stays(&batch, all)?;
         }
-        if clashes > 0 { Err(inspect::not_unique(self.job.table.name.as_str(), clashes)) } else { Ok(()) }
+        seen.verdict(&self.job.privacy)
     }
 
     async fn full(self, reason: String) -> Result<Refreshed> {
@@ -417,8 +433,8 @@ impl Work<'_> {
             let old = current.provider(session, None).await?;
             let change = evaluate::difference(plan, old, session, inputs).await?;
             if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
-                let (change, seen) = self.merge(current, &batches, session, &mut io).await?;
-                self.admit(&change, self.judge(inputs, &seen, &Scope::All, false).await).await?;
+                let (change, mut seen) = self.merge(current, &batches, session, &mut io).await?;
+                self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
                 let ambiguous = self.ambiguous(inputs).await?;
                 let mode = Mode::Full;
                 return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
@@ -426,8 +442,8 @@ impl Work<'_> {
         }
         let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
         let stream = evaluate::full(&ordered, inputs.session(), inputs).await?;
-        let (mut change, seen) = self.append(stream, false, &mut io).await?;
-        self.admit(&change, self.judge(inputs, &seen, &Scope::All, true).await).await?;
+        let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
+        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

@@ -1,0 +1,99 @@
+//! Counting the files of a range.
+
+use deltalake::kernel::CommitInfo;
+
+use super::*;
+use crate::lake::DataFiles;
+
+fn commit(version: u64, added: &[&str], removed: &[&str], feed: &[&str]) -> CommitFacts {
+    let owned = |paths: &[&str]| paths.iter().map(|p| (*p).to_owned()).collect::<Vec<String>>();
+    let files = DataFiles {
+        added: owned(added).into_iter().map(|path| (path, None)).collect(),
+        removed: owned(removed),
+        cdc: owned(feed),
+        ..DataFiles::default()
+    };
+    let info = CommitInfo {
+        operation: Some("DELETE".into()),
+        engine_info: Some("somebody/1".into()),
+        ..CommitInfo::default()
+    };
+    CommitFacts { version, files, info: Some(info), ..CommitFacts::default() }
+}
+
+fn counted(commits: &[CommitFacts]) -> (Vec<(String, i64)>, Vec<String>, Option<String>) {
+    let tally = tally(commits, &BTreeSet::new()).unwrap_or_default();
+    (tally.net.into_iter().collect(), tally.feed, tally.why)
+}
+
+fn net(files: &[(&str, i64)]) -> Vec<(String, i64)> {
+    files.iter().map(|(path, weight)| ((*path).to_owned(), *weight)).collect()
+}
+
+#[test]
+fn a_file_that_came_and_went_counts_nothing_and_one_that_went_and_came_back_neither() {
+    assert_eq!(counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &[])]).0, net(&[("b", 1)]));
+    assert_eq!(counted(&[commit(1, &["b"], &["a"], &[]), commit(2, &["a"], &["b"], &[])]).0, net(&[]));
+    // Twice there and back again.
+    let there_and_back = [
+        commit(1, &["b"], &["a"], &[]),
+        commit(2, &["a"], &["b"], &[]),
+        commit(3, &["b"], &["a"], &[]),
+        commit(4, &["a"], &["b"], &[]),
+    ];
+    assert_eq!(counted(&there_and_back).0, net(&[]));
+}
+
+#[test]
+fn files_count_on_top_of_a_feed_that_tells_the_same_rows() {
+    // v1 adds `a`; v2 tells by its feed that `a` became `b`: the rows of `a` came all the same.
+    let (files, feed, _) = counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"])]);
+    assert_eq!((files, feed), (net(&[("a", 1)]), vec!["f".to_owned()]));
+    // v3 restores v1: `a` comes a second time, and `b`, which no file commit added, goes.
+    let restored = [commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"]), commit(3, &["a"], &["b"], &[])];
+    let (files, feed, why) = counted(&restored);
+    assert_eq!((files, feed), (net(&[("a", 2), ("b", -1)]), vec!["f".to_owned()]));
+    assert_eq!(why.as_deref(), Some("v3 (DELETE) has no change feed"));
+}
+
+#[test]
+fn a_feed_that_is_gone_is_replaced_by_the_files_of_its_own_commit_only() {
+    let commits = [commit(1, &["b"], &["a"], &["f"]), commit(2, &["c"], &["b"], &["g"])];
+    let tally = tally(&commits, &BTreeSet::from(["g".to_owned()])).unwrap_or_default();
+    assert_eq!(tally.net.into_iter().collect::<Vec<_>>(), net(&[("b", -1), ("c", 1)]));
+    assert_eq!(tally.feed, ["f"]);
+    assert_eq!(tally.why.as_deref(), Some("the change feed of v2 is vacuumed"));
+}
+
+#[test]
+fn feeds_of_updates_by_delta_rs_and_of_nobody_in_particular_are_not_trusted() {
+    let by = |engine: Option<&str>, operation: &str| {
+        let mut commit = commit(1, &["b"], &["a"], &["f"]);
+        if let Some(info) = &mut commit.info {
+            info.engine_info = engine.map(str::to_owned);
+            info.operation = Some(operation.to_owned());
+        }
+        counted(&[commit]).1.len()
+    };
+    assert_eq!(by(Some("delta-rs:1.1.3"), "UPDATE"), 0);
+    assert_eq!(by(None, "MERGE"), 0);
+    assert_eq!(by(Some("delta-rs:1.1.3"), "MERGE"), 1);
+    assert_eq!(by(Some("Apache-Spark/3.5"), "UPDATE"), 1);
+}
+
+#[test]
+fn another_file_under_a_known_name_is_no_file_diff() {
+    let (mut one, mut two) = (commit(1, &["a"], &[], &[]), commit(3, &["a"], &[], &[]));
+    one.files.bytes.insert("a".into(), 10);
+    two.files.bytes.insert("a".into(), 11);
+    let error = tally(&[one, commit(2, &[], &["a"], &[]), two], &BTreeSet::new()).err();
+    assert_eq!(error.as_deref(), Some("v3 has a file under the name of another one"));
+}
+
+#[test]
+fn only_plain_names_select_files_of_a_scan() {
+    assert!(can_be_named("k=a/part-00000-1_2.snappy.parquet"));
+    for path in ["k=a%20b/x", "k=a b/x", "k=é/x", "k=[a]/x", "k=a:b/x"] {
+        assert!(!can_be_named(path), "{path}");
+    }
+}
