@@ -21,6 +21,7 @@ mod affected;
 mod build;
 mod derive;
 mod existence;
+mod explain;
 mod join;
 mod normalise;
 mod reasons;

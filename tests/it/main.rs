@@ -12,5 +12,6 @@ mod foreign;
 mod ingest;
 mod law;
 mod oracle;
+mod plan;
 mod state;
 mod stedi;
