@@ -1,9 +1,11 @@
 //! Reading without changing: where every table stands, queries over them, and what made each version.
 
 mod history;
+mod plan;
 mod query;
 mod status;
 
 pub use history::history;
+pub use plan::plan;
 pub use query::query;
 pub use status::status;

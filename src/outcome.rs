@@ -71,8 +71,27 @@ pub struct TableOutcome {
     pub waiting: Vec<String>,
     /// Warnings: unknown fields, quarantined records, failed `warn` expectations, ... Each one line, no personal data.
     pub warnings: Vec<Warning>,
+    /// Its rows compared with its query, where that was asked for.
+    pub verified: Option<Verified>,
     /// Why the table is not at the cut, if it is not.
     pub problem: Option<Problem>,
+}
+
+/// A derived table compared with its query over the versions that it records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Verified {
+    /// Rows that its query gives and it lacks.
+    pub rows_missing: u64,
+    /// Rows that it holds and its query does not give.
+    pub rows_extra: u64,
+}
+
+impl Verified {
+    /// Whether table and query are the same rows.
+    #[must_use]
+    pub fn is_equal(self) -> bool {
+        self.rows_missing + self.rows_extra == 0
+    }
 }
 
 /// Something to look at that did not stop the table.
@@ -245,6 +264,103 @@ pub struct StatusOutcome {
     pub tables: Vec<TableStatus>,
 }
 
+/// What a sync would do with a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Ingest files, or create the table.
+    Ingest,
+    /// Compute the change of its query.
+    Incremental,
+    /// Compute its query whole.
+    Full,
+    /// Stop with an error.
+    Stop,
+    /// Leave it behind, because a table that it reads stops.
+    Skip,
+}
+
+/// What a refresh would have to take in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Rows that came and went in its sources; all their rows where it is computed whole. `None` = not known yet.
+    pub rows: Option<u64>,
+    /// Their bytes.
+    pub bytes: Option<u64>,
+    /// It depends on what happens above.
+    pub at_most: bool,
+}
+
+/// One operator of a query, and by which rule its change is computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// Depth in the plan, 0 for the last operator.
+    pub depth: usize,
+    /// What it is: `filter: o.price < 5`.
+    pub operator: String,
+    /// The rule.
+    pub rule: String,
+}
+
+/// How a query's change is computed, or why it cannot be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The plan, outermost operator first; empty where the query has no derivative.
+    pub operators: Vec<Operator>,
+    /// Why it has none.
+    pub reasons: Vec<String>,
+    /// Bytes that an incremental and a full refresh would read and write, where both are known.
+    pub costs: Option<(u64, u64)>,
+}
+
+/// One table in a plan.
+#[derive(Debug)]
+pub struct TablePlan {
+    /// Its name.
+    pub table: TableName,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Current version; `None` = not created.
+    pub version: Option<u64>,
+    /// What a sync would do.
+    pub action: Action,
+    /// Tables that change first, so that the action is a prediction; in the order of the project.
+    pub after: Vec<TableName>,
+    /// Whether all of these are landing tables.
+    pub after_ingest: bool,
+    /// Why.
+    pub reason: String,
+    /// How much there is to take in.
+    pub estimate: Option<Estimate>,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+    /// What to look at: drift.
+    pub warnings: Vec<Warning>,
+    /// How the change is computed, where that was asked for.
+    pub explanation: Option<Explanation>,
+    /// Why it stops.
+    pub problem: Option<Error>,
+}
+
+/// What a sync would do.
+#[derive(Debug)]
+pub struct PlanOutcome {
+    /// Project name.
+    pub project: String,
+    /// Target name.
+    pub target: String,
+    /// Landing root, as given.
+    pub landing: String,
+    /// Warehouse root, as given.
+    pub warehouse: String,
+    /// Selected landing and derived tables, by zone and within a zone as data flows.
+    pub tables: Vec<TablePlan>,
+}
+
 /// One version in `history`, newest first.
 #[derive(Clone, Debug)]
 pub struct HistoryEntry {
@@ -266,6 +382,24 @@ pub struct HistoryEntry {
     pub rows: Option<[u64; 3]>,
     /// Source table -> version that this version was computed from; for a landing table: batch number.
     pub sources: BTreeMap<String, u64>,
+}
+
+/// `812 B`, `31.0 KB`, `1.9 MB`: powers of 1024.
+#[must_use]
+pub fn sized(value: u64) -> String {
+    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    // Tenths of the unit, so that 1,023.97 KB becomes 1.0 MB and not 1024.0 KB.
+    let mut tenths = (u128::from(value) * 10 + 512) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        unit += 1;
+        let size = 1_u128 << (10 * (unit + 1));
+        tenths = (u128::from(value) * 10 + size / 2) / size;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// `1 row`, `2 rows`.

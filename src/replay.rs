@@ -102,6 +102,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
         elapsed: started.elapsed(),
         waiting: Vec::new(),
         warnings,
+        verified: None,
         problem: problem.map(Problem::Failed),
     })
 }

@@ -1,5 +1,6 @@
 //! A project at a target: where everything of it lives.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use crate::definition::{self, Project, Table, TableKind, Target};
 use crate::error::{Error, Kind, Result};
 use crate::graph::Graph;
 use crate::ingest::Place;
-use crate::lake::{SessionOptions, session};
+use crate::lake::{LakeTable, SessionOptions, session};
 use crate::name::{TableName, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
+use crate::refresh::Job;
 use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
@@ -353,6 +355,25 @@ impl Site {
         }
         let options = SessionOptions { memory_limit: self.project.memory_limit / 2, hash_joins: true };
         session(options, &locations.iter().collect::<Vec<_>>())
+    }
+
+    /// The refresh of a derived table over its sources.
+    ///
+    /// # Errors
+    /// As [`Self::location`]; a landing table has none.
+    pub fn job<'a>(&'a self, table: &'a Table, sources: BTreeMap<TableName, LakeTable>, run: &str) -> Result<Job<'a>> {
+        let no_query = || Error::new(Kind::Internal, format!("{} has no query", table.name));
+        Ok(Job {
+            project: &self.project,
+            table,
+            derived: table.derived().ok_or_else(no_query)?,
+            location: self.location(table)?,
+            sources,
+            full_refresh: false,
+            run: run.to_owned(),
+            migration: self.migration(),
+            privacy: self.privacy.clone(),
+        })
     }
 
     /// Every table that a derived table is computed or guarded from.

@@ -10,8 +10,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done, or nothing to do
     1  something failed; what did not depend on it went on
-    2  `catalog check` found differences
-    3  the evidence is negative: consent, or an expectation with action `fail`
+    2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
+    3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
     4  somebody else committed meanwhile, again and again; try again
    64  the command line is wrong
   130  interrupted
@@ -120,6 +120,8 @@ pub enum Verb {
     Check,
     /// Bring tables to the newest cut: ingest new files, refresh what depends on them
     Sync(SyncArgs),
+    /// Show what a sync would do and why; writes nothing
+    Plan(PlanArgs),
     /// Show where every table stands and what a sync would do
     Status,
     /// Run a query over the tables
@@ -143,12 +145,29 @@ pub struct SyncArgs {
     /// Compute the derived tables from scratch
     #[arg(long)]
     pub full_refresh: bool,
+    /// Compare every derived table with its query, computed anew; exit 3 where they differ
+    #[arg(long)]
+    pub verify: bool,
     /// Read the files of a landing table again, or one of them
     #[arg(long, value_name = "TABLE[:PATH]")]
     pub reload: Vec<String>,
     /// Stop where a migration is pending, instead of applying it
     #[arg(long)]
     pub no_migrate: bool,
+}
+
+/// Options of `plan`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PlanArgs {
+    /// Only these tables and those they read
+    #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// Show by which rules each change is computed, or why it cannot be
+    #[arg(long)]
+    pub explain: bool,
+    /// Exit 2 if a sync would change something, 1 if it would stop
+    #[arg(long)]
+    pub detailed_exitcode: bool,
 }
 
 /// Options of `query`.

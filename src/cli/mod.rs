@@ -13,8 +13,8 @@ mod ui;
 mod wiring;
 
 pub use args::{
-    CatalogDdlArgs, CatalogRegisterArgs, CatalogVerb, Cli, Color, Ended, Format, Globals, LogFormat, QuarantineVerb,
-    SyncArgs, Verb, parse,
+    CatalogDdlArgs, CatalogRegisterArgs, CatalogVerb, Cli, Color, Ended, Format, Globals, LogFormat, PlanArgs,
+    QuarantineVerb, SyncArgs, Verb, parse,
 };
 pub use journal::{harmless, tell_panic};
 pub use operations::{Open, Operations, Settings, SyncOptions};
@@ -98,6 +98,7 @@ pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
     let result = match &cli.verb {
         Verb::Check => commands::check::run(&mut session),
         Verb::Sync(args) => commands::sync::run(&mut session, args).await,
+        Verb::Plan(args) => commands::plan::run(&mut session, args).await,
         Verb::Status => commands::status::run(&mut session).await,
         Verb::Query(args) => commands::query::run(&mut session, &args.sql).await,
         Verb::History(args) => commands::history::run(&mut session, &args.table, args.limit).await,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 
 use crate::error::Result;
-use crate::outcome::{CatalogOutcome, HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::outcome::{CatalogOutcome, HistoryEntry, PlanOutcome, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::progress::Progress;
 
 /// Which lake to open.
@@ -34,6 +34,8 @@ pub struct SyncOptions {
     pub select: Vec<String>,
     /// Compute derived tables from scratch.
     pub full_refresh: bool,
+    /// Compare every derived table with its query.
+    pub verify: bool,
     /// `TABLE` or `TABLE:PATH` to read again.
     pub reload: Vec<String>,
     /// Apply pending migrations; false = stop and name them.
@@ -61,6 +63,12 @@ pub trait Operations: Send + Sync {
     /// # Errors
     /// The stores cannot be read.
     async fn status(&self) -> Result<StatusOutcome>;
+
+    /// What a sync of these tables would do; with `explain`, also by which rules. Writes nothing.
+    ///
+    /// # Errors
+    /// A selector selects nothing, or the stores cannot be read.
+    async fn plan(&self, select: &[String], explain: bool) -> Result<PlanOutcome>;
 
     /// The rows of a query. At least one batch, empty if need be, so that the columns are known.
     ///

@@ -10,8 +10,8 @@ use super::ui::tests::Captured;
 use super::*;
 use crate::name::TableName;
 use crate::outcome::{
-    CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, Problem, StatusOutcome, SyncOutcome,
-    TableOutcome,
+    CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, PlanOutcome, Problem, StatusOutcome,
+    SyncOutcome, TableOutcome,
 };
 use crate::progress::Progress;
 
@@ -45,6 +45,7 @@ impl Double {
             elapsed: Duration::ZERO,
             waiting: vec![],
             warnings: vec![],
+            verified: None,
             problem: kind.map(|kind| Problem::Failed(Error::new(kind, "it went wrong"))),
         }
     }
@@ -85,6 +86,11 @@ impl Operations for Double {
     }
 
     async fn status(&self) -> Result<StatusOutcome> {
+        Err(Error::conflict("somebody else is faster"))
+    }
+
+    async fn plan(&self, select: &[String], explain: bool) -> Result<PlanOutcome> {
+        self.note(format!("plan {select:?} {explain}"));
         Err(Error::conflict("somebody else is faster"))
     }
 
@@ -203,10 +209,11 @@ async fn a_query_answers_on_standard_output_only() {
 #[tokio::test]
 async fn sync_options_reach_the_operation() {
     let double = Double::default();
-    ran(&double, &["sync", "-s", "a", "b", "--full-refresh", "--reload", "c:x.json", "--no-migrate"]).await;
+    ran(&double, &["sync", "-s", "a", "b", "--full-refresh", "--verify", "--reload", "c:x.json", "--no-migrate"]).await;
     let expected = SyncOptions {
         select: vec!["a".into(), "b".into()],
         full_refresh: true,
+        verify: true,
         reload: vec!["c:x.json".into()],
         migrate: false,
     };
@@ -230,9 +237,12 @@ async fn a_failed_sync_answers_explains_and_exits() {
 #[tokio::test]
 async fn a_document_is_printed_when_nothing_could_begin() {
     let double = Double { fail_to_open: true, ..Double::default() };
-    for (verb, report) in
-        [(vec!["sync"], "sync/1"), (vec!["status"], "status/1"), (vec!["history", "orders"], "history/1")]
-    {
+    for (verb, report) in [
+        (vec!["sync"], "sync/1"),
+        (vec!["status"], "status/1"),
+        (vec!["plan"], "plan/1"),
+        (vec!["history", "orders"], "history/1"),
+    ] {
         let failed = ran(&double, &[verb, vec!["--format", "json"]].concat()).await;
         let document: serde_json::Value = serde_json::from_str(&failed.out).expect("a document");
         assert_eq!((&document["report"], &document["exit_code"]), (&report.into(), &1.into()));

@@ -15,7 +15,7 @@ use crate::report::Totals;
 
 /// How a command line begins in a hint, and what may follow.
 const PROGRAM: &str = "stedi-delta ";
-const VERBS: [&str; 7] = ["check", "sync", "status", "query", "history", "quarantine", "catalog"];
+const VERBS: [&str; 8] = ["check", "sync", "plan", "status", "query", "history", "quarantine", "catalog"];
 
 /// A word as a shell reads it.
 fn quoted(word: &str) -> String {

@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use super::operations::{Open, Operations, Settings, SyncOptions};
 use crate::definition::Table;
 use crate::error::{Context, Result};
-use crate::outcome::{CatalogOutcome, HistoryEntry, StatusOutcome, SyncOutcome, TableOutcome};
+use crate::outcome::{CatalogOutcome, HistoryEntry, PlanOutcome, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::privacy::Privacy;
 use crate::progress::{Level, Progress};
 use crate::site::{Address, Site, SiteOptions};
@@ -67,6 +67,7 @@ impl Operations for Lake {
         let options = sync::Options {
             select: options.select,
             full_refresh: options.full_refresh,
+            verify: options.verify,
             reload: options.reload.iter().map(|text| sync::Reload::parse(text)).collect(),
             run: Some(self.run.clone()),
         };
@@ -75,6 +76,10 @@ impl Operations for Lake {
 
     async fn status(&self) -> Result<StatusOutcome> {
         look::status(&self.site).await
+    }
+
+    async fn plan(&self, select: &[String], explain: bool) -> Result<PlanOutcome> {
+        look::plan(&self.site, select, explain).await
     }
 
     async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {

@@ -28,6 +28,7 @@ mod build;
 mod combine;
 mod derive;
 mod existence;
+mod explain;
 mod join;
 mod normalise;
 mod outer;

@@ -191,13 +191,13 @@ fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String,
         .collect())
 }
 
-/// Whether the definition has columns that the table lacks.
-/// Finds out whether the table can hold what the definition asks for, before anything is read or written.
+/// Finds out whether the table can hold what the definition asks for, before anything is read or written: true where
+/// it gains columns.
 ///
 /// # Errors
 /// When the definition asks for more than new columns.
-pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<()> {
-    table.map_or(Ok(false), |table| evolved(table, place)).map(drop)
+pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<bool> {
+    table.map_or(Ok(false), |table| evolved(table, place))
 }
 
 /// Whether the definition has new columns, or lets a column be NULL that could not be.

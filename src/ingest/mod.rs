@@ -80,6 +80,12 @@ impl Pending {
         (self.inputs.len() - self.replaced.len(), self.replaced.len())
     }
 
+    /// Bytes of the files to be read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.meta.size).sum()
+    }
+
     /// Whether a file that is read again, or is still too young to be, is `wanted`.
     #[must_use]
     pub fn names(&self, wanted: impl Fn(&str) -> bool) -> bool {

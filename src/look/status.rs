@@ -9,7 +9,7 @@ use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::plan::{self, Decision};
-use crate::refresh::{self, Job};
+use crate::refresh;
 use crate::site::Site;
 
 /// Where every landing and derived table stands. Changes nothing.
@@ -99,23 +99,13 @@ async fn of_derived(
     let sources: BTreeMap<TableName, LakeTable> =
         site.sources(table).into_iter().filter_map(|name| Some((name.clone(), tables.get(&name)?.clone()))).collect();
     let complete = sources.len() == site.sources(table).len();
-    let job = Job {
-        project: &site.project,
-        table,
-        derived,
-        location: site.location(table)?,
-        sources,
-        full_refresh: false,
-        run: String::new(),
-        migration: site.migration(),
-        privacy: site.privacy.clone(),
-    };
+    let job = site.job(table, sources, "")?;
     let standing = refresh::standing(&job, tables.get(&table.name)).await?;
     let fingerprint = plan::fingerprint(&site.project, table, derived);
     match plan::decide(table, &standing, fingerprint, false) {
         Decision::UpToDate if complete => {}
         Decision::UpToDate => status.pending.push("a source does not exist yet".into()),
-        Decision::Full(reason) => status.pending.push(format!("full: {reason}")),
+        Decision::Full(reason) | Decision::Repair(reason) => status.pending.push(format!("full: {reason}")),
         Decision::Stop(error) => status.problem = Some(error.to_string()),
         Decision::Incremental => {
             for source in standing.sources.iter().filter(|s| s.consumed != Some(s.current)) {

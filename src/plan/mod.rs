@@ -1,5 +1,6 @@
 //! A table as it stands -> what a refresh has to do about it, and why. Pure.
 
+pub mod cost;
 mod fingerprint;
 
 pub use fingerprint::fingerprint;
@@ -72,6 +73,8 @@ pub enum Decision {
     Incremental,
     /// Compute the whole, for a reason.
     Full(String),
+    /// Compute the whole, because what stands there is not what the newest commit of ours left: drift.
+    Repair(String),
     /// Neither is allowed.
     Stop(Error),
 }
@@ -95,7 +98,7 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh
         return Decision::Full("the definition changed".into());
     }
     if let Some(reason) = drift(standing) {
-        return if policy == Policy::Incremental { stop(table, standing, &reason) } else { Decision::Full(reason) };
+        return if policy == Policy::Incremental { stop(table, standing, &reason) } else { Decision::Repair(reason) };
     }
     if standing.sources.iter().all(|s| s.consumed == Some(s.current)) {
         return Decision::UpToDate;

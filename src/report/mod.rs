@@ -8,6 +8,7 @@
 mod problem;
 mod sync;
 mod status;
+mod plan;
 mod history;
 mod check;
 mod catalog;
@@ -15,6 +16,10 @@ mod catalog;
 pub use catalog::{CatalogReport, EntryReport, catalog, catalog_failed, catalog_is_even, entry_is_even};
 pub use check::{CheckReport, FaultReport, check};
 pub use history::{HistoryReport, VersionReport, history, history_failed};
+pub use plan::{
+    EstimateReport, ExplainReport, OperatorReport, PlanReport, TablePlanReport, plan, plan_failed, plan_is_pending,
+    plan_stops,
+};
 pub use problem::{ErrorReport, FactReport};
 pub use status::{StatusReport, TableStatusReport, status, status_failed};
 pub use sync::{

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{ErrorReport, seconds};
 use crate::clock::rfc3339;
 use crate::error::{Error, Kind};
-use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome, Warning};
+use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome, Verified, Warning};
 
 /// What a sync did.
 #[derive(Debug, Serialize)]
@@ -83,6 +83,8 @@ pub struct TableReport {
     pub waiting: Vec<String>,
     /// What to look at.
     pub warnings: Vec<WarningReport>,
+    /// The table compared with its query; `null` unless asked for.
+    pub verified: Option<Verified>,
     /// Why the table is not at the cut.
     pub error: Option<ErrorReport>,
 }
@@ -129,6 +131,8 @@ pub struct Totals {
     pub bytes_written: u64,
     /// Catalog entries created or updated.
     pub entries_registered: u64,
+    /// Tables compared with their queries and found equal.
+    pub tables_verified: u64,
 }
 
 /// What a replay did with one table.
@@ -248,6 +252,7 @@ impl Totals {
                 None => &mut totals.tables_unchanged,
             };
             *count += 1;
+            totals.tables_verified += u64::from(table.verified.is_some_and(Verified::is_equal));
             totals.rows_inserted += table.rows_inserted;
             totals.rows_updated += table.rows_updated;
             totals.rows_deleted += table.rows_deleted;
@@ -283,6 +288,7 @@ fn table(outcome: &TableOutcome) -> TableReport {
         seconds: seconds(outcome.elapsed),
         waiting: outcome.waiting.clone(),
         warnings: outcome.warnings.iter().map(warning).collect(),
+        verified: outcome.verified,
         error: outcome.problem.as_ref().map(|problem| match problem {
             Problem::Failed(error) => ErrorReport::from(error),
             Problem::Skipped(source) => ErrorReport::skipped(source),
@@ -290,6 +296,6 @@ fn table(outcome: &TableOutcome) -> TableReport {
     }
 }
 
-fn warning(warning: &Warning) -> WarningReport {
+pub(super) fn warning(warning: &Warning) -> WarningReport {
     WarningReport { message: warning.message.clone(), details: warning.details.clone(), help: warning.help.clone() }
 }

@@ -31,6 +31,7 @@ fn table(problem: Option<Problem>) -> TableOutcome {
         elapsed: Duration::from_millis(1234),
         waiting: vec!["a.json".into()],
         warnings: vec![Warning { message: "m".into(), details: vec!["d".into()], help: None }],
+        verified: None,
         problem,
     }
 }
@@ -73,13 +74,13 @@ fn a_sync_has_every_key() {
             "rows_inserted": 5, "rows_updated": 4, "rows_deleted": 3, "rows_quarantined": 2,
             "files_read": 1, "files_added": 2, "files_removed": 3, "bytes_read": 5, "bytes_written": 6,
             "seconds": 1.234, "waiting": ["a.json"],
-            "warnings": [{"message": "m", "details": ["d"], "help": null}], "error": null
+            "warnings": [{"message": "m", "details": ["d"], "help": null}], "verified": null, "error": null
         }],
         "totals": {
             "tables_changed": 1, "tables_unchanged": 0, "tables_failed": 0, "tables_skipped": 0,
             "rows_inserted": 5, "rows_updated": 4, "rows_deleted": 3, "rows_quarantined": 2,
             "files_read": 1, "files_added": 2, "files_removed": 3, "bytes_read": 5, "bytes_written": 6,
-            "entries_registered": 7
+            "entries_registered": 7, "tables_verified": 0
         },
         "grants_ended": 1, "grants_ended_tables": 2, "left_in_catalog": ["old"], "error": null
     });

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
-use super::{Attempt, Done};
+use super::{Attempt, Done, check_migrations};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
@@ -110,20 +110,10 @@ impl Attempt<'_> {
         let started = Instant::now();
         self.started(table);
         let result = async {
-            let Some(derived) = table.derived() else {
-                return Err(Error::new(Kind::Internal, format!("{} has no query", table.name)));
-            };
             self.progress.table(table.name.as_str(), "refreshing");
             let job = Job {
-                project: &self.site.project,
-                table,
-                derived,
-                location: self.site.location(table)?,
-                sources,
                 full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
-                run: self.run.to_owned(),
-                migration: self.site.migration(),
-                privacy: self.site.privacy.clone(),
+                ..self.site.job(table, sources, self.run)?
             };
             // Boxed: a refresh's future is large, and a project may run many at once.
             let opened = match opened {
@@ -131,7 +121,7 @@ impl Attempt<'_> {
                 None => Opened::at(&job.location).await?,
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
-            self.check_migrations(table.name.as_str(), Some(&done.table))?;
+            check_migrations(self.site, table.name.as_str(), Some(&done.table))?;
             Ok(Done {
                 table: done.table,
                 version_before: done.version_before,

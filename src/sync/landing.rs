@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 
-use super::{Attempt, Done};
+use super::{Attempt, Done, check_migrations};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Batch, Finished, Ledger, Place, Prepared, Standing};
 use crate::lake::LakeTable;
@@ -101,7 +101,7 @@ impl Attempt<'_> {
         let reloaded = self.options.reload.iter().any(|r| r.table == name && r.path.is_none());
         let mut standing = ingest::standing(&place, ledger, session, reloaded).await?;
         let version_before = standing.table.as_ref().map(LakeTable::version);
-        self.check_migrations(name, standing.table.as_ref())?;
+        check_migrations(self.site, name, standing.table.as_ref())?;
         // Once the ledger has decided on a batch it must be possible to carry it out.
         ingest::check_shape(&place, standing.table.as_ref())?;
         let mut finished = None;

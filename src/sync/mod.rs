@@ -8,6 +8,7 @@ mod events;
 mod landing;
 mod runs;
 mod select;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::register::{Registered, register};
 use crate::site::Site;
 use crate::storage::NOT_A_FOLDER;
 use derived::Fate;
-use select::Selection;
+pub use select::Selection;
 
 /// New cuts that are pinned before a sync gives up.
 const ATTEMPTS: usize = 4;
@@ -42,6 +43,8 @@ pub struct Options {
     pub select: Vec<String>,
     /// Recompute the named derived tables.
     pub full_refresh: bool,
+    /// Compare every selected derived table with its query.
+    pub verify: bool,
     /// Files to be read again.
     pub reload: Vec<Reload>,
     /// Id of the run; `None` = a new one.
@@ -106,20 +109,23 @@ impl Attempt<'_> {
     fn selected(&self, name: &TableName) -> bool {
         self.selection.tables.contains(name)
     }
+}
 
-    /// A table that stands gets to its definition by migrations; this build can only tell that some are pending.
-    fn check_migrations(&self, name: &str, table: Option<&LakeTable>) -> Result<()> {
-        use crate::lake::app;
-        let Some(table) = table else { return Ok(()) };
-        let newest = self.site.migration();
-        let included = table.state().txns.get(app::MIGRATION).copied().unwrap_or(newest);
-        if included >= newest {
-            return Ok(());
-        }
-        Err(Error::failed(format!("{name} lacks migrations {} to {newest}", included + 1))
-            .fact("table", format!("{} (v{})", table.location(), table.version()))
-            .help("this version of stedi-delta does not apply migrations; take the files out of migrations/ again"))
+/// A table that stands gets to its definition by migrations; this build can only tell that some are pending.
+///
+/// # Errors
+/// When some are.
+pub fn check_migrations(site: &Site, name: &str, table: Option<&LakeTable>) -> Result<()> {
+    use crate::lake::app;
+    let Some(table) = table else { return Ok(()) };
+    let newest = site.migration();
+    let included = table.state().txns.get(app::MIGRATION).copied().unwrap_or(newest);
+    if included >= newest {
+        return Ok(());
     }
+    Err(Error::failed(format!("{name} lacks migrations {} to {newest}", included + 1))
+        .fact("table", format!("{} (v{})", table.location(), table.version()))
+        .help("this version of stedi-delta does not apply migrations; take the files out of migrations/ again"))
 }
 
 /// Syncs a site. Failures of tables and of the run are part of the outcome.
@@ -161,7 +167,10 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
 }
 
 /// The selection, once everything that was typed makes sense.
-fn checked(site: &Site, options: &Options) -> Result<Selection> {
+///
+/// # Errors
+/// What does not.
+pub fn checked(site: &Site, options: &Options) -> Result<Selection> {
     for reload in &options.reload {
         site.landing_table(&reload.table)?;
     }
@@ -217,6 +226,9 @@ impl Work<'_> {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if self.options.verify {
+            self.verify(outcome, &standing).await;
         }
         // What was committed is recorded, whatever becomes of the catalog.
         let registered = register(self.site, &standing, self.progress);
@@ -407,6 +419,7 @@ fn blank(table: &Table, site: &Site) -> TableOutcome {
         elapsed: Duration::ZERO,
         waiting: Vec::new(),
         warnings: Vec::new(),
+        verified: None,
         problem: None,
     }
 }

@@ -3,6 +3,7 @@
 mod documents;
 mod faults;
 mod messages;
+mod plan;
 mod shell;
 mod unattended;
 

@@ -13,6 +13,7 @@ mod ingest;
 mod law;
 mod nested;
 mod oracle;
+mod plan;
 mod state;
 mod stedi;
 mod tpch;

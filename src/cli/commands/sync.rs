@@ -10,6 +10,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     let options = SyncOptions {
         select: args.select.clone(),
         full_refresh: args.full_refresh,
+        verify: args.verify,
         reload: args.reload.clone(),
         migrate: !args.no_migrate,
     };

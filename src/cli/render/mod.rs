@@ -4,6 +4,7 @@ mod grid;
 mod text;
 pub(super) mod catalog;
 pub(super) mod error;
+pub(super) mod plan;
 pub(super) mod rows;
 pub(super) mod status;
 pub(super) mod sync;

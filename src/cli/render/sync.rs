@@ -20,7 +20,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some();
     let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows_quarantined > 0).collect();
     if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
-        return format!("{}{}", nothing_to_do(outcome), waiting(outcome));
+        return format!("{}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
     }
     let idle = totals.tables_changed + totals.tables_failed + totals.tables_skipped + outcome.registered == 0;
     if outcome.problem.is_some() && idle {
@@ -39,6 +39,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
         text.push_str(&grants(outcome));
     }
     text.push_str(&sums(outcome, &totals));
+    text.push_str(&verified(&totals));
     text.push_str(&waiting(outcome));
     text
 }
@@ -170,6 +171,15 @@ fn nothing_to_do(outcome: &SyncOutcome) -> String {
         date_time(outcome.started_ms),
         outcome.run
     )
+}
+
+/// What a comparison with the queries found; what differs is an error.
+fn verified(totals: &Totals) -> String {
+    match totals.tables_verified {
+        0 => String::new(),
+        1 => "1 table verified: it holds what its query gives.\n".to_owned(),
+        tables => format!("{} tables verified: each holds what its query gives.\n", number(tables)),
+    }
 }
 
 fn grants(outcome: &SyncOutcome) -> String {

@@ -30,6 +30,7 @@ fn table(zone: &str, text: &str) -> TableOutcome {
         elapsed: Duration::ZERO,
         waiting: vec![],
         warnings: vec![],
+        verified: None,
         problem: None,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::rfc3339;
+use crate::outcome::sized;
 
 /// `81,273`.
 pub(super) fn number(value: u64) -> String {
@@ -33,19 +34,7 @@ pub(super) fn plural(value: u64, noun: &str) -> String {
 
 /// `812 B`, `31.0 KB`, `1.9 MB`: powers of 1024.
 pub(super) fn bytes(value: u64) -> String {
-    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
-    if value < 1024 {
-        return format!("{value} B");
-    }
-    // Tenths of the unit, so that 1,023.97 KB becomes 1.0 MB and not 1024.0 KB.
-    let mut tenths = (u128::from(value) * 10 + 512) / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        unit += 1;
-        let size = 1_u128 << (10 * (unit + 1));
-        tenths = (u128::from(value) * 10 + size / 2) / size;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    sized(value)
 }
 
 /// `40 ms`, `0.9 s`, `42 s`, `2 min 5 s`, `3 h 20 min`.

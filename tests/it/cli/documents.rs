@@ -6,7 +6,7 @@ use super::person;
 use super::shell::{MEMBERS_SQL, Ran, Shell};
 
 /// Keys of every table of a `sync/1`.
-const TABLE_KEYS: [&str; 20] = [
+const TABLE_KEYS: [&str; 21] = [
     "table",
     "zone",
     "location",
@@ -26,6 +26,7 @@ const TABLE_KEYS: [&str; 20] = [
     "seconds",
     "waiting",
     "warnings",
+    "verified",
     "error",
 ];
 

@@ -1,0 +1,229 @@
+//! What a sync would do with every table, and why; read from listings and logs. Writes nothing.
+
+use std::collections::BTreeMap;
+
+use crate::definition::{Derived, Landing, Policy, Table, TableKind};
+use crate::error::Result;
+use crate::incremental;
+use crate::ingest::{self, Ledger};
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan, Warning, counted, sized};
+use crate::plan::cost::Shape;
+use crate::refresh::{self, Foreseen, Job, Moved};
+use crate::site::Site;
+use crate::sync;
+
+/// What a sync of the selected tables would do. With `explain`, also by which rules.
+///
+/// # Errors
+/// `Usage` for a selector that selects nothing; when the ledger cannot be read. A table that cannot is reported.
+pub async fn plan(site: &Site, select: &[String], explain: bool) -> Result<PlanOutcome> {
+    let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
+    let selection = sync::checked(site, &options)?;
+    let session = site.session()?;
+    let ledger = Ledger::read(&site.warehouse, &session).await?;
+    let mut planner = Planner { site, ledger, session, explain, standing: BTreeMap::new(), tables: Vec::new() };
+    for table in site.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
+        planner.table(table).await?;
+    }
+    let mut tables = planner.tables;
+    // The quarantine of a derived table goes where that table goes.
+    let is_quarantine =
+        |name: &TableName| site.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some());
+    tables.retain(|t| t.problem.is_some() || !is_quarantine(&t.table));
+    tables.sort_by_key(|t| site.project.zones.iter().position(|z| z == &t.zone));
+    Ok(PlanOutcome {
+        project: site.project.name.clone(),
+        target: site.target.clone(),
+        landing: site.landing_text.clone(),
+        warehouse: site.warehouse_text.clone(),
+        tables,
+    })
+}
+
+struct Planner<'a> {
+    site: &'a Site,
+    ledger: Ledger,
+    session: deltalake::datafusion::prelude::SessionContext,
+    explain: bool,
+    standing: BTreeMap<TableName, LakeTable>,
+    tables: Vec<TablePlan>,
+}
+
+impl Planner<'_> {
+    async fn table(&mut self, table: &Table) -> Result<()> {
+        let mut plan = blank(self.site, table)?;
+        let found = async {
+            if let Some(found) = LakeTable::open(&self.site.location(table)?).await? {
+                plan.version = Some(found.version());
+                self.standing.insert(table.name.clone(), found);
+            }
+            sync::check_migrations(self.site, table.name.as_str(), self.standing.get(&table.name))?;
+            match &table.kind {
+                TableKind::Landing(landing) => self.landing(table, landing, &mut plan).await,
+                TableKind::Derived(derived) => self.derived(table, derived, &mut plan).await,
+            }
+        };
+        if let Err(error) = found.await {
+            plan.action = Action::Stop;
+            plan.problem = Some(error);
+        }
+        self.tables.push(plan);
+        Ok(())
+    }
+
+    async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
+        let place = self.site.place(table, "")?;
+        let standing = ingest::standing(&place, &self.ledger, &self.session, false).await?;
+        let gains_columns = ingest::check_shape(&place, standing.table.as_ref())?;
+        let pending = (&self.ledger, &self.session);
+        // As patient as a sync: it would wait for these files, too.
+        let pending = ingest::pending(&place, landing, &standing, pending, |_| false, true).await?;
+        let mut reasons = Vec::new();
+        reasons.extend(standing.open.map(|number| format!("batch {number} of an earlier run is to be finished")));
+        let (new, replaced) = pending.counts();
+        for (count, what) in [(new, "new file"), (replaced, "replaced file")] {
+            if count > 0 {
+                reasons.push(counted(count as u64, what));
+            }
+        }
+        if new + replaced > 0 {
+            plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
+        }
+        if gains_columns {
+            reasons.push("new columns".into());
+        }
+        if plan.version.is_none() && reasons.is_empty() {
+            reasons.push("to be created".into());
+        }
+        if !reasons.is_empty() {
+            plan.action = Action::Ingest;
+        }
+        plan.reason = reasons.join(", ");
+        plan.waiting.clone_from(&pending.waiting);
+        Ok(())
+    }
+
+    async fn derived(&self, table: &Table, derived: &Derived, plan: &mut TablePlan) -> Result<()> {
+        let sources = self.site.sources(table);
+        let above = |name: &TableName| self.tables.iter().find(|t| &t.table == name);
+        let stops = |name: &&TableName| above(name).is_some_and(|t| matches!(t.action, Action::Stop | Action::Skip));
+        if let Some(source) = sources.iter().find(stops) {
+            plan.action = Action::Skip;
+            plan.reason = format!("{source} stops");
+            return Ok(());
+        }
+        let moves = |name: &&TableName| above(name).is_some_and(|t| t.action != Action::None);
+        plan.after = sources.iter().filter(moves).cloned().collect();
+        let is_landing = |name: &TableName| self.site.project.table(name).is_some_and(|t| t.landing().is_some());
+        plan.after_ingest = !plan.after.is_empty() && plan.after.iter().all(is_landing);
+        let standing = sources.iter().filter_map(|s| Some((s.clone(), self.standing.get(s)?.clone()))).collect();
+        let job = self.site.job(table, standing, "")?;
+        let foreseen = refresh::foresee(&job, self.standing.get(&table.name)).await?;
+        let program = incremental::differentiate(&derived.plan);
+        plan.action = foreseen.action;
+        plan.reason.clone_from(&foreseen.reason);
+        if plan.action == Action::None && !plan.after.is_empty() {
+            match (&program, derived.refresh) {
+                (_, Policy::Full) => (plan.action, plan.reason) = (Action::Full, "refresh = \"full\"".into()),
+                (Err(why), _) => (plan.action, plan.reason) = (Action::Full, why.to_string()),
+                (Ok(_), _) => plan.action = Action::Incremental,
+            }
+        }
+        if foreseen.repairs {
+            plan.warnings.push(Warning {
+                message: format!("{} has drifted and will be rebuilt: {}", table.name, foreseen.reason),
+                details: Vec::new(),
+                help: Some(format!("see its versions: stedi-delta history {}", table.name)),
+            });
+        }
+        plan.estimate = self.estimate(&job, plan, &foreseen);
+        if self.explain {
+            let costs = foreseen.costs.map(|c| (c.incremental, c.full));
+            let scan = |name: &str| scanned(&job, &foreseen.moved, &plan.after, name);
+            plan.explanation = Some(match &program {
+                Ok(program) => Explanation { operators: program.explain(&scan), reasons: Vec::new(), costs },
+                Err(why) => {
+                    let reasons = why.reasons.iter().map(ToString::to_string).collect();
+                    Explanation { operators: Vec::new(), reasons, costs }
+                }
+            });
+        }
+        plan.problem = foreseen.problem;
+        Ok(())
+    }
+
+    /// What there is to take in: from logs, and from what is expected above.
+    fn estimate(&self, job: &Job<'_>, plan: &TablePlan, foreseen: &Foreseen) -> Option<Estimate> {
+        let nothing = Estimate { rows: Some(0), bytes: Some(0), at_most: false };
+        let logged = match plan.action {
+            Action::Full => job.sources.values().fold(nothing, |sum, table| {
+                let (_, bytes) = table.size();
+                plus(sum, Estimate { rows: table.rows(), bytes: Some(bytes), at_most: false })
+            }),
+            Action::Incremental => foreseen.moved.iter().fold(nothing, |sum, moved| {
+                plus(sum, Estimate { rows: moved.change.rows, bytes: Some(moved.change.bytes), at_most: false })
+            }),
+            _ => return None,
+        };
+        Some(plan.after.iter().fold(logged, |sum, name| plus(sum, self.passed_on(name))))
+    }
+
+    /// How much of a table is expected to change.
+    fn passed_on(&self, name: &TableName) -> Estimate {
+        let unknown = Estimate { rows: None, bytes: None, at_most: true };
+        let Some(above) = self.tables.iter().find(|t| &t.table == name) else { return unknown };
+        let taken = above.estimate.unwrap_or_default();
+        let Some(derived) = self.site.project.table(name).and_then(Table::derived) else { return taken };
+        let Ok(program) = incremental::differentiate(&derived.plan) else { return unknown };
+        let shape = Shape::of(program.plan());
+        if above.action != Action::Incremental || shape.fans_out {
+            return unknown;
+        }
+        // A group that changes goes and comes.
+        let times = if shape.groups { 2 } else { 1 };
+        let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
+        Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
+    }
+}
+
+fn plus(a: Estimate, b: Estimate) -> Estimate {
+    let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+    Estimate { rows: sum(a.rows, b.rows), bytes: sum(a.bytes, b.bytes), at_most: a.at_most || b.at_most }
+}
+
+/// What changed in a source.
+fn scanned(job: &Job<'_>, moved: &[Moved], after: &[TableName], name: &str) -> String {
+    let mut parts = Vec::new();
+    if let Some(moved) = moved.iter().find(|m| m.name.as_str() == name) {
+        let rows = moved.change.rows.map_or_else(String::new, |rows| format!(", {}", counted(rows, "row")));
+        parts.push(format!("{} v{} -> v{}{rows}, {}", moved.by, moved.from, moved.to, sized(moved.change.bytes)));
+    }
+    if after.iter().any(|a| a.as_str() == name) {
+        parts.push("changes first".to_owned());
+    }
+    if parts.is_empty() {
+        let version = job.sources.iter().find(|(source, _)| source.as_str() == name).map(|(_, table)| table.version());
+        parts.push(version.map_or_else(|| "not created".to_owned(), |v| format!("v{v}")));
+    }
+    parts.join("; ")
+}
+
+fn blank(site: &Site, table: &Table) -> Result<TablePlan> {
+    Ok(TablePlan {
+        table: table.name.clone(),
+        zone: table.zone.clone(),
+        location: site.location(table)?.to_string(),
+        version: None,
+        action: Action::None,
+        after: Vec::new(),
+        after_ingest: false,
+        reason: String::new(),
+        estimate: None,
+        waiting: Vec::new(),
+        warnings: Vec::new(),
+        explanation: None,
+        problem: None,
+    })
+}

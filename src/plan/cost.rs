@@ -1,0 +1,290 @@
+//! Incremental or full, by what each of them would read and write: bytes from the logs, before any row is read.
+//!
+//! ```text
+//! incremental = changes + looked up + rewritten
+//! full        = sources + table     + rewritten
+//! ```
+//!
+//! *Looked up* are the files of sources that may hold a key of the change: at most one file for each changed row, and
+//! of it what the filter by keys leaves. *Rewritten* are the table's files that may hold a row that goes, read and
+//! written. A full refresh is applied as a difference and rewrites them, too. All numbers are whole, so that the same
+//! logs give the same choice everywhere.
+
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
+use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
+
+use crate::outcome::sized;
+
+/// Where a full refresh reads less than this, both ways cost about nothing, and what is incremental stays so.
+pub const SMALL: u64 = 4 << 20;
+
+/// Per cent of a full refresh's cost up to which the change is computed: the figures are estimates, and a change that
+/// costs nearly as much as the whole gains nothing.
+pub const WORTHWHILE: u64 = 70;
+
+/// A row that a filter by keys drops right after the scan costs this share of one that goes through the whole query.
+pub const LOOKUP_SHARE: u64 = 4;
+
+/// How much there is of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of data files.
+    pub bytes: u64,
+    /// Data files.
+    pub files: u64,
+    /// Rows, where the log says so.
+    pub rows: Option<u64>,
+}
+
+/// A source: all of it, and what changed since the consumed version.
+#[derive(Clone, Debug)]
+pub struct SourceSize {
+    /// Its name.
+    pub name: String,
+    /// At the cut.
+    pub whole: Size,
+    /// The rows that came and went. No bytes: it did not change.
+    pub change: Size,
+    /// Whether rows only came.
+    pub only_adds: bool,
+}
+
+/// What a query does that makes its change cost more than its input's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows of one source are looked up by those of another.
+    pub joins: bool,
+    /// Groups or matches are computed twice, before and after.
+    pub groups: bool,
+    /// One changed row can change any number of rows of the result.
+    pub fans_out: bool,
+}
+
+impl Shape {
+    /// The shape of a normalised query.
+    #[must_use]
+    pub fn of(plan: &LogicalPlan) -> Self {
+        let mut shape = Self::default();
+        // The closure never fails, so neither does the walk.
+        let _ = plan.apply_with_subqueries(|node| {
+            match node {
+                LogicalPlan::Join(join) => {
+                    shape.joins = true;
+                    shape.fans_out = true;
+                    shape.groups |= join.join_type != JoinType::Inner;
+                }
+                LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => shape.groups = true,
+                LogicalPlan::Window(_) | LogicalPlan::Subquery(_) => {
+                    shape.groups = true;
+                    shape.fans_out = true;
+                }
+                _ => {}
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        shape
+    }
+}
+
+/// What both ways would cost, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Bytes of the changes.
+    pub changed: u64,
+    /// Bytes of the sources.
+    pub sources: u64,
+    /// Of an incremental refresh.
+    pub incremental: u64,
+    /// Of a full refresh.
+    pub full: u64,
+}
+
+/// What both ways would cost.
+#[must_use]
+pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
+    let changed: Vec<&SourceSize> = sources.iter().filter(|s| s.change.bytes > 0).collect();
+    let mut looked_up = 0_u64;
+    for source in &changed {
+        let of = |other: &SourceSize| keyed(other.whole, keys(source), share(source));
+        if shape.joins {
+            let others = sources.iter().filter(|other| other.name != source.name);
+            looked_up = others.fold(looked_up, |sum, other| sum.saturating_add(of(other)));
+        }
+        if shape.groups {
+            // The rows of touched groups, as they were and as they are.
+            looked_up = sources.iter().fold(looked_up, |sum, other| sum.saturating_add(of(other).saturating_mul(2)));
+        }
+    }
+    let appends = !shape.groups && changed.iter().all(|s| s.only_adds);
+    let touched: u64 = changed.iter().map(|s| keys(s)).fold(0, u64::saturating_add);
+    let rewritten =
+        if appends { 0 } else { part(table.bytes, touched.min(table.files), table.files).saturating_mul(2) };
+    let sum = |bytes: &dyn Fn(&SourceSize) -> u64| sources.iter().map(bytes).fold(0, u64::saturating_add);
+    let (delta, whole) = (sum(&|s| s.change.bytes), sum(&|s| s.whole.bytes));
+    Costs {
+        changed: delta,
+        sources: whole,
+        incremental: delta.saturating_add(looked_up).saturating_add(rewritten),
+        full: whole.saturating_add(table.bytes).saturating_add(rewritten),
+    }
+}
+
+/// A choice, and the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Compute the change.
+    Incremental(String),
+    /// Compute the whole.
+    Full(String),
+}
+
+/// Picks the cheaper way.
+#[must_use]
+pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Choice, Costs) {
+    let costs = costs(sources, table, shape);
+    let said = format!("auto: {} of {} changed", sized(costs.changed), sized(costs.sources));
+    if is_small(&costs) || u128::from(costs.incremental) * 100 <= u128::from(costs.full) * u128::from(WORTHWHILE) {
+        return (Choice::Incremental(said), costs);
+    }
+    let most = sources.iter().filter(|s| s.change.bytes > 0).max_by_key(|s| share(s));
+    let why = match most {
+        // A small change of one source may still be looked for in all of another.
+        Some(source) if share(source) >= 100 => {
+            format!("auto: full is cheaper: {} % of {} changed", share(source) / 10, source.name)
+        }
+        _ => {
+            format!("auto: full is cheaper: {} against {} for the change", sized(costs.full), sized(costs.incremental))
+        }
+    };
+    (Choice::Full(why), costs)
+}
+
+/// Whether there is nothing to choose.
+fn is_small(costs: &Costs) -> bool {
+    costs.full < SMALL && costs.changed < SMALL
+}
+
+/// Changed rows, each of which may have a key of its own.
+fn keys(source: &SourceSize) -> u64 {
+    source.change.rows.unwrap_or(u64::MAX)
+}
+
+/// Changed rows of a thousand; bytes, where rows are not known.
+fn share(source: &SourceSize) -> u64 {
+    let (change, whole) = match (source.change.rows, source.whole.rows) {
+        (Some(change), Some(whole)) => (change, whole),
+        _ => (source.change.bytes, source.whole.bytes),
+    };
+    part(1000, change.min(whole.max(1)), whole.max(1))
+}
+
+/// What a look-up by `keys` keys costs, where `share` of a thousand rows are wanted.
+fn keyed(whole: Size, keys: u64, share: u64) -> u64 {
+    let files = part(whole.bytes, keys.min(whole.files), whole.files);
+    let dropped = 1000 / LOOKUP_SHARE;
+    part(files, dropped + part(1000 - dropped, share, 1000), 1000)
+}
+
+/// `value * of / all`; nothing of nothing.
+fn part(value: u64, of: u64, all: u64) -> u64 {
+    let all = u128::from(all);
+    (u128::from(value) * u128::from(of)).checked_div(all).and_then(|p| u64::try_from(p).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn size(bytes: u64, files: u64, rows: u64) -> Size {
+        Size { bytes, files, rows: Some(rows) }
+    }
+
+    /// A source of 100 MB in four files, with this many of its million rows changed.
+    fn source(name: &str, rows: u64) -> SourceSize {
+        SourceSize {
+            name: name.into(),
+            whole: size(100 * MB, 4, 1_000_000),
+            change: size(rows * 105, 1, rows),
+            only_adds: false,
+        }
+    }
+
+    fn chosen(sources: &[SourceSize], table: Size, shape: Shape) -> (bool, String) {
+        match choose(sources, table, shape).0 {
+            Choice::Incremental(why) => (true, why),
+            Choice::Full(why) => (false, why),
+        }
+    }
+
+    const LINEAR: Shape = Shape { joins: false, groups: false, fans_out: false };
+    const GROUPS: Shape = Shape { joins: false, groups: true, fans_out: false };
+    const JOINS: Shape = Shape { joins: true, groups: false, fans_out: true };
+    const BOTH: Shape = Shape { joins: true, groups: true, fans_out: true };
+
+    #[test]
+    fn small_changes_are_computed_and_large_ones_are_not() {
+        let table = size(MB, 1, 10_000);
+        for shape in [LINEAR, GROUPS, JOINS] {
+            let sources = [source("orders", 1000), source("items", 0)];
+            let (incremental, why) = chosen(&sources, table, shape);
+            assert!(incremental, "{shape:?}: {why}");
+            assert_eq!(why, "auto: 102.5 KB of 200.0 MB changed");
+            let sources = [source("orders", 900_000), source("items", 900_000)];
+            let (incremental, why) = chosen(&sources, table, shape);
+            assert!(!incremental, "{shape:?}: {why}");
+            assert_eq!(why, "auto: full is cheaper: 90 % of items changed");
+        }
+    }
+
+    #[test]
+    fn the_choice_turns_once_as_the_change_grows() {
+        for shape in [LINEAR, GROUPS, JOINS, BOTH] {
+            let all: Vec<bool> = (0..=100)
+                .map(|percent| chosen(&[source("orders", percent * 10_000)], size(20 * MB, 2, 10), shape).0)
+                .collect();
+            let turns = all.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert!(all[0] && !all[100] && turns == 1, "{shape:?}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn tiny_tables_stay_incremental_whatever_changed() {
+        let tiny =
+            SourceSize { name: "orders".into(), whole: size(2000, 1, 10), change: size(4000, 2, 20), only_adds: false };
+        assert_eq!(chosen(&[tiny], size(900, 1, 3), BOTH), (true, "auto: 3.9 KB of 2.0 KB changed".into()));
+    }
+
+    #[test]
+    fn a_change_that_is_looked_for_everywhere_says_what_it_would_cost() {
+        let sources: Vec<_> = (0..6).map(|i| source(&format!("t{i}"), 50_000)).collect();
+        let (incremental, why) = chosen(&sources, size(MB, 1, 10), BOTH);
+        assert!(!incremental);
+        assert!(why.starts_with("auto: full is cheaper: 60") && why.ends_with(" for the change"), "{why}");
+    }
+
+    #[test]
+    fn rows_that_only_come_rewrite_nothing_unless_groups_change() {
+        let adds = SourceSize { only_adds: true, ..source("orders", 10) };
+        let table = size(400 * MB, 4, 1_000_000);
+        assert_eq!(costs(&[adds.clone()], table, LINEAR).incremental, 1050);
+        assert!(costs(&[adds], table, GROUPS).incremental > 400 * MB);
+        assert!(costs(&[source("orders", 1)], table, LINEAR).incremental > 200 * MB);
+    }
+
+    #[test]
+    fn unknown_rows_count_by_their_bytes_and_nothing_overflows() {
+        let unknown = SourceSize {
+            name: "orders".into(),
+            whole: Size { bytes: u64::MAX, files: u64::MAX, rows: None },
+            change: Size { bytes: u64::MAX, files: 1, rows: None },
+            only_adds: false,
+        };
+        let whole = Size { bytes: u64::MAX, files: 0, rows: None };
+        for shape in [LINEAR, GROUPS, JOINS, BOTH] {
+            assert!(!chosen(&[unknown.clone(), unknown.clone()], whole, shape).0);
+            assert!(chosen(&[], Size::default(), shape).0);
+        }
+    }
+}

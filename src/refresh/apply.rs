@@ -1,0 +1,343 @@
+//! The work of a refresh: rows computed, written, judged and committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use serde_json::json;
+
+use super::choose::Planned;
+use super::consent::{Ended, Scope};
+use super::inputs::Inputs;
+use super::inspect::Inspector;
+use super::{Refreshed, Work, rows};
+use crate::clock;
+use crate::definition::Policy;
+use crate::error::{Context, Error, Kind, Result};
+use crate::evaluate;
+use crate::incremental;
+use crate::lake::{CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, TableSpec, app, create};
+use crate::merge;
+use crate::outcome::{Io, Mode, Warning, counted};
+use crate::plan;
+
+/// A change of more rows than this is not held in memory: the table is written anew.
+const DIFFERENCE_ROWS: usize = 1_000_000;
+
+/// A commit ready to be made, and what to say about it.
+struct Ready {
+    change: Change,
+    mode: Mode,
+    reason: String,
+    seen: Inspector,
+    io: Io,
+    ended: u64,
+    replaced: Option<u64>,
+    ambiguous: Option<Warning>,
+}
+
+impl Work<'_> {
+    /// Computes the change and commits it.
+    pub(super) async fn incremental(self, planned: Planned) -> Result<Refreshed> {
+        let Planned { program, inputs, reason } = planned;
+        let ready = match self.change(&program, &inputs).await {
+            Err(error) if out_of_memory(&error) => {
+                let inputs = inputs.with_session(self.session(false)?);
+                self.change(&program, &inputs).await?
+            }
+            // A consumed version can turn out to be gone only when its rows are asked for.
+            Err(error) => match inputs.gone() {
+                Some(reason) if self.job.derived.refresh == Policy::Incremental => {
+                    return Err(plan::not_incremental(self.job.table, &self.standing, &reason));
+                }
+                Some(reason) => return self.full(reason).await,
+                None => return Err(error),
+            },
+            Ok(ready) => ready,
+        };
+        self.commit(Ready { reason, ..ready }).await
+    }
+
+    /// A full refresh of a table that is not what our newest commit left, and a word about it.
+    pub(super) async fn repair(self, reason: String) -> Result<Refreshed> {
+        let warning = Warning {
+            message: format!("{} had drifted and was rebuilt: {reason}", self.job.table.name),
+            details: Vec::new(),
+            help: Some(format!("see its versions: stedi-delta history {}", self.job.table.name)),
+        };
+        let mut done = self.full(reason).await?;
+        let rows = [("came", done.rows_inserted), ("changed", done.rows_updated), ("went", done.rows_deleted)];
+        let rows: Vec<String> =
+            rows.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", counted(*n, "row"))).collect();
+        let details = if rows.is_empty() { "its rows were those of its query".to_owned() } else { rows.join(", ") };
+        done.warnings.insert(0, Warning { details: vec![details], ..warning });
+        Ok(done)
+    }
+
+    async fn change(&self, program: &incremental::Program, inputs: &Inputs) -> Result<Ready> {
+        let Some(current) = &self.current else {
+            return Err(Error::new(Kind::Internal, "a table that does not exist cannot change"));
+        };
+        let scope = match self.guard() {
+            Some(guard) => Scope::Change(guard.ended(inputs).await?),
+            None => Scope::Change(Ended::default()),
+        };
+        let change = evaluate::run(program, inputs.session(), &inputs.beside(current).await?).await?;
+        let mut io = Io { files_read: inputs.changed_files(), files_before: current.size().0, ..Io::default() };
+        let ended = match &scope {
+            Scope::Change(ended) => ended.count(),
+            Scope::All => 0,
+        };
+        let (delta, mut seen) = if change.insert_only {
+            let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
+            self.append(stream, true, &mut io).await?
+        } else {
+            let batches = change.collect().await?;
+            self.merge(current, &batches, inputs.session(), &mut io).await?
+        };
+        self.admit(&delta, self.judge(inputs, &mut seen, &scope, false).await).await?;
+        let ambiguous = self.ambiguous(inputs).await?;
+        let reason = String::new();
+        Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous })
+    }
+
+    /// Writes rows into new files.
+    async fn append(
+        &self,
+        mut stream: SendableRecordBatchStream,
+        weighted: bool,
+        io: &mut Io,
+    ) -> Result<(Change, Inspector)> {
+        let mut seen = Inspector::new(self.job.table)?;
+        let store = deltalake::logstore::object_store::prefix::PrefixStore::new(
+            self.location.store.clone(),
+            self.location.path.clone(),
+        );
+        let schema = self.job.table.schema();
+        let mut writer = DataWriter::over(Arc::new(store), schema, self.job.project.target_file_size)
+            .rows_per_file(CHANGING_FILE_ROWS);
+        while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
+            let rows = if weighted { rows::spread(&batch)?.0 } else { batch };
+            let rows = seen.inserts(&rows)?;
+            writer.write(&rows).await?;
+        }
+        let written = writer.close().await?;
+        io.files_added += written.adds.len() as u64;
+        io.bytes_written += written.bytes();
+        Ok((Change { adds: written.adds, ..Change::default() }, seen))
+    }
+
+    /// Applies rows that come and go.
+    async fn merge(
+        &self,
+        current: &LakeTable,
+        batches: &[deltalake::arrow::array::RecordBatch],
+        session: &SessionContext,
+        io: &mut Io,
+    ) -> Result<(Change, Inspector)> {
+        let mut rows = rows::row_change(batches)?;
+        let mut seen = Inspector::new(self.job.table)?;
+        for batch in &mut rows.deleted {
+            *batch = seen.deletes(batch)?;
+        }
+        for batch in &mut rows.inserted {
+            *batch = seen.inserts(batch)?;
+        }
+        rows.inserted = rows::sort_batches(rows.inserted, &self.job.table.cluster_by, session).await?;
+        let applied = merge::apply(current, &rows, self.job.project.target_file_size).await?;
+        io.files_added += applied.change.adds.len() as u64;
+        io.files_removed += applied.files_touched;
+        io.bytes_written += applied.bytes_written;
+        Ok((applied.change, seen))
+    }
+
+    /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
+    /// people who have not consented.
+    async fn admit(&self, change: &Change, verdict: Result<()>) -> Result<()> {
+        if verdict.is_err() {
+            let files =
+                change.adds.iter().map(|a| a.path.as_str()).chain(change.cdc.iter().map(|(path, _)| path.as_str()));
+            for file in files {
+                self.location.remove(file).await;
+            }
+        }
+        verdict
+    }
+
+    /// Expectations, primary key and consent: nothing is committed against them.
+    async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
+        seen.verdict(&self.job.privacy).map_err(|error| match scope {
+            Scope::Change(ended) if ended.count() > 0 => {
+                error.fact("holds back", format!("the withdrawal of {}", counted(ended.count(), "person")))
+            }
+            _ => error,
+        })?;
+        let before = if whole { None } else { self.current.as_ref() };
+        let all = matches!(scope, Scope::All);
+        if let (Some(current), true) = (before, seen.asks_who_stays(all)) {
+            self.keys_are_new(current, inputs.session(), seen, all).await?;
+        }
+        if let Some(guard) = self.guard() {
+            guard.check(inputs, before, seen, scope, &self.job.privacy).await?;
+        }
+        Ok(())
+    }
+
+    /// Subjects that identify nobody, when the record of consent moved.
+    async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
+        let Some(guard) = self.guard() else { return Ok(None) };
+        if !inputs.moved(guard.record.name.as_str()) {
+            return Ok(None);
+        }
+        let count = guard.ambiguous(inputs).await?;
+        Ok((count > 0).then(|| guard.ambiguity(count)))
+    }
+
+    /// No row that comes may have the primary key of a row that stays. Read are the key columns, of files that may hold
+    /// one of the new keys; in a full refresh of all: rows that stay may never have been looked at, under another
+    /// definition or somebody else's.
+    async fn keys_are_new(
+        &self,
+        current: &LakeTable,
+        session: &SessionContext,
+        seen: &mut Inspector,
+        all: bool,
+    ) -> Result<()> {
+        let doing = || format!("the primary keys of {} cannot be compared", self.job.table.name);
+        let mut frame = session.read_table(current.provider(session, None).await?).context(doing)?;
+        if let Some(range) = seen.range_of_new_keys().filter(|_| !all) {
+            frame = frame.filter(range).context(doing)?;
+        }
+        let keys = self.job.table.primary_key.iter().map(deltalake::datafusion::logical_expr::ident);
+        let mut stream =
+            frame.select(keys.collect::<Vec<_>>()).context(doing)?.execute_stream().await.context(doing)?;
+        while let Some(batch) = stream.try_next().await.context(doing)? {
+            seen.stays(&batch, all)?;
+        }
+        seen.verdict(&self.job.privacy)
+    }
+
+    pub(super) async fn full(self, reason: String) -> Result<Refreshed> {
+        let inputs = self.inputs(true)?;
+        let ready = match self.recompute(&inputs, reason.clone()).await {
+            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await?,
+            other => other?,
+        };
+        self.commit(ready).await
+    }
+
+    /// The whole result: as a difference where the table stands in the same shape, so that its readers see only what
+    /// changed; else as a new set of files.
+    async fn recompute(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
+        let mut io = Io { files_read: inputs.files(), ..Io::default() };
+        let plan: &LogicalPlan = &self.job.derived.plan;
+        if let Some(current) = self.current.as_ref().filter(|t| t.schema() == self.job.table.schema()) {
+            io.files_before = current.size().0;
+            let session = inputs.session();
+            let old = current.provider(session, None).await?;
+            let change = evaluate::difference(plan, old, session, inputs).await?;
+            if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
+                let (change, mut seen) = self.merge(current, &batches, session, &mut io).await?;
+                self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
+                let ambiguous = self.ambiguous(inputs).await?;
+                let mode = Mode::Full;
+                return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
+            }
+        }
+        let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
+        let stream = evaluate::full(&ordered, inputs.session(), inputs).await?;
+        let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
+        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
+        let mut replaced = None;
+        if let Some(current) = &self.current {
+            change.removes = current.removes(|_| true);
+            io.files_removed = change.removes.len() as u64;
+            replaced = current.rows();
+            if current.schema() != self.job.table.schema() {
+                change.schema = Some(self.job.table.columns.clone());
+            }
+        }
+        let ambiguous = self.ambiguous(inputs).await?;
+        Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced, ambiguous })
+    }
+
+    async fn commit(self, ready: Ready) -> Result<Refreshed> {
+        let Ready { change, mode, reason, seen, mut io, ended, replaced, ambiguous } = ready;
+        let job = self.job;
+        let updated = seen.updated();
+        let inserted = seen.inserted - updated;
+        let deleted = replaced.unwrap_or(seen.deleted - updated);
+        let mut txns: BTreeMap<String, i64> = BTreeMap::from([
+            (app::DEFINITION.to_owned(), self.fingerprint),
+            (app::MIGRATION.to_owned(), job.migration),
+        ]);
+        for source in job.sources.values() {
+            txns.insert(app::source(&source.uuid()), i64::try_from(source.version()).unwrap_or(i64::MAX));
+        }
+        let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
+        let mode_name = if mode == Mode::Full { "full" } else { "incremental" };
+        let facts = json!({
+            "mode": mode_name, "reason": reason, "run": job.run, "sources": cut,
+            "rowsInserted": inserted, "rowsUpdated": updated, "rowsDeleted": deleted,
+        });
+        let commit = Commit {
+            operation: if change.removes.is_empty() { "WRITE" } else { "MERGE" },
+            metrics: BTreeMap::from([("numOutputRows", seen.inserted), ("numDeletedRows", seen.deleted)]),
+            change,
+            txns,
+            info: BTreeMap::from([("stediDelta".to_owned(), facts)]),
+        };
+        let version_before = self.current.as_ref().map(LakeTable::version);
+        let table = match &self.current {
+            Some(current) => commit.commit(current).await?,
+            None => {
+                let spec = TableSpec {
+                    uuid: clock::random_uuid().to_string(),
+                    name: job.table.name.to_string(),
+                    description: job.table.description.clone(),
+                    columns: job.table.columns.clone(),
+                    properties: Properties { change_data_feed: true },
+                };
+                create(&self.location, &spec, commit).await?
+            }
+        };
+        io.bytes_read = self.meter.bytes_read();
+        Ok(Refreshed {
+            table,
+            version_before,
+            mode,
+            reason,
+            rows_inserted: inserted,
+            rows_updated: updated,
+            rows_deleted: deleted,
+            io,
+            warnings: seen.warnings().into_iter().chain(ambiguous).collect(),
+            grants_ended: ended,
+        })
+    }
+}
+
+/// All rows of a stream, or `None` when there are more than `limit`.
+async fn up_to(
+    mut stream: SendableRecordBatchStream,
+    limit: usize,
+) -> Result<Option<Vec<deltalake::arrow::array::RecordBatch>>> {
+    let mut batches = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
+        rows += batch.num_rows();
+        if rows > limit {
+            return Ok(None);
+        }
+        batches.push(batch);
+    }
+    Ok(Some(batches))
+}
+
+/// Hash joins cannot spill; merge joins can.
+pub(super) fn out_of_memory(error: &Error) -> bool {
+    error.causes().iter().any(|cause| cause.contains("Resources exhausted"))
+}

@@ -1,0 +1,247 @@
+//! A derived table against its query, computed anew over the versions that the table records.
+//!
+//! Rows are compared as multisets, exactly but for one thing: a sum of floating point numbers depends on the order in
+//! which they are added, so values of `double` columns may differ by one part in 10^9 and of `float` columns by one in
+//! 10^6, if all other columns are equal. A sum that cancels to nearly nothing can differ by more: `decimal` is exact.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
+use deltalake::arrow::row::{RowConverter, SortField};
+use futures::TryStreamExt;
+
+use super::apply::out_of_memory;
+use super::inputs::Inputs;
+use super::{Job, Opened, Work};
+use crate::error::{Context, Error, Kind, Result};
+use crate::evaluate;
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::outcome::Verified;
+
+/// How far two `double` values may be apart, relative to the greater.
+const DOUBLE: f64 = 1e-9;
+
+/// How far two `float` values may be apart: less than this they cannot hold.
+const FLOAT: f64 = 1e-6;
+
+/// Rows that differ in some bits and are compared by value; more are not held in memory.
+const COMPARED: usize = 1_000_000;
+
+/// Compares a table with its query over the versions of its sources that it records.
+///
+/// # Errors
+/// When one of these versions can no longer be read.
+pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
+    let name = &job.table.name;
+    let cannot = |error: Error| {
+        Error::failed(format!("{name} cannot be verified"))
+            .because(error)
+            .fact("table", format!("{} (v{})", table.location(), table.version()))
+            .help(format!("stedi-delta sync -s {name} --full-refresh   (computes it from versions that can be read)"))
+    };
+    let work = Work::new(job, Opened::with(job, Some(table.clone()))).await?;
+    let sources = recorded(job, table).await.map_err(cannot)?;
+    let mut compared = compare(&work, table, &sources, true).await;
+    if compared.as_ref().err().is_some_and(out_of_memory) {
+        compared = compare(&work, table, &sources, false).await;
+    }
+    compared.map_err(cannot)
+}
+
+/// The error of a table that is not its query.
+pub(crate) fn mismatch(job: &Job<'_>, table: &LakeTable, found: Verified) -> Error {
+    let name = &job.table.name;
+    Error::new(Kind::Evidence, format!("{name} does not hold what its query gives"))
+        .fact("table", format!("{} (v{})", table.location(), table.version()))
+        .fact("missing", format!("{} rows that the query gives", found.rows_missing))
+        .fact("too many", format!("{} rows that it does not give", found.rows_extra))
+        .fact("computed", "over the versions of its sources that the table records")
+        .help(format!("stedi-delta sync -s {name} --full-refresh"))
+}
+
+/// The sources at the versions that the table records.
+async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName, LakeTable>> {
+    let mut sources = BTreeMap::new();
+    for (name, source) in &job.sources {
+        let Some(consumed) = table.consumed(&source.uuid()).await? else {
+            return Err(Error::failed(format!("it was computed from another {name} than the one that stands there")));
+        };
+        let at = source.at(consumed).await.context(|| format!("{name} can no longer be read at v{consumed}"))?;
+        sources.insert(name.clone(), at);
+    }
+    Ok(sources)
+}
+
+async fn compare(
+    work: &Work<'_>,
+    table: &LakeTable,
+    sources: &BTreeMap<TableName, LakeTable>,
+    hash_joins: bool,
+) -> Result<Verified> {
+    let session = work.session(hash_joins)?;
+    let inputs = Inputs::at_cut(session.clone(), sources.iter().map(|(name, table)| (name.as_str(), table)));
+    let old = table.provider(&session, None).await?;
+    let change = evaluate::difference(&work.job.derived.plan, old, &session, &inputs).await?;
+    let mut stream = change.into_stream();
+    let mut found = Verified { rows_missing: 0, rows_extra: 0 };
+    let mut batches = Some(Vec::new());
+    let mut held = 0;
+    while let Some(batch) = stream.try_next().await.context(|| "its query stopped".into())? {
+        for weight in weights(&batch)? {
+            if weight > 0 {
+                found.rows_missing += weight.unsigned_abs();
+            } else {
+                found.rows_extra += weight.unsigned_abs();
+            }
+        }
+        held += batch.num_rows();
+        batches = batches.filter(|_| held <= COMPARED);
+        if let Some(batches) = &mut batches {
+            batches.push(batch);
+        }
+    }
+    let has_floats = work.job.table.schema().fields().iter().any(|f| f.data_type().is_floating());
+    if !has_floats || found.rows_missing == 0 || found.rows_extra == 0 {
+        return Ok(found);
+    }
+    let Some(batches) = batches else {
+        return Err(Error::failed(format!(
+            "more than {COMPARED} rows differ in a bit and cannot be compared by value"
+        )));
+    };
+    let paired = paired(&batches)?;
+    Ok(Verified { rows_missing: found.rows_missing - paired, rows_extra: found.rows_extra - paired })
+}
+
+fn weights(batch: &RecordBatch) -> Result<Vec<i64>> {
+    let last = batch.columns().last().and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let weights = last.ok_or_else(|| Error::new(Kind::Internal, "a change has no weight"))?;
+    Ok(weights.values().to_vec())
+}
+
+/// Values of the floating point columns of a row, and copies of it that are not paired yet.
+type Floats = (Vec<Option<f64>>, u64);
+
+/// How many rows that come are rows that go, but for the last digits of floating point numbers.
+fn paired(batches: &[RecordBatch]) -> Result<u64> {
+    let Some(first) = batches.first() else { return Ok(0) };
+    let schema = first.schema();
+    let data = schema.fields().len() - 1;
+    let (floats, exact): (Vec<usize>, Vec<usize>) = (0..data).partition(|i| schema.field(*i).data_type().is_floating());
+    let bounds = bounds(&schema, &floats);
+    let doing = || "rows cannot be compared".to_owned();
+    let fields = exact.iter().map(|i| SortField::new(schema.field(*i).data_type().clone())).collect();
+    let converter = RowConverter::new(fields).context(doing)?;
+    let mut groups: HashMap<Box<[u8]>, [Vec<Floats>; 2]> = HashMap::new();
+    for batch in batches {
+        let columns: Vec<_> = exact.iter().map(|i| batch.column(*i).clone()).collect();
+        // No column but floating point ones: one group.
+        let rows = if columns.is_empty() { None } else { Some(converter.convert_columns(&columns).context(doing)?) };
+        let mut values = Vec::new();
+        for i in &floats {
+            values.push(cast(batch.column(*i), &DataType::Float64).context(doing)?);
+        }
+        for (row, weight) in weights(batch)?.into_iter().enumerate() {
+            let key: Box<[u8]> = rows.as_ref().map_or_else(Box::default, |rows| Box::from(rows.row(row).as_ref()));
+            let of = |column: &deltalake::arrow::array::ArrayRef| {
+                // One NaN, so that those of either sign stand together.
+                let value = |v: f64| if v.is_nan() { f64::NAN } else { v };
+                (!column.is_null(row)).then(|| value(column.as_primitive::<Float64Type>().value(row)))
+            };
+            let side = usize::from(weight < 0);
+            let group = groups.entry(key).or_default();
+            group[side].push((values.iter().map(of).collect(), weight.unsigned_abs()));
+        }
+    }
+    Ok(groups.into_values().map(|group| paired_in(group, &bounds)).sum())
+}
+
+fn bounds(schema: &Schema, floats: &[usize]) -> Vec<f64> {
+    let of = |i: &usize| if *schema.field(*i).data_type() == DataType::Float64 { DOUBLE } else { FLOAT };
+    floats.iter().map(of).collect()
+}
+
+/// Pairs rows up in the order of their first value.
+fn paired_in([mut come, mut go]: [Vec<Floats>; 2], bounds: &[f64]) -> u64 {
+    come.sort_by(|a, b| first(a, b));
+    go.sort_by(|a, b| first(a, b));
+    let near = |a: &Floats, b: &Floats, columns: usize| {
+        a.0.iter().zip(&b.0).zip(bounds).take(columns).all(|((a, b), bound)| is_near(*a, *b, *bound))
+    };
+    let (mut pairs, mut from) = (0, 0);
+    for row in &mut come {
+        while go.get(from).is_some_and(|other| other.1 == 0 || (first(other, row).is_lt() && !near(other, row, 1))) {
+            from += 1;
+        }
+        for other in go.iter_mut().skip(from) {
+            if row.1 == 0 || (first(other, row).is_gt() && !near(other, row, 1)) {
+                break;
+            }
+            if near(row, other, bounds.len()) {
+                let copies = row.1.min(other.1);
+                row.1 -= copies;
+                other.1 -= copies;
+                pairs += copies;
+            }
+        }
+    }
+    pairs
+}
+
+fn first(a: &Floats, b: &Floats) -> Ordering {
+    match (a.0.first().copied().flatten(), b.0.first().copied().flatten()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    }
+}
+
+fn is_near(a: Option<f64>, b: Option<f64>, bound: f64) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) if a.is_nan() || b.is_nan() => a.is_nan() && b.is_nan(),
+        // Also equal infinities.
+        (Some(a), Some(b)) if a.total_cmp(&b).is_eq() => true,
+        (Some(a), Some(b)) if a.is_finite() && b.is_finite() => (a - b).abs() <= bound * a.abs().max(b.abs()),
+        (Some(_), Some(_)) => false,
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deltalake::arrow::array::{Float64Array, Int64Array};
+
+    use super::*;
+
+    fn rows(rows: &[(i64, Option<f64>, i64)]) -> RecordBatch {
+        let keys = Int64Array::from_iter_values(rows.iter().map(|r| r.0));
+        let values: Float64Array = rows.iter().map(|r| r.1).collect();
+        let weights = Int64Array::from_iter_values(rows.iter().map(|r| r.2));
+        let columns: Vec<(&str, Arc<dyn Array>)> =
+            vec![("k", Arc::new(keys)), ("v", Arc::new(values)), ("_w", Arc::new(weights))];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).expect("a batch")
+    }
+
+    #[test]
+    fn last_digits_pair_up_and_nothing_else_does() {
+        let sum = 0.1 + 0.2;
+        for (batch, expected) in [
+            (vec![(1, Some(sum), 1), (1, Some(0.3), -1)], 1),
+            (vec![(1, Some(sum), 3), (1, Some(0.3), -2)], 2),
+            (vec![(1, Some(sum), 1), (2, Some(0.3), -1)], 0),
+            (vec![(1, Some(0.3), 1), (1, Some(0.300_001), -1)], 0),
+            (vec![(1, None, 1), (1, Some(0.0), -1)], 0),
+            (vec![(1, Some(f64::NAN), 1), (1, Some(-f64::NAN), -1)], 1),
+            (vec![(1, Some(f64::INFINITY), 1), (1, Some(f64::NEG_INFINITY), -1)], 0),
+            (vec![(1, Some(0.0), 1), (1, Some(-0.0), -1)], 1),
+            (vec![(1, Some(1.0), 1), (1, Some(2.0), 1), (1, Some(2.0 + 1e-12), -1), (1, Some(1.0 - 1e-12), -1)], 2),
+        ] {
+            assert_eq!(paired(&[rows(&batch)]).expect("compared"), expected, "{batch:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `plan/1`: what a sync would do, and why.
+
+use serde::Serialize;
+
+use super::{ErrorReport, WarningReport};
+use crate::error::Error;
+use crate::outcome::{Action, Explanation, PlanOutcome, TablePlan};
+
+/// What a sync would do.
+#[derive(Debug, Serialize)]
+pub struct PlanReport {
+    /// `plan/1`.
+    pub report: &'static str,
+    /// Project name; `null`, like the next three, where there is no answer.
+    pub project: Option<String>,
+    /// Target name.
+    pub target: Option<String>,
+    /// Landing root, as given.
+    pub landing: Option<String>,
+    /// Warehouse root, as given.
+    pub warehouse: Option<String>,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// Whether a sync would change anything.
+    pub pending: bool,
+    /// Selected tables in the order of the project.
+    pub tables: Vec<TablePlanReport>,
+    /// Why there is no answer.
+    pub error: Option<ErrorReport>,
+}
+
+/// What a sync would do with a table.
+#[derive(Debug, Serialize)]
+pub struct TablePlanReport {
+    /// Table name.
+    pub table: String,
+    /// Its zone.
+    pub zone: String,
+    /// URL or absolute path.
+    pub location: String,
+    /// Current version; `null` = not created.
+    pub version: Option<u64>,
+    /// `none`, `ingest`, `incremental`, `full`, `stop`, `skip`.
+    pub action: Action,
+    /// Tables that change first: then the action is a prediction.
+    pub after: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// How much there is to take in; `null` = nothing.
+    pub estimate: Option<EstimateReport>,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+    /// What to look at.
+    pub warnings: Vec<WarningReport>,
+    /// How the change is computed; `null` unless asked for.
+    pub explain: Option<ExplainReport>,
+    /// Why it stops.
+    pub error: Option<ErrorReport>,
+}
+
+/// How much there is to take in.
+#[derive(Debug, Serialize)]
+pub struct EstimateReport {
+    /// Changed rows of its sources, all rows where it is computed whole; `null` = not known yet.
+    pub rows: Option<u64>,
+    /// Their bytes.
+    pub bytes: Option<u64>,
+    /// It depends on what happens above.
+    pub at_most: bool,
+}
+
+/// How a change is computed.
+#[derive(Debug, Serialize)]
+pub struct ExplainReport {
+    /// Outermost operator first; empty where the query has no derivative.
+    pub operators: Vec<OperatorReport>,
+    /// Why it has none.
+    pub reasons: Vec<String>,
+    /// Bytes that an incremental refresh would read and write.
+    pub incremental_bytes: Option<u64>,
+    /// Bytes that a full refresh would read and write.
+    pub full_bytes: Option<u64>,
+}
+
+/// One operator.
+#[derive(Debug, Serialize)]
+pub struct OperatorReport {
+    /// Depth in the plan.
+    pub depth: usize,
+    /// What it is.
+    pub operator: String,
+    /// By which rule its change is computed.
+    pub rule: String,
+}
+
+/// Whether a sync would change anything.
+#[must_use]
+pub fn plan_is_pending(outcome: &PlanOutcome) -> bool {
+    outcome.tables.iter().any(|t| matches!(t.action, Action::Ingest | Action::Incremental | Action::Full))
+}
+
+/// Whether a sync would stop somewhere.
+#[must_use]
+pub fn plan_stops(outcome: &PlanOutcome) -> bool {
+    outcome.tables.iter().any(|t| t.action == Action::Stop)
+}
+
+/// The document of a plan.
+#[must_use]
+pub fn plan(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
+    PlanReport {
+        report: "plan/1",
+        project: Some(outcome.project.clone()),
+        target: Some(outcome.target.clone()),
+        landing: Some(outcome.landing.clone()),
+        warehouse: Some(outcome.warehouse.clone()),
+        exit_code,
+        pending: plan_is_pending(outcome),
+        tables: outcome.tables.iter().map(table).collect(),
+        error: None,
+    }
+}
+
+/// The document of a plan that could not be made.
+#[must_use]
+pub fn plan_failed(error: &Error) -> PlanReport {
+    PlanReport {
+        report: "plan/1",
+        project: None,
+        target: None,
+        landing: None,
+        warehouse: None,
+        exit_code: error.kind().exit_code(),
+        pending: false,
+        tables: Vec::new(),
+        error: Some(error.into()),
+    }
+}
+
+fn table(plan: &TablePlan) -> TablePlanReport {
+    TablePlanReport {
+        table: plan.table.to_string(),
+        zone: plan.zone.clone(),
+        location: plan.location.clone(),
+        version: plan.version,
+        action: plan.action,
+        after: plan.after.iter().map(ToString::to_string).collect(),
+        reason: plan.reason.clone(),
+        estimate: plan.estimate.map(|e| EstimateReport { rows: e.rows, bytes: e.bytes, at_most: e.at_most }),
+        waiting: plan.waiting.clone(),
+        warnings: plan.warnings.iter().map(super::sync::warning).collect(),
+        explain: plan.explanation.as_ref().map(explain),
+        error: plan.problem.as_ref().map(ErrorReport::from),
+    }
+}
+
+fn explain(explanation: &Explanation) -> ExplainReport {
+    let operator = |o: &crate::outcome::Operator| OperatorReport {
+        depth: o.depth,
+        operator: o.operator.clone(),
+        rule: o.rule.clone(),
+    };
+    ExplainReport {
+        operators: explanation.operators.iter().map(operator).collect(),
+        reasons: explanation.reasons.clone(),
+        incremental_bytes: explanation.costs.map(|(incremental, _)| incremental),
+        full_bytes: explanation.costs.map(|(_, full)| full),
+    }
+}

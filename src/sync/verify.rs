@@ -1,0 +1,49 @@
+//! The last part of a sync where it is asked for: every selected derived table is compared with its query, those with
+//! nothing to do as well.
+
+use std::collections::BTreeMap;
+
+use super::Work;
+use crate::error::{Error, Result};
+use crate::lake::LakeTable;
+use crate::name::TableName;
+use crate::outcome::{Problem, SyncOutcome};
+use crate::refresh;
+
+impl Work<'_> {
+    /// Verifies what stands. Tables that failed or were skipped have said so already.
+    pub(super) async fn verify(&self, outcome: &mut SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) {
+        for table in self.site.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
+            let (Some(_), Some(found)) = (table.derived(), standing.get(&table.name)) else { continue };
+            let failed = |t: &&crate::outcome::TableOutcome| t.table == table.name && t.problem.is_some();
+            if outcome.tables.iter().any(|t| failed(&t)) {
+                continue;
+            }
+            self.progress.table(table.name.as_str(), "verifying");
+            let verified = self.verify_one(&table.name, found, standing).await;
+            let Some(entry) = self.entry(outcome, &table.name) else { continue };
+            match verified {
+                Ok((verified, mismatch)) => {
+                    entry.verified = Some(verified);
+                    entry.problem = mismatch.map(Problem::Failed);
+                }
+                Err(error) => entry.problem = Some(Problem::Failed(error)),
+            }
+        }
+    }
+
+    async fn verify_one(
+        &self,
+        name: &TableName,
+        found: &LakeTable,
+        standing: &BTreeMap<TableName, LakeTable>,
+    ) -> Result<(crate::outcome::Verified, Option<Error>)> {
+        let table = self.site.table(name.as_str())?;
+        let sources = self.site.sources(table);
+        let sources = sources.into_iter().filter_map(|s| Some((s.clone(), standing.get(&s)?.clone()))).collect();
+        let job = self.site.job(table, sources, self.run)?;
+        let verified = Box::pin(refresh::verify(&job, found)).await?;
+        let mismatch = (!verified.is_equal()).then(|| refresh::mismatch(&job, found, verified));
+        Ok((verified, mismatch))
+    }
+}

@@ -1,0 +1,199 @@
+//! `plan` says what a sync then does and writes nothing; `sync --verify` compares tables with their queries; the
+//! choice between incremental and full; drift.
+
+use std::fs;
+
+use deltalake::DeltaTableBuilder;
+use stedi_delta::look;
+use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, TablePlan};
+use stedi_delta::{report, sync};
+use url::Url;
+
+use crate::support::shop::{derived, orders, shop};
+use crate::support::{Lake, assert_ok, of};
+
+async fn planned(lake: &Lake) -> PlanOutcome {
+    let before = lake.files();
+    let plan = look::plan(&lake.site().await, &[], true).await.unwrap();
+    assert_eq!(lake.files(), before, "a plan writes nothing");
+    plan
+}
+
+fn plan_of<'p>(plan: &'p PlanOutcome, table: &str) -> &'p TablePlan {
+    plan.tables.iter().find(|t| t.table.as_str() == table).unwrap()
+}
+
+fn actions(plan: &PlanOutcome) -> Vec<(&str, Action)> {
+    plan.tables.iter().map(|t| (t.table.as_str(), t.action)).collect()
+}
+
+fn verify() -> sync::Options {
+    sync::Options { verify: true, ..sync::Options::default() }
+}
+
+async fn foreign_delete(lake: &Lake, table: &str) {
+    let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
+    let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
+    table.delete().with_predicate("id = 1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_the_sync_then_does() {
+    let lake = shop("auto");
+    lake.land_first_orders();
+    let first = planned(&lake).await;
+    assert_eq!(
+        actions(&first),
+        [("orders", Action::Ingest), ("cheap", Action::Full), ("items", Action::Full)],
+        "{first:?}"
+    );
+    assert!(!lake.warehouse().exists(), "not even a folder");
+    assert_eq!(plan_of(&first, "orders").reason, "2 new files");
+    assert_eq!(plan_of(&first, "cheap").reason, "first build");
+    lake.sync().await;
+    let even = planned(&lake).await;
+    assert!(even.tables.iter().all(|t| t.action == Action::None), "{even:?}");
+    assert!(!report::plan_is_pending(&even));
+
+    lake.land("orders/d.json", orders(20..22));
+    let ahead = planned(&lake).await;
+    let cheap = plan_of(&ahead, "cheap");
+    assert_eq!((cheap.action, cheap.after_ingest), (Action::Incremental, true));
+    assert_eq!(plan_of(&ahead, "orders").estimate.unwrap().bytes, cheap.estimate.unwrap().bytes);
+    assert!(report::plan_is_pending(&ahead) && !report::plan_stops(&ahead));
+    let outcome = lake.sync().await;
+    assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "items").mode), (Mode::Incremental, Mode::Incremental));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_knows_the_rows_of_a_source_that_moved_and_explains_the_rules() {
+    let lake = shop("incremental");
+    lake.define("tables/curated/late.toml", &derived("incremental"));
+    lake.define("tables/curated/late.sql", "select c.item, count(*) as n from cheap c group by c.item");
+    lake.land_first_orders();
+    lake.sync().await;
+    lake.land("orders/d.json", orders(3..5));
+    let only = |table: &str| sync::Options { select: vec![table.into()], ..sync::Options::default() };
+    assert_ok(&lake.try_sync_with(only("items")).await);
+    let plan = planned(&lake).await;
+    let cheap = plan_of(&plan, "cheap");
+    assert_eq!((cheap.action, cheap.reason.as_str()), (Action::Incremental, "orders v0 -> v1"));
+    assert_eq!((cheap.estimate.unwrap().rows, cheap.estimate.unwrap().at_most), (Some(2), false));
+    let operators = &cheap.explanation.as_ref().unwrap().operators;
+    assert!(operators.iter().any(|o| o.operator == "scan orders" && o.rule.starts_with("data files v0 -> v1, 2 rows")));
+    assert!(operators.iter().any(|o| o.operator.starts_with("filter: ") && o.rule == "applied to the change"));
+    let late = plan_of(&plan, "late");
+    assert_eq!(late.after.iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["cheap"]);
+    assert_eq!((late.estimate.unwrap().rows, late.estimate.unwrap().at_most), (Some(2), true));
+    let group = &late.explanation.as_ref().unwrap().operators;
+    assert!(group.iter().any(|o| o.rule == "recompute affected groups of c.item, before and after"), "{group:?}");
+    assert_eq!(plan_of(&plan, "items").action, Action::None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_stops_leaves_those_below_behind() {
+    let lake = shop("incremental");
+    lake.land_first_orders();
+    lake.define("tables/curated/late.toml", &derived("auto"));
+    lake.define("tables/curated/late.sql", "select c.id from cheap c");
+    lake.sync().await;
+    foreign_delete(&lake, "trusted/cheap").await;
+    let plan = planned(&lake).await;
+    assert_eq!(plan_of(&plan, "cheap").action, Action::Stop);
+    assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by somebody else"));
+    assert_eq!((plan_of(&plan, "late").action, plan_of(&plan, "late").reason.as_str()), (Action::Skip, "cheap stops"));
+    assert!(report::plan_stops(&plan));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_planned_repaired_and_said() {
+    let lake = shop("auto");
+    lake.land_first_orders();
+    lake.sync().await;
+    foreign_delete(&lake, "trusted/cheap").await;
+    let plan = planned(&lake).await;
+    assert_eq!(plan_of(&plan, "cheap").action, Action::Full);
+    assert!(
+        plan_of(&plan, "cheap").warnings[0]
+            .message
+            .starts_with("cheap has drifted and will be rebuilt: version 1 (DELETE)")
+    );
+    let outcome = lake.sync().await;
+    let cheap = of(&outcome, "cheap");
+    assert_eq!((cheap.mode, cheap.rows_inserted), (Mode::Full, 1));
+    assert!(cheap.warnings[0].message.starts_with("cheap had drifted and was rebuilt: version 1 (DELETE)"));
+    assert_eq!(cheap.warnings[0].details, ["1 row came"]);
+    lake.assert_recomputed().await;
+    assert!(of(&lake.sync().await, "cheap").warnings.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_change_of_a_large_table_is_computed_whole_and_a_small_one_is_not() {
+    let lake = Lake::project(&[
+        (
+            "tables/landing/blobs.toml",
+            "description = \"x\"\n[source]\npath = \"blobs/*.json\"\nformat = \"json\"\non_overwrite = \"replace\"\n\
+             [columns]\nk = \"long\"\nblob = \"string\"\n",
+        ),
+        ("tables/trusted/counted.toml", &derived("auto")),
+        ("tables/trusted/counted.sql", "select b.k, count(*) as n, max(b.blob) as b from blobs b group by b.k"),
+    ]);
+    let blob = |seed: u64| -> String {
+        let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..3000)
+            .map(|_| {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                char::from(b'0' + u8::try_from(x % 75).unwrap() % 75).to_string().replace(['\\', '"'], "_")
+            })
+            .collect()
+    };
+    let file = |seeds: std::ops::Range<u64>| -> String {
+        seeds.map(|s| format!("{{\"k\":{s},\"blob\":\"{}\"}}\n", blob(s))).collect()
+    };
+    lake.land("blobs/a.json", file(1..2000));
+    lake.sync().await;
+    lake.land("blobs/b.json", file(3000..3003));
+    let small = lake.sync().await;
+    let done = of(&small, "counted");
+    assert_eq!(done.mode, Mode::Incremental);
+    assert!(done.reason.starts_with("blobs v0 -> v1; auto: ") && done.reason.ends_with(" changed"), "{}", done.reason);
+    lake.land("blobs/a.json", file(5000..7000));
+    let large = lake.sync().await;
+    let done = of(&large, "counted");
+    assert_eq!(done.mode, Mode::Full, "{}", done.reason);
+    assert!(done.reason.starts_with("auto: full is cheaper: "), "{}", done.reason);
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_verified_and_a_forged_one_is_evidence() {
+    let lake = shop("auto");
+    lake.land_first_orders();
+    let outcome = lake.try_sync_with(verify()).await;
+    assert_ok(&outcome);
+    assert_eq!(report::Totals::of(&outcome).tables_verified, 2);
+    let idle = lake.try_sync_with(verify()).await;
+    assert_eq!((of(&idle, "cheap").mode, of(&idle, "cheap").verified.unwrap().is_equal()), (Mode::None, true));
+    assert!(of(&idle, "orders").verified.is_none());
+    // Somebody deletes a row and forges the log so that it seems to be ours.
+    foreign_delete(&lake, "trusted/cheap").await;
+    let log = lake.warehouse().join("trusted/cheap/_delta_log");
+    let ours = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let txns: String = ours.lines().filter(|l| l.starts_with("{\"txn\"")).map(|l| format!("{l}\n")).collect();
+    let txns =
+        txns.replace("\"appId\":\"stedi-delta/head\",\"version\":0", "\"appId\":\"stedi-delta/head\",\"version\":1");
+    let forged = fs::read_to_string(log.join("00000000000000000001.json")).unwrap();
+    fs::write(log.join("00000000000000000001.json"), forged.trim_end().to_owned() + "\n" + &txns).unwrap();
+    let found = lake.try_sync_with(verify()).await;
+    assert_eq!(report::exit_code(&found), 3);
+    let Some(Problem::Failed(error)) = &of(&found, "cheap").problem else { panic!("{found:?}") };
+    assert_eq!(error.message(), "cheap does not hold what its query gives");
+    assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+    let verified = of(&found, "cheap").verified.unwrap();
+    assert_eq!((verified.rows_missing, verified.rows_extra), (1, 0));
+    assert!(of(&found, "items").verified.unwrap().is_equal());
+    let options = sync::Options { full_refresh: true, ..verify() };
+    assert_ok(&lake.try_sync_with(options).await);
+}
