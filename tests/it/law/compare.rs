@@ -1,0 +1,156 @@
+//! Tables as multisets of rows, read without a line of what is tested, and how two of them differ.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{AsArray, RecordBatch, new_null_array};
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
+use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::physical_plan::collect;
+use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::history;
+use super::world::Column;
+
+/// Rows as text, `|` between the values, with how often each is there.
+pub type Bag = BTreeMap<String, i64>;
+
+/// A table as it stands.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub version: u64,
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Reads the files that the log names, one after the other.
+pub async fn read(folder: &Path) -> Result<Stored, String> {
+    let table = history::open(folder).await.ok_or_else(|| format!("{} is no table", folder.display()))?;
+    let declared = table.snapshot().map_err(|e| e.to_string())?.snapshot().arrow_schema();
+    let fields: Vec<_> = declared.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let mut batches = Vec::new();
+    for uri in table.get_file_uris().map_err(|e| e.to_string())? {
+        let path =
+            url::Url::parse(&uri).ok().and_then(|u| u.to_file_path().ok()).unwrap_or_else(|| PathBuf::from(&uri));
+        let file = File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build());
+        for batch in reader.map_err(|e| e.to_string())? {
+            let batch = batch.map_err(|e| e.to_string())?;
+            let column = |f: &deltalake::arrow::datatypes::Field| match batch.column_by_name(f.name()) {
+                Some(array) => cast(array, f.data_type()),
+                None => Ok(new_null_array(f.data_type(), batch.num_rows())),
+            };
+            let columns = schema.fields().iter().map(|f| column(f)).collect::<Result<Vec<_>, _>>();
+            let batch = columns.and_then(|columns| RecordBatch::try_new(schema.clone(), columns));
+            batches.push(batch.map_err(|e| e.to_string())?);
+        }
+    }
+    Ok(Stored { version: table.version().unwrap_or(0), schema, batches })
+}
+
+/// A plain session over the tables' rows.
+pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let context = SessionContext::new_with_config(config);
+    for (name, stored) in tables {
+        let table = MemTable::try_new(stored.schema.clone(), vec![stored.batches.clone()]).unwrap();
+        context.register_table(name.as_str(), Arc::new(table)).unwrap();
+    }
+    context
+}
+
+/// A query's rows.
+pub async fn computed(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, String> {
+    let frame = context.sql(sql).await.map_err(|e| e.to_string())?;
+    frame.collect().await.map_err(|e| e.to_string())
+}
+
+/// Adds rows to a bag; the columns are cast to the stored ones first.
+pub fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
+    let mut bag = Bag::new();
+    for batch in batches {
+        for row in texts(batch, schema)? {
+            *bag.entry(row).or_default() += 1;
+        }
+    }
+    Ok(bag)
+}
+
+fn texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<String>, String> {
+    let options = FormatOptions::default().with_null("NULL");
+    let columns = schema.fields().iter().enumerate().map(|(at, f)| cast(batch.column(at), f.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+    let formats = columns.iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options)).collect::<Result<Vec<_>, _>>();
+    let formats = formats.map_err(|e| e.to_string())?;
+    let row = |at| formats.iter().map(|f| f.value(at).to_string()).collect::<Vec<_>>().join("|");
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+/// How two bags differ: nothing, or the rows. Approximate columns may differ by 1e-9 of their value.
+pub fn difference(found: &Bag, expected: &Bag, columns: &[Column]) -> Option<String> {
+    let (mut more, mut less) = (Vec::new(), Vec::new());
+    for row in found.keys().chain(expected.keys().filter(|r| !found.contains_key(*r))) {
+        let by = found.get(row).unwrap_or(&0) - expected.get(row).unwrap_or(&0);
+        let side = if by > 0 { &mut more } else { &mut less };
+        side.extend((0..by.abs()).map(|_| row.clone()));
+    }
+    more.retain(|row| {
+        let near = less.iter().position(|other| close(row, other, columns));
+        near.map(|at| less.swap_remove(at)).is_none()
+    });
+    if more.is_empty() && less.is_empty() {
+        return None;
+    }
+    let list = |rows: &[String]| rows.iter().take(8).map(|r| format!("\n      {r}")).collect::<String>();
+    Some(format!("{} rows too many:{}\n    {} rows missing:{}", more.len(), list(&more), less.len(), list(&less)))
+}
+
+fn close(one: &str, two: &str, columns: &[Column]) -> bool {
+    let (one, two): (Vec<&str>, Vec<&str>) = (one.split('|').collect(), two.split('|').collect());
+    one.len() == two.len()
+        && one.iter().zip(&two).enumerate().all(|(at, (a, b))| {
+            let approximate = columns.get(at).is_some_and(|c| c.approximate);
+            let number = |t: &str| t.parse::<f64>().ok().filter(|_| approximate);
+            a == b || number(a).zip(number(b)).is_some_and(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()))
+        })
+}
+
+/// The net of a table's own change feed between two versions.
+pub async fn feed(folder: &Path, from: u64, to: u64, schema: &SchemaRef) -> Result<Bag, String> {
+    let table = history::open(folder).await.ok_or("no table")?;
+    let context = SessionContext::new();
+    let scan = table.scan_cdf().with_starting_version(from + 1).with_ending_version(to);
+    let plan = scan.build(&context.state(), None).await.map_err(|e| e.to_string())?;
+    let batches = collect(plan, context.task_ctx()).await.map_err(|e| e.to_string())?;
+    let mut net = Bag::new();
+    for batch in batches.iter().filter(|b| b.num_rows() > 0) {
+        let kind = batch.schema().index_of("_change_type").map_err(|e| e.to_string())?;
+        let kinds =
+            cast(batch.column(kind), &deltalake::arrow::datatypes::DataType::Utf8).map_err(|e| e.to_string())?;
+        let names = schema.fields().iter().map(|f| batch.schema().index_of(f.name())).collect::<Result<Vec<_>, _>>();
+        let rows = batch.project(&names.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        for (at, row) in texts(&rows, schema)?.into_iter().enumerate() {
+            let gone = ["delete", "update_preimage"].contains(&kinds.as_string::<i32>().value(at));
+            *net.entry(row).or_default() += if gone { -1 } else { 1 };
+        }
+    }
+    net.retain(|_, weight| *weight != 0);
+    Ok(net)
+}
+
+/// New minus old.
+pub fn minus(new: &Bag, old: &Bag) -> Bag {
+    let mut net = new.clone();
+    for (row, count) in old {
+        *net.entry(row.clone()).or_default() -= count;
+    }
+    net.retain(|_, weight| *weight != 0);
+    net
+}

@@ -1,0 +1,245 @@
+//! One case from its first file to its last sync, with everything that must hold on the way.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
+use stedi_delta::privacy::Privacy;
+use stedi_delta::progress::{Progress, Silent};
+use stedi_delta::site::{Site, SiteOptions};
+use stedi_delta::storage::Storage;
+use stedi_delta::sync;
+
+use super::compare::{Stored, bag, computed, difference, feed, minus, read, session};
+use super::history::Op;
+use super::world::Case;
+use super::{duckdb, history};
+use crate::support::Lake;
+
+/// What was done, to see that the test is not vacuous.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub syncs: usize,
+    pub compared: usize,
+    pub incremental: usize,
+    pub full: usize,
+    pub refused: usize,
+    pub queries: usize,
+    pub passed_over: usize,
+    pub duckdb: usize,
+    pub feeds: usize,
+    pub stopped: usize,
+}
+
+impl Stats {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.syncs += other.syncs;
+        self.compared += other.compared;
+        self.incremental += other.incremental;
+        self.full += other.full;
+        self.refused += other.refused;
+        self.queries += other.queries;
+        self.passed_over += other.passed_over;
+        self.duckdb += other.duckdb;
+        self.feeds += other.feeds;
+        self.stopped += other.stopped;
+    }
+}
+
+/// Says more on stderr.
+fn verbose() -> bool {
+    std::env::var_os("LAW_VERBOSE").is_some()
+}
+
+fn lake_of(case: &Case) -> Lake {
+    let files = case.files();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    Lake::project(&files)
+}
+
+async fn site(lake: &Lake) -> Result<Site, String> {
+    let text = |path: PathBuf| path.to_str().map(str::to_owned);
+    let options = SiteOptions {
+        root: lake.root().to_owned(),
+        target: None,
+        landing: text(lake.landing()),
+        warehouse: text(lake.warehouse()),
+    };
+    let opened = Site::open(&options, Storage::default(), Privacy::new(Some("test"), false)).await;
+    opened.map_err(|e| format!("{e} {:?}", e.facts()))
+}
+
+async fn synced(site: &Site) -> Result<SyncOutcome, String> {
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    let outcome = sync::sync(site, &sync::Options::default(), &progress).await;
+    if let Some(error) = &outcome.problem {
+        return Err(format!("sync failed: {error} {:?}", error.facts()));
+    }
+    for table in &outcome.tables {
+        match &table.problem {
+            Some(Problem::Failed(error)) => return Err(format!("{} failed: {error} {:?}", table.table, error.facts())),
+            Some(Problem::Skipped(above)) => return Err(format!("{} was skipped: {above}", table.table)),
+            None => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// Every table of the lake, by name.
+async fn tables(lake: &Lake, case: &Case) -> Result<BTreeMap<String, Stored>, String> {
+    let mut tables = BTreeMap::new();
+    let names = case.landing.iter().map(|l| ("landing", &l.name));
+    for (zone, name) in names.chain(case.derived.iter().map(|d| ("curated", &d.name))) {
+        tables.insert(name.clone(), read(&lake.warehouse().join(zone).join(name)).await?);
+    }
+    Ok(tables)
+}
+
+/// Takes the queries that the project refuses out of the case, and those that read them.
+pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
+    stats.queries += case.derived.len();
+    loop {
+        match site(&lake_of(&case)).await {
+            Ok(_) => return (!case.derived.is_empty()).then_some(case),
+            Err(why) => {
+                if verbose() {
+                    eprintln!("refused: {why}\n{case}");
+                }
+                stats.refused += 1;
+                // One of them is wrong: the last one that goes without it.
+                case.derived.pop()?;
+            }
+        }
+    }
+}
+
+/// Runs a case. The error says what does not hold.
+pub async fn run(case: &Case, second_engine: bool) -> Result<Stats, String> {
+    let run = AssertUnwindSafe(go(case, second_engine)).catch_unwind().await;
+    run.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
+    let mut stats = Stats::default();
+    let lake = lake_of(case);
+    let mut before: BTreeMap<String, Stored> = BTreeMap::new();
+    for (number, step) in case.steps.iter().enumerate() {
+        for op in step {
+            if let Err(why) = history::apply(&lake, &case.landing, op).await {
+                stats.passed_over += 1;
+                if verbose() {
+                    eprintln!("passed over: {why}");
+                }
+            }
+        }
+        let at = |why: String| format!("step {number}: {why}");
+        let outcome = match synced(&site(&lake).await?).await {
+            Ok(outcome) => outcome,
+            // Documented: somebody's new column stops the table until it is declared.
+            Err(why)
+                if why.contains("column `extra` of") && step.iter().any(|op| matches!(op, Op::AddColumn { .. })) =>
+            {
+                stats.stopped += 1;
+                return Ok(stats);
+            }
+            Err(why) => return Err(at(why)),
+        };
+        stats.syncs += 1;
+        if number > 0 {
+            let done = |mode| outcome.tables.iter().filter(|t| t.mode == mode).count();
+            stats.incremental += done(Mode::Incremental);
+            stats.full += done(Mode::Full);
+            for table in outcome.tables.iter().filter(|t| t.mode == Mode::Full && verbose()) {
+                eprintln!("full: {}", table.reason);
+            }
+        }
+        let now = tables(&lake, case).await.map_err(at)?;
+        let mode = |name: &str| outcome.tables.iter().find(|t| t.table.as_str() == name).map(|t| (t.mode, &t.reason));
+        stats.compared += equal(case, &now).await.map_err(|(name, why)| at(format!("{why} ({:?})", mode(&name))))?;
+        stats.feeds += fed(&lake, case, &before, &now).await.map_err(at)?;
+        if number % 3 == 0 || number + 1 == case.steps.len() {
+            let outcome = synced(&site(&lake).await?).await.map_err(at)?;
+            for table in &outcome.tables {
+                if table.mode != Mode::None || table.version_before != table.version_after {
+                    return Err(at(format!("a second sync commits {}: {}", table.table, table.reason)));
+                }
+            }
+        }
+        before = now;
+    }
+    if second_engine {
+        stats.duckdb = duckdb::agrees(case, &before)?;
+    }
+    if case.only_lands() {
+        at_once(case, &lake, &before).await?;
+    }
+    Ok(stats)
+}
+
+/// Law 1: each derived table is its query.
+async fn equal(case: &Case, now: &BTreeMap<String, Stored>) -> Result<usize, (String, String)> {
+    let context = session(now);
+    for derived in &case.derived {
+        let fail = |why: String| (derived.name.clone(), format!("{}: {why}", derived.name));
+        let stored = &now[&derived.name];
+        let found = bag(&stored.batches, &stored.schema).map_err(fail)?;
+        let batches = computed(&context, &derived.query.render()).await.map_err(fail)?;
+        let expected = bag(&batches, &stored.schema).map_err(fail)?;
+        if let Some(text) = difference(&found, &expected, &derived.query.columns) {
+            return Err(fail(format!("it is not its query\n    {text}\n   ")));
+        }
+    }
+    Ok(case.derived.len())
+}
+
+/// Each derived table's own change feed says what changed in it.
+async fn fed(
+    lake: &Lake,
+    case: &Case,
+    before: &BTreeMap<String, Stored>,
+    now: &BTreeMap<String, Stored>,
+) -> Result<usize, String> {
+    let mut feeds = 0;
+    for name in case.derived.iter().map(|d| &d.name) {
+        let (Some(old), new) = (before.get(name), &now[name]) else { continue };
+        if old.version >= new.version {
+            continue;
+        }
+        let folder = lake.warehouse().join("curated").join(name);
+        let feed = match feed(&folder, old.version, new.version, &new.schema).await {
+            // A vacuum took the files of the commits in between.
+            Err(why) if why.contains("No such file") || why.contains("not found") => continue,
+            other => other?,
+        };
+        let change = minus(&bag(&new.batches, &new.schema)?, &bag(&old.batches, &old.schema)?);
+        if let Some(text) = difference(&minus(&feed, &change), &BTreeMap::new(), &[]) {
+            return Err(format!("the feed of {name} is not its change\n    {text}"));
+        }
+        feeds += 1;
+    }
+    Ok(feeds)
+}
+
+/// All files in one batch give the tables that they gave in several.
+async fn at_once(case: &Case, lake: &Lake, now: &BTreeMap<String, Stored>) -> Result<(), String> {
+    let other = lake_of(case);
+    other.land_all(&lake.landing());
+    synced(&site(&other).await?).await?;
+    let tables = tables(&other, case).await?;
+    for derived in &case.derived {
+        let (one, many) = (&tables[&derived.name], &now[&derived.name]);
+        let (one, many) = (bag(&one.batches, &one.schema)?, bag(&many.batches, &many.schema)?);
+        if let Some(text) = difference(&many, &one, &derived.query.columns) {
+            return Err(format!("{} is another table when all files land at once\n    {text}", derived.name));
+        }
+    }
+    Ok(())
+}

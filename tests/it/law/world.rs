@@ -1,0 +1,242 @@
+//! A case: landing tables with their types, derived tables, and what happens to them. All of it is made from a seed.
+
+use super::history::{self, Op};
+use super::query::{Generator, Node};
+
+/// SplitMix64: one word of state, the same numbers everywhere.
+#[derive(Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % (n.max(1) as u64)).unwrap()
+    }
+
+    /// True in `percent` of 100 cases.
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of them.
+    pub fn one<'t, T>(&mut self, of: &'t [T]) -> &'t T {
+        &of[self.below(of.len())]
+    }
+}
+
+/// A column's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    Big,
+    Text,
+    Int,
+    Double,
+    Bool,
+    Date,
+    Decimal,
+    Time,
+}
+
+/// All types.
+pub const TYPES: [Type; 8] =
+    [Type::Big, Type::Text, Type::Int, Type::Double, Type::Bool, Type::Date, Type::Decimal, Type::Time];
+
+impl Type {
+    /// Its name in a definition.
+    pub fn defined(self) -> &'static str {
+        match self {
+            Self::Big => "long",
+            Self::Text => "string",
+            Self::Int => "int",
+            Self::Double => "double",
+            Self::Bool => "boolean",
+            Self::Date => "date",
+            Self::Decimal => "decimal(10,2)",
+            Self::Time => "timestamp",
+        }
+    }
+
+    /// Its name in SQL.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Big => "bigint",
+            Self::Text => "varchar",
+            other => other.defined(),
+        }
+    }
+
+    /// The values of the domain. Doubles are sums of powers of two: their sums are exact in any order.
+    pub fn domain(self) -> &'static [&'static str] {
+        match self {
+            Self::Big | Self::Int => &["0", "1", "2", "3"],
+            Self::Text => &["a", "b", "", "ab"],
+            Self::Double => &["0.5", "1.5", "-2.25"],
+            Self::Bool => &["true", "false"],
+            Self::Date => &["2024-02-28", "2024-02-29", "1969-12-31"],
+            Self::Decimal => &["1.50", "-0.25", "7.00"],
+            Self::Time => &["2024-02-29T12:00:00Z", "1969-12-31T23:59:59.999Z", "2024-02-29T12:00:00.001Z"],
+        }
+    }
+
+    /// A value of the domain as SQL.
+    pub fn literal(self, value: &str) -> String {
+        match self {
+            Self::Big | Self::Bool => value.to_owned(),
+            Self::Text => format!("'{value}'"),
+            Self::Date => format!("date '{value}'"),
+            Self::Time => format!("timestamp '{value}'"),
+            _ => format!("cast({value} as {})", self.sql()),
+        }
+    }
+}
+
+/// A column: of a table, or of a query's result.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name, in a scope with the table's alias.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+    /// The last digits depend on the order of the rows: compared with a tolerance, and read by no other query.
+    pub approximate: bool,
+}
+
+/// A row of a landing table; `None` is NULL.
+pub type Row = Vec<Option<&'static str>>;
+
+/// A landing table.
+#[derive(Clone, Debug)]
+pub struct Landing {
+    /// Its name.
+    pub name: String,
+    /// Its columns, without file and offset.
+    pub columns: Vec<Column>,
+}
+
+impl Landing {
+    /// A random row.
+    pub fn row(&self, rng: &mut Rng) -> Row {
+        self.columns.iter().map(|c| (!rng.chance(25)).then(|| *rng.one(c.kind.domain()))).collect()
+    }
+
+    /// The definition.
+    pub fn toml(&self) -> String {
+        let columns: String = self.columns.iter().map(|c| format!("{} = \"{}\"\n", c.name, c.kind.defined())).collect();
+        format!(
+            "description = \"x\"\n[source]\npath = \"{}/*.json\"\nformat = \"json\"\non_overwrite = \"replace\"\n\
+             [columns]\n{columns}",
+            self.name
+        )
+    }
+}
+
+/// A derived table.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// Its name.
+    pub name: String,
+    /// Its query.
+    pub query: Node,
+    /// Another engine gives the same answer.
+    pub portable: bool,
+    /// Its refresh policy.
+    pub policy: &'static str,
+}
+
+/// What a seed stands for.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub landing: Vec<Landing>,
+    pub derived: Vec<Derived>,
+    /// What happens before each sync.
+    pub steps: Vec<Vec<Op>>,
+}
+
+impl Case {
+    /// The case of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
+        let landing: Vec<Landing> = (0..2 + rng.below(4)).map(|n| table(n, &mut rng)).collect();
+        let mut derived: Vec<Derived> = Vec::new();
+        let count = 2 + rng.below(3);
+        let mut readable: Vec<Node> = landing.iter().map(|l| Node::table(&l.name, &l.columns, 12.0)).collect();
+        for number in 0..count {
+            let mut generator = Generator::new(&mut rng, &readable);
+            let query = generator.derived();
+            let portable = generator.portable;
+            let name = format!("d{number}");
+            let columns: Vec<Column> = query.columns.iter().filter(|c| !c.approximate).cloned().collect();
+            if !columns.is_empty() {
+                let node = Node::table(&name, &columns, query.rows);
+                // Later tables read earlier ones more often than landing tables.
+                readable.extend([node.clone(), node]);
+            }
+            derived.push(Derived { name, query, portable, policy: "auto" });
+        }
+        if rng.chance(25) {
+            let twin = rng.one(&derived).clone();
+            let policy = if rng.chance(50) { "full" } else { "auto" };
+            derived.push(Derived { name: format!("{}_twin", twin.name), policy, ..twin });
+        }
+        let steps = history::random(&mut rng, &landing, &derived);
+        Self { landing, derived, steps }
+    }
+
+    /// The definition files, by path.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let landing = self.landing.iter().map(|l| (format!("tables/landing/{}.toml", l.name), l.toml()));
+        let derived = self.derived.iter().flat_map(|d| {
+            let toml = format!("description = \"x\"\nrefresh = \"{}\"\n", d.policy);
+            [
+                (format!("tables/curated/{}.toml", d.name), toml),
+                (format!("tables/curated/{}.sql", d.name), d.query.render()),
+            ]
+        });
+        landing.chain(derived).collect()
+    }
+
+    /// Whether only files landed: the same files at once must give the same tables.
+    pub fn only_lands(&self) -> bool {
+        self.steps.iter().flatten().all(|op| matches!(op, Op::Land { .. }))
+    }
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for table in &self.landing {
+            let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", c.name, c.kind.sql())).collect();
+            writeln!(f, "  {} ({})", table.name, columns.join(", "))?;
+        }
+        for table in &self.derived {
+            writeln!(f, "  {} [{}]: {}", table.name, table.policy, table.query.render())?;
+        }
+        for (number, step) in self.steps.iter().enumerate() {
+            for op in step {
+                writeln!(f, "  {number}: {op:?}")?;
+            }
+            writeln!(f, "  {number}: sync")?;
+        }
+        Ok(())
+    }
+}
+
+fn table(number: usize, rng: &mut Rng) -> Landing {
+    let count = 3 + rng.below(2);
+    let column = |at: usize, rng: &mut Rng| {
+        let kind = match at {
+            0 => Type::Big,
+            1 if rng.chance(50) => Type::Text,
+            _ => *rng.one(&TYPES),
+        };
+        Column { name: ["a", "b", "c", "d"][at].to_owned(), kind, approximate: false }
+    };
+    Landing { name: format!("l{number}"), columns: (0..count).map(|at| column(at, rng)).collect() }
+}
