@@ -93,6 +93,7 @@ impl Journal {
             ("bytes_read", totals.bytes_read.into()),
             ("bytes_written", totals.bytes_written.into()),
             ("entries_registered", totals.entries_registered.into()),
+            ("tables_verified", totals.tables_verified.into()),
         ];
     }
 
