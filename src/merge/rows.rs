@@ -1,10 +1,10 @@
 //! Which rows of a file go.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use deltalake::arrow::array::{BooleanArray, RecordBatch};
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use deltalake::arrow::row::{RowConverter, SortField};
 
 use crate::error::{Context, Result};
@@ -19,8 +19,9 @@ pub trait Goes: Send + Sync {
     fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray>;
 }
 
-/// Whole rows with how many copies of each are still to go. Values are compared by their bits, so that -0.0, NaN and
-/// NULL each match only themselves.
+/// Whole rows with how many copies of each are still to go. Values are equal as the engine groups them: NULL equals
+/// NULL and every NaN every other one, and -0.0 equals 0.0. Which of the two zeros stands for a group is left open there,
+/// so a row that goes may carry the other one than the row that is stored.
 pub struct Counted {
     schema: SchemaRef,
     converter: RowConverter,
@@ -52,7 +53,23 @@ impl Counted {
 }
 
 fn convert(converter: &RowConverter, batch: &RecordBatch) -> Result<deltalake::arrow::row::Rows> {
-    converter.convert_columns(batch.columns()).context(|| "rows of this table cannot be compared".into())
+    let columns: Vec<ArrayRef> = batch.columns().iter().map(grouped).collect();
+    converter.convert_columns(&columns).context(|| "rows of this table cannot be compared".into())
+}
+
+/// Floating point numbers with one zero and one NaN; other columns as they are.
+fn grouped(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        DataType::Float32 => {
+            let one = |v: f32| if v.is_nan() { f32::NAN } else { v + 0.0 };
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        _ => Arc::clone(column),
+    }
 }
 
 impl Goes for Counted {

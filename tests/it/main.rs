@@ -10,6 +10,7 @@ mod concurrency;
 mod faults;
 mod foreign;
 mod ingest;
+mod killers;
 mod law;
 mod nested;
 mod oracle;

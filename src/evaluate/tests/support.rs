@@ -185,7 +185,7 @@ pub fn session() -> SessionContext {
     SessionContext::new_with_state(state.with_config(config).with_physical_optimizer_rules(physical_rules()).build())
 }
 
-/// Rows as text, counted; `weighted`: the last column counts.
+/// Rows as text, counted; `weighted`: the last column counts. The engine's `group by` has one zero: -0.0 is 0.0.
 pub fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>, i64> {
     let mut rows = BTreeMap::new();
     for batch in batches {
@@ -201,11 +201,23 @@ pub fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>,
             } else {
                 1
             };
-            *rows.entry(columns.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>()).or_insert(0) += weight;
+            *rows
+                .entry(
+                    columns
+                        .iter()
+                        .enumerate()
+                        .map(|(at, c)| one_zero(batch.column(at), c.value(i).to_string()))
+                        .collect::<Vec<_>>(),
+                )
+                .or_insert(0) += weight;
         }
     }
     rows.retain(|_, n| *n != 0);
     rows
+}
+
+fn one_zero(column: &ArrayRef, text: String) -> String {
+    if column.data_type().is_floating() && text == "-0.0" { "0.0".into() } else { text }
 }
 
 /// The program of a query, or a panic with the reasons.

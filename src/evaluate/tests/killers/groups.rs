@@ -1,0 +1,121 @@
+//! Groups, partitions and filters.
+
+use super::{EXISTS, GROUP, JOIN, LATEST, NOT_EXISTS, SELF, holds, row};
+
+#[tokio::test]
+async fn null_keys_group_but_do_not_join() {
+    let a = vec![(row(None, "a", 1), 2), (row(Some(1), "a", 1), 1)];
+    let b = vec![(row(None, "b", 1), 1)];
+    holds(
+        (a, vec![(row(None, "a", 1), -1), (row(None, "z", 9), 1)]),
+        (b, vec![(row(None, "b", 1), -1), (row(None, "c", 2), 2)]),
+        &[
+            JOIN,
+            EXISTS,
+            NOT_EXISTS,
+            GROUP,
+            LATEST,
+            "select a.k, b.v from a join b on a.k is not distinct from b.k",
+            "select k, s, v from a intersect select k, s, v from b",
+            "select k from a except select k from b",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn last_row_of_a_group_goes_and_a_key_moves() {
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(2), "b", 2), 1)];
+    let change = vec![(row(Some(1), "a", 1), -1), (row(Some(2), "b", 2), -1), (row(Some(3), "b", 2), 1)];
+    holds((a, change), (vec![], vec![]), &[GROUP, LATEST, "select distinct k from a", "select count(*) as n from a"])
+        .await;
+}
+
+#[tokio::test]
+async fn update_to_the_duplicate_of_another_row() {
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(1), "b", 1), 1)];
+    let change = vec![(row(Some(1), "a", 1), -1), (row(Some(1), "b", 1), 1)];
+    holds((a, change), (vec![], vec![]), &["select k, s, v from a", "select distinct k, s from a", GROUP, SELF]).await;
+}
+
+#[tokio::test]
+async fn row_crosses_the_filter_and_a_no_op_update() {
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(2), "a", 5), 1), (row(Some(3), "a", 7), 1)];
+    let change = vec![
+        (row(Some(1), "a", 1), -1),
+        (row(Some(1), "a", 9), 1),
+        (row(Some(2), "a", 5), -1),
+        (row(Some(2), "a", 0), 1),
+        (row(Some(3), "a", 7), -1),
+        (row(Some(3), "a", 7), 1),
+    ];
+    holds((a, change), (vec![], vec![]), &["select k, v from a where v > 3", "select s, k from a where v > 3"]).await;
+}
+
+#[tokio::test]
+async fn empty_source_that_is_or_becomes_so() {
+    let a = vec![(row(Some(1), "a", 1), 1)];
+    holds((vec![], a.clone()), (vec![], vec![]), &[GROUP, "select max(k) as m from a", SELF, NOT_EXISTS]).await;
+    holds(
+        (a.clone(), vec![(row(Some(1), "a", 1), -1)]),
+        (vec![], vec![]),
+        &[GROUP, "select max(k) as m from a", NOT_EXISTS],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn partition_holds_a_key_on_one_side_only() {
+    // 2 gains an old record with `d`, its latest stays `e`; 3 appears with `d`. Of `e`, nothing changed.
+    let change = vec![(row(Some(3), "d", 1), 1), (row(Some(2), "d", 1), 1)];
+    let count = format!("select s, count(*) as n from ({LATEST}) x group by s");
+    let claimed =
+        format!("select k, s, v from b where s in (select s from ({LATEST}) x group by s having count(*) = 1)");
+    let b = vec![(row(Some(1), "d", 1), 1), (row(Some(1), "e", 1), 1)];
+    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed]).await;
+}
+
+#[tokio::test]
+async fn pg_trickle_331_an_update_without_a_key_keeps_its_delete() {
+    // Three equal rows, of which one changes: two stay.
+    let a = vec![(row(Some(1), "a", 1), 3)];
+    let change = vec![(row(Some(1), "a", 1), -1), (row(Some(1), "a", 2), 1)];
+    let queries = ["select s, v from a", "select s, v from a union all select s, k from a", GROUP, SELF, LATEST];
+    holds((a, change), (vec![], vec![]), &queries).await;
+}
+
+#[tokio::test]
+async fn pk_move_takes_the_place_of_another_key() {
+    // 1 becomes 2, 2 becomes 3, 3 goes: each key is deleted and inserted in one change.
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(2), "b", 2), 1), (row(Some(3), "c", 3), 1)];
+    let change = vec![
+        (row(Some(1), "a", 1), -1),
+        (row(Some(2), "b", 2), -1),
+        (row(Some(3), "c", 3), -1),
+        (row(Some(2), "a", 1), 1),
+        (row(Some(3), "b", 2), 1),
+    ];
+    let b = vec![(row(Some(3), "x", 1), 1)];
+    holds((a, change), (b, vec![]), &["select k, s, v from a", GROUP, LATEST, JOIN, EXISTS, NOT_EXISTS]).await;
+}
+
+#[tokio::test]
+async fn averages_do_not_drift_openivm() {
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(1), "b", 2), 1), (row(Some(1), "c", 2), 1)];
+    let change = vec![(row(Some(1), "b", 2), -1), (row(Some(1), "d", 9), 1)];
+    let query = "select k, avg(v) as mean, stddev(v) as spread, avg(distinct v) as of_each from a group by k";
+    holds((a, change), (vec![], vec![]), &[query, "select avg(v) as mean from a"]).await;
+}
+
+#[tokio::test]
+async fn deletes_and_inserts_in_one_version_cancel_or_count() {
+    let a = vec![(row(Some(1), "a", 1), 2)];
+    let change = vec![
+        (row(Some(1), "a", 1), -2),
+        (row(Some(1), "a", 1), 1),
+        (row(Some(1), "a", 1), 2),
+        (row(Some(2), "n", 1), 1),
+        (row(Some(2), "n", 1), -1),
+    ];
+    holds((a, change), (vec![], vec![]), &["select k, s from a", "select distinct k from a", GROUP, LATEST]).await;
+}

@@ -1,0 +1,219 @@
+//! What `in`, `not in`, `exists` and scalar subqueries mean, against rows written down by hand: the full evaluation
+//! shares its rewriting with the incremental one, so that their agreement alone would prove nothing.
+
+use deltalake::arrow::array::RecordBatch;
+use futures::TryStreamExt;
+
+use super::{row, table};
+use crate::evaluate::Limits;
+use crate::evaluate::full;
+use crate::evaluate::tests::support::{Bag, World, counted, law, session};
+
+/// What `b` holds: nothing; 1; NULL; 1 and NULL.
+fn states() -> [Bag; 4] {
+    let (one, null) = ((row(Some(1), "x", 5), 1), (row(None, "x", 5), 1));
+    [vec![], vec![one.clone()], vec![null.clone()], vec![one, null]]
+}
+
+/// The rows of a query at each state of `b`, as `1:x 2:x ∅:x`; and the change from each state to each other one.
+async fn means(a: &Bag, queries: &[(&str, [&str; 4])]) {
+    for (sql, expected) in queries {
+        for (from, rows) in states().into_iter().enumerate() {
+            let at =
+                World { tables: vec![table("a", a.clone(), vec![]), table("b", rows.clone(), vec![])], before: false };
+            let ctx = session();
+            let plan = at.plan(&ctx, sql).await;
+            let stream = full(&plan, &ctx, &at).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            let mut found = Vec::new();
+            for (row, n) in counted(&batches, false) {
+                found.extend((0..n).map(|_| row.join(":")));
+            }
+            let mut wanted: Vec<&str> = expected[from].split_whitespace().collect();
+            wanted.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "{sql} over {rows:?}");
+            for to in states() {
+                let mut change: Bag = rows.iter().map(|(r, n)| (r.clone(), -n)).collect();
+                change.extend(to);
+                let world = World {
+                    tables: vec![table("a", a.clone(), vec![]), table("b", rows.clone(), change)],
+                    before: false,
+                };
+                if let Err(e) = law(&world, sql, Limits::default()).await {
+                    panic!("{sql}\n{e}");
+                }
+            }
+        }
+    }
+}
+
+/// 1, 2 and NULL.
+fn three() -> Bag {
+    vec![(row(Some(1), "x", 1), 1), (row(Some(2), "x", 1), 1), (row(None, "x", 1), 1)]
+}
+
+/// The same, and 1 and NULL of `y`, of which `b` never holds anything.
+fn five() -> Bag {
+    let mut rows = three();
+    rows.extend([(row(Some(1), "y", 1), 1), (row(None, "y", 1), 1)]);
+    rows
+}
+
+#[tokio::test]
+async fn truth_of_in_and_not_in_as_a_condition() {
+    means(
+        &three(),
+        &[
+            ("select k from a where k in (select k from b)", ["", "1", "", "1"]),
+            ("select k from a where k not in (select k from b)", ["1 2 ∅", "2", "", ""]),
+            ("select k from a where not (k in (select k from b))", ["1 2 ∅", "2", "", ""]),
+            ("select k from a where not (k not in (select k from b))", ["", "1", "", "1"]),
+            ("select k from a where 2 not in (select k from b)", ["1 2 ∅", "1 2 ∅", "", ""]),
+            ("select k from a where 1 in (select k from b)", ["", "1 2 ∅", "", "1 2 ∅"]),
+            ("select k from a where null not in (select k from b)", ["1 2 ∅", "", "", ""]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn truth_of_in_and_not_in_inside_an_expression() {
+    means(
+        &three(),
+        &[
+            ("select k from a where (k in (select k from b)) is null", ["", "∅", "1 2 ∅", "2 ∅"]),
+            ("select k from a where (k not in (select k from b)) is null", ["", "∅", "1 2 ∅", "2 ∅"]),
+            ("select k from a where (k in (select k from b)) is not true", ["1 2 ∅", "2 ∅", "1 2 ∅", "2 ∅"]),
+            ("select k from a where k in (select k from b) or k = 2", ["2", "1 2", "2", "1 2"]),
+            ("select k from a where k not in (select k from b) or k = 2", ["1 2 ∅", "2", "2", "2"]),
+            ("select k from a where not (k in (select k from b) or k = 2)", ["1", "", "", ""]),
+            ("select k from a where not (k in (select k from b) and k = 1)", ["1 2 ∅", "2", "2", "2"]),
+            ("select k from a where coalesce(k in (select k from b), true)", ["", "1 ∅", "1 2 ∅", "1 2 ∅"]),
+            (
+                "select k, k in (select k from b) as m from a",
+                ["1:false 2:false ∅:false", "1:true 2:false ∅:∅", "1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅"],
+            ),
+            (
+                "select k, k not in (select k from b) as m from a",
+                ["1:true 2:true ∅:true", "1:false 2:true ∅:∅", "1:∅ 2:∅ ∅:∅", "1:false 2:∅ ∅:∅"],
+            ),
+            (
+                "select k, case when k in (select k from b) then 'in' when k not in (select k from b) then 'out' \
+                 else 'unknown' end as m from a",
+                [
+                    "1:out 2:out ∅:out",
+                    "1:in 2:out ∅:unknown",
+                    "1:unknown 2:unknown ∅:unknown",
+                    "1:in 2:unknown ∅:unknown",
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn truth_of_in_and_not_in_that_look_outside() {
+    let of = "(select b.k from b where b.s = a.s)";
+    let query = |text: &str| text.replace("{S}", of);
+    means(
+        &five(),
+        &[
+            (&query("select k, s from a where k in {S}"), ["", "1:x", "", "1:x"]),
+            (
+                &query("select k, s from a where k not in {S}"),
+                ["1:x 2:x ∅:x 1:y ∅:y", "2:x 1:y ∅:y", "1:y ∅:y", "1:y ∅:y"],
+            ),
+            (&query("select k, s from a where (k in {S}) is null"), ["", "∅:x", "1:x 2:x ∅:x", "2:x ∅:x"]),
+            (
+                &query("select k, s from a where k in {S} or s = 'y'"),
+                ["1:y ∅:y", "1:x 1:y ∅:y", "1:y ∅:y", "1:x 1:y ∅:y"],
+            ),
+            (&query("select k, s from a where not (k in {S} or k = 2)"), ["1:x 1:y", "1:y", "1:y", "1:y"]),
+            (
+                &query("select k, s, k in {S} as m from a where k is not null"),
+                [
+                    "1:x:false 2:x:false 1:y:false",
+                    "1:x:true 2:x:false 1:y:false",
+                    "1:x:∅ 2:x:∅ 1:y:false",
+                    "1:x:true 2:x:∅ 1:y:false",
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn truth_of_exists() {
+    means(
+        &three(),
+        &[
+            ("select k from a where exists (select 1 from b)", ["", "1 2 ∅", "1 2 ∅", "1 2 ∅"]),
+            ("select k from a where not exists (select k from b)", ["1 2 ∅", "", "", ""]),
+            ("select k from a where exists (select 1 from b where b.k = a.k)", ["", "1", "", "1"]),
+            ("select k from a where not exists (select 1 from b where b.k = a.k)", ["1 2 ∅", "2 ∅", "1 2 ∅", "2 ∅"]),
+            ("select k from a where exists (select null from b where b.k = a.k) or k = 2", ["2", "1 2", "2", "1 2"]),
+            (
+                "select k from a where exists (select 1 from b where b.k is not distinct from a.k)",
+                ["", "1", "∅", "1 ∅"],
+            ),
+            (
+                "select k, exists (select 1 from b where b.k = a.k) as e from a",
+                [
+                    "1:false 2:false ∅:false",
+                    "1:true 2:false ∅:false",
+                    "1:false 2:false ∅:false",
+                    "1:true 2:false ∅:false",
+                ],
+            ),
+            (
+                "select k, not exists (select 1 from b) as e from a where k = 1",
+                ["1:true", "1:false", "1:false", "1:false"],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn truth_of_scalar_subqueries_over_nothing_and_the_count_bug() {
+    means(
+        &three(),
+        &[
+            (
+                "select k, (select max(k) from b) as m from a",
+                ["1:∅ 2:∅ ∅:∅", "1:1 2:1 ∅:1", "1:∅ 2:∅ ∅:∅", "1:1 2:1 ∅:1"],
+            ),
+            (
+                "select k, (select count(*) from b) as n from a",
+                ["1:0 2:0 ∅:0", "1:1 2:1 ∅:1", "1:1 2:1 ∅:1", "1:2 2:2 ∅:2"],
+            ),
+            (
+                "select k, (select count(k) from b) as n from a",
+                ["1:0 2:0 ∅:0", "1:1 2:1 ∅:1", "1:0 2:0 ∅:0", "1:1 2:1 ∅:1"],
+            ),
+            (
+                "select k, (select count(*) from b where b.k = a.k) as n from a",
+                ["1:0 2:0 ∅:0", "1:1 2:0 ∅:0", "1:0 2:0 ∅:0", "1:1 2:0 ∅:0"],
+            ),
+            (
+                "select k, (select count(*) + 10 from b where b.k = a.k) as n from a",
+                ["1:10 2:10 ∅:10", "1:11 2:10 ∅:10", "1:10 2:10 ∅:10", "1:11 2:10 ∅:10"],
+            ),
+            (
+                "select k, (select max(b.v) from b where b.k = a.k) as m from a",
+                ["1:∅ 2:∅ ∅:∅", "1:5 2:∅ ∅:∅", "1:∅ 2:∅ ∅:∅", "1:5 2:∅ ∅:∅"],
+            ),
+            (
+                "select k, coalesce((select sum(b.v) from b where b.k = a.k), -1) as m from a",
+                ["1:-1 2:-1 ∅:-1", "1:5 2:-1 ∅:-1", "1:-1 2:-1 ∅:-1", "1:5 2:-1 ∅:-1"],
+            ),
+            ("select k from a where (select count(*) from b where b.k = a.k) = 0", ["1 2 ∅", "2 ∅", "1 2 ∅", "2 ∅"]),
+            ("select k from a where (select max(k) from b) is null", ["1 2 ∅", "", "1 2 ∅", ""]),
+            ("select k from a where not (k < (select max(b.v) from b where b.k = a.k))", ["", "", "", ""]),
+        ],
+    )
+    .await;
+}
