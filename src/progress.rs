@@ -177,6 +177,7 @@ pub const EVENTS: [(&str, &[&str]); 16] = [
             "bytes_read",
             "bytes_written",
             "entries_registered",
+            "tables_verified",
             "seconds",
         ],
     ),
