@@ -237,20 +237,16 @@ fn extreme(values: &ArrayRef, descending: bool) -> Result<Option<ScalarValue>> {
 /// Numbers that SQL takes for equal as one value: -0.0 and 0.0, and every NaN.
 fn plain(values: &ArrayRef) -> ArrayRef {
     match values.data_type() {
-        DataType::Float64 => {
-            Arc::new(
-                values
-                    .as_primitive::<Float64Type>()
-                    .unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }),
-            )
-        }
-        DataType::Float32 => {
-            Arc::new(
-                values
-                    .as_primitive::<Float32Type>()
-                    .unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + 0.0 }),
-            )
-        }
+        DataType::Float64 => Arc::new(
+            values
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }),
+        ),
+        DataType::Float32 => Arc::new(
+            values
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + 0.0 }),
+        ),
         _ => Arc::clone(values),
     }
 }
