@@ -24,6 +24,7 @@ use object_store::ObjectStoreExt;
 
 use crate::error::{Context, Result};
 use crate::lake::{CommitFacts, DeltaFile, LakeTable};
+use crate::storage::Location;
 
 /// How a change was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,6 +342,13 @@ fn can_be_named(path: &str) -> bool {
     path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.=/".contains(&b))
 }
 
+/// A data file's place in the store. The log's spelling of it is the store's own: what looks like an escape in the name
+/// of a partition's folder is part of that name.
+fn in_store(location: &Location, file: &str) -> object_store::path::Path {
+    let path = object_store::path::Path::parse(format!("{}/{file}", location.path));
+    path.unwrap_or_else(|_| location.join(file).path)
+}
+
 /// Files outside of the cut.
 struct Found {
     there: BTreeMap<String, u64>,
@@ -354,7 +362,7 @@ async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &'a str>) ->
     let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
     let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)
         .map(|path| async move {
-            match location.store.head(&location.join(&path).path).await {
+            match location.store.head(&in_store(location, &path)).await {
                 Ok(meta) => Ok((path, Some(meta.size))),
                 Err(object_store::Error::NotFound { .. }) => Ok((path, None)),
                 Err(cause) => Err(cause),

@@ -1,0 +1,112 @@
+//! Change feeds: used where they are exact and there, replaced where not.
+
+use std::fs;
+
+use deltalake::datafusion::prelude::SessionContext;
+use stedi_delta::outcome::Mode;
+
+use super::{append, batch, built, delete, folder, follows, open, overwrite, restore, switch_feed, update};
+use crate::support::Lake;
+
+/// With the feed on, and synced.
+async fn with_feed() -> Lake {
+    let lake = built("incremental").await;
+    switch_feed(&lake, true).await;
+    follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_with_a_change_feed_is_read_from_it() {
+    let lake = with_feed().await;
+    delete(&lake, "id in (1, 7)").await;
+    assert!(folder(&lake).join("_change_data").is_dir());
+    follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_an_update_by_delta_rs_whose_feed_loses_duplicates() {
+    let lake = with_feed().await;
+    append(&lake, &[(20, "nut", 1.0), (21, "nut", 1.0)]).await;
+    follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
+    // Afterwards two equal rows: the feed says that one went, and not that the other is there twice.
+    update(&lake, "id = 20", "id", "21").await;
+    let reason = "orders v2 -> v3 (file diff: the change feed of v3 (UPDATE) is not exact)";
+    follows(&lake, Mode::Incremental, reason).await;
+    assert_eq!(lake.rows("select id from cheap where id > 9").await, ["21", "21"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_whose_feed_has_pairs_that_change_nothing() {
+    let lake = with_feed().await;
+    let source = SessionContext::new().read_batch(batch(&[(1, "x", 1.0), (2, "x", 9.0), (50, "x", 0.5)])).unwrap();
+    let merge = open(&lake).await.merge(source, "t.id = s.id").with_source_alias("s").with_target_alias("t");
+    let merge = merge.when_matched_update(|u| u.update("price", "s.price")).unwrap();
+    let merge = merge
+        .when_not_matched_insert(|i| {
+            ["id", "item", "price", "source_file", "source_offset"]
+                .iter()
+                .fold(i, |i, column| i.set(*column, format!("s.{column}")))
+        })
+        .unwrap();
+    merge.await.unwrap();
+    follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
+    assert_eq!(lake.rows("select id from cheap").await, ["0", "1", "3", "4", "50"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vacuumed_feed_is_replaced_by_the_files_of_its_commit() {
+    let lake = with_feed().await;
+    append(&lake, &[(20, "nut", 1.0)]).await;
+    delete(&lake, "id in (1, 20)").await;
+    fs::remove_dir_all(folder(&lake).join("_change_data")).unwrap();
+    follows(&lake, Mode::Incremental, "orders v1 -> v3 (file diff: the change feed of v3 is vacuumed)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_over_files_that_the_same_range_added_and_a_restore_after_it() {
+    let lake = with_feed().await;
+    append(&lake, &[(20, "nut", 1.0), (21, "nut", 2.0)]).await;
+    delete(&lake, "id = 20").await;
+    follows(&lake, Mode::Incremental, "orders v1 -> v3").await;
+    append(&lake, &[(30, "nut", 1.0), (31, "nut", 2.0)]).await;
+    delete(&lake, "id = 30").await;
+    // Brings back the very file that the delete replaced.
+    restore(&lake, 4).await;
+    follows(&lake, Mode::Incremental, "orders v3 -> v6").await;
+    assert_eq!(lake.rows("select id from cheap where id > 9").await, ["21", "30", "31"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_is_switched_off_and_on_within_the_range() {
+    let lake = with_feed().await;
+    delete(&lake, "id = 0").await;
+    switch_feed(&lake, false).await;
+    delete(&lake, "id = 1").await;
+    switch_feed(&lake, true).await;
+    delete(&lake, "id = 2").await;
+    let reason = "orders v1 -> v6 (file diff: v3 changed the table's columns, properties or protocol)";
+    follows(&lake, Mode::Incremental, reason).await;
+    assert_eq!(lake.rows("select id from cheap").await, ["3", "4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_optimize_among_feed_commits_counts_nothing() {
+    let lake = with_feed().await;
+    append(&lake, &[(20, "nut", 1.0)]).await;
+    delete(&lake, "id = 20").await;
+    append(&lake, &[(22, "nut", 1.0)]).await;
+    open(&lake).await.optimize().await.unwrap();
+    delete(&lake, "id in (22, 3)").await;
+    follows(&lake, Mode::Incremental, "orders v1 -> v6").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overwrite_of_a_table_with_a_feed() {
+    let lake = with_feed().await;
+    overwrite(&lake, &[(1, "nut", 1.0)]).await;
+    let outcome = lake.sync().await;
+    assert_eq!(crate::support::of(&outcome, "cheap").mode, Mode::Incremental);
+    lake.assert_recomputed().await;
+    assert_eq!(lake.rows("select id from cheap").await, ["1"]);
+}
