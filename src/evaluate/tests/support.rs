@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::catalog::TableProvider;
@@ -23,6 +23,8 @@ use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
 pub enum Value {
     Int(Option<i64>),
     Text(Option<String>),
+    /// A double by its bits, which have an order.
+    Float(Option<u64>),
 }
 
 /// Rows with weights.
@@ -82,6 +84,7 @@ impl TestTable {
             let values = rows.iter().map(|(row, _)| &row[i]);
             arrays.push(match data_type {
                 DataType::Int64 => Arc::new(values.map(int).collect::<Int64Array>()) as ArrayRef,
+                DataType::Float64 => Arc::new(values.map(float).collect::<Float64Array>()),
                 _ => Arc::new(values.map(text).collect::<StringArray>()) as ArrayRef,
             });
         }
@@ -100,14 +103,21 @@ impl TestTable {
 fn int(value: &Value) -> Option<i64> {
     match value {
         Value::Int(v) => *v,
-        Value::Text(_) => None,
+        _ => None,
+    }
+}
+
+fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(v) => v.map(f64::from_bits),
+        _ => None,
     }
 }
 
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Text(v) => v.clone(),
-        Value::Int(_) => None,
+        _ => None,
     }
 }
 
@@ -153,7 +163,9 @@ pub fn session() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     config.options_mut().sql_parser.enable_ident_normalization = true;
-    SessionContext::new_with_config(config)
+    let ctx = SessionContext::new_with_config(config);
+    crate::exact::functions().iter().for_each(|f| ctx.register_udaf(f.as_ref().clone()));
+    ctx
 }
 
 /// Rows as text, counted; `weighted`: the last column counts.
