@@ -11,6 +11,8 @@ pub mod source;
 pub mod error;
 pub mod clock;
 pub mod privacy;
+// Arithmetic: sums that no order of rows changes.
+pub mod exact;
 // Intent: text and plans in, values out.
 pub mod determined;
 pub mod definition;

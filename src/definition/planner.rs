@@ -97,9 +97,7 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     };
     Functions {
         scalar: by_name(SessionStateDefaults::default_scalar_functions(), |f| with_aliases(f.name(), f.aliases())),
-        aggregate: by_name(SessionStateDefaults::default_aggregate_functions(), |f| {
-            with_aliases(f.name(), f.aliases())
-        }),
+        aggregate: by_name(crate::exact::functions(), |f| with_aliases(f.name(), f.aliases())),
         window: by_name(SessionStateDefaults::default_window_functions(), |f| with_aliases(f.name(), f.aliases())),
         planners: SessionStateDefaults::default_expr_planners(),
     }

@@ -2,6 +2,7 @@
 
 mod consent;
 mod cost;
+mod floats;
 mod killers;
 mod law;
 mod refusals;

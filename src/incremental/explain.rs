@@ -24,6 +24,9 @@ fn walk(plan: &LogicalPlan, depth: usize, scan: &dyn Fn(&str) -> String, operato
     let (operator, rule) = match plan {
         // A name and nothing else.
         LogicalPlan::SubqueryAlias(alias) => return walk(&alias.input, depth, scan, operators),
+        LogicalPlan::Projection(p) if depth > 0 && p.expr.iter().all(is_column) => {
+            return walk(&p.input, depth, scan, operators);
+        }
         LogicalPlan::TableScan(table) => {
             let name = table.table_name.table();
             (format!("scan {name}"), scan(name))
@@ -52,10 +55,27 @@ fn walk(plan: &LogicalPlan, depth: usize, scan: &dyn Fn(&str) -> String, operato
             (text.split(':').next().unwrap_or_default().to_lowercase(), "by its own rule".to_owned())
         }
     };
-    operators.push(Operator { depth, operator, rule });
+    operators.push(Operator { depth, operator: plain(&operator), rule: plain(&rule) });
     for input in plan.inputs() {
         walk(input, depth + 1, scan, operators);
     }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => is_column(&alias.expr),
+        other => matches!(other, Expr::Column(_)),
+    }
+}
+
+/// Without the numbers that tell columns of one name apart.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('#');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    plain
 }
 
 const LINEAR: &str = "applied to the change";

@@ -56,6 +56,9 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_physical_optimizer_rules(physical_rules())
         .build();
     let context = SessionContext::new_with_state(state);
+    for function in crate::exact::functions() {
+        context.register_udaf(function.as_ref().clone());
+    }
     for location in stores {
         let mut root = location.url.clone();
         root.set_path("/");

@@ -14,7 +14,7 @@ use deltalake::arrow::array::{Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::logstore::object_store::prefix::PrefixStore;
 
-pub use rows::Counted;
+pub use rows::{Counted, Floats};
 
 use crate::error::{Error, Kind, Result};
 use crate::lake::{CHANGING_FILE_ROWS, Change, DataWriter, LakeTable};
@@ -67,10 +67,13 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
     let schema = table.schema();
     let mut applied = Applied::default();
     if rows.deletes() > 0 {
-        let counted = Arc::new(Counted::new(&schema, &rows.deleted)?);
-        let probe = Arc::new(Probe::best(&schema, &rows.deleted, &table.files())?);
-        let rewritten = rewrite::without(table, &probe, counted.clone(), target_file_size).await?;
-        let left = counted.left();
+        let (mut rewritten, mut left) = without(table, rows, Floats::Exact, target_file_size).await?;
+        if left > 0 && schema.fields().iter().any(|f| f.data_type().is_floating()) {
+            for add in &rewritten.adds {
+                table.location().remove(&add.path).await;
+            }
+            (rewritten, left) = without(table, rows, Floats::Grouped, target_file_size).await?;
+        }
         if left > 0 {
             return Err(Error::new(Kind::Failed, format!("{left} rows that must go are not in the table"))
                 .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
@@ -95,6 +98,20 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
         applied.change.cdc.push((path, size));
     }
     Ok(applied)
+}
+
+/// Files without the rows that go, and how many of these were not found.
+async fn without(
+    table: &LakeTable,
+    rows: &RowChange,
+    floats: Floats,
+    target_file_size: u64,
+) -> Result<(Rewritten, u64)> {
+    let schema = table.schema();
+    let counted = Arc::new(Counted::new(&schema, &rows.deleted, floats)?);
+    let probe = Arc::new(Probe::best(&schema, &rows.deleted, &table.files())?);
+    let rewritten = rewrite::without(table, &probe, counted.clone(), target_file_size).await?;
+    Ok((rewritten, counted.left()))
 }
 
 /// Writes the files that turn `table` into itself without the rows for which `goes` is true. `column` holds one of

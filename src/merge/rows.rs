@@ -19,11 +19,20 @@ pub trait Goes: Send + Sync {
     fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray>;
 }
 
-/// Whole rows with how many copies of each are still to go. Values are equal as the engine groups them: NULL equals
-/// NULL and every NaN every other one, and -0.0 equals 0.0. Which of the two zeros stands for a group is left open there,
-/// so a row that goes may carry the other one than the row that is stored.
+/// Which floating-point numbers are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floats {
+    /// Those of the same bits.
+    Exact,
+    /// As the engine groups them: every NaN equals every other one, and -0.0 equals 0.0. Which of the two zeros stands
+    /// for a group is left open there, so a row that goes may carry the other one than the row that is stored.
+    Grouped,
+}
+
+/// Whole rows with how many copies of each are still to go. NULL equals NULL.
 pub struct Counted {
     schema: SchemaRef,
+    floats: Floats,
     converter: RowConverter,
     counts: Mutex<HashMap<Box<[u8]>, u64>>,
 }
@@ -33,17 +42,17 @@ impl Counted {
     ///
     /// # Errors
     /// When the rows do not fit the schema or a column type cannot be compared.
-    pub fn new(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
+    pub fn new(schema: &SchemaRef, batches: &[RecordBatch], floats: Floats) -> Result<Self> {
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let converter = RowConverter::new(fields).context(|| "rows of this table cannot be compared".into())?;
         let mut counts = HashMap::new();
         for batch in batches {
-            let rows = convert(&converter, &conform(batch, schema)?)?;
+            let rows = convert(&converter, &conform(batch, schema)?, floats)?;
             for row in &rows {
                 *counts.entry(Box::from(row.as_ref())).or_insert(0) += 1;
             }
         }
-        Ok(Self { schema: schema.clone(), converter, counts: Mutex::new(counts) })
+        Ok(Self { schema: schema.clone(), floats, converter, counts: Mutex::new(counts) })
     }
 
     /// Copies that were not found.
@@ -52,8 +61,11 @@ impl Counted {
     }
 }
 
-fn convert(converter: &RowConverter, batch: &RecordBatch) -> Result<deltalake::arrow::row::Rows> {
-    let columns: Vec<ArrayRef> = batch.columns().iter().map(grouped).collect();
+fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Result<deltalake::arrow::row::Rows> {
+    let columns: Vec<ArrayRef> = match floats {
+        Floats::Exact => batch.columns().to_vec(),
+        Floats::Grouped => batch.columns().iter().map(grouped).collect(),
+    };
     converter.convert_columns(&columns).context(|| "rows of this table cannot be compared".into())
 }
 
@@ -74,7 +86,7 @@ fn grouped(column: &ArrayRef) -> ArrayRef {
 
 impl Goes for Counted {
     fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
-        let rows = convert(&self.converter, &conform(candidates, &self.schema)?)?;
+        let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rows
             .iter()
