@@ -61,7 +61,7 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
             LogicalPlan::Join(node) => joined(node),
             other => Ok(Transformed::no(other)),
         })?;
-        Ok::<_, DataFusionError>(named_uniquely(&plan.data)?)
+        named_uniquely(&plan.data)
     };
     prepare().context(|| "the query cannot be normalised".into())
 }

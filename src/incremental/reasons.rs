@@ -96,7 +96,7 @@ impl Reasons {
                 self.add(Code::GroupingSets, "`grouping sets`, `rollup` and `cube` are not maintained incrementally");
             }
             LogicalPlan::RecursiveQuery(_) => {
-                self.add(Code::Recursion, "a recursive query is not maintained incrementally")
+                self.add(Code::Recursion, "a recursive query is not maintained incrementally");
             }
             LogicalPlan::Extension(extension) => {
                 self.add(
@@ -135,7 +135,7 @@ impl Reasons {
                     WindowFunctionDefinition::WindowUDF(f) => self.function(f.name(), f.signature().volatility),
                 },
                 Expr::Placeholder(_) => {
-                    self.add(Code::Parameter, "a query with parameters is not maintained incrementally")
+                    self.add(Code::Parameter, "a query with parameters is not maintained incrementally");
                 }
                 _ => {}
             }

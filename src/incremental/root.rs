@@ -20,8 +20,8 @@ impl Deriver<'_> {
         let Some((node, exprs)) = keyed(plan) else { return Ok(None) };
         // Where a key is not shown, or no key compares exactly, rows of the result cannot be told apart by keys.
         let mut shown = Vec::with_capacity(exprs.len());
-        for at in 0..exprs.len() {
-            match output_of(plan, node, &exprs[at]) {
+        for key in &exprs {
+            match output_of(plan, node, key) {
                 Some(index) => shown.push(column(&plan.schema().as_ref().clone().strip_qualifiers(), index)),
                 None => return Ok(None),
             }

@@ -268,7 +268,7 @@ mod tests {
     fn rows_that_only_come_rewrite_nothing_unless_groups_change() {
         let adds = SourceSize { only_adds: true, ..source("orders", 10) };
         let table = size(400 * MB, 4, 1_000_000);
-        assert_eq!(costs(&[adds.clone()], table, LINEAR).incremental, 1050);
+        assert_eq!(costs(std::slice::from_ref(&adds), table, LINEAR).incremental, 1050);
         assert!(costs(&[adds], table, GROUPS).incremental > 400 * MB);
         assert!(costs(&[source("orders", 1)], table, LINEAR).incremental > 200 * MB);
     }

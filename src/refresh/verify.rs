@@ -167,8 +167,8 @@ fn bounds(schema: &Schema, floats: &[usize]) -> Vec<f64> {
 
 /// Pairs rows up in the order of their first value.
 fn paired_in([mut come, mut go]: [Vec<Floats>; 2], bounds: &[f64]) -> u64 {
-    come.sort_by(|a, b| first(a, b));
-    go.sort_by(|a, b| first(a, b));
+    come.sort_by(first);
+    go.sort_by(first);
     let near = |a: &Floats, b: &Floats, columns: usize| {
         a.0.iter().zip(&b.0).zip(bounds).take(columns).all(|((a, b), bound)| is_near(*a, *b, *bound))
     };

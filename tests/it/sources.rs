@@ -111,7 +111,7 @@ async fn commit(lake: &Lake, actions: &[serde_json::Value]) {
 async fn follows(lake: &Lake, mode: Mode, reason: &str) {
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    assert_eq!((done.mode, done.reason.as_str()), (mode, reason));
+    assert!(done.mode == mode && done.reason.starts_with(reason), "{:?}: {}", done.mode, done.reason);
     if mode == Mode::Incremental {
         for table in ["items", "pairs", "named"] {
             assert_ne!(of(&outcome, table).mode, Mode::Full, "{table}: {}", of(&outcome, table).reason);

@@ -30,10 +30,10 @@ const QUERIES: [&str; 8] = [
 
 #[tokio::test]
 async fn sums_of_doubles_are_maintained_to_the_last_bit() {
-    for turn in 0..7 {
+    for (turn, value) in VALUES.into_iter().enumerate() {
         let change = vec![
-            (row(0, VALUES[turn]), -1),
-            (row(1, VALUES[turn]), 1),
+            (row(0, value), -1),
+            (row(1, value), 1),
             (row(2, 1e300), -1),
             (row(2, 0.1), 2),
             (row(3, -1e300), -1),

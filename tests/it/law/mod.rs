@@ -34,7 +34,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 async fn seed(seed: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let Some(mut case) = accepted(Case::of(seed), &mut stats).await else { return Ok(stats) };
-    let second_engine = seed % SECOND_ENGINE == 0;
+    let second_engine = seed.is_multiple_of(SECOND_ENGINE);
     let mut done = run(&case, second_engine).await;
     // What the query engine has no plan for is no query of ours: without it, and what follows it.
     while let Some(at) = done.as_ref().err().and_then(|why| unplannable(&case, why)) {
