@@ -2,7 +2,7 @@
 
 use super::{EXISTS, JOIN, NOT_EXISTS, OTHER, SELF, holds, row, table};
 use crate::evaluate::Limits;
-use crate::evaluate::tests::support::{World, law, program, session};
+use crate::evaluate::tests::support::{TestTable, World, law, program, session};
 use crate::incremental::ChangeKind;
 
 #[tokio::test]
@@ -169,4 +169,26 @@ async fn f8_null_safe_and_plain_keys_in_one_join() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn rows_that_only_come_on_the_right_take_rows_away() {
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(2), "a", 2), 1)];
+    let b = vec![(row(Some(1), "b", 9), 1)];
+    let world = World {
+        tables: vec![
+            TestTable { kind: ChangeKind::None, ..table("a", a, vec![]) },
+            TestTable { kind: ChangeKind::InsertOnly, ..table("b", vec![], b) },
+        ],
+        before: false,
+    };
+    for sql in [
+        NOT_EXISTS,
+        "select k from a where k not in (select k from b)",
+        "select a.k, b.v from a left join b on a.k = b.k",
+        "select a.k, b.v from a full join b on a.k = b.k",
+        "select k, (select max(v) from b) as m from a",
+    ] {
+        law(&world, sql, Limits::default()).await.unwrap_or_else(|e| panic!("{sql}\n{e}"));
+    }
 }
