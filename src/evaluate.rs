@@ -41,9 +41,9 @@ pub trait Sources: Send + Sync {
     /// What is known about a table's change without reading it.
     fn change_kind(&self, table: &str) -> ChangeKind;
 
-    /// The maintained table as it stands, if it may be read for what it holds instead of computing that anew.
-    fn result(&self) -> Option<Arc<dyn TableProvider>> {
-        None
+    /// Whether the maintained table, [`Side::Result`], may be read for what it holds instead of computing that anew.
+    fn has_result(&self) -> bool {
+        false
     }
 }
 

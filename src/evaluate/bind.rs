@@ -18,10 +18,7 @@ use super::Sources;
 pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPlan> {
     let mut open: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
     for (name, table, side) in scans(&plan).context(|| "a plan cannot be read".into())? {
-        let provider = match (side, sources.result()) {
-            (Side::Result, Some(result)) => result,
-            _ => sources.provider(&table, side).await?,
-        };
+        let provider = sources.provider(&table, side).await?;
         open.insert(name, provider);
     }
     let bound = plan.transform_up_with_subqueries(|node| match &node {

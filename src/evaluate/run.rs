@@ -49,7 +49,7 @@ pub async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    let stages = program.stages(&|table| sources.change_kind(table), sources.result().is_some())?;
+    let stages = program.stages(&|table| sources.change_kind(table), sources.has_result())?;
     let mut steps = Steps::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;

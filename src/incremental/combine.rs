@@ -76,7 +76,7 @@ impl Deriver<'_> {
             .collect::<Result<Vec<_>>>()?;
         let both = join(delta, old, on, None, JoinType::Left, NullEquality::NullEqualsNull)?;
         let both = self.step(positional(both.clone(), columns(both.schema()), None)?, StepKind::Change)?;
-        let at = Columns { arity, parts: parts.len(), plan: &both };
+        let at = Slots { arity, parts: parts.len(), plan: &both };
 
         let again = at.again(&parts);
         let anew = positional(filter(both.clone(), again.clone())?, (0..arity).map(|i| at.key(i)).collect(), None)?;
@@ -178,13 +178,13 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
 }
 
 /// Columns of the step: keys, pairs of what comes and goes, two flags, the old row, whether there is one.
-struct Columns<'a> {
+struct Slots<'a> {
     arity: usize,
     parts: usize,
     plan: &'a LogicalPlan,
 }
 
-impl Columns<'_> {
+impl Slots<'_> {
     fn at(&self, i: usize) -> Expr {
         column(self.plan.schema(), i)
     }

@@ -1,6 +1,6 @@
 //! Inner joins: `d(L ⋈ R) = dL ⋈ R' + L° ⋈ dR`. Both terms together count `dL ⋈ dR` exactly once.
 
-use deltalake::datafusion::common::{DataFusionError, NullEquality, Result};
+use deltalake::datafusion::common::{DataFusionError, JoinSide, NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
 
 use super::Side;
@@ -12,31 +12,23 @@ impl Deriver<'_> {
     pub fn join_change(&mut self, node: &Join) -> Result<Option<Change>> {
         match node.join_type {
             JoinType::Inner => self.inner_change(node),
-            JoinType::LeftSemi | JoinType::LeftAnti => self.existence_change(node),
-            JoinType::Left | JoinType::LeftMark => self.left_change(node),
+            JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => self.left_change(node),
             JoinType::Full => self.full_change(node),
             other => Err(DataFusionError::NotImplemented(format!("{other} join has no derivative"))),
         }
     }
 
     fn inner_change(&mut self, node: &Join) -> Result<Option<Change>> {
-        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let flipped = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
-        let mut terms = Vec::new();
+        let mut terms = Vec::with_capacity(2);
         let mut insert_only = true;
-        if let Some(change) = self.change(&node.left)? {
-            let change = self.held(change)?;
-            let keys = self.keys(&change.plan, &left_on, node.null_equality)?;
-            let rows = self.side(&node.right, Side::New)?;
-            let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
+        if let Some((change, right)) = self.left_with_right(node)? {
             insert_only &= change.insert_only;
             terms.push(term(node, right, change.plan, flipped)?);
         }
         if let Some(change) = self.change(&node.right)? {
             let change = self.held(change)?;
-            let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
-            let rows = self.side(&node.left, Side::Old)?;
-            let left = self.restrict_to(rows, keys.as_ref(), &left_on)?;
+            let left = self.matching(node, &change, JoinSide::Left, Side::Old)?;
             insert_only &= change.insert_only;
             terms.push(term(node, left, change.plan, node.on.clone())?);
         }
@@ -45,6 +37,26 @@ impl Deriver<'_> {
         }
         let plan = sum_of(terms, &node.schema)?;
         Ok(Some(Change::computed(plan, insert_only)))
+    }
+
+    /// The change of the left side, and the new rows of the right side that it can match.
+    pub fn left_with_right(&mut self, node: &Join) -> Result<Option<(Change, LogicalPlan)>> {
+        let Some(change) = self.change(&node.left)? else { return Ok(None) };
+        let change = self.held(change)?;
+        let right = self.matching(node, &change, JoinSide::Right, Side::New)?;
+        Ok(Some((change, right)))
+    }
+
+    /// The rows of one input that can match the change of the other one.
+    fn matching(&mut self, node: &Join, change: &Change, input: JoinSide, side: Side) -> Result<LogicalPlan> {
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let (plan, own, theirs) = match input {
+            JoinSide::Left => (&node.left, left_on, right_on),
+            _ => (&node.right, right_on, left_on),
+        };
+        let keys = self.keys(&change.plan, &theirs, node.null_equality)?;
+        let rows = self.side(plan, side)?;
+        self.restrict_to(rows, keys.as_ref(), &own)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Joins in which a row's fate depends on all rows that match it: left and full outer joins, and mark joins (`exists`
 //! inside an expression).
 //!
-//! Left and mark joins are linear in their left side, for each row of it is answered by itself:
+//! Left and mark joins, and likewise semi and anti joins, are linear in their left side, for each row of it is answered by itself:
 //! `d(L ⟕ R) = dL ⟕ R' + (L° ⟕ R' - L° ⟕ R°)`, and the bracket needs only the rows of `L°` whose key is among the keys
 //! of `dR`; the others see the same rows of `R` twice. A full join has no such side: its rows fall apart by key, so
 //! that the keys of `dL` and `dR` are evaluated before and after.
@@ -12,27 +12,28 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit
 use super::Side;
 use super::build::{add, columns, conform, difference, distinct, join, positional, project, with_inputs};
 use super::derive::{Change, Deriver, KeysOf, reorder, sum_of};
-use super::existence::matched;
+use super::existence::{matched, matches_by_key};
 use super::{StepKind, WEIGHT};
 
 impl Deriver<'_> {
-    /// The change of a left join or a mark join.
+    /// The change of a join that gives left rows: left, mark, semi and anti joins.
     pub fn left_change(&mut self, node: &Join) -> Result<Option<Change>> {
-        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let mut terms = Vec::with_capacity(2);
         let mut insert_only = true;
-        if let Some(change) = self.change(&node.left)? {
-            let change = self.held(change)?;
-            let keys = self.keys(&change.plan, &left_on, node.null_equality)?;
-            let rows = self.side(&node.right, Side::New)?;
-            let right = self.restrict_to(rows, keys.as_ref(), &right_on)?;
+        if let Some((change, right)) = self.left_with_right(node)? {
             insert_only &= change.insert_only;
             terms.push(reorder(answered(node, change.plan, right)?, columns(&node.schema))?);
         }
         if let Some(change) = self.change(&node.right)? {
-            insert_only = false;
             let change = self.held(change)?;
-            terms.push(self.asked_twice(node, &change)?);
+            if matches_by_key(node)? {
+                terms.push(self.flipped(node, &change)?);
+                // More rows on the right can only create matches.
+                insert_only &= change.insert_only && node.join_type == JoinType::LeftSemi;
+            } else {
+                terms.push(self.asked_twice(node, &change)?);
+                insert_only = false;
+            }
         }
         if terms.is_empty() {
             return Ok(None);
@@ -41,7 +42,7 @@ impl Deriver<'_> {
     }
 
     /// The old left rows that the right side's change can touch, against the new right side, minus against the old.
-    pub fn asked_twice(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
+    fn asked_twice(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys_or_gate(&change.plan, &right_on, node.null_equality)?;
         let mut terms = Vec::with_capacity(2);

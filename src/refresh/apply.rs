@@ -85,7 +85,7 @@ impl Work<'_> {
             Some(guard) => Scope::Change(guard.ended(inputs).await?),
             None => Scope::Change(Ended::default()),
         };
-        let change = evaluate::run(program, inputs.session(), &inputs.beside(current).await?).await?;
+        let change = evaluate::run(program, inputs.session(), &inputs.beside(current)).await?;
         let mut io = Io { files_read: inputs.changed_files(), files_before: current.size().0, ..Io::default() };
         let ended = match &scope {
             Scope::Change(ended) => ended.count(),

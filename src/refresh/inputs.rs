@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 
-use crate::changes::{self, ChangeSet, Way};
+use crate::changes::{self, ChangeSet};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::Sources;
 use crate::incremental::{ChangeKind, Side};
@@ -23,32 +23,13 @@ struct Source {
     change: Option<ChangeSet>,
 }
 
-/// How the change of one source is found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceWay {
-    /// The source.
-    pub name: String,
-    /// The version consumed.
-    pub from: u64,
-    /// The version of the cut.
-    pub to: u64,
-    /// Where its change is read.
-    pub way: Way,
-    /// Why whole files are compared, where they are.
-    pub why: Option<String>,
-    /// Files that are read for the change.
-    pub files: u64,
-    /// Their size.
-    pub bytes: u64,
-}
-
 /// All sources of one refresh, by table name.
 #[derive(Clone)]
 pub struct Inputs {
     session: SessionContext,
     sources: HashMap<String, Source>,
     /// The maintained table as it stands.
-    result: Option<Arc<dyn TableProvider>>,
+    result: Option<LakeTable>,
     /// Why a consumed version turned out to be gone, once a plan asked for its rows.
     gone: Arc<Mutex<Option<String>>>,
 }
@@ -79,12 +60,9 @@ impl Inputs {
     }
 
     /// The same sources beside the table that is maintained over them.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn beside(&self, maintained: &LakeTable) -> Result<Self> {
-        let result = maintained.provider(&self.session, None).await?;
-        Ok(Self { result: Some(result), ..self.clone() })
+    #[must_use]
+    pub fn beside(&self, maintained: &LakeTable) -> Self {
+        Self { result: Some(maintained.clone()), ..self.clone() }
     }
 
     /// The session that reads them.
@@ -103,29 +81,6 @@ impl Inputs {
     #[must_use]
     pub fn moved(&self, name: &str) -> bool {
         self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
-    }
-
-    /// How the change of each source is found out, by name.
-    #[must_use]
-    pub fn ways(&self) -> Vec<SourceWay> {
-        let mut ways: Vec<SourceWay> = self
-            .sources
-            .iter()
-            .filter_map(|(name, source)| {
-                let (from, change) = (source.consumed?, source.change.as_ref()?);
-                Some(SourceWay {
-                    name: name.clone(),
-                    from,
-                    to: source.table.version(),
-                    way: change.way(),
-                    why: change.why().map(str::to_owned),
-                    files: change.files(),
-                    bytes: change.bytes(),
-                })
-            })
-            .collect();
-        ways.sort_by(|a, b| a.name.cmp(&b.name));
-        ways
     }
 
     /// Why the change cannot be computed after all: rows of a consumed version are gone.
@@ -194,15 +149,15 @@ impl Inputs {
 impl Sources for Inputs {
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
         let missing = || Error::new(Kind::Internal, format!("`{table}` is no source of this query"));
-        let source = self.sources.get(table).ok_or_else(missing)?;
+        let source = || self.sources.get(table).ok_or_else(missing);
         match side {
-            Side::New => source.table.provider(&self.session, None).await,
+            Side::New => source()?.table.provider(&self.session, None).await,
             Side::Old => {
-                let consumed = source.consumed.ok_or_else(missing)?;
-                self.old(table, source, consumed).await
+                let source = source()?;
+                self.old(table, source, source.consumed.ok_or_else(missing)?).await
             }
-            Side::Result => Err(missing()),
-            Side::Change => source.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,
+            Side::Change => source()?.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,
+            Side::Result => self.result.as_ref().ok_or_else(missing)?.provider(&self.session, None).await,
         }
     }
 
@@ -215,7 +170,7 @@ impl Sources for Inputs {
         }
     }
 
-    fn result(&self) -> Option<Arc<dyn TableProvider>> {
-        self.result.clone()
+    fn has_result(&self) -> bool {
+        self.result.is_some()
     }
 }

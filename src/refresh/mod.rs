@@ -28,7 +28,7 @@ use crate::storage::{Location, Meter};
 use choose::Way;
 pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
-pub use inputs::{Inputs, SourceWay};
+use inputs::Inputs;
 pub(crate) use verify::mismatch;
 pub use verify::verify;
 

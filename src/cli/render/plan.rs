@@ -3,7 +3,7 @@
 use super::error::{table_error, warning};
 use super::explained;
 use super::grid::{Column, Grid};
-use super::text::{bytes, count, number};
+use super::text::{bytes, count, heading, number, unless_same};
 use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan};
 use crate::report::plan_is_pending;
 
@@ -12,10 +12,7 @@ const OPERATOR_WIDTH: usize = 60;
 
 /// The answer.
 pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
-    let mut text = format!(
-        "{} -> {}  (landing {}, warehouse {})\n\n",
-        outcome.project, outcome.target, outcome.landing, outcome.warehouse
-    );
+    let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     let mut grid = Grid::new(vec![
         Column::left(0, 0),
         Column::left(3, 0),
@@ -26,7 +23,7 @@ pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
     let mut zone = "";
     for table in &outcome.tables {
         grid.row(vec![
-            if table.zone == zone { String::new() } else { table.zone.clone() },
+            unless_same(&table.zone, zone),
             table.table.to_string(),
             table.version.map_or_else(|| "new".into(), |v| format!("v{v}")),
             action(table),

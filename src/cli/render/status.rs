@@ -1,15 +1,12 @@
 //! A status: one line per table, with what a sync would do.
 
 use super::grid::{Column, Grid};
-use super::text::{bytes, count, date_time, number, plural};
+use super::text::{bytes, count, date_time, heading, number, plural, unless_same};
 use crate::outcome::{StatusOutcome, TableStatus};
 
 /// The answer: where every table stands.
 pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
-    let mut text = format!(
-        "{} -> {}  (landing {}, warehouse {})\n\n",
-        outcome.project, outcome.target, outcome.landing, outcome.warehouse
-    );
+    let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     let mut grid = Grid::new(vec![
         Column::left(0, 0),
         Column::left(3, 0),
@@ -25,7 +22,7 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
     let mut zone = "";
     for table in &outcome.tables {
         let mut cells = vec![
-            if table.zone == zone { String::new() } else { table.zone.clone() },
+            unless_same(&table.zone, zone),
             table.table.to_string(),
             table.version.map_or_else(|| "new".into(), |v| format!("v{v}")),
         ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{plain_warning, table_error, warning};
 use super::explained;
 use super::grid::{Column, Grid};
-use super::text::{bytes, change, count, date_time, duration, number, plural};
+use super::text::{bytes, change, count, date_time, duration, heading, number, plural, unless_same};
 use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
@@ -27,10 +27,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
         // The error says it all: no table was even looked at.
         return String::new();
     }
-    let mut text = format!(
-        "{} -> {}  (landing {}, warehouse {})\n\n",
-        outcome.project, outcome.target, outcome.landing, outcome.warehouse
-    );
+    let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     if !shown.is_empty() {
         text.push_str(&lines(&outcome.tables, &shown));
         text.push('\n');
@@ -115,7 +112,7 @@ fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
             (change(table.rows_inserted, table.rows_updated, table.rows_deleted), String::new())
         };
         grid.row(vec![
-            if table.zone == zone { String::new() } else { table.zone.clone() },
+            unless_same(&table.zone, zone),
             table.table.to_string(),
             versions(table),
             rows,

@@ -5,6 +5,16 @@ use std::time::Duration;
 use crate::clock::rfc3339;
 use crate::outcome::sized;
 
+/// The line above a table of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
+pub(super) fn heading(project: &str, target: &str, landing: &str, warehouse: &str) -> String {
+    format!("{project} -> {target}  (landing {landing}, warehouse {warehouse})\n\n")
+}
+
+/// A zone's cell: its name where it begins, nothing below.
+pub(super) fn unless_same(zone: &str, above: &str) -> String {
+    if zone == above { String::new() } else { zone.to_owned() }
+}
+
 /// `81,273`.
 pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();

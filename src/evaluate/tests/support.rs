@@ -174,15 +174,15 @@ struct Maintained<'a> {
 #[async_trait]
 impl Sources for Maintained<'_> {
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
-        self.world.provider_of(table, side)
+        if side == Side::Result { Ok(Arc::clone(&self.result)) } else { self.world.provider_of(table, side) }
     }
 
     fn change_kind(&self, table: &str) -> ChangeKind {
         self.world.change_kind(table)
     }
 
-    fn result(&self) -> Option<Arc<dyn TableProvider>> {
-        Some(Arc::clone(&self.result))
+    fn has_result(&self) -> bool {
+        true
     }
 }
 

@@ -6,7 +6,7 @@ use stedi_delta::sync;
 use super::{chain, lake_table, open};
 use crate::concurrency::at_once;
 use crate::support::shop::{derived, orders, shop};
-use crate::support::{assert_ok, of};
+use crate::support::{Lake, assert_ok, of};
 
 /// delta-rs's MERGE commits nothing then, and the version that was consumed is forgotten.
 #[tokio::test(flavor = "multi_thread")]
@@ -37,14 +37,20 @@ async fn f5_the_second_of_two_writers_conflicts_and_nothing_is_applied_twice() {
     assert_eq!(lake.count("select count(*) from cheap").await, 5 + 6);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn f10_two_changes_of_one_key_in_one_sync_are_one_change() {
+/// A table with a primary key over the orders, built.
+async fn keyed() -> Lake {
     let lake = shop("incremental");
     let keyed = format!("{}primary_key = [\"id\"]\n", derived("incremental"));
     lake.define("tables/curated/keyed.toml", &keyed);
     lake.define("tables/curated/keyed.sql", "select o.id, o.item, o.price from orders o");
     lake.land_first_orders();
     lake.sync().await;
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_two_changes_of_one_key_in_one_sync_are_one_change() {
+    let lake = keyed().await;
     let order = |price: i64| format!("{{\"id\":0,\"item\":\"nut\",\"price\":{price}}}\n");
     let landing = || sync::Options { select: vec!["orders".to_owned()], ..sync::Options::default() };
     for price in [20, 30, 40] {
@@ -68,12 +74,7 @@ async fn f10_two_changes_of_one_key_in_one_sync_are_one_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f10_pk_move_in_one_version_is_no_double_key() {
-    let lake = shop("incremental");
-    let keyed = format!("{}primary_key = [\"id\"]\n", derived("incremental"));
-    lake.define("tables/curated/keyed.toml", &keyed);
-    lake.define("tables/curated/keyed.sql", "select o.id, o.item, o.price from orders o");
-    lake.land_first_orders();
-    lake.sync().await;
+    let lake = keyed().await;
     // 0 becomes 1, 1 becomes 2, and so on, in one version.
     let moved = open(&lake, "landing/orders").await.update().with_update("id", "id + 1").await.unwrap();
     assert!(moved.0.version().is_some());
