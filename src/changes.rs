@@ -217,7 +217,9 @@ fn tally(commits: &[CommitFacts], gone: &BTreeSet<String>) -> std::result::Resul
             tally.feed.extend(files.cdc.iter().cloned());
             continue;
         }
-        let why = if files.cdc.is_empty() {
+        let why = if files.cdc.is_empty() && commit.is_ours() {
+            format!("v{version} moved most rows of its files")
+        } else if files.cdc.is_empty() {
             format!("v{version} ({}) has no change feed", commit.operation())
         } else if commit.cdc_is_exact() {
             format!("the change feed of v{version} is vacuumed")

@@ -11,7 +11,7 @@ use super::ledger::Wal;
 use super::read::quarantine_columns;
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Change, Commit, LakeTable, Properties, TableSpec, app, create};
+use crate::lake::{Add, Change, Commit, LakeTable, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
 
 /// How often a commit is planned again after somebody else's.
@@ -72,11 +72,12 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
         return Ok(());
     }
     let applied = match &table {
-        Some(table) => without(place, table, &wal.replaced, &wal.replayed).await?,
+        Some(table) => without(place, table, &wal.replaced, &wal.replayed, None).await?,
         None if wal.quarantine.is_empty() => return Ok(()),
         None => Applied::default(),
     };
-    let commit = commit(place, number, "quarantine", applied.change, wal.quarantine.clone(), wal.rows_quarantined);
+    let rows = (wal.rows_quarantined, applied.rows_deleted);
+    let commit = commit(place, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
     match table {
         Some(table) => commit.commit(&table).await.map(drop),
         None => {
@@ -94,20 +95,24 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
 
 async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Applied)> {
     let Some(table) = LakeTable::open(&place.location).await? else {
-        let commit = commit(place, number, "ingest", Change::default(), wal.landing.clone(), wal.rows_landed);
+        let commit = commit(place, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
         let table = create(&place.location, &spec(place, uuid), commit).await?;
         return Ok((table, Applied::default()));
     };
     if table.state().batch() >= number && table.uuid() == uuid {
         return Ok((table, Applied::default()));
     }
-    let mut applied = without(place, &table, &wal.replaced, &[]).await?;
+    let evolved = evolved(&table, place)?;
+    // Rows of another schema than the table's do not fit into its change feed.
+    let landed = (!evolved).then_some(wal.landing.as_slice());
+    let mut applied = without(place, &table, &wal.replaced, &[], landed).await?;
     let mut change = std::mem::take(&mut applied.change);
-    if evolved(&table, place)? {
+    if evolved {
         change.schema = Some(place.table.columns.clone());
     }
     let files = (change.adds.len(), change.removes.len());
-    let commit = commit(place, number, "ingest", change, wal.landing.clone(), wal.rows_landed);
+    let rows = (wal.rows_landed, applied.rows_deleted);
+    let commit = commit(place, number, "ingest", change, wal.landing.clone(), rows);
     let table = commit.commit(&table).await?;
     // Only the counts are of use from here on.
     applied.change.adds = Vec::with_capacity(files.0);
@@ -120,14 +125,14 @@ async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Resul
 /// When the definition asks for more than new columns.
 pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
     let Some(table) = table else {
-        let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), 0);
+        let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
         return create(&place.location, &spec(place, uuid), commit).await.map(Some);
     };
     if !evolved(&table, place)? {
         return Ok(None);
     }
     let change = Change { schema: Some(place.table.columns.clone()), ..Change::default() };
-    let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), 0);
+    let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
     commit.commit(&table).await.map(Some)
 }
 
@@ -137,31 +142,33 @@ fn spec(place: &Place<'_>, uuid: &str) -> TableSpec {
         name: place.table.name.to_string(),
         description: place.table.description.clone(),
         columns: place.table.columns.clone(),
-        properties: Properties { change_data_feed: false },
+        properties: Properties { change_data_feed: true },
     }
 }
 
-fn commit(
-    place: &Place<'_>,
-    number: i64,
-    mode: &str,
-    mut change: Change,
-    adds: Vec<crate::lake::Add>,
-    rows: u64,
-) -> Commit {
+/// `rows`: that come, that go.
+fn commit(place: &Place<'_>, number: i64, mode: &str, mut change: Change, adds: Vec<Add>, rows: (u64, u64)) -> Commit {
     change.adds.extend(adds);
-    let facts = json!({"mode": mode, "run": place.run, "batch": number, "rowsInserted": rows});
+    let (come, go) = rows;
+    let facts = json!({"mode": mode, "run": place.run, "batch": number, "rowsInserted": come, "rowsDeleted": go});
     Commit {
         operation: if change.removes.is_empty() { "WRITE" } else { "MERGE" },
-        metrics: BTreeMap::from([("numOutputRows", rows)]),
+        metrics: BTreeMap::from([("numOutputRows", come), ("numDeletedRows", go)]),
         change,
         txns: BTreeMap::from([(app::BATCH.to_owned(), number), (app::MIGRATION.to_owned(), place.migration)]),
         info: BTreeMap::from([("stediDelta".to_owned(), facts)]),
     }
 }
 
-/// The table without the rows of whole files and without single records.
-async fn without(place: &Place<'_>, table: &LakeTable, files: &[String], records: &[(String, i64)]) -> Result<Applied> {
+/// The table without the rows of whole files and without single records. `beside`: new rows, where the commit shall tell
+/// its change.
+async fn without(
+    place: &Place<'_>,
+    table: &LakeTable,
+    files: &[String],
+    records: &[(String, i64)],
+    beside: Option<&[Add]>,
+) -> Result<Applied> {
     if files.is_empty() && records.is_empty() {
         return Ok(Applied::default());
     }
@@ -169,7 +176,7 @@ async fn without(place: &Place<'_>, table: &LakeTable, files: &[String], records
     let single: HashSet<(String, i64)> = records.iter().cloned().collect();
     let values: Vec<String> = files.iter().chain(records.iter().map(|(path, _)| path)).cloned().collect();
     let goes = move |batch: &RecordBatch| gone(batch, &paths, &single);
-    merge::delete_where(table, SOURCE_FILE, values, goes, place.target_file_size).await
+    merge::replace_where(table, SOURCE_FILE, values, goes, beside, place.target_file_size).await
 }
 
 fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String, i64)>) -> Result<BooleanArray> {

@@ -57,6 +57,13 @@ impl CommitFacts {
         self.info.as_ref().and_then(|i| i.operation.as_deref()).unwrap_or("unknown")
     }
 
+    /// Whether this tool wrote it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let engine = self.info.as_ref().and_then(|i| i.engine_info.as_deref());
+        engine.is_some_and(|engine| engine.starts_with(concat!(env!("CARGO_PKG_NAME"), "/")))
+    }
+
     /// Whether its change data files can be trusted: delta-rs computes those of an UPDATE with EXCEPT ALL, which
     /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956). Who does not say who it is may be
     /// delta-rs.
@@ -111,7 +118,7 @@ pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result
     Ok(Some(facts))
 }
 
-fn num_records(stats: &str) -> Option<u64> {
+pub(super) fn num_records(stats: &str) -> Option<u64> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Stats {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
-use deltalake::kernel::Remove;
+use deltalake::kernel::{Add, DeletionVectorDescriptor, Remove};
 use deltalake::logstore::{
     LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
@@ -14,7 +14,7 @@ use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::log::{CommitFacts, read_commit};
+use super::log::{CommitFacts, num_records, read_commit};
 use super::readable::{self, Obstacle};
 use super::state::{State, app};
 use crate::error::{Context, Error, Result};
@@ -50,6 +50,22 @@ pub struct DeltaFile {
     pub stats: Option<String>,
     /// Which deletion vector hides some of its rows: with another one, the same file holds other rows.
     pub deletion_vector: Option<String>,
+}
+
+impl From<&Add> for DeltaFile {
+    fn from(add: &Add) -> Self {
+        Self {
+            path: add.path.clone(),
+            size: add.size.unsigned_abs(),
+            rows: add.stats.as_deref().and_then(num_records),
+            stats: add.stats.clone(),
+            deletion_vector: add.deletion_vector.as_ref().map(identity),
+        }
+    }
+}
+
+fn identity(vector: &DeletionVectorDescriptor) -> String {
+    format!("{}@{}", vector.path_or_inline_dv, vector.offset.unwrap_or_default())
 }
 
 impl LakeTable {
@@ -161,9 +177,7 @@ impl LakeTable {
                 size: f.size().unsigned_abs(),
                 rows: f.num_records().map(|n| n as u64),
                 stats: f.stats(),
-                deletion_vector: f
-                    .deletion_vector_descriptor()
-                    .map(|dv| format!("{}@{}", dv.path_or_inline_dv, dv.offset.unwrap_or_default())),
+                deletion_vector: f.deletion_vector_descriptor().as_ref().map(identity),
             })
             .collect()
     }

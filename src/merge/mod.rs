@@ -4,20 +4,20 @@
 //! changes, and destroys the clustering. Here only files that hold a row to be deleted are rewritten, each into files
 //! of its own. Rows are matched whole, as multisets: a row that is there twice and goes once stays once.
 
+mod feed;
 mod prune;
 mod rewrite;
 mod rows;
 
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, RecordBatch, StringArray};
-use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use deltalake::logstore::object_store::prefix::PrefixStore;
+use deltalake::arrow::array::RecordBatch;
 
 pub use rows::{Counted, Floats};
 
 use crate::error::{Error, Kind, Result};
-use crate::lake::{CHANGING_FILE_ROWS, Change, DataWriter, LakeTable};
+use crate::lake::{Add, CHANGING_FILE_ROWS, Change, DataWriter, DeltaFile, LakeTable};
+use feed::{Feed, Told};
 use prune::Probe;
 use rewrite::Rewritten;
 
@@ -93,9 +93,13 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
         applied.change.adds.extend(written.adds);
     }
     if rows.deletes() > 0 {
-        let (path, size) = write_feed(table, &schema, rows).await?;
-        applied.bytes_written += size;
-        applied.change.cdc.push((path, size));
+        let mut feed = Feed::new(table);
+        for (batches, told) in [(&rows.deleted, Told::Goes), (&rows.inserted, Told::Comes)] {
+            for batch in batches {
+                feed.write(batch, told).await?;
+            }
+        }
+        tell(&mut applied, feed.close().await?);
     }
     Ok(applied)
 }
@@ -110,27 +114,50 @@ async fn without(
     let schema = table.schema();
     let counted = Arc::new(Counted::new(&schema, &rows.deleted, floats)?);
     let probe = Arc::new(Probe::best(&schema, &rows.deleted, &table.files())?);
-    let rewritten = rewrite::without(table, &probe, counted.clone(), target_file_size).await?;
+    let rewritten = rewrite::without(table, &probe, counted.clone(), false, target_file_size).await?;
     Ok((rewritten, counted.left()))
 }
 
 /// Writes the files that turn `table` into itself without the rows for which `goes` is true. `column` holds one of
 /// `values` in each of them; files without such a value are left alone.
 ///
+/// `beside` are files with new rows that the same commit adds: with them, and where the table has a change feed, the
+/// commit tells its change row by row, if that is less to read than its data files. A commit without change data files
+/// is its data files, those that go and those that come.
+///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn delete_where(
+pub async fn replace_where(
     table: &LakeTable,
     column: &str,
     values: impl IntoIterator<Item = String>,
     goes: impl Fn(&RecordBatch) -> Result<deltalake::arrow::array::BooleanArray> + Send + Sync + 'static,
+    beside: Option<&[Add]>,
     target_file_size: u64,
 ) -> Result<Applied> {
     let probe = Arc::new(Probe::of_strings(column, values));
     let mut applied = Applied::default();
-    let rewritten = rewrite::without(table, &probe, Arc::new(rows::Predicate(goes)), target_file_size).await?;
+    let beside = beside.filter(|_| table.has_change_feed());
+    let goes = Arc::new(rows::Predicate(goes));
+    let mut rewritten = rewrite::without(table, &probe, goes, beside.is_some(), target_file_size).await?;
+    let gone = std::mem::take(&mut rewritten.feed);
+    let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);
+    let Some(landed) = beside else { return Ok(applied) };
+    let landed: Vec<DeltaFile> = landed.iter().map(DeltaFile::from).collect();
+    let comes = landed.iter().map(|file| file.rows).sum::<Option<u64>>();
+    if comes.is_some_and(|comes| went > 0 && went + comes <= kept) {
+        tell(&mut applied, gone);
+        tell(&mut applied, feed::of_files(table, &landed).await?);
+    } else {
+        feed::forget(table, &gone).await;
+    }
     Ok(applied)
+}
+
+fn tell(applied: &mut Applied, feed: Vec<(String, u64)>) {
+    applied.bytes_written += feed.iter().map(|(_, size)| size).sum::<u64>();
+    applied.change.cdc.extend(feed);
 }
 
 fn take(applied: &mut Applied, rewritten: Rewritten) {
@@ -140,33 +167,4 @@ fn take(applied: &mut Applied, rewritten: Rewritten) {
     applied.bytes_written += rewritten.adds.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     applied.change.adds.extend(rewritten.adds);
     applied.change.removes.extend(rewritten.removes);
-}
-
-/// One change data file with every deleted and inserted row, so that the feed of the commit is exact.
-/// Source: Delta protocol, "Add CDC File".
-async fn write_feed(table: &LakeTable, schema: &SchemaRef, rows: &RowChange) -> Result<(String, u64)> {
-    const FOLDER: &str = "_change_data";
-    let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
-    fields.push(Field::new("_change_type", DataType::Utf8, true));
-    let with_type = Arc::new(Schema::new(fields));
-    let store = Arc::new(PrefixStore::new(table.log_store().object_store(None), FOLDER));
-    // One file per commit, whatever its size: a feed file is read whole.
-    let mut writer = DataWriter::over(store, with_type.clone(), u64::MAX);
-    for (batches, change_type) in [(&rows.deleted, "delete"), (&rows.inserted, "insert")] {
-        for batch in batches {
-            let batch = crate::lake::conform(batch, schema)?;
-            let mut columns = batch.columns().to_vec();
-            let types: Arc<dyn Array> = Arc::new(StringArray::from(vec![change_type; batch.num_rows()]));
-            columns.push(types);
-            let batch = RecordBatch::try_new(with_type.clone(), columns);
-            writer
-                .write(&batch.map_err(|e| Error::failed("the change feed does not fit the table").because(e))?)
-                .await?;
-        }
-    }
-    let mut adds = writer.close().await?.adds;
-    match (adds.pop(), adds.is_empty()) {
-        (Some(add), true) => Ok((format!("{FOLDER}/{}", add.path), add.size.unsigned_abs())),
-        _ => Err(Error::new(Kind::Internal, "a change feed was split into several files")),
-    }
 }

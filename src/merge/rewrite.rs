@@ -9,6 +9,7 @@ use deltalake::arrow::compute::{filter_record_batch, not};
 use deltalake::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 
+use super::feed::{Feed, Told};
 use super::prune::Probe;
 use super::rows::Goes;
 use crate::error::{Context, Error, Result};
@@ -26,13 +27,16 @@ pub struct Rewritten {
     pub rows_kept: u64,
     /// Rows that went.
     pub rows_gone: u64,
+    /// Change data files with the rows that went, where they were asked for.
+    pub feed: Vec<(String, u64)>,
 }
 
-/// Rewrites the files of `table` that hold a row that goes.
+/// Rewrites the files of `table` that hold a row that goes. `fed`: these rows are written to change data files.
 pub async fn without(
     table: &LakeTable,
     probe: &Arc<Probe>,
     goes: Arc<dyn Goes>,
+    fed: bool,
     target_file_size: u64,
 ) -> Result<Rewritten> {
     whole_in_files(table)?;
@@ -42,7 +46,7 @@ pub async fn without(
         .map(|file| {
             let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
             tokio::spawn(async move {
-                let outcome = rewrite(&table, &file, &probe, goes.as_ref(), target_file_size).await?;
+                let outcome = rewrite(&table, &file, &probe, goes.as_ref(), fed, target_file_size).await?;
                 Ok::<_, Error>((file.path, outcome))
             })
         })
@@ -55,6 +59,7 @@ pub async fn without(
             rewritten.adds.extend(outcome.adds);
             rewritten.rows_kept += outcome.rows_kept;
             rewritten.rows_gone += outcome.rows_gone;
+            rewritten.feed.extend(outcome.feed);
             touched.insert(path);
         }
     }
@@ -77,6 +82,7 @@ async fn rewrite(
     file: &DeltaFile,
     probe: &Probe,
     goes: &dyn Goes,
+    fed: bool,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     if !holds_a_hit(table.location(), file, probe).await? {
@@ -86,14 +92,19 @@ async fn rewrite(
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer =
         DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
+    let mut feed = fed.then(|| Feed::new(table));
     let mut gone = 0_u64;
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;
         let keep = keep(&batch, probe, goes)?;
-        let kept = match keep {
+        let kept = match &keep {
             None => batch.clone(),
-            Some(keep) => filter_record_batch(&batch, &keep).context(|| unreadable(file))?,
+            Some(keep) => filter_record_batch(&batch, keep).context(|| unreadable(file))?,
         };
+        if let (Some(feed), Some(keep)) = (&mut feed, &keep) {
+            let goes = not(keep).and_then(|goes| filter_record_batch(&batch, &goes)).context(|| unreadable(file))?;
+            feed.write(&goes, Told::Goes).await?;
+        }
         gone += (batch.num_rows() - kept.num_rows()) as u64;
         if kept.num_rows() > 0 {
             writer.write(&kept).await?;
@@ -101,12 +112,12 @@ async fn rewrite(
     }
     // Even where the probe's column hit, the whole rows may all differ: then the copy is left to vacuum.
     let written = writer.close().await?;
-    Ok((gone > 0).then_some(Rewritten {
-        adds: written.adds,
-        removes: Vec::new(),
-        rows_kept: written.rows,
-        rows_gone: gone,
-    }))
+    let feed = match feed {
+        Some(feed) => feed.close().await?,
+        None => Vec::new(),
+    };
+    let (adds, removes, rows_kept) = (written.adds, Vec::new(), written.rows);
+    Ok((gone > 0).then_some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed }))
 }
 
 /// Reads only the probe's column, and stops at the first hit.
@@ -146,7 +157,7 @@ fn keep(batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<Bo
 }
 
 /// Columns in the table's order; one that the file does not have yet is NULL.
-fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
         Some(column) => deltalake::arrow::compute::cast(column, field.data_type()),

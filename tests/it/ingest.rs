@@ -254,6 +254,43 @@ async fn a_replaced_file_swaps_its_rows_in_one_version_and_what_is_derived_follo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_file_is_told_by_the_change_feed_unless_the_data_files_are_less() {
+    let lake = shop(&orders("on_overwrite = \"replace\"", COLUMNS, ""));
+    lake.land("orders/a.json", order(1) + &order(2));
+    lake.land("orders/b.json", (10..30).map(order).collect::<String>());
+    lake.sync().await;
+    let version = |n: u32| {
+        let commit = lake.warehouse().join(format!("landing/orders/_delta_log/{n:020}.json"));
+        fs::read_to_string(commit).unwrap()
+    };
+    // All rows are in one data file: its 20 other rows need not be read again.
+    lake.land("orders/a.json", order(2) + &order(4));
+    let outcome = lake.sync().await;
+    assert_eq!(version(1).matches("\"cdc\"").count(), 2, "{}", version(1));
+    let sold = of(&outcome, "sold");
+    assert_eq!((sold.mode, sold.rows_inserted, sold.rows_deleted), (Mode::Incremental, 1, 1));
+    assert_eq!((sold.io.files_read, sold.io.rows_read), (2, 4));
+    lake.assert_recomputed().await;
+    lake.land("orders/b.json", (11..31).map(order).collect::<String>());
+    let outcome = lake.sync().await;
+    assert!(!version(2).contains("\"cdc\""), "{}", version(2));
+    let sold = of(&outcome, "sold");
+    assert_eq!(sold.reason, "orders v1 -> v2 (file diff: v2 moved most rows of its files)");
+    assert_eq!((sold.mode, sold.rows_inserted, sold.rows_deleted), (Mode::Incremental, 1, 1));
+    lake.assert_recomputed().await;
+    // A new column and a replaced file in one commit: rows of two schemas do not fit into one feed.
+    lake.define(
+        "tables/landing/orders.toml",
+        &orders("on_overwrite = \"replace\"", &format!("{COLUMNS}n = {{ type = \"long\" }}\n"), ""),
+    );
+    lake.land("orders/a.json", "{\"id\":2,\"item\":\"i2\",\"n\":7}\n");
+    lake.sync().await;
+    assert!(!version(3).contains("\"cdc\""), "{}", version(3));
+    assert_eq!(lake.rows("select id from orders where n = 7").await, ["2"]);
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_landing_file_keeps_its_rows() {
     let lake = plain();
     lake.land("orders/a.json", order(1));
