@@ -78,8 +78,8 @@ pub fn measure() {
     for (kind, append) in [("new orders only", true), ("new, gone and changed orders", false)] {
         println!("\nTPC-H at scale {}, {kind}: incremental / full", bench.scale);
         println!(
-            "{:<42} {:>7} {:>9} {:>9} {:>6} {:>10} {:>10} {:>6} {:>8}",
-            "", "changed", "increm.", "full", "ratio", "read", "full reads", "files", "OpenIVM"
+            "{:<42} {:>7} {:>9} {:>9} {:>6} {:>10} {:>10} {:>10} {:>10} {:>8}",
+            "", "changed", "increm.", "full", "ratio", "rows read", "full", "bytes read", "full", "OpenIVM"
         );
         for percent in &percents {
             round += 1;
@@ -96,20 +96,21 @@ pub fn measure() {
 /// What one refresh of one table took.
 struct Refresh {
     seconds: f64,
-    read: u64,
-    files: u64,
+    rows: u64,
+    bytes: u64,
 }
 
 fn line(what: &str, percent: &str, incremental: &Refresh, full: &Refresh) {
     let published = OPENIVM.iter().find(|(p, _)| *p == percent && what.starts_with("two-way")).map_or("", |(_, r)| r);
     println!(
-        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>6} {published:>8}",
+        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>10} {:>10} {published:>8}",
         incremental.seconds,
         full.seconds,
         incremental.seconds / full.seconds,
-        mib(incremental.read),
-        mib(full.read),
-        incremental.files,
+        incremental.rows,
+        full.rows,
+        mib(incremental.bytes),
+        mib(full.bytes),
     );
 }
 
@@ -179,7 +180,7 @@ impl Bench {
             let report = self.sync(Some(table)).table(table).expect("the report has the table");
             let number = |key: &str| report[key].as_u64().unwrap_or(0);
             let seconds = report["seconds"].as_f64().expect("the report has the time");
-            Refresh { seconds, read: number("bytes_read"), files: number("files_read") }
+            Refresh { seconds, rows: number("rows_read"), bytes: number("bytes_read") }
         };
         let refreshes = (0..ROUNDS).map(refresh);
         refreshes.min_by(|a, b| a.seconds.total_cmp(&b.seconds)).expect("there was a round")

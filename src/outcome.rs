@@ -32,6 +32,8 @@ pub struct Io {
     pub files_removed: u64,
     /// Data files of the table before this run.
     pub files_before: u64,
+    /// Rows of data files that a refresh decoded.
+    pub rows_read: u64,
     /// Bytes read from the store.
     pub bytes_read: u64,
     /// Bytes of data files written.

@@ -143,6 +143,7 @@ pub const EVENTS: [(&str, &[&str]); 16] = [
             "rows_deleted",
             "rows_quarantined",
             "files_read",
+            "rows_read",
             "files_added",
             "files_removed",
             "bytes_read",

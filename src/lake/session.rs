@@ -11,6 +11,7 @@ use deltalake::delta_datafusion::DeltaSessionConfig;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
 use super::padded::physical_rules;
+use super::scanned::Scanned;
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
@@ -38,6 +39,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     // With one partition DataFusion plans hash joins even where merge joins are asked for.
     let partitions = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
     config = config.with_target_partitions(partitions);
+    config.set_extension(Arc::new(Scanned::default()));
     let settings = config.options_mut();
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.

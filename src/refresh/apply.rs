@@ -19,7 +19,9 @@ use crate::definition::Policy;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
-use crate::lake::{CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, TableSpec, app, create};
+use crate::lake::{
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, Scanned, TableSpec, app, create,
+};
 use crate::merge;
 use crate::outcome::{Io, Mode, Warning, counted};
 use crate::plan;
@@ -98,6 +100,7 @@ impl Work<'_> {
             let batches = change.collect().await?;
             self.merge(current, &batches, inputs.session(), &mut io).await?
         };
+        io.rows_read = Scanned::rows(inputs.session());
         self.admit(&delta, self.judge(inputs, &mut seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
@@ -241,6 +244,7 @@ impl Work<'_> {
             let change = evaluate::difference(plan, old, session, inputs).await?;
             if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
                 let (change, mut seen) = self.merge(current, &batches, session, &mut io).await?;
+                io.rows_read = Scanned::rows(session);
                 self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
                 let ambiguous = self.ambiguous(inputs).await?;
                 let mode = Mode::Full;
@@ -250,6 +254,7 @@ impl Work<'_> {
         let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
         let stream = evaluate::full(&ordered, inputs.session(), inputs).await?;
         let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
+        io.rows_read = Scanned::rows(inputs.session());
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {

@@ -69,6 +69,8 @@ pub struct TableReport {
     pub rows_quarantined: u64,
     /// Landing files or data files of sources read.
     pub files_read: u64,
+    /// Rows of data files that a refresh decoded.
+    pub rows_read: u64,
     /// Data files added.
     pub files_added: u64,
     /// Data files removed.
@@ -281,6 +283,7 @@ fn table(outcome: &TableOutcome) -> TableReport {
         rows_deleted: outcome.rows_deleted,
         rows_quarantined: outcome.rows_quarantined,
         files_read: outcome.io.files_read,
+        rows_read: outcome.io.rows_read,
         files_added: outcome.io.files_added,
         files_removed: outcome.io.files_removed,
         bytes_read: outcome.io.bytes_read,

@@ -90,6 +90,7 @@ fn succeeded(table: &Table, done: &Done) -> Event {
         .with("rows_deleted", done.rows_deleted)
         .with("rows_quarantined", done.rows_quarantined)
         .with("files_read", done.io.files_read)
+        .with("rows_read", done.io.rows_read)
         .with("files_added", done.io.files_added)
         .with("files_removed", done.io.files_removed)
         .with("bytes_read", done.io.bytes_read)

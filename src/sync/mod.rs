@@ -307,6 +307,7 @@ impl Work<'_> {
         entry.rows_deleted += done.rows_deleted;
         entry.rows_quarantined += done.rows_quarantined;
         entry.io.files_read += done.io.files_read;
+        entry.io.rows_read += done.io.rows_read;
         entry.io.files_added += done.io.files_added;
         entry.io.files_removed += done.io.files_removed;
         entry.io.files_before = done.io.files_before;

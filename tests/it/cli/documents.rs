@@ -6,7 +6,7 @@ use super::person;
 use super::shell::{MEMBERS_SQL, Ran, Shell};
 
 /// Keys of every table of a `sync/1`.
-const TABLE_KEYS: [&str; 21] = [
+const TABLE_KEYS: [&str; 22] = [
     "table",
     "zone",
     "location",
@@ -19,6 +19,7 @@ const TABLE_KEYS: [&str; 21] = [
     "rows_deleted",
     "rows_quarantined",
     "files_read",
+    "rows_read",
     "files_added",
     "files_removed",
     "bytes_read",
