@@ -19,6 +19,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::execution::memory_pool::MemoryLimit;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -47,18 +48,34 @@ pub trait Sources: Send + Sync {
     }
 }
 
+/// Held in any case: less is not worth computing twice.
+const LEAST_HELD: usize = 8 << 20;
+
 /// Sizes up to which intermediate results are held in memory. Every result is the same at every limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most rows of an intermediate change; a larger one is computed again wherever it is used.
-    pub change_rows: usize,
-    /// Most keys; beyond, the rows are not restricted by them.
-    pub key_rows: usize,
+    /// Most bytes of an intermediate change; a larger one is computed again wherever it is used.
+    pub change_bytes: usize,
+    /// Most bytes of keys; beyond, the rows are not restricted by them.
+    pub key_bytes: usize,
 }
 
 impl Default for Limits {
+    /// Everything is held.
     fn default() -> Self {
-        Self { change_rows: 500_000, key_rows: 1_000_000 }
+        Self { change_bytes: usize::MAX, key_bytes: usize::MAX }
+    }
+}
+
+impl Limits {
+    /// A quarter of what the session's operators may hold.
+    #[must_use]
+    pub fn of(session: &SessionContext) -> Self {
+        let bytes = match session.runtime_env().memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => (bytes / 4).max(LEAST_HELD),
+            MemoryLimit::Infinite | MemoryLimit::Unknown => return Self::default(),
+        };
+        Self { change_bytes: bytes, key_bytes: bytes }
     }
 }
 
@@ -101,7 +118,7 @@ impl fmt::Debug for Change {
 /// # Errors
 /// A table cannot be read, or the engine fails, for example for want of memory; the engine's error is the cause.
 pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources) -> Result<Change> {
-    run_with(program, ctx, sources, Limits::default()).await
+    run_with(program, ctx, sources, Limits::of(ctx)).await
 }
 
 /// Computes an analysed query over the new sides of its tables. Columns as the query names them, without qualifiers.

@@ -1,6 +1,6 @@
 //! Runs the stages of a program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
@@ -10,7 +10,9 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::logical_expr::{EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, SubqueryAlias};
+use deltalake::datafusion::logical_expr::{
+    Aggregate, EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias,
+};
 use deltalake::datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext};
 use deltalake::datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
@@ -19,6 +21,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Context, Result};
 use crate::incremental::{self, Program, StepKind, WEIGHT};
+use crate::lake::Scanned;
 
 use super::bind::{bind, scan_as};
 use super::keys::condition;
@@ -28,7 +31,7 @@ use super::{Change, Limits, Sources};
 enum Held {
     /// All rows, in memory.
     Rows(Rows),
-    /// Too many rows: the step's plan, to be computed wherever it is read.
+    /// Too much: the step's plan, to be computed wherever it is read.
     View(LogicalPlan),
 }
 
@@ -54,8 +57,8 @@ pub async fn run_with(
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
         let limit = match step.kind {
-            StepKind::Change => limits.change_rows,
-            StepKind::Keys => limits.key_rows,
+            StepKind::Change => limits.change_bytes,
+            StepKind::Keys => limits.key_bytes,
         };
         let batches = if is_empty(&plan) {
             Some(Vec::new())
@@ -84,6 +87,7 @@ pub async fn run_with(
 pub async fn stream(plan: &LogicalPlan, ctx: &SessionContext, what: &str) -> Result<SendableRecordBatchStream> {
     let state = ctx.state();
     let physical = state.create_physical_plan(plan).await.context(|| format!("{what} cannot be planned"))?;
+    Scanned::runs(ctx, &physical);
     execute_stream(physical, ctx.task_ctx()).context(|| format!("{what} cannot be computed"))
 }
 
@@ -98,12 +102,12 @@ fn schema_of(program: &Program) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// All rows of a stream; `None` if there are more than `limit`.
+/// All rows of a stream; `None` if they take more than `limit` bytes.
 async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> Result<Option<Vec<RecordBatch>>> {
-    let (mut batches, mut rows) = (Vec::new(), 0_usize);
+    let (mut batches, mut bytes) = (Vec::new(), 0_usize);
     while let Some(batch) = stream.try_next().await.context(|| "the change cannot be computed".into())? {
-        rows = rows.saturating_add(batch.num_rows());
-        if rows > limit {
+        bytes = bytes.saturating_add(batch.get_array_memory_size());
+        if bytes > limit {
             return Ok(None);
         }
         if batch.num_rows() > 0 {
@@ -191,9 +195,22 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
         }
     }
     let mut join = join.clone();
-    join.left = Arc::new(substituted(&join.left, steps)?);
+    join.left = Arc::new(each_once(substituted(&join.left, steps)?, &join.on)?);
     join.right = Arc::new(right);
     LogicalPlan::Join(join).recompute_schema()
+}
+
+/// The columns of keys that a restriction uses, each combination once: a hash join looks at every equal one for each row.
+fn each_once(keys: LogicalPlan, on: &[(Expr, Expr)]) -> Result<LogicalPlan, DataFusionError> {
+    let used: HashSet<&Expr> = on.iter().map(|(key, _)| key).collect();
+    if used.len() == keys.schema().fields().len() {
+        return Ok(keys);
+    }
+    let columns: Vec<Expr> =
+        keys.schema().columns().into_iter().map(Expr::Column).filter(|c| used.contains(c)).collect();
+    let keys = Projection::try_new(columns.clone(), Arc::new(keys))?;
+    let keys = Aggregate::try_new(Arc::new(LogicalPlan::Projection(keys)), columns, Vec::new())?;
+    Ok(LogicalPlan::Aggregate(keys))
 }
 
 fn empty(schema: &DFSchemaRef) -> LogicalPlan {

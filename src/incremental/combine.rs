@@ -8,9 +8,9 @@
 //!   `count(*)` says whether the group is still there, and a sum is NULL only if no value is left: so its argument must
 //!   not be nullable.
 //! - `min` and `max` take what comes; a value that goes must not be the one that is shown.
-//! - Rows that come or go several times at once are left to the general rule.
+//! - A row that comes or goes several times counts as often; beyond [`MOST_COPIES`] it is left to the general rule.
 
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::functions::core::expr_fn::coalesce;
 use deltalake::datafusion::functions_aggregate::expr_fn::{max, min, sum};
@@ -23,6 +23,9 @@ use super::StepKind;
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
 use super::root::{over_node, scan_result, shown};
+
+/// Up to so many copies of one row a sum takes a product for them: far from where it could overflow before the sum does.
+const MOST_COPIES: i64 = 1_000_000;
 
 /// How the values of one aggregate combine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,8 +151,25 @@ fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Resul
     Ok(Some(parts))
 }
 
+impl Combined {
+    /// A value in the type of the sum's products.
+    fn summand(&self, x: Expr) -> Expr {
+        match self.data_type {
+            DataType::Decimal128(_, scale) => cast(x, DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale)),
+            _ => x,
+        }
+    }
+
+    /// The sum of so many copies of a value. Whole numbers wrap as their sum does.
+    fn times(&self, x: Expr, copies: Expr) -> Expr {
+        let DataType::Decimal128(_, scale) = self.data_type else { return x * cast(copies, self.data_type.clone()) };
+        let copies = cast(copies, DataType::Decimal128(19, 0));
+        cast(self.summand(x) * copies, DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale))
+    }
+}
+
 /// Per group of the change: the keys, then per aggregate what comes and what goes, then whether rows go, then whether
-/// a row comes or goes more than once.
+/// a row comes or goes too many times.
 fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Result<LogicalPlan> {
     let mut inputs = aggregate.group_expr.clone();
     inputs.extend(parts.iter().map(|p| p.argument.clone()));
@@ -160,11 +180,17 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
     for (i, part) in parts.iter().enumerate() {
         let x = column(input.schema(), arity + i);
         let (comes, goes) = (weight().gt(lit(0_i64)), weight().lt(lit(0_i64)));
-        let counted = |moves: Expr| when(moves.and(x.clone().is_not_null()), lit(1_i64)).end();
         let taken = |moves: Expr| when(moves, x.clone()).end();
+        let counted = |moves: Expr, copies: Expr| when(moves.and(x.clone().is_not_null()), copies).end();
+        let summed = |moves: Expr, copies: Expr| {
+            let once = copies.clone().eq(lit(1_i64));
+            let times = when(once, part.summand(x.clone())).otherwise(part.times(x.clone(), copies))?;
+            when(moves, times).end()
+        };
+        let (copies, lost) = (weight(), lit(0_i64) - weight());
         let (plus, minus) = match part.kind {
-            Kind::Rows | Kind::Count => (sum(counted(comes)?), sum(counted(goes)?)),
-            Kind::Sum => (sum(taken(comes)?), sum(taken(goes)?)),
+            Kind::Rows | Kind::Count => (sum(counted(comes, copies)?), sum(counted(goes, lost)?)),
+            Kind::Sum => (sum(summed(comes, copies)?), sum(summed(goes, lost)?)),
             Kind::Min => (min(taken(comes)?), min(taken(goes)?)),
             Kind::Max => (max(taken(comes)?), max(taken(goes)?)),
         };
@@ -172,8 +198,8 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
         values.push(minus.alias(format!("minus{i}")));
     }
     values.push(max(when(weight().lt(lit(0_i64)), lit(1_i64)).otherwise(lit(0_i64))?).alias("some_go"));
-    let once = weight().eq(lit(1_i64)).or(weight().eq(lit(-1_i64)));
-    values.push(max(when(once, lit(0_i64)).otherwise(lit(1_i64))?).alias("several"));
+    let few = weight().between(lit(-MOST_COPIES), lit(MOST_COPIES));
+    values.push(max(when(few, lit(0_i64)).otherwise(lit(1_i64))?).alias("many"));
     Ok(LogicalPlan::Aggregate(Aggregate::try_new(input.into(), groups, values)?))
 }
 
@@ -205,7 +231,7 @@ impl Slots<'_> {
         self.at(self.arity + 2 * self.parts).eq(lit(1_i64))
     }
 
-    fn several(&self) -> Expr {
+    fn many(&self) -> Expr {
         self.at(self.arity + 2 * self.parts + 1).eq(lit(1_i64))
     }
 
@@ -246,7 +272,7 @@ impl Slots<'_> {
                 Kind::Sum | Kind::Rows | Kind::Count => {}
             }
         }
-        self.several().or(self.some_go().and(doubts))
+        self.many().or(self.some_go().and(doubts))
     }
 
     /// The new value.

@@ -90,7 +90,7 @@ pub fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize>
         LogicalPlan::Filter(f) => shown(&f.input, node, at),
         LogicalPlan::Projection(p) => {
             let below = shown(&p.input, node, at)?;
-            p.expr.iter().position(|e| match e.clone().unalias() {
+            p.expr.iter().position(|e| match e.clone().unalias_nested().data {
                 Expr::Column(c) => p.input.schema().maybe_index_of_column(&c) == Some(below),
                 _ => false,
             })

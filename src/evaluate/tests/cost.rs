@@ -17,13 +17,15 @@ use futures::TryStreamExt;
 use super::consent::{TRUSTED, readings, steps, world};
 use super::support::{TestTable, World, counted, program, session};
 use crate::error::Result;
-use crate::evaluate::{Sources, run};
+use crate::evaluate::{Sources, full, run};
 use crate::incremental::{ChangeKind, Side, WEIGHT, scan_name};
 
 /// Says what was opened, and with which filters it was read.
 #[derive(Debug)]
 struct Watched {
     world: World,
+    /// The maintained table.
+    result: Option<Arc<dyn TableProvider>>,
     opened: Mutex<Vec<String>>,
     filters: Arc<Mutex<Vec<String>>>,
 }
@@ -67,18 +69,25 @@ impl Sources for Watched {
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
         let name = scan_name(table, side);
         self.opened.lock().expect("lock").push(name.clone());
-        let table = self.world.provider(table, side).await?;
+        let table = match (side, &self.result) {
+            (Side::Result, Some(result)) => Arc::clone(result),
+            _ => self.world.provider(table, side).await?,
+        };
         Ok(Arc::new(WatchedTable { name, table, filters: Arc::clone(&self.filters) }))
     }
 
     fn change_kind(&self, table: &str) -> ChangeKind {
         self.world.change_kind(table)
     }
+
+    fn has_result(&self) -> bool {
+        self.result.is_some()
+    }
 }
 
 impl Watched {
     fn new(world: World) -> Self {
-        Self { world, opened: Mutex::default(), filters: Arc::default() }
+        Self { world, result: None, opened: Mutex::default(), filters: Arc::default() }
     }
 
     /// Names of what was opened, each once, sorted.
@@ -136,6 +145,26 @@ async fn keys_that_are_no_partitions_still_restrict_a_window() {
     let filters = watched.filters.lock().expect("lock").clone();
     let read = filters.iter().filter(|f| f.starts_with("customers@") && !f.starts_with("customers@change"));
     assert!(read.clone().count() >= 4 && read.clone().all(|f| f.contains("Utf8(")), "{filters:?}");
+}
+
+#[tokio::test]
+async fn what_combines_with_the_result_reads_nothing_else() {
+    // One row that stays, one that comes twice.
+    let world = world(&[], &[], &[draw(0, 0, 0, 0), draw(0, 0, 0, 2), draw(0, 0, 0, 2)]);
+    let ctx = session();
+    // The engine wraps `count(*)` in two names.
+    for aggregates in ["count(*) as n", "count(*), sum(distance) as s", "max(distance), count(sensorreadingtime) as n"]
+    {
+        let sql = format!("select serialnumber as d, {aggregates} from steps group by serialnumber");
+        let (plan, program) = program(&world, &ctx, &sql).await;
+        let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
+        let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
+        let result = MemTable::try_new(schema, vec![old]).expect("table");
+        let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
+        let change = run(&program, &ctx, &watched).await.expect("change").collect().await.expect("rows");
+        assert_eq!(counted(&change, true).len(), 2, "{sql}");
+        assert_eq!(watched.opened(), ["@result", "steps@change"], "{sql}");
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn sums_of_doubles_are_maintained_to_the_last_bit() {
         let columns = [("k", DataType::Int64), ("v", DataType::Float64)];
         let world = World { tables: vec![TestTable::new("t", &columns, rows(turn), change)], before: false };
         for sql in QUERIES {
-            for limits in [Limits::default(), Limits { change_rows: 0, key_rows: 0 }] {
+            for limits in [Limits::default(), Limits { change_bytes: 0, key_bytes: 0 }] {
                 if let Err(e) = law(&world, sql, limits).await {
                     panic!("{sql}\n{e}");
                 }

@@ -300,8 +300,8 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let sql = tape.query(depth);
     let limits = match tape.pick(3) {
         0 => Limits::default(),
-        1 => Limits { change_rows: 0, key_rows: 0 },
-        _ => Limits { change_rows: 2, key_rows: 1 },
+        1 => Limits { change_bytes: 0, key_bytes: 0 },
+        _ => Limits { change_bytes: 2, key_bytes: 1 },
     };
     let world = World { tables: ["a", "b", "c"].map(|n| tape.table(n)).into(), before: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
