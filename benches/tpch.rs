@@ -5,7 +5,8 @@
 //! TPCH_BENCH_SCALE=0.1 TPCH_BENCH_CHANGED=0.1,1 cargo bench --bench main -- tpch   # a tenth of the data
 //! ```
 //!
-//! Each query is two tables, `refresh = "incremental"` and `refresh = "full"`. A round changes so many percent of the
+//! Each query is two tables, `refresh = "incremental"` and `refresh = "full"`, and a third, `"auto"`, that says which
+//! way it would go. A round changes so many percent of the
 //! orders with their items: once new orders only, once a third each new, gone and with other values. Both tables are
 //! then brought to the same cut, from the same state, three times each; the fastest counts. Time is what the sync's
 //! report says of the table: reading, computing, writing and committing, without the start of the process.
@@ -78,16 +79,17 @@ pub fn measure() {
     for (kind, append) in [("new orders only", true), ("new, gone and changed orders", false)] {
         println!("\nTPC-H at scale {}, {kind}: incremental / full", bench.scale);
         println!(
-            "{:<42} {:>7} {:>9} {:>9} {:>6} {:>10} {:>10} {:>10} {:>10} {:>8}",
-            "", "changed", "increm.", "full", "ratio", "rows read", "full", "bytes read", "full", "OpenIVM"
+            "{:<42} {:>7} {:>9} {:>9} {:>6} {:>10} {:>10} {:>10} {:>10} {:>7} {:>8}",
+            "", "changed", "increm.", "full", "ratio", "rows read", "full", "bytes read", "full", "auto", "OpenIVM"
         );
         for percent in &percents {
             round += 1;
             bench.change(round, percent, append);
             for (name, what, _) in QUERIES {
+                let auto = bench.auto(&format!("{name}_auto"));
                 let incremental = bench.best(name);
                 let full = bench.best(&format!("{name}_full"));
-                line(what, percent, &incremental, &full);
+                line(what, percent, &incremental, &full, &auto);
             }
         }
     }
@@ -100,10 +102,10 @@ struct Refresh {
     bytes: u64,
 }
 
-fn line(what: &str, percent: &str, incremental: &Refresh, full: &Refresh) {
+fn line(what: &str, percent: &str, incremental: &Refresh, full: &Refresh, auto: &str) {
     let published = OPENIVM.iter().find(|(p, _)| *p == percent && what.starts_with("two-way")).map_or("", |(_, r)| r);
     println!(
-        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>10} {:>10} {published:>8}",
+        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>10} {:>10} {auto:>7} {published:>8}",
         incremental.seconds,
         full.seconds,
         incremental.seconds / full.seconds,
@@ -122,7 +124,8 @@ impl Bench {
         copy(&example.join("tables/landing"), &landing);
         fs::copy(example.join("stedi-delta.toml"), self.project.join("stedi-delta.toml")).expect("it can be copied");
         for (name, what, sql) in QUERIES {
-            for (name, refresh) in [(name.to_owned(), "incremental"), (format!("{name}_full"), "full")] {
+            let named = |more: &str| format!("{name}{more}");
+            for (name, refresh) in [(named(""), "incremental"), (named("_full"), "full"), (named("_auto"), "auto")] {
                 let toml = format!("description = \"{what}\"\nrefresh = \"{refresh}\"\n");
                 fs::write(queries.join(format!("{name}.toml")), toml).expect("the project can be written");
                 fs::write(queries.join(format!("{name}.sql")), sql).expect("the project can be written");
@@ -156,7 +159,11 @@ impl Bench {
     }
 
     fn sync(&self, select: Option<&str>) -> Run {
-        let mut args: Vec<&OsStr> = vec!["sync".as_ref(), "--format".as_ref(), "json".as_ref()];
+        self.command("sync", select)
+    }
+
+    fn command(&self, verb: &str, select: Option<&str>) -> Run {
+        let mut args: Vec<&OsStr> = vec![verb.as_ref(), "--format".as_ref(), "json".as_ref()];
         args.extend(["--project".as_ref(), self.project.as_os_str()]);
         args.extend([
             "--landing".as_ref(),
@@ -169,6 +176,15 @@ impl Bench {
             args.extend(tables.split(',').map(OsStr::new));
         }
         run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
+    }
+
+    /// What `auto` would do.
+    fn auto(&self, table: &str) -> String {
+        let plan = self.command("plan", Some(table)).table(table).expect("the plan has the table");
+        match plan["action"].as_str() {
+            Some("incremental") => "increm.".into(),
+            other => other.unwrap_or_default().into(),
+        }
     }
 
     /// The fastest refresh of a table, each from the state before the round.

@@ -22,7 +22,7 @@ use deltalake::datafusion::logical_expr::{
 use super::StepKind;
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
-use super::root::{over_node, scan_result, shown};
+use super::root::{Spared, over_node, scan_result, shown};
 
 /// Up to so many copies of one row a sum takes a product for them: far from where it could overflow before the sum does.
 const MOST_COPIES: i64 = 1_000_000;
@@ -59,10 +59,6 @@ impl Deriver<'_> {
         shown_keys: &[Expr],
     ) -> Result<Option<(LogicalPlan, KeysOf)>> {
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(None) };
-        // A `having` hides groups whose old values would be needed.
-        if !projections_to(plan, node) {
-            return Ok(None);
-        }
         let Some(parts) = parts(plan, node, aggregate)? else { return Ok(None) };
         let arity = aggregate.group_expr.len();
         let delta = delta(aggregate, &parts, change)?;
@@ -122,8 +118,25 @@ fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Filter(Filter::try_new(predicate, input.into())?))
 }
 
+/// What combining spares; `None` where nothing combines.
+pub fn spared(plan: &LogicalPlan, node: &LogicalPlan) -> Option<Spared> {
+    let LogicalPlan::Aggregate(aggregate) = node else { return None };
+    let parts = parts(plan, node, aggregate).ok()??;
+    let takes_back = |part: &Combined| match part.kind {
+        Kind::Rows | Kind::Count => true,
+        Kind::Sum => !part.nullable,
+        Kind::Min | Kind::Max => false,
+    };
+    let counted = parts.iter().any(|part| part.kind == Kind::Rows);
+    Some(if counted && parts.iter().all(takes_back) { Spared::All } else { Spared::AllOfAppends })
+}
+
 /// The aggregates, if all of them combine and are shown.
 fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Result<Option<Vec<Combined>>> {
+    // A `having` hides groups whose old values would be needed.
+    if !projections_to(plan, node) {
+        return Ok(None);
+    }
     let mut parts = Vec::with_capacity(aggregate.aggr_expr.len());
     for (i, expr) in aggregate.aggr_expr.iter().enumerate() {
         let at = aggregate.group_expr.len() + i;

@@ -4,6 +4,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 
 use super::Program;
 use super::affected::common_partition;
+use super::root::{Spared, spared};
 use crate::outcome::Operator;
 
 /// Expressions named before the rest is only counted.
@@ -16,6 +17,15 @@ impl Program {
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
         let mut operators = Vec::new();
         walk(self.plan(), 0, scan, &mut operators);
+        // Columns alone are no line of their own, so the first grouping or window is the topmost one.
+        let is_top = |o: &&mut Operator| o.rule.starts_with("recompute affected");
+        if let (Some((_, spared)), Some(top)) = (spared(self.plan()), operators.iter_mut().find(is_top)) {
+            top.rule = match spared {
+                Spared::Before => top.rule.replace(", before and after", "; the table has what they were"),
+                Spared::AllOfAppends => format!("{}, unless rows only come: they combine with the table's", top.rule),
+                Spared::All => "the change combined with the table's rows".to_owned(),
+            };
+        }
         operators
     }
 }

@@ -47,6 +47,7 @@ use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
 pub use normalise::normalise;
+pub use root::{Spared, spared};
 
 /// Name of the weight column: Int64, last in every change.
 pub const WEIGHT: &str = "_w";

@@ -14,9 +14,34 @@ use super::build::{Columns, column, columns, conform, difference, join, scan_ste
 use super::derive::{Change, Deriver, sum_of};
 use super::{Side, scan_name};
 
-impl Deriver<'_> {
-    /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
-    pub fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
+/// What the maintained table spares a grouping or window at the top of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spared {
+    /// What the touched groups were before.
+    Before,
+    /// Also what they are now, as long as rows only come.
+    AllOfAppends,
+    /// Also what they are now.
+    All,
+}
+
+/// The grouping or window at the top of a normalised query whose old rows are the table's own, and what that spares.
+pub fn spared(plan: &LogicalPlan) -> Option<(&LogicalPlan, Spared)> {
+    let Root { node, .. } = Root::of(plan).ok()??;
+    Some((node, super::combine::spared(plan, node).unwrap_or(Spared::Before)))
+}
+
+/// A query whose rows are told apart by the keys of its topmost grouping or window.
+struct Root<'a> {
+    node: &'a LogicalPlan,
+    /// The keys, over the node's input.
+    exprs: Vec<Expr>,
+    /// The columns of the result that show them.
+    shown: Vec<Expr>,
+}
+
+impl<'a> Root<'a> {
+    fn of(plan: &'a LogicalPlan) -> Result<Option<Self>> {
         let Some((node, exprs)) = keyed(plan) else { return Ok(None) };
         // Where a key is not shown, or no key compares exactly, rows of the result cannot be told apart by keys.
         let mut shown = Vec::with_capacity(exprs.len());
@@ -26,10 +51,18 @@ impl Deriver<'_> {
                 None => return Ok(None),
             }
         }
-        let input = node.inputs()[0];
-        if exprs.is_empty() || super::derive::usable(input, &exprs)?.len() != exprs.len() {
+        if exprs.is_empty() || super::derive::usable(node.inputs()[0], &exprs)?.len() != exprs.len() {
             return Ok(None);
         }
+        Ok(Some(Self { node, exprs, shown }))
+    }
+}
+
+impl Deriver<'_> {
+    /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
+    pub fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
+        let Some(Root { node, exprs, shown }) = Root::of(plan)? else { return Ok(None) };
+        let input = node.inputs()[0];
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
         let change = self.held(change)?;
         let Some(keys) = self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)? else { return Ok(None) };

@@ -6,13 +6,15 @@
 //! ```
 //!
 //! *Looked up* are the files of sources that may hold a key of the change: at most one file for each changed row, and
-//! of it what the filter by keys leaves. *Rewritten* are the table's files that may hold a row that goes, read and
+//! of it what the filter by keys leaves; for a join once for each source that changed, for touched groups as they were
+//! and as they are, unless the maintained table spares that. *Rewritten* are the table's files that may hold a row that goes, read and
 //! written. A full refresh is applied as a difference and rewrites them, too. All numbers are whole, so that the same
 //! logs give the same choice everywhere.
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
 
+use crate::incremental::{self, Spared};
 use crate::outcome::sized;
 
 /// Where a full refresh reads less than this, both ways cost about nothing, and what is incremental stays so.
@@ -56,6 +58,8 @@ pub struct Shape {
     pub joins: bool,
     /// Groups or matches are computed twice, before and after.
     pub groups: bool,
+    /// The topmost groups or partitions, and what of them the maintained table spares.
+    pub top: Option<Spared>,
     /// One changed row can change any number of rows of the result.
     pub fans_out: bool,
 }
@@ -64,7 +68,9 @@ impl Shape {
     /// The shape of a normalised query.
     #[must_use]
     pub fn of(plan: &LogicalPlan) -> Self {
-        let mut shape = Self::default();
+        let (top, spared) = incremental::spared(plan).unzip();
+        let mut shape = Self { top: spared, ..Self::default() };
+        let is_top = |node: &LogicalPlan| top.is_some_and(|top| std::ptr::eq(top, node));
         // The closure never fails, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
             match node {
@@ -73,9 +79,9 @@ impl Shape {
                     shape.fans_out = true;
                     shape.groups |= join.join_type != JoinType::Inner;
                 }
-                LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => shape.groups = true,
+                LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => shape.groups |= !is_top(node),
                 LogicalPlan::Window(_) | LogicalPlan::Subquery(_) => {
-                    shape.groups = true;
+                    shape.groups |= !is_top(node);
                     shape.fans_out = true;
                 }
                 _ => {}
@@ -83,6 +89,18 @@ impl Shape {
             Ok(TreeNodeRecursion::Continue)
         });
         shape
+    }
+}
+
+impl Shape {
+    /// How often the rows of touched groups are looked up, as they were and as they are.
+    fn sides(self, only_adds: bool) -> u64 {
+        let of_top = match self.top {
+            None | Some(Spared::All) => 0,
+            Some(Spared::AllOfAppends) => u64::from(!only_adds),
+            Some(Spared::Before) => 1,
+        };
+        if self.groups { 2 } else { of_top }
     }
 }
 
@@ -110,13 +128,15 @@ pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
             let others = sources.iter().filter(|other| other.name != source.name);
             looked_up = others.fold(looked_up, |sum, other| sum.saturating_add(of(other)));
         }
-        if shape.groups {
-            // The rows of touched groups, as they were and as they are.
-            looked_up = sources.iter().fold(looked_up, |sum, other| sum.saturating_add(of(other).saturating_mul(2)));
-        }
     }
-    let appends = !shape.groups && changed.iter().all(|s| s.only_adds);
+    let only_adds = changed.iter().all(|s| s.only_adds);
     let touched: u64 = changed.iter().map(|s| keys(s)).fold(0, u64::saturating_add);
+    let most = changed.iter().map(|s| share(s)).max().unwrap_or(0);
+    for source in sources {
+        let rows = keyed(source.whole, touched, most).saturating_mul(shape.sides(only_adds));
+        looked_up = looked_up.saturating_add(rows);
+    }
+    let appends = !shape.groups && shape.top.is_none() && only_adds;
     let rewritten =
         if appends { 0 } else { part(table.bytes, touched.min(table.files), table.files).saturating_mul(2) };
     let sum = |bytes: &dyn Fn(&SourceSize) -> u64| sources.iter().map(bytes).fold(0, u64::saturating_add);
@@ -218,10 +238,11 @@ mod tests {
         }
     }
 
-    const LINEAR: Shape = Shape { joins: false, groups: false, fans_out: false };
-    const GROUPS: Shape = Shape { joins: false, groups: true, fans_out: false };
-    const JOINS: Shape = Shape { joins: true, groups: false, fans_out: true };
-    const BOTH: Shape = Shape { joins: true, groups: true, fans_out: true };
+    const LINEAR: Shape = Shape { joins: false, groups: false, top: None, fans_out: false };
+    const GROUPS: Shape = Shape { groups: true, ..LINEAR };
+    const JOINS: Shape = Shape { joins: true, fans_out: true, ..LINEAR };
+    const BOTH: Shape = Shape { groups: true, ..JOINS };
+    const SUMS: Shape = Shape { top: Some(Spared::All), ..JOINS };
 
     #[test]
     fn small_changes_are_computed_and_large_ones_are_not() {
@@ -240,13 +261,28 @@ mod tests {
 
     #[test]
     fn the_choice_turns_once_as_the_change_grows() {
-        for shape in [LINEAR, GROUPS, JOINS, BOTH] {
+        for shape in [LINEAR, GROUPS, JOINS, BOTH, SUMS] {
             let all: Vec<bool> = (0..=100)
                 .map(|percent| chosen(&[source("orders", percent * 10_000)], size(20 * MB, 2, 10), shape).0)
                 .collect();
             let turns = all.windows(2).filter(|pair| pair[0] != pair[1]).count();
             assert!(all[0] && !all[100] && turns == 1, "{shape:?}: {all:?}");
         }
+    }
+
+    #[test]
+    fn what_the_table_spares_is_not_looked_up() {
+        let sources = [source("orders", 1000), source("items", 1000)];
+        let cost = |top, only_adds| {
+            let sources = sources.clone().map(|s| SourceSize { only_adds, ..s });
+            costs(&sources, size(MB, 1, 10), Shape { top, ..JOINS }).incremental
+        };
+        let nothing = cost(None, false);
+        assert_eq!(cost(Some(Spared::All), false), nothing);
+        assert!(cost(Some(Spared::AllOfAppends), false) > nothing);
+        assert_eq!(cost(Some(Spared::AllOfAppends), true), cost(Some(Spared::All), true));
+        assert_eq!(cost(Some(Spared::Before), true), cost(Some(Spared::Before), false));
+        assert!(cost(Some(Spared::Before), false) < costs(&sources, size(MB, 1, 10), BOTH).incremental);
     }
 
     #[test]
@@ -282,7 +318,7 @@ mod tests {
             only_adds: false,
         };
         let whole = Size { bytes: u64::MAX, files: 0, rows: None };
-        for shape in [LINEAR, GROUPS, JOINS, BOTH] {
+        for shape in [LINEAR, GROUPS, JOINS, BOTH, SUMS] {
             assert!(!chosen(&[unknown.clone(), unknown.clone()], whole, shape).0);
             assert!(chosen(&[], Size::default(), shape).0);
         }

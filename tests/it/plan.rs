@@ -86,7 +86,7 @@ async fn a_plan_knows_the_rows_of_a_source_that_moved_and_explains_the_rules() {
     assert_eq!(late.after.iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["cheap"]);
     assert_eq!((late.estimate.unwrap().rows, late.estimate.unwrap().at_most), (Some(2), true));
     let group = &late.explanation.as_ref().unwrap().operators;
-    assert!(group.iter().any(|o| o.rule == "recompute affected groups of item, before and after"), "{group:?}");
+    assert!(group.iter().any(|o| o.rule == "the change combined with the table's rows"), "{group:?}");
     assert_eq!(plan_of(&plan, "items").action, Action::None);
 }
 
