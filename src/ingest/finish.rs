@@ -9,9 +9,10 @@ use serde_json::json;
 use super::Place;
 use super::ledger::Wal;
 use super::read::quarantine_columns;
-use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use super::shape::Shape;
+use crate::definition::{SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Add, Change, Commit, LakeTable, Properties, TableSpec, app, create};
+use crate::lake::{Add, Change, Commit, LakeTable, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
 
 /// How often a commit is planned again after somebody else's.
@@ -102,13 +103,13 @@ async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Resul
     if table.state().batch() >= number && table.uuid() == uuid {
         return Ok((table, Applied::default()));
     }
-    let evolved = evolved(&table, place)?;
+    let gains = Shape::of(place, &table)?.gains_columns;
     // Rows of another schema than the table's do not fit into its change feed.
-    let landed = (!evolved).then_some(wal.landing.as_slice());
+    let landed = (!gains).then_some(wal.landing.as_slice());
     let mut applied = without(place, &table, &wal.replaced, &[], landed).await?;
     let mut change = std::mem::take(&mut applied.change);
-    if evolved {
-        change.schema = Some(place.table.columns.clone());
+    if gains {
+        change.schema = Some(NewColumns::Among(place.table.columns.clone()));
     }
     let files = (change.adds.len(), change.removes.len());
     let rows = (wal.rows_landed, applied.rows_deleted);
@@ -119,24 +120,7 @@ async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Resul
     Ok((table, applied))
 }
 
-/// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
-///
-/// # Errors
-/// When the definition asks for more than new columns.
-pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
-    let Some(table) = table else {
-        let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
-        return create(&place.location, &spec(place, uuid), commit).await.map(Some);
-    };
-    if !evolved(&table, place)? {
-        return Ok(None);
-    }
-    let change = Change { schema: Some(place.table.columns.clone()), ..Change::default() };
-    let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
-    commit.commit(&table).await.map(Some)
-}
-
-fn spec(place: &Place<'_>, uuid: &str) -> TableSpec {
+pub(super) fn spec(place: &Place<'_>, uuid: &str) -> TableSpec {
     TableSpec {
         uuid: uuid.to_owned(),
         name: place.table.name.to_string(),
@@ -147,7 +131,14 @@ fn spec(place: &Place<'_>, uuid: &str) -> TableSpec {
 }
 
 /// `rows`: that come, that go.
-fn commit(place: &Place<'_>, number: i64, mode: &str, mut change: Change, adds: Vec<Add>, rows: (u64, u64)) -> Commit {
+pub(super) fn commit(
+    place: &Place<'_>,
+    number: i64,
+    mode: &str,
+    mut change: Change,
+    adds: Vec<Add>,
+    rows: (u64, u64),
+) -> Commit {
     change.adds.extend(adds);
     let (come, go) = rows;
     let facts = json!({"mode": mode, "run": place.run, "batch": number, "rowsInserted": come, "rowsDeleted": go});
@@ -196,56 +187,4 @@ fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String,
             )
         })
         .collect())
-}
-
-/// Finds out whether the table can hold what the definition asks for, before anything is read or written: true where
-/// it gains columns.
-///
-/// # Errors
-/// When the definition asks for more than new columns.
-pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<bool> {
-    table.map_or(Ok(false), |table| evolved(table, place))
-}
-
-/// Whether the definition has new columns, or lets a column be NULL that could not be.
-fn evolved(table: &LakeTable, place: &Place<'_>) -> Result<bool> {
-    let stored = table.schema();
-    let name = &place.table.name;
-    let refuse = |problem: String, help: String| {
-        Err(Error::failed(problem)
-            .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
-            .help(format!("{help}, or move the table's folder away and sync")))
-    };
-    let mut loosened = false;
-    for field in stored.fields() {
-        let column = field.name();
-        let back = || format!("a definition may only gain columns; put `{column}` back");
-        match place.table.columns.iter().find(|c| c.name == *column) {
-            None => {
-                return refuse(
-                    format!("column `{column}` of {name} is in the table, but not in its definition"),
-                    back(),
-                );
-            }
-            Some(declared) if declared.column_type.arrow() != *field.data_type() => {
-                let wanted = declared.column_type.delta_name();
-                let problem = format!(
-                    "column `{column}` of {name} is `{wanted}` in its definition, the table stores {}",
-                    ColumnType::name_of(field.data_type())
-                );
-                return refuse(problem, back());
-            }
-            Some(declared) if !declared.nullable && field.is_nullable() => {
-                let problem = format!("column `{column}` of {name} may be NULL in the table, not in its definition");
-                return refuse(problem, format!("drop `nullable = false` from `{column}`"));
-            }
-            Some(declared) => loosened |= declared.nullable && !field.is_nullable(),
-        }
-    }
-    let added = |column: &&Column| stored.field_with_name(&column.name).is_err();
-    if let Some(column) = place.table.columns.iter().filter(added).find(|c| !c.nullable) {
-        let problem = format!("column `{}` of {name} is new and cannot be NULL, but older rows lack it", column.name);
-        return refuse(problem, format!("drop `nullable = false` from `{}`", column.name));
-    }
-    Ok(loosened || place.table.columns.len() > stored.fields().len())
 }

@@ -12,13 +12,15 @@ mod ledger;
 mod parse;
 mod quarantine;
 pub mod read;
+mod shape;
 
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-pub use finish::{Finished, check_shape, finish, shape};
+pub use finish::{Finished, finish};
 pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal};
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
+pub use shape::{Shape, check_shape, shape};
 
 use crate::clock;
 use crate::definition::{Landing, OnOverwrite, Table};

@@ -38,7 +38,27 @@ pub struct Change {
     /// Change data files: path relative to the table and size.
     pub cdc: Vec<(String, u64)>,
     /// New columns, when the schema changes.
-    pub schema: Option<Vec<Column>>,
+    pub schema: Option<NewColumns>,
+}
+
+/// Columns that a table gets.
+#[derive(Debug)]
+pub enum NewColumns {
+    /// These and no others.
+    Only(Vec<Column>),
+    /// These, and after them those that the table has besides: somebody else's.
+    Among(Vec<Column>),
+}
+
+impl NewColumns {
+    fn schema(&self, stored: &StructType) -> Result<StructType> {
+        let (columns, others) = match self {
+            Self::Only(columns) => (columns, None),
+            Self::Among(columns) => (columns, Some(stored.fields())),
+        };
+        let others = others.into_iter().flatten().filter(|field| columns.iter().all(|c| c.name != *field.name()));
+        struct_of(fields(columns)?.into_iter().chain(others.cloned()))
+    }
 }
 
 /// A commit about to happen.
@@ -133,7 +153,7 @@ impl Commit {
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         if let Some(columns) = new_columns {
-            let schema = schema(&columns)?;
+            let schema = columns.schema(snapshot.schema().as_ref())?;
             let metadata = snapshot.metadata().clone().with_schema(&schema);
             let metadata = metadata.context(|| "the new schema cannot be written".into())?;
             readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
@@ -262,8 +282,15 @@ pub fn schema_string(columns: &[Column]) -> String {
 }
 
 fn schema(columns: &[Column]) -> Result<StructType> {
-    let fields = columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(&c.column_type)?, c.nullable)));
-    StructType::try_new(fields.collect::<Result<Vec<_>>>()?).context(|| "the columns cannot form a schema".into())
+    struct_of(fields(columns)?)
+}
+
+fn fields(columns: &[Column]) -> Result<Vec<StructField>> {
+    columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(&c.column_type)?, c.nullable))).collect()
+}
+
+fn struct_of(fields: impl IntoIterator<Item = StructField>) -> Result<StructType> {
+    StructType::try_new(fields).context(|| "the columns cannot form a schema".into())
 }
 
 fn data_type(column_type: &ColumnType) -> Result<DataType> {

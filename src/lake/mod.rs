@@ -13,7 +13,7 @@ mod state;
 mod table;
 mod write;
 
-pub use commit::{Change, Commit, Properties, TableSpec, create, schema_string};
+pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
 pub use log::{CommitFacts, DataFiles};
 pub use padded::physical_rules;

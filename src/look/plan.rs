@@ -76,7 +76,7 @@ impl Planner<'_> {
     async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
         let place = self.site.place(table, "")?;
         let standing = ingest::standing(&place, &self.ledger, &self.session, false).await?;
-        let gains_columns = ingest::check_shape(&place, standing.table.as_ref())?;
+        let shape = ingest::check_shape(&place, standing.table.as_ref())?;
         let pending = (&self.ledger, &self.session);
         // As patient as a sync: it would wait for these files, too.
         let pending = ingest::pending(&place, landing, &standing, pending, |_| false, true).await?;
@@ -90,8 +90,9 @@ impl Planner<'_> {
         }
         if new + replaced > 0 {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
+            plan.warnings.extend(shape.warning(table.name.as_str()));
         }
-        if gains_columns {
+        if shape.gains_columns {
             reasons.push("new columns".into());
         }
         if plan.version.is_none() && reasons.is_empty() {

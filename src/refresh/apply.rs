@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, Scanned, TableSpec, app, create,
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, NewColumns, Properties, Scanned, TableSpec, app, create,
 };
 use crate::merge;
 use crate::outcome::{Io, Mode, Warning, counted};
@@ -262,7 +262,7 @@ impl Work<'_> {
             io.files_removed = change.removes.len() as u64;
             replaced = current.rows();
             if current.schema() != self.job.table.schema() {
-                change.schema = Some(self.job.table.columns.clone());
+                change.schema = Some(NewColumns::Only(self.job.table.columns.clone()));
             }
         }
         let ambiguous = self.ambiguous(inputs).await?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use deltalake::datafusion::prelude::SessionContext;
 
-use crate::definition::{Derived, Project, Table};
+use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, SessionOptions, session};
 use crate::name::TableName;
@@ -101,6 +101,7 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
         Some(commit) => format!("version {} ({}) was committed by somebody else", commit.version, commit.operation()),
         None => "commits since the last sync can no longer be read".to_owned(),
     });
+    let drift = drift.or_else(|| other_columns(job.table, table));
     Ok(Standing {
         version: Some(table.version()),
         location: job.location.to_string(),
@@ -109,6 +110,21 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
         drift,
         sources,
     })
+}
+
+/// What somebody did to the columns of a table whose definition is still the one that built it.
+fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
+    let stored = stands.schema();
+    let declared = |name: &str| table.columns.iter().find(|c| c.name == name);
+    let found = stored.fields().iter().find_map(|field| match declared(field.name()) {
+        None => Some(format!("column `{}` was added by somebody else", field.name())),
+        Some(column) if column.column_type.arrow() == *field.data_type() => None,
+        Some(_) => {
+            Some(format!("somebody else made column `{}` {}", field.name(), ColumnType::name_of(field.data_type())))
+        }
+    });
+    let gone = || table.columns.iter().find(|c| stored.field_with_name(&c.name).is_err());
+    found.or_else(|| gone().map(|c| format!("column `{}` was removed by somebody else", c.name)))
 }
 
 /// A derived table as it stands, opened ahead of its refresh: all of them at once, while files are still ingested, so

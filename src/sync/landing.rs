@@ -172,6 +172,10 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         (None, Some(table)) => table,
         (None, None) => return Err(Error::new(Kind::Internal, "a landing table was not created")),
     };
+    // What the rows that landed lack is told with them, and not again while nothing lands.
+    if total.rows_inserted > 0 {
+        warnings.extend(ingest::check_shape(&place, Some(&table))?.warning(place.table.name.as_str()));
+    }
     let changed = version_before != Some(table.version());
     io.files_added = total.files_added;
     io.files_removed = total.files_removed;

@@ -119,7 +119,7 @@ fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {
     let share = 100 * s.incremental / (s.incremental + s.full).max(1);
     format!(
         "{seeds} seeds, {} syncs, {} tables compared, {share} % of {} refreshes incremental, {} change feeds, \
-         {} of {} queries refused, {} by DuckDB, {} operations passed over, {} stopped by a new column, {failures} failures, {} s",
+         {} of {} queries refused, {} by DuckDB, {} operations passed over, {failures} failures, {} s",
         s.syncs,
         s.compared,
         s.incremental + s.full,
@@ -128,7 +128,6 @@ fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {
         s.queries,
         s.duckdb,
         s.passed_over,
-        s.stopped,
         began.elapsed().as_secs()
     )
 }

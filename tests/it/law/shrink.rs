@@ -36,7 +36,6 @@ pub async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Ca
 fn kind(why: &str) -> usize {
     let kinds = [
         "Physical plan does not support",
-        "column `extra`",
         "not its query",
         "failed",
         "second sync",

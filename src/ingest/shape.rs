@@ -1,0 +1,132 @@
+//! The columns of a landing table beside those of its definition: what it gains, what somebody else gave it, and what
+//! cannot be.
+
+use deltalake::arrow::datatypes::Field;
+
+use super::Place;
+use super::finish::{commit, spec};
+use crate::definition::{Column, ColumnType};
+use crate::error::{Error, Result};
+use crate::lake::{Change, LakeTable, NewColumns, create};
+use crate::outcome::{Warning, counted};
+
+/// By this, Delta marks a column that whoever writes has to compute.
+const GENERATED: &str = "delta.generationExpression";
+
+/// How the columns of a table stand to those of its definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The definition has new columns, or lets one be NULL that could not be.
+    pub gains_columns: bool,
+    /// Columns that are not in the definition: they stay, and rows that land have NULL in them.
+    pub undeclared: Vec<String>,
+}
+
+impl Shape {
+    /// Compares the columns, before anything is read or written.
+    ///
+    /// # Errors
+    /// When rows as the definition has them do not fit the table.
+    pub fn of(place: &Place<'_>, table: &LakeTable) -> Result<Self> {
+        let stored = table.schema();
+        let mut shape = Self::default();
+        for field in stored.fields() {
+            let declared = place.table.columns.iter().find(|c| c.name == *field.name());
+            let fits = match declared {
+                None => undeclared(field),
+                Some(declared) => differs(declared, field),
+            };
+            if let Some((problem, help)) = fits {
+                return Err(refused(place, table, field.name(), &problem, &help));
+            }
+            match declared {
+                None => shape.undeclared.push(field.name().clone()),
+                Some(declared) => shape.gains_columns |= declared.nullable && !field.is_nullable(),
+            }
+        }
+        for column in place.table.columns.iter().filter(|c| stored.field_with_name(&c.name).is_err()) {
+            if !column.nullable {
+                let problem = "is new and cannot be NULL, but older rows lack it";
+                let help = format!("drop `nullable = false` from `{}`", column.name);
+                return Err(refused(place, table, &column.name, problem, &help));
+            }
+            shape.gains_columns = true;
+        }
+        Ok(shape)
+    }
+
+    /// What to say where rows landed without some of the table's columns.
+    #[must_use]
+    pub fn warning(&self, name: &str) -> Option<Warning> {
+        /// More would hide the rest of the report.
+        const SHOWN: usize = 5;
+        let count = self.undeclared.len();
+        let named: Vec<String> = self.undeclared.iter().take(SHOWN).map(|c| format!("`{c}`")).collect();
+        let rest = if count > SHOWN { ", ..." } else { "" };
+        (count > 0).then(|| Warning {
+            message: format!("rows that land in {name} are NULL in {}", counted(count as u64, "column")),
+            details: vec![format!("in the table, not in its definition: {}{rest}", named.join(", "))],
+            // Not `--reload`: with the rows of a file, what somebody wrote about them would go.
+            help: Some("if landing files have them, declare them under [columns]".into()),
+        })
+    }
+}
+
+fn refused(place: &Place<'_>, table: &LakeTable, column: &str, problem: &str, help: &str) -> Error {
+    Error::failed(format!("column `{column}` of {} {problem}", place.table.name))
+        .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
+        .help(format!("{help}, or move the table's folder away and sync"))
+}
+
+/// Why rows cannot go without this column of the table, and what to do.
+fn undeclared(field: &Field) -> Option<(String, String)> {
+    let (what, undo) = if !field.is_nullable() {
+        ("cannot be NULL", "let it be NULL")
+    } else if field.metadata().contains_key(GENERATED) {
+        ("is computed by whoever writes", "drop it, or its expression,")
+    } else {
+        return None;
+    };
+    let problem = format!("is in the table, not in its definition, and {what}");
+    Some((problem, format!("{undo} in the engine that added it, or declare it")))
+}
+
+/// Why values as they are declared do not fit this column of the table, and what to do.
+fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
+    let name = &declared.name;
+    if declared.column_type.arrow() != *field.data_type() {
+        let (wanted, found) = (declared.column_type.delta_name(), ColumnType::name_of(field.data_type()));
+        let problem = format!("is `{wanted}` in its definition, the table stores {found}");
+        return Some((problem, format!("the type of a column cannot change: declare `{name}` as it is stored")));
+    }
+    (!declared.nullable && field.is_nullable()).then(|| {
+        let problem = "may be NULL in the table, not in its definition".to_owned();
+        (problem, format!("drop `nullable = false` from `{name}`"))
+    })
+}
+
+/// Finds out whether rows as the definition has them fit the table, if there is one.
+///
+/// # Errors
+/// When they do not.
+pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<Shape> {
+    table.map_or_else(|| Ok(Shape::default()), |table| Shape::of(place, table))
+}
+
+/// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
+///
+/// # Errors
+/// When rows as the definition has them do not fit the table.
+pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
+    let Some(table) = table else {
+        let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
+        return create(&place.location, &spec(place, uuid), commit).await.map(Some);
+    };
+    if !Shape::of(place, &table)?.gains_columns {
+        return Ok(None);
+    }
+    let columns = NewColumns::Among(place.table.columns.clone());
+    let change = Change { schema: Some(columns), ..Change::default() };
+    let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
+    commit.commit(&table).await.map(Some)
+}
