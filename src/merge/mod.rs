@@ -9,14 +9,16 @@ mod prune;
 mod rewrite;
 mod rows;
 
+use std::fmt;
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 
 pub use rows::{Counted, Floats};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::lake::{Add, CHANGING_FILE_ROWS, Change, DataWriter, DeltaFile, LakeTable};
+use crate::outcome::counted;
 use feed::{Feed, Told};
 use prune::Probe;
 use rewrite::Rewritten;
@@ -59,26 +61,37 @@ pub struct Applied {
     pub bytes_written: u64,
 }
 
-/// Writes the files that turn `table` into itself plus `rows`.
+/// Rows to be deleted that are not in the table: it is not what our newest commit left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lacking(pub u64);
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = if self.0 == 1 { "is" } else { "are" };
+        write!(f, "{} that must go {is} not in it", counted(self.0, "row"))
+    }
+}
+
+/// Writes the files that turn `table` into itself plus `rows`. Where it lacks rows that go, nothing is left written.
 ///
 /// # Errors
-/// `Failed` when a row to be deleted is not in the table: then it is not what our newest commit left.
-pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -> Result<Applied> {
+/// When a file cannot be read or written.
+pub async fn apply(
+    table: &LakeTable,
+    rows: &RowChange,
+    target_file_size: u64,
+) -> Result<std::result::Result<Applied, Lacking>> {
     let schema = table.schema();
     let mut applied = Applied::default();
     if rows.deletes() > 0 {
         let (mut rewritten, mut left) = without(table, rows, Floats::Exact, target_file_size).await?;
         if left > 0 && schema.fields().iter().any(|f| f.data_type().is_floating()) {
-            for add in &rewritten.adds {
-                table.location().remove(&add.path).await;
-            }
+            discard(table, rewritten).await;
             (rewritten, left) = without(table, rows, Floats::Grouped, target_file_size).await?;
         }
         if left > 0 {
-            return Err(Error::new(Kind::Failed, format!("{left} rows that must go are not in the table"))
-                .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
-                .fact("because", "the table does not hold what its query gave when it was last refreshed")
-                .help("stedi-delta sync --full-refresh"));
+            discard(table, rewritten).await;
+            return Ok(Err(Lacking(left)));
         }
         take(&mut applied, rewritten);
     }
@@ -101,7 +114,14 @@ pub async fn apply(table: &LakeTable, rows: &RowChange, target_file_size: u64) -
         }
         tell(&mut applied, feed.close().await?);
     }
-    Ok(applied)
+    Ok(Ok(applied))
+}
+
+/// Deletes files that no version will name.
+async fn discard(table: &LakeTable, rewritten: Rewritten) {
+    for add in &rewritten.adds {
+        table.location().remove(&add.path).await;
+    }
 }
 
 /// Files without the rows that go, and how many of these were not found.

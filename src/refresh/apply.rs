@@ -15,16 +15,14 @@ use super::inputs::Inputs;
 use super::inspect::Inspector;
 use super::{Refreshed, Work, rows};
 use crate::clock;
-use crate::definition::Policy;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, NewColumns, Properties, Scanned, TableSpec, app, create,
 };
-use crate::merge;
+use crate::merge::{self, Lacking};
 use crate::outcome::{Io, Mode, Warning, counted};
-use crate::plan;
 
 /// A change of more rows than this is not held in memory: the table is written anew.
 const DIFFERENCE_ROWS: usize = 1_000_000;
@@ -45,41 +43,29 @@ impl Work<'_> {
     /// Computes the change and commits it.
     pub(super) async fn incremental(self, planned: Planned) -> Result<Refreshed> {
         let Planned { program, inputs, reason } = planned;
-        let ready = match self.change(&program, &inputs).await {
+        let change = match self.change(&program, &inputs).await {
             Err(error) if out_of_memory(&error) => {
                 let inputs = inputs.with_session(self.session(false)?);
-                self.change(&program, &inputs).await?
+                self.change(&program, &inputs).await
             }
+            other => other,
+        };
+        match change {
+            Ok(Ok(ready)) => self.commit(Ready { reason, ..ready }).await,
+            Ok(Err(lacking)) => self.drifted(lacking.to_string()).await,
             // A consumed version can turn out to be gone only when its rows are asked for.
             Err(error) => match inputs.gone() {
-                Some(reason) if self.job.derived.refresh == Policy::Incremental => {
-                    return Err(plan::not_incremental(self.job.table, &self.standing, &reason));
-                }
-                Some(reason) => return self.full(reason).await,
-                None => return Err(error),
+                Some(reason) => self.not_by_change(reason).await,
+                None => Err(error),
             },
-            Ok(ready) => ready,
-        };
-        self.commit(Ready { reason, ..ready }).await
+        }
     }
 
-    /// A full refresh of a table that is not what our newest commit left, and a word about it.
-    pub(super) async fn repair(self, reason: String) -> Result<Refreshed> {
-        let warning = Warning {
-            message: format!("{} had drifted and was rebuilt: {reason}", self.job.table.name),
-            details: Vec::new(),
-            help: Some(format!("see its versions: stedi-delta history {}", self.job.table.name)),
-        };
-        let mut done = self.full(reason).await?;
-        let rows = [("came", done.rows_inserted), ("changed", done.rows_updated), ("went", done.rows_deleted)];
-        let rows: Vec<String> =
-            rows.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", counted(*n, "row"))).collect();
-        let details = if rows.is_empty() { "its rows were those of its query".to_owned() } else { rows.join(", ") };
-        done.warnings.insert(0, Warning { details: vec![details], ..warning });
-        Ok(done)
-    }
-
-    async fn change(&self, program: &incremental::Program, inputs: &Inputs) -> Result<Ready> {
+    async fn change(
+        &self,
+        program: &incremental::Program,
+        inputs: &Inputs,
+    ) -> Result<std::result::Result<Ready, Lacking>> {
         let Some(current) = &self.current else {
             return Err(Error::new(Kind::Internal, "a table that does not exist cannot change"));
         };
@@ -98,13 +84,16 @@ impl Work<'_> {
             self.append(stream, true, &mut io).await?
         } else {
             let batches = change.collect().await?;
-            self.merge(current, &batches, inputs.session(), &mut io).await?
+            match self.merge(current, &batches, inputs.session(), &mut io).await? {
+                Ok(merged) => merged,
+                Err(lacking) => return Ok(Err(lacking)),
+            }
         };
         io.rows_read = Scanned::rows(inputs.session());
         self.admit(&delta, self.judge(inputs, &mut seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
-        Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous })
+        Ok(Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous }))
     }
 
     /// Writes rows into new files.
@@ -140,7 +129,7 @@ impl Work<'_> {
         batches: &[deltalake::arrow::array::RecordBatch],
         session: &SessionContext,
         io: &mut Io,
-    ) -> Result<(Change, Inspector)> {
+    ) -> Result<std::result::Result<(Change, Inspector), Lacking>> {
         let mut rows = rows::row_change(batches)?;
         let mut seen = Inspector::new(self.job.table)?;
         for batch in &mut rows.deleted {
@@ -150,11 +139,14 @@ impl Work<'_> {
             *batch = seen.inserts(batch)?;
         }
         rows.inserted = rows::sort_batches(rows.inserted, &self.job.table.cluster_by, session).await?;
-        let applied = merge::apply(current, &rows, self.job.project.target_file_size).await?;
+        let applied = match merge::apply(current, &rows, self.job.project.target_file_size).await? {
+            Ok(applied) => applied,
+            Err(lacking) => return Ok(Err(lacking)),
+        };
         io.files_added += applied.change.adds.len() as u64;
         io.files_removed += applied.files_touched;
         io.bytes_written += applied.bytes_written;
-        Ok((applied.change, seen))
+        Ok(Ok((applied.change, seen)))
     }
 
     /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
@@ -242,8 +234,10 @@ impl Work<'_> {
             let session = inputs.session();
             let old = current.provider(session, None).await?;
             let change = evaluate::difference(plan, old, session, inputs).await?;
-            if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? {
-                let (change, mut seen) = self.merge(current, &batches, session, &mut io).await?;
+            // What cannot be taken out row by row is replaced as a whole.
+            if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await?
+                && let Ok((change, mut seen)) = self.merge(current, &batches, session, &mut io).await?
+            {
                 io.rows_read = Scanned::rows(session);
                 self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
                 let ambiguous = self.ambiguous(inputs).await?;

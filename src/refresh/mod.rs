@@ -9,6 +9,7 @@ mod consent;
 mod identity;
 mod inputs;
 mod inspect;
+mod instead;
 mod rows;
 mod verify;
 

@@ -2,6 +2,7 @@
 //! choice between incremental and full; drift.
 
 use std::fs;
+use std::path::PathBuf;
 
 use deltalake::DeltaTableBuilder;
 use stedi_delta::look;
@@ -35,6 +36,18 @@ async fn foreign_delete(lake: &Lake, table: &str) {
     let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
     let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
     table.delete().with_predicate("id = 1").await.unwrap();
+}
+
+/// Somebody deletes a row of a table at v0 and forges the log so that it seems to be ours.
+async fn forged_delete(lake: &Lake, table: &str) {
+    foreign_delete(lake, table).await;
+    let log = lake.warehouse().join(table).join("_delta_log");
+    let ours = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let txns: String = ours.lines().filter(|l| l.starts_with("{\"txn\"")).map(|l| format!("{l}\n")).collect();
+    let txns =
+        txns.replace("\"appId\":\"stedi-delta/head\",\"version\":0", "\"appId\":\"stedi-delta/head\",\"version\":1");
+    let forged = fs::read_to_string(log.join("00000000000000000001.json")).unwrap();
+    fs::write(log.join("00000000000000000001.json"), forged.trim_end().to_owned() + "\n" + &txns).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +141,45 @@ async fn drift_is_planned_repaired_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drift_that_only_the_change_meets_is_repaired_in_the_same_sync_or_stops() {
+    let reason = "1 row that must go is not in it";
+    for refresh in ["auto", "incremental"] {
+        let lake = shop(refresh);
+        lake.land_first_orders();
+        lake.sync().await;
+        forged_delete(&lake, "trusted/cheap").await;
+        assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None), "nothing in the log says so");
+        // The first file's orders go, the missing one among them.
+        lake.land("orders/a.json", orders(2..4));
+        let files = |lake: &Lake| -> Vec<_> {
+            let data = |file: &(PathBuf, u64)| {
+                file.0.extension().is_some_and(|e| e == "parquet") && file.0.to_str().unwrap().contains("trusted/cheap")
+            };
+            lake.files().into_iter().filter(data).collect()
+        };
+        let before = files(&lake);
+        let outcome = lake.try_sync().await;
+        let cheap = of(&outcome, "cheap");
+        if refresh == "auto" {
+            assert_ok(&outcome);
+            assert_eq!((cheap.mode, cheap.reason.as_str()), (Mode::Full, reason));
+            let warning = &cheap.warnings[0];
+            assert_eq!(warning.message, format!("cheap had drifted and was rebuilt: {reason}"));
+            assert_eq!(warning.details, ["2 rows went"]);
+        } else {
+            let Some(Problem::Failed(error)) = &cheap.problem else { panic!("{outcome:?}") };
+            assert_eq!(error.message(), format!("cheap cannot be refreshed incrementally: {reason}"));
+            assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+            assert_eq!(files(&lake), before, "what was written for it is deleted");
+            let all = sync::Options { full_refresh: true, ..sync::Options::default() };
+            assert_ok(&lake.try_sync_with(all).await);
+        }
+        lake.assert_recomputed().await;
+        assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None && t.warnings.is_empty()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_change_of_a_large_table_is_computed_whole_and_a_small_one_is_not() {
     let lake = Lake::project(&[
         (
@@ -177,15 +229,7 @@ async fn tables_are_verified_and_a_forged_one_is_evidence() {
     let idle = lake.try_sync_with(verify()).await;
     assert_eq!((of(&idle, "cheap").mode, of(&idle, "cheap").verified.unwrap().is_equal()), (Mode::None, true));
     assert!(of(&idle, "orders").verified.is_none());
-    // Somebody deletes a row and forges the log so that it seems to be ours.
-    foreign_delete(&lake, "trusted/cheap").await;
-    let log = lake.warehouse().join("trusted/cheap/_delta_log");
-    let ours = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
-    let txns: String = ours.lines().filter(|l| l.starts_with("{\"txn\"")).map(|l| format!("{l}\n")).collect();
-    let txns =
-        txns.replace("\"appId\":\"stedi-delta/head\",\"version\":0", "\"appId\":\"stedi-delta/head\",\"version\":1");
-    let forged = fs::read_to_string(log.join("00000000000000000001.json")).unwrap();
-    fs::write(log.join("00000000000000000001.json"), forged.trim_end().to_owned() + "\n" + &txns).unwrap();
+    forged_delete(&lake, "trusted/cheap").await;
     let found = lake.try_sync_with(verify()).await;
     assert_eq!(report::exit_code(&found), 3);
     let Some(Problem::Failed(error)) = &of(&found, "cheap").problem else { panic!("{found:?}") };
