@@ -13,6 +13,7 @@ mod columns;
 mod facts;
 mod functions;
 mod operators;
+mod orders;
 mod reason;
 #[cfg(test)]
 mod tests;

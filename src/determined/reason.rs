@@ -59,6 +59,8 @@ codes! {
     SetOperationAll = "SET_OPERATION_ALL", Refused;
     /// A column twice in the `order by` of an aggregate or of `distinct on`, at which the query engine stops.
     OrderByRepeated = "ORDER_BY_REPEATED", Refused;
+    /// Orders of aggregates that the query engine cannot follow.
+    OrderNotFollowed = "ORDER_NOT_FOLLOWED", Refused;
     /// `$1`: a query of a project has no parameters.
     Parameter = "PARAMETER", Refused;
     /// `limit` or `offset` by a total order.

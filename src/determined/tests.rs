@@ -291,6 +291,36 @@ async fn distinct_on() {
 }
 
 #[tokio::test]
+async fn orders_that_the_engine_does_not_follow() {
+    all_are(
+        "ORDER_NOT_FOLLOWED",
+        &[
+            "select k, string_agg(s, ',' order by s) as x, nth_value(v, 2 order by v) as y from a group by k",
+            "select k, nth_value(v, 2 order by v) as x, nth_value(w, 2 order by w) as y from a group by k",
+            "select k, nth_value(v, 2 order by v, s) as x, nth_value(v, 2 order by v, w) as y from a group by k",
+            "select k, nth_value(v, 2 order by v desc) as x, nth_value(v, 2 order by v, w) as y from a group by k",
+            "select k, nth_value(v, 2 order by v) as x, nth_value(v, 2 order by v nulls first) as y from a group by k",
+            "select k, nth_value(v, 2 order by v desc) as x, array_agg(s order by v, s) as y from a group by k",
+            "select k, array_agg(distinct s order by v, id) as x from p group by k",
+            "select k, array_agg(distinct s order by s, id) as x from p group by k",
+            "select k, string_agg(distinct s, ',' order by v, id) as x from p group by k",
+        ],
+    )
+    .await;
+    all_are(
+        "",
+        &[
+            "select k, nth_value(v, 2 order by v) as x, nth_value(v, 3 order by v, w) as y from a group by k",
+            "select k, nth_value(v, 2 order by v, w) as x, nth_value(v, 3 order by v desc) as y from a group by k",
+            "select k, nth_value(v, 2 order by k, v) as x, nth_value(v, 3 order by k desc, v) as y from a group by k",
+            "select k, array_agg(v order by v) as x, array_agg(s order by s desc) as y, first_value(w order by w) as z, \
+             string_agg(s, ',' order by s) as t, array_agg(distinct s order by s desc) as u from a group by k",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn orders_at_which_the_engine_stops() {
     all_are(
         "ORDER_BY_REPEATED",

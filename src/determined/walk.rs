@@ -10,6 +10,7 @@ use super::columns::{Columns, Scope, shifted, spans, subquery_of};
 use super::facts::Facts;
 use super::functions::{Reach, called, is_approximate, is_order_free, reach};
 use super::operators::{Known, number};
+use super::orders::{Unfollowed, unfollowed};
 use super::{Clue, Code, Reason, Undetermined};
 
 /// A walk through a plan.
@@ -242,6 +243,12 @@ impl<'a> Walk<'a> {
         let is_plain = !aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
         let grouped: Vec<&Expr> = if is_plain { aggregate.group_expr.iter().collect() } else { Vec::new() };
         let mut needed = scope.all(&aggregate.group_expr);
+        let calls: Vec<_> = aggregate.aggr_expr.iter().map(aggregated).collect();
+        for Unfollowed { at, problem, way_out } in unfollowed(&calls, &grouped) {
+            if let (Some(f), Some(expr)) = (calls[at], aggregate.aggr_expr.get(at)) {
+                self.add(Code::OrderNotFollowed, problem, way_out, call(f.func.name(), f.func.aliases(), expr));
+            }
+        }
         for (at, expr) in aggregate.aggr_expr.iter().enumerate() {
             let Some(f) = aggregated(expr).filter(|_| used.contains(&(groups + at))) else { continue };
             needed.extend(scope.columns(expr));
@@ -293,7 +300,8 @@ fn is_covered(expr: &Expr, order: &[&Expr], ordered: &Columns, scope: &Scope<'_>
     order.iter().any(|o| bare(o) == bare(expr)) || scope.columns(expr).is_subset(ordered)
 }
 
-fn bare(expr: &Expr) -> &Expr {
+/// An expression without the name that it is given.
+pub fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => bare(&alias.expr),
         other => other,

@@ -47,6 +47,8 @@ async fn an_order_decides_and_the_row_that_it_chose_goes() {
         "select k, first_value(s order by v, s) as f, last_value(v order by s, v) as l from a group by k",
         "select k, string_agg(s, ',' order by s) as f, nth_value(v, 2 order by s, v) as n from a group by k",
         "select k, array_length(array_agg(v order by v)) as n from a group by k",
+        "select k, array_agg(v order by v, s) as x, array_agg(s order by s desc) as y, last_value(v order by v) as z, \
+         string_agg(s, ',' order by s) as t, nth_value(v, 1 order by s, v) as n from a group by k",
         "select distinct on (k) k, v, s from a order by k, v, s",
         "select distinct on (k) a.v + 1 as v from a order by k, v desc nulls last",
         "select x.k, x.s from (select distinct on (k) k, s from a order by k, s desc) x join b on b.k = x.k",

@@ -1,0 +1,77 @@
+//! Orders of aggregates that the query engine cannot follow, although they are determined: it would stop when the query
+//! runs, or take rows in another order without a word.
+
+use deltalake::datafusion::logical_expr::Expr;
+use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort};
+use deltalake::datafusion::logical_expr::utils::AggregateOrderSensitivity;
+
+use super::walk::bare;
+
+/// An aggregate whose order is not followed.
+pub struct Unfollowed {
+    /// Its place among the aggregates.
+    pub at: usize,
+    /// Why.
+    pub problem: String,
+    /// What to write instead.
+    pub way_out: &'static str,
+}
+
+/// The aggregates of one grouping whose order the engine does not follow. Columns of `grouped` are the same in all rows
+/// of a group, and order nothing.
+///
+/// The rows of a group come in one order, that of the aggregates that need one; those that sort by themselves only have
+/// wishes (`get_finer_aggregate_exprs_requirement` of DataFusion 55). The engine also tries orders backwards, and where
+/// that makes one longer, takes it forwards and forgets the one that it had. That is a conflict here, too.
+pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) -> Vec<Unfollowed> {
+    let mut found = Vec::new();
+    let all = || aggregates.iter().enumerate().filter_map(|(at, f)| Some((at, (*f)?)));
+    for (at, f) in all().filter(|(_, f)| !orders_its_values(f)) {
+        let problem =
+            format!("the query engine cannot order the distinct values of `{}` by anything else", f.func.name());
+        found.push(Unfollowed { at, problem, way_out: "order them by themselves, and by nothing more" });
+    }
+    let sensitivity = |f: &AggregateFunction| f.func.order_sensitivity();
+    let needs = all().filter(|(_, f)| sensitivity(f).hard_requires());
+    let wishes = all().filter(|(_, f)| sensitivity(f) == AggregateOrderSensitivity::SoftRequirement);
+    let (mut rows, mut is_needed): (Vec<&Sort>, bool) = (Vec::new(), false);
+    for ((at, f), is_wish) in needs.map(|f| (f, false)).chain(wishes.map(|f| (f, true))) {
+        let is_constant = |sort: &&Sort| grouped.iter().any(|g| bare(g) == bare(&sort.expr));
+        let order: Vec<&Sort> = f.params.order_by.iter().filter(|sort| !is_constant(sort)).collect();
+        is_needed |= !is_wish && !order.is_empty();
+        if begins_with(&rows, &order, false) || begins_with(&rows, &order, true) {
+            continue;
+        }
+        if begins_with(&order, &rows, false) {
+            rows = order;
+        } else if !is_wish || (is_needed && begins_with(&order, &rows, true)) {
+            let problem = format!(
+                "the query engine cannot order rows for `{}` and for another aggregate beside it",
+                f.func.name()
+            );
+            let way_out = "let one order begin with the other, or compute one of them in a subquery and join it";
+            found.push(Unfollowed { at, problem, way_out });
+        }
+    }
+    found
+}
+
+/// Whether distinct values, where an aggregate collects them, are ordered by themselves if at all.
+fn orders_its_values(f: &AggregateFunction) -> bool {
+    let collects = f.params.distinct && matches!(f.func.name(), "array_agg" | "string_agg");
+    let value = || f.params.args.first().map(bare);
+    match f.params.order_by.as_slice() {
+        _ if !collects => true,
+        [] => true,
+        [only] => value() == Some(bare(&only.expr)),
+        _ => false,
+    }
+}
+
+/// Whether `order` begins with all of `first`, read backwards if `reversed`.
+fn begins_with(order: &[&Sort], first: &[&Sort], reversed: bool) -> bool {
+    let same = |(a, b): (&&Sort, &&Sort)| {
+        bare(&a.expr) == bare(&b.expr) && (a.asc != b.asc) == reversed && (a.nulls_first != b.nulls_first) == reversed
+    };
+    first.len() <= order.len() && order.iter().zip(first).all(same)
+}
