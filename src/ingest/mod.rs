@@ -125,16 +125,13 @@ pub async fn standing(
         // The ledger decides on a batch before the table exists; a table deleted by hand starts anew.
         if let Some(uuid) = ledger.newest_uuid(name) {
             let known = ledger.of(name, uuid);
-            match known.logged.as_slice() {
-                [] => return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open: None }),
-                [only] => {
-                    let wal = ledger.wal(session, name, uuid, *only).await?;
-                    if files_exist(&place.location, &wal).await {
-                        let open = Some(*only);
-                        return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open });
-                    }
+            // Files without a record are no reason to take a new table for the old one: reading them again lands nothing.
+            if let [only] = known.logged.as_slice() {
+                let wal = ledger.wal(session, name, uuid, *only).await?;
+                if files_exist(&place.location, &wal).await {
+                    let open = Some(*only);
+                    return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open });
                 }
-                _ => {}
             }
         }
         let uuid = clock::random_uuid().to_string();

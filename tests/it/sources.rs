@@ -201,3 +201,14 @@ async fn a_log_that_was_cleaned_is_replaced_by_two_snapshots_while_both_can_be_r
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_held_no_row_and_was_created_anew_is_another_one() {
+    let lake = lake("auto");
+    lake.land("orders/empty.json", "");
+    lake.sync().await;
+    fs::remove_dir_all(folder(&lake)).unwrap();
+    lake.land_first_orders();
+    let reason = "orders is another table than the one that it was computed from";
+    follows(&lake, Mode::Full, reason).await;
+}
