@@ -13,18 +13,22 @@
 //! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log: the relation
 //! streams.
 
+mod feeds;
+mod files;
 mod relation;
+mod size;
+mod snapshots;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use deltalake::logstore::object_store;
-use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
-
-use crate::error::{Context, Result};
-use crate::lake::{CommitFacts, DeltaFile, LakeTable};
-use crate::storage::Location;
+use crate::error::Result;
+use crate::lake::{CommitFacts, LakeTable};
+use files::look_up;
+pub use size::size;
+use snapshots::by_snapshots;
+use tally::{Unfit, tally};
 
 /// How a change was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +58,17 @@ impl fmt::Display for Way {
 #[derive(Clone, Debug)]
 pub struct ChangeSet {
     table: LakeTable,
+    from: u64,
     way: Way,
     why: Option<String>,
     parts: Vec<Part>,
     feed: Vec<String>,
-    bytes: u64,
+    /// Size of the data files, and of the change data files.
+    bytes: (u64, u64),
+    /// Rows of the change data files, where somebody counted them.
+    rows_fed: Option<u64>,
+    /// Rows of data files of the range, by path, where its commits say so.
+    rows: BTreeMap<String, u64>,
     /// Files that the cut does not hold and that were seen in the store.
     seen: BTreeSet<String>,
 }
@@ -83,9 +93,25 @@ enum Reading {
 }
 
 impl ChangeSet {
-    fn nothing(table: &LakeTable) -> Self {
-        let (table, seen) = (table.clone(), BTreeSet::new());
-        Self { table, way: Way::Nothing, why: None, parts: Vec::new(), feed: Vec::new(), bytes: 0, seen }
+    fn nothing(table: &LakeTable, from: u64) -> Self {
+        Self {
+            table: table.clone(),
+            from,
+            way: Way::Nothing,
+            why: None,
+            parts: Vec::new(),
+            feed: Vec::new(),
+            bytes: (0, 0),
+            rows_fed: Some(0),
+            rows: BTreeMap::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// The version since which.
+    #[must_use]
+    pub fn from(&self) -> u64 {
+        self.from
     }
 
     /// Whether no row changed.
@@ -104,12 +130,6 @@ impl ChangeSet {
     #[must_use]
     pub fn files(&self) -> u64 {
         (self.feed.len() + self.parts.iter().map(|part| part.files.len()).sum::<usize>()) as u64
-    }
-
-    /// Their size, as far as log and store know it.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// How it was found out.
@@ -147,7 +167,7 @@ impl ChangeSet {
 /// When the log is broken.
 pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<ChangeSet, String>> {
     if from == table.version() {
-        return Ok(Ok(ChangeSet::nothing(table)));
+        return Ok(Ok(ChangeSet::nothing(table, from)));
     }
     let Some(commits) = table.commits(from, table.version()).await? else {
         return by_snapshots(table, from, "the log no longer holds every commit since").await;
@@ -155,21 +175,21 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     if let Some(why) = beyond_files(table, &commits) {
         return by_snapshots(table, from, &why).await;
     }
-    let mut gone = BTreeSet::new();
+    let mut unfit = Unfit::new();
     loop {
-        let tally = match tally(&commits, &gone) {
+        let tally = match tally(&commits, &unfit) {
             Ok(tally) => tally,
             Err(why) => return Ok(Err(why)),
         };
         let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
-        if found.gone.is_empty() {
-            return Ok(Ok(tally.into_change(table, found)));
-        }
-        let without_feed: Vec<String> = tally.feed.into_iter().filter(|path| found.gone.contains(path)).collect();
-        if without_feed.is_empty() {
+        let vacuumed = feeds::vacuumed(&commits, &unfit, &found.gone);
+        if !vacuumed.is_empty() {
+            unfit.extend(vacuumed);
+        } else if !found.gone.is_empty() {
             return by_snapshots(table, from, "files between the two versions are vacuumed").await;
+        } else {
+            return Ok(Ok(tally.into_change(table, from, found, &commits)));
         }
-        gone.extend(without_feed);
     }
 }
 
@@ -191,197 +211,6 @@ fn beyond_files(table: &LakeTable, commits: &[CommitFacts]) -> Option<String> {
             None
         }
     })
-}
-
-/// How often each file of a range counts.
-#[derive(Default)]
-struct Tally {
-    net: BTreeMap<String, i64>,
-    feed: Vec<String>,
-    why: Option<String>,
-    bytes: BTreeMap<String, u64>,
-}
-
-/// Counts the files of `commits`, of whose change data files those in `gone` are no longer there.
-fn tally(commits: &[CommitFacts], gone: &BTreeSet<String>) -> std::result::Result<Tally, String> {
-    let mut tally = Tally::default();
-    for commit in commits {
-        let version = commit.version;
-        for (path, bytes) in &commit.files.bytes {
-            if tally.bytes.insert(path.clone(), *bytes).is_some_and(|known| known != *bytes) {
-                return Err(format!("v{version} has a file under the name of another one"));
-            }
-        }
-        let files = &commit.files;
-        if !files.cdc.is_empty() && commit.cdc_is_exact() && files.cdc.iter().all(|path| !gone.contains(path)) {
-            tally.feed.extend(files.cdc.iter().cloned());
-            continue;
-        }
-        let why = if files.cdc.is_empty() && commit.is_ours() {
-            format!("v{version} moved most rows of its files")
-        } else if files.cdc.is_empty() {
-            format!("v{version} ({}) has no change feed", commit.operation())
-        } else if commit.cdc_is_exact() {
-            format!("the change feed of v{version} is vacuumed")
-        } else {
-            format!("the change feed of v{version} ({}) is not exact", commit.operation())
-        };
-        if !commit.only_adds() && (tally.why.is_none() || !files.cdc.is_empty()) {
-            tally.why = Some(why);
-        }
-        for (path, weight) in
-            files.added.iter().map(|(path, _)| (path, 1)).chain(files.removed.iter().map(|path| (path, -1)))
-        {
-            *tally.net.entry(path.clone()).or_insert(0) += weight;
-        }
-    }
-    // A file that came and went within the range changed nothing.
-    tally.net.retain(|_, weight| *weight != 0);
-    Ok(tally)
-}
-
-impl Tally {
-    fn into_change(self, table: &LakeTable, found: Found) -> ChangeSet {
-        let only_adds = self.net.values().all(|weight| *weight > 0);
-        let way = match (self.net.is_empty(), self.feed.is_empty(), &self.why) {
-            (true, true, _) => Way::Nothing,
-            (_, false, None) => Way::Feed,
-            (false, true, _) if only_adds => Way::Appends,
-            (true, false, Some(_)) => Way::Feed,
-            _ => Way::Files,
-        };
-        let size = |path: &String| self.bytes.get(path).or_else(|| found.there.get(path)).copied().unwrap_or(0);
-        let bytes = self.net.keys().chain(&self.feed).map(size).sum();
-        let mut by_weight: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-        for (path, weight) in self.net {
-            by_weight.entry(weight).or_default().push(path);
-        }
-        let part = |(weight, files)| Part { weight, files, reading: Reading::Plain };
-        ChangeSet {
-            table: table.clone(),
-            way,
-            why: self.why.filter(|_| way == Way::Files),
-            parts: by_weight.into_iter().map(part).collect(),
-            feed: self.feed,
-            bytes,
-            seen: found.there.into_keys().collect(),
-        }
-    }
-}
-
-/// What one snapshot holds and the other does not.
-async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Result<std::result::Result<ChangeSet, String>> {
-    let Ok(old) = table.at(from).await else {
-        return Ok(Err(format!("v{from} can no longer be read")));
-    };
-    let now = table.stored_columns();
-    let other = |(name, stored): &(String, String)| now.get(name).is_some_and(|current| current != stored);
-    if let Some((name, _)) = old.stored_columns().into_iter().find(other) {
-        return Ok(Err(format!("column `{name}` is stored in another way than in v{from}")));
-    }
-    let (before, after) = (by_identity(&old), by_identity(table));
-    if after.iter().any(|(identity, file)| before.get(identity).is_some_and(|old| old.size != file.size)) {
-        return Ok(Err(format!("a file of v{from} was overwritten by another one of the same name")));
-    }
-    let only = |here: &BTreeMap<Identity, DeltaFile>, there: &BTreeMap<Identity, DeltaFile>| {
-        let only = here.iter().filter(|(identity, _)| !there.contains_key(*identity));
-        only.map(|(_, file)| file.clone()).collect::<Vec<_>>()
-    };
-    let (added, removed) = (only(&after, &before), only(&before, &after));
-    let found = look_up(table, removed.iter().map(|file| file.path.as_str())).await?;
-    if !found.gone.is_empty() {
-        return Ok(Err(format!("files of v{from} are vacuumed")));
-    }
-    let plain = table.indirection().is_none()
-        && old.indirection().is_none()
-        && added.iter().chain(&removed).all(|file| file.deletion_vector.is_none() && !file.path.contains("://"));
-    let sides = [(1, added, table), (-1, removed, &old)].into_iter().filter(|(_, files, _)| !files.is_empty());
-    let mut change = ChangeSet { seen: found.there.into_keys().collect(), ..ChangeSet::nothing(table) };
-    for (weight, files, at) in sides {
-        change.bytes += files.iter().map(|file| file.size).sum::<u64>();
-        let files: Vec<String> = files.into_iter().map(|file| file.path).collect();
-        let reading = match (plain, files.iter().all(|path| can_be_named(path))) {
-            (true, _) => Reading::Plain,
-            (false, true) => Reading::Through(at.clone()),
-            // Either side may be read whole only together with the other: files in both would count once.
-            (false, false) => return Ok(Ok(whole(table, &old, change.seen, why))),
-        };
-        change.parts.push(Part { weight, files, reading });
-    }
-    if !change.is_empty() {
-        change.way = if change.only_adds() { Way::Appends } else { Way::Files };
-        change.why = (change.way == Way::Files).then(|| why.to_owned());
-    }
-    Ok(Ok(change))
-}
-
-/// All rows of both versions: what they share cancels.
-fn whole(table: &LakeTable, old: &LakeTable, seen: BTreeSet<String>, why: &str) -> ChangeSet {
-    let part = |(weight, at): (i64, &LakeTable)| Part {
-        weight,
-        files: at.files().into_iter().map(|file| file.path).collect(),
-        reading: Reading::Whole(at.clone()),
-    };
-    ChangeSet {
-        way: Way::Files,
-        why: Some(why.to_owned()),
-        parts: [(1, table), (-1, old)].map(part).into(),
-        bytes: table.size().1 + old.size().1,
-        seen,
-        ..ChangeSet::nothing(table)
-    }
-}
-
-/// A file's path and its deletion vector: what its rows depend on.
-type Identity = (String, Option<String>);
-
-fn by_identity(table: &LakeTable) -> BTreeMap<Identity, DeltaFile> {
-    table.files().into_iter().map(|file| ((file.path.clone(), file.deletion_vector.clone()), file)).collect()
-}
-
-/// Whether every writer spells this path in the same way in the log: scans select files by that spelling.
-fn can_be_named(path: &str) -> bool {
-    path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.=/".contains(&b))
-}
-
-/// A data file's place in the store. The log's spelling of it is the store's own: what looks like an escape in the name
-/// of a partition's folder is part of that name.
-fn in_store(location: &Location, file: &str) -> object_store::path::Path {
-    let path = object_store::path::Path::parse(format!("{}/{file}", location.path));
-    path.unwrap_or_else(|_| location.join(file).path)
-}
-
-/// Files outside of the cut.
-struct Found {
-    there: BTreeMap<String, u64>,
-    gone: BTreeSet<String>,
-}
-
-/// Looks for the files that the newest version does not hold: a vacuumed one would only be missed while the query runs.
-async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &'a str>) -> Result<Found> {
-    let current: BTreeSet<String> = table.files().into_iter().map(|f| f.path).collect();
-    let location = table.location();
-    let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
-    let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)
-        .map(|path| async move {
-            match location.store.head(&in_store(location, &path)).await {
-                Ok(meta) => Ok((path, Some(meta.size))),
-                Err(object_store::Error::NotFound { .. }) => Ok((path, None)),
-                Err(cause) => Err(cause),
-            }
-        })
-        .buffered(8)
-        .try_collect()
-        .await
-        .context(|| format!("files of {location} cannot be looked up"))?;
-    let mut found = Found { there: BTreeMap::new(), gone: BTreeSet::new() };
-    for (path, size) in answers {
-        match size {
-            Some(size) => drop(found.there.insert(path, size)),
-            None => drop(found.gone.insert(path)),
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

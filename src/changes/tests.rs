@@ -2,6 +2,7 @@
 
 use deltalake::kernel::CommitInfo;
 
+use super::snapshots::can_be_named;
 use super::*;
 use crate::lake::DataFiles;
 
@@ -22,7 +23,7 @@ fn commit(version: u64, added: &[&str], removed: &[&str], feed: &[&str]) -> Comm
 }
 
 fn counted(commits: &[CommitFacts]) -> (Vec<(String, i64)>, Vec<String>, Option<String>) {
-    let tally = tally(commits, &BTreeSet::new()).unwrap_or_default();
+    let tally = tally(commits, &Unfit::new()).unwrap_or_default();
     (tally.net.into_iter().collect(), tally.feed, tally.why)
 }
 
@@ -59,7 +60,8 @@ fn files_count_on_top_of_a_feed_that_tells_the_same_rows() {
 #[test]
 fn a_feed_that_is_gone_is_replaced_by_the_files_of_its_own_commit_only() {
     let commits = [commit(1, &["b"], &["a"], &["f"]), commit(2, &["c"], &["b"], &["g"])];
-    let tally = tally(&commits, &BTreeSet::from(["g".to_owned()])).unwrap_or_default();
+    let vacuumed = feeds::vacuumed(&commits, &Unfit::new(), &BTreeSet::from(["g".to_owned(), "c".to_owned()]));
+    let tally = tally(&commits, &vacuumed).unwrap_or_default();
     assert_eq!(tally.net.into_iter().collect::<Vec<_>>(), net(&[("b", -1), ("c", 1)]));
     assert_eq!(tally.feed, ["f"]);
     assert_eq!(tally.why.as_deref(), Some("the change feed of v2 is vacuumed"));
@@ -86,7 +88,7 @@ fn another_file_under_a_known_name_is_no_file_diff() {
     let (mut one, mut two) = (commit(1, &["a"], &[], &[]), commit(3, &["a"], &[], &[]));
     one.files.bytes.insert("a".into(), 10);
     two.files.bytes.insert("a".into(), 11);
-    let error = tally(&[one, commit(2, &[], &["a"], &[]), two], &BTreeSet::new()).err();
+    let error = tally(&[one, commit(2, &[], &["a"], &[]), two], &Unfit::new()).err();
     assert_eq!(error.as_deref(), Some("v3 has a file under the name of another one"));
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deltalake::kernel::{Action, CommitInfo};
 use deltalake::logstore::{LogStoreRef, get_actions};
 
+use super::state::app;
 use crate::error::{Context, Result};
 
 /// One commit.
@@ -57,11 +58,21 @@ impl CommitFacts {
         self.info.as_ref().and_then(|i| i.operation.as_deref()).unwrap_or("unknown")
     }
 
-    /// Whether this tool wrote it.
+    /// Whether it is one of ours.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        let engine = self.info.as_ref().and_then(|i| i.engine_info.as_deref());
-        engine.is_some_and(|engine| engine.starts_with(concat!(env!("CARGO_PKG_NAME"), "/")))
+        self.txns.get(app::HEAD).is_some_and(|head| u64::try_from(*head) == Ok(self.version))
+    }
+
+    /// Rows of its change data files, where its metrics say so: ours do.
+    #[must_use]
+    pub fn rows_fed(&self) -> Option<u64> {
+        let metrics = self.info.as_ref().filter(|_| self.is_ours())?.info.get("operationMetrics")?;
+        let count = |key: &str| {
+            let value = metrics.get(key)?;
+            value.as_u64().or_else(|| value.as_str()?.parse().ok())
+        };
+        Some(count("numOutputRows")?.saturating_add(count("numDeletedRows")?))
     }
 
     /// Whether its change data files can be trusted: delta-rs computes those of an UPDATE with EXCEPT ALL, which

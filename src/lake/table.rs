@@ -255,7 +255,7 @@ impl LakeTable {
         let mut foreign = Vec::new();
         for version in (newest.saturating_sub(SEARCH_COMMITS)..=newest).rev() {
             let Some(commit) = read_commit(&log_store, version).await? else { break };
-            if commit.txns.get(app::HEAD).is_some_and(|head| u64::try_from(*head) == Ok(version)) {
+            if commit.is_ours() {
                 foreign.reverse();
                 return Ok(State { txns: commit.txns, foreign, readable: true });
             }

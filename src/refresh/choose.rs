@@ -1,14 +1,15 @@
 //! How a table gets to the cut, decided from the logs before any row is read. `plan` asks the same question and gets
 //! the same answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::inputs::Inputs;
 use super::{Job, Opened, Work};
+use crate::changes::size;
 use crate::definition::Policy;
 use crate::error::{Error, Result};
 use crate::incremental::{self, Program};
-use crate::lake::{CommitFacts, LakeTable};
+use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::Action;
 use crate::plan::cost::{self, Choice, Costs, Shape, Size, SourceSize};
@@ -38,7 +39,7 @@ pub(super) struct Planned {
     pub(super) reason: String,
 }
 
-/// What happened to a source since the consumed version, by its log.
+/// What happened to a source since the consumed version.
 #[derive(Clone, Debug)]
 pub struct Moved {
     /// Its name.
@@ -120,7 +121,7 @@ impl Work<'_> {
         if !is_auto && !curious {
             return Ok((Way::Incremental(Box::new(Planned { program, inputs, reason })), None));
         }
-        let moved = self.moved().await?;
+        let moved = self.moved(&inputs).await;
         let (choice, costs) = self.costs(&program, &moved);
         let figures = Some((moved, Some(costs)));
         match choice {
@@ -139,14 +140,22 @@ impl Work<'_> {
         Way::Full { reason, repairs: false }
     }
 
-    async fn moved(&self) -> Result<Vec<Moved>> {
+    async fn moved(&self, inputs: &Inputs) -> Vec<Moved> {
         let mut moved = Vec::new();
         for source in &self.standing.sources {
-            let from = source.consumed.filter(|from| *from < source.current);
-            let (Some(from), Some(table)) = (from, self.job.sources.get(&source.name)) else { continue };
-            moved.push(moved_since(&source.name, table, from).await?);
+            let Some(change) = inputs.change(source.name.as_str()).filter(|c| c.from() < source.current) else {
+                continue;
+            };
+            moved.push(Moved {
+                name: source.name.clone(),
+                from: change.from(),
+                to: source.current,
+                change: change.size().await,
+                only_adds: change.only_adds(),
+                by: change.told_by(),
+            });
         }
-        Ok(moved)
+        moved
     }
 
     fn costs(&self, program: &Program, moved: &[Moved]) -> (Choice, Costs) {
@@ -166,94 +175,4 @@ impl Work<'_> {
         let table = self.current.as_ref().map(size).unwrap_or_default();
         cost::choose(&sources, table, Shape::of(program.plan()))
     }
-}
-
-/// A table at its version.
-pub(super) fn size(table: &LakeTable) -> Size {
-    let (files, bytes) = table.size();
-    Size { bytes, files, rows: table.rows() }
-}
-
-/// The size of a change, from the log. What it does not say is taken from the table's average row.
-async fn moved_since(name: &TableName, table: &LakeTable, from: u64) -> Result<Moved> {
-    let to = table.version();
-    let whole = size(table);
-    let mut known: HashMap<String, (u64, Option<u64>)> =
-        table.files().into_iter().map(|f| (f.path, (f.size, f.rows))).collect();
-    let commits = table.commits(from, to).await?;
-    let (mut added, mut removed): (HashSet<String>, HashSet<String>) = (HashSet::new(), HashSet::new());
-    let mut fed = Size { rows: Some(0), ..Size::default() };
-    let mut feeds = 0_u64;
-    match commits {
-        Some(commits) => {
-            for commit in commits {
-                if !commit.files.cdc.is_empty() && commit.cdc_is_exact() {
-                    feeds += 1;
-                    fed.files += commit.files.cdc.len() as u64;
-                    fed.rows = fed.rows.zip(written(&commit)).map(|(sum, rows)| sum.saturating_add(rows));
-                    continue;
-                }
-                for (path, rows) in commit.files.added {
-                    known.entry(path.clone()).or_insert((0, rows));
-                    added.insert(path);
-                }
-                for path in commit.files.removed {
-                    if !added.remove(&path) {
-                        removed.insert(path);
-                    }
-                }
-            }
-        }
-        None => {
-            if let Ok(old) = table.at(from).await {
-                let before: HashSet<String> = old.files().into_iter().map(|f| f.path).collect();
-                let after: HashSet<String> = table.files().into_iter().map(|f| f.path).collect();
-                added.extend(after.difference(&before).cloned());
-                removed.extend(before.difference(&after).cloned());
-            }
-        }
-    }
-    if removed.iter().any(|path| !known.contains_key(path))
-        && let Ok(old) = table.at(from).await
-    {
-        known.extend(old.files().into_iter().map(|f| (f.path, (f.size, f.rows))));
-    }
-    // Of a file that the log no longer describes the average is assumed.
-    let a_file = whole.bytes.checked_div(whole.files).unwrap_or(0).max(1);
-    let mut change = fed;
-    change.bytes = match fed.rows {
-        Some(rows) => of_rows(whole, rows),
-        None => a_file.saturating_mul(fed.files),
-    };
-    for path in added.iter().chain(&removed) {
-        let (bytes, rows) = known.get(path).copied().unwrap_or((0, None));
-        let of_its_rows = rows.map_or(a_file, |rows| of_rows(whole, rows).max(1));
-        change.bytes = change.bytes.saturating_add(if bytes > 0 { bytes } else { of_its_rows });
-        change.files += 1;
-        change.rows = change.rows.zip(rows).map(|(sum, rows)| sum.saturating_add(rows));
-    }
-    if feeds > 0 && change.rows != Some(0) {
-        change.bytes = change.bytes.max(1);
-    }
-    let by = match (feeds, added.is_empty() && removed.is_empty()) {
-        (0, _) => "data files",
-        (_, true) => "change feed",
-        (_, false) => "change feed and data files",
-    };
-    Ok(Moved { name: name.clone(), from, to, change, only_adds: removed.is_empty() && feeds == 0, by })
-}
-
-fn of_rows(whole: Size, rows: u64) -> u64 {
-    let Some(all) = whole.rows.filter(|all| *all > 0) else { return rows };
-    u64::try_from(u128::from(whole.bytes) * u128::from(rows) / u128::from(all)).unwrap_or(u64::MAX)
-}
-
-/// Rows in the change feed of a commit, where its metrics say so: ours do.
-fn written(commit: &CommitFacts) -> Option<u64> {
-    let metrics = commit.info.as_ref()?.info.get("operationMetrics")?;
-    let count = |key: &str| {
-        let value = metrics.get(key)?;
-        value.as_u64().or_else(|| value.as_str()?.parse().ok())
-    };
-    Some(count("numOutputRows")?.saturating_add(count("numDeletedRows")?))
 }

@@ -59,6 +59,12 @@ impl Inputs {
         Ok(Ok(()))
     }
 
+    /// What happened to a source since the version consumed, once [`Self::since`] has found out.
+    #[must_use]
+    pub fn change(&self, name: &str) -> Option<&ChangeSet> {
+        self.sources.get(name)?.change.as_ref()
+    }
+
     /// The same sources beside the table that is maintained over them.
     #[must_use]
     pub fn beside(&self, maintained: &LakeTable) -> Self {

@@ -104,6 +104,32 @@ async fn a_plan_knows_the_rows_of_a_source_that_moved_and_explains_the_rules() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_tells_a_change_by_the_files_that_the_sync_then_reads() {
+    let lake = shop("incremental");
+    lake.define("tables/curated/late.toml", &derived("incremental"));
+    lake.define("tables/curated/late.sql", "select c.id from cheap c");
+    lake.land_first_orders();
+    lake.sync().await;
+    lake.land("orders/a.json", orders(2..4));
+    assert_ok(&lake.try_sync_with(sync::Options { select: vec!["cheap".into()], ..sync::Options::default() }).await);
+    let scan = async || {
+        let plan = planned(&lake).await;
+        let late = plan_of(&plan, "late");
+        let operators = &late.explanation.as_ref().unwrap().operators;
+        let rule = &operators.iter().find(|o| o.operator == "scan cheap").unwrap().rule;
+        (late.estimate.unwrap().rows, rule.rsplit_once(", ").unwrap().0.to_owned())
+    };
+    // Orders 0, 1 and 4 went.
+    assert_eq!(scan().await, (Some(3), "change feed v0 -> v1, 3 rows".to_owned()));
+    // Without the feed a file of five rows stands against one of two.
+    fs::remove_dir_all(lake.warehouse().join("trusted/cheap/_change_data")).unwrap();
+    assert_eq!(scan().await, (Some(7), "data files v0 -> v1, 7 rows".to_owned()));
+    let outcome = lake.sync().await;
+    assert_eq!((of(&outcome, "late").mode, of(&outcome, "late").rows_deleted), (Mode::Incremental, 3));
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_stops_leaves_those_below_behind() {
     let lake = shop("incremental");
     lake.land_first_orders();

@@ -1,0 +1,81 @@
+//! Whether the files of a change are still there, and how many rows they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltalake::logstore::object_store;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+
+use crate::error::{Context, Result};
+use crate::lake::LakeTable;
+use crate::storage::Location;
+
+/// A data file's place in the store. The log's spelling of it is the store's own: what looks like an escape in the name
+/// of a partition's folder is part of that name.
+fn in_store(location: &Location, file: &str) -> object_store::path::Path {
+    let path = object_store::path::Path::parse(format!("{}/{file}", location.path));
+    path.unwrap_or_else(|_| location.join(file).path)
+}
+
+/// Files outside of the cut.
+pub(super) struct Found {
+    /// Those that are there, with their size.
+    pub(super) there: BTreeMap<String, u64>,
+    /// Those that are not.
+    pub(super) gone: BTreeSet<String>,
+}
+
+/// Looks for the files that the newest version does not hold: a vacuumed one would only be missed while the query runs.
+pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &'a str>) -> Result<Found> {
+    let current: BTreeSet<String> = table.files().into_iter().map(|f| f.path).collect();
+    let location = table.location();
+    let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
+    let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)
+        .map(|path| async move {
+            match location.store.head(&in_store(location, &path)).await {
+                Ok(meta) => Ok((path, Some(meta.size))),
+                Err(object_store::Error::NotFound { .. }) => Ok((path, None)),
+                Err(cause) => Err(cause),
+            }
+        })
+        .buffered(8)
+        .try_collect()
+        .await
+        .context(|| format!("files of {location} cannot be looked up"))?;
+    let mut found = Found { there: BTreeMap::new(), gone: BTreeSet::new() };
+    for (path, size) in answers {
+        match size {
+            Some(size) => drop(found.there.insert(path, size)),
+            None => drop(found.gone.insert(path)),
+        }
+    }
+    Ok(found)
+}
+
+/// Rows of data files by path. What neither `known` nor the cut says is asked of the version `from`.
+pub(super) async fn rows_of<'a>(
+    table: &LakeTable,
+    from: u64,
+    known: &BTreeMap<String, u64>,
+    wanted: impl Iterator<Item = &'a String> + Clone,
+) -> BTreeMap<&'a str, u64> {
+    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+    let add = |rows: &mut BTreeMap<&'a str, u64>, of: &BTreeMap<String, u64>| {
+        for path in wanted.clone() {
+            if let Some(count) = of.get(path) {
+                rows.entry(path).or_insert(*count);
+            }
+        }
+    };
+    add(&mut rows, known);
+    for version in [table.version(), from] {
+        if wanted.clone().all(|path| rows.contains_key(path.as_str())) {
+            break;
+        }
+        // A version that can no longer be read only leaves an estimate coarse, or a check out.
+        let Ok(at) = table.at(version).await else { continue };
+        let files = at.files().into_iter();
+        add(&mut rows, &files.filter_map(|file| Some((file.path, file.rows?))).collect());
+    }
+    rows
+}
