@@ -2,16 +2,16 @@
 //!
 //! The ladder, from the exact and cheap to the last resort:
 //!
-//! 1. Per commit: its change data files where they are exact and still there, else the data files that it added (+1)
-//!    and removed (-1). Over the whole range each file is counted: one that came and went counts nothing, one that a
-//!    feed commit removed and a later RESTORE brings back counts twice.
+//! 1. Per commit: its change data files where they are exact, still there, and not belied by its data files
+//!    (`feeds`), else the data files that it added (+1) and removed (-1). Over the whole range each file is counted: one
+//!    that came and went counts nothing, one that a feed commit removed and a later RESTORE brings back counts twice.
 //! 2. The data files by which the two snapshots differ: where the log no longer holds a commit, where files in between
 //!    are vacuumed, and where a data file alone does not say what its rows are (partition columns, column mapping,
 //!    deletion vectors, changed columns).
 //! 3. Nothing: the caller computes in full, and says why.
 //!
-//! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log: the relation
-//! streams.
+//! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log, and one
+//! column of other writers' change data files: the relation streams.
 
 mod feeds;
 mod files;
@@ -175,7 +175,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     if let Some(why) = beyond_files(table, &commits) {
         return by_snapshots(table, from, &why).await;
     }
-    let mut unfit = Unfit::new();
+    let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
         let tally = match tally(&commits, &unfit) {
             Ok(tally) => tally,
@@ -187,8 +187,12 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
             unfit.extend(vacuumed);
         } else if !found.gone.is_empty() {
             return by_snapshots(table, from, "files between the two versions are vacuumed").await;
+        } else if let Some(rows) = &counted {
+            return Ok(Ok(tally.into_change(table, from, found, &commits, rows)));
         } else {
-            return Ok(Ok(tally.into_change(table, from, found, &commits)));
+            let (rows, wrong) = feeds::count(table, from, &commits, &unfit).await?;
+            counted = Some(rows);
+            unfit.extend(wrong);
         }
     }
 }

@@ -15,7 +15,10 @@ use super::{ChangeSet, Part, Reading};
 use crate::error::{Context, Result};
 use crate::incremental::WEIGHT;
 
-const CHANGE_TYPE: &str = "_change_type";
+/// The column of change data files that says what became of a row.
+pub(super) const CHANGE_TYPE: &str = "_change_type";
+/// Its values for rows that went.
+pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
 
 impl ChangeSet {
     /// The change set as a relation: the table's columns, then [`WEIGHT`]. Rows are not consolidated.
@@ -33,7 +36,7 @@ impl ChangeSet {
             let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
             fields.push(Field::new(CHANGE_TYPE, DataType::Utf8, true));
             let frame = self.plain(session, &self.feed, Arc::new(Schema::new(fields)))?;
-            let gone = ident(CHANGE_TYPE).in_list(vec![lit("delete"), lit("update_preimage")], false);
+            let gone = ident(CHANGE_TYPE).in_list(GONE.map(lit).to_vec(), false);
             let weight = when(gone, lit(-1_i64)).otherwise(lit(1_i64)).context(doing)?;
             relations.push(weighted(frame, &schema, weight)?);
         }

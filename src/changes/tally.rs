@@ -65,8 +65,15 @@ pub(super) fn tally(commits: &[CommitFacts], unfit: &Unfit) -> std::result::Resu
 }
 
 impl Tally {
-    /// The change set, once every file has been found.
-    pub(super) fn into_change(self, table: &LakeTable, from: u64, found: Found, commits: &[CommitFacts]) -> ChangeSet {
+    /// The change set, once every file has been found. `counted`: rows of feeds that were looked into, by version.
+    pub(super) fn into_change(
+        self,
+        table: &LakeTable,
+        from: u64,
+        found: Found,
+        commits: &[CommitFacts],
+        counted: &BTreeMap<u64, u64>,
+    ) -> ChangeSet {
         let only_adds = self.net.values().all(|weight| *weight > 0);
         let way = match (self.net.is_empty(), self.feed.is_empty(), &self.why) {
             (true, true, _) => Way::Nothing,
@@ -78,7 +85,7 @@ impl Tally {
         let size = |path: &String| self.bytes.get(path).or_else(|| found.there.get(path)).copied().unwrap_or(0);
         let bytes = (self.net.keys().map(size).sum(), self.feed.iter().map(size).sum());
         let fed = commits.iter().filter(|commit| self.fed.contains(&commit.version));
-        let rows_fed = fed.map(CommitFacts::rows_fed).sum();
+        let rows_fed = fed.map(|commit| counted.get(&commit.version).copied().or_else(|| commit.rows_fed())).sum();
         let added = commits.iter().flat_map(|commit| &commit.files.added);
         let rows = added.filter_map(|(path, rows)| Some((path.clone(), (*rows)?))).collect();
         let mut by_weight: BTreeMap<i64, Vec<String>> = BTreeMap::new();

@@ -1,12 +1,19 @@
 //! Change feeds: used where they are exact and there, replaced where not.
 
 use std::fs;
+use std::sync::Arc;
 
+use deltalake::arrow::array::{AsArray, BooleanArray, RecordBatch};
+use deltalake::arrow::compute::filter_record_batch;
+use deltalake::arrow::datatypes::Int64Type;
 use deltalake::datafusion::prelude::SessionContext;
+use deltalake::parquet::arrow::ArrowWriter;
+use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
 use stedi_delta::outcome::Mode;
 
 use super::{append, batch, built, delete, folder, follows, open, overwrite, restore, switch_feed, update};
-use crate::support::Lake;
+use crate::support::{Lake, of};
 
 /// With the feed on, and synced.
 async fn with_feed() -> Lake {
@@ -106,7 +113,82 @@ async fn an_overwrite_of_a_table_with_a_feed() {
     let lake = with_feed().await;
     overwrite(&lake, &[(1, "nut", 1.0)]).await;
     let outcome = lake.sync().await;
-    assert_eq!(crate::support::of(&outcome, "cheap").mode, Mode::Incremental);
+    assert_eq!(of(&outcome, "cheap").mode, Mode::Incremental);
     lake.assert_recomputed().await;
     assert_eq!(lake.rows("select id from cheap").await, ["1"]);
+}
+
+/// Writes other rows into the change feed of a commit: those for which `keeps` is true of their id, `times` each, and
+/// without the column that says what became of them if not `typed`.
+fn forge(lake: &Lake, version: u64, keeps: fn(i64) -> bool, times: usize, typed: bool) {
+    let commit = folder(lake).join(format!("_delta_log/{version:020}.json"));
+    let text = fs::read_to_string(&commit).unwrap();
+    let actions = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let forged: String = actions
+        .map(|mut action| {
+            if let Some(path) = action["cdc"]["path"].as_str() {
+                let path = folder(lake).join(path);
+                let file = fs::File::open(&path).unwrap();
+                let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+                let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+                let schema = batches[0].schema();
+                let columns: Vec<usize> = (0..schema.fields().len())
+                    .filter(|at| typed || schema.field(*at).name() != "_change_type")
+                    .collect();
+                let schema = Arc::new(schema.project(&columns).unwrap());
+                let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), schema, None).unwrap();
+                for batch in &batches {
+                    let ids = batch.column_by_name("id").unwrap().as_primitive::<Int64Type>();
+                    let kept: BooleanArray = ids.iter().map(|id| id.map(keeps)).collect();
+                    let kept = filter_record_batch(batch, &kept).unwrap().project(&columns).unwrap();
+                    (0..times).for_each(|_| writer.write(&kept).unwrap());
+                }
+                writer.close().unwrap();
+                action["cdc"]["size"] = fs::metadata(&path).unwrap().len().into();
+            }
+            format!("{action}\n")
+        })
+        .collect();
+    fs::write(commit, forged).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_of_somebody_that_is_belied_by_its_data_files_is_not_believed() {
+    type Keeps = fn(i64) -> bool;
+    let cases: [(Keeps, usize, bool, &str); 3] = [
+        (|id| id == 7, 1, true, "tells of -1 rows, its files of -2"),
+        (|_| true, 2, true, "tells of -4 rows, its files of -2"),
+        (|_| true, 1, false, "has no column `_change_type`"),
+    ];
+    for (keeps, times, typed, why) in cases {
+        let lake = with_feed().await;
+        // The file that the delete rewrites is described by the consumed version only.
+        delete(&lake, "id in (1, 7)").await;
+        forge(&lake, 2, keeps, times, typed);
+        append(&lake, &[(20, "nut", 1.0)]).await;
+        let reason = format!("orders v1 -> v3 (file diff: the change feed of v2 (DELETE) {why})");
+        follows(&lake, Mode::Incremental, &reason).await;
+        assert_eq!(lake.rows("select id from cheap").await, ["0", "2", "20", "3", "4"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_without_statistics_beside_it_is_believed() {
+    let lake = with_feed().await;
+    delete(&lake, "id in (1, 7)").await;
+    let commit = folder(&lake).join("_delta_log/00000000000000000002.json");
+    let text = fs::read_to_string(&commit).unwrap();
+    let actions = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let bare: String = actions
+        .map(|mut action| {
+            if let Some(add) = action.get_mut("add").and_then(Value::as_object_mut) {
+                add.remove("stats");
+            }
+            format!("{action}\n")
+        })
+        .collect();
+    fs::write(commit, bare).unwrap();
+    let outcome = lake.sync().await;
+    assert_eq!(of(&outcome, "cheap").reason, "orders v1 -> v2");
+    lake.assert_recomputed().await;
 }
