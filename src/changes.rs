@@ -16,6 +16,7 @@
 mod feeds;
 mod files;
 mod relation;
+mod rung;
 mod size;
 mod snapshots;
 mod tally;
@@ -29,6 +30,8 @@ use files::look_up;
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
+
+pub use rung::{Rung, since_by};
 
 /// How a change was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

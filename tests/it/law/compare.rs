@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{AsArray, RecordBatch, new_null_array};
 use deltalake::arrow::compute::cast;
-use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::physical_plan::collect;
@@ -23,7 +23,11 @@ pub type Bag = BTreeMap<String, i64>;
 /// A table as it stands.
 #[derive(Clone, Debug)]
 pub struct Stored {
+    /// Which table it is: one that was made anew under the same name is another one.
+    pub id: String,
     pub version: u64,
+    /// Its data files.
+    pub files: Vec<String>,
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
 }
@@ -31,13 +35,16 @@ pub struct Stored {
 /// Reads the files that the log names, one after the other.
 pub async fn read(folder: &Path) -> Result<Stored, String> {
     let table = history::open(folder).await.ok_or_else(|| format!("{} is no table", folder.display()))?;
-    let declared = table.snapshot().map_err(|e| e.to_string())?.snapshot().arrow_schema();
+    let snapshot = table.snapshot().map_err(|e| e.to_string())?;
+    let id = snapshot.metadata().id().to_owned();
+    let declared = snapshot.snapshot().arrow_schema();
     let fields: Vec<_> = declared.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let mut batches = Vec::new();
-    for uri in table.get_file_uris().map_err(|e| e.to_string())? {
-        let path =
-            url::Url::parse(&uri).ok().and_then(|u| u.to_file_path().ok()).unwrap_or_else(|| PathBuf::from(&uri));
+    let mut files: Vec<String> = table.get_file_uris().map_err(|e| e.to_string())?.collect();
+    files.sort();
+    for uri in &files {
+        let path = url::Url::parse(uri).ok().and_then(|u| u.to_file_path().ok()).unwrap_or_else(|| PathBuf::from(uri));
         let file = File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build());
         for batch in reader.map_err(|e| e.to_string())? {
@@ -51,7 +58,7 @@ pub async fn read(folder: &Path) -> Result<Stored, String> {
             batches.push(batch.map_err(|e| e.to_string())?);
         }
     }
-    Ok(Stored { version: table.version().unwrap_or(0), schema, batches })
+    Ok(Stored { id, version: table.version().unwrap_or(0), files, schema, batches })
 }
 
 /// A plain session over the tables' rows.
@@ -81,6 +88,19 @@ pub fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
         }
     }
     Ok(bag)
+}
+
+/// The net of rows with a weight, which is their last column.
+pub fn net(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
+    let mut net = Bag::new();
+    for batch in batches {
+        let weights = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>();
+        for (row, weight) in texts(batch, schema)?.into_iter().zip(weights.values()) {
+            *net.entry(row).or_default() += weight;
+        }
+    }
+    net.retain(|_, weight| *weight != 0);
+    Ok(net)
 }
 
 fn texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<String>, String> {

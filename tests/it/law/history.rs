@@ -149,15 +149,15 @@ pub async fn open(folder: &Path) -> Option<DeltaTable> {
     DeltaTableBuilder::from_url(url).ok()?.load().await.ok()
 }
 
-/// Rows in the shape of the table as it stands.
-fn batch(delta: &DeltaTable, table: &Landing, rows: &[Row]) -> RecordBatch {
+/// Rows in the shape of the table as it stands, by somebody of this name.
+fn batch(delta: &DeltaTable, table: &Landing, rows: &[Row], by: &str) -> RecordBatch {
     let schema = delta.snapshot().unwrap().snapshot().arrow_schema();
     let fields = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), f.is_nullable()));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let column = |field: &Field| -> ArrayRef {
         let texts: ArrayRef = match table.columns.iter().position(|c| c.name == *field.name()) {
             Some(at) => Arc::new(rows.iter().map(|row| row[at]).collect::<StringArray>()),
-            None if field.name() == "source_file" => Arc::new(StringArray::from(vec!["somebody"; rows.len()])),
+            None if field.name() == "source_file" => Arc::new(StringArray::from(vec![by; rows.len()])),
             None if field.name() == "source_offset" => Arc::new(StringArray::from(vec!["0"; rows.len()])),
             None => Arc::new(StringArray::from(vec!["of somebody"; rows.len()])),
         };
@@ -178,7 +178,7 @@ pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), Stri
         }
         Op::Write { table, overwrite, rows } => {
             let Some(delta) = open(&folder(table)).await else { return Ok(()) };
-            let batch = batch(&delta, &landing[*table], rows);
+            let batch = batch(&delta, &landing[*table], rows, "somebody");
             let mode = if *overwrite { SaveMode::Overwrite } else { SaveMode::Append };
             delta.write(vec![batch]).with_save_mode(mode).await.map_err(fail)?;
         }
@@ -198,7 +198,7 @@ pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), Stri
         }
         Op::Merge { table, delete, row } => {
             let Some(delta) = open(&folder(table)).await else { return Ok(()) };
-            let batch = batch(&delta, &landing[*table], std::slice::from_ref(row));
+            let batch = batch(&delta, &landing[*table], std::slice::from_ref(row), "somebody");
             let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
             let source = SessionContext::new().read_batch(batch).map_err(|e| e.to_string())?;
             let merge = delta.merge(source, "t.a = s.a").with_source_alias("s").with_target_alias("t");
@@ -247,6 +247,20 @@ pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+/// Rows come to a landing table and go again; `optimize`: in between, its files are written anew.
+pub async fn there_and_back(lake: &Lake, table: &Landing, rows: &[Row], optimize: bool) -> Result<(), String> {
+    let folder = lake.warehouse().join("landing").join(&table.name);
+    let Some(delta) = open(&folder).await else { return Ok(()) };
+    let batch = batch(&delta, table, rows, "in passing");
+    let mut delta = delta.write(vec![batch]).await.map_err(|e| e.to_string())?;
+    if optimize {
+        delta = delta.optimize().await.map_err(|e| e.to_string())?.0;
+    }
+    let gone = delta.delete().with_predicate("source_file = 'in passing'").await;
+    let (_, metrics) = gone.map_err(|e| e.to_string())?;
+    (metrics.num_deleted_rows == Some(rows.len())).then_some(()).ok_or_else(|| format!("{metrics:?}"))
 }
 
 fn arrow_name(kind: Type) -> &'static str {

@@ -4,6 +4,7 @@ mod compare;
 mod duckdb;
 mod fixed;
 mod history;
+mod metamorphic;
 mod operators;
 mod query;
 mod run;
@@ -113,17 +114,26 @@ fn histories() {
     assert!(failures.is_empty(), "{} of {seeds} histories fail (above)", failures.len());
     assert!(stats.refused * 5 < stats.queries, "too many queries are refused: {stats:?}");
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
+    assert!(stats.verified * 20 < stats.compared, "too many tables are only verified: {stats:?}");
+    assert!(stats.told.iter().all(|told| *told > 0), "a rung of the ladder told no change: {stats:?}");
 }
 
 fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {
     let share = 100 * s.incremental / (s.incremental + s.full).max(1);
     format!(
-        "{seeds} seeds, {} syncs, {} tables compared, {share} % of {} refreshes incremental, {} change feeds, \
-         {} of {} queries refused, {} by DuckDB, {} operations passed over, {failures} failures, {} s",
+        "{seeds} seeds, {} syncs, {} tables compared and {} verified, {share} % of {} refreshes incremental, \
+         {} change feeds, {}/{}/{} changes told by feed, commits and snapshots, {} tables untouched in passing, \
+         {} of {} queries refused, {} by DuckDB, {} operations passed over, \
+         {failures} failures, {} s",
         s.syncs,
         s.compared,
+        s.verified,
         s.incremental + s.full,
         s.feeds,
+        s.told[1],
+        s.told[2],
+        s.told[3],
+        s.in_passing,
         s.refused,
         s.queries,
         s.duckdb,

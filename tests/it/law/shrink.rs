@@ -37,9 +37,12 @@ fn kind(why: &str) -> usize {
     let kinds = [
         "Physical plan does not support",
         "not its query",
+        "in passing",
+        "only came and went",
         "failed",
         "second sync",
         "the feed of",
+        "the change of",
         "at once",
         "duckdb",
         "panic",

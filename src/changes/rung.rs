@@ -1,0 +1,51 @@
+//! The ladder rung by rung: wherever several can tell a change, they must tell the same one (docs/law.md).
+
+use std::collections::BTreeMap;
+
+use super::tally::Unfit;
+use super::{ChangeSet, beyond_files, by_snapshots, look_up, tally};
+use crate::error::Result;
+use crate::lake::LakeTable;
+
+/// A way to find a change out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// By change data files, and by data files only of commits that add nothing but files.
+    Feed,
+    /// By the data files that each commit added and removed, whatever its change data files say.
+    Commits,
+    /// By the data files of the two snapshots.
+    Snapshots,
+}
+
+/// [`since`](super::since) by one rung alone, or why that one cannot tell the change.
+///
+/// # Errors
+/// When the log is broken.
+pub async fn since_by(table: &LakeTable, from: u64, rung: Rung) -> Result<std::result::Result<ChangeSet, String>> {
+    if rung == Rung::Snapshots {
+        return by_snapshots(table, from, "no other way was asked for").await;
+    }
+    let Some(commits) = table.commits(from, table.version()).await? else {
+        return Ok(Err("the log no longer holds every commit since".into()));
+    };
+    if let Some(why) = beyond_files(table, &commits) {
+        return Ok(Err(why));
+    }
+    let unused = match rung {
+        Rung::Commits => commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect(),
+        Rung::Feed | Rung::Snapshots => Unfit::new(),
+    };
+    let tally = match tally(&commits, &unused) {
+        Ok(tally) => tally,
+        Err(why) => return Ok(Err(why)),
+    };
+    if let (Rung::Feed, Some(why)) = (rung, &tally.why) {
+        return Ok(Err(why.clone()));
+    }
+    let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
+    if !found.gone.is_empty() {
+        return Ok(Err("files between the two versions are vacuumed".into()));
+    }
+    Ok(Ok(tally.into_change(table, from, found, &commits, &BTreeMap::new())))
+}

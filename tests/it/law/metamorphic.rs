@@ -1,0 +1,89 @@
+//! What must be the same by another way: a change told by each rung of the ladder, and rows that come and go.
+
+use std::collections::BTreeMap;
+
+use stedi_delta::changes::{self, ChangeSet, Rung};
+use stedi_delta::lake::{LakeTable, SessionOptions, session};
+use stedi_delta::storage::Storage;
+
+use super::compare::{Bag, Stored, bag, difference, minus, net};
+use super::history;
+use super::world::{Case, Rng};
+use crate::support::Lake;
+
+/// How often a change was told by the whole ladder, by the feed, by the files of the commits, by the two snapshots.
+pub type Told = [usize; 4];
+
+const WAYS: [(&str, Option<Rung>); 4] = [
+    ("the ladder", None),
+    ("the feed", Some(Rung::Feed)),
+    ("the files of the commits", Some(Rung::Commits)),
+    ("the snapshots", Some(Rung::Snapshots)),
+];
+
+/// The change of a table since the sync before, by each rung that can tell it, is the difference of its rows. Asked of
+/// one table that moved, another one at every step.
+pub async fn rungs_agree(
+    lake: &Lake,
+    case: &Case,
+    step: usize,
+    before: &BTreeMap<String, Stored>,
+    now: &BTreeMap<String, Stored>,
+) -> Result<Told, String> {
+    let mut told = Told::default();
+    let moved =
+        |name: &&String| before.get(*name).is_some_and(|o| o.id == now[*name].id && o.version < now[*name].version);
+    let moved: Vec<&String> = now.keys().filter(moved).collect();
+    let Some(name) = moved.get(step % moved.len().max(1)) else { return Ok(told) };
+    let (old, new) = (&before[*name], &now[*name]);
+    let expected = minus(&bag(&new.batches, &new.schema)?, &bag(&old.batches, &old.schema)?);
+    let zone = if case.landing.iter().any(|l| l.name == **name) { "landing" } else { "curated" };
+    let folder = lake.warehouse().join(zone).join(name);
+    let location = Storage::default().location(".", &folder).map_err(|e| e.to_string())?;
+    let table = LakeTable::open(&location).await.map_err(|e| e.to_string())?.ok_or("no table")?;
+    for (at, (way, rung)) in WAYS.into_iter().enumerate() {
+        let change = match rung {
+            None => changes::since(&table, old.version).await,
+            Some(rung) => changes::since_by(&table, old.version, rung).await,
+        };
+        let Ok(change) = change.map_err(|e| e.to_string())? else { continue };
+        let found = rows(&change, &table, new).await?;
+        if let Some(text) = difference(&minus(&found, &expected), &Bag::new(), &[]) {
+            return Err(format!("the change of {name} since v{} is another one by {way}\n    {text}", old.version));
+        }
+        told[at] += 1;
+    }
+    Ok(told)
+}
+
+async fn rows(change: &ChangeSet, table: &LakeTable, stored: &Stored) -> Result<Bag, String> {
+    let options = SessionOptions { memory_limit: 256 << 20, hash_joins: true };
+    let session = session(options, &[table.location()]).map_err(|e| e.to_string())?;
+    let provider = change.provider(&session).await.map_err(|e| e.to_string())?;
+    let frame = session.read_table(provider).map_err(|e| e.to_string())?;
+    net(&frame.collect().await.map_err(|e| e.to_string())?, &stored.schema)
+}
+
+/// Rows come to every landing table and go again, their files compacted in between or not.
+pub async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
+    let mut rng = Rng(case.steps.iter().map(Vec::len).sum::<usize>() as u64);
+    for (at, table) in case.landing.iter().enumerate() {
+        let rows: Vec<_> = (0..1 + rng.below(3)).map(|_| table.row(&mut rng)).collect();
+        history::there_and_back(lake, table, &rows, at % 2 == 1).await.map_err(|e| format!("in passing: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Nothing that is derived has other files than before.
+pub fn untouched(
+    case: &Case,
+    before: &BTreeMap<String, Stored>,
+    now: &BTreeMap<String, Stored>,
+) -> Result<usize, String> {
+    for name in case.derived.iter().map(|d| &d.name) {
+        if before[name].files != now[name].files {
+            return Err(format!("{name} was written although rows only came and went"));
+        }
+    }
+    Ok(case.derived.len())
+}
