@@ -269,6 +269,7 @@ fn arrow_name(kind: Type) -> &'static str {
         Type::Int => "Int32",
         Type::Text => "Utf8",
         Type::Double => "Float64",
+        Type::Float => "Float32",
         Type::Bool => "Boolean",
         Type::Date => "Date32",
         Type::Decimal => "Decimal128(10, 2)",

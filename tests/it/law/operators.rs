@@ -234,12 +234,13 @@ impl Generator<'_> {
             4 if kind == Type::Bool => (format!("bool_and({n})"), kind, true),
             4 | 5 if whole => (format!("cast(sum({n}) as bigint)"), Type::Big, true),
             4 | 5 if kind == Type::Decimal => (format!("cast(sum({n}) as decimal(10,2))"), kind, true),
-            4 | 5 if kind == Type::Double => (format!("sum({n})"), kind, false),
+            4 | 5 if matches!(kind, Type::Double | Type::Float) => (format!("sum({n})"), Type::Double, false),
+            6 if matches!(kind, Type::Double | Type::Float) => (format!("avg({n})"), Type::Double, false),
             6 if whole => (format!("avg({n})"), Type::Double, false),
             7 if whole => (format!("stddev({n})"), Type::Double, false),
             8 if whole => {
                 self.portable = false;
-                (format!("median({n})"), kind, true)
+                (format!("median({n})"), Type::Double, true)
             }
             9 if kind != Type::Bool => (format!("max({n})"), kind, true),
             _ if kind != Type::Bool => (format!("min({n})"), kind, true),

@@ -98,7 +98,7 @@ impl<'a> Generator<'a> {
     /// Two columns of one type, one of each scope, fit to be compared for equality.
     pub fn pair(&mut self, left: &Scope, right: &Scope) -> Option<(String, String)> {
         let mut pairs = Vec::new();
-        for l in left.iter().filter(|c| !matches!(c.kind, Type::Double)) {
+        for l in left {
             pairs.extend(right.iter().filter(|r| r.kind == l.kind).map(|r| (l.name.clone(), r.name.clone())));
         }
         (!pairs.is_empty()).then(|| self.rng.one(&pairs).clone())
@@ -120,7 +120,9 @@ impl<'a> Generator<'a> {
             (6, Type::Big) => format!("{c} % 2"),
             (6, Type::Text) => format!("{c} || 'x'"),
             (7, Type::Bool) => format!("not {c}"),
-            (7, k) if k != Type::Time && k != Type::Double => format!("nullif({c}, {})", self.literal(k)),
+            (7, k) if !matches!(k, Type::Time | Type::Double | Type::Float) => {
+                format!("nullif({c}, {})", self.literal(k))
+            }
             _ => c,
         };
         (text, kind)

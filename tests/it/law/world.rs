@@ -39,6 +39,7 @@ pub enum Type {
     Text,
     Int,
     Double,
+    Float,
     Bool,
     Date,
     Decimal,
@@ -46,8 +47,8 @@ pub enum Type {
 }
 
 /// All types.
-pub const TYPES: [Type; 8] =
-    [Type::Big, Type::Text, Type::Int, Type::Double, Type::Bool, Type::Date, Type::Decimal, Type::Time];
+pub const TYPES: [Type; 9] =
+    [Type::Big, Type::Text, Type::Int, Type::Double, Type::Float, Type::Bool, Type::Date, Type::Decimal, Type::Time];
 
 impl Type {
     /// Its name in a definition.
@@ -57,6 +58,7 @@ impl Type {
             Self::Text => "string",
             Self::Int => "int",
             Self::Double => "double",
+            Self::Float => "float",
             Self::Bool => "boolean",
             Self::Date => "date",
             Self::Decimal => "decimal(10,2)",
@@ -73,12 +75,12 @@ impl Type {
         }
     }
 
-    /// The values of the domain. Doubles are sums of powers of two: their sums are exact in any order.
+    /// The values of the domain. Doubles and floats are sums of powers of two: their sums are exact in any order.
     pub fn domain(self) -> &'static [&'static str] {
         match self {
             Self::Big | Self::Int => &["0", "1", "2", "3"],
             Self::Text => &["a", "b", "", "ab"],
-            Self::Double => &["0.5", "1.5", "-2.25"],
+            Self::Double | Self::Float => &["0.5", "1.5", "-2.25"],
             Self::Bool => &["true", "false"],
             Self::Date => &["2024-02-28", "2024-02-29", "1969-12-31"],
             Self::Decimal => &["1.50", "-0.25", "7.00"],
