@@ -16,14 +16,16 @@ use deltalake::datafusion::logical_expr::{
 };
 
 use super::accumulate::{Distinct, Groups, Single};
+use super::extremes::{End, Extreme};
 use super::moments::{Finish, One, State, Two};
 
 /// All built-in aggregate functions, those of floating-point numbers exact.
 #[must_use]
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
-    let exact = |inner: Arc<AggregateUDF>| match Kind::of(inner.name()) {
-        Some(kind) => Arc::new(AggregateUDF::new_from_impl(Exact { inner, kind })),
-        None => inner,
+    let exact = |inner: Arc<AggregateUDF>| match (Kind::of(inner.name()), End::of(inner.name())) {
+        (Some(kind), _) => Arc::new(AggregateUDF::new_from_impl(Exact { inner, kind })),
+        (None, Some(end)) => Arc::new(AggregateUDF::new_from_impl(Extreme { inner, end })),
+        (None, None) => inner,
     };
     SessionStateDefaults::default_aggregate_functions().into_iter().map(exact).collect()
 }

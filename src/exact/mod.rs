@@ -3,11 +3,12 @@
 //! An incremental refresh computes a group again from other files, in another order, with other partitions. A sum
 //! that rounds at every row then ends in another last bit than the one in the table, and the row to delete is not
 //! found. Here nothing is rounded before the end: sums are integers of as many bits as they need (`number`), and
-//! what follows from them is computed from those integers (`moments`). Everything but doubles is left to the
-//! built-in function.
+//! what follows from them is computed from those integers (`moments`). `min` and `max` have an order in which NaN
+//! has a place (`extremes`). Everything but floating-point numbers is left to the built-in function.
 
 mod accumulate;
 mod big;
+mod extremes;
 mod function;
 mod moments;
 mod number;

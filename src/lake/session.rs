@@ -44,6 +44,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.
     settings.optimizer.enable_leaf_expression_pushdown = false;
+    // It skips files whose statistics show no lesser or greater value than the one found: they leave NaN out.
+    settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     // String views cannot be sorted and merged within small pools.
     settings.execution.parquet.schema_force_view_types = false;
     // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.

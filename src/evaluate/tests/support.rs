@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::catalog::TableProvider;
@@ -88,6 +88,9 @@ impl TestTable {
             arrays.push(match data_type {
                 DataType::Int64 => Arc::new(values.map(int).collect::<Int64Array>()) as ArrayRef,
                 DataType::Float64 => Arc::new(values.map(float).collect::<Float64Array>()),
+                // Test values are `float` exactly, or their last digits do not matter.
+                #[expect(clippy::cast_possible_truncation, reason = "a column of narrower numbers")]
+                DataType::Float32 => Arc::new(values.map(|v| float(v).map(|v| v as f32)).collect::<Float32Array>()),
                 _ => Arc::new(values.map(text).collect::<StringArray>()) as ArrayRef,
             });
         }

@@ -110,3 +110,23 @@ async fn null_keys_are_groups_of_their_own_on_real_tables() {
         lake.assert_recomputed().await;
     }
 }
+/// Also where the statistics of files, which leave NaN out, would answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn nan_is_the_greatest_number_to_min_and_max() {
+    const TABLES: [(&str, &str); 3] = [
+        ("plain", "select t.id, cast(t.s as double) as f, cast(cast(t.s as double) as float) as g from things t"),
+        ("greatest", "select max(p.f) as f, min(p.g) as g, count(*) as n from plain p"),
+        ("of_each", "select p.id, max(p.f) as f, min(p.g) as g from plain p group by p.id"),
+    ];
+    let lake = lake(&TABLES);
+    let thing = |id: i64, s: &str| format!("{{\"id\":{id},\"s\":\"{s}\"}}\n");
+    lake.land("things/a.json", thing(1, "1.5") + &thing(2, "NaN") + &thing(2, "0.5"));
+    lake.sync().await;
+    assert_eq!(lake.rows("select * from greatest").await, ["NaN|0.5|3"]);
+    lake.land("things/b.json", thing(1, "NaN") + &thing(3, "2.5"));
+    lake.sync().await;
+    assert_eq!(lake.rows("select * from of_each").await, ["1|NaN|1.5", "2|NaN|0.5", "3|2.5|2.5"]);
+    lake.land("things/a.json", thing(1, "1.5") + &thing(2, "0.5"));
+    lake.sync().await;
+    lake.assert_recomputed().await;
+}
