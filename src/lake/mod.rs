@@ -7,6 +7,7 @@ mod log;
 mod padded;
 mod read;
 mod readable;
+mod relation;
 mod scanned;
 mod session;
 mod state;

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::log::{CommitFacts, num_records, read_commit};
 use super::readable::{self, Obstacle};
+use super::relation::Relation;
 use super::state::{State, app};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
@@ -219,7 +220,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(p) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation(Arc::new(p))) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 
