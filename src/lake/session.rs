@@ -44,6 +44,9 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.
     settings.optimizer.enable_leaf_expression_pushdown = false;
+    // A check of its own that fails where a plan's `case` may be NULL and its simpler form may not: `distinct` over
+    // `coalesce` with a literal.
+    settings.execution.skip_physical_aggregate_schema_check = true;
     // It skips files whose statistics show no lesser or greater value than the one found: they leave NaN out.
     settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     // String views cannot be sorted and merged within small pools.

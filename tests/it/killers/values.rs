@@ -153,3 +153,21 @@ async fn nan_is_the_greatest_number_to_min_and_max() {
     lake.sync().await;
     lake.assert_recomputed().await;
 }
+
+/// DataFusion 55 checks that a plan and its physical form agree about NULL, and simplifies `coalesce` to a `case` of
+/// which it knows less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distinct_value_that_cannot_be_null_is_planned() {
+    let lake = shop("incremental");
+    lake.define("tables/curated/priced.toml", &derived("incremental"));
+    lake.define(
+        "tables/curated/priced.sql",
+        "select t.p, t.r, t.i from (select distinct coalesce(o.price, cast(1.5 as double)) as p, o.price as r, o.id as i \
+         from orders o) t where t.i in (select c.id from cheap c)",
+    );
+    lake.land_first_orders();
+    lake.sync().await;
+    lake.land_more_orders();
+    assert_eq!(of(&lake.sync().await, "priced").mode, Mode::Incremental);
+    lake.assert_recomputed().await;
+}
