@@ -81,7 +81,7 @@ pub struct Batch {
     pub table: String,
     /// Landing table's id.
     pub uuid: String,
-    /// Number, from 1, per landing table id.
+    /// Number, from 1, ascending per landing table's name: the quarantine knows batches by it.
     pub number: i64,
     /// Files.
     pub files: Vec<FileRow>,
@@ -210,6 +210,16 @@ impl Ledger {
     #[must_use]
     pub fn of(&self, table: &str, uuid: &str) -> TableLedger {
         self.tables.get(table).and_then(|t| t.get(uuid)).cloned().unwrap_or_default()
+    }
+
+    /// The highest batch number of all tables that had this name, and the files that they ingested.
+    #[must_use]
+    pub fn all_of(&self, table: &str) -> (i64, BTreeSet<String>) {
+        let tables = self.tables.get(table).into_iter().flat_map(BTreeMap::values);
+        tables.fold((0, BTreeSet::new()), |(newest, mut files), of| {
+            files.extend(of.files.keys().cloned());
+            (newest.max(of.newest), files)
+        })
     }
 
     /// The id under which the newest batch of a landing table was recorded.

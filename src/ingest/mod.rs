@@ -14,6 +14,8 @@ mod quarantine;
 pub mod read;
 mod shape;
 
+use std::collections::BTreeSet;
+
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -50,7 +52,7 @@ pub struct Place<'a> {
 }
 
 /// A landing table as it stands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Standing {
     /// The table, if it exists.
     pub table: Option<LakeTable>,
@@ -60,6 +62,8 @@ pub struct Standing {
     pub ledger: TableLedger,
     /// A batch that the ledger holds and the table lacks.
     pub open: Option<i64>,
+    /// Files that an earlier table of this name ingested: the quarantine, which outlives it, may hold records of theirs.
+    pub former: BTreeSet<String>,
 }
 
 /// What a sync has to do about a landing table's files.
@@ -122,20 +126,23 @@ pub async fn standing(
 ) -> Result<Standing> {
     let name = place.table.name.as_str();
     let Some(table) = LakeTable::open(&place.location).await? else {
-        // The ledger decides on a batch before the table exists; a table deleted by hand starts anew.
+        // The ledger decides on a batch before the table exists: its files show that. Where there are none, the table may
+        // as well have been deleted by hand, and then it starts anew under another id: with the same one, who consumed
+        // v0 of the old table would take it for v0 of the new one.
         if let Some(uuid) = ledger.newest_uuid(name) {
             let known = ledger.of(name, uuid);
-            // Files without a record are no reason to take a new table for the old one: reading them again lands nothing.
             if let [only] = known.logged.as_slice() {
                 let wal = ledger.wal(session, name, uuid, *only).await?;
-                if files_exist(&place.location, &wal).await {
+                if !wal.landing.is_empty() && files_exist(&place.location, &wal).await {
                     let open = Some(*only);
-                    return Ok(Standing { table: None, uuid: uuid.to_owned(), ledger: known, open });
+                    return Ok(Standing { uuid: uuid.to_owned(), ledger: known, open, ..Standing::default() });
                 }
             }
         }
+        let (newest, former) = ledger.all_of(name);
         let uuid = clock::random_uuid().to_string();
-        return Ok(Standing { table: None, uuid, ledger: TableLedger::default(), open: None });
+        let known = TableLedger { newest, ..TableLedger::default() };
+        return Ok(Standing { uuid, ledger: known, former, ..Standing::default() });
     };
     let uuid = table.uuid();
     let known = ledger.of(name, &uuid);
@@ -156,7 +163,7 @@ pub async fn standing(
                 .help(format!("stedi-delta sync --reload {name}")));
         }
     };
-    Ok(Standing { table: Some(table), uuid, ledger: known, open })
+    Ok(Standing { table: Some(table), uuid, ledger: known, open, former: BTreeSet::new() })
 }
 
 async fn files_exist(location: &Location, wal: &Wal) -> bool {
@@ -255,6 +262,8 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         table.check_writable()?;
     }
     let (new, replaced) = pending.counts();
+    let mut gone = pending.replaced;
+    gone.extend(pending.inputs.iter().map(|input| &input.path).filter(|path| standing.former.contains(*path)).cloned());
     let target = Target {
         table: place.table,
         landing: place.location.clone(),
@@ -272,7 +281,7 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         landing: landing.adds,
         quarantine: quarantine.adds,
         quarantine_uuid: clock::random_uuid().to_string(),
-        replaced: pending.replaced,
+        replaced: gone,
         replayed: Vec::new(),
     };
     let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();

@@ -478,6 +478,40 @@ async fn a_landing_table_that_was_deleted_by_hand_takes_its_files_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_deleted_by_hand_that_had_no_row_is_another_table_all_the_same() {
+    let lake = plain();
+    lake.land("orders/a.json", "");
+    lake.sync().await;
+    fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
+    lake.land("orders/b.json", order(1));
+    // v0 of this one has a row.
+    lake.sync_failing("sold", &[]).await;
+    let options = Options { select: vec!["sold".into()], full_refresh: true, ..Options::default() };
+    assert_ok(&lake.try_sync_with(options).await);
+    assert_eq!(lake.count("select count(*) from sold").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quarantine_of_a_table_deleted_by_hand_goes_on() {
+    let lake = plain();
+    for n in 0..3 {
+        lake.land(&format!("orders/{n}.json"), order(n) + "broken\n");
+        lake.sync().await;
+    }
+    fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
+    lake.land("orders/0.json", order(0) + "broken again\n");
+    lake.land("orders/3.json", order(3) + "broken\n");
+    lake.try_sync().await;
+    assert_eq!(ids(&lake).await, ["0", "1", "2", "3"]);
+    let quarantined = lake.rows("select source_file, source_offset from orders_quarantine").await;
+    assert_eq!(quarantined.len(), 4, "{quarantined:?}");
+    // And so does the next one's.
+    lake.land("orders/4.json", order(4) + "broken\n");
+    lake.try_sync().await;
+    assert_eq!(lake.count("select count(*) from orders_quarantine").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_landing_table_that_was_put_back_stops_until_it_is_reloaded() {
     let lake = plain();
     let (table, copy) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../copy"));
