@@ -44,6 +44,9 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.
     settings.optimizer.enable_leaf_expression_pushdown = false;
+    // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
+    let reserved = settings.execution.sort_spill_reservation_bytes;
+    settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));
     // A check of its own that fails where a plan's `case` may be NULL and its simpler form may not: `distinct` over
     // `coalesce` with a literal.
     settings.execution.skip_physical_aggregate_schema_check = true;

@@ -421,3 +421,35 @@ async fn another_type_inside_a_column_is_another_table() {
                     definition, the table stores struct<a:long,b:string,deep:struct<x:double,l:array<struct<v:integer>>>>";
     assert!(text.contains(expected), "{text}");
 }
+
+/// Little memory: the window over whole rows, nested ones among them, spills.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_of_many_nested_rows_fits_into_little_memory() {
+    let sql = "select t.k, t.tags, t.s, t.m from (select n.*, row_number() over (partition by n.k order by n.id desc \
+               nulls last, n.source_file, n.source_offset) as r from n) t where t.r = 1";
+    let lake = Lake::project(&[
+        ("tables/landing/n.toml", LANDING),
+        ("tables/curated/t.toml", "description = \"x\"\n"),
+        ("tables/curated/t.sql", sql),
+    ]);
+    lake.define(
+        "stedi-delta.toml",
+        "name = \"shop\"\nzones = [\"landing\", \"trusted\", \"curated\"]\n[defaults]\nmemory_limit = \"48 MB\"\n\
+         [targets.dev]\nlanding = \"l\"\nwarehouse = \"w\"\n",
+    );
+    let rows = 100_000;
+    let record = |i: usize| {
+        let (id, k) = (i, i % 5_000);
+        format!(
+            "{{\"id\":{id},\"k\":{k},\"tags\":[\"tag {id}\",\"{k}\"],\"s\":{{\"a\":{id},\"b\":\"text of {id}\",\
+             \"deep\":{{\"x\":0.5,\"l\":[{{\"v\":{k}}}]}}}},\"m\":{{\"a\":{k},\"b\":{id}}},\"x\":1.5}}\n"
+        )
+    };
+    lake.land("n/0.json", (0..rows).map(record).collect::<String>());
+    lake.sync().await;
+    assert_eq!(lake.count("select count(*) from t").await, 5_000);
+    lake.land("n/1.json", (rows..rows + 10).map(record).collect::<String>());
+    let outcome = lake.sync().await;
+    assert_eq!(of(&outcome, "t").mode, Mode::Incremental);
+    lake.assert_recomputed().await;
+}
