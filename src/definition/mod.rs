@@ -85,6 +85,7 @@ mod lineage;
 mod model;
 mod order;
 mod planner;
+mod precedence;
 mod project;
 mod query;
 mod read;

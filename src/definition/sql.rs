@@ -14,6 +14,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpa
 
 use super::document::Text;
 use super::faults::Faults;
+use super::precedence::bracket;
 use crate::determined::{Code, Reason};
 use crate::source::{Place, SourceFile};
 
@@ -179,7 +180,10 @@ impl Sql {
             return None;
         }
         match statements.pop() {
-            Some(Statement::Query(query)) => Some(query),
+            Some(Statement::Query(mut query)) => {
+                bracket(&mut query);
+                Some(query)
+            }
             Some(_) => {
                 faults.add(self.start(), "this is not a query", "expected `select` or `with`");
                 None
@@ -198,13 +202,14 @@ impl Sql {
             let expr = parser.parse_expr()?;
             parser.expect_token(&Token::EOF).map(|_| expr)
         });
-        let expr = match parsed {
+        let mut expr = match parsed {
             Ok(expr) => expr,
             Err(error) => {
                 self.syntax(&error, faults);
                 return None;
             }
         };
+        bracket(&mut expr);
         if expr.visit(&mut HasQuery).is_break() {
             faults.add(self.start(), "a condition looks at one row of its table", "remove the subquery");
             return None;
