@@ -5,11 +5,12 @@ use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, JoinType, LogicalPlan};
 
 use super::faults::Faults;
 use super::model::ColumnType;
 use super::sql::Sql;
+use crate::determined::{Code, Reason};
 
 /// Reports what is planned and cannot be run, or runs into a result that depends on the order of rows.
 pub(super) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
@@ -22,6 +23,15 @@ pub(super) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
         {
             let message = "`unnest` of a column cannot stand in `from`".to_owned();
             found.push(("unnest".into(), message, "write it in the select list: `select id, unnest(tags) as tag`"));
+        }
+        if let LogicalPlan::Join(join) = node
+            && join.join_constraint == JoinConstraint::Using
+            && matches!(join.join_type, JoinType::Right | JoinType::Full)
+        {
+            let text =
+                "`using` in a right or full join takes its column from the left side, also where that has no row";
+            let message = Reason::new(Code::UsingOfOuterJoin, text).to_string();
+            found.push(("using".into(), message, "write `on`, and `coalesce(l.k, r.k)` for the column of both"));
         }
         let schema = inputs(node);
         node.apply_expressions(|expr| {

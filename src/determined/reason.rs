@@ -61,6 +61,10 @@ codes! {
     OrderByRepeated = "ORDER_BY_REPEATED", Refused;
     /// Orders of aggregates that the query engine cannot follow.
     OrderNotFollowed = "ORDER_NOT_FOLLOWED", Refused;
+    /// `using` or `natural` in a right or full join, of which the query engine takes the wrong side.
+    UsingOfOuterJoin = "USING_OF_OUTER_JOIN", Refused;
+    /// A subquery for which the query engine has no plan.
+    SubqueryNotPlanned = "SUBQUERY_NOT_PLANNED", Refused;
     /// `$1`: a query of a project has no parameters.
     Parameter = "PARAMETER", Refused;
     /// `limit` or `offset` by a total order.

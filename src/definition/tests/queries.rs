@@ -226,6 +226,22 @@ fn what_cannot_be_repeated_or_is_planned_wrongly() {
 }
 
 #[test]
+fn what_the_engine_plans_wrongly_is_refused() {
+    let tail = "in a right or full join takes its column from the left side, also where that has no row \
+                [USING_OF_OUTER_JOIN] | write `on`, and `coalesce(l.k, r.k)` for the column of both";
+    for (kind, rest, at) in [("right join", " using (email)", 79), ("full join", " using (email)", 78)] {
+        let sql = format!("select email, l.updated from customer_landing l {kind} customer_landing r{rest}");
+        assert_eq!(query_faults(&sql), [format!("t.sql:1:{at} `using` {tail}")]);
+    }
+    let natural = "select l.updated from customer_landing l natural full join customer_landing r";
+    assert_eq!(query_faults(natural), [format!("t.sql:1:1 `using` {tail}")]);
+    for kind in ["join", "left join"] {
+        let sql = format!("select email, l.updated from customer_landing l {kind} customer_landing r using (email)");
+        assert_eq!(query_faults(&sql), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn plans_of_other_modules_mean_the_same() {
     use deltalake::datafusion::logical_expr::LogicalPlan;
     let project = derived("select email from customer_landing", "").unwrap();
