@@ -33,10 +33,12 @@ mod join;
 mod normalise;
 mod outer;
 mod reasons;
+mod reorder;
 mod restrict;
 mod root;
 mod subqueries;
 mod unique;
+mod unnest;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -47,6 +49,7 @@ use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
 pub use normalise::normalise;
+pub use reorder::logical_rules;
 pub use root::{Spared, spared};
 
 /// Name of the weight column: Int64, last in every change.
@@ -204,6 +207,22 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     Ok(program)
 }
 
+/// Whether there is a plan for a query: all of its subqueries are joins, or values that the engine computes first.
+///
+/// # Errors
+/// Why there is none.
+pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
+    if normalise(plan).is_ok_and(|plan| !normalise::leaves_subqueries(&plan)) {
+        return Ok(());
+    }
+    let text = "the query engine has no plan for a correlated subquery of this query";
+    match reorder::optimised(plan) {
+        Ok(plan) if !normalise::leaves_correlated(&plan) => Ok(()),
+        Ok(_) => Err(Reason::new(Code::SubqueryNotPlanned, text)),
+        Err(e) => Err(Reason::new(Code::SubqueryNotPlanned, format!("{text}: {e}"))),
+    }
+}
+
 /// The query over the current rows of its tables, for a full evaluation.
 ///
 /// # Errors
@@ -211,7 +230,7 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
 pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
     // to the engine as it is.
-    let plan = normalise::whole(plan).unwrap_or_else(|_| plan.clone());
+    let plan = normalise(plan).unwrap_or_else(|_| plan.clone());
     build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
 }
 

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::functions_window::row_number::row_number_udwf;
 use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, FetchType, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SkipType, Sort, SortExpr,
-    TableScanBuilder, ident, lit,
+    Distinct, DistinctOn, Expr, FetchType, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SkipType, SortExpr,
+    TableScanBuilder, Window, ident, lit,
 };
 use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
-use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
 use deltalake::datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use deltalake::datafusion::optimizer::optimize_projections::OptimizeProjections;
@@ -25,9 +24,11 @@ use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRul
 
 use crate::error::{Context, Result};
 
-use super::build::{Columns, column, columns, distinct, join, project, with_inputs};
+use super::build::{Columns, columns, conform, distinct, join, project, with_inputs};
+use super::reorder::Reorder;
 use super::subqueries;
 use super::unique::named_uniquely;
+use super::unnest::Unnest;
 
 /// Rewrites an analysed query: `exists` and `in` become semi, anti and mark joins, scalar subqueries left joins, right
 /// joins left joins, comma joins inner joins with keys, `distinct` grouping, `distinct on`
@@ -37,6 +38,46 @@ use super::unique::named_uniquely;
 /// # Errors
 /// The query engine refuses the plan.
 pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    // The engine's way with subqueries first: its plans are smaller.
+    let first = normalised(plan, &subqueries::rewritten);
+    if first.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) {
+        return first;
+    }
+    let unnest = Unnest::default();
+    let second = normalised(plan, &|node| unnest.rewritten(node));
+    if second.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) { second } else { first }
+}
+
+/// Whether a plan holds a subquery that is not a join.
+pub fn leaves_subqueries(plan: &LogicalPlan) -> bool {
+    holds(plan, |e| {
+        matches!(e, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_))
+    })
+}
+
+/// Whether a plan holds a subquery that is neither a join nor a value that can be computed first.
+pub fn leaves_correlated(plan: &LogicalPlan) -> bool {
+    holds(plan, |e| match e {
+        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+        other => matches!(other, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)),
+    })
+}
+
+fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
+    let of_node = |node: &LogicalPlan| {
+        let mut found = false;
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|e| Ok(is_meant(e)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(found)
+    };
+    plan.exists(of_node).unwrap_or(true)
+}
+
+type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
+
+fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan> {
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
         Arc::new(RewriteSetComparison::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
@@ -44,14 +85,14 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
-        Arc::new(EliminateCrossJoin::new()),
+        Arc::new(Reorder::default()),
         Arc::new(EliminateOuterJoin::new()),
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
     ];
     let prepare = || {
         let plan = plan.clone().transform_down_with_subqueries(limited)?.data;
-        let plan = plan.transform_up_with_subqueries(prepared)?.data;
+        let plan = plan.transform_up_with_subqueries(|node| prepared(node, subqueries))?.data;
         let mut options = ConfigOptions::default();
         options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         options.optimizer.skip_failed_rules = false;
@@ -64,25 +105,6 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
         named_uniquely(&plan.data)
     };
     prepare().context(|| "the query cannot be normalised".into())
-}
-
-/// [`normalise`], for a query whose order matters: that of the rows as they are written.
-///
-/// # Errors
-/// The query engine refuses the plan.
-pub fn whole(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let LogicalPlan::Sort(sort) = plan else { return normalise(plan) };
-    let input = normalise(&sort.input)?;
-    let by_position = |expr: SortExpr| {
-        let moved = expr.expr.transform_down(|e| match e {
-            Expr::Column(c) => Ok(Transformed::yes(column(input.schema(), sort.input.schema().index_of_column(&c)?))),
-            other => Ok(Transformed::no(other)),
-        })?;
-        Ok::<_, DataFusionError>(SortExpr { expr: moved.data, ..expr })
-    };
-    let exprs = sort.expr.iter().cloned().map(by_position).collect::<Result<Vec<_>, _>>();
-    let exprs = exprs.context(|| "the query's rows cannot be sorted".into())?;
-    Ok(LogicalPlan::Sort(Sort { expr: exprs, input: Arc::new(input), fetch: sort.fetch }))
 }
 
 /// Tells the sort below a `limit` how many rows count, so that it is not taken for one that means nothing.
@@ -114,7 +136,10 @@ fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Resu
 }
 
 /// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.
-fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+fn prepared(
+    node: LogicalPlan,
+    subqueries: Rewrite<'_>,
+) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     match node {
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => Ok(Transformed::yes(Arc::unwrap_or_clone(sort.input))),
         LogicalPlan::TableScan(scan) => {
@@ -127,7 +152,8 @@ fn prepared(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transfor
             Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
         }
         LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_rows(on)?)),
-        other => subqueries::rewritten(other),
+        LogicalPlan::Window(window) => ordered_once(window),
+        other => subqueries(other),
     }
 }
 
@@ -158,6 +184,35 @@ fn looks_right(node: &Join) -> bool {
     node.filter
         .as_ref()
         .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
+}
+
+/// A window whose `order by` names each column once: the engine stops at the second.
+fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let mut exprs = Vec::with_capacity(window.window_expr.len());
+    let mut changed = false;
+    for expr in &window.window_expr {
+        let once = expr.clone().transform_up(|e| match e {
+            Expr::WindowFunction(mut call) => {
+                let mut order: Vec<SortExpr> = Vec::with_capacity(call.params.order_by.len());
+                for key in std::mem::take(&mut call.params.order_by) {
+                    if order.iter().any(|k| k.expr == key.expr) {
+                        changed = true;
+                    } else {
+                        order.push(key);
+                    }
+                }
+                call.params.order_by = order;
+                Ok(Transformed::yes(Expr::WindowFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        exprs.push(once.data);
+    }
+    if !changed {
+        return Ok(Transformed::no(LogicalPlan::Window(window)));
+    }
+    let once = LogicalPlan::Window(Window::try_new(exprs, window.input)?);
+    Ok(Transformed::yes(conform(once, &window.schema)?))
 }
 
 /// `distinct on` as the rows that are number one.

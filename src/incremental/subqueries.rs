@@ -51,7 +51,7 @@ pub fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
 }
 
-fn has_subquery(node: &LogicalPlan) -> Result<bool> {
+pub fn has_subquery(node: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     for expr in node.expressions() {
         expr.apply(|e| {
@@ -88,7 +88,7 @@ pub fn one_row(plan: &LogicalPlan) -> bool {
 }
 
 /// A part of a `where`: true or not, NULL is as good as false.
-fn condition(part: &Expr, schema: &DFSchema) -> Result<Expr> {
+pub fn condition(part: &Expr, schema: &DFSchema) -> Result<Expr> {
     match part {
         Expr::InSubquery(InSubquery { negated: false, .. }) | Expr::Exists(_) => Ok(part.clone()),
         Expr::InSubquery(within) => not_in(within, schema),
@@ -116,8 +116,14 @@ fn not_in(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
     Ok(conjunction(all).unwrap_or_else(|| lit(true)))
 }
 
+/// `x in (S)` as a condition: `exists (S: y = x)`.
+pub fn is_member(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
+    let of = Members::of(within, schema)?;
+    of.exists(of.y.clone().eq(of.x.clone()), false)
+}
+
 /// An expression whose NULL matters.
-fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+pub fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let rewritten = expr.transform_up(|e| match e {
         Expr::InSubquery(within) => Ok(Transformed::yes(membership(&within, schema)?)),
         other => Ok(Transformed::no(other)),
@@ -182,7 +188,7 @@ impl Members {
 }
 
 /// `exists (S)` as `(select count(*) > 0 from S)`.
-fn counted(expr: Expr) -> Result<Expr> {
+pub fn counted(expr: Expr) -> Result<Expr> {
     let rewritten = expr.transform_up(|e| match e {
         Expr::Exists(Exists { subquery, negated }) => {
             let input = Arc::clone(&subquery.subquery);

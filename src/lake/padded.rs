@@ -1,9 +1,12 @@
-//! What the query engine believes wrongly of outer joins, and how it is kept from it.
+//! What the query engine believes wrongly of outer joins and unions, and how it is kept from it.
 //!
 //! `EquivalenceGroup::join` of DataFusion 55 takes over the constants of both sides, also of the side whose columns are
 //! NULL in rows without partner. After `left join q on q.id = p.w and q.v = 1` it holds `q.v` to be 1 everywhere, and
 //! drops it from `order by q.v, p.id`: limits and windows pick the wrong rows. So that side goes through an operator that
 //! passes rows on and knows nothing about them.
+//!
+//! A union one of whose parts has a constant where the others have an order is sorted part by part, found not to be
+//! sorted, and refused (`SanityCheckPlan`). Its parts go through that operator too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use deltalake::datafusion::physical_plan::filter_pushdown::{
 };
 use deltalake::datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use deltalake::datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use deltalake::datafusion::physical_plan::union::UnionExec;
 use deltalake::datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
@@ -39,14 +43,15 @@ struct Forget;
 impl PhysicalOptimizerRule for Forget {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let forget = |node: Arc<dyn ExecutionPlan>| {
-            let (left, right) = match join_type(&node) {
-                Some(JoinType::Left) => (false, true),
-                Some(JoinType::Right) => (true, false),
-                Some(JoinType::Full) => (true, true),
+            let forgotten = match join_type(&node) {
+                Some(JoinType::Left) => vec![false, true],
+                Some(JoinType::Right) => vec![true, false],
+                Some(JoinType::Full) => vec![true, true],
+                None if node.downcast_ref::<UnionExec>().is_some() => vec![true; node.children().len()],
                 _ => return Ok(Transformed::no(node)),
             };
-            let children = node.children().into_iter().zip([left, right]).map(|(child, is_padded)| {
-                if is_padded { Arc::new(PaddedExec::new(child.clone())) } else { child.clone() }
+            let children = node.children().into_iter().zip(forgotten).map(|(child, is_forgotten)| {
+                if is_forgotten { Arc::new(PaddedExec::new(child.clone())) } else { child.clone() }
             });
             let children = children.collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);

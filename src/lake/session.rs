@@ -13,6 +13,7 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 use super::padded::physical_rules;
 use super::scanned::Scanned;
 use crate::error::{Context, Result};
+use crate::incremental::logical_rules;
 use crate::storage::Location;
 
 /// How a session is set up.
@@ -56,6 +57,9 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.execution.parquet.schema_force_view_types = false;
     // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.
     settings.execution.parquet.coerce_int96 = Some("us".into());
+    // After outer joins and unions the planner and the planned do not always agree on what can be NULL; only to check
+    // that would fail.
+    settings.execution.skip_physical_aggregate_schema_check = true;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.sql_parser.enable_ident_normalization = true;
     let state = SessionStateBuilder::new()
@@ -63,6 +67,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_config(config)
         .with_runtime_env(runtime)
         .with_query_planner(DeltaPlanner::new())
+        .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(physical_rules())
         .build();
     let context = SessionContext::new_with_state(state);

@@ -39,17 +39,23 @@ pub struct SourceStanding {
     pub current: u64,
 }
 
-/// Queries that say `refresh = "incremental"` and have no derivative.
+/// Queries for which there is no plan, and those that say `refresh = "incremental"` and have no derivative.
 #[must_use]
 pub fn unmaintainable(project: &Project) -> Vec<Fault> {
     let mut faults = Vec::new();
     for table in &project.tables {
-        let Some(derived) = table.derived().filter(|d| d.refresh == Policy::Incremental) else { continue };
         // The quarantine half has the same query; one fault is enough.
-        if derived.quarantine_of.is_some() {
-            continue;
-        }
-        if let Err(why) = incremental::differentiate(&derived.plan) {
+        let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
+        if let Err(reason) = incremental::plannable(&derived.plan) {
+            faults.push(Fault {
+                message: reason.to_string(),
+                place: Some(Place { file: derived.sql_file.clone(), span: first_word(&derived.sql) }),
+                label: "write the subquery as a join".into(),
+                help: None,
+            });
+        } else if derived.refresh == Policy::Incremental
+            && let Err(why) = incremental::differentiate(&derived.plan)
+        {
             let text = &table.file.text;
             let start = text.find("refresh").unwrap_or(0);
             let end = text[start..].find('\n').map_or(text.len(), |line| start + line);
@@ -62,6 +68,11 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
         }
     }
     faults
+}
+
+fn first_word(sql: &str) -> std::ops::Range<usize> {
+    let start = sql.len() - sql.trim_start().len();
+    start..start + sql[start..].find(char::is_whitespace).unwrap_or(sql.len() - start)
 }
 
 /// What to do.

@@ -245,8 +245,9 @@ impl Work<'_> {
                 return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
             }
         }
-        let ordered = rows::ordered(plan, &self.job.table.cluster_by)?;
-        let stream = evaluate::full(&ordered, inputs.session(), inputs).await?;
+        // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
+        let stream = evaluate::full(plan, inputs.session(), inputs).await?;
+        let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
         let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;

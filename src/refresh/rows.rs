@@ -8,7 +8,7 @@ use deltalake::arrow::compute::take_record_batch;
 use deltalake::arrow::datatypes::{Int64Type, SchemaRef};
 use deltalake::datafusion::catalog::streaming::StreamingTable;
 use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SortExpr, ident};
+use deltalake::datafusion::logical_expr::{SortExpr, ident};
 use deltalake::datafusion::physical_plan::EmptyRecordBatchStream;
 use deltalake::datafusion::physical_plan::streaming::PartitionStream;
 use deltalake::datafusion::prelude::SessionContext;
@@ -19,15 +19,6 @@ use crate::merge::RowChange;
 /// The order in which a table's rows are written.
 fn order(cluster_by: &[String]) -> Vec<SortExpr> {
     cluster_by.iter().map(|column| ident(column).sort(true, true)).collect()
-}
-
-/// `plan` in the order of `cluster_by`.
-pub fn ordered(plan: &LogicalPlan, cluster_by: &[String]) -> Result<LogicalPlan> {
-    if cluster_by.is_empty() {
-        return Ok(plan.clone());
-    }
-    let sorted = LogicalPlanBuilder::from(plan.clone()).sort(order(cluster_by)).and_then(LogicalPlanBuilder::build);
-    sorted.context(|| "the query's rows cannot be sorted by `cluster_by`".into())
 }
 
 /// A stream in the order of `cluster_by`, spilling where it does not fit.

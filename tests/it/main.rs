@@ -15,6 +15,7 @@ mod killers;
 mod law;
 mod nested;
 mod oracle;
+mod outside;
 mod plan;
 mod sources;
 mod state;

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, run_with};
-use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
+use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate, logical_rules};
 use crate::lake::physical_rules;
 
 /// A value of a test table.
@@ -193,9 +193,11 @@ impl Sources for Maintained<'_> {
 pub fn session() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    config.options_mut().execution.skip_physical_aggregate_schema_check = true;
     config.options_mut().sql_parser.enable_ident_normalization = true;
     let state = SessionStateBuilder::new_with_default_features();
-    let state = state.with_config(config).with_physical_optimizer_rules(physical_rules()).build();
+    let state = state.with_config(config).with_optimizer_rules(logical_rules());
+    let state = state.with_physical_optimizer_rules(physical_rules()).build();
     let ctx = SessionContext::new_with_state(state);
     crate::exact::functions().iter().for_each(|f| ctx.register_udaf(f.as_ref().clone()));
     ctx

@@ -158,7 +158,9 @@ impl<'a> Generator<'a> {
                 let literal = self.literal(kind);
                 if self.rng.chance(20) {
                     let second = self.literal(kind);
-                    return format!("{c} in ({literal}, {second})");
+                    let list =
+                        *self.rng.one(&["in ({})", "in ({})", "not in ({})", "not in ({}, null)", "in ({}, null)"]);
+                    return format!("{c} {}", list.replace("{}", &format!("{literal}, {second}")));
                 }
                 format!("{c} {operator} {literal}")
             }

@@ -1,0 +1,93 @@
+//! Comma joins as joins with keys, where the engine does not lose a key on the way.
+//!
+//! `EliminateCrossJoin` of DataFusion 55 takes a tree of inner joins apart and puts it together again in another order.
+//! A key finds its place only if each of its sides stands on one input: `a.x + b.x = c.x` does not once `c` comes before
+//! `b`, nor does `31 = c.x`, which the key `coalesce(31, a.x) = c.x` becomes. Such keys vanish, and so does the difference
+//! between `=` and `is not distinct from` among them. So such trees keep their order.
+
+use std::sync::Arc;
+
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::{NullEquality, Result};
+use deltalake::datafusion::logical_expr::utils::can_hash;
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan};
+use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
+
+/// The engine's rules for logical plans, with this one in place of its own.
+#[must_use]
+pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let ours = || Arc::new(Reorder::default()) as Arc<dyn OptimizerRule + Send + Sync>;
+    let theirs = EliminateCrossJoin::new();
+    let rules = Optimizer::new().rules.into_iter();
+    rules.map(|rule| if rule.name() == theirs.name() { ours() } else { rule }).collect()
+}
+
+/// A plan as the engine optimises it before it runs it.
+///
+/// # Errors
+/// A rule of the engine fails.
+pub fn optimised(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let mut options = ConfigOptions::default();
+    options.optimizer.skip_failed_rules = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options));
+    Optimizer::with_rules(logical_rules()).optimize(plan.clone(), &context, |_, _| {})
+}
+
+/// `EliminateCrossJoin`, where it keeps every key.
+#[derive(Debug, Default)]
+pub struct Reorder(EliminateCrossJoin);
+
+impl OptimizerRule for Reorder {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let loses = plan.exists(|node| match node {
+            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => loses_a_key(join),
+            _ => Ok(false),
+        })?;
+        if loses { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
+    }
+}
+
+/// Whether a key of this join may find no place in another order.
+fn loses_a_key(join: &Join) -> Result<bool> {
+    if !join.on.is_empty() && join.null_equality == NullEquality::NullEqualsNull {
+        return Ok(true);
+    }
+    let mut inputs = Vec::new();
+    leaves(&join.left, &mut inputs);
+    leaves(&join.right, &mut inputs);
+    for (left, right) in &join.on {
+        if !can_hash(&left.get_type(join.left.schema())?)
+            || !stands_on_one(left, &inputs)
+            || !stands_on_one(right, &inputs)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a tree of inner joins joins.
+fn leaves<'p>(plan: &'p LogicalPlan, found: &mut Vec<&'p LogicalPlan>) {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            leaves(&join.left, found);
+            leaves(&join.right, found);
+        }
+        other => found.push(other),
+    }
+}
+
+fn stands_on_one(key: &Expr, inputs: &[&LogicalPlan]) -> bool {
+    let columns = key.column_refs();
+    !columns.is_empty() && inputs.iter().any(|input| columns.iter().all(|c| input.schema().has_column(c)))
+}
