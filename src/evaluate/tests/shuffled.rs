@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
+use deltalake::arrow::util::display::array_value_to_string;
 use deltalake::arrow::util::pretty::pretty_format_batches;
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SessionStateBuilder;
@@ -152,6 +153,27 @@ impl Dice {
     }
 }
 
+impl Dice {
+    /// An aggregate that depends on the order of its rows, by a total order.
+    fn ordered_call(&mut self) -> String {
+        let mut order: Vec<String> = Vec::new();
+        for column in [&["v", "s", "w"][self.below(3)], &["w", "k", "v"][self.below(3)], &"id"] {
+            let way = ["", " desc", " nulls first", " desc nulls last"][self.below(4)];
+            if !order.iter().any(|o| o.starts_with(*column)) && self.below(4) > 0 || *column == "id" {
+                order.push(format!("{column}{way}"));
+            }
+        }
+        let order = order.join(", ");
+        match self.below(6) {
+            0 => format!("array_agg(v order by {order})"),
+            1 => format!("string_agg(s, ',' order by {order})"),
+            2 => format!("first_value(s order by {order})"),
+            3 => format!("last_value(v order by {order})"),
+            _ => format!("nth_value(v, {} order by {order})", 1 + self.below(2)),
+        }
+    }
+}
+
 type Row = (i64, Option<i64>, Option<&'static str>, Option<i64>, i64);
 
 /// Few values, NULL among them; `a` has equal rows too.
@@ -280,4 +302,43 @@ async fn what_passes_gives_the_same_rows_from_tables_in_any_order() {
     println!("{ran} of {queries} ran: {passed} passed, {refused} refused, {open} of them differed");
     assert!(wrong.is_empty(), "{} queries pass and are not determined:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(passed * 5 > ran && open * 5 > refused && ran * 2 > queries, "{ran} {passed} {refused} {open}");
+}
+
+/// The columns of a result, its rows in their order.
+async fn values(context: &SessionContext, sql: &str) -> Vec<Vec<String>> {
+    let batches = context.sql(sql).await.expect(sql).collect().await.expect(sql);
+    let columns = batches.first().map_or(0, RecordBatch::num_columns);
+    let column = |at: usize| {
+        let of = |batch: &RecordBatch| -> Vec<String> {
+            (0..batch.num_rows()).map(|row| array_value_to_string(batch.column(at), row).expect(sql)).collect()
+        };
+        batches.iter().flat_map(of).collect()
+    };
+    (0..columns).map(column).collect()
+}
+
+/// Aggregates of one grouping, each in an order of its own: what passes is what each of them gives alone.
+#[tokio::test]
+async fn orders_that_pass_are_followed() {
+    let mut dice = Dice(11);
+    let (mut passed, mut refused) = (0, 0);
+    for _ in 0..400 {
+        let tables = [("p", rows(&mut dice, true))];
+        let context = context(&tables, &mut dice);
+        let calls: Vec<String> = (0..2 + dice.below(2)).map(|_| dice.ordered_call()).collect();
+        let columns: Vec<String> = calls.iter().enumerate().map(|(at, call)| format!("{call} as c{at}")).collect();
+        let by_group = |columns: &str| format!("select {columns} from p group by k order by k");
+        let together = by_group(&columns.join(", "));
+        if passes(&context, &together).await == Some(false) {
+            refused += 1;
+            continue;
+        }
+        passed += 1;
+        let found = values(&context, &together).await;
+        for (at, column) in columns.iter().enumerate() {
+            let alone = values(&context, &by_group(column)).await;
+            assert_eq!(found[at], alone[0], "{together}: {column}");
+        }
+    }
+    assert!(passed > 100 && refused > 40, "{passed} pass, {refused} do not");
 }

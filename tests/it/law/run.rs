@@ -14,7 +14,6 @@ use stedi_delta::storage::Storage;
 use stedi_delta::sync;
 
 use super::compare::{Stored, bag, computed, difference, feed, minus, read, session};
-use super::history::Op;
 use super::world::{Case, Derived};
 use super::{duckdb, history, metamorphic};
 use crate::support::Lake;
