@@ -244,7 +244,7 @@ impl Unnest {
         // Without a group there is a row also where there is nothing: count is 0 then, and most others NULL.
         let (name, arity) = (self.name("group"), outer.columns.len());
         let mut named: Vec<Expr> = (0..arity).map(|i| column(grouped.schema(), i)).collect();
-        named.extend(shown.drain(..));
+        named.append(&mut shown);
         named.push(lit(true));
         let named = named.into_iter().enumerate().map(|(i, e)| e.alias_qualified(Some(name.clone()), nth(i))).collect();
         let grouped = project(grouped, named)?;
