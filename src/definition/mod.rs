@@ -104,6 +104,7 @@ use std::path::Path;
 
 pub use model::*;
 pub use planner::{plan_sql, planner_options};
+pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};
 

@@ -10,7 +10,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 /// Puts every `is [not] distinct from` of a query or a condition in brackets of its own, where something follows it.
-pub(super) fn bracket(syntax: &mut impl VisitMut) {
+pub fn bracket(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         let goes_on = |e: &Expr| match e {
             Expr::BinaryOp { op, .. } => connects(op),

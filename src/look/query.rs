@@ -8,6 +8,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
+use crate::definition::bracket;
 use crate::error::{Context, Error, Kind, Result};
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
@@ -23,7 +24,10 @@ use crate::sync::RUNS_FOLDER;
 pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let session = site.session()?;
     let dialect = session.state().config_options().sql_parser.dialect;
-    let statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
+    let mut statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
+    if let Statement::Statement(syntax) = &mut statement {
+        bracket(syntax.as_mut());
+    }
     if !only_reads(&statement) {
         return Err(Error::new(Kind::Usage, "`query` only reads")
             .fact("expected", "one SELECT")
@@ -34,7 +38,9 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     }
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = session.sql_with_options(sql, options).await.map_err(wrong)?;
+    let plan = session.state().statement_to_plan(statement).await.map_err(wrong)?;
+    options.verify_plan(&plan).map_err(wrong)?;
+    let frame = session.execute_logical_plan(plan).await.map_err(wrong)?;
     let schema = frame.schema().inner().clone();
     let mut batches = frame.collect().await.map_err(wrong)?;
     if batches.is_empty() {

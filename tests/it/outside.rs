@@ -196,3 +196,11 @@ async fn queries_from_outside_give_the_rows_of_another_engine() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_read_as_a_query_of_the_project_is() {
+    let lake = Lake::project(&[("tables/landing/visits.toml", VISITS)]);
+    lake.land("visits/a.json", visits(VISITS_BEFORE));
+    lake.sync().await;
+    assert_eq!(lake.rows("select id from visits where active is distinct from true and spent = 2").await, ["2"]);
+}
