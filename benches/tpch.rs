@@ -142,6 +142,8 @@ impl Bench {
 
     /// Lands a round, and says how many rows of the landing tables came and went.
     fn change(&self, round: u32, percent: &str, append: bool) {
+        // The refreshes of the round before were undone.
+        self.sync(None);
         let round = round.to_string();
         let mut more = vec!["--round", &round, "--changed", percent, "--facts"];
         if append {

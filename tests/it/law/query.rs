@@ -138,7 +138,8 @@ impl<'a> Generator<'a> {
             2 => {
                 let other = self.of_type(scope, kind).unwrap_or_else(|| c.clone());
                 let operator = *self.rng.one(&["=", "<>", "<=", "is distinct from", "is not distinct from"]);
-                format!("{c} {operator} {other}")
+                // In brackets: the plain engine's parser takes what follows for part of the right side.
+                format!("({c} {operator} {other})")
             }
             3 => format!("({} or {})", self.simple(&column), self.condition(scope)),
             4 => format!("({} and {})", self.simple(&column), self.condition(scope)),
@@ -179,7 +180,7 @@ impl<'a> Generator<'a> {
             1 => format!("{l} = {r} and {}", self.condition(left)),
             2 => format!("{l} = {r} and {}", self.condition(right)),
             3 => format!("{l} < {r}"),
-            4 => format!("{l} is not distinct from {r}"),
+            4 => format!("({l} is not distinct from {r})"),
             5 | 6 => match self.pair(left, right) {
                 Some((l2, r2)) => format!("{l} = {r} and {l2} = {r2}"),
                 None => format!("{l} = {r}"),
