@@ -172,12 +172,10 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     if from == table.version() {
         return Ok(Ok(ChangeSet::nothing(table, from)));
     }
-    let Some(commits) = table.commits(from, table.version()).await? else {
-        return by_snapshots(table, from, "the log no longer holds every commit since").await;
+    let commits = match told_by_files(table, from).await? {
+        Ok(commits) => commits,
+        Err(why) => return by_snapshots(table, from, &why).await,
     };
-    if let Some(why) = beyond_files(table, &commits) {
-        return by_snapshots(table, from, &why).await;
-    }
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
         let tally = match tally(&commits, &unfit) {
@@ -198,6 +196,17 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
             unfit.extend(wrong);
         }
     }
+}
+
+/// The commits since `from`, or why their files do not tell what they did.
+async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
+    let Some(commits) = table.commits(from, table.version()).await? else {
+        return Ok(Err("the log no longer holds every commit since".into()));
+    };
+    Ok(match beyond_files(table, &commits) {
+        Some(why) => Err(why),
+        None => Ok(commits),
+    })
 }
 
 /// Why the data files of these commits, taken alone, do not say what their rows are.

@@ -51,19 +51,17 @@ pub trait Sources: Send + Sync {
 /// Held in any case: less is not worth computing twice.
 const LEAST_HELD: usize = 8 << 20;
 
-/// Sizes up to which intermediate results are held in memory. Every result is the same at every limit.
+/// Size up to which intermediate results are held in memory. Every result is the same at every limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of an intermediate change; a larger one is computed again wherever it is used.
-    pub change_bytes: usize,
-    /// Most bytes of keys; beyond, the rows are not restricted by them.
-    pub key_bytes: usize,
+    /// Most bytes of one. A larger change is computed again wherever it is used; rows are not restricted by more keys.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
     /// Everything is held.
     fn default() -> Self {
-        Self { change_bytes: usize::MAX, key_bytes: usize::MAX }
+        Self { bytes: usize::MAX }
     }
 }
 
@@ -71,11 +69,10 @@ impl Limits {
     /// A quarter of what the session's operators may hold.
     #[must_use]
     pub fn of(session: &SessionContext) -> Self {
-        let bytes = match session.runtime_env().memory_pool.memory_limit() {
-            MemoryLimit::Finite(bytes) => (bytes / 4).max(LEAST_HELD),
-            MemoryLimit::Infinite | MemoryLimit::Unknown => return Self::default(),
-        };
-        Self { change_bytes: bytes, key_bytes: bytes }
+        match session.runtime_env().memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => Self { bytes: (bytes / 4).max(LEAST_HELD) },
+            MemoryLimit::Infinite | MemoryLimit::Unknown => Self::default(),
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use deltalake::arrow::datatypes::DataType;
 use futures::TryStreamExt;
 
 use super::files::rows_of;
-use super::relation::{CHANGE_TYPE, GONE};
+use super::relation::GONE;
 use super::tally::{Unfit, is_fed};
 use crate::error::{Context, Result};
-use crate::lake::{CommitFacts, DeltaFile, LakeTable, rows};
+use crate::lake::{CHANGE_TYPE, CommitFacts, DeltaFile, LakeTable, rows};
 
 /// Commits of whose change data files some are in `gone`.
 pub(super) fn vacuumed(commits: &[CommitFacts], unfit: &Unfit, gone: &BTreeSet<String>) -> Unfit {

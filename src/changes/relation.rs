@@ -14,10 +14,9 @@ use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 use super::{ChangeSet, Part, Reading};
 use crate::error::{Context, Result};
 use crate::incremental::WEIGHT;
+use crate::lake::CHANGE_TYPE;
 
-/// The column of change data files that says what became of a row.
-pub(super) const CHANGE_TYPE: &str = "_change_type";
-/// Its values for rows that went.
+/// Values of [`CHANGE_TYPE`] for rows that went.
 pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
 
 impl ChangeSet {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tally::Unfit;
-use super::{ChangeSet, beyond_files, by_snapshots, look_up, tally};
+use super::{ChangeSet, by_snapshots, look_up, tally, told_by_files};
 use crate::error::Result;
 use crate::lake::LakeTable;
 
@@ -26,12 +26,10 @@ pub async fn since_by(table: &LakeTable, from: u64, rung: Rung) -> Result<std::r
     if rung == Rung::Snapshots {
         return by_snapshots(table, from, "no other way was asked for").await;
     }
-    let Some(commits) = table.commits(from, table.version()).await? else {
-        return Ok(Err("the log no longer holds every commit since".into()));
+    let commits = match told_by_files(table, from).await? {
+        Ok(commits) => commits,
+        Err(why) => return Ok(Err(why)),
     };
-    if let Some(why) = beyond_files(table, &commits) {
-        return Ok(Err(why));
-    }
     let unused = match rung {
         Rung::Commits => commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect(),
         Rung::Feed | Rung::Snapshots => Unfit::new(),

@@ -11,7 +11,7 @@ use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias,
+    Aggregate, EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, SubqueryAlias,
 };
 use deltalake::datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext};
@@ -20,7 +20,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::error::{Context, Result};
-use crate::incremental::{self, Program, StepKind, WEIGHT};
+use crate::incremental::{self, Program, WEIGHT};
 use crate::lake::Scanned;
 
 use super::bind::{bind, scan_as};
@@ -56,15 +56,11 @@ pub async fn run_with(
     let mut steps = Steps::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
-        let limit = match step.kind {
-            StepKind::Change => limits.change_bytes,
-            StepKind::Keys => limits.key_bytes,
-        };
         let batches = if is_empty(&plan) {
             Some(Vec::new())
         } else {
             let bound = bind(plan.clone(), sources).await?;
-            collect_up_to(stream(&bound, ctx, "the change").await?, limit).await?
+            collect_up_to(stream(&bound, ctx, "the change").await?, limits.bytes).await?
         };
         let held = match batches {
             Some(batches) => Held::Rows(rows(batches, step.plan.schema())?),
@@ -208,9 +204,7 @@ fn each_once(keys: LogicalPlan, on: &[(Expr, Expr)]) -> Result<LogicalPlan, Data
     }
     let columns: Vec<Expr> =
         keys.schema().columns().into_iter().map(Expr::Column).filter(|c| used.contains(c)).collect();
-    let keys = Projection::try_new(columns.clone(), Arc::new(keys))?;
-    let keys = Aggregate::try_new(Arc::new(LogicalPlan::Projection(keys)), columns, Vec::new())?;
-    Ok(LogicalPlan::Aggregate(keys))
+    Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(keys), columns, Vec::new())?))
 }
 
 fn empty(schema: &DFSchemaRef) -> LogicalPlan {

@@ -189,7 +189,7 @@ impl<S: State> Groups<S> {
     }
 }
 
-fn passes(filter: Option<&BooleanArray>, i: usize) -> bool {
+pub(super) fn passes(filter: Option<&BooleanArray>, i: usize) -> bool {
     filter.is_none_or(|f| f.is_valid(i) && f.value(i))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::mem::size_of_val;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
+use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Float64Type};
 use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -17,6 +17,8 @@ use deltalake::datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
     SetMonotonicity, Signature, StatisticsArgs,
 };
+
+use super::accumulate::passes;
 
 /// Which one is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -259,7 +261,7 @@ impl GroupsAccumulator for Groups {
     ) -> Result<()> {
         self.best.resize(total_num_groups, None);
         for (i, (rank, group)) in ranks(values)?.into_iter().zip(group_indices).enumerate() {
-            if opt_filter.is_none_or(|f| f.is_valid(i) && f.value(i)) {
+            if passes(opt_filter, i) {
                 self.best[*group] = self.end.better(self.best[*group], rank);
             }
         }
@@ -279,8 +281,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let passes = |i: usize| opt_filter.is_none_or(|f| f.is_valid(i) && f.value(i));
-        let ranks = ranks(values)?.into_iter().enumerate().map(|(i, rank)| rank.filter(|_| passes(i)));
+        let ranks = ranks(values)?.into_iter().enumerate().map(|(i, rank)| rank.filter(|_| passes(opt_filter, i)));
         Ok(vec![column(&self.of, ranks)?])
     }
 

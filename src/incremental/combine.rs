@@ -19,7 +19,6 @@ use deltalake::datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, cast, lit, when,
 };
 
-use super::StepKind;
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
 use super::root::{Spared, over_node, scan_result, shown};
@@ -74,7 +73,7 @@ impl Deriver<'_> {
             .map(|(i, key)| Ok((column(delta.schema(), i), column(old.schema(), index_of(plan, key)?))))
             .collect::<Result<Vec<_>>>()?;
         let both = join(delta, old, on, None, JoinType::Left, NullEquality::NullEqualsNull)?;
-        let both = self.step(positional(both.clone(), columns(both.schema()), None)?, StepKind::Change)?;
+        let both = self.step(positional(both.clone(), columns(both.schema()), None)?)?;
         let at = Slots { arity, parts: parts.len(), plan: &both };
 
         let again = at.again(&parts);
@@ -93,7 +92,7 @@ impl Deriver<'_> {
         let was = filter(kept, at.old(width).is_not_null())?;
         terms.push(positional(was, (0..width).map(|i| at.old(i)).collect(), Some(lit(-1_i64)))?);
         let change = conform(add(terms)?, plan.schema())?;
-        let keys = self.key_step(anew, keys.usable.clone(), NullEquality::NullEqualsNull, StepKind::Keys)?;
+        let keys = self.key_step(anew, keys.usable.clone(), NullEquality::NullEqualsNull)?;
         Ok(Some((change, keys)))
     }
 }

@@ -9,7 +9,7 @@ use super::build::{
     scan_step, weight, without_last,
 };
 use super::restrict::{Keys, On, gated};
-use super::{ChangeKind, Side, Stages, Step, StepKind};
+use super::{ChangeKind, Side, Stages, Step};
 
 /// The change of one plan.
 #[derive(Clone, Debug)]
@@ -129,15 +129,15 @@ impl Deriver<'_> {
         } else {
             consolidate(change.plan)?
         };
-        let scan = self.step(plan, StepKind::Change)?;
+        let scan = self.step(plan)?;
         Ok(Change { plan: conform(scan, &names)?, insert_only: change.insert_only, stream: false, held: true })
     }
 
     /// Adds a step and returns the scan of it.
-    pub fn step(&mut self, plan: LogicalPlan, kind: StepKind) -> Result<LogicalPlan> {
+    pub fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let name = format!("step_{}", self.steps.len() + 1);
         let scan = scan_step(&name, plan.schema())?;
-        self.steps.push(Step { name, plan, kind });
+        self.steps.push(Step { name, plan });
         Ok(scan)
     }
 
@@ -150,7 +150,7 @@ impl Deriver<'_> {
         let values = usable.iter().map(|&i| exprs[i].clone()).collect();
         let plan = distinct(positional(plan.clone(), values, None)?)?;
         let plan = positional(plan.clone(), columns(plan.schema()), None)?;
-        self.key_step(plan, usable, nulls, StepKind::Keys).map(Some)
+        self.key_step(plan, usable, nulls).map(Some)
     }
 
     /// Keys; or, where no expression can be one, a gate: a step that says whether there is any change at all.
@@ -159,20 +159,14 @@ impl Deriver<'_> {
             return Ok(keys);
         }
         let any = distinct(positional(plan.clone(), vec![lit(1_i64)], None)?)?;
-        self.key_step(any, Vec::new(), nulls, StepKind::Keys)
+        self.key_step(any, Vec::new(), nulls)
     }
 
     /// A step that holds keys.
-    pub fn key_step(
-        &mut self,
-        plan: LogicalPlan,
-        usable: Vec<usize>,
-        nulls: NullEquality,
-        kind: StepKind,
-    ) -> Result<KeysOf> {
+    pub fn key_step(&mut self, plan: LogicalPlan, usable: Vec<usize>, nulls: NullEquality) -> Result<KeysOf> {
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
-        self.step(plan, kind)?;
+        self.step(plan)?;
         Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable })
     }
 

@@ -12,7 +12,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, L
 use super::build::{columns, consolidate, difference, distinct, join, nth, positional, project, scan_step};
 use super::derive::{Change, Deriver, KeysOf};
 use super::restrict::Keys;
-use super::{Side, StepKind, WEIGHT};
+use super::{Side, WEIGHT};
 
 impl Deriver<'_> {
     /// The left rows whose match came into being (+) or ceased (-).
@@ -30,7 +30,7 @@ impl Deriver<'_> {
         };
         let flips = consolidate(difference(new, old)?)?;
         let schema = flips.schema().clone();
-        let scan = self.step(flips, StepKind::Keys)?;
+        let scan = self.step(flips)?;
         let step = match &scan {
             LogicalPlan::TableScan(s) => s.table_name.table().to_owned(),
             _ => String::new(),

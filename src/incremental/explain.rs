@@ -15,59 +15,82 @@ impl Program {
     /// `scan` tells what changed in a table.
     #[must_use]
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
-        let mut operators = Vec::new();
-        walk(self.plan(), 0, scan, &mut operators);
-        // Columns alone are no line of their own, so the first grouping or window is the topmost one.
-        let is_top = |o: &&mut Operator| o.rule.starts_with("recompute affected");
-        if let (Some((_, spared)), Some(top)) = (spared(self.plan()), operators.iter_mut().find(is_top)) {
-            top.rule = match spared {
-                Spared::Before => top.rule.replace(", before and after", "; the table has what they were"),
-                Spared::AllOfAppends => format!("{}, unless rows only come: they combine with the table's", top.rule),
-                Spared::All => "the change combined with the table's rows".to_owned(),
-            };
-        }
-        operators
+        let mut walk = Walk { scan, top: spared(self.plan()), operators: Vec::new() };
+        walk.over(self.plan(), 0);
+        walk.operators
     }
 }
 
-fn walk(plan: &LogicalPlan, depth: usize, scan: &dyn Fn(&str) -> String, operators: &mut Vec<Operator>) {
-    let (operator, rule) = match plan {
-        // A name and nothing else.
-        LogicalPlan::SubqueryAlias(alias) => return walk(&alias.input, depth, scan, operators),
-        LogicalPlan::Projection(p) if depth > 0 && p.expr.iter().all(is_column) => {
-            return walk(&p.input, depth, scan, operators);
-        }
-        LogicalPlan::TableScan(table) => {
-            let name = table.table_name.table();
-            (format!("scan {name}"), scan(name))
-        }
-        LogicalPlan::Filter(filter) => (format!("filter: {}", filter.predicate), LINEAR.to_owned()),
-        LogicalPlan::Projection(projection) => (format!("select: {}", list(&projection.expr)), LINEAR.to_owned()),
-        LogicalPlan::Union(_) => ("union all".to_owned(), LINEAR.to_owned()),
-        LogicalPlan::Join(join) => (joined(join), rule_of(join).to_owned()),
-        LogicalPlan::Aggregate(aggregate) => {
-            let keys = list(&aggregate.group_expr);
-            match aggregate.group_expr.is_empty() {
-                true => {
-                    (format!("aggregate: {}", list(&aggregate.aggr_expr)), "recompute it, before and after".to_owned())
-                }
-                false => {
-                    let of = list(&aggregate.aggr_expr);
-                    let of = if of.is_empty() { of } else { format!(" -> {of}") };
-                    (format!("group by {keys}{of}"), format!("recompute affected groups of {keys}, before and after"))
+struct Walk<'a> {
+    scan: &'a dyn Fn(&str) -> String,
+    /// The topmost grouping or window, where the table holds what it was.
+    top: Option<(&'a LogicalPlan, Spared)>,
+    operators: Vec<Operator>,
+}
+
+impl Walk<'_> {
+    fn over(&mut self, plan: &LogicalPlan, depth: usize) {
+        let (operator, rule) = match plan {
+            // A name and nothing else.
+            LogicalPlan::SubqueryAlias(alias) => return self.over(&alias.input, depth),
+            LogicalPlan::Projection(p) if depth > 0 && p.expr.iter().all(is_column) => {
+                return self.over(&p.input, depth);
+            }
+            LogicalPlan::TableScan(table) => {
+                let name = table.table_name.table();
+                (format!("scan {name}"), (self.scan)(name))
+            }
+            LogicalPlan::Filter(filter) => (format!("filter: {}", filter.predicate), LINEAR.to_owned()),
+            LogicalPlan::Projection(projection) => (format!("select: {}", list(&projection.expr)), LINEAR.to_owned()),
+            LogicalPlan::Union(_) => ("union all".to_owned(), LINEAR.to_owned()),
+            LogicalPlan::Join(join) => (joined(join), rule_of(join).to_owned()),
+            LogicalPlan::Aggregate(aggregate) => {
+                let keys = list(&aggregate.group_expr);
+                match aggregate.group_expr.is_empty() {
+                    true => (
+                        format!("aggregate: {}", list(&aggregate.aggr_expr)),
+                        "recompute it, before and after".to_owned(),
+                    ),
+                    false => {
+                        let of = list(&aggregate.aggr_expr);
+                        let of = if of.is_empty() { of } else { format!(" -> {of}") };
+                        (format!("group by {keys}{of}"), self.affected(plan, "groups", &keys))
+                    }
                 }
             }
+            LogicalPlan::Window(window) => {
+                (format!("window: {}", list(&window.window_expr)), self.partitions(plan, window))
+            }
+            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("values".to_owned(), "never change".to_owned()),
+            other => {
+                let text = other.display().to_string();
+                (text.split(':').next().unwrap_or_default().to_lowercase(), "by its own rule".to_owned())
+            }
+        };
+        self.operators.push(Operator { depth, operator: plain(&operator), rule: plain(&rule) });
+        for input in plan.inputs() {
+            self.over(input, depth + 1);
         }
-        LogicalPlan::Window(window) => (format!("window: {}", list(&window.window_expr)), partitions(window)),
-        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("values".to_owned(), "never change".to_owned()),
-        other => {
-            let text = other.display().to_string();
-            (text.split(':').next().unwrap_or_default().to_lowercase(), "by its own rule".to_owned())
+    }
+
+    fn partitions(&self, plan: &LogicalPlan, window: &Window) -> String {
+        match common_partition(window) {
+            keys if keys.is_empty() => "recompute it, before and after".to_owned(),
+            keys => self.affected(plan, "partitions", &list(&keys)),
         }
-    };
-    operators.push(Operator { depth, operator: plain(&operator), rule: plain(&rule) });
-    for input in plan.inputs() {
-        walk(input, depth + 1, scan, operators);
+    }
+
+    /// The rule of a grouping or window by keys.
+    fn affected(&self, plan: &LogicalPlan, what: &str, keys: &str) -> String {
+        let recompute = format!("recompute affected {what} of {keys}");
+        match self.top.filter(|(top, _)| std::ptr::eq(*top, plan)) {
+            None => format!("{recompute}, before and after"),
+            Some((_, Spared::Before)) => format!("{recompute}; the table has what they were"),
+            Some((_, Spared::AllOfAppends)) => {
+                format!("{recompute}, before and after, unless rows only come: they combine with the table's")
+            }
+            Some((_, Spared::All)) => "the change combined with the table's rows".to_owned(),
+        }
     }
 }
 
@@ -96,13 +119,6 @@ fn list(exprs: &[Expr]) -> String {
         names.push(format!("{} more", exprs.len() - SHOWN));
     }
     names.join(", ")
-}
-
-fn partitions(window: &Window) -> String {
-    match common_partition(window) {
-        keys if keys.is_empty() => "recompute it, before and after".to_owned(),
-        keys => format!("recompute affected partitions of {}, before and after", list(&keys)),
-    }
 }
 
 fn joined(join: &Join) -> String {

@@ -139,24 +139,15 @@ pub struct Stages {
 }
 
 /// An intermediate result: a view over tables and earlier steps, worth materialising while it is small.
+///
+/// A right semi join whose left input is a scan of a step restricts its right input by the step's keys: it may be left
+/// out, and is empty when the step is.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The name under which later plans scan it.
     pub name: String,
     /// Columns `c0, c1, ...`; [`WEIGHT`] last where rows have weights.
     pub plan: LogicalPlan,
-    /// What it is used for.
-    pub kind: StepKind,
-}
-
-/// What a step is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// A consolidated change.
-    Change,
-    /// Distinct keys. A right semi join whose left input is a scan of this step restricts its right input: it may be
-    /// left out, and is empty when the step is.
-    Keys,
 }
 
 impl Program {

@@ -10,10 +10,10 @@ use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
 
 use super::Side;
+use super::WEIGHT;
 use super::build::{add, columns, conform, difference, distinct, join, positional, project, with_inputs};
 use super::derive::{Change, Deriver, KeysOf, reorder, sum_of};
 use super::existence::{matched, matches_by_key};
-use super::{StepKind, WEIGHT};
 
 impl Deriver<'_> {
     /// The change of a join that gives left rows: left, mark, semi and anti joins.
@@ -103,7 +103,7 @@ impl Deriver<'_> {
         }
         let all = distinct(add(parts)?)?;
         let all = positional(all.clone(), columns(all.schema()), None)?;
-        self.key_step(all, usable, NullEquality::NullEqualsNull, StepKind::Keys).map(Some)
+        self.key_step(all, usable, NullEquality::NullEqualsNull).map(Some)
     }
 }
 

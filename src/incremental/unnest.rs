@@ -12,7 +12,7 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRe
 use deltalake::datafusion::common::{
     Column, DFSchema, DataFusionError, JoinType, NullEquality, Result, TableReference,
 };
-use deltalake::datafusion::logical_expr::expr::Exists;
+use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use deltalake::datafusion::logical_expr::{
@@ -140,18 +140,15 @@ impl Unnest {
 
     fn values(&self, input: &LogicalPlan, columns: Vec<Column>) -> Result<Outer> {
         let name = self.name("outer");
-        let named = columns.iter().enumerate();
-        let named = named.map(|(i, c)| Expr::Column(c.clone()).alias_qualified(Some(name.clone()), nth(i)));
-        let plan = distinct(project(input.clone(), named.collect())?)?;
+        let named = under(&name, columns.iter().cloned().map(Expr::Column));
+        let plan = distinct(project(input.clone(), named)?)?;
         Ok(Outer { name, columns, plan })
     }
 
     /// The same values under another name.
     fn again(&self, outer: &Outer) -> Result<Outer> {
         let name = self.name("outer");
-        let named = outer.exprs().into_iter().enumerate();
-        let plan =
-            project(outer.plan.clone(), named.map(|(i, e)| e.alias_qualified(Some(name.clone()), nth(i))).collect())?;
+        let plan = project(outer.plan.clone(), under(&name, outer.exprs()))?;
         Ok(Outer { name, columns: outer.columns.clone(), plan })
     }
 
@@ -213,11 +210,7 @@ impl Unnest {
                 let all = add(parts)?;
                 let mut values = columns(all.schema());
                 let rows = values.split_off(outer.columns.len());
-                let mut named: Vec<Expr> = values
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, e)| e.alias_qualified(Some(outer.name.clone()), nth(i)))
-                    .collect();
+                let mut named = under(&outer.name, values);
                 named.extend(renamed(rows, &u.schema));
                 project(all, named)
             }
@@ -246,8 +239,7 @@ impl Unnest {
         let mut named: Vec<Expr> = (0..arity).map(|i| column(grouped.schema(), i)).collect();
         named.append(&mut shown);
         named.push(lit(true));
-        let named = named.into_iter().enumerate().map(|(i, e)| e.alias_qualified(Some(name.clone()), nth(i))).collect();
-        let grouped = project(grouped, named)?;
+        let grouped = project(grouped, under(&name, named))?;
         let of = |i: usize| Expr::Column(Column::new(Some(name.clone()), nth(i)));
         let on = outer.exprs().into_iter().enumerate().map(|(i, e)| (e, of(i))).collect();
         let joined = join(outer.plan.clone(), grouped, on, None, JoinType::Left, NullEquality::NullEqualsNull)?;
@@ -313,10 +305,11 @@ impl Outer {
                 Some(i) => Ok(Transformed::yes(Expr::Column(Column::new(Some(self.name.clone()), nth(i))))),
                 None => Ok(Transformed::no(e)),
             },
-            Expr::ScalarSubquery(s) | Expr::Exists(Exists { subquery: s, .. }) if self.is_in(&s.subquery)? => {
-                Err(DataFusionError::NotImplemented("a subquery correlated over two levels".into()))
-            }
-            Expr::InSubquery(s) if self.is_in(&s.subquery.subquery)? => {
+            Expr::ScalarSubquery(s)
+            | Expr::Exists(Exists { subquery: s, .. })
+            | Expr::InSubquery(InSubquery { subquery: s, .. })
+                if self.is_in(&s.subquery)? =>
+            {
                 Err(DataFusionError::NotImplemented("a subquery correlated over two levels".into()))
             }
             _ => Ok(Transformed::no(e)),
@@ -351,6 +344,11 @@ impl Outer {
         let on = self.columns.iter().cloned().map(Expr::Column).zip(values).collect();
         join(rows, found, on, None, how, NullEquality::NullEqualsNull)
     }
+}
+
+/// Expressions as columns of a relation, in their order.
+fn under(name: &TableReference, exprs: impl IntoIterator<Item = Expr>) -> Vec<Expr> {
+    exprs.into_iter().enumerate().map(|(i, e)| e.alias_qualified(Some(name.clone()), nth(i))).collect()
 }
 
 fn renamed(exprs: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {

@@ -26,5 +26,8 @@ pub use state::{State, app};
 pub use table::{DeltaFile, LakeTable};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
+/// The column of change data files that says what became of a row.
+pub const CHANGE_TYPE: &str = "_change_type";
+
 /// What our commits and data files say wrote them.
 pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

@@ -2,19 +2,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
-use deltalake::datafusion::physical_plan::metrics::MetricsSet;
+use deltalake::datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use deltalake::datafusion::prelude::SessionContext;
 
-/// The plans that a session runs, for their metrics.
+/// The counters of the scans that a session runs. Not their plans: a plan keeps the tables that its hash joins built, and
+/// what they reserved of the session's memory.
 #[derive(Default)]
-pub struct Scanned(Mutex<Vec<Arc<dyn ExecutionPlan>>>);
+pub struct Scanned(Mutex<Vec<ExecutionPlanMetricsSet>>);
 
 impl Scanned {
-    /// Remembers a plan about to run.
+    /// Remembers the scans of a plan about to run.
     pub fn runs(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) {
         if let Some(scanned) = of(session) {
-            scanned.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(plan));
+            scans(plan.as_ref(), &mut scanned.0.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -22,8 +24,8 @@ impl Scanned {
     #[must_use]
     pub fn rows(session: &SessionContext) -> u64 {
         let Some(scanned) = of(session) else { return 0 };
-        let plans = scanned.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.iter().map(|plan| rows(plan.as_ref())).sum()
+        let counters = scanned.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.iter().map(|counters| decoded(&counters.clone_inner())).sum()
     }
 }
 
@@ -31,12 +33,9 @@ fn of(session: &SessionContext) -> Option<Arc<Scanned>> {
     session.state().config().get_extension::<Scanned>()
 }
 
-fn rows(plan: &dyn ExecutionPlan) -> u64 {
-    let children = plan.children();
-    if children.is_empty() {
-        return plan.metrics().map_or(0, |metrics| decoded(&metrics));
-    }
-    children.into_iter().map(|child| rows(child.as_ref())).sum()
+fn scans(plan: &dyn ExecutionPlan, found: &mut Vec<ExecutionPlanMetricsSet>) {
+    found.extend(plan.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().metrics()));
+    plan.children().into_iter().for_each(|child| scans(child.as_ref(), found));
 }
 
 /// Rows of a scan of files. Those that a condition inside of the scan drops are decoded for it, but do not come out.
@@ -46,5 +45,25 @@ fn decoded(metrics: &MetricsSet) -> u64 {
         // Rows in memory.
         None => 0,
         Some(_) => metrics.output_rows().unwrap_or(0) as u64 + sum("pushdown_rows_pruned").unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltalake::datafusion::physical_plan::collect;
+
+    use super::*;
+    use crate::lake::{SessionOptions, session};
+
+    #[tokio::test]
+    async fn a_query_that_ran_leaves_the_memory_to_the_next_one() {
+        let session = session(SessionOptions { memory_limit: 64 << 20, hash_joins: true }, &[]).expect("session");
+        let sql = "select a.x from (values (1), (2)) a(x) join (values (1), (3)) b(x) on a.x = b.x";
+        let plan = session.sql(sql).await.expect(sql).create_physical_plan().await.expect(sql);
+        Scanned::runs(&session, &plan);
+        let rows = collect(plan, session.task_ctx()).await.expect(sql);
+        assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+        assert_eq!(session.runtime_env().memory_pool.reserved(), 0);
+        assert_eq!(Scanned::rows(&session), 0, "these rows were in no file");
     }
 }

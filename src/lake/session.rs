@@ -48,8 +48,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
     let reserved = settings.execution.sort_spill_reservation_bytes;
     settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));
-    // A check of its own that fails where a plan's `case` may be NULL and its simpler form may not: `distinct` over
-    // `coalesce` with a literal.
+    // A check of its own that fails where planner and planned do not agree on what can be NULL: after outer joins and
+    // unions, and where a `case` may be and its simpler form may not (`distinct` over `coalesce` with a literal).
     settings.execution.skip_physical_aggregate_schema_check = true;
     // It skips files whose statistics show no lesser or greater value than the one found: they leave NaN out.
     settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
@@ -57,9 +57,6 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     settings.execution.parquet.schema_force_view_types = false;
     // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.
     settings.execution.parquet.coerce_int96 = Some("us".into());
-    // After outer joins and unions the planner and the planned do not always agree on what can be NULL; only to check
-    // that would fail.
-    settings.execution.skip_physical_aggregate_schema_check = true;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.sql_parser.enable_ident_normalization = true;
     let state = SessionStateBuilder::new()

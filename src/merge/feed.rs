@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 
 use super::rewrite::complete;
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{DataWriter, DeltaFile, LakeTable, conform, rows};
+use crate::lake::{CHANGE_TYPE, DataWriter, DeltaFile, LakeTable, conform, rows};
 
 const FOLDER: &str = "_change_data";
 
@@ -35,7 +35,7 @@ impl Feed {
     pub fn new(table: &LakeTable) -> Self {
         let schema = table.schema();
         let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
-        fields.push(Field::new("_change_type", DataType::Utf8, true));
+        fields.push(Field::new(CHANGE_TYPE, DataType::Utf8, true));
         let with_type = Arc::new(Schema::new(fields));
         let store = Arc::new(PrefixStore::new(table.log_store().object_store(None), FOLDER));
         // One file, whatever its size: a feed file is read whole.

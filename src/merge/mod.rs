@@ -157,16 +157,17 @@ pub async fn replace_where(
 ) -> Result<Applied> {
     let probe = Arc::new(Probe::of_strings(column, values));
     let mut applied = Applied::default();
-    let beside = beside.filter(|_| table.has_change_feed());
+    let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());
+    let comes = landed.as_ref().and_then(|files| files.iter().map(|file| file.rows).sum::<Option<u64>>());
+    // More than stays cannot come: then nobody need write down what goes.
+    let fed = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
     let goes = Arc::new(rows::Predicate(goes));
-    let mut rewritten = rewrite::without(table, &probe, goes, beside.is_some(), target_file_size).await?;
+    let mut rewritten = rewrite::without(table, &probe, goes, fed, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);
-    let Some(landed) = beside else { return Ok(applied) };
-    let landed: Vec<DeltaFile> = landed.iter().map(DeltaFile::from).collect();
-    let comes = landed.iter().map(|file| file.rows).sum::<Option<u64>>();
-    if comes.is_some_and(|comes| went > 0 && went + comes <= kept) {
+    let (Some(landed), Some(comes), true) = (landed, comes, fed) else { return Ok(applied) };
+    if went > 0 && went + comes <= kept {
         tell(&mut applied, gone);
         tell(&mut applied, feed::of_files(table, &landed).await?);
     } else {

@@ -7,9 +7,9 @@
 //!
 //! *Looked up* are the files of sources that may hold a key of the change: at most one file for each changed row, and
 //! of it what the filter by keys leaves; for a join once for each source that changed, for touched groups as they were
-//! and as they are, unless the maintained table spares that. *Rewritten* are the table's files that may hold a row that goes, read and
-//! written. A full refresh is applied as a difference and rewrites them, too. All numbers are whole, so that the same
-//! logs give the same choice everywhere.
+//! and as they are, unless the maintained table spares that. *Rewritten* are the table's files that may hold a row that
+//! goes, read and written. A full refresh is applied as a difference and rewrites them, too. All numbers are whole, so
+//! that the same logs give the same choice everywhere.
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
@@ -90,9 +90,7 @@ impl Shape {
         });
         shape
     }
-}
 
-impl Shape {
     /// How often the rows of touched groups are looked up, as they were and as they are.
     fn sides(self, only_adds: bool) -> u64 {
         let of_top = match self.top {

@@ -157,7 +157,7 @@ proptest! {
     ) {
         let world = world(&customers, &readings, &steps);
         let sql = &queries()[query];
-        let limits = if small { Limits { change_bytes: 1, key_bytes: 1 } } else { Limits::default() };
+        let limits = if small { Limits { bytes: 1 } } else { Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         if let Err(e) = runtime.block_on(law(&world, sql, limits)) {
             return Err(TestCaseError::fail(format!("{sql}\n{world:#?}\n{e}")));

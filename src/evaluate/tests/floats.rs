@@ -44,7 +44,7 @@ async fn sums_of_doubles_are_maintained_to_the_last_bit() {
         let columns = [("k", DataType::Int64), ("v", DataType::Float64)];
         let world = World { tables: vec![TestTable::new("t", &columns, rows(turn), change)], before: false };
         for sql in QUERIES {
-            for limits in [Limits::default(), Limits { change_bytes: 0, key_bytes: 0 }] {
+            for limits in [Limits::default(), Limits { bytes: 0 }] {
                 if let Err(e) = law(&world, sql, limits).await {
                     panic!("{sql}\n{e}");
                 }
@@ -111,7 +111,7 @@ async fn floats_and_doubles_are_values_keys_and_sums() {
             let tables = vec![TestTable::new("t", &columns, old(0), t), TestTable::new("u", &columns, old(2), u)];
             let world = World { tables, before: false };
             for sql in OVER_FLOATS {
-                for limits in [Limits::default(), Limits { change_bytes: 0, key_bytes: 0 }] {
+                for limits in [Limits::default(), Limits { bytes: 0 }] {
                     if let Err(e) = law(&world, sql, limits).await {
                         panic!("{data_type} turn {turn}: {sql}\n{e}");
                     }

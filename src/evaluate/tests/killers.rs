@@ -23,7 +23,7 @@ fn table(name: &str, old: Bag, change: Bag) -> TestTable {
 async fn holds(a: (Bag, Bag), b: (Bag, Bag), queries: &[&str]) {
     let world = World { tables: vec![table("a", a.0, a.1), table("b", b.0, b.1)], before: false };
     for sql in queries {
-        for limits in [Limits::default(), Limits { change_bytes: 0, key_bytes: 0 }] {
+        for limits in [Limits::default(), Limits { bytes: 0 }] {
             if let Err(e) = law(&world, sql, limits).await {
                 panic!("{sql}\n{e}");
             }

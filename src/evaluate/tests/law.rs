@@ -300,8 +300,9 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let sql = tape.query(depth);
     let limits = match tape.pick(3) {
         0 => Limits::default(),
-        1 => Limits { change_bytes: 0, key_bytes: 0 },
-        _ => Limits { change_bytes: 2, key_bytes: 1 },
+        1 => Limits { bytes: 0 },
+        // Some are held, some are not.
+        _ => Limits { bytes: 600 },
     };
     let world = World { tables: ["a", "b", "c"].map(|n| tape.table(n)).into(), before: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");

@@ -91,7 +91,7 @@ async fn hundred_column_rows() {
         "select * from (select *, row_number() over (partition by x0 order by x99 desc nulls last) as n from a) t \
          where n = 1",
     ] {
-        for limits in [Limits::default(), Limits { change_bytes: 0, key_bytes: 0 }] {
+        for limits in [Limits::default(), Limits { bytes: 0 }] {
             if let Err(e) = law(&world, sql, limits).await {
                 panic!("{sql}\n{e}");
             }
