@@ -6,6 +6,7 @@
 
 mod bind;
 mod keys;
+mod rehearse;
 mod run;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use futures::TryStreamExt;
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind, Program, Side};
 
+pub use rehearse::rehearse;
 pub use run::run_with;
 
 /// The tables behind a program.

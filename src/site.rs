@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
 use crate::definition::{self, Project, Table, TableKind, Target};
+use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
+use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::Place;
 use crate::lake::{LakeTable, SessionOptions, session};
@@ -81,6 +83,24 @@ impl fmt::Debug for Site {
 pub fn load(root: &Path) -> Result<Project> {
     let project = definition::load(root)?;
     let faults = plan::unmaintainable(&project);
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
+}
+
+/// [`load`], and whether the query engine has a plan for every query and for its change. Takes some milliseconds a table.
+///
+/// # Errors
+/// All faults together.
+pub async fn check(root: &Path) -> Result<Project> {
+    let project = load(root)?;
+    let session = session(SessionOptions { memory_limit: project.memory_limit / 2, hash_joins: true }, &[])?;
+    let mut faults = Vec::new();
+    for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
+        if let Err(error) = evaluate::rehearse(&derived.plan, &session).await {
+            let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");
+            let reason = Reason::new(Code::NotPlanned, why);
+            faults.push(plan::unplannable(derived, &reason, "write it another way"));
+        }
+    }
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
 }
 

@@ -14,7 +14,7 @@ use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 use super::{ChangeSet, Part, Reading};
 use crate::error::{Context, Result};
 use crate::incremental::WEIGHT;
-use crate::lake::CHANGE_TYPE;
+use crate::lake::{CHANGE_TYPE, Relation};
 
 /// Values of [`CHANGE_TYPE`] for rows that went.
 pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
@@ -68,7 +68,7 @@ impl ChangeSet {
         .with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).context(doing)?;
-        session.read_table(Arc::new(table)).context(doing)
+        session.read_table(Arc::new(Relation(Arc::new(table)))).context(doing)
     }
 
     fn url(&self, file: &str) -> String {

@@ -96,7 +96,7 @@ pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
     ui.begin(&cli.typed);
     let mut session = Session { globals: &cli.globals, ui, lakes };
     let result = match &cli.verb {
-        Verb::Check => commands::check::run(&mut session),
+        Verb::Check => commands::check::run(&mut session).await,
         Verb::Sync(args) => commands::sync::run(&mut session, args).await,
         Verb::Plan(args) => commands::plan::run(&mut session, args).await,
         Verb::Status => commands::status::run(&mut session).await,

@@ -50,6 +50,13 @@ pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, 
             let first = origins.next().unwrap_or_default();
             Origin { pii: origins.fold(first.pii, |pii, o| pii || o.pii), ..first }
         }
+        // Each round may put values of any column into any other.
+        LogicalPlan::RecursiveQuery(query) => {
+            let terms = [&query.static_term, &query.recursive_term];
+            let any =
+                terms.iter().flat_map(|term| (0..term.schema().fields().len()).map(|i| below(term, i))).any(|o| o.pii);
+            Origin { pii: any, ..below(&query.static_term, index) }
+        }
         // Filters, sorts, limits, aliases: the columns of their only input.
         other => match other.inputs().as_slice() {
             [input] if index < input.schema().fields().len() => below(input, index),

@@ -1,7 +1,8 @@
 //! SQL -> analysed logical plan, with one set of options for every query of the tool.
 //!
 //! Plans are analysed (types are coerced) and not optimised. Scans are bare table names over schema-only sources that
-//! take no filters: whoever runs a plan puts real tables in their place.
+//! take no filters: whoever runs a plan puts real tables in their place. Only the rows so far of a recursive query are
+//! there already, as the engine knows them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -9,6 +10,8 @@ use std::sync::{Arc, LazyLock};
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, plan_datafusion_err};
+use deltalake::datafusion::datasource::cte_worktable::CteWorkTable;
+use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use deltalake::datafusion::logical_expr::{
@@ -136,6 +139,10 @@ impl ContextProvider for Tables {
             _ => None,
         }
         .ok_or_else(|| plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

@@ -65,6 +65,8 @@ codes! {
     UsingOfOuterJoin = "USING_OF_OUTER_JOIN", Refused;
     /// A subquery for which the query engine has no plan.
     SubqueryNotPlanned = "SUBQUERY_NOT_PLANNED", Refused;
+    /// A query for which the query engine has no plan, although it understands it.
+    NotPlanned = "NOT_PLANNED", Refused;
     /// `$1`: a query of a project has no parameters.
     Parameter = "PARAMETER", Refused;
     /// `limit` or `offset` by a total order.

@@ -28,19 +28,21 @@ use super::keys::condition;
 use super::{Change, Limits, Sources};
 
 /// The result of a step.
-enum Held {
+pub enum Held {
     /// All rows, in memory.
     Rows(Rows),
     /// Too much: the step's plan, to be computed wherever it is read.
     View(LogicalPlan),
 }
 
-struct Rows {
+/// Rows in memory, and the same as a table.
+pub struct Rows {
     batches: Vec<RecordBatch>,
     table: Arc<dyn TableProvider>,
 }
 
-type Steps = HashMap<String, Held>;
+/// Results of steps by name.
+pub type Steps = HashMap<String, Held>;
 
 /// [`run`](super::run) with other limits.
 ///
@@ -63,7 +65,7 @@ pub async fn run_with(
             collect_up_to(stream(&bound, ctx, "the change").await?, limits.bytes).await?
         };
         let held = match batches {
-            Some(batches) => Held::Rows(rows(batches, step.plan.schema())?),
+            Some(batches) => hold(batches, step.plan.schema())?,
             None => Held::View(plan),
         };
         steps.insert(step.name, held);
@@ -113,8 +115,9 @@ async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> R
     Ok(Some(batches))
 }
 
-fn rows(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Rows> {
-    let hold = || {
+/// The rows of a step, to be read by the next ones.
+pub fn hold(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Held> {
+    let held = || {
         let declared: SchemaRef = match batches.first() {
             Some(batch) => batch.schema(),
             None => Arc::new(schema.as_arrow().clone()),
@@ -126,9 +129,9 @@ fn rows(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Rows> {
             .map(|b| RecordBatch::try_new(Arc::clone(&nullable), b.columns().to_vec()))
             .collect::<Result<Vec<_>, _>>()?;
         let table = Arc::new(MemTable::try_new(nullable, vec![batches.clone()])?);
-        Ok::<_, DataFusionError>(Rows { batches, table })
+        Ok::<_, DataFusionError>(Held::Rows(Rows { batches, table }))
     };
-    hold().context(|| "an intermediate result cannot be held".into())
+    held().context(|| "an intermediate result cannot be held".into())
 }
 
 fn is_empty(plan: &LogicalPlan) -> bool {
@@ -136,7 +139,7 @@ fn is_empty(plan: &LogicalPlan) -> bool {
 }
 
 /// A plan with the results of earlier steps in it, without what they make empty.
-fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
+pub fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
     let plan = substituted(plan, steps)?;
     let context = OptimizerContext::new().with_skip_failing_rules(false);
     Optimizer::with_rules(vec![Arc::new(PropagateEmptyRelation::new())]).optimize(plan, &context, |_, _| {})

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, Result, TableReference};
+use deltalake::datafusion::datasource::source_as_provider;
 use deltalake::datafusion::functions_aggregate::expr_fn::sum;
 use deltalake::datafusion::logical_expr::{
     Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan,
@@ -198,7 +199,7 @@ pub fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
 /// The query over one side of its tables. A table that did not change is read at its new side always.
 pub fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -> Result<LogicalPlan> {
     let swapped = plan.clone().transform_up_with_subqueries(|node| match &node {
-        LogicalPlan::TableScan(scan) => {
+        LogicalPlan::TableScan(scan) if !is_rows_so_far(scan) => {
             let unchanged = kind(scan.table_name.table()) == ChangeKind::None;
             Ok(Transformed::yes(scan_side(scan, if unchanged { Side::New } else { side })?))
         }
@@ -207,11 +208,18 @@ pub fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -
     Ok(swapped.data)
 }
 
+/// Whether a scan of an analysed query is no table's: the rows so far of a recursive query, which the engine holds.
+fn is_rows_so_far(scan: &TableScan) -> bool {
+    source_as_provider(&scan.source).is_ok()
+}
+
 /// Names of the tables that a query reads.
 pub fn tables(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
+        if let LogicalPlan::TableScan(scan) = node
+            && !is_rows_so_far(scan)
+        {
             names.insert(scan.table_name.table().to_owned());
         }
         Ok(TreeNodeRecursion::Continue)

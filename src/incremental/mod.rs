@@ -43,6 +43,7 @@ mod unnest;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use deltalake::datafusion::common::tree_node::TreeNode;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use crate::determined::{Code, Reason};
@@ -221,8 +222,14 @@ pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
 pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
     // to the engine as it is.
-    let plan = normalise(plan).unwrap_or_else(|_| plan.clone());
+    let plan = if is_recursive(plan) { plan.clone() } else { normalise(plan).unwrap_or_else(|_| plan.clone()) };
     build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
+}
+
+/// Whether a query reads its own rows so far.
+#[must_use]
+pub fn is_recursive(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_)))).unwrap_or(false)
 }
 
 /// The change that turns one multiset of rows into another: both plans have the same columns, by position.

@@ -186,21 +186,26 @@ fn looks_right(node: &Join) -> bool {
         .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
 }
 
-/// A window whose `order by` names each column once: the engine stops at the second.
+/// A window whose `order by` names each column once, and none that `partition by` names: the engine stops at the second,
+/// and at one that it has sorted the other way round already.
 fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     let mut exprs = Vec::with_capacity(window.window_expr.len());
     let mut changed = false;
     for expr in &window.window_expr {
         let once = expr.clone().transform_up(|e| match e {
             Expr::WindowFunction(mut call) => {
-                let mut order: Vec<SortExpr> = Vec::with_capacity(call.params.order_by.len());
-                for key in std::mem::take(&mut call.params.order_by) {
-                    if order.iter().any(|k| k.expr == key.expr) {
-                        changed = true;
-                    } else {
-                        order.push(key);
+                let asked = std::mem::take(&mut call.params.order_by);
+                let mut order: Vec<SortExpr> = Vec::with_capacity(asked.len());
+                for key in &asked {
+                    if !call.params.partition_by.contains(&key.expr) && !order.iter().any(|k| k.expr == key.expr) {
+                        order.push(key.clone());
                     }
                 }
+                if let (true, Some(key)) = (order.is_empty(), asked.first()) {
+                    // All rows tie, whichever way. Without any order a `range` or `groups` frame would be another.
+                    order.push(key.expr.clone().sort(true, false));
+                }
+                changed |= order != asked;
                 call.params.order_by = order;
                 Ok(Transformed::yes(Expr::WindowFunction(call)))
             }

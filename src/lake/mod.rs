@@ -3,8 +3,8 @@
 //! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`app`].
 
 mod commit;
+mod forget;
 mod log;
-mod padded;
 mod read;
 mod readable;
 mod relation;
@@ -16,10 +16,11 @@ mod write;
 
 pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
+pub use forget::physical_rules;
 pub use log::{CommitFacts, DataFiles};
-pub use padded::physical_rules;
 pub use read::rows;
 pub use readable::Obstacle;
+pub use relation::Relation;
 pub use scanned::Scanned;
 pub use session::{SessionOptions, session};
 pub use state::{State, app};

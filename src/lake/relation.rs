@@ -1,8 +1,11 @@
-//! A table's rows as a relation, with what delta-rs believes wrongly of conditions left to the engine.
+//! Rows of Parquet files as a relation, with what delta-rs believes wrongly of conditions left to the engine.
 //!
 //! `process_predicate` of deltalake 1.1 asks whether all columns of a condition are partition columns, says yes of one
 //! without columns, and answers that it applies it exactly. But NULL leaves every file in: the rows of
 //! `where a.x = null and a.y is not distinct from a.y`, which the engine has made `null` and nothing else, stay.
+//!
+//! Statistics of a file are taken for exact, and a column whose least value is its greatest for a constant that need not be
+//! read. Those of doubles leave NaN out, so that 1.0 was read where NaN had been written. So a file says nothing of them.
 
 use std::sync::Arc;
 
@@ -10,13 +13,19 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::common::Result;
+use deltalake::datafusion::common::stats::Precision;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::datasource::TableType;
+use deltalake::datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
+use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
-/// The rows of a version.
+use super::forget::{ForgetExec, Forgotten, holds_doubles};
+
+/// The rows of a version, or of some of its files.
 #[derive(Debug)]
-pub(super) struct Relation(pub Arc<dyn TableProvider>);
+pub struct Relation(pub Arc<dyn TableProvider>);
 
 #[async_trait]
 impl TableProvider for Relation {
@@ -35,16 +44,50 @@ impl TableProvider for Relation {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.0.scan(session, projection, filters, limit).await
+        let scan = self.0.scan(session, projection, filters, limit).await?;
+        let scan = scan.transform_up(of_unknown_doubles)?.data;
+        Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let schema = self.schema();
         let mut answers = self.0.supports_filters_pushdown(filters)?;
         for (answer, filter) in answers.iter_mut().zip(filters) {
-            if filter.column_refs().is_empty() {
+            let columns = filter.column_refs();
+            let is_double =
+                |name: &str| schema.field_with_name(name).is_ok_and(|field| holds_doubles(field.data_type()));
+            if columns.is_empty() || columns.iter().any(|column| is_double(&column.name)) {
                 *answer = TableProviderFilterPushDown::Unsupported;
             }
         }
         Ok(answers)
     }
+}
+
+/// A scan of files that say nothing of the values of doubles.
+fn of_unknown_doubles(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(config) = node.downcast_ref::<DataSourceExec>().and_then(|scan| scan.data_source().downcast_ref()) else {
+        return Ok(Transformed::no(node));
+    };
+    let mut config = FileScanConfig::clone(config);
+    let schema = Arc::clone(config.file_source().table_schema().table_schema());
+    if !schema.fields().iter().any(|field| field.data_type().is_floating()) {
+        return Ok(Transformed::no(node));
+    }
+    for group in &mut config.file_groups {
+        let of_all = group.file_statistics(None).cloned();
+        let mut files = std::mem::take(group).into_inner();
+        for known in files.iter_mut().filter_map(|file| file.statistics.as_mut()) {
+            for (column, field) in Arc::make_mut(known).column_statistics.iter_mut().zip(schema.fields()) {
+                if field.data_type().is_floating() {
+                    (column.min_value, column.max_value) = (Precision::Absent, Precision::Absent);
+                }
+            }
+        }
+        *group = FileGroup::new(files);
+        if let Some(known) = of_all {
+            *group = std::mem::take(group).with_statistics(Arc::new(known));
+        }
+    }
+    Ok(Transformed::yes(DataSourceExec::from_data_source(config)))
 }

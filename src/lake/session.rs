@@ -10,7 +10,7 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
-use super::padded::physical_rules;
+use super::forget::physical_rules;
 use super::scanned::Scanned;
 use crate::error::{Context, Result};
 use crate::incremental::logical_rules;

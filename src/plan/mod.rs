@@ -5,7 +5,8 @@ mod fingerprint;
 
 pub use fingerprint::fingerprint;
 
-use crate::definition::{Policy, Project, Table};
+use crate::definition::{Derived, Policy, Project, Table};
+use crate::determined::Reason;
 use crate::error::Error;
 use crate::incremental;
 use crate::name::TableName;
@@ -47,12 +48,7 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
         // The quarantine half has the same query; one fault is enough.
         let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
         if let Err(reason) = incremental::plannable(&derived.plan) {
-            faults.push(Fault {
-                message: reason.to_string(),
-                place: Some(Place { file: derived.sql_file.clone(), span: first_word(&derived.sql) }),
-                label: "write the subquery as a join".into(),
-                help: None,
-            });
+            faults.push(unplannable(derived, &reason, "write the subquery as a join"));
         } else if derived.refresh == Policy::Incremental
             && let Err(why) = incremental::differentiate(&derived.plan)
         {
@@ -68,6 +64,17 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// The fault of a query for which there is no plan.
+#[must_use]
+pub fn unplannable(derived: &Derived, reason: &Reason, label: &str) -> Fault {
+    Fault {
+        message: reason.to_string(),
+        place: Some(Place { file: derived.sql_file.clone(), span: first_word(&derived.sql) }),
+        label: label.into(),
+        help: None,
+    }
 }
 
 fn first_word(sql: &str) -> std::ops::Range<usize> {

@@ -4,10 +4,13 @@ use crate::cli::{Format, Session, render, wiring};
 use crate::error::Result;
 use crate::report;
 
-pub(in crate::cli) fn run(session: &mut Session<'_>) -> Result<u8> {
+pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
-    let loaded = session.root().and_then(|root| wiring::load(&root));
-    let project = loaded.map_err(|error| session.fail(format, error, |error| report::check(Err(error))))?;
+    let checked = match session.root() {
+        Ok(root) => wiring::check(&root).await,
+        Err(error) => Err(error),
+    };
+    let project = checked.map_err(|error| session.fail(format, error, |error| report::check(Err(error))))?;
     session.ui.progress().opened(&project.name, None);
     if format == Format::Json {
         session.ui.document(&report::check(Ok((&project.name, project.tables.len(), &project.notes))));

@@ -204,6 +204,27 @@ warning: `desc` puts NULL first here, and last in Athena
 }
 
 #[test]
+fn a_check_plans_every_query() {
+    let shell = Shell::shop();
+    shell.define("tables/trusted/joined.toml", "description = \"x\"\n");
+    shell.define(
+        "tables/trusted/joined.sql",
+        "select at, string_agg(email, email order by email) as all from people group by at",
+    );
+    let (code, err) = said(&shell, &["check"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        err,
+        "error: the query cannot be computed: This feature is not implemented: string_agg delimiter must be a string \
+         literal [NOT_PLANNED]\n \
+         --> tables/trusted/joined.sql:1:1\n  |\n\
+         1 | select at, string_agg(email, email order by email) as all from people group by at\n  \
+         | ^^^^^^ write it another way\n\n\
+         1 error in 1 file; nothing was read or written.\n"
+    );
+}
+
+#[test]
 fn a_check_shows_every_fault_at_its_place() {
     let shell = Shell::shop();
     assert_eq!(shell.run(&["check"]).out, "shop: 3 tables in 2 zones, no errors.\n");

@@ -57,6 +57,13 @@ async fn an_order_decides_and_the_row_that_it_chose_goes() {
         "select k, v, first_value(s) over (partition by k order by v, s) as f from a",
         "select k, v, s, rank() over (partition by k order by v) as r, count(*) over (partition by k) as n from a",
         "select k, v, string_agg(s, '') over (partition by k order by s, v) as t from a",
+        // What `partition by` names orders nothing, whichever way round; a frame goes by the order that is left.
+        "select k, v, s, row_number() over (partition by k order by k desc, v, s) as n from a",
+        "select k, v, rank() over (partition by k order by k desc) as n, sum(v) over (partition by k order by k desc) as t from a",
+        "select k, v, s, rank() over (partition by v, s order by s desc, k nulls first, v desc) as n from a",
+        "select k, s, count(*) over (partition by k order by k desc nulls last range between 1 preceding and current row) as n from a",
+        "select k, s, count(*) over (partition by k, s order by s groups between current row and unbounded following) as n from a",
+        "select k from (select k, row_number() over (partition by k, v, s order by k desc, s) as n from a) x where n = 1",
     ];
     holds((a, change), (vec![(row(Some(1), "x", 1), 1)], vec![]), &queries).await;
 }
