@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{RecordBatch, new_null_array};
+use deltalake::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
@@ -62,7 +62,9 @@ async fn rehearsed(plan: LogicalPlan, ctx: &SessionContext, what: &str) -> Resul
 fn one_row(schema: &Schema) -> Result<RecordBatch, DataFusionError> {
     let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let columns = fields.iter().map(|f| new_null_array(f.data_type(), 1)).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    // Some plans read no column, only whether there is a row.
+    let one = RecordBatchOptions::new().with_row_count(Some(1));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &one)?)
 }
 
 fn doing() -> String {

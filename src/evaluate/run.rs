@@ -124,10 +124,8 @@ pub fn hold(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Held> {
         };
         let fields: Vec<_> = declared.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         let nullable = Arc::new(Schema::new(fields));
-        let batches = batches
-            .iter()
-            .map(|b| RecordBatch::try_new(Arc::clone(&nullable), b.columns().to_vec()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let batches =
+            batches.iter().map(|b| b.clone().with_schema(Arc::clone(&nullable))).collect::<Result<Vec<_>, _>>()?;
         let table = Arc::new(MemTable::try_new(nullable, vec![batches.clone()])?);
         Ok::<_, DataFusionError>(Held::Rows(Rows { batches, table }))
     };

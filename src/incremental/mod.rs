@@ -30,6 +30,7 @@ mod derive;
 mod existence;
 mod explain;
 mod join;
+mod lists;
 mod normalise;
 mod outer;
 mod reasons;

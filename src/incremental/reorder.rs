@@ -15,13 +15,16 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, L
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
-/// The engine's rules for logical plans, with this one in place of its own.
+use super::lists::Lists;
+
+/// The engine's rules for logical plans, with this one in place of its own, after [`Lists`].
 #[must_use]
 pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours = || Arc::new(Reorder::default()) as Arc<dyn OptimizerRule + Send + Sync>;
     let theirs = EliminateCrossJoin::new();
     let rules = Optimizer::new().rules.into_iter();
-    rules.map(|rule| if rule.name() == theirs.name() { ours() } else { rule }).collect()
+    let rules = rules.map(|rule| if rule.name() == theirs.name() { ours() } else { rule });
+    std::iter::once(Arc::new(Lists) as Arc<dyn OptimizerRule + Send + Sync>).chain(rules).collect()
 }
 
 /// A plan as the engine optimises it before it runs it.

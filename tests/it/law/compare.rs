@@ -9,9 +9,14 @@ use deltalake::arrow::array::{AsArray, RecordBatch, new_null_array};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::execution::SessionStateBuilder;
+use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, when};
+use deltalake::datafusion::optimizer::Optimizer;
 use deltalake::datafusion::physical_plan::collect;
-use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::history;
@@ -61,11 +66,14 @@ pub async fn read(folder: &Path) -> Result<Stored, String> {
     Ok(Stored { id, version: table.version().unwrap_or(0), files, schema, batches })
 }
 
-/// A plain session over the tables' rows.
+/// A plain session over the tables' rows. It takes expressions as they are written: the engine's simplifier errs about
+/// lists.
 pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let context = SessionContext::new_with_config(config);
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| rule.name() != "simplify_expressions").collect();
+    let state = SessionStateBuilder::new().with_default_features().with_config(config).with_optimizer_rules(rules);
+    let context = SessionContext::new_with_state(state.build());
     for (name, stored) in tables {
         let table = MemTable::try_new(stored.schema.clone(), vec![stored.batches.clone()]).unwrap();
         context.register_table(name.as_str(), Arc::new(table)).unwrap();
@@ -73,10 +81,28 @@ pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
     context
 }
 
-/// A query's rows.
-pub async fn computed(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, String> {
-    let frame = context.sql(sql).await.map_err(|e| e.to_string())?;
-    frame.collect().await.map_err(|e| e.to_string())
+/// A query, if the plain engine has a plan for it: for `exists` in a select list or in a `case` it has none.
+pub async fn planned(context: &SessionContext, sql: &str) -> Option<DataFrame> {
+    let plan = context.sql(sql).await.ok()?.into_unoptimized_plan();
+    let plan = plan.transform_up_with_subqueries(spelled_out).ok()?.data;
+    let frame = DataFrame::new(context.state(), plan);
+    frame.clone().create_physical_plan().await.ok().map(|_| frame)
+}
+
+/// `coalesce` as `case`: the engine leaves that to its simplifier.
+fn spelled_out(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let names = NamePreserver::new(&node);
+    node.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let spelled = expr.transform_up(|e| match e {
+            Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
+                let case = when(call.args[0].clone().is_not_null(), call.args[0].clone());
+                Ok(Transformed::yes({ case }.otherwise(call.args[1].clone())?))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(spelled.update_data(|expr| name.restore(expr)))
+    })
 }
 
 /// Adds rows to a bag; the columns are cast to the stored ones first.

@@ -88,10 +88,15 @@ pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, S
         code => return Err(format!("duckdb: exit code {code:?}")),
     }
     let answer: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
+    let mut answered = 0;
     for derived in &portable {
-        let Some(rows) = answer[&derived.name].as_array() else {
-            return Err(format!("duckdb: {}: {}", derived.name, answer[&derived.name]));
-        };
+        let answer = &answer[&derived.name];
+        // An outer join around what a subquery takes from outside, say.
+        if answer.as_str().is_some_and(|why| why.contains("Not implemented Error")) {
+            continue;
+        }
+        let Some(rows) = answer.as_array() else { return Err(format!("duckdb: {}: {answer}", derived.name)) };
+        answered += 1;
         let mut expected = Bag::new();
         for row in rows.iter().filter_map(Value::as_str) {
             *expected.entry(row.to_owned()).or_default() += 1;
@@ -101,5 +106,5 @@ pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, S
             return Err(format!("duckdb: {} is not what DuckDB computes: {text}", derived.name));
         }
     }
-    Ok(portable.len())
+    Ok(answered)
 }

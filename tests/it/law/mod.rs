@@ -1,6 +1,7 @@
 //! Law 1 on real tables, for random projects and random histories (docs/law.md).
 
 mod compare;
+mod correlated;
 mod duckdb;
 mod fixed;
 mod history;
@@ -34,18 +35,9 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// One seed: what was done, or the failure as its reader needs it.
 async fn seed(seed: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
-    let Some(mut case) = accepted(Case::of(seed), &mut stats).await else { return Ok(stats) };
+    let Some(case) = accepted(Case::of(seed), &mut stats).await else { return Ok(stats) };
     let second_engine = seed.is_multiple_of(SECOND_ENGINE);
-    let mut done = run(&case, second_engine).await;
-    // What the query engine has no plan for is no query of ours: without it, and what follows it.
-    while let Some(at) = done.as_ref().err().and_then(|why| unplannable(&case, why)) {
-        stats.refused += case.derived.len() - at;
-        case.derived.truncate(at);
-        if case.derived.is_empty() {
-            return Ok(stats);
-        }
-        done = run(&case, second_engine).await;
-    }
+    let done = run(&case, second_engine).await;
     match done {
         Ok(done) => {
             stats.add(&done);
@@ -63,12 +55,6 @@ async fn seed(seed: u64) -> Result<Stats, String> {
             ))
         }
     }
-}
-
-/// The derived table that the query engine cannot plan at all, not even in full.
-fn unplannable(case: &Case, why: &str) -> Option<usize> {
-    let names = |name: &str| why.contains(&format!(" {name} failed: "));
-    why.contains("Physical plan does not support").then(|| case.derived.iter().position(|d| names(&d.name)))?
 }
 
 /// `LAW_HISTORIES` seeds from `LAW_FROM` on, as many at a time as there are processors.
@@ -114,7 +100,7 @@ fn histories() {
     assert!(failures.is_empty(), "{} of {seeds} histories fail (above)", failures.len());
     assert!(stats.refused * 5 < stats.queries, "too many queries are refused: {stats:?}");
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
-    assert!(stats.verified * 20 < stats.compared, "too many tables are only verified: {stats:?}");
+    assert!(stats.verified * 8 < stats.compared, "too many tables are only verified: {stats:?}");
     assert!(stats.told.iter().all(|told| *told > 0), "a rung of the ladder told no change: {stats:?}");
 }
 

@@ -11,7 +11,7 @@ impl Generator<'_> {
     /// A query of at most this depth.
     pub fn query(&mut self, depth: usize) -> Node {
         let below = depth.saturating_sub(1);
-        match self.rng.below(30) {
+        match self.rng.below(31) {
             0 | 1 => self.filtered(below),
             2 => self.nested(below),
             3..=5 => self.sets(below),
@@ -28,12 +28,13 @@ impl Generator<'_> {
             24 => self.distinct(below),
             25 | 26 => self.windowed(below),
             27 | 28 => self.latest(below),
+            29 => self.correlated(below),
             _ => self.twice(below),
         }
     }
 
     /// A relation, its alias and its scope.
-    fn source(&mut self, depth: usize) -> (Node, String, Scope) {
+    pub fn source(&mut self, depth: usize) -> (Node, String, Scope) {
         let (node, alias) = (self.relation(depth), self.alias());
         let node = if node.columns.iter().any(|c| !c.approximate) { node } else { self.leaf() };
         let scope = Self::scope(&alias, &node).into_iter().filter(|c| !c.approximate).collect();
@@ -41,12 +42,12 @@ impl Generator<'_> {
     }
 
     /// A second relation: shallow, so that sizes stay small.
-    fn second(&mut self, depth: usize) -> (Node, String, Scope) {
+    pub fn second(&mut self, depth: usize) -> (Node, String, Scope) {
         let depth = self.rng.below(depth + 1);
         self.source(depth)
     }
 
-    fn filtered(&mut self, depth: usize) -> Node {
+    pub fn filtered(&mut self, depth: usize) -> Node {
         let (x, t, scope) = self.source(depth);
         let (list, columns) = self.list(&scope, false);
         let (condition, rows) = (self.condition(&scope), x.rows / 2.0);

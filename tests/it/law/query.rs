@@ -39,6 +39,8 @@ pub struct Generator<'a> {
     aliases: usize,
     /// Nothing in it means something else elsewhere.
     pub portable: bool,
+    /// The plain engine plans it, and rightly.
+    pub plain: bool,
 }
 
 /// Sets of columns under an alias.
@@ -46,7 +48,7 @@ pub type Scope = Vec<Column>;
 
 impl<'a> Generator<'a> {
     pub fn new(rng: &'a mut Rng, tables: &'a [Node]) -> Self {
-        Self { rng, tables, aliases: 0, portable: true }
+        Self { rng, tables, aliases: 0, portable: true, plain: true }
     }
 
     /// A query for a derived table.

@@ -35,7 +35,6 @@ pub async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Ca
 /// What kind of failure it is: another one would be another bug.
 fn kind(why: &str) -> usize {
     let kinds = [
-        "Physical plan does not support",
         "not its query",
         "in passing",
         "only came and went",

@@ -149,6 +149,8 @@ pub struct Derived {
     pub query: Node,
     /// Another engine gives the same answer.
     pub portable: bool,
+    /// The plain engine gives the right one.
+    pub plain: bool,
     /// Its refresh policy.
     pub policy: &'static str,
 }
@@ -173,7 +175,7 @@ impl Case {
         for number in 0..count {
             let mut generator = Generator::new(&mut rng, &readable);
             let query = generator.derived();
-            let portable = generator.portable;
+            let (portable, plain) = (generator.portable, generator.plain);
             let name = format!("d{number}");
             let columns: Vec<Column> = query.columns.iter().filter(|c| !c.approximate).cloned().collect();
             if !columns.is_empty() {
@@ -181,7 +183,7 @@ impl Case {
                 // Later tables read earlier ones more often than landing tables.
                 readable.extend([node.clone(), node]);
             }
-            derived.push(Derived { name, query, portable, policy: "auto" });
+            derived.push(Derived { name, query, portable, plain, policy: "auto" });
         }
         if rng.chance(25) {
             let twin = rng.one(&derived).clone();

@@ -1,6 +1,7 @@
 //! Groups, partitions and filters.
 
-use super::{EXISTS, GROUP, JOIN, LATEST, NOT_EXISTS, SELF, holds, row};
+use super::super::support::{Bag, Value};
+use super::{EXISTS, GROUP, JOIN, LATEST, NOT_EXISTS, SELF, holds, int, row};
 
 #[tokio::test]
 async fn null_keys_group_but_do_not_join() {
@@ -118,4 +119,55 @@ async fn deletes_and_inserts_in_one_version_cancel_or_count() {
         (row(Some(2), "n", 1), -1),
     ];
     holds((a, change), (vec![], vec![]), &["select k, s from a", "select distinct k from a", GROUP, LATEST]).await;
+}
+
+/// What the table holds and what comes and goes make the new row: the lesser of two leasts, unless the least itself goes.
+#[tokio::test]
+async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
+    let at = |k: i64, v: Option<i64>| vec![int(Some(k)), Value::Text(Some("a".into())), int(v)];
+    let a = [
+        (1, 5),
+        (1, 7),
+        (2, 5),
+        (2, 7),
+        (3, 5),
+        (3, 7),
+        (4, 5),
+        (4, 7),
+        (5, 5),
+        (6, 5),
+        (7, 5),
+        (7, 5),
+        (7, 8),
+        (10, 5),
+        (10, 7),
+        (10, 9),
+    ];
+    let mut old: Bag = a.map(|(k, v)| (at(k, Some(v)), 1)).into();
+    old.push((at(8, None), 1));
+    let change = vec![
+        (at(1, Some(3)), 1),  // a new least
+        (at(1, Some(9)), 1),  // and a new greatest
+        (at(2, Some(6)), 1),  // between both
+        (at(3, Some(5)), -1), // the least goes
+        (at(4, Some(7)), -1), // the greatest goes
+        (at(5, Some(5)), -1), // the group goes
+        (at(6, Some(5)), -1), // all rows go and another comes
+        (at(6, Some(4)), 2),
+        (at(7, Some(5)), -1),  // one of two leasts goes
+        (at(8, Some(1)), 1),   // NULL was both
+        (at(9, None), 1),      // a group of NULL comes
+        (at(10, Some(5)), -1), // both ends go at once
+        (at(10, Some(9)), -1),
+    ];
+    let queries = [
+        "select k, min(v) as least, max(v) as greatest, count(*) as n, sum(v) as total, count(v) as values from a group by k",
+        "select k, min(v) as least, count(*) as n from a group by k",
+        "select k, max(v) as greatest, count(*) as n from a group by k",
+        "select k, min(v) as least from a group by k",
+        "select min(v) as least, max(v) as greatest, count(*) as n from a",
+    ];
+    holds((old.clone(), change), (vec![], vec![]), &queries).await;
+    let comes = vec![(at(1, Some(3)), 1), (at(2, Some(9)), 1), (at(3, Some(6)), 1), (at(8, None), 1)];
+    holds((old, comes), (vec![], vec![]), &queries).await;
 }

@@ -217,3 +217,38 @@ async fn truth_of_scalar_subqueries_over_nothing_and_the_count_bug() {
     )
     .await;
 }
+
+/// Lists of values, two of them about one value: DataFusion merges them as if NULL and columns were values.
+#[tokio::test]
+async fn truth_of_lists_with_null_with_columns_and_of_two_lists() {
+    let same = |rows| [rows; 4];
+    means(
+        &three(),
+        &[
+            ("select k from a where k in (1, null) and k not in (2, null)", same("")),
+            ("select k from a where k in (1, 3, null) and k not in (2)", same("1")),
+            ("select k from a where k not in (1, null)", same("")),
+            ("select k from a where not (k in (2, null))", same("")),
+            ("select k from a where not (k not in (2, null))", same("2")),
+            ("select k from a where k not in (1) or k not in (2)", same("1 2")),
+            ("select k from a where k not in (1, 3) or k not in (2, 4)", same("1 2")),
+            ("select k from a where not (k in (1, 3) and k in (2, 4))", same("1 2")),
+            ("select k from a where not (k in (1, 3) and k not in (1, 3, 4))", same("1 2")),
+            ("select k from a where (k in (1, 3) and k in (2, 4)) is null", same("∅")),
+            ("select k from a where (k in (1, 2) and k not in (1, 2, 3)) is null", same("∅")),
+            ("select k from a where (k not in (1, 2) or k not in (3, 4)) is null", same("∅")),
+            ("select k from a where k in (v, 3) and k in (1, 2)", same("1")),
+            ("select k from a where k in (v, 3) and k not in (v)", same("")),
+            ("select k from a where k in (k, 3) and k in (1, v, 2)", same("1 2")),
+            ("select k from a where k not in (v) or k not in (2)", same("1 2")),
+            ("select k from a where (k in (1, 2, 3) and v = 1) and k in (2, 3, 4)", same("2")),
+            ("select k from a where k in (1, 2) and v in (1, 7) and not (k = 2 or k = 3)", same("1")),
+            ("select k from a where (k = 1 or k = 3) and (k = 2 or k = 4) is null", same("")),
+            ("select k, k in (1, null) and k in (2, null) as both from a", same("1:∅ 2:∅ ∅:∅")),
+            ("select k, k in (1, 3) and k in (2, 3) as both from a", same("1:false 2:false ∅:∅")),
+            ("select k, k not in (1, 3) or k not in (2, 4) as either from a", same("1:true 2:true ∅:∅")),
+            ("select k, k not in (1, 3) or k in (1, 4) as either from a", same("1:true 2:true ∅:∅")),
+        ],
+    )
+    .await;
+}

@@ -1,0 +1,228 @@
+//! `in` and `not in` over lists of values, as SQL has them, before the engine simplifies them.
+//!
+//! The simplifier of DataFusion 55 merges two lists about one value by their elements alone. NULL in a list is a value to
+//! it, so that `x in (1, null) and x not in (2, null)` keeps 1; a column is another value than any literal, so that
+//! `x in (y, 1) and x in (2)` keeps nothing; and what is left empty is false or true, also where `x` is NULL, so that
+//! `x not in (1) or x not in (2)` keeps that row. Here NULL and columns leave the lists, and lists about one value become
+//! one list, which the engine has nothing to merge with.
+
+use std::collections::HashSet;
+
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::{Result, ScalarValue};
+use deltalake::datafusion::logical_expr::expr::InList;
+use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
+use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, binary_expr, lit};
+use deltalake::datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+/// Lists that the engine cannot misread.
+#[derive(Debug)]
+pub struct Lists;
+
+impl OptimizerRule for Lists {
+    fn name(&self) -> &'static str {
+        "lists"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(expr.transform_up(|e| Ok(rewritten(e)))?.update_data(|expr| name.restore(expr)))
+        })
+    }
+}
+
+/// One expression whose parts are rewritten.
+fn rewritten(expr: Expr) -> Transformed<Expr> {
+    match expr {
+        Expr::InList(list) => split(list),
+        Expr::Not(inner) if holds_a_list(&inner) => Transformed::yes(negated(*inner)),
+        Expr::BinaryExpr(BinaryExpr { ref left, op: op @ (Operator::And | Operator::Or), ref right }) => {
+            let mut members = Vec::new();
+            flatten(left, op, &mut members);
+            flatten(right, op, &mut members);
+            match merged(members, op) {
+                Some(members) => Transformed::yes(chain(members, op)),
+                None => Transformed::no(expr),
+            }
+        }
+        other => Transformed::no(other),
+    }
+}
+
+/// `x in (1, y, null)` as `x in (1) or x = y or null`.
+fn split(list: InList) -> Transformed<Expr> {
+    let values: Option<Vec<ScalarValue>> = list.list.iter().map(value).collect();
+    if list.list.is_empty() || values.is_some_and(|values| values.iter().all(|v| !v.is_null())) {
+        return Transformed::no(Expr::InList(list));
+    }
+    let x = list.expr;
+    let (mut known, mut others, mut null) = (Vec::new(), Vec::new(), false);
+    for element in list.list {
+        match value(&element) {
+            Some(found) if found.is_null() => null = true,
+            Some(_) => known.push(element),
+            None => others.push(x.as_ref().clone().eq(element)),
+        }
+    }
+    if !known.is_empty() {
+        others.insert(0, Expr::InList(InList { expr: x, list: known, negated: false }));
+    }
+    if null {
+        others.push(lit(ScalarValue::Boolean(None)));
+    }
+    let any = chain(others, Operator::Or);
+    Transformed::yes(if list.negated { negated(any) } else { any })
+}
+
+/// The value that an expression is, as the literal of a list.
+fn value(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(cast) => value(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
+        _ => None,
+    }
+}
+
+/// Whether `not` in front of it would be moved into a list.
+fn holds_a_list(expr: &Expr) -> bool {
+    match expr {
+        Expr::InList(_) => true,
+        Expr::Not(inner) => holds_a_list(inner),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
+            holds_a_list(left) || holds_a_list(right)
+        }
+        _ => false,
+    }
+}
+
+/// `not` as deep as it goes, where the lists that meet are merged.
+fn negated(expr: Expr) -> Expr {
+    match expr {
+        Expr::InList(list) => Expr::InList(InList { negated: !list.negated, ..list }),
+        Expr::Not(inner) => *inner,
+        Expr::Literal(ScalarValue::Boolean(None), _) => expr,
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => left.not_eq(*right),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::NotEq, right }) => Expr::eq(*left, *right),
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            let op = if op == Operator::And { Operator::Or } else { Operator::And };
+            rewritten(binary_expr(negated(*left), op, negated(*right))).data
+        }
+        other => Expr::Not(Box::new(other)),
+    }
+}
+
+fn flatten(expr: &Expr, op: Operator, found: &mut Vec<Expr>) {
+    match expr {
+        Expr::BinaryExpr(inner) if inner.op == op => {
+            flatten(&inner.left, op, found);
+            flatten(&inner.right, op, found);
+        }
+        other => found.push(other.clone()),
+    }
+}
+
+fn chain(members: Vec<Expr>, op: Operator) -> Expr {
+    members.into_iter().reduce(|all, next| binary_expr(all, op, next)).unwrap_or_else(|| lit(op == Operator::And))
+}
+
+/// The members of a chain with one list about each value; `None` where that is so.
+fn merged(members: Vec<Expr>, op: Operator) -> Option<Vec<Expr>> {
+    let mut groups: Vec<(Set, Vec<usize>)> = Vec::new();
+    for (at, member) in members.iter().enumerate() {
+        let Some(set) = Set::of(member) else { continue };
+        match groups.iter_mut().find(|(known, _)| known.x == set.x) {
+            Some((known, places)) => {
+                known.take(set, op);
+                places.push(at);
+            }
+            None => groups.push((set, vec![at])),
+        }
+    }
+    // `x = 1 or x = 2` is what the engine makes of short lists.
+    let engines = if op == Operator::Or { Operator::Eq } else { Operator::NotEq };
+    let is_engines = |at: &usize| matches!(&members[*at], Expr::BinaryExpr(comparison) if comparison.op == engines);
+    groups.retain(|(_, places)| places.len() > 1 && !places.iter().all(is_engines));
+    if groups.is_empty() {
+        return None;
+    }
+    let mut members: Vec<Option<Expr>> = members.into_iter().map(Some).collect();
+    for (set, places) in groups {
+        places.iter().for_each(|at| members[*at] = None);
+        members[places[0]] = Some(set.into_expr());
+    }
+    Some(members.into_iter().flatten().collect())
+}
+
+/// `x in (values)` or `x not in (values)`; NULL where `x` is NULL, also without any value.
+struct Set {
+    x: Expr,
+    negated: bool,
+    values: Vec<ScalarValue>,
+}
+
+impl Set {
+    /// What an expression says of one value, if that is all it says.
+    fn of(expr: &Expr) -> Option<Self> {
+        let (x, negated, values) = match expr {
+            Expr::InList(list) => {
+                (list.expr.as_ref(), list.negated, list.list.iter().map(value).collect::<Option<_>>()?)
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right }) => {
+                let (x, value) = match (value(left), value(right)) {
+                    (None, Some(value)) => (left, value),
+                    (Some(value), None) => (right, value),
+                    _ => return None,
+                };
+                (x.as_ref(), *op == Operator::NotEq, vec![value])
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+                let (mut left, right) = (Self::of(left)?, Self::of(right)?);
+                if left.x != right.x {
+                    return None;
+                }
+                left.take(right, *op);
+                return Some(left);
+            }
+            _ => return None,
+        };
+        let values: Vec<ScalarValue> = values;
+        let is_one = !values.is_empty() && !values.iter().any(ScalarValue::is_null) && !x.is_volatile();
+        is_one.then(|| Self { x: x.clone(), negated, values })
+    }
+
+    /// What both say, or either of them.
+    fn take(&mut self, mut other: Self, op: Operator) {
+        if self.negated != other.negated && self.negated == (op == Operator::And) {
+            std::mem::swap(self, &mut other);
+        }
+        let theirs: HashSet<&ScalarValue> = other.values.iter().collect();
+        if self.negated != other.negated {
+            // What one list has and the other has not.
+            self.values.retain(|value| !theirs.contains(value));
+        } else if self.negated == (op == Operator::And) {
+            let ours: HashSet<ScalarValue> = self.values.iter().cloned().collect();
+            self.values.extend(other.values.into_iter().filter(|value| !ours.contains(value)));
+        } else {
+            self.values.retain(|value| theirs.contains(value));
+        }
+    }
+
+    fn into_expr(self) -> Expr {
+        let null = lit(ScalarValue::Boolean(None));
+        match (self.values.is_empty(), self.negated) {
+            (true, false) => self.x.is_null().and(null),
+            (true, true) => self.x.is_not_null().or(null),
+            (false, negated) => self.x.in_list(self.values.into_iter().map(lit).collect(), negated),
+        }
+    }
+}
