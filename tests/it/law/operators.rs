@@ -233,7 +233,10 @@ impl Generator<'_> {
             2 => (format!("count(distinct {n})"), Type::Big, true),
             3 => (format!("count(*) filter (where {})", self.condition(scope)), Type::Big, true),
             4 if kind == Type::Bool => (format!("bool_and({n})"), kind, true),
-            4 | 5 if whole => (format!("cast(sum({n}) as bigint)"), Type::Big, true),
+            4 if whole => (format!("cast(sum({n}) as bigint)"), Type::Big, true),
+            // At the top of a query these are added to what the table holds.
+            5 if whole => (format!("sum({n})"), Type::Big, true),
+            6 if whole && self.rng.chance(70) => (format!("sum(coalesce({n}, 1))"), Type::Big, true),
             4 | 5 if kind == Type::Decimal => (format!("cast(sum({n}) as decimal(10,2))"), kind, true),
             4 | 5 if matches!(kind, Type::Double | Type::Float) => (format!("sum({n})"), Type::Double, false),
             6 if matches!(kind, Type::Double | Type::Float) => (format!("avg({n})"), Type::Double, false),

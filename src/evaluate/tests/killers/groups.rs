@@ -70,10 +70,11 @@ async fn partition_holds_a_key_on_one_side_only() {
     // 2 gains an old record with `d`, its latest stays `e`; 3 appears with `d`. Of `e`, nothing changed.
     let change = vec![(row(Some(3), "d", 1), 1), (row(Some(2), "d", 1), 1)];
     let count = format!("select s, count(*) as n from ({LATEST}) x group by s");
+    let two = "select k, s, count(*) over (partition by k, s) as n, count(*) over (partition by k) as m from a";
     let claimed =
         format!("select k, s, v from b where s in (select s from ({LATEST}) x group by s having count(*) = 1)");
     let b = vec![(row(Some(1), "d", 1), 1), (row(Some(1), "e", 1), 1)];
-    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed]).await;
+    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed, two]).await;
 }
 
 #[tokio::test]
@@ -142,9 +143,10 @@ async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
         (10, 5),
         (10, 7),
         (10, 9),
+        (11, 5),
     ];
     let mut old: Bag = a.map(|(k, v)| (at(k, Some(v)), 1)).into();
-    old.push((at(8, None), 1));
+    old.extend([(at(8, None), 1), (at(11, None), 1)]);
     let change = vec![
         (at(1, Some(3)), 1),  // a new least
         (at(1, Some(9)), 1),  // and a new greatest
@@ -159,12 +161,16 @@ async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
         (at(9, None), 1),      // a group of NULL comes
         (at(10, Some(5)), -1), // both ends go at once
         (at(10, Some(9)), -1),
+        (at(11, Some(5)), -1), // NULL is left
     ];
     let queries = [
         "select k, min(v) as least, max(v) as greatest, count(*) as n, sum(v) as total, count(v) as values from a group by k",
         "select k, min(v) as least, count(*) as n from a group by k",
         "select k, max(v) as greatest, count(*) as n from a group by k",
         "select k, min(v) as least from a group by k",
+        "select k, sum(v) as total, count(*) as n from a group by k",
+        "select k, sum(coalesce(v, 0)) as total, count(*) as n from a group by k",
+        "select k, sum(coalesce(v, 0)) as total, min(coalesce(v, 0)) as least, count(coalesce(v, 0)) as n from a group by k",
         "select min(v) as least, max(v) as greatest, count(*) as n from a",
     ];
     holds((old.clone(), change), (vec![], vec![]), &queries).await;

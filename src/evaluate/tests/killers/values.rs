@@ -13,6 +13,7 @@ async fn f14_negative_zero_and_nan_in_keys_and_values() {
         "select k, cast(s as double) as f from a",
         "select distinct cast(s as double) as f from a",
         "select cast(s as double) as f, count(*) as n from a group by cast(s as double)",
+        "select k, cast(s as double) as f, count(*) as n from a group by k, cast(s as double)",
         "select max(cast(s as double)) as f, k from a group by k",
         "select x.k, y.s from a x join b y on cast(x.s as double) = cast(y.s as double)",
         "select k from a where exists (select 1 from b where cast(b.s as double) = cast(a.s as double))",
