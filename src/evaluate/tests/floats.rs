@@ -18,8 +18,10 @@ fn rows(turn: usize) -> Bag {
     (0..5).flat_map(|k| of(k).map(move |v| (row(i64::try_from(k).unwrap(), v), 1))).collect()
 }
 
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 10] = [
     "select k, sum(v) as total, avg(v) as middle, count(*) as n from t group by k",
+    "select k, sum(v) as total, count(*) as n from t group by k",
+    "select k, sum(coalesce(v, 0)) as total, count(*) as n from t group by k",
     "select k, stddev(v) as s, var_pop(v) as p from t where v < 1 group by k",
     "select k, sum(v) as total from t group by k having sum(v) > 0.3",
     "select k, sum(v) as total from t where v < 1 and v > -1 group by k having sum(v) > 0.6",
