@@ -205,10 +205,13 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
 /// # Errors
 /// Why there is none.
 pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
-    if normalise(plan).is_ok_and(|plan| !normalise::leaves_subqueries(&plan)) {
+    if !is_recursive(plan) && normalise(plan).is_ok_and(|plan| !normalise::leaves_subqueries(&plan)) {
         return Ok(());
     }
     let text = "the query engine has no plan for a correlated subquery of this query";
+    if normalise::loses_empty_groups(plan) {
+        return Err(Reason::new(Code::SubqueryNotPlanned, text));
+    }
     match reorder::optimised(plan) {
         Ok(plan) if !normalise::leaves_correlated(&plan) => Ok(()),
         Ok(_) => Err(Reason::new(Code::SubqueryNotPlanned, text)),

@@ -6,7 +6,7 @@ use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::functions_window::row_number::row_number_udwf;
-use deltalake::datafusion::logical_expr::expr::WindowFunction;
+use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery, WindowFunction};
 use deltalake::datafusion::logical_expr::{
     Distinct, DistinctOn, Expr, FetchType, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SkipType, SortExpr,
     TableScanBuilder, Window, ident, lit,
@@ -39,13 +39,41 @@ use super::unnest::Unnest;
 /// The query engine refuses the plan.
 pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The engine's way with subqueries first: its plans are smaller.
-    let first = normalised(plan, &subqueries::rewritten);
-    if first.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) {
-        return first;
+    let first = (!loses_empty_groups(plan)).then(|| normalised(plan, &subqueries::rewritten));
+    if let Some(Ok(first)) = &first
+        && !leaves_subqueries(first)
+    {
+        return Ok(first.clone());
     }
     let unnest = Unnest::default();
     let second = normalised(plan, &|node| unnest.rewritten(node));
-    if second.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) { second } else { first }
+    match first {
+        Some(first) if !second.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) => first,
+        _ => second,
+    }
+}
+
+/// Whether the engine would forget rows of subqueries: `min` without a group gives a row also where nothing matches, and
+/// the engine, which groups by what matches, only remembers that of a scalar subquery that is just that.
+pub fn loses_empty_groups(plan: &LogicalPlan) -> bool {
+    holds(plan, |e| match e {
+        Expr::ScalarSubquery(subquery) => loses_rows(&subquery.subquery, true),
+        Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
+            loses_rows(&subquery.subquery, false)
+        }
+        _ => false,
+    })
+}
+
+fn loses_rows(plan: &LogicalPlan, is_value: bool) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(a) if a.group_expr.is_empty() && !is_value => {
+            holds(&a.input, |e| matches!(e, Expr::OuterReferenceColumn(..)))
+        }
+        LogicalPlan::Projection(p) => loses_rows(&p.input, is_value),
+        LogicalPlan::SubqueryAlias(a) => loses_rows(&a.input, is_value),
+        other => other.inputs().into_iter().any(|input| loses_rows(input, false)),
+    }
 }
 
 /// Whether a plan holds a subquery that is not a join.
@@ -63,16 +91,16 @@ pub fn leaves_correlated(plan: &LogicalPlan) -> bool {
     })
 }
 
+/// Whether an expression of a plan, or of a subquery in it, is meant. Where nobody can tell, it is.
 fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
-    let of_node = |node: &LogicalPlan| {
-        let mut found = false;
+    let mut found = false;
+    let walked = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             found |= expr.exists(|e| Ok(is_meant(e)))?;
             Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(found)
-    };
-    plan.exists(of_node).unwrap_or(true)
+        })
+    });
+    found || walked.is_err()
 }
 
 type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;

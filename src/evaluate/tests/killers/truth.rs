@@ -218,6 +218,47 @@ async fn truth_of_scalar_subqueries_over_nothing_and_the_count_bug() {
     .await;
 }
 
+/// `min` and `count` without a group give a row also where nothing matches: the engine remembers that in scalar
+/// subqueries alone.
+#[tokio::test]
+async fn truth_of_subqueries_with_an_aggregate_of_nothing() {
+    means(
+        &three(),
+        &[
+            ("select k from a where 'y' not in (select min(s) from b where b.k = a.k)", ["", "1", "", "1"]),
+            ("select k from a where 'x' in (select min(s) from b where b.k = a.k)", ["", "1", "", "1"]),
+            ("select k from a where not ('y' in (select min(s) from b where b.k = a.k))", ["", "1", "", "1"]),
+            ("select k from a where exists (select min(s) from b where b.k = a.k)", ["1 2 ∅"; 4]),
+            ("select k from a where not exists (select count(*) from b where b.k = a.k)", [""; 4]),
+            (
+                "select k from a where 0 in (select count(*) from b where b.k = a.k)",
+                ["1 2 ∅", "2 ∅", "1 2 ∅", "2 ∅"],
+            ),
+            (
+                "select k from a where exists (select count(*) from b where b.k = a.k having count(*) = 0)",
+                ["1 2 ∅", "2 ∅", "1 2 ∅", "2 ∅"],
+            ),
+            (
+                "select k, 'y' not in (select min(s) from b where b.k = a.k) as n from a",
+                ["1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅", "1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅"],
+            ),
+            (
+                "select k, (select max(n) from (select count(*) as n from b where b.k = a.k) x) as m from a",
+                ["1:0 2:0 ∅:0", "1:1 2:0 ∅:0", "1:0 2:0 ∅:0", "1:1 2:0 ∅:0"],
+            ),
+            (
+                "select k, (select count(*) from b where b.k = a.k having count(*) = 0) as n from a",
+                ["1:0 2:0 ∅:0", "1:∅ 2:0 ∅:0", "1:0 2:0 ∅:0", "1:∅ 2:0 ∅:0"],
+            ),
+            (
+                "select k from a where k in (select 1 from b where b.k = a.k union all select count(*) from b where b.k = a.k)",
+                ["", "1", "", "1"],
+            ),
+        ],
+    )
+    .await;
+}
+
 /// Lists of values, two of them about one value: DataFusion merges them as if NULL and columns were values.
 #[tokio::test]
 async fn truth_of_lists_with_null_with_columns_and_of_two_lists() {
