@@ -12,6 +12,7 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{Action, Table};
 use crate::error::{Context, Result};
+use crate::incremental;
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Che
     let schema = DFSchema::try_from(table.schema().as_ref().clone()).context(doing)?;
     // Functions such as `coalesce` run only in the form that simplifying gives them.
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
-    let simplified = |expr| simplifier.simplify(simplifier.coerce(expr, &schema)?);
+    let simplified = |expr| simplifier.simplify(incremental::as_sql_has_them(simplifier.coerce(expr, &schema)?)?);
     let mut checks = Vec::new();
     for expectation in table.expectations.iter().filter(|e| wanted(e.action)) {
         let expr = session.parse_sql_expr(&expectation.check, &schema);

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The query planner recurses over expressions; deep queries need more than the usual 2 MiB.
-const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// The query planner recurses over expressions; conditions of some thousand terms need far more than the usual 2 MiB.
+/// What is not used is never given to the process.
+const STACK_BYTES: usize = 128 * 1024 * 1024;
 
 fn main() -> ExitCode {
     quiet_panics();

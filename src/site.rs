@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
-use crate::definition::{self, Project, Table, TableKind, Target};
+use crate::definition::{self, Policy, Project, Table, TableKind, Target};
 use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
@@ -95,7 +95,7 @@ pub async fn check(root: &Path) -> Result<Project> {
     let session = session(SessionOptions { memory_limit: project.memory_limit / 2, hash_joins: true }, &[])?;
     let mut faults = Vec::new();
     for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
-        if let Err(error) = evaluate::rehearse(&derived.plan, &session).await {
+        if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
             let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");
             let reason = Reason::new(Code::NotPlanned, why);
             faults.push(plan::unplannable(derived, &reason, "write it another way"));

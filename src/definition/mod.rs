@@ -82,6 +82,7 @@ mod faults;
 mod layout;
 mod limits;
 mod lineage;
+mod misread;
 mod model;
 mod order;
 mod planner;

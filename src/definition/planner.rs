@@ -9,9 +9,10 @@ use std::sync::{Arc, LazyLock};
 
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, plan_datafusion_err};
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
+use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, plan_datafusion_err, plan_err};
 use deltalake::datafusion::datasource::cte_worktable::CteWorkTable;
-use deltalake::datafusion::datasource::provider_as_source;
+use deltalake::datafusion::datasource::{provider_as_source, source_as_provider};
 use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use deltalake::datafusion::logical_expr::{
@@ -54,7 +55,31 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
 /// Plans a parsed query.
 pub(super) fn plan_query(query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
-    analyse(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?, &tables.options)
+    let plan = analyse(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?, &tables.options)?;
+    recursion(&plan, tables)?;
+    Ok(plan)
+}
+
+/// A recursive query has a name of its own and is read in `from` alone: elsewhere the planner takes it for a table.
+fn recursion(plan: &LogicalPlan, tables: &Tables) -> Result<(), DataFusionError> {
+    let (mut recursive, mut read) = (Vec::new(), Vec::new());
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::RecursiveQuery(query) => recursive.push(query.name.clone()),
+            LogicalPlan::TableScan(scan) if source_as_provider(&scan.source).is_ok() => {
+                read.push(scan.table_name.table().to_owned());
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if let Some(name) = recursive.iter().chain(&read).find(|name| tables.sources.contains_key(*name)) {
+        return plan_err!("the recursive query `{name}` has the name of a table: give it another one");
+    }
+    match read.iter().find(|name| !recursive.contains(name)) {
+        Some(name) => plan_err!("the recursive query `{name}` can be read in `from` alone, not in a subquery"),
+        None => Ok(()),
+    }
 }
 
 /// Plans `select (<condition>) as condition from <table>`.

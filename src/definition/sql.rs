@@ -14,6 +14,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpa
 
 use super::document::Text;
 use super::faults::Faults;
+use super::misread;
 use super::precedence::bracket;
 use crate::determined::{Code, Reason};
 use crate::source::{Place, SourceFile};
@@ -182,6 +183,7 @@ impl Sql {
         match statements.pop() {
             Some(Statement::Query(mut query)) => {
                 bracket(&mut query);
+                misread::report(&query, self, faults);
                 Some(query)
             }
             Some(_) => {

@@ -3,45 +3,64 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
-use deltalake::arrow::datatypes::{Field, Schema};
+use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, new_null_array};
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
-use deltalake::datafusion::common::tree_node::Transformed;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::physical_plan::execute_stream;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use super::bind::scan_as;
-use super::run::{self, Steps, hold, prepared};
+use super::run::{Steps, hold, prepared};
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind};
 
-/// Plans and runs the full evaluation of an analysed query and, where it has one, every step of its change, over tables
-/// of one row of NULLs: what the engine does not know how to do, it says when it plans, or when it begins.
+/// Plans and runs the full evaluation of an analysed query and, if `with_change` and where it has one, every step of its
+/// change, over tables of one row of NULLs: what the engine does not know how to do, it says when it plans, or when it
+/// begins. Conditions may let no row come so far: so the query runs again without them, over one row of ones, which
+/// joins. Of what fails while it runs only what the engine cannot do counts: such rows are nobody's data. A query that
+/// reads its own rows is only planned; it may end by the data alone.
 ///
 /// # Errors
 /// What it says.
-pub async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
-    rehearsed(incremental::over_new(plan)?, ctx, "the query").await?;
+pub async fn rehearse(plan: &LogicalPlan, with_change: bool, ctx: &SessionContext) -> Result<()> {
+    let query = incremental::over_new(plan)?;
+    rehearsed(query.clone(), ctx, "the query", &nulls).await?;
+    let free = query.transform_up(|node| match node {
+        LogicalPlan::Filter(filter) => Ok(Transformed::yes(Arc::unwrap_or_clone(filter.input))),
+        other => Ok(Transformed::no(other)),
+    });
+    rehearsed(free.context(doing)?.data, ctx, "the query", &ones).await?;
+    if !with_change {
+        return Ok(());
+    }
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
     let stages = program.stages(&|_| ChangeKind::Mutating, true)?;
     let mut steps: Steps = HashMap::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(doing)?;
-        rehearsed(plan, ctx, "a step of the change").await?;
-        let row = one_row(step.plan.schema().as_arrow()).context(doing)?;
+        rehearsed(plan, ctx, "a step of the change", &nulls).await?;
+        let row = one_row(step.plan.schema().as_arrow(), &nulls).context(doing)?;
         steps.insert(step.name, hold(vec![row], step.plan.schema())?);
     }
     let Some(result) = stages.result else { return Ok(()) };
-    rehearsed(incremental::consolidate(prepared(&result, &steps).context(doing)?)?, ctx, "the change").await
+    rehearsed(incremental::consolidate(prepared(&result, &steps).context(doing)?)?, ctx, "the change", &nulls).await
 }
 
-async fn rehearsed(plan: LogicalPlan, ctx: &SessionContext, what: &str) -> Result<()> {
+async fn rehearsed(
+    plan: LogicalPlan,
+    ctx: &SessionContext,
+    what: &str,
+    value: &(dyn Fn(&DataType) -> ArrayRef + Sync),
+) -> Result<()> {
     let bound = plan.transform_up_with_subqueries(|node| match &node {
         LogicalPlan::TableScan(scan) if incremental::parse_scan_name(scan.table_name.table()).is_some() => {
-            let row = one_row(scan.projected_schema.as_arrow())?;
+            let row = one_row(scan.projected_schema.as_arrow(), value)?;
             let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(row.schema(), vec![vec![row]])?);
             Ok(Transformed::yes(scan_as(table, scan.table_name.clone(), &scan.projected_schema)?))
         }
@@ -49,19 +68,33 @@ async fn rehearsed(plan: LogicalPlan, ctx: &SessionContext, what: &str) -> Resul
     });
     let doing = || format!("{what} cannot be planned");
     let plan = bound.context(doing)?.data;
+    let planned = ctx.state().create_physical_plan(&plan).await.context(doing)?;
     if incremental::is_recursive(&plan) {
-        // It may end by the data alone.
-        ctx.state().create_physical_plan(&plan).await.context(doing)?;
         return Ok(());
     }
-    let mut rows = run::stream(&plan, ctx, what).await?;
-    while rows.try_next().await.context(|| format!("{what} cannot be computed"))?.is_some() {}
-    Ok(())
+    let all = async { execute_stream(planned, ctx.task_ctx())?.try_for_each(|_| async { Ok(()) }).await };
+    match all.await {
+        Err(error)
+            if matches!(error.find_root(), DataFusionError::NotImplemented(_) | DataFusionError::Internal(_)) =>
+        {
+            Err(error).context(|| format!("{what} cannot be computed"))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn one_row(schema: &Schema) -> Result<RecordBatch, DataFusionError> {
+fn nulls(of_type: &DataType) -> ArrayRef {
+    new_null_array(of_type, 1)
+}
+
+/// 1 as a value of a type, where there is such a value.
+fn ones(of_type: &DataType) -> ArrayRef {
+    cast(&Int64Array::from(vec![1]), of_type).unwrap_or_else(|_| nulls(of_type))
+}
+
+fn one_row(schema: &Schema, value: &dyn Fn(&DataType) -> ArrayRef) -> Result<RecordBatch, DataFusionError> {
     let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-    let columns = fields.iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+    let columns = fields.iter().map(|f| value(f.data_type())).collect();
     // Some plans read no column, only whether there is a row.
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &one)?)

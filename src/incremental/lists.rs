@@ -4,7 +4,7 @@
 //! it, so that `x in (1, null) and x not in (2, null)` keeps 1; a column is another value than any literal, so that
 //! `x in (y, 1) and x in (2)` keeps nothing; and what is left empty is false or true, also where `x` is NULL, so that
 //! `x not in (1) or x not in (2)` keeps that row. Here NULL and columns leave the lists, and lists about one value become
-//! one list, which the engine has nothing to merge with.
+//! one list, which the engine has nothing to merge with. (Unless it has folded constants or moved casts first.)
 
 use std::collections::HashSet;
 
@@ -36,33 +36,74 @@ impl OptimizerRule for Lists {
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            Ok(expr.transform_up(|e| Ok(rewritten(e)))?.update_data(|expr| name.restore(expr)))
+            // The names of what is in a grouping set cannot be kept.
+            if matches!(expr, Expr::GroupingSet(_)) {
+                return Ok(Transformed::no(expr));
+            }
+            Ok(rewritten(expr)?.update_data(|expr| name.restore(expr)))
         })
     }
 }
 
-/// One expression whose parts are rewritten.
-fn rewritten(expr: Expr) -> Transformed<Expr> {
+/// One expression, for whoever gives it to the engine's simplifier without a plan.
+///
+/// # Errors
+/// None is known.
+pub fn as_sql_has_them(expr: Expr) -> Result<Expr> {
+    rewritten(expr).map(|rewritten| rewritten.data)
+}
+
+/// An expression in which each chain of `and` and `or` is looked at once, as a whole.
+fn rewritten(expr: Expr) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::InList(list) => split(list),
-        Expr::Not(inner) if holds_a_list(&inner) => Transformed::yes(negated(*inner)),
-        Expr::BinaryExpr(BinaryExpr { ref left, op: op @ (Operator::And | Operator::Or), ref right }) => {
-            let mut members = Vec::new();
-            flatten(left, op, &mut members);
-            flatten(right, op, &mut members);
-            match merged(members, op) {
-                Some(members) => Transformed::yes(chain(members, op)),
-                None => Transformed::no(expr),
-            }
+        Expr::InList(_) => {
+            let inner = expr.map_children(rewritten)?;
+            Ok(inner.transform_data(|e| match e {
+                Expr::InList(list) => Ok(split(list)),
+                other => Ok(Transformed::no(other)),
+            })?)
         }
-        other => Transformed::no(other),
+        Expr::Not(inner) if holds_a_list(&inner) => Ok(Transformed::yes(rewritten(negated(*inner))?.data)),
+        Expr::BinaryExpr(BinaryExpr { op: op @ (Operator::And | Operator::Or), .. }) => {
+            let (mut members, mut changed) = (Vec::new(), false);
+            for member in members_of(&expr, op) {
+                let member = rewritten(member.clone())?;
+                changed |= member.transformed;
+                // What a list became may be a chain of this kind.
+                if member.transformed {
+                    members.extend(members_of(&member.data, op).into_iter().cloned());
+                } else {
+                    members.push(member.data);
+                }
+            }
+            if let Some(fewer) = merged(&members, op) {
+                return Ok(Transformed::yes(chain(fewer, op)));
+            }
+            Ok(if changed { Transformed::yes(chain(members, op)) } else { Transformed::no(expr) })
+        }
+        other => other.map_children(rewritten),
     }
+}
+
+/// The members of a chain of one operator.
+fn members_of(expr: &Expr, op: Operator) -> Vec<&Expr> {
+    let (mut members, mut left) = (Vec::new(), vec![expr]);
+    while let Some(next) = left.pop() {
+        match next {
+            Expr::BinaryExpr(inner) if inner.op == op => left.extend([inner.right.as_ref(), inner.left.as_ref()]),
+            other => members.push(other),
+        }
+    }
+    members
 }
 
 /// `x in (1, y, null)` as `x in (1) or x = y or null`.
 fn split(list: InList) -> Transformed<Expr> {
     let values: Option<Vec<ScalarValue>> = list.list.iter().map(value).collect();
-    if list.list.is_empty() || values.is_some_and(|values| values.iter().all(|v| !v.is_null())) {
+    if list.list.is_empty()
+        || list.expr.is_volatile()
+        || values.is_some_and(|values| values.iter().all(|v| !v.is_null()))
+    {
         return Transformed::no(Expr::InList(list));
     }
     let x = list.expr;
@@ -115,19 +156,9 @@ fn negated(expr: Expr) -> Expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::NotEq, right }) => Expr::eq(*left, *right),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             let op = if op == Operator::And { Operator::Or } else { Operator::And };
-            rewritten(binary_expr(negated(*left), op, negated(*right))).data
+            binary_expr(negated(*left), op, negated(*right))
         }
         other => Expr::Not(Box::new(other)),
-    }
-}
-
-fn flatten(expr: &Expr, op: Operator, found: &mut Vec<Expr>) {
-    match expr {
-        Expr::BinaryExpr(inner) if inner.op == op => {
-            flatten(&inner.left, op, found);
-            flatten(&inner.right, op, found);
-        }
-        other => found.push(other.clone()),
     }
 }
 
@@ -135,30 +166,29 @@ fn chain(members: Vec<Expr>, op: Operator) -> Expr {
     members.into_iter().reduce(|all, next| binary_expr(all, op, next)).unwrap_or_else(|| lit(op == Operator::And))
 }
 
-/// The members of a chain with one list about each value; `None` where that is so.
-fn merged(members: Vec<Expr>, op: Operator) -> Option<Vec<Expr>> {
-    let mut groups: Vec<(Set, Vec<usize>)> = Vec::new();
+/// The members of a chain with one list about each value; `None` where there is nothing to merge.
+fn merged(members: &[Expr], op: Operator) -> Option<Vec<Expr>> {
+    let mut groups: Vec<Vec<(usize, Set)>> = Vec::new();
     for (at, member) in members.iter().enumerate() {
         let Some(set) = Set::of(member) else { continue };
-        match groups.iter_mut().find(|(known, _)| known.x == set.x) {
-            Some((known, places)) => {
-                known.take(set, op);
-                places.push(at);
-            }
-            None => groups.push((set, vec![at])),
+        match groups.iter_mut().find(|group| group[0].1.x == set.x) {
+            Some(group) => group.push((at, set)),
+            None => groups.push(vec![(at, set)]),
         }
     }
     // `x = 1 or x = 2` is what the engine makes of short lists.
     let engines = if op == Operator::Or { Operator::Eq } else { Operator::NotEq };
-    let is_engines = |at: &usize| matches!(&members[*at], Expr::BinaryExpr(comparison) if comparison.op == engines);
-    groups.retain(|(_, places)| places.len() > 1 && !places.iter().all(is_engines));
+    let is_engines = |at: usize| matches!(&members[at], Expr::BinaryExpr(comparison) if comparison.op == engines);
+    groups.retain(|group| group.len() > 1 && !group.iter().all(|(at, _)| is_engines(*at)));
     if groups.is_empty() {
         return None;
     }
-    let mut members: Vec<Option<Expr>> = members.into_iter().map(Some).collect();
-    for (set, places) in groups {
-        places.iter().for_each(|at| members[*at] = None);
-        members[places[0]] = Some(set.into_expr());
+    let mut members: Vec<Option<Expr>> = members.iter().cloned().map(Some).collect();
+    for group in groups {
+        let first = group[0].0;
+        group.iter().for_each(|(at, _)| members[*at] = None);
+        let sets = group.into_iter().map(|(_, set)| set);
+        members[first] = sets.reduce(|all, next| all.with(next, op)).map(Set::into_expr);
     }
     Some(members.into_iter().flatten().collect())
 }
@@ -185,25 +215,23 @@ impl Set {
                 };
                 (x.as_ref(), *op == Operator::NotEq, vec![value])
             }
-            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
-                let (mut left, right) = (Self::of(left)?, Self::of(right)?);
-                if left.x != right.x {
-                    return None;
-                }
-                left.take(right, *op);
-                return Some(left);
+            Expr::BinaryExpr(BinaryExpr { op: op @ (Operator::And | Operator::Or), .. }) => {
+                let mut sets = members_of(expr, *op).into_iter().map(Self::of);
+                let first = sets.next()??;
+                return sets
+                    .try_fold(first, |all, next| next.filter(|set| set.x == all.x).map(|set| all.with(set, *op)));
             }
             _ => return None,
         };
         let values: Vec<ScalarValue> = values;
-        let is_one = !values.is_empty() && !values.iter().any(ScalarValue::is_null) && !x.is_volatile();
-        is_one.then(|| Self { x: x.clone(), negated, values })
+        let is_set_of = !values.is_empty() && !values.iter().any(ScalarValue::is_null) && !x.is_volatile();
+        is_set_of.then(|| Self { x: x.clone(), negated, values })
     }
 
     /// What both say, or either of them.
-    fn take(&mut self, mut other: Self, op: Operator) {
+    fn with(mut self, mut other: Self, op: Operator) -> Self {
         if self.negated != other.negated && self.negated == (op == Operator::And) {
-            std::mem::swap(self, &mut other);
+            std::mem::swap(&mut self, &mut other);
         }
         let theirs: HashSet<&ScalarValue> = other.values.iter().collect();
         if self.negated != other.negated {
@@ -215,6 +243,7 @@ impl Set {
         } else {
             self.values.retain(|value| theirs.contains(value));
         }
+        self
     }
 
     fn into_expr(self) -> Expr {

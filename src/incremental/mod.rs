@@ -44,12 +44,13 @@ mod unnest;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use deltalake::datafusion::common::tree_node::TreeNode;
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
+pub use lists::as_sql_has_them;
 pub use normalise::normalise;
 pub use reorder::logical_rules;
 pub use root::{Spared, spared};
@@ -226,14 +227,24 @@ pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
 pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
     // to the engine as it is.
-    let plan = if is_recursive(plan) { plan.clone() } else { normalise(plan).unwrap_or_else(|_| plan.clone()) };
+    let plan = if is_recursive(plan) {
+        normalise::in_place(plan).unwrap_or_else(|_| plan.clone())
+    } else {
+        normalise(plan).unwrap_or_else(|_| plan.clone())
+    };
     build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
 }
 
 /// Whether a query reads its own rows so far.
 #[must_use]
 pub fn is_recursive(plan: &LogicalPlan) -> bool {
-    plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_)))).unwrap_or(false)
+    let mut found = false;
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// The change that turns one multiset of rows into another: both plans have the same columns, by position.

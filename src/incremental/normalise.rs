@@ -53,6 +53,15 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     }
 }
 
+/// What can be rewritten of a query that reads its own rows: subqueries and windows, in their places.
+pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    let rewritten = plan.clone().transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Window(window) => ordered_once(window),
+        other => subqueries::rewritten(other),
+    })?;
+    Ok(rewritten.data)
+}
+
 /// Whether the engine would forget rows of subqueries: `min` without a group gives a row also where nothing matches, and
 /// the engine, which groups by what matches, only remembers that of a scalar subquery that is just that.
 pub fn loses_empty_groups(plan: &LogicalPlan) -> bool {
@@ -239,7 +248,8 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transfo
             }
             other => Ok(Transformed::no(other)),
         })?;
-        exprs.push(once.data);
+        // Two windows may differ in nothing but what is left out.
+        exprs.push(if once.data == *expr { once.data } else { once.data.alias(expr.schema_name().to_string()) });
     }
     if !changed {
         return Ok(Transformed::no(LogicalPlan::Window(window)));

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, TableReference};
 use deltalake::datafusion::functions_aggregate::expr_fn::count;
 use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -149,6 +149,13 @@ fn membership(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
     Ok(Expr::Case(Case { expr: None, when_then_expr: when, else_expr: Some(Box::new(lit(no))) }))
 }
 
+/// A relation that the plan does not know. Without one, `k in (select k from a)` over `a` would ask whether `a.k = a.k`.
+fn member_name(plan: &LogicalPlan) -> TableReference {
+    let text = plan.display_indent().to_string();
+    let mut names = (0..).map(|n| format!("_member_{n}"));
+    TableReference::bare(names.find(|name| !text.contains(name)).unwrap_or_default())
+}
+
 /// The parts of `x in (select y ...)`.
 struct Members {
     subquery: Subquery,
@@ -170,8 +177,13 @@ impl Members {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        let y = column(within.subquery.subquery.schema(), 0);
-        Ok(Self { subquery: within.subquery.clone(), x: x.data, y, references })
+        let plan = within.subquery.subquery.as_ref();
+        let name = member_name(plan);
+        let y = column(plan.schema(), 0).alias_qualified(Some(name), "y");
+        let plan = project(plan.clone(), vec![y])?;
+        let y = column(plan.schema(), 0);
+        let subquery = Subquery { subquery: Arc::new(plan), ..within.subquery.clone() };
+        Ok(Self { subquery, x: x.data, y, references })
     }
 
     /// `[not] exists (the subquery where ...)`.

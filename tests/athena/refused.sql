@@ -25,7 +25,6 @@ select x from t where b is not false;
 select x from t where b is unknown;
 select x from t where b is not unknown;
 select s from t where s ilike 'a%';
-select s from t where s similar to 'a%';
 select s from t where s ~ 'a'; -- both
 select s from t where s !~ 'a'; -- both
 select s from t where s ~* 'a';
@@ -56,7 +55,6 @@ select x as localtime from t;
 select x from t as prepare;
 select é as y from (select x as é from t) as q;
 select x, from t;
-select x from t for update;
 select safe_cast(s as bigint) as y from t;
 select extract(year, d) as y from t;
 select substr(s from 1) as y from t;

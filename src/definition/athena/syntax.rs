@@ -29,9 +29,6 @@ pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
         }
         _ => {}
     }
-    if !query.locks.is_empty() || query.for_clause.is_some() {
-        reader.note(query.body.span(), "Athena does not know `for` after a query", "leave it out");
-    }
     if !query.pipe_operators.is_empty() {
         reader.note(query.body.span(), "Athena does not know `|>`", "write a subquery");
     }
@@ -153,7 +150,6 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::IsUnknown(_) => ("Athena does not know `is unknown`", "write `is null`"),
         Expr::IsNotUnknown(_) => ("Athena does not know `is not unknown`", "write `is not null`"),
         Expr::ILike { .. } => ("Athena does not know `ilike`", "write `lower(...) like '...'`"),
-        Expr::SimilarTo { .. } => ("Athena does not know `similar to`", "write `regexp_like(..., '^(...)$')`"),
         Expr::RLike { .. } => ("Athena does not know `rlike`", "write `regexp_like(..., '...')`"),
         Expr::Like { any: true, .. } => ("Athena does not know `like any`", "write `... like '...' or ... like '...'`"),
         Expr::Like { pattern, escape_char: None, .. } if has_backslash(pattern) => {

@@ -192,6 +192,44 @@ fn columns_and_functions() {
 }
 
 #[test]
+fn clauses_that_the_engine_would_ignore_are_refused() {
+    for (sql, place) in [
+        ("select email, count(*) over (w) as n from customer_landing window w as (partition by email)", "1:30"),
+        (
+            "select count(*) over x as n from customer_landing window w as (partition by email), x as (w order by updated)",
+            "1:58",
+        ),
+        ("select email, count(*) as n from customer_landing group by email with rollup", "1:71"),
+        ("select email from customer_landing for update", "1:36"),
+        ("select email from customer_landing where email similar to 'a%'", "1:48"),
+    ] {
+        let faults = query_faults(sql);
+        assert_eq!(faults.len(), 1, "{sql}: {faults:?}");
+        assert!(faults[0].starts_with(&format!("t.sql:{place} ")), "{sql}: {faults:?}");
+        assert!(faults[0].contains("[CLAUSE_MISREAD]"), "{sql}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_recursive_query_is_read_in_from_and_has_a_name_of_its_own() {
+    for (sql, expected) in [
+        (
+            "with recursive up as (select email from customer_landing union select c.email from customer_landing c \
+             where c.email in (select email from up)) select email from up",
+            "can be read in `from` alone",
+        ),
+        (
+            "with recursive reading_landing as (select email from customer_landing union all \
+             select email || 'x' from reading_landing where email = 'a') select email from reading_landing",
+            "has the name of a table",
+        ),
+    ] {
+        let faults = query_faults(sql);
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{sql}: {faults:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_repeated_or_is_planned_wrongly() {
     let repeat = "has another value at every run [VOLATILE_FUNCTION] | a query has the same result whenever it runs: use a column instead";
     assert_eq!(

@@ -70,11 +70,15 @@ async fn partition_holds_a_key_on_one_side_only() {
     // 2 gains an old record with `d`, its latest stays `e`; 3 appears with `d`. Of `e`, nothing changed.
     let change = vec![(row(Some(3), "d", 1), 1), (row(Some(2), "d", 1), 1)];
     let count = format!("select s, count(*) as n from ({LATEST}) x group by s");
-    let two = "select k, s, count(*) over (partition by k, s) as n, count(*) over (partition by k) as m from a";
+    // In one order, and so in one operator.
+    let two =
+        "select k, s, count(*) over (partition by k, s) as n, rank() over (partition by k order by s) as r from a";
+    let three =
+        "select k, s, rank() over (partition by k order by s) as r, count(*) over (partition by k, s) as n from a";
     let claimed =
         format!("select k, s, v from b where s in (select s from ({LATEST}) x group by s having count(*) = 1)");
     let b = vec![(row(Some(1), "d", 1), 1), (row(Some(1), "e", 1), 1)];
-    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed, two]).await;
+    holds((vec![(row(Some(2), "e", 5), 1)], change), (b, vec![]), &[&count, &claimed, two, three]).await;
 }
 
 #[tokio::test]
@@ -169,6 +173,10 @@ async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
         "select k, max(v) as greatest, count(*) as n from a group by k",
         "select k, min(v) as least from a group by k",
         "select k, sum(v) as total, count(*) as n from a group by k",
+        "select k, count(v) as n from a group by k",
+        "select k, count(v) as n, sum(coalesce(v, 0)) as total from a group by k",
+        "select k, count(*) as n from a group by k having count(*) > 1",
+        "select k, count(*) as n, min(v) as least from a group by k having min(v) < 6",
         "select k, sum(coalesce(v, 0)) as total, count(*) as n from a group by k",
         "select k, sum(coalesce(v, 0)) as total, min(coalesce(v, 0)) as least, count(coalesce(v, 0)) as n from a group by k",
         "select min(v) as least, max(v) as greatest, count(*) as n from a",

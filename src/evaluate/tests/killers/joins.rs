@@ -192,3 +192,16 @@ async fn rows_that_only_come_on_the_right_take_rows_away() {
         law(&world, sql, Limits::default()).await.unwrap_or_else(|e| panic!("{sql}\n{e}"));
     }
 }
+
+/// The group of NULL is that of the rows without partner: who has one, in no group that changes, does not belong to it.
+#[tokio::test]
+async fn rows_without_partner_are_those_that_have_none_whatever_the_keys() {
+    let a = vec![(row(Some(1), "p", 1), 1), (row(Some(2), "p", 2), 1)];
+    let b = vec![(row(Some(1), "x", 7), 1)];
+    let queries = [
+        "select b.s, count(distinct a.v) as n from a left join b on a.k = b.k group by b.s",
+        "select b.s, a.k, row_number() over (partition by b.s order by a.v, a.k) as n from a left join b on a.k = b.k",
+        "select b.s, max(a.v) as most from a left join b on a.k = b.k group by b.s having count(distinct a.v) > 0",
+    ];
+    holds((a, vec![(row(Some(3), "p", 3), 1)]), (b, vec![]), &queries).await;
+}

@@ -61,6 +61,7 @@ async fn an_order_decides_and_the_row_that_it_chose_goes() {
         "select k, v, s, row_number() over (partition by k order by k desc, v, s) as n from a",
         "select k, v, rank() over (partition by k order by k desc) as n, sum(v) over (partition by k order by k desc) as t from a",
         "select k, v, s, rank() over (partition by v, s order by s desc, k nulls first, v desc) as n from a",
+        "select rank() over (partition by k order by k desc, v) as a, rank() over (partition by k order by v) as b, s from a",
         "select k, s, count(*) over (partition by k order by k desc nulls last range between 1 preceding and current row) as n from a",
         "select k, s, count(*) over (partition by k, s order by s groups between current row and unbounded following) as n from a",
         "select k from (select k, row_number() over (partition by k, v, s order by k desc, s) as n from a) x where n = 1",

@@ -218,6 +218,37 @@ async fn truth_of_scalar_subqueries_over_nothing_and_the_count_bug() {
     .await;
 }
 
+/// A subquery over the table around it, under the same name.
+#[tokio::test]
+async fn truth_of_in_and_not_in_over_the_same_table() {
+    let same = |rows| [rows; 4];
+    let a = vec![(row(Some(1), "x", 1), 1), (row(Some(2), "y", 2), 1), (row(None, "x", 1), 1)];
+    means(
+        &a,
+        &[
+            ("select k from a where k in (select k from a where v = 2)", same("2")),
+            ("select k from a where k not in (select k from a where v = 2)", same("1")),
+            ("select k from a where not (k in (select k from a where v = 2))", same("1")),
+            ("select k from a where k in (select k from a where v = 2) or k = 7", same("2")),
+            ("select k, k in (select k from a where v = 2) as j from a", same("1:false 2:true ∅:∅")),
+            (
+                "select k, k in (select a.k from b a where a.v = 5) as j from a",
+                ["1:false 2:false ∅:false", "1:true 2:false ∅:∅", "1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅"],
+            ),
+            (
+                "select k from a where s not in (select s from a where k not in (select k from a where v = 2))",
+                same("2"),
+            ),
+            (
+                "select k from a where v in (select v from a where k in (select k from a where v = 2) or k is null)",
+                same("1 2 ∅"),
+            ),
+            ("select s, count(*) as n from a group by s having s not in (select s from a where v = 2)", same("x:2")),
+        ],
+    )
+    .await;
+}
+
 /// `min` and `count` without a group give a row also where nothing matches: the engine remembers that in scalar
 /// subqueries alone.
 #[tokio::test]

@@ -25,6 +25,8 @@ async fn f14_negative_zero_and_nan_in_keys_and_values() {
         (vec![(zero.clone(), 2), (nan.clone(), 1)], vec![(zero.clone(), -1), (negative.clone(), 1)]),
         (vec![(nan.clone(), 2), (negative.clone(), 1)], vec![(nan.clone(), -1), (zero.clone(), 1)]),
         (vec![(nan.clone(), 1)], vec![(nan.clone(), -1)]),
+        // A zero comes to the group of the other one.
+        (vec![(zero.clone(), 2)], vec![(negative.clone(), 1)]),
     ] {
         let b = vec![(zero.clone(), 1), (nan.clone(), 1)];
         holds((old.clone(), change.clone()), (b.clone(), vec![(nan.clone(), -1), (negative.clone(), 1)]), &queries)
