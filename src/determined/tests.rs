@@ -296,6 +296,7 @@ async fn orders_that_the_engine_does_not_follow() {
         "ORDER_NOT_FOLLOWED",
         &[
             "select k, string_agg(s, ',' order by s) as x, nth_value(v, 2 order by v) as y from a group by k",
+            "select k, array_agg(distinct s) over (partition by k order by id) as x from p",
             "select k, nth_value(v, 2 order by v) as x, nth_value(w, 2 order by w) as y from a group by k",
             "select k, nth_value(v, 2 order by v, s) as x, nth_value(v, 2 order by v, w) as y from a group by k",
             "select k, nth_value(v, 2 order by v desc) as x, nth_value(v, 2 order by v, w) as y from a group by k",

@@ -207,6 +207,17 @@ impl<'a> Walk<'a> {
                 continue;
             };
             needed.extend(scope.columns(expr));
+            let name = f.fun.name();
+            let aliases = match &f.fun {
+                WindowFunctionDefinition::AggregateUDF(f) => f.aliases(),
+                WindowFunctionDefinition::WindowUDF(f) => f.aliases(),
+            };
+            if f.params.distinct && !is_order_free(name) {
+                let text = format!("the query engine does not order the distinct values of `{name}` in a window");
+                let way_out = "compute them by `group by` in a subquery, and join it".to_owned();
+                self.add(Code::OrderNotFollowed, text, way_out, call(name, aliases, expr));
+                continue;
+            }
             let order: Vec<&Expr> =
                 f.params.partition_by.iter().chain(f.params.order_by.iter().map(|s| &s.expr)).collect();
             let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
@@ -221,14 +232,9 @@ impl<'a> Walk<'a> {
             if wanted.is_subset(&ordered) {
                 continue;
             }
-            let name = f.fun.name();
             let text = match f.params.order_by.as_slice() {
                 [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
                 _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
-            };
-            let aliases = match &f.fun {
-                WindowFunctionDefinition::AggregateUDF(f) => f.aliases(),
-                WindowFunctionDefinition::WindowUDF(f) => f.aliases(),
             };
             let way_out = appended(&facts, &ordered, &wanted, &node, "its `order by`");
             self.add(Code::WindowWithoutTotalOrder, text, way_out, call(name, aliases, expr));
