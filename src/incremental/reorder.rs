@@ -17,7 +17,8 @@ use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerCont
 
 use super::lists::Lists;
 
-/// The engine's rules for logical plans, with this one in place of its own, after [`Lists`].
+/// The engine's rules for logical plans, with this one in place of its own, after the one that keeps lists of values as
+/// SQL has them.
 #[must_use]
 pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours = || Arc::new(Reorder::default()) as Arc<dyn OptimizerRule + Send + Sync>;
