@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, NamedWindowExpr, Query, Select, SetExpr, Visit, Visitor, WindowSpec, WindowType,
+    Expr, GroupByExpr, NamedWindowExpr, Query, Select, SetExpr, Visit, Visitor, WindowSpec, WindowType,
 };
 
 use super::faults::Faults;
@@ -14,42 +14,38 @@ use crate::determined::{Code, Reason};
 pub(super) fn report(query: &Query, sql: &Sql, faults: &mut Faults) {
     let mut found = Found(Vec::new());
     let ControlFlow::Continue(()) = query.visit(&mut found);
-    for (words, text, label) in found.0 {
-        let words: Vec<String> = words.iter().flat_map(|w| [w.to_lowercase(), w.to_uppercase(), w.clone()]).collect();
+    for (word, text, label) in found.0 {
+        let words = [word.to_lowercase(), word.to_uppercase(), word];
         let reason = Reason::new(Code::ClauseMisread, text);
         faults.add(sql.find(&words).unwrap_or_else(|| sql.start()), reason.to_string(), label);
     }
 }
 
-/// Words to point at, what is wrong, and what to write instead.
-struct Found(Vec<(Vec<String>, String, &'static str)>);
+/// The word to point at, what is wrong, and what to write instead.
+struct Found(Vec<(String, String, &'static str)>);
 
 impl Found {
     fn add(&mut self, word: &str, text: impl Into<String>, label: &'static str) {
-        self.0.push((vec![word.to_owned()], text.into(), label));
+        self.0.push((word.to_owned(), text.into(), label));
     }
 
-    fn base(&mut self, name: &Ident) {
-        let text = format!("a window that begins with another one (`{name}`) is read without that one");
-        self.0.push((vec![name.value.clone()], text, "write its `partition by` and `order by` out"));
-    }
-
-    fn spec(&mut self, spec: &WindowSpec) {
+    fn window(&mut self, spec: &WindowSpec) {
         if let Some(name) = &spec.window_name {
-            self.base(name);
+            let text = format!("a window that begins with another one (`{name}`) is read without that one");
+            self.add(&name.value, text, "write its `partition by` and `order by` out");
         }
     }
 
     fn select(&mut self, select: &Select) {
         let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = &select.group_by;
         if let Some(modifier) = modifiers.first() {
-            let (text, label) =
-                (format!("`{modifier}` after `group by` is ignored").to_lowercase(), "write `group by rollup (...)`");
-            self.add(text.trim_start_matches("`with ").split('`').next().unwrap_or_default(), text.clone(), label);
+            let modifier = modifier.to_string().to_lowercase();
+            let word = modifier.trim_start_matches("with ");
+            self.add(word, format!("`{modifier}` after `group by` is ignored"), "write `group by rollup (...)`");
         }
         for window in &select.named_window {
             if let NamedWindowExpr::WindowSpec(spec) = &window.1 {
-                self.spec(spec);
+                self.window(spec);
             }
         }
     }
@@ -83,7 +79,7 @@ impl Visitor for Found {
         match expr {
             Expr::Function(call) => {
                 if let Some(WindowType::WindowSpec(spec)) = &call.over {
-                    self.spec(spec);
+                    self.window(spec);
                 }
             }
             Expr::SimilarTo { .. } => {

@@ -7,7 +7,7 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, TableReference};
 use deltalake::datafusion::datasource::provider_as_source;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScanBuilder, cast};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, TableScanBuilder, cast};
 
 use crate::error::{Context, Error, Result};
 use crate::incremental::{Side, WEIGHT, parse_scan_name};
@@ -21,18 +21,24 @@ pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPla
         let provider = sources.provider(&table, side).await?;
         open.insert(name, provider);
     }
+    bound(plan, |scan| Ok(open.get(scan.table_name.table()).map(Arc::clone)))
+        .context(|| "a table does not have the columns that the query reads".into())
+}
+
+/// A plan with providers behind the scans that get one.
+pub fn bound(
+    plan: LogicalPlan,
+    provider: impl Fn(&TableScan) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError>,
+) -> Result<LogicalPlan, DataFusionError> {
     let bound = plan.transform_up_with_subqueries(|node| match &node {
-        LogicalPlan::TableScan(scan) => match open.get(scan.table_name.table()) {
-            Some(provider) => {
-                let scanned = scan_as(Arc::clone(provider), scan.table_name.clone(), &scan.projected_schema)?;
-                Ok(Transformed::yes(scanned))
-            }
+        LogicalPlan::TableScan(scan) => match provider(scan)? {
+            Some(provider) => Ok(Transformed::yes(scan_as(provider, scan.table_name.clone(), &scan.projected_schema)?)),
             None => Ok(Transformed::no(node)),
         },
         // A table may know more, or less, about NULL than its declaration.
         _ => Ok(Transformed::yes(node.recompute_schema()?)),
     });
-    bound.map(|t| t.data).context(|| "a table does not have the columns that the query reads".into())
+    bound.map(|t| t.data)
 }
 
 /// Names, tables and sides of the scans of a plan, each once.

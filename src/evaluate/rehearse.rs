@@ -6,7 +6,6 @@ use std::sync::Arc;
 use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, new_null_array};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
-use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::datasource::MemTable;
@@ -15,7 +14,7 @@ use deltalake::datafusion::physical_plan::execute_stream;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
-use super::bind::scan_as;
+use super::bind::bound;
 use super::run::{Steps, hold, prepared};
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind};
@@ -58,16 +57,15 @@ async fn rehearsed(
     what: &str,
     value: &(dyn Fn(&DataType) -> ArrayRef + Sync),
 ) -> Result<()> {
-    let bound = plan.transform_up_with_subqueries(|node| match &node {
-        LogicalPlan::TableScan(scan) if incremental::parse_scan_name(scan.table_name.table()).is_some() => {
-            let row = one_row(scan.projected_schema.as_arrow(), value)?;
-            let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(row.schema(), vec![vec![row]])?);
-            Ok(Transformed::yes(scan_as(table, scan.table_name.clone(), &scan.projected_schema)?))
-        }
-        _ => Ok(Transformed::yes(node.recompute_schema()?)),
-    });
     let doing = || format!("{what} cannot be planned");
-    let plan = bound.context(doing)?.data;
+    let plan = bound(plan, |scan| {
+        if incremental::parse_scan_name(scan.table_name.table()).is_none() {
+            return Ok(None);
+        }
+        let row = one_row(scan.projected_schema.as_arrow(), value)?;
+        Ok(Some(Arc::new(MemTable::try_new(row.schema(), vec![vec![row]])?)))
+    });
+    let plan = plan.context(doing)?;
     let planned = ctx.state().create_physical_plan(&plan).await.context(doing)?;
     if incremental::is_recursive(&plan) {
         return Ok(());

@@ -38,17 +38,17 @@ use super::unnest::Unnest;
 /// # Errors
 /// The query engine refuses the plan.
 pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let is_whole = |plan: &Result<LogicalPlan>| plan.as_ref().is_ok_and(|plan| !leaves_subqueries(plan));
     // The engine's way with subqueries first: its plans are smaller.
     let first = (!loses_empty_groups(plan)).then(|| normalised(plan, &subqueries::rewritten));
-    if let Some(Ok(first)) = &first
-        && !leaves_subqueries(first)
-    {
-        return Ok(first.clone());
-    }
+    let first = match first {
+        Some(first) if is_whole(&first) => return first,
+        other => other,
+    };
     let unnest = Unnest::default();
     let second = normalised(plan, &|node| unnest.rewritten(node));
     match first {
-        Some(first) if !second.as_ref().is_ok_and(|plan| !leaves_subqueries(plan)) => first,
+        Some(first) if !is_whole(&second) => first,
         _ => second,
     }
 }
