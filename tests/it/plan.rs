@@ -41,6 +41,11 @@ async fn foreign_delete(lake: &Lake, table: &str) {
 /// Somebody deletes a row of a table at v0 and forges the log so that it seems to be ours.
 async fn forged_delete(lake: &Lake, table: &str) {
     foreign_delete(lake, table).await;
+    forge(lake, table);
+}
+
+/// What somebody did to a table at v0 seems to be ours.
+fn forge(lake: &Lake, table: &str) {
     let log = lake.warehouse().join(table).join("_delta_log");
     let ours = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
     let txns: String = ours.lines().filter(|l| l.starts_with("{\"txn\"")).map(|l| format!("{l}\n")).collect();
@@ -203,6 +208,24 @@ async fn drift_that_only_the_change_meets_is_repaired_in_the_same_sync_or_stops(
         lake.assert_recomputed().await;
         assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None && t.warnings.is_empty()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zero_goes_under_either_sign() {
+    // Which zero stands for a group of both is open in the engine, and so is the one that a change names.
+    let lake = shop("incremental");
+    lake.land_first_orders();
+    lake.sync().await;
+    let url = Url::from_directory_path(lake.warehouse().join("trusted/cheap")).unwrap();
+    let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
+    table.update().with_predicate("id = 0").with_update("price", "-0.0").await.unwrap();
+    forge(&lake, "trusted/cheap");
+    assert_eq!(lake.rows("select price from cheap where id = 0").await, ["-0.0"]);
+    lake.land("orders/a.json", orders(2..4));
+    let outcome = lake.sync().await;
+    let cheap = of(&outcome, "cheap");
+    assert_eq!((cheap.mode, cheap.rows_deleted, cheap.warnings.len()), (Mode::Incremental, 3, 0));
+    lake.assert_recomputed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

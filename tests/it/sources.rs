@@ -167,6 +167,16 @@ async fn a_table_that_was_optimised_and_vacuumed_still_has_its_rows_where_only_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_went_with_a_vacuumed_file_make_it_full() {
+    let lake = built("auto").await;
+    switch_feed(&lake, false).await;
+    lake.sync().await;
+    delete(&lake, "id = 1").await;
+    vacuum(&lake).await;
+    follows(&lake, Mode::Full, "files of v1 are vacuumed (orders)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_join_reads_at_the_version_consumed_and_that_are_vacuumed_make_it_full() {
     let lake = built("auto").await;
     append(&lake, &[(19, "nut", 1.0)]).await;

@@ -82,6 +82,16 @@ async fn partition_holds_a_key_on_one_side_only() {
 }
 
 #[tokio::test]
+async fn keys_of_two_inputs_are_pairs() {
+    // (1, p) and (2, q) change; (1, q) does not, although each half of it is in one of them.
+    let a = vec![(row(Some(1), "x", 1), 1), (row(Some(2), "x", 2), 1), (row(Some(1), "x", 2), 1)];
+    let change = vec![(row(Some(1), "y", 1), 1), (row(Some(2), "y", 2), 1)];
+    let b = vec![(row(None, "p", 1), 1), (row(None, "q", 2), 1)];
+    let query = "select a.k, b.s, count(distinct a.s) as n from a join b on a.v = b.v group by a.k, b.s";
+    holds((a, change), (b, vec![]), &[query]).await;
+}
+
+#[tokio::test]
 async fn pg_trickle_331_an_update_without_a_key_keeps_its_delete() {
     // Three equal rows, of which one changes: two stay.
     let a = vec![(row(Some(1), "a", 1), 3)];

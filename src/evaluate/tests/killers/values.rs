@@ -36,6 +36,18 @@ async fn f14_negative_zero_and_nan_in_keys_and_values() {
 }
 
 #[tokio::test]
+async fn doubles_tell_groups_apart_and_are_no_keys() {
+    // Under one k, a group that must be looked at anew (its greatest row goes) and one that a row is added to.
+    let a = vec![(row(Some(1), "1.5", 9), 1), (row(Some(1), "1.5", 3), 1), (row(Some(1), "0.0", 1), 1)];
+    let change = vec![(row(Some(1), "1.5", 9), -1), (row(Some(1), "0.0", 2), 1)];
+    let queries = [
+        "select k, f, count(*) as n, max(v) as most from (select k, v, cast(s as double) as f from a) t group by k, f",
+        "select f, k, count(*) as n, max(v) as most from (select k, v, cast(s as double) as f from a) t group by f, k",
+    ];
+    holds((a, change), (vec![], vec![]), &queries).await;
+}
+
+#[tokio::test]
 async fn ns_timestamps_that_are_equal_as_microseconds() {
     let a = vec![(row(Some(1), "a", 1_000), 1), (row(Some(1), "b", 1_001), 1), (row(Some(1), "c", 2_000), 1)];
     let change = vec![(row(Some(1), "a", 1_000), -1), (row(Some(1), "d", 1_002), 1)];
