@@ -78,6 +78,7 @@ mod athena;
 mod checks;
 mod columns;
 mod document;
+mod doubles;
 mod faults;
 mod layout;
 mod limits;
@@ -104,7 +105,7 @@ mod units;
 use std::path::Path;
 
 pub use model::*;
-pub use planner::{plan_sql, planner_options};
+pub use planner::{analyser_rules, plan_sql, planner_options};
 pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};

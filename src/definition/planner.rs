@@ -18,11 +18,13 @@ use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner}
 use deltalake::datafusion::logical_expr::{
     AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
-use deltalake::datafusion::optimizer::Analyzer;
+use deltalake::datafusion::optimizer::{Analyzer, AnalyzerRule};
 use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use deltalake::datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement};
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use super::doubles::Doubles;
 
 /// Name of the only output column of a planned condition.
 const CONDITION: &str = "condition";
@@ -93,7 +95,14 @@ pub(super) fn plan_condition(condition: SqlExpr, table: &str, tables: &Tables) -
 }
 
 fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, DataFusionError> {
-    Analyzer::new().execute_and_check(plan, options, |_, _| {})
+    Analyzer::with_rules(analyser_rules()).execute_and_check(plan, options, |_, _| {})
+}
+
+/// The engine's rules that give every expression its type, after ours.
+#[must_use]
+pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let ours: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Doubles);
+    std::iter::once(ours).chain(Analyzer::new().rules).collect()
 }
 
 /// A table by its schema alone. It takes no filters, so that a plan over it means the same over any other source.

@@ -299,3 +299,70 @@ async fn a_condition_on_a_cast_of_a_cast_is_planned() {
     lake.sync().await;
     assert_eq!(lake.rows("select id from midnight").await, ["2", "4"]);
 }
+
+/// The engine takes a decimal of fifteen places for what a decimal and a double have in common: 1e300 then stops a sync,
+/// and 1e-16 is 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decimal_beside_a_double_is_a_double() {
+    let measures = "description = \"Measures\"\n[source]\npath = \"measures/*.json\"\nformat = \"json\"\n\
+         on_overwrite = \"replace\"\n[columns]\nid = \"long\"\nn = \"decimal(10,2)\"\nx = \"double\"\nf = \"float\"\n";
+    let queries = [
+        ("equal", "select id from measures where n = x", "1"),
+        ("less", "select id from measures where n < x", "2 3"),
+        ("float", "select id from measures where n = f", "1 3 5"),
+        ("between_them", "select id from measures where x between n and 1e301", "1 2 3"),
+        ("listed", "select id from measures where n in (x, 5)", "1 3"),
+        (
+            "either",
+            "select id, case when n > 1 then n else x end as v from measures",
+            "1|0.1 2|1e-16 3|5.0 4|2.0 5|1.5",
+        ),
+        (
+            "which",
+            "select id, case n when x then 'same' else 'other' end as v from measures",
+            "1|same 2|other 3|other 4|other 5|other",
+        ),
+        ("first_of", "select id, coalesce(x, n) as v from measures", "1|0.1 2|1e-16 3|1e300 4|2.0 5|1.5"),
+        ("found", "select id from measures where n in (select x from measures)", "1"),
+        ("some_less", "select id from measures where n < any (select x from measures where x < 1)", "2"),
+        ("joined", "select a.id, b.id as other from measures a join measures b on a.n = b.x", "1|1"),
+        (
+            "united",
+            "select n as v from measures where id > 3 union select x from measures where id > 1",
+            "1.5 1e-16 1e300 2.0 NULL",
+        ),
+        // Literals are as they are written: no double makes the sum of decimals inexact.
+        (
+            "literal",
+            "select sum(coalesce(n, 0.5)) as v from measures where n is null or n <> 1e-16",
+            "7.100000000000000",
+        ),
+    ];
+    let mut files = vec![("tables/landing/measures.toml".to_owned(), measures.to_owned())];
+    for (name, sql, _) in queries {
+        files.push((format!("tables/curated/{name}.toml"), derived("auto")));
+        files.push((format!("tables/curated/{name}.sql"), sql.to_owned()));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let lake = Lake::project(&files);
+    let rows = [
+        r#"{"id":1,"n":0.1,"x":0.1,"f":0.1}"#,
+        r#"{"id":2,"n":0,"x":1e-16,"f":1e30}"#,
+        r#"{"id":3,"n":5,"x":1e300,"f":5}"#,
+        r#"{"id":4,"x":2}"#,
+        r#"{"id":5,"n":1.5,"f":1.5}"#,
+    ];
+    // One row after the other, so that each comes as a change.
+    for (i, row) in rows.iter().enumerate() {
+        lake.land(&format!("measures/{i}.json"), row.to_string() + "\n");
+        lake.sync().await;
+        lake.assert_recomputed().await;
+    }
+    for (name, _, expected) in queries {
+        let mut expected: Vec<&str> = expected.split(' ').collect();
+        expected.sort_unstable();
+        let mut found = lake.rows(&format!("select * from {name}")).await;
+        found.sort_unstable();
+        assert_eq!(found, expected, "{name}");
+    }
+}
