@@ -55,7 +55,7 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
 
 /// What can be rewritten of a query that reads its own rows: subqueries and windows, in their places.
 pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
-    let rewritten = plan.clone().transform_up_with_subqueries(|node| match node {
+    let rewritten = subqueries::asked_first(plan.clone())?.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => ordered_once(window),
         other => subqueries::rewritten(other),
     })?;
@@ -129,6 +129,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
     ];
     let prepare = || {
         let plan = plan.clone().transform_down_with_subqueries(limited)?.data;
+        let plan = subqueries::asked_first(plan)?;
         let plan = plan.transform_up_with_subqueries(|node| prepared(node, subqueries))?.data;
         let mut options = ConfigOptions::default();
         options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;

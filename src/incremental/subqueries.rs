@@ -11,14 +11,59 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, TableReference};
+use deltalake::datafusion::common::{
+    Column, DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, TableReference,
+};
 use deltalake::datafusion::functions_aggregate::expr_fn::count;
-use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery};
+use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use deltalake::datafusion::logical_expr::{Aggregate, Case, Expr, ExprSchemable, Filter, LogicalPlan, Subquery, lit};
 
-use super::build::{column, project};
+use super::build::{column, columns, project};
+
+/// `x in (S)` and `x = any (S)` where `x` holds a subquery itself: `x` becomes a column below. Both rewritings, ours and
+/// the engine's, put `x` among the rows of `S`, where a column of the same name would take its place in that subquery.
+pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut number = 0;
+    let rewritten = plan.transform_down_with_subqueries(|node| {
+        let (LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) = &node else { return Ok(Transformed::no(node)) };
+        let mut asked = Vec::new();
+        let mut hoist = |mut e: Expr| match &mut e {
+            Expr::InSubquery(InSubquery { expr, .. }) | Expr::SetComparison(SetComparison { expr, .. })
+                if holds_subquery(expr)? =>
+            {
+                let column = Column::new(Some(format!("_asked_{number}")), "x");
+                number += 1;
+                let x = std::mem::replace(&mut **expr, Expr::Column(column.clone()));
+                asked.push(x.alias_qualified(column.relation, column.name));
+                Ok(Transformed::yes(e))
+            }
+            _ => Ok(Transformed::no(e)),
+        };
+        let names = NamePreserver::new(&node);
+        let exprs = node.expressions().into_iter().map(|expr| {
+            let name = names.save(&expr);
+            Ok(name.restore(expr.transform_down(&mut hoist)?.data))
+        });
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        if asked.is_empty() {
+            return Ok(Transformed::no(node));
+        }
+        let input = node.inputs()[0].clone();
+        asked.splice(0..0, columns(input.schema()));
+        let shown = columns(node.schema());
+        let node = node.with_new_exprs(exprs, vec![project(input, asked)?])?;
+        Ok(Transformed::yes(if let LogicalPlan::Filter(_) = &node { project(node, shown)? } else { node }))
+    })?;
+    Ok(rewritten.data)
+}
+
+fn holds_subquery(expr: &Expr) -> Result<bool> {
+    expr.exists(|e| {
+        Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
+    })
+}
 
 /// Rewrites the subqueries in the expressions of one operator.
 ///

@@ -252,6 +252,30 @@ async fn truth_of_in_and_not_in_over_the_same_table() {
 /// `min` and `count` without a group give a row also where nothing matches: the engine remembers that in scalar
 /// subqueries alone.
 #[tokio::test]
+async fn truth_of_subqueries_on_the_left_of_in() {
+    let most = "(select max(b.k) from b where b.k = a.k)";
+    let query = |text: &str| text.replace("{x}", most);
+    let one = ["", "1", "", "1"];
+    means(
+        &three(),
+        &[
+            (&query("select k from a where {x} in (select k from a)"), one),
+            (&query("select k from a where {x} + 0 in (select z.k from a z where z.k >= a.k)"), one),
+            (&query("select k from a where {x} * 5 not in (select k from a where k is not null)"), one),
+            (&query("select k from a where not ({x} * 5 in (select k from a where k is not null))"), one),
+            (&query("select k from a where case s when 'x' then {x} end in (select k from a)"), one),
+            (&query("select k from a where {x} = any (select k from a)"), one),
+            (&query("select k from a where (k in (select k from b)) in (select k = 1 from a where k = 1)"), one),
+            (
+                &query("select k, {x} in (select k from a where k is not null) as m from a"),
+                ["1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅", "1:∅ 2:∅ ∅:∅", "1:true 2:∅ ∅:∅"],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn truth_of_subqueries_with_an_aggregate_of_nothing() {
     means(
         &three(),
