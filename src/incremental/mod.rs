@@ -53,6 +53,7 @@ use crate::error::{Context, Result};
 pub use lists::as_sql_has_them;
 pub use normalise::normalise;
 pub use reorder::logical_rules;
+pub use restrict::never_fails;
 pub use root::{Spared, spared};
 
 /// Name of the weight column: Int64, last in every change.
