@@ -22,24 +22,46 @@ use deltalake::datafusion::logical_expr::{Aggregate, Case, Expr, ExprSchemable, 
 
 use super::build::{column, columns, project};
 
-/// `x in (S)` and `x = any (S)` where `x` holds a subquery itself: `x` becomes a column below. Both rewritings, ours and
-/// the engine's, put `x` among the rows of `S`, where a column of the same name would take its place in that subquery.
+/// Subqueries that become columns below the operator that asks them:
+///
+/// - in `x in (S)` and `x = any (S)` the whole `x` that holds one. Both rewritings, ours and the engine's, put `x` among
+///   the rows of `S`, where a column of the same name would take its place in that subquery;
+/// - those in a grouping, an aggregate or a window: only projections and filters are rewritten.
 pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut number = 0;
     let rewritten = plan.transform_down_with_subqueries(|node| {
-        let (LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) = &node else { return Ok(Transformed::no(node)) };
-        let mut asked = Vec::new();
-        let mut hoist = |mut e: Expr| match &mut e {
-            Expr::InSubquery(InSubquery { expr, .. }) | Expr::SetComparison(SetComparison { expr, .. })
-                if holds_subquery(expr)? =>
-            {
-                let column = Column::new(Some(format!("_asked_{number}")), "x");
-                number += 1;
-                let x = std::mem::replace(&mut **expr, Expr::Column(column.clone()));
-                asked.push(x.alias_qualified(column.relation, column.name));
-                Ok(Transformed::yes(e))
+        let all = match &node {
+            LogicalPlan::Filter(_) | LogicalPlan::Projection(_) => false,
+            LogicalPlan::Aggregate(a) => {
+                if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+                    return Ok(Transformed::no(node));
+                }
+                true
             }
-            _ => Ok(Transformed::no(e)),
+            LogicalPlan::Window(_) | LogicalPlan::Sort(_) => true,
+            _ => return Ok(Transformed::no(node)),
+        };
+        let mut asked = Vec::new();
+        let mut column_of = |expr: &mut Expr| {
+            let column = Column::new(Some(format!("_asked_{number}")), "x");
+            number += 1;
+            let asks = std::mem::replace(expr, Expr::Column(column.clone()));
+            asked.push(asks.alias_qualified(column.relation, column.name));
+        };
+        let mut hoist = |mut e: Expr| {
+            if all && is_subquery(&e) {
+                column_of(&mut e);
+                return Ok(Transformed::new(e, true, TreeNodeRecursion::Jump));
+            }
+            match &mut e {
+                Expr::InSubquery(InSubquery { expr, .. }) | Expr::SetComparison(SetComparison { expr, .. })
+                    if expr.exists(|e| Ok(is_subquery(e)))? =>
+                {
+                    column_of(expr);
+                    Ok(Transformed::yes(e))
+                }
+                _ => Ok(Transformed::no(e)),
+            }
         };
         let names = NamePreserver::new(&node);
         let exprs = node.expressions().into_iter().map(|expr| {
@@ -59,10 +81,8 @@ pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(rewritten.data)
 }
 
-fn holds_subquery(expr: &Expr) -> Result<bool> {
-    expr.exists(|e| {
-        Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
-    })
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))
 }
 
 /// Rewrites the subqueries in the expressions of one operator.

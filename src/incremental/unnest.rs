@@ -51,12 +51,13 @@ impl Unnest {
                 Ok(Transformed::yes(project(self.filtered(input, filter.predicate)?, shown)?))
             }
             LogicalPlan::Projection(projection) => {
-                let mut input = LogicalPlan::clone(&projection.input);
+                let asked_of = LogicalPlan::clone(&projection.input);
+                let mut input = asked_of.clone();
                 let names = NamePreserver::new_for_projection();
                 let mut exprs = Vec::with_capacity(projection.expr.len());
                 for expr in projection.expr {
                     let name = names.save(&expr);
-                    let (next, expr) = self.valued(input, value(expr, projection.input.schema())?)?;
+                    let (next, expr) = self.valued(input, &asked_of, value(expr, asked_of.schema())?)?;
                     input = next;
                     exprs.push(name.restore(expr));
                 }
@@ -66,8 +67,9 @@ impl Unnest {
         }
     }
 
-    fn filtered(&self, mut input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
-        let schema = input.schema().clone();
+    fn filtered(&self, asked_of: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
+        let schema = asked_of.schema().clone();
+        let mut input = asked_of.clone();
         let mut parts = Vec::new();
         for part in split_conjunction_owned(predicate) {
             parts.push(condition(&part, &schema)?);
@@ -77,7 +79,7 @@ impl Unnest {
         for part in parts.into_iter().flat_map(split_conjunction_owned) {
             let part = existence(part, &schema)?;
             if let Expr::Exists(exists) = &part
-                && let Some(outer) = self.outer(&input, &exists.subquery)?
+                && let Some(outer) = self.outer(&asked_of, &exists.subquery)?
             {
                 let found = self.asked(&exists.subquery.subquery, &outer)?;
                 let keys = distinct(project(found, outer.exprs())?)?;
@@ -85,7 +87,7 @@ impl Unnest {
                 input = outer.matched(input, keys, outer.exprs(), how)?;
                 continue;
             }
-            let (next, part) = self.valued(input, part)?;
+            let (next, part) = self.valued(input, &asked_of, part)?;
             input = next;
             rest.push(part);
         }
@@ -95,11 +97,12 @@ impl Unnest {
         }
     }
 
-    /// An expression whose correlated subqueries are columns of a wider input.
-    fn valued(&self, mut input: LogicalPlan, expr: Expr) -> Result<(LogicalPlan, Expr)> {
+    /// An expression whose correlated subqueries are columns of a wider input. They are asked of the rows as they were
+    /// before it was widened: else each subquery would hold the plans of all those before it, twice.
+    fn valued(&self, mut input: LogicalPlan, asked_of: &LogicalPlan, expr: Expr) -> Result<(LogicalPlan, Expr)> {
         let rewritten = counted(expr)?.transform_up(|e| {
             let Expr::ScalarSubquery(subquery) = &e else { return Ok(Transformed::no(e)) };
-            let Some(outer) = self.outer(&input, subquery)? else { return Ok(Transformed::no(e)) };
+            let Some(outer) = self.outer(asked_of, subquery)? else { return Ok(Transformed::no(e)) };
             if !one_row(&subquery.subquery) {
                 return Err(DataFusionError::Plan("a scalar subquery may give several rows".into()));
             }

@@ -276,6 +276,43 @@ async fn truth_of_subqueries_on_the_left_of_in() {
 }
 
 #[tokio::test]
+async fn truth_of_subqueries_in_groupings_aggregates_and_windows() {
+    means(
+        &five(),
+        &[
+            (
+                "select k in (select k from b) as m, count(*) as n from a group by k in (select k from b)",
+                ["false:5", "true:2 false:1 ∅:2", "∅:5", "true:2 ∅:3"],
+            ),
+            (
+                "select s, sum(case when exists (select 1 from b where b.k = a.k) then 1 else 0 end) as n from a group by s",
+                ["x:0 y:0", "x:1 y:1", "x:0 y:0", "x:1 y:1"],
+            ),
+            (
+                "select s, count(*) filter (where k not in (select k from b where k is not null)) as n from a group by s",
+                ["x:3 y:2", "x:1 y:0", "x:3 y:2", "x:1 y:0"],
+            ),
+            (
+                "select s, k, count(*) over (partition by s, k in (select k from b)) as n from a where k is not null",
+                ["x:1:2 x:2:2 y:1:1", "x:1:1 x:2:1 y:1:1", "x:1:2 x:2:2 y:1:1", "x:1:1 x:2:1 y:1:1"],
+            ),
+        ],
+    )
+    .await;
+}
+
+/// Every subquery is asked of the rows as they were: else the plan of each would hold those of all before it, twice.
+#[tokio::test]
+async fn truth_of_several_subqueries_that_look_outside() {
+    let within = "k in (select b.k from b where b.v > a.v)";
+    let both = format!("select k, {within} as one, {within} as two, {within} as three from a where k is not null");
+    let no = "1:false:false:false 2:false:false:false";
+    let null = "1:∅:∅:∅ 2:∅:∅:∅";
+    let (one, with_null) = ("1:true:true:true 2:false:false:false", "1:true:true:true 2:∅:∅:∅");
+    means(&three(), &[(&both, [no, one, null, with_null])]).await;
+}
+
+#[tokio::test]
 async fn truth_of_subqueries_with_an_aggregate_of_nothing() {
     means(
         &three(),
