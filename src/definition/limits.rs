@@ -5,7 +5,7 @@ use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, JoinType, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, JoinType, LogicalPlan, Operator};
 
 use super::faults::Faults;
 use super::model::ColumnType;
@@ -61,6 +61,15 @@ fn limit(expr: &Expr, schema: &DFSchema) -> Option<(String, String, &'static str
         Expr::WindowFunction(call) => (call.fun.name(), &call.params.args),
         Expr::Cast(cast) => return text(&cast.expr, cast.field.data_type(), "cast", schema),
         Expr::TryCast(cast) => return text(&cast.expr, cast.field.data_type(), "try_cast", schema),
+        Expr::BinaryExpr(of) if matches!(of.op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) => {
+            let of_type = of.left.get_type(schema).ok().filter(DataType::is_nested)?;
+            let message = format!("`{}` between values of {} has no answer", of.op, ColumnType::name_of(&of_type));
+            return Some((
+                of.op.to_string(),
+                message,
+                "they have no order that covers NULL inside: compare their parts",
+            ));
+        }
         _ => return None,
     };
     let of_type = args.first()?.get_type(schema).ok()?;

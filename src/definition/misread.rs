@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, NamedWindowExpr, Query, Select, SetExpr, Visit, Visitor, WindowSpec, WindowType,
+    Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, NamedWindowExpr, Query, Select, SelectItem, SetExpr,
+    TableFactor, TableWithJoins, Visit, Visitor, WindowSpec, WindowType,
 };
 
 use super::faults::Faults;
@@ -14,19 +15,19 @@ use crate::determined::{Code, Reason};
 pub(super) fn report(query: &Query, sql: &Sql, faults: &mut Faults) {
     let mut found = Found(Vec::new());
     let ControlFlow::Continue(()) = query.visit(&mut found);
-    for (word, text, label) in found.0 {
+    for (code, word, text, label) in found.0 {
         let words = [word.to_lowercase(), word.to_uppercase(), word];
-        let reason = Reason::new(Code::ClauseMisread, text);
+        let reason = Reason::new(code, text);
         faults.add(sql.find(&words).unwrap_or_else(|| sql.start()), reason.to_string(), label);
     }
 }
 
-/// The word to point at, what is wrong, and what to write instead.
-struct Found(Vec<(String, String, &'static str)>);
+/// The code, the word to point at, what is wrong, and what to write instead.
+struct Found(Vec<(Code, String, String, &'static str)>);
 
 impl Found {
     fn add(&mut self, word: &str, text: impl Into<String>, label: &'static str) {
-        self.0.push((word.to_owned(), text.into(), label));
+        self.0.push((Code::ClauseMisread, word.to_owned(), text.into(), label));
     }
 
     fn window(&mut self, spec: &WindowSpec) {
@@ -37,6 +38,14 @@ impl Found {
     }
 
     fn select(&mut self, select: &Select) {
+        // The engine expands `*` to the shared column of whichever side comes first in the alphabet.
+        if select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)))
+            && let Some(word) = select.from.iter().find_map(shared_column)
+        {
+            let text = format!("`*` over a left join with `{word}` may take the shared column from the right side");
+            let label = "list the columns, or write `on`";
+            self.0.push((Code::UsingOfOuterJoin, word.to_owned(), text, label));
+        }
         let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = &select.group_by;
         if let Some(modifier) = modifiers.first() {
             let modifier = modifier.to_string().to_lowercase();
@@ -49,6 +58,24 @@ impl Found {
             }
         }
     }
+}
+
+/// The word by which a left join has columns that both sides share.
+fn shared_column(tables: &TableWithJoins) -> Option<&'static str> {
+    let of_join = |join: &Join| match &join.join_operator {
+        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => match on {
+            JoinConstraint::Using(_) => Some("using"),
+            JoinConstraint::Natural => Some("natural"),
+            JoinConstraint::On(_) | JoinConstraint::None => None,
+        },
+        _ => None,
+    };
+    let nested = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => shared_column(table_with_joins),
+        _ => None,
+    };
+    let factors = std::iter::once(&tables.relation).chain(tables.joins.iter().map(|join| &join.relation));
+    tables.joins.iter().find_map(of_join).or_else(|| factors.into_iter().find_map(nested))
 }
 
 impl Visitor for Found {

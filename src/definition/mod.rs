@@ -78,13 +78,13 @@ mod athena;
 mod checks;
 mod columns;
 mod document;
-mod doubles;
 mod faults;
 mod layout;
 mod limits;
 mod lineage;
 mod misread;
 mod model;
+mod operands;
 mod order;
 mod planner;
 mod precedence;
@@ -101,14 +101,17 @@ mod tests;
 mod types;
 mod undetermined;
 mod units;
+mod unnamed;
 
 use std::path::Path;
 
 pub use model::*;
+pub use operands::Timestamps;
 pub use planner::{analyser_rules, plan_sql, planner_options};
 pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};
+pub use unnamed::name_derived;
 
 use crate::error::{Error, Result};
 

@@ -1,30 +1,56 @@
-//! Decimals beside doubles become doubles, before the engine looks for a common type.
+//! Operands of unlike types, before the engine looks for a type that they have in common.
 //!
-//! DataFusion 55 takes decimal(30,15) for both (decimal(14,7) beside a float) where they are compared or united: a
-//! double of 1e300 then fails the query whenever it comes, and one of 1e-16 is 0. Arithmetic is left alone, it is in
-//! doubles already. So are literals: `price > 0.1` compares decimals, as it reads.
+//! What DataFusion 55 finds loses values, or stops at some: decimal(30,15) for a decimal and a double (1e300 fails, 1e-16
+//! is 0), nanoseconds for a date or a text and a timestamp (9999-12-31 fails). The difference of two timestamps becomes
+//! an interval of no days, which is less than `interval '1 day'` however many hours it has; hours added to a date
+//! vanish. Here decimals beside doubles become doubles, dates and texts beside timestamps timestamps, intervals beside
+//! differences so many microseconds, and a date that hours are added to a timestamp. Numbers as they are written stay:
+//! `price > 0.1` compares decimals, as it reads.
 
-use deltalake::arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
-use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::expr::{InSubquery, SetComparison};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
+use deltalake::datafusion::logical_expr::planner::TypePlanner;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit};
 use deltalake::datafusion::optimizer::AnalyzerRule;
+use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+
+use crate::determined::{Code, Reason};
+
+/// Timestamps are what tables hold: microseconds. The engine's nanoseconds end in 2262.
+#[derive(Debug)]
+pub struct Timestamps;
+
+impl TypePlanner for Timestamps {
+    fn plan_type_field(&self, sql_type: &SqlType) -> Result<Option<FieldRef>> {
+        let zone = match sql_type {
+            SqlType::Datetime(None) | SqlType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                None
+            }
+            SqlType::Timestamp(None, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => Some("UTC".into()),
+            _ => return Ok(None),
+        };
+        Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
+    }
+}
 
 /// Functions whose arguments get one type.
-const OF_ONE_TYPE: [&str; 8] = ["coalesce", "nullif", "nvl", "ifnull", "nvl2", "greatest", "least", "make_array"];
+const OF_ONE_TYPE: [&str; 7] = ["coalesce", "nvl", "ifnull", "nvl2", "greatest", "least", "make_array"];
 
 /// The rule; runs before the engine's own coercion.
 #[derive(Debug)]
-pub(super) struct Doubles;
+pub(super) struct Operands;
 
-impl AnalyzerRule for Doubles {
+impl AnalyzerRule for Operands {
     fn name(&self) -> &'static str {
-        "doubles"
+        "operands"
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
@@ -53,9 +79,9 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let (left, right) = (join.left.schema().clone(), join.right.schema().clone());
             let mut changed = false;
             for (l, r) in &mut join.on {
-                if let Some(to) = common([(&*l, left.as_ref()), (&*r, right.as_ref())])? {
-                    *l = as_double(l.clone(), &to, &left)?;
-                    *r = as_double(r.clone(), &to, &right)?;
+                if let Some(to) = common([(&*l, left.as_ref()), (&*r, right.as_ref())], true)? {
+                    *l = adapted(l.clone(), &to, &left)?;
+                    *r = adapted(r.clone(), &to, &right)?;
                     changed = true;
                 }
             }
@@ -69,41 +95,44 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// Casts what has to have one type: the operands of a comparison, the results of a `case`, the arguments of a function.
-fn in_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let cast = |operands: Vec<&mut Expr>| -> Result<bool> {
-        let Some(to) = common(operands.iter().map(|e| (&**e, schema)))? else { return Ok(false) };
-        for operand in operands {
-            *operand = as_double(std::mem::take(operand), &to, schema)?;
-        }
-        Ok(true)
+fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let united = |operands: Vec<&mut Expr>| agree(operands, schema, false);
+    let compared = |mut operands: Vec<&mut Expr>| -> Result<bool> {
+        let spans = spans(&mut operands, schema)?;
+        Ok(agree(operands, schema, true)? || spans)
     };
-    let mut expr = expr;
     let changed = match &mut expr {
-        Expr::BinaryExpr(of) if compares(of.op) => cast(vec![&mut of.left, &mut of.right])?,
-        Expr::Between(of) => cast(vec![&mut of.expr, &mut of.low, &mut of.high])?,
-        Expr::InList(of) => cast(std::iter::once(&mut *of.expr).chain(&mut of.list).collect())?,
+        Expr::BinaryExpr(of) if compares(of.op) => compared(vec![&mut of.left, &mut of.right])?,
+        Expr::BinaryExpr(of) if matches!(of.op, Operator::Plus | Operator::Minus) => {
+            of_date(&mut of.left, &of.right, schema)? || of_date(&mut of.right, &of.left, schema)?
+        }
+        Expr::Between(of) => compared(vec![&mut of.expr, &mut of.low, &mut of.high])?,
+        Expr::InList(of) => compared(std::iter::once(&mut *of.expr).chain(&mut of.list).collect())?,
         Expr::Case(of) => {
             let (whens, mut thens): (Vec<_>, Vec<_>) =
                 of.when_then_expr.iter_mut().map(|(when, then)| (&mut **when, &mut **then)).unzip();
             thens.extend(of.else_expr.as_deref_mut());
             let asked = match &mut of.expr {
-                Some(of) => cast(std::iter::once(&mut **of).chain(whens).collect())?,
+                Some(of) => compared(std::iter::once(&mut **of).chain(whens).collect())?,
                 None => false,
             };
-            cast(thens)? || asked
+            united(thens)? || asked
         }
+        Expr::ScalarFunction(of) if of.name() == "nullif" => compared(of.args.iter_mut().collect())?,
         Expr::ScalarFunction(of) if OF_ONE_TYPE.contains(&of.name()) => {
             // The first argument of `nvl2` is only asked whether it is NULL.
             let asked = usize::from(of.name() == "nvl2");
-            cast(of.args.iter_mut().skip(asked).collect())?
+            united(of.args.iter_mut().skip(asked).collect())?
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
             let (mine, theirs) = (expr.get_type(schema)?, subquery.subquery.schema().field(0).data_type().clone());
-            match common_type([mine, theirs].iter()) {
+            match common_type(&[mine, theirs.clone()], true) {
                 Some(to) => {
-                    **expr = as_double(std::mem::take(&mut **expr), &to, schema)?;
-                    *subquery = cast_subquery(subquery.clone(), &to)?;
+                    **expr = adapted(std::mem::take(&mut **expr), &to, schema)?;
+                    if adapts(&theirs, &to) {
+                        *subquery = cast_subquery(subquery.clone(), &to)?;
+                    }
                     true
                 }
                 None => false,
@@ -112,6 +141,58 @@ fn in_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+fn agree(operands: Vec<&mut Expr>, schema: &DFSchema, compared: bool) -> Result<bool> {
+    let Some(to) = common(operands.iter().map(|e| (&**e, schema)), compared)? else { return Ok(false) };
+    for operand in operands {
+        *operand = adapted(std::mem::take(operand), &to, schema)?;
+    }
+    Ok(true)
+}
+
+/// Intervals beside differences of timestamps as differences, a month of 30 days as elsewhere. Other intervals cannot be
+/// compared: the engine goes by months, then days, then the rest, so that 25 hours are less than a day.
+fn spans(operands: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
+    const DAY_US: i64 = 86_400_000_000;
+    let types = operands.iter().map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    if !types.iter().any(|t| matches!(t, DataType::Interval(_))) {
+        return Ok(false);
+    }
+    if types.iter().any(|t| matches!(t, DataType::Duration(_))) {
+        for operand in operands.iter_mut() {
+            if let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) = &**operand {
+                let days = i64::from(of.months) * 30 + i64::from(of.days);
+                let us = days.checked_mul(DAY_US).and_then(|us| us.checked_add(of.nanoseconds / 1_000));
+                **operand = lit(ScalarValue::DurationMicrosecond(us));
+            }
+        }
+    }
+    for operand in operands.iter() {
+        if matches!(operand.get_type(schema)?, DataType::Interval(_)) {
+            let text = "intervals of months, days and hours have no order";
+            let reason =
+                Reason::new(Code::IntervalOrder, format!("{text}: compare moments, `b > a + interval '1 day'`"));
+            return Err(DataFusionError::Plan(reason.to_string()));
+        }
+    }
+    Ok(true)
+}
+
+/// A date that an interval with hours, or one that nobody knows, is added to or taken from, as a timestamp.
+fn of_date(date: &mut Expr, interval: &Expr, schema: &DFSchema) -> Result<bool> {
+    if !is_date(&date.get_type(schema)?)
+        || interval.get_type(schema)? != DataType::Interval(IntervalUnit::MonthDayNano)
+        || matches!(interval, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) if of.nanoseconds == 0)
+    {
+        return Ok(false);
+    }
+    *date = std::mem::take(date).cast_to(&DataType::Timestamp(TimeUnit::Microsecond, None), schema)?;
+    Ok(true)
+}
+
+fn is_date(of_type: &DataType) -> bool {
+    matches!(of_type, DataType::Date32 | DataType::Date64)
 }
 
 fn compares(op: Operator) -> bool {
@@ -124,7 +205,7 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
     for i in 0..union.schema.fields().len() {
         let counts = union.inputs.iter().filter(|input| !is_literal_column(input, i));
         let types: Vec<_> = counts.map(|input| input.schema().field(i).data_type().clone()).collect();
-        columns.push(common_type(types.iter()));
+        columns.push(common_type(&types, false));
     }
     if columns.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Union(union)));
@@ -134,7 +215,7 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
         let casts = input.schema().iter().zip(&columns).map(|((relation, field), to)| {
             let column = Expr::from((relation, field));
             Ok(match to {
-                Some(to) => as_double(column, to, input.schema())?.alias_qualified(relation.cloned(), field.name()),
+                Some(to) => adapted(column, to, input.schema())?.alias_qualified(relation.cloned(), field.name()),
                 None => column,
             })
         });
@@ -153,17 +234,35 @@ fn is_literal_column(input: &LogicalPlan, i: usize) -> bool {
     }
 }
 
-/// The double that the operands are compared as, if there is a decimal and a double that is no literal.
-fn common<'e>(operands: impl IntoIterator<Item = (&'e Expr, &'e DFSchema)>) -> Result<Option<DataType>> {
+/// The type that the operands get, if the engine would find a worse one. Numbers as they are written have no say.
+fn common<'e>(
+    operands: impl IntoIterator<Item = (&'e Expr, &'e DFSchema)>,
+    compared: bool,
+) -> Result<Option<DataType>> {
     let counts = operands.into_iter().filter(|(expr, _)| !is_literal(expr));
     let types = counts.map(|(expr, schema)| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
-    Ok(common_type(types.iter()))
+    Ok(common_type(&types, compared))
 }
 
-fn common_type<'t>(types: impl Iterator<Item = &'t DataType> + Clone) -> Option<DataType> {
-    let has = |t: &DataType| types.clone().any(|found| found == t);
-    let double = [DataType::Float64, DataType::Float32].into_iter().find(has)?;
-    types.clone().any(DataType::is_decimal).then_some(double)
+fn common_type(types: &[DataType], compared: bool) -> Option<DataType> {
+    let to = |of: &&DataType| match of {
+        DataType::Timestamp(TimeUnit::Microsecond, _) => true,
+        other => other.is_floating(),
+    };
+    // The wider of two: Float64 before Float32, a zone before none.
+    let rank = |of: &&DataType| matches!(of, DataType::Float64 | DataType::Timestamp(_, Some(_)));
+    let to = types.iter().filter(to).max_by_key(rank)?;
+    // What is united with a text becomes text.
+    let adapted = |of: &DataType| adapts(of, to) && (compared || !of.is_string());
+    types.iter().any(adapted).then(|| to.clone())
+}
+
+/// Whether values of a type are cast to another one here.
+fn adapts(from: &DataType, to: &DataType) -> bool {
+    match to {
+        DataType::Timestamp(..) => is_date(from) || from.is_string(),
+        _ => to.is_floating() && from.is_decimal(),
+    }
 }
 
 /// A number as it is written in a query, in the digits that the engine gives a decimal beside it.
@@ -178,6 +277,6 @@ fn is_literal(expr: &Expr) -> bool {
     }
 }
 
-fn as_double(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
-    if expr.get_type(schema)?.is_decimal() { expr.cast_to(to, schema) } else { Ok(expr) }
+fn adapted(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
+    if adapts(&expr.get_type(schema)?, to) { expr.cast_to(to, schema) } else { Ok(expr) }
 }

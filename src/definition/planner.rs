@@ -14,7 +14,7 @@ use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, p
 use deltalake::datafusion::datasource::cte_worktable::CteWorkTable;
 use deltalake::datafusion::datasource::{provider_as_source, source_as_provider};
 use deltalake::datafusion::execution::SessionStateDefaults;
-use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use deltalake::datafusion::logical_expr::{
     AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
@@ -24,7 +24,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Stateme
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
-use super::doubles::Doubles;
+use super::operands::{Operands, Timestamps};
+use super::unnamed::name_derived;
 
 /// Name of the only output column of a planned condition.
 const CONDITION: &str = "condition";
@@ -55,7 +56,8 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
 }
 
 /// Plans a parsed query.
-pub(super) fn plan_query(query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    name_derived(&mut query);
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let plan = analyse(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?, &tables.options)?;
     recursion(&plan, tables)?;
@@ -101,7 +103,7 @@ fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, Da
 /// The engine's rules that give every expression its type, after ours.
 #[must_use]
 pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let ours: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Doubles);
+    let ours: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Operands);
     std::iter::once(ours).chain(Analyzer::new().rules).collect()
 }
 
@@ -193,6 +195,10 @@ impl ContextProvider for Tables {
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
         FUNCTIONS.window.get(name).cloned()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(Timestamps))
     }
 
     fn get_variable_type(&self, _: &[String]) -> Option<DataType> {

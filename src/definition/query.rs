@@ -41,6 +41,10 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, keys: &Keys, fault
     if faults.len() > before {
         return None;
     }
+    if plan.schema().fields().is_empty() {
+        faults.add(sql.start(), "this query has no columns", "write `select *`, or list them");
+        return None;
+    }
     let mut columns: Vec<(String, ColumnType, Place)> = Vec::new();
     for (index, field) in plan.schema().fields().iter().enumerate() {
         let place = sql.item(query, index).unwrap_or_else(|| sql.start());

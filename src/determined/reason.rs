@@ -63,6 +63,8 @@ codes! {
     OrderNotFollowed = "ORDER_NOT_FOLLOWED", Refused;
     /// `using` or `natural` in a right or full join, of which the query engine takes the wrong side.
     UsingOfOuterJoin = "USING_OF_OUTER_JOIN", Refused;
+    /// Intervals of months, days and hours, which have no order.
+    IntervalOrder = "INTERVAL_ORDER", Refused;
     /// A clause that the query engine ignores, or takes for something else.
     ClauseMisread = "CLAUSE_MISREAD", Refused;
     /// A subquery for which the query engine has no plan.

@@ -12,7 +12,7 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 
 use super::forget::physical_rules;
 use super::scanned::Scanned;
-use crate::definition::analyser_rules;
+use crate::definition::{Timestamps, analyser_rules};
 use crate::error::{Context, Result};
 use crate::incremental::logical_rules;
 use crate::storage::Location;
@@ -65,6 +65,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_config(config)
         .with_runtime_env(runtime)
         .with_query_planner(DeltaPlanner::new())
+        .with_type_planner(Arc::new(Timestamps))
         .with_analyzer_rules(analyser_rules())
         .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(physical_rules())

@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
-use crate::definition::bracket;
+use crate::definition::{bracket, name_derived};
 use crate::error::{Context, Error, Kind, Result};
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
@@ -27,6 +27,7 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let mut statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
     if let Statement::Statement(syntax) = &mut statement {
         bracket(syntax.as_mut());
+        name_derived(syntax.as_mut());
     }
     if !only_reads(&statement) {
         return Err(Error::new(Kind::Usage, "`query` only reads")

@@ -211,6 +211,26 @@ fn clauses_that_the_engine_would_ignore_are_refused() {
 }
 
 #[test]
+fn what_the_engine_would_take_from_another_place_is_refused() {
+    let joined = "from customer_landing a left join reading_landing b";
+    for (sql, expected) in [
+        (
+            "select * from customer_landing a natural left join reading_landing b".to_owned(),
+            "t.sql:1:34 `*` over a left join with `natural` may take the shared column from the right side \
+             [USING_OF_OUTER_JOIN] | list the columns, or write `on`",
+        ),
+        ("from customer_landing".to_owned(), "t.sql:1:1 this query has no columns | write `select *`, or list them"),
+        (
+            format!("select a.email {joined} on interval '1 day' < interval '25 hours'"),
+            "t.sql:1:1 intervals of months, days and hours have no order: compare moments, `b > a + interval `1 day`` \
+             [INTERVAL_ORDER] | ",
+        ),
+    ] {
+        assert_eq!(query_faults(&sql), [expected], "{sql}");
+    }
+}
+
+#[test]
 fn a_recursive_query_is_read_in_from_and_has_a_name_of_its_own() {
     for (sql, expected) in [
         (
@@ -395,6 +415,16 @@ fn nested_columns_are_no_keys_and_their_types_are_checked() {
             "t.toml:3:15 `address` cannot be in `cluster_by` | it is struct<city:string,geo:struct<lat:double>>: name a column without values inside",
         ]
     );
+}
+
+#[test]
+fn values_with_null_inside_have_no_order() {
+    let found = query_faults("select email from customer_landing where (email, updated) > ('a', 2)");
+    assert!(
+        found.len() == 1 && found[0].contains("`>` between values of struct<c0:string,c1:long> has no answer"),
+        "{found:?}"
+    );
+    assert!(query_faults("select email from customer_landing where (email, updated) = ('a', 2)").is_empty());
 }
 
 #[test]
