@@ -62,7 +62,7 @@ fn limit(expr: &Expr, schema: &DFSchema) -> Option<(String, String, &'static str
         Expr::Cast(cast) => return text(&cast.expr, cast.field.data_type(), "cast", schema),
         Expr::TryCast(cast) => return text(&cast.expr, cast.field.data_type(), "try_cast", schema),
         Expr::BinaryExpr(of) if matches!(of.op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) => {
-            let of_type = of.left.get_type(schema).ok().filter(DataType::is_nested)?;
+            let of_type = of.left.get_type(schema).ok().filter(|of_type| !is_ordered(of_type))?;
             let message = format!("`{}` between values of {} has no answer", of.op, ColumnType::name_of(&of_type));
             return Some((
                 of.op.to_string(),

@@ -75,6 +75,7 @@
 
 mod assembly;
 mod athena;
+mod casts;
 mod checks;
 mod columns;
 mod document;
@@ -107,7 +108,7 @@ use std::path::Path;
 
 pub use model::*;
 pub use operands::Timestamps;
-pub use planner::{analyser_rules, plan_sql, planner_options};
+pub use planner::{analyser_rules, plan_sql, planner_options, respelled};
 pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};

@@ -16,14 +16,17 @@ use deltalake::datafusion::datasource::{provider_as_source, source_as_provider};
 use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use deltalake::datafusion::logical_expr::{
-    AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
 use deltalake::datafusion::optimizer::{Analyzer, AnalyzerRule};
 use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use deltalake::datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    CastKind, DataType as SqlType, Expr as SqlExpr, Query, Statement, Value,
+};
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
+use super::casts;
 use super::operands::{Operands, Timestamps};
 use super::unnamed::name_derived;
 
@@ -59,9 +62,35 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
 pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
     name_derived(&mut query);
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
-    let plan = analyse(planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?, &tables.options)?;
+    let planned = |query: Query| planner.sql_statement_to_plan(Statement::Query(Box::new(query)));
+    let mut plan = planned(query.clone());
+    if let Some(spelled) = respelled(&query, &plan)
+        && let Ok(other) = planned(spelled)
+    {
+        plan = Ok(other);
+    }
+    let plan = analyse(plan?, &tables.options)?;
     recursion(&plan, tables)?;
     Ok(plan)
+}
+
+/// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
+pub fn respelled(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
+    let none = Tables::new([]);
+    let planner = SqlToRel::new_with_options(&none, ParserOptions::from(&none.options.sql_parser));
+    let spelled = || casts::spelled_out(query, |of| arrow_type(&planner, of));
+    casts::are_confused(planned).then(spelled).flatten()
+}
+
+/// The engine's name of a type of SQL.
+fn arrow_type(planner: &SqlToRel<'_, Tables>, of: &SqlType) -> Option<String> {
+    let (kind, data_type) = (CastKind::Cast, of.clone());
+    let null = Box::new(SqlExpr::Value(Value::Null.into()));
+    let cast = SqlExpr::Cast { kind, expr: null, data_type, array: false, format: None };
+    match planner.sql_to_expr(cast, &DFSchema::empty(), &mut PlannerContext::new()).ok()? {
+        Expr::Cast(cast) => Some(cast.field.data_type().to_string()),
+        _ => None,
+    }
 }
 
 /// A recursive query has a name of its own and is read in `from` alone: elsewhere the planner takes it for a table.

@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
-use crate::definition::{bracket, name_derived};
+use crate::definition::{bracket, name_derived, respelled};
 use crate::error::{Context, Error, Kind, Result};
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
@@ -39,7 +39,15 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     }
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let plan = session.state().statement_to_plan(statement).await.map_err(wrong)?;
+    let mut plan = session.state().statement_to_plan(statement.clone()).await;
+    if let Statement::Statement(syntax) = &mut statement
+        && let ast::Statement::Query(query) = syntax.as_mut()
+        && let Some(spelled) = respelled(query, &plan)
+    {
+        **query = spelled;
+        plan = session.state().statement_to_plan(statement).await;
+    }
+    let plan = plan.map_err(wrong)?;
     options.verify_plan(&plan).map_err(wrong)?;
     let frame = session.execute_logical_plan(plan).await.map_err(wrong)?;
     let schema = frame.schema().inner().clone();

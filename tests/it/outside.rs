@@ -448,3 +448,31 @@ async fn a_derived_table_needs_no_name() {
     ];
     give("marks", marks, &rows, &queries).await;
 }
+
+/// To the engine a cast has the name of what is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_casts_of_one_column_are_two_columns() {
+    let sizes = "description = \"Sizes\"\n[source]\npath = \"sizes/*.json\"\nformat = \"json\"\n\
+         on_overwrite = \"replace\"\n[columns]\ny = \"double\"\n";
+    let queries = [
+        (
+            "grouped",
+            "select cast(y as bigint) as i, cast(y as varchar) as t, count(*) as n from sizes \
+             group by cast(y as bigint), cast(y as varchar)",
+            "1|1.5|2 2|2.25|1",
+        ),
+        (
+            "beside",
+            "select y, cast(y as bigint) as i, count(*) as n from sizes group by y, cast(y as bigint)",
+            "1.5|1|2 2.25|2|1",
+        ),
+        ("sums", "select sum(cast(y as bigint)) as a, sum(y::decimal(10,2)) as b from sizes", "4|5.25"),
+        (
+            "counted",
+            "select try_cast(y as int) as y, count(distinct cast(y as int)) as a, count(distinct cast(y as varchar)) as b \
+             from sizes group by try_cast(y as int)",
+            "1|1|1 2|1|1",
+        ),
+    ];
+    give("sizes", sizes, &[r#"{"y":1.5}"#, r#"{"y":1.5}"#, r#"{"y":2.25}"#], &queries).await;
+}
