@@ -6,13 +6,14 @@
 //!    (`feeds`), else the data files that it added (+1) and removed (-1). Over the whole range each file is counted: one
 //!    that came and went counts nothing, one that a feed commit removed and a later RESTORE brings back counts twice.
 //! 2. The data files by which the two snapshots differ: where the log no longer holds a commit, where files in between
-//!    are vacuumed, and where a data file alone does not say what its rows are (partition columns, column mapping,
-//!    deletion vectors, changed columns).
+//!    are vacuumed, where somebody added a file that was there or removed one that was not (`course`), and where a data
+//!    file alone does not say what its rows are (partition columns, column mapping, deletion vectors, changed columns).
 //! 3. Nothing: the caller computes in full, and says why.
 //!
 //! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log, and one
 //! column of other writers' change data files: the relation streams.
 
+mod course;
 mod feeds;
 mod files;
 mod relation;
@@ -26,6 +27,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable};
+use course::oddity;
 use files::look_up;
 pub use size::size;
 use snapshots::by_snapshots;
@@ -178,6 +180,10 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     };
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
+        // Asked anew each time: a commit whose feed turns out unfit is told by its files.
+        if let Some(why) = oddity(table, from, &commits, &unfit).await {
+            return by_snapshots(table, from, &why).await;
+        }
         let tally = match tally(&commits, &unfit) {
             Ok(tally) => tally,
             Err(why) => return Ok(Err(why)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tally::Unfit;
-use super::{ChangeSet, by_snapshots, look_up, tally, told_by_files};
+use super::{ChangeSet, by_snapshots, look_up, oddity, tally, told_by_files};
 use crate::error::Result;
 use crate::lake::LakeTable;
 
@@ -34,6 +34,9 @@ pub async fn since_by(table: &LakeTable, from: u64, rung: Rung) -> Result<std::r
         Rung::Commits => commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect(),
         Rung::Feed | Rung::Snapshots => Unfit::new(),
     };
+    if let Some(why) = oddity(table, from, &commits, &unused).await {
+        return Ok(Err(why));
+    }
     let tally = match tally(&commits, &unused) {
         Ok(tally) => tally,
         Err(why) => return Ok(Err(why)),

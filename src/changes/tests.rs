@@ -2,6 +2,7 @@
 
 use deltalake::kernel::CommitInfo;
 
+use super::course::{Course, course};
 use super::snapshots::can_be_named;
 use super::*;
 use crate::lake::DataFiles;
@@ -98,4 +99,57 @@ fn only_plain_names_select_files_of_a_scan() {
     for path in ["k=a%20b/x", "k=a b/x", "k=é/x", "k=[a]/x", "k=a:b/x"] {
         assert!(!can_be_named(path), "{path}");
     }
+}
+
+fn odd(commits: &[CommitFacts], before: &[&str]) -> Option<String> {
+    let before = before.iter().map(|path| (*path).to_owned()).collect();
+    match course(commits, &Unfit::new(), Some(&before)) {
+        Course::Odd(why) => Some(why),
+        Course::InTurns => None,
+        Course::Depends => panic!("depends on what is known"),
+    }
+}
+
+#[test]
+fn files_come_that_were_not_there_and_go_that_were() {
+    let restored = [commit(1, &["b"], &["a"], &[]), commit(2, &["a"], &["b"], &[])];
+    assert_eq!(odd(&restored, &["a"]), None);
+    assert_eq!(odd(&restored, &["a", "b"]).as_deref(), Some("v1 adds a file that is there already"));
+    assert_eq!(odd(&restored, &[]).as_deref(), Some("v1 removes a file that is not there"));
+    let twice = [commit(1, &["b"], &[], &[]), commit(2, &["b"], &[], &[])];
+    assert_eq!(odd(&twice, &[]).as_deref(), Some("v2 adds a file that is there already"));
+    let twice = [commit(1, &["b"], &["b"], &[])];
+    assert_eq!(odd(&twice, &["b"]).as_deref(), Some("v1 adds and removes one and the same file"));
+    assert_eq!(odd(&[commit(1, &["b", "b"], &[], &[])], &[]).as_deref(), Some("v1 adds a file twice"));
+    assert_eq!(odd(&[commit(1, &[], &["b", "b"], &[])], &["b"]).as_deref(), Some("v1 removes a file twice"));
+}
+
+#[test]
+fn files_that_only_move_come_and_go_as_well() {
+    let mut compacted = commit(1, &[], &[], &[]);
+    (compacted.files.moved_in, compacted.files.moved_out) = (vec!["b".into()], vec!["a".into()]);
+    assert_eq!(odd(&[compacted.clone(), commit(2, &["a"], &["b"], &[])], &["a"]), None);
+    assert_eq!(
+        odd(&[compacted, commit(2, &["b"], &[], &[])], &["a"]).as_deref(),
+        Some("v2 adds a file that is there already")
+    );
+    let mut described = commit(1, &[], &[], &[]);
+    described.files.moved_in = vec!["a".into()];
+    assert_eq!(odd(&[described], &["a"]), None);
+}
+
+#[test]
+fn what_was_there_before_matters_where_somebody_else_counts_files() {
+    let ask = |commits: &[CommitFacts]| course(commits, &Unfit::new(), None);
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), Course::Depends);
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), Course::InTurns);
+    // The feed says what was there.
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"]), commit(2, &["a"], &["b"], &[])]), Course::InTurns);
+    let mut ours = commit(1, &["b"], &["a"], &[]);
+    ours.txns.insert("stedi-delta/head".into(), 1);
+    assert_eq!(ask(std::slice::from_ref(&ours)), Course::InTurns);
+    let again = ask(&[ours, commit(2, &["b"], &[], &[])]);
+    assert_eq!(again, Course::Odd("v2 adds a file that is there already".into()));
+    let unfit = Unfit::from([(1, "vacuumed".to_owned())]);
+    assert_eq!(course(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), Course::Depends);
 }

@@ -23,19 +23,22 @@ pub struct CommitFacts {
     pub changes_metadata: bool,
 }
 
-/// Data files of one commit whose `dataChange` is true, as paths relative to the table, with their row counts where
-/// the log knows them.
+/// Data files of one commit, as paths relative to the table, with their row counts where the log knows them.
 #[derive(Clone, Debug, Default)]
 pub struct DataFiles {
     /// Added.
     pub added: Vec<(String, Option<u64>)>,
     /// Removed.
     pub removed: Vec<String>,
+    /// Added although no row changed (`dataChange` is false): rewritten, or described anew.
+    pub moved_in: Vec<String>,
+    /// Removed although no row changed.
+    pub moved_out: Vec<String>,
     /// Change data files: where there are any, they tell the change exactly, and the other two only its files.
     pub cdc: Vec<String>,
     /// Whether any of the files has a deletion vector.
     pub deletion_vectors: bool,
-    /// Sizes of all these files by path, where the log knows them.
+    /// Sizes of the files whose rows changed, by path, where the log knows them.
     pub bytes: BTreeMap<String, u64>,
 }
 
@@ -114,6 +117,8 @@ pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result
                 }
                 facts.files.removed.push(remove.path);
             }
+            Action::Add(add) => facts.files.moved_in.push(add.path),
+            Action::Remove(remove) => facts.files.moved_out.push(remove.path),
             Action::Cdc(cdc) => {
                 facts.files.bytes.insert(cdc.path.clone(), cdc.size.unsigned_abs());
                 facts.files.cdc.push(cdc.path);

@@ -1,5 +1,6 @@
 //! Whatever happens to a source between two syncs, what is derived from it follows, and says how it found out.
 
+mod again;
 mod columns;
 mod feeds;
 mod layouts;
