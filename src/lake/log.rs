@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use deltalake::kernel::{Action, CommitInfo};
-use deltalake::logstore::{LogStoreRef, get_actions};
+use deltalake::kernel::{Add, AddCDCFile, CommitInfo, Remove, Transaction};
+use deltalake::logstore::LogStoreRef;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
 
 use super::state::app;
 use crate::error::{Context, Result};
@@ -43,6 +46,41 @@ pub struct DataFiles {
 }
 
 impl CommitFacts {
+    fn note(&mut self, line: Line) {
+        let Line { add, remove, cdc, txn, info, metadata, protocol } = line;
+        let files = &mut self.files;
+        match add {
+            Some(add) if add.data_change => {
+                files.deletion_vectors |= add.deletion_vector.is_some();
+                files.bytes.insert(add.path.clone(), add.size.unsigned_abs());
+                let rows = add.stats.as_deref().and_then(num_records);
+                files.added.push((add.path, rows));
+            }
+            Some(add) => files.moved_in.push(add.path),
+            None => {}
+        }
+        match remove {
+            Some(remove) if remove.data_change => {
+                files.deletion_vectors |= remove.deletion_vector.is_some();
+                if let Some(size) = remove.size {
+                    files.bytes.insert(remove.path.clone(), size.unsigned_abs());
+                }
+                files.removed.push(remove.path);
+            }
+            Some(remove) => files.moved_out.push(remove.path),
+            None => {}
+        }
+        if let Some(cdc) = cdc {
+            files.bytes.insert(cdc.path.clone(), cdc.size.unsigned_abs());
+            files.cdc.push(cdc.path);
+        }
+        self.txns.extend(txn.map(|txn| (txn.app_id, txn.version)));
+        if let Some(info) = info {
+            self.info = serde_json::from_value(info).ok();
+        }
+        self.changes_metadata |= metadata.is_some() || protocol.is_some();
+    }
+
     /// Whether rows changed.
     #[must_use]
     pub fn changes_data(&self) -> bool {
@@ -90,6 +128,21 @@ impl CommitFacts {
     }
 }
 
+/// One line of a commit, as far as it is looked at. A reader has to ignore actions that it does not know, and what is in
+/// `commitInfo` is its writer's own affair. Source: Delta protocol, "Protocol Evolution", "Commit Provenance Information".
+#[derive(Deserialize)]
+struct Line {
+    add: Option<Add>,
+    remove: Option<Remove>,
+    cdc: Option<AddCDCFile>,
+    txn: Option<Transaction>,
+    #[serde(rename = "commitInfo")]
+    info: Option<serde_json::Value>,
+    #[serde(rename = "metaData")]
+    metadata: Option<IgnoredAny>,
+    protocol: Option<IgnoredAny>,
+}
+
 /// Reads the commit that created `version`; `None` when the log no longer holds it.
 ///
 /// # Errors
@@ -99,43 +152,16 @@ pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result
     let Some(bytes) = read.context(|| format!("commit {version} of {} cannot be read", log_store.root_url()))? else {
         return Ok(None);
     };
-    let actions =
-        get_actions(version, &bytes).context(|| format!("commit {version} of {} is broken", log_store.root_url()))?;
+    let lines = Deserializer::from_slice(&bytes).into_iter::<Line>();
     let mut facts = CommitFacts { version, ..CommitFacts::default() };
-    for action in actions {
-        match action {
-            Action::Add(add) if add.data_change => {
-                facts.files.deletion_vectors |= add.deletion_vector.is_some();
-                facts.files.bytes.insert(add.path.clone(), add.size.unsigned_abs());
-                let rows = add.stats.as_deref().and_then(num_records);
-                facts.files.added.push((add.path, rows));
-            }
-            Action::Remove(remove) if remove.data_change => {
-                facts.files.deletion_vectors |= remove.deletion_vector.is_some();
-                if let Some(size) = remove.size {
-                    facts.files.bytes.insert(remove.path.clone(), size.unsigned_abs());
-                }
-                facts.files.removed.push(remove.path);
-            }
-            Action::Add(add) => facts.files.moved_in.push(add.path),
-            Action::Remove(remove) => facts.files.moved_out.push(remove.path),
-            Action::Cdc(cdc) => {
-                facts.files.bytes.insert(cdc.path.clone(), cdc.size.unsigned_abs());
-                facts.files.cdc.push(cdc.path);
-            }
-            Action::Txn(txn) => {
-                facts.txns.insert(txn.app_id, txn.version);
-            }
-            Action::CommitInfo(info) => facts.info = Some(info),
-            Action::Metadata(_) | Action::Protocol(_) => facts.changes_metadata = true,
-            _ => {}
-        }
+    for line in lines {
+        facts.note(line.context(|| format!("commit {version} of {} is broken", log_store.root_url()))?);
     }
     Ok(Some(facts))
 }
 
 pub(super) fn num_records(stats: &str) -> Option<u64> {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Stats {
         num_records: Option<u64>,

@@ -14,10 +14,11 @@ use deltalake::arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordB
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder};
+use serde_json::json;
 use stedi_delta::outcome::Mode;
 use url::Url;
 
-use crate::support::shop::{CHEAP, ITEMS, ORDERS, derived};
+use crate::support::shop::{CHEAP, ITEMS, ORDERS, derived, orders};
 use crate::support::{Lake, of};
 
 /// Orders, a filter, a grouping, and two tables over those: one joins, so that it reads what was there before.
@@ -222,4 +223,20 @@ async fn a_table_that_held_no_row_and_was_created_anew_is_another_one() {
     lake.land_first_orders();
     let reason = "orders is another table than the one that it was computed from";
     follows(&lake, Mode::Full, reason).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_and_provenance_that_nobody_here_knows_are_ignored() {
+    let lake = built("incremental").await;
+    let domain = json!({"domainMetadata": {"domain": "x", "configuration": "{}", "removed": false}});
+    commit(&lake, &[json!({"foo": {"bar": 1}}), json!({"baz": []}), domain]).await;
+    follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
+    // What a writer says of itself has no form.
+    let odd = json!({"commitInfo": {"operation": {"is": 7}, "isolationLevel": "Chaos", "tags": [null]}});
+    let remove = json!({"remove": {"path": layouts::first(&lake, "add")["add"]["path"], "dataChange": true}});
+    commit(&lake, &[odd, json!({"foo": null}), remove]).await;
+    follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
+    lake.land("orders/c.json", orders(20..22));
+    lake.sync().await;
+    lake.assert_recomputed().await;
 }
