@@ -17,6 +17,7 @@ use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 
+use super::log::hash;
 use super::readable;
 use super::state::app;
 use super::table::{LakeTable, builder};
@@ -161,7 +162,7 @@ impl Commit {
         }
         table.check_writable()?;
         let log_store = table.log_store();
-        put(&log_store, table.location(), version, actions).await?;
+        let hash = put(&log_store, table.location(), version, actions).await?;
         let mut inner = table.inner().clone();
         inner
             .update_incremental(Some(version))
@@ -171,7 +172,7 @@ impl Commit {
             // The commit stands already: a missing checkpoint costs time, not rows, and the next one makes up for it.
             let _ = deltalake::checkpoints::create_checkpoint(&inner, None).await;
         }
-        Ok(LakeTable::after_commit(table.location().clone(), inner, txns))
+        Ok(LakeTable::after_commit(Some(table), table.location().clone(), inner, (txns, hash)).await)
     }
 }
 
@@ -204,9 +205,9 @@ pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Re
     actions.insert(1, Action::Protocol(protocol));
     actions.insert(2, Action::Metadata(metadata));
     let mut inner = builder(location)?.build().context(doing)?;
-    put(&inner.log_store(), location, 0, actions).await?;
+    let hash = put(&inner.log_store(), location, 0, actions).await?;
     inner.load_version(0).await.context(|| format!("{location} cannot be read back"))?;
-    Ok(LakeTable::after_commit(location.clone(), inner, txns))
+    Ok(LakeTable::after_commit(None, location.clone(), inner, (txns, hash)).await)
 }
 
 fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64> {
@@ -215,19 +216,20 @@ fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64
     txns
 }
 
-async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions: Vec<Action>) -> Result<()> {
+/// Creates a commit; its [`hash`].
+async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions: Vec<Action>) -> Result<i64> {
     // `operation` is only used for a generated commitInfo; ours is among the actions.
     let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
     let data = CommitData::new(actions, operation, HashMap::new(), Vec::new());
     let bytes: Bytes = data.get_bytes().context(|| format!("commit {version} of {location} cannot be encoded"))?;
     let entry = CommitOrBytes::LogBytes(bytes.clone());
     match log_store.write_commit_entry(version, entry, clock::random_uuid()).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(hash(&bytes)),
         Err(failure) => {
             // A lost answer is not a lost commit: look whether exactly these bytes stand there.
             let stored = log_store.read_commit_entry(version).await;
             match (stored, failure) {
-                (Ok(Some(stored)), _) if stored == bytes => Ok(()),
+                (Ok(Some(stored)), _) if stored == bytes => Ok(hash(&bytes)),
                 (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => {
                     Err(Error::conflict(format!("somebody else committed version {version} of {location} meanwhile"))
                         .help("run the command again; it plans from the new version"))

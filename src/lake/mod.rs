@@ -23,7 +23,7 @@ pub use readable::Obstacle;
 pub use relation::Relation;
 pub use scanned::Scanned;
 pub use session::{SessionOptions, session};
-pub use state::{State, app};
+pub use state::{Consumed, State, app};
 pub use table::{DeltaFile, LakeTable};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 

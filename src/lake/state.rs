@@ -22,8 +22,24 @@ pub mod app {
         format!("{SOURCE_PREFIX}{uuid}")
     }
 
+    /// Which commit of that source created the consumed version: 63 bits over its bytes, 0 where nobody knows. A number
+    /// alone says nothing once a log was put back: the same one is then given out a second time.
+    #[must_use]
+    pub fn commit(uuid: &str) -> String {
+        format!("stedi-delta/commit/{uuid}")
+    }
+
     /// What [`source`] begins with.
     pub const SOURCE_PREFIX: &str = "stedi-delta/source/";
+}
+
+/// A version of a source that a table was computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// Its number.
+    pub version: u64,
+    /// [`CommitFacts::hash`](super::CommitFacts::hash) of the commit that created it, where that is known.
+    pub commit: Option<i64>,
 }
 
 /// The newest commit of ours on a table, and what came after it.
@@ -58,8 +74,9 @@ impl State {
 
     /// The consumed version of a source.
     #[must_use]
-    pub fn source(&self, uuid: &str) -> Option<u64> {
-        self.version(&app::source(uuid))
+    pub fn source(&self, uuid: &str) -> Option<Consumed> {
+        let commit = self.txns.get(&app::commit(uuid)).copied();
+        Some(Consumed { version: self.version(&app::source(uuid))?, commit: commit.filter(|hash| *hash != 0) })
     }
 
     /// Whether somebody else changed rows since the newest commit of ours.

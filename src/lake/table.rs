@@ -14,10 +14,10 @@ use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::log::{CommitFacts, num_records, read_commit};
+use super::log::{CommitFacts, hash, num_records, read_commit};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
-use super::state::{State, app};
+use super::state::{Consumed, State, app};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -33,6 +33,9 @@ pub struct LakeTable {
     /// Older versions that were opened through this one or a clone of it: tables that read the same source ask for the
     /// same ones.
     older: Arc<Mutex<BTreeMap<u64, Self>>>,
+    /// What is known of the commits of this log by version: [`CommitFacts::hash`], `None` where the log no longer holds
+    /// one.
+    hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
 }
 
 /// Older versions of a table that are kept at once.
@@ -76,7 +79,9 @@ impl LakeTable {
     /// When the log cannot be read.
     pub async fn open(location: &Location) -> Result<Option<Self>> {
         let Some(inner) = load(location, None).await? else { return Ok(None) };
-        let mut table = Self { location: location.clone(), inner, state: Arc::default(), older: Arc::default() };
+        let location = location.clone();
+        let (state, older, hashes) = (Arc::default(), Arc::default(), Arc::default());
+        let mut table = Self { location, inner, state, older, hashes };
         table.state = Arc::new(table.find_state().await?);
         Ok(Some(table))
     }
@@ -96,8 +101,8 @@ impl LakeTable {
         let Some(inner) = load(&self.location, Some(version)).await? else {
             return Err(Error::failed(format!("{} has no version {version}", self.location)));
         };
-        let (location, state) = (self.location.clone(), self.state.clone());
-        let table = Self { location, inner, state, older: Arc::default() };
+        let (location, state, hashes) = (self.location.clone(), self.state.clone(), self.hashes.clone());
+        let table = Self { location, inner, state, older: Arc::default(), hashes };
         if older.len() >= OLDER_KEPT {
             older.clear();
         }
@@ -105,10 +110,18 @@ impl LakeTable {
         Ok(table)
     }
 
-    /// Wraps the table as it stands after a commit of ours.
-    pub(super) fn after_commit(location: Location, inner: DeltaTable, txns: BTreeMap<String, i64>) -> Self {
-        let state = State { txns, foreign: Vec::new(), readable: true };
-        Self { location, inner, state: Arc::new(state), older: Arc::default() }
+    /// Wraps the table as it stands after a commit of ours to `before`.
+    pub(super) async fn after_commit(
+        before: Option<&Self>,
+        location: Location,
+        inner: DeltaTable,
+        (txns, hash): (BTreeMap<String, i64>, i64),
+    ) -> Self {
+        let state = Arc::new(State { txns, foreign: Vec::new(), readable: true });
+        let hashes = before.map(|table| table.hashes.clone()).unwrap_or_default();
+        let table = Self { location, inner, state, older: Arc::default(), hashes };
+        table.hashes.lock().await.insert(table.version(), Some(hash));
+        table
     }
 
     /// Where it lives.
@@ -248,6 +261,23 @@ impl LakeTable {
         read_commit(&self.log_store(), version).await
     }
 
+    /// [`CommitFacts::hash`] of the commit that created `version`; `None` where the log does not hold it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn commit_hash(&self, version: u64) -> Result<Option<i64>> {
+        let mut hashes = self.hashes.lock().await;
+        if let Some(known) = hashes.get(&version) {
+            return Ok(*known);
+        }
+        let log_store = self.log_store();
+        let read = log_store.read_commit_entry(version).await;
+        let bytes = read.context(|| format!("commit {version} of {} cannot be read", self.location))?;
+        let found = bytes.map(|bytes| hash(&bytes));
+        hashes.insert(version, found);
+        Ok(found)
+    }
+
     /// Every commit of ours carries the whole state, so the newest one is enough: one small read when nobody else
     /// committed since.
     async fn find_state(&self) -> Result<State> {
@@ -255,7 +285,9 @@ impl LakeTable {
         let newest = self.version();
         let mut foreign = Vec::new();
         for version in (newest.saturating_sub(SEARCH_COMMITS)..=newest).rev() {
-            let Some(commit) = read_commit(&log_store, version).await? else { break };
+            let read = read_commit(&log_store, version).await?;
+            self.hashes.lock().await.insert(version, read.as_ref().map(|commit| commit.hash));
+            let Some(commit) = read else { break };
             if commit.is_ours() {
                 foreign.reverse();
                 return Ok(State { txns: commit.txns, foreign, readable: true });
@@ -295,17 +327,32 @@ impl LakeTable {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn consumed(&self, source_uuid: &str) -> Result<Option<u64>> {
-        if let Some(version) = self.state.source(source_uuid) {
-            return Ok(Some(version));
+    pub async fn consumed(&self, source_uuid: &str) -> Result<Option<Consumed>> {
+        if let Some(consumed) = self.state.source(source_uuid) {
+            return Ok(Some(consumed));
         }
         if self.state.txns.keys().any(|k| k.starts_with(app::SOURCE_PREFIX)) {
             return Ok(None);
         }
         let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
-        let read = snapshot.transaction_version(self.log_store().as_ref(), &app::source(source_uuid)).await;
-        let read = read.context(|| format!("the state of {} cannot be read", self.location))?;
-        Ok(read.and_then(|v| u64::try_from(v).ok()))
+        let mut state = State::default();
+        for app_id in [app::source(source_uuid), app::commit(source_uuid)] {
+            let read = snapshot.transaction_version(self.log_store().as_ref(), &app_id).await;
+            if let Some(found) = read.context(|| format!("the state of {} cannot be read", self.location))? {
+                state.txns.insert(app_id, found);
+            }
+        }
+        Ok(state.source(source_uuid))
+    }
+
+    /// Whether the commit that created a consumed version of this table is another one by now: the log was put back or
+    /// replaced, and its numbers mean other rows. Where nobody knows, it is not.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn is_other_than(&self, consumed: Consumed) -> Result<bool> {
+        let Some(commit) = consumed.commit.filter(|_| consumed.version <= self.version()) else { return Ok(false) };
+        Ok(self.commit_hash(consumed.version).await?.is_some_and(|stands| stands != commit))
     }
 
     pub(super) fn inner(&self) -> &DeltaTable {

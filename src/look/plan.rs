@@ -57,6 +57,10 @@ impl Planner<'_> {
         let found = async {
             if let Some(found) = LakeTable::open(&self.site.location(table)?).await? {
                 plan.version = Some(found.version());
+                let twin = self.standing.iter().find(|(_, other)| other.uuid() == found.uuid());
+                if let Some(twin) = twin {
+                    return Err(sync::one_id(&found.uuid(), (&table.name, &found), twin));
+                }
                 self.standing.insert(table.name.clone(), found);
             }
             sync::check_migrations(self.site, table.name.as_str(), self.standing.get(&table.name))?;

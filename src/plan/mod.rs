@@ -38,6 +38,8 @@ pub struct SourceStanding {
     pub consumed: Option<u64>,
     /// The version of the cut.
     pub current: u64,
+    /// Whether the consumed version is not what it was: its log was put back or replaced.
+    pub replaced: bool,
 }
 
 /// Queries for which there is no plan, and those that say `refresh = "incremental"` and have no derivative.
@@ -152,6 +154,15 @@ fn drift(standing: &Standing) -> Option<String> {
         Some(consumed) if consumed > source.current => {
             Some(format!("{} is at v{}, before v{consumed}, which it was computed from", source.name, source.current))
         }
+        Some(consumed) if source.replaced => Some(another_commit(&source.name, consumed)),
         Some(_) => None,
     })
+}
+
+/// What is wrong where a source's log was put back or replaced, and its numbers mean other rows.
+#[must_use]
+pub fn another_commit(source: &TableName, consumed: u64) -> String {
+    format!(
+        "{source} v{consumed} is another commit than the one that it was computed from: it was put back or replaced"
+    )
 }

@@ -275,7 +275,10 @@ impl Work<'_> {
             (app::MIGRATION.to_owned(), job.migration),
         ]);
         for source in job.sources.values() {
-            txns.insert(app::source(&source.uuid()), i64::try_from(source.version()).unwrap_or(i64::MAX));
+            let version = source.version();
+            txns.insert(app::source(&source.uuid()), i64::try_from(version).unwrap_or(i64::MAX));
+            // Also where it is not known: a checkpoint keeps what an earlier commit said.
+            txns.insert(app::commit(&source.uuid()), source.commit_hash(version).await?.unwrap_or(0));
         }
         let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
         let mode_name = if mode == Mode::Full { "full" } else { "incremental" };

@@ -92,7 +92,12 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
             Some(table) => table.consumed(&source.uuid()).await?,
             None => None,
         };
-        sources.push(SourceStanding { name: name.clone(), consumed, current: source.version() });
+        let replaced = match consumed {
+            Some(consumed) => source.is_other_than(consumed).await?,
+            None => false,
+        };
+        let consumed = consumed.map(|c| c.version);
+        sources.push(SourceStanding { name: name.clone(), consumed, current: source.version(), replaced });
     }
     let Some(table) = table else {
         return Ok(Standing { location: job.location.to_string(), sources, ..Standing::default() });
@@ -148,6 +153,12 @@ impl Opened {
         let location = location.metered(&meter);
         let current = LakeTable::open(&location).await?;
         Ok(Self { meter, location, current })
+    }
+
+    /// The table, if there is one.
+    #[must_use]
+    pub fn table(&self) -> Option<&LakeTable> {
+        self.current.as_ref()
     }
 
     /// A table that is open already.

@@ -21,6 +21,7 @@ use crate::evaluate;
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::Verified;
+use crate::plan;
 
 /// How far two `double` values may be apart, relative to the greater.
 const DOUBLE: f64 = 1e-9;
@@ -70,7 +71,11 @@ async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName
         let Some(consumed) = table.consumed(&source.uuid()).await? else {
             return Err(Error::failed(format!("it was computed from another {name} than the one that stands there")));
         };
-        let at = source.at(consumed).await.context(|| format!("{name} can no longer be read at v{consumed}"))?;
+        let version = consumed.version;
+        if source.is_other_than(consumed).await? {
+            return Err(Error::failed(plan::another_commit(name, version)));
+        }
+        let at = source.at(version).await.context(|| format!("{name} can no longer be read at v{version}"))?;
         sources.insert(name.clone(), at);
     }
     Ok(sources)

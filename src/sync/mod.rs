@@ -8,6 +8,7 @@ mod events;
 mod landing;
 mod runs;
 mod select;
+mod twins;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ use crate::site::Site;
 use crate::storage::NOT_A_FOLDER;
 use derived::Fate;
 pub use select::Selection;
+pub(crate) use twins::one_id;
 
 /// New cuts that are pinned before a sync gives up.
 const ATTEMPTS: usize = 4;
@@ -246,7 +248,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let mut behind = BTreeSet::new();
         let mut conflict = None;
-        let (ingested, ahead) = join(attempt.ingest(), attempt.open_all()).await;
+        let (ingested, mut ahead) = join(attempt.ingest(), attempt.open_all()).await;
         for (name, result) in ingested? {
             match result {
                 Ok(done) => {
@@ -268,6 +270,14 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
+        for (name, error) in twins::twins(&cut, &ahead) {
+            if self.is_landing(&name) {
+                behind.insert(name.clone());
+                self.note_problem(outcome, &name, Problem::Failed(error));
+            } else {
+                ahead.insert(name, Err(error));
+            }
+        }
         let (mut fates, conflict) = attempt.refresh_all(cut, behind, ahead).await;
         for name in self.site.project.tables.iter().map(|t| t.name.clone()) {
             let Some(fate) = fates.remove(&name) else { continue };

@@ -5,6 +5,7 @@ mod support;
 mod architecture;
 mod aws;
 mod athena;
+mod backup;
 mod cli;
 mod concurrency;
 mod faults;
