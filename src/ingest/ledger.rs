@@ -104,6 +104,8 @@ pub struct TableLedger {
 #[derive(Debug, Default)]
 pub struct Ledger {
     table: Option<LakeTable>,
+    /// Where it lives, or will.
+    location: Option<Location>,
     /// By landing table name, then id.
     tables: HashMap<String, BTreeMap<String, TableLedger>>,
     /// By landing table name: the id of the table's newest rows.
@@ -128,8 +130,10 @@ impl Ledger {
     /// # Errors
     /// When it cannot be read.
     pub async fn read(warehouse: &Location, session: &SessionContext) -> Result<Self> {
-        let Some(table) = LakeTable::open(&warehouse.join(FOLDER)).await? else { return Ok(Self::default()) };
-        let mut ledger = Self::default();
+        let location = warehouse.join(FOLDER);
+        let found = LakeTable::open(&location).await?;
+        let mut ledger = Self { location: Some(location), ..Self::default() };
+        let Some(table) = found else { return Ok(ledger) };
         session.deregister_table("files").context(reading)?;
         session.register_table("files", table.provider(session, None).await?).context(reading)?;
         // Hashes are most of the ledger, and asked for only where a file looks changed.
@@ -210,6 +214,23 @@ impl Ledger {
     #[must_use]
     pub fn of(&self, table: &str, uuid: &str) -> TableLedger {
         self.tables.get(table).and_then(|t| t.get(uuid)).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody committed to it since it was read.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn moved(&self) -> Result<bool> {
+        let Some(location) = &self.location else { return Ok(false) };
+        let stands = LakeTable::open(location).await?;
+        let at = |table: Option<&LakeTable>| table.map(|t| (t.uuid(), t.version()));
+        Ok(at(stands.as_ref()) != at(self.table.as_ref()))
+    }
+
+    /// The highest batch number of all tables that had this name.
+    #[must_use]
+    pub fn newest(&self, table: &str) -> i64 {
+        self.tables.get(table).into_iter().flat_map(BTreeMap::values).map(|of| of.newest).max().unwrap_or(0)
     }
 
     /// The highest batch number of all tables that had this name, and the files that they ingested.

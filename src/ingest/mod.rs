@@ -62,7 +62,7 @@ pub struct Standing {
     pub ledger: TableLedger,
     /// A batch that the ledger holds and the table lacks.
     pub open: Option<i64>,
-    /// Files that an earlier table of this name ingested: the quarantine, which outlives it, may hold records of theirs.
+    /// Files that another table of this name ingested: the quarantine, which outlives it, may hold records of theirs.
     pub former: BTreeSet<String>,
 }
 
@@ -117,7 +117,8 @@ pub struct Prepared {
 /// Looks at a landing table and its ledger.
 ///
 /// # Errors
-/// When the table was put back to a state from which the ledger's batches cannot be finished, unless it is `reloaded`.
+/// When the table was put back to a state from which the ledger's batches cannot be finished, or the ledger to one that
+/// lacks the table's, unless it is `reloaded`; `Conflict` when another sync landed a batch since the ledger was read.
 pub async fn standing(
     place: &Place<'_>,
     ledger: &Ledger,
@@ -145,7 +146,10 @@ pub async fn standing(
         return Ok(Standing { uuid, ledger: known, former, ..Standing::default() });
     };
     let uuid = table.uuid();
-    let known = ledger.of(name, &uuid);
+    let mut known = ledger.of(name, &uuid);
+    if table.state().batch() > known.newest {
+        behind(&table, &known, (name, ledger), reloaded).await?;
+    }
     let lacking: Vec<i64> = known.logged.iter().copied().filter(|n| *n > table.state().batch()).collect();
     let finishable = match lacking.as_slice() {
         // A copy put back from before the batch lacks its data files, too.
@@ -163,7 +167,34 @@ pub async fn standing(
                 .help(format!("stedi-delta sync --reload {name}")));
         }
     };
-    Ok(Standing { table: Some(table), uuid, ledger: known, open, former: BTreeSet::new() })
+    // Another table of this name came later, and this one was put in its place again.
+    let former = if ledger.newest(name) > known.newest { ledger.all_of(name).1 } else { BTreeSet::new() };
+    known.newest = ledger.newest(name).max(table.state().batch());
+    Ok(Standing { table: Some(table), uuid, ledger: known, open, former })
+}
+
+/// The table holds a batch that the ledger lacks. Its number would be given out again, and a batch with a number that
+/// the table has counts as carried out.
+async fn behind(table: &LakeTable, known: &TableLedger, (name, ledger): (&str, &Ledger), reloaded: bool) -> Result<()> {
+    let batch = table.state().batch();
+    if ledger.moved().await? {
+        return Err(Error::conflict(format!("another sync has landed batch {batch} of {name} meanwhile"))
+            .help("run the command again; it reads the ledger anew"));
+    }
+    if reloaded {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Failed, format!("the ledger of ingested files lacks batch {batch} of {name}"))
+        .fact("found", format!("batch {batch} in the table, {} in the ledger", known.newest))
+        .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
+        .fact(
+            "because",
+            format!(
+                "`{LEDGER_FOLDER}` was deleted or put back, or the table's folder came from elsewhere: nobody knows \
+                 which files have landed"
+            ),
+        )
+        .help(format!("stedi-delta sync --reload {name}   (swaps the rows of every landing file)")))
 }
 
 async fn files_exist(location: &Location, wal: &Wal) -> bool {
@@ -249,6 +280,12 @@ async fn hash(root: &Location, meta: &ObjectMeta) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// The newest batch of the quarantine table. It may be ahead of the ledger and the landing table, where these two were
+/// deleted or put back and it was not.
+async fn quarantined(place: &Place<'_>) -> Result<i64> {
+    Ok(LakeTable::open(&place.quarantine).await?.map_or(0, |table| table.state().batch()))
+}
+
 /// Reads the pending files and writes their data files; `None` when there is nothing to record.
 ///
 /// # Errors
@@ -263,7 +300,13 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
     }
     let (new, replaced) = pending.counts();
     let mut gone = pending.replaced;
-    gone.extend(pending.inputs.iter().map(|input| &input.path).filter(|path| standing.former.contains(*path)).cloned());
+    let in_quarantine = quarantined(place).await?;
+    let newest = standing.ledger.newest;
+    // It may hold records of these files, from batches that nobody else knows of.
+    let held = |path: &String| in_quarantine > newest || standing.former.contains(path);
+    let known: BTreeSet<String> = gone.iter().cloned().collect();
+    let inputs = pending.inputs.iter().map(|input| &input.path);
+    gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
     let target = Target {
         table: place.table,
         landing: place.location.clone(),
@@ -289,7 +332,7 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         batch: Batch {
             table: place.table.name.to_string(),
             uuid: standing.uuid.clone(),
-            number: standing.ledger.newest + 1,
+            number: newest.max(in_quarantine) + 1,
             files,
             wal: (!nothing).then_some(wal),
         },

@@ -1,14 +1,14 @@
 //! Landing tables that somebody deletes or puts back.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use stedi_delta::outcome::Mode;
+use stedi_delta::outcome::{Mode, Problem};
 use stedi_delta::report;
 use stedi_delta::sync::{Options, Reload};
 
-use super::{assert_accounted, ids, order, plain};
-use crate::support::{assert_ok, of};
+use super::{assert_accounted, ids, order, plain, reload};
+use crate::support::{Lake, assert_ok, of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_landing_table_that_was_deleted_by_hand_takes_its_files_anew() {
@@ -129,4 +129,106 @@ fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() { copy_folder(&path, &target) } else { fs::copy(&path, &target).map(drop).unwrap() }
     }
+}
+
+/// Two batches of orders, each with a broken record, and a backup of a folder of the warehouse between them.
+async fn landed_twice(folder: &str) -> (Lake, PathBuf, PathBuf) {
+    let lake = plain();
+    let (folder, copy) = (lake.warehouse().join(folder), lake.warehouse().join("../copy"));
+    lake.land("orders/a.json", order(1) + "broken\n");
+    lake.sync().await;
+    copy_folder(&folder, &copy);
+    lake.land("orders/b.json", order(2) + "broken\n");
+    lake.sync().await;
+    (lake, folder, copy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_was_deleted_or_put_back_stops_its_tables_until_they_are_reloaded() {
+    for put_back in [false, true] {
+        let (lake, system, copy) = landed_twice("system").await;
+        fs::remove_dir_all(&system).unwrap();
+        if put_back {
+            copy_folder(&copy, &system);
+        }
+        lake.land("orders/c.json", order(3) + "broken\n");
+        // Also one file alone is not enough.
+        for reload in [vec![], vec![Reload::parse("orders:orders/c.json")]] {
+            let outcome = lake.try_sync_with(Options { reload, ..Options::default() }).await;
+            let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("orders did not stop") };
+            let text = format!("{error} {:?} {:?}", error.facts(), error.next());
+            assert!(text.contains("lacks batch 2 of orders") && text.contains("sync --reload orders"), "{text}");
+            assert!(text.contains(&format!("batch 2 in the table, {} in the ledger", i32::from(put_back))), "{text}");
+        }
+        assert!(stedi_delta::replay::replay(&lake.site().await, "orders").await.is_err());
+        reload(&lake, "orders").await;
+        assert_eq!(assert_accounted(&lake).await, (6, 3, 3));
+        assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+        // And it goes on from there.
+        lake.land("orders/d.json", order(4) + "broken\n");
+        assert_eq!(of(&lake.sync().await, "sold").mode, Mode::Incremental);
+        assert_eq!(assert_accounted(&lake).await, (8, 4, 4));
+        assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_from_another_warehouse_or_of_another_name_stops_until_it_is_reloaded() {
+    let lake = plain();
+    lake.land("orders/a.json", order(1));
+    lake.sync().await;
+    let other = plain();
+    other.land("orders/a.json", order(1));
+    other.land("orders/b.json", order(2) + "broken\n");
+    copy_folder(&lake.warehouse().join("landing"), &other.warehouse().join("landing"));
+    let (_, text) = other.sync_failing("orders", &["sold"]).await;
+    assert!(text.contains("the table's folder came from elsewhere"), "{text}");
+    reload(&other, "orders").await;
+    assert_eq!(assert_accounted(&other).await, (3, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_ahead_of_ledger_and_table_keeps_every_record_once() {
+    // Ledger and table are put back, or gone.
+    for put_back in [false, true] {
+        let (lake, system, copy) = landed_twice("system").await;
+        let (table, aside) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../orders"));
+        copy_folder(&table, &aside);
+        fs::remove_dir_all(&system).unwrap();
+        fs::remove_dir_all(&table).unwrap();
+        fs::remove_dir_all(lake.warehouse().join("curated/sold")).unwrap();
+        if put_back {
+            copy_folder(&copy, &system);
+            copy_folder(&aside, &table);
+            let newest = fs::read_dir(table.join("_delta_log")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+            fs::remove_file(newest).unwrap();
+            // What the ledger does not know is no file of its own yet.
+            let outcome = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+            assert_eq!(outcome.rows_inserted, 0);
+        }
+        lake.land("orders/c.json", order(3) + "broken\n");
+        lake.sync().await;
+        assert_eq!(assert_accounted(&lake).await, (6, 3, 3), "{put_back}");
+        let quarantined = lake.rows("select source_file from orders_quarantine").await;
+        assert_eq!(quarantined, ["orders/a.json", "orders/b.json", "orders/c.json"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_landing_table_that_another_one_of_its_name_followed_is_put_back() {
+    let lake = plain();
+    let (table, copy) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../copy"));
+    lake.land("orders/a.json", order(1) + "broken\n");
+    lake.sync().await;
+    copy_folder(&table, &copy);
+    fs::remove_dir_all(&table).unwrap();
+    fs::remove_dir_all(lake.warehouse().join("curated/sold")).unwrap();
+    lake.land("orders/b.json", order(2) + "broken\n");
+    lake.sync().await;
+    fs::remove_dir_all(&table).unwrap();
+    copy_folder(&copy, &table);
+    lake.land("orders/c.json", order(3) + "broken\n");
+    lake.try_sync().await;
+    assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+    assert_eq!(lake.count("select count(*) from orders_quarantine").await, 3);
 }
