@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::source::Fault;
+use crate::veil::veil;
 
 /// What the caller should do about an error. The exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +63,8 @@ struct Inner {
     help: Option<String>,
     faults: Vec<Fault>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Causes are told with the values that they quote.
+    unveiled: bool,
 }
 
 impl Error {
@@ -74,6 +77,7 @@ impl Error {
             help: None,
             faults: Vec::new(),
             cause: None,
+            unveiled: false,
         }))
     }
 
@@ -116,6 +120,29 @@ impl Error {
         self
     }
 
+    /// Lets the causes quote values: where nobody's personal data is among them, or who asked wants to see it. They
+    /// are [veiled](veil) else, so that an error that nobody thought of tells none.
+    #[must_use]
+    pub fn unveiled(mut self) -> Self {
+        self.unveil();
+        self
+    }
+
+    fn unveil(&mut self) {
+        self.0.unveiled = true;
+        if let Some(below) = self.0.cause.as_mut().and_then(|cause| cause.downcast_mut::<Self>()) {
+            below.unveil();
+        }
+    }
+
+    /// Whether values that the causes quote are left out.
+    #[must_use]
+    pub fn leaves_out(&self) -> bool {
+        let below = self.0.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>());
+        let quotes = |text: &String| veil(text) != *text;
+        !self.0.unveiled && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -146,9 +173,15 @@ impl Error {
         &self.0.faults
     }
 
-    /// The causes, outermost first, each as one line.
+    /// The causes, outermost first, each as one line, without the values that they quote unless
+    /// [unveiled](Self::unveiled).
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
+        let texts = self.texts();
+        if self.0.unveiled { texts } else { texts.iter().map(|text| veil(text)).collect() }
+    }
+
+    fn texts(&self) -> Vec<String> {
         let mut causes = Vec::new();
         let mut next = self.0.cause.as_deref().map(|c| c as &dyn std::error::Error);
         while let Some(cause) = next {

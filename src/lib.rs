@@ -8,6 +8,7 @@
 // Words: no I/O, no async.
 pub mod name;
 pub mod source;
+pub mod veil;
 pub mod error;
 pub mod clock;
 pub mod privacy;

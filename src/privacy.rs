@@ -39,6 +39,19 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
+    /// An error as it may be told: with the values that its causes quote where they are shown anyway, or nobody's; else
+    /// it says that they are left out.
+    #[must_use]
+    pub fn tell(&self, error: Error, is_personal: bool) -> Error {
+        if self.reveal || !is_personal {
+            return error.unveiled();
+        }
+        if error.next().is_some() || !error.leaves_out() {
+            return error;
+        }
+        error.help("what stands for … may be personal data; --reveal to print it")
+    }
+
     /// What to say about the values shown.
     #[must_use]
     pub fn note(&self) -> &'static str {

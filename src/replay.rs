@@ -32,7 +32,7 @@ pub async fn replay_as(site: &Site, name: &str, run: &str, progress: &dyn Progre
         left -= 1;
         match attempt(site, name, run, progress).await {
             Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other,
+            other => return other.map_err(|error| site.told(error)),
         }
     }
 }

@@ -96,6 +96,8 @@ pub async fn check(root: &Path) -> Result<Project> {
     let mut faults = Vec::new();
     for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
         if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
+            // No row was read.
+            let error = error.unveiled();
             let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");
             let reason = Reason::new(Code::NotPlanned, why);
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
@@ -313,6 +315,12 @@ impl Site {
     pub fn unknown(&self, name: &str) -> Error {
         let known: Vec<&str> = self.project.tables.iter().map(|t| t.name.as_str()).collect();
         unknown_table(name, &known)
+    }
+
+    /// An error of computing over rows as it may be told.
+    #[must_use]
+    pub fn told(&self, error: Error) -> Error {
+        self.privacy.tell(error, self.project.has_personal_data())
     }
 
     /// Folder of a table.

@@ -43,6 +43,12 @@ impl Project {
     pub fn table(&self, name: &TableName) -> Option<&Table> {
         self.tables.iter().find(|t| &t.name == name)
     }
+
+    /// Whether any column is classified `pii`.
+    #[must_use]
+    pub fn has_personal_data(&self) -> bool {
+        self.tables.iter().any(|t| t.columns.iter().any(|c| c.pii))
+    }
 }
 
 /// Where a project lives: a landing root and a warehouse root, each a folder or a URL, as written.

@@ -138,7 +138,7 @@ impl Attempt<'_> {
                 grants_ended: done.grants_ended,
             })
         };
-        let result = result.await;
+        let result = result.await.map_err(|error| self.site.told(error));
         self.ended(table, started, &result);
         (table.name.clone(), result)
     }

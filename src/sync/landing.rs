@@ -42,6 +42,7 @@ impl Attempt<'_> {
                 Ok(place) => self.prepare(place, started, &ledger, &session).await,
                 Err(error) => Err(error),
             };
+            let result = result.map_err(|error| self.site.told(error));
             if let Err(error) = &result {
                 self.failed(table, started, error);
             }
@@ -67,7 +68,7 @@ impl Attempt<'_> {
         }
         let done = join_all(ready.into_iter().map(|moving| async {
             let (table, started) = (moving.place.table, moving.started);
-            let result = settle(moving).await;
+            let result = settle(moving).await.map_err(|error| self.site.told(error));
             self.ended(table, started, &result);
             (table.name.clone(), result)
         }))

@@ -155,7 +155,7 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         Ok(selection) => {
             let mut work = Work { site, options, selection, run: &run, started_ms, progress: progress.as_ref() };
             if let Err(error) = work.go(&mut outcome).await {
-                outcome.problem = Some(error);
+                outcome.problem = Some(site.told(error));
             }
             work.fill_in(&mut outcome).await;
         }

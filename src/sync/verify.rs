@@ -27,7 +27,7 @@ impl Work<'_> {
                     entry.verified = Some(verified);
                     entry.problem = mismatch.map(Problem::Failed);
                 }
-                Err(error) => entry.problem = Some(Problem::Failed(error)),
+                Err(error) => entry.problem = Some(Problem::Failed(self.site.told(error))),
             }
         }
     }

@@ -3,6 +3,7 @@
 mod documents;
 mod faults;
 mod messages;
+mod personal;
 mod plan;
 mod shell;
 mod unattended;
