@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
-use crate::definition::{self, Policy, Project, Table, TableKind, Target};
+use crate::definition::{self, Claim, Policy, Project, Table, TableKind, Target, clashes};
 use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
@@ -183,7 +183,31 @@ impl Address {
                 .fact("warehouse", address.warehouse.clone())
                 .help("name another one with --landing or --warehouse"));
         }
+        if options.warehouse.is_some() {
+            address.check_places()?;
+        }
         Ok(address)
+    }
+
+    /// In a warehouse that the project's files do not name, too, each table needs a folder of its own.
+    fn check_places(&self) -> Result<()> {
+        let derived = || self.project.tables.iter().filter_map(Table::derived);
+        let tables = self.project.tables.iter().filter(|t| t.derived().is_none_or(|d| d.quarantine_of.is_none()));
+        let claim = |table: &Table| Claim {
+            name: table.name.to_string(),
+            zone: table.zone.clone(),
+            location: table.location.clone(),
+            is_landing: table.landing().is_some(),
+            has_quarantine: derived().any(|d| d.quarantine_of.as_ref() == Some(&table.name)),
+        };
+        let claims: Vec<Claim> = tables.map(claim).collect();
+        let clashes = clashes(&claims, (&self.warehouse, &self.bases[1]), &self.project.root);
+        match clashes.into_iter().next() {
+            Some((_, found)) => Err(Error::new(Kind::Usage, found)
+                .fact("warehouse", self.warehouse.clone())
+                .help("name another one with --warehouse, or choose another `location` for the table")),
+            None => Ok(()),
+        }
     }
 
     fn at(&self) -> Target {

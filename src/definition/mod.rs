@@ -32,7 +32,7 @@
 //! ```toml
 //! description = "Readings of customers who share their data"   # required
 //! tags = ["daily"]
-//! location = "s3://elsewhere/readings"        # default: <warehouse>/<zone>/<table>
+//! location = "s3://elsewhere/readings"        # a folder of its own; default: <warehouse>/<zone>/<table>
 //! refresh = "auto"                            # derived: auto | incremental | full
 //! primary_key = ["user", "timestamp"]         # derived: these columns hold no NULL
 //! cluster_by = ["user"]
@@ -87,6 +87,7 @@ mod misread;
 mod model;
 mod operands;
 mod order;
+mod places;
 mod planner;
 mod precedence;
 mod project;
@@ -108,6 +109,7 @@ use std::path::Path;
 
 pub use model::*;
 pub use operands::Timestamps;
+pub(crate) use places::{Claim, clashes};
 pub use planner::{analyser_rules, plan_sql, planner_options, respelled};
 pub use precedence::bracket;
 pub use read::find_root;

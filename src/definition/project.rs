@@ -10,14 +10,15 @@ use super::PROJECT_FILE;
 use super::assembly::Assembly;
 use super::faults::{Faults, one_of};
 use super::layout;
-use super::model::{Action, Project};
+use super::model::{Action, Project, Target};
 use super::order::order;
+use super::places::{Claim, clashes};
 use super::references::{Reference, references};
 use super::settings;
 use super::spec::{Spec, spec};
 use super::sql::Sql;
 use crate::name::{TableName, nearest};
-use crate::source::{Fault, SourceFile};
+use crate::source::{Fault, Place, SourceFile};
 
 /// A derived table's query as far as it can be understood alone.
 pub(super) struct Parsed {
@@ -43,7 +44,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         .into_iter()
         .filter_map(|p| spec(p.name.clone(), &p.zone, &p.toml, p.sql.as_ref(), &mut faults).map(|s| (p.name, s)))
         .collect();
-    locations(&specs, &mut faults);
+    locations(&specs, &settings.targets, root, &mut faults);
     let quarantines: BTreeMap<String, TableName> =
         specs.values().filter(|s| quarantines(s)).map(|s| (s.name.quarantine().to_string(), s.name.clone())).collect();
     names.extend(quarantines.keys().cloned());
@@ -99,14 +100,29 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
     })
 }
 
-/// Two tables at one place would overwrite each other's log.
-fn locations(specs: &BTreeMap<TableName, Spec>, faults: &mut Faults) {
-    let mut seen: BTreeMap<&str, &TableName> = BTreeMap::new();
-    for spec in specs.values() {
-        let Some(location) = &spec.location else { continue };
-        if let Some(other) = seen.insert(location.value.trim_end_matches('/'), &spec.name) {
-            let label = "choose another place";
-            faults.add(location.place.clone(), format!("table `{other}` has this location too"), label);
+/// Every table has folders of its own, at every target.
+fn locations(specs: &BTreeMap<TableName, Spec>, targets: &BTreeMap<String, Target>, root: &Path, faults: &mut Faults) {
+    let claim = |spec: &'_ Spec| Claim {
+        name: spec.name.to_string(),
+        zone: spec.zone.clone(),
+        location: spec.location.as_ref().map(|l| l.value.clone()),
+        is_landing: spec.sql.is_none(),
+        has_quarantine: quarantines(spec),
+    };
+    let claims: Vec<Claim> = specs.values().map(claim).collect();
+    let mut found = BTreeSet::new();
+    for (name, target) in targets {
+        for (at, message) in clashes(&claims, (&target.warehouse, root), root) {
+            let Some(spec) = specs.values().nth(at).filter(|_| found.insert(at)) else { continue };
+            let place = match &spec.location {
+                Some(location) => location.place.clone(),
+                None => Place { file: spec.file.clone(), span: 0..0 },
+            };
+            let label = match targets.len() {
+                1 => "choose another place".to_owned(),
+                _ => format!("choose another place: so it is at target `{name}`"),
+            };
+            faults.add(place, message, label);
         }
     }
 }

@@ -315,6 +315,23 @@ fn one_place_holds_one_table() {
             (CUSTOMER_TOML, &at(CUSTOMER, "s3://b/t/")),
             ("tables/landing/reading_landing.toml", &at(READING, "s3://b/t")),
         ]),
-        ["reading_landing.toml:1:12 table `customer_landing` has this location too | choose another place"]
+        [
+            "reading_landing.toml:1:12 the folder of table `reading_landing` is the folder of table `customer_landing` | \
+          choose another place"
+        ]
     );
+    // `out` is the warehouse of the only target.
+    for (place, why) in [
+        ("out/landing/customer_landing", "is the folder of table `customer_landing`"),
+        ("./out//landing/x/../customer_landing/", "is the folder of table `customer_landing`"),
+        ("out/landing/customer_landing_quarantine", "is the folder of the quarantine of `customer_landing`"),
+        ("out/landing/customer_landing/_delta_log", "is inside the folder of table `customer_landing`"),
+        ("out/system/files", "is inside the folder that this tool keeps"),
+        ("out", "holds the folder that this tool keeps"),
+    ] {
+        assert_eq!(
+            faults(&[(CUSTOMER_TOML, CUSTOMER), ("tables/landing/reading_landing.toml", &at(READING, place))]),
+            [format!("reading_landing.toml:1:12 the folder of table `reading_landing` {why} | choose another place")]
+        );
+    }
 }

@@ -76,6 +76,41 @@ fn roots_that_are_no_folders_are_named() {
 }
 
 #[test]
+fn a_table_in_another_table_s_folder_is_refused_before_anything_is_done() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    let members =
+        |place: &str| format!("description = \"Members\"\nlocation = \"{place}\"\n[consent]\nsubject = \"email\"\n");
+    for (place, found) in [
+        ("w/landing/people/", "is the folder of table `people`"),
+        ("w/landing/people/inside", "is inside the folder of table `people`"),
+        ("w/x/../landing/people_quarantine", "is the folder of the quarantine of `people`"),
+        ("w/system/runs", "is inside the folder that this tool keeps"),
+    ] {
+        shell.define("tables/trusted/members.toml", members(place));
+        for args in [&["check"][..], &["sync"], &["plan"], &["status"]] {
+            let ran = shell.run(args);
+            assert_eq!(ran.code, 1, "{args:?}");
+            let fault = format!("error: the folder of table `members` {found}\n");
+            assert!(ran.err.starts_with(&fault), "{args:?} {}", ran.err);
+            assert!(ran.err.contains("tables/trusted/members.toml:2:12\n"), "{}", ran.err);
+        }
+    }
+    // One that only the command line brings about.
+    shell.define("tables/trusted/members.toml", members("o/landing/people"));
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let ran = shell.run(&["sync", "--warehouse", "o"]);
+    assert_eq!(ran.code, 64);
+    assert_eq!(
+        ran.err,
+        "error: the folder of table `members` is the folder of table `people`\n  \
+         warehouse  o\n  \
+         next       name another one with --warehouse, or choose another `location` for the table\n"
+    );
+    assert_eq!(shell.warehouse(), before);
+}
+
+#[test]
 fn a_warehouse_that_cannot_be_written_to_says_so_without_a_stack() {
     let shell = Shell::shop();
     shell.land("people/a.json", &person("ann", 1, true));
