@@ -50,6 +50,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
     }
     if let Some(number) = standing.open {
         let wal = ledger.wal(&session, name, &standing.uuid, number).await?;
+        ingest::check_open(&place, standing.table.as_ref(), number, &wal)?;
         standing.table = Some(ingest::finish(&place, &standing.uuid, number, &wal).await?.0);
     }
     if let Some(shaped) = ingest::shape(&place, &standing.uuid, standing.table.clone()).await? {

@@ -10,7 +10,7 @@ use super::Place;
 use super::ledger::Wal;
 use super::read::quarantine_columns;
 use super::shape::Shape;
-use crate::definition::{SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
@@ -46,13 +46,35 @@ pub async fn finish(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Re
         finished.rows_quarantined = wal.rows_quarantined;
         finished.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
-    let (table, applied) = again(|| landing(place, uuid, number, wal)).await?;
+    let columns = wal.columns(&place.table.columns)?;
+    let (table, applied) = again(|| landing(place, uuid, number, wal, &columns)).await?;
     finished.rows_inserted = wal.rows_landed;
     finished.rows_deleted = applied.rows_deleted;
     finished.files_added = (wal.landing.len() as u64) + applied.change.adds.len() as u64;
     finished.files_removed = applied.files_touched;
     finished.bytes_written += applied.bytes_written + wal.landing.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     Ok((table, finished))
+}
+
+/// Whether a batch that the ledger holds can be carried out on the table as it stands.
+///
+/// # Errors
+/// When its data files have columns that do not fit the table's.
+pub fn check_open(place: &Place<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
+    let Some(table) = table else { return Ok(()) };
+    written(place, &wal.columns(&place.table.columns)?, table, number).map(drop)
+}
+
+fn written(place: &Place<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<Shape> {
+    let name = &place.table.name;
+    Shape::of(place, columns, table).map_err(|misfit| {
+        let misfit = misfit.message().to_owned();
+        Error::failed(format!("batch {number} of {name} does not fit the table any more"))
+            .fact("found", misfit.replace("its definition", "the batch"))
+            .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
+            .fact("because", "its data files were written, and then the table got other columns")
+            .help(format!("stedi-delta sync --reload {name}   (reads its landing files anew)"))
+    })
 }
 
 /// Runs a commit until nobody else's comes in between: every attempt plans from the newest version.
@@ -94,22 +116,30 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
     }
 }
 
-async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Applied)> {
+/// The table gets the `columns` that the files were written with, as if nobody had died in between: rows of other types
+/// than its schema's would make it unreadable. What the definition has since come to say is asked afterwards.
+async fn landing(
+    place: &Place<'_>,
+    uuid: &str,
+    number: i64,
+    wal: &Wal,
+    columns: &[Column],
+) -> Result<(LakeTable, Applied)> {
     let Some(table) = LakeTable::open(&place.location).await? else {
         let commit = commit(place, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
-        let table = create(&place.location, &spec(place, uuid), commit).await?;
+        let table = create(&place.location, &spec(place, uuid, columns), commit).await?;
         return Ok((table, Applied::default()));
     };
     if table.state().batch() >= number && table.uuid() == uuid {
         return Ok((table, Applied::default()));
     }
-    let gains = Shape::of(place, &table)?.gains_columns;
+    let gains = written(place, columns, &table, number)?.gains_columns;
     // Rows of another schema than the table's do not fit into its change feed.
     let landed = (!gains).then_some(wal.landing.as_slice());
     let mut applied = without(place, &table, &wal.replaced, &[], landed).await?;
     let mut change = std::mem::take(&mut applied.change);
     if gains {
-        change.schema = Some(NewColumns::Among(place.table.columns.clone()));
+        change.schema = Some(NewColumns::Among(columns.to_vec()));
     }
     let files = (change.adds.len(), change.removes.len());
     let rows = (wal.rows_landed, applied.rows_deleted);
@@ -120,12 +150,12 @@ async fn landing(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Resul
     Ok((table, applied))
 }
 
-pub(super) fn spec(place: &Place<'_>, uuid: &str) -> TableSpec {
+pub(super) fn spec(place: &Place<'_>, uuid: &str, columns: &[Column]) -> TableSpec {
     TableSpec {
         uuid: uuid.to_owned(),
         name: place.table.name.to_string(),
         description: place.table.description.clone(),
-        columns: place.table.columns.clone(),
+        columns: columns.to_vec(),
         properties: Properties { change_data_feed: true },
     }
 }

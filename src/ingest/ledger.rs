@@ -55,6 +55,15 @@ pub struct FileState {
     pub modified_ms: i64,
 }
 
+/// A column as a batch's data files have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalColumn {
+    name: String,
+    /// Delta's name of it.
+    r#type: String,
+    nullable: bool,
+}
+
 /// What a batch still has to commit once the ledger holds it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wal {
@@ -72,6 +81,38 @@ pub struct Wal {
     pub rows_landed: u64,
     /// Records in `quarantine`.
     pub rows_quarantined: u64,
+    /// Columns that the files of `landing` were written with: by the time that the batch is carried out, the definition
+    /// may have others. Empty in logs from before they were recorded.
+    #[serde(default)]
+    pub columns: Vec<WalColumn>,
+}
+
+impl Wal {
+    /// How [`Self::columns`] records columns.
+    #[must_use]
+    pub fn written_with(columns: &[Column]) -> Vec<WalColumn> {
+        let column =
+            |c: &Column| WalColumn { name: c.name.clone(), r#type: c.column_type.delta_name(), nullable: c.nullable };
+        columns.iter().map(column).collect()
+    }
+
+    /// The columns that its landing rows have; `declared` ones where it does not say.
+    ///
+    /// # Errors
+    /// When it names a type that there is not.
+    pub fn columns(&self, declared: &[Column]) -> Result<Vec<Column>> {
+        if self.columns.is_empty() {
+            return Ok(declared.to_vec());
+        }
+        let column = |c: &WalColumn| {
+            let column_type = ColumnType::parse(&c.r#type).map_err(|help| {
+                Error::failed(format!("the ledger has column `{}` as `{}`", c.name, c.r#type)).help(help)
+            })?;
+            let (name, nullable) = (c.name.clone(), c.nullable);
+            Ok(Column { name, column_type, nullable, description: String::new(), pii: false })
+        };
+        self.columns.iter().map(column).collect()
+    }
 }
 
 /// A batch as the ledger records it.
@@ -362,4 +403,25 @@ fn rows(batches: &[Batch]) -> Result<RecordBatch> {
     ];
     let schema = Arc::new(deltalake::arrow::datatypes::Schema::new(schema));
     RecordBatch::try_new(schema, arrays).context(|| "a batch cannot be recorded".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_says_what_its_files_were_written_with_and_one_from_before_has_the_declared_columns() {
+        let declared = columns();
+        let mut wal = Wal { columns: Wal::written_with(&declared[..2]), ..Wal::default() };
+        let text = serde_json::to_string(&wal).expect("JSON");
+        let names = |columns: Vec<Column>| columns.into_iter().map(|c| c.name).collect::<Vec<_>>();
+        let read: Wal = serde_json::from_str(&text).expect("a log");
+        assert_eq!(names(read.columns(&declared).expect("columns")), ["landing_table", "table_uuid"]);
+        let mut older: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        older.as_object_mut().expect("an object").remove("columns");
+        let older: Wal = serde_json::from_value(older).expect("a log");
+        assert_eq!(names(older.columns(&declared).expect("columns")), names(declared.clone()));
+        wal.columns[0].r#type = "colour".into();
+        assert!(wal.columns(&declared).is_err());
+    }
 }

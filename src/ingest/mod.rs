@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-pub use finish::{Finished, finish};
-pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal};
+pub use finish::{Finished, check_open, finish};
+pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal, WalColumn};
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
 pub use shape::{Shape, check_shape, shape};
 
@@ -326,6 +326,7 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         quarantine_uuid: clock::random_uuid().to_string(),
         replaced: gone,
         replayed: Vec::new(),
+        columns: Wal::written_with(&place.table.columns),
     };
     let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
     Ok(Some(Prepared {

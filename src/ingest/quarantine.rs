@@ -97,7 +97,13 @@ pub async fn replay(
             uuid: standing.uuid.clone(),
             number: standing.ledger.newest.max(table.state().batch()) + 1,
             files: recount((ledger, session), place.table.name.as_str(), &standing.uuid, &replayed).await?,
-            wal: Some(Wal { rows_landed: written.rows, landing: written.adds, replayed, ..Wal::default() }),
+            wal: Some(Wal {
+                rows_landed: written.rows,
+                landing: written.adds,
+                replayed,
+                columns: Wal::written_with(&place.table.columns),
+                ..Wal::default()
+            }),
         });
     }
     Ok(outcome)

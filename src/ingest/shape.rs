@@ -23,15 +23,15 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Compares the columns, before anything is read or written.
+    /// Compares the columns, before anything is read or written; `columns` are those of the definition or of a batch.
     ///
     /// # Errors
     /// When rows as the definition has them do not fit the table.
-    pub fn of(place: &Place<'_>, table: &LakeTable) -> Result<Self> {
+    pub fn of(place: &Place<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
         let stored = table.schema();
         let mut shape = Self::default();
         for field in stored.fields() {
-            let declared = place.table.columns.iter().find(|c| c.name == *field.name());
+            let declared = columns.iter().find(|c| c.name == *field.name());
             let fits = match declared {
                 None => undeclared(field),
                 Some(declared) => differs(declared, field),
@@ -44,7 +44,7 @@ impl Shape {
                 Some(declared) => shape.gains_columns |= declared.nullable && !field.is_nullable(),
             }
         }
-        for column in place.table.columns.iter().filter(|c| stored.field_with_name(&c.name).is_err()) {
+        for column in columns.iter().filter(|c| stored.field_with_name(&c.name).is_err()) {
             if !column.nullable {
                 let problem = "is new and cannot be NULL, but older rows lack it";
                 let help = format!("drop `nullable = false` from `{}`", column.name);
@@ -110,7 +110,7 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
 /// # Errors
 /// When they do not.
 pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<Shape> {
-    table.map_or_else(|| Ok(Shape::default()), |table| Shape::of(place, table))
+    table.map_or_else(|| Ok(Shape::default()), |table| Shape::of(place, &place.table.columns, table))
 }
 
 /// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
@@ -120,9 +120,9 @@ pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<Shape
 pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
     let Some(table) = table else {
         let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
-        return create(&place.location, &spec(place, uuid), commit).await.map(Some);
+        return create(&place.location, &spec(place, uuid, &place.table.columns), commit).await.map(Some);
     };
-    if !Shape::of(place, &table)?.gains_columns {
+    if !Shape::of(place, &place.table.columns, &table)?.gains_columns {
         return Ok(None);
     }
     let columns = NewColumns::Among(place.table.columns.clone());

@@ -109,9 +109,18 @@ impl Attempt<'_> {
         if let Some(number) = standing.open {
             self.progress.table(name, "finishing an earlier run's batch");
             let wal = ledger.wal(session, name, &standing.uuid, number).await?;
-            let (table, done) = ingest::finish(&place, &standing.uuid, number, &wal).await?;
-            standing.table = Some(table);
-            finished = Some((number, done));
+            match ingest::check_open(&place, standing.table.as_ref(), number, &wal) {
+                // Given up: its landing files are read anew, under a number above it.
+                Err(_) if reloaded => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let (table, done) = ingest::finish(&place, &standing.uuid, number, &wal).await?;
+                    // The definition may have changed since the batch was written.
+                    ingest::check_shape(&place, Some(&table))?;
+                    standing.table = Some(table);
+                    finished = Some((number, done));
+                }
+            }
         }
         let Some(landing) = place.table.landing() else {
             return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));

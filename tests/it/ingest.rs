@@ -1,6 +1,7 @@
 //! Landing files end to end: what lands, what does not, and what a second look at the same files does.
 
 mod lost;
+mod open;
 
 use std::fs;
 use std::io::Write;
