@@ -17,11 +17,11 @@ use deltalake::parquet::basic::Type as PhysicalType;
 use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
 use deltalake::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use deltalake::parquet::schema::types::TypePtr;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 
 use super::table::{DeltaFile, LakeTable};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
 
 const BATCH_ROWS: usize = 8192;
@@ -115,6 +115,27 @@ impl AsyncFileReader for StoreReader {
 
 /// What a data file does not say of its own rows.
 impl LakeTable {
+    /// The first data file that cannot be read, and why. Reads everything, unless one is missing or has no end.
+    pub async fn broken(&self) -> Option<(String, Error)> {
+        let files = self.files();
+        for file in &files {
+            if let Err(error) = rows(self.location(), file, None).await {
+                return Some((file.path.clone(), error));
+            }
+        }
+        for file in files {
+            let mut stream = rows(self.location(), &file, None).await.ok()?;
+            loop {
+                match stream.try_next().await.context(|| format!("data file `{}` cannot be read", file.path)) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => return Some((file.path, error)),
+                }
+            }
+        }
+        None
+    }
+
     /// Why the columns of a data file are not those of the table: then only a scan of a version gives its rows. `None`
     /// where they are.
     #[must_use]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use serde_json::json;
 
+use super::broken::Unreadable;
 use super::choose::Planned;
 use super::consent::{Ended, Scope};
 use super::inputs::Inputs;
@@ -19,24 +19,21 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, NewColumns, Properties, Scanned, TableSpec, app, create,
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, Scanned, TableSpec, app, create,
 };
 use crate::merge::{self, Lacking};
 use crate::outcome::{Io, Mode, Warning, counted};
 
-/// A change of more rows than this is not held in memory: the table is written anew.
-const DIFFERENCE_ROWS: usize = 1_000_000;
-
 /// A commit ready to be made, and what to say about it.
-struct Ready {
-    change: Change,
-    mode: Mode,
-    reason: String,
-    seen: Inspector,
-    io: Io,
-    ended: u64,
-    replaced: Option<u64>,
-    ambiguous: Option<Warning>,
+pub(super) struct Ready {
+    pub change: Change,
+    pub mode: Mode,
+    pub reason: String,
+    pub seen: Inspector,
+    pub io: Io,
+    pub ended: u64,
+    pub replaced: Option<u64>,
+    pub ambiguous: Option<Warning>,
 }
 
 impl Work<'_> {
@@ -56,7 +53,11 @@ impl Work<'_> {
             // A consumed version can turn out to be gone only when its rows are asked for.
             Err(error) => match inputs.gone() {
                 Some(reason) => self.not_by_change(reason).await,
-                None => Err(error),
+                None => match self.unreadable(&error).await {
+                    Some(Unreadable::Before(reason)) => self.not_by_change(reason).await,
+                    Some(Unreadable::Stands(found)) => Err(found),
+                    None => Err(error),
+                },
             },
         }
     }
@@ -97,7 +98,7 @@ impl Work<'_> {
     }
 
     /// Writes rows into new files.
-    async fn append(
+    pub(super) async fn append(
         &self,
         mut stream: SendableRecordBatchStream,
         weighted: bool,
@@ -123,7 +124,7 @@ impl Work<'_> {
     }
 
     /// Applies rows that come and go.
-    async fn merge(
+    pub(super) async fn merge(
         &self,
         current: &LakeTable,
         batches: &[deltalake::arrow::array::RecordBatch],
@@ -151,7 +152,7 @@ impl Work<'_> {
 
     /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
     /// people who have not consented.
-    async fn admit(&self, change: &Change, verdict: Result<()>) -> Result<()> {
+    pub(super) async fn admit(&self, change: &Change, verdict: Result<()>) -> Result<()> {
         if verdict.is_err() {
             let files =
                 change.adds.iter().map(|a| a.path.as_str()).chain(change.cdc.iter().map(|(path, _)| path.as_str()));
@@ -163,7 +164,7 @@ impl Work<'_> {
     }
 
     /// Expectations, primary key and consent: nothing is committed against them.
-    async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
+    pub(super) async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
         seen.verdict(&self.job.privacy).map_err(|error| match scope {
             Scope::Change(ended) if ended.count() > 0 => {
                 error.fact("holds back", format!("the withdrawal of {}", counted(ended.count(), "person")))
@@ -182,7 +183,7 @@ impl Work<'_> {
     }
 
     /// Subjects that identify nobody, when the record of consent moved.
-    async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
+    pub(super) async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
         let Some(guard) = self.guard() else { return Ok(None) };
         if !inputs.moved(guard.record.name.as_str()) {
             return Ok(None);
@@ -215,56 +216,7 @@ impl Work<'_> {
         seen.verdict(&self.job.privacy)
     }
 
-    pub(super) async fn full(self, reason: String) -> Result<Refreshed> {
-        let inputs = self.inputs(true)?;
-        let ready = match self.recompute(&inputs, reason.clone()).await {
-            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await?,
-            other => other?,
-        };
-        self.commit(ready).await
-    }
-
-    /// The whole result: as a difference where the table stands in the same shape, so that its readers see only what
-    /// changed; else as a new set of files.
-    async fn recompute(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
-        let mut io = Io { files_read: inputs.files(), ..Io::default() };
-        let plan: &LogicalPlan = &self.job.derived.plan;
-        if let Some(current) = self.current.as_ref().filter(|t| t.schema() == self.job.table.schema()) {
-            io.files_before = current.size().0;
-            let session = inputs.session();
-            let old = current.provider(session, None).await?;
-            let change = evaluate::difference(plan, old, session, inputs).await?;
-            // What cannot be taken out row by row is replaced as a whole.
-            if let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await?
-                && let Ok((change, mut seen)) = self.merge(current, &batches, session, &mut io).await?
-            {
-                io.rows_read = Scanned::rows(session);
-                self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
-                let ambiguous = self.ambiguous(inputs).await?;
-                let mode = Mode::Full;
-                return Ok(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous });
-            }
-        }
-        // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
-        let stream = evaluate::full(plan, inputs.session(), inputs).await?;
-        let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
-        io.rows_read = Scanned::rows(inputs.session());
-        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
-        let mut replaced = None;
-        if let Some(current) = &self.current {
-            change.removes = current.removes(|_| true);
-            io.files_removed = change.removes.len() as u64;
-            replaced = current.rows();
-            if current.schema() != self.job.table.schema() {
-                change.schema = Some(NewColumns::Only(self.job.table.columns.clone()));
-            }
-        }
-        let ambiguous = self.ambiguous(inputs).await?;
-        Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced, ambiguous })
-    }
-
-    async fn commit(self, ready: Ready) -> Result<Refreshed> {
+    pub(super) async fn commit(self, ready: Ready) -> Result<Refreshed> {
         let Ready { change, mode, reason, seen, mut io, ended, replaced, ambiguous } = ready;
         let job = self.job;
         let updated = seen.updated();
@@ -321,23 +273,6 @@ impl Work<'_> {
             grants_ended: ended,
         })
     }
-}
-
-/// All rows of a stream, or `None` when there are more than `limit`.
-async fn up_to(
-    mut stream: SendableRecordBatchStream,
-    limit: usize,
-) -> Result<Option<Vec<deltalake::arrow::array::RecordBatch>>> {
-    let mut batches = Vec::new();
-    let mut rows = 0;
-    while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-        rows += batch.num_rows();
-        if rows > limit {
-            return Ok(None);
-        }
-        batches.push(batch);
-    }
-    Ok(Some(batches))
 }
 
 /// Hash joins cannot spill; merge joins can.

@@ -4,8 +4,10 @@
 //! carries the versions of every source that they were computed from.
 
 mod apply;
+mod broken;
 mod choose;
 mod consent;
+mod full;
 mod identity;
 mod inputs;
 mod inspect;
@@ -26,6 +28,7 @@ use crate::outcome::{Io, Mode, Warning};
 use crate::plan::{self, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::storage::{Location, Meter};
+pub(crate) use broken::unreadable;
 use choose::Way;
 pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;

@@ -6,11 +6,13 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use super::{Attempt, Done, check_migrations};
+use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Batch, Finished, Ledger, Place, Prepared, Standing};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode};
+use crate::refresh;
 
 /// A landing table on its way through the batch.
 struct Moving<'a> {
@@ -42,7 +44,10 @@ impl Attempt<'_> {
                 Ok(place) => self.prepare(place, started, &ledger, &session).await,
                 Err(error) => Err(error),
             };
-            let result = result.map_err(|error| self.site.told(error));
+            let result = match result {
+                Ok(moving) => Ok(moving),
+                Err(error) => Err(self.explained(table, error).await),
+            };
             if let Err(error) = &result {
                 self.failed(table, started, error);
             }
@@ -68,13 +73,29 @@ impl Attempt<'_> {
         }
         let done = join_all(ready.into_iter().map(|moving| async {
             let (table, started) = (moving.place.table, moving.started);
-            let result = settle(moving).await.map_err(|error| self.site.told(error));
+            let result = match settle(moving).await {
+                Ok(done) => Ok(done),
+                Err(error) => Err(self.explained(table, error).await),
+            };
             self.ended(table, started, &result);
             (table.name.clone(), result)
         }))
         .await;
         results.extend(done);
         Ok(results)
+    }
+
+    /// An error of a table, with the data file that cannot be read where that is why.
+    async fn explained(&self, table: &Table, error: Error) -> Error {
+        let stands = match self.site.location(table) {
+            Ok(location) => LakeTable::open(&location).await.ok().flatten(),
+            Err(_) => None,
+        };
+        let found = match &stands {
+            Some(stands) => refresh::unreadable(&error, table, stands).await,
+            None => None,
+        };
+        self.site.told(found.unwrap_or(error))
     }
 
     /// A folder that is not there is refused; a store has no folders, so there a first sync that finds nothing at all

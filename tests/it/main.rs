@@ -3,6 +3,7 @@
 mod support;
 
 mod architecture;
+mod broken;
 mod aws;
 mod athena;
 mod backup;

@@ -1,0 +1,91 @@
+//! Data files that are gone or garbled: which one of which table it is, and what heals it.
+//!
+//! The engine's own errors name neither, so the tables of a refresh that failed at reading are read once more.
+
+use super::Work;
+use crate::definition::Table;
+use crate::error::{Error, Kind};
+use crate::lake::LakeTable;
+
+/// What errors of stores and of Parquet files say of themselves.
+const READING: [&str; 6] =
+    ["data file `", "Object Store error", "Object at location", "Error performing", "Parquet", "parquet"];
+
+/// Why reading failed.
+pub(super) enum Unreadable {
+    /// A data file of a table as it stands.
+    Stands(Error),
+    /// One of a version that a source had: the change cannot be told.
+    Before(String),
+}
+
+/// Whether an error may come from a data file.
+fn is_of_reading(error: &Error) -> bool {
+    let says = |text: &str| READING.iter().any(|reading| text.contains(reading));
+    error.kind() == Kind::Failed && (says(error.message()) || error.causes().iter().any(|cause| says(cause)))
+}
+
+/// What to say of a table that `error` was met at, if it has a data file that cannot be read.
+pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
+    if !is_of_reading(error) {
+        return None;
+    }
+    let (file, cause) = stands.broken().await?;
+    let help = match table.derived() {
+        Some(_) => format!("stedi-delta sync -s {} --full-refresh", table.name),
+        None => "put the file back from a backup; or move the table's folder away and sync, which reads its landing \
+                 files again"
+            .to_owned(),
+    };
+    Some(
+        Error::failed(format!("data file `{file}` of {} cannot be read", table.name))
+            .because(cause.causes().join(": "))
+            .fact("table", format!("{} (v{})", stands.location(), stands.version()))
+            .help(help),
+    )
+}
+
+impl Work<'_> {
+    /// The data file of the table itself that `error` was met at.
+    pub(super) async fn broken_itself(&self, error: &Error) -> Option<String> {
+        if !is_of_reading(error) {
+            return None;
+        }
+        Some(self.current.as_ref()?.broken().await?.0)
+    }
+
+    /// What `error` was met at, if it is a data file: of the table itself, of a source, or of what a source was.
+    pub(super) async fn unreadable(&self, error: &Error) -> Option<Unreadable> {
+        if let Some(current) = &self.current
+            && let Some(found) = unreadable(error, self.job.table, current).await
+        {
+            return Some(Unreadable::Stands(found));
+        }
+        if let Some(found) = self.unreadable_source(error).await {
+            return Some(Unreadable::Stands(found));
+        }
+        if !is_of_reading(error) {
+            return None;
+        }
+        for standing in &self.standing.sources {
+            let Some(consumed) = standing.consumed.filter(|v| *v < standing.current) else { continue };
+            let Some(source) = self.job.sources.get(&standing.name) else { continue };
+            let Ok(before) = source.at(consumed).await else { continue };
+            if let Some((file, _)) = before.broken().await {
+                return Some(Unreadable::Before(format!("`{file}` of v{consumed} cannot be read ({})", standing.name)));
+            }
+        }
+        None
+    }
+
+    /// The same of sources as they stand.
+    pub(super) async fn unreadable_source(&self, error: &Error) -> Option<Error> {
+        for (name, source) in &self.job.sources {
+            let Some(table) = self.job.project.table(name) else { continue };
+            if let Some(found) = unreadable(error, table, source).await {
+                return Some(found);
+            }
+        }
+        None
+    }
+}

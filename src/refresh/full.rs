@@ -1,0 +1,106 @@
+//! A full refresh: the whole query, against what stands.
+
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+use futures::TryStreamExt;
+
+use super::apply::{Ready, out_of_memory};
+use super::consent::Scope;
+use super::inputs::Inputs;
+use super::{Refreshed, Work, rows};
+use crate::error::{Context, Result};
+use crate::evaluate;
+use crate::lake::{LakeTable, NewColumns, Scanned};
+use crate::outcome::{Io, Mode};
+
+/// A change of more rows than this is not held in memory: the table is written anew.
+const DIFFERENCE_ROWS: usize = 1_000_000;
+
+impl Work<'_> {
+    /// Computes the whole query and commits what is not as it says.
+    pub(super) async fn full(self, reason: String) -> Result<Refreshed> {
+        let inputs = self.inputs(true)?;
+        let ready = match self.recompute(&inputs, reason.clone()).await {
+            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await,
+            other => other,
+        };
+        match ready {
+            Ok(ready) => self.commit(ready).await,
+            Err(error) => Err(self.unreadable_source(&error).await.unwrap_or(error)),
+        }
+    }
+
+    /// The whole result: as a difference where the table stands in the same shape, so that its readers see only what
+    /// changed; else as a new set of files. So, too, where its rows are lost with a data file: nothing of them is needed.
+    async fn recompute(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
+        let Some(current) = self.current.as_ref().filter(|t| t.schema() == self.job.table.schema()) else {
+            return self.replace(inputs, reason).await;
+        };
+        match self.by_difference(current, inputs, reason.clone()).await {
+            Ok(Some(ready)) => Ok(ready),
+            Ok(None) => self.replace(inputs, reason).await,
+            Err(error) => match self.broken_itself(&error).await {
+                Some(file) => {
+                    let reason = format!("{reason}; its data file `{file}` cannot be read");
+                    self.replace(inputs, reason).await
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The difference to the rows as they stand. What cannot be taken out row by row is `None`.
+    async fn by_difference(&self, current: &LakeTable, inputs: &Inputs, reason: String) -> Result<Option<Ready>> {
+        let mut io = Io { files_read: inputs.files(), files_before: current.size().0, ..Io::default() };
+        let session = inputs.session();
+        let old = current.provider(session, None).await?;
+        let change = evaluate::difference(&self.job.derived.plan, old, session, inputs).await?;
+        let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? else { return Ok(None) };
+        let Ok((change, mut seen)) = self.merge(current, &batches, session, &mut io).await? else { return Ok(None) };
+        io.rows_read = Scanned::rows(session);
+        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
+        let ambiguous = self.ambiguous(inputs).await?;
+        Ok(Some(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None, ambiguous }))
+    }
+
+    /// The whole result in new files instead of all that are there.
+    async fn replace(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
+        let files_before = self.current.as_ref().map_or(0, |t| t.size().0);
+        let mut io = Io { files_read: inputs.files(), files_before, ..Io::default() };
+        let plan: &LogicalPlan = &self.job.derived.plan;
+        // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
+        let stream = evaluate::full(plan, inputs.session(), inputs).await?;
+        let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
+        let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
+        io.rows_read = Scanned::rows(inputs.session());
+        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
+        let mut replaced = None;
+        if let Some(current) = &self.current {
+            change.removes = current.removes(|_| true);
+            io.files_removed = change.removes.len() as u64;
+            replaced = current.rows();
+            if current.schema() != self.job.table.schema() {
+                change.schema = Some(NewColumns::Only(self.job.table.columns.clone()));
+            }
+        }
+        let ambiguous = self.ambiguous(inputs).await?;
+        Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced, ambiguous })
+    }
+}
+
+/// All rows of a stream, or `None` when there are more than `limit`.
+async fn up_to(
+    mut stream: SendableRecordBatchStream,
+    limit: usize,
+) -> Result<Option<Vec<deltalake::arrow::array::RecordBatch>>> {
+    let mut batches = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
+        rows += batch.num_rows();
+        if rows > limit {
+            return Ok(None);
+        }
+        batches.push(batch);
+    }
+    Ok(Some(batches))
+}

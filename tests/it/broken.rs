@@ -1,0 +1,103 @@
+//! Data files that are gone or garbled: what is said of them, and what heals them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use stedi_delta::error::Error;
+use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
+use stedi_delta::sync::Options;
+
+use crate::support::Lake;
+use crate::support::shop::{derived, orders, shop};
+
+/// The shop with one more table, which reads a derived one.
+fn lake() -> Lake {
+    let lake = shop("auto");
+    lake.define("tables/curated/kinds.toml", &derived("auto"));
+    lake.define("tables/curated/kinds.sql", "select c.item, count(*) as n from cheap c group by c.item");
+    lake
+}
+
+fn data_files(lake: &Lake, table: &str) -> Vec<PathBuf> {
+    let folder = lake.warehouse().join(table);
+    let files = lake.files().into_iter().map(|(path, _)| path);
+    files.filter(|p| p.parent() == Some(&folder) && p.extension().is_some_and(|e| e == "parquet")).collect()
+}
+
+/// Loses or garbles every data file of a table.
+fn break_files(lake: &Lake, table: &str, garble: bool) {
+    for file in data_files(lake, table) {
+        if garble { fs::write(file, "garbled").unwrap() } else { fs::remove_file(file).unwrap() }
+    }
+}
+
+fn error<'o>(outcome: &'o SyncOutcome, table: &str) -> &'o Error {
+    match &crate::support::of(outcome, table).problem {
+        Some(Problem::Failed(error)) => error,
+        other => panic!("{table}: {other:?}"),
+    }
+}
+
+fn full(table: &str) -> Options {
+    Options { select: vec![table.to_owned()], full_refresh: true, ..Options::default() }
+}
+
+#[tokio::test]
+async fn a_full_refresh_heals_a_derived_table_whose_rows_are_lost() {
+    for garble in [false, true] {
+        let lake = lake();
+        lake.land("orders/a.json", orders(0..4));
+        lake.sync().await;
+        break_files(&lake, "trusted/cheap", garble);
+        lake.land("orders/a.json", orders(2..5));
+        let failed = lake.try_sync().await;
+        let error = error(&failed, "cheap");
+        assert!(error.message().starts_with("data file `part-"), "{error}");
+        assert!(error.message().ends_with("of cheap cannot be read"), "{error}");
+        assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+        let healed = lake.try_sync_with(full("cheap")).await;
+        crate::support::assert_ok(&healed);
+        let cheap = crate::support::of(&healed, "cheap");
+        assert_eq!((cheap.mode, cheap.rows_inserted), (Mode::Full, 3), "{}", cheap.reason);
+        assert!(cheap.reason.contains("cannot be read"), "{}", cheap.reason);
+        // Who reads it cannot learn from its lost rows what changed.
+        lake.sync().await;
+        lake.assert_recomputed().await;
+        assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+    }
+}
+
+#[tokio::test]
+async fn who_reads_a_broken_table_names_it() {
+    let lake = lake();
+    lake.land("orders/a.json", orders(0..4));
+    lake.sync().await;
+    break_files(&lake, "trusted/cheap", false);
+    let failed = lake.try_sync_with(full("kinds")).await;
+    let error = error(&failed, "kinds");
+    assert!(error.message().ends_with("of cheap cannot be read"), "{error}");
+    assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+}
+
+#[tokio::test]
+async fn a_broken_landing_table_is_named_with_its_file_and_a_way_out() {
+    for garble in [false, true] {
+        let lake = lake();
+        lake.land("orders/a.json", orders(0..4));
+        lake.sync().await;
+        break_files(&lake, "landing/orders", garble);
+        let failed = lake.try_sync_with(full("cheap")).await;
+        let reader = error(&failed, "cheap");
+        lake.land("orders/a.json", orders(2..5));
+        let failed = lake.try_sync().await;
+        for error in [reader, error(&failed, "orders")] {
+            assert!(error.message().starts_with("data file `part-"), "{error}");
+            assert!(error.message().ends_with("of orders cannot be read"), "{error}");
+            assert!(error.facts().iter().any(|(label, value)| label == "table" && value.contains("landing/orders")));
+            assert!(error.next().unwrap().contains("move the table's folder away and sync"), "{error}");
+        }
+        fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
+        lake.sync().await;
+        lake.assert_recomputed().await;
+    }
+}
