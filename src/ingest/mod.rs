@@ -307,6 +307,9 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
     let known: BTreeSet<String> = gone.iter().cloned().collect();
     let inputs = pending.inputs.iter().map(|input| &input.path);
     gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
+    if let Some(table) = standing.table.as_ref().filter(|_| !gone.is_empty()) {
+        table.check_removable()?;
+    }
     let target = Target {
         table: place.table,
         landing: place.location.clone(),

@@ -148,6 +148,9 @@ impl Commit {
     /// `Conflict` when a newer version is there already; `Failed` when the store fails or the table needs features
     /// that this tool does not write.
     pub async fn commit(mut self, table: &LakeTable) -> Result<LakeTable> {
+        if !self.change.removes.is_empty() {
+            table.check_removable()?;
+        }
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
         let new_columns = self.change.schema.take();
@@ -268,7 +271,7 @@ impl LakeTable {
         let protocol = snapshot.protocol();
         let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
         if reader <= 1 && writer <= 4 {
-            return Ok(());
+            return self.check_promises();
         }
         Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", self.location()))
             .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")

@@ -5,6 +5,7 @@
 mod commit;
 mod forget;
 mod log;
+mod promises;
 mod read;
 mod readable;
 mod relation;

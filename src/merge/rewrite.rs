@@ -39,6 +39,7 @@ pub async fn without(
     fed: bool,
     target_file_size: u64,
 ) -> Result<Rewritten> {
+    table.check_removable()?;
     whole_in_files(table)?;
     let candidates: Vec<DeltaFile> = table.files().into_iter().filter(|f| probe.may_be_in(f)).collect();
     let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);

@@ -68,6 +68,9 @@ impl Work<'_> {
         let files_before = self.current.as_ref().map_or(0, |t| t.size().0);
         let mut io = Io { files_read: inputs.files(), files_before, ..Io::default() };
         let plan: &LogicalPlan = &self.job.derived.plan;
+        if let Some(current) = self.current.as_ref().filter(|t| t.size().0 > 0) {
+            current.check_removable()?;
+        }
         // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;

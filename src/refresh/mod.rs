@@ -182,6 +182,8 @@ pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     match work.way(false).await?.0 {
         Way::Stop(error) => Err(error),
         Way::UpToDate => work.up_to_date(),
+        // Before any file is read or written for it.
+        _ if let Some(Err(error)) = work.current.as_ref().map(LakeTable::check_writable) => Err(error),
         Way::Full { reason, repairs: false } => work.full(reason).await,
         Way::Full { reason, repairs: true } => work.repair(reason).await,
         Way::Incremental(planned) => work.incremental(*planned).await,

@@ -1,4 +1,4 @@
-//! Data files that are gone or garbled: what is said of them, and what heals them.
+//! Data files that are gone or garbled, and rules on rows that others made: what is said of them, and what heals them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -99,5 +99,47 @@ async fn a_broken_landing_table_is_named_with_its_file_and_a_way_out() {
         fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
         lake.sync().await;
         lake.assert_recomputed().await;
+    }
+}
+
+/// Commits what somebody else's ALTER TABLE does to the metadata of the only version.
+fn alter(lake: &Lake, table: &str, from: &str, to: &str) -> PathBuf {
+    let log = lake.warehouse().join(table).join("_delta_log");
+    let first = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let metadata = first.lines().find(|line| line.starts_with("{\"metaData\"")).unwrap();
+    assert!(metadata.contains(from), "{metadata}");
+    let commit = log.join("00000000000000000001.json");
+    fs::write(&commit, metadata.replacen(from, to, 1) + "\n").unwrap();
+    commit
+}
+
+#[tokio::test]
+async fn a_table_with_rules_of_another_engine_is_not_written() {
+    let configuration = "\"configuration\":{";
+    let with = |name: &str, value: &str| format!("{configuration}\"{name}\":\"{value}\",");
+    let column = "\\\"name\\\":\\\"price\\\",\\\"type\\\":\\\"double\\\",\\\"nullable\\\":true,\\\"metadata\\\":{";
+    let rule = |key: &str| format!("{column}\\\"{key}\\\":\\\"price > 0\\\"");
+    for (from, to, found) in [
+        (configuration, with("delta.constraints.cheap", "price < 5"), "has the CHECK constraint `cheap`"),
+        (configuration, with("delta.appendOnly", "true"), "is `delta.appendOnly`, and rows have to go"),
+        (column, rule("delta.invariants"), "has a rule on rows: column `price` has an invariant"),
+        (column, rule("delta.generationExpression"), "has a rule on rows: column `price` is computed by the engine"),
+    ] {
+        for table in ["landing/orders", "trusted/cheap"] {
+            let lake = shop("auto");
+            lake.land("orders/a.json", orders(0..4));
+            lake.sync().await;
+            let commit = alter(&lake, table, from, &to);
+            let before = data_files(&lake, table);
+            lake.land("orders/a.json", orders(2..5));
+            let outcome = lake.try_sync().await;
+            let refused = error(&outcome, table.rsplit_once('/').unwrap().1);
+            assert!(refused.message().contains(found), "{table}: {refused}");
+            assert!(refused.next().is_some());
+            assert_eq!(data_files(&lake, table), before, "{table}: {found}");
+            fs::remove_file(commit).unwrap();
+            lake.sync().await;
+            lake.assert_recomputed().await;
+        }
     }
 }

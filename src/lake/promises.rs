@@ -1,0 +1,75 @@
+//! What a table promises about its rows without needing a newer protocol: rules that its engine would check on every
+//! row, and that a writer who does not look at them breaks.
+
+use deltalake::kernel::{MetadataValue, StructType};
+
+use super::table::LakeTable;
+use crate::error::{Error, Result};
+
+/// How a CHECK constraint begins, among a table's properties.
+const CHECK: &str = "delta.constraints.";
+/// By this property no row is ever taken out.
+const APPEND_ONLY: &str = "delta.appendOnly";
+/// Rules of columns, in their metadata.
+const OF_COLUMNS: [(&str, &str); 2] =
+    [("delta.invariants", "has an invariant"), ("delta.generationExpression", "is computed by the engine")];
+
+impl LakeTable {
+    /// Refuses tables with rules on rows that other engines made, and that this tool does not check.
+    pub(super) fn check_promises(&self) -> Result<()> {
+        let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
+        let mut names: Vec<&String> = snapshot.metadata().configuration().keys().collect();
+        names.sort();
+        if let Some(name) = names.into_iter().find_map(|name| name.strip_prefix(CHECK)) {
+            return Err(self.promises(
+                &format!("has the CHECK constraint `{name}`"),
+                &format!("in the engine that made it: ALTER TABLE ... DROP CONSTRAINT {name}"),
+            ));
+        }
+        match of_columns("", snapshot.schema().as_ref()) {
+            Some((column, what)) => Err(self.promises(
+                &format!("has a rule on rows: column `{column}` {what}"),
+                "drop it in the engine that made it, or move the table's folder away and sync",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to take rows out of a table that promises to keep them.
+    ///
+    /// # Errors
+    /// It does.
+    pub fn check_removable(&self) -> Result<()> {
+        let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
+        let asked = snapshot.metadata().configuration().get(APPEND_ONLY);
+        if asked.is_none_or(|asked| !asked.eq_ignore_ascii_case("true")) {
+            return Ok(());
+        }
+        Err(self.promises(
+            &format!("is `{APPEND_ONLY}`, and rows have to go"),
+            &format!("in the engine that asked for it: ALTER TABLE ... SET TBLPROPERTIES ('{APPEND_ONLY}' = 'false')"),
+        ))
+    }
+
+    fn promises(&self, what: &str, way_out: &str) -> Error {
+        Error::failed(format!("{} {what}", self.location()))
+            .fact("table", format!("v{}, unchanged", self.version()))
+            .fact("because", "somebody else made it so, and this tool would not keep to it")
+            .help(way_out)
+    }
+}
+
+/// The first column with a rule of its own, at any depth.
+fn of_columns(above: &str, schema: &StructType) -> Option<(String, &'static str)> {
+    schema.fields().find_map(|field| {
+        let name = format!("{above}{}", field.name());
+        let rule = OF_COLUMNS.iter().find(|(key, _)| {
+            field.metadata().get(*key).is_some_and(|v| !matches!(v, MetadataValue::String(text) if text.is_empty()))
+        });
+        match (rule, field.data_type()) {
+            (Some((_, what)), _) => Some((name, *what)),
+            (None, deltalake::kernel::DataType::Struct(inner)) => of_columns(&format!("{name}."), inner),
+            (None, _) => None,
+        }
+    })
+}
