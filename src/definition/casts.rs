@@ -11,7 +11,7 @@ use deltalake::datafusion::common::{DataFusionError, SchemaError};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select,
-    SelectItem, SetExpr, VisitMut, VisitorMut, visit_expressions_mut,
+    SelectItem, VisitMut, VisitorMut, visit_expressions_mut,
 };
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
@@ -83,27 +83,16 @@ struct Named;
 impl VisitorMut for Named {
     type Break = std::convert::Infallible;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        let mut left = vec![query.body.as_mut()];
-        while let Some(body) = left.pop() {
-            match body {
-                SetExpr::Select(select) => name_casts(select),
-                SetExpr::SetOperation { left: one, right: two, .. } => left.extend([one.as_mut(), two.as_mut()]),
-                _ => {}
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr @ Expr::Cast { .. }) = item
+                && let Some(alias) = column(expr)
+            {
+                let expr = std::mem::replace(expr, Expr::Identifier(alias.clone()));
+                *item = SelectItem::ExprWithAlias { expr, alias };
             }
         }
         ControlFlow::Continue(())
-    }
-}
-
-fn name_casts(select: &mut Select) {
-    for item in &mut select.projection {
-        if let SelectItem::UnnamedExpr(expr @ Expr::Cast { .. }) = item
-            && let Some(alias) = column(expr)
-        {
-            let expr = std::mem::replace(expr, Expr::Identifier(alias.clone()));
-            *item = SelectItem::ExprWithAlias { expr, alias };
-        }
     }
 }
 

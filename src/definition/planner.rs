@@ -76,10 +76,12 @@ pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
 
 /// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
 pub fn respelled(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
+    if !casts::are_confused(planned) {
+        return None;
+    }
     let none = Tables::new([]);
     let planner = SqlToRel::new_with_options(&none, ParserOptions::from(&none.options.sql_parser));
-    let spelled = || casts::spelled_out(query, |of| arrow_type(&planner, of));
-    casts::are_confused(planned).then(spelled).flatten()
+    casts::spelled_out(query, |of| arrow_type(&planner, of))
 }
 
 /// The engine's name of a type of SQL.

@@ -87,9 +87,7 @@ fn loses_rows(plan: &LogicalPlan, is_value: bool) -> bool {
 
 /// Whether a plan holds a subquery that is not a join.
 pub fn leaves_subqueries(plan: &LogicalPlan) -> bool {
-    holds(plan, |e| {
-        matches!(e, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_))
-    })
+    holds(plan, subqueries::is_subquery)
 }
 
 /// Whether a plan holds a subquery that is neither a join nor a value that can be computed first.

@@ -81,7 +81,8 @@ pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(rewritten.data)
 }
 
-fn is_subquery(expr: &Expr) -> bool {
+/// Whether an expression is a subquery itself.
+pub fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))
 }
 

@@ -103,6 +103,14 @@ async fn switch_feed(lake: &Lake, on: bool) {
     open(lake).await.set_tbl_properties().with_properties(properties).await.unwrap();
 }
 
+/// With the feed on or off, and synced.
+async fn with_feed(on: bool) -> Lake {
+    let lake = built("incremental").await;
+    switch_feed(&lake, on).await;
+    follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
+    lake
+}
+
 /// Adds a commit by hand.
 async fn commit(lake: &Lake, actions: &[serde_json::Value]) {
     let version = open(lake).await.version().unwrap() + 1;

@@ -7,7 +7,7 @@ use stedi_delta::outcome::Mode;
 use stedi_delta::sync;
 
 use super::layouts::first;
-use super::{append, built, commit, delete, folder, follows, open, overwrite, restore, switch_feed};
+use super::{append, built, commit, delete, folder, follows, open, overwrite, restore, with_feed};
 use crate::support::shop::orders;
 use crate::support::{Lake, assert_ok, of};
 
@@ -31,13 +31,6 @@ fn again(add: &Value) -> Value {
 fn remove(add: &Value) -> Value {
     json!({"remove": {"path": add["add"]["path"], "dataChange": true, "deletionTimestamp": 1,
         "extendedFileMetadata": true, "partitionValues": {}, "size": add["add"]["size"]}})
-}
-
-async fn with_feed(on: bool) -> Lake {
-    let lake = built("incremental").await;
-    switch_feed(&lake, on).await;
-    follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
-    lake
 }
 
 #[tokio::test(flavor = "multi_thread")]

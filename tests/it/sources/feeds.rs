@@ -12,20 +12,12 @@ use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use stedi_delta::outcome::Mode;
 
-use super::{append, batch, built, delete, folder, follows, open, overwrite, restore, switch_feed, update};
+use super::{append, batch, delete, folder, follows, open, overwrite, restore, switch_feed, update, with_feed};
 use crate::support::{Lake, of};
-
-/// With the feed on, and synced.
-async fn with_feed() -> Lake {
-    let lake = built("incremental").await;
-    switch_feed(&lake, true).await;
-    follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
-    lake
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_with_a_change_feed_is_read_from_it() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     delete(&lake, "id in (1, 7)").await;
     assert!(folder(&lake).join("_change_data").is_dir());
     follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
@@ -33,7 +25,7 @@ async fn a_delete_with_a_change_feed_is_read_from_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f1_an_update_by_delta_rs_whose_feed_loses_duplicates() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0), (21, "nut", 1.0)]).await;
     follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
     // Afterwards two equal rows: the feed says that one went, and not that the other is there twice.
@@ -45,7 +37,7 @@ async fn f1_an_update_by_delta_rs_whose_feed_loses_duplicates() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_whose_feed_has_pairs_that_change_nothing() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     let source = SessionContext::new().read_batch(batch(&[(1, "x", 1.0), (2, "x", 9.0), (50, "x", 0.5)])).unwrap();
     let merge = open(&lake).await.merge(source, "t.id = s.id").with_source_alias("s").with_target_alias("t");
     let merge = merge.when_matched_update(|u| u.update("price", "s.price")).unwrap();
@@ -63,7 +55,7 @@ async fn a_merge_whose_feed_has_pairs_that_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vacuumed_feed_is_replaced_by_the_files_of_its_commit() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0)]).await;
     delete(&lake, "id in (1, 20)").await;
     fs::remove_dir_all(folder(&lake).join("_change_data")).unwrap();
@@ -72,7 +64,7 @@ async fn a_vacuumed_feed_is_replaced_by_the_files_of_its_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vacuumed_file_that_came_and_went_within_the_range_is_not_needed() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0), (21, "nut", 2.0)]).await;
     let appended: Vec<String> = open(&lake).await.get_file_uris().unwrap().collect();
     delete(&lake, "id = 20").await;
@@ -87,7 +79,7 @@ async fn a_vacuumed_file_that_came_and_went_within_the_range_is_not_needed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_over_files_that_the_same_range_added_and_a_restore_after_it() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0), (21, "nut", 2.0)]).await;
     delete(&lake, "id = 20").await;
     follows(&lake, Mode::Incremental, "orders v1 -> v3").await;
@@ -101,7 +93,7 @@ async fn a_feed_over_files_that_the_same_range_added_and_a_restore_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_that_is_switched_off_and_on_within_the_range() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     delete(&lake, "id = 0").await;
     switch_feed(&lake, false).await;
     delete(&lake, "id = 1").await;
@@ -114,7 +106,7 @@ async fn a_feed_that_is_switched_off_and_on_within_the_range() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_optimize_among_feed_commits_counts_nothing() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0)]).await;
     delete(&lake, "id = 20").await;
     append(&lake, &[(22, "nut", 1.0)]).await;
@@ -125,7 +117,7 @@ async fn an_optimize_among_feed_commits_counts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_overwrite_of_a_table_with_a_feed() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     overwrite(&lake, &[(1, "nut", 1.0)]).await;
     let outcome = lake.sync().await;
     assert_eq!(of(&outcome, "cheap").mode, Mode::Incremental);
@@ -176,7 +168,7 @@ async fn a_feed_of_somebody_that_is_belied_by_its_data_files_is_not_believed() {
         (|_| true, 1, false, "has no column `_change_type`"),
     ];
     for (keeps, times, typed, why) in cases {
-        let lake = with_feed().await;
+        let lake = with_feed(true).await;
         // The file that the delete rewrites is described by the consumed version only.
         delete(&lake, "id in (1, 7)").await;
         forge(&lake, 2, keeps, times, typed);
@@ -189,7 +181,7 @@ async fn a_feed_of_somebody_that_is_belied_by_its_data_files_is_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_without_statistics_beside_it_is_believed() {
-    let lake = with_feed().await;
+    let lake = with_feed(true).await;
     delete(&lake, "id in (1, 7)").await;
     let commit = folder(&lake).join("_delta_log/00000000000000000002.json");
     let text = fs::read_to_string(&commit).unwrap();
