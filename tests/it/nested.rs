@@ -380,7 +380,8 @@ async fn older_rows_have_null_in_a_nested_column_that_came_later() {
 async fn minus_zero_comes_and_goes_as_itself() {
     let tables = [
         ("plain", "select n.id, n.x from n where n.id > 0"),
-        ("inside", "select n.id, n.m, [n.x] as l from n"),
+        ("single", "select n.id, cast(n.x as real) as x from n where n.id > 0"),
+        ("inside", "select n.id, n.m, [n.x] as l, struct(n.x) as s from n"),
         ("least", "select n.k, min(n.x) as x from n group by n.k"),
         ("pairs", "select l.id, r.x from n l join n r on l.k = r.k"),
     ];
@@ -404,8 +405,12 @@ async fn minus_zero_comes_and_goes_as_itself() {
         lake.sync().await;
         lake.assert_recomputed().await;
         let expected = records.matches("\"x\":-0.0").count();
-        let minus = lake.rows("select cast(x as varchar) as x from plain").await;
-        assert_eq!(minus.iter().filter(|x| x.starts_with('-')).count(), expected, "{records}{minus:?}");
+        for (table, x) in
+            [("plain", "x"), ("single", "x"), ("inside", "l[1]"), ("inside", "s.c0"), ("inside", "m['a']")]
+        {
+            let minus = lake.rows(&format!("select cast({x} as varchar) as x from {table}")).await;
+            assert_eq!(minus.iter().filter(|x| x.starts_with('-')).count(), expected, "{table} {x} {records}{minus:?}");
+        }
     }
 }
 

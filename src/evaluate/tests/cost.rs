@@ -106,7 +106,7 @@ fn draw(person: u8, consent: u8, updated: u8, what: u8) -> Vec<u8> {
 
 async fn rows(watched: &Watched, sql: &str) -> usize {
     let ctx = session();
-    let (_, program) = program(&watched.world, &ctx, sql).await;
+    let (_, program) = program(&watched.world, sql);
     let change = run(&program, &ctx, watched).await.expect("change").collect().await.expect("rows");
     counted(&change, true).len()
 }
@@ -156,7 +156,7 @@ async fn what_combines_with_the_result_reads_nothing_else() {
     for aggregates in ["count(*) as n", "count(*), sum(distance) as s", "max(distance), count(sensorreadingtime) as n"]
     {
         let sql = format!("select serialnumber as d, {aggregates} from steps group by serialnumber");
-        let (plan, program) = program(&world, &ctx, &sql).await;
+        let (plan, program) = program(&world, &sql);
         let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
         let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
         let result = MemTable::try_new(schema, vec![old]).expect("table");
@@ -220,8 +220,7 @@ async fn an_append_streams_through_a_semi_join() {
     let customers = [draw(0, 1, 0, 0), draw(1, 2, 0, 0)];
     let mut world = world(&customers, &[], &[]);
     world.tables[1] = TestTable::new("readings", &fields, vec![], vec![]);
-    let plain = session();
-    let (_, program) = program(&world, &plain, &readings()).await;
+    let (_, program) = program(&world, &readings());
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(8 << 20, 1.0).build_arc().expect("runtime");
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().execution.sort_spill_reservation_bytes = 1 << 20;

@@ -3,19 +3,19 @@
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
-use super::support::{TestTable, World, session};
+use super::support::{TestTable, World};
 use crate::determined::{Code, Reason};
 use crate::incremental::{differentiate, normalise};
 
-async fn reasons(sql: &str) -> Vec<Reason> {
+fn reasons(sql: &str) -> Vec<Reason> {
     let columns = [("k", DataType::Int64), ("s", DataType::Utf8), ("v", DataType::Int64)];
     let world = World { tables: ["a", "b"].map(|n| TestTable::new(n, &columns, vec![], vec![])).into(), before: false };
-    let plan = world.plan(&session(), sql).await;
+    let plan = world.plan(sql);
     differentiate(&plan).err().map(|e| e.reasons).unwrap_or_default()
 }
 
-#[tokio::test]
-async fn every_refusal_says_why() {
+#[test]
+fn every_refusal_says_why() {
     for (sql, code, word) in [
         ("select k from a order by k limit 3", Code::Limit, "`limit`"),
         ("select k, row_number() over (order by v) as n from a", Code::WindowWithoutPartitionBy, "`partition by`"),
@@ -30,26 +30,26 @@ async fn every_refusal_says_why() {
             "recursive",
         ),
     ] {
-        let reasons = reasons(sql).await;
+        let reasons = reasons(sql);
         assert!(reasons.iter().any(|r| r.code == code && r.text.contains(word)), "{sql}: {reasons:?}");
     }
 }
 
-#[tokio::test]
-async fn several_reasons_are_named_together_each_with_its_code() {
+#[test]
+fn several_reasons_are_named_together_each_with_its_code() {
     let columns = [("k", DataType::Int64), ("v", DataType::Int64)];
     let world = World { tables: vec![TestTable::new("a", &columns, vec![], vec![])], before: false };
     let sql =
         "select k, unnest(make_array(v)) as t from (select k, v from a group by rollup(k, v)) order by k, v limit 1";
-    let why = differentiate(&world.plan(&session(), sql).await).expect_err("no derivative");
+    let why = differentiate(&world.plan(sql)).expect_err("no derivative");
     assert_eq!(why.reasons.len(), 2, "{why}");
     for code in ["[LIMIT]; ", "incrementally [GROUPING_SETS]"] {
         assert!(why.to_string().contains(code), "{why}");
     }
 }
 
-#[tokio::test]
-async fn what_an_order_makes_certain_is_maintained() {
+#[test]
+fn what_an_order_makes_certain_is_maintained() {
     for sql in [
         "select k, first_value(v order by v, s) as f from a group by k",
         "select k, string_agg(s, ',' order by s) as f from a group by k",
@@ -61,22 +61,22 @@ async fn what_an_order_makes_certain_is_maintained() {
         "select k, lag(v) over (partition by k order by v) as f from a",
         "select k, rank() over (partition by k) as f from a",
     ] {
-        assert_eq!(reasons(sql).await, [], "{sql}");
+        assert_eq!(reasons(sql), [], "{sql}");
     }
 }
 
-#[tokio::test]
-async fn sorting_a_result_is_no_obstacle_and_an_outer_join_that_is_none_neither() {
-    assert_eq!(reasons("select k from a order by k").await, []);
-    assert_eq!(reasons("select a.k from a left join b on a.k = b.k where b.v = 1").await, []);
+#[test]
+fn sorting_a_result_is_no_obstacle_and_an_outer_join_that_is_none_neither() {
+    assert_eq!(reasons("select k from a order by k"), []);
+    assert_eq!(reasons("select a.k from a left join b on a.k = b.k where b.v = 1"), []);
 }
 
-#[tokio::test]
-async fn a_normalised_query_has_keys_for_its_joins_and_one_name_for_one_column() {
+#[test]
+fn a_normalised_query_has_keys_for_its_joins_and_one_name_for_one_column() {
     let columns = [("k", DataType::Int64), ("s", DataType::Utf8)];
     let world = World { tables: ["a", "b"].map(|n| TestTable::new(n, &columns, vec![], vec![])).into(), before: false };
     let sql = "select distinct a.k from a, b where a.k = b.k and exists (select 1 from b c where c.s = a.s) order by 1";
-    let plan = normalise(&world.plan(&session(), sql).await).expect("plan");
+    let plan = normalise(&world.plan(sql)).expect("plan");
     let text = plan.display_indent().to_string();
     assert!(!text.contains("Cross") && !text.contains("Sort") && !text.contains("EXISTS"), "{text}");
     plan.apply(|node| {

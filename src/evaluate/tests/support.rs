@@ -12,13 +12,14 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SessionStateBuilder;
 use deltalake::datafusion::logical_expr::LogicalPlan;
-use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use crate::definition::plan_sql;
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, run_with};
-use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate, logical_rules};
-use crate::lake::physical_rules;
+use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
+use crate::lake::{self, SessionOptions};
 
 /// A value of a test table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,17 +144,13 @@ impl World {
     }
 
     /// An analysed plan, as the definition makes it: only schemas are known.
-    pub async fn plan(&self, ctx: &SessionContext, sql: &str) -> LogicalPlan {
-        for table in &self.tables {
-            let fields: Vec<Field> = table.columns.iter().map(|(n, t)| Field::new(n, t.clone(), true)).collect();
-            let empty = MemTable::try_new(Arc::new(Schema::new(fields)), vec![vec![]]).expect("schema");
-            let _ = ctx.deregister_table(table.name.as_str());
-            ctx.register_table(table.name.as_str(), Arc::new(empty)).expect("table");
-        }
-        let state = ctx.state();
-        let plan = state.create_logical_plan(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
-        let options = state.config_options();
-        state.analyzer().execute_and_check(plan, options, |_, _| {}).unwrap_or_else(|e| panic!("{sql}: {e}"))
+    pub fn plan(&self, sql: &str) -> LogicalPlan {
+        let schema = |table: &TestTable| {
+            let fields = table.columns.iter().map(|(name, of)| Field::new(name, of.clone(), true));
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        let tables: Vec<_> = self.tables.iter().map(|table| (table.name.clone(), schema(table))).collect();
+        plan_sql(sql, &tables).unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 }
 
@@ -189,18 +186,16 @@ impl Sources for Maintained<'_> {
     }
 }
 
-/// A session like the product's.
+/// The product's session, over small batches.
 pub fn session() -> SessionContext {
-    let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    config.options_mut().execution.skip_physical_aggregate_schema_check = true;
-    config.options_mut().sql_parser.enable_ident_normalization = true;
-    let state = SessionStateBuilder::new_with_default_features();
-    let state = state.with_config(config).with_optimizer_rules(logical_rules());
-    let state = state.with_physical_optimizer_rules(physical_rules()).build();
-    let ctx = SessionContext::new_with_state(state);
-    crate::exact::functions().iter().for_each(|f| ctx.register_udaf(f.as_ref().clone()));
-    ctx
+    session_of(true)
+}
+
+/// With sort-merge joins instead of hash joins, as where memory is short.
+pub fn session_of(hash_joins: bool) -> SessionContext {
+    let ctx = lake::session(SessionOptions { memory_limit: 1 << 30, hash_joins }, &[]).expect("session");
+    let config = ctx.copied_config().with_target_partitions(2).with_batch_size(7);
+    SessionContext::new_with_state(SessionStateBuilder::new_from_existing(ctx.state()).with_config(config).build())
 }
 
 /// Rows as text, counted; `weighted`: the last column counts. The engine's `group by` has one zero: -0.0 is 0.0.
@@ -239,35 +234,34 @@ fn one_zero(column: &ArrayRef, text: String) -> String {
 }
 
 /// The program of a query, or a panic with the reasons.
-pub async fn program(world: &World, ctx: &SessionContext, sql: &str) -> (LogicalPlan, Program) {
-    let plan = world.plan(ctx, sql).await;
+pub fn program(world: &World, sql: &str) -> (LogicalPlan, Program) {
+    let plan = world.plan(sql);
     let program = differentiate(&plan).unwrap_or_else(|e| panic!("{sql}\n{e}\n{}", plan.display_indent()));
     (plan, program)
 }
 
 /// Checks the law for one query and one change; says what is wrong.
 pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
-    let ctx = session();
-    let (plan, program) = program(world, &ctx, sql).await;
+    law_in(&session(), world, sql, limits).await
+}
+
+/// The same, in a session.
+pub async fn law_in(ctx: &SessionContext, world: &World, sql: &str, limits: Limits) -> Result<(), String> {
+    let (plan, program) = program(world, sql);
     let said = |what: &str, e: &Error| format!("{what}: {e}");
     let before = World { before: true, ..world.clone() };
-    let old_batches: Vec<RecordBatch> = full(&plan, &ctx, &before)
-        .await
-        .map_err(|e| said("old", &e))?
-        .try_collect()
-        .await
-        .map_err(|e| e.to_string())?;
+    let old_batches: Vec<RecordBatch> =
+        full(&plan, ctx, &before).await.map_err(|e| said("old", &e))?.try_collect().await.map_err(|e| e.to_string())?;
     let new_batches: Vec<RecordBatch> =
-        full(&plan, &ctx, world).await.map_err(|e| said("new", &e))?.try_collect().await.map_err(|e| e.to_string())?;
+        full(&plan, ctx, world).await.map_err(|e| said("new", &e))?.try_collect().await.map_err(|e| e.to_string())?;
     let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
     let schema = old_batches.first().map_or(schema, RecordBatch::schema);
     let stored = MemTable::try_new(schema, vec![old_batches.clone()]).map_err(|e| e.to_string())?;
     let stored: Arc<dyn TableProvider> = Arc::new(stored);
     let maintained = Maintained { world, result: Arc::clone(&stored) };
-    let over_result =
-        run_with(&program, &ctx, &maintained, limits).await.map_err(|e| said("change over result", &e))?;
+    let over_result = run_with(&program, ctx, &maintained, limits).await.map_err(|e| said("change over result", &e))?;
     let over_result = over_result.collect().await.map_err(|e| said("change over result", &e))?;
-    let change = run_with(&program, &ctx, world, limits).await.map_err(|e| said("change", &e))?;
+    let change = run_with(&program, ctx, world, limits).await.map_err(|e| said("change", &e))?;
     let insert_only = change.insert_only;
     let names: Vec<String> = change.schema.fields().iter().map(|f| f.name().clone()).collect();
     let mut expected_names: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
@@ -302,7 +296,7 @@ pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String>
         let _ = writeln!(text, "old     {old:?}\nchange  {change_rows:?}\napplied {applied:?}\nfull    {new:?}");
         return Err(text);
     }
-    let diff = difference(&plan, stored, &ctx, world).await.map_err(|e| said("difference", &e))?;
+    let diff = difference(&plan, stored, ctx, world).await.map_err(|e| said("difference", &e))?;
     let diff = counted(&diff.collect().await.map_err(|e| said("difference", &e))?, true);
     if diff != change_rows {
         return Err(format!("the difference of the results is {diff:?}, the change {change_rows:?}"));

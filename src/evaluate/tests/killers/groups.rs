@@ -92,6 +92,22 @@ async fn keys_of_two_inputs_are_pairs() {
 }
 
 #[tokio::test]
+async fn keys_hold_more_than_the_partition_of_a_window() {
+    // The new row is the fourth of its partition, and the only one with its key.
+    let a = vec![(row(Some(1), "a", 1), 1), (row(Some(1), "b", 2), 1), (row(Some(1), "c", 3), 1)];
+    let change = vec![(row(Some(1), "d", 4), 1)];
+    let ranks = "(select k, s, rank() over (partition by k order by v) as n from a)";
+    let queries = [
+        format!("select k, s, count(distinct n) as c, max(n) as n from {ranks} t group by k, s"),
+        format!("select distinct k, s, n from {ranks} t"),
+        format!(
+            "select t.k, t.s, t.n from {ranks} t join (select k, s, sum(v) as v from a group by k, s) u on u.k = t.k and u.s = t.s"
+        ),
+    ];
+    holds((a, change), (vec![], vec![]), &queries.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test]
 async fn pg_trickle_331_an_update_without_a_key_keeps_its_delete() {
     // Three equal rows, of which one changes: two stay.
     let a = vec![(row(Some(1), "a", 1), 3)];

@@ -56,7 +56,7 @@ async fn insert_only_change_stays_one() {
     }
     for sql in [JOIN, SELF, EXISTS, "select k from a union all select v from b"] {
         let ctx = session();
-        let (_, program) = program(&world, &ctx, sql).await;
+        let (_, program) = program(&world, sql);
         let change = crate::evaluate::run(&program, &ctx, &world).await.expect("change");
         assert!(change.insert_only, "{sql}");
         law(&world, sql, Limits::default()).await.expect(sql);

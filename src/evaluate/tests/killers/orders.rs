@@ -20,7 +20,7 @@ async fn a_limit_keeps_its_order_when_the_query_is_normalised() {
         ("select t.k from (select k from a order by v limit 3) t join b on b.k = t.k where b.v < 7", vec![4, 5]),
         ("select k from a where v = (select v from b order by v desc, k limit 1)", vec![1]),
     ] {
-        let plan = world.plan(&ctx, sql).await;
+        let plan = world.plan(sql);
         let rows: Vec<_> = full(&plan, &ctx, &world).await.expect(sql).try_collect().await.expect(sql);
         let expected: BTreeMap<_, _> = expected.iter().map(|k| (vec![k.to_string()], 1)).collect();
         assert_eq!(counted(&rows, false), expected, "{sql}");

@@ -4,7 +4,7 @@ use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::Expr;
 
 use super::{holds, row, table};
-use crate::evaluate::tests::support::{World, session};
+use crate::evaluate::tests::support::World;
 use crate::incremental::{differentiate, normalise};
 
 #[tokio::test]
@@ -40,8 +40,8 @@ async fn scalar_subquery_flips_and_flips_nothing() {
     holds((a, vec![]), (b, change), &["select k from a where v = (select max(v) from b)"]).await;
 }
 
-#[tokio::test]
-async fn f9_no_subquery_is_left_inside_an_expression() {
+#[test]
+fn f9_no_subquery_is_left_inside_an_expression() {
     let world = World { tables: vec![table("a", vec![], vec![]), table("b", vec![], vec![])], before: false };
     for sql in [
         "select k, (select max(v) from b) as m from a",
@@ -54,7 +54,7 @@ async fn f9_no_subquery_is_left_inside_an_expression() {
         "select k from a where not exists (select 1 from b)",
         "select k, sum(v) as v from a group by k having sum(v) > (select min(v) from b)",
     ] {
-        let plan = normalise(&world.plan(&session(), sql).await).expect(sql);
+        let plan = normalise(&world.plan(sql)).expect(sql);
         plan.apply_with_subqueries(|node| {
             for expr in node.expressions() {
                 let left =
@@ -67,8 +67,8 @@ async fn f9_no_subquery_is_left_inside_an_expression() {
     }
 }
 
-#[tokio::test]
-async fn pg_trickle_549_now_and_random_are_refused_wherever_they_stand() {
+#[test]
+fn pg_trickle_549_now_and_random_are_refused_wherever_they_stand() {
     let world = World { tables: vec![table("a", vec![], vec![]), table("b", vec![], vec![])], before: false };
     for (sql, function) in [
         ("select k from a where now() > to_timestamp(v)", "`now()`"),
@@ -79,7 +79,7 @@ async fn pg_trickle_549_now_and_random_are_refused_wherever_they_stand() {
         ("with x as (select k, random() as r from a) select k from x where r > 0.5", "`random()`"),
     ] {
         let sql = sql.replace("select k from a join", "select a.k from a join");
-        let refused = differentiate(&world.plan(&session(), &sql).await).expect_err(&sql);
+        let refused = differentiate(&world.plan(&sql)).expect_err(&sql);
         assert!(refused.reasons.iter().any(|r| r.text.contains(function)), "{sql}: {refused}");
     }
 }

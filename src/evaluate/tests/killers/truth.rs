@@ -22,7 +22,7 @@ async fn means(a: &Bag, queries: &[(&str, [&str; 4])]) {
             let at =
                 World { tables: vec![table("a", a.clone(), vec![]), table("b", rows.clone(), vec![])], before: false };
             let ctx = session();
-            let plan = at.plan(&ctx, sql).await;
+            let plan = at.plan(sql);
             let stream = full(&plan, &ctx, &at).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
             let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
             let mut found = Vec::new();
