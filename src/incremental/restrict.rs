@@ -160,17 +160,40 @@ fn join_share(join: &Join, i: usize, on: &On) -> On {
 /// computes it for. A `cast('none' as bigint)` behind `where s <> 'none'` would stop the change there.
 #[must_use]
 pub fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
-    use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq, Or};
-    const ALWAYS: [&str; 10] =
-        ["lower", "upper", "trim", "btrim", "ltrim", "rtrim", "coalesce", "concat", "nullif", "get_field"];
+    use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or, Plus};
+    const ALWAYS: [&str; 15] = [
+        "lower",
+        "upper",
+        "trim",
+        "btrim",
+        "ltrim",
+        "rtrim",
+        "coalesce",
+        "concat",
+        "nullif",
+        "get_field",
+        "character_length",
+        "starts_with",
+        "ends_with",
+        "contains",
+        "isnan",
+    ];
     let fails = expr.exists(|e| {
         Ok(match e {
             Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) | Expr::TryCast(_) | Expr::Case(_) => false,
-            Expr::Not(_) | Expr::IsNull(_) | Expr::IsNotNull(_) => false,
+            Expr::Not(_) | Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) => false,
+            Expr::IsFalse(_) | Expr::IsNotFalse(_) | Expr::IsUnknown(_) | Expr::IsNotUnknown(_) => false,
+            Expr::Between(_) | Expr::InList(_) | Expr::Like(_) => false,
             Expr::Cast(cast) => !holds_all(cast.field.data_type(), &cast.expr.get_type(schema)?),
-            Expr::BinaryExpr(of) => {
-                !matches!(of.op, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
-            }
+            Expr::BinaryExpr(of) => match of.op {
+                And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => false,
+                // Of integers they wrap.
+                Plus | Minus | Multiply => {
+                    let of_type = e.get_type(schema)?;
+                    !of_type.is_integer() && !of_type.is_floating()
+                }
+                _ => true,
+            },
             Expr::ScalarFunction(call) => !ALWAYS.contains(&call.name()),
             _ => true,
         })

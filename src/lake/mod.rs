@@ -4,6 +4,7 @@
 
 mod commit;
 mod forget;
+mod guards;
 mod log;
 mod promises;
 mod read;

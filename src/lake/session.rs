@@ -8,9 +8,9 @@ use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
-use deltalake::delta_datafusion::planner::DeltaPlanner;
 
 use super::forget::physical_rules;
+use super::guards::Guarded;
 use super::scanned::Scanned;
 use crate::definition::{Timestamps, analyser_rules};
 use crate::error::{Context, Result};
@@ -64,7 +64,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_query_planner(DeltaPlanner::new())
+        .with_query_planner(Arc::new(Guarded))
         .with_type_planner(Arc::new(Timestamps))
         .with_analyzer_rules(analyser_rules())
         .with_optimizer_rules(logical_rules())

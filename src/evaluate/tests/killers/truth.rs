@@ -113,6 +113,42 @@ async fn truth_of_in_and_not_in_inside_an_expression() {
     .await;
 }
 
+/// The same whatever `b` holds.
+fn always(rows: &str) -> [&str; 4] {
+    [rows; 4]
+}
+
+#[tokio::test]
+async fn truth_of_conditions_whose_parts_can_fail() {
+    means(
+        &three(),
+        &[
+            ("select k from a where k <> 2 and 1 / (k - 2) = -1", always("1")),
+            ("select k from a where 1 / (k - 2) = -1 and k <> 2", always("1")),
+            ("select k from a where k = 2 or 1 / (k - 2) = -1", always("1 2")),
+            ("select k from a where case when k <> 2 then 1 / (k - 2) = -1 else true end", always("1 2 ∅")),
+            ("select k from (select k from a where k <> 2) t where 1 / (k - 2) = -1", always("1")),
+            ("select k, k <> 2 and 1 / (k - 2) = -1 as m from a", always("1:true 2:false ∅:∅")),
+            ("select k, k = 2 or 1 / (k - 2) = 5 as m from a", always("1:false 2:true ∅:∅")),
+            ("select k, not (k <> 2 and 1 / (k - 2) = -1) as m from a", always("1:false 2:true ∅:∅")),
+            ("select k, nullif(k, 1) <> 2 and 1 / (k - 2) = 5 as m from a", always("1:false 2:false ∅:∅")),
+            ("select k, nullif(k, 1) = 2 or 1 / (k - 2) = -1 as m from a", always("1:true 2:true ∅:∅")),
+            (
+                "select k from a where k <> 2 and cast(cast(k as varchar) as bigint) > 0 and 1 / (k - 2) = -1",
+                always("1"),
+            ),
+            ("select v, sum(1 / (k - 2)) filter (where k <> 2) as m from a group by v", always("1:-1")),
+            ("select sum(1 / (k - 2)) filter (where k <> 2) as m from a", always("-1")),
+            ("select x.k from a x join a y on x.k = y.k and y.k <> 2 and 1 / (y.k - 2) = -1", always("1")),
+            (
+                "select x.k, y.k as m from a x left join a y on x.k = y.k and y.k <> 2 and 1 / (x.k - 2) = -1",
+                always("1:1 2:∅ ∅:∅"),
+            ),
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn truth_of_in_and_not_in_that_look_outside() {
     let of = "(select b.k from b where b.s = a.s)";
