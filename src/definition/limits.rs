@@ -7,6 +7,7 @@ use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, JoinType, LogicalPlan, Operator};
 
+use super::constants;
 use super::faults::Faults;
 use super::model::ColumnType;
 use super::sql::Sql;
@@ -37,6 +38,9 @@ pub(super) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 found.extend(limit(expr, &schema));
+                found.extend(constants::fails(expr, &schema).map(|(word, why)| {
+                    (word.clone(), format!("`{word}` fails whatever the rows hold: {why}"), "give it other constants")
+                }));
                 Ok(TreeNodeRecursion::Continue)
             })
         })

@@ -75,9 +75,11 @@
 
 mod assembly;
 mod athena;
+mod beside;
 mod casts;
 mod checks;
 mod columns;
+mod constants;
 mod document;
 mod faults;
 mod layout;
@@ -95,6 +97,7 @@ mod query;
 mod read;
 mod references;
 mod render;
+mod rows;
 mod settings;
 mod spec;
 mod sql;
@@ -107,6 +110,7 @@ mod unnamed;
 
 use std::path::Path;
 
+pub use beside::is_subquery;
 pub use model::*;
 pub use operands::Timestamps;
 pub(crate) use places::{Claim, clashes};
@@ -114,6 +118,7 @@ pub use planner::{analyser_rules, plan_sql, planner_options, respelled};
 pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};
+pub use rows::compare_rows;
 pub use unnamed::name_derived;
 
 use crate::error::{Error, Result};

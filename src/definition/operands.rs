@@ -4,8 +4,9 @@
 //! is 0), nanoseconds for a date or a text and a timestamp (9999-12-31 fails). The difference of two timestamps becomes
 //! an interval of no days, which is less than `interval '1 day'` however many hours it has; hours added to a date
 //! vanish. Here decimals beside doubles become doubles, dates and texts beside timestamps timestamps, intervals beside
-//! differences so many microseconds, and a date that hours are added to a timestamp. Numbers as they are written stay:
-//! `price > 0.1` compares decimals, as it reads.
+//! differences so many microseconds, a date that hours are added to a timestamp, and numbers without a sign that one
+//! computes with get one: `row_number() over (...) - 5`. Numbers as they are written stay: `price > 0.1` compares
+//! decimals, as it reads.
 
 use std::sync::Arc;
 
@@ -103,8 +104,10 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     };
     let changed = match &mut expr {
         Expr::BinaryExpr(of) if compares(of.op) => compared(vec![&mut of.left, &mut of.right])?,
-        Expr::BinaryExpr(of) if matches!(of.op, Operator::Plus | Operator::Minus) => {
-            of_date(&mut of.left, &of.right, schema)? || of_date(&mut of.right, &of.left, schema)?
+        Expr::BinaryExpr(of) if computes(of.op) => {
+            signed([&mut of.left, &mut of.right], schema)?
+                || of_date(&mut of.left, &of.right, schema)?
+                || of_date(&mut of.right, &of.left, schema)?
         }
         Expr::Between(of) => compared(vec![&mut of.expr, &mut of.low, &mut of.high])?,
         Expr::InList(of) => compared(std::iter::once(&mut *of.expr).chain(&mut of.list).collect())?,
@@ -191,8 +194,25 @@ fn of_date(date: &mut Expr, interval: &Expr, schema: &DFSchema) -> Result<bool> 
     Ok(true)
 }
 
+/// Numbers of rows and lengths, which the engine has without a sign: 1 - 2 of them would be 18446744073709551615.
+fn signed(operands: [&mut Expr; 2], schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    for operand in operands {
+        if operand.get_type(schema)?.is_unsigned_integer() {
+            *operand = std::mem::take(operand).cast_to(&DataType::Int64, schema)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
 fn is_date(of_type: &DataType) -> bool {
     matches!(of_type, DataType::Date32 | DataType::Date64)
+}
+
+fn computes(op: Operator) -> bool {
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
 }
 
 fn compares(op: Operator) -> bool {

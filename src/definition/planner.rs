@@ -26,8 +26,10 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
+use super::beside::Beside;
 use super::casts;
 use super::operands::{Operands, Timestamps};
+use super::rows::compare_rows;
 use super::unnamed::name_derived;
 
 /// Name of the only output column of a planned condition.
@@ -60,6 +62,7 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
 
 /// Plans a parsed query.
 pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    compare_rows(&mut query);
     name_derived(&mut query);
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let planned = |query: Query| planner.sql_statement_to_plan(Statement::Query(Box::new(query)));
@@ -118,7 +121,12 @@ fn recursion(plan: &LogicalPlan, tables: &Tables) -> Result<(), DataFusionError>
 }
 
 /// Plans `select (<condition>) as condition from <table>`.
-pub(super) fn plan_condition(condition: SqlExpr, table: &str, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+pub(super) fn plan_condition(
+    mut condition: SqlExpr,
+    table: &str,
+    tables: &Tables,
+) -> Result<LogicalPlan, DataFusionError> {
+    compare_rows(&mut condition);
     let source = tables.get_table_source(TableReference::bare(table))?;
     let scan = LogicalPlanBuilder::scan(TableReference::bare(table), source, None)?;
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
@@ -134,8 +142,8 @@ fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, Da
 /// The engine's rules that give every expression its type, after ours.
 #[must_use]
 pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let ours: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Operands);
-    std::iter::once(ours).chain(Analyzer::new().rules).collect()
+    let ours: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Beside), Arc::new(Operands)];
+    ours.into_iter().chain(Analyzer::new().rules).collect()
 }
 
 /// A table by its schema alone. It takes no filters, so that a plan over it means the same over any other source.

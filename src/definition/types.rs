@@ -294,6 +294,8 @@ fn stored(data_type: &DataType, level: usize) -> Result<ColumnType, (String, Str
     let (found, way_out) = match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => return Ok(ColumnType::String),
         DataType::Int64 => return Ok(ColumnType::Long),
+        // Of the engine's own: row numbers, ranks, lengths. None of them is beyond 63 bits.
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => return Ok(ColumnType::Long),
         DataType::Int32 => return Ok(ColumnType::Integer),
         DataType::Int16 => return Ok(ColumnType::Short),
         DataType::Int8 => return Ok(ColumnType::Byte),
@@ -304,19 +306,14 @@ fn stored(data_type: &DataType, level: usize) -> Result<ColumnType, (String, Str
             return Ok(ColumnType::Binary);
         }
         DataType::Date32 => return Ok(ColumnType::Date),
-        DataType::Timestamp(_, Some(_)) => return Ok(ColumnType::Timestamp),
+        // Queries run in UTC: `date_trunc('day', date)` is the same moment with a time zone.
+        DataType::Timestamp(..) => return Ok(ColumnType::Timestamp),
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
             if *s >= 0 && s.unsigned_abs() <= *p =>
         {
             return Ok(ColumnType::Decimal(*p, *s));
         }
         DataType::Dictionary(_, values) => return stored(values, level),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
-            ("an unsigned integer", "write `cast(... as bigint)`")
-        }
-        DataType::Timestamp(_, None) => {
-            ("a timestamp without time zone", "write `cast(... as timestamp with time zone)`")
-        }
         DataType::Null => ("of no type", "write `cast(null as ...)` and a type"),
         DataType::Date64 => ("a date with milliseconds", "write `cast(... as date)`"),
         DataType::Time32(_) | DataType::Time64(_) => ("a time of day", "write `cast(... as varchar)`"),

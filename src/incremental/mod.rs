@@ -23,6 +23,7 @@
 //! last digits may differ.
 
 mod affected;
+mod asked;
 mod bits;
 mod build;
 mod combine;
@@ -50,6 +51,7 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
+pub use asked::asked;
 pub use lists::as_sql_has_them;
 pub use normalise::normalise;
 pub use reorder::logical_rules;

@@ -22,6 +22,7 @@ use deltalake::datafusion::optimizer::rewrite_set_comparison::RewriteSetComparis
 use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
+use crate::definition::is_subquery;
 use crate::error::{Context, Result};
 
 use super::build::{Columns, columns, conform, distinct, join, project, with_inputs};
@@ -87,7 +88,7 @@ fn loses_rows(plan: &LogicalPlan, is_value: bool) -> bool {
 
 /// Whether a plan holds a subquery that is not a join.
 pub fn leaves_subqueries(plan: &LogicalPlan) -> bool {
-    holds(plan, subqueries::is_subquery)
+    holds(plan, is_subquery)
 }
 
 /// Whether a plan holds a subquery that is neither a join nor a value that can be computed first.

@@ -21,6 +21,7 @@ use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction}
 use deltalake::datafusion::logical_expr::{Aggregate, Case, Expr, ExprSchemable, Filter, LogicalPlan, Subquery, lit};
 
 use super::build::{column, columns, project};
+use crate::definition::is_subquery;
 
 /// Subqueries that become columns below the operator that asks them:
 ///
@@ -79,11 +80,6 @@ pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
         Ok(Transformed::yes(if let LogicalPlan::Filter(_) = &node { project(node, shown)? } else { node }))
     })?;
     Ok(rewritten.data)
-}
-
-/// Whether an expression is a subquery itself.
-pub fn is_subquery(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))
 }
 
 /// Rewrites the subqueries in the expressions of one operator.

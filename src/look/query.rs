@@ -8,8 +8,9 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
-use crate::definition::{bracket, name_derived, respelled};
+use crate::definition::{bracket, compare_rows, name_derived, respelled};
 use crate::error::{Context, Error, Kind, Result};
+use crate::incremental::asked;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
 use crate::site::Site;
@@ -27,6 +28,7 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let mut statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
     if let Statement::Statement(syntax) = &mut statement {
         bracket(syntax.as_mut());
+        compare_rows(syntax.as_mut());
         name_derived(syntax.as_mut());
     }
     if !only_reads(&statement) {
@@ -49,6 +51,8 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     }
     let plan = plan.map_err(wrong)?;
     options.verify_plan(&plan).map_err(wrong)?;
+    let plan = session.state().analyzer().execute_and_check(plan, session.copied_config().options(), |_, _| {});
+    let plan = asked(plan.map_err(wrong)?);
     let frame = session.execute_logical_plan(plan).await.map_err(wrong)?;
     let schema = frame.schema().inner().clone();
     let mut batches = frame.collect().await.map_err(wrong)?;

@@ -203,6 +203,10 @@ async fn a_question_is_read_as_a_query_of_the_project_is() {
     lake.land("visits/a.json", visits(VISITS_BEFORE));
     lake.sync().await;
     assert_eq!(lake.rows("select id from visits where active is distinct from true and spent = 2").await, ["2"]);
+    // The engine has no plan for `in` in a select list.
+    let sql = "select id, who in (select who from visits where spent = 7) as w, (id, who) in (select id, who from visits \
+               where spent = 2) as r from visits where spent = 7 or 10 / (spent - 7) < 0";
+    assert_eq!(lake.rows(sql).await, ["1|true|false", "2|false|true", "3|NULL|false", "4|true|true"]);
 }
 
 /// A query that reads its own rows is computed as a whole, its difference alone is written, and its parts keep what they
@@ -408,6 +412,31 @@ async fn moments_are_compared_and_moved_as_they_are_meant() {
         ("joined", "select x.id, y.id as other from periods x join periods y on x.d = y.a", "1|1 1|2 1|3 2|4"),
     ];
     give("periods", periods, &rows, &queries).await;
+}
+
+/// To the engine row numbers, ranks and lengths have no sign: 1 - 2 was 18446744073709551615.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_rows_have_a_sign() {
+    let notes = "description = \"Notes\"\n[source]\npath = \"notes/*.json\"\nformat = \"json\"\n\
+         on_overwrite = \"replace\"\n[columns]\nid = \"long\"\nd = \"date\"\ntags = \"array<string>\"\n";
+    let rows = [
+        r#"{"id":1,"d":"2024-01-31","tags":["a"]}"#,
+        r#"{"id":2,"d":"2024-02-29","tags":["a","b","c"]}"#,
+        r#"{"id":3,"d":"2023-12-31","tags":["a","b"]}"#,
+    ];
+    let (first, last) = ("rank() over (order by id)", "rank() over (order by d)");
+    let apart = format!("select id, {first} - {last} as n, 1 - {first} as m, 0 - array_length(tags) as l from notes");
+    let lower = format!("select id from (select id, {first} as a, {last} as b from notes) where a - b < 0");
+    let queries = [
+        (
+            "numbers",
+            "select id, rank() over (order by d) as n, array_length(tags) as l from notes",
+            "1|2|1 2|3|3 3|1|2",
+        ),
+        ("apart", &apart, "1|-1|0|-1 2|-1|-1|-3 3|2|-2|-2"),
+        ("lower", &lower, "1 2"),
+    ];
+    give("notes", notes, &rows, &queries).await;
 }
 
 /// Columns of a derived table without a name have no qualifier: an alias of the select list took their place.

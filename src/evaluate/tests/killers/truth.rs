@@ -119,6 +119,74 @@ fn always(rows: &str) -> [&str; 4] {
 }
 
 #[tokio::test]
+async fn truth_of_rows_of_several_columns() {
+    let left = ["1:x 2:x ∅:x 1:y ∅:y", "2:x 1:y ∅:y", "1:y ∅:y", "1:y ∅:y"];
+    means(
+        &five(),
+        &[
+            ("select k, s from a where (k, s) in (select k, s from b)", ["", "1:x", "", "1:x"]),
+            ("select k, s from a where not (k, s) not in (select k, s from b)", ["", "1:x", "", "1:x"]),
+            ("select k, s from a where (k, s) not in (select k, s from b)", left),
+            ("select k, s from a where not ((k, s) in (select k, s from b))", left),
+            ("select k, s from a where (k, v) in (select b.k, 1 from b where b.s = a.s)", ["", "1:x", "", "1:x"]),
+            ("select k, s from a where (k, v) not in (select b.k, 1 from b where b.s = a.s)", left),
+            (
+                "select k, s, (k, s) in (select k, s from b) as m from a",
+                [
+                    "1:x:false 2:x:false ∅:x:false 1:y:false ∅:y:false",
+                    "1:x:true 2:x:false ∅:x:∅ 1:y:false ∅:y:false",
+                    "1:x:∅ 2:x:∅ ∅:x:∅ 1:y:false ∅:y:false",
+                    "1:x:true 2:x:∅ ∅:x:∅ 1:y:false ∅:y:false",
+                ],
+            ),
+            (
+                "select k, s from a where s = 'y' or (k, s) in (select k, s from b)",
+                ["1:y ∅:y", "1:x 1:y ∅:y", "1:y ∅:y", "1:x 1:y ∅:y"],
+            ),
+            ("select k, s from a where (k, s) in ((1, 'x'), (2, 'z'))", always("1:x")),
+            ("select k, s from a where (k, s) not in ((1, 'x'), (2, 'z'))", always("2:x 1:y ∅:y")),
+            ("select k, s from a where not ((k, s) = (1, 'x'))", always("2:x 1:y ∅:y")),
+            ("select k, s from a where (k, s) <> (1, 'x')", always("2:x 1:y ∅:y")),
+            ("select k, s from a where (k, s) is distinct from (1, 'x')", always("2:x ∅:x 1:y ∅:y")),
+            ("select k, s from a where (k, s) is not distinct from (null, 'x')", always("∅:x")),
+            ("select k, s from a where (k, s) < (1, 'y')", always("1:x")),
+            ("select k, s from a where (k, s) >= (1, 'y')", always("2:x 1:y")),
+            ("select k, s from a where (k, s) between (1, 'x') and (1, 'y')", always("1:x 1:y")),
+            ("select k, s from a where (k, s) not between (1, 'x') and (1, 'y')", always("2:x")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn truth_of_subqueries_in_the_condition_of_a_join() {
+    let on = |join: &str, part: &str| format!("select x.k, y.k as m from a x {join} join a y on x.k = y.k and {part}");
+    let (none, one) = ("1:∅ 2:∅ ∅:∅", "1:1 2:∅ ∅:∅");
+    let left = [none, one, none, one];
+    let right = ["∅:1 ∅:2 ∅:∅", "1:1 ∅:2 ∅:∅", "∅:1 ∅:2 ∅:∅", "1:1 ∅:2 ∅:∅"];
+    let nobody = "1:∅ 2:∅ ∅:∅ ∅:1 ∅:2 ∅:∅";
+    let full = ["1:1 2:2 ∅:∅ ∅:∅", "1:∅ ∅:1 2:2 ∅:∅ ∅:∅", nobody, nobody];
+    let queries = [
+        (on("left", "x.k in (select k from b)"), left),
+        (on("left", "y.k in (select k from b)"), left),
+        (on("left", "y.v < (select max(b.v) from b where b.k = y.k)"), left),
+        (on("left", "(exists (select 1 from b where b.k = x.k) or x.k = 7)"), left),
+        (on("right", "x.k in (select k from b)"), right),
+        (on("right", "y.k in (select k from b)"), right),
+        (on("full", "x.k not in (select k from b)"), full),
+        (on("full", "y.k not in (select k from b)"), full),
+        (on("", "exists (select 1 from b where b.k = x.k and b.v > y.v)"), ["", "1:1", "", "1:1"]),
+        (on("", "x.k = (select max(k) from b)"), ["", "1:1", "", "1:1"]),
+        (
+            "select x.k, y.k as m from a x join a y on y.k = (select max(k) from b where b.s = x.s)".into(),
+            ["", "1:1 2:1 ∅:1", "", "1:1 2:1 ∅:1"],
+        ),
+    ];
+    let queries: Vec<_> = queries.iter().map(|(sql, rows)| (sql.as_str(), *rows)).collect();
+    means(&three(), &queries).await;
+}
+
+#[tokio::test]
 async fn truth_of_conditions_whose_parts_can_fail() {
     means(
         &three(),
