@@ -1,6 +1,7 @@
 //! From a normalised plan to the plans that compute its change, bottom-up.
 
 use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::tree_node::TreeNode;
 use deltalake::datafusion::common::{DataFusionError, NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, lit};
 
@@ -8,6 +9,7 @@ use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
+use super::fallible::{can_fail, settled};
 use super::restrict::{Keys, On, gated};
 use super::{ChangeKind, Side, Stages, Step};
 
@@ -35,11 +37,13 @@ impl Change {
 pub struct Deriver<'a> {
     kind: &'a dyn Fn(&str) -> ChangeKind,
     steps: Vec<Step>,
+    /// Something in the query can fail, so that it is asked of rows only that are or were there.
+    settles: bool,
 }
 
 /// The stages of a normalised plan.
 pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
-    let mut deriver = Deriver { kind, steps: Vec::new() };
+    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)? };
     let change = match if result { deriver.at_root(plan)? } else { None } {
         Some(change) => change,
         None => deriver.change(plan)?,
@@ -56,6 +60,27 @@ pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, result: boo
 impl Deriver<'_> {
     /// The change of a plan; `None` if there is none.
     pub fn change(&mut self, plan: &LogicalPlan) -> Result<Option<Change>> {
+        let unsettled = match plan {
+            LogicalPlan::TableScan(_) => self.settles,
+            LogicalPlan::Join(join) => self.settles && self.changes(&join.left)? && self.changes(&join.right)?,
+            _ => false,
+        };
+        match self.derived(plan)? {
+            Some(change) if unsettled && !change.insert_only => {
+                Ok(Some(Change { plan: settled(change.plan)?, held: false, ..change }))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Whether a table of a plan changed.
+    pub fn changes(&self, plan: &LogicalPlan) -> Result<bool> {
+        plan.exists(|node| {
+            Ok(matches!(node, LogicalPlan::TableScan(scan) if (self.kind)(scan.table_name.table()) != ChangeKind::None))
+        })
+    }
+
+    fn derived(&mut self, plan: &LogicalPlan) -> Result<Option<Change>> {
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let insert_only = match (self.kind)(scan.table_name.table()) {
@@ -181,14 +206,13 @@ impl Deriver<'_> {
     }
 }
 
-/// Positions of the expressions that can be keys.
-///
-/// Floating point numbers are no keys: grouping and joining may disagree about `-0.0` and NaN.
+/// Positions of the expressions that can be keys. Of floating point numbers joins and groupings take the same ones for
+/// equal: both zeros, and NaN of one sign.
 pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     let mut usable = Vec::new();
     for (i, expr) in exprs.iter().enumerate() {
         let of_type = expr.get_type(plan.schema().as_ref())?;
-        if !of_type.is_floating() && !of_type.is_nested() && of_type != DataType::Null {
+        if !of_type.is_nested() && of_type != DataType::Null {
             usable.push(i);
         }
     }

@@ -1,21 +1,42 @@
 //! Inner joins: `d(L ⋈ R) = dL ⋈ R' + L° ⋈ dR`. Both terms together count `dL ⋈ dR` exactly once.
 
+use std::sync::Arc;
+
 use deltalake::datafusion::common::{DataFusionError, JoinSide, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
+use deltalake::datafusion::logical_expr::utils::merge_schema;
+use deltalake::datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalPlan};
 
 use super::Side;
 use super::build::{columns, join};
 use super::derive::{Change, Deriver, reorder, sum_of};
+use super::fallible::never_fails;
 
 impl Deriver<'_> {
     /// The change of a join.
     pub fn join_change(&mut self, node: &Join) -> Result<Option<Change>> {
         match node.join_type {
+            // A condition that can fail is asked of pairs, which no term may mix: both sides are new, or both are old.
+            JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
+                if dares(node) && self.changes(&node.left)? && self.changes(&node.right)? =>
+            {
+                self.full_change(node)
+            }
+            JoinType::Inner if dares(node) => self.filtered_change(node),
             JoinType::Inner => self.inner_change(node),
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => self.left_change(node),
             JoinType::Full => self.full_change(node),
             other => Err(DataFusionError::NotImplemented(format!("{other} join has no derivative"))),
         }
+    }
+
+    /// The change of a join whose condition can fail: it is asked of what has been added up.
+    fn filtered_change(&mut self, node: &Join) -> Result<Option<Change>> {
+        let joined = Join { filter: None, ..node.clone() };
+        let filtered = match &node.filter {
+            Some(filter) => Filter::try_new(filter.clone(), Arc::new(LogicalPlan::Join(joined)))?,
+            None => return self.inner_change(node),
+        };
+        self.change(&LogicalPlan::Filter(filtered))
     }
 
     fn inner_change(&mut self, node: &Join) -> Result<Option<Change>> {
@@ -58,6 +79,11 @@ impl Deriver<'_> {
         let rows = self.side(plan, side)?;
         self.restrict_to(rows, keys.as_ref(), &own)
     }
+}
+
+fn dares(node: &Join) -> bool {
+    let schema = merge_schema(&[&node.left, &node.right]);
+    node.filter.as_ref().is_some_and(|filter| !never_fails(filter, &schema))
 }
 
 /// One term. The restricted side is on the left, held in memory by a hash join; the change streams past it.

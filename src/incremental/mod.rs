@@ -30,6 +30,7 @@ mod combine;
 mod derive;
 mod existence;
 mod explain;
+mod fallible;
 mod join;
 mod lists;
 mod normalise;
@@ -38,6 +39,7 @@ mod reasons;
 mod reorder;
 mod restrict;
 mod root;
+mod sides;
 mod subqueries;
 mod unique;
 mod unnest;
@@ -52,11 +54,13 @@ use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
 
 pub use asked::asked;
+pub use fallible::never_fails;
 pub use lists::as_sql_has_them;
 pub use normalise::normalise;
 pub use reorder::logical_rules;
-pub use restrict::never_fails;
+
 pub use root::{Spared, spared};
+pub use sides::columns_first;
 
 /// Name of the weight column: Int64, last in every change.
 pub const WEIGHT: &str = "_w";

@@ -27,6 +27,7 @@ use crate::error::{Context, Result};
 
 use super::build::{Columns, columns, conform, distinct, join, project, with_inputs};
 use super::reorder::Reorder;
+use super::sides::Sides;
 use super::subqueries;
 use super::unique::named_uniquely;
 use super::unnest::Unnest;
@@ -123,6 +124,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(Reorder::default()),
         Arc::new(EliminateOuterJoin::new()),
+        Arc::new(Sides),
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
     ];

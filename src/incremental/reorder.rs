@@ -13,9 +13,11 @@ use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::utils::can_hash;
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan};
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
 use super::lists::Lists;
+use super::sides::Sides;
 
 /// The engine's rules for logical plans, with this one in place of its own, after the one that keeps lists of values as
 /// SQL has them.
@@ -25,6 +27,11 @@ pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let theirs = EliminateCrossJoin::new();
     let rules = Optimizer::new().rules.into_iter();
     let rules = rules.map(|rule| if rule.name() == theirs.name() { ours() } else { rule });
+    let pushes = PushDownFilter::new();
+    let rules = rules.flat_map(|rule| {
+        let sides = (rule.name() == pushes.name()).then(|| Arc::new(Sides) as Arc<dyn OptimizerRule + Send + Sync>);
+        sides.into_iter().chain([rule])
+    });
     std::iter::once(Arc::new(Lists) as Arc<dyn OptimizerRule + Send + Sync>).chain(rules).collect()
 }
 

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{Column, DFSchema, DFSchemaRef, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, Window};
+use deltalake::datafusion::common::{Column, DFSchemaRef, NullEquality, Result};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Window};
 
 use super::affected::common_partition;
 use super::build::{join, nth, scan_step, with_inputs};
 use super::derive::Deriver;
+use super::fallible::never_fails;
 
 /// Keys that a step computes.
 #[derive(Clone, Debug)]
@@ -154,70 +154,6 @@ fn join_share(join: &Join, i: usize, on: &On) -> On {
             mapped.map(|m| (m, *key))
         })
         .collect()
-}
-
-/// Whether an expression has a value for every row: below a filter or a join it is asked about rows that the query never
-/// computes it for. A `cast('none' as bigint)` behind `where s <> 'none'` would stop the change there.
-#[must_use]
-pub fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
-    use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or, Plus};
-    const ALWAYS: [&str; 15] = [
-        "lower",
-        "upper",
-        "trim",
-        "btrim",
-        "ltrim",
-        "rtrim",
-        "coalesce",
-        "concat",
-        "nullif",
-        "get_field",
-        "character_length",
-        "starts_with",
-        "ends_with",
-        "contains",
-        "isnan",
-    ];
-    let fails = expr.exists(|e| {
-        Ok(match e {
-            Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) | Expr::TryCast(_) | Expr::Case(_) => false,
-            Expr::Not(_) | Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) => false,
-            Expr::IsFalse(_) | Expr::IsNotFalse(_) | Expr::IsUnknown(_) | Expr::IsNotUnknown(_) => false,
-            Expr::Between(_) | Expr::InList(_) | Expr::Like(_) => false,
-            Expr::Cast(cast) => !holds_all(cast.field.data_type(), &cast.expr.get_type(schema)?),
-            Expr::BinaryExpr(of) => match of.op {
-                And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => false,
-                // Of integers they wrap.
-                Plus | Minus | Multiply => {
-                    let of_type = e.get_type(schema)?;
-                    !of_type.is_integer() && !of_type.is_floating()
-                }
-                _ => true,
-            },
-            Expr::ScalarFunction(call) => !ALWAYS.contains(&call.name()),
-            _ => true,
-        })
-    });
-    !fails.unwrap_or(true)
-}
-
-/// Whether a type has a value for every value of another one.
-fn holds_all(to: &DataType, from: &DataType) -> bool {
-    let bits = |t: &DataType| t.primitive_width().unwrap_or(usize::MAX);
-    match (from, to) {
-        _ if from == to => true,
-        (_, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => !from.is_nested(),
-        (DataType::Decimal128(p, s), DataType::Decimal128(wide, scale)) => {
-            scale >= s && i16::from(*wide) - i16::from(*scale) >= i16::from(*p) - i16::from(*s)
-        }
-        (_, DataType::Float32 | DataType::Float64) => from.is_numeric(),
-        (_, _) if from.is_signed_integer() && to.is_signed_integer() => bits(to) >= bits(from),
-        (
-            DataType::Date32,
-            DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, _),
-        ) => true,
-        _ => false,
-    }
 }
 
 /// Whether all columns of an expression come from a plan, and at least one does.

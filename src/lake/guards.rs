@@ -23,7 +23,7 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
-use crate::incremental::never_fails;
+use crate::incremental::{columns_first, never_fails};
 
 /// The planner of delta-rs, for plans whose conditions guard each other.
 #[derive(Debug)]
@@ -42,7 +42,9 @@ const MOST: usize = 16;
 fn guarded(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        let ordered = |expr: Expr| expr.transform_down(|e| in_order(e, &schema));
+        let ordered = |expr: Expr| {
+            columns_first(expr, &|_| false)?.transform_data(|expr| expr.transform_down(|e| in_order(e, &schema)))
+        };
         if let LogicalPlan::Filter(filter) = &node {
             let parts = split_conjunction(&filter.predicate).into_iter().cloned();
             let parts = parts.map(|part| ordered(part).data()).collect::<Result<Vec<_>>>()?;
