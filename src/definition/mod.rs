@@ -81,7 +81,9 @@ mod checks;
 mod columns;
 mod constants;
 mod document;
+mod escapes;
 mod faults;
+mod first;
 mod layout;
 mod limits;
 mod lineage;
@@ -99,7 +101,9 @@ mod references;
 mod render;
 mod rows;
 mod settings;
+mod shared;
 mod spec;
+mod spelled;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -114,12 +118,10 @@ pub use beside::is_subquery;
 pub use model::*;
 pub use operands::Timestamps;
 pub(crate) use places::{Claim, clashes};
-pub use planner::{analyser_rules, plan_sql, planner_options, respelled};
+pub use planner::{analyser_rules, as_meant, plan_sql, planner_options, respelled};
 pub use precedence::bracket;
 pub use read::find_root;
 pub use render::{render, render_note};
-pub use rows::compare_rows;
-pub use unnamed::name_derived;
 
 use crate::error::{Error, Result};
 

@@ -8,6 +8,7 @@
 //! computes with get one: `row_number() over (...) - 5`. Numbers as they are written stay: `price > 0.1` compares
 //! decimals, as it reads.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
@@ -19,7 +20,9 @@ use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
 use deltalake::datafusion::logical_expr::planner::TypePlanner;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit};
+use deltalake::datafusion::logical_expr::{
+    Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit,
+};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
@@ -76,6 +79,7 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })?;
     let rewritten = rewritten.transform_data(|node| match node {
         LogicalPlan::Union(union) => in_union(union),
+        LogicalPlan::Aggregate(grouped) => each_key_once(grouped),
         LogicalPlan::Join(mut join) => {
             let (left, right) = (join.left.schema().clone(), join.right.schema().clone());
             let mut changed = false;
@@ -122,6 +126,7 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             united(thens)? || asked
         }
         Expr::ScalarFunction(of) if of.name() == "nullif" => compared(of.args.iter_mut().collect())?,
+        Expr::ScalarFunction(of) if of.name() == "round" => return rounded(expr, schema),
         Expr::ScalarFunction(of) if OF_ONE_TYPE.contains(&of.name()) => {
             // The first argument of `nvl2` is only asked whether it is NULL.
             let asked = usize::from(of.name() == "nvl2");
@@ -144,6 +149,21 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+/// The type of `round(x, 1)` of a decimal depends on whether the engine knows the digits by then, which it does once it has
+/// cast them: rows had another type than the plan. So the digits need no cast, and the result gets the type that it had.
+fn rounded(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::ScalarFunction(of) = &mut expr else { return Ok(Transformed::no(expr)) };
+    let [value, places @ ..] = of.args.as_mut_slice() else { return Ok(Transformed::no(expr)) };
+    let DataType::Decimal128(digits, scale) = value.get_type(schema)? else { return Ok(Transformed::no(expr)) };
+    match places {
+        [] => of.args.push(lit(0_i32)),
+        [Expr::Literal(places, _)] => *places = places.cast_to(&DataType::Int32)?,
+        _ => return Ok(Transformed::no(expr)),
+    }
+    let to = DataType::Decimal128((digits + 1).min(38), scale);
+    Ok(Transformed::yes(expr.cast_to(&to, schema)?))
 }
 
 fn agree(operands: Vec<&mut Expr>, schema: &DFSchema, compared: bool) -> Result<bool> {
@@ -218,6 +238,18 @@ fn computes(op: Operator) -> bool {
 fn compares(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// `group by k, j, k`: the engine computes the second `k`, and does not count it among the columns.
+fn each_key_once(mut grouped: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let keys = grouped.group_expr.len();
+    let mut seen = HashSet::new();
+    grouped.group_expr.retain(|key| seen.insert(key.clone()));
+    if grouped.group_expr.len() == keys {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(grouped)));
+    }
+    let once = Aggregate::try_new(grouped.input, grouped.group_expr, grouped.aggr_expr)?;
+    Ok(Transformed::yes(LogicalPlan::Aggregate(once)))
 }
 
 fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {

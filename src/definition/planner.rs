@@ -21,15 +21,19 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::optimizer::{Analyzer, AnalyzerRule};
 use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use deltalake::datafusion::sql::sqlparser::ast::{
-    CastKind, DataType as SqlType, Expr as SqlExpr, Query, Statement, Value,
+    CastKind, DataType as SqlType, Distinct, Expr as SqlExpr, Query, SetExpr, Statement, Value, VisitMut,
 };
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
 use super::beside::Beside;
 use super::casts;
+use super::escapes::escape_with_backslashes;
+use super::first::take_first;
 use super::operands::{Operands, Timestamps};
 use super::rows::compare_rows;
+use super::shared::{ColumnsOf, qualify_shared};
+use super::spelled::spell_functions;
 use super::unnamed::name_derived;
 
 /// Name of the only output column of a planned condition.
@@ -60,10 +64,19 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
     }
 }
 
+/// Rewrites what the engine takes for something else, or for nothing at all.
+pub fn as_meant(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
+    spell_functions(syntax);
+    take_first(syntax, |name| FUNCTIONS.aggregate.contains_key(name));
+    escape_with_backslashes(syntax);
+    compare_rows(syntax);
+    name_derived(syntax);
+    qualify_shared(syntax, columns_of);
+}
+
 /// Plans a parsed query.
 pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
-    compare_rows(&mut query);
-    name_derived(&mut query);
+    as_meant(&mut query, &|table| tables.columns_of(table));
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let planned = |query: Query| planner.sql_statement_to_plan(Statement::Query(Box::new(query)));
     let mut plan = planned(query.clone());
@@ -72,9 +85,20 @@ pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
     {
         plan = Ok(other);
     }
+    // `select sum(x) as x ... order by sum(x)` is the same name twice to the engine, for an order that means nothing here.
+    if plan.is_err() && casts::are_confused(&plan) && means_nothing(&query) {
+        plan = planned(Query { order_by: None, ..query });
+    }
     let plan = analyse(plan?, &tables.options)?;
     recursion(&plan, tables)?;
     Ok(plan)
+}
+
+/// Whether the order of a query decides nothing about its rows.
+fn means_nothing(query: &Query) -> bool {
+    query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && matches!(query.body.as_ref(), SetExpr::Select(of) if !matches!(of.distinct, Some(Distinct::On(_))))
 }
 
 /// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
@@ -126,7 +150,7 @@ pub(super) fn plan_condition(
     table: &str,
     tables: &Tables,
 ) -> Result<LogicalPlan, DataFusionError> {
-    compare_rows(&mut condition);
+    as_meant(&mut condition, &|table| tables.columns_of(table));
     let source = tables.get_table_source(TableReference::bare(table))?;
     let scan = LogicalPlanBuilder::scan(TableReference::bare(table), source, None)?;
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
@@ -199,6 +223,11 @@ impl Tables {
         let mut found = Self { sources: HashMap::new(), options: planner_options() };
         tables.into_iter().for_each(|(name, schema)| found.add(name, schema));
         found
+    }
+
+    fn columns_of(&self, table: &str) -> Option<Vec<String>> {
+        let schema = self.sources.get(table)?.schema();
+        Some(schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 
     /// Adds a table.

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use deltalake::datafusion::sql::sqlparser::ast::{
     BinaryOperator as Op, Expr, Ident, Query, Select, SetExpr, TableFactor, UnaryOperator, VisitMut, VisitorMut,
 };
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
-use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use super::spelled::parsed;
 
 /// Compares the rows of a query column by column.
 pub fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {
@@ -169,10 +169,6 @@ fn same(left: &[Expr], right: &[Expr]) -> Option<Expr> {
 fn by_column(left: &[Expr], right: &[Expr], compare: impl Fn(Expr, Expr) -> Expr) -> Option<Expr> {
     let pairs = (left.len() == right.len()).then(|| left.iter().zip(right))?;
     pairs.map(|(l, r)| compare(l.clone(), r.clone())).reduce(and).map(nested)
-}
-
-fn parsed(text: &str) -> Option<Expr> {
-    Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
 }
 
 fn binary(left: Expr, op: Op, right: Expr) -> Expr {

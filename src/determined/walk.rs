@@ -221,10 +221,16 @@ impl<'a> Walk<'a> {
             let order: Vec<&Expr> =
                 f.params.partition_by.iter().chain(f.params.order_by.iter().map(|s| &s.expr)).collect();
             let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
+            let same = |other: usize| {
+                window.window_expr.get(other).and_then(called).is_some_and(|other| {
+                    other.params.partition_by == f.params.partition_by && other.params.order_by == f.params.order_by
+                })
+            };
             let mut wanted = match reach(f) {
                 Reach::Peers => continue,
                 Reach::Values => Columns::new(),
-                Reach::Rows => used.iter().copied().filter(|c| *c != output).collect(),
+                // Functions of one window see rows that tie in the same order, whichever that is.
+                Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c - first)).collect(),
             };
             let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
             let open = arguments.filter(|e| !is_covered(e, &order, &ordered, &scope));

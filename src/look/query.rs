@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
-use crate::definition::{bracket, compare_rows, name_derived, respelled};
+use crate::definition::{as_meant, bracket, respelled};
 use crate::error::{Context, Error, Kind, Result};
 use crate::incremental::asked;
 use crate::ingest::LEDGER_FOLDER;
@@ -28,8 +28,7 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let mut statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
     if let Statement::Statement(syntax) = &mut statement {
         bracket(syntax.as_mut());
-        compare_rows(syntax.as_mut());
-        name_derived(syntax.as_mut());
+        as_meant(syntax.as_mut(), &|_| None);
     }
     if !only_reads(&statement) {
         return Err(Error::new(Kind::Usage, "`query` only reads")

@@ -428,6 +428,17 @@ async fn numbers_of_rows_have_a_sign() {
     let apart = format!("select id, {first} - {last} as n, 1 - {first} as m, 0 - array_length(tags) as l from notes");
     let lower = format!("select id from (select id, {first} as a, {last} as b from notes) where a - b < 0");
     let queries = [
+        // As Athena calls them.
+        (
+            "named",
+            "select id, year(d) as y, month(d) as m, mod(id, 2) as r, if(id > 2, 'x', 'y') as i from notes",
+            "1|2024|1|1|y 2|2024|2|0|y 3|2023|12|1|x",
+        ),
+        (
+            "counted",
+            "select year(d) as y, count_if(id > 1) as n, every(id > 1) as e from notes group by year(d)",
+            "2024|1|false 2023|1|true",
+        ),
         (
             "numbers",
             "select id, rank() over (order by d) as n, array_length(tags) as l from notes",
@@ -474,6 +485,76 @@ async fn a_derived_table_needs_no_name() {
             "1|2 2|5 3|-2",
         ),
         ("both", "select x from (select -x as x from marks) where x in (select x from marks)", "-2 2"),
+        // The engine knows no other escape than the backslash.
+        ("escaped", "select k from (select k, s || '_%' as s from marks) where s like 'a!_!%' escape '!'", "1"),
+    ];
+    give("marks", marks, &rows, &queries).await;
+}
+
+/// What a generator that knew nothing of this program found, against two other engines.
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_keys_are_the_same_however_they_are_written() {
+    let marks = "description = \"Marks\"\n[source]\npath = \"marks/*.json\"\nformat = \"json\"\n\
+         on_overwrite = \"replace\"\n[columns]\nk = \"long\"\ns = \"string\"\nx = \"long\"\n";
+    let rows = [
+        r#"{"k":1,"s":"A","x":-2}"#,
+        r#"{"k":1,"s":"a","x":3}"#,
+        r#"{"k":2,"s":"b","x":-5}"#,
+        r#"{"k":3,"s":"c","x":2}"#,
+    ];
+    let price = "cast(x as decimal(8,3))";
+    let rounded = format!("select k from marks where round({price}, 1) in (select {price} from marks)");
+    let greatest = format!("select greatest(round({price}, 1), {price}) as g from marks");
+    let chosen = format!("select case when k > 1 then round({price}, 0) else {price} end as g from marks");
+    let queries = [
+        // The engine took `1 = k` and `k = 1` for a contradiction: the second is the key that the change looks for.
+        ("left", "select x, rank() over (partition by k order by x) as r from marks where 1 + 0 = k", "-2|1 3|2"),
+        (
+            "below",
+            "select x, sum(x) over (partition by k) as s from (select 1 as c, k, x from marks) where c = k",
+            "-2|1 3|1",
+        ),
+        (
+            "joined",
+            "select a.x, b.x as y from marks a left join marks b on a.k = b.k and abs(-2) = b.k",
+            "-2|NULL 3|NULL -5|-5 2|NULL",
+        ),
+        (
+            "lower",
+            "select s, rank() over (partition by s order by x) as r from marks where lower(s) = s",
+            "a|1 b|1 c|1",
+        ),
+        // A key that stands twice shifted those after it.
+        (
+            "twice",
+            "select k, k as k2, 0 * x as o, count(*) as n from marks group by k, k2, o",
+            "1|1|0|2 2|2|0|1 3|3|0|1",
+        ),
+        ("repeated", "select max(x) as x from marks group by k, 0 * x, k except select 2", "3 -5"),
+        // The column that `using` shares was that of the query around.
+        ("shared", "select x from marks where k in (select k from marks a join marks b using (k) where k > 1)", "-5 2"),
+        (
+            "outer",
+            "select a.x, (select max(k) from marks b left join marks c using (k) where c.x = a.x) as m from marks a",
+            "-2|1 3|1 -5|2 2|3",
+        ),
+        ("plain", "select k from marks a join marks b using (k) join marks c on c.k = k where k > 1", "2 3"),
+        // The type of `round` was one when planned and another one when computed.
+        ("rounded", &rounded, "1 1 2 3"),
+        ("greatest", &greatest, "-2.000 3.000 -5.000 2.000"),
+        ("chosen", &chosen, "-2.000 3.000 -5.000 2.000"),
+        // The last value before, of a subquery that looks outside.
+        (
+            "before",
+            "select a.x, (select b.x from marks b where b.k = a.k and b.x < a.x order by b.x desc limit 1) as p from marks a",
+            "-2|NULL 3|-2 -5|NULL 2|NULL",
+        ),
+        (
+            "window",
+            "select k, x, row_number() over (partition by k order by x) as n, lag(x) over (partition by k order by x) as p \
+             from marks",
+            "1|-2|1|NULL 1|3|2|-2 2|-5|1|NULL 3|2|1|NULL",
+        ),
     ];
     give("marks", marks, &rows, &queries).await;
 }

@@ -103,6 +103,14 @@ fn types_that_tables_hold_are_stored_as_they_are_or_cast() {
 }
 
 #[test]
+fn an_order_that_means_nothing_is_no_fault() {
+    let grouped = "select email, max(updated) as updated from customer_landing group by email order by max(updated)";
+    assert_eq!(output(grouped), ["email:string*", "updated:long"]);
+    assert_eq!(query_faults(&format!("{grouped} limit 1")).len(), 1);
+    assert_eq!(query_faults("select email from customer_landing order by nobody").len(), 1);
+}
+
+#[test]
 fn what_fails_whatever_the_rows_hold_is_said_before() {
     for (sql, expected) in [
         ("updated / 0", "t.sql:1:1 `/` fails whatever the rows hold: Divide by zero error | give it other constants"),
