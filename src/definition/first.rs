@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, LimitClause,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor,
-    visit_expressions_mut,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut,
+    Visitor, visit_expressions_mut,
 };
 
 use super::shared::name_of;
@@ -29,10 +29,8 @@ fn first(query: &Query, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Query> {
     let Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) = &query.limit_clause else {
         return None;
     };
-    let order = match query.order_by.as_ref().map(|order| &order.kind) {
-        Some(OrderByKind::Expressions(order)) => order,
-        _ => return None,
-    };
+    let kind = query.order_by.as_ref().map(|order| &order.kind);
+    let Some(OrderByKind::Expressions(order)) = kind else { return None };
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice()
     else {
@@ -77,7 +75,7 @@ fn first(query: &Query, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Query> {
 
 /// The names that columns of a select's own tables go by.
 fn own_names(select: &Select) -> HashSet<String> {
-    let joined = |from: &deltalake::datafusion::sql::sqlparser::ast::TableWithJoins| {
+    let joined = |from: &TableWithJoins| {
         let joins = from.joins.iter().map(|join| join.relation.clone());
         std::iter::once(from.relation.clone()).chain(joins).collect::<Vec<_>>()
     };

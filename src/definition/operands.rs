@@ -152,15 +152,17 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 /// The type of `round(x, 1)` of a decimal depends on whether the engine knows the digits by then, which it does once it has
-/// cast them: rows had another type than the plan. So the digits need no cast, and the result gets the type that it had.
+/// cast them: rows had another type than the plan. So the result gets the type that it has without them.
 fn rounded(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(of) = &mut expr else { return Ok(Transformed::no(expr)) };
-    let [value, places @ ..] = of.args.as_mut_slice() else { return Ok(Transformed::no(expr)) };
-    let DataType::Decimal128(digits, scale) = value.get_type(schema)? else { return Ok(Transformed::no(expr)) };
-    match places {
-        [] => of.args.push(lit(0_i32)),
-        [Expr::Literal(places, _)] => *places = places.cast_to(&DataType::Int32)?,
-        _ => return Ok(Transformed::no(expr)),
+    let Some(DataType::Decimal128(digits, scale)) = of.args.first().map(|of| of.get_type(schema)).transpose()? else {
+        return Ok(Transformed::no(expr));
+    };
+    if of.args.len() == 1 {
+        of.args.push(lit(0_i32));
+    }
+    if !matches!(of.args.get(1), Some(Expr::Literal(..))) {
+        return Ok(Transformed::no(expr));
     }
     let to = DataType::Decimal128((digits + 1).min(38), scale);
     Ok(Transformed::yes(expr.cast_to(&to, schema)?))
