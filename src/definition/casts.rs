@@ -13,8 +13,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select,
     SelectItem, VisitMut, VisitorMut, visit_expressions_mut,
 };
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
-use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use super::spelled::parsed;
 
 /// Whether planning came upon the name of a cast twice: as an error, or as columns of one name.
 pub(super) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bool {
@@ -73,8 +73,7 @@ pub(super) fn spelled_out(query: &Query, type_of: impl Fn(&SqlType) -> Option<St
 
 /// `function(0, 'to')`.
 fn call(function: &str, to: &str) -> Option<Expr> {
-    let text = format!("{function}(0, '{}')", to.replace('\'', "''"));
-    Parser::new(&GenericDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()
+    parsed(&format!("{function}(0, '{}')", to.replace('\'', "''")))
 }
 
 /// Gives casts in select lists the names that the engine gives them.

@@ -15,11 +15,11 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 use super::spelled::parsed;
+use super::unnamed::unused;
 
 /// Compares the rows of a query column by column.
 pub fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {
-    let text = syntax.to_string().to_lowercase();
-    let mut names = (1..).map(|n| format!("_row_{n}")).filter(move |name| !text.contains(name));
+    let mut names = unused(&syntax.to_string(), "_row");
     let _ = syntax.visit(&mut Rows(&mut names));
 }
 

@@ -9,9 +9,14 @@ use deltalake::datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableFactor,
 
 /// Names every derived table of a query that has no name, by one that the query does not use.
 pub fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
-    let text = syntax.to_string().to_lowercase();
-    let mut names = (1..).map(|n| format!("_derived_{n}")).filter(move |name| !text.contains(name));
+    let mut names = unused(&syntax.to_string(), "_derived");
     let _ = syntax.visit(&mut Namer(&mut names));
+}
+
+/// Names that a query does not use: `_row_1`, `_row_2`, ...
+pub(super) fn unused(query: &str, stem: &'static str) -> impl Iterator<Item = String> + use<> {
+    let text = query.to_lowercase();
+    (1..).map(move |n| format!("{stem}_{n}")).filter(move |name| !text.contains(name))
 }
 
 struct Namer<'n>(&'n mut dyn Iterator<Item = String>);

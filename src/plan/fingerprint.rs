@@ -10,7 +10,8 @@ use crate::definition::{Action, ColumnType, Derived, Project, Table};
 /// Raised by hand when the same definition comes to mean other rows. 2: aggregates of floating-point numbers are exact.
 /// 3: `is distinct from` ends before `and`; conditions without columns and keys over several tables are not lost.
 /// 4: lists and NaN are read as they are written, decimals beside doubles are doubles.
-/// 5: rows are compared column by column, differences of row numbers have a sign.
+/// 5: rows are compared column by column, differences of row numbers have a sign; what `using` shares, keys that stand
+/// twice and constants on the left of `=` are what they say.
 const SEMANTICS: u32 = 5;
 
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of

@@ -11,6 +11,11 @@ const VISITS: &str = "description = \"Visits\"\n[source]\npath = \"visits/*.json
 const PEOPLE: &str = "description = \"People\"\n[source]\npath = \"people/*.json\"\nformat = \"json\"\n\
      on_overwrite = \"replace\"\n[columns]\nname = \"string\"\ncity = \"string\"\nage = \"long\"\nvip = \"boolean\"\n";
 
+const MARKS: &str = "description = \"Marks\"\n[source]\npath = \"marks/*.json\"\nformat = \"json\"\n\
+     on_overwrite = \"replace\"\n[columns]\nk = \"long\"\ns = \"string\"\nx = \"long\"\n";
+const MARKED: &[&str] =
+    &[r#"{"k":1,"s":"A","x":-2}"#, r#"{"k":1,"s":"a","x":3}"#, r#"{"k":2,"s":"b","x":-5}"#, r#"{"k":3,"s":"c","x":2}"#];
+
 type Visit = (i64, Option<&'static str>, i64, Option<bool>);
 type Person = (Option<&'static str>, Option<&'static str>, i64, Option<bool>);
 
@@ -453,14 +458,6 @@ async fn numbers_of_rows_have_a_sign() {
 /// Columns of a derived table without a name have no qualifier: an alias of the select list took their place.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_derived_table_needs_no_name() {
-    let marks = "description = \"Marks\"\n[source]\npath = \"marks/*.json\"\nformat = \"json\"\n\
-         on_overwrite = \"replace\"\n[columns]\nk = \"long\"\ns = \"string\"\nx = \"long\"\n";
-    let rows = [
-        r#"{"k":1,"s":"A","x":-2}"#,
-        r#"{"k":1,"s":"a","x":3}"#,
-        r#"{"k":2,"s":"b","x":-5}"#,
-        r#"{"k":3,"s":"c","x":2}"#,
-    ];
     let queries = [
         (
             "having_min",
@@ -488,20 +485,12 @@ async fn a_derived_table_needs_no_name() {
         // The engine knows no other escape than the backslash.
         ("escaped", "select k from (select k, s || '_%' as s from marks) where s like 'a!_!%' escape '!'", "1"),
     ];
-    give("marks", marks, &rows, &queries).await;
+    give("marks", MARKS, MARKED, &queries).await;
 }
 
 /// What a generator that knew nothing of this program found, against two other engines.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_keys_are_the_same_however_they_are_written() {
-    let marks = "description = \"Marks\"\n[source]\npath = \"marks/*.json\"\nformat = \"json\"\n\
-         on_overwrite = \"replace\"\n[columns]\nk = \"long\"\ns = \"string\"\nx = \"long\"\n";
-    let rows = [
-        r#"{"k":1,"s":"A","x":-2}"#,
-        r#"{"k":1,"s":"a","x":3}"#,
-        r#"{"k":2,"s":"b","x":-5}"#,
-        r#"{"k":3,"s":"c","x":2}"#,
-    ];
     let price = "cast(x as decimal(8,3))";
     let rounded = format!("select k from marks where round({price}, 1) in (select {price} from marks)");
     let greatest = format!("select greatest(round({price}, 1), {price}) as g from marks");
@@ -556,7 +545,7 @@ async fn equal_keys_are_the_same_however_they_are_written() {
             "1|-2|1|NULL 1|3|2|-2 2|-5|1|NULL 3|2|1|NULL",
         ),
     ];
-    give("marks", marks, &rows, &queries).await;
+    give("marks", MARKS, MARKED, &queries).await;
 }
 
 /// To the engine a cast has the name of what is in it.
