@@ -99,6 +99,14 @@ impl Error {
         error
     }
 
+    /// Faults of a query that stands in no file of the project.
+    #[must_use]
+    pub fn of_query(faults: Vec<Fault>) -> Self {
+        let mut error = Self::failed("the query cannot be run");
+        error.0.faults = faults;
+        error
+    }
+
     /// Adds a labelled fact, printed on its own line: `table`, `rows`, `because`, ...
     #[must_use]
     pub fn fact(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
@@ -167,7 +175,7 @@ impl Error {
         self.0.help.as_deref()
     }
 
-    /// Faults of the project's files.
+    /// Faults of the project's files, or of a query.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
@@ -224,6 +232,52 @@ pub trait Context<T> {
 
 impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::result::Result<T, E> {
     fn context(self, message: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|cause| Error::failed(message()).because(cause))
+        self.map_err(|cause| {
+            let cause = cause.into();
+            match OutOfRange::within(cause.as_ref()) {
+                Some(found) => Error::failed(message()).help(found.way_out.clone()).because(found.clone()),
+                None => Error::failed(message()).because(cause),
+            }
+        })
     }
 }
+
+/// A result of the query's arithmetic that has no value of its type. It quotes no value, only the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// What was computed, as the query says it.
+    pub what: String,
+    /// The type that the result has.
+    pub type_name: String,
+    /// The column of a select list in which it stands, where that is known.
+    pub column: Option<String>,
+    /// What to write instead.
+    pub way_out: String,
+}
+
+impl OutOfRange {
+    /// The first one among an error and its causes.
+    #[must_use]
+    pub fn within<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` has a value beyond {}", self.what, self.type_name)?;
+        match &self.column {
+            Some(column) => write!(f, ", in column `{column}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for OutOfRange {}

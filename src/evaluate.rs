@@ -12,6 +12,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::memory_pool::MemoryLimit;
 use deltalake::datafusion::logical_expr::LogicalPlan;
@@ -120,6 +122,17 @@ pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources)
     run_with(program, ctx, sources, Limits::of(ctx)).await
 }
 
+/// A plan over tables of these names.
+///
+/// # Errors
+/// A table lacks a column.
+pub fn over_tables(
+    plan: LogicalPlan,
+    tables: &BTreeMap<String, Arc<dyn TableProvider>>,
+) -> Result<LogicalPlan, DataFusionError> {
+    bind::bound(plan, |scan| Ok(tables.get(scan.table_name.table()).cloned()))
+}
+
 /// Computes an analysed query over the new sides of its tables. Columns as the query names them, without qualifiers.
 ///
 /// # Errors
@@ -145,7 +158,31 @@ pub async fn difference(
     ctx: &SessionContext,
     sources: &dyn Sources,
 ) -> Result<Change> {
-    let new = bind::bind(incremental::over_new(plan)?, sources).await?;
+    difference_to(incremental::over_new(plan)?, plan, old, ctx, sources).await
+}
+
+/// The same, with the query planned as it is written; in a session of [`Planner::Plain`](crate::lake::Planner).
+///
+/// # Errors
+/// As for [`difference`]; or the query cannot be planned so.
+pub async fn plain_difference(
+    plan: &LogicalPlan,
+    old: Arc<dyn TableProvider>,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+) -> Result<Change> {
+    let new = incremental::plainly(plan).context(|| "the query has no other plan".into())?;
+    difference_to(new, plan, old, ctx, sources).await
+}
+
+async fn difference_to(
+    new: LogicalPlan,
+    plan: &LogicalPlan,
+    old: Arc<dyn TableProvider>,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+) -> Result<Change> {
+    let new = bind::bind(new, sources).await?;
     let old = bind::scan_like(old, plan.schema())?;
     let change = bind::named_like(incremental::difference(new, old)?, plan.schema())?;
     let stream = run::stream(&change, ctx, "the difference").await?;

@@ -12,8 +12,9 @@ pub mod veil;
 pub mod error;
 pub mod clock;
 pub mod privacy;
-// Arithmetic: sums that no order of rows changes.
+// Arithmetic: sums that no order of rows changes, and times of every year.
 pub mod exact;
+pub mod calendar;
 // Intent: text and plans in, values out.
 pub mod determined;
 pub mod definition;

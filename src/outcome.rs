@@ -86,6 +86,20 @@ pub struct Verified {
     pub rows_missing: u64,
     /// Rows that it holds and its query does not give.
     pub rows_extra: u64,
+    /// How the query was planned for the comparison.
+    pub planner: VerifiedBy,
+}
+
+/// The plan of a query that a table was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifiedBy {
+    /// As it is written, without the optimizer's optional rules and without pushdown: another plan than the refresh had.
+    PlainPlan,
+    /// By the planner of the refresh, since this query cannot run without its rules.
+    SamePlanner,
+    /// The two plans do not agree: the query engine errs in one of them. The counts are those of the plain plan.
+    PlannersDisagree,
 }
 
 impl Verified {

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::Place;
-use crate::lake::{LakeTable, SessionOptions, session};
+use crate::lake::{LakeTable, Planner, SessionOptions, session};
 use crate::name::{TableName, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
@@ -92,7 +92,10 @@ pub fn load(root: &Path) -> Result<Project> {
 /// All faults together.
 pub async fn check(root: &Path) -> Result<Project> {
     let project = load(root)?;
-    let session = session(SessionOptions { memory_limit: project.memory_limit / 2, hash_joins: true }, &[])?;
+    let session = session(
+        SessionOptions { memory_limit: project.memory_limit / 2, hash_joins: true, planner: Planner::Optimised },
+        &[],
+    )?;
     let mut faults = Vec::new();
     for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
         if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
@@ -405,7 +408,11 @@ impl Site {
         for table in self.project.tables.iter().filter(|t| t.location.is_some()) {
             locations.push(self.location(table)?);
         }
-        let options = SessionOptions { memory_limit: self.project.memory_limit / 2, hash_joins: true };
+        let options = SessionOptions {
+            memory_limit: self.project.memory_limit / 2,
+            hash_joins: true,
+            planner: Planner::Optimised,
+        };
         session(options, &locations.iter().collect::<Vec<_>>())
     }
 

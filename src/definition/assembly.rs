@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::logical_expr::{Expr, Filter, LogicalPlan};
 
 use super::athena;
 use super::checks::{self, Known};
@@ -11,9 +13,10 @@ use super::document::Text;
 use super::faults::{Faults, one_of};
 use super::lineage;
 use super::model::{
-    Column, ColumnType, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table, TableKind,
+    Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table,
+    TableKind,
 };
-use super::planner::{Tables, plan_sql};
+use super::planner::Tables;
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;
@@ -84,7 +87,7 @@ impl Assembly {
         let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
-        let (expectations, _) = checks::expectations(spec, &self.planner, faults);
+        let expectations = checks::expectations(spec, &self.planner, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
         let Some(source) = &spec.source else { return };
         let kind = TableKind::Landing(Landing {
@@ -120,18 +123,15 @@ impl Assembly {
         let key: Vec<String> = spec.primary_key.iter().map(|k| k.value.clone()).collect();
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
-        let (expectations, quarantining) = checks::expectations(spec, &self.planner, faults);
+        let expectations = checks::expectations(spec, &self.planner, faults);
         let consent = checks::consent(spec, records, &self.known, faults);
         let canonical_sql = query.to_string();
-        let schemas: Vec<_> =
-            sources.iter().filter_map(|s| Some((s.to_string(), schema(self.known.get(s)?)))).collect();
         let derived = Derived {
             sql: file.text.clone(),
             canonical_sql: canonical_sql.clone(),
             sql_file: file.clone(),
             sources,
             refresh: spec.refresh,
-            effective_sql: canonical_sql.clone(),
             plan: planned.plan,
             quarantine_of: None,
         };
@@ -141,31 +141,25 @@ impl Assembly {
         }
         let quarantine = spec.name.quarantine();
         self.learn(&quarantine, &unconstrained(&columns));
-        let all = quarantining.iter().map(|c| format!("({c})")).collect::<Vec<_>>().join(" and ");
-        let from = format!("select * from ({canonical_sql}) as {}", spec.name);
-        let kept = format!("{from} where {all}");
-        let rest = format!("{from} where not coalesce({all}, false)");
-        let types: Vec<_> = planned.columns.iter().map(|(name, t, _)| (name.as_str(), t)).collect();
-        let replan = |sql: &str| plan_sql(sql, &schemas).and_then(|plan| query::store(plan, &types));
-        if quarantining.is_empty() {
-            return; // Their faults are reported.
-        }
-        let (kept_plan, rest_plan) = match (replan(&kept), replan(&rest)) {
-            (Ok(kept), Ok(rest)) => (kept, rest),
-            (Err(error), _) | (_, Err(error)) => return query::report(&error, &parsed.sql, faults),
+        let quarantining = || expectations.iter().filter(|e| e.action == Action::Quarantine).map(|e| &e.check);
+        let (kept, rest) = match split(&derived.plan, quarantining()) {
+            Ok(Some(plans)) => plans,
+            Ok(None) => return, // Their faults are reported.
+            Err(error) => return query::report(&error, &parsed.sql, faults),
         };
+        let checks = quarantining().map(|check| format!("({})", check.text)).collect::<Vec<_>>().join(" and ");
+        let canonical_rest = format!("select * from ({canonical_sql}) as {} where ({checks}) is not true", spec.name);
         let quarantine_of = Some(spec.name.clone());
         let other = Derived {
-            sql: rest.clone(),
-            canonical_sql: rest.clone(),
+            sql: derived.sql.clone(),
+            canonical_sql: canonical_rest,
             sql_file: derived.sql_file.clone(),
             sources: derived.sources.clone(),
             refresh: derived.refresh,
-            effective_sql: rest,
-            plan: rest_plan,
+            plan: rest,
             quarantine_of,
         };
-        let derived = Derived { effective_sql: kept, plan: kept_plan, ..derived };
+        let derived = Derived { plan: kept, ..derived };
         let other = Table {
             name: quarantine,
             zone: spec.zone.clone(),
@@ -193,6 +187,17 @@ impl Assembly {
             None => (name.as_str().strip_suffix("_quarantine").and_then(rank).unwrap_or(usize::MAX), true),
         }
     }
+}
+
+/// The rows of a plan for which all conditions are true, and the others; `None` without conditions.
+fn split<'c>(
+    plan: &LogicalPlan,
+    conditions: impl Iterator<Item = &'c Condition>,
+) -> Result<Option<(LogicalPlan, LogicalPlan)>, DataFusionError> {
+    let all = conditions.map(|condition| condition.over(plan)).collect::<Result<Vec<_>, _>>()?;
+    let Some(all) = all.into_iter().reduce(Expr::and) else { return Ok(None) };
+    let filtered = |condition: Expr| Filter::try_new(condition, Arc::new(plan.clone())).map(LogicalPlan::Filter);
+    Ok(Some((filtered(all.clone())?, filtered(all.is_not_true())?)))
 }
 
 fn schema(columns: &[Column]) -> SchemaRef {

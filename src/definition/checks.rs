@@ -9,8 +9,8 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 use super::columns::Declared;
 use super::document::Text;
 use super::faults::{Faults, one_of};
-use super::model::{Column, ColumnType, Consent, Expectation, Grants};
-use super::planner::{Tables, plan_condition};
+use super::model::{Column, ColumnType, Condition, Consent, Expectation, Grants};
+use super::planner::{Tables, condition_of, plan_condition};
 use super::query::report;
 use super::spec::{GrantsSpec, Spec};
 use super::sql::Sql;
@@ -68,15 +68,16 @@ fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut 
     found
 }
 
-/// Checks a condition on the rows of a table and prints it back from its syntax tree.
-fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Faults) -> Option<String> {
+/// Checks and plans a condition on the rows of a table.
+fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Faults) -> Option<Condition> {
     let mut sql = Sql::value(text);
     let expr = sql.condition(faults)?;
     let before = faults.len();
     sql.unsupported(faults);
-    let canonical = expr.to_string();
+    let mut planned = None;
     match plan_condition(expr, table.as_str(), tables) {
         Ok(plan) => {
+            planned = condition_of(&plan).ok();
             let data_type = plan.schema().field(0).data_type();
             if !is_row_wise(&plan) {
                 faults.add(sql.start(), "a condition looks at one row of its table", "remove aggregates and windows");
@@ -87,7 +88,8 @@ fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Fault
         }
         Err(error) => report(&error, &sql, faults),
     }
-    (faults.len() == before).then_some(canonical)
+    let expr = planned.filter(|_| faults.len() == before)?;
+    Some(Condition { text: text.value.clone(), expr })
 }
 
 /// Whether every expression looks at one row: no aggregates, no windows.
@@ -99,18 +101,14 @@ fn is_row_wise(plan: &LogicalPlan) -> bool {
     !plan.expressions().iter().any(|e| many(e).unwrap_or(true))
 }
 
-/// Checks the expectations of a table. The second part is the canonical text of the quarantining checks.
-pub(super) fn expectations(spec: &Spec, tables: &Tables, faults: &mut Faults) -> (Vec<Expectation>, Vec<String>) {
-    let mut quarantining = Vec::new();
+/// Checks the expectations of a table.
+pub(super) fn expectations(spec: &Spec, tables: &Tables, faults: &mut Faults) -> Vec<Expectation> {
     let mut found = Vec::new();
     for e in &spec.expectations {
-        let Some(canonical) = condition(&e.check, &spec.name, tables, faults) else { continue };
-        if e.action == super::model::Action::Quarantine {
-            quarantining.push(canonical);
-        }
-        found.push(Expectation { name: e.name.value.clone(), check: e.check.value.clone(), action: e.action });
+        let Some(check) = condition(&e.check, &spec.name, tables, faults) else { continue };
+        found.push(Expectation { name: e.name.value.clone(), check, action: e.action });
     }
-    (found, quarantining)
+    found
 }
 
 /// Checks `[grants]` of a landing table.
@@ -127,14 +125,9 @@ pub(super) fn grants(
             plain_column(text, key, columns, faults);
         }
     }
-    let granted = spec.granted.as_ref()?;
-    condition(granted, table, tables, faults);
+    let granted = condition(spec.granted.as_ref()?, table, tables, faults)?;
     let values = |texts: &[Text]| texts.iter().map(|t| t.value.clone()).collect();
-    (faults.len() == before).then(|| Grants {
-        subjects: values(&spec.subjects),
-        granted: granted.value.clone(),
-        latest: values(&spec.latest),
-    })
+    (faults.len() == before).then(|| Grants { subjects: values(&spec.subjects), granted, latest: values(&spec.latest) })
 }
 
 /// Checks `[consent]` of a derived table. `records` are the landing tables with `[grants]`.

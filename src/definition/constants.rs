@@ -6,14 +6,30 @@ use std::sync::Arc;
 use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
 use deltalake::arrow::datatypes::Schema;
 use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
-use deltalake::datafusion::execution::context::ExecutionProps;
 use deltalake::datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, Volatility, lit};
 use deltalake::datafusion::physical_expr::create_physical_expr;
 
+use super::options::execution_props;
+use crate::error::OutOfRange;
+use crate::exact;
+
 /// The word to point at and what the engine says of a call over its constants, with NULL for what comes from rows.
 pub(super) fn fails(expr: &Expr, schema: &DFSchema) -> Option<(String, String)> {
     let (word, call) = match expr {
+        Expr::ScalarFunction(call) if let Some(op) = exact::operator(call) => {
+            let mut call = call.clone();
+            let [left, right] = call.args.as_mut_slice() else { return None };
+            match op {
+                // NULL by zero is NULL.
+                Operator::Divide if is_constant(right) => {
+                    *left = lit(ScalarValue::new_one(&left.get_type(schema).ok()?).ok()?)
+                }
+                _ if is_constant(left) && is_constant(right) => {}
+                _ => return None,
+            }
+            (op.to_string(), Expr::ScalarFunction(call))
+        }
         Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Immutable => {
             if !call.args.iter().any(is_constant) {
                 return None;
@@ -34,6 +50,9 @@ pub(super) fn fails(expr: &Expr, schema: &DFSchema) -> Option<(String, String)> 
         _ => return None,
     };
     let error = computed(&call).err()?;
+    if let Some(found) = OutOfRange::within(&error) {
+        return Some((word, format!("{found}: {}", found.way_out)));
+    }
     // What the engine cannot do is not the constants' fault, and said when the whole query is tried.
     if matches!(error.find_root(), DataFusionError::Internal(_) | DataFusionError::NotImplemented(_)) {
         return None;
@@ -58,7 +77,7 @@ fn computed(call: &Expr) -> Result<()> {
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
     // What has no plan says so in a place of its own.
     let Ok(call) =
-        create_physical_expr(call, &DFSchema::empty(), &ExecutionProps::new(), &PhysicalPlanningContext::default())
+        create_physical_expr(call, &DFSchema::empty(), &execution_props(), &PhysicalPlanningContext::default())
     else {
         return Ok(());
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
-use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
 pub use super::types::ColumnType;
 use crate::name::TableName;
@@ -199,8 +199,8 @@ pub enum OnOverwrite {
 pub struct Grants {
     /// Columns by which derived tables may name a person; the first one identifies the person.
     pub subjects: Vec<String>,
-    /// SQL condition on a record: true = the person has consented. NULL has not.
-    pub granted: String,
+    /// Condition on a record: true = the person has consented. NULL has not.
+    pub granted: Condition,
     /// Columns that order a person's records; the greatest (NULL least) is the newest. On a tie the record that
     /// refuses decides.
     pub latest: Vec<String>,
@@ -211,7 +211,8 @@ pub struct Grants {
 pub struct Derived {
     /// The text of the `.sql` file.
     pub sql: String,
-    /// The query printed back from its syntax tree: equal for texts that differ in layout and comments only.
+    /// The query printed back from its syntax tree: equal for texts that differ in layout and comments only. On
+    /// `<table>_quarantine` with the condition of its rows.
     pub canonical_sql: String,
     /// The `.sql` file.
     pub sql_file: Arc<SourceFile>,
@@ -219,11 +220,9 @@ pub struct Derived {
     pub sources: Vec<TableName>,
     /// What to do when the change cannot be computed incrementally.
     pub refresh: Policy,
-    /// The query whose result the table holds: `sql`, and where the table has quarantining expectations, the rows
-    /// that meet them all (on `<table>_quarantine`: the other rows).
-    pub effective_sql: String,
-    /// The analysed plan of `effective_sql`; its scans are bare table names over schema-only providers, and its
-    /// output has exactly the names and types of the table's columns.
+    /// The analysed plan of the table's rows: those of the query, and where the table has quarantining expectations,
+    /// the ones that meet them all (on `<table>_quarantine`: the others). Its scans are bare table names over
+    /// schema-only providers, and its output has exactly the names and types of the table's columns.
     pub plan: LogicalPlan,
     /// Set on `<table>_quarantine`: the table whose quarantining expectations these rows failed.
     pub quarantine_of: Option<TableName>,
@@ -263,13 +262,23 @@ impl Column {
     }
 }
 
+/// A condition on the rows of one table. It is planned once, when the project is checked: the same plan decides wherever the
+/// condition is asked.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// As it is written.
+    pub text: String,
+    /// As it is planned: every part has its type, and columns go by their bare names.
+    pub expr: Expr,
+}
+
 /// A check on the rows of a table.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// Unique within the table.
     pub name: String,
-    /// SQL condition on a row; a row fails unless it is true.
-    pub check: String,
+    /// Condition on a row; a row fails unless it is true.
+    pub check: Condition,
     /// What a failing row means.
     pub action: Action,
 }

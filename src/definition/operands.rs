@@ -5,7 +5,8 @@
 //! an interval of no days, which is less than `interval '1 day'` however many hours it has; hours added to a date
 //! vanish. Here decimals beside doubles become doubles, dates and texts beside timestamps timestamps, intervals beside
 //! differences so many microseconds, a date that hours are added to a timestamp, and numbers without a sign that one
-//! computes with get one: `row_number() over (...) - 5`. Numbers as they are written stay: `price > 0.1` compares
+//! computes with get one: `row_number() over (...) - 5`. Two dates are days apart, `at time zone` keeps microseconds, and
+//! a cast from there to a timestamp without zone is what clocks show. Numbers as they are written stay: `price > 0.1` compares
 //! decimals, as it reads.
 
 use std::collections::HashSet;
@@ -15,13 +16,14 @@ use deltalake::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeU
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
-use deltalake::datafusion::logical_expr::expr::{InSubquery, SetComparison};
+use deltalake::datafusion::functions::datetime::expr_fn::to_local_time;
+use deltalake::datafusion::logical_expr::expr::{Cast, InSubquery, SetComparison};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
 use deltalake::datafusion::logical_expr::planner::TypePlanner;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit,
+    Aggregate, BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit,
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
@@ -108,6 +110,12 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     };
     let changed = match &mut expr {
         Expr::BinaryExpr(of) if compares(of.op) => compared(vec![&mut of.left, &mut of.right])?,
+        Expr::BinaryExpr(of) if of.op == Operator::Minus && both_dates(of, schema)? => {
+            of.left = Box::new(days(std::mem::take(&mut *of.left), schema)?);
+            of.right = Box::new(days(std::mem::take(&mut *of.right), schema)?);
+            true
+        }
+        Expr::Cast(of) => in_zone(of, schema)?,
         Expr::BinaryExpr(of) if computes(of.op) => {
             signed([&mut of.left, &mut of.right], schema)?
                 || of_date(&mut of.left, &of.right, schema)?
@@ -149,6 +157,36 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+/// Whether dates are subtracted: the engine plans a number of days and computes a duration.
+fn both_dates(of: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
+    Ok(is_date(&of.left.get_type(schema)?) && is_date(&of.right.get_type(schema)?))
+}
+
+/// A date as days since 1970.
+fn days(date: Expr, schema: &DFSchema) -> Result<Expr> {
+    date.cast_to(&DataType::Date32, schema)?.cast_to(&DataType::Int32, schema)?.cast_to(&DataType::Int64, schema)
+}
+
+/// Casts to timestamps: of microseconds, also where the engine writes nanoseconds (`at time zone`); and a timestamp of a zone
+/// without that zone is what clocks show there, where the engine goes on with UTC.
+fn in_zone(of: &mut Cast, schema: &DFSchema) -> Result<bool> {
+    let DataType::Timestamp(unit, zone) = of.field.data_type() else { return Ok(false) };
+    let (unit, zone) = (*unit, zone.clone());
+    let from = of.expr.get_type(schema)?;
+    let mut changed = false;
+    // Of a number the unit says what it counts.
+    if unit == TimeUnit::Nanosecond && !from.is_numeric() {
+        let to = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+        of.field = Arc::new(of.field.as_ref().clone().with_data_type(to));
+        changed = true;
+    }
+    if zone.is_none() && matches!(&from, DataType::Timestamp(_, Some(zone)) if zone.as_ref() != "UTC") {
+        of.expr = Box::new(to_local_time(vec![std::mem::take(&mut *of.expr)]));
+        changed = true;
+    }
+    Ok(changed)
 }
 
 /// The type of `round(x, 1)` of a decimal depends on whether the engine knows the digits by then, which it does once it has

@@ -5,12 +5,13 @@
 //! there already, as the engine knows them.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
-use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference, plan_datafusion_err, plan_err};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, TableReference, plan_datafusion_err, plan_err};
 use deltalake::datafusion::datasource::cte_worktable::CteWorkTable;
 use deltalake::datafusion::datasource::{provider_as_source, source_as_provider};
 use deltalake::datafusion::execution::SessionStateDefaults;
@@ -23,49 +24,46 @@ use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRe
 use deltalake::datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Distinct, Expr as SqlExpr, Query, SetExpr, Statement, Value, VisitMut,
 };
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
-use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
 use super::beside::Beside;
 use super::casts;
 use super::escapes::escape_with_backslashes;
+use super::faults::Faults;
 use super::first::take_first;
+use super::model::Condition;
 use super::operands::{Operands, Timestamps};
+use super::options::engine_options;
 use super::rows::compare_rows;
 use super::shared::{ColumnsOf, qualify_shared};
 use super::spelled::spell_functions;
+use super::sql::Sql;
 use super::unnamed::name_derived;
+use crate::exact::CheckedArithmetic;
+use crate::source::SourceFile;
 
 /// Name of the only output column of a planned condition.
 const CONDITION: &str = "condition";
-
-/// The options under which every query of the tool is planned and run: UTC, plain strings, places in errors.
-#[must_use]
-pub fn planner_options() -> ConfigOptions {
-    let mut options = ConfigOptions::default();
-    options.sql_parser.enable_ident_normalization = true;
-    options.sql_parser.collect_spans = true;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    options.execution.time_zone = Some("UTC".into());
-    options
-}
 
 /// Plans one query over tables given by name and schema.
 ///
 /// # Errors
 /// What the parser, the planner or the analyser says.
 pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan, DataFusionError> {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, sql)?;
-    match (statements.pop(), statements.is_empty()) {
-        (Some(Statement::Query(query)), true) => {
+    let file = Arc::new(SourceFile { path: PathBuf::new(), text: sql.to_owned() });
+    let mut faults = Faults::default();
+    match Sql::file(&file).query(&mut faults) {
+        Some(query) if faults.len() == 0 => {
             plan_query(*query, &Tables::new(tables.iter().map(|(n, s)| (n.clone(), s.clone()))))
         }
-        _ => Err(plan_datafusion_err!("expected exactly one query")),
+        _ => {
+            let said = faults.into_sorted().into_iter().map(|f| format!("{}: {}", f.message, f.label));
+            Err(plan_datafusion_err!("{}", said.collect::<Vec<_>>().join("; ")))
+        }
     }
 }
 
 /// Rewrites what the engine takes for something else, or for nothing at all.
-pub fn as_meant(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
+fn as_meant(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
     spell_functions(syntax);
     take_first(syntax, |name| FUNCTIONS.aggregate.contains_key(name));
     escape_with_backslashes(syntax);
@@ -102,7 +100,7 @@ fn means_nothing(query: &Query) -> bool {
 }
 
 /// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
-pub fn respelled(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
+fn respelled(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
     if !casts::are_confused(planned) {
         return None;
     }
@@ -159,15 +157,52 @@ pub(super) fn plan_condition(
     analyse(scan.project([expr.alias(CONDITION)])?.build()?, &tables.options)
 }
 
+/// A scan of a table by its schema alone.
+///
+/// # Errors
+/// Two columns have one name.
+pub fn scan(table: &str, schema: SchemaRef) -> Result<LogicalPlan, DataFusionError> {
+    LogicalPlanBuilder::scan(TableReference::bare(table), Arc::new(SchemaOnly(schema)), None)?.build()
+}
+
+impl Condition {
+    /// The condition over the rows of a plan, whose columns are found by their names.
+    ///
+    /// # Errors
+    /// The plan has no column of such a name, or several.
+    pub fn over(&self, plan: &LogicalPlan) -> Result<Expr, DataFusionError> {
+        let schema = plan.schema();
+        let found = |e: Expr| match e {
+            Expr::Column(column) => {
+                let field = schema.qualified_field_with_unqualified_name(&column.name)?;
+                Ok(Transformed::yes(Expr::Column(Column::from(field))))
+            }
+            other => Ok(Transformed::no(other)),
+        };
+        self.expr.clone().transform(found).data()
+    }
+}
+
+/// The expression of a planned condition, over the columns of its table by their bare names.
+pub(super) fn condition_of(plan: &LogicalPlan) -> Result<Expr, DataFusionError> {
+    let [expr] = plan.expressions().try_into().map_err(|_| plan_datafusion_err!("a condition is one expression"))?;
+    let bare = |e: Expr| match e {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    };
+    expr.unalias().transform(bare).data()
+}
+
 fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, DataFusionError> {
     Analyzer::with_rules(analyser_rules()).execute_and_check(plan, options, |_, _| {})
 }
 
-/// The engine's rules that give every expression its type, after ours.
+/// The engine's rules that give every expression its type, and ours before and after.
 #[must_use]
 pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let ours: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Beside), Arc::new(Operands)];
-    ours.into_iter().chain(Analyzer::new().rules).collect()
+    let checked: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(CheckedArithmetic);
+    ours.into_iter().chain(Analyzer::new().rules).chain([checked]).collect()
 }
 
 /// A table by its schema alone. It takes no filters, so that a plan over it means the same over any other source.
@@ -198,7 +233,7 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
         names
     };
     Functions {
-        scalar: by_name(SessionStateDefaults::default_scalar_functions(), |f| with_aliases(f.name(), f.aliases())),
+        scalar: by_name(crate::calendar::functions(), |f| with_aliases(f.name(), f.aliases())),
         aggregate: by_name(crate::exact::functions(), |f| with_aliases(f.name(), f.aliases())),
         window: by_name(SessionStateDefaults::default_window_functions(), |f| with_aliases(f.name(), f.aliases())),
         planners: SessionStateDefaults::default_expr_planners(),
@@ -220,7 +255,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Tables by name and schema.
     pub fn new(tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Self {
-        let mut found = Self { sources: HashMap::new(), options: planner_options() };
+        let mut found = Self { sources: HashMap::new(), options: engine_options() };
         tables.into_iter().for_each(|(name, schema)| found.add(name, schema));
         found
     }
@@ -243,6 +278,10 @@ impl ContextProvider for Tables {
             _ => None,
         }
         .ok_or_else(|| plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        plan_err!("`{name}(...)` cannot stand in `from`: write `from (select unnest({name}(...)) as x) as t`")
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>, DataFusionError> {

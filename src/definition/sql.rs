@@ -167,6 +167,17 @@ impl Sql {
 
     /// Parses exactly one query.
     pub fn query(&mut self, faults: &mut Faults) -> Option<Box<Query>> {
+        match self.statement(faults)? {
+            Statement::Query(query) => Some(self.understood(query, faults)),
+            _ => {
+                faults.add(self.start(), "this is not a query", "expected `select` or `with`");
+                None
+            }
+        }
+    }
+
+    /// Parses exactly one statement.
+    pub fn statement(&mut self, faults: &mut Faults) -> Option<Statement> {
         let parsed = self.tokenize().and_then(|()| self.parser().parse_statements());
         let mut statements = match parsed {
             Ok(statements) => statements,
@@ -176,25 +187,41 @@ impl Sql {
             }
         };
         if statements.len() > 1 {
-            let label = "a table is one query: remove the others";
+            let label = "write one query: remove the others";
             faults.add(self.start(), format!("found {} statements", statements.len()), label);
             return None;
         }
-        match statements.pop() {
-            Some(Statement::Query(mut query)) => {
-                bracket(&mut query);
-                misread::report(&query, self, faults);
-                Some(query)
-            }
-            Some(_) => {
-                faults.add(self.start(), "this is not a query", "expected `select` or `with`");
-                None
-            }
-            None => {
-                faults.add(self.start(), "there is no query", "expected `select` or `with`");
-                None
-            }
+        let statement = statements.pop();
+        if statement.is_none() {
+            faults.add(self.start(), "there is no query", "expected `select` or `with`");
         }
+        statement
+    }
+
+    /// A query as SQL means it, where the parser reads it otherwise. Clauses that the engine would misread are faults.
+    pub fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
+        bracket(&mut query);
+        misread::report(&query, self, faults);
+        query
+    }
+
+    /// Whether the text begins like a query: what cannot be parsed may be a statement of another kind.
+    pub fn reads(&self) -> bool {
+        const WRITING: [Keyword; 12] = [
+            Keyword::ALTER,
+            Keyword::COPY,
+            Keyword::CREATE,
+            Keyword::DELETE,
+            Keyword::DROP,
+            Keyword::GRANT,
+            Keyword::INSERT,
+            Keyword::MERGE,
+            Keyword::REPLACE,
+            Keyword::SET,
+            Keyword::TRUNCATE,
+            Keyword::UPDATE,
+        ];
+        !is_keyword(self.words().next(), &WRITING)
     }
 
     /// Parses a condition on one row.

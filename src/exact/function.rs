@@ -18,6 +18,7 @@ use deltalake::datafusion::logical_expr::{
 use super::accumulate::{Distinct, Groups, Single};
 use super::extremes::{End, Extreme};
 use super::moments::{Finish, One, State, Two};
+use super::sums::Asked;
 
 /// All built-in aggregate functions, those of floating-point numbers exact.
 #[must_use]
@@ -139,6 +140,16 @@ impl Exact {
     fn built_in(&self) -> &dyn AggregateUDFImpl {
         self.inner.inner().as_ref()
     }
+
+    /// A sum or an average of integers or decimals.
+    fn asked(&self, inputs: &[FieldRef], output: &FieldRef, name: &str) -> Option<Asked> {
+        let means = match self.kind {
+            Kind::Sum => false,
+            Kind::Avg => true,
+            _ => return None,
+        };
+        Asked::new(means, inputs, output, name)
+    }
 }
 
 /// Doubles in, doubles out.
@@ -175,6 +186,9 @@ impl AggregateUDFImpl for Exact {
         if ours(args.expr_fields, &args.return_field) {
             return Ok(self.kind.with(OneGroup { distinct: args.is_distinct }));
         }
+        if let Some(asked) = self.asked(args.expr_fields, &args.return_field, args.name) {
+            return Ok(asked.single(args.is_distinct));
+        }
         self.built_in().accumulator(args)
     }
 
@@ -182,11 +196,17 @@ impl AggregateUDFImpl for Exact {
         if ours(args.input_fields, &args.return_field) {
             return Ok(vec![Arc::new(Field::new(format_state_name(args.name, "exact"), DataType::Binary, true))]);
         }
+        if let Some(asked) = self.asked(args.input_fields, &args.return_field, args.name) {
+            return Ok(asked.state_fields(args.name, args.is_distinct));
+        }
         self.built_in().state_fields(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         if ours(args.expr_fields, &args.return_field) {
+            return !args.is_distinct;
+        }
+        if self.asked(args.expr_fields, &args.return_field, args.name).is_some() {
             return !args.is_distinct;
         }
         self.built_in().groups_accumulator_supported(args)
@@ -196,11 +216,15 @@ impl AggregateUDFImpl for Exact {
         if ours(args.expr_fields, &args.return_field) {
             return Ok(self.kind.with(ManyGroups));
         }
+        if let Some(asked) = self.asked(args.expr_fields, &args.return_field, args.name) {
+            return Ok(asked.groups());
+        }
         self.built_in().create_groups_accumulator(args)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if ours(args.expr_fields, &args.return_field) {
+        let is_wide = self.asked(args.expr_fields, &args.return_field, args.name).is_some();
+        if is_wide || ours(args.expr_fields, &args.return_field) {
             return self.accumulator(args);
         }
         self.built_in().create_sliding_accumulator(args)
@@ -222,8 +246,8 @@ impl AggregateUDFImpl for Exact {
         lit: &Expr,
         arg_is_left: bool,
     ) -> Result<Option<Expr>> {
-        // sum(x + 0.1) is not sum(x) + 0.1 * count(x): each x + 0.1 is rounded.
-        if matches!(lit, Expr::Literal(value, _) if value.data_type().is_floating()) {
+        // sum(x + 0.1) is not sum(x) + 0.1 * count(x): each x + 0.1 is rounded. And 1 * count(x) may leave the type of 1.
+        if self.kind == Kind::Sum {
             return Ok(None);
         }
         self.built_in().simplify_expr_op_literal(agg_function, arg, op, lit, arg_is_left)

@@ -1,17 +1,14 @@
 //! A query that somebody asks: its subqueries as those of tables are, its rows in the order that it wants.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{Result, plan_datafusion_err};
-use deltalake::datafusion::logical_expr::{LogicalPlan, TableSource};
+use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use super::build::conform;
 use super::is_recursive;
 use super::normalise::{in_place, leaves_subqueries, normalise};
 
-/// An analysed query over tables that can be read, for the engine to run: left to itself it has no plan for `in` and
+/// An analysed query, for the engine to run: left to itself it has no plan for `in` and
 /// `exists` in a select list, and fewer than [`normalise`] for subqueries that look outside.
 #[must_use]
 pub fn asked(plan: LogicalPlan) -> LogicalPlan {
@@ -36,21 +33,6 @@ fn is_ordered(plan: &LogicalPlan) -> bool {
 }
 
 fn rewritten(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let mut sources: HashMap<String, Arc<dyn TableSource>> = HashMap::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            sources.insert(scan.table_name.to_string(), Arc::clone(&scan.source));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
     let normal = normalise(plan).map_err(|e| plan_datafusion_err!("{e}"))?;
-    let normal = normal.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::TableScan(mut scan) => {
-            let source = sources.get(&scan.table_name.to_string());
-            scan.source = source.cloned().ok_or_else(|| plan_datafusion_err!("{} is no table", scan.table_name))?;
-            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    conform(normal.data, plan.schema())
+    conform(normal, plan.schema())
 }

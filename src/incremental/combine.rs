@@ -10,13 +10,13 @@
 //! - `min` and `max` take what comes; a value that goes must not be the one that is shown.
 //! - A row that comes or goes several times counts as often; beyond [`MOST_COPIES`] it is left to the general rule.
 
-use deltalake::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use deltalake::arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::functions::core::expr_fn::coalesce;
 use deltalake::datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use deltalake::datafusion::logical_expr::expr::AggregateFunction;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, cast, lit, when,
+    Aggregate, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, cast, lit, try_cast, when,
 };
 
 use super::build::{add, column, columns, conform, join, positional, project, weight};
@@ -76,7 +76,7 @@ impl Deriver<'_> {
         let both = self.step(positional(both.clone(), columns(both.schema()), None)?)?;
         let at = Slots { arity, parts: parts.len(), plan: &both };
 
-        let again = at.again(&parts);
+        let again = at.again(&parts)?;
         let anew = positional(filter(both.clone(), again.clone())?, (0..arity).map(|i| at.key(i)).collect(), None)?;
         let kept = filter(both.clone(), again.is_not_true())?;
         let mut terms = Vec::with_capacity(2);
@@ -164,19 +164,18 @@ fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Resul
 }
 
 impl Combined {
-    /// A value in the type of the sum's products.
-    fn summand(&self, x: Expr) -> Expr {
+    /// Wide enough for what comes and goes on the way to a sum that fits.
+    fn wide(&self) -> DataType {
         match self.data_type {
-            DataType::Decimal128(_, scale) => cast(x, DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale)),
-            _ => x,
+            DataType::Decimal128(_, scale) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale),
+            _ => DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0),
         }
     }
 
-    /// The sum of so many copies of a value. Whole numbers wrap as their sum does.
+    /// The sum of so many copies of a value.
     fn times(&self, x: Expr, copies: Expr) -> Expr {
-        let DataType::Decimal128(_, scale) = self.data_type else { return x * cast(copies, self.data_type.clone()) };
-        let copies = cast(copies, DataType::Decimal128(19, 0));
-        cast(self.summand(x) * copies, DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale))
+        let copies = cast(copies, DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0));
+        cast(cast(x, self.wide()) * copies, self.wide())
     }
 }
 
@@ -196,7 +195,7 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
         let counted = |moves: Expr, copies: Expr| when(moves.and(x.clone().is_not_null()), copies).end();
         let summed = |moves: Expr, copies: Expr| {
             let once = copies.clone().eq(lit(1_i64));
-            let times = when(once, part.summand(x.clone())).otherwise(part.times(x.clone(), copies))?;
+            let times = when(once, cast(x.clone(), part.wide())).otherwise(part.times(x.clone(), copies))?;
             when(moves, times).end()
         };
         let (copies, lost) = (weight(), lit(0_i64) - weight());
@@ -266,7 +265,7 @@ impl Slots<'_> {
     }
 
     /// Whether the group must be computed anew.
-    fn again(&self, parts: &[Combined]) -> Expr {
+    fn again(&self, parts: &[Combined]) -> Result<Expr> {
         let width = self.plan.schema().fields().len() - 1;
         let there = self.at(width);
         let mut doubts = there.is_null();
@@ -274,6 +273,7 @@ impl Slots<'_> {
             Some(i) => doubts = doubts.or(self.count(i, parts[i].shown).lt(lit(0_i64))),
             None => doubts = lit(true),
         }
+        let mut too_great = lit(false);
         for (i, part) in parts.iter().enumerate() {
             let goes = self.minus(i).is_not_null();
             let old = self.old(part.shown);
@@ -283,21 +283,31 @@ impl Slots<'_> {
                 Kind::Max => doubts = doubts.or(goes.and(self.minus(i).lt(old).is_not_true())),
                 Kind::Sum | Kind::Rows | Kind::Count => {}
             }
+            if part.kind == Kind::Sum {
+                // The sum itself says so, with a message of its own.
+                let sum = self.sum(i, part)?;
+                let fits = try_cast(sum.clone(), part.data_type.clone()).is_not_null();
+                too_great = too_great.or(sum.is_not_null().and(!fits));
+            }
         }
-        self.many().or(self.some_go().and(doubts))
+        Ok(self.many().or(too_great).or(self.some_go().and(doubts)))
+    }
+
+    /// The new value of a sum, in its wide type.
+    fn sum(&self, i: usize, part: &Combined) -> Result<Expr> {
+        let (old, plus, minus) = (cast(self.old(part.shown), part.wide()), self.plus(i), self.minus(i));
+        let with = cast(old.clone() + plus.clone(), part.wide());
+        let sum = when(old.clone().is_null(), plus.clone()).when(plus.is_null(), old).otherwise(with)?;
+        let less = cast(sum.clone() - minus.clone(), part.wide());
+        when(minus.is_null(), sum).otherwise(less)
     }
 
     /// The new value.
     fn value(&self, i: usize, part: &Combined) -> Result<Expr> {
-        let (old, plus, minus) = (self.old(part.shown), self.plus(i), self.minus(i));
+        let (old, plus) = (self.old(part.shown), self.plus(i));
         Ok(match part.kind {
             Kind::Rows | Kind::Count => self.count(i, part.shown),
-            Kind::Sum => {
-                let with = cast(old.clone() + plus.clone(), part.data_type.clone());
-                let sum = when(old.clone().is_null(), plus.clone()).when(plus.is_null(), old).otherwise(with)?;
-                let less = cast(sum.clone() - minus.clone(), part.data_type.clone());
-                when(minus.is_null(), sum).otherwise(less)?
-            }
+            Kind::Sum => try_cast(self.sum(i, part)?, part.data_type.clone()),
             Kind::Min | Kind::Max => {
                 let better =
                     if part.kind == Kind::Min { plus.clone().lt(old.clone()) } else { plus.clone().gt(old.clone()) };

@@ -13,6 +13,7 @@ use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, lit, when};
 
 use super::build::{columns, consolidate, project};
+use crate::exact;
 
 /// A change whose rows are or were there: what cancels is gone before anything else is computed of it. The engine moves
 /// conditions through groupings and into other conditions, so that what has cancelled is NULL besides.
@@ -73,6 +74,7 @@ pub fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
             Expr::Between(_) | Expr::InList(_) | Expr::Like(_) => false,
             Expr::Cast(cast) => !holds_all(cast.field.data_type(), &cast.expr.get_type(schema)?),
             Expr::BinaryExpr(of) => !has_result(of, schema)?,
+            Expr::ScalarFunction(call) if exact::operator(call).is_some() => !exact::has_every_value(call, schema)?,
             Expr::ScalarFunction(call) => !is_total(call.name(), &call.args),
             _ => true,
         })
@@ -92,10 +94,9 @@ fn has_result(of: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
             let divisor = || matches!(of.right.as_ref(), Expr::Literal(by, _) if is_divisor(by));
             match Expr::BinaryExpr(of.clone()).get_type(schema)? {
                 result if result.is_floating() => true,
-                // They wrap.
+                // What can leave its type is a function of `exact` by now.
                 result if result.is_integer() => !divides || divisor(),
-                // The result has room for all digits, unless there are too many.
-                DataType::Decimal128(digits, _) => digits < 38 && (!divides || divisor()),
+                DataType::Decimal128(..) => !divides || divisor(),
                 DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
                 DataType::Duration(TimeUnit::Microsecond) => !divides,
                 _ => false,

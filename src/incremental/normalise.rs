@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::DataFusionError;
-use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::functions_window::row_number::row_number_udwf;
 use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery, WindowFunction};
@@ -14,7 +13,6 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
-use deltalake::datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use deltalake::datafusion::optimizer::optimize_projections::OptimizeProjections;
 use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
 use deltalake::datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
@@ -23,9 +21,11 @@ use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJ
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
 use crate::definition::is_subquery;
+use crate::definition::options::engine_options;
 use crate::error::{Context, Result};
 
 use super::build::{Columns, columns, conform, distinct, join, project, with_inputs};
+use super::equijoin::EquijoinKeys;
 use super::reorder::Reorder;
 use super::sides::Sides;
 use super::subqueries;
@@ -112,7 +112,7 @@ fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
     found || walked.is_err()
 }
 
-type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
+pub type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
 
 fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan> {
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
@@ -121,7 +121,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
-        Arc::new(ExtractEquijoinPredicate::new()),
+        Arc::new(EquijoinKeys::default()),
         Arc::new(Reorder::default()),
         Arc::new(EliminateOuterJoin::new()),
         Arc::new(Sides),
@@ -132,7 +132,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
         let plan = plan.clone().transform_down_with_subqueries(limited)?.data;
         let plan = subqueries::asked_first(plan)?;
         let plan = plan.transform_up_with_subqueries(|node| prepared(node, subqueries))?.data;
-        let mut options = ConfigOptions::default();
+        let mut options = engine_options();
         options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         options.optimizer.skip_failed_rules = false;
         let context = OptimizerContext::new_with_config_options(Arc::new(options)).with_max_passes(8);
@@ -147,7 +147,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
 }
 
 /// Tells the sort below a `limit` how many rows count, so that it is not taken for one that means nothing.
-fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+pub fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
     let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
     else {
@@ -175,7 +175,7 @@ fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Resu
 }
 
 /// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.
-fn prepared(
+pub fn prepared(
     node: LogicalPlan,
     subqueries: Rewrite<'_>,
 ) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {

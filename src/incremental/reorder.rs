@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::utils::can_hash;
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan};
@@ -16,17 +15,19 @@ use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
+use super::equijoin::EquijoinKeys;
 use super::lists::Lists;
 use super::sides::Sides;
+use crate::definition::options::engine_options;
 
-/// The engine's rules for logical plans, with this one in place of its own, after the one that keeps lists of values as
-/// SQL has them.
+/// The engine's rules for logical plans, with those of ours in place of its own of the same name, after the one that keeps
+/// lists of values as SQL has them.
 #[must_use]
 pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let ours = || Arc::new(Reorder::default()) as Arc<dyn OptimizerRule + Send + Sync>;
-    let theirs = EliminateCrossJoin::new();
-    let rules = Optimizer::new().rules.into_iter();
-    let rules = rules.map(|rule| if rule.name() == theirs.name() { ours() } else { rule });
+    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 2] =
+        [Arc::new(Reorder::default()), Arc::new(EquijoinKeys::default())];
+    let of_name = |name: &str| ours.iter().find(|ours| ours.name() == name).cloned();
+    let rules = Optimizer::new().rules.into_iter().map(|rule| of_name(rule.name()).unwrap_or(rule));
     let pushes = PushDownFilter::new();
     let rules = rules.flat_map(|rule| {
         let sides = (rule.name() == pushes.name()).then(|| Arc::new(Sides) as Arc<dyn OptimizerRule + Send + Sync>);
@@ -40,7 +41,7 @@ pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 /// # Errors
 /// A rule of the engine fails.
 pub fn optimised(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let mut options = ConfigOptions::default();
+    let mut options = engine_options();
     options.optimizer.skip_failed_rules = false;
     let context = OptimizerContext::new_with_config_options(Arc::new(options));
     Optimizer::with_rules(logical_rules()).optimize(plan.clone(), &context, |_, _| {})
@@ -60,9 +61,15 @@ impl OptimizerRule for Reorder {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let loses = plan.exists(|node| match node {
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => loses_a_key(join),
-            _ => Ok(false),
+        // The engine's rule goes into subqueries, too.
+        let mut loses = false;
+        plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::Join(join) = node
+                && join.join_type == JoinType::Inner
+            {
+                loses |= loses_a_key(join)?;
+            }
+            Ok(if loses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
         if loses { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
     }
@@ -70,7 +77,7 @@ impl OptimizerRule for Reorder {
 
 /// Whether a key of this join may find no place in another order.
 fn loses_a_key(join: &Join) -> Result<bool> {
-    if !join.on.is_empty() && join.null_equality == NullEquality::NullEqualsNull {
+    if join.null_equality == NullEquality::NullEqualsNull {
         return Ok(true);
     }
     let mut inputs = Vec::new();

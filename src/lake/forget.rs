@@ -47,6 +47,20 @@ pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules
 }
 
+/// Those of them without which no plan runs, or which give every input the order and the partitions that it needs.
+#[must_use]
+pub fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    const NEEDED: [&str; 6] = [
+        "forget",
+        "OutputRequirements",
+        "join_selection",
+        "EnsureRequirements",
+        "EnsureCooperative",
+        "SanityCheckPlan",
+    ];
+    physical_rules().into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect()
+}
+
 #[derive(Debug)]
 struct Forget;
 

@@ -8,22 +8,27 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::Session;
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
 use deltalake::datafusion::execution::context::QueryPlanner;
 use deltalake::datafusion::logical_expr::expr::AggregateFunction;
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
+use deltalake::datafusion::logical_expr::simplify::SimplifyContext;
 use deltalake::datafusion::logical_expr::utils::{
     conjunction, disjunction, merge_schema, split_binary, split_conjunction,
 };
 use deltalake::datafusion::logical_expr::{
     BinaryExpr, Case, Expr, ExprSchemable, Filter, LogicalPlan, Operator, binary_expr, lit,
 };
+use deltalake::datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use deltalake::datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
-use crate::incremental::{columns_first, never_fails};
+use crate::definition::options::{engine_options, execution_props};
+use crate::incremental::{as_sql_has_them, columns_first, never_fails};
 
 /// The planner of delta-rs, for plans whose conditions guard each other.
 #[derive(Debug)]
@@ -39,22 +44,37 @@ impl QueryPlanner for Guarded {
 /// Parts that can fail and are asked one after the other. Beyond, a condition would nest deeper than stacks are.
 const MOST: usize = 16;
 
+/// An analysed expression over rows of a schema, compiled as a session would: rewritten, simplified, its parts in order.
+///
+/// # Errors
+/// It is no expression over these columns.
+pub fn compiled(expr: Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
+    let schema = DFSchema::try_from(schema.as_ref().clone())?;
+    let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone()));
+    // Functions such as `coalesce` run only in the form that simplifying gives them.
+    let simplifier = ExprSimplifier::new(context.with_config_options(Arc::new(engine_options())).build());
+    let expr = simplifier.simplify(as_sql_has_them(expr)?)?;
+    create_physical_expr(&ordered(expr, &schema).data()?, &schema, &execution_props(), &Default::default())
+}
+
+/// An expression whose parts are asked in order.
+fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    columns_first(expr, &|_| false)?.transform_data(|expr| expr.transform_down(|e| in_order(e, schema)))
+}
+
 fn guarded(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        let ordered = |expr: Expr| {
-            columns_first(expr, &|_| false)?.transform_data(|expr| expr.transform_down(|e| in_order(e, &schema)))
-        };
         if let LogicalPlan::Filter(filter) = &node {
             let parts = split_conjunction(&filter.predicate).into_iter().cloned();
-            let parts = parts.map(|part| ordered(part).data()).collect::<Result<Vec<_>>>()?;
+            let parts = parts.map(|part| ordered(part, &schema).data()).collect::<Result<Vec<_>>>()?;
             let predicate = passing(parts, &schema);
             return Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, Arc::clone(&filter.input))?)));
         }
         let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
             let name = names.save(&expr);
-            Ok(ordered(expr)?.update_data(|e| name.restore(e)))
+            Ok(ordered(expr, &schema)?.update_data(|e| name.restore(e)))
         })
     })
     .data()

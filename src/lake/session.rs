@@ -9,12 +9,12 @@ use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
 
-use super::forget::physical_rules;
+use super::forget::{physical_rules, plain_physical_rules};
 use super::guards::Guarded;
 use super::scanned::Scanned;
-use crate::definition::{Timestamps, analyser_rules};
+use crate::definition::{Timestamps, analyser_rules, options};
 use crate::error::{Context, Result};
-use crate::incremental::logical_rules;
+use crate::incremental::{logical_rules, plain_rules};
 use crate::storage::Location;
 
 /// How a session is set up.
@@ -24,6 +24,18 @@ pub struct SessionOptions {
     pub memory_limit: u64,
     /// False = sort-merge joins, which spill, instead of hash joins, which do not.
     pub hash_joins: bool,
+    /// How its queries are planned.
+    pub planner: Planner,
+}
+
+/// How the queries of a session are planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Planner {
+    /// By all rules.
+    #[default]
+    Optimised,
+    /// By those alone without which no plan runs, and no condition goes to a table: a second opinion.
+    Plain,
 }
 
 /// A session whose reads of `stores` go through exactly those stores.
@@ -43,23 +55,22 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     config = config.with_target_partitions(partitions);
     config.set_extension(Arc::new(Scanned::default()));
     let settings = config.options_mut();
+    options::apply(settings);
     settings.optimizer.prefer_hash_join = options.hash_joins;
-    // It merges the columns of both sides of a join by their bare names and fails where one is on both: weights are.
-    settings.optimizer.enable_leaf_expression_pushdown = false;
     // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
     let reserved = settings.execution.sort_spill_reservation_bytes;
     settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));
-    // A check of its own that fails where planner and planned do not agree on what can be NULL: after outer joins and
-    // unions, and where a `case` may be and its simpler form may not (`distinct` over `coalesce` with a literal).
-    settings.execution.skip_physical_aggregate_schema_check = true;
-    // It skips files whose statistics show no lesser or greater value than the one found: they leave NaN out.
-    settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    // String views cannot be sorted and merged within small pools.
-    settings.execution.parquet.schema_force_view_types = false;
-    // Spark writes timestamps in 96 bits. As nanoseconds, those before 1677 and after 2262 would become others.
-    settings.execution.parquet.coerce_int96 = Some("us".into());
-    settings.sql_parser.map_string_types_to_utf8view = false;
-    settings.sql_parser.enable_ident_normalization = true;
+    let (logical, physical) = match options.planner {
+        Planner::Optimised => (logical_rules(), physical_rules()),
+        Planner::Plain => {
+            settings.execution.parquet.pruning = false;
+            settings.execution.parquet.bloom_filter_on_read = false;
+            settings.optimizer.enable_dynamic_filter_pushdown = false;
+            settings.optimizer.enable_join_dynamic_filter_pushdown = false;
+            settings.optimizer.enable_topk_dynamic_filter_pushdown = false;
+            (plain_rules(), plain_physical_rules())
+        }
+    };
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
@@ -67,8 +78,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .with_query_planner(Arc::new(Guarded))
         .with_type_planner(Arc::new(Timestamps))
         .with_analyzer_rules(analyser_rules())
-        .with_optimizer_rules(logical_rules())
-        .with_physical_optimizer_rules(physical_rules())
+        .with_optimizer_rules(logical)
+        .with_physical_optimizer_rules(physical)
         .build();
     let context = SessionContext::new_with_state(state);
     for function in crate::exact::functions() {

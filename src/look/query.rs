@@ -1,15 +1,17 @@
 //! SQL over the project's tables, at their newest or at named versions.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use deltalake::arrow::array::RecordBatch;
-use deltalake::datafusion::common::{DataFusionError, TableReference};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::context::SQLOptions;
 use deltalake::datafusion::prelude::SessionContext;
-use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast;
-use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 
-use crate::definition::{as_meant, bracket, respelled};
-use crate::error::{Context, Error, Kind, Result};
+use crate::definition::Question;
+use crate::error::{Error, Kind, OutOfRange, Result};
+use crate::evaluate;
 use crate::incremental::asked;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
@@ -24,51 +26,26 @@ use crate::sync::RUNS_FOLDER;
 /// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
 pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let session = site.session()?;
-    let dialect = session.state().config_options().sql_parser.dialect;
-    let mut statement = session.state().sql_to_statement(sql, &dialect).map_err(wrong)?;
-    if let Statement::Statement(syntax) = &mut statement {
-        bracket(syntax.as_mut());
-        as_meant(syntax.as_mut(), &|_| None);
+    let question = Question::parse(sql)?;
+    let mut tables: BTreeMap<String, Arc<dyn TableProvider>> = BTreeMap::new();
+    for (parts, _) in question.tables() {
+        let name = bare(site, parts)?;
+        if !tables.contains_key(name) {
+            tables.insert(name.to_owned(), open(site, &session, name).await?);
+        }
     }
-    if !only_reads(&statement) {
-        return Err(Error::new(Kind::Usage, "`query` only reads")
-            .fact("expected", "one SELECT")
-            .help("what a table holds is declared under tables/ and brought there by `stedi-delta sync`"));
-    }
-    for reference in session.state().resolve_table_references(&statement).map_err(wrong)? {
-        register(site, &session, &reference).await?;
-    }
+    let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let mut plan = session.state().statement_to_plan(statement.clone()).await;
-    if let Statement::Statement(syntax) = &mut statement
-        && let ast::Statement::Query(query) = syntax.as_mut()
-        && let Some(spelled) = respelled(query, &plan)
-    {
-        **query = spelled;
-        plan = session.state().statement_to_plan(statement).await;
-    }
-    let plan = plan.map_err(wrong)?;
     options.verify_plan(&plan).map_err(wrong)?;
-    let plan = session.state().analyzer().execute_and_check(plan, session.copied_config().options(), |_, _| {});
-    let plan = asked(plan.map_err(wrong)?);
-    let frame = session.execute_logical_plan(plan).await.map_err(wrong)?;
+    let plan = evaluate::over_tables(asked(plan), &tables).map_err(wrong)?;
+    let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(wrong)?;
     let schema = frame.schema().inner().clone();
     let mut batches = frame.collect().await.map_err(wrong)?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }
     Ok(batches)
-}
-
-fn only_reads(statement: &Statement) -> bool {
-    match statement {
-        Statement::Statement(statement) => {
-            matches!(**statement, ast::Statement::Query(_) | ast::Statement::ExplainTable { .. })
-        }
-        Statement::Explain(explain) => only_reads(&explain.statement),
-        _ => false,
-    }
 }
 
 /// The engine's message without its wrapping.
@@ -80,12 +57,8 @@ fn wrong(cause: DataFusionError) -> Error {
         "This feature is not implemented: ",
         "SQL error: ",
     ];
-    if let DataFusionError::SQL(syntax, _) = cause.find_root() {
-        let (ParserError::ParserError(text) | ParserError::TokenizerError(text)) = syntax.as_ref() else {
-            return Error::failed("the query is too deeply nested");
-        };
-        let text = text.replace(" at Line: ", " at line ").replace(", Column: ", ", column ");
-        return Error::failed(format!("the query is not valid SQL: {text}"));
+    if let Some(found) = OutOfRange::within(&cause) {
+        return Error::failed(format!("the query cannot be run: {found}")).help(found.way_out.clone());
     }
     let text = cause.find_root().strip_backtrace();
     let mut text = text.trim();
@@ -95,19 +68,17 @@ fn wrong(cause: DataFusionError) -> Error {
     Error::failed(format!("the query cannot be run: {text}"))
 }
 
-async fn register(site: &Site, session: &SessionContext, reference: &TableReference) -> Result<()> {
-    let full = reference.table();
-    if reference.schema().is_some() {
-        // A zone is not part of a table's name, and there are no other schemas.
-        let what = if site.project.zones.iter().any(|z| Some(z.as_str()) == reference.schema()) {
-            "names a zone"
-        } else {
-            "has a dot in it"
-        };
-        return Err(Error::new(Kind::Usage, format!("`{reference}` {what}"))
-            .fact("expected", "the table's name alone")
-            .help(format!("write `{full}`")));
-    }
+/// The name of a table alone: a zone is not part of it, and there are no other schemas.
+fn bare<'n>(site: &Site, parts: &'n [String]) -> Result<&'n str> {
+    let Some((name, before)) = parts.split_last() else { return Ok("") };
+    let Some(schema) = before.last() else { return Ok(name) };
+    let what = if site.project.zones.contains(schema) { "names a zone" } else { "has a dot in it" };
+    Err(Error::new(Kind::Usage, format!("`{}` {what}", parts.join(".")))
+        .fact("expected", "the table's name alone")
+        .help(format!("write `{name}`")))
+}
+
+async fn open(site: &Site, session: &SessionContext, full: &str) -> Result<Arc<dyn TableProvider>> {
     let (name, version) = match full.rsplit_once("@v") {
         Some((name, version)) => (name, Some(version)),
         None => (full, None),
@@ -130,9 +101,7 @@ async fn register(site: &Site, session: &SessionContext, reference: &TableRefere
         Some(version) => table.at(version).await?,
         None => table,
     };
-    let provider = table.provider(session, None).await?;
-    let name = TableReference::bare(full.to_owned());
-    session.register_table(name, provider).map(drop).context(|| format!("`{full}` cannot be read"))
+    table.provider(session, None).await
 }
 
 fn location(site: &Site, name: &str) -> Result<Location> {

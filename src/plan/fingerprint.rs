@@ -12,7 +12,8 @@ use crate::definition::{Action, ColumnType, Derived, Project, Table};
 /// 4: lists and NaN are read as they are written, decimals beside doubles are doubles.
 /// 5: rows are compared column by column, differences of row numbers have a sign; what `using` shares, keys that stand
 /// twice and constants on the left of `=` are what they say.
-const SEMANTICS: u32 = 5;
+/// 6: NULL equals nothing beside null-safe keys; conditions are planned as they are checked.
+const SEMANTICS: u32 = 6;
 
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
 /// the sources' columns. Another value means that the table must be rebuilt. Never over plan text: that changes with
@@ -29,12 +30,12 @@ pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
     part("semantics", &SEMANTICS.to_string());
     part("sql", &derived.canonical_sql);
     for expectation in table.expectations.iter().filter(|e| e.action == Action::Quarantine) {
-        part("quarantine", &expectation.check);
+        part("quarantine", &expectation.check.text);
     }
     if let Some(consent) = &table.consent {
         part("consent", &format!("{} {} {}", consent.subject, consent.grants, consent.names));
         if let Some(grants) = project.table(&consent.grants).and_then(Table::landing).and_then(|l| l.grants.as_ref()) {
-            part("granted", &grants.granted);
+            part("granted", &grants.granted.text);
             part("grants", &format!("{:?} {:?}", grants.subjects, grants.latest));
         }
     }

@@ -5,24 +5,32 @@
 //! claim has not consented, and neither has NULL.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Int64Type};
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::functions_aggregate::expr_fn::count;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, cast as cast_expr, ident, lit};
+use deltalake::datafusion::logical_expr::{
+    Expr, LogicalPlan, Projection, SubqueryAlias, cast as cast_expr, ident, lit, when,
+};
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use super::inputs::Inputs;
 use super::inspect::Inspector;
-use crate::definition::{Consent, Grants, SOURCE_FILE, SOURCE_OFFSET, Table, plan_sql};
+use crate::definition::{Consent, Grants, SOURCE_FILE, SOURCE_OFFSET, Table, plan_sql, scan};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::LakeTable;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
+
+/// What the query for grants calls the records.
+const RECORDS: &str = "_records";
 
 /// How much of a table is looked at.
 #[derive(Clone, Debug)]
@@ -58,23 +66,48 @@ fn ambiguous(consent: &Consent, grants: &Grants, table: &Table) -> Result<Logica
 /// Subjects by what the current records of those who claim them say.
 fn subjects(consent: &Consent, grants: &Grants, table: &Table, having: &str) -> Result<LogicalPlan> {
     let quoted = |name: &str| format!("\"{name}\"");
+    let granted = granted_name(table);
     let person = quoted(grants.subjects.first().map_or("", String::as_str));
     let names = quoted(&consent.names);
     let newest: String = grants.latest.iter().map(|c| format!("{} desc nulls last, ", quoted(c))).collect();
-    let condition = format!("coalesce(({}), false)", grants.granted);
     // One line per step: the newest record of each person, what it says, and who else claims the same value.
     let sql = format!(
         "select cast(subject as varchar) as subject from ( \
-           select {names} as subject, case when {condition} then 1 else 0 end as granted, \
+           select {names} as subject, {granted} as granted, \
                   row_number() over (partition by {person} order by {newest} \
-                    case when {condition} then 1 else 0 end, {SOURCE_FILE}, {SOURCE_OFFSET}) as newest \
-           from {table}) as records \
+                    {granted}, {SOURCE_FILE}, {SOURCE_OFFSET}) as newest \
+           from {RECORDS}) as records \
          where newest = 1 and subject is not null \
-         group by subject having {having}",
-        table = table.name,
+         group by subject having {having}"
     );
-    plan_sql(&sql, &[(table.name.to_string(), table.schema())])
-        .context(|| format!("[grants] of {} cannot be evaluated", table.name))
+    let doing = || format!("[grants] of {} cannot be evaluated", table.name);
+    let records = records(grants, table, &granted).context(doing)?;
+    let schema = Arc::new(records.schema().as_arrow().clone());
+    let plan = plan_sql(&sql, &[(RECORDS.to_owned(), schema)]).context(doing)?;
+    let over_records = plan.transform_up_with_subqueries(|node| match &node {
+        LogicalPlan::TableScan(_) => Ok(Transformed::yes(records.clone())),
+        _ => Ok(Transformed::no(node)),
+    });
+    over_records.map(|plan| plan.data).context(doing)
+}
+
+/// The name of what a record grants, which no column of the table has.
+fn granted_name(table: &Table) -> String {
+    let mut name = "_granted".to_owned();
+    while table.columns.iter().any(|column| column.name == name) {
+        name.push('_');
+    }
+    name
+}
+
+/// The records of a grants table under the name [`RECORDS`], with 1 for those that grant and 0 for the others.
+fn records(grants: &Grants, table: &Table, granted: &str) -> Result<LogicalPlan, DataFusionError> {
+    let scan = scan(table.name.as_str(), table.schema())?;
+    let mut columns: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
+    let grants = grants.granted.over(&scan)?.is_true();
+    columns.push(when(grants, lit(1_i64)).otherwise(lit(0_i64))?.alias(granted));
+    let records = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(scan))?);
+    Ok(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(records), RECORDS)?))
 }
 
 /// The record of consent behind a table's `[consent]`.

@@ -22,7 +22,7 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, SessionOptions, session};
+use crate::lake::{LakeTable, Planner, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
 use crate::plan::{self, SourceStanding, Standing};
@@ -243,9 +243,13 @@ impl<'a> Work<'a> {
 
     /// A session for this table's queries. Half of the limit is left to writers, snapshots and Parquet buffers.
     fn session(&self, hash_joins: bool) -> Result<SessionContext> {
+        self.planned_by(Planner::Optimised, hash_joins)
+    }
+
+    fn planned_by(&self, planner: Planner, hash_joins: bool) -> Result<SessionContext> {
         let metered: Vec<Location> = self.job.sources.values().map(|t| t.location().metered(&self.meter)).collect();
         let stores: Vec<&Location> = metered.iter().chain([&self.location]).collect();
-        session(SessionOptions { memory_limit: self.job.project.memory_limit / 2, hash_joins }, &stores)
+        session(SessionOptions { memory_limit: self.job.project.memory_limit / 2, hash_joins, planner }, &stores)
     }
 
     fn inputs(&self, hash_joins: bool) -> Result<Inputs> {

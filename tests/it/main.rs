@@ -3,6 +3,7 @@
 mod support;
 
 mod architecture;
+mod arithmetic;
 mod broken;
 mod aws;
 mod athena;
@@ -11,6 +12,7 @@ mod cli;
 mod concurrency;
 mod faults;
 mod foreign;
+mod front;
 mod identity;
 mod ingest;
 mod killers;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::text::{count, painted};
 use crate::cli::wiring::{render_fault, render_note};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::Warning;
 use crate::source::Fault;
@@ -88,6 +88,11 @@ fn faults(error: &Error, color: bool) -> String {
     for fault in faults {
         text.push_str(render_fault(fault, color).trim_end());
         text.push_str("\n\n");
+    }
+    // A query stands in no file, and tables were opened for it.
+    if error.kind() != Kind::Definition {
+        text.truncate(text.trim_end().len() + 1);
+        return text;
     }
     let files: BTreeSet<_> = faults.iter().filter_map(|f| f.place.as_ref().map(|p| &p.file.path)).collect();
     let errors = count(faults.len() as u64, "error");

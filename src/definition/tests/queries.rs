@@ -142,7 +142,7 @@ fn syntax() {
         ("select selec from", "t.sql:1:14 this is not valid SQL | expected identifier, found the end"),
         ("selec 1", "t.sql:1:1 this is not valid SQL | expected an SQL statement, found selec"),
         ("select\n  'abc", "t.sql:2:3 this is not valid SQL | unterminated string literal"),
-        ("select 1 as a; select 2 as b", "t.sql:1:1 found 2 statements | a table is one query: remove the others"),
+        ("select 1 as a; select 2 as b", "t.sql:1:1 found 2 statements | write one query: remove the others"),
         ("-- nothing", "t.sql:1:1 there is no query | expected `select` or `with`"),
         ("insert into x values (1)", "t.sql:1:1 this is not a query | expected `select` or `with`"),
     ] {

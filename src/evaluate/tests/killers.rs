@@ -2,6 +2,7 @@
 
 mod groups;
 mod joins;
+mod nulls;
 mod orders;
 mod subqueries;
 mod truth;

@@ -18,7 +18,8 @@ fn a_query_that_is_wrong_says_where() {
         (
             "select 1 form x",
             1,
-            "error: the query is not valid SQL: Expected: end of statement, found: x at line 1, column 15\n",
+            "error: this is not valid SQL\n --> query:1:15\n  |\n1 | select 1 form x\n  |               ^ expected end of \
+             statement, found x\n",
         ),
         (
             "select * from memberz",
@@ -33,7 +34,8 @@ fn a_query_that_is_wrong_says_where() {
         (
             "select nosuch from members",
             1,
-            "error: the query cannot be run: No field named nosuch.\n  Valid fields are members.email, members.at.\n",
+            "error: column `nosuch` is in no table of this query\n --> query:1:8\n  |\n1 | select nosuch from members\n  \
+             |        ^^^^^^ one of `email`, `at`\n",
         ),
         (
             "select * from trusted.members",
@@ -47,11 +49,12 @@ fn a_query_that_is_wrong_says_where() {
             "error: `members@vx` has no version number\n  \
              next       write \"members@v0\", with the quotes; versions: stedi-delta history members\n",
         ),
-        ("", 1, "error: the query cannot be run: No SQL statements were provided in the query string\n"),
+        ("", 1, "error: there is no query\n--> query:1:1\n = help: expected `select` or `with`\n"),
         (
             "select 1; select 2",
             1,
-            "error: the query cannot be run: The context currently only supports a single SQL statement\n",
+            "error: found 2 statements\n --> query:1:1\n  |\n1 | select 1; select 2\n  | ^^^^^^ write one query: remove \
+             the others\n",
         ),
     ] {
         assert_eq!(said(&shell, &["query", sql]), (code, message.to_owned()), "{sql}");

@@ -83,3 +83,42 @@ fn pg_trickle_549_now_and_random_are_refused_wherever_they_stand() {
         assert!(refused.reasons.iter().any(|r| r.text.contains(function)), "{sql}: {refused}");
     }
 }
+
+/// The second opinion of `--verify` is one: queries of every kind have a plain plan.
+#[tokio::test]
+async fn queries_can_be_planned_as_they_are_written() {
+    let world = World { tables: vec![table("a", vec![], vec![]), table("b", vec![], vec![])], before: false };
+    for sql in [
+        super::JOIN,
+        super::SELF,
+        super::EXISTS,
+        super::NOT_EXISTS,
+        super::OTHER,
+        super::GROUP,
+        super::LATEST,
+        "select a.k, b.v from a, b where a.k = b.k and a.v > 1",
+        "select a.k, b.v from a left join b on a.k = b.k and b.v > 0 where coalesce(b.v, 1) = 1",
+        "select k from a where k not in (select k from b)",
+        "select k, (select max(v) from b where b.k = a.k) as m from a",
+        "select k from a where v > (select min(v) from b)",
+        "select k from a where exists (select 1 from b where b.k is not distinct from a.k having count(*) > 1)",
+        "select distinct k, s from a union select k, s from b",
+        "select k, s from a except select k, s from b",
+        "select distinct on (k) k, s from a order by k, v desc, s",
+        "select k, sum(v) filter (where v > 0) as n, count(distinct s) as d from a group by rollup (k)",
+        "select k, s from a order by k, s limit 3",
+    ] {
+        let plan = world.plan(sql);
+        let plain = crate::incremental::plainly(&plan).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let old = std::sync::Arc::new(deltalake::datafusion::datasource::empty::EmptyTable::new(std::sync::Arc::new(
+            plan.schema().as_arrow().clone(),
+        )));
+        let session = crate::evaluate::tests::support::plain_session();
+        let difference = crate::evaluate::plain_difference(&plan, old, &session, &world).await;
+        let rows = match difference {
+            Ok(change) => change.collect().await,
+            Err(error) => panic!("{sql}: {error}\n{}", plain.display_indent()),
+        };
+        assert!(rows.is_ok(), "{sql}: {rows:?}");
+    }
+}

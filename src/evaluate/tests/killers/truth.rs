@@ -15,10 +15,14 @@ fn states() -> [Bag; 4] {
     [vec![], vec![one.clone()], vec![null.clone()], vec![one, null]]
 }
 
-/// The rows of a query at each state of `b`, as `1:x 2:x ∅:x`; and the change from each state to each other one.
 async fn means(a: &Bag, queries: &[(&str, [&str; 4])]) {
+    means_over(a, &states(), queries).await;
+}
+
+/// The rows of a query at each state of `b`, as `1:x 2:x ∅:x`; and the change from each state to each other one.
+pub(super) async fn means_over<const N: usize>(a: &Bag, states: &[Bag; N], queries: &[(&str, [&str; N])]) {
     for (sql, expected) in queries {
-        for (from, rows) in states().into_iter().enumerate() {
+        for (from, rows) in states.iter().enumerate() {
             let at =
                 World { tables: vec![table("a", a.clone(), vec![]), table("b", rows.clone(), vec![])], before: false };
             let ctx = session();
@@ -33,9 +37,9 @@ async fn means(a: &Bag, queries: &[(&str, [&str; 4])]) {
             wanted.sort_unstable();
             found.sort_unstable();
             assert_eq!(found, wanted, "{sql} over {rows:?}");
-            for to in states() {
+            for to in states {
                 let mut change: Bag = rows.iter().map(|(r, n)| (r.clone(), -n)).collect();
-                change.extend(to);
+                change.extend(to.clone());
                 let world = World {
                     tables: vec![table("a", a.clone(), vec![]), table("b", rows.clone(), change)],
                     before: false,

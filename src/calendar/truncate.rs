@@ -1,0 +1,160 @@
+//! `date_trunc`.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
+use deltalake::arrow::array::timezone::Tz;
+use deltalake::arrow::datatypes::{DataType, TimeUnit};
+use deltalake::datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
+use deltalake::datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::{constant, each, in_microseconds};
+
+/// `date_trunc(granularity, time)`: a timestamp keeps its zone, in which it is truncated.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Truncate {
+    inner: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+impl Truncate {
+    pub fn new(inner: Arc<ScalarUDF>) -> Self {
+        Self { inner, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Truncate {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let [granularity, time] = arg_types else {
+            return plan_err!("date_trunc takes a granularity and a timestamp");
+        };
+        if !granularity.is_string() {
+            return plan_err!("the granularity of date_trunc is a text, such as 'day'");
+        }
+        let time = match time {
+            DataType::Time32(_) | DataType::Time64(_) => time.clone(),
+            other => match in_microseconds(other) {
+                Some(time) => time,
+                None => return plan_err!("date_trunc takes a date or a timestamp, found {other}"),
+            },
+        };
+        Ok(vec![DataType::Utf8, time])
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.coerce_types(arg_types)?.pop().unwrap_or(DataType::Null))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(DataType::Timestamp(TimeUnit::Microsecond, zone)) = args.args.get(1).map(ColumnarValue::data_type)
+        else {
+            return self.inner.inner().invoke_with_args(args);
+        };
+        let granularity = Granularity::named(&constant(args.args.first(), "the granularity of date_trunc")?)?;
+        let zone = zone.map(|zone| zone.parse::<Tz>()).transpose()?;
+        match zone {
+            Some(zone) => each(&args.args[1], |micros| in_zone(micros, granularity, zone)),
+            None => each(&args.args[1], |micros| truncated(at(micros)?, granularity).map(micros_of)),
+        }
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Granularity {
+    /// Of so many microseconds, which a day is divided into.
+    Part(i64),
+    Day,
+    Week,
+    Month,
+    Quarter,
+    Year,
+}
+
+impl Granularity {
+    fn named(name: &str) -> Result<Self> {
+        Ok(match name.to_lowercase().as_str() {
+            "microsecond" => Self::Part(1),
+            "millisecond" => Self::Part(1_000),
+            "second" => Self::Part(1_000_000),
+            "minute" => Self::Part(60_000_000),
+            "hour" => Self::Part(3_600_000_000),
+            "day" => Self::Day,
+            "week" => Self::Week,
+            "month" => Self::Month,
+            "quarter" => Self::Quarter,
+            "year" => Self::Year,
+            other => {
+                return exec_err!(
+                    "Unsupported date_trunc granularity: '{other}'. Supported values are: microsecond, millisecond, \
+                     second, minute, hour, day, week, month, quarter, year"
+                );
+            }
+        })
+    }
+}
+
+/// A moment as date and time of day, in UTC.
+pub(super) fn at(micros: i64) -> Result<NaiveDateTime> {
+    let moment = DateTime::from_timestamp_micros(micros).map(|moment| moment.naive_utc());
+    moment.ok_or_else(|| exec_datafusion_err!("a timestamp is out of range"))
+}
+
+pub(super) fn micros_of(moment: NaiveDateTime) -> i64 {
+    moment.and_utc().timestamp_micros()
+}
+
+fn truncated(moment: NaiveDateTime, granularity: Granularity) -> Result<NaiveDateTime> {
+    let day = moment.date();
+    let first = match granularity {
+        Granularity::Part(length) => {
+            let micros = micros_of(moment);
+            return at(micros - micros.rem_euclid(length));
+        }
+        Granularity::Day => Some(day),
+        Granularity::Week => day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday()))),
+        Granularity::Month => day.with_day(1),
+        Granularity::Quarter => NaiveDate::from_ymd_opt(day.year(), day.month0() / 3 * 3 + 1, 1),
+        Granularity::Year => NaiveDate::from_ymd_opt(day.year(), 1, 1),
+    };
+    let first = first.ok_or_else(|| exec_datafusion_err!("a timestamp is out of range"))?;
+    Ok(first.and_time(NaiveTime::MIN))
+}
+
+/// Truncates the time that clocks of a zone show. Where they show it twice, it is the one with the offset of the moment
+/// itself; where clocks have skipped it, it is as long after the last moment before as if they had not.
+fn in_zone(micros: i64, granularity: Granularity, zone: Tz) -> Result<i64> {
+    const SKIPPED: TimeDelta = TimeDelta::hours(3);
+    let utc = at(micros)?;
+    let local = zone.from_utc_datetime(&utc);
+    let shown = truncated(local.naive_local(), granularity)?;
+    let found = match zone.from_local_datetime(&shown) {
+        LocalResult::Single(moment) => Some(moment.naive_utc()),
+        LocalResult::Ambiguous(first, second) => {
+            let same = first.offset().fix() == local.offset().fix();
+            Some(if same { first } else { second }.naive_utc())
+        }
+        LocalResult::None => {
+            let before = zone.from_local_datetime(&(shown - SKIPPED)).single();
+            before.map(|moment| moment.naive_utc() + SKIPPED)
+        }
+    };
+    found.map(micros_of).ok_or_else(|| exec_datafusion_err!("a timestamp is out of range"))
+}

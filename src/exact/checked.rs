@@ -1,0 +1,331 @@
+//! `+`, `-`, `*` and `/` of integers and decimals that stop where the result leaves its type.
+//!
+//! The engine wraps: `i * i` of the integer 50000 is -1794967296, and decimals of more than 38 digits lose some. Athena
+//! and Spark (ANSI) stop; so does this. Quotients of decimals are rounded half away from zero, where the engine cuts them
+//! off. What cannot leave its type, such as `1 - discount`, is left to the engine.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array};
+use deltalake::arrow::compute::kernels::numeric;
+use deltalake::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, i256};
+use deltalake::arrow::error::ArrowError;
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
+use deltalake::datafusion::logical_expr::expr::ScalarFunction;
+use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
+use deltalake::datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
+use deltalake::datafusion::logical_expr::utils::merge_schema;
+use deltalake::datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+};
+use deltalake::datafusion::optimizer::AnalyzerRule;
+use deltalake::datafusion::physical_expr_common::datum::apply;
+
+use super::ranges::{divides_all, magnitude, stays_within};
+use super::sums::rounded;
+use crate::error::OutOfRange;
+
+/// The rule that puts [`Arithmetic`] in the place of operators. It runs after every expression has its type.
+#[derive(Debug)]
+pub struct CheckedArithmetic;
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn name(&self) -> &'static str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(in_node).map(|rewritten| rewritten.data)
+    }
+}
+
+fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&node.inputs());
+    if let LogicalPlan::TableScan(scan) = &node {
+        schema.merge(&scan.projected_schema);
+    }
+    let names = NamePreserver::new(&node);
+    node.map_expressions(|expr| {
+        // The names of what is in a grouping set cannot be kept.
+        let name = (!matches!(expr, Expr::GroupingSet(_))).then(|| names.save(&expr));
+        let column = match &expr {
+            Expr::Alias(alias) => Some(alias.name.clone()),
+            _ => None,
+        };
+        let rewritten = expr.transform_up(|e| checked(e, &schema, column.as_deref()))?;
+        Ok(rewritten.update_data(|expr| match name {
+            Some(name) => name.restore(expr),
+            None => expr,
+        }))
+    })
+}
+
+fn checked(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transformed<Expr>> {
+    let (op, left, right) = match &expr {
+        Expr::BinaryExpr(of) if is_checked(&expr, schema)? => {
+            (of.op, of.left.as_ref().clone(), of.right.as_ref().clone())
+        }
+        Expr::Negative(of) => {
+            let of_type = of.get_type(schema)?;
+            if !of_type.is_signed_integer() || stays_within(magnitude(of, schema)?, &of_type) {
+                return Ok(Transformed::no(expr));
+            }
+            (Operator::Minus, lit(ScalarValue::new_zero(&of_type)?), of.as_ref().clone())
+        }
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let of = Arithmetic {
+        op,
+        operands: [shown(&left), shown(&right)],
+        column: column.map(str::to_owned),
+        signature: Signature::any(2, Volatility::Immutable),
+    };
+    Ok(Transformed::yes(ScalarUDF::new_from_impl(of).call(vec![left, right])))
+}
+
+/// Whether the result of an operator may leave its type, or would be cut off.
+fn is_checked(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    let Expr::BinaryExpr(BinaryExpr { op, .. }) = expr else { return Ok(false) };
+    let of_type = || expr.get_type(schema);
+    Ok(match op {
+        Operator::Plus | Operator::Minus | Operator::Multiply => {
+            let of_type = of_type()?;
+            let below_zero = *op == Operator::Minus && of_type.is_unsigned_integer();
+            let may_leave = || Ok::<_, DataFusionError>(!stays_within(magnitude(expr, schema)?, &of_type));
+            (of_type.is_integer() || is_decimal(&of_type)) && (below_zero || may_leave()?)
+        }
+        Operator::Divide => is_decimal(&of_type()?),
+        _ => false,
+    })
+}
+
+fn is_decimal(of: &DataType) -> bool {
+    matches!(of, DataType::Decimal128(..))
+}
+
+/// An operand as a person wrote it: without the casts that the engine has added.
+fn shown(expr: &Expr) -> String {
+    match expr {
+        Expr::Cast(cast) if cast.field.data_type().is_numeric() => shown(&cast.expr),
+        Expr::Literal(value, _) => value.to_string(),
+        Expr::BinaryExpr(_) => format!("({})", bare(&expr.human_display().to_string())),
+        other => bare(&other.human_display().to_string()),
+    }
+}
+
+/// An expression without the tables before its columns, which the query may not name so.
+pub(super) fn bare(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (mut bare, mut word) = (String::new(), String::new());
+    for c in text.chars() {
+        match c {
+            '.' if word.starts_with(|c: char| !c.is_ascii_digit()) => word.clear(),
+            c if is_word(c) => word.push(c),
+            c => {
+                bare.push_str(&std::mem::take(&mut word));
+                bare.push(c);
+            }
+        }
+    }
+    bare + &word
+}
+
+/// An operator whose result must fit.
+#[derive(Debug)]
+pub struct Arithmetic {
+    op: Operator,
+    /// For messages.
+    operands: [String; 2],
+    /// The column of the select list that it is in.
+    column: Option<String>,
+    signature: Signature,
+}
+
+/// The same operator is the same function: what a message says about one does not matter.
+impl PartialEq for Arithmetic {
+    fn eq(&self, other: &Self) -> bool {
+        self.op == other.op
+    }
+}
+
+impl Eq for Arithmetic {}
+
+impl Hash for Arithmetic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.op.hash(state);
+    }
+}
+
+/// The operator of a function of this module.
+#[must_use]
+pub fn operator(call: &ScalarFunction) -> Option<Operator> {
+    call.func.inner().downcast_ref::<Arithmetic>().map(|of| of.op)
+}
+
+/// Whether a call of a function of this module has a value for every row: a quotient by a number that is not zero.
+///
+/// # Errors
+/// Its operands have no type.
+pub fn has_every_value(call: &ScalarFunction, schema: &DFSchema) -> Result<bool> {
+    match (operator(call), call.args.as_slice()) {
+        (Some(Operator::Divide), [left, right]) => {
+            let of_type = Expr::ScalarFunction(call.clone()).get_type(schema)?;
+            divides_all(left, right, &of_type, schema)
+        }
+        _ => Ok(false),
+    }
+}
+
+impl Arithmetic {
+    fn result_type(&self, left: &DataType, right: &DataType) -> Result<DataType> {
+        BinaryTypeCoercer::new(left, &self.op, right).get_result_type()
+    }
+
+    fn out_of_range(&self, of_type: &DataType) -> DataFusionError {
+        let [left, right] = &self.operands;
+        let wider = match of_type {
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => "bigint",
+            DataType::Int64 | DataType::UInt64 => "decimal(38, 0)",
+            _ => "double",
+        };
+        let op = self.op;
+        let way_out = format!("write `cast({left} as {wider}) {op} {right}`");
+        overflow(&format!("{left} {op} {right}"), of_type, self.column.as_deref(), &way_out)
+    }
+}
+
+/// The error of a result that has no value of its type.
+pub(super) fn overflow(what: &str, of_type: &DataType, column: Option<&str>, way_out: &str) -> DataFusionError {
+    DataFusionError::External(Box::new(OutOfRange {
+        what: what.to_owned(),
+        type_name: sql_name(of_type),
+        column: column.map(str::to_owned),
+        way_out: way_out.to_owned(),
+    }))
+}
+
+/// A type as it is written in a query.
+pub(super) fn sql_name(of: &DataType) -> String {
+    match of {
+        DataType::Int8 => "tinyint".into(),
+        DataType::Int16 => "smallint".into(),
+        DataType::Int32 => "integer".into(),
+        DataType::Int64 => "bigint".into(),
+        DataType::Decimal128(p, s) => format!("decimal({p}, {s})"),
+        other => other.to_string(),
+    }
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &str {
+        match self.op {
+            Operator::Plus => "checked_plus",
+            Operator::Minus => "checked_minus",
+            Operator::Multiply => "checked_multiply",
+            _ => "rounded_divide",
+        }
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        self.schema_name(args)
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let [left, right] = args else { return internal_err!("an operator has two operands") };
+        Ok(format!("{} {} {}", left.schema_name(), self.op, right.schema_name()))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        let [left, right] = arg_types else { return internal_err!("an operator has two operands") };
+        self.result_type(left, right)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let of_type = args.return_field.data_type().clone();
+        let [left, right] = args.args.as_slice() else { return internal_err!("an operator has two operands") };
+        let result = apply(left, right, |left, right| compute(self.op, left, right, &of_type));
+        result.map_err(|error| match error.find_root() {
+            DataFusionError::ArrowError(arrow, _) if matches!(arrow.as_ref(), ArrowError::ArithmeticOverflow(_)) => {
+                self.out_of_range(&of_type)
+            }
+            _ => error,
+        })
+    }
+}
+
+fn compute(op: Operator, left: &dyn Datum, right: &dyn Datum, of_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let result = match op {
+        Operator::Plus => numeric::add(left, right)?,
+        Operator::Minus => numeric::sub(left, right)?,
+        Operator::Multiply => numeric::mul(left, right)?,
+        _ => return divided(left, right, of_type),
+    };
+    match result.as_primitive_opt::<Decimal128Type>() {
+        Some(decimals) if !decimals.iter().flatten().all(|value| fits(value, of_type)) => Err(too_many_digits()),
+        _ => Ok(result),
+    }
+}
+
+fn too_many_digits() -> ArrowError {
+    ArrowError::ArithmeticOverflow("too many digits".into())
+}
+
+/// Whether a number is one of a type, in units of its scale.
+pub(super) fn fits(value: i128, of_type: &DataType) -> bool {
+    match of_type {
+        DataType::Int64 => i64::try_from(value).is_ok(),
+        DataType::UInt64 => u64::try_from(value).is_ok(),
+        DataType::Decimal128(digits, _) => value.unsigned_abs() < 10_u128.pow(u32::from(*digits)),
+        _ => true,
+    }
+}
+
+/// Quotients of decimals in digits of `of_type`, rounded half away from zero.
+fn divided(left: &dyn Datum, right: &dyn Datum, of_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let (left, left_is_one) = left.get();
+    let (right, right_is_one) = right.get();
+    let (DataType::Decimal128(_, l), DataType::Decimal128(_, r), DataType::Decimal128(p, s)) =
+        (left.data_type(), right.data_type(), of_type)
+    else {
+        return Err(ArrowError::InvalidArgumentError("a quotient of decimals has decimals".into()));
+    };
+    // l / r = (left / 10^l) / (right / 10^r), in units of 10^-s.
+    let shift = i32::from(*s) + i32::from(*r) - i32::from(*l);
+    let power = i256::from_i128(10).checked_pow(shift.unsigned_abs()).ok_or_else(too_many_digits)?;
+    let (left, right) = (left.as_primitive::<Decimal128Type>(), right.as_primitive::<Decimal128Type>());
+    let quotient = |dividend: i128, divisor: i128| {
+        if divisor == 0 {
+            return Err(ArrowError::DivideByZero);
+        }
+        let (mut dividend, mut divisor) = (i256::from_i128(dividend), i256::from_i128(divisor));
+        let scaled = if shift < 0 { &mut divisor } else { &mut dividend };
+        *scaled = scaled.checked_mul(power).ok_or_else(too_many_digits)?;
+        let quotient = rounded(dividend, divisor).and_then(i256::to_i128).filter(|value| fits(*value, of_type));
+        quotient.ok_or_else(too_many_digits)
+    };
+    let rows = if left_is_one { right.len() } else { left.len() };
+    let value = |of: &Decimal128Array, is_one: bool, row: usize| {
+        let row = if is_one { 0 } else { row };
+        of.is_valid(row).then(|| of.value(row))
+    };
+    let quotients = (0..rows).map(|row| {
+        let operands = value(left, left_is_one, row).zip(value(right, right_is_one, row));
+        operands.map(|(dividend, divisor)| quotient(dividend, divisor)).transpose()
+    });
+    let quotients = quotients.collect::<Result<Decimal128Array, _>>()?;
+    Ok(Arc::new(quotients.with_precision_and_scale(*p, *s)?))
+}

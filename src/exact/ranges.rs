@@ -1,0 +1,95 @@
+//! How great the values of an expression can be, as far as its operators and literals say.
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
+use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+
+use super::checked::operator;
+
+/// Doubles are near enough, with this to spare.
+const SLACK: f64 = 1.000_000_1;
+
+/// Whether all numbers up to a magnitude have a value of an integer or decimal type.
+pub(super) fn stays_within(magnitude: f64, of: &DataType) -> bool {
+    magnitude * SLACK < greatest(of)
+}
+
+/// The greatest magnitude of the values of an expression; infinite where nobody knows.
+pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
+    let by_type = || Ok::<_, deltalake::datafusion::common::DataFusionError>(greatest(&expr.get_type(schema)?));
+    let of = |op: Operator, left: &Expr, right: &Expr| -> Result<f64> {
+        let (left, right) = (magnitude(left, schema)?, magnitude(right, schema)?);
+        let result = match op {
+            Operator::Plus | Operator::Minus => left + right,
+            Operator::Multiply => left * right,
+            _ => f64::INFINITY,
+        };
+        // NaN is no number times an infinite one.
+        Ok(if result.is_nan() { f64::INFINITY } else { result })
+    };
+    match expr {
+        Expr::Literal(value, _) => Ok(number(value).map_or(f64::INFINITY, f64::abs)),
+        Expr::Alias(alias) => magnitude(&alias.expr, schema),
+        Expr::Negative(inner) => magnitude(inner, schema),
+        Expr::Cast(cast) if is_exact(&cast.expr.get_type(schema)?) => {
+            // A cast that does not hold a value stops; one to fewer digits rounds.
+            Ok((magnitude(&cast.expr, schema)? + 1.0).min(greatest(cast.field.data_type())))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply) =>
+        {
+            of(*op, left, right)
+        }
+        Expr::ScalarFunction(call) => match (operator(call), call.args.as_slice()) {
+            (Some(op), [left, right]) => Ok(of(op, left, right)?.min(by_type()?)),
+            _ => by_type(),
+        },
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            results.map(|result| magnitude(result, schema)).try_fold(0.0, |most, next| Ok(f64::max(most, next?)))
+        }
+        _ => by_type(),
+    }
+}
+
+fn is_exact(of: &DataType) -> bool {
+    of.is_integer() || matches!(of, DataType::Decimal128(..))
+}
+
+/// One more than the greatest value of a type.
+fn greatest(of: &DataType) -> f64 {
+    match of {
+        DataType::Int8 => 2_f64.powi(7),
+        DataType::Int16 => 2_f64.powi(15),
+        DataType::Int32 => 2_f64.powi(31),
+        DataType::Int64 => 2_f64.powi(63),
+        DataType::UInt8 => 2_f64.powi(8),
+        DataType::UInt16 => 2_f64.powi(16),
+        DataType::UInt32 => 2_f64.powi(32),
+        DataType::UInt64 => 2_f64.powi(64),
+        DataType::Decimal128(p, s) => 10_f64.powi(i32::from(*p) - i32::from(*s)),
+        _ => f64::INFINITY,
+    }
+}
+
+fn number(value: &ScalarValue) -> Option<f64> {
+    if value.is_null() {
+        return Some(0.0);
+    }
+    match value.cast_to(&DataType::Float64).ok()? {
+        ScalarValue::Float64(number) => number,
+        _ => None,
+    }
+}
+
+/// Whether the quotient of two decimals has a value for every dividend: the divisor is a number and not zero.
+pub(super) fn divides_all(left: &Expr, right: &Expr, of_type: &DataType, schema: &DFSchema) -> Result<bool> {
+    let divisor = match right {
+        Expr::Literal(value, _) => number(value).filter(|divisor| *divisor != 0.0),
+        _ => None,
+    };
+    Ok(match divisor {
+        Some(divisor) => stays_within(magnitude(left, schema)? / divisor.abs() + 1.0, of_type),
+        None => false,
+    })
+}
