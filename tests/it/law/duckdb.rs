@@ -28,7 +28,8 @@ def text(v):
     if v is None: return 'NULL'
     if isinstance(v, bool): return 'true' if v else 'false'
     if isinstance(v, datetime.datetime):
-        return v.strftime('%Y-%m-%dT%H:%M:%S') + ('.%03d' % (v.microsecond // 1000) if v.microsecond else '') + 'Z'
+        # `strftime` writes the year 1 with one digit.
+        return v.isoformat(timespec='milliseconds' if v.microsecond else 'seconds') + 'Z'
     return str(v)
 answer = {}
 for name, sql in case['queries'].items():

@@ -265,7 +265,8 @@ pub async fn there_and_back(lake: &Lake, table: &Landing, rows: &[Row], optimize
 
 fn arrow_name(kind: Type) -> &'static str {
     match kind {
-        Type::Big => "Int64",
+        Type::Big | Type::Huge => "Int64",
+        Type::Whole => "Decimal128(38, 0)",
         Type::Int => "Int32",
         Type::Text => "Utf8",
         Type::Double => "Float64",

@@ -7,6 +7,7 @@ mod fixed;
 mod history;
 mod metamorphic;
 mod operators;
+mod outside;
 mod query;
 mod run;
 mod shrink;

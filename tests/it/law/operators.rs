@@ -11,7 +11,7 @@ impl Generator<'_> {
     /// A query of at most this depth.
     pub fn query(&mut self, depth: usize) -> Node {
         let below = depth.saturating_sub(1);
-        match self.rng.below(31) {
+        match self.rng.below(36) {
             0 | 1 => self.filtered(below),
             2 => self.nested(below),
             3..=5 => self.sets(below),
@@ -29,6 +29,7 @@ impl Generator<'_> {
             25 | 26 => self.windowed(below),
             27 | 28 => self.latest(below),
             29 => self.correlated(below),
+            30..=34 => self.from_outside(below),
             _ => self.twice(below),
         }
     }

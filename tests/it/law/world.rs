@@ -44,11 +44,26 @@ pub enum Type {
     Date,
     Decimal,
     Time,
+    /// Whole numbers at the ends of 64 bits.
+    Huge,
+    /// Whole numbers of up to 38 digits.
+    Whole,
 }
 
 /// All types.
-pub const TYPES: [Type; 9] =
-    [Type::Big, Type::Text, Type::Int, Type::Double, Type::Float, Type::Bool, Type::Date, Type::Decimal, Type::Time];
+pub const TYPES: [Type; 11] = [
+    Type::Big,
+    Type::Text,
+    Type::Int,
+    Type::Double,
+    Type::Float,
+    Type::Bool,
+    Type::Date,
+    Type::Decimal,
+    Type::Time,
+    Type::Huge,
+    Type::Whole,
+];
 
 impl Type {
     /// Its name in a definition.
@@ -63,13 +78,15 @@ impl Type {
             Self::Date => "date",
             Self::Decimal => "decimal(10,2)",
             Self::Time => "timestamp",
+            Self::Huge => "long",
+            Self::Whole => "decimal(38,0)",
         }
     }
 
     /// Its name in SQL.
     pub fn sql(self) -> &'static str {
         match self {
-            Self::Big => "bigint",
+            Self::Big | Self::Huge => "bigint",
             Self::Text => "varchar",
             other => other.defined(),
         }
@@ -82,16 +99,25 @@ impl Type {
             Self::Text => &["a", "b", "", "ab"],
             Self::Double | Self::Float => &["0.5", "1.5", "-2.25"],
             Self::Bool => &["true", "false"],
-            Self::Date => &["2024-02-28", "2024-02-29", "1969-12-31"],
+            Self::Date => &["2024-02-28", "2024-02-29", "1969-12-31", "9999-12-31", "0001-01-01"],
             Self::Decimal => &["1.50", "-0.25", "7.00"],
-            Self::Time => &["2024-02-29T12:00:00Z", "1969-12-31T23:59:59.999Z", "2024-02-29T12:00:00.001Z"],
+            Self::Time => &[
+                "2024-02-29T12:00:00Z",
+                "1969-12-31T23:59:59.999Z",
+                "2024-02-29T12:00:00.001Z",
+                "9999-12-31T23:59:59.999Z",
+                "0001-01-01T00:00:00Z",
+            ],
+            Self::Huge => &["9223372036854775807", "-9223372036854775807", "0", "9007199254740993"],
+            Self::Whole => &["18446744073709551615", "-9999999999999999999999999999999999999", "0", "1"],
         }
     }
 
     /// A value of the domain as SQL.
     pub fn literal(self, value: &str) -> String {
         match self {
-            Self::Big | Self::Bool => value.to_owned(),
+            Self::Big | Self::Bool | Self::Huge => value.to_owned(),
+            Self::Whole => format!("cast('{value}' as decimal(38,0))"),
             Self::Text => format!("'{value}'"),
             Self::Date => format!("date '{value}'"),
             Self::Time => format!("timestamp '{value}'"),
