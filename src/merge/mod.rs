@@ -4,7 +4,9 @@
 //! changes, and destroys the clustering. Here only files that hold a row to be deleted are rewritten, each into files
 //! of its own. Rows are matched whole, as multisets: a row that is there twice and goes once stays once.
 
+mod change;
 mod feed;
+mod marks;
 mod prune;
 mod rewrite;
 mod rows;
@@ -14,37 +16,17 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 
-pub use rows::{Counted, Floats};
+pub use change::{RowChange, RowStream, Taking};
+pub use feed::Told;
+pub use rows::hashed;
 
 use crate::error::Result;
-use crate::lake::{Add, CHANGING_FILE_ROWS, Change, DataWriter, DeltaFile, LakeTable};
+use crate::lake::{Add, Change, DeltaFile, LakeTable};
 use crate::outcome::counted;
-use feed::{Feed, Told};
+use marks::Marks;
 use prune::Probe;
 use rewrite::Rewritten;
-
-/// Rows that go and rows that come, of one table.
-#[derive(Clone, Debug)]
-pub struct RowChange {
-    /// Rows to delete, one per copy.
-    pub deleted: Vec<RecordBatch>,
-    /// Rows to insert, one per copy.
-    pub inserted: Vec<RecordBatch>,
-}
-
-impl RowChange {
-    /// Rows to delete.
-    #[must_use]
-    pub fn deletes(&self) -> u64 {
-        self.deleted.iter().map(|b| b.num_rows() as u64).sum()
-    }
-
-    /// Rows to insert.
-    #[must_use]
-    pub fn inserts(&self) -> u64 {
-        self.inserted.iter().map(|b| b.num_rows() as u64).sum()
-    }
-}
+use rows::{COUNTED_BYTES, Counted, Floats, Part};
 
 /// What applying a change did, before the commit.
 #[derive(Debug, Default)]
@@ -72,49 +54,44 @@ impl fmt::Display for Lacking {
     }
 }
 
-/// Writes the files that turn `table` into itself plus `rows`. Where it lacks rows that go, nothing is left written.
+/// Writes the files that turn `table` into itself without the rows of `change` that go. Where it lacks some of them,
+/// nothing is left written.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn apply(
+pub async fn remove(
     table: &LakeTable,
-    rows: &RowChange,
+    change: &RowChange,
     target_file_size: u64,
 ) -> Result<std::result::Result<Applied, Lacking>> {
-    let schema = table.schema();
     let mut applied = Applied::default();
-    if rows.deletes() > 0 {
-        let (mut rewritten, mut left) = without(table, rows, Floats::Exact, target_file_size).await?;
-        if left > 0 && schema.fields().iter().any(|f| f.data_type().is_floating()) {
-            discard(table, rewritten).await;
-            (rewritten, left) = without(table, rows, Floats::Grouped, target_file_size).await?;
-        }
-        if left > 0 {
-            discard(table, rewritten).await;
-            return Ok(Err(Lacking(left)));
-        }
-        take(&mut applied, rewritten);
+    if change.deletes() == 0 {
+        return Ok(Ok(applied));
     }
-    if rows.inserts() > 0 {
-        let mut writer =
-            DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-        for batch in &rows.inserted {
-            writer.write(batch).await?;
-        }
-        let written = writer.close().await?;
-        applied.bytes_written += written.bytes();
-        applied.change.adds.extend(written.adds);
+    let (mut rewritten, mut left) = without(table, change, Floats::Exact, target_file_size).await?;
+    if left > 0 && table.schema().fields().iter().any(|f| f.data_type().is_floating()) {
+        discard(table, rewritten).await;
+        (rewritten, left) = without(table, change, Floats::Grouped, target_file_size).await?;
     }
-    if rows.deletes() > 0 {
-        let mut feed = Feed::new(table);
-        for (batches, told) in [(&rows.deleted, Told::Goes), (&rows.inserted, Told::Comes)] {
-            for batch in batches {
-                feed.write(batch, told).await?;
-            }
-        }
-        tell(&mut applied, feed.close().await?);
+    if left > 0 {
+        discard(table, rewritten).await;
+        return Ok(Err(Lacking(left)));
     }
+    take(&mut applied, rewritten);
     Ok(Ok(applied))
+}
+
+/// Writes down row by row what goes and what comes, where rows go: without them a commit is its data files.
+///
+/// # Errors
+/// When the store fails.
+pub async fn told(applied: &mut Applied, change: RowChange) -> Result<()> {
+    if change.deletes() > 0 {
+        tell(applied, change.told().await?);
+    } else {
+        change.forget().await;
+    }
+    Ok(())
 }
 
 /// Deletes files that no version will name.
@@ -127,14 +104,27 @@ async fn discard(table: &LakeTable, rewritten: Rewritten) {
 /// Files without the rows that go, and how many of these were not found.
 async fn without(
     table: &LakeTable,
-    rows: &RowChange,
+    change: &RowChange,
     floats: Floats,
     target_file_size: u64,
 ) -> Result<(Rewritten, u64)> {
-    let schema = table.schema();
-    let counted = Arc::new(Counted::new(&schema, &rows.deleted, floats)?);
-    let probe = Arc::new(Probe::best(&schema, &rows.deleted, &table.files())?);
-    let rewritten = rewrite::without(table, &probe, counted.clone(), false, target_file_size).await?;
+    rewrite::removable(table)?;
+    let at_once = (change.limit() / COUNTED_BYTES).max(1) as u64;
+    let parts = change.deletes().div_ceil(at_once);
+    if parts > 1 {
+        let (marks, left) = Marks::find(table, change, floats, parts).await?;
+        if left > 0 {
+            return Ok((Rewritten::default(), left));
+        }
+        let probe = Arc::new(Probe::none());
+        return Ok((rewrite::without(table, &probe, Arc::new(marks), false, target_file_size).await?, 0));
+    }
+    let probe = match change.held_deletes() {
+        Some(batches) => Probe::best(&table.schema(), batches, &table.files())?,
+        None => Probe::none(),
+    };
+    let counted = Arc::new(Counted::new(table, change, floats, Part::WHOLE).await?);
+    let rewritten = rewrite::without(table, &Arc::new(probe), counted.clone(), false, target_file_size).await?;
     Ok((rewritten, counted.left()))
 }
 
@@ -189,3 +179,6 @@ fn take(applied: &mut Applied, rewritten: Rewritten) {
     applied.change.adds.extend(rewritten.adds);
     applied.change.removes.extend(rewritten.removes);
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,11 +46,16 @@ impl Probe {
         Self { column: column.to_owned(), values: Values::strings(set), has_null: false }
     }
 
+    /// A probe that rules nothing out.
+    pub fn none() -> Self {
+        Self { column: String::new(), values: Values::Any, has_null: false }
+    }
+
     /// The column that leaves the fewest bytes of `files`; of several, the one with the fewest distinct values among the
     /// rows that go.
     pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
         let stats: Vec<(u64, Option<Value>)> = files.iter().map(|file| (file.size, statistics(file))).collect();
-        let mut best = Self { column: String::new(), values: Values::Any, has_null: false };
+        let mut best = Self::none();
         let mut best_bytes = u64::MAX;
         for (index, field) in schema.fields().iter().enumerate() {
             let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)? else { continue };

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::feed::{Feed, Told};
 use super::prune::Probe;
-use super::rows::Goes;
+use super::rows::{At, Goes};
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, rows};
 use crate::storage::Location;
@@ -39,23 +39,16 @@ pub async fn without(
     fed: bool,
     target_file_size: u64,
 ) -> Result<Rewritten> {
-    table.check_removable()?;
-    whole_in_files(table)?;
-    let candidates: Vec<DeltaFile> = table.files().into_iter().filter(|f| probe.may_be_in(f)).collect();
-    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let mut results = futures::stream::iter(candidates)
-        .map(|file| {
-            let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
-            tokio::spawn(async move {
-                let outcome = rewrite(&table, &file, &probe, goes.as_ref(), fed, target_file_size).await?;
-                Ok::<_, Error>((file.path, outcome))
-            })
-        })
-        .buffer_unordered(at_once);
+    removable(table)?;
+    let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
+    let candidates = table.files().into_iter().filter(may_hold).collect();
+    let outcomes = each(candidates, |file| {
+        let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
+        async move { rewrite(&table, &file, &probe, goes.as_ref(), fed, target_file_size).await }
+    });
     let mut rewritten = Rewritten::default();
     let mut touched = HashSet::new();
-    while let Some(result) = results.next().await {
-        let (path, outcome) = result.context(|| "rewriting a data file was cut short".into())??;
+    for (path, outcome) in outcomes.await? {
         if let Some(outcome) = outcome {
             rewritten.adds.extend(outcome.adds);
             rewritten.rows_kept += outcome.rows_kept;
@@ -66,6 +59,36 @@ pub async fn without(
     }
     rewritten.removes = table.removes(|path| touched.contains(path));
     Ok(rewritten)
+}
+
+/// What `work` gives for each file, by path; as many at once as there are processors.
+pub async fn each<T, F>(files: Vec<DeltaFile>, work: impl Fn(DeltaFile) -> F) -> Result<Vec<(String, T)>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let mut results = futures::stream::iter(files)
+        .map(|file| {
+            let path = file.path.clone();
+            let work = work(file);
+            tokio::spawn(async move { Ok::<_, Error>((path, work.await?)) })
+        })
+        .buffer_unordered(at_once);
+    let mut found = Vec::new();
+    while let Some(result) = results.next().await {
+        found.push(result.context(|| "the work on a data file was cut short".into())??);
+    }
+    Ok(found)
+}
+
+/// Refuses tables whose files cannot be written anew.
+///
+/// # Errors
+/// Says why.
+pub fn removable(table: &LakeTable) -> Result<()> {
+    table.check_removable()?;
+    whole_in_files(table)
 }
 
 /// Files are read as they are: what the log adds to them, or hides of them, would be lost, and hidden rows would return.
@@ -94,10 +117,11 @@ async fn rewrite(
     let mut writer =
         DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
     let mut feed = fed.then(|| Feed::new(table));
-    let mut gone = 0_u64;
+    let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;
-        let keep = keep(&batch, probe, goes)?;
+        let keep = keep(At { path: &file.path, row }, &batch, probe, goes)?;
+        row += batch.num_rows();
         let kept = match &keep {
             None => batch.clone(),
             Some(keep) => filter_record_batch(&batch, keep).context(|| unreadable(file))?,
@@ -139,7 +163,7 @@ async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Re
 }
 
 /// Which rows stay; `None` = all.
-fn keep(batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<BooleanArray>> {
+fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<BooleanArray>> {
     let hits = match probe.column().and_then(|c| batch.column_by_name(c)) {
         Some(column) => probe.hits(column)?,
         None => BooleanArray::from(vec![true; batch.num_rows()]),
@@ -148,7 +172,7 @@ fn keep(batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<Bo
         return Ok(None);
     }
     let candidates = filter_record_batch(batch, &hits).context(|| "rows cannot be filtered".into())?;
-    let goes = goes.goes(&candidates)?;
+    let goes = goes.goes(at, &candidates)?;
     if goes.true_count() == 0 {
         return Ok(None);
     }
@@ -169,6 +193,6 @@ pub fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> 
         .context(|| "a data file does not fit its table".into())
 }
 
-fn unreadable(file: &DeltaFile) -> String {
+pub fn unreadable(file: &DeltaFile) -> String {
     format!("data file `{}` cannot be read", file.path)
 }

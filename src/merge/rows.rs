@@ -5,18 +5,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
-use deltalake::arrow::row::{RowConverter, SortField};
+use deltalake::arrow::row::{Row, RowConverter, SortField};
+use futures::TryStreamExt;
 
+use super::change::RowChange;
+use super::feed::Told;
 use crate::error::{Context, Result};
-use crate::lake::conform;
+use crate::lake::{LakeTable, conform};
+
+/// Where a batch stands: from this row on of the file of this path.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// Relative to the table.
+    pub path: &'a str,
+    /// Of the batch before the probe ruled rows out.
+    pub row: usize,
+}
 
 /// Says which rows of a batch go. Only asked about rows that the probe did not rule out.
 pub trait Goes: Send + Sync {
+    /// False where no row of the file goes.
+    fn may_be_in(&self, _path: &str) -> bool {
+        true
+    }
+
     /// True for each row that goes.
     ///
     /// # Errors
     /// When the rows cannot be compared.
-    fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray>;
+    fn goes(&self, at: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray>;
 }
 
 /// Which floating-point numbers are equal.
@@ -29,36 +46,92 @@ pub enum Floats {
     Grouped,
 }
 
-/// Whole rows with how many copies of each are still to go. NULL equals NULL.
+/// Bytes that one row of a [`Counted`] takes in memory: key and count, and the room that a hash map leaves.
+pub const COUNTED_BYTES: usize = 64;
+
+/// One of several parts of the rows that go, of about the same size.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Which one, from 0.
+    pub part: u64,
+    /// How many there are.
+    pub parts: u64,
+}
+
+impl Part {
+    /// All rows.
+    pub const WHOLE: Self = Self { part: 0, parts: 1 };
+
+    fn has(self, hash: u128) -> bool {
+        hash % u128::from(self.parts) == u128::from(self.part)
+    }
+}
+
+/// Whole rows with how many copies of each are still to go. NULL equals NULL. Rows are told apart by 128-bit hashes: two
+/// different ones share one with a chance below 10^-20 at 10^9 rows.
 pub struct Counted {
     schema: SchemaRef,
     floats: Floats,
+    part: Part,
     converter: RowConverter,
-    counts: Mutex<HashMap<Box<[u8]>, u64>>,
+    counts: Mutex<HashMap<u128, u64>>,
 }
 
 impl Counted {
-    /// Counts the rows of `batches`.
+    /// Counts the rows of `change` that go.
     ///
     /// # Errors
-    /// When the rows do not fit the schema or a column type cannot be compared.
-    pub fn new(schema: &SchemaRef, batches: &[RecordBatch], floats: Floats) -> Result<Self> {
+    /// When a column type cannot be compared, or the rows cannot be read back.
+    pub async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
+        let schema = table.schema();
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
-        let converter = RowConverter::new(fields).context(|| "rows of this table cannot be compared".into())?;
+        let converter = RowConverter::new(fields).context(doing)?;
         let mut counts = HashMap::new();
-        for batch in batches {
-            let rows = convert(&converter, &conform(batch, schema)?, floats)?;
-            for row in &rows {
-                *counts.entry(Box::from(row.as_ref())).or_insert(0) += 1;
+        let mut gone = change.rows(Told::Goes);
+        while let Some(batch) = gone.try_next().await? {
+            for row in &convert(&converter, &batch, floats)? {
+                let hash = hashed(row);
+                if part.has(hash) {
+                    *counts.entry(hash).or_insert(0) += 1;
+                }
             }
         }
-        Ok(Self { schema: schema.clone(), floats, converter, counts: Mutex::new(counts) })
+        Ok(Self { schema, floats, part, converter, counts: Mutex::new(counts) })
     }
 
     /// Copies that were not found.
     pub fn left(&self) -> u64 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
+
+    /// True for each row that goes: each copy is found once.
+    ///
+    /// # Errors
+    /// When the rows cannot be compared.
+    pub fn find(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
+        let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
+        let hashes: Vec<u128> = rows.iter().map(hashed).collect();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = |hash: &u128| match counts.get_mut(hash).filter(|left| self.part.has(*hash) && **left > 0) {
+            Some(left) => {
+                *left -= 1;
+                Some(true)
+            }
+            None => Some(false),
+        };
+        Ok(hashes.iter().map(found).collect())
+    }
+}
+
+fn doing() -> String {
+    "rows of this table cannot be compared".into()
+}
+
+/// The hash by which rows and keys are told apart.
+pub fn hashed(row: Row<'_>) -> u128 {
+    let mut first = [0_u8; 16];
+    first.copy_from_slice(&blake3::hash(row.as_ref()).as_bytes()[..16]);
+    u128::from_le_bytes(first)
 }
 
 fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Result<deltalake::arrow::row::Rows> {
@@ -66,7 +139,7 @@ fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Res
         Floats::Exact => batch.columns().to_vec(),
         Floats::Grouped => batch.columns().iter().map(grouped).collect(),
     };
-    converter.convert_columns(&columns).context(|| "rows of this table cannot be compared".into())
+    converter.convert_columns(&columns).context(doing)
 }
 
 /// Floating point numbers with one zero and one NaN; other columns as they are.
@@ -85,19 +158,8 @@ fn grouped(column: &ArrayRef) -> ArrayRef {
 }
 
 impl Goes for Counted {
-    fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
-        let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(rows
-            .iter()
-            .map(|row| match counts.get_mut(row.as_ref()) {
-                Some(left) if *left > 0 => {
-                    *left -= 1;
-                    Some(true)
-                }
-                _ => Some(false),
-            })
-            .collect())
+    fn goes(&self, _: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray> {
+        self.find(candidates)
     }
 }
 
@@ -105,7 +167,7 @@ impl Goes for Counted {
 pub struct Predicate<F>(pub F);
 
 impl<F: Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync> Goes for Predicate<F> {
-    fn goes(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
+    fn goes(&self, _: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray> {
         (self.0)(candidates)
     }
 }

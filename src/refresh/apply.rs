@@ -16,12 +16,12 @@ use super::inspect::Inspector;
 use super::{Refreshed, Work, rows};
 use crate::clock;
 use crate::error::{Context, Error, Kind, Result};
-use crate::evaluate;
+use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, Scanned, TableSpec, app, create,
 };
-use crate::merge::{self, Lacking};
+use crate::merge::{self, Lacking, RowChange, Told};
 use crate::outcome::{Io, Mode, Warning, counted};
 
 /// A commit ready to be made, and what to say about it.
@@ -80,12 +80,17 @@ impl Work<'_> {
             Scope::Change(ended) => ended.count(),
             Scope::All => 0,
         };
-        let (delta, mut seen) = if change.insert_only {
+        let mut seen = Inspector::new(self.job.table)?;
+        let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
-            self.append(stream, true, &mut io).await?
+            self.append(stream, true, &mut seen, &mut io).await?
         } else {
-            let batches = change.collect().await?;
-            match self.merge(current, &batches, inputs.session(), &mut io).await? {
+            let limit = Limits::of(inputs.session()).bytes;
+            let stream = change.into_stream();
+            let Some(rows) = rows::row_change(stream, current, limit, u64::MAX).await? else {
+                return Err(Error::new(Kind::Internal, "a change has more rows than can be counted"));
+            };
+            match self.merge(current, rows, inputs.session(), &mut seen, &mut io).await? {
                 Ok(merged) => merged,
                 Err(lacking) => return Ok(Err(lacking)),
             }
@@ -102,9 +107,9 @@ impl Work<'_> {
         &self,
         mut stream: SendableRecordBatchStream,
         weighted: bool,
+        seen: &mut Inspector,
         io: &mut Io,
-    ) -> Result<(Change, Inspector)> {
-        let mut seen = Inspector::new(self.job.table)?;
+    ) -> Result<Change> {
         let store = deltalake::logstore::object_store::prefix::PrefixStore::new(
             self.location.store.clone(),
             self.location.path.clone(),
@@ -120,34 +125,40 @@ impl Work<'_> {
         let written = writer.close().await?;
         io.files_added += written.adds.len() as u64;
         io.bytes_written += written.bytes();
-        Ok((Change { adds: written.adds, ..Change::default() }, seen))
+        Ok(Change { adds: written.adds, ..Change::default() })
     }
 
     /// Applies rows that come and go.
     pub(super) async fn merge(
         &self,
         current: &LakeTable,
-        batches: &[deltalake::arrow::array::RecordBatch],
+        rows: RowChange,
         session: &SessionContext,
+        seen: &mut Inspector,
         io: &mut Io,
-    ) -> Result<std::result::Result<(Change, Inspector), Lacking>> {
-        let mut rows = rows::row_change(batches)?;
-        let mut seen = Inspector::new(self.job.table)?;
-        for batch in &mut rows.deleted {
-            *batch = seen.deletes(batch)?;
+    ) -> Result<std::result::Result<Change, Lacking>> {
+        // Those that go are seen first: a key that goes is no new one.
+        let mut gone = rows.rows(Told::Goes);
+        while let Some(batch) = gone.try_next().await? {
+            seen.deletes(&batch)?;
         }
-        for batch in &mut rows.inserted {
-            *batch = seen.inserts(batch)?;
-        }
-        rows.inserted = rows::sort_batches(rows.inserted, &self.job.table.cluster_by, session).await?;
-        let applied = match merge::apply(current, &rows, self.job.project.target_file_size).await? {
+        let mut applied = match merge::remove(current, &rows, self.job.project.target_file_size).await? {
             Ok(applied) => applied,
-            Err(lacking) => return Ok(Err(lacking)),
+            Err(lacking) => {
+                rows.forget().await;
+                return Ok(Err(lacking));
+            }
         };
         io.files_added += applied.change.adds.len() as u64;
         io.files_removed += applied.files_touched;
+        if rows.inserts() > 0 {
+            let come = rows::stream_of(rows.rows(Told::Comes), current.schema());
+            let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
+            applied.change.adds.extend(self.append(come, false, seen, io).await?.adds);
+        }
+        merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
-        Ok(Ok((applied.change, seen)))
+        Ok(Ok(applied.change))
     }
 
     /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of

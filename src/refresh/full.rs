@@ -1,20 +1,18 @@
 //! A full refresh: the whole query, against what stands.
 
-use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::logical_expr::LogicalPlan;
-use futures::TryStreamExt;
-
 use super::apply::{Ready, out_of_memory};
 use super::consent::Scope;
 use super::inputs::Inputs;
+use super::inspect::Inspector;
 use super::{Refreshed, Work, rows};
-use crate::error::{Context, Result};
-use crate::evaluate;
+use crate::error::Result;
+use crate::evaluate::{self, Limits};
 use crate::lake::{LakeTable, NewColumns, Scanned};
 use crate::outcome::{Io, Mode};
+use deltalake::datafusion::logical_expr::LogicalPlan;
 
-/// A change of more rows than this is not held in memory: the table is written anew.
-const DIFFERENCE_ROWS: usize = 1_000_000;
+/// A change of more rows than this is not applied row by row: the table is written anew.
+const DIFFERENCE_ROWS: u64 = 1_000_000;
 
 impl Work<'_> {
     /// Computes the whole query and commits what is not as it says.
@@ -55,8 +53,11 @@ impl Work<'_> {
         let session = inputs.session();
         let old = current.provider(session, None).await?;
         let change = evaluate::difference(&self.job.derived.plan, old, session, inputs).await?;
-        let Some(batches) = up_to(change.into_stream(), DIFFERENCE_ROWS).await? else { return Ok(None) };
-        let Ok((change, mut seen)) = self.merge(current, &batches, session, &mut io).await? else { return Ok(None) };
+        let limit = Limits::of(session).bytes;
+        let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
+        let Some(rows) = rows else { return Ok(None) };
+        let mut seen = Inspector::new(self.job.table)?;
+        let Ok(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else { return Ok(None) };
         io.rows_read = Scanned::rows(session);
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
@@ -74,7 +75,8 @@ impl Work<'_> {
         // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let (mut change, mut seen) = self.append(stream, false, &mut io).await?;
+        let mut seen = Inspector::new(self.job.table)?;
+        let mut change = self.append(stream, false, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
         let mut replaced = None;
@@ -89,21 +91,4 @@ impl Work<'_> {
         let ambiguous = self.ambiguous(inputs).await?;
         Ok(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced, ambiguous })
     }
-}
-
-/// All rows of a stream, or `None` when there are more than `limit`.
-async fn up_to(
-    mut stream: SendableRecordBatchStream,
-    limit: usize,
-) -> Result<Option<Vec<deltalake::arrow::array::RecordBatch>>> {
-    let mut batches = Vec::new();
-    let mut rows = 0;
-    while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-        rows += batch.num_rows();
-        if rows > limit {
-            return Ok(None);
-        }
-        batches.push(batch);
-    }
-    Ok(Some(batches))
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::{SortOptions, cast, filter, sort_to_indices};
 use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
-use deltalake::arrow::row::{Row, RowConverter, SortField};
+use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::arrow::util::display::array_value_to_string;
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 
 use crate::definition::Table;
 use crate::error::{Context, Error, Result};
+use crate::merge::hashed;
 use crate::outcome::counted;
 use crate::privacy::Privacy;
 
@@ -201,7 +202,7 @@ impl Keys {
     fn hashes(&self, columns: &[ArrayRef]) -> Result<Vec<u128>> {
         let Some(converter) = &self.converter else { return Ok(Vec::new()) };
         let rows = converter.convert_columns(columns).context(doing)?;
-        Ok(rows.iter().map(hash).collect())
+        Ok(rows.iter().map(hashed).collect())
     }
 }
 
@@ -256,12 +257,6 @@ fn short(value: &str) -> String {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value.to_owned(),
     }
-}
-
-fn hash(row: Row<'_>) -> u128 {
-    let mut first = [0_u8; 16];
-    first.copy_from_slice(&blake3::hash(row.as_ref()).as_bytes()[..16]);
-    u128::from_le_bytes(first)
 }
 
 fn doing() -> String {

@@ -7,14 +7,18 @@ use deltalake::arrow::array::{AsArray, Int64Array, RecordBatch, UInt64Array};
 use deltalake::arrow::compute::take_record_batch;
 use deltalake::arrow::datatypes::{Int64Type, SchemaRef};
 use deltalake::datafusion::catalog::streaming::StreamingTable;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use deltalake::datafusion::logical_expr::{SortExpr, ident};
 use deltalake::datafusion::physical_plan::EmptyRecordBatchStream;
+use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::streaming::PartitionStream;
 use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::merge::RowChange;
+use crate::lake::LakeTable;
+use crate::merge::{RowChange, RowStream, Taking, Told};
 
 /// The order in which a table's rows are written.
 fn order(cluster_by: &[String]) -> Vec<SortExpr> {
@@ -81,31 +85,29 @@ pub fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
     Ok((copies(1)?, copies(-1)?))
 }
 
-/// A whole change as rows.
-pub fn row_change(batches: &[RecordBatch]) -> Result<RowChange> {
-    let mut change = RowChange { deleted: Vec::new(), inserted: Vec::new() };
-    for batch in batches {
-        let (inserted, deleted) = spread(batch)?;
-        if inserted.num_rows() > 0 {
-            change.inserted.push(inserted);
-        }
-        if deleted.num_rows() > 0 {
-            change.deleted.push(deleted);
+/// All of a change, for `current`, of which at most `limit` bytes are held in memory; `None` when it has more rows than
+/// `most`.
+pub async fn row_change(
+    mut stream: SendableRecordBatchStream,
+    current: &LakeTable,
+    limit: usize,
+    most: u64,
+) -> Result<Option<RowChange>> {
+    let mut change = Taking::new(current, limit);
+    while let Some(batch) = stream.try_next().await.context(|| "the change cannot be computed".into())? {
+        let (inserted, deleted) = spread(&batch)?;
+        change.add(&deleted, Told::Goes).await?;
+        change.add(&inserted, Told::Comes).await?;
+        if change.count() > most {
+            change.close().await?.forget().await;
+            return Ok(None);
         }
     }
-    Ok(change)
+    Ok(Some(change.close().await?))
 }
 
-/// Sorts the rows of small batches in memory.
-pub async fn sort_batches(
-    batches: Vec<RecordBatch>,
-    cluster_by: &[String],
-    session: &SessionContext,
-) -> Result<Vec<RecordBatch>> {
-    let doing = || "new rows cannot be sorted by `cluster_by`".to_owned();
-    if cluster_by.is_empty() || batches.is_empty() {
-        return Ok(batches);
-    }
-    let frame = session.read_batches(batches).and_then(|f| f.sort(order(cluster_by))).context(doing)?;
-    frame.collect().await.context(doing)
+/// Rows of a change, for the engine.
+pub fn stream_of(rows: RowStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)));
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }

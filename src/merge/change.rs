@@ -1,0 +1,167 @@
+//! Rows that go and rows that come: in memory up to a limit, past it in change data files, which the commit names in any
+//! case.
+
+use deltalake::arrow::array::RecordBatch;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::feed::{self, Feed, Told};
+use super::rewrite::complete;
+use crate::error::{Context, Result};
+use crate::lake::{DeltaFile, LakeTable, conform, rows};
+
+/// Rows of a change, one per copy, in the shape of the table.
+pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// Rows that go and rows that come, of one table, being taken.
+pub struct Taking {
+    rows: RowChange,
+    bytes: usize,
+    gone: Option<Feed>,
+    come: Option<Feed>,
+}
+
+/// Rows that go and rows that come, of one table.
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    table: LakeTable,
+    limit: usize,
+    spilled: bool,
+    gone: Rows,
+    come: Rows,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    count: u64,
+    held: Vec<RecordBatch>,
+    files: Vec<(String, u64)>,
+}
+
+impl Taking {
+    /// Takes rows of a change of `table`, of which at most `limit` bytes are held in memory.
+    #[must_use]
+    pub fn new(table: &LakeTable, limit: usize) -> Self {
+        let (gone, come) = (Rows::default(), Rows::default());
+        let rows = RowChange { table: table.clone(), limit, spilled: false, gone, come };
+        Self { rows, bytes: 0, gone: None, come: None }
+    }
+
+    /// Takes rows.
+    ///
+    /// # Errors
+    /// When they do not fit the table, or the store fails.
+    pub async fn add(&mut self, batch: &RecordBatch, told: Told) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = conform(batch, &self.rows.table.schema())?;
+        self.bytes = self.bytes.saturating_add(batch.get_array_memory_size());
+        let side = if told == Told::Goes { &mut self.rows.gone } else { &mut self.rows.come };
+        side.count += batch.num_rows() as u64;
+        side.held.push(batch);
+        if self.bytes > self.rows.limit {
+            self.rows.spilled = true;
+            let RowChange { table, gone, come, .. } = &mut self.rows;
+            spill(table, gone, &mut self.gone, Told::Goes).await?;
+            spill(table, come, &mut self.come, Told::Comes).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.rows.deletes() + self.rows.inserts()
+    }
+
+    /// Ends taking.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn close(mut self) -> Result<RowChange> {
+        if let Some(feed) = self.gone.take() {
+            self.rows.gone.files = feed.close().await?;
+        }
+        if let Some(feed) = self.come.take() {
+            self.rows.come.files = feed.close().await?;
+        }
+        Ok(self.rows)
+    }
+}
+
+async fn spill(table: &LakeTable, rows: &mut Rows, feed: &mut Option<Feed>, told: Told) -> Result<()> {
+    for batch in std::mem::take(&mut rows.held) {
+        feed.get_or_insert_with(|| Feed::new(table)).write(&batch, told).await?;
+    }
+    Ok(())
+}
+
+impl RowChange {
+    /// Rows that go.
+    #[must_use]
+    pub fn deletes(&self) -> u64 {
+        self.gone.count
+    }
+
+    /// Rows that come.
+    #[must_use]
+    pub fn inserts(&self) -> u64 {
+        self.come.count
+    }
+
+    /// Most bytes that may be held of it.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The rows that go, where they are held in memory.
+    pub(super) fn held_deletes(&self) -> Option<&[RecordBatch]> {
+        (!self.spilled).then_some(self.gone.held.as_slice())
+    }
+
+    /// The rows that go, or those that come.
+    #[must_use]
+    pub fn rows(&self, told: Told) -> RowStream {
+        let side = if told == Told::Goes { &self.gone } else { &self.come };
+        let held = futures::stream::iter(side.held.clone().into_iter().map(Ok));
+        let (table, files) = (self.table.clone(), side.files.clone());
+        let told = futures::stream::iter(files)
+            .then(move |(path, size)| {
+                let table = table.clone();
+                async move {
+                    let doing = || "rows of the change cannot be read back".to_owned();
+                    let file = DeltaFile { path, size, rows: None, stats: None, deletion_vector: None };
+                    let schema = table.schema();
+                    let stream = rows(table.location(), &file, None).await?;
+                    Ok(stream.map(move |batch| batch.context(doing).and_then(|batch| complete(&batch, &schema))))
+                }
+            })
+            .try_flatten();
+        held.chain(told).boxed()
+    }
+
+    /// The change data files that tell it, path and size.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn told(self) -> Result<Vec<(String, u64)>> {
+        if self.spilled {
+            return Ok([self.gone.files, self.come.files].concat());
+        }
+        let mut feed = Feed::new(&self.table);
+        for (rows, told) in [(&self.gone, Told::Goes), (&self.come, Told::Comes)] {
+            for batch in &rows.held {
+                feed.write(batch, told).await?;
+            }
+        }
+        feed.close().await
+    }
+
+    /// Removes what was written of it: no commit will name it.
+    pub async fn forget(self) {
+        for rows in [&self.gone, &self.come] {
+            feed::forget(&self.table, &rows.files).await;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A change is applied in the same way whether its rows are held in memory or written down first.
+
+use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use deltalake::arrow::util::display::array_value_to_string;
+use futures::TryStreamExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::definition::{Column, ColumnType};
+use crate::lake::{Commit, DataWriter, Properties, TableSpec, create, rows as file_rows};
+use crate::storage::Storage;
+
+type Row = (Option<i64>, Option<&'static str>, f64);
+
+fn batch(rows: &[Row], schema: &deltalake::arrow::datatypes::SchemaRef) -> RecordBatch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|r| r.0).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>()),
+    ];
+    RecordBatch::try_new(schema.clone(), columns).expect("rows of the table")
+}
+
+fn columns() -> Vec<Column> {
+    let column = |name: &str, column_type| Column {
+        name: name.into(),
+        column_type,
+        nullable: true,
+        description: String::new(),
+        pii: false,
+    };
+    vec![column("id", ColumnType::Long), column("name", ColumnType::String), column("size", ColumnType::Double)]
+}
+
+/// A table of these files.
+async fn table(folder: &std::path::Path, files: &[Vec<Row>]) -> LakeTable {
+    let location = Storage::default().location("t", folder).expect("a folder");
+    let spec = TableSpec {
+        uuid: "00000000-0000-4000-8000-000000000000".into(),
+        name: "t".into(),
+        description: String::new(),
+        columns: columns(),
+        properties: Properties { change_data_feed: true },
+    };
+    let commit =
+        |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
+    let mut table = create(&location, &spec, commit(Vec::new())).await.expect("a table");
+    for rows in files {
+        let mut writer = DataWriter::new(&table.log_store(), table.schema(), u64::MAX);
+        writer.write(&batch(rows, &table.schema())).await.expect("written");
+        table = commit(writer.close().await.expect("closed").adds).commit(&table).await.expect("committed");
+    }
+    table
+}
+
+fn texts(batches: &[RecordBatch]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            // Which of the two zeros goes is left open where a change names one that is not there.
+            let value = |column: &ArrayRef| array_value_to_string(column, row).expect("a value").replace("-0.0", "0.0");
+            rows.push(batch.columns().iter().map(value).collect::<Vec<_>>().join("|"));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// What is left in the files that stand after taking `gone` out, and what the change data files say; or how many rows
+/// are lacking.
+async fn without(
+    table: &LakeTable,
+    gone: &[Row],
+    come: &[Row],
+    limit: usize,
+) -> std::result::Result<[Vec<String>; 2], u64> {
+    let mut taking = Taking::new(table, limit);
+    for (rows, told) in [(gone, Told::Goes), (come, Told::Comes)] {
+        for row in rows.chunks(3) {
+            taking.add(&batch(row, &table.schema()), told).await.expect("taken");
+        }
+    }
+    assert_eq!(taking.count(), (gone.len() + come.len()) as u64);
+    let change = taking.close().await.expect("closed");
+    let came: Vec<RecordBatch> = change.rows(Told::Comes).try_collect().await.expect("rows that come");
+    assert_eq!(texts(&came), texts(&[batch(come, &table.schema())]));
+    let mut applied = match remove(table, &change, u64::MAX).await.expect("applied") {
+        Ok(applied) => applied,
+        Err(Lacking(rows)) => {
+            change.forget().await;
+            return Err(rows);
+        }
+    };
+    told(&mut applied, change).await.expect("told");
+    let gone: Vec<&str> = applied.change.removes.iter().map(|r| r.path.as_str()).collect();
+    let stay = table.files().into_iter().filter(|file| !gone.contains(&file.path.as_str()));
+    let files: Vec<DeltaFile> = stay.chain(applied.change.adds.iter().map(DeltaFile::from)).collect();
+    let feed = applied.change.cdc.iter().map(|(path, size)| DeltaFile {
+        path: path.clone(),
+        size: *size,
+        rows: None,
+        stats: None,
+        deletion_vector: None,
+    });
+    let mut found = [Vec::new(), Vec::new()];
+    for (found, files) in found.iter_mut().zip([files, feed.collect()]) {
+        let mut batches = Vec::new();
+        for file in files {
+            let stream = file_rows(table.location(), &file, None).await.expect("a file");
+            batches.extend(stream.try_collect::<Vec<_>>().await.expect("its rows"));
+        }
+        *found = texts(&batches);
+    }
+    Ok(found)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let size = prop_oneof![Just(0.0), Just(-0.0), Just(f64::NAN), Just(1.5)];
+    (proptest::option::of(0..3_i64), proptest::option::of(prop_oneof![Just("a"), Just("b")]), size)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_change_that_is_written_down_first_takes_out_the_same_rows(
+        files in proptest::collection::vec(proptest::collection::vec(row(), 1..12), 1..4),
+        picks in proptest::collection::vec((any::<proptest::sample::Index>(), any::<proptest::sample::Index>()), 0..10),
+        come in proptest::collection::vec(row(), 0..5),
+        alien in proptest::option::of(row()),
+    ) {
+        let picked = picks.iter().map(|(file, row)| {
+            let file = &files[file.index(files.len())];
+            file[row.index(file.len())]
+        });
+        let gone: Vec<Row> = picked.chain(alien).collect();
+        runtime().block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let table = table(folder.path(), &files).await;
+            let held = without(&table, &gone, &come, usize::MAX).await;
+            // Every row of its own part.
+            assert_eq!(without(&table, &gone, &come, 0).await, held);
+            // Written down, in one part.
+            assert_eq!(without(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
+            if let Ok([stays, told]) = held {
+                let before: usize = files.iter().map(Vec::len).sum();
+                assert_eq!(stays.len(), before - gone.len());
+                assert_eq!(told.len(), if gone.is_empty() { 0 } else { gone.len() + come.len() });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_refused_change_leaves_no_file() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = table(folder.path(), &[vec![(Some(1), Some("a"), 1.0)], vec![(Some(2), None, 2.0)]]).await;
+        let lacking = [(Some(1), Some("a"), 1.0), (Some(2), Some("c"), 2.0)];
+        for limit in [0, usize::MAX] {
+            assert_eq!(without(&table, &lacking, &[(None, None, 0.0)], limit).await, Err(1), "{limit}");
+            let files = std::fs::read_dir(folder.path().join("t")).expect("a folder");
+            let parquet =
+                files.filter(|f| f.as_ref().is_ok_and(|f| f.path().extension().is_some_and(|e| e == "parquet")));
+            assert_eq!(parquet.count(), 2, "{limit}");
+            let told = std::fs::read_dir(folder.path().join("t/_change_data"));
+            assert_eq!(told.map_or(0, Iterator::count), 0, "{limit}");
+        }
+    });
+}
