@@ -74,7 +74,8 @@ impl ScalarUDFImpl for Bin {
             Some(_) => return exec_err!("the origin of date_bin must be a constant timestamp"),
         };
         if stride.months == 0 {
-            let micros = i64::from(stride.days) * 86_400_000_000 + stride.nanoseconds / 1_000;
+            let days = i64::from(stride.days).checked_mul(86_400_000_000);
+            let micros = days.and_then(|days| days.checked_add(stride.nanoseconds / 1_000)).ok_or_else(out_of_range)?;
             if micros <= 0 || stride.nanoseconds % 1_000 != 0 {
                 return exec_err!("the stride of date_bin must be at least a microsecond, and in whole ones");
             }

@@ -25,6 +25,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         "date_trunc" => ScalarUDF::new_from_impl(truncate::Truncate::new(inner)).into(),
         "date_bin" => ScalarUDF::new_from_impl(bin::Bin::new(inner)).into(),
         "to_char" => ScalarUDF::new_from_impl(shown::ToChar::new(inner)).into(),
+        "to_unixtime" => ScalarUDF::new_from_impl(read::ToUnixtime::new(inner)).into(),
         _ => match read::Unit::of(inner.name()) {
             Some(unit) => ScalarUDF::new_from_impl(read::ToTimestamp::new(inner, unit)).into(),
             None => inner,

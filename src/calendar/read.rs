@@ -7,7 +7,9 @@ use chrono::{NaiveDateTime, NaiveTime};
 use deltalake::arrow::array::timezone::Tz;
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMicrosecondArray};
 use deltalake::arrow::compute::{CastOptions, cast_with_options};
-use deltalake::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimeUnit};
+use deltalake::arrow::datatypes::{
+    DataType, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use deltalake::arrow::util::display::FormatOptions;
 use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use deltalake::datafusion::logical_expr::{
@@ -24,6 +26,15 @@ pub(super) enum Unit {
     Millis,
     Micros,
     Nanos,
+}
+
+/// The microseconds between two values that the function of this name gives: what is finer is cut off.
+fn grain(name: &str) -> i64 {
+    match name {
+        "to_timestamp_seconds" => 1_000_000,
+        "to_timestamp_millis" => 1_000,
+        _ => 1,
+    }
 }
 
 impl Unit {
@@ -105,11 +116,71 @@ impl ScalarUDFImpl for ToTimestamp {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let Some((first, formats)) = arrays.split_first() else { return exec_err!("{} of nothing", self.name()) };
+        let grain = grain(self.name());
         let result = self.read(first, formats)?;
+        let result = match result.as_primitive_opt::<TimestampMicrosecondType>() {
+            Some(moments) if grain > 1 => {
+                Arc::new(moments.unary::<_, TimestampMicrosecondType>(|at| at - at.rem_euclid(grain))) as ArrayRef
+            }
+            _ => result,
+        };
         if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+/// `to_unixtime(time)`, `to_unixtime(text[, format, ...])`: whole seconds since 1970.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct ToUnixtime {
+    inner: Arc<ScalarUDF>,
+    reads: ToTimestamp,
+}
+
+impl ToUnixtime {
+    pub fn new(inner: Arc<ScalarUDF>) -> Self {
+        Self { reads: ToTimestamp::new(inner.clone(), Unit::Seconds), inner }
+    }
+}
+
+impl ScalarUDFImpl for ToUnixtime {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.reads.signature()
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.reads.coerce_types(arg_types)
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let moments = self.reads.invoke_with_args(args)?;
+        let of_one = matches!(moments, ColumnarValue::Scalar(_));
+        let moments = moments.into_array(if of_one { 1 } else { rows })?;
+        let moments = moments.as_primitive::<TimestampMicrosecondType>();
+        let seconds: ArrayRef = Arc::new(moments.unary::<_, Int64Type>(|at| at.div_euclid(1_000_000)));
+        Ok(if of_one {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&seconds, 0)?)
+        } else {
+            ColumnarValue::Array(seconds)
+        })
     }
 
     fn documentation(&self) -> Option<&Documentation> {

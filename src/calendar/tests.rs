@@ -114,11 +114,39 @@ async fn numbers_are_read_to_the_microsecond() {
         ("to_timestamp(1.5)", "1970-01-01T00:00:01.500"),
         ("to_timestamp(arrow_cast(1.000001, 'Decimal128(10, 6)'))", "1970-01-01T00:00:01.000001"),
         ("to_timestamp_millis(-1)", "1969-12-31T23:59:59.999"),
+        // What is finer than the function's name says is cut off, as in the engine.
+        ("to_timestamp_seconds('2024-07-01T18:00:00.5Z')", "2024-07-01T18:00:00"),
+        ("to_timestamp_seconds(1.7)", "1970-01-01T00:00:01"),
+        ("to_timestamp_millis('2024-07-01T18:00:00.123456Z')", "2024-07-01T18:00:00.123"),
+        ("to_unixtime('9999-12-31T00:00:00Z')", "253402214400"),
+        ("to_unixtime('0001-01-01T00:00:00Z')", "-62135596800"),
+        ("to_unixtime('2024-07-01', '%Y-%m-%d')", "1719792000"),
         ("to_timestamp_nanos(-1)", "1969-12-31T23:59:59.999999"),
         ("to_timestamp('2024-07-01 12:00 America/Denver', '%Y-%m-%d %H:%M %Z')", "2024-07-01T18:00:00"),
         ("to_timestamp('07/01/2024', '%Y', '%m/%d/%Y')", "2024-07-01T00:00:00"),
     ] {
         assert_eq!(asked(sql).await[0], expected, "{sql}");
+    }
+}
+
+/// What is computed of moments beyond the calendar, or by strides beyond it, is an error and no other moment.
+#[tokio::test]
+async fn what_is_beyond_the_calendar_is_said() {
+    let beyond = "arrow_cast(8210266876799999999, 'Timestamp(Microsecond, Some(\"Asia/Tokyo\"))')";
+    for sql in [
+        format!("date_trunc('day', {beyond})"),
+        "date_bin(interval '213503983 days', at)".to_owned(),
+        "date_bin(interval '106751992 days', at)".to_owned(),
+        "to_timestamp(9300000000000)".to_owned(),
+    ] {
+        let session = SessionContext::new();
+        for function in functions() {
+            session.register_udf(function.as_ref().clone());
+        }
+        let from = "(select to_timestamp('2024-07-01T18:00:00Z') as at) as t";
+        let frame = session.sql(&format!("select {sql} as x from {from}")).await.expect("a plan");
+        let error = frame.collect().await.expect_err(&sql).to_string();
+        assert!(error.contains("out of range") || error.contains("is no timestamp"), "{sql}: {error}");
     }
 }
 

@@ -144,7 +144,9 @@ fn in_zone(micros: i64, granularity: Granularity, zone: Tz) -> Result<i64> {
     const SKIPPED: TimeDelta = TimeDelta::hours(3);
     let utc = at(micros)?;
     let local = zone.from_utc_datetime(&utc);
-    let shown = truncated(local.naive_local(), granularity)?;
+    let beyond = || exec_datafusion_err!("a timestamp is out of range");
+    let shown = utc.checked_add_offset(local.offset().fix()).ok_or_else(beyond)?;
+    let shown = truncated(shown, granularity)?;
     let found = match zone.from_local_datetime(&shown) {
         LocalResult::Single(moment) => Some(moment.naive_utc()),
         LocalResult::Ambiguous(first, second) => {
@@ -152,9 +154,9 @@ fn in_zone(micros: i64, granularity: Granularity, zone: Tz) -> Result<i64> {
             Some(if same { first } else { second }.naive_utc())
         }
         LocalResult::None => {
-            let before = zone.from_local_datetime(&(shown - SKIPPED)).single();
-            before.map(|moment| moment.naive_utc() + SKIPPED)
+            let before = shown.checked_sub_signed(SKIPPED).and_then(|shown| zone.from_local_datetime(&shown).single());
+            before.and_then(|moment| moment.naive_utc().checked_add_signed(SKIPPED))
         }
     };
-    found.map(micros_of).ok_or_else(|| exec_datafusion_err!("a timestamp is out of range"))
+    found.map(micros_of).ok_or_else(beyond)
 }

@@ -17,7 +17,7 @@ use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use deltalake::datafusion::functions::datetime::expr_fn::to_local_time;
-use deltalake::datafusion::logical_expr::expr::{Cast, InSubquery, SetComparison};
+use deltalake::datafusion::logical_expr::expr::{Cast, InSubquery, SetComparison, TryCast};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
 use deltalake::datafusion::logical_expr::planner::TypePlanner;
@@ -115,7 +115,7 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             of.right = Box::new(days(std::mem::take(&mut *of.right), schema)?);
             true
         }
-        Expr::Cast(of) => in_zone(of, schema)?,
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => in_zone(expr, field, schema)?,
         Expr::BinaryExpr(of) if computes(of.op) => {
             signed([&mut of.left, &mut of.right], schema)?
                 || of_date(&mut of.left, &of.right, schema)?
@@ -171,19 +171,19 @@ fn days(date: Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// Casts to timestamps: of microseconds, also where the engine writes nanoseconds (`at time zone`); and a timestamp of a zone
 /// without that zone is what clocks show there, where the engine goes on with UTC.
-fn in_zone(of: &mut Cast, schema: &DFSchema) -> Result<bool> {
-    let DataType::Timestamp(unit, zone) = of.field.data_type() else { return Ok(false) };
+fn in_zone(of: &mut Box<Expr>, field: &mut FieldRef, schema: &DFSchema) -> Result<bool> {
+    let DataType::Timestamp(unit, zone) = field.data_type() else { return Ok(false) };
     let (unit, zone) = (*unit, zone.clone());
-    let from = of.expr.get_type(schema)?;
+    let from = of.get_type(schema)?;
     let mut changed = false;
     // Of a number the unit says what it counts.
     if unit == TimeUnit::Nanosecond && !from.is_numeric() {
         let to = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
-        of.field = Arc::new(of.field.as_ref().clone().with_data_type(to));
+        *field = Arc::new(field.as_ref().clone().with_data_type(to));
         changed = true;
     }
     if zone.is_none() && matches!(&from, DataType::Timestamp(_, Some(zone)) if zone.as_ref() != "UTC") {
-        of.expr = Box::new(to_local_time(vec![std::mem::take(&mut *of.expr)]));
+        **of = to_local_time(vec![std::mem::take(&mut **of)]);
         changed = true;
     }
     Ok(changed)

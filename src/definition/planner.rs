@@ -41,9 +41,6 @@ use super::unnamed::name_derived;
 use crate::exact::CheckedArithmetic;
 use crate::source::SourceFile;
 
-/// Name of the only output column of a planned condition.
-const CONDITION: &str = "condition";
-
 /// Plans one query over tables given by name and schema.
 ///
 /// # Errors
@@ -142,7 +139,7 @@ fn recursion(plan: &LogicalPlan, tables: &Tables) -> Result<(), DataFusionError>
     }
 }
 
-/// Plans `select (<condition>) as condition from <table>`.
+/// Plans `select (<condition>) from <table>`.
 pub(super) fn plan_condition(
     mut condition: SqlExpr,
     table: &str,
@@ -154,7 +151,7 @@ pub(super) fn plan_condition(
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let schema: &DFSchema = scan.schema();
     let expr = planner.sql_to_expr(condition, schema, &mut PlannerContext::new())?;
-    analyse(scan.project([expr.alias(CONDITION)])?.build()?, &tables.options)
+    analyse(scan.project([expr])?.build()?, &tables.options)
 }
 
 /// A scan of a table by its schema alone.
@@ -193,8 +190,12 @@ pub(super) fn condition_of(plan: &LogicalPlan) -> Result<Expr, DataFusionError> 
     expr.unalias().transform(bare).data()
 }
 
+/// Twice, so that casts that the engine puts in are seen by our rules as well: a session that runs the plan analyses it
+/// again, a condition that is compiled by itself is not.
 fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, DataFusionError> {
-    Analyzer::with_rules(analyser_rules()).execute_and_check(plan, options, |_, _| {})
+    let analyser = Analyzer::with_rules(analyser_rules());
+    let once = analyser.execute_and_check(plan, options, |_, _| {})?;
+    analyser.execute_and_check(once, options, |_, _| {})
 }
 
 /// The engine's rules that give every expression its type, and ours before and after.

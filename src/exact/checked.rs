@@ -12,8 +12,8 @@ use deltalake::arrow::compute::kernels::numeric;
 use deltalake::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, i256};
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
-use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, internal_err};
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
@@ -24,6 +24,7 @@ use deltalake::datafusion::logical_expr::{
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::physical_expr_common::datum::apply;
+use deltalake::datafusion::sql::unparser::expr_to_sql;
 
 use super::ranges::{divides_all, magnitude, stays_within};
 use super::sums::rounded;
@@ -52,8 +53,9 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     node.map_expressions(|expr| {
         // The names of what is in a grouping set cannot be kept.
         let name = (!matches!(expr, Expr::GroupingSet(_))).then(|| names.save(&expr));
+        // Other names are the engine's own.
         let column = match &expr {
-            Expr::Alias(alias) => Some(alias.name.clone()),
+            Expr::Alias(alias) if is_plain(&alias.name) => Some(alias.name.clone()),
             _ => None,
         };
         let rewritten = expr.transform_up(|e| checked(e, &schema, column.as_deref()))?;
@@ -64,22 +66,27 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 fn checked(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transformed<Expr>> {
-    let (op, left, right) = match &expr {
+    let (op, left, right, negates) = match &expr {
         Expr::BinaryExpr(of) if is_checked(&expr, schema)? => {
-            (of.op, of.left.as_ref().clone(), of.right.as_ref().clone())
+            (of.op, of.left.as_ref().clone(), of.right.as_ref().clone(), false)
         }
         Expr::Negative(of) => {
             let of_type = of.get_type(schema)?;
             if !of_type.is_signed_integer() || stays_within(magnitude(of, schema)?, &of_type) {
                 return Ok(Transformed::no(expr));
             }
-            (Operator::Minus, lit(ScalarValue::new_zero(&of_type)?), of.as_ref().clone())
+            (Operator::Minus, lit(ScalarValue::new_zero(&of_type)?), of.as_ref().clone(), true)
         }
         _ => return Ok(Transformed::no(expr)),
     };
     let of = Arithmetic {
         op,
+        negates,
         operands: [shown(&left), shown(&right)],
         column: column.map(str::to_owned),
         signature: Signature::any(2, Volatility::Immutable),
@@ -107,37 +114,39 @@ fn is_decimal(of: &DataType) -> bool {
     matches!(of, DataType::Decimal128(..))
 }
 
-/// An operand as a person wrote it: without the casts that the engine has added.
+/// An operand as a person writes it: without the casts that the engine has added, and without the tables before its
+/// columns, which the query may not name so.
 fn shown(expr: &Expr) -> String {
-    match expr {
-        Expr::Cast(cast) if cast.field.data_type().is_numeric() => shown(&cast.expr),
-        Expr::Literal(value, _) => value.to_string(),
-        Expr::BinaryExpr(_) => format!("({})", bare(&expr.human_display().to_string())),
-        other => bare(&other.human_display().to_string()),
+    if let Expr::Cast(cast) = expr
+        && cast.field.data_type().is_numeric()
+    {
+        return shown(&cast.expr);
     }
+    let text = written(expr).and_then(|expr| expr_to_sql(&expr)).map(|sql| sql.to_string());
+    text.unwrap_or_else(|_| expr.human_display().to_string())
 }
 
-/// An expression without the tables before its columns, which the query may not name so.
-pub(super) fn bare(text: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let (mut bare, mut word) = (String::new(), String::new());
-    for c in text.chars() {
-        match c {
-            '.' if word.starts_with(|c: char| !c.is_ascii_digit()) => word.clear(),
-            c if is_word(c) => word.push(c),
-            c => {
-                bare.push_str(&std::mem::take(&mut word));
-                bare.push(c);
-            }
+/// An expression of the query's own operators, over columns without tables.
+fn written(expr: &Expr) -> Result<Expr> {
+    let plain = |expr: Expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        Expr::ScalarFunction(call) if operator(&call).is_some() && call.args.len() == 2 => {
+            let op = operator(&call).unwrap_or(Operator::Plus);
+            let mut args = call.args.into_iter();
+            let (left, right) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
         }
-    }
-    bare + &word
+        other => Ok(Transformed::no(other)),
+    };
+    expr.clone().transform_up(plain).data()
 }
 
 /// An operator whose result must fit.
 #[derive(Debug)]
 pub struct Arithmetic {
     op: Operator,
+    /// Of `- x`, which is `0 - x`.
+    negates: bool,
     /// For messages.
     operands: [String; 2],
     /// The column of the select list that it is in.
@@ -148,7 +157,7 @@ pub struct Arithmetic {
 /// The same operator is the same function: what a message says about one does not matter.
 impl PartialEq for Arithmetic {
     fn eq(&self, other: &Self) -> bool {
-        self.op == other.op
+        (self.op, self.negates) == (other.op, other.negates)
     }
 }
 
@@ -156,7 +165,7 @@ impl Eq for Arithmetic {}
 
 impl Hash for Arithmetic {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.op.hash(state);
+        (self.op, self.negates).hash(state);
     }
 }
 
@@ -192,9 +201,12 @@ impl Arithmetic {
             DataType::Int64 | DataType::UInt64 => "decimal(38, 0)",
             _ => "double",
         };
-        let op = self.op;
+        let (op, column) = (self.op, self.column.as_deref());
+        if self.negates {
+            return overflow(&format!("- {right}"), of_type, column, &format!("write `- cast({right} as {wider})`"));
+        }
         let way_out = format!("write `cast({left} as {wider}) {op} {right}`");
-        overflow(&format!("{left} {op} {right}"), of_type, self.column.as_deref(), &way_out)
+        overflow(&format!("{left} {op} {right}"), of_type, column, &way_out)
     }
 }
 
@@ -216,6 +228,7 @@ pub(super) fn sql_name(of: &DataType) -> String {
         DataType::Int32 => "integer".into(),
         DataType::Int64 => "bigint".into(),
         DataType::Decimal128(p, s) => format!("decimal({p}, {s})"),
+        DataType::Duration(_) => "interval day to second".into(),
         other => other.to_string(),
     }
 }
@@ -236,6 +249,9 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let [left, right] = args else { return internal_err!("an operator has two operands") };
+        if self.negates {
+            return Ok(format!("(- {})", right.schema_name()));
+        }
         Ok(format!("{} {} {}", left.schema_name(), self.op, right.schema_name()))
     }
 
@@ -287,7 +303,7 @@ fn too_many_digits() -> ArrowError {
 /// Whether a number is one of a type, in units of its scale.
 pub(super) fn fits(value: i128, of_type: &DataType) -> bool {
     match of_type {
-        DataType::Int64 => i64::try_from(value).is_ok(),
+        DataType::Int64 | DataType::Duration(_) => i64::try_from(value).is_ok(),
         DataType::UInt64 => u64::try_from(value).is_ok(),
         DataType::Decimal128(digits, _) => value.unsigned_abs() < 10_u128.pow(u32::from(*digits)),
         _ => true,

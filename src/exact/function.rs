@@ -142,13 +142,13 @@ impl Exact {
     }
 
     /// A sum or an average of integers or decimals.
-    fn asked(&self, inputs: &[FieldRef], output: &FieldRef, name: &str) -> Option<Asked> {
+    fn asked(&self, inputs: &[FieldRef], output: &FieldRef) -> Option<Asked> {
         let means = match self.kind {
             Kind::Sum => false,
             Kind::Avg => true,
             _ => return None,
         };
-        Asked::new(means, inputs, output, name)
+        Asked::new(means, inputs, output)
     }
 }
 
@@ -186,8 +186,8 @@ impl AggregateUDFImpl for Exact {
         if ours(args.expr_fields, &args.return_field) {
             return Ok(self.kind.with(OneGroup { distinct: args.is_distinct }));
         }
-        if let Some(asked) = self.asked(args.expr_fields, &args.return_field, args.name) {
-            return Ok(asked.single(args.is_distinct));
+        if let Some(asked) = self.asked(args.expr_fields, &args.return_field) {
+            return Ok(asked.of(args.exprs, args.is_distinct).single(args.is_distinct));
         }
         self.built_in().accumulator(args)
     }
@@ -196,7 +196,7 @@ impl AggregateUDFImpl for Exact {
         if ours(args.input_fields, &args.return_field) {
             return Ok(vec![Arc::new(Field::new(format_state_name(args.name, "exact"), DataType::Binary, true))]);
         }
-        if let Some(asked) = self.asked(args.input_fields, &args.return_field, args.name) {
+        if let Some(asked) = self.asked(args.input_fields, &args.return_field) {
             return Ok(asked.state_fields(args.name, args.is_distinct));
         }
         self.built_in().state_fields(args)
@@ -206,7 +206,7 @@ impl AggregateUDFImpl for Exact {
         if ours(args.expr_fields, &args.return_field) {
             return !args.is_distinct;
         }
-        if self.asked(args.expr_fields, &args.return_field, args.name).is_some() {
+        if self.asked(args.expr_fields, &args.return_field).is_some() {
             return !args.is_distinct;
         }
         self.built_in().groups_accumulator_supported(args)
@@ -216,14 +216,14 @@ impl AggregateUDFImpl for Exact {
         if ours(args.expr_fields, &args.return_field) {
             return Ok(self.kind.with(ManyGroups));
         }
-        if let Some(asked) = self.asked(args.expr_fields, &args.return_field, args.name) {
-            return Ok(asked.groups());
+        if let Some(asked) = self.asked(args.expr_fields, &args.return_field) {
+            return Ok(asked.of(args.exprs, false).groups());
         }
         self.built_in().create_groups_accumulator(args)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let is_wide = self.asked(args.expr_fields, &args.return_field, args.name).is_some();
+        let is_wide = self.asked(args.expr_fields, &args.return_field).is_some();
         if is_wide || ours(args.expr_fields, &args.return_field) {
             return self.accumulator(args);
         }

@@ -12,15 +12,18 @@ use std::sync::Arc;
 use deltalake::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, PrimitiveArray, UInt64Array,
 };
+use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Int64Type, UInt64Type, i256,
 };
 use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::utils::format_state_name;
 use deltalake::datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
+use deltalake::datafusion::physical_expr::PhysicalExpr;
+use deltalake::datafusion::physical_expr::expressions::{CastExpr, Column};
 
 use super::accumulate::passes;
-use super::checked::{bare, fits, overflow, sql_name};
+use super::checked::{fits, overflow, sql_name};
 
 /// What is computed of the sum and of how many values there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +40,9 @@ pub(super) struct Asked {
     finish: Finish,
     from: DataType,
     to: DataType,
-    /// As it is called in messages.
-    name: String,
+    /// What is added up, in messages; `None` where it is no column.
+    of: Option<String>,
+    distinct: bool,
 }
 
 fn state_type(input: &DataType) -> DataType {
@@ -50,18 +54,26 @@ fn state_type(input: &DataType) -> DataType {
 
 impl Asked {
     /// `None` where the values are not added up here.
-    pub fn new(means: bool, inputs: &[FieldRef], output: &FieldRef, name: &str) -> Option<Self> {
+    pub fn new(means: bool, inputs: &[FieldRef], output: &FieldRef) -> Option<Self> {
         let [input] = inputs else { return None };
         let (from, to) = (input.data_type().clone(), output.data_type().clone());
         let finish = match (means, &from, &to) {
             (false, DataType::Int64, DataType::Int64) | (false, DataType::UInt64, DataType::UInt64) => Finish::Sum,
             (false, DataType::Decimal128(..), DataType::Decimal128(..)) => Finish::Sum,
+            (false, DataType::Duration(from), DataType::Duration(to)) if from == to => Finish::Sum,
+            (true, DataType::Duration(from), DataType::Duration(to)) if from == to => Finish::Mean(0),
             (true, DataType::Decimal128(_, s), DataType::Decimal128(_, t)) => {
                 Finish::Mean(u32::try_from(t - s).unwrap_or(0))
             }
             _ => return None,
         };
-        Some(Self { finish, from, to, name: bare(call(name)) })
+        Some(Self { finish, from, to, of: None, distinct: false })
+    }
+
+    /// The same of this argument, which messages name where it is a column.
+    pub fn of(self, arguments: &[Arc<dyn PhysicalExpr>], distinct: bool) -> Self {
+        let of = arguments.first().and_then(column);
+        Self { of, distinct, ..self }
     }
 
     /// The fields of a state: the sum and how many values there are, or the distinct values.
@@ -109,17 +121,26 @@ impl Asked {
         };
         match value.and_then(i256::to_i128).filter(|value| fits(*value, &self.to)) {
             Some(value) => Ok(Some(value)),
-            None => Err(overflow(&self.name, &self.to, None, &self.way_out())),
+            None => Err(self.too_great()),
         }
     }
 
-    fn way_out(&self) -> String {
-        let Some((call, argument)) = self.name.split_once('(').map(|(call, rest)| (call, rest.trim_end_matches(')')))
-        else {
-            return format!("cast the argument of `{}` to double", self.name);
+    fn too_great(&self) -> DataFusionError {
+        let name = if self.finish == Finish::Sum { "sum" } else { "avg" };
+        let distinct = if self.distinct { "distinct " } else { "" };
+        let call = |argument: &str| format!("{name}({distinct}{argument})");
+        let wider = |argument: &str| match &self.from {
+            DataType::Decimal128(..) => format!("cast({argument} as double)"),
+            // As so many microseconds.
+            DataType::Duration(_) => format!("cast(cast({argument} as bigint) as decimal(38, 0))"),
+            _ => format!("cast({argument} as decimal(38, 0))"),
         };
-        let wider = if self.is_decimal() { "double" } else { "decimal(38, 0)" };
-        format!("write `{call}(cast({argument} as {wider}))`")
+        let way_out = match &self.of {
+            Some(column) => format!("write `{}`", call(&wider(column))),
+            None => format!("write `{}` around what is added up, x", call(&wider("x"))),
+        };
+        let what = self.of.as_ref().map_or_else(|| call("..."), |column| call(column));
+        overflow(&what, &self.to, None, &way_out)
     }
 
     fn array(&self, values: impl Iterator<Item = Result<Option<i128>>>) -> Result<ArrayRef> {
@@ -133,28 +154,22 @@ impl Asked {
                 let whole = |v: Option<i128>| v.map(|v| u64::try_from(v).map_err(|_| narrow())).transpose();
                 Arc::new(values.map(|v| v.and_then(whole)).collect::<Result<UInt64Array>>()?)
             }
-            _ => {
+            of_type => {
                 let whole = |v: Option<i128>| v.map(|v| i64::try_from(v).map_err(|_| narrow())).transpose();
-                Arc::new(values.map(|v| v.and_then(whole)).collect::<Result<Int64Array>>()?)
+                let values: ArrayRef = Arc::new(values.map(|v| v.and_then(whole)).collect::<Result<Int64Array>>()?);
+                // A number of units, for a duration.
+                cast(&values, of_type)?
             }
         })
     }
 }
 
-/// The call alone of what the engine calls a window or a filtered aggregate.
-fn call(name: &str) -> &str {
-    let mut depth = 0_usize;
-    for (at, c) in name.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => continue,
-        }
-        if depth == 0 {
-            return &name[..=at];
-        }
+/// The column that an argument is, whatever the engine has cast it to.
+fn column(argument: &Arc<dyn PhysicalExpr>) -> Option<String> {
+    match argument.downcast_ref::<CastExpr>() {
+        Some(cast) => column(cast.expr()),
+        None => argument.downcast_ref::<Column>().map(|column| column.name().to_owned()),
     }
-    name
 }
 
 /// A quotient, half away from zero.
@@ -232,6 +247,10 @@ fn rows(values: &ArrayRef, mut each: impl FnMut(usize, i128)) -> Result<()> {
         DataType::Int64 => of(values.as_primitive::<Int64Type>(), |i, v| each(i, i128::from(v))),
         DataType::UInt64 => of(values.as_primitive::<UInt64Type>(), |i, v| each(i, i128::from(v))),
         DataType::Decimal128(..) => of(values.as_primitive::<Decimal128Type>(), each),
+        DataType::Duration(_) => {
+            let units = cast(values, &DataType::Int64)?;
+            of(units.as_primitive::<Int64Type>(), |i, v| each(i, i128::from(v)));
+        }
         other => return Err(unexpected(&format!("an argument of type {other}"))),
     }
     Ok(())

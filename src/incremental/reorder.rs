@@ -12,7 +12,9 @@ use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::utils::can_hash;
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan};
 use deltalake::datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use deltalake::datafusion::optimizer::optimizer::ApplyOrder;
 use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
+use deltalake::datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
 use super::equijoin::EquijoinKeys;
@@ -24,8 +26,8 @@ use crate::definition::options::engine_options;
 /// lists of values as SQL has them.
 #[must_use]
 pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 2] =
-        [Arc::new(Reorder::default()), Arc::new(EquijoinKeys::default())];
+    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 3] =
+        [Arc::new(Reorder::default()), Arc::new(EquijoinKeys::default()), Arc::new(SumsAtOnce::default())];
     let of_name = |name: &str| ours.iter().find(|ours| ours.name() == name).cloned();
     let rules = Optimizer::new().rules.into_iter().map(|rule| of_name(rule.name()).unwrap_or(rule));
     let pushes = PushDownFilter::new();
@@ -72,6 +74,33 @@ impl OptimizerRule for Reorder {
             Ok(if loses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
         if loses { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
+    }
+}
+
+/// `SingleDistinctToGroupBy`, where nothing is added up beside the distinct values: the rule adds up sums of parts, and a
+/// part may leave its type, or lose the last digits of a double, where the whole does not.
+#[derive(Debug, Default)]
+struct SumsAtOnce(SingleDistinctToGroupBy);
+
+impl OptimizerRule for SumsAtOnce {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let adds_up = |expr: &Expr| matches!(expr.clone().unalias(), Expr::AggregateFunction(of) if of.func.name() == "sum" && !of.params.distinct);
+        match &plan {
+            LogicalPlan::Aggregate(of) if of.aggr_expr.iter().any(adds_up) => Ok(Transformed::no(plan)),
+            _ => self.0.rewrite(plan, config),
+        }
     }
 }
 

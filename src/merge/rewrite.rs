@@ -135,14 +135,20 @@ async fn rewrite(
             writer.write(&kept).await?;
         }
     }
-    // Even where the probe's column hit, the whole rows may all differ: then the copy is left to vacuum.
     let written = writer.close().await?;
     let feed = match feed {
         Some(feed) => feed.close().await?,
         None => Vec::new(),
     };
+    // Even where the probe's column hit, the whole rows may all differ.
+    if gone == 0 {
+        for add in &written.adds {
+            table.location().remove(&add.path).await;
+        }
+        return Ok(None);
+    }
     let (adds, removes, rows_kept) = (written.adds, Vec::new(), written.rows);
-    Ok((gone > 0).then_some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed }))
+    Ok(Some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed }))
 }
 
 /// Reads only the probe's column, and stops at the first hit.

@@ -54,6 +54,18 @@ const LEAVING: &[(&str, &str, &str, &str)] = &[
         "write `cast(-2 as decimal(38, 0)) - l`",
     ),
     (
+        "nested",
+        "select id, (l - 1) * 2 as twice from numbers",
+        "`(l - 1) * 2` has a value beyond bigint, in column `twice`",
+        "write `cast((l - 1) as decimal(38, 0)) * 2`",
+    ),
+    (
+        "within",
+        "select id, coalesce(l - 1, 0) * 2 as twice from numbers",
+        "`coalesce((l - 1), 0) * 2` has a value beyond bigint, in column `twice`",
+        "write `cast(coalesce((l - 1), 0) as decimal(38, 0)) * 2`",
+    ),
+    (
         "filtered",
         "select id from numbers where l * 2 > 0",
         "`l * 2` has a value beyond bigint",
@@ -138,6 +150,8 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
 fn said_in(sql: &str, written: &str) -> String {
     for (wrong, right) in [
         ("i * i", "cast(i as bigint) * i"),
+        ("(l - 1) * 2", "cast((l - 1) as decimal(38, 0)) * 2"),
+        ("coalesce(l - 1, 0) * 2", "cast(coalesce((l - 1), 0) as decimal(38, 0)) * 2"),
         ("l + 1", "cast(l as decimal(38, 0)) + 1"),
         ("-2 - l", "cast(-2 as decimal(38, 0)) - l"),
         ("l * 2", "cast(l as decimal(38, 0)) * 2"),
@@ -171,6 +185,56 @@ async fn what_comes_and_goes_does_not_matter_where_the_sum_fits() {
     lake.assert_recomputed().await;
     let options = sync::Options { verify: true, ..sync::Options::default() };
     assert!(lake.try_sync_with(options).await.tables.iter().all(|t| t.problem.is_none()));
+}
+
+#[tokio::test]
+async fn sums_are_added_up_at_once_beside_distinct_values() {
+    let lake = lake(&[("both", "select k, count(distinct i) as n, sum(l) as total from numbers group by k")]);
+    let row = |id: i64, i: i64, l: i64| format!("{{\"id\":{id},\"k\":\"a\",\"i\":{i},\"l\":{l}}}\n");
+    let most = i64::MAX;
+    lake.land("numbers/a.json", row(1, 1, most) + &row(2, 1, most) + &row(3, 2, -most) + &row(4, 2, -most));
+    lake.sync().await;
+    assert_eq!(lake.rows("select n, total from both").await, ["2|0"]);
+    let options = sync::Options { verify: true, ..sync::Options::default() };
+    assert!(lake.try_sync_with(options).await.tables.iter().all(|t| t.problem.is_none()));
+}
+
+#[tokio::test]
+async fn keys_of_a_rollup_are_computed_as_elsewhere() {
+    let lake = lake(&[]);
+    lake.land("numbers/a.json", "{\"id\":1,\"l\":5}\n{\"id\":2,\"l\":5}\n");
+    lake.sync().await;
+    assert_eq!(
+        lake.rows("select -l as m, count(*) as n from numbers group by rollup(-l) order by 2, 1").await,
+        ["-5|2", "NULL|2"]
+    );
+    lake.land("numbers/b.json", "{\"id\":3,\"l\":-9223372036854775808}");
+    lake.sync().await;
+    let asked = look::query(&lake.site().await, "select -l as m from numbers").await.expect_err("it leaves its type");
+    assert!(asked.to_string().contains("`- l` has a value beyond bigint"), "{asked}");
+    assert_eq!(asked.next(), Some("write `- cast(l as decimal(38, 0))`"));
+}
+
+#[tokio::test]
+async fn sums_of_times_do_not_wrap() {
+    let spans = "description = \"Spans\"\n[source]\npath = \"spans/*.json\"\nformat = \"json\"\n\
+         [columns]\nid = \"long\"\nbegins = \"timestamp\"\nends = \"timestamp\"\n";
+    let lake = Lake::project(&[("tables/landing/spans.toml", spans)]);
+    let row =
+        |id: i64| format!("{{\"id\":{id},\"begins\":\"0001-01-01T00:00:00Z\",\"ends\":\"9999-12-31T23:59:59Z\"}}\n");
+    lake.land("spans/a.json", (0..20).map(row).collect::<String>());
+    lake.sync().await;
+    let long = "select count(*) from spans having sum(ends - begins) > interval '1 day'";
+    assert_eq!(lake.rows(long).await, ["20"]);
+    assert_eq!(lake.rows(&long.replace("sum", "avg")).await, ["20"]);
+    lake.land("spans/b.json", (20..40).map(row).collect::<String>());
+    lake.sync().await;
+    assert_eq!(lake.rows(&long.replace("sum", "avg")).await, ["40"]);
+    let asked = look::query(&lake.site().await, long).await.expect_err("it leaves its type");
+    assert!(asked.to_string().contains("`sum(...)` has a value beyond interval day to second"), "{asked}");
+    // As so many microseconds.
+    let micros = "select sum(cast(cast(ends - begins as bigint) as decimal(38, 0))) from spans";
+    assert_eq!(lake.rows(micros).await, ["12621515903960000000"]);
 }
 
 #[tokio::test]

@@ -9,14 +9,15 @@ use stedi_delta::outcome::{Problem, SyncOutcome};
 use crate::support::{Lake, of, repository};
 
 const COLUMNS: &str = "id = \"long\"\na = \"boolean\"\nb = \"boolean\"\nx = \"long\"\ny = \"long\"\n\
-     d = \"decimal(10,2)\"\nf = \"double\"\ns = \"string\"\nt = \"string\"\nat = \"timestamp\"\nday = \"date\"\n";
+     d = \"decimal(10,2)\"\nf = \"double\"\ns = \"string\"\nt = \"string\"\nat = \"timestamp\"\nday = \"date\"\n\
+     u = \"string\"\n";
 
 const FACTS: &[&str] = &[
     r#"{"id":1,"a":true,"b":true,"x":1,"y":2,"d":0.1,"f":0.1,"s":"a_b","t":"a_b","at":"2024-07-01T00:00:00Z","day":"2024-06-30"}"#,
     r#"{"id":2,"a":false,"b":null,"x":0,"y":3,"d":0.15,"f":1e300,"s":"axb","t":null,"at":"2019-12-31T23:59:59Z","day":"2020-01-01"}"#,
-    r#"{"id":3,"a":null,"b":false,"x":3,"y":null,"d":null,"f":null,"s":"a","t":"a","at":"9999-12-31T23:59:59Z","day":"9999-12-31"}"#,
+    r#"{"id":3,"a":null,"b":false,"x":3,"y":null,"d":null,"f":null,"s":"a","t":"a","at":"9999-12-31T23:59:59Z","day":"9999-12-31","u":"9999-12-31"}"#,
     r#"{"id":4,"a":null,"b":null,"x":null,"y":null,"d":-1,"f":-1.0,"s":null,"t":null,"at":null,"day":null}"#,
-    r#"{"id":5,"a":true,"b":false,"x":2,"y":2,"d":2,"f":2.0,"s":"b","t":"c","at":"2024-01-02T00:00:00.001Z","day":"2024-01-05"}"#,
+    r#"{"id":5,"a":true,"b":false,"x":2,"y":2,"d":2,"f":2.0,"s":"b","t":"c","at":"2024-01-02T00:00:00.001Z","day":"2024-01-05","u":"2024-01-05T01:02:03Z"}"#,
 ];
 
 /// Conditions whose text the engine reads, plans or simplifies in another way than SQL does, and the records for which
@@ -46,6 +47,10 @@ const CONDITIONS: &[(&str, &[i64])] = &[
     ("at > '2024-01-01'", &[1, 3, 5]),
     ("at < timestamp '9999-12-31 00:00:00'", &[1, 2, 5]),
     ("day < at", &[1, 3]),
+    ("year(u) > 2020", &[3, 5]),
+    ("date_trunc('year', u) = timestamp '9999-01-01 00:00:00'", &[3]),
+    ("to_unixtime(u) > 0", &[3, 5]),
+    ("try_cast(at at time zone 'America/Denver' as date) = day", &[1, 3]),
     ("day - date '2024-01-01' > 100", &[1, 3]),
     ("at - timestamp '2024-01-01 00:00:00' > interval '1 day'", &[1, 3, 5]),
     ("date_trunc('day', at) = at", &[1]),

@@ -8,7 +8,7 @@ use proptest::test_runner::TestCaseError;
 
 use deltalake::arrow::datatypes::DataType;
 
-use super::support::{Bag, TestTable, Value, World, law};
+use super::support::{Bag, TestTable, Value, World, law, second_opinions};
 use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 
@@ -313,7 +313,10 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
             .map(|t| format!("{} {:?}\n  old {:?}\n  change {:?}", t.name, t.kind, t.old, t.change))
             .collect();
         TestCaseError::fail(format!("{sql}\n{limits:?}\n{}\n{e}", rows.join("\n")))
-    })
+    })?;
+    let (asked, answered) = second_opinions();
+    prop_assert!(asked < 50 || 10 * answered >= 8 * asked, "the plain plan has no opinion: {answered} of {asked}");
+    Ok(())
 }
 
 proptest! {

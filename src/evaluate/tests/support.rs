@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deltalake::arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -249,6 +250,15 @@ pub fn program(world: &World, sql: &str) -> (LogicalPlan, Program) {
     (plan, program)
 }
 
+/// How often the plain plan was asked for its opinion, and how often it had one.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+
+/// Both of them so far.
+pub fn second_opinions() -> (usize, usize) {
+    (ASKED.load(Ordering::Relaxed), ANSWERED.load(Ordering::Relaxed))
+}
+
 /// Checks the law for one query and one change; says what is wrong.
 pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
     law_in(&session(), world, sql, limits).await
@@ -312,7 +322,9 @@ pub async fn law_in(ctx: &SessionContext, world: &World, sql: &str, limits: Limi
         Ok(change) => change.collect().await,
         Err(error) => Err(error),
     };
+    ASKED.fetch_add(1, Ordering::Relaxed);
     if let Ok(plain) = plain {
+        ANSWERED.fetch_add(1, Ordering::Relaxed);
         let plain = counted(&plain, true);
         if plain != change_rows {
             return Err(format!("by the plain plan the change is {plain:?}, else {change_rows:?}"));

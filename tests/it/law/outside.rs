@@ -12,7 +12,8 @@ impl Generator<'_> {
     /// One of them.
     pub fn from_outside(&mut self, depth: usize) -> Node {
         match self.rng.below(8) {
-            0 | 1 => self.two_equalities(depth),
+            0 => self.two_equalities(depth),
+            1 => self.using(depth),
             2 => self.correlated_having(depth),
             3 => self.two_levels(depth),
             4 => self.constants(depth),
@@ -36,16 +37,42 @@ impl Generator<'_> {
         let both: Scope = left.into_iter().chain(right).collect();
         let (list, columns) = self.list(&both, true);
         let also = if self.rng.chance(30) { format!(" and {}", self.condition(&both)) } else { String::new() };
-        let (equal, same) = (*self.rng.one(&["=", "="]), "is not distinct from");
+        let same = "is not distinct from";
+        let (c, d) = if self.rng.chance(50) { (d, c) } else { (c, d) };
         let text = match kind {
-            ", " => format!("select {list} from {{0}} {l}, {{1}} {r} where ({a} {same} {b}) and {d} {equal} {c}{also}"),
+            ", " => format!("select {list} from {{0}} {l}, {{1}} {r} where ({a} {same} {b}) and {d} = {c}{also}"),
             join if self.rng.chance(30) => {
-                format!("select {list} from {{0}} {l} {join} {{1}} {r} on ({a} {same} {b}) and {c} {equal} {d}")
+                format!("select {list} from {{0}} {l} {join} {{1}} {r} on ({a} {same} {b}) and {c} = {d}")
             }
             join => {
-                format!("select {list} from {{0}} {l} {join} {{1}} {r} on ({a} {same} {b}) where {c} {equal} {d}{also}")
+                format!("select {list} from {{0}} {l} {join} {{1}} {r} on ({a} {same} {b}) where {c} = {d}{also}")
             }
         };
+        Self::node(text, vec![x, y], columns, rows)
+    }
+
+    /// A join by the names of its keys, and `=` in a condition above it.
+    fn using(&mut self, depth: usize) -> Node {
+        let ((x, l, left), (y, r, right)) = (self.source(depth), self.second(depth));
+        let pairs = (self.pair(&left, &right), self.pair(&left, &right));
+        let (Some((a, b)), Some((c, d))) = pairs else { return self.filtered(0) };
+        let kind_of = |name: &String| left.iter().find(|of| of.name == *name).map(|of| of.kind);
+        let (Some(key), Some(value)) = (kind_of(&a), kind_of(&c)) else { return self.filtered(0) };
+        if x.rows * y.rows > 6000.0 {
+            return self.filtered(0);
+        }
+        self.plain = false;
+        let (join, rows) = (*self.rng.one(&["join", "left join", "full join"]), x.rows * y.rows / 3.0);
+        let (p, q) = (
+            format!("(select {a} as u, {c} as v from {{0}} {l})"),
+            format!("(select {b} as u, {d} as w from {{1}} {r})"),
+        );
+        let condition = *self.rng.one(&["v = w", "w = v", "u = u", "v = w and u is not null"]);
+        let (also, how) = if self.rng.chance(30) { (", v", "using (u, v)") } else { ("", "using (u)") };
+        let q = if also.is_empty() { q } else { q.replace(" as w ", " as v ") };
+        let (w, condition) = if also.is_empty() { ("w", condition) } else { ("v", "u = u") };
+        let columns = vec![column(0, key), column(1, value), column(2, value)];
+        let text = format!("select u as c0, v as c1, {w} as c2 from {p} p {join} {q} q {how} where {condition}");
         Self::node(text, vec![x, y], columns, rows)
     }
 
@@ -60,7 +87,9 @@ impl Generator<'_> {
         self.plain = false;
         let ((list, columns), rows) = (self.list(&left, true), x.rows / 2.0);
         let on = if self.rng.chance(50) { format!("{b} = {a}") } else { format!("({b} is not distinct from {a})") };
-        let (function, least) = (*self.rng.one(&["max", "min"]), self.rng.below(3));
+        let adds_up = left.iter().any(|of| of.name == c && of.kind == Type::Big);
+        let functions: &[&str] = if adds_up { &["max", "min", "sum", "sum"] } else { &["max", "min"] };
+        let (function, least) = (*self.rng.one(functions), self.rng.below(3));
         let having = if self.rng.chance(60) { format!(" having count(*) > {least}") } else { String::new() };
         let text = format!(
             "select {list} from {{0}} {l} where {c} = (select {function}({d}) from {{1}} {r} where {on}{having})"
@@ -82,10 +111,12 @@ impl Generator<'_> {
         self.plain = false;
         let (not, inner) = (*self.rng.one(&["", "not "]), *self.rng.one(&["", "not "]));
         let ((list, columns), rows) = (self.list(&left, true), x.rows / 2.0);
-        let within = match self.rng.below(3) {
+        let within = match self.rng.below(5) {
             0 => format!("{c} {inner}in (select {d} from {{2}} {s} where {f} = {e})"),
             1 => format!("{inner}exists (select 1 from {{2}} {s} where {d} = {c} and {f} = {e})"),
-            _ => format!("{c} = (select max({d}) from {{2}} {s} where ({f} is not distinct from {e}))"),
+            2 => format!("{c} = (select max({d}) from {{2}} {s} where ({f} is not distinct from {e}))"),
+            3 => format!("{c} in (select min({d}) from {{2}} {s} where {f} = {e} group by {f} having count(*) > 1)"),
+            _ => format!("{c} in (select max({d}) over (partition by {f}) from {{2}} {s} where {f} = {e})"),
         };
         let text = format!(
             "select {list} from {{0}} {l} where {not}exists (select 1 from {{1}} {r} where {b} = {a} and {within})"
