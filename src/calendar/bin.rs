@@ -64,9 +64,8 @@ impl ScalarUDFImpl for Bin {
         let Some(DataType::Timestamp(TimeUnit::Microsecond, _)) = args.args.get(1).map(ColumnarValue::data_type) else {
             return self.inner.inner().invoke_with_args(args);
         };
-        let stride = match args.args.first() {
-            Some(ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(stride)))) => stride,
-            _ => return exec_err!("the stride of date_bin must be a constant interval"),
+        let Some(ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(stride)))) = args.args.first() else {
+            return exec_err!("the stride of date_bin must be a constant interval");
         };
         let origin = match args.args.get(2) {
             None => 0,

@@ -94,7 +94,8 @@ impl ScalarUDFImpl for ToTimestamp {
         let Some((first, formats)) = arg_types.split_first() else {
             return plan_err!("{} takes a number, a text or a time", self.name());
         };
-        if !formats.is_empty() && !(first.is_string() && formats.iter().all(DataType::is_string)) {
+        let are_texts = first.is_string() && formats.iter().all(DataType::is_string);
+        if !formats.is_empty() && !are_texts {
             return plan_err!("{} takes formats after a text, and nothing after anything else", self.name());
         }
         let first = match first {

@@ -90,12 +90,12 @@ impl Assembly {
         let expectations = checks::expectations(spec, &self.planner, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
         let Some(source) = &spec.source else { return };
-        let kind = TableKind::Landing(Landing {
+        let kind = TableKind::Landing(Box::new(Landing {
             path: source.path.clone(),
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
             grants,
-        });
+        }));
         self.tables.push(table(spec, columns, expectations, None, kind));
     }
 

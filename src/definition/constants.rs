@@ -23,7 +23,7 @@ pub(super) fn fails(expr: &Expr, schema: &DFSchema) -> Option<(String, String)> 
             match op {
                 // NULL by zero is NULL.
                 Operator::Divide if is_constant(right) => {
-                    *left = lit(ScalarValue::new_one(&left.get_type(schema).ok()?).ok()?)
+                    *left = lit(ScalarValue::new_one(&left.get_type(schema).ok()?).ok()?);
                 }
                 _ if is_constant(left) && is_constant(right) => {}
                 _ => return None,

@@ -161,9 +161,9 @@ impl Table {
 /// What fills a table.
 #[derive(Debug)]
 pub enum TableKind {
-    /// Files.
-    Landing(Landing),
-    /// A query. Boxed: plans are large.
+    /// Files. Boxed, as queries are: plans are large.
+    Landing(Box<Landing>),
+    /// A query.
     Derived(Box<Derived>),
 }
 

@@ -111,8 +111,8 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = match &mut expr {
         Expr::BinaryExpr(of) if compares(of.op) => compared(vec![&mut of.left, &mut of.right])?,
         Expr::BinaryExpr(of) if of.op == Operator::Minus && both_dates(of, schema)? => {
-            of.left = Box::new(days(std::mem::take(&mut *of.left), schema)?);
-            of.right = Box::new(days(std::mem::take(&mut *of.right), schema)?);
+            *of.left = days(std::mem::take(&mut *of.left), schema)?;
+            *of.right = days(std::mem::take(&mut *of.right), schema)?;
             true
         }
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => in_zone(expr, field, schema)?,

@@ -230,7 +230,7 @@ fn unexpected(what: &str) -> DataFusionError {
     DataFusionError::Internal(format!("sum: {what}"))
 }
 
-fn only<'a>(values: &'a [ArrayRef]) -> Result<&'a ArrayRef> {
+fn only(values: &[ArrayRef]) -> Result<&ArrayRef> {
     values.first().ok_or_else(|| unexpected("no argument"))
 }
 

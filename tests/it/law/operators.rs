@@ -29,7 +29,7 @@ impl Generator<'_> {
             25 | 26 => self.windowed(below),
             27 | 28 => self.latest(below),
             29 => self.correlated(below),
-            30..=34 => self.from_outside(below),
+            30..=34 => self.found_outside(below),
             _ => self.twice(below),
         }
     }
