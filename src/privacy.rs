@@ -1,9 +1,15 @@
 //! What messages must not say: personal data, which they hold as keyed hashes unless revealed by request, and
 //! credentials, which they never hold.
 
+mod controls;
+mod secrets;
+
 use std::fmt;
 
-use crate::error::{Error, Kind, Result};
+pub use controls::{covered, escaped, one_line};
+pub use secrets::{holds_credentials, masked, redacted, what_it_holds, without_credentials};
+
+use crate::error::Error;
 
 /// How values of columns classified `pii` appear outside the data.
 #[derive(Clone)]
@@ -39,6 +45,22 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
+    /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
+    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on.
+    #[must_use]
+    pub fn field(&self, name: &str, is_cut: bool) -> String {
+        if self.reveal || is_field_name(name) {
+            return format!("`{name}`");
+        }
+        let length = name.chars().count();
+        let characters = match (length, is_cut) {
+            (length, true) => format!("{length} characters or more"),
+            (1, false) => "1 character".to_owned(),
+            (length, false) => format!("{length} characters"),
+        };
+        format!("`{}`, a hashed name of {characters},", self.show(name))
+    }
+
     /// An error as it may be told: with the values that its causes quote where they are shown anyway, or nobody's; else
     /// it says that they are left out.
     #[must_use]
@@ -63,31 +85,12 @@ impl Privacy {
     }
 }
 
-/// Whether the part of a URL before its path names a user: `https://user:password@host`.
-#[must_use]
-pub fn holds_credentials(url: &str) -> bool {
-    // A `/` may stand in a password, so that only the whole text is safe to look at.
-    url.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.contains('@') || (rest.contains('@') && authority.contains(':') && !is_port(authority))
-    })
-}
-
-/// Whether what stands after the `:` of an authority is a port.
-fn is_port(authority: &str) -> bool {
-    authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the message.
-///
-/// # Errors
-/// It does.
-pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
-    if !holds_credentials(url) {
-        return Ok(());
-    }
-    Err(Error::new(kind, format!("{what} holds a user or a password"))
-        .help("take them out: credentials come from AWS's own chain"))
+/// Whether a text is a name such as fields have, and not a value that somebody used as one: `@type`, `unit-price`.
+fn is_field_name(text: &str) -> bool {
+    let name = text.strip_prefix('@').unwrap_or(text);
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_next = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    name.starts_with(is_first) && name.len() <= 64 && name.chars().all(is_next)
 }
 
 #[cfg(test)]
@@ -95,19 +98,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_in_addresses_are_found() {
-        for url in [
-            "https://user:secret@host",
-            "http://user:secret@127.0.0.1:9",
-            "s3://KEY:SECRET@bucket/x",
-            "s3://KEY:SEC/RET@bucket",
-            "https://:secret@host",
-            "s3n://user@bucket",
-        ] {
-            assert!(holds_credentials(url), "{url}");
+    fn a_field_is_named_unless_its_name_may_be_a_value() {
+        let privacy = Privacy::new(Some("k"), false);
+        let long = "a".repeat(64);
+        for name in ["city", "@type", "_x", "unit-price", "a.b", "A1", &long] {
+            assert_eq!(privacy.field(name, false), format!("`{name}`"));
         }
-        for url in ["s3://bucket/a@b.json", "https://host:9000/a@b", "folder/a@b", "s3://bucket"] {
-            assert!(!holds_credentials(url), "{url}");
+        let hashed = format!("`{}`, a hashed name of 9 characters,", privacy.show("ann@x.org"));
+        assert_eq!(privacy.field("ann@x.org", false), hashed);
+        let longer = format!("{long}a");
+        for name in ["", "4711999", "a b", "é", "a\u{1b}[2J", "@", "@1", "a\n", &longer] {
+            assert!(privacy.field(name, false).contains("a hashed name of "), "{name:?}");
         }
+        assert_eq!(Privacy::new(None, true).field("ann@x.org", false), "`ann@x.org`");
     }
 }

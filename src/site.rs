@@ -390,6 +390,7 @@ impl Site {
             target_file_size: self.project.target_file_size,
             run: run.to_owned(),
             migration: self.migration(),
+            privacy: self.privacy.clone(),
         })
     }
 

@@ -1,7 +1,6 @@
 //! The journal: one line on standard error for each thing that happens, as JSON for machines or, with `--verbose`, as
 //! text beside what people read anyway.
 
-use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,30 +8,13 @@ use std::time::Instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::outlet::Sink;
 use crate::clock;
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::Warning;
 use crate::progress::{Event, Level, Progress};
 use crate::report::{ErrorReport, Totals};
-
-/// Standard error, shared by all who write to it.
-#[derive(Clone)]
-pub(super) struct Sink(Arc<Mutex<Box<dyn Write + Send>>>);
-
-impl Sink {
-    pub(super) fn new(inner: Box<dyn Write + Send>) -> Self {
-        Self(Arc::new(Mutex::new(inner)))
-    }
-
-    /// Writes all of it at once, so that nothing of another thread stands in between.
-    pub(super) fn write(&self, text: &[u8]) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where standard error is closed there is nobody left to tell.
-        let _ = inner.write_all(text);
-        let _ = inner.flush();
-    }
-}
 
 /// How an event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,13 +184,12 @@ impl Journal {
         let time = clock::rfc3339(clock::now_ms());
         let line = Line { time: &time, run: &self.run, state, event };
         let written = match self.form {
-            Form::Json => serde_json::to_vec(&line).ok(),
+            Form::Json => serde_json::to_string(&line).ok(),
             Form::Text if ["warning", "error"].contains(&event.name) => None,
-            Form::Text => Some(line.text().into_bytes()),
+            Form::Text => Some(line.text()),
         };
-        if let Some(mut bytes) = written {
-            bytes.push(b'\n');
-            self.sink.write(&bytes);
+        if let Some(text) = written {
+            self.sink.write(&(text + "\n"));
         }
     }
 }
@@ -300,9 +281,7 @@ pub(super) fn on_panic(journal: Arc<Journal>, reveal: bool) {
 /// Says on standard error that the program made a mistake, and where; its text, which may quote data, it does not say.
 pub fn tell_panic(panic: &PanicHookInfo<'_>) {
     let error = panicked(panic.location().map(ToString::to_string), None, false);
-    let text = super::render::error::error(&error, false);
-    // Where standard error is closed there is nobody left to tell.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    Sink::new(Box::new(std::io::stderr())).write(&super::render::error::error(&error, false));
 }
 
 /// The Parquet writer cleans up after a failed upload by a call that may panic, and catches that. The failure itself is

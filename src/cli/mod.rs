@@ -1,12 +1,13 @@
 //! The command line: parse, call one operation, render.
 //!
-//! Nothing here decides anything about data, and nothing outside `ui` prints. A command returns its exit code; errors
+//! Nothing here decides anything about data, and nothing outside `outlet` prints. A command returns its exit code; errors
 //! become text here, once.
 
 mod args;
 mod commands;
 mod journal;
 mod operations;
+mod outlet;
 mod render;
 mod spinner;
 mod ui;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
+use crate::privacy::escaped;
 use crate::progress::Level;
 
 /// Exit code of an interrupted command, as shells give it.
@@ -120,7 +122,9 @@ pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
 fn end(ui: &mut Ui, ended: &Ended) -> u8 {
     let is_help = ended.exit_code == 0;
     let color = if is_help { ui.color_out() } else { ui.color_err() };
-    let text = if color { ended.text.ansi().to_string() } else { ended.text.to_string() };
+    let plain = ended.text.to_string();
+    // What was typed is repeated, and may have colours of its own.
+    let text = if color && escaped(&plain) == plain { outlet::styled(&ended.text.ansi().to_string()) } else { plain };
     if is_help {
         ui.answer(&text);
     } else if ended.log_json {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::render::duration;
+use crate::privacy::{one_line, redacted};
 use crate::progress::Progress;
 
 /// Time between two frames.
@@ -44,12 +45,17 @@ impl Spinner {
     }
 }
 
+/// The line is drawn by a library, past the outlet.
+fn shown(name: &str, what: &str) -> String {
+    one_line(&redacted(&format!("{name}  {what}"))).into_owned()
+}
+
 impl Progress for Spinner {
     fn table(&self, name: &str, what: &str) {
         if self.bar.is_finished() {
             return;
         }
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = format!("{name}  {what}");
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = shown(name, what);
         self.ticking.call_once(|| self.bar.enable_steady_tick(FRAME));
     }
 

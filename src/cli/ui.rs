@@ -1,10 +1,11 @@
-//! The only place that prints: the answer on standard output, everything else on standard error.
+//! What is printed where: the answer on standard output, everything else on standard error.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use super::args::{Color, Globals, LANDING, LogFormat, TARGET, WAREHOUSE};
-use super::journal::{Form, Journal, Sink};
+use super::journal::{Form, Journal};
+use super::outlet::{Output, Sink};
 use super::render;
 use super::spinner::Spinner;
 use crate::clock;
@@ -57,7 +58,7 @@ impl Ui {
     #[must_use]
     pub fn over(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
-            out: Output { inner: BufWriter::new(out), written: false, closed: false, failure: None },
+            out: Output::new(out),
             err: Sink::new(err),
             out_terminal: false,
             err_terminal: false,
@@ -172,23 +173,22 @@ impl Ui {
         Arc::clone(&self.progress)
     }
 
-    /// Standard output, for answers that are written as they come.
-    pub fn out(&mut self) -> &mut impl Write {
+    /// Standard output, for rows that are written as they come; `exact` = as they are, unless a terminal shows them.
+    pub fn rows(&mut self, exact: bool) -> impl Write {
         self.progress.done();
-        &mut self.out
+        self.out.rows(exact && !self.out_terminal)
     }
 
     /// Writes a part of the answer.
     pub fn answer(&mut self, text: &str) {
-        // A failure is kept and told by `finish`.
-        let _ = self.out().write_all(text.as_bytes());
+        self.progress.done();
+        self.out.text(text);
     }
 
     /// Writes a document as the answer.
     pub fn document(&mut self, report: &impl serde::Serialize) {
-        let out = self.out();
-        if serde_json::to_writer_pretty(&mut *out, report).is_ok() {
-            let _ = out.write_all(b"\n");
+        if let Ok(text) = serde_json::to_string_pretty(report) {
+            self.answer(&(text + "\n"));
         }
     }
 
@@ -218,11 +218,11 @@ impl Ui {
     pub fn problem(&mut self, text: &str) {
         self.progress.done();
         // What was answered first stands first where both go to one terminal.
-        let _ = self.out.flush();
+        self.out.end();
         let text = self.pasteable(text);
         match self.only_journal() {
             Some(journal) => journal.said(&text),
-            None => self.err.write(text.as_bytes()),
+            None => self.err.write(&text),
         }
     }
 
@@ -255,7 +255,7 @@ impl Ui {
     /// Says warnings and errors, if there are any; apart from the answer, if there is one.
     pub fn problems(&mut self, text: &str) {
         if !text.is_empty() {
-            let apart = if self.out.written { "\n" } else { "" };
+            let apart = if self.out.has_text() { "\n" } else { "" };
             self.problem(&format!("{apart}{text}"));
         }
     }
@@ -264,8 +264,8 @@ impl Ui {
     /// could not be written is one.
     pub fn finish(&mut self, exit_code: u8) -> u8 {
         self.progress.done();
-        let _ = self.out.flush();
-        let exit_code = match self.out.failure.take() {
+        self.out.end();
+        let exit_code = match self.out.failure() {
             Some(failure) => {
                 self.error(&Error::failed("the answer could not be written").because(failure));
                 if exit_code == 0 { 1 } else { exit_code }
@@ -279,51 +279,9 @@ impl Ui {
     }
 }
 
-/// Standard output that remembers what became of it.
-struct Output {
-    inner: BufWriter<Box<dyn Write + Send>>,
-    written: bool,
-    closed: bool,
-    failure: Option<io::Error>,
-}
-
-impl Output {
-    /// Nothing is written after the reader went away or a write failed, and the failure is told once.
-    fn noted<T>(&mut self, result: io::Result<T>, done: T) -> io::Result<T> {
-        match result {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                self.closed = true;
-                if error.kind() != ErrorKind::BrokenPipe {
-                    self.failure = Some(error);
-                }
-                Ok(done)
-            }
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.closed {
-            return Ok(bytes.len());
-        }
-        self.written |= !bytes.is_empty();
-        let result = self.inner.write(bytes);
-        self.noted(result, bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.closed {
-            return Ok(());
-        }
-        let result = self.inner.flush();
-        self.noted(result, ())
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::ErrorKind;
     use std::sync::Mutex;
 
     use super::*;

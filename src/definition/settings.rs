@@ -8,7 +8,7 @@ use super::faults::{Faults, one_of};
 use super::model::{AwsTarget, Glue, Target};
 use super::units;
 use crate::name::{self, nearest};
-use crate::privacy::holds_credentials;
+use crate::privacy::{holds_credentials, what_it_holds};
 use crate::source::SourceFile;
 
 /// Zone of the tool's own tables.
@@ -158,13 +158,14 @@ fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
     }
 }
 
-/// Refuses an address that names a user. The line itself is not shown: it holds the password.
+/// Refuses an address with credentials in it. The line itself is not shown: it holds them.
 fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
     if !holds_credentials(&text.value) {
         return Some(text);
     }
     let (line, _) = text.place.line_column();
-    let message = format!("`{key}` holds a user or a password: {}:{line}", text.place.file.path.display());
+    let what = what_it_holds(&text.value);
+    let message = format!("`{key}` {what}: {}:{line}", text.place.file.path.display());
     faults.add_unshown(message, "take them out: credentials come from AWS's own chain, never from the project");
     None
 }

@@ -7,6 +7,7 @@
 
 mod discover;
 mod expect;
+mod fields;
 mod finish;
 mod ledger;
 mod parse;
@@ -29,6 +30,7 @@ use crate::definition::{Landing, OnOverwrite, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::outcome::{Warning, counted};
+use crate::privacy::Privacy;
 use crate::storage::{Location, ObjectMeta};
 use parse::{Input, Parsed, Target};
 
@@ -49,6 +51,8 @@ pub struct Place<'a> {
     pub run: String,
     /// Number of the newest migration.
     pub migration: i64,
+    /// How names of fields appear in warnings.
+    pub privacy: Privacy,
 }
 
 /// A landing table as it stands.
@@ -372,11 +376,12 @@ fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
         });
     }
     if !parsed.unknown_fields.is_empty() {
+        let shown = |path: &str| fields::shown(&place.table.columns, path, &place.privacy);
         let details = parsed
             .unknown_fields
             .iter()
             .take(SHOWN)
-            .map(|(field, n)| format!("`{field}` in {}", counted(*n, "record")));
+            .map(|(field, n)| format!("{} in {}", shown(field), counted(*n, "record")));
         warnings.push(Warning {
             message: format!(
                 "values of {} that {name} does not declare were dropped",

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::expect::Expectations;
+use super::fields::FURTHER;
 use super::ledger::FileRow;
 use super::read::{Decoder, Options, RecordReader, quarantine_columns};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET, Table};
@@ -242,7 +243,7 @@ async fn read(
         *found.unknown_fields.entry(name).or_insert(0) += count;
     }
     if counts.unknown_fields.other > 0 {
-        *found.unknown_fields.entry("(further names)".to_owned()).or_insert(0) += counts.unknown_fields.other;
+        *found.unknown_fields.entry(FURTHER.to_owned()).or_insert(0) += counts.unknown_fields.other;
     }
     found.examples.extend(counts.examples.into_iter().map(|(at, why)| (input.path.clone(), at, why)));
     found.files.push(FileRow {

@@ -37,6 +37,7 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let wrong = |cause| site.told(wrong(cause));
     options.verify_plan(&plan).map_err(wrong)?;
     let plan = evaluate::over_tables(asked(plan), &tables).map_err(wrong)?;
     let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(wrong)?;
@@ -48,7 +49,7 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     Ok(batches)
 }
 
-/// The engine's message without its wrapping.
+/// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.
 fn wrong(cause: DataFusionError) -> Error {
     const WRAPPINGS: [&str; 5] = [
         "Error during planning: ",
@@ -65,7 +66,7 @@ fn wrong(cause: DataFusionError) -> Error {
     while let Some(inner) = WRAPPINGS.iter().find_map(|wrapping| text.strip_prefix(wrapping)) {
         text = inner;
     }
-    Error::failed(format!("the query cannot be run: {text}"))
+    Error::failed("the query cannot be run").because(text.to_owned())
 }
 
 /// The name of a table alone: a zone is not part of it, and there are no other schemas.

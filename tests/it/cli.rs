@@ -2,6 +2,7 @@
 
 mod documents;
 mod faults;
+mod hostile;
 mod messages;
 mod personal;
 mod plan;

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::text::{count, painted};
+use crate::cli::outlet::styled;
 use crate::cli::wiring::{render_fault, render_note};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::Warning;
+use crate::privacy::one_line;
 use crate::source::Fault;
 
 /// Facts stand in one column at least this wide, so that errors below each other line up.
@@ -53,9 +55,9 @@ pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Opti
 
 /// A warning that belongs to no table.
 pub(super) fn plain_warning(message: &str, lines: &[String], color: bool) -> String {
-    let mut text = format!("{} {message}\n", painted("warning:", YELLOW, color));
+    let mut text = format!("{} {}\n", painted("warning:", YELLOW, color), one_line(message));
     for line in lines {
-        text.push_str(&format!("  {line}\n"));
+        text.push_str(&format!("  {}\n", one_line(line)));
     }
     text
 }
@@ -65,16 +67,16 @@ pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> Stri
     let lines = || warning.details.iter().chain(&warning.help);
     let named = std::iter::once(&warning.message).chain(lines()).any(|line| names(line, table));
     let subject = if named { String::new() } else { format!("{table}: ") };
-    let mut text = format!("{} {subject}{}\n", painted("warning:", YELLOW, color), warning.message);
+    let mut text = format!("{} {subject}{}\n", painted("warning:", YELLOW, color), one_line(&warning.message));
     for line in lines() {
-        text.push_str(&format!("  {line}\n"));
+        text.push_str(&format!("  {}\n", one_line(line)));
     }
     text
 }
 
 /// A note on the project's files.
 pub(in crate::cli) fn note(note: &Fault, color: bool) -> String {
-    format!("{}\n\n", render_note(note, color).trim_end())
+    format!("{}\n\n", styled(&render_note(note, color)).trim_end())
 }
 
 /// Whether `text` names the table, as a whole word.
@@ -86,7 +88,7 @@ fn faults(error: &Error, color: bool) -> String {
     let faults = error.faults();
     let mut text = String::new();
     for fault in faults {
-        text.push_str(render_fault(fault, color).trim_end());
+        text.push_str(styled(&render_fault(fault, color)).trim_end());
         text.push_str("\n\n");
     }
     // A query stands in no file, and tables were opened for it.

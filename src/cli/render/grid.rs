@@ -1,5 +1,7 @@
 //! Text in columns.
 
+use crate::privacy::one_line;
+
 /// How a column is set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
@@ -34,6 +36,7 @@ impl Grid {
 
     /// Adds a row; cells beyond the columns are dropped.
     pub(super) fn row(&mut self, cells: Vec<String>) {
+        let cells: Vec<String> = cells.iter().map(|cell| one_line(cell).into_owned()).collect();
         for (column, cell) in self.columns.iter_mut().zip(&cells) {
             column.width = column.width.max(cell.chars().count());
         }

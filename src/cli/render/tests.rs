@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::cli::outlet::printable;
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
@@ -220,7 +221,10 @@ warning: 1 record could not land
 #[test]
 fn a_warning_that_does_not_name_its_table_is_made_to() {
     let warned = Warning { message: "2 rows fail `x_present`".into(), details: vec![], help: None };
-    assert_eq!(error::warning(&name("a"), &warned, true), "\u{1b}[1;33mwarning:\u{1b}[0m a: 2 rows fail `x_present`\n");
+    assert_eq!(
+        printable(&error::warning(&name("a"), &warned, true)),
+        "\u{1b}[1;33mwarning:\u{1b}[0m a: 2 rows fail `x_present`\n"
+    );
 }
 
 #[test]
@@ -271,7 +275,7 @@ fn an_error_has_its_reason_on_the_same_line() {
         error::table_error(Some(&name("orders")), &failed, None, false),
         "error: cannot list `s3://b/x`: permission denied\n  table      orders\n  bucket     b\n"
     );
-    assert!(error::error(&failed, true).starts_with("\u{1b}[1;31merror:\u{1b}[0m cannot"));
+    assert!(printable(&error::error(&failed, true)).starts_with("\u{1b}[1;31merror:\u{1b}[0m cannot"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::outlet::styled;
 use crate::clock::rfc3339;
 use crate::outcome::sized;
 
@@ -81,7 +82,7 @@ pub(super) fn change(inserted: u64, updated: u64, deleted: u64) -> String {
 
 /// Text in a colour, where colour is wanted.
 pub(super) fn painted(text: &str, ansi: &str, color: bool) -> String {
-    if color { format!("\u{1b}[{ansi}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if color { styled(&format!("\u{1b}[{ansi}m{text}\u{1b}[0m")) } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub use decoder::Decoder;
 pub use one::read_one;
 pub use quarantine::quarantine_columns;
 pub use reader::RecordReader;
-pub use row::UnknownFields;
+pub use row::{MAX_UNKNOWN_CHARS, UnknownFields};
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]

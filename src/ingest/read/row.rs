@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 256 << 20;
 /// Names of unknown fields that are counted one by one.
 const MAX_UNKNOWN: usize = 1000;
 /// Characters kept of the name of an unknown field.
-const MAX_UNKNOWN_CHARS: usize = 100;
+pub const MAX_UNKNOWN_CHARS: usize = 100;
 
 /// What one attempt at a record came to.
 pub(super) enum Attempt {

@@ -1,0 +1,172 @@
+//! The only place that prints. Whatever passes has no character that acts on a terminal but the colours that we put there,
+//! and, unless it is a row of a table, no credentials of a URL.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use crate::clock;
+use crate::privacy::{escaped, redacted};
+
+/// Stands for the escape character of our own colours until they are printed. Nobody can know it before, so that no data
+/// has it.
+static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{}\u{fdd0}", clock::random_uuid()));
+
+const ESCAPE: char = '\u{1b}';
+
+/// A text with colours, made of nothing that has any of its own, so that they pass the outlet.
+pub(super) fn styled(text: &str) -> String {
+    if text.contains(ESCAPE) { text.replace(ESCAPE, &MARK) } else { text.to_owned() }
+}
+
+/// A text as it is printed.
+pub(super) fn printable(text: &str) -> String {
+    let text = redacted(text);
+    let text = escaped(&text);
+    if text.contains('\u{fdd0}') { text.replace(MARK.as_str(), "\u{1b}") } else { text.into_owned() }
+}
+
+/// Standard error, shared by all who write to it.
+#[derive(Clone)]
+pub(super) struct Sink(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl Sink {
+    pub(super) fn new(inner: Box<dyn Write + Send>) -> Self {
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Writes all of it at once, so that nothing of another thread stands in between.
+    pub(super) fn write(&self, text: &str) {
+        let text = printable(text);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where standard error is closed there is nobody left to tell.
+        let _ = inner.write_all(text.as_bytes());
+        let _ = inner.flush();
+    }
+}
+
+/// Standard output that remembers what became of it.
+pub(super) struct Output {
+    inner: BufWriter<Box<dyn Write + Send>>,
+    written: bool,
+    closed: bool,
+    failure: Option<io::Error>,
+}
+
+impl Output {
+    pub(super) fn new(inner: Box<dyn Write + Send>) -> Self {
+        Self { inner: BufWriter::new(inner), written: false, closed: false, failure: None }
+    }
+
+    /// Writes text. A failure is kept for [`Self::failure`].
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes(printable(text).as_bytes());
+    }
+
+    /// Where rows go; `exact` = as they are.
+    pub(super) fn rows(&mut self, exact: bool) -> Rows<'_> {
+        Rows { out: self, exact, begun: Vec::new() }
+    }
+
+    /// Writes what is held back.
+    pub(super) fn end(&mut self) {
+        if !self.closed {
+            let result = self.inner.flush();
+            self.note(result);
+        }
+    }
+
+    /// Whether anything was written.
+    pub(super) fn has_text(&self) -> bool {
+        self.written
+    }
+
+    /// Why something could not be written; told once.
+    pub(super) fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if !self.closed {
+            self.written |= !bytes.is_empty();
+            let result = self.inner.write_all(bytes);
+            self.note(result);
+        }
+    }
+
+    /// Nothing is written after the reader went away or a write failed.
+    fn note(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.closed = true;
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.failure = Some(error);
+            }
+        }
+    }
+}
+
+/// Rows on their way out. What they hold is asked for, so that nothing is hidden of it; only what acts on a terminal is
+/// shown instead.
+pub(super) struct Rows<'o> {
+    out: &'o mut Output,
+    exact: bool,
+    /// The beginning of a character whose end is still to come.
+    begun: Vec<u8>,
+}
+
+impl Write for Rows<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.exact {
+            self.out.bytes(bytes);
+            return Ok(bytes.len());
+        }
+        self.begun.extend_from_slice(bytes);
+        let whole = match str::from_utf8(&self.begun) {
+            Ok(text) => text.len(),
+            // What is no text at all is not waited for.
+            Err(error) if error.error_len().is_some() => self.begun.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let rest = self.begun.split_off(whole);
+        let text = std::mem::replace(&mut self.begun, rest);
+        self.out.bytes(escaped(&String::from_utf8_lossy(&text)).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.end();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ui::tests::Captured;
+
+    #[test]
+    fn only_our_own_colours_reach_a_terminal() {
+        let ours = styled("\u{1b}[1;31merror:\u{1b}[0m");
+        assert_eq!(
+            printable(&format!("{ours} a\u{1b}[31mb\u{9b}2J")),
+            "\u{1b}[1;31merror:\u{1b}[0m a\\u001b[31mb\\u009b2J"
+        );
+        assert_eq!(printable("\u{fdd0}[31m"), "\u{fdd0}[31m");
+    }
+
+    #[test]
+    fn rows_are_shown_as_they_are_but_for_what_acts() {
+        let written = |exact: bool, parts: &[&[u8]]| {
+            let captured = Captured::default();
+            let mut out = Output::new(Box::new(captured.clone()));
+            let mut rows = out.rows(exact);
+            for part in parts {
+                rows.write_all(part).expect("kept for later");
+            }
+            out.end();
+            captured.text()
+        };
+        let parts: [&[u8]; 4] = [b"{\"a\":\"x?password=y\xc2", b"\x9b", b"\xe2\x80", b"\xae\xf0\x9f\x98\x80\x1b\"}\n"];
+        assert_eq!(written(false, &parts), "{\"a\":\"x?password=y\\u009b\\u202e😀\\u001b\"}\n");
+        assert_eq!(written(true, &parts), "{\"a\":\"x?password=y\u{9b}\u{202e}😀\u{1b}\"}\n");
+    }
+}

@@ -1,0 +1,234 @@
+//! Names, values and addresses that are made to do harm where they are printed: everything that the program prints about
+//! them, at its most talkative, is looked at.
+
+use super::shell::{NOTES, Ran, Shell};
+use super::{person, shell};
+
+/// Parts of credentials, none of which may be printed; the addresses they stand in are below.
+const SECRETS: [&str; 4] = ["5iGnAtUrE", "t0kEnT0kEn", "hunter2", "pa55"];
+const SIGNED: &str =
+    "https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=5iGnAtUrE&X-Amz-Security-Token=t0kEnT0kEn";
+const QUERY: &str = "s3://bucket/raw?password=hunter2";
+const USER: &str = "https://ann:pa55@example.com/x";
+const ADDRESSES: [&str; 3] = [SIGNED, QUERY, USER];
+
+/// Clears the screen, sets the title, turns the reading direction, goes back to the line's beginning.
+const ACTS: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\r";
+const WHO: &str = "zoe@example.org";
+
+/// The ways in which the program says most.
+const TALKATIVE: [&[&str]; 4] = [
+    &["--verbose"],
+    &["--verbose", "--color", "always"],
+    &["--verbose", "--log-format", "json"],
+    &["--verbose", "--format", "json"],
+];
+
+/// What must not be in a text, and is; the escapes of colours are no harm where they are asked for.
+fn harm(text: &str, with_colours: bool) -> Option<String> {
+    if let Some(secret) = SECRETS.iter().chain([&WHO]).find(|secret| text.contains(**secret)) {
+        return Some((*secret).to_owned());
+    }
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| {
+        (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}'
+    }) {
+        let acting = &rest[at..];
+        let colour = acting.strip_prefix("\u{1b}[").and_then(|code| code.split_once('m'));
+        let Some((_, after)) =
+            colour.filter(|(code, _)| with_colours && code.bytes().all(|b| b.is_ascii_digit() || b == b';'))
+        else {
+            return Some(format!("{:?}", acting.chars().take(10).collect::<String>()));
+        };
+        rest = after;
+    }
+    None
+}
+
+fn assert_harmless(ran: &Ran, args: &[&str]) {
+    for text in [&ran.out, &ran.err] {
+        assert_eq!(harm(text, args.contains(&"always")), None, "{args:?}: {text:?}");
+    }
+}
+
+/// Runs a command in every talkative way.
+fn told(shell: &Shell, environment: &[(&str, &str)], args: &[&str]) -> Vec<Ran> {
+    let run = |more: &&[&str]| {
+        let args = [args, more].concat();
+        let ran = shell.run_in(&shell.project(), environment, &args);
+        assert_harmless(&ran, &args);
+        ran
+    };
+    TALKATIVE.iter().map(run).collect()
+}
+
+/// A project whose landing files have names, fields and values that act.
+fn hostile() -> Shell {
+    let shell = Shell::shop();
+    let nested = format!("{NOTES}at = {{ type = \"array<struct<city:string>>\" }}\n");
+    shell.define("tables/landing/notes.toml", nested.replace("Notes", "Notes \\u001b[2J https://ann:pa55@example.com"));
+    shell.land("people/a.json", &person("ann", 1, true));
+    let acts = serde_json::to_string(ACTS).unwrap().replace('"', "");
+    let fields = format!("{{\"id\":1,\"{WHO}\":1,\"x{acts}\":2,\"https://h/?password=hunter2\":3,\"street\":4}}\n");
+    let inside = format!("{{\"id\":2,\"at\":[{{\"city\":\"x\",\"{WHO}\":1}}]}}\n");
+    shell.land("notes/a.json", &format!("{fields}{inside}{{\"id\":\"{acts} {WHO} {QUERY}\"}}\n"));
+    shell
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_told_of_hostile_files_does_no_harm() {
+    let shell = hostile();
+    let first = told(&shell, &[], &["sync"]).remove(0);
+    assert!(first.err.contains("`street` in 1 record"), "{}", first.err);
+    assert!(first.err.contains(", a hashed name of 15 characters, in 1 record"), "{}", first.err);
+    assert!(first.err.contains("`at[]."), "{}", first.err);
+    for args in [
+        &["status"][..],
+        &["plan", "--explain"],
+        &["history", "notes"],
+        &["check"],
+        &["quarantine", "ls"],
+        &["catalog", "check"],
+        &["catalog", "ddl"],
+        &["query", "select source_file, source_offset from notes"],
+    ] {
+        told(&shell, &[], args);
+    }
+    shell.land("notes/c?X-Amz-Signature=5iGnAtUrE.json", "{\"id\":\"two\"}\n");
+    told(&shell, &[], &["sync"]);
+    shell.land(&format!("notes/b{ACTS}.json"), "{\"id\":\"two\"}\n");
+    shell.define("l/notes/a.json", "{}");
+    told(&shell, &[], &["sync"]);
+    let revealed = shell.run(&["sync", "--reload", "people", "--reveal", "-v"]);
+    assert_eq!(harm(&revealed.err, false), None);
+}
+
+#[test]
+fn rows_are_shown_without_what_acts_and_as_they_are_to_a_machine() {
+    let shell = Shell::shop();
+    shell.define("tables/landing/notes.toml", NOTES.replace("long", "string"));
+    let value = format!("{QUERY} {}", ACTS.replace('\r', ""));
+    shell.land("notes/a.json", &format!("{{\"id\":{}}}\n", serde_json::to_string(&value).unwrap()));
+    assert_eq!(shell.run(&["sync"]).code, 0);
+    let rows = |format: &str| shell.run(&["query", "select id from notes", "--format", format]).out;
+    assert!(
+        rows("table").contains("password=hunter2 \\u001b[2J\\u001b]0;x\\u0007\\u009b31m\\u202e"),
+        "{}",
+        rows("table")
+    );
+    assert_eq!(rows("csv"), format!("id\n{value}\n"));
+    for format in ["json", "ndjson"] {
+        let rows = rows(format);
+        assert!(!rows.contains(|c: char| c.is_control() && c != '\n'), "{rows:?}");
+        let row: serde_json::Value = serde_json::from_str(&rows).unwrap();
+        assert_eq!(row.as_array().map_or(&row, |rows| &rows[0])["id"], value);
+    }
+}
+
+#[test]
+fn addresses_with_credentials_are_refused_and_never_repeated() {
+    let shell = Shell::synced();
+    for address in ADDRESSES {
+        for verb in ["sync", "status", "plan"] {
+            for flag in ["--landing", "--warehouse"] {
+                let ran = told(&shell, &[], &[verb, flag, address]).remove(0);
+                assert_eq!(ran.code, 64, "{}", ran.err);
+                assert!(ran.err.contains(&format!("{flag} holds a ")), "{}", ran.err);
+                assert!(ran.err.contains("take them out"), "{}", ran.err);
+            }
+        }
+        for variable in ["STEDI_DELTA_LANDING", "STEDI_DELTA_WAREHOUSE"] {
+            assert_eq!(told(&shell, &[(variable, address)], &["sync"]).remove(0).code, 64);
+        }
+        // What is no address at all is repeated, without its credentials.
+        for args in [
+            &["sync", address][..],
+            &[address],
+            &["sync", "--select", address],
+            &["sync", "--reload", address],
+            &["status", "--target", address],
+            &["status", "--project", address],
+            &["history", address],
+            &["catalog", "ddl", address],
+            &["query", &format!("select '{address}', nosuch from people")],
+            &["query", &format!("select * from \"{address}\"")],
+            &["query", &format!("select cast('{address}' as date)")],
+        ] {
+            assert_ne!(told(&shell, &[], args).remove(0).code, 0, "{args:?}");
+        }
+        for name in ["sync", "nosuch"] {
+            told(&shell, &[], &[name, &format!("--select={address}"), &format!("--lading={address}")]);
+        }
+    }
+}
+
+#[test]
+fn credentials_in_the_files_of_a_project_are_not_told() {
+    let target =
+        |key: &str, value: &str| format!("[targets.dev]\nlanding = \"l\"\nwarehouse = \"w\"\n{key} = \"{value}\"\n");
+    let head = "name = \"shop\"\nzones = [\"landing\", \"trusted\"]\n";
+    for address in ADDRESSES {
+        for key in ["endpoint", "nosuch", "region", "sse"] {
+            let shell = Shell::synced();
+            shell.define("stedi-delta.toml", format!("{head}{}", target(key, address)));
+            for verb in ["check", "sync", "status"] {
+                told(&shell, &[], &[verb]);
+            }
+        }
+        for key in ["landing", "warehouse"] {
+            let shell = Shell::synced();
+            let other = if key == "landing" { "warehouse" } else { "landing" };
+            shell.define("stedi-delta.toml", format!("{head}[targets.dev]\n{other} = \"o\"\n{key} = \"{address}\"\n"));
+            for verb in ["check", "sync"] {
+                let ran = told(&shell, &[], &[verb]).remove(0);
+                assert!(ran.err.contains("holds a ") && ran.err.contains("stedi-delta.toml:5"), "{}", ran.err);
+            }
+        }
+        let shell = Shell::synced();
+        let long = "x".repeat(300);
+        shell.define("tables/landing/more.toml", NOTES.replace("notes/*", address));
+        shell.define(
+            "tables/landing/even.toml",
+            format!("location = \"{address}\"\nx = \"{long} {address} {long}\" = 1\n"),
+        );
+        shell.define("tables/trusted/members.sql", format!("select '{address}' as a, '{address}', nosuch from people"));
+        told(&shell, &[], &["check"]);
+        told(&shell, &[], &["sync"]);
+    }
+}
+
+#[test]
+fn control_characters_in_the_files_of_a_project_are_shown_instead() {
+    let shell = Shell::synced();
+    shell.define("tables/landing/more.toml", shell::NOTES.replace("id =", &format!("\"{}\" =", "a\\u001b[2J\\u202eb")));
+    shell.define("tables/trusted/members.sql", format!("select '{ACTS}' as a,\r\n nosuch\r\nfrom people"));
+    shell.define("tables/trusted/new.sql", format!("select \"{ACTS}\" from people"));
+    shell.define("tables/trusted/new.toml", format!("description = \"x\"\nx{ACTS} = 1\n"));
+    told(&shell, &[], &["check"]);
+    for text in [ACTS, "\u{1b}]0;x\u{7}"] {
+        for args in [&["history", text][..], &["sync", text], &["query", text], &["status", "--target", text]] {
+            assert_ne!(told(&shell, &[], args).remove(0).code, 0, "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_query_that_fails_at_a_value_does_not_tell_it() {
+    let shell = Shell::synced();
+    for sql in [
+        "select cast(email as date) from people",
+        "select cast(email as bigint) from people order by 1",
+        "select sum(cast(email as double)) from people group by at",
+        "select email from people where cast(email as int) > 1",
+        "select regexp_replace('x', '(' || email, 'y') from people",
+    ] {
+        for ran in told(&shell, &[], &["query", sql]) {
+            assert!(!ran.err.contains("example.com") && !ran.out.contains("example.com"), "{}{}", ran.out, ran.err);
+            assert!(ran.err.contains("the query cannot be run") && ran.err.contains('…'), "{}", ran.err);
+            assert!(ran.err.contains("--reveal to print it"), "{}", ran.err);
+        }
+        let revealed = shell.run(&["query", sql, "--reveal"]);
+        assert!(revealed.err.contains("@example.com"), "{}", revealed.err);
+    }
+}
