@@ -151,6 +151,12 @@ impl Error {
         !self.0.unveiled && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
     }
 
+    /// One of ours that the query engine hands on, among an error's causes.
+    #[must_use]
+    pub fn within<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+        first(error)
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -206,7 +212,8 @@ impl Error {
 
 /// What a store said, without the names of the layers that it came through.
 fn plain(text: &str) -> String {
-    text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said).to_owned()
+    let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
+    text.strip_prefix("External error: ").unwrap_or(text).to_owned()
 }
 
 impl fmt::Display for Error {
@@ -236,7 +243,10 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
             let cause = cause.into();
             match OutOfRange::within(cause.as_ref()) {
                 Some(found) => Error::failed(message()).help(found.way_out.clone()).because(found.clone()),
-                None => Error::failed(message()).because(cause),
+                None => match cause.source().and_then(Error::within).and_then(Error::next).map(str::to_owned) {
+                    Some(help) => Error::failed(message()).help(help).because(cause),
+                    None => Error::failed(message()).because(cause),
+                },
             }
         })
     }
@@ -259,15 +269,13 @@ impl OutOfRange {
     /// The first one among an error and its causes.
     #[must_use]
     pub fn within<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            next = error.source();
-        }
-        None
+        first(error)
     }
+}
+
+/// The first one of a type among an error and its causes.
+fn first<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 impl fmt::Display for OutOfRange {

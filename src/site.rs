@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::Place;
-use crate::lake::{LakeTable, Planner, SessionOptions, session};
+use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
 use crate::name::{TableName, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
@@ -92,10 +92,7 @@ pub fn load(root: &Path) -> Result<Project> {
 /// All faults together.
 pub async fn check(root: &Path) -> Result<Project> {
     let project = load(root)?;
-    let session = session(
-        SessionOptions { memory_limit: project.memory_limit / 2, hash_joins: true, planner: Planner::Optimised },
-        &[],
-    )?;
+    let session = session(SessionOptions::of(&project), &[])?;
     let mut faults = Vec::new();
     for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
         if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
@@ -275,7 +272,7 @@ impl Site {
         Self::connect(Address::find(options)?, storage, privacy).await
     }
 
-    /// The second half of [`Self::open`].
+    /// The second half of [`Self::open`]. Takes away what runs that were killed have spilled.
     ///
     /// # Errors
     /// Roots that have no store; no way into AWS.
@@ -286,6 +283,7 @@ impl Site {
                 .fact("expected", "a warehouse on `s3://`: Athena reads nothing else")
                 .help("name one with --warehouse s3://bucket/prefix, or another target with --target"));
         }
+        sweep_spill(address.project.spill_folder.as_deref());
         let storage = address.connected(storage).await?;
         let [landing_base, warehouse_base] = &address.bases;
         let landing = storage.location(&address.landing, landing_base)?;
@@ -409,12 +407,7 @@ impl Site {
         for table in self.project.tables.iter().filter(|t| t.location.is_some()) {
             locations.push(self.location(table)?);
         }
-        let options = SessionOptions {
-            memory_limit: self.project.memory_limit / 2,
-            hash_joins: true,
-            planner: Planner::Optimised,
-        };
-        session(options, &locations.iter().collect::<Vec<_>>())
+        session(SessionOptions::of(&self.project), &locations.iter().collect::<Vec<_>>())
     }
 
     /// The refresh of a derived table over its sources.

@@ -51,6 +51,7 @@ pub async fn main(args: Vec<OsString>) -> u8 {
     };
     let ended = interruptible(work, stopped()).await;
     let exit_code = ended.unwrap_or(INTERRUPTED);
+    wiring::close_spill();
     if ended.is_none() {
         progress.done();
         if !log_json {

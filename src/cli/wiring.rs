@@ -17,6 +17,7 @@ use crate::storage::Storage;
 use crate::{ingest, look, register, replay, sync};
 
 pub(super) use crate::definition::{find_root, render as render_fault, render_note};
+pub(super) use crate::lake::close_spill;
 pub(super) use crate::site::check;
 
 /// The key with which personal data is hashed in messages.

@@ -12,6 +12,7 @@
 //! [defaults]                                  # may be left out, each key too
 //! memory_limit = "2 GB"                       # bytes as a number, or with KB, MB, GB, TB (powers of 1024)
 //! target_file_size = "32 MB"
+//! spill_folder = "/scratch"                   # for rows that do not fit into memory; default: TMPDIR, or /tmp
 //!
 //! [targets.dev]
 //! landing = "sample/landing"                  # a folder relative to the project, absolute, file:// or s3://

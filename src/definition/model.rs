@@ -29,6 +29,8 @@ pub struct Project {
     pub memory_limit: u64,
     /// Size at which a data file is closed and the next one begun, in bytes.
     pub target_file_size: u64,
+    /// Where rows go that do not fit into memory; `None` = the temporary folder of the operating system.
+    pub spill_folder: Option<PathBuf>,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.

@@ -94,6 +94,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         default_target: settings.default_target,
         memory_limit: settings.memory_limit,
         target_file_size: settings.target_file_size,
+        spill_folder: settings.spill_folder.map(|folder| root.join(folder)),
         tables: assembly.tables,
         migrations,
         notes: assembly.notes.into_sorted(),

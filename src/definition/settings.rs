@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub default_target: String,
     pub memory_limit: u64,
     pub target_file_size: u64,
+    /// As written.
+    pub spill_folder: Option<String>,
 }
 
 /// Reads the project file.
@@ -39,12 +41,12 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
-    let (memory_limit, target_file_size) = defaults(&root, faults);
+    let (memory_limit, target_file_size, spill_folder) = defaults(&root, faults);
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
     let targets = targets(&root, &name, faults);
     let default_target = default_target(&root, &targets, faults.len() == before, faults);
-    Settings { name, zones, targets, default_target, memory_limit, target_file_size }
+    Settings { name, zones, targets, default_target, memory_limit, target_file_size, spill_folder }
 }
 
 fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
@@ -64,11 +66,25 @@ fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     (faults.len() == before).then(|| zones.into_iter().map(|z| z.value).collect())
 }
 
-fn defaults(root: &Table<'_>, faults: &mut Faults) -> (u64, u64) {
-    let Some(table) = root.table("defaults", faults) else { return (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE) };
-    table.only(&["memory_limit", "target_file_size"], faults);
+fn defaults(root: &Table<'_>, faults: &mut Faults) -> (u64, u64, Option<String>) {
+    let Some(table) = root.table("defaults", faults) else {
+        return (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE, None);
+    };
+    table.only(&["memory_limit", "target_file_size", "spill_folder"], faults);
+    let spill_folder = table.string("spill_folder", faults).and_then(|t| folder("spill_folder", t, faults));
     let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
-    (size("memory_limit", DEFAULT_MEMORY_LIMIT), size("target_file_size", DEFAULT_TARGET_FILE_SIZE))
+    let memory_limit = size("memory_limit", DEFAULT_MEMORY_LIMIT);
+    (memory_limit, size("target_file_size", DEFAULT_TARGET_FILE_SIZE), spill_folder)
+}
+
+/// A folder of this machine.
+fn folder(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
+    let text = without_credentials(key, text, faults)?;
+    if text.value.is_empty() || text.value.contains("://") {
+        faults.add(text.place, format!("`{key}` is \"{}\"", text.value), "expected a folder of this machine");
+        return None;
+    }
+    Some(text.value)
 }
 
 fn size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {

@@ -104,7 +104,7 @@ fn columns(table: &Table) -> Vec<String> {
 fn a_sound_project_says_what_its_files_say() {
     let project = format!(
         "{PROJECT}database = \"lake\"\n[targets.dev.catalog.glue]\nregion = \"eu-central-1\"\n\
-         [defaults]\nmemory_limit = \"512 MB\"\ntarget_file_size = 65536\n"
+         [defaults]\nmemory_limit = \"512 MB\"\ntarget_file_size = 65536\nspill_folder = \"s\"\n"
     );
     let toml = "description = \"Latest\"\ntags = [\"daily\"]\nrefresh = \"incremental\"\nprimary_key = [\"email\"]\n\
         cluster_by = [\"updated\"]\nlocation = \"s3://b/t\"\n[columns]\nupdated = { type = \"bigint\", description = \"When\" }\n\
@@ -122,6 +122,7 @@ fn a_sound_project_says_what_its_files_say() {
     .unwrap();
     assert_eq!((project.name.as_str(), project.default_target.as_str()), ("demo", "dev"));
     assert_eq!((project.memory_limit, project.target_file_size), (512 << 20, 65536));
+    assert_eq!(project.spill_folder.as_deref(), Some(project.root.join("s").as_path()));
     let dev = &project.targets["dev"];
     assert_eq!((dev.landing.as_str(), dev.warehouse.as_str(), dev.database.as_str()), ("in", "out", "lake"));
     assert_eq!(dev.glue.as_ref().unwrap().region.as_deref(), Some("eu-central-1"));

@@ -53,13 +53,11 @@ mod tests {
     use deltalake::datafusion::physical_plan::collect;
 
     use super::*;
-    use crate::lake::{Planner, SessionOptions, session};
+    use crate::lake::{SessionOptions, session};
 
     #[tokio::test]
     async fn a_query_that_ran_leaves_the_memory_to_the_next_one() {
-        let session =
-            session(SessionOptions { memory_limit: 64 << 20, hash_joins: true, planner: Planner::Optimised }, &[])
-                .expect("session");
+        let session = session(SessionOptions::limited(64 << 20), &[]).expect("session");
         let sql = "select a.x from (values (1), (2)) a(x) join (values (1), (3)) b(x) on a.x = b.x";
         let plan = session.sql(sql).await.expect(sql).create_physical_plan().await.expect(sql);
         Scanned::runs(&session, &plan);

@@ -1,8 +1,9 @@
 //! A DataFusion session for one piece of work: its memory, its spill files, its stores.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use deltalake::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use deltalake::datafusion::execution::disk_manager::DiskManagerBuilder;
 use deltalake::datafusion::execution::memory_pool::FairSpillPool;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
@@ -12,20 +13,37 @@ use deltalake::delta_datafusion::DeltaSessionConfig;
 use super::forget::{physical_rules, plain_physical_rules};
 use super::guards::Guarded;
 use super::scanned::Scanned;
-use crate::definition::{Timestamps, analyser_rules, options};
+use super::spill;
+use crate::definition::{Project, Timestamps, analyser_rules, options};
 use crate::error::{Context, Result};
 use crate::incremental::{logical_rules, plain_rules};
 use crate::storage::Location;
 
 /// How a session is set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// Most bytes that operators may hold before they spill.
     pub memory_limit: u64,
+    /// Where they spill to; `None` = the temporary folder of the operating system.
+    pub spill_folder: Option<PathBuf>,
     /// False = sort-merge joins, which spill, instead of hash joins, which do not.
     pub hash_joins: bool,
     /// How its queries are planned.
     pub planner: Planner,
+}
+
+impl SessionOptions {
+    /// Hash joins and all rules, with so many bytes.
+    #[must_use]
+    pub fn limited(memory_limit: u64) -> Self {
+        Self { memory_limit, spill_folder: None, hash_joins: true, planner: Planner::Optimised }
+    }
+
+    /// The same as a project says. Half of its limit is left to writers, snapshots and Parquet buffers.
+    #[must_use]
+    pub fn of(project: &Project) -> Self {
+        Self { spill_folder: project.spill_folder.clone(), ..Self::limited(project.memory_limit / 2) }
+    }
 }
 
 /// How the queries of a session are planned.
@@ -44,9 +62,10 @@ pub enum Planner {
 /// When the runtime cannot be set up.
 pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionContext> {
     let limit = usize::try_from(options.memory_limit).unwrap_or(usize::MAX);
+    let spilled = spill::below(options.spill_folder.as_deref());
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(limit)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_temp_file_factory(spilled))
         .build_arc()
         .context(|| "the query engine cannot start".into())?;
     let mut config: SessionConfig = DeltaSessionConfig::default().into();

@@ -51,7 +51,8 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
 
 /// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.
 fn wrong(cause: DataFusionError) -> Error {
-    const WRAPPINGS: [&str; 5] = [
+    const WRAPPINGS: [&str; 6] = [
+        "External error: ",
         "Error during planning: ",
         "Schema error: ",
         "Arrow error: ",
@@ -66,7 +67,11 @@ fn wrong(cause: DataFusionError) -> Error {
     while let Some(inner) = WRAPPINGS.iter().find_map(|wrapping| text.strip_prefix(wrapping)) {
         text = inner;
     }
-    Error::failed("the query cannot be run").because(text.to_owned())
+    let error = Error::failed("the query cannot be run").because(text.to_owned());
+    match Error::within(&cause).and_then(Error::next) {
+        Some(help) => error.help(help),
+        None => error,
+    }
 }
 
 /// The name of a table alone: a zone is not part of it, and there are no other schemas.

@@ -241,7 +241,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// A session for this table's queries. Half of the limit is left to writers, snapshots and Parquet buffers.
+    /// A session for this table's queries.
     fn session(&self, hash_joins: bool) -> Result<SessionContext> {
         self.planned_by(Planner::Optimised, hash_joins)
     }
@@ -249,7 +249,7 @@ impl<'a> Work<'a> {
     fn planned_by(&self, planner: Planner, hash_joins: bool) -> Result<SessionContext> {
         let metered: Vec<Location> = self.job.sources.values().map(|t| t.location().metered(&self.meter)).collect();
         let stores: Vec<&Location> = metered.iter().chain([&self.location]).collect();
-        session(SessionOptions { memory_limit: self.job.project.memory_limit / 2, hash_joins, planner }, &stores)
+        session(SessionOptions { hash_joins, planner, ..SessionOptions::of(self.job.project) }, &stores)
     }
 
     fn inputs(&self, hash_joins: bool) -> Result<Inputs> {

@@ -7,6 +7,8 @@ mod messages;
 mod personal;
 mod plan;
 mod shell;
+#[cfg(unix)]
+mod spill;
 mod unattended;
 
 use shell::Shell;

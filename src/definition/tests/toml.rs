@@ -28,6 +28,7 @@ default_targt = 1
 [defaults]
 memory_limit = \"2 parsecs\"
 target_file_size = 1.5
+spill_folder = \"s3://b\"
 [targets.dev]
 landing = \"ftp://x\"
 access_key = \"x\"
@@ -49,11 +50,12 @@ regon = \"x\"
             "stedi-delta.toml:5:16 `memory_limit` is not a size | expected a size such as \"512 MB\" or \"2 GB\"",
             "stedi-delta.toml:6:20 `target_file_size` has the wrong type | \
              found number 1.5, expected a size such as \"512 MB\"",
-            "stedi-delta.toml:7:1 `warehouse` is missing | add `warehouse = \"warehouse\"`",
-            "stedi-delta.toml:8:11 `landing` is a `ftp://` address | expected a folder, `file://...` or `s3://...`",
-            "stedi-delta.toml:9:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `catalog`, `region`, `endpoint`, `sse`, `kms_key_id`",
-            "stedi-delta.toml:12:13 files and tables cannot share a folder | the same folder as `landing`",
-            "stedi-delta.toml:14:1 unknown key `regon` | did you mean `region`?",
+            "stedi-delta.toml:7:16 `spill_folder` is \"s3://b\" | expected a folder of this machine",
+            "stedi-delta.toml:8:1 `warehouse` is missing | add `warehouse = \"warehouse\"`",
+            "stedi-delta.toml:9:11 `landing` is a `ftp://` address | expected a folder, `file://...` or `s3://...`",
+            "stedi-delta.toml:10:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `catalog`, `region`, `endpoint`, `sse`, `kms_key_id`",
+            "stedi-delta.toml:13:13 files and tables cannot share a folder | the same folder as `landing`",
+            "stedi-delta.toml:15:1 unknown key `regon` | did you mean `region`?",
         ]
     );
     assert_eq!(

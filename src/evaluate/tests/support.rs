@@ -194,12 +194,12 @@ pub fn session() -> SessionContext {
 
 /// With sort-merge joins instead of hash joins, as where memory is short.
 pub fn session_of(hash_joins: bool) -> SessionContext {
-    small(SessionOptions { memory_limit: 1 << 30, hash_joins, planner: Planner::Optimised })
+    small(SessionOptions { hash_joins, ..SessionOptions::limited(1 << 30) })
 }
 
 /// For queries planned as they are written.
 pub fn plain_session() -> SessionContext {
-    small(SessionOptions { memory_limit: 1 << 30, hash_joins: true, planner: Planner::Plain })
+    small(SessionOptions { planner: Planner::Plain, ..SessionOptions::limited(1 << 30) })
 }
 
 fn small(options: SessionOptions) -> SessionContext {

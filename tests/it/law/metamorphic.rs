@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stedi_delta::changes::{self, ChangeSet, Rung};
-use stedi_delta::lake::{LakeTable, Planner, SessionOptions, session};
+use stedi_delta::lake::{LakeTable, SessionOptions, session};
 use stedi_delta::storage::Storage;
 
 use super::compare::{Bag, Stored, bag, difference, minus, net};
@@ -61,8 +61,7 @@ pub async fn rungs_agree(
 }
 
 async fn rows(change: &ChangeSet, table: &LakeTable, stored: &Stored) -> Result<Bag, String> {
-    let options = SessionOptions { memory_limit: 256 << 20, hash_joins: true, planner: Planner::Optimised };
-    let session = session(options, &[table.location()]).map_err(|e| e.to_string())?;
+    let session = session(SessionOptions::limited(256 << 20), &[table.location()]).map_err(|e| e.to_string())?;
     let provider = change.provider(&session).await.map_err(|e| e.to_string())?;
     let frame = session.read_table(provider).map_err(|e| e.to_string())?;
     net(&frame.collect().await.map_err(|e| e.to_string())?, &stored.schema)
