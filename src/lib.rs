@@ -12,9 +12,10 @@ pub mod veil;
 pub mod error;
 pub mod clock;
 pub mod privacy;
-// Arithmetic: sums that no order of rows changes, and times of every year.
+// Arithmetic: sums that no order of rows changes, times of every year, and results that fit into memory.
 pub mod exact;
 pub mod calendar;
+pub mod bounded;
 // Intent: text and plans in, values out.
 pub mod determined;
 pub mod definition;

@@ -13,6 +13,7 @@ use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, lit, when};
 
 use super::build::{columns, consolidate, project};
+use crate::bounded::JOINED;
 use crate::exact;
 
 /// A change whose rows are or were there: what cancels is gone before anything else is computed of it. The engine moves
@@ -115,7 +116,8 @@ fn is_divisor(by: &ScalarValue) -> bool {
 
 /// Functions that have a value for every argument.
 fn is_total(name: &str, args: &[Expr]) -> bool {
-    const ALWAYS: [&str; 30] = [
+    const ALWAYS: [&str; 31] = [
+        JOINED,
         "lower",
         "upper",
         "initcap",

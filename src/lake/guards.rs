@@ -27,6 +27,7 @@ use deltalake::datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 
+use crate::bounded::bounded_within;
 use crate::definition::options::{engine_options, execution_props};
 use crate::incremental::{as_sql_has_them, columns_first, never_fails};
 
@@ -53,7 +54,7 @@ pub fn compiled(expr: Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>>
     let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone()));
     // Functions such as `coalesce` run only in the form that simplifying gives them.
     let simplifier = ExprSimplifier::new(context.with_config_options(Arc::new(engine_options())).build());
-    let expr = simplifier.simplify(as_sql_has_them(expr)?)?;
+    let expr = simplifier.simplify(bounded_within(as_sql_has_them(expr)?, &schema)?)?;
     create_physical_expr(&ordered(expr, &schema).data()?, &schema, &execution_props(), &Default::default())
 }
 

@@ -7,6 +7,7 @@ use deltalake::datafusion::execution::disk_manager::DiskManagerBuilder;
 use deltalake::datafusion::execution::memory_pool::FairSpillPool;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
 
@@ -14,6 +15,7 @@ use super::forget::{physical_rules, plain_physical_rules};
 use super::guards::Guarded;
 use super::scanned::Scanned;
 use super::spill;
+use crate::bounded::{BoundedFunctions, OutputLimit};
 use crate::definition::{Project, Timestamps, analyser_rules, options};
 use crate::error::{Context, Result};
 use crate::incremental::{logical_rules, plain_rules};
@@ -75,6 +77,8 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     config.set_extension(Arc::new(Scanned::default()));
     let settings = config.options_mut();
     options::apply(settings);
+    // The pool is one half of the memory.
+    settings.extensions.insert(OutputLimit::of_memory(options.memory_limit.saturating_mul(2)));
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
     let reserved = settings.execution.sort_spill_reservation_bytes;
@@ -90,13 +94,15 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
             (plain_rules(), plain_physical_rules())
         }
     };
+    // Last, when every function has the arguments that it will be called with.
+    let bounded: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(BoundedFunctions);
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_query_planner(Arc::new(Guarded))
         .with_type_planner(Arc::new(Timestamps))
-        .with_analyzer_rules(analyser_rules())
+        .with_analyzer_rules(analyser_rules().into_iter().chain([bounded]).collect())
         .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(physical)
         .build();

@@ -38,7 +38,10 @@ enum State {
     /// Nothing was spilled yet.
     #[default]
     Unused,
-    Used { files: Arc<DiskManager>, _folder: Folder },
+    Used {
+        files: Arc<DiskManager>,
+        _folder: Folder,
+    },
     /// The process is about to end.
     Closed,
 }

@@ -3,6 +3,8 @@
 mod documents;
 mod faults;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod memory;
 mod messages;
 mod personal;
 mod plan;

@@ -1,0 +1,266 @@
+//! Functions whose result may be far larger than what they are given, such as `repeat`: how large is computed before they
+//! run, and beyond a limit they stop with an error. The engine would ask the system for whatever they want.
+
+mod sizes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef};
+use deltalake::arrow::compute::concat;
+use deltalake::arrow::compute::kernels::concat_elements::concat_elements_dyn;
+use deltalake::arrow::datatypes::{DataType, FieldRef};
+use deltalake::datafusion::common::config::{ConfigExtension, ConfigOptions};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use deltalake::datafusion::common::{
+    DFSchema, DataFusionError, Result, ScalarValue, exec_err, extensions_options, internal_err,
+};
+use deltalake::datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use deltalake::datafusion::logical_expr::utils::merge_schema;
+use deltalake::datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Documentation, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use deltalake::datafusion::optimizer::AnalyzerRule;
+
+use crate::error::Error;
+use sizes::Growth;
+
+extensions_options! {
+    /// Most bytes that a function may make of one batch of rows.
+    pub struct OutputLimit {
+        /// A quarter of the memory that a command may take; less than offsets of 32 bits reach.
+        pub bytes: u64, default = 512 << 20
+    }
+}
+
+impl ConfigExtension for OutputLimit {
+    const PREFIX: &'static str = "stedi_delta_output";
+}
+
+impl OutputLimit {
+    /// The limit where a command may take so many bytes.
+    #[must_use]
+    pub fn of_memory(memory_limit: u64) -> Self {
+        Self { bytes: (memory_limit / 4).min(i32::MAX as u64) }
+    }
+
+    /// The limit that the options of a session carry.
+    #[must_use]
+    pub fn within(options: &ConfigOptions) -> u64 {
+        options.extensions.get::<Self>().cloned().unwrap_or_default().bytes
+    }
+}
+
+/// The error of something that would take more bytes than the limit.
+#[must_use]
+pub fn too_large(what: &str, bytes: u64, limit: u64) -> DataFusionError {
+    let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    let message = format!("{what} would take {} MB at once, the limit is {} MB", megabytes(bytes), megabytes(limit));
+    let help = "make less of each row, or raise `memory_limit` of stedi-delta.toml: four times as much as the limit";
+    DataFusionError::External(Box::new(Error::failed(message).help(help)))
+}
+
+/// The rule that bounds all such functions of a plan. Names and types stay.
+#[derive(Debug)]
+pub struct BoundedFunctions;
+
+impl AnalyzerRule for BoundedFunctions {
+    fn name(&self) -> &'static str {
+        "bounded_functions"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let in_node = |node: LogicalPlan| {
+            let mut schema = merge_schema(&node.inputs());
+            if let LogicalPlan::TableScan(scan) = &node {
+                schema.merge(&scan.projected_schema);
+            }
+            node.map_expressions(|expr| expr.transform_up(|e| bounded(e, &schema)))
+        };
+        plan.transform_up_with_subqueries(in_node).data()
+    }
+}
+
+/// The same for an expression over rows of a schema.
+///
+/// # Errors
+/// It is no expression over these columns.
+pub fn bounded_within(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    expr.transform_up(|e| bounded(e, schema)).data()
+}
+
+fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::ScalarFunction(mut call) => {
+            let growth = Growth::of(call.func.name()).filter(|_| !call.func.inner().is::<Bounded>());
+            let Some(growth) = growth else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+            let mut signature = call.func.signature().clone();
+            if growth.is_by_number() && call.args.iter().all(|arg| !arg.any_column_refs()) {
+                // The engine would make a constant of it, and a copy of that for each row of a batch.
+                signature.volatility = Volatility::Volatile;
+            }
+            call.func = ScalarUDF::new_from_impl(Bounded { inner: Arc::clone(&call.func), growth, signature }).into();
+            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })
+            if left.get_type(schema)? == DataType::Utf8 && right.get_type(schema)? == DataType::Utf8 =>
+        {
+            let signature = Signature::exact(vec![DataType::Utf8; 2], Volatility::Immutable);
+            let joined = ScalarUDF::new_from_impl(Joined { signature });
+            Ok(Transformed::yes(joined.call(vec![*left, *right])))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A function of the engine, bounded.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Bounded {
+    inner: Arc<ScalarUDF>,
+    growth: Growth,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.inner.schema_name(args)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        self.inner.output_ordering(inputs)
+    }
+
+    fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool> {
+        self.inner.preserves_lex_ordering(inputs)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+
+    // What the engine simplifies such a call to is not bounded any more, so it is not asked to.
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let limit = OutputLimit::within(&args.config_options);
+        let bytes = self.growth.bytes(&args.args, args.number_rows)?;
+        // Of a constant each row gets a copy.
+        let copies = if args.args.iter().any(is_array) { 1 } else { args.number_rows as u64 };
+        let bytes = bytes.saturating_mul(copies);
+        if bytes <= limit {
+            return self.inner.invoke_with_args(args);
+        }
+        if args.number_rows > 1 && self.growth.is_guess() && args.args.iter().any(is_array) {
+            return self.in_halves(args, limit);
+        }
+        Err(too_large(&format!("a result of `{}`", self.name()), bytes, limit))
+    }
+}
+
+fn is_array(value: &ColumnarValue) -> bool {
+    matches!(value, ColumnarValue::Array(_))
+}
+
+impl Bounded {
+    /// Computes a batch whose result may be too large and may not, a part at a time.
+    fn in_halves(&self, args: ScalarFunctionArgs, limit: u64) -> Result<ColumnarValue> {
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        let mut bytes = 0;
+        let mut parts = vec![(0, args.number_rows)];
+        while let Some((from, rows)) = parts.pop() {
+            let part = |value: &ColumnarValue| match value {
+                ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(from, rows)),
+                scalar => scalar.clone(),
+            };
+            let values: Vec<ColumnarValue> = args.args.iter().map(part).collect();
+            let guess = self.growth.bytes(&values, rows)?;
+            if guess > limit && rows > 1 {
+                parts.extend([(from + rows / 2, rows - rows / 2), (from, rows / 2)]);
+                continue;
+            }
+            let part = ScalarFunctionArgs { args: values, number_rows: rows, ..args.clone() };
+            let array = match guess > limit {
+                true => return Err(too_large(&format!("a result of `{}`", self.name()), guess, limit)),
+                false => self.inner.invoke_with_args(part)?.into_array(rows)?,
+            };
+            bytes += array.to_data().get_slice_memory_size()? as u64;
+            if bytes > limit {
+                return Err(too_large(&format!("a result of `{}`", self.name()), bytes, limit));
+            }
+            arrays.push(array);
+        }
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&arrays)?))
+    }
+}
+
+/// `a || b` of texts.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Joined {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Joined {
+    fn name(&self) -> &'static str {
+        JOINED
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        self.schema_name(args)
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let [left, right] = args else { return internal_err!("an operator has two operands") };
+        Ok(format!("{} || {}", left.schema_name(), right.schema_name()))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let limit = OutputLimit::within(&args.config_options);
+        let bytes = Growth::Sum.bytes(&args.args, args.number_rows)?;
+        if bytes > limit {
+            return Err(too_large("a result of `||`", bytes, limit));
+        }
+        let [left, right] = args.args.as_slice() else { return exec_err!("an operator has two operands") };
+        let rows = if is_array(left) || is_array(right) { args.number_rows } else { 1 };
+        let joined = concat_elements_dyn(&left.to_array(rows)?, &right.to_array(rows)?)?;
+        match is_array(left) || is_array(right) {
+            true => Ok(ColumnarValue::Array(joined)),
+            false => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?)),
+        }
+    }
+}
+
+/// The name of the function that stands for `||`.
+pub const JOINED: &str = "joined_text";

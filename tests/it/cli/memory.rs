@@ -1,0 +1,73 @@
+//! Whatever a query asks for, the program takes little more memory than `memory_limit` says, and says what was too much.
+
+use std::fs;
+use std::process::Child;
+
+use super::shell::Shell;
+
+const MEGABYTE: u64 = 1 << 20;
+/// What the program takes beside its limit: itself, its stacks, what the allocator keeps.
+const BESIDE: u64 = 300 * MEGABYTE;
+
+/// The most memory that a process has held so far, in bytes.
+fn peak(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// Runs a query; its exit code, what it said, and the most memory that it held.
+fn measured(shell: &Shell, sql: &str) -> (Option<i32>, String, u64) {
+    let mut child = shell.command(&shell.project(), &[], &["query", sql, "--format", "csv"]).spawn().unwrap();
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        most = most.max(peak(&child).unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said, most)
+}
+
+#[test]
+fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
+    let shell = Shell::synced();
+    let settings = fs::read_to_string(shell.project().join("stedi-delta.toml")).unwrap();
+    shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"256 MB\"\n"));
+    for (call, function) in [
+        ("length(repeat('x', 2000000000))", "repeat"),
+        ("length(repeat(email, 100000000))", "repeat"),
+        ("cardinality(array_repeat(1, 1000000000))", "array_repeat"),
+        ("length(lpad(email, 2000000000, 'é'))", "lpad"),
+        ("cardinality(range(0, at * 10000000000))", "range"),
+        ("unnest(generate_series(1, 2000000000))", "generate_series"),
+        ("cardinality(array_resize(make_array(at), 2000000000, 7))", "array_resize"),
+        ("length(replace(repeat(email, 1000000), '', repeat('x', 10000)))", "replace"),
+        ("length(array_to_string(range(0, 1000000), repeat('x', 100000)))", "array_to_string"),
+    ] {
+        let (code, said, most) = measured(&shell, &format!("select {call} as r from people"));
+        assert_eq!(code, Some(1), "{call}: {said}");
+        assert!(
+            said.contains(&format!("error: the query cannot be run: a result of `{function}` would take ")),
+            "{said}"
+        );
+        assert!(
+            said.contains("the limit is 64 MB\n  next       make less of each row, or raise `memory_limit`"),
+            "{said}"
+        );
+        assert!(most < 256 * MEGABYTE + BESIDE, "{call} took {} MB", most / MEGABYTE);
+    }
+    for sql in [
+        "with a as (select repeat(email, 4000000) as s from people), b as (select s || s as s from a), \
+         c as (select s || s as s from b), d as (select concat(s, s) as s from c) select length(s || s) as n from d",
+        "select length(string_agg(repeat(email, 1000), ',')) as n from people, (select unnest(range(0, 1000000)) as i) as t",
+        "select cardinality(array_agg(repeat(email, 1000))) as n from people, (select unnest(range(0, 1000000)) as i) as t",
+    ] {
+        let (code, said, most) = measured(&shell, sql);
+        assert_eq!(code, Some(1), "{sql}: {said}");
+        assert!(said.starts_with("error: the query cannot be run: "), "{said}");
+        assert!(most < 256 * MEGABYTE + BESIDE, "{sql} took {} MB", most / MEGABYTE);
+    }
+    let (code, said, _) = measured(&shell, "select length(repeat('x', 2000000)) as n, lpad('7', 3, '0') as p");
+    assert_eq!((code, said.as_str()), (Some(0), "n,p\n2000000,007\n"));
+}
