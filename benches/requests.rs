@@ -215,5 +215,6 @@ fn row(number: usize) -> FileRow {
         records: 20,
         landed: 20,
         quarantined: 0,
+        is_unloaded: false,
     }
 }

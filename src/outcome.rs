@@ -73,6 +73,8 @@ pub struct TableOutcome {
     pub waiting: Vec<String>,
     /// Warnings: unknown fields, quarantined records, failed `warn` expectations, ... Each one line, no personal data.
     pub warnings: Vec<Warning>,
+    /// Landing files that were left out although they should be read. The table is at the cut of the others; the run fails.
+    pub left_out: Vec<Error>,
     /// Its rows compared with its query, where that was asked for.
     pub verified: Option<Verified>,
     /// Why the table is not at the cut, if it is not.
@@ -119,6 +121,24 @@ pub struct Warning {
     pub details: Vec<String>,
     /// The next thing to type.
     pub help: Option<String>,
+}
+
+/// What a warning says of records of a table with `[grants]` that went to quarantine.
+pub const UNREAD_CONSENT: &str = "of the record of consent could not land";
+
+impl Warning {
+    /// Whether it is said before all others: consent may have ended without effect.
+    #[must_use]
+    pub fn comes_first(&self) -> bool {
+        self.message.contains(UNREAD_CONSENT)
+    }
+}
+
+impl From<&Error> for Warning {
+    fn from(error: &Error) -> Self {
+        let details = error.facts().iter().map(|(label, fact)| format!("{label}: {fact}")).collect();
+        Self { message: error.message().to_owned(), details, help: error.next().map(str::to_owned) }
+    }
 }
 
 /// Why a table is not at the cut.

@@ -103,6 +103,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
         elapsed: started.elapsed(),
         waiting: Vec::new(),
         warnings,
+        left_out: Vec::new(),
         verified: None,
         problem: problem.map(Problem::Failed),
     })

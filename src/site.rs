@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
 use crate::definition::{self, Claim, Policy, Project, Table, TableKind, Target, clashes};
@@ -12,7 +14,7 @@ use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
-use crate::ingest::Place;
+use crate::ingest::{self, Place};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
 use crate::name::{TableName, nearest};
 use crate::plan;
@@ -57,6 +59,8 @@ pub struct Site {
     /// What is computed from what.
     pub graph: Graph,
     storage: Storage,
+    /// Landing files that may be read at a time.
+    workers: Arc<Semaphore>,
 }
 
 /// What looks like a URL escape in the path of a local folder.
@@ -299,6 +303,7 @@ impl Site {
             _ => Arc::new(LocalCatalog::new(warehouse.store.clone(), &warehouse.path)),
         };
         Ok(Self {
+            workers: ingest::workers(address.project.memory_limit),
             graph: Graph::new(&address.project),
             project: Arc::new(address.project),
             target: address.target,
@@ -386,6 +391,7 @@ impl Site {
             location: self.location(table)?,
             quarantine: self.quarantine(table)?,
             target_file_size: self.project.target_file_size,
+            workers: self.workers.clone(),
             run: run.to_owned(),
             migration: self.migration(),
             privacy: self.privacy.clone(),

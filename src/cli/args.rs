@@ -151,6 +151,9 @@ pub struct SyncArgs {
     /// Read the files of a landing table again, or one of them
     #[arg(long, value_name = "TABLE[:PATH]")]
     pub reload: Vec<String>,
+    /// Take the rows of a file out of a landing table; it is not read again until --reload names it
+    #[arg(long, value_name = "TABLE:PATH")]
+    pub unload: Vec<String>,
     /// Stop where a migration is pending, instead of applying it
     #[arg(long)]
     pub no_migrate: bool,

@@ -38,6 +38,8 @@ pub struct SyncOptions {
     pub verify: bool,
     /// `TABLE` or `TABLE:PATH` to read again.
     pub reload: Vec<String>,
+    /// `TABLE:PATH` to take out.
+    pub unload: Vec<String>,
     /// Apply pending migrations; false = stop and name them.
     pub migrate: bool,
 }

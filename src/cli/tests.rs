@@ -45,6 +45,7 @@ impl Double {
             elapsed: Duration::ZERO,
             waiting: vec![],
             warnings: vec![],
+            left_out: vec![],
             verified: None,
             problem: kind.map(|kind| Problem::Failed(Error::new(kind, "it went wrong"))),
         }
@@ -209,12 +210,29 @@ async fn a_query_answers_on_standard_output_only() {
 #[tokio::test]
 async fn sync_options_reach_the_operation() {
     let double = Double::default();
-    ran(&double, &["sync", "-s", "a", "b", "--full-refresh", "--verify", "--reload", "c:x.json", "--no-migrate"]).await;
+    ran(
+        &double,
+        &[
+            "sync",
+            "-s",
+            "a",
+            "b",
+            "--full-refresh",
+            "--verify",
+            "--reload",
+            "c:x.json",
+            "--unload",
+            "d:y.json",
+            "--no-migrate",
+        ],
+    )
+    .await;
     let expected = SyncOptions {
         select: vec!["a".into(), "b".into()],
         full_refresh: true,
         verify: true,
         reload: vec!["c:x.json".into()],
+        unload: vec!["d:y.json".into()],
         migrate: false,
     };
     assert_eq!(double.asked.lock().expect("not poisoned")[1], format!("{expected:?}"));

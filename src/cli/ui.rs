@@ -246,6 +246,7 @@ impl Ui {
             if let Some(Problem::Failed(error)) = &table.problem {
                 journal.error(Some(&table.table), error);
             }
+            table.left_out.iter().for_each(|error| journal.error(Some(&table.table), error));
         }
         if let Some(error) = run {
             journal.error(None, error);

@@ -70,6 +70,7 @@ impl Operations for Lake {
             full_refresh: options.full_refresh,
             verify: options.verify,
             reload: options.reload.iter().map(|text| sync::Reload::parse(text)).collect(),
+            unload: options.unload.iter().map(|text| sync::Reload::parse(text)).collect(),
             run: Some(self.run.clone()),
         };
         sync::sync(&self.site, &options, &self.progress).await

@@ -92,8 +92,10 @@ impl Assembly {
         let Some(source) = &spec.source else { return };
         let kind = TableKind::Landing(Box::new(Landing {
             path: source.path.clone(),
+            exclude: source.exclude.clone(),
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
+            max_quarantined: source.max_quarantined,
             grants,
         }));
         self.tables.push(table(spec, columns, expectations, None, kind));

@@ -40,9 +40,11 @@
 //!
 //! [source]                                    # landing
 //! path = "customer/**/*.json"                 # under the target's landing root
+//! exclude = ["customer/**/*.bak.json"]        # left out, as are names that begin with `_` or `.`
 //! format = "json"
 //! min_age = "2s"                              # ms, s, m, h, d
 //! on_overwrite = "fail"                       # fail | replace
+//! max_quarantined = "5 %"                     # or a number: past it nothing of a sync's files lands
 //!
 //! [columns]                                   # landing: all columns, in order; derived: documents and asserts
 //! email = { type = "string", nullable = false, description = "...", classification = "pii" }

@@ -179,12 +179,54 @@ pub const SOURCE_OFFSET: &str = "source_offset";
 pub struct Landing {
     /// Glob under the landing root; `*` stays within one folder, `**` crosses folders.
     pub path: String,
+    /// Globs of files that are left out.
+    pub exclude: Vec<String>,
     /// Files younger than this wait for the next sync; `None` = the store's default.
     pub min_age: Option<Duration>,
     /// What a changed file means.
     pub on_overwrite: OnOverwrite,
+    /// Records of one sync that may go to quarantine; past it none of the table lands. `None` = any number.
+    pub max_quarantined: Option<MaxQuarantined>,
     /// Set on the table that is the record of consent.
     pub grants: Option<Grants>,
+}
+
+/// How many of a sync's records may go to quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxQuarantined {
+    /// So many.
+    Records(u64),
+    /// So many millionths of those that are read.
+    Share(u64),
+}
+
+impl MaxQuarantined {
+    /// Whether `quarantined` of `records` are more than that.
+    #[must_use]
+    pub fn is_exceeded(self, quarantined: u64, records: u64) -> bool {
+        match self {
+            Self::Records(most) => quarantined > most,
+            Self::Share(millionths) => {
+                u128::from(quarantined) * 1_000_000 > u128::from(records) * u128::from(millionths)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for MaxQuarantined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Records(most) => write!(f, "{most}"),
+            Self::Share(millionths) => {
+                let (whole, fraction) = (millionths / 10_000, millionths % 10_000);
+                let fraction = format!("{fraction:04}");
+                match fraction.trim_end_matches('0') {
+                    "" => write!(f, "{whole} %"),
+                    digits => write!(f, "{whole}.{digits} %"),
+                }
+            }
+        }
+    }
 }
 
 /// What to do with a file that changed after it was ingested.

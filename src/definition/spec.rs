@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::columns::{self, Declared};
 use super::document::{self, Table, Text};
 use super::faults::Faults;
-use super::model::{Action, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
+use super::model::{Action, MaxQuarantined, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
@@ -38,8 +38,10 @@ pub(super) struct Spec {
 #[derive(Debug)]
 pub(super) struct Source {
     pub path: String,
+    pub exclude: Vec<String>,
     pub min_age: Option<Duration>,
     pub on_overwrite: OnOverwrite,
+    pub max_quarantined: Option<MaxQuarantined>,
 }
 
 /// `[grants]`.
@@ -162,7 +164,7 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
 }
 
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
-    table.only(&["path", "format", "min_age", "on_overwrite"], faults);
+    table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined"], faults);
     let path = table.required_string("path", "path = \"folder/*.json\"", faults);
     if table.require("format", "format = \"json\"", faults).is_some() {
         table.choice("format", &[("json", ())], (), faults);
@@ -177,17 +179,41 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
         }
         age
     });
-    let path = path?;
-    if path.value.contains("://") || path.value.starts_with('/') || path.value.split('/').any(|part| part == "..") {
+    let max_quarantined = table.get("max_quarantined").and_then(|entry| {
+        let limit = match entry.integer() {
+            Some(count) => count.map(MaxQuarantined::Records),
+            None if entry.is_string() => {
+                entry.string(faults).and_then(|text| units::share(&text.value)).map(MaxQuarantined::Share)
+            }
+            None => None,
+        };
+        if limit.is_none() {
+            let label = "expected a number of records, or a share such as \"5 %\"";
+            faults.add(entry.place().clone(), "`max_quarantined` is neither a number nor a share", label);
+        }
+        limit
+    });
+    let exclude: Vec<Option<String>> =
+        table.strings("exclude", faults).into_iter().map(|text| pattern("exclude", text, faults)).collect();
+    let path = pattern("path", path?, faults)?;
+    // A pattern that cannot be used must not let its files through.
+    let exclude = exclude.into_iter().collect::<Option<Vec<String>>>()?;
+    Some(Source { path, exclude, min_age, on_overwrite, max_quarantined })
+}
+
+/// A pattern of files under the landing root.
+fn pattern(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
+    let found = format!("`{key}` is \"{}\"", text.value);
+    if text.value.contains("://") || text.value.starts_with('/') || text.value.split('/').any(|part| part == "..") {
         let label = "expected a path under the target's landing root, such as \"folder/*.json\"";
-        faults.add(path.place, format!("`path` is \"{}\"", path.value), label);
+        faults.add(text.place, found, label);
         return None;
     }
-    if let Err(error) = globset::Glob::new(&path.value) {
-        faults.add(path.place, format!("`path` is \"{}\"", path.value), error.kind().to_string());
+    if let Err(error) = globset::Glob::new(&text.value) {
+        faults.add(text.place, found, error.kind().to_string());
         return None;
     }
-    Some(Source { path: path.value, min_age, on_overwrite })
+    Some(text.value)
 }
 
 fn grants(table: &Table<'_>, faults: &mut Faults) -> GrantsSpec {

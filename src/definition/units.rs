@@ -30,6 +30,18 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(ms).map(Duration::from_millis)
 }
 
+/// The millionths of `5 %`, `0.5%`: at most four decimal places, at most all.
+pub(super) fn share(text: &str) -> Option<u64> {
+    let number = text.trim().strip_suffix('%')?.trim_end();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let millionths = whole.parse::<u64>().ok()? * 10_000 + format!("{fraction:0<4}").parse::<u64>().ok()?;
+    (millionths <= 1_000_000).then_some(millionths)
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -47,6 +59,16 @@ mod tests {
         assert_eq!(bytes("100"), Some(100));
         for bad in ["", "GB", "-1 MB", "1.5 GB", "2 parsecs", "99999999999 TB"] {
             assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        assert_eq!(share("5 %"), Some(50_000));
+        assert_eq!(share("0.25%"), Some(2_500));
+        assert_eq!(share("100 %"), Some(1_000_000));
+        for bad in ["", "%", "5", "101 %", "-1 %", "0.00001 %", "5 percent", ".5 %"] {
+            assert_eq!(share(bad), None, "{bad}");
         }
     }
 

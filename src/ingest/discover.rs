@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 
 use crate::clock;
 use crate::definition::Landing;
@@ -16,6 +16,26 @@ pub struct Discovery {
     pub files: Vec<(String, ObjectMeta)>,
     /// Paths of files younger than `min_age`.
     pub waiting: Vec<String>,
+    /// What cannot be read as a file, and why.
+    pub odd: Vec<(String, String)>,
+    /// Symbolic links that lead out of the landing root.
+    pub outside: Vec<String>,
+}
+
+impl Discovery {
+    /// Whether nothing at all was found.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.waiting.is_empty() && self.odd.is_empty() && self.outside.is_empty()
+    }
+}
+
+/// Whether any of these paths is one of the source's.
+///
+/// # Errors
+/// When a pattern of the source is none.
+pub fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p String>) -> Result<bool> {
+    let names = Names::new(landing)?;
+    Ok(paths.any(|path| names.take(path)))
 }
 
 /// A local file may still be being written; a PUT is atomic.
@@ -37,12 +57,18 @@ pub async fn discover(root: &Location, landing: &Landing, patience: bool) -> Res
 }
 
 async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {
-    let glob = GlobBuilder::new(&landing.path).literal_separator(true).build();
-    let glob = glob.context(|| format!("`{}` is not a path pattern", landing.path))?.compile_matcher();
+    let names = Names::new(landing)?;
     let min_age = landing.min_age.unwrap_or(if root.url.scheme() == "file" { LOCAL_MIN_AGE } else { Duration::ZERO });
+    let listing = root.survey(fixed_prefix(&landing.path)).await?;
     let mut discovery = Discovery::default();
-    for (path, meta) in root.list(fixed_prefix(&landing.path)).await? {
-        if !glob.is_match(&path) || of_a_table(&path) {
+    // A link may be a folder of files, and so may what leads to itself.
+    discovery.outside.extend(listing.outside.into_iter().filter(|path| !names.leave_out(path)));
+    discovery.outside.sort();
+    let is_meant = |path: &str, why: &str| names.take(path) || (why.contains("link") && !names.leave_out(path));
+    discovery.odd.extend(listing.odd.into_iter().filter(|(path, why)| is_meant(path, why)));
+    discovery.odd.sort();
+    for (path, meta) in listing.files {
+        if !names.take(&path) {
             continue;
         }
         let age_ms = now_ms - meta.last_modified.timestamp_millis();
@@ -56,9 +82,57 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     Ok(discovery)
 }
 
+/// Which paths are those of a source.
+struct Names {
+    pattern: GlobMatcher,
+    exclude: Vec<GlobMatcher>,
+    /// Parts of the pattern that name what is hidden otherwise: `_staging` in `_staging/*.json`.
+    hidden: Vec<GlobMatcher>,
+    /// Whether the pattern ends in the name of a file that is being written.
+    temporary: bool,
+}
+
+/// How Hadoop and others call files that are not whole yet.
+const TEMPORARY: [&str; 2] = ["._COPYING_", ".tmp"];
+
+impl Names {
+    fn new(landing: &Landing) -> Result<Self> {
+        let parts = landing.path.split('/').filter(|part| part.starts_with(['_', '.']));
+        Ok(Self {
+            pattern: matcher(&landing.path)?,
+            exclude: landing.exclude.iter().map(|pattern| matcher(pattern)).collect::<Result<_>>()?,
+            hidden: parts.map(matcher).collect::<Result<_>>()?,
+            temporary: TEMPORARY.iter().any(|end| landing.path.ends_with(end)),
+        })
+    }
+
+    fn take(&self, path: &str) -> bool {
+        self.pattern.is_match(path) && !self.leave_out(path)
+    }
+
+    /// Whether a path is left out even where the pattern matches it.
+    fn leave_out(&self, path: &str) -> bool {
+        let unfinished = !self.temporary && TEMPORARY.iter().any(|end| path.ends_with(end));
+        let hidden = |part: &str| is_hidden(part) && !self.hidden.iter().any(|named| named.is_match(part));
+        unfinished
+            || path.split('/').any(|part| hidden(part) || of_a_table(part))
+            || self.exclude.iter().any(|pattern| pattern.is_match(path))
+    }
+}
+
+/// What Spark, Hive and Athena pass over, unless it is a value of a partition (`_day=1`).
+fn is_hidden(part: &str) -> bool {
+    part.starts_with('.') || (part.starts_with('_') && !part.contains('='))
+}
+
 /// The logs of tables and their catalog are JSON too, and a warehouse may lie under the landing root.
-fn of_a_table(path: &str) -> bool {
-    path.split('/').any(|folder| folder == "_delta_log" || folder == "_catalog" || folder == PROBE)
+fn of_a_table(part: &str) -> bool {
+    part == "_delta_log" || part == "_catalog" || part == PROBE
+}
+
+fn matcher(pattern: &str) -> Result<GlobMatcher> {
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    Ok(glob.context(|| format!("`{pattern}` is not a path pattern"))?.compile_matcher())
 }
 
 /// The folders before the first wildcard.
@@ -70,6 +144,7 @@ fn fixed_prefix(pattern: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::OnOverwrite;
 
     #[test]
     fn only_folders_before_the_first_wildcard_are_listed() {
@@ -77,5 +152,36 @@ mod tests {
         assert_eq!(fixed_prefix("a/**/b/*.json"), "a");
         assert_eq!(fixed_prefix("*.json"), "");
         assert_eq!(fixed_prefix("a/b.json"), "a");
+    }
+
+    #[test]
+    fn hidden_and_temporary_files_are_left_out_unless_the_pattern_names_them() {
+        let names = |path: &str, exclude: &[&str]| {
+            let exclude = exclude.iter().map(|e| (*e).to_owned()).collect();
+            let (path, on_overwrite) = (path.to_owned(), OnOverwrite::Fail);
+            Names::new(&Landing { path, exclude, min_age: None, on_overwrite, max_quarantined: None, grants: None })
+                .expect("patterns")
+        };
+        let usual = names("X/**/*.json*", &["X/**/*.bak.json", "X/old/**"]);
+        for path in ["X/a.json", "X/day=1/_part=2/a.json.gz", "X/a_b/c.json", "X/a.tmp.json"] {
+            assert!(usual.take(path), "{path}");
+        }
+        for path in [
+            "X/_temporary/0/part.json",
+            "X/.x.json.crc",
+            "X/_SUCCESS.json",
+            "X/x.json._COPYING_",
+            "X/x.json.tmp",
+            "X/.hidden/a.json",
+            "X/_delta_log/0.json",
+            "X/a.bak.json",
+            "X/old/a.json",
+        ] {
+            assert!(!usual.take(path), "{path}");
+        }
+        assert!(names("X/_temporary/**/*.json", &[]).take("X/_temporary/0/part.json"));
+        assert!(!names("X/_temporary/**/*.json", &[]).take("X/_temporary/_0/part.json"));
+        assert!(names("X/.*.json", &[]).take("X/.x.json") && names("X/*.tmp", &[]).take("X/a.tmp"));
+        assert!(!names("X/_*/*.json", &[]).take("X/_delta_log/0.json"));
     }
 }

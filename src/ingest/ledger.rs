@@ -42,6 +42,19 @@ pub struct FileRow {
     pub landed: u64,
     /// Records in quarantine.
     pub quarantined: u64,
+    /// Its rows were taken out, and it is not read any more.
+    pub is_unloaded: bool,
+}
+
+/// What stands as the size of a file that was unloaded.
+const UNLOADED: i64 = -1;
+
+impl FileRow {
+    /// The row of a file whose rows were taken out and which is not read any more.
+    #[must_use]
+    pub fn unloaded(path: &str) -> Self {
+        Self { path: path.to_owned(), is_unloaded: true, ..Self::default() }
+    }
 }
 
 /// By what a file is known again, without looking into it.
@@ -53,6 +66,8 @@ pub struct FileState {
     pub etag: Option<String>,
     /// When the store last saw it change, ms since the epoch.
     pub modified_ms: i64,
+    /// Records landed.
+    pub landed: u64,
 }
 
 /// A column as a batch's data files have it.
@@ -151,6 +166,8 @@ pub struct Ledger {
     tables: HashMap<String, BTreeMap<String, TableLedger>>,
     /// By landing table name: the id of the table's newest rows.
     newest_uuid: HashMap<String, String>,
+    /// By landing table name, whichever its id: paths that were unloaded and not landed since.
+    unloaded: HashMap<String, BTreeSet<String>>,
 }
 
 fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray> {
@@ -178,7 +195,8 @@ impl Ledger {
         session.deregister_table("files").context(reading)?;
         session.register_table("files", table.provider(session, None).await?).context(reading)?;
         // Hashes are most of the ledger, and asked for only where a file looks changed.
-        let sql = "select landing_table, table_uuid, batch, path, size, etag, modified_ms from files order by batch";
+        let sql =
+            "select landing_table, table_uuid, batch, path, size, etag, modified_ms, landed from files order by batch";
         let batches = session.sql(sql).await.context(reading)?.collect().await.context(reading)?;
         for batch in &batches {
             ledger.take(batch)?;
@@ -190,6 +208,7 @@ impl Ledger {
     fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         let (tables, uuids, numbers) = (text(batch, 0)?, text(batch, 1)?, long(batch, 2)?);
         let (paths, sizes, etags, modified) = (text(batch, 3)?, long(batch, 4)?, text(batch, 5)?, long(batch, 6)?);
+        let landed = long(batch, 7)?;
         for row in 0..batch.num_rows() {
             let (name, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
@@ -200,9 +219,23 @@ impl Ledger {
                 ledger.logged.push(number);
                 continue;
             }
+            let path = paths.value(row);
+            let unloaded = self.unloaded.get_mut(name);
+            if sizes.is_valid(row) && sizes.value(row) == UNLOADED {
+                Arc::make_mut(&mut ledger.files).remove(path);
+                match unloaded {
+                    Some(paths) => drop(paths.insert(path.to_owned())),
+                    None => drop(self.unloaded.insert(name.to_owned(), BTreeSet::from([path.to_owned()]))),
+                }
+                continue;
+            }
+            if let Some(paths) = unloaded {
+                paths.remove(path);
+            }
             let etag = (!etags.is_null(row)).then(|| etags.value(row).to_owned());
-            let state = FileState { size: count(sizes, row), etag, modified_ms: modified.value(row) };
-            Arc::make_mut(&mut ledger.files).insert(paths.value(row).to_owned(), state);
+            let (size, landed) = (count(sizes, row), count(landed, row));
+            let state = FileState { size, etag, modified_ms: modified.value(row), landed };
+            Arc::make_mut(&mut ledger.files).insert(path.to_owned(), state);
         }
         Ok(())
     }
@@ -244,11 +277,18 @@ impl Ledger {
                     records: count(records, row),
                     landed: count(landed, row),
                     quarantined: count(quarantined, row),
+                    is_unloaded: false,
                 };
                 rows.insert(file.path.clone(), file);
             }
         }
         Ok(rows)
+    }
+
+    /// Files of a landing table's name that were unloaded and not landed since.
+    #[must_use]
+    pub fn unloaded(&self, table: &str) -> BTreeSet<String> {
+        self.unloaded.get(table).cloned().unwrap_or_default()
     }
 
     /// What is known of a landing table's id.
@@ -386,13 +426,14 @@ fn rows(batches: &[Batch]) -> Result<RecordBatch> {
         let value = |r: &Row<'_>| r.1.map(|file| i64::try_from(f(file)).unwrap_or(i64::MAX));
         Arc::new(rows.iter().map(value).collect::<Int64Array>())
     };
+    let size = |f: &FileRow| if f.is_unloaded { UNLOADED } else { i64::try_from(f.size).unwrap_or(i64::MAX) };
     let schema: Vec<_> = columns().iter().map(Column::field).collect();
     let arrays: Vec<ArrayRef> = vec![
         text(&|r| Some(r.0.table.clone())),
         text(&|r| Some(r.0.uuid.clone())),
         Arc::new(rows.iter().map(|r| Some(r.0.number)).collect::<Int64Array>()),
         text(&|r| r.1.map(|f| f.path.clone())),
-        long(&|f| f.size),
+        Arc::new(rows.iter().map(|r| r.1.map(size)).collect::<Int64Array>()),
         text(&|r| r.1.and_then(|f| f.etag.clone())),
         Arc::new(rows.iter().map(|r| r.1.map(|f| f.modified_ms)).collect::<Int64Array>()),
         text(&|r| r.1.map(|f| f.content_hash.clone())),

@@ -10,18 +10,22 @@ mod expect;
 mod fields;
 mod finish;
 mod ledger;
+mod notes;
 mod parse;
 mod quarantine;
 pub mod read;
 mod shape;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 
 pub use finish::{Finished, check_open, finish};
 pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal, WalColumn};
+pub use parse::workers;
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
 pub use shape::{Shape, check_shape, shape};
 
@@ -29,7 +33,7 @@ use crate::clock;
 use crate::definition::{Landing, OnOverwrite, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
-use crate::outcome::{Warning, counted};
+use crate::outcome::Warning;
 use crate::privacy::Privacy;
 use crate::storage::{Location, ObjectMeta};
 use parse::{Input, Parsed, Target};
@@ -47,6 +51,8 @@ pub struct Place<'a> {
     pub quarantine: Location,
     /// Size at which data files are closed.
     pub target_file_size: u64,
+    /// One permit per file that may be read at a time, see [`workers`].
+    pub workers: Arc<Semaphore>,
     /// Run id, for the log.
     pub run: String,
     /// Number of the newest migration.
@@ -79,8 +85,14 @@ pub struct Pending {
     replaced: Vec<String>,
     /// Files that only look changed.
     refreshed: Vec<FileRow>,
+    /// Files whose rows go and that are not read any more.
+    unloaded: Vec<String>,
     /// Files too young to be read.
     pub waiting: Vec<String>,
+    /// Files that are left out although they should be read: the others land.
+    pub left_out: Vec<Error>,
+    /// What else was found at the files.
+    pub warnings: Vec<Warning>,
 }
 
 impl Pending {
@@ -94,6 +106,12 @@ impl Pending {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.inputs.iter().map(|input| input.meta.size).sum()
+    }
+
+    /// Files whose rows go and that are not read any more.
+    #[must_use]
+    pub fn unloaded(&self) -> &[String] {
+        &self.unloaded
     }
 
     /// Whether a file that is read again, or is still too young to be, is `wanted`.
@@ -210,25 +228,62 @@ async fn files_exist(location: &Location, wal: &Wal) -> bool {
     true
 }
 
+/// What is asked about single files of a landing table.
+pub struct Asked<'a> {
+    /// Whether a file is to be read again.
+    pub reload: &'a (dyn Fn(&str) -> bool + Sync),
+    /// The same for one that is named by its path: only that brings back what was unloaded.
+    pub reload_path: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Whether a file's rows are to be taken out.
+    pub unload: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+impl Asked<'_> {
+    /// Nothing is asked.
+    pub const NOTHING: Self = Self { reload: &|_| false, reload_path: &|_| false, unload: &|_| false };
+}
+
 /// Lists the landing files and compares them with the ledger; reads only files that look changed. With `patience`,
 /// files that were written a moment ago are waited for.
 ///
 /// # Errors
-/// When a file changed and `on_overwrite` is `fail`, or the store fails.
+/// When the store fails.
 pub async fn pending(
     place: &Place<'_>,
     landing: &Landing,
     standing: &Standing,
     (ledger, session): (&Ledger, &SessionContext),
-    reload: impl Fn(&str) -> bool,
+    asked: &Asked<'_>,
     patience: bool,
 ) -> Result<Pending> {
     let found = discover::discover(&place.root, landing, patience).await?;
-    let mut pending = Pending { waiting: found.waiting, ..Pending::default() };
+    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
+    let name = place.table.name.as_str();
+    pending.left_out.extend(notes::odd(name, &found.odd));
+    pending.warnings.extend(notes::outside(name, &found.outside));
+    pending.warnings.extend(notes::deleted(place, standing));
+    if found.is_empty() {
+        let known = standing.ledger.files.keys().chain(&standing.former);
+        // Files that landed and are gone since were there: stores delete old ones.
+        if !discover::any_fits(landing, known)? {
+            pending.warnings.push(notes::nothing(place, landing).await?);
+        }
+    }
+    let unloaded = ledger.unloaded(name);
+    pending.unloaded = unload(standing, &found, asked);
     let mut overwritten = Vec::new();
     let mut suspect = Vec::new();
+    let mut skipped = Vec::new();
+    pending.waiting.retain(|path| !(asked.unload)(path));
     for (path, meta) in found.files {
-        if reload(&path) {
+        if (asked.unload)(&path) {
+            continue;
+        }
+        if unloaded.contains(&path) && !(asked.reload_path)(&path) {
+            skipped.push(path);
+            continue;
+        }
+        if (asked.reload)(&path) {
             pending.replaced.push(path.clone());
             pending.inputs.push(Input { path, meta });
             continue;
@@ -259,16 +314,17 @@ pub async fn pending(
             overwritten.push(path);
         }
     }
-    if let Some(first) = overwritten.first() {
-        let name = &place.table.name;
-        let count = overwritten.len();
-        let files = counted(count as u64, "file");
-        return Err(Error::failed(format!("{files} of {name} changed after being ingested"))
-            .fact("first", first.clone())
-            .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
-            .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")));
-    }
+    pending.left_out.extend(notes::overwritten(name, &overwritten));
+    pending.warnings.extend(notes::skipped(name, &skipped));
     Ok(pending)
+}
+
+/// The files that are asked to be unloaded, of those that landed, whoever's table it was, and those that are there.
+fn unload(standing: &Standing, found: &discover::Discovery, asked: &Asked<'_>) -> Vec<String> {
+    let landed = standing.ledger.files.keys().chain(&standing.former);
+    let there = found.files.iter().map(|(path, _)| path).chain(&found.waiting);
+    let wanted: BTreeSet<&String> = landed.chain(there).filter(|path| (asked.unload)(path)).collect();
+    wanted.into_iter().cloned().collect()
 }
 
 fn same_state(known: &FileState, meta: &ObjectMeta) -> bool {
@@ -295,7 +351,7 @@ async fn quarantined(place: &Place<'_>) -> Result<i64> {
 /// # Errors
 /// As those of reading and writing files.
 pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -> Result<Option<Prepared>> {
-    if pending.inputs.is_empty() && pending.refreshed.is_empty() {
+    if pending.inputs.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
         return Ok(None);
     }
     // Once the ledger has decided on the batch it must be possible to commit it.
@@ -304,6 +360,7 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
     }
     let (new, replaced) = pending.counts();
     let mut gone = pending.replaced;
+    gone.extend(pending.unloaded.iter().cloned());
     let in_quarantine = quarantined(place).await?;
     let newest = standing.ledger.newest;
     // It may hold records of these files, from batches that nobody else knows of.
@@ -319,12 +376,15 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         landing: place.location.clone(),
         quarantine: place.quarantine.clone(),
         target_file_size: place.target_file_size,
+        workers: place.workers.clone(),
     };
     let parsed = parse::parse(&place.root, pending.inputs, &target).await?;
-    let warnings = warnings(place, &parsed);
+    let warnings = notes::of_records(place, &parsed);
+    notes::check_quarantined(place, &parsed)?;
     let Parsed { mut files, landing, quarantine, bytes_read, .. } = parsed;
     let files_read = files.len() as u64;
     files.extend(pending.refreshed);
+    files.extend(pending.unloaded.iter().map(|path| FileRow::unloaded(path)));
     let wal = Wal {
         rows_landed: landing.rows,
         rows_quarantined: quarantine.rows,
@@ -346,57 +406,12 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         },
         files_read,
         bytes_read,
-        reason: reason(new, replaced),
+        reason: reason(&[(new, "new"), (replaced, "replaced"), (pending.unloaded.len(), "unloaded")]),
         warnings,
     }))
 }
 
-fn reason(new: usize, replaced: usize) -> String {
-    let files = |n: usize, what: &str| format!("{n} {what} file{}", if n == 1 { "" } else { "s" });
-    match (new, replaced) {
-        (0, 0) => String::new(),
-        (new, 0) => files(new, "new"),
-        (0, replaced) => files(replaced, "replaced"),
-        (new, replaced) => format!("{}, {}", files(new, "new"), files(replaced, "replaced")),
-    }
-}
-
-fn warnings(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
-    /// More would hide the rest of the report.
-    const SHOWN: usize = 5;
-    let mut warnings = Vec::new();
-    let name = &place.table.name;
-    if parsed.quarantine.rows > 0 {
-        let count = parsed.quarantine.rows;
-        let details = parsed.examples.iter().take(SHOWN).map(|(file, at, why)| format!("{file} at byte {at}: {why}"));
-        warnings.push(Warning {
-            message: format!("{} could not land", counted(count, "record")),
-            details: details.collect(),
-            help: Some(format!("see them: stedi-delta quarantine ls {name}")),
-        });
-    }
-    if !parsed.unknown_fields.is_empty() {
-        let shown = |path: &str| fields::shown(&place.table.columns, path, &place.privacy);
-        let details = parsed
-            .unknown_fields
-            .iter()
-            .take(SHOWN)
-            .map(|(field, n)| format!("{} in {}", shown(field), counted(*n, "record")));
-        warnings.push(Warning {
-            message: format!(
-                "values of {} that {name} does not declare were dropped",
-                counted(parsed.unknown_fields.len() as u64, "field")
-            ),
-            details: details.collect(),
-            help: Some(format!("declare them under [columns], then: stedi-delta sync --reload {name}")),
-        });
-    }
-    for (check, count) in &parsed.warned {
-        warnings.push(Warning {
-            message: format!("expectation `{check}` of {name} is not met by {}", counted(*count, "row")),
-            details: Vec::new(),
-            help: None,
-        });
-    }
-    warnings
+fn reason(counts: &[(usize, &str)]) -> String {
+    let files = |(n, what): &(usize, &str)| format!("{n} {what} file{}", if *n == 1 { "" } else { "s" });
+    counts.iter().filter(|(n, _)| *n > 0).map(files).collect::<Vec<_>>().join(", ")
 }

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deltalake::arrow::array::RecordBatch;
 use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::expect::Expectations;
 use super::fields::FURTHER;
 use super::ledger::FileRow;
-use super::read::{Decoder, Options, RecordReader, quarantine_columns};
+use super::read::{Decoder, Options, Ready, RecordReader, Separators, quarantine_columns};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, Written};
@@ -22,8 +22,19 @@ use crate::storage::{Location, ObjectMeta};
 
 /// Below this many bytes a second worker would only make more, smaller files.
 const BYTES_PER_WORKER: u64 = 8 << 20;
-/// Batches that may wait for the encoder.
+/// Batches that may wait for the encoder, and how many KiB of them may be on their way from one worker.
 const QUEUE: usize = 4;
+const IN_FLIGHT: u32 = 32 << 10;
+
+/// Memory of one worker at its most: a record of the longest kind in the buffer, in a batch and in the encoder.
+const WORKER_MEMORY: u64 = 256 << 20;
+
+/// How many files may be read at a time in a process that may take `memory_limit` bytes: for all landing tables together.
+#[must_use]
+pub fn workers(memory_limit: u64) -> Arc<Semaphore> {
+    let workers = usize::try_from(memory_limit / WORKER_MEMORY).unwrap_or(Semaphore::MAX_PERMITS);
+    Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS)))
+}
 
 /// A file to be read.
 #[derive(Clone, Debug)]
@@ -43,6 +54,8 @@ pub struct Parsed {
     pub landing: Written,
     /// Quarantined records.
     pub quarantine: Written,
+    /// Separators that are none of JSON, by file.
+    pub separators: Vec<(String, Separators)>,
     /// Unknown fields and how often each was there.
     pub unknown_fields: BTreeMap<String, u64>,
     /// Quarantined records: file, offset, reason; the first few.
@@ -63,6 +76,8 @@ pub struct Target<'a> {
     pub quarantine: Location,
     /// Size at which data files are closed.
     pub target_file_size: u64,
+    /// One permit per file that is read.
+    pub workers: Arc<Semaphore>,
 }
 
 /// Parses `inputs` of the landing root `root`.
@@ -86,19 +101,25 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
             let landing = encode(target.landing.clone(), target.table.schema(), target.target_file_size, rows_in);
             let schema = schema_of(&quarantine_columns());
             let quarantine = encode(target.quarantine.clone(), schema, target.target_file_size, faults_in);
-            let worker = tokio::spawn(work(plan.clone(), queue.clone(), rows, faults));
-            (worker, tokio::spawn(landing), tokio::spawn(quarantine))
+            let out = Out { rows, faults, budget: Arc::new(Semaphore::new(IN_FLIGHT as usize)) };
+            let (plan, queue, slots) = (plan.clone(), queue.clone(), target.workers.clone());
+            tokio::spawn(async move {
+                // Held until everything that was read is written.
+                let _slot = slots.acquire_owned().await.context(cut_short)?;
+                let (worker, landing, quarantine) =
+                    (tokio::spawn(work(plan, queue, out)), tokio::spawn(landing), tokio::spawn(quarantine));
+                Ok::<_, Error>((worker.await, landing.await, quarantine.await))
+            })
         })
         .collect();
     let mut parsed = Parsed { bytes_read: bytes, ..Parsed::default() };
     let mut first_error = None;
-    for (worker, landing, quarantine) in tasks {
+    for task in tasks {
         let joined = async {
+            let (worker, landing, quarantine) = task.await.context(cut_short)??;
             // The worker's error first: an encoder only sees its queue end.
-            let worker = worker.await.context(cut_short);
-            let landing = landing.await.context(cut_short);
-            let quarantine = quarantine.await.context(cut_short);
-            Ok::<_, Error>((worker??, landing??, quarantine??))
+            let worker = worker.context(cut_short)?;
+            Ok::<_, Error>((worker?, landing.context(cut_short)??, quarantine.context(cut_short)??))
         };
         match joined.await {
             Ok((found, landing, quarantine)) => parsed.add(found, landing, quarantine),
@@ -114,6 +135,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
     }
     parsed.files.sort_by(|a, b| a.path.cmp(&b.path));
     parsed.examples.sort();
+    parsed.separators.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(parsed)
 }
 
@@ -142,12 +164,33 @@ struct Found {
     files: Vec<FileRow>,
     unknown_fields: BTreeMap<String, u64>,
     examples: Vec<(String, u64, String)>,
+    separators: Vec<(String, Separators)>,
     warned: BTreeMap<String, u64>,
+}
+
+/// Where a worker's batches go.
+struct Out {
+    rows: mpsc::Sender<Sent>,
+    faults: mpsc::Sender<Sent>,
+    budget: Arc<Semaphore>,
+}
+
+/// A batch and its share of what may be on its way.
+type Sent = (RecordBatch, OwnedSemaphorePermit);
+
+impl Out {
+    async fn send(&self, to: &mpsc::Sender<Sent>, batch: RecordBatch) -> Result<()> {
+        // A closed queue means that its encoder failed, and its own error is the one to report.
+        let kib = u32::try_from(batch.get_array_memory_size() >> 10).unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT);
+        let share = self.budget.clone().acquire_many_owned(kib).await.context(cut_short)?;
+        to.send((batch, share)).await.map_err(|_| Error::failed(cut_short()))
+    }
 }
 
 impl Parsed {
     fn add(&mut self, found: Found, landing: Written, quarantine: Written) {
         self.files.extend(found.files);
+        self.separators.extend(found.separators);
         self.examples.extend(found.examples);
         for (to, from) in [(&mut self.unknown_fields, found.unknown_fields), (&mut self.warned, found.warned)] {
             for (name, count) in from {
@@ -165,37 +208,26 @@ async fn encode(
     location: Location,
     schema: deltalake::arrow::datatypes::SchemaRef,
     target_file_size: u64,
-    mut batches: mpsc::Receiver<RecordBatch>,
+    mut batches: mpsc::Receiver<Sent>,
 ) -> Result<Written> {
     let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
     let mut writer = DataWriter::over(store, schema, target_file_size);
-    while let Some(batch) = batches.recv().await {
+    while let Some((batch, _share)) = batches.recv().await {
         writer.write(&batch).await?;
     }
     writer.close().await
 }
 
-async fn work(
-    plan: Arc<Plan>,
-    queue: Arc<Mutex<VecDeque<Input>>>,
-    rows: mpsc::Sender<RecordBatch>,
-    faults: mpsc::Sender<RecordBatch>,
-) -> Result<Found> {
+async fn work(plan: Arc<Plan>, queue: Arc<Mutex<VecDeque<Input>>>, out: Out) -> Result<Found> {
     let mut found = Found::default();
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(input) = next else { return Ok(found) };
-        read(&plan, &input, &mut found, &rows, &faults).await?;
+        read(&plan, &input, &mut found, &out).await?;
     }
 }
 
-async fn read(
-    plan: &Plan,
-    input: &Input,
-    found: &mut Found,
-    rows: &mpsc::Sender<RecordBatch>,
-    faults: &mpsc::Sender<RecordBatch>,
-) -> Result<()> {
+async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Result<()> {
     let options = Options { keep_raw: plan.expectations.quarantine(), ..Options::default() };
     let mut reader = RecordReader::new(&plan.columns, &input.path, options);
     let mut decoder = Decoder::new();
@@ -206,44 +238,35 @@ async fn read(
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
         hasher.update(&chunk);
-        if broken.is_none() {
-            // Decoded pieces are small, so what piles up before it is sent stays small too.
-            let mut failure = None;
-            let decoded = decoder.push(&chunk, &mut |piece| {
-                if failure.is_none() {
-                    failure = reader.push(piece).err();
-                }
-            });
-            if let Some(failure) = failure {
-                return Err(failure);
+        let mut rest = chunk.as_ref();
+        // Piece by piece: what a chunk decompresses to may be a thousand times as much.
+        while broken.is_none() {
+            let more = decoder.step(&mut rest, &mut |piece| reader.push(piece));
+            by_check += send(plan, &mut reader, found, out).await?;
+            match more {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(reason) => broken = Some(reason),
             }
-            broken = decoded.err();
         }
-        by_check += send(plan, &mut reader, found, rows, faults).await?;
     }
     if broken.is_none() {
-        let mut failure = None;
-        let ended = decoder.finish(&mut |piece| {
-            if failure.is_none() {
-                failure = reader.push(piece).err();
-            }
-        });
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        broken = ended.err();
+        broken = decoder.finish(&mut |piece| reader.push(piece)).err();
     }
     match broken {
-        Some(reason) => reader.break_off(reason)?,
-        None => reader.finish()?,
+        Some(reason) => reader.break_off(reason),
+        None => reader.finish(),
     }
-    by_check += send(plan, &mut reader, found, rows, faults).await?;
-    let counts = reader.counts().clone();
+    by_check += send(plan, &mut reader, found, out).await?;
+    let counts = reader.counts();
     for (name, count) in counts.unknown_fields.by_name {
         *found.unknown_fields.entry(name).or_insert(0) += count;
     }
     if counts.unknown_fields.other > 0 {
         *found.unknown_fields.entry(FURTHER.to_owned()).or_insert(0) += counts.unknown_fields.other;
+    }
+    if counts.separators != Separators::default() {
+        found.separators.push((input.path.clone(), counts.separators));
     }
     found.examples.extend(counts.examples.into_iter().map(|(at, why)| (input.path.clone(), at, why)));
     found.files.push(FileRow {
@@ -255,33 +278,28 @@ async fn read(
         records: counts.records,
         landed: counts.landed - by_check,
         quarantined: counts.quarantined + by_check,
+        is_unloaded: false,
     });
     Ok(())
 }
 
 /// Hands over what is ready; returns how many rows a check sent to quarantine.
-async fn send(
-    plan: &Plan,
-    reader: &mut RecordReader,
-    found: &mut Found,
-    rows: &mpsc::Sender<RecordBatch>,
-    faults: &mpsc::Sender<RecordBatch>,
-) -> Result<u64> {
-    // A closed queue means that its encoder failed, and its own error is the one to report.
-    let gone = |_| Error::failed(cut_short());
+async fn send(plan: &Plan, reader: &mut RecordReader, found: &mut Found, out: &Out) -> Result<u64> {
     let mut by_check = 0;
-    while let Some(landed) = reader.next_landed() {
-        let checked = plan.expectations.check(landed, &mut found.warned)?;
-        by_check += checked.quarantined.as_ref().map_or(0, |b| b.num_rows() as u64);
-        if let Some(batch) = checked.quarantined {
-            faults.send(batch).await.map_err(gone)?;
+    while let Some(ready) = reader.next_batch()? {
+        match ready {
+            Ready::Landed(landed) => {
+                let checked = plan.expectations.check(*landed, &mut found.warned)?;
+                by_check += checked.quarantined.as_ref().map_or(0, |b| b.num_rows() as u64);
+                if let Some(batch) = checked.quarantined {
+                    out.send(&out.faults, batch).await?;
+                }
+                if checked.landed.num_rows() > 0 {
+                    out.send(&out.rows, checked.landed).await?;
+                }
+            }
+            Ready::Quarantined(batch) => out.send(&out.faults, batch).await?,
         }
-        if checked.landed.num_rows() > 0 {
-            rows.send(checked.landed).await.map_err(gone)?;
-        }
-    }
-    while let Some(batch) = reader.next_quarantined() {
-        faults.send(batch).await.map_err(gone)?;
     }
     Ok(by_check)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::definition::{Derived, Landing, Policy, Table, TableKind};
 use crate::error::Result;
 use crate::incremental;
-use crate::ingest::{self, Ledger};
+use crate::ingest::{self, Asked, Ledger};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan, Warning, counted, sized};
@@ -83,7 +83,7 @@ impl Planner<'_> {
         let shape = ingest::check_shape(&place, standing.table.as_ref())?;
         let pending = (&self.ledger, &self.session);
         // As patient as a sync: it would wait for these files, too.
-        let pending = ingest::pending(&place, landing, &standing, pending, |_| false, true).await?;
+        let pending = ingest::pending(&place, landing, &standing, pending, &Asked::NOTHING, true).await?;
         let mut reasons = Vec::new();
         reasons.extend(standing.open.map(|number| format!("batch {number} of an earlier run is to be finished")));
         let (new, replaced) = pending.counts();
@@ -107,6 +107,9 @@ impl Planner<'_> {
         }
         plan.reason = reasons.join(", ");
         plan.waiting.clone_from(&pending.waiting);
+        // A sync would end with 1 for the first kind.
+        plan.warnings.extend(pending.left_out.iter().map(Warning::from));
+        plan.warnings.extend(pending.warnings);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
-use crate::ingest::{self, Ledger};
+use crate::ingest::{self, Asked, Ledger};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
@@ -71,7 +71,8 @@ async fn of_landing(
     if let Some(number) = standing.open {
         status.pending.push(format!("batch {number} of an earlier run is to be finished"));
     }
-    let pending = ingest::pending(&place, landing, &standing, (ledger, session), |_| false, false).await?;
+    let pending = ingest::pending(&place, landing, &standing, (ledger, session), &Asked::NOTHING, false).await?;
+    status.problem = pending.left_out.first().map(|error| error.message().to_owned());
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };
     for (count, what) in [(new, "new"), (replaced, "replaced")] {

@@ -55,20 +55,20 @@ impl Ended {
 
 /// The subjects that have consented, as one string column `subject`.
 fn granted(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
-    subjects(consent, grants, table, "count(*) = 1 and min(granted) = 1")
+    subjects(&consent.names, grants, table, "count(*) = 1 and min(granted) = 1")
 }
 
 /// The subjects that the current records of several people claim.
 fn ambiguous(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
-    subjects(consent, grants, table, "count(*) > 1")
+    subjects(&consent.names, grants, table, "count(*) > 1")
 }
 
 /// Subjects by what the current records of those who claim them say.
-fn subjects(consent: &Consent, grants: &Grants, table: &Table, having: &str) -> Result<LogicalPlan> {
+fn subjects(names: &str, grants: &Grants, table: &Table, having: &str) -> Result<LogicalPlan> {
     let quoted = |name: &str| format!("\"{name}\"");
     let granted = granted_name(table);
     let person = quoted(grants.subjects.first().map_or("", String::as_str));
-    let names = quoted(&consent.names);
+    let names = quoted(names);
     let newest: String = grants.latest.iter().map(|c| format!("{} desc nulls last, ", quoted(c))).collect();
     // One line per step: the newest record of each person, what it says, and who else claims the same value.
     let sql = format!(
@@ -89,6 +89,33 @@ fn subjects(consent: &Consent, grants: &Grants, table: &Table, having: &str) -> 
         _ => Ok(Transformed::no(node)),
     });
     over_records.map(|plan| plan.data).context(doing)
+}
+
+/// How many persons' consent ends and begins between two versions of a record of consent; `None` if `table` is none.
+///
+/// # Errors
+/// When a version cannot be read.
+pub async fn consent_changes(
+    session: &SessionContext,
+    table: &Table,
+    before: &LakeTable,
+    after: &LakeTable,
+) -> Result<Option<(u64, u64)>> {
+    let Some(grants) = table.landing().and_then(|landing| landing.grants.as_ref()) else { return Ok(None) };
+    let person = grants.subjects.first().map_or("", String::as_str);
+    let plan = subjects(person, grants, table, "count(*) = 1 and min(granted) = 1")?;
+    let mut persons = Vec::new();
+    for version in [before, after] {
+        let inputs = Inputs::at_cut(session.clone(), [(table.name.as_str(), version)]);
+        let mut stream = evaluate::full(&plan, session, &inputs).await?;
+        let mut granted = HashSet::new();
+        while let Some(batch) = stream.try_next().await.context(|| "the grants cannot be evaluated".into())? {
+            granted.extend(strings(&batch, 0)?.iter().flatten().map(str::to_owned));
+        }
+        persons.push(granted);
+    }
+    let [before, after] = persons.as_slice() else { return Ok(None) };
+    Ok(Some((before.difference(after).count() as u64, after.difference(before).count() as u64)))
 }
 
 /// The name of what a record grants, which no column of the table has.

@@ -32,6 +32,7 @@ pub(crate) use broken::unreadable;
 use choose::Way;
 pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
+pub use consent::consent_changes;
 use inputs::Inputs;
 pub(crate) use verify::mismatch;
 pub use verify::verify;

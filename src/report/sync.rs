@@ -85,6 +85,9 @@ pub struct TableReport {
     pub waiting: Vec<String>,
     /// What to look at.
     pub warnings: Vec<WarningReport>,
+    /// Landing files that were left out although they should be read; not there when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<ErrorReport>,
     /// The table compared with its query; `null` unless asked for.
     pub verified: Option<Verified>,
     /// Why the table is not at the cut.
@@ -213,7 +216,9 @@ pub fn exit_code(outcome: &SyncOutcome) -> u8 {
         Some(Problem::Failed(error)) => Some(error.kind()),
         Some(Problem::Skipped(_)) | None => None,
     });
+    let left_out = outcome.tables.iter().flat_map(|t| &t.left_out).map(Error::kind);
     tables
+        .chain(left_out)
         .chain(outcome.problem.as_ref().map(Error::kind))
         .max_by_key(|kind| match kind {
             Kind::Usage => 3,
@@ -291,6 +296,7 @@ fn table(outcome: &TableOutcome) -> TableReport {
         seconds: seconds(outcome.elapsed),
         waiting: outcome.waiting.clone(),
         warnings: outcome.warnings.iter().map(warning).collect(),
+        left_out: outcome.left_out.iter().map(ErrorReport::from).collect(),
         verified: outcome.verified,
         error: outcome.problem.as_ref().map(|problem| match problem {
             Problem::Failed(error) => ErrorReport::from(error),

@@ -39,6 +39,7 @@ fn table(problem: Option<Problem>) -> TableOutcome {
         elapsed: Duration::from_millis(1234),
         waiting: vec!["a.json".into()],
         warnings: vec![Warning { message: "m".into(), details: vec!["d".into()], help: None }],
+        left_out: vec![],
         verified: None,
         problem,
     }

@@ -4,6 +4,7 @@
 //! counting store under everything, and each table's bytes can be metered on their own.
 
 mod keep;
+mod local;
 mod meter;
 mod s3;
 mod watch;
@@ -116,7 +117,7 @@ impl Storage {
         if let Some(bucket) = &opened.bucket {
             bucket.writes_below(&path);
         }
-        Ok(Location { url, store: opened.store, path })
+        Ok(Location { url, store: opened.store, path, bucket: opened.bucket })
     }
 
     fn store(&self, url: &Url) -> Result<Opened> {
@@ -198,6 +199,18 @@ pub struct Location {
     pub store: StoreRef,
     /// Path of the folder within `store`.
     pub path: Path,
+    bucket: Option<s3::S3Store>,
+}
+
+/// Files of a folder that somebody else fills.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Path relative to the location, and what the store knows, sorted by path.
+    pub files: Vec<(String, ObjectMeta)>,
+    /// What cannot be read as a file: its path as far as it can be printed, and why.
+    pub odd: Vec<(String, String)>,
+    /// Symbolic links that lead out of the location; they are not followed.
+    pub outside: Vec<String>,
 }
 
 impl fmt::Debug for Location {
@@ -228,7 +241,7 @@ impl Location {
                 segments.pop_if_empty().push(part).push("");
             }
         }
-        Self { url, store: self.store.clone(), path }
+        Self { url, store: self.store.clone(), path, bucket: self.bucket.clone() }
     }
 
     /// The folder `name` beside this one.
@@ -240,14 +253,14 @@ impl Location {
         }
         let parts: Vec<_> = self.path.parts().collect();
         let parent = Path::from_iter(parts[..parts.len().saturating_sub(1)].iter().cloned());
-        Self { url, store: self.store.clone(), path: parent }.join(name)
+        Self { url, store: self.store.clone(), path: parent, bucket: self.bucket.clone() }.join(name)
     }
 
     /// The same folder, with everything that goes through it counted by `meter`.
     #[must_use]
     pub fn metered(&self, meter: &Arc<Meter>) -> Self {
         let store: StoreRef = Arc::new(Metered { inner: self.store.clone(), meter: meter.clone() });
-        Self { url: self.url.clone(), store, path: self.path.clone() }
+        Self { url: self.url.clone(), store, path: self.path.clone(), bucket: self.bucket.clone() }
     }
 
     /// What a local path is that is no folder: [`NOT_A_FOLDER`] or `does not exist`. Stores have no folders.
@@ -268,11 +281,14 @@ impl Location {
     /// When the listing fails. A folder that does not exist holds no files.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
         let prefix = self.join(folder).path;
-        let listed: Vec<ObjectMeta> = match self.store.list(Some(&prefix)).try_collect().await {
-            Ok(listed) => listed,
-            Err(object_store::Error::NotFound { .. }) => Vec::new(),
-            Err(cause) => return Err(self.unlisted(folder, cause)),
-        };
+        match self.store.list(Some(&prefix)).try_collect().await {
+            Ok(listed) => Ok(self.relative(listed)),
+            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(cause) => Err(self.unlisted(folder, cause)),
+        }
+    }
+
+    fn relative(&self, listed: Vec<ObjectMeta>) -> Vec<(String, ObjectMeta)> {
         let mut files: Vec<(String, ObjectMeta)> = listed
             .into_iter()
             .filter_map(|meta| {
@@ -281,7 +297,49 @@ impl Location {
             })
             .collect();
         files.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(files)
+        files
+    }
+
+    /// [`Self::list`] of a folder that somebody else fills: what no path can name is told and does not stop the rest.
+    /// Links that lead out of the location are not followed.
+    ///
+    /// # Errors
+    /// When the listing fails. A folder that does not exist holds no files.
+    pub async fn survey(&self, folder: &str) -> Result<Listing> {
+        if let ("file", Ok(root)) = (self.url.scheme(), self.url.to_file_path()) {
+            let (below, folder_name) = (folder.to_owned(), folder);
+            let surveyed = tokio::task::spawn_blocking(move || local::survey(&root, &below)).await;
+            let unlisted = || format!("`{self}/{folder_name}` cannot be listed");
+            let survey = surveyed.context(unlisted)?.context(unlisted)?;
+            if survey.is_plain {
+                return Ok(Listing { files: self.list(folder).await?, ..Listing::default() });
+            }
+            // The store's own listing follows every link and ends at the first odd name.
+            let mut listing = Listing { odd: survey.odd, outside: survey.outside, ..Listing::default() };
+            for file in survey.files {
+                if let Ok(meta) = self.head(&file).await {
+                    listing.files.push((file, meta));
+                }
+            }
+            listing.files.sort_by(|a, b| a.0.cmp(&b.0));
+            return Ok(listing);
+        }
+        let prefix = self.join(folder).path;
+        let cause = match (self.store.list(Some(&prefix)).try_collect().await, &self.bucket) {
+            (Ok(listed), _) => return Ok(Listing { files: self.relative(listed), ..Listing::default() }),
+            (Err(object_store::Error::NotFound { .. }), _) => return Ok(Listing::default()),
+            (Err(object_store::Error::InvalidPath { .. }), Some(bucket)) => match bucket.list_around(&prefix).await {
+                Ok((listed, odd)) => {
+                    let root = format!("{}/", self.path);
+                    let below = |key: &str| key.strip_prefix(&root).unwrap_or(key).escape_debug().to_string();
+                    let odd = odd.into_iter().map(|(key, why)| (below(&key), why)).collect();
+                    return Ok(Listing { files: self.relative(listed), odd, ..Listing::default() });
+                }
+                Err(cause) => cause,
+            },
+            (Err(cause), _) => cause,
+        };
+        Err(self.unlisted(folder, cause))
     }
 
     /// Whether there is any object under `folder`.

@@ -138,6 +138,49 @@ impl S3Store {
         self.gate.roots.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string());
     }
 
+    /// Objects below a folder, and keys that no path can name, with the reason: for a listing that failed on one of those.
+    pub async fn list_around(&self, folder: &Path) -> object_store::Result<(Vec<ObjectMeta>, Vec<(String, String)>)> {
+        use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+        /// What the store gives at a time.
+        const PAGE: usize = 1000;
+        let prefix = format!("{folder}/");
+        let (mut found, mut odd) = (Vec::new(), Vec::new());
+        let (mut offset, mut page_token, mut most) = (None, None, PAGE);
+        loop {
+            let options = PaginatedListOptions {
+                offset: Option::clone(&offset),
+                page_token: Option::clone(&page_token),
+                max_keys: Some(most),
+                ..PaginatedListOptions::default()
+            };
+            match self.inner.list_paginated(Some(&prefix), options).await {
+                Ok(page) => {
+                    found.extend(page.result.objects);
+                    match page.page_token {
+                        Some(next) => page_token = Some(next),
+                        None => return Ok((found, odd)),
+                    }
+                    most = (2 * most).min(PAGE);
+                }
+                // One key fails its page: pages get smaller until it is alone.
+                Err(object_store::Error::InvalidPath { .. }) if most > 1 => most = most.div_ceil(4),
+                Err(object_store::Error::InvalidPath { source }) => {
+                    use object_store::path::Error as P;
+                    let why = match &source {
+                        P::EmptySegment { .. } => "an empty name between two `/` of its key",
+                        _ => "a name that no path can have in its key",
+                    };
+                    let (P::EmptySegment { path: key } | P::BadSegment { path: key, .. }) = source else {
+                        return Err(self.plain(object_store::Error::InvalidPath { source }));
+                    };
+                    odd.push((key.clone(), why.to_owned()));
+                    (offset, page_token) = (Some(key), None);
+                }
+                Err(error) => return Err(self.plain(error)),
+            }
+        }
+    }
+
     /// Lets a write pass once the store has refused a second conditional PUT.
     async fn gate(&self, to: &Path) -> object_store::Result<()> {
         self.gate.open.get_or_try_init(|| self.probe(to)).await.copied()

@@ -135,6 +135,7 @@ impl Attempt<'_> {
                 elapsed: started.elapsed(),
                 waiting: Vec::new(),
                 warnings: done.warnings,
+                left_out: Vec::new(),
                 grants_ended: done.grants_ended,
             })
         };

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use deltalake::datafusion::prelude::SessionContext;
 use futures::future::join_all;
 
 use super::{Attempt, Done, check_migrations};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Batch, Finished, Ledger, Place, Prepared, Standing};
+use crate::ingest::{self, Asked, Batch, Finished, Ledger, Place, Prepared, Standing};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Io, Mode};
+use crate::outcome::{Io, Mode, Warning};
 use crate::refresh;
 
 /// A landing table on its way through the batch.
@@ -22,6 +23,10 @@ struct Moving<'a> {
     version_before: Option<u64>,
     prepared: Option<Prepared>,
     waiting: Vec<String>,
+    left_out: Vec<Error>,
+    warnings: Vec<Warning>,
+    /// Files that are unloaded.
+    unloaded: usize,
     /// An open batch of an earlier run, finished by this one.
     finished: Option<(i64, Finished)>,
 }
@@ -73,7 +78,15 @@ impl Attempt<'_> {
         }
         let done = join_all(ready.into_iter().map(|moving| async {
             let (table, started) = (moving.place.table, moving.started);
-            let result = match settle(moving).await {
+            let before = moving.standing.table.clone().filter(|_| moving.unloaded > 0);
+            let settled = async {
+                let mut done = settle(moving).await?;
+                if let Some(before) = before {
+                    done.warnings.extend(unloaded_consent(&session, table, &before, &done.table).await?);
+                }
+                Ok(done)
+            };
+            let result = match settled.await {
                 Ok(done) => Ok(done),
                 Err(error) => Err(self.explained(table, error).await),
             };
@@ -116,10 +129,13 @@ impl Attempt<'_> {
         place: Place<'p>,
         started: Instant,
         ledger: &Ledger,
-        session: &deltalake::datafusion::prelude::SessionContext,
+        session: &SessionContext,
     ) -> Result<Moving<'p>> {
         let name = place.table.name.as_str();
         let reload = |path: &str| self.options.reload.iter().any(|r| r.matches(name, path));
+        let reload_path = |path: &str| self.options.reload.iter().any(|r| r.path.is_some() && r.matches(name, path));
+        let unload = |path: &str| self.options.unload.iter().any(|r| r.matches(name, path));
+        let asked = Asked { reload: &reload, reload_path: &reload_path, unload: &unload };
         let reloaded = self.options.reload.iter().any(|r| r.table == name && r.path.is_none());
         let mut standing = ingest::standing(&place, ledger, session, reloaded).await?;
         let version_before = standing.table.as_ref().map(LakeTable::version);
@@ -146,31 +162,84 @@ impl Attempt<'_> {
         let Some(landing) = place.table.landing() else {
             return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
         };
-        let pending = ingest::pending(&place, landing, &standing, (ledger, session), reload, true).await?;
+        let mut pending = ingest::pending(&place, landing, &standing, (ledger, session), &asked, true).await?;
         for wanted in self.options.reload.iter().filter(|r| r.table == name) {
             if let Some(path) = &wanted.path
                 && !pending.names(|file| wanted.matches(name, file))
             {
+                let gone = standing.ledger.files.keys().any(|file| wanted.matches(name, file));
+                let help = if gone {
+                    format!("stedi-delta sync --unload {name}:{path}   (takes out the rows of what is gone)")
+                } else {
+                    format!("stedi-delta query \"select path from files where landing_table = '{name}'\"")
+                };
                 return Err(Error::failed(format!("`{path}` is no file of {name}"))
                     .fact("landing", place.root.to_string())
                     .fact("expected", format!("a path below it that fits `{}`", landing.path))
+                    .help(help));
+            }
+        }
+        for wanted in self.options.unload.iter().filter(|u| u.table == name) {
+            let path = wanted.path.as_deref().unwrap_or_default();
+            if !pending.unloaded().iter().any(|file| wanted.matches(name, file)) {
+                return Err(Error::failed(format!("`{path}` is no file of {name}"))
+                    .fact(
+                        "expected",
+                        "a file or folder of which rows have landed, with its path under the landing root",
+                    )
                     .help(format!("stedi-delta query \"select path from files where landing_table = '{name}'\"")));
             }
         }
         let waiting = pending.waiting.clone();
+        let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
+        let unloaded = pending.unloaded().len();
         let (new, replaced) = pending.counts();
         self.found(place.table, (new, replaced), waiting.len());
         if new + replaced > 0 {
             self.progress.table(name, &format!("reading {} files", new + replaced));
         }
         let prepared = ingest::prepare(&place, &standing, pending).await?;
-        Ok(Moving { place, started, standing, version_before, prepared, waiting, finished })
+        Ok(Moving {
+            place,
+            started,
+            standing,
+            version_before,
+            prepared,
+            waiting,
+            left_out,
+            warnings,
+            unloaded,
+            finished,
+        })
     }
+}
+
+/// Whose consent changes with the files of the record of consent that were unloaded.
+async fn unloaded_consent(
+    session: &SessionContext,
+    table: &Table,
+    before: &LakeTable,
+    after: &LakeTable,
+) -> Result<Option<Warning>> {
+    let changes = refresh::consent_changes(session, table, before, after).await?;
+    let persons = |count: u64| if count == 1 { "1 person".to_owned() } else { format!("{count} persons") };
+    Ok(changes.map(|(ended, begun)| Warning {
+        message: format!(
+            "what was unloaded of {} ends the consent of {} and gives it back to {}",
+            table.name,
+            persons(ended),
+            persons(begun)
+        ),
+        details: Vec::new(),
+        help: None,
+    }))
 }
 
 /// Carries out what the ledger decided.
 async fn settle(moving: Moving<'_>) -> Result<Done> {
-    let Moving { place, started, standing, version_before, prepared, waiting, finished } = moving;
+    let Moving {
+        place, started, standing, version_before, prepared, waiting, left_out, mut warnings, finished, ..
+    } = moving;
     let mut total = Finished::default();
     let mut reasons = Vec::new();
     if let Some((number, done)) = finished {
@@ -180,11 +249,10 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
     let mut table = standing.table;
     let files_before = table.as_ref().map_or(0, |t| t.size().0);
     let mut io = Io { files_before, ..Io::default() };
-    let mut warnings = Vec::new();
     if let Some(prepared) = prepared {
         io.files_read = prepared.files_read;
         io.bytes_read = prepared.bytes_read;
-        warnings = prepared.warnings;
+        warnings.extend(prepared.warnings);
         if !prepared.reason.is_empty() {
             reasons.push(prepared.reason);
         }
@@ -223,6 +291,7 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         elapsed: started.elapsed(),
         waiting,
         warnings,
+        left_out,
         grants_ended: 0,
         table,
     })

@@ -49,11 +49,13 @@ pub struct Options {
     pub verify: bool,
     /// Files to be read again.
     pub reload: Vec<Reload>,
+    /// Files whose rows are to be taken out; each names a path.
+    pub unload: Vec<Reload>,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
 }
 
-/// `TABLE` or `TABLE:PATH`: files to be read again.
+/// `TABLE` or `TABLE:PATH`: files to be read again, or to be taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reload {
     /// Landing table.
@@ -95,6 +97,7 @@ struct Done {
     elapsed: Duration,
     waiting: Vec<String>,
     warnings: Vec<Warning>,
+    left_out: Vec<Error>,
     grants_ended: u64,
 }
 
@@ -173,8 +176,15 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
 /// # Errors
 /// What does not.
 pub fn checked(site: &Site, options: &Options) -> Result<Selection> {
-    for reload in &options.reload {
+    for reload in options.reload.iter().chain(&options.unload) {
         site.landing_table(&reload.table)?;
+    }
+    if let Some(whole) =
+        options.unload.iter().find(|u| u.path.as_ref().is_none_or(|path| path.trim_matches('/').is_empty()))
+    {
+        return Err(Error::new(Kind::Usage, format!("`--unload {}` names no file", whole.table))
+            .fact("expected", "TABLE:PATH, a file or a folder under the landing root")
+            .help(format!("stedi-delta query \"select path from files where landing_table = '{}'\"", whole.table)));
     }
     if let Some(found) = site.landing.no_folder() {
         return Err(Error::failed(format!("the landing folder `{}` {found}", site.landing))
@@ -203,10 +213,11 @@ impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
         let mut reload = self.options.reload.clone();
+        let mut unload = self.options.unload.clone();
         let mut left = ATTEMPTS;
         loop {
             left -= 1;
-            let options = Options { reload: reload.clone(), ..self.options.clone() };
+            let options = Options { reload: reload.clone(), unload: unload.clone(), ..self.options.clone() };
             let attempt = Attempt {
                 site: self.site,
                 options: &options,
@@ -221,6 +232,10 @@ impl Work<'_> {
                     let landed =
                         |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
                     reload.retain(|r| !landed(r));
+                    // And so is what was unloaded, where there was nothing else to do it would not be found any more.
+                    let gone =
+                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_deleted > 0);
+                    unload.retain(|r| !gone(r));
                     events::retried(self.progress, ATTEMPTS - left + 1, &error);
                     // Two that lost the same race should not run the next one side by side.
                     let jitter = u64::try_from(clock::now_ms()).unwrap_or(0) % 97 + u64::from(std::process::id()) % 53;
@@ -325,6 +340,7 @@ impl Work<'_> {
         entry.io.bytes_written += done.io.bytes_written;
         entry.elapsed += done.elapsed;
         entry.waiting = done.waiting;
+        entry.left_out = done.left_out;
         entry.problem = None;
         // What is true of a source is said once, not by every table that reads it.
         let new = |w: &Warning| !said.contains(&w.message);
@@ -389,7 +405,7 @@ impl Work<'_> {
         }
         let standing: BTreeMap<String, (String, u64)> =
             standing.iter().map(|(name, table)| (name.to_string(), (table.uuid(), table.version()))).collect();
-        let failed = outcome.tables.iter().any(|t| t.problem.is_some());
+        let failed = outcome.tables.iter().any(|t| t.problem.is_some() || !t.left_out.is_empty());
         let run = runs::Run {
             id: self.run,
             started_ms: self.started_ms,
@@ -430,6 +446,7 @@ fn blank(table: &Table, site: &Site) -> TableOutcome {
         elapsed: Duration::ZERO,
         waiting: Vec::new(),
         warnings: Vec::new(),
+        left_out: Vec::new(),
         verified: None,
         problem: None,
     }

@@ -1,7 +1,11 @@
 //! Landing files end to end: what lands, what does not, and what a second look at the same files does.
 
+mod damaged;
 mod lost;
+mod named;
 mod open;
+mod told;
+mod unload;
 
 use std::fs;
 use std::io::Write;
@@ -210,27 +214,6 @@ async fn a_file_that_only_looks_changed_lands_nothing_and_is_looked_at_once() {
     assert_still(&lake.sync().await);
     assert_eq!(lake.files(), before);
     assert_eq!(assert_accounted(&lake).await, (1, 1, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changed_stops_its_table_until_it_is_reloaded() {
-    let lake = plain();
-    lake.land("orders/a.json", order(1) + "broken\n");
-    lake.land("orders/b.json", order(2));
-    lake.sync().await;
-    lake.land("orders/a.json", order(3) + &order(4));
-    lake.land("orders/c.json", order(5));
-    let before = lake.files();
-    let (outcome, text) = lake.sync_failing("orders", &["sold"]).await;
-    assert_eq!(report::exit_code(&outcome), 1);
-    assert!(text.contains("stedi-delta sync --reload orders:orders/a.json"), "{text}");
-    assert_eq!(without_runs(&lake.files()), without_runs(&before));
-    let outcome = reload(&lake, "orders:orders/a.json").await;
-    let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.reason.as_str()), (3, 1, "1 new file, 1 replaced file"));
-    assert_eq!(of(&outcome, "sold").mode, Mode::Incremental);
-    assert_eq!(ids(&lake).await, ["2", "3", "4", "5"]);
-    assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         full_refresh: args.full_refresh,
         verify: args.verify,
         reload: args.reload.clone(),
+        unload: args.unload.clone(),
         migrate: !args.no_migrate,
     };
     let outcome = lake.sync(options).await;

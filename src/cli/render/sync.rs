@@ -17,7 +17,8 @@ const WAITING_SHOWN: usize = 5;
 /// The answer: what happened.
 pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let totals = Totals::of(outcome);
-    let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some();
+    let left_out = outcome.tables.iter().any(|t| !t.left_out.is_empty());
+    let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some() || left_out;
     let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows_quarantined > 0).collect();
     if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
         return format!("{}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
@@ -45,14 +46,15 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
 pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, color: bool) -> String {
     let mut behind = behind(tables);
     let mut blocks = Vec::new();
-    for table in tables {
-        blocks.extend(table.warnings.iter().map(|w| warning(&table.table, w, color)));
-    }
+    let mut warnings: Vec<_> = tables.iter().flat_map(|t| t.warnings.iter().map(move |w| (&t.table, w))).collect();
+    warnings.sort_by_key(|(_, warning)| !warning.comes_first());
+    blocks.extend(warnings.into_iter().map(|(table, w)| warning(table, w, color)));
     for table in tables {
         if let Some(Problem::Failed(error)) = &table.problem {
             let meanwhile = behind.remove(&table.table).map(|names| meanwhile(&names));
             blocks.push(table_error(Some(&table.table), error, said_once(error, meanwhile), color));
         }
+        blocks.extend(table.left_out.iter().map(|error| table_error(Some(&table.table), error, None, color)));
     }
     // What is left waits for a table that this run did not work on.
     for (source, names) in behind {

@@ -31,6 +31,7 @@ fn table(zone: &str, text: &str) -> TableOutcome {
         elapsed: Duration::ZERO,
         waiting: vec![],
         warnings: vec![],
+        left_out: vec![],
         verified: None,
         problem: None,
     }

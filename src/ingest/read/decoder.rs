@@ -1,21 +1,19 @@
 //! Raw bytes of a file into the bytes that hold its records.
 
-use std::io::{self, Write};
+use super::codec::{Codec, Format, Step, recognise};
 
-use flate2::write::MultiGzDecoder;
-
-/// The first bytes of a gzip member.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// Decompresses gzip, recognised by its first two bytes and not by the file's name; other bytes pass unchanged.
-/// Any number of gzip members one after the other are one stream.
+/// Decompresses gzip, zstd and bzip2, recognised by the first bytes and not by the file's name; other bytes pass
+/// unchanged. Any number of compressed members one after the other, with blanks between them or without, are one stream.
 pub struct Decoder(State);
 
 enum State {
-    /// Fewer than two bytes so far.
-    Undecided(Vec<u8>),
+    /// Too few bytes of a file, or of the next member of one that is compressed as `after`, to tell what they are.
+    Start {
+        head: Vec<u8>,
+        after: Option<&'static str>,
+    },
     Plain,
-    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Packed(Box<Codec>),
     Broken(String),
 }
 
@@ -29,29 +27,61 @@ impl Decoder {
     /// A decoder for one file.
     #[must_use]
     pub fn new() -> Self {
-        Self(State::Undecided(Vec::new()))
+        Self(State::Start { head: Vec::new(), after: None })
     }
 
-    /// Decodes the next bytes of the file and hands the result to `sink` in pieces of bounded size, however well the
-    /// bytes were compressed.
+    /// Decodes the next bytes of the file and hands the result to `sink`, piece by piece as [`Self::step`].
     ///
     /// # Errors
     /// Why the stream cannot be read on, for [`RecordReader::break_off`](super::RecordReader::break_off). Everything
     /// before that point was handed over.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
-        if let State::Undecided(first) = &mut self.0 {
-            let wanted = (GZIP.len() - first.len()).min(bytes.len());
-            let (head, rest) = bytes.split_at(wanted);
-            first.extend_from_slice(head);
-            bytes = rest;
-            if first.len() < GZIP.len() {
-                return Ok(());
+        while self.step(&mut bytes, sink)? {}
+        Ok(())
+    }
+
+    /// Decodes the beginning of `bytes`, moves them on, and hands at most one piece of bounded size to `sink`, however
+    /// well it was compressed. True when there is more to be had, from the rest of `bytes` or from what was taken.
+    ///
+    /// # Errors
+    /// As for [`Self::push`].
+    pub fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(&[u8])) -> Result<bool, String> {
+        match &mut self.0 {
+            State::Broken(reason) => Err(reason.clone()),
+            State::Plain => {
+                if !bytes.is_empty() {
+                    sink(std::mem::take(bytes));
+                }
+                Ok(false)
             }
-            let first = std::mem::take(first);
-            self.0 = if first == GZIP { State::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))) } else { State::Plain };
-            self.decode(&first, sink)?;
+            State::Start { head, after } => {
+                if after.is_some() && head.is_empty() {
+                    let blanks = bytes.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0)).count();
+                    *bytes = &bytes[blanks..];
+                }
+                while let Some((next, rest)) = bytes.split_first() {
+                    head.push(*next);
+                    *bytes = rest;
+                    if let Some(format) = recognise(head) {
+                        let (head, after) = (std::mem::take(head), *after);
+                        return self.begin(format, &head, after, sink);
+                    }
+                }
+                Ok(false)
+            }
+            State::Packed(codec) => match codec.step(bytes, sink) {
+                Step::More => Ok(true),
+                Step::Hungry => Ok(false),
+                Step::Ended => {
+                    self.0 = State::Start { head: Vec::new(), after: Some(codec.name()) };
+                    Ok(!bytes.is_empty())
+                }
+                Step::Corrupt => {
+                    let reason = format!("{} stream is corrupt", codec.name());
+                    Err(self.broken(reason))
+                }
+            },
         }
-        self.decode(bytes, sink)
     }
 
     /// Ends the file.
@@ -60,49 +90,59 @@ impl Decoder {
     /// As for [`Self::push`]: the stream is cut off or its checksum is wrong.
     pub fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         match &mut self.0 {
-            State::Undecided(first) => {
-                sink(first);
+            State::Start { head, after: None } => {
+                sink(head);
                 self.0 = State::Plain;
                 Ok(())
             }
+            State::Start { head, after: Some(_) } if head.is_empty() => Ok(()),
+            State::Start { after: Some(name), .. } => {
+                let reason = behind(name);
+                Err(self.broken(reason))
+            }
             State::Plain => Ok(()),
-            State::Gzip(gzip) => {
-                let ended = gzip.try_finish();
-                drain(gzip.get_mut(), sink);
-                ended.map_err(|_| self.broken("gzip stream is cut off or its checksum is wrong".to_owned()))
+            State::Packed(codec) => {
+                if codec.finish(sink) {
+                    return Ok(());
+                }
+                let reason = format!("{} stream is cut off or its checksum is wrong", codec.name());
+                Err(self.broken(reason))
             }
             State::Broken(reason) => Err(reason.clone()),
         }
     }
 
-    fn decode(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
-        match &mut self.0 {
-            State::Undecided(_) => Ok(()),
-            State::Plain => {
-                if !bytes.is_empty() {
-                    sink(bytes);
-                }
-                Ok(())
-            }
-            State::Gzip(gzip) => {
-                while !bytes.is_empty() {
-                    let written = gzip.write(bytes);
-                    drain(gzip.get_mut(), sink);
-                    match written {
-                        Ok(0) => return Err(self.broken("gzip stream is corrupt".to_owned())),
-                        Ok(n) => bytes = &bytes[n..],
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(_) => {
-                            // What was decompressed before the fault may still be inside.
-                            let _ = gzip.flush();
-                            drain(gzip.get_mut(), sink);
-                            return Err(self.broken("gzip stream is corrupt".to_owned()));
-                        }
+    /// Goes on with a stream that begins with `head`.
+    fn begin(
+        &mut self,
+        format: Format,
+        head: &[u8],
+        after: Option<&'static str>,
+        sink: &mut impl FnMut(&[u8]),
+    ) -> Result<bool, String> {
+        match (format, after) {
+            (Format::Packed(packing), _) => {
+                let Some(mut codec) = Codec::new(packing) else {
+                    return Err(self.broken("the decompressor cannot be started".to_owned()));
+                };
+                let mut head = head;
+                // A few bytes, less than any header is long.
+                while !head.is_empty() {
+                    if !matches!(codec.step(&mut head, sink), Step::More | Step::Hungry) {
+                        return Err(self.broken(format!("{} stream is corrupt", codec.name())));
                     }
                 }
-                Ok(())
+                self.0 = State::Packed(Box::new(codec));
+                Ok(true)
             }
-            State::Broken(reason) => Err(reason.clone()),
+            (Format::Plain, None) => {
+                sink(head);
+                self.0 = State::Plain;
+                Ok(true)
+            }
+            (Format::Other(name), None) => Err(self
+                .broken(format!("the file is {name}, expected JSON, as text or compressed with gzip, zstd or bzip2"))),
+            (Format::Plain | Format::Other(_), Some(name)) => Err(self.broken(behind(name))),
         }
     }
 
@@ -112,9 +152,6 @@ impl Decoder {
     }
 }
 
-fn drain(out: &mut Vec<u8>, sink: &mut impl FnMut(&[u8])) {
-    if !out.is_empty() {
-        sink(out);
-        out.clear();
-    }
+fn behind(name: &str) -> String {
+    format!("bytes after the end of the {name} stream are not compressed")
 }

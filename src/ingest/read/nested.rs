@@ -2,7 +2,7 @@
 //!
 //! A part is read as the text of its JSON, from the outside in: a text is read once per level of its type.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -111,6 +111,8 @@ impl Arrays {
 pub(super) struct Structs {
     fields: Fields,
     buffers: Vec<Buffer>,
+    /// Field of a lower-case name.
+    by_name: HashMap<String, usize>,
     /// Values so far.
     rows: usize,
 }
@@ -119,7 +121,8 @@ impl Structs {
     pub(super) fn new(fields: &[(String, ColumnType)]) -> Self {
         let field = |(name, t): &(String, ColumnType)| Arc::new(Field::new(name, t.arrow(), true));
         let buffers = fields.iter().map(|(_, t)| Buffer::new(t)).collect();
-        Self { fields: fields.iter().map(field).collect(), buffers, rows: 0 }
+        let by_name = fields.iter().enumerate().map(|(at, (name, _))| (name.to_ascii_lowercase(), at)).collect();
+        Self { fields: fields.iter().map(field).collect(), buffers, by_name, rows: 0 }
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -133,12 +136,19 @@ impl Structs {
     }
 
     pub(super) fn append(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refusal> {
-        let Self { fields, buffers, rows } = self;
+        let Self { fields, buffers, by_name, rows } = self;
+        // The field that comes next if they come in the order of the type.
+        let mut expected = 0;
         object(json, |name, value| {
-            let Some(at) = fields.iter().position(|f| f.name().eq_ignore_ascii_case(&name)) else {
+            let found = match fields.get(expected) {
+                Some(field) if field.name().eq_ignore_ascii_case(&name) => Some(expected),
+                _ => by_name.get(&name.to_ascii_lowercase()).copied(),
+            };
+            let Some(at) = found else {
                 unknown.add(&name);
                 return Ok(());
             };
+            expected = at + 1;
             let step = format!(".{}", fields[at].name());
             if buffers[at].len() > *rows {
                 return Err(inside(&step, Refused::twice()));

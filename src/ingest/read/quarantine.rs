@@ -10,7 +10,7 @@ use super::texts::Texts;
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 
 /// A batch is closed at this many bytes.
-const BATCH_BYTES: usize = 64 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Columns of every quarantine table of a landing table.
 #[must_use]

@@ -7,8 +7,9 @@ use deltalake::arrow::error::ArrowError;
 
 use super::column::kind;
 use super::quarantine::{Fault, Quarantine};
+use super::resync::{Broken, Resync};
 use super::row::{Attempt, Rows};
-use super::stretch::{self, Stretch, is_blank};
+use super::stretch::{Around, BYTE_ORDER_MARK, RECORD_SEPARATOR, Reach, Stretch, is_blank, is_space};
 use super::syntax::{Extent, Text, extent, not_json};
 use super::{Counts, Landed, Options};
 use crate::definition::Column;
@@ -18,13 +19,25 @@ use crate::error::{Error, Kind, Result};
 /// the file before it. Keeps reading linear in the size of the file, whatever is in it.
 const REREAD_AT_ONCE: u64 = 16 << 20;
 const REREAD_PER_BYTE: u64 = 4;
+/// Bytes by which a buffer of a long record grows at least.
+const GROWS_BY: usize = 8 << 20;
 /// Quarantined records named in [`Counts::examples`].
 const MAX_EXAMPLES: usize = 3;
 /// Upper limit of [`Options::max_record`] and [`Options::max_raw`].
 const MAX_RECORD: usize = 1 << 30;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads one file. Holds at most [`Options::max_record`] bytes beyond the last ones pushed.
+/// A batch that is full, or the last one of a file.
+#[derive(Debug)]
+pub enum Ready {
+    /// Rows.
+    Landed(Box<Landed>),
+    /// Records that could not be used, with the columns of [`quarantine_columns`](super::quarantine_columns).
+    Quarantined(RecordBatch),
+}
+
+/// Reads one file. Bytes go in, and batches are taken out between: `push`, [`next_batch`](Self::next_batch) until there
+/// is none, ..., `finish`, `next_batch` until there is none. Holds at most [`Options::max_record`] bytes beyond the last
+/// ones pushed, and one batch of each kind.
 pub struct RecordReader {
     options: Options,
     rows: Rows,
@@ -38,6 +51,11 @@ pub struct RecordReader {
     at: usize,
     /// An attempt with fewer bytes than this could only fail as the last one did.
     wanted: usize,
+    /// Whether nothing is left to do with the bytes so far.
+    idle: bool,
+    /// Whether no bytes follow, and whether the last batches were made.
+    ending: bool,
+    ended: bool,
     place: Place,
     /// Blanks before `at` on its line, if there is nothing else.
     indent: Option<usize>,
@@ -92,6 +110,9 @@ impl RecordReader {
             base: 0,
             at: 0,
             wanted: 0,
+            idle: true,
+            ending: false,
+            ended: false,
             place: Place::Start,
             indent: Some(0),
             stretch: None,
@@ -100,26 +121,59 @@ impl RecordReader {
         }
     }
 
-    /// Reads the next decompressed bytes of the file.
-    ///
-    /// # Errors
-    /// Only faults of our own: whatever is in a file, it lands or goes to quarantine.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Takes the next decompressed bytes of the file.
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.at > 0 {
             self.buffer.drain(..self.at);
             self.base += self.at as u64;
             self.at = 0;
         }
+        // Doubled, a buffer of the longest record would take twice its memory.
+        if self.buffer.len() + bytes.len() > self.buffer.capacity() && self.buffer.len() > GROWS_BY {
+            self.buffer.reserve_exact(bytes.len() + self.buffer.len() / 4);
+        }
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= self.wanted { self.run(false) } else { Ok(()) }
+        self.idle &= self.buffer.len() < self.wanted;
     }
 
-    /// Ends the file. Everything can be taken afterwards.
+    /// Ends the file.
+    pub fn finish(&mut self) {
+        self.ending = true;
+        self.idle = false;
+    }
+
+    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once:
+    /// with the record that it cuts off, or with a record of no bytes.
+    pub fn break_off(&mut self, reason: String) {
+        self.broken_off = Some(reason);
+        self.finish();
+    }
+
+    /// Reads on until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
     ///
     /// # Errors
-    /// As for [`Self::push`].
-    pub fn finish(&mut self) -> Result<()> {
-        self.run(true)?;
+    /// Only faults of our own: whatever is in a file, it lands or goes to quarantine.
+    pub fn next_batch(&mut self) -> Result<Option<Ready>> {
+        loop {
+            if let Some(landed) = self.landed.pop_front() {
+                return Ok(Some(Ready::Landed(Box::new(landed))));
+            }
+            if let Some(quarantined) = self.quarantined.pop_front() {
+                return Ok(Some(Ready::Quarantined(quarantined)));
+            }
+            if self.idle {
+                return Ok(None);
+            }
+            self.run()?;
+            if self.idle && self.ending && !self.ended {
+                self.ended = true;
+                self.end()?;
+            }
+        }
+    }
+
+    /// Makes the last batches.
+    fn end(&mut self) -> Result<()> {
         if let Some(reason) = self.broken_off.take() {
             self.fault(&[], reason)?;
         } else if matches!(self.place, Place::First | Place::Element | Place::Separator) {
@@ -132,52 +186,44 @@ impl RecordReader {
         Ok(())
     }
 
-    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once:
-    /// with the record that it cuts off, or with a record of no bytes.
-    ///
-    /// # Errors
-    /// As for [`Self::push`].
-    pub fn break_off(&mut self, reason: String) -> Result<()> {
-        self.broken_off = Some(reason);
-        self.finish()
-    }
-
-    /// The next full batch of rows; after [`Self::finish`] also the last one.
-    pub fn next_landed(&mut self) -> Option<Landed> {
-        self.landed.pop_front()
-    }
-
-    /// The next full batch of quarantined records, with the columns of [`quarantine_columns`](super::quarantine_columns);
-    /// after [`Self::finish`] also the last one.
-    pub fn next_quarantined(&mut self) -> Option<RecordBatch> {
-        self.quarantined.pop_front()
-    }
-
     /// What was found so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
     }
 
-    /// Reads as far as the buffer goes.
-    fn run(&mut self, last: bool) -> Result<()> {
+    /// Reads as far as the buffer goes, or to a full batch.
+    fn run(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
-        let done = self.read_all(&buffer, last);
+        let done = self.read_all(&buffer, self.ending);
         self.buffer = buffer;
+        self.idle = done?;
         let pending = self.buffer.len() - self.at;
         // Twice as much, so that reading anew costs no more than reading once, but never more than a record may have.
         self.wanted = (2 * pending).min(self.options.max_record).max(pending + 1);
-        done
+        Ok(())
     }
 
-    fn read_all(&mut self, buffer: &[u8], last: bool) -> Result<()> {
+    /// Whether nothing is left to do before there are more bytes.
+    fn read_all(&mut self, buffer: &[u8], last: bool) -> Result<bool> {
         let mut text = Text::of(buffer, self.at);
         while self.at < buffer.len() {
+            if !self.landed.is_empty() || !self.quarantined.is_empty() {
+                return Ok(false);
+            }
             if let Some(stretch) = &mut self.stretch {
-                let end = stretch.feed(&buffer[self.at..]);
-                self.at = end.map_or(buffer.len(), |n| self.at + n);
-                if end.is_some() {
-                    self.end_stretch()?;
+                match stretch.feed(&buffer[self.at..], last) {
+                    Reach::Ended(n) => {
+                        self.at += n;
+                        self.end_stretch()?;
+                    }
+                    Reach::Open(n) => {
+                        self.at += n;
+                        // What follows tells whether a record begins here.
+                        if self.at < buffer.len() {
+                            return Ok(true);
+                        }
+                    }
                 }
                 continue;
             }
@@ -188,18 +234,20 @@ impl RecordReader {
             }
             let step = match (self.place, first) {
                 (Place::Start, _) => Step::Wait,
-                (Place::Separator, _) => self.broken(buffer, 0, "not JSON: expected `,` or `]`".to_owned())?,
                 (_, b'{') => self.record(buffer, &text, last)?,
+                // A separator that may not be whole yet.
+                (_, b'\\' | 0xEF) if !last && self.may_be_separator(buffer) => Step::Wait,
+                (Place::Separator, _) => self.garbage(buffer, 0, "not JSON: expected `,` or `]`".to_owned())?,
                 _ => self.other_value(buffer, last)?,
             };
             if matches!(step, Step::Wait) {
-                return Ok(());
+                return Ok(true);
             }
         }
         if last && self.stretch.is_some() {
             self.end_stretch()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Goes to the first byte that belongs to a record.
@@ -214,6 +262,7 @@ impl RecordReader {
             }
         }
         while let Some(byte) = buffer.get(self.at) {
+            let mut length = 1;
             self.indent = match (byte, self.place) {
                 (b'\n', _) => Some(0),
                 (b, _) if is_blank(*b) => self.indent.map(|n| n + 1),
@@ -221,7 +270,9 @@ impl RecordReader {
                     self.place = Place::First;
                     None
                 }
-                (b']', Place::First | Place::Separator | Place::Somewhere) => {
+                (b']', Place::First | Place::Element | Place::Separator | Place::Somewhere) => {
+                    // A comma behind the last element.
+                    self.counts.separators.commas += u64::from(self.place == Place::Element);
                     self.place = Place::Top;
                     None
                 }
@@ -230,10 +281,34 @@ impl RecordReader {
                     None
                 }
                 (b',', Place::Somewhere) => None,
+                (b',', _) => {
+                    self.counts.separators.commas += 1;
+                    None
+                }
+                (&RECORD_SEPARATOR, _) => {
+                    self.counts.separators.record_separators += 1;
+                    self.indent
+                }
+                (b'\\', _) if matches!(buffer.get(self.at + 1), Some(b'n' | b'r' | b't')) => {
+                    self.counts.separators.escaped_blanks += 1;
+                    length = 2;
+                    self.indent
+                }
+                (0xEF, _) if buffer[self.at..].starts_with(BYTE_ORDER_MARK) => {
+                    self.counts.separators.byte_order_marks += 1;
+                    length = BYTE_ORDER_MARK.len();
+                    self.indent
+                }
                 _ => return,
             };
-            self.at += 1;
+            self.at += length;
         }
+    }
+
+    /// Whether the buffer ends within what may be a separator.
+    fn may_be_separator(&self, buffer: &[u8]) -> bool {
+        let rest = &buffer[self.at..];
+        rest == b"\\" || (rest.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(rest))
     }
 
     /// Reads the object at `at`.
@@ -275,7 +350,7 @@ impl RecordReader {
                 Ok(Step::Go)
             }
             Extent::Incomplete => self.incomplete(buffer, last),
-            Extent::Broken(at, error) => self.broken(buffer, at, not_json(&error, Some(at))),
+            Extent::Broken(at, error) => self.broken(buffer, at, not_json(&error, Some(at)), last),
         }
     }
 
@@ -285,8 +360,8 @@ impl RecordReader {
         match extent(rest, self.options.max_record) {
             Extent::Whole(length) => match rest.get(length) {
                 None if !last => Ok(Step::Wait),
-                Some(b) if !is_blank(*b) && *b != b'\n' && (self.place == Place::Top || !matches!(b, b',' | b']')) => {
-                    self.broken(buffer, length, format!("not JSON: expected a record's end at byte {length}"))
+                Some(b) if !self.can_follow(*b) => {
+                    self.garbage(buffer, length, format!("not JSON: expected a record's end at byte {length}"))
                 }
                 _ => {
                     let found = rest.first().map_or("nothing", |b| kind_of(*b));
@@ -301,8 +376,17 @@ impl RecordReader {
                     self.base + self.at as u64 == 0 && (rest.starts_with(b"\xFF\xFE") || rest.starts_with(b"\xFE\xFF"));
                 let reason =
                     if utf16 { "not UTF-8: the file is UTF-16".to_owned() } else { not_json(&error, Some(at)) };
-                self.broken(buffer, at, reason)
+                self.garbage(buffer, at, reason)
             }
+        }
+    }
+
+    /// Whether a byte can stand behind a value that is no record.
+    fn can_follow(&self, byte: u8) -> bool {
+        match byte {
+            b'{' | RECORD_SEPARATOR => true,
+            b',' | b']' => self.place != Place::Top,
+            _ => is_space(byte),
         }
     }
 
@@ -314,7 +398,7 @@ impl RecordReader {
             let offset = self.base + self.at as u64;
             self.stretch = Some(match rest.first() {
                 Some(b'{' | b'[' | b'"') => Stretch::to_closing(offset, reason, self.options.max_raw),
-                _ => Stretch::to_line(offset, reason, usize::MAX, self.options.max_raw),
+                _ => Stretch::to_record(offset, reason, usize::MAX, self.around(), self.options.max_raw),
             });
             Ok(Step::Go)
         } else if last {
@@ -328,55 +412,122 @@ impl RecordReader {
                 }
                 None => "record is cut off".to_owned(),
             };
-            self.broken(buffer, rest.len(), reason)
+            match rest.first() {
+                Some(b'{') => self.broken(buffer, rest.len(), reason, last),
+                _ => self.garbage(buffer, rest.len(), reason),
+            }
         } else {
             Ok(Step::Wait)
         }
     }
 
-    /// What begins at `at` is no JSON from its byte `fault` on: reading goes on at the next line that begins a record.
-    /// That may be a line that was already read as part of this record (a line that lost its end swallows the next
-    /// one), so looking for it starts at the record's beginning where the allowance for reading twice suffices.
-    fn broken(&mut self, buffer: &[u8], fault: usize, reason: String) -> Result<Step> {
-        let (head, tail) = buffer[self.at..].split_at(1);
-        let offset = self.base + self.at as u64;
-        let seen = &tail[..fault.saturating_sub(1)];
-        // In a record over several lines, deeper lines that begin with `{` are objects within it.
-        let spread = head == b"{" && seen.iter().find(|b| !is_blank(**b)) == Some(&b'\n');
-        let limit = if spread { self.indent.unwrap_or(usize::MAX) } else { usize::MAX };
-        let mut stretch = Stretch::to_line(offset, reason, limit, self.options.max_raw);
-        stretch.absorb(head);
-        let twice = stretch::next_line(seen, limit).map(|line| (seen.len() - line) as u64);
-        match twice {
-            Some(cost) if self.reread + cost <= REREAD_AT_ONCE + REREAD_PER_BYTE * offset => {
-                self.reread += cost;
-                self.at += 1;
+    /// The object at `at` is no JSON from its byte `fault` on.
+    fn broken(&mut self, buffer: &[u8], fault: usize, reason: String, last: bool) -> Result<Step> {
+        let rest = &buffer[self.at..];
+        let most = self.options.max_record.min(fault.saturating_add(self.allowance()));
+        let seen = &rest[..rest.len().min(most.max(fault))];
+        let limit = self.indent.unwrap_or(usize::MAX);
+        let object = Broken {
+            bytes: seen,
+            fault,
+            complete: last || seen.len() < rest.len() || seen.len() >= most,
+            in_array: self.place != Place::Top,
+            limit,
+            allowance: self.allowance(),
+        };
+        let (next, looked_at) = object.resync();
+        match next {
+            Resync::Unknown => Ok(Step::Wait),
+            Resync::Closed(end) => {
+                self.fault(&rest[..end], reason)?;
+                self.pass(end);
+                Ok(Step::Go)
             }
-            _ => {
-                stretch.absorb(seen);
-                self.at += 1 + seen.len();
+            Resync::Record(at) => {
+                self.reread += looked_at.max(fault).saturating_sub(at) as u64;
+                let length = rest[..at].iter().rposition(|b| !is_space(*b)).map_or(0, |last| last + 1);
+                self.fault(&rest[..length], reason)?;
+                let line = rest[..at].iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+                let begins_line = line > 0 && rest[line..at].iter().all(|b| is_blank(*b));
+                self.indent = begins_line.then_some(at - line);
+                self.at += at;
+                self.leave_element();
+                Ok(Step::Go)
+            }
+            Resync::Open if seen.len() >= self.options.max_record => {
+                let offset = self.base + self.at as u64;
+                self.stretch = Some(Stretch::to_closing(offset, reason, self.options.max_raw));
+                Ok(Step::Go)
+            }
+            Resync::Lost | Resync::Open => {
+                self.reread += looked_at.saturating_sub(fault) as u64;
+                // In a record over several lines, deeper lines that begin with `{` are objects within it.
+                let spread = rest.iter().skip(1).find(|b| !is_blank(**b)) == Some(&b'\n');
+                self.pass_over(buffer, fault, reason, if spread { limit } else { usize::MAX }, Around::Broken)
             }
         }
+    }
+
+    /// What begins at `at` is no value from its byte `fault` on, and no object.
+    fn garbage(&mut self, buffer: &[u8], fault: usize, reason: String) -> Result<Step> {
+        self.pass_over(buffer, fault, reason, usize::MAX, self.around())
+    }
+
+    /// Passes over bytes, of which those up to `fault` are no record's beginning, up to the next record. That may be a line
+    /// that was already read as part of this record (a line that lost its end swallows the next one), so looking for it
+    /// starts at the record's beginning where the allowance for reading twice suffices.
+    fn pass_over(&mut self, buffer: &[u8], fault: usize, reason: String, limit: usize, around: Around) -> Result<Step> {
+        let rest = &buffer[self.at..];
+        let offset = self.base + self.at as u64;
+        let mut stretch = Stretch::to_record(offset, reason, limit, around, self.options.max_raw);
+        let known = if fault <= self.allowance() {
+            self.reread += fault as u64;
+            // The object's own bracket.
+            usize::from(rest.first() == Some(&b'{'))
+        } else {
+            fault
+        };
+        stretch.absorb(&rest[..known]);
+        self.at += known;
         self.stretch = Some(stretch);
         Ok(Step::Go)
+    }
+
+    /// Bytes that may still be read a second time.
+    fn allowance(&self) -> usize {
+        let offset = self.base + self.at as u64;
+        usize::try_from((REREAD_AT_ONCE + REREAD_PER_BYTE * offset).saturating_sub(self.reread)).unwrap_or(usize::MAX)
+    }
+
+    /// What garbage at `at` stands in.
+    fn around(&self) -> Around {
+        if self.place == Place::Top { Around::File } else { Around::Array }
     }
 
     fn end_stretch(&mut self) -> Result<()> {
         if let Some(stretch) = self.stretch.take() {
             self.indent = stretch.indent();
+            if stretch.left_array() {
+                self.place = Place::Top;
+            }
             self.count_fault(stretch.into_fault())?;
         }
+        self.leave_element();
+        Ok(())
+    }
+
+    /// Goes on with whatever comes next of an array.
+    fn leave_element(&mut self) {
         if self.place != Place::Top {
             self.place = Place::Somewhere;
         }
-        Ok(())
     }
 
     /// Goes behind a value.
     fn pass(&mut self, length: usize) {
         self.at += length;
         self.indent = None;
-        if matches!(self.place, Place::First | Place::Element) {
+        if self.place != Place::Top {
             self.place = Place::Separator;
         }
     }

@@ -13,10 +13,13 @@ use serde_json::value::RawValue;
 use super::column::ColumnBuffer;
 use super::texts::Texts;
 use super::{Landed, Options, Raw, plain};
-use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 
-/// A batch is closed at this many bytes of records, so that the offsets of its text columns fit 32 bits.
-const BATCH_BYTES: usize = 256 << 20;
+/// A batch is closed at this many bytes of records and of values that they lack: what is in memory at a time is some
+/// batches, and the offsets of their text columns fit 32 bits.
+const BATCH_BYTES: usize = 8 << 20;
+/// Bytes of a value that is not there.
+const NULL_BYTES: usize = 9;
 /// Names of unknown fields that are counted one by one.
 const MAX_UNKNOWN: usize = 1000;
 /// Characters kept of the name of an unknown field.
@@ -71,6 +74,8 @@ pub(super) struct Rows {
     max_raw: usize,
     max_rows: usize,
     bytes: usize,
+    /// Bytes that a row takes whatever its record holds.
+    row_bytes: usize,
     pub(super) unknown: UnknownFields,
     record: Record,
 }
@@ -101,6 +106,7 @@ impl Rows {
             max_raw: options.max_raw,
             max_rows: options.batch_rows.max(1),
             bytes: 0,
+            row_bytes: source_file.len() + NULL_BYTES * columns.iter().map(|c| leaves(&c.column_type)).sum::<usize>(),
             unknown: UnknownFields::default(),
             record: Record::default(),
         }
@@ -164,7 +170,7 @@ impl Rows {
     /// Makes the row final.
     fn keep(&mut self, record: &[u8], offset: u64) {
         self.offsets.push(offset as i64);
-        self.bytes += record.len() + self.source_file.len();
+        self.bytes += record.len() + self.row_bytes;
         if let Some((texts, lengths)) = &mut self.raw {
             texts.push(&record[..record.len().min(self.max_raw)]);
             lengths.push(record.len() as i64);
@@ -250,6 +256,14 @@ impl Rows {
             }
         };
         Ok(Some(Landed { batch: RecordBatch::try_new(Arc::clone(&self.schema), arrays)?, raw }))
+    }
+}
+
+/// Values that a NULL of a type takes room for.
+fn leaves(column_type: &ColumnType) -> usize {
+    match column_type {
+        ColumnType::Struct(fields) => fields.iter().map(|(_, t)| leaves(t)).sum(),
+        _ => 1,
     }
 }
 

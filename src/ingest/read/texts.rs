@@ -27,7 +27,9 @@ impl Texts {
     }
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let Self { offsets, data } = std::mem::replace(self, Self::new());
+        let Self { offsets, mut data } = std::mem::replace(self, Self::new());
+        // A text that grew until it was whole has room for twice as much.
+        data.shrink_to_fit();
         (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data))
     }
 

@@ -150,3 +150,18 @@ fn what_glue_was_asked_is_told() {
     assert!(lines.iter().any(|l| l.contains("\"path\":\"stedi.customer_trusted\"")), "{lines:?}");
     assert!(lines.iter().any(|l| l.contains("\"status\":\"ok\"")), "{lines:?}");
 }
+
+#[test]
+fn a_key_that_no_path_can_name_stops_nothing_but_its_object() {
+    let Some(prod) = Prod::sample() else { return };
+    prod.run(&["sync"]).fine();
+    for key in ["customer/landing//odd.json", "customer/landing/new.json", "customer/landing/zzz.json"] {
+        prod.aws.put(&prod.bucket, &format!("landing/{key}"), "{\"email\": \"new@example.com\"}");
+    }
+    let ran = prod.run(&["sync", "--format", "json"]);
+    let document = ran.json();
+    let tables = document["tables"].as_array().unwrap();
+    let customer = tables.iter().find(|t| t["table"] == "customer_landing").unwrap();
+    assert_eq!((ran.code, &customer["rows_inserted"]), (1, &2.into()), "{}", ran.err);
+    assert!(customer["left_out"][0].to_string().contains("customer/landing//odd.json"), "{customer}");
+}

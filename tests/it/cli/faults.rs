@@ -1,7 +1,7 @@
 //! Folders that are not what they should be, and names that a shell or a URL would trip over.
 
 use super::person;
-use super::shell::Shell;
+use super::shell::{NO_NOTES, Shell};
 
 #[test]
 fn names_that_a_shell_or_a_url_would_trip_over_are_only_names() {
@@ -149,7 +149,7 @@ fn a_file_to_be_read_again_has_to_be_there() {
     let ran = shell.run(&["sync", "--reload", "people:people/b.json"]);
     assert_eq!(ran.code, 1);
     assert_eq!(
-        ran.err,
+        ran.err.strip_prefix(NO_NOTES).unwrap(),
         "\nerror: `people/b.json` is no file of people\n  \
          landing    <folder>/project/l\n  \
          expected   a path below it that fits `people/**/*.json`\n  \

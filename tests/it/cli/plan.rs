@@ -1,14 +1,14 @@
 //! `plan` as a person and a pipeline meet it.
 
 use super::person;
-use super::shell::Shell;
+use super::shell::{NO_NOTES, Shell};
 
 #[test]
 fn a_plan_is_a_line_per_table_and_touches_nothing() {
     let shell = Shell::shop();
     shell.land("people/a.json", &person("ann", 1, true));
     let first = shell.run(&["plan"]);
-    assert_eq!((first.code, first.err.as_str()), (0, "Next: stedi-delta sync\n"));
+    assert_eq!((first.code, first.err.as_str()), (0, format!("{NO_NOTES}Next: stedi-delta sync\n").as_str()));
     assert!(first.out.contains("people     new   ingest: 1 new file "), "{}", first.out);
     assert!(first.out.contains("members    new   full (after ingest): first build"), "{}", first.out);
     assert!(first.out.ends_with("\nPlan: 2 to ingest, 1 full.\n"), "{}", first.out);
@@ -49,7 +49,7 @@ fn a_plan_is_a_document() {
 fn a_verified_sync_says_so() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--verify"]);
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!((ran.code, ran.err.as_str()), (0, NO_NOTES));
     assert!(ran.out.ends_with("1 table verified: it holds what its query gives.\n"), "{}", ran.out);
     let document = shell.run(&["sync", "--verify", "--format", "json"]).json();
     assert_eq!(document["totals"]["tables_verified"], 1);

@@ -33,6 +33,11 @@ format = \"json\"
 [columns]
 id = { type = \"long\" }
 ";
+/// What a sync says of them while there is no file of them.
+pub const NO_NOTES: &str = "
+warning: no file of notes is there: none under `<folder>/project/l` fits `notes/*.json`
+  make sure of the landing root, and of `path` under [source] of notes
+";
 const MEMBERS: &str = "description = \"People who share\"\n[consent]\nsubject = \"email\"\n";
 /// The people whose newest record consents.
 pub const MEMBERS_SQL: &str = "\
@@ -61,6 +66,11 @@ impl Shell {
         shell.define("tables/trusted/members.sql", MEMBERS_SQL);
         fs::create_dir_all(shell.project().join("l")).unwrap();
         shell
+    }
+
+    /// A file of the project.
+    pub fn definition(&self, path: &str) -> String {
+        fs::read_to_string(self.project().join(path)).unwrap()
     }
 
     /// The same, with three people of whom two consent.

@@ -269,7 +269,7 @@ pub fn assert_ok(outcome: &SyncOutcome) {
         match &table.problem {
             Some(Problem::Failed(error)) => panic!("{}: {error} {:?}", table.table, error.facts()),
             Some(Problem::Skipped(above)) => panic!("{} was skipped: {above}", table.table),
-            None => {}
+            None => assert!(table.left_out.is_empty(), "{}: {:?}", table.table, table.left_out),
         }
     }
 }

@@ -53,6 +53,66 @@ fn gzip_with_any_number_of_members() {
 }
 
 #[test]
+fn members_of_every_packing_with_blanks_between() {
+    let text = text();
+    let (first, second) = text.split_at(70_001);
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).expect("in memory");
+    let bzip2 = |bytes: &[u8]| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0ab".to_vec();
+    type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let packings: [Pack<'_>; 4] = [&gzip, &zstd, &bzip2, &|bytes| [skipped.clone(), zstd(bytes)].concat()];
+    for (which, pack) in packings.iter().enumerate() {
+        for between in ["", "\n", " \r\n\t\0\0"] {
+            let file = [pack(first), between.into(), pack(b""), pack(second), between.into()].concat();
+            for size in [1, 13, 4096, 1 << 20] {
+                let (out, ended) = decode(&file, size);
+                assert_eq!(
+                    (out == text, ended),
+                    (true, Ok(())),
+                    "packing {which}, {between:?}, {size} bytes at a time"
+                );
+            }
+        }
+        let whole = pack(&text);
+        for end in [whole.len() / 2, whole.len() - 1] {
+            let (out, ended) = decode(&whole[..end], 1000);
+            assert!(text.starts_with(&out) && ended.unwrap_err().ends_with("is cut off or its checksum is wrong"));
+        }
+        let mut corrupt = whole.clone();
+        corrupt[whole.len() / 2..whole.len() / 2 + 20].fill(0xAA);
+        assert!(decode(&corrupt, 1000).1.is_err(), "packing {which}");
+        let (out, ended) = decode(&[whole, b"{\"a\":1}".to_vec()].concat(), 1000);
+        assert!(out == text && ended.unwrap_err().ends_with("stream are not compressed"));
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    for (head, name) in [
+        (&b"\xfd7zXZ\0\0\x04"[..], "compressed with xz"),
+        (b"\x04\x22\x4d\x18d@", "compressed with lz4"),
+        (b"\xff\x06\0\0sNaPpY", "compressed with snappy"),
+        (b"PK\x03\x04....", "a zip archive"),
+        (b"PAR1....", "Parquet"),
+        (b"Obj\x01....", "Avro"),
+    ] {
+        for size in [1, 100] {
+            let (out, ended) = decode(head, size);
+            let expected = format!("the file is {name}, expected JSON, as text or compressed with gzip, zstd or bzip2");
+            assert_eq!((out, ended), (Vec::new(), Err(expected)));
+        }
+    }
+    // Text that begins like one of them.
+    for text in ["P", "PA", "Object 1", "BZ", "BZhello", "Object"] {
+        assert_eq!(decode(text.as_bytes(), 1), (text.as_bytes().to_vec(), Ok(())));
+    }
+}
+
+#[test]
 fn what_came_before_a_fault_stays() {
     let text = text();
     let whole = gzip(&text);
@@ -76,14 +136,20 @@ fn what_came_before_a_fault_stays() {
 
 #[test]
 fn pieces_stay_small_however_well_bytes_were_compressed() {
-    let file = gzip(&vec![b' '; 64 << 20]);
-    let (mut decoder, mut largest, mut total) = (Decoder::new(), 0, 0);
-    let mut sink = |bytes: &[u8]| {
-        largest = largest.max(bytes.len());
-        total += bytes.len();
-    };
-    decoder.push(&file, &mut sink).expect("valid");
-    decoder.finish(&mut sink).expect("valid");
-    assert_eq!(total, 64 << 20);
-    assert!(largest <= 1 << 20, "a piece of {largest} bytes");
+    let blanks = vec![b' '; 64 << 20];
+    for file in [gzip(&blanks), zstd::encode_all(&blanks[..], 3).expect("in memory")] {
+        let (mut decoder, mut largest, mut total) = (Decoder::new(), 0, 0);
+        let mut rest = file.as_slice();
+        let mut more = true;
+        while more {
+            // What one step hands over.
+            let mut step = 0;
+            more = decoder.step(&mut rest, &mut |bytes| step += bytes.len()).expect("valid");
+            largest = largest.max(step);
+            total += step;
+        }
+        decoder.finish(&mut |bytes| total += bytes.len()).expect("valid");
+        assert_eq!(total, 64 << 20);
+        assert!(largest <= 1 << 20, "a piece of {largest} bytes");
+    }
 }

@@ -34,6 +34,46 @@ fn records_in_every_layout() {
 }
 
 #[test]
+fn what_other_programs_write_between_records() {
+    let check = |bytes: &str, expected: &[&str], separators: &str| {
+        check(bytes, expected);
+        assert_eq!(read(&columns(), bytes.as_bytes()).counts.separators.describe(), separators, "{bytes}");
+    };
+    check("{\"a\":1},{\"a\":2},\n{\"a\":3},\n", &["0:1", "8:2", "17:3"], "3 commas");
+    check("{\"a\":1}\\n{\"a\":2}\\r\\n", &["0:1", "9:2"], "3 times `\\n` in two characters");
+    check("\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n", &["1:1", "10:2"], "2 record separators (0x1E)");
+    check("\u{feff}{\"a\":1}\n\u{feff}{\"a\":2}", &["3:1", "14:2"], "1 byte order mark");
+    check("[{\"a\":1},,{\"a\":2},]", &["1:1", "10:2"], "2 commas");
+    check("[,{\"a\":1}{\"a\":2}]", &["2:1", "9:2"], "1 comma");
+    check("[{\"a\":1}][{\"a\":2}],[{\"a\":3}]", &["1:1", "10:2", "20:3"], "1 comma");
+    // None of these ends a record.
+    check("{\"b\":\"\\n,\u{feff}\"}{\"a\":2}", &["0:-", "14:2"], "");
+}
+
+#[test]
+fn one_bad_record_takes_nothing_with_it() {
+    let nan = "not JSON: expected value at byte 5";
+    check("{\"a\":1}{\"a\":NaN}{\"a\":3}{\"a\":4}", &["0:1", &format!("7+9 {nan}"), "16:3", "23:4"]);
+    check("[{\"a\":11},{\"a\":NaN},{\"a\":13}]", &["1:11", &format!("10+9 {nan}"), "20:13"]);
+    check("{\"a\":1},{\"a\":NaN},{\"a\":3}", &["0:1", &format!("8+9 {nan}"), "18:3"]);
+    check("{\"a\":NaN,\"b\":\"}\\\"{\"}{\"a\":2}", &[&format!("0+20 {nan}"), "20:2"]);
+    // Objects within a broken one are no records.
+    check("{\"a\":NaN,\"z\":{\"a\":7}}{\"a\":2}", &[&format!("0+21 {nan}"), "21:2"]);
+    check("[{\"a\":NaN,\"z\":[{\"a\":7},{\"a\":8}]},{\"a\":2}]", &[&format!("1+31 {nan}"), "33:2"]);
+    check("{\"a\":NaN,\"z\":[\n  {\"a\":7}\n]}\n{\"a\":2}", &[&format!("0+27 {nan}"), "28:2"]);
+    // A record without its end, a bracket too many, bytes between.
+    check("{\"a\":1{\"a\":2}{\"a\":3}", &["0+6 not JSON: expected `,` or `}` at byte 6", "6:2", "13:3"]);
+    check("{\"b\":\"x}{\"b\":\"y\",\"a\":2}", &["0+8 not JSON: expected `,` or `}` at byte 10", "8:2"]);
+    check("{\"a\":1}}{\"a\":2}", &["0:1", "7+1 not JSON: expected value at byte 0", "8:2"]);
+    check("{\"a\":1}17{\"a\":2}", &["0:1", "7+2 a record must be an object, found a number", "9:2"]);
+    check("{\"a\":1} x {\"a\":2}", &["0:1", "8+1 not JSON: expected value at byte 0", "10:2"]);
+    check(
+        "[{\"a\":1},tru,[NaN,2],{\"a\":2}]",
+        &["1:1", "9+3 not JSON: expected ident at byte 4", "13+7 not JSON: expected value at byte 1", "21:2"],
+    );
+}
+
+#[test]
 fn an_array_of_records() {
     check("[]", &[]);
     check("[{\"a\":1},{\"a\":2}]", &["1:1", "9:2"]);
@@ -59,17 +99,15 @@ fn a_broken_array() {
     check("[{\"a\":1}", &["1:1", "8+0 the array of records is not closed"]);
     check("[{\"a\":1},\n", &["1:1", "10+0 the array of records is not closed"]);
     check("[", &["1+0 the array of records is not closed"]);
-    check("[{\"a\":1},]", &["1:1", "9+1 not JSON: expected value at byte 0"]);
-    check("[,{\"a\":1}]", &["1+9 not JSON: expected value at byte 0"]);
-    check("[{\"a\":1}{\"a\":2},\n{\"a\":3}]", &["1:1", "8+8 not JSON: expected `,` or `]`", "17:3"]);
+    check("[{\"a\":1}{\"a\":2},\n{\"a\":3}]", &["1:1", "8:2", "17:3"]);
+    check("[{\"a\":1} x,{\"a\":2}]", &["1:1", "9+1 not JSON: expected `,` or `]`", "11:2"]);
     check(
         "[\n  {\"a\":1},\n  {\"a\":},\n  {\"a\":3},\n  {\"a\":4}\n]",
-        &["4:1", "15+7 not JSON: expected value at byte 5", "25:3", "36:4"],
+        &["4:1", "15+6 not JSON: expected value at byte 5", "25:3", "36:4"],
     );
     // A bracket that is never closed swallows the elements behind it; they are read anew.
     check("[{\"a\":[1,\n{\"a\":2},\n{\"a\":3}]", &["1+8 record is cut off", "10:2", "19:3"]);
     check("{\"a\":1}]\n{\"a\":2}", &["0:1", "7+1 not JSON: expected value at byte 0", "9:2"]);
-    check("{\"a\":1},{\"a\":2}\n{\"a\":3}", &["0:1", "7+8 not JSON: expected value at byte 0", "16:3"]);
 }
 
 #[test]
@@ -170,9 +208,9 @@ fn files_that_are_no_json() {
 fn a_stream_that_breaks_off() {
     let broken = |bytes: &str| {
         let mut reader = RecordReader::new(&columns(), "dir/a.json", small());
-        reader.push(bytes.as_bytes()).expect("push");
-        reader.break_off("gzip stream is corrupt".to_owned()).expect("break off");
-        let outcome = collect(reader);
+        reader.push(bytes.as_bytes());
+        reader.break_off("gzip stream is corrupt".to_owned());
+        let outcome = collect(reader, Outcome::default());
         let bad: Vec<_> = outcome.bad.iter().map(|b| (b.offset, b.length, b.reason.clone())).collect();
         (outcome.rows.len(), bad)
     };

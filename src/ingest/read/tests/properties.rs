@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 
 /// Pieces of files: good records, bad ones, separators and noise.
-const PIECES: [&[u8]; 44] = [
+const PIECES: [&[u8]; 52] = [
     b"{\"a\":1}",
     b"{\"a\":2,\"b\":\"x\"}",
     b"{\"a\":3}\n",
@@ -52,6 +52,14 @@ const PIECES: [&[u8]; 44] = [
     b"\x1f\x8b",
     b"\0",
     b"{\"b\":\"\xC3\xA9\"}\n",
+    b"\x1e",
+    b"\\n",
+    b"\xEF",
+    b"{\"a\":NaN}",
+    b"{\"a\":NaN,\"z\":[{\"a\":1},{\"a\":2}]}",
+    b"{\"a\":1]",
+    b"{\"b\":\"x}{\"b\":\"y\"}",
+    b"},{\"a\":5}",
 ];
 
 fn file() -> impl Strategy<Value = Vec<u8>> {
@@ -89,6 +97,132 @@ fn record() -> impl Strategy<Value = Value> {
         fields.extend([("a".to_owned(), a), ("B".to_owned(), b), ("c".to_owned(), c)]);
         Value::Object(fields)
     })
+}
+
+/// What stands before, between and behind the records of a file, and whether it is an array.
+const LAYOUTS: [(&str, &str, &str); 9] = [
+    ("", "\n", "\n"),
+    ("", "\r\n", ""),
+    ("", "", ""),
+    ("", ",\n", ""),
+    ("", "\\n", "\\n"),
+    ("\u{1e}", "\n\u{1e}", "\n"),
+    ("[", ",", "]"),
+    ("[\n  ", ",\n  ", "\n]\n"),
+    ("", "\n\u{feff}", ""),
+];
+
+/// A record of `a` and more, whose texts hold what could be taken for brackets and quotes.
+fn nested() -> impl Strategy<Value = String> {
+    let text = prop_oneof![Just("x"), Just("}{"), Just("\\\"}"), Just("},{\\\"a"), Just("[{]"), Just("\\\\")];
+    (any::<u8>(), text, 0..4_usize).prop_map(|(a, text, shape)| match shape {
+        0 => format!("{{\"a\":{a}}}"),
+        1 => format!("{{\"b\":\"{text}\",\"a\":{a}}}"),
+        2 => format!("{{\"a\":{a},\"z\":[{{\"a\":1}},{{\"a\":[2,{{}}]}}],\"b\":\"{text}\"}}"),
+        _ => format!("{{\"z\":{{\"y\":{{\"a\":{{}}}}}},\"b\":\"{text}\",\"a\":{a}}}"),
+    })
+}
+
+/// A file of records, and where each of them begins.
+fn laid_out(records: &[String], (begin, between, end): (&str, &str, &str)) -> (String, Vec<usize>) {
+    let (mut file, mut starts) = (begin.to_owned(), Vec::new());
+    for (at, record) in records.iter().enumerate() {
+        if at > 0 {
+            file.push_str(between);
+        }
+        starts.push(file.len());
+        file.push_str(record);
+    }
+    file.push_str(end);
+    (file, starts)
+}
+
+/// That every record that was left whole has landed at its place, and nothing from within a broken one.
+fn check_landed(records: &[String], is_whole: impl Fn(usize) -> bool, layout: usize, sizes: &[usize]) {
+    let (file, starts) = laid_out(records, LAYOUTS[layout]);
+    let outcome = read_in(&columns(), small(), file.as_bytes(), sizes);
+    check_coverage(file.as_bytes(), &outcome);
+    let landed: Vec<usize> = outcome.rows.iter().map(|row| row.offset).collect();
+    for (at, start) in starts.iter().enumerate() {
+        let end = start + records[at].len();
+        let within: Vec<&usize> = landed.iter().filter(|offset| (*start..end).contains(*offset)).collect();
+        if is_whole(at) {
+            assert_eq!(within, [start], "record {at} of {file:?} has not landed: {:?}", outcome.bad);
+            let row = outcome.rows.iter().find(|row| row.offset == *start).expect("a row");
+            assert_eq!(row.length, records[at].len(), "of {file:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    /// Records that are no JSON, but balanced: the others land, and nothing of theirs does.
+    #[test]
+    fn balanced_records_take_nothing_with_them(
+        mut records in vec((nested(), any::<bool>()), 1..12),
+        layout in 0..LAYOUTS.len(),
+        sizes in vec(1_usize..30, 1..4),
+    ) {
+        for (record, is_broken) in &mut records {
+            if *is_broken {
+                record.insert_str(1, "NaN:");
+            }
+        }
+        let (records, broken): (Vec<String>, Vec<bool>) = records.into_iter().unzip();
+        check_landed(&records, |at| !broken[at], layout, &sizes);
+        let (file, _) = laid_out(&records, LAYOUTS[layout]);
+        let outcome = read_in(&columns(), small(), file.as_bytes(), &sizes);
+        prop_assert_eq!(outcome.bad.len(), broken.iter().filter(|broken| **broken).count());
+    }
+
+    /// A byte of one record of each line is lost, added or another one.
+    #[test]
+    fn lines_take_nothing_with_them(
+        mut records in vec((nested(), proptest::option::of((any::<usize>(), 0..3_u8, "[ -~]"))), 1..12),
+        layout in 0..2_usize,
+        sizes in vec(1_usize..30, 1..4),
+    ) {
+        for (record, damage) in &mut records {
+            if let Some((at, how, byte)) = damage {
+                damaged(record, *at, *how, byte);
+            }
+        }
+        let (records, broken): (Vec<String>, Vec<bool>) = records.into_iter().map(|(r, d)| (r, d.is_some())).unzip();
+        check_landed(&records, |at| !broken[at], layout, &sizes);
+    }
+
+    /// A byte of one record of a file is lost, added or another one, whatever separates the records.
+    #[test]
+    fn damage_stays_in_its_record(
+        mut records in vec(plain(), 1..12),
+        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -~]"),
+        layout in 0..LAYOUTS.len(),
+        sizes in vec(1_usize..30, 1..4),
+    ) {
+        let which = which % records.len();
+        damaged(&mut records[which], at, how, &byte);
+        check_landed(&records, |at| at != which, layout, &sizes);
+    }
+}
+
+/// A record whose texts hold no brackets and quotes.
+fn plain() -> impl Strategy<Value = String> {
+    (any::<u8>(), 0..4_usize).prop_map(|(a, shape)| match shape {
+        0 => format!("{{\"a\":{a}}}"),
+        1 => format!("{{\"b\":\"x\",\"a\":{a}}}"),
+        2 => format!("{{\"a\":{a},\"z\":[{{\"a\":1}},{{\"a\":[2,{{}}]}}],\"b\":\"y\"}}"),
+        _ => format!("{{\"z\":{{\"y\":{{\"a\":{{}}}}}},\"b\":\"x, y\",\"a\":{a}}}"),
+    })
+}
+
+fn damaged(record: &mut String, at: usize, how: u8, byte: &str) {
+    let at = at % record.len();
+    match how {
+        0 => record.replace_range(at..=at, ""),
+        1 => record.replace_range(at..=at, byte),
+        _ => record.insert_str(at, byte),
+    }
 }
 
 proptest! {

@@ -1,0 +1,189 @@
+//! What a report says of landing files: why they are left out, and what became of their records.
+
+use super::ledger::FileRow;
+use super::parse::Parsed;
+use super::{Place, Standing, fields};
+use crate::definition::Landing;
+use crate::error::{Error, Kind, Result};
+use crate::outcome::{UNREAD_CONSENT, Warning, counted};
+
+/// Lines of details: more would hide the rest of the report.
+const SHOWN: usize = 5;
+
+/// What is said of files that cannot be read for their names.
+pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
+    let (first, why) = odd.first()?;
+    let files = counted(odd.len() as u64, "file");
+    Some(
+        Error::failed(format!("{files} of {name} cannot be read for what they are called"))
+            .fact("first", first.clone())
+            .fact("found", why.clone())
+            .fact("meanwhile", "the other files land")
+            .help(format!("rename it, or leave it out: `exclude = [...]` under [source] of {name}")),
+    )
+}
+
+/// What is said of links that are not followed.
+pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
+    let count = links.len() as u64;
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} out of the landing root {} not followed", counted(count, "link"), are(count)),
+        details: links.iter().take(SHOWN).cloned().collect(),
+        help: Some("put the files themselves there, or choose a landing root that holds them".to_owned()),
+    })
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// What is said of files that are not what they were when they landed.
+pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
+    let first = paths.first()?;
+    let files = counted(paths.len() as u64, "file");
+    Some(
+        Error::failed(format!("{files} of {name} changed after being ingested"))
+            .fact("first", first.clone())
+            .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
+            .fact("meanwhile", "the rows that landed stay, and the other files land")
+            .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")),
+    )
+}
+
+/// What is said of files that are there although they were unloaded.
+pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
+    let first = paths.first()?;
+    let count = paths.len() as u64;
+    Some(Warning {
+        message: format!("{} of {name} {} skipped: unloaded before", counted(count, "file"), are(count)),
+        details: paths.iter().take(SHOWN).cloned().collect(),
+        help: Some(format!("delete what is not to come back, or: stedi-delta sync --reload {name}:{first}")),
+    })
+}
+
+/// What is said where a source has no file, and never had one.
+pub(super) async fn nothing(place: &Place<'_>, landing: &Landing) -> Result<Warning> {
+    let (name, root) = (&place.table.name, &place.root);
+    let help = Some(format!("make sure of the landing root, and of `path` under [source] of {name}"));
+    if !root.holds("").await? {
+        // True of every table, so it is said once.
+        let message = format!("there is nothing under the landing root `{root}`");
+        return Ok(Warning { message, details: vec![format!("pattern of {name}: `{}`", landing.path)], help });
+    }
+    let message = format!("no file of {name} is there: none under `{root}` fits `{}`", landing.path);
+    Ok(Warning { message, details: Vec::new(), help })
+}
+
+/// What is said where somebody else deleted rows that landed.
+pub(super) fn deleted(place: &Place<'_>, standing: &Standing) -> Option<Warning> {
+    let table = standing.table.as_ref()?;
+    // After a commit of ours on top it has been said.
+    if table.state().head() == Some(table.version()) {
+        return None;
+    }
+    let (landed, rows) = (standing.ledger.files.values().map(|file| file.landed).sum::<u64>(), table.rows()?);
+    let name = &place.table.name;
+    (rows < landed).then(|| Warning {
+        message: format!(
+            "{} of {name} {} gone that the ledger counts as landed",
+            counted(landed - rows, "row"),
+            are(landed - rows)
+        ),
+        details: vec![format!("{landed} landed, {rows} in {name} v{}: somebody else deleted them", table.version())],
+        help: Some(format!(
+            "see who: stedi-delta history {name}; to land them again: stedi-delta sync --reload {name}"
+        )),
+    })
+}
+
+/// Past `max_quarantined` nothing lands.
+///
+/// # Errors
+/// `Evidence` when more records went to quarantine than that.
+pub(super) fn check_quarantined(place: &Place<'_>, parsed: &Parsed) -> Result<()> {
+    let Some(most) = place.table.landing().and_then(|landing| landing.max_quarantined) else { return Ok(()) };
+    let records: u64 = parsed.files.iter().map(|file| file.records).sum();
+    let quarantined = parsed.quarantine.rows;
+    if !most.is_exceeded(quarantined, records) {
+        return Ok(());
+    }
+    let name = &place.table.name;
+    let mut error = Error::new(Kind::Evidence, format!("too many records of {name} cannot land"))
+        .fact("found", format!("{quarantined} of {}", counted(records, "record")))
+        .fact("expected", format!("`max_quarantined` allows {most}"));
+    for (file, at, why) in parsed.examples.iter().take(SHOWN) {
+        error = error.fact("because", format!("{file} at byte {at}: {why}"));
+    }
+    Err(error
+        .fact("meanwhile", format!("nothing of these files has landed; {name} stays as it is"))
+        .help(format!("correct or remove the files, or the definition of {name}, then sync again")))
+}
+
+/// What is said of the records of a batch.
+pub(super) fn of_records(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let name = &place.table.name;
+    if parsed.quarantine.rows > 0 {
+        let count = parsed.quarantine.rows;
+        let details = parsed.examples.iter().take(SHOWN).map(|(file, at, why)| format!("{file} at byte {at}: {why}"));
+        let records = counted(count, "record");
+        let is_record = place.table.landing().is_some_and(|landing| landing.grants.is_some());
+        warnings.push(Warning {
+            message: if is_record {
+                format!("{records} {UNREAD_CONSENT}: a withdrawal among them has not taken effect")
+            } else {
+                format!("{records} could not land")
+            },
+            details: details.collect(),
+            help: Some(format!("see them: stedi-delta quarantine ls {name}")),
+        });
+    }
+    let rejected: Vec<&FileRow> = parsed.files.iter().filter(|f| f.records > 0 && f.landed == 0).collect();
+    if !rejected.is_empty() {
+        let details = rejected.iter().take(SHOWN).map(|f| format!("{}: {}", f.path, counted(f.records, "record")));
+        warnings.push(Warning {
+            message: format!("no record of {} of {name} could land", counted(rejected.len() as u64, "file")),
+            details: details.collect(),
+            help: Some(format!(
+                "correct the definition, then: stedi-delta quarantine replay {name}; or take them back: stedi-delta \
+                 sync --unload {name}:{}",
+                rejected[0].path
+            )),
+        });
+    }
+    if !parsed.separators.is_empty() {
+        let details = parsed.separators.iter().take(SHOWN).map(|(file, found)| format!("{file}: {}", found.describe()));
+        warnings.push(Warning {
+            message: format!(
+                "{} of {name} separate records by what JSON does not know; it was skipped",
+                counted(parsed.separators.len() as u64, "file")
+            ),
+            details: details.collect(),
+            help: None,
+        });
+    }
+    if !parsed.unknown_fields.is_empty() {
+        let shown = |path: &str| fields::shown(&place.table.columns, path, &place.privacy);
+        let details = parsed
+            .unknown_fields
+            .iter()
+            .take(SHOWN)
+            .map(|(field, n)| format!("{} in {}", shown(field), counted(*n, "record")));
+        warnings.push(Warning {
+            message: format!(
+                "values of {} that {name} does not declare were dropped",
+                counted(parsed.unknown_fields.len() as u64, "field")
+            ),
+            details: details.collect(),
+            help: Some(format!("declare them under [columns], then: stedi-delta sync --reload {name}")),
+        });
+    }
+    for (check, count) in &parsed.warned {
+        warnings.push(Warning {
+            message: format!("expectation `{check}` of {name} is not met by {}", counted(*count, "row")),
+            details: Vec::new(),
+            help: None,
+        });
+    }
+    warnings
+}

@@ -1,0 +1,279 @@
+//! Where reading goes on after an object that is no JSON.
+//!
+//! Behind its balanced end, strings and escapes honoured, if it has one; at the line of the next record, if that comes
+//! first; and where another record begins that lost what stands before it.
+
+use super::stretch::{BYTE_ORDER_MARK, RECORD_SEPARATOR, is_blank, is_space};
+
+/// The place from which on reading can go on, from the object's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resync {
+    /// The object ends here, and something may separate it from the next one.
+    Closed(usize),
+    /// Another record begins here, before the object's end.
+    Record(usize),
+    /// Nowhere: the object has no end.
+    Lost,
+    /// Not within the bytes that may be looked at: the object may go on behind them.
+    Open,
+    /// More bytes must tell.
+    Unknown,
+}
+
+/// An object that is no JSON, and how it is looked at.
+pub(super) struct Broken<'b> {
+    /// The bytes from its first one on, as far as they may be looked at.
+    pub(super) bytes: &'b [u8],
+    /// The first byte at which it is no JSON.
+    pub(super) fault: usize,
+    /// Whether more bytes than these will never be looked at.
+    pub(super) complete: bool,
+    /// Whether it is an element of an array of records.
+    pub(super) in_array: bool,
+    /// Blanks that the line of the next record has at most; deeper lines are the object's own.
+    pub(super) limit: usize,
+    /// Bytes that may be read again.
+    pub(super) allowance: usize,
+}
+
+/// Where a scan came to.
+enum Scan {
+    Closed(usize),
+    /// A line that begins a record, or a separator before one.
+    Line(usize),
+    /// `}{` among the fields of an object, where not even a lost comma explains it: the second of the two.
+    Touching(usize),
+    /// The object has no balanced end: strings that go over a line's end, or the array closes before it.
+    Unbalanced,
+    /// The bytes end.
+    Inside,
+}
+
+/// Brackets that are open, and how many of them are those of arrays.
+#[derive(Clone, Default)]
+struct State {
+    open: Vec<u8>,
+    arrays: usize,
+    in_string: bool,
+    escaped: bool,
+    /// The first `{` that stands where no value can begin: it may begin the next record.
+    misplaced: Option<usize>,
+    /// How far it was looked.
+    reach: usize,
+    /// The last quote that opened a string.
+    quote: usize,
+}
+
+impl State {
+    fn push(&mut self, opening: u8) {
+        self.arrays += usize::from(opening == b'[');
+        self.open.push(opening);
+    }
+
+    /// Closes the innermost bracket of a kind, and with it what was opened within and lost its end.
+    fn close(&mut self, opening: u8) {
+        while let Some(open) = self.open.pop() {
+            self.arrays -= usize::from(open == b'[');
+            if open == opening {
+                break;
+            }
+        }
+    }
+}
+
+/// Brackets beyond this depth are counted as unbalanced: nothing but an attack has them.
+const MAX_DEPTH: usize = 1 << 20;
+
+impl Broken<'_> {
+    /// Where reading goes on, and how many bytes had to be looked at.
+    pub(super) fn resync(&self) -> (Resync, usize) {
+        let mut state = State::default();
+        let before = self.scan(&mut state, 0, self.fault);
+        let at_fault = state.clone();
+        let found = match before {
+            Scan::Inside if self.fault < self.bytes.len() => self.scan(&mut state, self.fault, self.bytes.len()),
+            before => before,
+        };
+        let is_open = matches!(found, Scan::Inside);
+        let candidate = self.begins_at_fault().or(state.misplaced);
+        let next = match found {
+            Scan::Closed(end) => Some(Resync::Closed(end)),
+            Scan::Line(at) | Scan::Touching(at) => Some(Resync::Record(candidate.map_or(at, |other| other.min(at)))),
+            Scan::Inside if !self.complete => Some(Resync::Unknown),
+            Scan::Inside | Scan::Unbalanced => candidate.map(Resync::Record),
+        };
+        if let Some(next) = next {
+            return (next, state.reach);
+        }
+        // Its quotes do not pair. Where the fault stands behind a string, that one perhaps lost its end: it was none, and the
+        // quote that ended it begins the next one. Otherwise the fault perhaps stands in a string that lost its beginning.
+        let follows_string = self.bytes[..self.fault].iter().rfind(|b| !is_space(**b)) == Some(&b'"');
+        let unquoted = (follows_string && !at_fault.in_string).then_some((at_fault.quote + 1, false));
+        let mut reach = state.reach;
+        let mut second_best = None;
+        for (from, in_string) in unquoted.into_iter().chain([(self.fault, !at_fault.in_string)]) {
+            let mut other = State { in_string, escaped: false, ..at_fault.clone() };
+            let found = self.scan(&mut other, from, self.bytes.len());
+            reach = reach.max(other.reach);
+            let record = match found {
+                Scan::Closed(end) => return (Resync::Closed(end), reach),
+                Scan::Inside if !self.complete => return (Resync::Unknown, reach),
+                Scan::Line(at) | Scan::Touching(at) => Some(other.misplaced.map_or(at, |other| other.min(at))),
+                Scan::Inside | Scan::Unbalanced => other.misplaced,
+            };
+            second_best = second_best.or(record);
+        }
+        let lost = if is_open { Resync::Open } else { Resync::Lost };
+        (second_best.map_or(lost, Resync::Record), reach)
+    }
+
+    /// The record that begins where the object stops being JSON: it lost its closing bracket, `{"a":1{"a":2}`, or the
+    /// quote before that, `{"b":"x}{"b":"y"}`, so that the next record's first quote ends its text.
+    fn begins_at_fault(&self) -> Option<usize> {
+        if self.bytes.get(self.fault) == Some(&b'{') {
+            return Some(self.fault);
+        }
+        let before = |at: usize| self.bytes[..at].iter().rposition(|b| !is_space(*b));
+        let quote = before(self.fault).filter(|at| self.bytes[*at] == b'"')?;
+        let brace = before(quote).filter(|at| self.bytes[*at] == b'{')?;
+        let mut between = &self.bytes[..brace];
+        loop {
+            between = match between {
+                [rest @ .., b'\\', b'n' | b'r' | b't'] => rest,
+                [rest @ .., b','] => rest,
+                [rest @ .., byte] if is_space(*byte) => rest,
+                [.., b'}'] => return Some(brace),
+                _ => return between.strip_suffix(BYTE_ORDER_MARK).filter(|b| b.ends_with(b"}")).map(|_| brace),
+            }
+        }
+    }
+
+    /// Goes from one byte to another.
+    fn scan(&self, state: &mut State, from: usize, to: usize) -> Scan {
+        let bytes = self.bytes;
+        let mut last = bytes[..from].iter().rposition(|b| !is_space(*b)).map_or(0, |at| bytes[at]);
+        for at in from..to {
+            state.reach = at + 1;
+            let byte = bytes[at];
+            if byte == b'\n' {
+                let indent = bytes[at + 1..].iter().take_while(|b| is_blank(**b)).count();
+                match bytes.get(at + 1 + indent) {
+                    Some(b'{') if indent <= self.limit && self.may_return(at + 1 + indent) => {
+                        return Scan::Line(at + 1 + indent);
+                    }
+                    None if !self.complete => return Scan::Inside,
+                    _ if state.in_string => return Scan::Unbalanced,
+                    _ => {}
+                }
+            }
+            // It stands between records only, in no string either.
+            if byte == RECORD_SEPARATOR && self.may_return(at) {
+                return Scan::Line(at);
+            }
+            if state.in_string {
+                match byte {
+                    _ if state.escaped => state.escaped = false,
+                    b'\\' => state.escaped = true,
+                    b'"' => state.in_string = false,
+                    _ => {}
+                }
+                last = byte;
+                continue;
+            }
+            match byte {
+                b'"' => (state.in_string, state.quote) = (true, at),
+                b'{' if last == b'}' && at != self.fault && state.open.last() == Some(&b'{') => {
+                    return Scan::Touching(at);
+                }
+                b'{' | b'[' if state.open.len() >= MAX_DEPTH => return Scan::Unbalanced,
+                b'{' | b'[' => {
+                    let is_misplaced = match state.open.last() {
+                        Some(b'{') => last != b':',
+                        Some(_) => !matches!(last, b'[' | b','),
+                        None => false,
+                    };
+                    if byte == b'{' && is_misplaced && bytes[at + 1..].iter().find(|b| !is_space(**b)) == Some(&b'"') {
+                        state.misplaced.get_or_insert(at);
+                    }
+                    state.push(byte);
+                }
+                b']' if state.arrays == 0 => match bytes[at + 1..].iter().find(|b| !is_blank(**b)) {
+                    None if !self.complete => return Scan::Inside,
+                    // The end of the array that the object stands in.
+                    None | Some(b'\n' | b'[' | b'{' | &RECORD_SEPARATOR) if self.in_array => return Scan::Unbalanced,
+                    _ => {}
+                },
+                b'}' | b']' => {
+                    state.close(if byte == b'}' { b'{' } else { b'[' });
+                    if state.open.is_empty() {
+                        return Scan::Closed(at + 1);
+                    }
+                }
+                _ => {}
+            }
+            if !is_space(byte) {
+                last = byte;
+            }
+        }
+        Scan::Inside
+    }
+
+    /// Whether a place before the fault can be gone back to.
+    fn may_return(&self, at: usize) -> bool {
+        self.fault.saturating_sub(at) <= self.allowance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Broken, Resync};
+
+    #[track_caller]
+    fn check(text: &str, fault: &str, in_array: bool, expected: Resync) {
+        let fault = text.find(fault).expect("the fault is in the text");
+        let of = |bytes, complete| Broken { bytes, fault, complete, in_array, limit: 0, allowance: 1 << 20 };
+        assert_eq!(of(text.as_bytes(), true).resync().0, expected, "{text}");
+        // With fewer bytes it says the same or waits.
+        for end in fault + 1..text.len() {
+            let early = of(&text.as_bytes()[..end], false).resync().0;
+            assert!(early == expected || early == Resync::Unknown, "{text} up to {end}: {early:?}");
+        }
+    }
+
+    #[test]
+    fn behind_the_balanced_end() {
+        check("{\"n\":NaN}{\"n\":3}", "NaN", false, Resync::Closed(9));
+        check("{\"n\":NaN,\"t\":\"}\\\"}{\",\"u\":[{}]} x", "NaN", false, Resync::Closed(30));
+        check("{\"n\":NaN,\n  \"u\":[\n    {\"n\":1}\n  ]}", "NaN", false, Resync::Closed(34));
+        // A bracket that lost its other half.
+        check("{\"n\":[1,2}{\"n\":3}", "}", false, Resync::Closed(10));
+        check("{\"n\":1]}{\"n\":3}", "]", false, Resync::Closed(8));
+        check("{\"n\":]1},{\"n\":3}]", "]", true, Resync::Closed(8));
+        // An object without a name is no other record where the first one is balanced.
+        check("{\"n\":1,{\"m\":2},\"o\":3},{\"n\":4}]", "{\"m", true, Resync::Closed(21));
+    }
+
+    #[test]
+    fn where_another_record_begins() {
+        check("{\"n\":NaN\n{\"n\":3}}", "NaN", false, Resync::Record(9));
+        check("{\"n\":2{\"n\":3}", "{\"n\":3", false, Resync::Record(6));
+        check("{\"n\":2,{\"n\":3},{\"n\":4}]", "{\"n\":3", true, Resync::Record(7));
+        check("{\"n\":{x,\"m\":1}{\"n\":3}", "x", false, Resync::Record(14));
+        check("{\"n\":{[1]},{\"n\":3},{\"n\":4}]", "[", true, Resync::Record(11));
+        check("{\"b\":\"x}{\"b\":\"y\"}", "b\":\"y", false, Resync::Record(8));
+        check("{\"b\":\"x},\n{\"b\":\"y\"}", "\n{", false, Resync::Record(10));
+        // A quote got lost in an element of an array.
+        check("{\"b\":\"x,\"c\":[{},{}]},{\"b\":\"y\"}]", "c", true, Resync::Closed(20));
+        check("{\"b\":x\"},{\"b\":\"y\"}]", "x", true, Resync::Closed(8));
+        check("{\"z\":{\"a:{}},\"b\":1},{\"b\":2}]", "b\":1", true, Resync::Closed(19));
+        check("{\"b\":\"\\\",\"a\":10},{\"a\":0}]", "a\":10", true, Resync::Closed(16));
+        // Before the next line.
+        check("{\"n\":1!{\"n\":3}\n{\"n\":4}", "!", false, Resync::Record(7));
+    }
+
+    #[test]
+    fn nowhere() {
+        check("{\"n\":NaN, \"m\":[", "NaN", false, Resync::Open);
+        check("{\"n\":NaN, \"m\":]", "NaN", true, Resync::Lost);
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that are left out: for their names, for links, because they are not whole yet.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hidden_and_temporary_files_do_not_land_and_neither_does_what_is_excluded() {
+    let lake = shop(&orders("exclude = [\"orders/**/*.bak.json\", \"orders/old/**\"]", COLUMNS, ""));
+    lake.land("orders/a.json", order(1));
+    lake.land("orders/day=1/_part=2/b.json", order(2));
+    for (at, path) in [
+        "orders/_temporary/0/part.json",
+        "orders/.x.json.crc",
+        "orders/_SUCCESS.json",
+        "orders/x.json._COPYING_",
+        "orders/x.json.tmp",
+        "orders/a.bak.json",
+        "orders/old/a.json",
+    ]
+    .iter()
+    .enumerate()
+    {
+        lake.land(path, order(10 + at as i64));
+    }
+    let outcome = lake.sync().await;
+    assert_eq!(of(&outcome, "orders").reason, "2 new files");
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    assert_still(&lake.sync().await);
+    // A pattern that names them means them.
+    let named = orders("", COLUMNS, "").replace("orders/**/*.json*", "orders/_temporary/**/*.json");
+    lake.define("tables/landing/orders.toml", &named);
+    lake.sync().await;
+    assert_eq!(ids(&lake).await, ["1", "10", "2"]);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let lake = plain();
+    lake.land("orders/a.json", order(1));
+    lake.land("orders/tab\there.json", order(2));
+    let latin = lake.landing().join("orders").join(std::ffi::OsStr::from_bytes(b"caf\xe9.json"));
+    fs::write(latin, order(3)).unwrap();
+    std::os::unix::fs::symlink("loop", lake.landing().join("orders/loop")).unwrap();
+    let outcome = lake.try_sync().await;
+    assert_eq!(ids(&lake).await, ["1"]);
+    assert_eq!(report::exit_code(&outcome), 1);
+    let done = of(&outcome, "orders");
+    assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
+    let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(left_out.message(), "3 files of orders cannot be read for what they are called");
+    lake.land("orders/b.json", order(4));
+    assert_eq!(report::exit_code(&lake.try_sync().await), 1);
+    assert_eq!(ids(&lake).await, ["1", "4"]);
+    let exclude = "exclude = [\"orders/tab*\", \"orders/caf*\", \"orders/loop\"]";
+    lake.define("tables/landing/orders.toml", &orders(exclude, COLUMNS, ""));
+    assert_still(&lake.sync().await);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn links_out_of_the_landing_root_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let lake = plain();
+    lake.land("orders/a.json", order(1));
+    lake.land("elsewhere/b.json", order(2));
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("shadow"), order(3)).unwrap();
+    symlink(other.path().join("shadow"), lake.landing().join("orders/x.json")).unwrap();
+    symlink(other.path(), lake.landing().join("orders/folder")).unwrap();
+    symlink("../elsewhere", lake.landing().join("orders/within")).unwrap();
+    let outcome = lake.sync().await;
+    assert_eq!(report::exit_code(&outcome), 0);
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    let [warning] = of(&outcome, "orders").warnings.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(warning.message, "2 links of orders out of the landing root are not followed");
+    assert_eq!(warning.details, ["orders/folder", "orders/x.json"]);
+}
