@@ -7,5 +7,5 @@ mod status;
 
 pub use history::history;
 pub use plan::plan;
-pub use query::query;
+pub use query::{Answer, answer, query};
 pub use status::status;

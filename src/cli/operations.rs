@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 
 use crate::error::Result;
+use crate::look::Answer;
 use crate::outcome::{CatalogOutcome, HistoryEntry, PlanOutcome, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::progress::Progress;
 
@@ -72,11 +73,11 @@ pub trait Operations: Send + Sync {
     /// A selector selects nothing, or the stores cannot be read.
     async fn plan(&self, select: &[String], explain: bool) -> Result<PlanOutcome>;
 
-    /// The rows of a query. At least one batch, empty if need be, so that the columns are known.
+    /// The rows of a query, as they come.
     ///
     /// # Errors
     /// The query is wrong or cannot be run.
-    async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>>;
+    async fn query(&self, sql: &str) -> Result<Answer>;
 
     /// The newest versions of a table, newest first.
     ///

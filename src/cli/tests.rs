@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use futures::StreamExt;
 
 use super::ui::tests::Captured;
 use super::*;
+use crate::look::Answer;
 use crate::name::TableName;
 use crate::outcome::{
     CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, PlanOutcome, Problem, StatusOutcome,
@@ -95,10 +97,13 @@ impl Operations for Double {
         Err(Error::conflict("somebody else is faster"))
     }
 
-    async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+    async fn query(&self, sql: &str) -> Result<Answer> {
         self.note(sql.to_owned());
         let column: ArrayRef = Arc::new(Int64Array::from(vec![40_981]));
-        Ok(vec![RecordBatch::try_from_iter([("n", column)]).expect("one column")])
+        let batch = RecordBatch::try_from_iter([("n", column)]).expect("one column");
+        let copies = if sql.contains("many") { 1_000 } else { 1 };
+        let batches = std::iter::repeat_n(batch.clone(), copies).map(Ok);
+        Ok(Answer { schema: batch.schema(), batches: futures::stream::iter(batches).boxed(), held: 1_000 })
     }
 
     async fn history(&self, table: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
@@ -205,6 +210,20 @@ async fn a_query_answers_on_standard_output_only() {
     let csv = ran(&double, &["query", "select 1", "--format", "csv"]).await;
     assert_eq!((csv.out.as_str(), csv.err.as_str()), ("n\n40981\n", ""));
     assert_eq!(ran(&double, &["-q", "query", "select 1"]).await.err, "");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_held_is_written_as_it_comes() {
+    let double = Double::default();
+    let many = |format: &'static str| ["query", "select many", "--format", format];
+    assert_eq!(ran(&double, &many("csv")).await.out, format!("n\n{}", "40981\n".repeat(1_000)));
+    assert_eq!(ran(&double, &many("ndjson")).await.out, "{\"n\":40981}\n".repeat(1_000));
+    let json: Vec<serde_json::Value> = serde_json::from_str(&ran(&double, &many("json")).await.out).expect("a list");
+    assert_eq!(json.len(), 1_000);
+    let table = ran(&double, &many("table")).await;
+    assert_eq!((table.exit_code, table.out.as_str()), (1, ""));
+    assert!(table.err.starts_with("error: the answer is too large for a table\n"), "{}", table.err);
+    assert!(table.err.contains("--format csv"), "{}", table.err);
 }
 
 #[tokio::test]

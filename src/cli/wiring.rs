@@ -84,8 +84,8 @@ impl Operations for Lake {
         look::plan(&self.site, select, explain).await
     }
 
-    async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
-        look::query(&self.site, sql).await
+    async fn query(&self, sql: &str) -> Result<look::Answer> {
+        look::answer(&self.site, sql).await
     }
 
     async fn history(&self, table: &str, limit: usize) -> Result<Vec<HistoryEntry>> {

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::context::SQLOptions;
 use deltalake::datafusion::prelude::SessionContext;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::definition::Question;
 use crate::error::{Error, Kind, OutOfRange, Result};
@@ -19,12 +22,38 @@ use crate::site::Site;
 use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
 
+/// Of the memory limit, what rows may take that are to be shown together: as text they take several times as much.
+const HELD: u64 = 16;
+
+/// The rows of a query, as they come.
+pub struct Answer {
+    /// Their columns.
+    pub schema: SchemaRef,
+    /// Batches of them.
+    pub batches: BoxStream<'static, Result<RecordBatch>>,
+    /// Most bytes of them that may be held at once.
+    pub held: u64,
+}
+
+/// The whole [`answer`] to a query. At least one batch comes back, so that the columns are known.
+///
+/// # Errors
+/// As for [`answer`]; or a row cannot be computed.
+pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
+    let Answer { schema, batches, .. } = answer(site, sql).await?;
+    let mut batches: Vec<RecordBatch> = batches.try_collect().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    Ok(batches)
+}
+
 /// Runs one query. Tables are named as in the project; `"table@v3"` reads a version, `<table>_quarantine` a
-/// quarantine, `files` and `runs` the system tables. At least one batch comes back, so that the columns are known.
+/// quarantine, `files` and `runs` the system tables.
 ///
 /// # Errors
 /// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
-pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
+pub async fn answer(site: &Site, sql: &str) -> Result<Answer> {
     let session = site.session()?;
     let question = Question::parse(sql)?;
     let mut tables: BTreeMap<String, Arc<dyn TableProvider>> = BTreeMap::new();
@@ -37,16 +66,14 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let wrong = |cause| site.told(wrong(cause));
-    options.verify_plan(&plan).map_err(wrong)?;
-    let plan = evaluate::over_tables(asked(plan), &tables).map_err(wrong)?;
-    let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(wrong)?;
+    let teller = site.clone();
+    let wrong = move |cause| teller.told(wrong(cause));
+    options.verify_plan(&plan).map_err(&wrong)?;
+    let plan = evaluate::over_tables(asked(plan), &tables).map_err(&wrong)?;
+    let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(&wrong)?;
     let schema = frame.schema().inner().clone();
-    let mut batches = frame.collect().await.map_err(wrong)?;
-    if batches.is_empty() {
-        batches.push(RecordBatch::new_empty(schema));
-    }
-    Ok(batches)
+    let batches = frame.execute_stream().await.map_err(&wrong)?.map_err(wrong).boxed();
+    Ok(Answer { schema, batches, held: site.project.memory_limit / HELD })
 }
 
 /// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.

@@ -1,14 +1,48 @@
 //! `query`: the rows of one SQL query.
 
+use deltalake::arrow::array::RecordBatch;
+use futures::TryStreamExt;
+
 use crate::cli::{Format, Session, render};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::look::Answer;
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv])?;
-    let batches = session.lake().await?.query(sql).await?;
-    render::rows::write(&batches, format, &mut session.ui.rows(format == Format::Csv))?;
+    let Answer { schema, mut batches, held } = session.lake().await?.query(sql).await?;
+    // An answer that can be held is written once it is whole: an error then leaves no half of it behind.
+    let (mut whole, mut bytes) = (Vec::new(), 0);
+    let mut rest = None;
+    while let Some(batch) = batches.try_next().await? {
+        bytes += batch.get_array_memory_size() as u64;
+        if bytes > held {
+            rest = Some(batch);
+            break;
+        }
+        whole.push(batch);
+    }
+    if whole.is_empty() && rest.is_none() {
+        whole.push(RecordBatch::new_empty(schema));
+    }
+    if let Some(batch) = rest {
+        if format == Format::Table {
+            return Err(Error::failed("the answer is too large for a table")
+                .fact("limit", format!("{} MB of rows: a part of `memory_limit`", held >> 20))
+                .help("take fewer rows with `limit`, or write them as they come: --format csv, --format ndjson"));
+        }
+        let mut rows = render::rows::writer(format, session.ui.rows(format == Format::Csv));
+        for batch in whole.drain(..).chain([batch]) {
+            rows.write(&batch)?;
+        }
+        while let Some(batch) = batches.try_next().await? {
+            rows.write(&batch)?;
+        }
+        rows.finish()?;
+        return Ok(0);
+    }
+    render::rows::write(&whole, format, &mut session.ui.rows(format == Format::Csv))?;
     if format == Format::Table {
-        session.ui.status(&render::rows::count(&batches));
+        session.ui.status(&render::rows::count(&whole));
     }
     Ok(0)
 }

@@ -7,8 +7,8 @@ use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray
 use deltalake::arrow::csv;
 use deltalake::arrow::datatypes::{FieldRef, Schema};
 use deltalake::arrow::error::ArrowError;
-use deltalake::arrow::json::EncoderOptions;
 use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder, make_encoder};
+use deltalake::arrow::json::{self, EncoderOptions};
 use deltalake::arrow::util::display::FormatOptions;
 use deltalake::arrow::util::pretty::pretty_format_batches_with_options;
 
@@ -23,13 +23,54 @@ const RAW_COLUMN: &str = "raw";
 
 /// Writes rows.
 pub(in crate::cli) fn write(batches: &[RecordBatch], format: Format, out: &mut impl Write) -> Result<()> {
-    let written = match format {
-        Format::Table => table(batches, out),
-        Format::Json => json_array(batches, out),
-        Format::Ndjson => json_lines(batches, out),
-        Format::Csv => comma_separated(batches, out),
-    };
-    written.context(|| "the rows cannot be shown".into())
+    if format == Format::Table {
+        return table(batches, out).context(doing);
+    }
+    let mut rows = writer(format, out);
+    batches.iter().try_for_each(|batch| rows.write(batch))?;
+    rows.finish()
+}
+
+/// Writes rows as they come, in a format that needs not know all of them: any but a table.
+pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
+    match format {
+        Format::Json => RowWriter::Json(WriterBuilder::new().with_explicit_nulls(true).build(out)),
+        Format::Csv => RowWriter::Csv(csv::WriterBuilder::new().with_header(true).build(out)),
+        Format::Ndjson | Format::Table => RowWriter::Lines(WriterBuilder::new().with_explicit_nulls(true).build(out)),
+    }
+}
+
+/// Rows on their way out.
+pub(in crate::cli) enum RowWriter<W: Write> {
+    Json(json::Writer<W, JsonArray>),
+    Lines(json::Writer<W, LineDelimited>),
+    Csv(csv::Writer<W>),
+}
+
+impl<W: Write> RowWriter<W> {
+    /// Writes some more.
+    pub(in crate::cli) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let written = match self {
+            Self::Json(rows) => rows.write(batch),
+            Self::Lines(rows) => rows.write(batch),
+            Self::Csv(rows) => nested_as_json(batch).and_then(|batch| rows.write(&batch)),
+        };
+        written.context(doing)
+    }
+
+    /// Writes what follows the last one.
+    pub(in crate::cli) fn finish(self) -> Result<()> {
+        let written = match self {
+            Self::Json(mut rows) => rows.finish().and_then(|()| Ok(rows.into_inner().write_all(b"\n")?)),
+            Self::Lines(mut rows) => rows.finish(),
+            Self::Csv(_) => Ok(()),
+        };
+        written.context(doing)
+    }
+}
+
+fn doing() -> String {
+    "the rows cannot be shown".into()
 }
 
 /// `482 rows`.
@@ -76,31 +117,6 @@ fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError
     let options = FormatOptions::new().with_null("NULL").with_display_error(true);
     let text = pretty_format_batches_with_options(batches, &options)?;
     Ok(writeln!(out, "{text}")?)
-}
-
-fn json_array(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut *out);
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    writer.finish()?;
-    Ok(out.write_all(b"\n")?)
-}
-
-fn json_lines(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    writer.finish()
-}
-
-fn comma_separated(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
-    let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
-    for batch in batches {
-        writer.write(&nested_as_json(batch)?)?;
-    }
-    Ok(())
 }
 
 /// Nested values as the text of their JSON: CSV has no other place for them.
