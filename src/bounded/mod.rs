@@ -4,6 +4,7 @@
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::sync::Arc;
 
@@ -30,8 +31,9 @@ use sizes::Growth;
 extensions_options! {
     /// Most bytes that a function may make of one batch of rows.
     pub struct OutputLimit {
-        /// A quarter of the memory that a command may take; less than offsets of 32 bits reach.
-        pub bytes: u64, default = 512 << 20
+        /// A quarter of the memory that a command may take; less than offsets of 32 bits reach. Where no session says,
+        /// as in expectations, little.
+        pub bytes: u64, default = 64 << 20
     }
 }
 
@@ -71,13 +73,14 @@ impl AnalyzerRule for BoundedFunctions {
         "bounded_functions"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+        let limit = OutputLimit::within(options);
         let in_node = |node: LogicalPlan| {
             let mut schema = merge_schema(&node.inputs());
             if let LogicalPlan::TableScan(scan) = &node {
                 schema.merge(&scan.projected_schema);
             }
-            node.map_expressions(|expr| expr.transform_up(|e| bounded(e, &schema)))
+            node.map_expressions(|expr| expr.transform_up(|e| bounded(e, &schema, limit)))
         };
         plan.transform_up_with_subqueries(in_node).data()
     }
@@ -88,10 +91,10 @@ impl AnalyzerRule for BoundedFunctions {
 /// # Errors
 /// It is no expression over these columns.
 pub fn bounded_within(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    expr.transform_up(|e| bounded(e, schema)).data()
+    expr.transform_up(|e| bounded(e, schema, OutputLimit::default().bytes)).data()
 }
 
-fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn bounded(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr>> {
     match expr {
         Expr::ScalarFunction(mut call) => {
             let growth = Growth::of(call.func.name()).filter(|_| !call.func.inner().is::<Bounded>());
@@ -110,6 +113,13 @@ fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let signature = Signature::exact(vec![DataType::Utf8; 2], Volatility::Immutable);
             let joined = ScalarUDF::new_from_impl(Joined { signature });
             Ok(Transformed::yes(joined.call(vec![*left, *right])))
+        }
+        Expr::WindowFunction(mut call) => {
+            let Some(fun) = windows::bounded(&call.fun, limit) else {
+                return Ok(Transformed::no(Expr::WindowFunction(call)));
+            };
+            call.fun = fun;
+            Ok(Transformed::yes(Expr::WindowFunction(call)))
         }
         other => Ok(Transformed::no(other)),
     }

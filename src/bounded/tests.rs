@@ -77,11 +77,34 @@ async fn constants_are_bounded_too_and_the_copies_that_rows_get_of_them() {
 }
 
 #[tokio::test]
+async fn what_a_window_makes_for_each_of_its_rows_is_bounded() {
+    for (size, call) in [("length", "string_agg(s, ',')"), ("cardinality", "array_agg(s)")] {
+        for over in
+            ["order by i", "", "order by i desc", "order by i rows between unbounded preceding and unbounded following"]
+        {
+            let sql = format!("select {size}({call} over ({over})) as n from {}", rows(2_000));
+            let error = ran(&sql).await.expect_err(&sql).to_string();
+            assert!(error.contains("over a window would take"), "{sql}: {error}");
+        }
+    }
+    let rows = rows(1_000);
+    for (over, n) in [("partition by i", 1_000), ("partition by i % 200 order by i", 3_000)] {
+        let sql =
+            format!("select sum(cardinality(w)) as n from (select array_agg(i) over ({over}) as w from {rows}) as x");
+        assert!(ran(&sql).await.expect("small lists").contains(&n.to_string()), "{sql}");
+    }
+    let over = "order by i rows between 2 preceding and current row";
+    let sql = format!("select sum(cardinality(w)) as n from (select array_agg(i) over ({over}) as w from {rows}) as x");
+    assert!(ran(&sql).await.expect("small lists").contains("2997"));
+}
+
+#[tokio::test]
 async fn the_same_comes_out_where_it_fits() {
     let calls = "repeat(s, i), lpad(s, i * 10, 'é'), rpad(s, i), replace(s, 'a', 'bbb'), replace(s, '', '-'), \
         regexp_replace(s, '(é)', '[\\1]', 'g'), concat(s, i, null), concat_ws(',', s, null, s), s || s, s || null, 'x' || s, \
         array_repeat(i, 2), range(0, i), generate_series(i, 0, -1), array_resize(a, 3, 7), array_to_string(a, '-'), \
         array_replace_all(a, i, 9), array_append(a, i), array_concat(a, a), named_struct('a', i), \
+        array_agg(i) over (order by i), string_agg(s, '-') over (order by i desc), \
         generate_series(date '2024-01-01', date '2024-03-01', interval '1 month'), overlay(s placing 'x' from 2), \
         lpad(null, 3), repeat(s, null), repeat(s, -1), range(3, null), translate(s, 'a', 'b')";
     for sql in [format!("select {calls} from {}", rows(3)), format!("select {calls} from {} where i > 5", rows(3))] {

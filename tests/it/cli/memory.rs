@@ -62,6 +62,8 @@ fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
          c as (select s || s as s from b), d as (select concat(s, s) as s from c) select length(s || s) as n from d",
         "select length(string_agg(repeat(email, 1000), ',')) as n from people, (select unnest(range(0, 1000000)) as i) as t",
         "select cardinality(array_agg(repeat(email, 1000))) as n from people, (select unnest(range(0, 1000000)) as i) as t",
+        "select length(string_agg(repeat(email, 100), ',') over (order by i)) as n from people, \
+         (select unnest(range(0, 10000)) as i) as t",
     ] {
         let (code, said, most) = measured(&shell, sql);
         assert_eq!(code, Some(1), "{sql}: {said}");
