@@ -102,7 +102,7 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
     let rows = (wal.rows_quarantined, applied.rows_deleted);
     let commit = commit(place, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
     match table {
-        Some(table) => commit.commit(&table).await.map(drop),
+        Some(table) => commit.commit(&table).await?.mended(&place.run).await.map(drop),
         None => {
             let spec = TableSpec {
                 uuid: wal.quarantine_uuid.clone(),

@@ -376,7 +376,7 @@ impl Ledger {
             ..Commit::default()
         };
         match &self.table {
-            Some(table) => commit.commit(table).await.map(drop),
+            Some(table) => commit.commit(table).await?.mended(run).await.map(drop),
             None => create(&location, &spec, commit).await.map(drop),
         }
     }

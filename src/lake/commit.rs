@@ -154,6 +154,9 @@ impl Commit {
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
         let new_columns = self.change.schema.take();
+        if let Some(looked) = table.state().txns.get(app::BOUNDS) {
+            self.txns.entry(app::BOUNDS.to_owned()).or_insert(*looked);
+        }
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         if let Some(columns) = new_columns {
@@ -183,7 +186,7 @@ impl Commit {
 ///
 /// # Errors
 /// `Conflict` when there is a table already.
-pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Result<LakeTable> {
+pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -> Result<LakeTable> {
     let mut configuration = HashMap::from([
         ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),
         ("delta.checkpointInterval".to_owned(), CHECKPOINT_INTERVAL.to_string()),
@@ -203,6 +206,7 @@ pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Re
         .and_then(|m| m.with_description(spec.description.clone()))
         .context(doing)?;
     readable::check(location, &readable::obstacles(&protocol, &metadata, &schema))?;
+    commit.txns.insert(app::BOUNDS.to_owned(), 0);
     let txns = with_head(&commit.txns, 0);
     let mut actions = commit.actions(0);
     actions.insert(1, Action::Protocol(protocol));

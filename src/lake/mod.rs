@@ -2,10 +2,13 @@
 //!
 //! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`app`].
 
+mod belief;
+mod bounds;
 mod commit;
 mod forget;
 mod guards;
 mod log;
+mod mend;
 mod promises;
 mod read;
 mod readable;
@@ -14,9 +17,11 @@ mod scanned;
 mod session;
 mod spill;
 mod state;
+mod statistics;
 mod table;
 mod write;
 
+pub use belief::may_be_cut;
 pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
 pub use forget::physical_rules;

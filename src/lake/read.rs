@@ -33,6 +33,12 @@ pub struct StoreReader {
     size: u64,
 }
 
+impl StoreReader {
+    pub(super) fn new(store: StoreRef, path: Path, size: u64) -> Self {
+        Self { store, path, size }
+    }
+}
+
 /// Rows of a data file in file order: all columns, or one. A column that the file lacks is missing.
 ///
 /// # Errors
@@ -43,8 +49,7 @@ pub async fn rows(
     column: Option<&str>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
     let doing = || format!("data file `{}` cannot be read", file.path);
-    let mut reader =
-        StoreReader { store: location.store.clone(), path: location.join(&file.path).path, size: file.size };
+    let mut reader = StoreReader::new(location.store.clone(), location.join(&file.path).path, file.size);
     let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
     let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
     let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;

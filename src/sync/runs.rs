@@ -81,7 +81,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
         ..Commit::default()
     };
     match table {
-        Some(table) => commit.commit(&table).await.map(drop),
+        Some(table) => commit.commit(&table).await?.mended(run.id).await.map(drop),
         None => {
             let spec = TableSpec {
                 uuid: clock::random_uuid().to_string(),

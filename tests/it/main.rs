@@ -4,6 +4,7 @@ mod support;
 
 mod architecture;
 mod arithmetic;
+mod bounds;
 mod broken;
 mod aws;
 mod athena;
