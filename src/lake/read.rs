@@ -20,6 +20,7 @@ use deltalake::parquet::schema::types::TypePtr;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 
+use super::layout::Layout;
 use super::table::{DeltaFile, LakeTable};
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
@@ -151,6 +152,13 @@ impl LakeTable {
         }
         let mode = metadata.configuration().get("delta.columnMapping.mode");
         mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
+    }
+
+    /// What its log tells of its columns, by its properties.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let snapshot = self.inner().snapshot();
+        snapshot.map(|snapshot| Layout::by(snapshot.metadata().configuration())).unwrap_or_default()
     }
 
     /// Whether commits are asked to carry their change.

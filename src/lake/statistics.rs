@@ -20,22 +20,35 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::bounds::{self, End};
+use super::layout::{DESCRIBED_COLUMNS, Layout};
 use crate::error::{Context, Result};
 
 /// The tag of an add whose bounds enclose all values of its file.
 pub(super) const MARK: &str = "stedi-delta.bounds";
-
-/// Top-level columns that are described, as in every writer of Delta tables.
-const DESCRIBED_COLUMNS: usize = 32;
 
 /// Whether the statistics of an add are ours.
 pub(super) fn is_marked(add: &Add) -> bool {
     add.tags.as_ref().is_some_and(|tags| tags.contains_key(MARK))
 }
 
+/// The tag of an add whose file has bloom filters: how many bytes from the end they begin.
+const TAIL: &str = "stedi-delta.tail";
+
 /// The tags of an add whose statistics are ours.
 pub(super) fn marks() -> HashMap<String, Option<String>> {
     HashMap::from([(MARK.to_owned(), Some("1".to_owned()))])
+}
+
+/// Those of an add whose file has an end of this length, [`Tail`](super::Tail).
+pub(super) fn marks_with(tail: Option<u64>) -> HashMap<String, Option<String>> {
+    let mut tags = marks();
+    tags.extend(tail.map(|tail| (TAIL.to_owned(), Some(tail.to_string()))));
+    tags
+}
+
+/// The length of the end of a file, where its add says it.
+pub(super) fn tail_of(add: &Add) -> Option<u64> {
+    add.tags.as_ref()?.get(TAIL)?.as_ref()?.parse().ok()
 }
 
 /// Floating-point columns of a file that hold NaN, by the dotted path that Parquet has for them.
@@ -90,7 +103,7 @@ struct Statement {
 
 /// A value of a Parquet column, so that two of one column compare as the column's type does.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
-enum Value {
+pub(super) enum Value {
     Boolean(bool),
     Integer(i64),
     Long(i64),
@@ -101,12 +114,12 @@ enum Value {
     Text(String),
 }
 
-/// Statistics of the file with this footer, as the JSON that an add has. `nan`: its columns with NaN; `None` where nobody
-/// looked, and floating-point columns get no bounds.
+/// Statistics of the file with this footer, as the JSON that an add has, of the columns that `layout` describes. `nan`: its
+/// columns with NaN; `None` where nobody looked, and floating-point columns get no bounds.
 ///
 /// # Errors
 /// When they cannot be encoded.
-pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>) -> Result<String> {
+pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>, layout: &Layout) -> Result<String> {
     let schema = footer.file_metadata().schema_descr();
     let mut told = Statement { num_records: footer.file_metadata().num_rows(), ..Statement::default() };
     let mut seen: Vec<&str> = Vec::new();
@@ -116,11 +129,8 @@ pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>) -> Result<St
         if seen.last() != Some(&top.as_str()) {
             seen.push(top);
         }
-        if seen.len() > DESCRIBED_COLUMNS {
-            break;
-        }
         // What is told of elements of lists and maps nobody could use.
-        if column.max_rep_level() > 0 {
+        if column.max_rep_level() > 0 || !layout.describes(path).unwrap_or(seen.len() <= DESCRIBED_COLUMNS) {
             continue;
         }
         let chunks = || footer.row_groups().iter().map(|group| group.column(index));
@@ -140,6 +150,44 @@ pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>) -> Result<St
         }
     }
     serde_json::to_string(&told).context(|| "the statistics of a data file cannot be encoded".into())
+}
+
+/// These statistics without the columns that `layout` does not describe; `None` where there are none of such.
+pub(super) fn reduced(stats: &str, layout: &Layout) -> Option<String> {
+    let mut told: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stats).ok()?;
+    let mut is_less = false;
+    for name in ["minValues", "maxValues", "nullCount"] {
+        if let Some(values) = told.get_mut(name)
+            && let Some(less) = without(values, &mut Vec::new(), layout)
+        {
+            (*values, is_less) = (less, true);
+        }
+    }
+    is_less.then(|| serde_json::to_string(&told).ok()).flatten()
+}
+
+/// Values by column without those that are not described; `None` where all are. Numbers keep their digits.
+fn without(values: &RawValue, path: &mut Vec<String>, layout: &Layout) -> Option<Box<RawValue>> {
+    let columns: BTreeMap<String, Box<RawValue>> = serde_json::from_str(values.get()).ok()?;
+    let mut kept = BTreeMap::new();
+    let mut is_less = false;
+    for (name, value) in columns {
+        path.push(name.clone());
+        if value.get().starts_with('{') {
+            let less = without(&value, path, layout);
+            is_less |= less.is_some();
+            let less = less.unwrap_or(value);
+            if less.get() != "{}" {
+                kept.insert(name, less);
+            }
+        } else if layout.describes(path) == Some(false) {
+            is_less = true;
+        } else {
+            kept.insert(name, value);
+        }
+        path.pop();
+    }
+    is_less.then(|| serde_json::value::to_raw_value(&kept).ok()).flatten()
 }
 
 /// Puts JSON under a path.
@@ -183,7 +231,7 @@ fn extremes<'c>(
 }
 
 /// One extreme of a part of a column; `None` for types of which no order is known.
-fn value(column: &ColumnDescriptor, statistics: &Statistics, end: End) -> Option<Value> {
+pub(super) fn value(column: &ColumnDescriptor, statistics: &Statistics, end: End) -> Option<Value> {
     fn pick<T: Clone>(min: Option<&T>, max: Option<&T>, end: End) -> Option<T> {
         if end == End::Min { min } else { max }.cloned()
     }
@@ -279,7 +327,8 @@ mod tests {
             writer.flush().expect("a row group");
         }
         let footer = writer.finish().expect("a footer");
-        serde_json::from_str(&describe(&footer, looked.then_some(&nan)).expect("statistics")).expect("JSON")
+        serde_json::from_str(&describe(&footer, looked.then_some(&nan), &Layout::default()).expect("statistics"))
+            .expect("JSON")
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::log::{CommitFacts, hash, num_records, read_commit};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
-use super::statistics::is_marked;
+use super::statistics::{is_marked, tail_of};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -58,6 +58,8 @@ pub struct DeltaFile {
     pub deletion_vector: Option<String>,
     /// Whether the statistics are ours: bounds of all types can be believed.
     pub is_vouched: bool,
+    /// Bytes of its end with bloom filters and footer, where the log says so.
+    pub tail: Option<u64>,
 }
 
 impl From<&Add> for DeltaFile {
@@ -67,11 +69,17 @@ impl From<&Add> for DeltaFile {
 }
 
 impl DeltaFile {
+    /// A file of which no log tells.
+    #[must_use]
+    pub fn bare(path: String, size: u64) -> Self {
+        Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None }
+    }
+
     fn of(add: Add, rows: Option<u64>) -> Self {
-        let is_vouched = is_marked(&add);
+        let (is_vouched, tail) = (is_marked(&add), tail_of(&add));
         let deletion_vector = add.deletion_vector.as_ref().map(identity);
         let (path, size, stats) = (add.path, add.size.unsigned_abs(), add.stats);
-        Self { path, size, rows, stats, deletion_vector, is_vouched }
+        Self { path, size, rows, stats, deletion_vector, is_vouched, tail }
     }
 }
 

@@ -8,20 +8,23 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
+use deltalake::logstore::ObjectStoreRef;
 use deltalake::logstore::object_store::{buffered::BufWriter, path::Path};
-use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
 use deltalake::parquet::arrow::AsyncArrowWriter;
 use deltalake::parquet::arrow::async_writer::AsyncFileWriter;
 use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
-use deltalake::parquet::file::properties::WriterProperties;
+use deltalake::parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use deltalake::parquet::schema::types::ColumnPath;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
-use super::statistics::{Nan, describe, marks};
+use super::layout::Layout;
+use super::statistics::{Nan, describe, marks_with};
+use super::table::LakeTable;
+use super::tail;
 use crate::clock;
 use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
@@ -31,6 +34,9 @@ const ROW_GROUP_ROWS: usize = 131_072;
 
 /// Rows that are encoded between two looks at the size of the file.
 const SLICE_ROWS: usize = 8192;
+
+/// How often a bloom filter says "perhaps" of a value that is not there.
+const FALSE_HITS: f64 = 0.01;
 
 /// Parts of one file under way to the store, and the size of one.
 const PARTS: usize = 10;
@@ -46,6 +52,7 @@ pub const CHANGING_FILE_ROWS: u64 = 262_144;
 pub struct DataWriter {
     store: ObjectStoreRef,
     properties: WriterProperties,
+    layout: Arc<Layout>,
     schema: SchemaRef,
     target_file_size: u64,
     rows_per_file: u64,
@@ -77,26 +84,20 @@ impl Written {
 }
 
 impl DataWriter {
-    /// A writer into the table whose log is `log_store`.
+    /// A writer into a table as it stands.
     #[must_use]
-    pub fn new(log_store: &LogStoreRef, schema: SchemaRef, target_file_size: u64) -> Self {
-        Self::over(log_store.object_store(None), schema, target_file_size)
+    pub fn new(table: &LakeTable, target_file_size: u64) -> Self {
+        Self::over(table.log_store().object_store(None), table.schema(), target_file_size).layout(table.layout())
     }
 
     /// A writer into any folder.
     #[must_use]
     pub fn over(store: ObjectStoreRef, schema: SchemaRef, target_file_size: u64) -> Self {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_created_by(super::ENGINE.to_owned())
-            // Every offset is another value: a dictionary would only be built to be thrown away.
-            .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
-            .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
-            .build();
+        let properties = properties(&Layout::default());
         Self {
             store,
             properties,
+            layout: Arc::default(),
             schema,
             target_file_size,
             rows_per_file: u64::MAX,
@@ -107,6 +108,12 @@ impl DataWriter {
             closing: VecDeque::new(),
             adds: Vec::new(),
         }
+    }
+
+    /// Tells of columns what `layout` says. Before the first row.
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { properties: properties(&layout), layout: Arc::new(layout), ..self }
     }
 
     /// Begins a new file after this many rows, whatever their size.
@@ -129,7 +136,7 @@ impl DataWriter {
             let file = match &mut self.open {
                 Some(file) => file,
                 None => {
-                    let file = OpenFile::new(&self.store, &self.name(), &self.schema, &self.properties)?;
+                    let file = OpenFile::new(self)?;
                     self.begun += 1;
                     self.open.insert(file)
                 }
@@ -182,20 +189,49 @@ impl DataWriter {
     }
 }
 
+/// How files with this layout are written.
+fn properties(layout: &Layout) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by(super::ENGINE.to_owned())
+        // Every offset is another value: a dictionary would only be built to be thrown away.
+        .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
+        .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
+        // Beside the footer: who looks for a value reads both at once.
+        .set_bloom_filter_position(BloomFilterPosition::End);
+    for column in layout.sought() {
+        let column = ColumnPath::from(column);
+        properties = properties
+            .set_column_bloom_filter_enabled(column.clone(), true)
+            .set_column_bloom_filter_max_ndv(column.clone(), ROW_GROUP_ROWS as u64)
+            .set_column_bloom_filter_fpp(column, FALSE_HITS);
+    }
+    properties.build()
+}
+
 /// A data file that gets rows.
 struct OpenFile {
     path: String,
     inner: AsyncArrowWriter<Upload>,
+    layout: Arc<Layout>,
     rows: u64,
     nan: Nan,
 }
 
 impl OpenFile {
-    fn new(store: &ObjectStoreRef, path: &str, schema: &SchemaRef, properties: &WriterProperties) -> Result<Self> {
-        let upload = BufWriter::with_capacity(Arc::clone(store), Path::from(path), PART_BYTES);
+    fn new(of: &DataWriter) -> Result<Self> {
+        let path = of.name();
+        let upload = BufWriter::with_capacity(Arc::clone(&of.store), Path::from(path.as_str()), PART_BYTES);
         let upload = Upload(upload.with_max_concurrency(PARTS));
-        let inner = AsyncArrowWriter::try_new(upload, schema.clone(), Some(properties.clone()));
-        Ok(Self { path: path.to_owned(), inner: inner.map_err(unwritten)?, rows: 0, nan: Nan::default() })
+        let inner = AsyncArrowWriter::try_new(upload, of.schema.clone(), Some(of.properties.clone()));
+        Ok(Self {
+            path,
+            inner: inner.map_err(unwritten)?,
+            layout: Arc::clone(&of.layout),
+            rows: 0,
+            nan: Nan::default(),
+        })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -211,14 +247,15 @@ impl OpenFile {
 
     async fn close(mut self) -> Result<Add> {
         let footer = self.inner.finish().await.map_err(unwritten)?;
+        let size = self.inner.bytes_written() as u64;
         Ok(Add {
             path: self.path,
             partition_values: HashMap::new(),
-            size: i64::try_from(self.inner.bytes_written()).unwrap_or(i64::MAX),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
             modification_time: clock::now_ms(),
             data_change: true,
-            stats: Some(describe(&footer, Some(&self.nan))?),
-            tags: Some(marks()),
+            stats: Some(describe(&footer, Some(&self.nan), &self.layout)?),
+            tags: Some(marks_with(tail::length(&footer, size))),
             deletion_vector: None,
             base_row_id: None,
             default_row_commit_version: None,

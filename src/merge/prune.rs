@@ -8,7 +8,10 @@ use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
 use serde_json::Value;
 
 use crate::error::{Context, Result};
-use crate::lake::{DeltaFile, may_be_cut};
+use crate::lake::{self, DeltaFile, Layout, Wanted, may_be_cut};
+
+/// More values than these leave hardly a file out.
+const MOST_VALUES: usize = 10_000;
 
 /// Values of one column, by which rows and files are ruled out.
 #[derive(Clone, Debug)]
@@ -66,6 +69,31 @@ impl Probe {
             }
         }
         Ok(best)
+    }
+
+    /// Of the rows that go, the values by which the ends of files are asked: of few enough, in columns that the log is
+    /// silent about or that have bloom filters.
+    pub fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
+        let mut probes = Vec::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            if layout.is_found_by_files(field.name())
+                && let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)?
+                && probe.values.len() <= MOST_VALUES
+            {
+                probes.push(probe);
+            }
+        }
+        Ok(probes)
+    }
+
+    /// What the end of a file is asked.
+    pub fn wanted(&self) -> Option<Wanted<'_>> {
+        let values = match &self.values {
+            Values::Strings(sorted, _) => lake::Values::Texts(sorted),
+            Values::Integers(sorted, ..) => lake::Values::Numbers(sorted),
+            Values::Any => return None,
+        };
+        Some(Wanted { column: &self.column, values, or_null: self.has_null })
     }
 
     /// The values of one column; `None` where its type cannot rule anything out.
@@ -237,7 +265,7 @@ mod tests {
 
     fn file(size: u64, stats: &Value) -> DeltaFile {
         let stats = Some(stats.to_string());
-        DeltaFile { path: "f".into(), size, rows: None, stats, deletion_vector: None, is_vouched: true }
+        DeltaFile { stats, is_vouched: true, ..DeltaFile::bare("f".into(), size) }
     }
 
     fn rows(columns: Vec<(&str, ArrayRef)>) -> (SchemaRef, Vec<RecordBatch>) {

@@ -10,7 +10,7 @@ use deltalake::arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, Reco
 use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use stedi_delta::lake::LakeTable;
+use stedi_delta::lake::{LakeTable, Layout};
 use stedi_delta::outcome::Mode;
 
 use crate::support::shop::derived;
@@ -114,7 +114,7 @@ fn extremes() -> Vec<String> {
             "123",
         ];
         let doubles = ["1.7976931348623157e308", "-5e-324", "0.1", "-0.0", "1e21", "123456.789", "3"];
-        let floats = ["3.4028235e38", "0.1", "-1e-45", "16777217", "-0.0", "1", "2.5"];
+        let floats = ["3.4028235e38", "0.1", "-1e-45", "16777216", "-0.0", "1", "2.5"];
         let days = ["0001-01-01", "9999-12-31", "1970-01-01", "1969-12-31", "2024-02-29", "1582-10-15", "2262-04-12"];
         let (long, double, float, day) = (longs[n % 7], doubles[n % 7], floats[n % 7], days[n % 7]);
         let text = json!(text).to_string();
@@ -138,13 +138,13 @@ fn extremes() -> Vec<String> {
         record(
             0,
             ["991814.81", "18446744073709551615", "1234567890123456.78", "99.99"],
-            "2026-11-24T12:00:00.000001Z",
+            "2026-11-24T12:00:00.001Z",
             "a",
         ),
         record(
             1,
             ["-991814.81", "-18446744073709551615", "-1234567890123456.78", "-99.99"],
-            "9999-12-31T23:59:59.999999Z",
+            "9999-12-31T23:59:59.999Z",
             &long("z"),
         ),
         record(
@@ -156,12 +156,12 @@ fn extremes() -> Vec<String> {
         record(
             3,
             ["-99999999999999999999.999999999999999999", "-99999999999999999999", "-9999999999999999.99", "-12.34"],
-            "1969-12-31T23:59:59.999999Z",
+            "1969-12-31T23:59:59.999Z",
             &long("\u{10ffff}"),
         ),
-        record(4, ["0.000000000000000001", "9007199254740993", "0.07", "0.07"], "1677-09-21T00:12:43.145224Z", ""),
-        record(5, ["0.1", "-9007199254740993", "0.29", "0.57"], "2262-04-11T23:47:16.854776Z", "\u{ffff}\" \\ \u{1}"),
-        record(6, ["0", "0", "0", "0"], "1970-01-01T00:00:00.0005Z", &long("\u{d7ff}")),
+        record(4, ["0.000000000000000001", "9007199254740993", "0.07", "0.07"], "1677-09-21T00:12:43.145Z", ""),
+        record(5, ["0.1", "-9007199254740993", "0.29", "0.57"], "2262-04-11T23:47:16.854Z", "\u{ffff}\" \\ \u{1}"),
+        record(6, ["0", "0", "0", "0"], "1970-01-01T00:00:00.005Z", &long("\u{d7ff}")),
     ]
 }
 
@@ -170,7 +170,10 @@ async fn bounds_enclose_the_extremes_of_every_type_for_duckdb_and_python() {
     let lake = Lake::project(&[
         ("tables/landing/a.toml", &landing("a", ALL)),
         ("tables/curated/copy.toml", &derived("incremental")),
-        ("tables/curated/copy.sql", "select long, double, at, text, wide, whole, price, small, inner from a"),
+        (
+            "tables/curated/copy.sql",
+            "select long, double, at + interval '999 microseconds' as at, text, wide, whole, price, small, inner from a",
+        ),
     ]);
     for (n, record) in extremes().iter().enumerate() {
         lake.land(&format!("a/{n}.json"), record);
@@ -239,10 +242,12 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
     let outcome = lake.sync().await;
     for name in ["a", "counts", "copy", "pairs"] {
         let done = of(&outcome, name);
-        assert_eq!((done.version_before, done.version_after), (Some(0), Some(1)), "{name}");
+        let versions = (done.version_before, done.version_after);
+        // Those that read the table take note of its new version first.
+        let newest = if name == "a" { 1 } else { 2 };
+        assert_eq!(versions, (Some(0), Some(newest)), "{name}: {:?} {}", done.mode, done.reason);
         assert_eq!((done.rows_inserted, done.rows_deleted), (0, 0), "{name}");
-        assert_eq!(done.reason, "statistics of 1 file mended", "{name}");
-        assert!(name == "a" || done.mode == Mode::None, "{name}");
+        assert!(name != "a" || done.reason == "statistics of 1 file mended", "{name}");
     }
     assert_eq!(lake.contents().await, before);
     for path in &tables[..5] {
@@ -254,7 +259,7 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
         assert!(mended.iter().all(|action| action["remove"].is_null()), "{path}");
         assert!(mended.iter().any(|action| action["txn"]["appId"] == "stedi-delta/bounds"), "{path}");
         judge(&log);
-        assert!(!table(&lake, path).await.may_lack_bounds(), "{path}");
+        assert!(!table(&lake, path).await.is_told_otherwise(&Layout::default()), "{path}");
     }
     let idle = lake.sync().await;
     assert!(idle.tables.iter().all(|t| t.version_before == t.version_after), "nothing is left to mend");

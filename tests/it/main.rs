@@ -11,6 +11,7 @@ mod athena;
 mod backup;
 mod cli;
 mod concurrency;
+mod discretion;
 mod faults;
 mod foreign;
 mod front;

@@ -41,6 +41,8 @@ def readings(bound, type_name):
     """What readers may take a bound for."""
     if type_name.startswith("TIMESTAMP"):
         return [Fraction(micros(bound))]
+    if type_name in ("FLOAT", "DOUBLE"):
+        return [Fraction(float(bound.text))]
     if isinstance(bound, Number):
         return [Fraction(bound.text), Fraction(float(bound.text))]
     return [bound.encode() if isinstance(bound, str) else bound]
