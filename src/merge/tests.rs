@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::definition::{Column, ColumnType};
-use crate::lake::{Commit, DataWriter, Properties, TableSpec, create, rows as file_rows};
+use crate::lake::{Commit, DataWriter, Layout, Properties, TableSpec, create, rows as file_rows};
 use crate::storage::Storage;
 
 type Row = (Option<i64>, Option<&'static str>, f64);

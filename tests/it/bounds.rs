@@ -125,7 +125,7 @@ fn extremes() -> Vec<String> {
             integers.0,
             integers.1,
             integers.2,
-            n % 2 == 0,
+            n.is_multiple_of(2),
             d[0],
             d[1],
             d[2],
