@@ -157,15 +157,15 @@ mod tests {
 
     use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
     use deltalake::arrow::datatypes::Schema;
-    use deltalake::logstore::object_store::memory::InMemory;
-    use deltalake::logstore::object_store::path::Path;
+    use deltalake::logstore::object_store::prefix::PrefixStore;
 
     use super::super::{DataWriter, Layout};
     use super::*;
     use crate::definition::{Column, ColumnType};
+    use crate::storage::Storage;
 
     /// A file with every third number, a text with it, and a day that only every other row has.
-    async fn file(count: i64) -> (Location, DeltaFile) {
+    async fn file(count: i64) -> (tempfile::TempDir, Location, DeltaFile) {
         let column = |name: &str, column_type, pii| {
             let (name, description) = (name.to_owned(), String::new());
             Column { name, column_type, nullable: true, description, pii }
@@ -182,15 +182,16 @@ mod tests {
             Arc::new((0..count).map(day).collect::<Date32Array>()),
         ];
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
-        let store = Arc::new(InMemory::new());
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Storage::default().location("t", folder.path()).expect("a location");
+        let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
         let layout = Layout::of(&columns, &["n".into()]);
-        let mut writer = DataWriter::over(store.clone(), schema.clone(), u64::MAX).layout(layout);
+        let mut writer = DataWriter::over(store, schema.clone(), u64::MAX).layout(layout);
         writer.write(&RecordBatch::try_new(schema, arrays).expect("rows")).await.expect("written");
         let add = writer.close().await.expect("a file").adds.remove(0);
         let stats = add.stats.clone().expect("statistics");
         assert!(stats.contains("\"n\"") && !stats.contains("person") && !stats.contains("\"d\""), "{stats}");
-        let location = Location { store, path: Path::default(), url: url::Url::parse("memory:///").expect("a URL") };
-        (location, DeltaFile::from(&add))
+        (folder, location, DeltaFile::from(&add))
     }
 
     fn found(tail: &Tail, column: &str, values: Values<'_>, or_null: bool) -> bool {
@@ -200,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_value_is_found_by_the_end_of_a_file_and_one_that_is_not_there_hardly_ever() {
         for count in [10, 200_000] {
-            let (location, file) = file(count).await;
+            let (_folder, location, file) = file(count).await;
             assert!(file.tail.is_some_and(|tail| tail < file.size), "bloom filters are at the end");
             let tail = Tail::read(&location, &file).await.expect("an end");
             let numbers = |wanted: &[i64]| found(&tail, "n", Values::Numbers(wanted), false);
@@ -227,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_of_unknown_length_is_read_in_two_steps_at_most() {
-        let (location, file) = file(10).await;
+        let (_folder, location, file) = file(10).await;
         for tail in [None, Some(8), Some(100), Some(u64::MAX)] {
             let tail = Tail::read(&location, &DeltaFile { tail, ..file.clone() }).await.expect("an end");
             assert!(tail.may_hold(&[Wanted { column: "n", values: Values::Numbers(&[3]), or_null: false }]));
