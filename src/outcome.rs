@@ -277,6 +277,8 @@ pub struct TableStatus {
     pub committed_ms: Option<i64>,
     /// Records in quarantine.
     pub rows_in_quarantine: u64,
+    /// Entries of its log that hold personal data as bounds, written before they had none.
+    pub personal_log_entries: u64,
     /// What a sync would do: `2 new files`, `customer_trusted is at v4, consumed v3`, ...; empty when at the cut.
     pub pending: Vec<String>,
     /// Tables above it that are behind, so that it is behind too.

@@ -71,7 +71,7 @@ async fn fed(table: &LakeTable, commit: &CommitFacts) -> Result<std::result::Res
     for path in &commit.files.cdc {
         let doing = || format!("the change feed `{path}` of {} cannot be read", table.location());
         let size = commit.files.bytes.get(path).copied().unwrap_or(0);
-        let file = DeltaFile { path: path.clone(), size, rows: None, stats: None, deletion_vector: None };
+        let file = DeltaFile::bare(path.clone(), size);
         let mut stream = rows(table.location(), &file, Some(CHANGE_TYPE)).await?;
         while let Some(batch) = stream.try_next().await.context(doing)? {
             if let Err(why) = add(&mut fed, &batch).context(doing)? {

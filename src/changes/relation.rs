@@ -68,7 +68,7 @@ impl ChangeSet {
         .with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).context(doing)?;
-        session.read_table(Arc::new(Relation(Arc::new(table)))).context(doing)
+        session.read_table(Arc::new(Relation::plain(Arc::new(table)))).context(doing)
     }
 
     fn url(&self, file: &str) -> String {

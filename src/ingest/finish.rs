@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::Place;
 use super::ledger::Wal;
-use super::read::quarantine_columns;
+use super::read::{quarantine_columns, quarantine_layout};
 use super::shape::Shape;
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Add, Change, Commit, LakeTable, NewColumns, Properties, TableSpec, app, create};
+use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
 
 /// How often a commit is planned again after somebody else's.
@@ -102,7 +102,7 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
     let rows = (wal.rows_quarantined, applied.rows_deleted);
     let commit = commit(place, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
     match table {
-        Some(table) => commit.commit(&table).await.map(drop),
+        Some(table) => commit.commit(&table).await?.mended(&quarantine_layout(), &place.run).await.map(drop),
         None => {
             let spec = TableSpec {
                 uuid: wal.quarantine_uuid.clone(),
@@ -110,6 +110,7 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
                 description: format!("Records of {} that could not land", place.table.name),
                 columns: quarantine_columns(),
                 properties: Properties { change_data_feed: false },
+                layout: quarantine_layout(),
             };
             create(&place.quarantine, &spec, commit).await.map(drop)
         }
@@ -157,6 +158,7 @@ pub(super) fn spec(place: &Place<'_>, uuid: &str, columns: &[Column]) -> TableSp
         description: place.table.description.clone(),
         columns: columns.to_vec(),
         properties: Properties { change_data_feed: true },
+        layout: Layout::defined(place.table),
     }
 }
 

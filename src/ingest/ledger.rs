@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Properties, TableSpec, create};
+use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -362,6 +362,7 @@ impl Ledger {
             description: "Ledger of ingested files; written by stedi-delta only".into(),
             columns: columns(),
             properties: Properties { change_data_feed: false },
+            layout: Layout::default(),
         };
         let schema = rows.schema();
         let store =
@@ -376,7 +377,7 @@ impl Ledger {
             ..Commit::default()
         };
         match &self.table {
-            Some(table) => commit.commit(table).await.map(drop),
+            Some(table) => commit.commit(table).await?.mended(&Layout::default(), run).await.map(drop),
             None => create(&location, &spec, commit).await.map(drop),
         }
     }

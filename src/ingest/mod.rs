@@ -27,6 +27,7 @@ pub use finish::{Finished, check_open, finish};
 pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal, WalColumn};
 pub use parse::workers;
 pub use quarantine::{Replay, count as count_quarantined, list as list_quarantined, replay};
+pub(crate) use read::quarantine_layout;
 pub use shape::{Shape, check_shape, shape};
 
 use crate::clock;

@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::expect::Expectations;
 use super::fields::FURTHER;
 use super::ledger::FileRow;
-use super::read::{Decoder, Options, Ready, RecordReader, Separators, quarantine_columns};
+use super::read::{Decoder, Options, Ready, RecordReader, Separators, quarantine_columns, quarantine_layout};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Result};
-use crate::lake::{DataWriter, Written};
+use crate::lake::{DataWriter, Layout, Written};
 use crate::storage::{Location, ObjectMeta};
 
 /// Below this many bytes a second worker would only make more, smaller files.
@@ -98,9 +98,11 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
         .map(|_| {
             let (rows, rows_in) = mpsc::channel(QUEUE);
             let (faults, faults_in) = mpsc::channel(QUEUE);
-            let landing = encode(target.landing.clone(), target.table.schema(), target.target_file_size, rows_in);
-            let schema = schema_of(&quarantine_columns());
-            let quarantine = encode(target.quarantine.clone(), schema, target.target_file_size, faults_in);
+            let size = target.target_file_size;
+            let schema = (target.table.schema(), Layout::defined(target.table));
+            let landing = encode(target.landing.clone(), schema, size, rows_in);
+            let schema = (schema_of(&quarantine_columns()), quarantine_layout());
+            let quarantine = encode(target.quarantine.clone(), schema, size, faults_in);
             let out = Out { rows, faults, budget: Arc::new(Semaphore::new(IN_FLIGHT as usize)) };
             let (plan, queue, slots) = (plan.clone(), queue.clone(), target.workers.clone());
             tokio::spawn(async move {
@@ -206,12 +208,12 @@ impl Parsed {
 
 async fn encode(
     location: Location,
-    schema: deltalake::arrow::datatypes::SchemaRef,
+    (schema, layout): (deltalake::arrow::datatypes::SchemaRef, Layout),
     target_file_size: u64,
     mut batches: mpsc::Receiver<Sent>,
 ) -> Result<Written> {
     let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
-    let mut writer = DataWriter::over(store, schema, target_file_size);
+    let mut writer = DataWriter::over(store, schema, target_file_size).layout(layout);
     while let Some((batch, _share)) = batches.recv().await {
         writer.write(&batch).await?;
     }

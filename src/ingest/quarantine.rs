@@ -15,7 +15,7 @@ use super::parse::declared;
 use super::read::{Decoder, Landed, Options, read_one};
 use super::{Place, Standing};
 use crate::error::{Context, Error, Result};
-use crate::lake::{DataWriter, LakeTable};
+use crate::lake::{DataWriter, LakeTable, Layout};
 
 /// Records that can land again, as a batch for the ledger.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ pub async fn replay(
     let columns = declared(place.table);
     let expectations = Expectations::new(place.table)?;
     let store = Arc::new(PrefixStore::new(place.location.store.clone(), place.location.path.clone()));
-    let mut writer = DataWriter::over(store, place.table.schema(), place.target_file_size);
+    let mut writer =
+        DataWriter::over(store, place.table.schema(), place.target_file_size).layout(Layout::defined(place.table));
     let mut replayed: Vec<(String, i64)> = Vec::new();
     // Then the ledger does not know that some of these files have been read: a sync reads them again, whole.
     let is_ahead = table.state().batch() > standing.ledger.newest;

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{
-    Action, Add, AddCDCFile, ArrayType, CommitInfo, DataType, MapType, MetadataExt, PrimitiveType, Protocol, Remove,
-    StructField, StructType, Transaction, new_metadata,
+    Action, Add, AddCDCFile, ArrayType, CommitInfo, DataType, MapType, Metadata, MetadataExt, PrimitiveType, Protocol,
+    Remove, StructField, StructType, Transaction, new_metadata,
 };
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 
+use super::layout::Layout;
 use super::log::hash;
 use super::readable;
 use super::state::app;
@@ -40,6 +41,8 @@ pub struct Change {
     pub cdc: Vec<(String, u64)>,
     /// New columns, when the schema changes.
     pub schema: Option<NewColumns>,
+    /// Properties that get another value.
+    pub properties: BTreeMap<String, String>,
 }
 
 /// Columns that a table gets.
@@ -90,6 +93,8 @@ pub struct TableSpec {
     pub columns: Vec<Column>,
     /// Its properties.
     pub properties: Properties,
+    /// What the log tells of its columns.
+    pub layout: Layout,
 }
 
 /// Properties of a new table.
@@ -153,12 +158,20 @@ impl Commit {
         }
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
-        let new_columns = self.change.schema.take();
+        let (new_columns, properties) = (self.change.schema.take(), std::mem::take(&mut self.change.properties));
+        if let Some(looked) = table.told_since() {
+            self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
+        }
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
-        if let Some(columns) = new_columns {
-            let schema = columns.schema(snapshot.schema().as_ref())?;
+        if new_columns.is_some() || !properties.is_empty() {
+            let mut schema = snapshot.schema().as_ref().clone();
+            if let Some(columns) = new_columns {
+                schema = columns.schema(&schema)?;
+            }
             let metadata = snapshot.metadata().clone().with_schema(&schema);
+            let set = |metadata: Metadata, (name, value)| metadata.add_config_key(name, value);
+            let metadata = metadata.and_then(|metadata| properties.into_iter().try_fold(metadata, set));
             let metadata = metadata.context(|| "the new schema cannot be written".into())?;
             readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
             actions.push(Action::Metadata(metadata));
@@ -183,7 +196,7 @@ impl Commit {
 ///
 /// # Errors
 /// `Conflict` when there is a table already.
-pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Result<LakeTable> {
+pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -> Result<LakeTable> {
     let mut configuration = HashMap::from([
         ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),
         ("delta.checkpointInterval".to_owned(), CHECKPOINT_INTERVAL.to_string()),
@@ -191,6 +204,7 @@ pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Re
     if spec.properties.change_data_feed {
         configuration.insert("delta.enableChangeDataFeed".to_owned(), "true".to_owned());
     }
+    configuration.extend(spec.layout.properties());
     let doing = || format!("{location} cannot be created");
     // Writer version 4 is the one that knows the change data feed; reader version 1 is what everybody reads.
     let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };
@@ -203,6 +217,7 @@ pub async fn create(location: &Location, spec: &TableSpec, commit: Commit) -> Re
         .and_then(|m| m.with_description(spec.description.clone()))
         .context(doing)?;
     readable::check(location, &readable::obstacles(&protocol, &metadata, &schema))?;
+    commit.txns.insert(app::BOUNDS.to_owned(), 0);
     let txns = with_head(&commit.txns, 0);
     let mut actions = commit.actions(0);
     actions.insert(1, Action::Protocol(protocol));

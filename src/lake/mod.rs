@@ -2,10 +2,14 @@
 //!
 //! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`app`].
 
+mod belief;
+mod bounds;
 mod commit;
 mod forget;
 mod guards;
+mod layout;
 mod log;
+mod mend;
 mod promises;
 mod read;
 mod readable;
@@ -14,13 +18,18 @@ mod scanned;
 mod session;
 mod spill;
 mod state;
+mod statistics;
 mod table;
+mod tail;
+mod traces;
 mod write;
 
+pub use belief::may_be_cut;
 pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, schema_string};
 pub use deltalake::kernel::{Add, Remove};
 pub use forget::physical_rules;
 pub use guards::compiled;
+pub use layout::Layout;
 pub use log::{CommitFacts, DataFiles};
 pub use read::rows;
 pub use readable::Obstacle;
@@ -30,6 +39,7 @@ pub use session::{Planner, SessionOptions, session};
 pub use spill::{close as close_spill, sweep as sweep_spill};
 pub use state::{Consumed, State, app};
 pub use table::{DeltaFile, LakeTable};
+pub use tail::{Tail, Values, Wanted};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
 /// The column of change data files that says what became of a row.

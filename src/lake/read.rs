@@ -20,6 +20,7 @@ use deltalake::parquet::schema::types::TypePtr;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 
+use super::layout::Layout;
 use super::table::{DeltaFile, LakeTable};
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
@@ -33,6 +34,12 @@ pub struct StoreReader {
     size: u64,
 }
 
+impl StoreReader {
+    pub(super) fn new(store: StoreRef, path: Path, size: u64) -> Self {
+        Self { store, path, size }
+    }
+}
+
 /// Rows of a data file in file order: all columns, or one. A column that the file lacks is missing.
 ///
 /// # Errors
@@ -43,8 +50,7 @@ pub async fn rows(
     column: Option<&str>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
     let doing = || format!("data file `{}` cannot be read", file.path);
-    let mut reader =
-        StoreReader { store: location.store.clone(), path: location.join(&file.path).path, size: file.size };
+    let mut reader = StoreReader::new(location.store.clone(), location.join(&file.path).path, file.size);
     let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
     let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
     let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;
@@ -146,6 +152,13 @@ impl LakeTable {
         }
         let mode = metadata.configuration().get("delta.columnMapping.mode");
         mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
+    }
+
+    /// What its log tells of its columns, by its properties.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let snapshot = self.inner().snapshot();
+        snapshot.map(|snapshot| Layout::by(snapshot.metadata().configuration())).unwrap_or_default()
     }
 
     /// Whether commits are asked to carry their change.

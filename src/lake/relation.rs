@@ -4,9 +4,13 @@
 //! without columns, and answers that it applies it exactly. But NULL leaves every file in: the rows of
 //! `where a.x = null and a.y is not distinct from a.y`, which the engine has made `null` and nothing else, stay.
 //!
+//! It also believes every bound that the log has. So conditions on columns of whose bounds some are doubted stay above the
+//! scan; from there they reach the files, whose footers say the same and say it right.
+//!
 //! Statistics of a file are taken for exact, and a column whose least value is its greatest for a constant that need not be
 //! read. Those of doubles leave NaN out, so that 1.0 was read where NaN had been written. So a file says nothing of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,16 +29,32 @@ use super::forget::{ForgetExec, Forgotten, holds_doubles};
 
 /// The rows of a version, or of some of its files.
 #[derive(Debug)]
-pub struct Relation(pub Arc<dyn TableProvider>);
+pub struct Relation {
+    inner: Arc<dyn TableProvider>,
+    doubted: BTreeSet<String>,
+}
+
+impl Relation {
+    /// Files of whose values only their own footers tell.
+    #[must_use]
+    pub fn plain(inner: Arc<dyn TableProvider>) -> Self {
+        Self::new(inner, BTreeSet::new())
+    }
+
+    /// `doubted`: columns of whose bounds in the log some are not to be believed.
+    pub(super) fn new(inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
+        Self { inner, doubted }
+    }
+}
 
 #[async_trait]
 impl TableProvider for Relation {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        self.inner.schema()
     }
 
     fn table_type(&self) -> TableType {
-        self.0.table_type()
+        self.inner.table_type()
     }
 
     async fn scan(
@@ -44,19 +64,20 @@ impl TableProvider for Relation {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = self.0.scan(session, projection, filters, limit).await?;
+        let scan = self.inner.scan(session, projection, filters, limit).await?;
         let scan = scan.transform_up(of_unknown_doubles)?.data;
         Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let schema = self.schema();
-        let mut answers = self.0.supports_filters_pushdown(filters)?;
+        let mut answers = self.inner.supports_filters_pushdown(filters)?;
         for (answer, filter) in answers.iter_mut().zip(filters) {
             let columns = filter.column_refs();
             let is_double =
                 |name: &str| schema.field_with_name(name).is_ok_and(|field| holds_doubles(field.data_type()));
-            if columns.is_empty() || columns.iter().any(|column| is_double(&column.name)) {
+            let is_doubted = |name: &str| is_double(name) || self.doubted.contains(name);
+            if columns.is_empty() || columns.iter().any(|column| is_doubted(&column.name)) {
                 *answer = TableProviderFilterPushDown::Unsupported;
             }
         }

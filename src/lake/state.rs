@@ -13,6 +13,8 @@ pub mod app {
     pub const BATCH: &str = "stedi-delta/batch";
     /// 63 bits over the versions of all tables, on the system table `runs`.
     pub const STANDING: &str = "stedi-delta/standing";
+    /// The version by which all data files of ours were described with bounds that enclose their values.
+    pub const BOUNDS: &str = "stedi-delta/bounds";
     /// Number of the newest migration included.
     pub const MIGRATION: &str = "stedi-delta/migration";
 

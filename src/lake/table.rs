@@ -14,10 +14,12 @@ use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::belief::doubted;
 use super::log::{CommitFacts, hash, num_records, read_commit};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
+use super::statistics::{is_marked, tail_of};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -54,17 +56,30 @@ pub struct DeltaFile {
     pub stats: Option<String>,
     /// Which deletion vector hides some of its rows: with another one, the same file holds other rows.
     pub deletion_vector: Option<String>,
+    /// Whether the statistics are ours: bounds of all types can be believed.
+    pub is_vouched: bool,
+    /// Bytes of its end with bloom filters and footer, where the log says so.
+    pub tail: Option<u64>,
 }
 
 impl From<&Add> for DeltaFile {
     fn from(add: &Add) -> Self {
-        Self {
-            path: add.path.clone(),
-            size: add.size.unsigned_abs(),
-            rows: add.stats.as_deref().and_then(num_records),
-            stats: add.stats.clone(),
-            deletion_vector: add.deletion_vector.as_ref().map(identity),
-        }
+        Self::of(add.clone(), add.stats.as_deref().and_then(num_records))
+    }
+}
+
+impl DeltaFile {
+    /// A file of which no log tells.
+    #[must_use]
+    pub fn bare(path: String, size: u64) -> Self {
+        Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None }
+    }
+
+    fn of(add: Add, rows: Option<u64>) -> Self {
+        let (is_vouched, tail) = (is_marked(&add), tail_of(&add));
+        let deletion_vector = add.deletion_vector.as_ref().map(identity);
+        let (path, size, stats) = (add.path, add.size.unsigned_abs(), add.stats);
+        Self { path, size, rows, stats, deletion_vector, is_vouched, tail }
     }
 }
 
@@ -183,17 +198,15 @@ impl LakeTable {
     #[must_use]
     pub fn files(&self) -> Vec<DeltaFile> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
-        snapshot
-            .log_data()
-            .iter()
-            .map(|f| DeltaFile {
-                path: f.path().into_owned(),
-                size: f.size().unsigned_abs(),
-                rows: f.num_records().map(|n| n as u64),
-                stats: f.stats(),
-                deletion_vector: f.deletion_vector_descriptor().as_ref().map(identity),
-            })
-            .collect()
+        let rows = snapshot.log_data().iter().map(|file| file.num_records().map(|n| n as u64)).collect::<Vec<_>>();
+        self.adds().into_iter().zip(rows).map(|(add, rows)| DeltaFile::of(add, rows)).collect()
+    }
+
+    /// The add of every data file.
+    pub(super) fn adds(&self) -> Vec<Add> {
+        let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
+        #[expect(deprecated, reason = "nothing else of it tells the tags")]
+        snapshot.log_data().iter().map(|file| file.add_action()).collect()
     }
 
     /// Number of data files and their size in bytes.
@@ -226,6 +239,7 @@ impl LakeTable {
         session: &SessionContext,
         files: Option<Vec<String>>,
     ) -> Result<Arc<dyn TableProvider>> {
+        let doubted = doubted(&self.schema(), &self.adds());
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
         if let Some(files) = files {
             builder = builder.with_file_paths(files);
@@ -233,7 +247,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(Relation(Arc::new(p))) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation::new(Arc::new(p), doubted)) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 
@@ -306,7 +320,7 @@ impl LakeTable {
         let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
         let log_store = self.log_store();
         let mut txns = BTreeMap::new();
-        for app_id in [app::HEAD, app::DEFINITION, app::BATCH, app::STANDING, app::MIGRATION] {
+        for app_id in [app::HEAD, app::DEFINITION, app::BATCH, app::STANDING, app::BOUNDS, app::MIGRATION] {
             let read = snapshot.transaction_version(log_store.as_ref(), app_id).await;
             if let Some(version) = read.context(|| format!("the state of {} cannot be read", self.location))? {
                 txns.insert(app_id.to_owned(), version);

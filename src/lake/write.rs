@@ -1,39 +1,69 @@
 //! Rows -> data files, not yet part of any version.
 
-use std::num::NonZeroU64;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
-use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
-use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
+use deltalake::logstore::ObjectStoreRef;
+use deltalake::logstore::object_store::{buffered::BufWriter, path::Path};
+use deltalake::parquet::arrow::AsyncArrowWriter;
+use deltalake::parquet::arrow::async_writer::AsyncFileWriter;
 use deltalake::parquet::basic::{Compression, Encoding};
-use deltalake::parquet::file::properties::WriterProperties;
+use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
+use deltalake::parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use deltalake::parquet::schema::types::ColumnPath;
-use deltalake::{DeltaResult, DeltaTableError};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
+use super::layout::Layout;
+use super::statistics::{Nan, describe, marks_with};
+use super::table::LakeTable;
+use super::tail;
+use crate::clock;
 use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
 
+/// Rows that are encoded between two looks at the size of the file.
+const SLICE_ROWS: usize = 8192;
+
+/// How often a bloom filter says "perhaps" of a value that is not there.
+const FALSE_HITS: f64 = 0.01;
+
+/// Parts of one file under way to the store, and the size of one.
+const PARTS: usize = 10;
+const PART_BYTES: usize = 5 << 20;
+
+/// Full files under way to the store; more would only fill the memory.
+const CLOSING_FILES: usize = 4;
+
 /// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
 pub const CHANGING_FILE_ROWS: u64 = 262_144;
 
 /// Writes rows of one schema into data files of about `target_file_size` bytes.
 pub struct DataWriter {
-    inner: DeltaWriter,
     store: ObjectStoreRef,
-    config: WriterConfig,
+    properties: WriterProperties,
+    layout: Arc<Layout>,
     schema: SchemaRef,
-    rows: u64,
-    file_rows: u64,
+    target_file_size: u64,
     rows_per_file: u64,
+    rows: u64,
+    /// Names the files of this writer, together with their number.
+    id: String,
+    begun: usize,
+    open: Option<OpenFile>,
     /// Full files on their way to the store.
-    closing: Vec<JoinHandle<DeltaResult<Vec<Add>>>>,
+    closing: VecDeque<JoinHandle<Result<Add>>>,
+    adds: Vec<Add>,
 }
 
 /// Files that a [`DataWriter`] wrote.
@@ -54,42 +84,36 @@ impl Written {
 }
 
 impl DataWriter {
-    /// A writer into the table whose log is `log_store`.
+    /// A writer into a table as it stands.
     #[must_use]
-    pub fn new(log_store: &LogStoreRef, schema: SchemaRef, target_file_size: u64) -> Self {
-        Self::over(log_store.object_store(None), schema, target_file_size)
+    pub fn new(table: &LakeTable, target_file_size: u64) -> Self {
+        Self::over(table.log_store().object_store(None), table.schema(), target_file_size).layout(table.layout())
     }
 
     /// A writer into any folder.
     #[must_use]
     pub fn over(store: ObjectStoreRef, schema: SchemaRef, target_file_size: u64) -> Self {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_created_by(super::ENGINE.to_owned())
-            // Every offset is another value: a dictionary would only be built to be thrown away.
-            .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
-            .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
-            .build();
-        let config = WriterConfig::new(
-            schema.clone(),
-            Vec::new(),
-            Some(properties),
-            NonZeroU64::new(target_file_size),
-            Some(8192),
-            Default::default(),
-            None,
-        );
+        let properties = properties(&Layout::default());
         Self {
-            inner: DeltaWriter::new(store.clone(), config.clone()),
             store,
-            config,
+            properties,
+            layout: Arc::default(),
             schema,
-            rows: 0,
-            file_rows: 0,
+            target_file_size,
             rows_per_file: u64::MAX,
-            closing: Vec::new(),
+            rows: 0,
+            id: clock::random_uuid().to_string(),
+            begun: 0,
+            open: None,
+            closing: VecDeque::new(),
+            adds: Vec::new(),
         }
+    }
+
+    /// Tells of columns what `layout` says. Before the first row.
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { properties: properties(&layout), layout: Arc::new(layout), ..self }
     }
 
     /// Begins a new file after this many rows, whatever their size.
@@ -105,13 +129,46 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        self.file_rows += batch.num_rows() as u64;
-        self.inner.write(&batch).await.map_err(unwritten)?;
-        if self.file_rows >= self.rows_per_file {
-            let next = DeltaWriter::new(self.store.clone(), self.config.clone());
-            let full = std::mem::replace(&mut self.inner, next);
-            self.closing.push(tokio::spawn(full.close()));
-            self.file_rows = 0;
+        let mut offset = 0;
+        while offset < batch.num_rows() {
+            let slice = batch.slice(offset, SLICE_ROWS.min(batch.num_rows() - offset));
+            offset += slice.num_rows();
+            let file = match &mut self.open {
+                Some(file) => file,
+                None => {
+                    let file = OpenFile::new(self)?;
+                    self.begun += 1;
+                    self.open.insert(file)
+                }
+            };
+            file.write(&slice).await?;
+            if file.bytes() >= self.target_file_size || file.rows >= self.rows_per_file {
+                self.next_file().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names as other writers of Delta tables give them.
+    fn name(&self) -> String {
+        format!("part-{:05}-{}-c000.snappy.parquet", self.begun, self.id)
+    }
+
+    /// Finishes the open file beside the next one.
+    async fn next_file(&mut self) -> Result<()> {
+        if let Some(full) = self.open.take() {
+            self.closing.push_back(tokio::spawn(full.close()));
+        }
+        while self.closing.len() > CLOSING_FILES {
+            self.closed().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the first of the full files.
+    async fn closed(&mut self) -> Result<()> {
+        if let Some(first) = self.closing.pop_front() {
+            self.adds.push(first.await.context(|| "a data file cannot be written".into())??);
         }
         Ok(())
     }
@@ -120,20 +177,110 @@ impl DataWriter {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn close(self) -> Result<Written> {
-        let mut adds = Vec::new();
-        for full in self.closing {
-            adds.extend(full.await.context(|| "a data file cannot be written".into())?.map_err(unwritten)?);
+    pub async fn close(mut self) -> Result<Written> {
+        let last = self.open.take();
+        while !self.closing.is_empty() {
+            self.closed().await?;
         }
-        adds.extend(self.inner.close().await.map_err(unwritten)?);
-        Ok(Written { adds, rows: self.rows })
+        if let Some(last) = last {
+            self.adds.push(last.close().await?);
+        }
+        Ok(Written { adds: self.adds, rows: self.rows })
     }
 }
 
-/// The store's own words: the writer wraps them as if parsing had failed.
-fn unwritten(cause: DeltaTableError) -> Error {
+/// How files with this layout are written.
+fn properties(layout: &Layout) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by(super::ENGINE.to_owned())
+        // Every offset is another value: a dictionary would only be built to be thrown away.
+        .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
+        .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
+        // Beside the footer: who looks for a value reads both at once.
+        .set_bloom_filter_position(BloomFilterPosition::End);
+    for column in layout.sought() {
+        let column = ColumnPath::from(column);
+        properties = properties
+            .set_column_bloom_filter_enabled(column.clone(), true)
+            .set_column_bloom_filter_max_ndv(column.clone(), ROW_GROUP_ROWS as u64)
+            .set_column_bloom_filter_fpp(column, FALSE_HITS);
+    }
+    properties.build()
+}
+
+/// A data file that gets rows.
+struct OpenFile {
+    path: String,
+    inner: AsyncArrowWriter<Upload>,
+    layout: Arc<Layout>,
+    rows: u64,
+    nan: Nan,
+}
+
+impl OpenFile {
+    fn new(of: &DataWriter) -> Result<Self> {
+        let path = of.name();
+        let upload = BufWriter::with_capacity(Arc::clone(&of.store), Path::from(path.as_str()), PART_BYTES);
+        let upload = Upload(upload.with_max_concurrency(PARTS));
+        let inner = AsyncArrowWriter::try_new(upload, of.schema.clone(), Some(of.properties.clone()));
+        Ok(Self {
+            path,
+            inner: inner.map_err(unwritten)?,
+            layout: Arc::clone(&of.layout),
+            rows: 0,
+            nan: Nan::default(),
+        })
+    }
+
+    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.nan.note(batch);
+        self.inner.write(batch).await.map_err(unwritten)
+    }
+
+    /// Bytes so far, about.
+    fn bytes(&self) -> u64 {
+        (self.inner.bytes_written() + self.inner.in_progress_size()) as u64
+    }
+
+    async fn close(mut self) -> Result<Add> {
+        let footer = self.inner.finish().await.map_err(unwritten)?;
+        let size = self.inner.bytes_written() as u64;
+        Ok(Add {
+            path: self.path,
+            partition_values: HashMap::new(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            modification_time: clock::now_ms(),
+            data_change: true,
+            stats: Some(describe(&footer, Some(&self.nan), &self.layout)?),
+            tags: Some(marks_with(tail::length(&footer, size))),
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        })
+    }
+}
+
+/// Bytes on their way to the store.
+struct Upload(BufWriter);
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, ParquetResult<()>> {
+        async move { self.0.put(bytes).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, ParquetResult<()>> {
+        async move { self.0.shutdown().await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+    }
+}
+
+/// The store's own words, which come wrapped.
+fn unwritten(cause: ParquetError) -> Error {
     let text = cause.to_string();
-    let text = text.strip_prefix("Failed to parse parquet: External: ").unwrap_or(&text).to_owned();
+    let text = text.strip_prefix("External: ").unwrap_or(&text).to_owned();
     Error::failed("a data file cannot be written").because(text).help("make sure that the warehouse can be written to")
 }
 

@@ -26,6 +26,8 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
         match LakeTable::open(&site.location(table)?).await {
             Ok(Some(found)) => {
                 fill(&mut status, &found);
+                let personal = table.columns.iter().filter(|column| column.pii).map(|column| column.name.clone());
+                status.personal_log_entries = found.entries_with_bounds_of(&personal.collect()).await?;
                 standing.insert(table.name.clone(), found);
             }
             Ok(None) => {}
@@ -129,6 +131,7 @@ fn blank(site: &Site, table: &Table) -> Result<TableStatus> {
         bytes: 0,
         committed_ms: None,
         rows_in_quarantine: 0,
+        personal_log_entries: 0,
         pending: Vec::new(),
         behind: Vec::new(),
         problem: None,

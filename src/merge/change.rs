@@ -131,7 +131,7 @@ impl RowChange {
                 let table = table.clone();
                 async move {
                     let doing = || "rows of the change cannot be read back".to_owned();
-                    let file = DeltaFile { path, size, rows: None, stats: None, deletion_vector: None };
+                    let file = DeltaFile::bare(path, size);
                     let schema = table.schema();
                     let stream = rows(table.location(), &file, None).await?;
                     Ok(stream.map(move |batch| batch.context(doing).and_then(|batch| complete(&batch, &schema))))

@@ -10,6 +10,7 @@ mod marks;
 mod prune;
 mod rewrite;
 mod rows;
+mod sift;
 
 use std::fmt;
 use std::sync::Arc;
@@ -117,14 +118,18 @@ async fn without(
             return Ok((Rewritten::default(), left));
         }
         let probe = Arc::new(Probe::none());
-        return Ok((rewrite::without(table, &probe, Arc::new(marks), false, target_file_size).await?, 0));
+        return Ok((rewrite::without(table, (&probe, &[]), Arc::new(marks), false, target_file_size).await?, 0));
     }
-    let probe = match change.held_deletes() {
-        Some(batches) => Probe::best(&table.schema(), batches, &table.files())?,
-        None => Probe::none(),
+    let schema = table.schema();
+    let (probe, ends) = match change.held_deletes() {
+        Some(batches) => {
+            (Probe::best(&schema, batches, &table.files())?, Probe::of_ends(&schema, batches, &table.layout())?)
+        }
+        None => (Probe::none(), Vec::new()),
     };
     let counted = Arc::new(Counted::new(table, change, floats, Part::WHOLE).await?);
-    let rewritten = rewrite::without(table, &Arc::new(probe), counted.clone(), false, target_file_size).await?;
+    let rewritten =
+        rewrite::without(table, (&Arc::new(probe), &ends), counted.clone(), false, target_file_size).await?;
     Ok((rewritten, counted.left()))
 }
 
@@ -152,7 +157,7 @@ pub async fn replace_where(
     // More than stays cannot come: then nobody need write down what goes.
     let fed = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
     let goes = Arc::new(rows::Predicate(goes));
-    let mut rewritten = rewrite::without(table, &probe, goes, fed, target_file_size).await?;
+    let mut rewritten = rewrite::without(table, (&probe, &[]), goes, fed, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);

@@ -8,7 +8,10 @@ use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
 use serde_json::Value;
 
 use crate::error::{Context, Result};
-use crate::lake::DeltaFile;
+use crate::lake::{self, DeltaFile, Layout, Wanted, may_be_cut};
+
+/// More values than these leave hardly a file out.
+const MOST_VALUES: usize = 10_000;
 
 /// Values of one column, by which rows and files are ruled out.
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ impl Probe {
     /// The column that leaves the fewest bytes of `files`; of several, the one with the fewest distinct values among the
     /// rows that go.
     pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
-        let stats: Vec<(u64, Option<Value>)> = files.iter().map(|file| (file.size, statistics(file))).collect();
+        let stats: Vec<(u64, Option<Told>)> = files.iter().map(|file| (file.size, Told::by(file))).collect();
         let mut best = Self::none();
         let mut best_bytes = u64::MAX;
         for (index, field) in schema.fields().iter().enumerate() {
@@ -66,6 +69,31 @@ impl Probe {
             }
         }
         Ok(best)
+    }
+
+    /// Of the rows that go, the values by which the ends of files are asked: of few enough, in columns that the log is
+    /// silent about or that have bloom filters.
+    pub fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
+        let mut probes = Vec::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            if layout.is_found_by_files(field.name())
+                && let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)?
+                && probe.values.len() <= MOST_VALUES
+            {
+                probes.push(probe);
+            }
+        }
+        Ok(probes)
+    }
+
+    /// What the end of a file is asked.
+    pub fn wanted(&self) -> Option<Wanted<'_>> {
+        let values = match &self.values {
+            Values::Strings(sorted, _) => lake::Values::Texts(sorted),
+            Values::Integers(sorted, ..) => lake::Values::Numbers(sorted),
+            Values::Any => return None,
+        };
+        Some(Wanted { column: &self.column, values, or_null: self.has_null })
     }
 
     /// The values of one column; `None` where its type cannot rule anything out.
@@ -110,25 +138,26 @@ impl Probe {
 
     /// Whether the statistics of `file` leave room for one of the values.
     pub fn may_be_in(&self, file: &DeltaFile) -> bool {
-        self.has_room(statistics(file).as_ref())
+        self.has_room(Told::by(file).as_ref())
     }
 
-    fn has_room(&self, stats: Option<&Value>) -> bool {
-        let Some(stats) = stats else { return true };
+    fn has_room(&self, told: Option<&Told>) -> bool {
+        let Some(Told { stats, is_vouched }) = told else { return true };
         if self.has_null && stats["nullCount"][&self.column].as_u64() != Some(0) {
             return true;
         }
         let (min, max) = (&stats["minValues"][&self.column], &stats["maxValues"][&self.column]);
         match &self.values {
-            // Long strings have their maximum cut and rounded up, so a range test stays safe.
+            // Long strings have their maximum cut and rounded up where the bounds are ours.
             Values::Strings(sorted, _) => match (min.as_str(), max.as_str()) {
-                (Some(min), Some(max)) => {
+                (Some(min), Some(max)) if *is_vouched || !(may_be_cut(min) || may_be_cut(max)) => {
                     let first = sorted.partition_point(|v| v.as_str() < min);
                     sorted.get(first).is_some_and(|v| v.as_str() <= max)
                 }
                 _ => true,
             },
-            Values::Integers(sorted, _, meaning) => match (meaning.bound(min, false), meaning.bound(max, true)) {
+            Values::Integers(_, _, Meaning::Moment(_)) if !is_vouched => true,
+            Values::Integers(sorted, _, meaning) => match (meaning.bound(min), meaning.bound(max)) {
                 (Some(min), Some(max)) => {
                     let first = sorted.partition_point(|v| *v < min);
                     sorted.get(first).is_some_and(|v| *v <= max)
@@ -190,25 +219,31 @@ impl Meaning {
         as_type(&column, &DataType::Int64)
     }
 
-    /// A bound from the statistics, wide enough for what they cut off; `None` where it cannot be read.
-    fn bound(&self, value: &Value, upper: bool) -> Option<i64> {
+    /// A bound from the statistics; `None` where it cannot be read.
+    fn bound(&self, value: &Value) -> Option<i64> {
         match self {
             Self::Number => value.as_i64(),
             Self::Day => {
                 let day = chrono::NaiveDate::parse_from_str(value.as_str()?, "%Y-%m-%d").ok()?;
                 Some(day.signed_duration_since(chrono::NaiveDate::default()).num_days())
             }
-            Self::Moment(_) => {
-                let moment = chrono::DateTime::parse_from_rfc3339(value.as_str()?).ok()?.timestamp_micros();
-                // Milliseconds, towards which side it depends on the writer.
-                Some(if upper { moment.saturating_add(1_000) } else { moment.saturating_sub(1_000) })
-            }
+            Self::Moment(_) => Some(chrono::DateTime::parse_from_rfc3339(value.as_str()?).ok()?.timestamp_micros()),
         }
     }
 }
 
-fn statistics(file: &DeltaFile) -> Option<Value> {
-    file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok())
+/// What the log tells of the values of a file.
+struct Told {
+    stats: Value,
+    /// Whether bounds that others get wrong can be believed.
+    is_vouched: bool,
+}
+
+impl Told {
+    fn by(file: &DeltaFile) -> Option<Self> {
+        let stats = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok())?;
+        Some(Self { stats, is_vouched: file.is_vouched })
+    }
 }
 
 fn as_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
@@ -230,7 +265,7 @@ mod tests {
 
     fn file(size: u64, stats: &Value) -> DeltaFile {
         let stats = Some(stats.to_string());
-        DeltaFile { path: "f".into(), size, rows: None, stats, deletion_vector: None }
+        DeltaFile { stats, is_vouched: true, ..DeltaFile::bare("f".into(), size) }
     }
 
     fn rows(columns: Vec<(&str, ArrayRef)>) -> (SchemaRef, Vec<RecordBatch>) {
@@ -268,11 +303,22 @@ mod tests {
         let utc = |micros| Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC")) as ArrayRef;
         // 1970-01-01T00:00:01.000999Z
         let probe = probe(utc(1_000_999));
-        assert!(probe.may_be_in(&between(&json!("1970-01-01T00:00:00.500Z"), &json!("1970-01-01T00:00:01.000Z"), 0)));
-        assert!(!probe.may_be_in(&between(&json!("1970-01-01T00:00:01.500Z"), &json!("1970-01-01T00:00:02.000Z"), 0)));
+        assert!(probe.may_be_in(&between(&json!("1970-01-01T00:00:00.500Z"), &json!("1970-01-01T00:00:01.001Z"), 0)));
+        let others = between(&json!("1970-01-01T00:00:01.500Z"), &json!("1970-01-01T00:00:02.000Z"), 0);
+        assert!(!probe.may_be_in(&others));
+        assert!(probe.may_be_in(&DeltaFile { is_vouched: false, ..others }), "nobody vouches for it");
         let nanos = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
         let found = cast(&utc(1_000_999), &nanos).expect("nanoseconds");
         assert_eq!(probe.hits(&found).expect("hits").true_count(), 1);
+    }
+
+    #[test]
+    fn cut_strings_are_believed_of_ours_only() {
+        let probe = probe(Arc::new(StringArray::from(vec!["zz"])));
+        let long = between(&json!("a"), &json!("x".repeat(32)), 0);
+        assert!(!probe.may_be_in(&long));
+        assert!(probe.may_be_in(&DeltaFile { is_vouched: false, ..long }));
+        assert!(!probe.may_be_in(&DeltaFile { is_vouched: false, ..between(&json!("a"), &json!("x"), 0) }));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::feed::{Feed, Told};
 use super::prune::Probe;
 use super::rows::{At, Goes};
+use super::sift::sift;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, rows};
 use crate::storage::Location;
@@ -31,10 +32,11 @@ pub struct Rewritten {
     pub feed: Vec<(String, u64)>,
 }
 
-/// Rewrites the files of `table` that hold a row that goes. `fed`: these rows are written to change data files.
+/// Rewrites the files of `table` that hold a row that goes. The log is asked by `probe`, then the ends of files by `ends`;
+/// `fed`: these rows are written to change data files.
 pub async fn without(
     table: &LakeTable,
-    probe: &Arc<Probe>,
+    (probe, ends): (&Arc<Probe>, &[Probe]),
     goes: Arc<dyn Goes>,
     fed: bool,
     target_file_size: u64,
@@ -42,6 +44,7 @@ pub async fn without(
     removable(table)?;
     let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
     let candidates = table.files().into_iter().filter(may_hold).collect();
+    let candidates = sift(table, ends, candidates).await;
     let outcomes = each(candidates, |file| {
         let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
         async move { rewrite(&table, &file, &probe, goes.as_ref(), fed, target_file_size).await }
@@ -114,8 +117,7 @@ async fn rewrite(
     }
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
-    let mut writer =
-        DataWriter::new(&table.log_store(), schema.clone(), target_file_size).rows_per_file(CHANGING_FILE_ROWS);
+    let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
     let mut feed = fed.then(|| Feed::new(table));
     let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {

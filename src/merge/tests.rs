@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::definition::{Column, ColumnType};
-use crate::lake::{Commit, DataWriter, Properties, TableSpec, create, rows as file_rows};
+use crate::lake::{Commit, DataWriter, Layout, Properties, TableSpec, create, rows as file_rows};
 use crate::storage::Storage;
 
 type Row = (Option<i64>, Option<&'static str>, f64);
@@ -41,12 +41,13 @@ async fn table(folder: &std::path::Path, files: &[Vec<Row>]) -> LakeTable {
         description: String::new(),
         columns: columns(),
         properties: Properties { change_data_feed: true },
+        layout: Layout::default(),
     };
     let commit =
         |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
     let mut table = create(&location, &spec, commit(Vec::new())).await.expect("a table");
     for rows in files {
-        let mut writer = DataWriter::new(&table.log_store(), table.schema(), u64::MAX);
+        let mut writer = DataWriter::new(&table, u64::MAX);
         writer.write(&batch(rows, &table.schema())).await.expect("written");
         table = commit(writer.close().await.expect("closed").adds).commit(&table).await.expect("committed");
     }
@@ -95,13 +96,7 @@ async fn without(
     let gone: Vec<&str> = applied.change.removes.iter().map(|r| r.path.as_str()).collect();
     let stay = table.files().into_iter().filter(|file| !gone.contains(&file.path.as_str()));
     let files: Vec<DeltaFile> = stay.chain(applied.change.adds.iter().map(DeltaFile::from)).collect();
-    let feed = applied.change.cdc.iter().map(|(path, size)| DeltaFile {
-        path: path.clone(),
-        size: *size,
-        rows: None,
-        stats: None,
-        deletion_vector: None,
-    });
+    let feed = applied.change.cdc.iter().map(|(path, size)| DeltaFile::bare(path.clone(), *size));
     let mut found = [Vec::new(), Vec::new()];
     for (found, files) in found.iter_mut().zip([files, feed.collect()]) {
         let mut batches = Vec::new();

@@ -19,7 +19,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Properties, Scanned, TableSpec, app, create,
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
 };
 use crate::merge::{self, Lacking, RowChange, Told};
 use crate::outcome::{Io, Mode, Warning, counted};
@@ -116,6 +116,7 @@ impl Work<'_> {
         );
         let schema = self.job.table.schema();
         let mut writer = DataWriter::over(Arc::new(store), schema, self.job.project.target_file_size)
+            .layout(Layout::defined(self.job.table))
             .rows_per_file(CHANGING_FILE_ROWS);
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
             let rows = if weighted { rows::spread(&batch)?.0 } else { batch };
@@ -266,6 +267,7 @@ impl Work<'_> {
                     description: job.table.description.clone(),
                     columns: job.table.columns.clone(),
                     properties: Properties { change_data_feed: true },
+                    layout: Layout::defined(job.table),
                 };
                 create(&self.location, &spec, commit).await?
             }

@@ -49,6 +49,8 @@ pub struct TableStatusReport {
     pub committed_at: Option<String>,
     /// Records in quarantine.
     pub rows_in_quarantine: u64,
+    /// Entries of its log that hold personal data as bounds, until the log is cleaned up.
+    pub personal_log_entries: u64,
     /// Nothing is pending, no table above it is behind, and nothing stops it.
     pub up_to_date: bool,
     /// What a sync would do.
@@ -100,6 +102,7 @@ fn table(table: &TableStatus) -> TableStatusReport {
         bytes: table.bytes,
         committed_at: table.committed_ms.map(rfc3339),
         rows_in_quarantine: table.rows_in_quarantine,
+        personal_log_entries: table.personal_log_entries,
         up_to_date: table.pending.is_empty() && table.behind.is_empty() && table.problem.is_none(),
         pending: table.pending.clone(),
         behind: table.behind.iter().map(ToString::to_string).collect(),

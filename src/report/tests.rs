@@ -190,6 +190,7 @@ fn a_status_says_who_is_up_to_date() {
         bytes: 100,
         committed_ms: Some(0),
         rows_in_quarantine: 0,
+        personal_log_entries: 0,
         pending,
         behind: vec![],
         problem: None,
@@ -207,6 +208,7 @@ fn a_status_says_who_is_up_to_date() {
         json!({
             "table": "orders", "zone": "trusted", "location": "/wh/trusted/orders", "version": 3, "rows": 10,
             "files": 1, "bytes": 100, "committed_at": "1970-01-01T00:00:00.000Z", "rows_in_quarantine": 0,
+            "personal_log_entries": 0,
             "up_to_date": true, "pending": [], "behind": [], "problem": null
         })
     );

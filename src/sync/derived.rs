@@ -7,10 +7,10 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
-use super::{Attempt, Done, check_migrations};
+use super::{Attempt, Done, bounds_mended, check_migrations};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::lake::LakeTable;
+use crate::lake::{LakeTable, Layout};
 use crate::name::TableName;
 use crate::refresh::{self, Job, Opened};
 
@@ -122,11 +122,17 @@ impl Attempt<'_> {
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
             check_migrations(self.site, table.name.as_str(), Some(&done.table))?;
+            // Only now: commits that others made since ours have been looked at.
+            let (stands, reason) = match done.table.mended(&Layout::defined(table), self.run).await? {
+                Some((mended, files)) if done.reason.is_empty() => (mended, bounds_mended(files)),
+                Some((mended, _)) => (mended, done.reason),
+                None => (done.table, done.reason),
+            };
             Ok(Done {
-                table: done.table,
+                table: stands,
                 version_before: done.version_before,
                 mode: done.mode,
-                reason: done.reason,
+                reason,
                 rows_inserted: done.rows_inserted,
                 rows_updated: done.rows_updated,
                 rows_deleted: done.rows_deleted,

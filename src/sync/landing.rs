@@ -6,11 +6,11 @@ use std::time::Instant;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::future::join_all;
 
-use super::{Attempt, Done, check_migrations};
+use super::{Attempt, Done, bounds_mended, check_migrations};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Finished, Ledger, Place, Prepared, Standing};
-use crate::lake::LakeTable;
+use crate::lake::{LakeTable, Layout};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
 use crate::refresh;
@@ -270,6 +270,18 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         }
         (None, Some(table)) => table,
         (None, None) => return Err(Error::new(Kind::Internal, "a landing table was not created")),
+    };
+    if table.is_told_otherwise(&Layout::defined(place.table))
+        && let Some(quarantine) = LakeTable::open(&place.quarantine).await?
+    {
+        quarantine.mended(&ingest::quarantine_layout(), &place.run).await?;
+    }
+    let table = match table.mended(&Layout::defined(place.table), &place.run).await? {
+        Some((mended, files)) => {
+            reasons.push(bounds_mended(files));
+            mended
+        }
+        None => table,
     };
     // What the rows that landed lack is told with them, and not again while nothing lands.
     if total.rows_inserted > 0 {

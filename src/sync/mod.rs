@@ -23,7 +23,7 @@ use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning};
+use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning, counted};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
 use crate::site::Site;
@@ -114,6 +114,11 @@ impl Attempt<'_> {
     fn selected(&self, name: &TableName) -> bool {
         self.selection.tables.contains(name)
     }
+}
+
+/// Why a table has a new version although no row changed.
+fn bounds_mended(files: u64) -> String {
+    format!("statistics of {} mended", counted(files, "file"))
 }
 
 /// A table that stands gets to its definition by migrations; this build can only tell that some are pending.

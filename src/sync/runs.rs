@@ -12,7 +12,7 @@ use deltalake::logstore::object_store::prefix::PrefixStore;
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Kind, Result};
-use crate::lake::{Change, Commit, DataWriter, LakeTable, Properties, TableSpec, app, create};
+use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, app, create};
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -81,7 +81,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
         ..Commit::default()
     };
     match table {
-        Some(table) => commit.commit(&table).await.map(drop),
+        Some(table) => commit.commit(&table).await?.mended(&Layout::default(), run.id).await.map(drop),
         None => {
             let spec = TableSpec {
                 uuid: clock::random_uuid().to_string(),
@@ -89,6 +89,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
                 description: "Syncs that changed something; written by stedi-delta only".into(),
                 columns: columns(),
                 properties: Properties { change_data_feed: false },
+                layout: Layout::default(),
             };
             create(location, &spec, commit).await.map(drop)
         }

@@ -4,12 +4,14 @@ mod support;
 
 mod architecture;
 mod arithmetic;
+mod bounds;
 mod broken;
 mod aws;
 mod athena;
 mod backup;
 mod cli;
 mod concurrency;
+mod discretion;
 mod faults;
 mod foreign;
 mod front;

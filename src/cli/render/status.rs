@@ -67,6 +67,10 @@ fn state(table: &TableStatus) -> String {
     if table.rows_in_quarantine > 0 {
         parts.push(format!("{} in quarantine", count(table.rows_in_quarantine, "record")));
     }
+    if table.personal_log_entries > 0 {
+        let entries = count(table.personal_log_entries, "log entry");
+        parts.push(format!("{entries} with personal data, until the log is cleaned up (docs/state.md)"));
+    }
     parts.join("; ")
 }
 

@@ -34,7 +34,7 @@ use deltalake::arrow::array::{BinaryArray, Int64Array, RecordBatch};
 
 pub use decoder::Decoder;
 pub use one::read_one;
-pub use quarantine::quarantine_columns;
+pub use quarantine::{quarantine_columns, quarantine_layout};
 pub use reader::{Ready, RecordReader};
 pub use row::{MAX_UNKNOWN_CHARS, UnknownFields};
 

@@ -8,9 +8,16 @@ use deltalake::arrow::error::ArrowError;
 
 use super::texts::Texts;
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::lake::Layout;
 
 /// A batch is closed at this many bytes.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// What the log of such a table tells of them.
+#[must_use]
+pub fn quarantine_layout() -> Layout {
+    Layout::of(&quarantine_columns(), &[])
+}
 
 /// Columns of every quarantine table of a landing table.
 #[must_use]

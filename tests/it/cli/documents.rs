@@ -261,6 +261,7 @@ fn a_status_changes_nothing_and_says_what_a_sync_would_do() {
         "files",
         "location",
         "pending",
+        "personal_log_entries",
         "problem",
         "rows",
         "rows_in_quarantine",

@@ -1,0 +1,208 @@
+//! What the log tells of a table's columns, and by which columns its files can be found without it.
+//!
+//! Columns classified as personal data have no statistics in the log: bounds there are values, and nothing removes them.
+//! They are found by the footers of data files instead, and so are keys: by row-group statistics and bloom filters. The
+//! table's properties say so to every writer, and are where a later rewrite finds it.
+//! Source: Delta protocol, "Per-file Statistics"; Parquet format, "Bloom Filter".
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::definition::{Column, ColumnType, Table};
+
+/// Columns with statistics, separated by commas.
+const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+/// How many columns have statistics, where no list says which.
+const INDEXED_COLUMNS: &str = "delta.dataSkippingNumIndexedCols";
+/// Parquet's own name of "with a bloom filter", followed by a column.
+const BLOOM: &str = "parquet.bloom.filter.enabled#";
+
+/// Top-level columns that are described where nothing is hidden, as in every writer of Delta tables.
+pub(super) const DESCRIBED_COLUMNS: usize = 32;
+
+/// What is told of which columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns with statistics in the log, those within structs by their path; `None` = the first ones.
+    described: Option<BTreeSet<String>>,
+    /// Columns with a bloom filter.
+    sought: BTreeSet<String>,
+}
+
+impl Layout {
+    /// That of a table with these columns and this key.
+    #[must_use]
+    pub fn of(columns: &[Column], key: &[String]) -> Self {
+        let is_sought = |column: &&Column| column.pii || key.contains(&column.name);
+        let sought = columns.iter().filter(is_sought).filter(|column| is_findable(&column.column_type));
+        let described = columns.iter().any(|column| column.pii).then(|| {
+            let mut paths = Vec::new();
+            for column in columns.iter().filter(|column| !column.pii) {
+                leaves(&quoted(&column.name), &column.column_type, &mut paths);
+            }
+            paths.into_iter().take(DESCRIBED_COLUMNS).collect()
+        });
+        Self { described, sought: sought.map(|column| column.name.clone()).collect() }
+    }
+
+    /// That of a table with this definition.
+    #[must_use]
+    pub fn defined(table: &Table) -> Self {
+        Self::of(&table.columns, &table.primary_key)
+    }
+
+    /// That of a table with these properties.
+    pub(super) fn by(properties: &HashMap<String, String>) -> Self {
+        let listed = properties.get(STATS_COLUMNS).map(|list| split(list));
+        let none = || properties.get(INDEXED_COLUMNS).is_some_and(|n| n == "0").then(BTreeSet::new);
+        let sought = properties.iter().filter(|(_, value)| *value == "true");
+        let sought = sought.filter_map(|(name, _)| name.strip_prefix(BLOOM).map(str::to_owned));
+        Self { described: listed.or_else(none), sought: sought.collect() }
+    }
+
+    /// This one of a table, once it does what `wanted` says: what others have asked for besides stays.
+    pub(super) fn with(&self, wanted: &Self) -> Self {
+        let described = wanted.described.clone().or_else(|| self.described.clone());
+        Self { described, sought: self.sought.union(&wanted.sought).cloned().collect() }
+    }
+
+    /// The properties that say so.
+    pub(super) fn properties(&self) -> BTreeMap<String, String> {
+        let mut properties: BTreeMap<_, _> =
+            self.sought.iter().map(|name| (format!("{BLOOM}{name}"), "true".to_owned())).collect();
+        match &self.described {
+            None => {}
+            // An empty list means nothing to some.
+            Some(none) if none.is_empty() => drop(properties.insert(INDEXED_COLUMNS.to_owned(), "0".to_owned())),
+            Some(paths) => {
+                let list = paths.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+                properties.insert(STATS_COLUMNS.to_owned(), list);
+            }
+        }
+        properties
+    }
+
+    /// Whether some columns have no statistics in the log.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.described.is_some()
+    }
+
+    /// Whether the log tells of the column with this path; `None` where it depends on how many there are before it.
+    pub(super) fn describes(&self, path: &[String]) -> Option<bool> {
+        let described = self.described.as_ref()?;
+        let parts: Vec<String> = path.iter().map(|part| quoted(part)).collect();
+        Some((1..=parts.len()).any(|to| described.contains(&parts[..to].join("."))))
+    }
+
+    /// Whether files are to be asked about values of a top-level column, rather than the log.
+    #[must_use]
+    pub fn is_found_by_files(&self, column: &str) -> bool {
+        self.sought.contains(column) || self.describes(&[column.to_owned()]) == Some(false)
+    }
+
+    /// Columns with a bloom filter.
+    pub(super) fn sought(&self) -> impl Iterator<Item = &str> {
+        self.sought.iter().map(String::as_str)
+    }
+}
+
+/// Whether there is a bloom filter for values of a type.
+fn is_findable(of: &ColumnType) -> bool {
+    !matches!(
+        of,
+        ColumnType::Float
+            | ColumnType::Double
+            | ColumnType::Boolean
+            | ColumnType::Binary
+            | ColumnType::Array(_)
+            | ColumnType::Struct(_)
+            | ColumnType::Map(_)
+    )
+}
+
+/// The values with an order within a column: other types must not be in the list, or Spark refuses it.
+fn leaves(path: &str, of: &ColumnType, into: &mut Vec<String>) {
+    match of {
+        ColumnType::Boolean | ColumnType::Binary | ColumnType::Array(_) | ColumnType::Map(_) => {}
+        ColumnType::Struct(fields) => {
+            for (name, of) in fields.iter() {
+                leaves(&format!("{path}.{}", quoted(name)), of, into);
+            }
+        }
+        _ => into.push(path.to_owned()),
+    }
+}
+
+/// A name as it stands in a list of columns.
+fn quoted(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if is_plain { name.to_owned() } else { format!("`{}`", name.replace('`', "``")) }
+}
+
+/// The columns of a list, each as [`quoted`].
+fn split(list: &str) -> BTreeSet<String> {
+    let mut columns = vec![String::new()];
+    let mut in_quotes = false;
+    for character in list.chars() {
+        in_quotes ^= character == '`';
+        match (character, columns.last_mut()) {
+            (',', _) if !in_quotes => columns.push(String::new()),
+            (_, Some(last)) => last.push(character),
+            (_, None) => {}
+        }
+    }
+    columns.into_iter().map(|column| column.trim().to_owned()).filter(|column| !column.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, of: &str, pii: bool) -> Column {
+        let column_type = ColumnType::parse(of).expect("a type");
+        Column { name: name.into(), column_type, nullable: true, description: String::new(), pii }
+    }
+
+    fn by(layout: &Layout) -> Layout {
+        Layout::by(&layout.properties().into_iter().collect())
+    }
+
+    #[test]
+    fn a_layout_is_read_back_from_the_properties_that_say_it() {
+        let plain = [column("id", "long", false), column("yes", "boolean", false)];
+        assert_eq!(Layout::of(&plain, &[]), Layout::default());
+        assert_eq!(Layout::of(&plain, &[]).properties(), BTreeMap::new());
+        let keyed = Layout::of(&plain, &["id".into()]);
+        assert_eq!(keyed.properties(), BTreeMap::from([("parquet.bloom.filter.enabled#id".into(), "true".into())]));
+        let columns = [
+            column("email", "string", true),
+            column("id", "long", false),
+            column("yes", "boolean", false),
+            column("inner", "struct<at:timestamp,list:array<long>>", false),
+            column("person", "struct<name:string>", true),
+        ];
+        let layout = Layout::of(&columns, &["id".into()]);
+        let path = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let told = |name: &str| layout.describes(&path(name));
+        assert_eq!((told("email"), told("id"), told("yes")), (Some(false), Some(true), Some(false)));
+        assert_eq!((told("inner.at"), told("inner.list"), told("person.name")), (Some(true), Some(false), Some(false)));
+        assert_eq!(layout.sought().collect::<Vec<_>>(), ["email", "id"]);
+        for layout in [layout, keyed, Layout::of(&columns[..1], &[]), Layout::default()] {
+            assert_eq!(by(&layout), layout);
+        }
+    }
+
+    #[test]
+    fn what_others_asked_for_stays_unless_it_tells_more() {
+        let others = Layout::by(&HashMap::from([
+            ("delta.dataSkippingStatsColumns".into(), "id, `a,b`".into()),
+            ("parquet.bloom.filter.enabled#other".into(), "true".into()),
+        ]));
+        assert_eq!(others.describes(&["a,b".into()]), Some(true));
+        assert_eq!(others.with(&Layout::default()), others);
+        let ours = Layout::of(&[column("id", "long", true), column("n", "long", false)], &[]);
+        let both = others.with(&ours);
+        assert_eq!((both.describes(&["id".into()]), both.describes(&["n".into()])), (Some(false), Some(true)));
+        assert_eq!(both.sought().collect::<Vec<_>>(), ["id", "other"]);
+    }
+}

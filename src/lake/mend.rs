@@ -1,0 +1,112 @@
+//! Files that the log describes otherwise than it should: added once more, with the bounds that their footers give, without
+//! those that the log must not hold.
+//!
+//! Such a commit changes no row (`dataChange` is false), and is known by its `txn`, [`app::BOUNDS`].
+
+use std::collections::BTreeMap;
+
+use deltalake::kernel::Add;
+use deltalake::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use futures::StreamExt;
+
+use super::commit::{Change, Commit};
+use super::layout::Layout;
+use super::read::StoreReader;
+use super::state::app;
+use super::statistics::{describe, is_marked, marks, reduced};
+use super::table::LakeTable;
+use crate::error::Result;
+
+/// Footers that are read at once.
+const AT_ONCE: usize = 64;
+/// Bytes that are read from the end of a file at first: most footers are shorter.
+const FOOTER_BYTES: usize = 64 << 10;
+/// How the `created_by` of our data files begins, in every version.
+pub(super) const OURS: &str = "stedi-delta/";
+
+impl LakeTable {
+    /// The table with right bounds of all files of ours, without bounds that `wanted` hides, and with properties that say
+    /// so: a new version, and how many files it describes anew. `None` where nothing is amiss. A file that cannot be read
+    /// keeps its bounds, unless they are hidden: whoever needs it says so. Nothing is done to a table that we could not
+    /// write to.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else commits meanwhile; as [`Commit::commit`].
+    pub async fn mended(&self, wanted: &Layout, run: &str) -> Result<Option<(Self, u64)>> {
+        if !self.is_told_otherwise(wanted) || self.check_writable().is_err() || self.indirection().is_some() {
+            return Ok(None);
+        }
+        let layout = &self.layout().with(wanted);
+        let adds: Vec<Add> = futures::stream::iter(self.adds())
+            .map(|add| async move {
+                match self.described(&add, layout).await {
+                    Some(stats) => Some(Add { stats: Some(stats), tags: Some(marks()), data_change: false, ..add }),
+                    None => {
+                        let stats = Some(reduced(add.stats.as_deref()?, layout)?);
+                        Some(Add { stats, data_change: false, ..add })
+                    }
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        let properties = if self.layout() == *layout { BTreeMap::new() } else { layout.properties() };
+        if adds.is_empty() && properties.is_empty() {
+            return Ok(None);
+        }
+        let files = adds.len() as u64;
+        let mut txns = self.state().txns.clone();
+        txns.insert(app::BOUNDS.to_owned(), i64::try_from(self.version() + 1).unwrap_or(i64::MAX));
+        let facts = serde_json::json!({"mode": "bounds", "run": run, "files": files});
+        let commit = Commit {
+            operation: "COMPUTE STATS",
+            change: Change { adds, properties, ..Change::default() },
+            txns,
+            info: BTreeMap::from([("stediDelta".to_owned(), facts)]),
+            metrics: BTreeMap::new(),
+        };
+        let table = commit.commit(self).await?;
+        if layout.hides() {
+            // Readers begin at it: what earlier commits hold is nobody's need any more. Without it rows are the same.
+            let _ = deltalake::checkpoints::create_checkpoint(table.inner(), None).await;
+        }
+        Ok(Some((table, files)))
+    }
+
+    /// Whether the log may describe files of ours as an earlier version did, or otherwise than `wanted` says; of a table
+    /// that hides columns, also files that somebody else has added since.
+    #[must_use]
+    pub fn is_told_otherwise(&self, wanted: &Layout) -> bool {
+        let (state, layout) = (self.state(), self.layout());
+        let wanted = layout.with(wanted);
+        let is_foreign = !state.readable || !state.foreign.is_empty();
+        !state.txns.contains_key(app::BOUNDS) || layout != wanted || (is_foreign && wanted.hides())
+    }
+
+    /// The version by which the log told of all files of ours as it should, where that is known.
+    pub(super) fn told_since(&self) -> Option<i64> {
+        let looked = self.state().txns.get(app::BOUNDS).copied();
+        let now = || self.adds().iter().all(is_marked).then(|| i64::try_from(self.version()).unwrap_or(i64::MAX));
+        looked.or_else(now)
+    }
+
+    /// Statistics of a file of ours from before they were right.
+    async fn described(&self, add: &Add, layout: &Layout) -> Option<String> {
+        if is_marked(add) || self.state().txns.contains_key(app::BOUNDS) {
+            return None;
+        }
+        let footer = self.footer(add).await?;
+        footer.file_metadata().created_by()?.starts_with(OURS).then_some(())?;
+        // Whether it holds NaN only its rows know.
+        describe(&footer, None, layout).ok()
+    }
+
+    async fn footer(&self, add: &Add) -> Option<ParquetMetaData> {
+        let location = self.location();
+        let size = add.size.unsigned_abs();
+        let mut reader = StoreReader::new(location.store.clone(), location.join(&add.path).path, size);
+        let footer = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER_BYTES));
+        footer.load_and_finish(&mut reader, size).await.ok()
+    }
+}
