@@ -1,14 +1,20 @@
-//! Expectations as compiled conditions on batches of rows.
+//! Expectations as compiled conditions on batches of rows, and on all rows of a table.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::prep_null_mask_filter;
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::logical_expr::ident;
 use deltalake::datafusion::physical_expr::PhysicalExpr;
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
 
-use crate::definition::{Action, Table};
-use crate::error::{Context, Result};
-use crate::lake::compiled;
+use crate::definition::{Action, Expectation, Table};
+use crate::error::{Context, Error, Kind, Result};
+use crate::lake::{Commit, LakeTable, app, compiled, conform};
+use crate::outcome::{Warning, counted};
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]
@@ -25,16 +31,101 @@ pub struct Check {
 /// # Errors
 /// When a check is no condition on the table's columns; `definition` has found that before.
 pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
-    let schema = table.schema();
+    compile_over(table, &table.schema(), wanted)
+}
+
+/// The same over rows of another schema, which has the columns that the expectations name.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_over(table: &Table, schema: &SchemaRef, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
     let checks = table.expectations.iter().filter(|e| wanted(e.action)).map(|expectation| {
-        let expr = compiled(expectation.check.expr.clone(), &schema)
+        let expr = compiled(expectation.check.expr.clone(), schema)
             .context(|| format!("expectation `{}` of {} cannot be checked", expectation.name, table.name))?;
         Ok(Check { name: expectation.name.clone(), action: expectation.action, expr })
     });
     checks.collect()
 }
 
+/// How many rows of a table, as it stands, fail each of the expectations that `wanted` picks, in their order. Reads
+/// the columns that these name, and nothing where there are none.
+///
+/// # Errors
+/// When the table cannot be read, or a check fails on a value.
+pub async fn failing(
+    table: &Table,
+    stands: &LakeTable,
+    session: &SessionContext,
+    wanted: impl Fn(Action) -> bool,
+) -> Result<Vec<(Check, u64)>> {
+    let doing = || format!("the rows of {} cannot be checked", table.name);
+    let schema = read_by(table, |e| wanted(e.action));
+    let checks = compile_over(table, &schema, wanted)?;
+    if checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut failing: Vec<(Check, u64)> = checks.into_iter().map(|check| (check, 0)).collect();
+    let frame = session.read_table(stands.provider(session, None).await?).context(doing)?;
+    let columns: Vec<_> = schema.fields().iter().map(|field| ident(field.name())).collect();
+    let mut rows = frame.select(columns).context(doing)?.execute_stream().await.context(doing)?;
+    while let Some(batch) = rows.try_next().await.context(doing)? {
+        let batch = conform(&batch, &schema)?;
+        for (check, rows) in &mut failing {
+            *rows += check.fails(&batch)?;
+        }
+    }
+    Ok(failing)
+}
+
+/// The columns that conditions name. At least one: a batch without columns has no rows.
+fn read_by(table: &Table, wanted: impl Fn(&Expectation) -> bool) -> SchemaRef {
+    let conditions = || table.expectations.iter().filter(|e| wanted(e)).map(|e| &e.check.expr);
+    let is_named = |name: &str| conditions().any(|expr| expr.column_refs().iter().any(|column| column.name == name));
+    let mut columns = table.columns.iter().filter(|column| is_named(&column.name)).peekable();
+    let first = if columns.peek().is_none() { table.columns.first() } else { None };
+    let fields = columns.chain(first).map(|column| column.field().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// What is said of rows that fail a `warn` expectation.
+#[must_use]
+pub fn warning(check: &str, table: &str, rows: u64) -> Warning {
+    let message = format!("expectation `{check}` of {table} is not met by {}", counted(rows, "row"));
+    Warning { message, details: Vec::new(), help: None }
+}
+
+/// What stops a table with rows that fail a `fail` expectation; `failing` has how many, in words, by its name.
+#[must_use]
+pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
+    let mut failing = failing.iter();
+    let (name, rows) = failing.next()?;
+    let message = format!("expectation `{name}` of {table} is not met by {rows}");
+    let also = |error: Error, (name, rows): (&&str, &String)| error.fact("also", format!("`{name}` by {rows}"));
+    let error = failing.fold(Error::new(Kind::Evidence, message), also);
+    Some(error.help("correct the data or the query, or let the expectation `warn` or `quarantine`"))
+}
+
+/// Records that all rows of a table were checked by the expectations of this fingerprint: in a commit that changes no
+/// row. `facts` are those for people.
+///
+/// # Errors
+/// `Conflict` when somebody else committed meanwhile.
+pub async fn record(stands: &LakeTable, fingerprint: i64, facts: serde_json::Value) -> Result<LakeTable> {
+    let mut txns = stands.state().txns.clone();
+    txns.insert(app::EXPECTATIONS.to_owned(), fingerprint);
+    let info = BTreeMap::from([("stediDelta".to_owned(), facts)]);
+    Commit { operation: "WRITE", txns, info, ..Commit::default() }.commit(stands).await
+}
+
 impl Check {
+    /// How many rows fail it.
+    ///
+    /// # Errors
+    /// As [`Self::passes`].
+    pub fn fails(&self, batch: &RecordBatch) -> Result<u64> {
+        Ok((batch.num_rows() - self.passes(batch)?.true_count()) as u64)
+    }
+
     /// True where the check is true; NULL is not.
     ///
     /// # Errors

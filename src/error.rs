@@ -212,8 +212,17 @@ impl Error {
 
 /// What a store said, without the names of the layers that it came through.
 fn plain(text: &str) -> String {
+    let text = without_frames(text);
     let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
     text.strip_prefix("External error: ").unwrap_or(text).to_owned()
+}
+
+/// A message without the stack that other crates append to theirs where `RUST_BACKTRACE` is set.
+#[must_use]
+pub fn without_frames(text: &str) -> &str {
+    let frames = ["\n\nbacktrace: ", "\n   0: "];
+    let end = frames.iter().filter_map(|frame| text.find(frame)).min().unwrap_or(text.len());
+    text[..end].trim_end()
 }
 
 impl fmt::Display for Error {

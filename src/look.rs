@@ -2,10 +2,12 @@
 
 mod history;
 mod plan;
+mod quarantine;
 mod query;
 mod status;
 
 pub use history::history;
 pub use plan::plan;
 pub use query::{Answer, answer, query};
+pub use quarantine::quarantine;
 pub use status::status;

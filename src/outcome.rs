@@ -19,6 +19,8 @@ pub enum Mode {
     Full,
     /// The change was computed from the inputs' changes.
     Incremental,
+    /// All rows were checked by changed expectations; none changed.
+    Check,
 }
 
 /// Files and bytes that a piece of work read and wrote.
@@ -314,6 +316,8 @@ pub enum Action {
     Incremental,
     /// Compute its query whole.
     Full,
+    /// Check all of its rows by changed expectations.
+    Check,
     /// Stop with an error.
     Stop,
     /// Leave it behind, because a table that it reads stops.

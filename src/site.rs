@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
-use crate::definition::{self, Claim, Policy, Project, Table, TableKind, Target, clashes};
+use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes, sorted_faults};
 use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
@@ -20,6 +20,7 @@ use crate::name::{TableName, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
 use crate::refresh::Job;
+use crate::source::Fault;
 use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
@@ -85,9 +86,14 @@ impl fmt::Debug for Site {
 /// # Errors
 /// All faults together.
 pub fn load(root: &Path) -> Result<Project> {
-    let project = definition::load(root)?;
-    let faults = plan::unmaintainable(&project);
-    if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
+    let (project, faults) = examine(root)?;
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted_faults(faults))) }
+}
+
+fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
+    let (project, mut faults) = definition::examine(root)?;
+    faults.extend(plan::unmaintainable(&project));
+    Ok((project, faults))
 }
 
 /// [`load`], and whether the query engine has a plan for every query and for its change. Takes some milliseconds a table.
@@ -95,10 +101,17 @@ pub fn load(root: &Path) -> Result<Project> {
 /// # Errors
 /// All faults together.
 pub async fn check(root: &Path) -> Result<Project> {
-    let project = load(root)?;
+    let (project, mut faults) = examine(root)?;
     let session = session(SessionOptions::of(&project), &[])?;
-    let mut faults = Vec::new();
-    for derived in project.tables.iter().filter_map(Table::derived).filter(|d| d.quarantine_of.is_none()) {
+    let has_fault = |table: &Table, derived: &Derived, faults: &[Fault]| {
+        let files = [&table.file.path, &derived.sql_file.path];
+        faults.iter().any(|f| f.place.as_ref().is_some_and(|p| files.contains(&&p.file.path)))
+    };
+    for table in &project.tables {
+        let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
+        if has_fault(table, derived, &faults) {
+            continue;
+        }
         if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
             // No row was read.
             let error = error.unveiled();
@@ -107,7 +120,7 @@ pub async fn check(root: &Path) -> Result<Project> {
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
         }
     }
-    if faults.is_empty() { Ok(project) } else { Err(Error::definition(faults)) }
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted_faults(faults))) }
 }
 
 /// Schemes have no case.

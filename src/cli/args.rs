@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,9 +73,9 @@ pub struct Globals {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     #[arg(env = LOG_FORMAT, hide_env_values = true)]
     pub log_format: LogFormat,
-    /// Write every event to standard error, also the small ones
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
+    /// Write every event to standard error, also the small ones; given twice, the same
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
 }
 
 /// How an answer is written.
@@ -154,7 +154,7 @@ pub struct SyncArgs {
     /// Take the rows of a file out of a landing table; it is not read again until --reload names it
     #[arg(long, value_name = "TABLE:PATH")]
     pub unload: Vec<String>,
-    /// Stop where a migration is pending, instead of applying it
+    /// Stop where a migration is pending, which every sync does: this version applies none
     #[arg(long)]
     pub no_migrate: bool,
 }
@@ -168,7 +168,7 @@ pub struct PlanArgs {
     /// Show by which rules each change is computed, or why it cannot be
     #[arg(long)]
     pub explain: bool,
-    /// Exit 2 if a sync would change something, 1 if it would stop
+    /// Exit 2 if a sync would change something
     #[arg(long)]
     pub detailed_exitcode: bool,
 }
@@ -330,6 +330,9 @@ mod tests {
             let Verb::Sync(sync) = cli.verb else { panic!("{line}") };
             assert_eq!(sync.select, ["a", "b"], "{line}");
             assert_eq!(sync.reload, ["x:y.json"], "{line}");
+        }
+        for (line, times) in [("stedi-delta sync", 0), ("stedi-delta -v sync", 1), ("stedi-delta sync -vv", 2)] {
+            assert_eq!(parsed(line).expect(line).globals.verbose, times, "{line}");
         }
         let nested = parsed("stedi-delta quarantine ls people -n 5 --project dir").expect("a nested verb");
         assert_eq!(nested.globals.project, Some(PathBuf::from("dir")));

@@ -41,8 +41,6 @@ pub struct SyncOptions {
     pub reload: Vec<String>,
     /// `TABLE:PATH` to take out.
     pub unload: Vec<String>,
-    /// Apply pending migrations; false = stop and name them.
-    pub migrate: bool,
 }
 
 /// Opens a lake: loads and checks the project and connects to its stores.

@@ -231,19 +231,7 @@ async fn sync_options_reach_the_operation() {
     let double = Double::default();
     ran(
         &double,
-        &[
-            "sync",
-            "-s",
-            "a",
-            "b",
-            "--full-refresh",
-            "--verify",
-            "--reload",
-            "c:x.json",
-            "--unload",
-            "d:y.json",
-            "--no-migrate",
-        ],
+        &["sync", "-s", "a", "b", "--full-refresh", "--verify", "--reload", "c:x.json", "--unload", "d:y.json"],
     )
     .await;
     let expected = SyncOptions {
@@ -252,7 +240,6 @@ async fn sync_options_reach_the_operation() {
         verify: true,
         reload: vec!["c:x.json".into()],
         unload: vec!["d:y.json".into()],
-        migrate: false,
     };
     assert_eq!(double.asked.lock().expect("not poisoned")[1], format!("{expected:?}"));
 }

@@ -77,7 +77,7 @@ impl Ui {
     pub fn configure(&mut self, globals: &Globals) {
         self.quiet = globals.quiet;
         self.set_color(globals.color);
-        let least = match (globals.verbose, self.quiet) {
+        let least = match (globals.verbose > 0, self.quiet) {
             (true, _) => Level::Debug,
             (false, true) => Level::Warn,
             (false, false) => Level::Info,
@@ -96,7 +96,7 @@ impl Ui {
         let target = globals.target.clone().filter(|name| !name.is_empty());
         if globals.log_format == LogFormat::Json {
             self.log_json(least, target);
-        } else if globals.verbose {
+        } else if globals.verbose > 0 {
             self.keep_journal(Form::Text, least, target);
         } else if self.err_terminal && !self.quiet {
             self.progress = Arc::new(Spinner::new());

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deltalake::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use deltalake::arrow::datatypes::{DataType, Field, Schema};
+use deltalake::arrow::array::RecordBatch;
 
 use super::operations::{Open, Operations, Settings, SyncOptions};
-use crate::definition::Table;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::outcome::{CatalogOutcome, HistoryEntry, PlanOutcome, StatusOutcome, SyncOutcome, TableOutcome};
 use crate::privacy::Privacy;
 use crate::progress::{Level, Progress};
 use crate::site::{Address, Site, SiteOptions};
 use crate::storage::Storage;
-use crate::{ingest, look, register, replay, sync};
+use crate::{look, register, replay, sync};
 
 pub(super) use crate::definition::{find_root, render as render_fault, render_note};
 pub(super) use crate::lake::close_spill;
@@ -93,21 +91,7 @@ impl Operations for Lake {
     }
 
     async fn quarantine(&self, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
-        let tables: Vec<&Table> = match table {
-            Some(name) => vec![self.site.landing_table(name)?],
-            None => self.site.project.tables.iter().filter(|t| t.landing().is_some()).collect(),
-        };
-        let session = self.site.session()?;
-        let mut batches = Vec::new();
-        let mut left = limit;
-        for table in tables {
-            let place = self.site.place(table, "")?;
-            for batch in ingest::list_quarantined(&place, &session, left).await? {
-                left = left.saturating_sub(batch.num_rows());
-                batches.push(named(table, &batch)?);
-            }
-        }
-        Ok(batches)
+        look::quarantine(&self.site, table, limit).await
     }
 
     async fn catalog_check(&self) -> Result<CatalogOutcome> {
@@ -121,13 +105,4 @@ impl Operations for Lake {
     async fn replay(&self, table: &str) -> Result<TableOutcome> {
         replay::replay_as(&self.site, table, &self.run, self.progress.as_ref()).await
     }
-}
-
-/// A batch with the table's name as its first column.
-fn named(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {
-    let mut fields = vec![Field::new("table", DataType::Utf8, false)];
-    fields.extend(batch.schema().fields().iter().map(|f| f.as_ref().clone()));
-    let names: ArrayRef = Arc::new(StringArray::from(vec![table.name.as_str(); batch.num_rows()]));
-    let columns = [names].into_iter().chain(batch.columns().iter().cloned()).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).context(|| "the quarantine cannot be shown".into())
 }

@@ -1,6 +1,6 @@
 //! Specs and queries -> the project's tables, one after the other: each is planned over those before it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
@@ -11,6 +11,7 @@ use super::athena;
 use super::checks::{self, Known};
 use super::document::Text;
 use super::faults::{Faults, one_of};
+use super::guess::{self, Guess};
 use super::lineage;
 use super::model::{
     Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table,
@@ -34,9 +35,17 @@ pub(super) struct Assembly {
     lineage: HashMap<String, Vec<Column>>,
     /// Keys that the tool enforces.
     keys: Keys,
+    /// Tables with faults.
+    supposed: BTreeSet<TableName>,
+    /// Those of whose columns not everything is known.
+    vague: BTreeSet<TableName>,
+    /// Those of them that may have more columns.
+    open: BTreeSet<String>,
     order: Vec<TableName>,
     /// Whether some target is read by Athena.
     athena: bool,
+    /// Tables some of whose times may be finer than a millisecond, where it is.
+    fine: BTreeSet<String>,
     /// What means something else there.
     pub notes: Faults,
 }
@@ -50,8 +59,12 @@ impl Assembly {
             planner: Tables::new([]),
             lineage: HashMap::new(),
             keys: Keys::new(),
+            supposed: BTreeSet::new(),
+            vague: BTreeSet::new(),
+            open: BTreeSet::new(),
             order,
             athena,
+            fine: BTreeSet::new(),
             notes: Faults::default(),
         }
     }
@@ -63,13 +76,41 @@ impl Assembly {
         self.known.insert(name.clone(), columns.to_vec());
     }
 
+    /// Makes what is known of a faulty table's columns known to the queries after it, and looks at what its `.toml` says
+    /// of them.
+    fn suppose(&mut self, spec: &Spec, guess: &Guess, faults: &mut Faults) {
+        self.suppose_as(&spec.name, guess);
+        if quarantines(spec) {
+            self.suppose_as(&spec.name.quarantine(), guess);
+        }
+        let key: Vec<String> = spec.primary_key.iter().map(|k| k.value.clone()).collect();
+        self.keys.insert(spec.name.to_string(), vec![key]);
+        if !guess.is_open {
+            checks::keys(spec, &guess.named(), faults);
+            checks::expectations(spec, &self.planner, true, faults);
+        }
+    }
+
+    fn suppose_as(&mut self, name: &TableName, guess: &Guess) {
+        self.planner.add(name.to_string(), guess.schema());
+        self.supposed.insert(name.clone());
+        if guess.is_vague() {
+            self.vague.insert(name.clone());
+        }
+        if guess.is_open {
+            self.open.insert(name.to_string());
+        }
+    }
+
     /// Adds a landing table.
     pub fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
-        let Some(declared) = &spec.columns else { return };
+        let Some(declared) = &spec.columns else {
+            let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
+            self.suppose(spec, &Guess::landing(spec), faults);
+            self.keys.insert(spec.name.to_string(), vec![key]);
+            return;
+        };
         checks::landable(declared, faults);
-        if self.athena {
-            athena::columns(declared, &mut self.notes);
-        }
         let mut columns: Vec<Column> = declared.iter().map(|d| d.column.clone()).collect();
         let appended = [
             (SOURCE_FILE, ColumnType::String, "Path of the file under the landing root"),
@@ -87,7 +128,7 @@ impl Assembly {
         let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
-        let expectations = checks::expectations(spec, &self.planner, faults);
+        let expectations = checks::expectations(spec, &self.planner, false, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
         let Some(source) = &spec.source else { return };
         let kind = TableKind::Landing(Box::new(Landing {
@@ -103,29 +144,46 @@ impl Assembly {
 
     /// Adds a derived table and its quarantine, unless a table that it reads has faults.
     pub fn derived(&mut self, spec: &Spec, parsed: &Parsed, records: &[&Spec], faults: &mut Faults) {
-        let (Some(query), Some(file)) = (&parsed.query, &spec.sql) else { return };
+        let (Some(query), Some(file)) = (&parsed.query, &spec.sql) else {
+            return self.without_plan(spec, parsed, &mut Faults::default(), faults);
+        };
         let mut sources: Vec<TableName> = Vec::new();
         for reference in &parsed.references {
             let name = reference.parts.first().and_then(|n| TableName::parse(n).ok());
-            match name.filter(|n| self.known.contains_key(n)) {
-                Some(name) if !sources.contains(&name) => sources.push(name),
-                Some(_) => {}
-                // Its own fault is reported; what follows from it is noise.
-                None => return,
+            let Some(name) = name.filter(|name| !sources.contains(name)) else { continue };
+            // Its own fault is reported; of its columns nothing is known.
+            if !self.known.contains_key(&name) && !self.supposed.contains(&name) {
+                self.suppose_as(&name, &Guess::nothing());
             }
+            sources.push(name);
+        }
+        if sources.iter().any(|source| self.vague.contains(source)) {
+            let mut found = Faults::default();
+            self.without_plan(spec, parsed, &mut found, faults);
+            return faults.append(found);
         }
         sources.sort_by_key(|s| self.position(s));
-        let Some(planned) = query::plan(&parsed.sql, query, &self.planner, &self.keys, faults) else { return };
+        let Some(planned) = query::plan(&parsed.sql, query, &self.planner, &self.keys, faults) else {
+            return self.without_plan(spec, parsed, &mut Faults::default(), faults);
+        };
         if self.athena {
-            athena::query(file, &parsed.sql, query, &self.planner, &mut self.notes);
+            let has_microseconds = athena::has_microseconds(&planned.plan, &self.fine);
+            if has_microseconds {
+                self.fine.insert(spec.name.to_string());
+                self.fine.insert(spec.name.quarantine().to_string());
+            }
+            athena::query(file, (&parsed.sql, query), &self.planner, has_microseconds, &mut self.notes);
         }
-        let Some(columns) = columns(spec, &planned, &self.lineage, faults) else { return };
+        let Some(columns) = columns(spec, &planned, &self.lineage, faults) else {
+            let known = planned.columns.iter().map(|(name, column_type, _)| (name.clone(), Some(column_type.clone())));
+            return self.suppose(spec, &Guess { columns: known.collect(), is_open: false }, faults);
+        };
         self.learn(&spec.name, &columns);
         // No commit goes against it.
         let key: Vec<String> = spec.primary_key.iter().map(|k| k.value.clone()).collect();
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
-        let expectations = checks::expectations(spec, &self.planner, faults);
+        let expectations = checks::expectations(spec, &self.planner, false, faults);
         let consent = checks::consent(spec, records, &self.known, faults);
         let canonical_sql = query.to_string();
         let derived = Derived {
@@ -134,6 +192,7 @@ impl Assembly {
             sql_file: file.clone(),
             sources,
             refresh: spec.refresh,
+            refresh_place: spec.refresh_place.clone(),
             plan: planned.plan,
             quarantine_of: None,
         };
@@ -158,6 +217,7 @@ impl Assembly {
             sql_file: derived.sql_file.clone(),
             sources: derived.sources.clone(),
             refresh: derived.refresh,
+            refresh_place: derived.refresh_place.clone(),
             plan: rest,
             quarantine_of,
         };
@@ -179,6 +239,14 @@ impl Assembly {
         let kind = TableKind::Derived(Box::new(derived));
         self.tables.push(table(spec, columns, expectations, consent, kind));
         self.tables.push(other);
+    }
+
+    /// A derived table that has no plan, because of its own faults or those of a table that it reads: what is found in its
+    /// query goes to `found`.
+    fn without_plan(&mut self, spec: &Spec, parsed: &Parsed, found: &mut Faults, faults: &mut Faults) {
+        let query = (&parsed.sql, parsed.query.as_deref());
+        let guess = guess::below(spec, query, &self.planner, &self.open, &self.keys, found);
+        self.suppose(spec, &guess, faults);
     }
 
     /// Rank of a table in the project; a quarantine ranks right after its host.

@@ -9,6 +9,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 use super::columns::Declared;
 use super::document::Text;
 use super::faults::{Faults, one_of};
+use super::guess::certain;
 use super::model::{Column, ColumnType, Condition, Consent, Expectation, Grants};
 use super::planner::{Tables, condition_of, plan_condition};
 use super::query::report;
@@ -69,7 +70,14 @@ fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut 
 }
 
 /// Checks and plans a condition on the rows of a table.
-fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Faults) -> Option<Condition> {
+/// Where the columns of the table are not all known (`is_vague`), only what is a fault whatever they are is reported.
+fn condition(
+    text: &Text,
+    table: &TableName,
+    tables: &Tables,
+    is_vague: bool,
+    faults: &mut Faults,
+) -> Option<Condition> {
     let mut sql = Sql::value(text);
     let expr = sql.condition(faults)?;
     let before = faults.len();
@@ -81,11 +89,12 @@ fn condition(text: &Text, table: &TableName, tables: &Tables, faults: &mut Fault
             let data_type = plan.schema().field(0).data_type();
             if !is_row_wise(&plan) {
                 faults.add(sql.start(), "a condition looks at one row of its table", "remove aggregates and windows");
-            } else if *data_type != DataType::Boolean {
+            } else if *data_type != DataType::Boolean && !is_vague {
                 faults.add(text.place.clone(), "this is not a condition", "expected true or false");
             }
             repeatable(&plan, &sql, faults);
         }
+        Err(error) if is_vague => certain(&error, &sql, faults),
         Err(error) => report(&error, &sql, faults),
     }
     let expr = planned.filter(|_| faults.len() == before)?;
@@ -102,10 +111,10 @@ fn is_row_wise(plan: &LogicalPlan) -> bool {
 }
 
 /// Checks the expectations of a table.
-pub(super) fn expectations(spec: &Spec, tables: &Tables, faults: &mut Faults) -> Vec<Expectation> {
+pub(super) fn expectations(spec: &Spec, tables: &Tables, is_vague: bool, faults: &mut Faults) -> Vec<Expectation> {
     let mut found = Vec::new();
     for e in &spec.expectations {
-        let Some(check) = condition(&e.check, &spec.name, tables, faults) else { continue };
+        let Some(check) = condition(&e.check, &spec.name, tables, is_vague, faults) else { continue };
         found.push(Expectation { name: e.name.value.clone(), check, action: e.action });
     }
     found
@@ -125,7 +134,7 @@ pub(super) fn grants(
             plain_column(text, key, columns, faults);
         }
     }
-    let granted = condition(spec.granted.as_ref()?, table, tables, faults)?;
+    let granted = condition(spec.granted.as_ref()?, table, tables, false, faults)?;
     let values = |texts: &[Text]| texts.iter().map(|t| t.value.clone()).collect();
     (faults.len() == before).then(|| Grants { subjects: values(&spec.subjects), granted, latest: values(&spec.latest) })
 }

@@ -30,18 +30,29 @@ impl Faults {
         self.0.push(Fault { message, place: None, label: String::new(), help });
     }
 
+    /// Adds those that were collected apart.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Everything found, by file and place, each fault once.
-    pub fn into_sorted(mut self) -> Vec<Fault> {
-        let key = |f: &Fault| f.place.as_ref().map(|p| (p.file.path.clone(), p.span.start));
-        self.0.sort_by_key(key);
-        self.0.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
-        self.0
+    pub fn into_sorted(self) -> Vec<Fault> {
+        sorted(self.0)
     }
+}
+
+/// Faults by file and place, each once.
+#[must_use]
+pub fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let key = |f: &Fault| f.place.as_ref().map(|p| (p.file.path.clone(), p.span.start));
+    faults.sort_by_key(key);
+    faults.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
+    faults
 }
 
 /// `` `a`, `b`, `c` ``, at most twelve of them.

@@ -22,8 +22,9 @@ pub(super) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
             && !lateral.outer_ref_columns.is_empty()
             && lateral.subquery.exists(|p| Ok(matches!(p, LogicalPlan::Unnest(_)))).unwrap_or(false)
         {
-            let message = "`unnest` of a column cannot stand in `from`".to_owned();
-            found.push(("unnest".into(), message, "write it in the select list: `select id, unnest(tags) as tag`"));
+            let message = "`unnest` of a column cannot stand here".to_owned();
+            let label = "write `cross join unnest(tags) as t(tag)` after the table that has the column";
+            found.push(("unnest".into(), message, label));
         }
         if let LogicalPlan::Join(join) = node
             && join.join_constraint == JoinConstraint::Using

@@ -84,9 +84,12 @@ mod checks;
 mod columns;
 mod constants;
 mod document;
+mod elsewhere;
 mod escapes;
 mod faults;
 mod first;
+mod guess;
+mod lateral;
 mod layout;
 mod limits;
 mod lineage;
@@ -120,6 +123,7 @@ mod unnamed;
 use std::path::Path;
 
 pub use beside::is_subquery;
+pub use faults::sorted as sorted_faults;
 pub use model::*;
 pub use operands::Timestamps;
 pub(crate) use places::{Claim, clashes};
@@ -129,15 +133,16 @@ pub use read::find_root;
 pub use render::{render, render_note};
 
 use crate::error::{Error, Result};
+use crate::source::Fault;
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "stedi-delta.toml";
 
-/// Reads and checks the project in a folder.
+/// Reads and checks the project in a folder: its tables without faults, and all faults of its files.
 ///
 /// # Errors
-/// Every fault of its files together, or what keeps them from being read.
-pub fn load(root: &Path) -> Result<Project> {
+/// There is no project, or its files cannot be read.
+pub fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     let files = read::read(root)?;
-    project::check(root, &files).map_err(Error::definition)
+    project::examine(root, &files).map_err(Error::definition)
 }

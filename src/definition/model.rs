@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
 pub use super::types::ColumnType;
 use crate::name::TableName;
-use crate::source::{Fault, SourceFile};
+use crate::source::{Fault, Place, SourceFile};
 
 /// A whole project. `tables` are in topological order: a table stands after every table that it reads.
 #[derive(Debug)]
@@ -264,6 +264,8 @@ pub struct Derived {
     pub sources: Vec<TableName>,
     /// What to do when the change cannot be computed incrementally.
     pub refresh: Policy,
+    /// Where the `.toml` says so.
+    pub refresh_place: Option<Place>,
     /// The analysed plan of the table's rows: those of the query, and where the table has quarantining expectations,
     /// the ones that meet them all (on `<table>_quarantine`: the others). Its scans are bare table names over
     /// schema-only providers, and its output has exactly the names and types of the table's columns.

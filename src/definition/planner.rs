@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, TableReference, plan_datafusion_err, plan_err};
 use deltalake::datafusion::datasource::cte_worktable::CteWorkTable;
 use deltalake::datafusion::datasource::{provider_as_source, source_as_provider};
 use deltalake::datafusion::execution::SessionStateDefaults;
-use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use deltalake::datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use deltalake::datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
@@ -30,6 +30,7 @@ use super::casts;
 use super::escapes::escape_with_backslashes;
 use super::faults::Faults;
 use super::first::take_first;
+use super::lateral::{UnnestRelation, without_lateral_unnest};
 use super::model::Condition;
 use super::operands::{Operands, Timestamps};
 use super::options::engine_options;
@@ -84,7 +85,7 @@ pub(super) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
     if plan.is_err() && casts::are_confused(&plan) && means_nothing(&query) {
         plan = planned(Query { order_by: None, ..query });
     }
-    let plan = analyse(plan?, &tables.options)?;
+    let plan = analyse(without_lateral_unnest(plan?)?, &tables.options)?;
     recursion(&plan, tables)?;
     Ok(plan)
 }
@@ -222,6 +223,7 @@ struct Functions {
     aggregate: HashMap<String, Arc<AggregateUDF>>,
     window: HashMap<String, Arc<WindowUDF>>,
     planners: Vec<Arc<dyn ExprPlanner>>,
+    relations: [Arc<dyn RelationPlanner>; 1],
 }
 
 static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
@@ -238,6 +240,7 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
         aggregate: by_name(crate::exact::functions(), |f| with_aliases(f.name(), f.aliases())),
         window: by_name(SessionStateDefaults::default_window_functions(), |f| with_aliases(f.name(), f.aliases())),
         planners: SessionStateDefaults::default_expr_planners(),
+        relations: [Arc::new(UnnestRelation)],
     }
 });
 
@@ -247,7 +250,16 @@ pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
     scalar.keys().chain(aggregate.keys()).chain(window.keys()).map(String::as_str)
 }
 
+/// A built-in scalar function.
+///
+/// # Errors
+/// There is none of this name.
+pub(super) fn scalar(name: &str) -> Result<Arc<ScalarUDF>, DataFusionError> {
+    FUNCTIONS.scalar.get(name).cloned().ok_or_else(|| plan_datafusion_err!("`{name}` is no function"))
+}
+
 /// The tables that a query may name.
+#[derive(Clone)]
 pub(super) struct Tables {
     sources: HashMap<String, Arc<dyn TableSource>>,
     options: ConfigOptions,
@@ -269,6 +281,17 @@ impl Tables {
     /// Adds a table.
     pub fn add(&mut self, name: String, schema: SchemaRef) {
         self.sources.insert(name, Arc::new(SchemaOnly(schema)));
+    }
+}
+
+impl Tables {
+    /// Gives a table more columns, of which nothing but the names is known.
+    pub fn widen(&mut self, table: &str, names: &[String]) {
+        let Some(source) = self.sources.get(table) else { return };
+        let mut fields: Vec<FieldRef> = source.schema().fields().iter().cloned().collect();
+        let new = names.iter().filter(|name| source.schema().field_with_name(name).is_err());
+        fields.extend(new.map(|name| Arc::new(Field::new(name, DataType::Null, true))));
+        self.add(table.to_owned(), Arc::new(Schema::new(fields)));
     }
 }
 
@@ -303,6 +326,10 @@ impl ContextProvider for Tables {
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
         FUNCTIONS.window.get(name).cloned()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &FUNCTIONS.relations
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

@@ -29,7 +29,17 @@ pub(super) struct Parsed {
 }
 
 /// Checks all files of a project.
+#[cfg(test)]
 pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, Vec<Fault>> {
+    let (project, faults) = examine(root, files)?;
+    if faults.is_empty() { Ok(project) } else { Err(faults) }
+}
+
+/// What the files of a project say, its tables without faults, and all faults.
+///
+/// # Errors
+/// There is no project.
+pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project, Vec<Fault>), Vec<Fault>> {
     let mut faults = Faults::default();
     let Some(project_file) = files.iter().find(|f| f.path == Path::new(PROJECT_FILE)) else {
         let message = format!("{PROJECT_FILE} is not in {}", root.display());
@@ -82,11 +92,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         }
     }
 
-    let faults = faults.into_sorted();
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    Ok(Project {
+    let project = Project {
         name: settings.name,
         root: root.to_path_buf(),
         zones,
@@ -98,7 +104,8 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
         tables: assembly.tables,
         migrations,
         notes: assembly.notes.into_sorted(),
-    })
+    };
+    Ok((project, faults.into_sorted()))
 }
 
 /// Every table has folders of its own, at every target.

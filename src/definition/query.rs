@@ -5,6 +5,7 @@ use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError, Schem
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
+use super::elsewhere;
 use super::faults::{Faults, one_of};
 use super::limits;
 use super::model::ColumnType;
@@ -95,9 +96,7 @@ pub(super) fn store(plan: LogicalPlan, columns: &[(&str, &ColumnType)]) -> Resul
 /// The stored type of an output column, or a fault about its name or type.
 fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<ColumnType> {
     let name = field.name();
-    if let Err(reason) = name::check(name) {
-        let message = format!("`{name}` cannot be a column");
-        faults.add_with_help(place.clone(), message, reason, "add `as name`");
+    if !output_name(name, place, faults) {
         return None;
     }
     match ColumnType::stored(field.data_type()) {
@@ -108,6 +107,16 @@ fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<Column
             None
         }
     }
+}
+
+/// Whether an output column has a name that a table can have; else that is a fault.
+pub(super) fn output_name(name: &str, place: &Place, faults: &mut Faults) -> bool {
+    let reason = name::check(name).err();
+    if let Some(reason) = &reason {
+        let message = format!("`{name}` cannot be a column");
+        faults.add_with_help(place.clone(), message, reason, "add `as name`");
+    }
+    reason.is_none()
 }
 
 /// Turns what the planner says into faults with places and ways out.
@@ -124,10 +133,9 @@ pub(super) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
             }
             if let Some(name) = diagnostic.message.strip_prefix("Invalid function '") {
                 let name = name.trim_end_matches('\'');
-                let label = match nearest(name, function_names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "no function has this name".into(),
-                };
+                let near = || nearest(name, function_names()).map(|near| format!("did you mean `{near}`?"));
+                let label = elsewhere::hint(name).or_else(near);
+                let label = label.unwrap_or_else(|| "no function has this name".to_owned());
                 return faults.add(place.unwrap_or_else(|| sql.start()), format!("unknown function `{name}`"), label);
             }
             let label: Vec<_> = diagnostic

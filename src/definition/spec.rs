@@ -24,10 +24,13 @@ pub(super) struct Spec {
     pub tags: Vec<String>,
     pub location: Option<Text>,
     pub refresh: Policy,
+    pub refresh_place: Option<Place>,
     pub primary_key: Vec<Text>,
     pub cluster_by: Vec<Text>,
     /// `[columns]`; `None` if a column is faulty, or if a landing table declares none.
     pub columns: Option<Vec<Declared>>,
+    /// Names under `[columns]`, also where a column is faulty.
+    pub column_names: Vec<String>,
     pub source: Option<Source>,
     pub grants: Option<GrantsSpec>,
     pub consent: Option<ConsentSpec>,
@@ -106,9 +109,11 @@ pub(super) fn spec(
         tags: root.strings("tags", faults).into_iter().map(|t| t.value).collect(),
         location: root.string("location", faults).and_then(|t| location("location", t, faults)),
         refresh: root.choice("refresh", &refresh, Policy::Auto, faults),
+        refresh_place: root.get("refresh").map(|entry| entry.place().clone()),
         primary_key: root.strings("primary_key", faults),
         cluster_by: root.strings("cluster_by", faults),
         columns: declared(&root, sql.is_none(), faults),
+        column_names: column_names(&root),
         source: root.table("source", faults).and_then(|t| source(&t, faults)),
         grants: root.table("grants", faults).map(|t| grants(&t, faults)),
         consent: root.table("consent", faults).map(|t| consent(&t, faults)),
@@ -161,6 +166,13 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
         faults.add(entry.key_place.clone(), message, "remove this line");
     }
     columns.filter(|_| faults.len() == before)
+}
+
+fn column_names(root: &Table<'_>) -> Vec<String> {
+    let columns = root.get("columns").filter(|entry| entry.is_table());
+    // It is a table: that is no fault.
+    let columns = columns.and_then(|entry| entry.table(&mut Faults::default()));
+    columns.map(|table| table.entries().iter().map(|entry| entry.key.clone()).collect()).unwrap_or_default()
 }
 
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {

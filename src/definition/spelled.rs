@@ -55,6 +55,18 @@ fn spelled(call: &Function) -> Option<Expr> {
     }
 }
 
+/// Writes `array[a, b]` as a call: in the literal, the planner knows no column of the query around it.
+pub(super) fn arrays_as_calls(syntax: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(syntax, |expr| {
+        if let Expr::Array(array) = expr
+            && let Some(call) = parsed("make_array(null)").and_then(|call| with_args(call, array.elem.clone()))
+        {
+            *expr = call;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
 /// The arguments of a call, if they are plain values.
 fn values(args: &FunctionArguments) -> Option<Vec<Expr>> {
     let FunctionArguments::List(list) = args else { return None };

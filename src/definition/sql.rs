@@ -304,6 +304,11 @@ impl Sql {
         listed.then(|| self.place(span))
     }
 
+    /// The names of the output columns, if the query gives each one.
+    pub fn names(&self, query: &Query) -> Option<Vec<String>> {
+        first_select(&query.body)?.projection.iter().map(name_of).collect()
+    }
+
     /// Reports output columns that have the same name.
     pub fn duplicates(&self, query: &Query, faults: &mut Faults) -> bool {
         let Some(select) = first_select(&query.body) else { return false };

@@ -1,5 +1,7 @@
 //! The checker from texts to project or faults, and the words in which it says them.
 
+mod below;
+mod elsewhere;
 mod queries;
 mod toml;
 mod undetermined;
@@ -213,15 +215,15 @@ fn a_project_is_found_from_below_and_read_from_disk() {
     }
     let below = root.join("tables/landing");
     assert_eq!(find_root(&below).as_deref(), Some(root.as_path()));
-    let project = load(&root).unwrap();
+    let project = examine(&root).unwrap().0;
     assert_eq!((project.root.as_path(), project.tables.len()), (root.as_path(), 1));
 
     write("tables/landing/y.sql", b"select '\xff'");
-    let error = load(&root).unwrap_err();
+    let error = examine(&root).unwrap_err();
     assert!(error.message().contains("y.sql is not UTF-8 text: byte 8"), "{error}");
     std::fs::remove_file(root.join("tables/landing/y.sql")).unwrap();
     std::fs::remove_file(root.join("stedi-delta.toml")).unwrap();
-    assert!(load(&root).unwrap_err().faults()[0].message.starts_with("stedi-delta.toml is not in "));
+    assert!(examine(&root).unwrap_err().faults()[0].message.starts_with("stedi-delta.toml is not in "));
 }
 
 #[test]
@@ -245,6 +247,8 @@ fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
             "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "customer_landing.toml:8:12 `day` is not a type of this tool | one of string, long, integer, short, byte, \
              float, double, boolean, binary, date, timestamp, decimal(p,s), array<T>, struct<name:T,...>, map<string,T>",
+            "a.sql:1:8 column `nothing` is in no table of this query | one of `email`, `serialnumber`, `birthday`, \
+             `updated`, `shares`, `source_file`, `source_offset`",
             "a.toml:1:1 `description` is missing | add `description = \"...\"`",
             "a.toml:1:11 `refresh` is \"incrementel\" | one of \"auto\", \"incremental\", \"full\"",
             "b.sql:1:8 column `y` is in no table of this query | did you mean `x`?",

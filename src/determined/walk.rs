@@ -201,6 +201,7 @@ impl<'a> Walk<'a> {
         let scope = Scope::of(&window.input);
         let first = window.input.schema().fields().len();
         let mut needed: Columns = used.iter().copied().filter(|c| *c < first).collect();
+        let mut open: Vec<Tied<'_>> = Vec::new();
         for (at, expr) in window.window_expr.iter().enumerate() {
             let output = first + at;
             let Some(f) = called(expr).filter(|f| used.contains(&output) && !is_approximate(f.fun.name())) else {
@@ -222,7 +223,7 @@ impl<'a> Walk<'a> {
                 f.params.partition_by.iter().chain(f.params.order_by.iter().map(|s| &s.expr)).collect();
             let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
             let same = |other: usize| {
-                window.window_expr.get(other).and_then(called).is_some_and(|other| {
+                window.window_expr.get(other - first).and_then(called).is_some_and(|other| {
                     other.params.partition_by == f.params.partition_by && other.params.order_by == f.params.order_by
                 })
             };
@@ -230,20 +231,26 @@ impl<'a> Walk<'a> {
                 Reach::Peers => continue,
                 Reach::Values => Columns::new(),
                 // Functions of one window see rows that tie in the same order, whichever that is.
-                Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c - first)).collect(),
+                Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c)).collect(),
             };
             let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
-            let open = arguments.filter(|e| !is_covered(e, &order, &ordered, &scope));
-            wanted.extend(scope.all(open));
+            let uncovered = arguments.filter(|e| !is_covered(e, &order, &ordered, &scope));
+            wanted.extend(scope.all(uncovered));
             if wanted.is_subset(&ordered) {
                 continue;
             }
-            let text = match f.params.order_by.as_slice() {
-                [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
-                _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
-            };
-            let way_out = appended(&facts, &ordered, &wanted, &node, "its `order by`");
-            self.add(Code::WindowWithoutTotalOrder, text, way_out, call(name, aliases, expr));
+            match open.iter_mut().find(|tied| same(tied.at)) {
+                Some(tied) => tied.also(name, &wanted),
+                None => {
+                    open.push(Tied { at: output, names: vec![name], ordered, wanted, place: call(name, aliases, expr) })
+                }
+            }
+        }
+        for tied in open {
+            let is_unordered =
+                window.window_expr.get(tied.at - first).and_then(called).is_some_and(|f| f.params.order_by.is_empty());
+            let way_out = appended(&facts, &tied.ordered, &tied.wanted, &node, "its `order by`");
+            self.add(Code::WindowWithoutTotalOrder, tied.text(is_unordered), way_out, tied.place);
         }
         self.visit(&window.input, &needed, false);
     }
@@ -290,6 +297,42 @@ impl<'a> Walk<'a> {
             self.add(Code::AggregateWithoutTotalOrder, text, way_out, call(name, f.func.aliases(), expr));
         }
         self.visit(&aggregate.input, &needed, false);
+    }
+}
+
+/// Functions of one window that depend on the order of rows that tie in it: one fault, however many they are.
+struct Tied<'e> {
+    /// The column of the first one.
+    at: usize,
+    names: Vec<&'e str>,
+    ordered: Columns,
+    wanted: Columns,
+    place: Clue,
+}
+
+impl<'e> Tied<'e> {
+    fn also(&mut self, name: &'e str, wanted: &Columns) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+        self.wanted.extend(wanted);
+    }
+
+    fn text(&self, is_unordered: bool) -> String {
+        /// More would hide what is wrong.
+        const SHOWN: usize = 3;
+        let shown: Vec<String> = self.names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+        let (names, is_one) = match (shown.as_slice(), self.names.len().saturating_sub(SHOWN)) {
+            ([one], _) => (one.clone(), true),
+            ([rest @ .., last], 0) => (format!("{} and {last} of one window", rest.join(", ")), false),
+            (shown, more) => (format!("{} and {more} more of one window", shown.join(", ")), false),
+        };
+        match (is_unordered, is_one) {
+            (true, true) => format!("{names} without `order by` depends on the order in which rows are read"),
+            (true, false) => format!("{names} without `order by` depend on the order in which rows are read"),
+            (false, true) => format!("{names} is arbitrary where rows tie in its `order by`"),
+            (false, false) => format!("{names} are arbitrary where rows tie in its `order by`"),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ async fn landing(
 ) -> Result<(LakeTable, Applied)> {
     let Some(table) = LakeTable::open(&place.location).await? else {
         let commit = commit(place, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
-        let table = create(&place.location, &spec(place, uuid, columns), commit).await?;
+        let table = create(&place.location, &spec(place, uuid, columns), checked(commit, wal.expectations)).await?;
         return Ok((table, Applied::default()));
     };
     if table.state().batch() >= number && table.uuid() == uuid {
@@ -145,6 +145,9 @@ async fn landing(
     let files = (change.adds.len(), change.removes.len());
     let rows = (wal.rows_landed, applied.rows_deleted);
     let commit = commit(place, number, "ingest", change, wal.landing.clone(), rows);
+    // Where its rows were checked by others than those of the batch, nobody knows any more by which all of them were.
+    let by = table.state().expectations();
+    let commit = checked(commit, if by == wal.expectations { by } else { 0 });
     let table = commit.commit(&table).await?;
     // Only the counts are of use from here on.
     applied.change.adds = Vec::with_capacity(files.0);
@@ -181,6 +184,12 @@ pub(super) fn commit(
         txns: BTreeMap::from([(app::BATCH.to_owned(), number), (app::MIGRATION.to_owned(), place.migration)]),
         info: BTreeMap::from([("stediDelta".to_owned(), facts)]),
     }
+}
+
+/// A commit of a landing table, all rows of which were checked by the expectations of this fingerprint.
+pub(super) fn checked(mut commit: Commit, expectations: i64) -> Commit {
+    commit.txns.insert(app::EXPECTATIONS.to_owned(), expectations);
+    commit
 }
 
 /// The table without the rows of whole files and without single records. `beside`: new rows, where the commit shall tell

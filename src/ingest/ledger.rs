@@ -100,6 +100,9 @@ pub struct Wal {
     /// may have others. Empty in logs from before they were recorded.
     #[serde(default)]
     pub columns: Vec<WalColumn>,
+    /// Fingerprint of the expectations that these rows were checked by; 0 in logs from before it was recorded.
+    #[serde(default)]
+    pub expectations: i64,
 }
 
 impl Wal {

@@ -35,6 +35,7 @@ use crate::definition::{Landing, OnOverwrite, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::outcome::Warning;
+use crate::plan;
 use crate::privacy::Privacy;
 use crate::storage::{Location, ObjectMeta};
 use parse::{Input, Parsed, Target};
@@ -395,6 +396,7 @@ pub async fn prepare(place: &Place<'_>, standing: &Standing, pending: Pending) -
         replaced: gone,
         replayed: Vec::new(),
         columns: Wal::written_with(&place.table.columns),
+        expectations: plan::expectations(place.table),
     };
     let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
     Ok(Some(Prepared {

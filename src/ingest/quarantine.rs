@@ -16,6 +16,7 @@ use super::read::{Decoder, Landed, Options, read_one};
 use super::{Place, Standing};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, LakeTable, Layout};
+use crate::plan;
 
 /// Records that can land again, as a batch for the ledger.
 #[derive(Debug)]
@@ -103,6 +104,7 @@ pub async fn replay(
                 landing: written.adds,
                 replayed,
                 columns: Wal::written_with(&place.table.columns),
+                expectations: plan::expectations(place.table),
                 ..Wal::default()
             }),
         });

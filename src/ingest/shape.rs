@@ -4,11 +4,12 @@
 use deltalake::arrow::datatypes::Field;
 
 use super::Place;
-use super::finish::{commit, spec};
+use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
 use crate::lake::{Change, LakeTable, NewColumns, create};
 use crate::outcome::{Warning, counted};
+use crate::plan;
 
 /// By this, Delta marks a column that whoever writes has to compute.
 const GENERATED: &str = "delta.generationExpression";
@@ -120,6 +121,7 @@ pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<Shape
 pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
     let Some(table) = table else {
         let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
+        let commit = checked(commit, plan::expectations(place.table));
         return create(&place.location, &spec(place, uuid, &place.table.columns), commit).await.map(Some);
     };
     if !Shape::of(place, &place.table.columns, &table)?.gains_columns {
@@ -128,5 +130,5 @@ pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> R
     let columns = NewColumns::Among(place.table.columns.clone());
     let change = Change { schema: Some(columns), ..Change::default() };
     let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
-    commit.commit(&table).await.map(Some)
+    checked(commit, table.state().expectations()).commit(&table).await.map(Some)
 }

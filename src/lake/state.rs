@@ -9,6 +9,8 @@ pub mod app {
     pub const HEAD: &str = "stedi-delta/head";
     /// 63 bits of the definition's fingerprint.
     pub const DEFINITION: &str = "stedi-delta/definition";
+    /// 63 bits over the expectations that every row of the table was checked by; 0 where nobody knows.
+    pub const EXPECTATIONS: &str = "stedi-delta/expectations";
     /// Number of the ingest batch.
     pub const BATCH: &str = "stedi-delta/batch";
     /// 63 bits over the versions of all tables, on the system table `runs`.
@@ -66,6 +68,12 @@ impl State {
     #[must_use]
     pub fn definition(&self) -> Option<i64> {
         self.txns.get(app::DEFINITION).copied()
+    }
+
+    /// The fingerprint of the expectations that every row was checked by; 0 where nobody knows.
+    #[must_use]
+    pub fn expectations(&self) -> i64 {
+        self.txns.get(app::EXPECTATIONS).copied().unwrap_or(0)
     }
 
     /// The newest ingest batch that is in the table.

@@ -9,7 +9,7 @@ use crate::ingest::{self, Asked, Ledger};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan, Warning, counted, sized};
-use crate::plan::cost::Shape;
+use crate::plan::{self, cost::Shape};
 use crate::refresh::{self, Foreseen, Job, Moved};
 use crate::site::Site;
 use crate::sync;
@@ -99,6 +99,9 @@ impl Planner<'_> {
         if shape.gains_columns {
             reasons.push("new columns".into());
         }
+        if unchecked(table, standing.table.as_ref()) {
+            reasons.push(plan::EXPECTATIONS_CHANGED.into());
+        }
         if plan.version.is_none() && reasons.is_empty() {
             reasons.push("to be created".into());
         }
@@ -132,7 +135,7 @@ impl Planner<'_> {
         let program = incremental::differentiate(&derived.plan);
         plan.action = foreseen.action;
         plan.reason.clone_from(&foreseen.reason);
-        if plan.action == Action::None && !plan.after.is_empty() {
+        if matches!(plan.action, Action::None | Action::Check) && !plan.after.is_empty() {
             match (&program, derived.refresh) {
                 (_, Policy::Full) => (plan.action, plan.reason) = (Action::Full, "refresh = \"full\"".into()),
                 (Err(why), _) => (plan.action, plan.reason) = (Action::Full, why.to_string()),
@@ -199,6 +202,11 @@ impl Planner<'_> {
 fn plus(a: Estimate, b: Estimate) -> Estimate {
     let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
     Estimate { rows: sum(a.rows, b.rows), bytes: sum(a.bytes, b.bytes), at_most: a.at_most || b.at_most }
+}
+
+/// Whether the rows of a landing table have yet to be checked by its expectations.
+pub(super) fn unchecked(table: &Table, stands: Option<&LakeTable>) -> bool {
+    stands.is_some_and(|stands| plan::is_unchecked(table, stands.state().expectations()))
 }
 
 /// What changed in a source.

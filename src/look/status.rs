@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::plan::unchecked;
+use super::quarantine;
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
 use crate::ingest::{self, Asked, Ledger};
@@ -47,6 +49,7 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
         status.behind = site.sources(table).into_iter().filter(late).collect();
         tables.push(status);
     }
+    fold_quarantines(site, &mut tables);
     tables.retain(|t| site.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none()));
     // By zone, and within a zone as data flows.
     tables.sort_by_key(|t| site.project.zones.iter().position(|z| z == &t.zone));
@@ -57,6 +60,24 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
         warehouse: site.warehouse_text.clone(),
         tables,
     })
+}
+
+/// What is in the quarantine of a derived table is told with that table, and so is what keeps it from the cut.
+fn fold_quarantines(site: &Site, tables: &mut [TableStatus]) {
+    for table in &site.project.tables {
+        let Some(quarantine) = quarantine::of(site, table) else { continue };
+        let Some(found) = tables.iter().find(|t| t.table == quarantine.name) else { continue };
+        let rows = found.rows.unwrap_or(0);
+        let pending: Vec<String> = found.pending.iter().map(|what| format!("{}: {what}", found.table)).collect();
+        let problem = found.problem.as_ref().map(|problem| format!("{}: {problem}", found.table));
+        let Some(owner) = tables.iter_mut().find(|t| t.table == table.name) else { continue };
+        owner.rows_in_quarantine = rows;
+        // Both move together: what is pending for both is said once.
+        if owner.pending.is_empty() {
+            owner.pending = pending;
+        }
+        owner.problem = owner.problem.take().or(problem);
+    }
 }
 
 async fn of_landing(
@@ -81,6 +102,9 @@ async fn of_landing(
         if count > 0 {
             status.pending.push(format!("{count} {what} {}", files(count)));
         }
+    }
+    if unchecked(table, standing.table.as_ref()) {
+        status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED));
     }
     let young = pending.waiting.len();
     if young > 0 {
@@ -108,6 +132,7 @@ async fn of_derived(
     match plan::decide(table, &standing, fingerprint, false) {
         Decision::UpToDate if complete => {}
         Decision::UpToDate => status.pending.push("a source does not exist yet".into()),
+        Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),
         Decision::Full(reason) | Decision::Repair(reason) => status.pending.push(format!("full: {reason}")),
         Decision::Stop(error) => status.problem = Some(error.to_string()),
         Decision::Incremental => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-use crate::definition::{Action, ColumnType, Derived, Project, Table};
+use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table};
 
 /// Raised by hand when the same definition comes to mean other rows. 2: aggregates of floating-point numbers are exact.
 /// 3: `is distinct from` ends before `and`; conditions without columns and keys over several tables are not lost.
@@ -20,13 +20,8 @@ const SEMANTICS: u32 = 6;
 /// the query engine.
 #[must_use]
 pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |label: &str, text: &str| {
-        for field in [label, text] {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field.as_bytes());
-        }
-    };
+    let mut hash = Hash::default();
+    let mut part = |label: &str, text: &str| hash.part(label, text);
     part("semantics", &SEMANTICS.to_string());
     part("sql", &derived.canonical_sql);
     for expectation in table.expectations.iter().filter(|e| e.action == Action::Quarantine) {
@@ -46,10 +41,43 @@ pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
     for input in inputs(&derived.plan) {
         part("input", &input);
     }
-    let bytes = hasher.finalize();
-    let mut first = [0_u8; 8];
-    first.copy_from_slice(&bytes.as_bytes()[..8]);
-    i64::from_le_bytes(first) & i64::MAX
+    hash.finish()
+}
+
+/// 63 bits over the expectations of a table that are checked on its rows: all of a landing table; of a derived one those
+/// that do not quarantine, since these are part of its query. 0 where there are none. Another value means that no row
+/// of the table has been checked by them.
+#[must_use]
+pub fn expectations(table: &Table) -> i64 {
+    let is_checked = |e: &&Expectation| table.landing().is_some() || e.action != Action::Quarantine;
+    let mut checked = table.expectations.iter().filter(is_checked).peekable();
+    if checked.peek().is_none() {
+        return 0;
+    }
+    let mut hash = Hash::default();
+    hash.part("semantics", &SEMANTICS.to_string());
+    for expectation in checked {
+        hash.part(&format!("{:?}", expectation.action), &expectation.check.text);
+    }
+    hash.finish()
+}
+
+#[derive(Default)]
+struct Hash(blake3::Hasher);
+
+impl Hash {
+    fn part(&mut self, label: &str, text: &str) {
+        for field in [label, text] {
+            self.0.update(&(field.len() as u64).to_le_bytes());
+            self.0.update(field.as_bytes());
+        }
+    }
+
+    fn finish(&self) -> i64 {
+        let mut first = [0_u8; 8];
+        first.copy_from_slice(&self.0.finalize().as_bytes()[..8]);
+        i64::from_le_bytes(first) & i64::MAX
+    }
 }
 
 /// `table.column type` of every column of a source that the query names anywhere.

@@ -3,7 +3,7 @@
 pub mod cost;
 mod fingerprint;
 
-pub use fingerprint::fingerprint;
+pub use fingerprint::{expectations, fingerprint};
 
 use crate::definition::{Derived, Policy, Project, Table};
 use crate::determined::Reason;
@@ -23,6 +23,8 @@ pub struct Standing {
     pub ours: bool,
     /// Fingerprint of the definition that built it.
     pub definition: Option<i64>,
+    /// Fingerprint of the expectations that all of its rows were checked by; 0 where nobody knows.
+    pub expectations: i64,
     /// What somebody else did to its rows since our newest commit.
     pub drift: Option<String>,
     /// Its sources, the grants table included.
@@ -54,12 +56,10 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
         } else if derived.refresh == Policy::Incremental
             && let Err(why) = incremental::differentiate(&derived.plan)
         {
-            let text = &table.file.text;
-            let start = text.find("refresh").unwrap_or(0);
-            let end = text[start..].find('\n').map_or(text.len(), |line| start + line);
+            let start = || Place { file: table.file.clone(), span: 0..0 };
             faults.push(Fault {
                 message: format!("{} cannot be refreshed incrementally", table.name),
-                place: Some(Place { file: table.file.clone(), span: start..end }),
+                place: Some(derived.refresh_place.clone().unwrap_or_else(start)),
                 label: why.to_string(),
                 help: Some("rewrite the query, or write `refresh = \"auto\"`".into()),
             });
@@ -89,6 +89,8 @@ fn first_word(sql: &str) -> std::ops::Range<usize> {
 pub enum Decision {
     /// It is at the cut.
     UpToDate,
+    /// It is at the cut, and its rows have not been checked by the expectations as they are now.
+    Check,
     /// Compute the change.
     Incremental,
     /// Compute the whole, for a reason.
@@ -121,12 +123,23 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh
         return if policy == Policy::Incremental { stop(table, standing, &reason) } else { Decision::Repair(reason) };
     }
     if standing.sources.iter().all(|s| s.consumed == Some(s.current)) {
-        return Decision::UpToDate;
+        return if is_unchecked(table, standing.expectations) { Decision::Check } else { Decision::UpToDate };
     }
     match policy {
         Policy::Full => Decision::Full("refresh = \"full\"".into()),
         Policy::Auto | Policy::Incremental => Decision::Incremental,
     }
+}
+
+/// Why rows that nobody touched are checked.
+pub const EXPECTATIONS_CHANGED: &str = "changed expectations";
+
+/// Whether the rows of a table have yet to be checked by its expectations; `checked` is the fingerprint of those by
+/// which they were.
+#[must_use]
+pub fn is_unchecked(table: &Table, checked: i64) -> bool {
+    let expectations = expectations(table);
+    expectations != 0 && expectations != checked
 }
 
 /// Stops a table that may not be recomputed.

@@ -23,6 +23,7 @@ use crate::lake::{
 };
 use crate::merge::{self, Lacking, RowChange, Told};
 use crate::outcome::{Io, Mode, Warning, counted};
+use crate::plan;
 
 /// A commit ready to be made, and what to say about it.
 pub(super) struct Ready {
@@ -80,7 +81,7 @@ impl Work<'_> {
             Scope::Change(ended) => ended.count(),
             Scope::All => 0,
         };
-        let mut seen = Inspector::new(self.job.table)?;
+        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
             self.append(stream, true, &mut seen, &mut io).await?
@@ -177,13 +178,16 @@ impl Work<'_> {
 
     /// Expectations, primary key and consent: nothing is committed against them.
     pub(super) async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
+        let before = if whole { None } else { self.current.as_ref() };
+        if let Some(current) = before.filter(|_| self.all_rows) {
+            self.standing_rows(current, inputs.session(), seen).await?;
+        }
         seen.verdict(&self.job.privacy).map_err(|error| match scope {
             Scope::Change(ended) if ended.count() > 0 => {
                 error.fact("holds back", format!("the withdrawal of {}", counted(ended.count(), "person")))
             }
             _ => error,
         })?;
-        let before = if whole { None } else { self.current.as_ref() };
         let all = matches!(scope, Scope::All);
         if let (Some(current), true) = (before, seen.asks_who_stays(all)) {
             self.keys_are_new(current, inputs.session(), seen, all).await?;
@@ -238,6 +242,11 @@ impl Work<'_> {
             (app::DEFINITION.to_owned(), self.fingerprint),
             (app::MIGRATION.to_owned(), job.migration),
         ]);
+        // Also where there are none any more: a checkpoint keeps what an earlier commit said.
+        let expectations = plan::expectations(job.table);
+        if expectations != 0 || self.standing.expectations != 0 {
+            txns.insert(app::EXPECTATIONS.to_owned(), expectations);
+        }
         for source in job.sources.values() {
             let version = source.version();
             txns.insert(app::source(&source.uuid()), i64::try_from(version).unwrap_or(i64::MAX));

@@ -13,12 +13,14 @@ use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::Action;
 use crate::plan::cost::{self, Choice, Costs, Shape, Size, SourceSize};
-use crate::plan::{self, Decision};
+use crate::plan::{self, Decision, EXPECTATIONS_CHANGED};
 
 /// How a table gets to the cut.
 pub(super) enum Way {
     /// It is there.
     UpToDate,
+    /// It is there, and its rows are checked by the expectations as they are now.
+    Check,
     /// By the change of its query.
     Incremental(Box<Planned>),
     /// By its query computed whole.
@@ -85,6 +87,7 @@ pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Fores
         Foreseen { action: Action::None, reason: String::new(), repairs: false, problem: None, moved, costs };
     Ok(match way {
         Way::UpToDate => foreseen,
+        Way::Check => Foreseen { action: Action::Check, reason: EXPECTATIONS_CHANGED.to_owned(), ..foreseen },
         Way::Incremental(planned) => Foreseen { action: Action::Incremental, reason: planned.reason, ..foreseen },
         Way::Full { reason, repairs } => Foreseen { action: Action::Full, reason, repairs, ..foreseen },
         Way::Stop(error) => Foreseen { action: Action::Stop, problem: Some(error), ..foreseen },
@@ -99,6 +102,7 @@ impl Work<'_> {
         match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
             Decision::Stop(error) => Ok((Way::Stop(error), None)),
             Decision::UpToDate => Ok((Way::UpToDate, None)),
+            Decision::Check => Ok((Way::Check, None)),
             Decision::Full(reason) => Ok((Way::Full { reason, repairs: false }, None)),
             Decision::Repair(reason) => Ok((Way::Full { reason, repairs: true }, None)),
             Decision::Incremental => self.by_change(curious).await,

@@ -16,7 +16,8 @@ const DIFFERENCE_ROWS: u64 = 1_000_000;
 
 impl Work<'_> {
     /// Computes the whole query and commits what is not as it says.
-    pub(super) async fn full(self, reason: String) -> Result<Refreshed> {
+    pub(super) async fn full(mut self, reason: String) -> Result<Refreshed> {
+        self.all_rows = true;
         let inputs = self.inputs(true)?;
         let ready = match self.recompute(&inputs, reason.clone()).await {
             Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await,
@@ -56,7 +57,7 @@ impl Work<'_> {
         let limit = Limits::of(session).bytes;
         let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
         let Some(rows) = rows else { return Ok(None) };
-        let mut seen = Inspector::new(self.job.table)?;
+        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
         let Ok(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else { return Ok(None) };
         io.rows_read = Scanned::rows(session);
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
@@ -75,7 +76,7 @@ impl Work<'_> {
         // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let mut seen = Inspector::new(self.job.table)?;
+        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
         let mut change = self.append(stream, false, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
         self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;

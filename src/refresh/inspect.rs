@@ -9,17 +9,42 @@ use deltalake::datafusion::logical_expr::Expr;
 
 use crate::checks::{self, Check};
 use crate::definition::{Action, Table};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Result};
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 
 use super::identity::Keys;
 
+/// An expectation, and the rows that fail it.
+struct Counted {
+    check: Check,
+    come: u64,
+    go: u64,
+    /// Of the table before the change, where all of its rows were checked.
+    stood: Option<u64>,
+}
+
+impl Counted {
+    fn failing(&self) -> u64 {
+        match self.stood {
+            Some(stood) => (stood + self.come).saturating_sub(self.go),
+            None => self.come,
+        }
+    }
+
+    /// `2 new rows`, and where all were checked `2 rows`.
+    fn rows(&self) -> String {
+        counted(self.failing(), if self.stood.is_some() { "row" } else { "new row" })
+    }
+}
+
 /// What was seen so far.
 pub struct Inspector {
     table: String,
     schema: SchemaRef,
-    checks: Vec<(Check, u64)>,
+    checks: Vec<Counted>,
+    /// Whether rows that go are checked, too: they are counted among those that stood.
+    all_rows: bool,
     subject: Option<usize>,
     /// Net rows per subject; `None` is NULL.
     subjects: HashMap<Option<String>, i64>,
@@ -31,14 +56,14 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// For the rows of a table.
+    /// For the rows of a table. With `all_rows`, also those that stay are checked: [`Self::stood`] is told of them.
     ///
     /// # Errors
     /// When a check cannot be compiled; `definition` has found that before.
-    pub fn new(table: &Table) -> Result<Self> {
+    pub fn new(table: &Table, all_rows: bool) -> Result<Self> {
         let schema = table.schema();
         let checks = checks::compile(table, |action| action != Action::Quarantine)?;
-        let checks = checks.into_iter().map(|check| (check, 0)).collect();
+        let checks = checks.into_iter().map(|check| Counted { check, come: 0, go: 0, stood: None }).collect();
         let index = |name: &String| schema.index_of(name).ok();
         Ok(Self {
             table: table.name.to_string(),
@@ -46,6 +71,7 @@ impl Inspector {
             keys: Keys::new(table, &schema)?,
             schema,
             checks,
+            all_rows,
             subjects: HashMap::new(),
             inserted: 0,
             deleted: 0,
@@ -59,9 +85,8 @@ impl Inspector {
     pub fn inserts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.inserted += batch.num_rows() as u64;
-        for (check, failing) in &mut self.checks {
-            let passes = check.passes(&batch)?;
-            *failing += (batch.num_rows() - passes.true_count()) as u64;
+        for counted in &mut self.checks {
+            counted.come += counted.check.fails(&batch)?;
         }
         self.keys.come(&batch)?;
         self.count_subjects(&batch, 1)?;
@@ -75,9 +100,19 @@ impl Inspector {
     pub fn deletes(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.deleted += batch.num_rows() as u64;
+        for counted in self.checks.iter_mut().filter(|_| self.all_rows) {
+            counted.go += counted.check.fails(&batch)?;
+        }
         self.keys.go(&batch)?;
         self.count_subjects(&batch, -1)?;
         Ok(batch)
+    }
+
+    /// Takes how many rows failed each expectation before the change, in the order of the checks.
+    pub fn stood(&mut self, failing: &[(Check, u64)]) {
+        for (counted, (_, rows)) in self.checks.iter_mut().zip(failing) {
+            counted.stood = Some(*rows);
+        }
     }
 
     fn count_subjects(&mut self, batch: &RecordBatch, weight: i64) -> Result<()> {
@@ -139,19 +174,9 @@ impl Inspector {
     /// Rows that warn, as warnings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let warning = self.checks.iter().filter(|(check, failing)| check.action == Action::Warn && *failing > 0);
-        warning
-            .map(|(check, failing)| Warning {
-                message: format!(
-                    "expectation `{}` of {} is not met by {}",
-                    check.name,
-                    self.table,
-                    counted(*failing, "row")
-                ),
-                details: Vec::new(),
-                help: None,
-            })
-            .collect()
+        let failed = |c: &&Counted| c.check.action == Action::Warn && c.failing() > 0;
+        let warning = |c: &Counted| checks::warning(&c.check.name, &self.table, c.failing());
+        self.checks.iter().filter(failed).map(warning).collect()
     }
 
     /// Refuses rows that fail a `fail` expectation and keys that come twice.
@@ -159,22 +184,10 @@ impl Inspector {
     /// # Errors
     /// `Evidence` for expectations, `Failed` for keys.
     pub fn verdict(&self, privacy: &Privacy) -> Result<()> {
-        let failing: BTreeMap<_, _> = self
-            .checks
-            .iter()
-            .filter(|(check, failing)| check.action == Action::Fail && *failing > 0)
-            .map(|(check, failing)| (check.name.as_str(), *failing))
-            .collect();
-        if let Some((name, rows)) = failing.iter().next() {
-            let mut error = Error::new(
-                Kind::Evidence,
-                format!("expectation `{name}` of {} is not met by {}", self.table, counted(*rows, "new row")),
-            );
-            for (name, rows) in failing.iter().skip(1) {
-                error = error.fact("also", format!("`{name}` is not met by {}", counted(*rows, "new row")));
-            }
-            return Err(error.help("correct the data or the query, or let the expectation `warn` or `quarantine`"));
-        }
+        let failed = |c: &&Counted| c.check.action == Action::Fail && c.failing() > 0;
+        let failing: BTreeMap<_, _> =
+            self.checks.iter().filter(failed).map(|c| (c.check.name.as_str(), c.rows())).collect();
+        checks::refused(&self.table, &failing).map_or(Ok(()), Err)?;
         self.keys.verdict(&self.table, privacy)
     }
 }

@@ -7,6 +7,7 @@ mod apply;
 mod broken;
 mod choose;
 mod consent;
+mod expectations;
 mod full;
 mod identity;
 mod inputs;
@@ -117,6 +118,7 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
         location: job.location.to_string(),
         ours: state.head().is_some(),
         definition: state.definition(),
+        expectations: state.expectations(),
         drift,
         sources,
     })
@@ -185,6 +187,7 @@ pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
         Way::UpToDate => work.up_to_date(),
         // Before any file is read or written for it.
         _ if let Some(Err(error)) = work.current.as_ref().map(LakeTable::check_writable) => Err(error),
+        Way::Check => work.check().await,
         Way::Full { reason, repairs: false } => work.full(reason).await,
         Way::Full { reason, repairs: true } => work.repair(reason).await,
         Way::Incremental(planned) => work.incremental(*planned).await,
@@ -213,6 +216,8 @@ struct Work<'a> {
     standing: Standing,
     fingerprint: i64,
     meter: Arc<Meter>,
+    /// Whether expectations are checked on rows that stay, too.
+    all_rows: bool,
 }
 
 impl<'a> Work<'a> {
@@ -220,7 +225,8 @@ impl<'a> Work<'a> {
         let Opened { meter, location, current } = opened;
         let standing = standing(job, current.as_ref()).await?;
         let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
-        Ok(Self { job, location, current, standing, fingerprint, meter })
+        let all_rows = plan::is_unchecked(job.table, standing.expectations);
+        Ok(Self { job, location, current, standing, fingerprint, meter, all_rows })
     }
 
     fn up_to_date(self) -> Result<Refreshed> {

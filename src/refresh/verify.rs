@@ -17,11 +17,13 @@ use futures::TryStreamExt;
 use super::apply::out_of_memory;
 use super::inputs::Inputs;
 use super::{Job, Opened, Work};
+use crate::checks;
+use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::lake::{LakeTable, Planner};
 use crate::name::TableName;
-use crate::outcome::{Verified, VerifiedBy};
+use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
 
 /// How far two `double` values may be apart, relative to the greater.
@@ -36,7 +38,8 @@ const COMPARED: usize = 1_000_000;
 /// Compares a table with its query over the versions of its sources that it records.
 ///
 /// # Errors
-/// When one of these versions can no longer be read.
+/// When one of these versions can no longer be read; `Evidence` when the rows are those of the query and fail an
+/// expectation.
 pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let name = &job.table.name;
     let cannot = |error: Error| {
@@ -48,6 +51,11 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let work = Work::new(job, Opened::with(job, Some(table.clone()))).await?;
     let sources = recorded(job, table).await.map_err(cannot)?;
     let by = |planner| compare_within_memory(&work, table, &sources, planner);
+    let failing =
+        checks::failing(job.table, table, &work.session(true)?, |a| a == Action::Fail).await.map_err(cannot)?;
+    let failing = failing.iter().filter(|(_, rows)| *rows > 0);
+    let failing = failing.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
+    checks::refused(name.as_str(), &failing).map_or(Ok(()), Err)?;
     // A plan of another kind does not repeat the mistakes of the one that the table was computed by.
     match by(Planner::Plain).await {
         Ok(found) if found.is_equal() => Ok(found),

@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::site::{Address, TablePlace, unknown_table};
 
 /// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes nothing but the place: columns come from
-/// the log. Source: Athena user guide, "Create Delta Lake tables".
+/// the log. Names are quoted as DDL wants it: `order` is a word of Hive's grammar.
+/// Source: Athena user guide, "Create Delta Lake tables", "Escape reserved keywords in queries".
 ///
 /// # Errors
 /// A table is unknown, or does not lie on S3.
@@ -15,7 +16,7 @@ pub fn ddl(address: &Address, tables: &[String]) -> Result<String> {
         return Err(unknown_table(name, &known));
     }
     let database = address.database();
-    let mut text = format!("CREATE DATABASE IF NOT EXISTS {database};\n");
+    let mut text = format!("CREATE DATABASE IF NOT EXISTS `{database}`;\n");
     // A quarantine may not be there, so it must be asked for.
     let asked = |place: &TablePlace| {
         if tables.is_empty() { !place.is_quarantine } else { tables.contains(&place.name) }
@@ -30,7 +31,7 @@ pub fn ddl(address: &Address, tables: &[String]) -> Result<String> {
         }
         let place = place.trim_end_matches('/').replace('\'', "''");
         text.push_str(&format!(
-            "\nCREATE EXTERNAL TABLE {database}.{name}\nLOCATION '{place}/'\nTBLPROPERTIES ('table_type' = 'DELTA');\n"
+            "\nCREATE EXTERNAL TABLE `{database}`.`{name}`\nLOCATION '{place}/'\nTBLPROPERTIES ('table_type' = 'DELTA');\n"
         ));
     }
     Ok(text)

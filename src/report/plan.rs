@@ -40,7 +40,7 @@ pub struct TablePlanReport {
     pub location: String,
     /// Current version; `null` = not created.
     pub version: Option<u64>,
-    /// `none`, `ingest`, `incremental`, `full`, `stop`, `skip`.
+    /// `none`, `ingest`, `incremental`, `full`, `check`, `stop`, `skip`.
     pub action: Action,
     /// Tables that change first: then the action is a prediction.
     pub after: Vec<String>,
@@ -96,7 +96,7 @@ pub struct OperatorReport {
 /// Whether a sync would change anything.
 #[must_use]
 pub fn plan_is_pending(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| matches!(t.action, Action::Ingest | Action::Incremental | Action::Full))
+    outcome.tables.iter().any(|t| !matches!(t.action, Action::None | Action::Stop | Action::Skip))
 }
 
 /// Whether a sync would stop somewhere.

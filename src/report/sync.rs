@@ -55,7 +55,7 @@ pub struct TableReport {
     pub version_before: Option<u64>,
     /// Version after; `null` = it does not exist yet.
     pub version_after: Option<u64>,
-    /// `none`, `ingest`, `full`, `incremental`.
+    /// `none`, `ingest`, `full`, `incremental`, `check`.
     pub mode: Mode,
     /// Why this mode.
     pub reason: String,

@@ -84,7 +84,7 @@ impl Attempt<'_> {
                 if let Some(before) = before {
                     done.warnings.extend(unloaded_consent(&session, table, &before, &done.table).await?);
                 }
-                Ok(done)
+                self.checked(table, done).await
             };
             let result = match settled.await {
                 Ok(done) => Ok(done),

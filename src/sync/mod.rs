@@ -5,6 +5,7 @@
 
 mod derived;
 mod events;
+mod expectations;
 mod landing;
 mod runs;
 mod select;

@@ -16,7 +16,8 @@ pub struct Selection {
 }
 
 /// Resolves selectors: `table`, `+table`, `table+`, `zone.*`, `tag:label`. What a table reads is always included, and
-/// so is every table with consent whose record of consent is.
+/// so is every table with consent whose record of consent is. A derived table and its quarantine are selected together:
+/// a row that leaves the one is in the other.
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing.
@@ -49,12 +50,26 @@ pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
         }
         named.extend(matches);
     }
+    let named = with_halves(site, named);
     let mut tables = with_ancestors(site, named.clone());
     // Changed grants make every table with consent due, and so what it reads.
     let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
     let guarded: BTreeSet<TableName> = guarded.map(|t| t.name.clone()).collect();
     tables.extend(with_ancestors(site, guarded));
+    let tables = with_halves(site, tables);
     Ok(Selection { tables, named })
+}
+
+/// The tables with the quarantines that belong to them, and the tables to which the quarantines belong. The two have one
+/// query, and so the same ancestors.
+fn with_halves(site: &Site, mut names: BTreeSet<TableName>) -> BTreeSet<TableName> {
+    let halves = site.project.tables.iter().filter_map(|t| Some((t.derived()?.quarantine_of.as_ref()?, &t.name)));
+    for (owner, quarantine) in halves {
+        if names.contains(owner) || names.contains(quarantine) {
+            names.extend([owner.clone(), quarantine.clone()]);
+        }
+    }
+    names
 }
 
 fn with_ancestors(site: &Site, names: BTreeSet<TableName>) -> BTreeSet<TableName> {

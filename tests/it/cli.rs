@@ -2,12 +2,14 @@
 
 mod documents;
 mod faults;
+mod flags;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod memory;
 mod messages;
 mod personal;
 mod plan;
+mod quarantine;
 mod shell;
 #[cfg(unix)]
 mod spill;

@@ -14,10 +14,12 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &PlanArgs) -> R
         Err(error) => Err(error),
     };
     let outcome = result.map_err(|error| session.fail(format, error, report::plan_failed))?;
-    let exit_code = match args.detailed_exitcode {
-        true if report::plan_stops(&outcome) => Kind::Failed.exit_code(),
-        true if report::plan_is_pending(&outcome) => PENDING,
-        _ => 0,
+    let exit_code = if report::plan_stops(&outcome) {
+        Kind::Failed.exit_code()
+    } else if args.detailed_exitcode && report::plan_is_pending(&outcome) {
+        PENDING
+    } else {
+        0
     };
     let ui = &mut *session.ui;
     if format == Format::Json {

@@ -13,8 +13,11 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         verify: args.verify,
         reload: args.reload.clone(),
         unload: args.unload.clone(),
-        migrate: !args.no_migrate,
     };
+    if args.no_migrate {
+        let text = render::sync::no_migrations(session.ui.color_err());
+        session.ui.problem(&text);
+    }
     let outcome = lake.sync(options).await;
     let exit_code = report::exit_code(&outcome);
     let ui = &mut *session.ui;

@@ -62,6 +62,7 @@ fn action(table: &TablePlan) -> String {
     let mut text = match table.action {
         Action::None => "up to date".to_owned(),
         Action::Ingest => explained("ingest", &table.reason),
+        Action::Check => explained("check", &table.reason),
         Action::Skip => explained("skip", &table.reason),
         Action::Stop => "stop".to_owned(),
         Action::Incremental | Action::Full => {
@@ -125,6 +126,7 @@ fn summary(outcome: &PlanOutcome) -> String {
         (Action::Ingest, "to ingest"),
         (Action::Incremental, "incremental"),
         (Action::Full, "full"),
+        (Action::Check, "to check"),
         (Action::Stop, "to stop"),
         (Action::Skip, "left behind"),
         (Action::None, "up to date"),

@@ -76,6 +76,12 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
 
+/// A word about `--no-migrate`.
+pub(in crate::cli) fn no_migrations(color: bool) -> String {
+    let why = "this version applies no migrations: a table that lacks one stops the sync".to_owned();
+    plain_warning("`--no-migrate` changes nothing", &[why], color)
+}
+
 /// What to type where files wait, and after the first sync of a project.
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
@@ -143,6 +149,7 @@ fn how(table: &TableOutcome) -> String {
         Mode::Ingest if table.io.files_read == 0 => parts.push(table.reason.clone()),
         Mode::Ingest => parts.push(count(table.io.files_read, "file")),
         Mode::Full => parts.push(explained("full", &table.reason)),
+        Mode::Check => parts.push(explained("check", &table.reason)),
         Mode::Incremental => {
             let rewritten = match (table.io.files_removed, table.io.files_before) {
                 (0, _) => String::new(),

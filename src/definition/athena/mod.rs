@@ -5,6 +5,7 @@
 //! against Trino 435 (`tests/athena/refused.sql` holds what Trino's own parser refuses). What is not known for sure
 //! is not said.
 
+mod fine;
 mod functions;
 mod order;
 mod reserved;
@@ -21,38 +22,33 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
 use deltalake::datafusion::sql::sqlparser::tokenizer;
 
-use super::columns::Declared;
 use super::faults::Faults;
-use super::model::ColumnType;
 use super::planner::Tables;
 use super::sql::Sql;
 use crate::source::{Place, SourceFile};
+pub(super) use fine::has_microseconds;
 use scope::Scope;
 
-/// Adds the notes on a query that plans without faults over `tables`.
-pub(super) fn query(file: &SourceFile, sql: &Sql, query: &Query, tables: &Tables, notes: &mut Faults) {
+/// Adds the notes on a query that plans without faults over `tables`; `has_microseconds`: some of its times may be finer
+/// than a millisecond.
+pub(super) fn query(
+    file: &SourceFile,
+    (sql, query): (&Sql, &Query),
+    tables: &Tables,
+    has_microseconds: bool,
+    notes: &mut Faults,
+) {
     tokens::tokens(file, sql, notes);
-    let mut reader = Reader { sql, scope: Scope::new(tables), notes, agreed: Vec::new() };
+    let mut reader = Reader { sql, scope: Scope::new(tables), has_microseconds, notes, agreed: Vec::new() };
     // The visitor never breaks.
     let _ = query.visit(&mut reader);
-}
-
-/// Adds the notes on the columns that a landing table declares.
-pub(super) fn columns(declared: &[Declared], notes: &mut Faults) {
-    let has_times = |d: &&Declared| d.column.column_type.any(&|t| *t == ColumnType::Timestamp);
-    for d in declared.iter().filter(has_times) {
-        notes.add(
-            d.type_place.clone(),
-            format!("Athena reads `{}` rounded to milliseconds", d.column.name),
-            "microseconds decide here and not there: keep epoch milliseconds as \"long\"",
-        );
-    }
 }
 
 /// Walks a query and notes what it finds; knows at every expression which tables it sees.
 struct Reader<'a> {
     sql: &'a Sql,
     scope: Scope<'a>,
+    has_microseconds: bool,
     notes: &'a mut Faults,
     /// Calls inside something that makes both engines agree.
     agreed: Vec<tokenizer::Span>,

@@ -136,7 +136,7 @@ pub(super) fn is_fine_time(expr: &Expr, reader: &Reader<'_>) -> bool {
         Expr::Function(function) => name_of(function).is_some_and(|name| name == "date_trunc"),
         _ => false,
     };
-    !is_cut && matches!(type_of(expr, reader), Some(DataType::Timestamp(..)))
+    reader.has_microseconds && !is_cut && matches!(type_of(expr, reader), Some(DataType::Timestamp(..)))
 }
 
 fn joined(left: &Expr, right: &Expr, reader: &mut Reader<'_>) {

@@ -432,6 +432,8 @@ fn nested_columns_are_no_keys_and_their_types_are_checked() {
         found,
         [
             "n_landing.toml:10:5 column `m` is a map whose keys are not strings | names in JSON are strings: write `map<string,T>`",
+            "t.toml:2:16 `tags` cannot be in `primary_key` | it is array<string>: name a column without values inside",
+            "t.toml:3:15 `address` cannot be in `cluster_by` | it is struct<city:string,geo:struct<lat:double>>: name a column without values inside",
             "t.toml:5:8 column `tags` is declared array<integer> | the query gives array<string>: `[columns]` documents, it does not cast",
         ]
     );
@@ -472,9 +474,9 @@ fn what_the_engine_cannot_do_with_nested_values_is_said_before() {
             "t.sql:1:14 map<string,double> cannot be cast to string | select its parts",
         ),
         (
-            "select n.id, t.tag from n_landing n cross join unnest(n.tags) as t(tag)",
-            "t.sql:1:48 `unnest` of a column cannot stand in `from` | write it in the select list: \
-             `select id, unnest(tags) as tag`",
+            "select n.id from n_landing n where exists (select 1 from unnest(n.tags) as t(tag) where t.tag = 'a')",
+            "t.sql:1:58 `unnest` of a column cannot stand here | write `cross join unnest(tags) as t(tag)` after the \
+             table that has the column",
         ),
         (
             "select n.address['geo'].lat as x from n_landing n",

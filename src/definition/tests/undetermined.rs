@@ -92,3 +92,20 @@ fn keys_that_the_tool_enforces_make_an_order_total() {
         assert!(found.len() == 1 && found[0].contains("[LIMIT_WITHOUT_TOTAL_ORDER]"), "{found:?}");
     }
 }
+
+#[test]
+fn functions_of_one_window_are_one_fault() {
+    let sql = "select email,\nlag(shares) over w as a, lead(shares) over w as b, row_number() over w as c,\n\
+               first_value(shares) over w as d, lag(shares, 2) over w as e,\n\
+               lag(updated) over v as f, ntile(4) over v as g, rank() over v as h\n\
+               from customer_landing window w as (partition by email order by updated),\n\
+               v as (partition by shares order by updated)";
+    let text = "[WINDOW_WITHOUT_TOTAL_ORDER] | append";
+    let found = query_faults(sql);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let (w, v) = if found[0].starts_with("t.sql:2:1 ") { (&found[0], &found[1]) } else { (&found[1], &found[0]) };
+    let start = "t.sql:2:1 `lag`, `lead`, `row_number` and 1 more of one window are arbitrary where rows tie in its \
+                 `order by` ";
+    assert!(w.starts_with(&format!("{start}{text}")), "{w}");
+    assert!(v.contains("`ntile` is arbitrary where rows tie") || v.contains("`lag` and `ntile` of one window"), "{v}");
+}

@@ -235,11 +235,11 @@ fn the_statements_for_athena_need_no_connection() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let expected = "CREATE DATABASE IF NOT EXISTS stedi;\n\n\
-                    CREATE EXTERNAL TABLE stedi.customer_landing_quarantine\n\
+    let expected = "CREATE DATABASE IF NOT EXISTS `stedi`;\n\n\
+                    CREATE EXTERNAL TABLE `stedi`.`customer_landing_quarantine`\n\
                     LOCATION 's3://stedi-warehouse/landing/customer_landing_quarantine/'\n\
                     TBLPROPERTIES ('table_type' = 'DELTA');\n\n\
-                    CREATE EXTERNAL TABLE stedi.customer_trusted\n\
+                    CREATE EXTERNAL TABLE `stedi`.`customer_trusted`\n\
                     LOCATION 's3://stedi-warehouse/trusted/customer_trusted/'\n\
                     TBLPROPERTIES ('table_type' = 'DELTA');\n";
     assert_eq!((text.as_str(), output.status.code()), (expected, Some(0)));

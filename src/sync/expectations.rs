@@ -1,0 +1,67 @@
+//! Changed expectations of a landing table: records are checked as they land, and rows that have landed by this.
+
+use super::{Attempt, Done};
+use crate::checks;
+use crate::definition::{Action, Table};
+use crate::error::{Error, Kind, Result};
+use crate::lake::LakeTable;
+use crate::outcome::{Mode, Warning, counted};
+use crate::plan::{self, EXPECTATIONS_CHANGED};
+
+/// How often a commit is made again after somebody else's.
+const ATTEMPTS: usize = 4;
+
+impl Attempt<'_> {
+    /// Checks all rows of a landing table, where its expectations are not those by which they were, and records that in
+    /// a commit of its own. Rows that should be in quarantine stay: their records are in the landing files.
+    ///
+    /// # Errors
+    /// `Evidence` when rows fail a `fail` expectation: they have landed, and nothing below the table takes them.
+    pub(super) async fn checked(&self, table: &Table, mut done: Done) -> Result<Done> {
+        let mut left = ATTEMPTS;
+        while plan::is_unchecked(table, done.table.state().expectations()) {
+            left -= 1;
+            let (stands, warnings) = match self.check_rows(table, &done.table).await {
+                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
+                    done.table = LakeTable::open(done.table.location()).await?.unwrap_or(done.table);
+                    continue;
+                }
+                other => other?,
+            };
+            done.table = stands;
+            done.warnings.extend(warnings);
+            if done.mode == Mode::None {
+                done.mode = Mode::Check;
+            }
+            let reasons = [done.reason.as_str(), EXPECTATIONS_CHANGED].into_iter().filter(|reason| !reason.is_empty());
+            done.reason = reasons.collect::<Vec<_>>().join(", ");
+        }
+        Ok(done)
+    }
+
+    async fn check_rows(&self, table: &Table, stands: &LakeTable) -> Result<(LakeTable, Vec<Warning>)> {
+        let name = table.name.as_str();
+        let found = checks::failing(table, stands, &self.site.session()?, |_| true).await?;
+        let failing = || found.iter().filter(|(_, rows)| *rows > 0);
+        let refused = failing().filter(|(check, _)| check.action == Action::Fail);
+        let refused = refused.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
+        if let Some(error) = checks::refused(name, &refused) {
+            return Err(found_in(error, stands).help(format!(
+                "correct the landing files, then: stedi-delta sync --reload {name}; or let the expectation `warn`"
+            )));
+        }
+        let warnings = failing().map(|(check, rows)| match check.action {
+            Action::Quarantine => Warning {
+                help: Some(format!("move them to quarantine: stedi-delta sync --reload {name}")),
+                ..checks::warning(&check.name, name, *rows)
+            },
+            _ => checks::warning(&check.name, name, *rows),
+        });
+        let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": self.run});
+        Ok((checks::record(stands, plan::expectations(table), facts).await?, warnings.collect()))
+    }
+}
+
+fn found_in(error: Error, stands: &LakeTable) -> Error {
+    error.fact("table", format!("{} (v{})", stands.location(), stands.version()))
+}
