@@ -16,6 +16,7 @@
 mod course;
 mod feeds;
 mod files;
+mod readable;
 mod relation;
 mod rung;
 mod size;
@@ -26,13 +27,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::error::Result;
-use crate::lake::{CommitFacts, LakeTable};
+use crate::lake::{CommitFacts, LakeTable, MovedRows};
 use course::oddity;
 use files::look_up;
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
+pub use readable::readable_at;
 pub use rung::{Rung, since_by};
 
 /// How a change was found out.
@@ -92,9 +94,7 @@ enum Reading {
     /// As they stand in the files.
     Plain,
     /// Through a version that has them.
-    Through(LakeTable),
-    /// All rows of a version, because its scan cannot be told the names of these files.
-    Whole(LakeTable),
+    Through(Box<LakeTable>),
 }
 
 impl ChangeSet {
@@ -169,11 +169,12 @@ impl ChangeSet {
 /// The change set of `table` since version `from`, or why it cannot be told any more.
 ///
 /// # Errors
-/// When the log is broken.
+/// When the log is broken or names a file that must not be read.
 pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<ChangeSet, String>> {
     if from == table.version() {
         return Ok(Ok(ChangeSet::nothing(table, from)));
     }
+    table.check_files()?;
     let commits = match told_by_files(table, from).await? {
         Ok(commits) => commits,
         Err(why) => return by_snapshots(table, from, &why).await,
@@ -209,10 +210,30 @@ async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Resu
     let Some(commits) = table.commits(from, table.version()).await? else {
         return Ok(Err("the log no longer holds every commit since".into()));
     };
+    if let Some(why) = beyond_files(table, &commits) {
+        return Ok(Err(why));
+    }
+    let commits = believed(table, commits).await?;
     Ok(match beyond_files(table, &commits) {
         Some(why) => Err(why),
         None => Ok(commits),
     })
+}
+
+/// The commits, with the files of those that changed rows without saying so among their changes. Where the files that
+/// went are vacuumed, the log's own count of the rows has to do.
+async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<CommitFacts>> {
+    let mut believed = Vec::with_capacity(commits.len());
+    for commit in commits {
+        let is_believed = commit.is_ours()
+            || match table.moved(&commit, true).await? {
+                MovedRows::Same => true,
+                MovedRows::Others => false,
+                MovedRows::Unknown { same_count, .. } => same_count,
+            };
+        believed.push(if is_believed { commit } else { commit.not_only_moving() });
+    }
+    Ok(believed)
 }
 
 /// Why the data files of these commits, taken alone, do not say what their rows are.
@@ -220,17 +241,17 @@ fn beyond_files(table: &LakeTable, commits: &[CommitFacts]) -> Option<String> {
     if let Some(why) = table.indirection() {
         return Some(why);
     }
+    if table.is_spelled_otherwise() {
+        return Some("the log spells the path of a file in another way than ours".into());
+    }
     commits.iter().find_map(|commit| {
         let version = commit.version;
-        let elsewhere = || commit.files.bytes.keys().any(|path| path.contains("://"));
         if commit.files.deletion_vectors {
             Some(format!("v{version} has deletion vectors"))
         } else if commit.changes_metadata {
             Some(format!("v{version} changed the table's columns, properties or protocol"))
-        } else if elsewhere() {
-            Some(format!("v{version} has files outside of the table's folder"))
         } else {
-            None
+            commit.files.odd_path.as_ref().map(|odd| format!("v{version} {odd}"))
         }
     })
 }

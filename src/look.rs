@@ -8,6 +8,6 @@ mod status;
 
 pub use history::history;
 pub use plan::plan;
-pub use query::{Answer, answer, query};
 pub use quarantine::quarantine;
+pub use query::{Answer, answer, query};
 pub use status::status;

@@ -47,6 +47,19 @@ impl AsRef<str> for TableName {
     }
 }
 
+/// What Delta readers take for something else in the path of a folder, and for what.
+#[must_use]
+pub fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
+    let is_escape = |at: &usize| {
+        let digits = path.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if let Some((at, _)) = path.match_indices('%').find(|(at, _)| is_escape(at)) {
+        return path.get(at..at + 3).map(|escape| (escape, "an escaped character"));
+    }
+    path.find('\\').and_then(|at| path.get(at..=at)).map(|found| (found, "the end of a folder's name"))
+}
+
 /// Says why `text` is no valid table, zone or column name, if it is none.
 ///
 /// # Errors
@@ -79,6 +92,15 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn escapes_and_backslashes_are_misread_in_paths() {
+        let found = |path| super::misread_in_path(path).map(|(found, _)| found);
+        for path in ["a b/é#?[x]", "100%", "a%b", "a%2", "%é0"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+        assert_eq!(["a%20b", "%/%4A", "a\\b"].map(found), [Some("%20"), Some("%4A"), Some("\\")]);
+    }
+
     use super::*;
 
     #[test]

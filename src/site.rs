@@ -16,7 +16,7 @@ use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::{self, Place};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
-use crate::name::{TableName, nearest};
+use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
 use crate::refresh::Job;
@@ -64,15 +64,11 @@ pub struct Site {
     workers: Arc<Semaphore>,
 }
 
-/// What looks like a URL escape in the path of a local folder.
-fn escape(location: &Location) -> Option<String> {
-    let path = location.url.to_file_path().ok()?.to_string_lossy().into_owned();
-    let is_escape = |at: &usize| {
-        let digits = path.as_bytes().get(at + 1..at + 3);
-        digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
-    };
-    let (at, _) = path.match_indices('%').find(|(at, _)| is_escape(at))?;
-    path.get(at..at + 3).map(str::to_owned)
+/// Refuses a folder whose path Delta readers take for another one; `what` it is.
+fn check_path(what: &str, location: &Location) -> Result<()> {
+    let Some((found, taken_for)) = misread_in_path(location.path.as_ref()) else { return Ok(()) };
+    Err(Error::failed(format!("{what} `{location}` cannot hold tables"))
+        .fact("found", format!("`{found}` in its path: Delta readers take that for {taken_for}")))
 }
 
 impl fmt::Debug for Site {
@@ -305,10 +301,13 @@ impl Site {
         let [landing_base, warehouse_base] = &address.bases;
         let landing = storage.location(&address.landing, landing_base)?;
         let warehouse = storage.location(&address.warehouse, warehouse_base)?;
-        if let Some(escape) = escape(&warehouse) {
-            return Err(Error::failed(format!("the warehouse `{warehouse}` cannot hold tables"))
-                .fact("found", format!("`{escape}` in its path: Delta readers take that for an escaped character"))
-                .help("choose another folder with --warehouse"));
+        check_path("the warehouse", &warehouse)
+            .map_err(|error| error.help("choose another folder with --warehouse"))?;
+        for table in &address.project.tables {
+            let Some(text) = &table.location else { continue };
+            let location = storage.location(text, &address.project.root)?;
+            check_path(&format!("the location of {}", table.name), &location)
+                .map_err(|error| error.help("write another `location`, without it"))?;
         }
         let database = address.database();
         let catalog: Arc<dyn Catalog> = match (address.at().glue, storage.aws()) {

@@ -85,7 +85,7 @@ fn events(files: &DataFiles) -> impl Iterator<Item = Event<'_>> {
     let event = |comes, counts| move |path| Event { path, comes, counts };
     let added = files.added.iter().map(|(path, _)| path.as_str()).map(event(true, true));
     let removed = files.removed.iter().map(String::as_str).map(event(false, true));
-    let moved_in = files.moved_in.iter().map(String::as_str).map(event(true, false));
+    let moved_in = files.moved_in.iter().map(|(path, _)| path.as_str()).map(event(true, false));
     let moved_out = files.moved_out.iter().map(String::as_str).map(event(false, false));
     added.chain(removed).chain(moved_in).chain(moved_out)
 }

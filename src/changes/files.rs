@@ -8,14 +8,6 @@ use object_store::ObjectStoreExt;
 
 use crate::error::{Context, Result};
 use crate::lake::LakeTable;
-use crate::storage::Location;
-
-/// A data file's place in the store. The log's spelling of it is the store's own: what looks like an escape in the name
-/// of a partition's folder is part of that name.
-fn in_store(location: &Location, file: &str) -> object_store::path::Path {
-    let path = object_store::path::Path::parse(format!("{}/{file}", location.path));
-    path.unwrap_or_else(|_| location.join(file).path)
-}
 
 /// Files outside of the cut.
 pub(super) struct Found {
@@ -32,16 +24,15 @@ pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &
     let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
     let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)
         .map(|path| async move {
-            match location.store.head(&in_store(location, &path)).await {
+            match location.store.head(&location.file(&path)?).await {
                 Ok(meta) => Ok((path, Some(meta.size))),
                 Err(object_store::Error::NotFound { .. }) => Ok((path, None)),
-                Err(cause) => Err(cause),
+                Err(cause) => Err(cause).context(|| format!("files of {location} cannot be looked up")),
             }
         })
         .buffered(8)
         .try_collect()
-        .await
-        .context(|| format!("files of {location} cannot be looked up"))?;
+        .await?;
     let mut found = Found { there: BTreeMap::new(), gone: BTreeSet::new() };
     for (path, size) in answers {
         match size {

@@ -1,18 +1,25 @@
 //! A change set as a relation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use deltalake::datafusion::catalog::TableProvider;
-use deltalake::datafusion::common::ScalarValue;
+use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{DataFusionError, Result as EngineResult, ScalarValue};
+use deltalake::datafusion::datasource::TableType;
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::datasource::file_format::parquet::ParquetFormat;
 use deltalake::datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use deltalake::datafusion::logical_expr::{Expr, cast, ident, lit, when};
+use deltalake::datafusion::datasource::physical_plan::FileScanConfig;
+use deltalake::datafusion::datasource::source::DataSourceExec;
+use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown, cast, ident, lit, when};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 
 use super::{ChangeSet, Part, Reading};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::incremental::WEIGHT;
 use crate::lake::{CHANGE_TYPE, Relation};
 
@@ -50,12 +57,12 @@ impl ChangeSet {
     }
 
     async fn rows(&self, session: &SessionContext, part: &Part) -> Result<DataFrame> {
-        let (table, files) = match &part.reading {
-            Reading::Plain => return self.plain(session, &part.files, self.table.schema()),
-            Reading::Through(table) => (table, Some(part.files.clone())),
-            Reading::Whole(table) => (table, None),
-        };
-        session.read_table(table.provider(session, files).await?).context(doing)
+        match &part.reading {
+            Reading::Plain => self.plain(session, &part.files, self.table.schema()),
+            Reading::Through(table) => {
+                session.read_table(table.provider(session, Some(part.files.clone())).await?).context(doing)
+            }
+        }
     }
 
     /// Data files as they are; a column that they lack is NULL.
@@ -68,12 +75,64 @@ impl ChangeSet {
         .with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).context(doing)?;
-        session.read_table(Arc::new(Relation::plain(Arc::new(table)))).context(doing)
+        let location = self.table.location();
+        let files = files.iter().map(|file| Ok((location.file(file)?.to_string(), file.clone())));
+        let all = AllOf { files: files.collect::<Result<_>>()?, listed: table };
+        session.read_table(Arc::new(Relation::plain(Arc::new(all)))).context(doing)
     }
 
     fn url(&self, file: &str) -> String {
         let folder = self.table.location().join(file);
         folder.url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// Parquet files that must all be there: a listing passes over one that is not, and its rows would be missed for good.
+#[derive(Debug)]
+struct AllOf {
+    /// Paths in the store, and in the table's folder.
+    files: BTreeSet<(String, String)>,
+    listed: ListingTable,
+}
+
+#[async_trait]
+impl TableProvider for AllOf {
+    fn schema(&self) -> SchemaRef {
+        self.listed.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.listed.table_type()
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let scan = self.listed.scan(session, projection, filters, limit).await?;
+        let mut found = BTreeSet::new();
+        scan.apply(|node| {
+            let config = node.downcast_ref::<DataSourceExec>().and_then(|scan| scan.data_source().downcast_ref());
+            let groups = config.into_iter().flat_map(|config: &FileScanConfig| &config.file_groups);
+            found.extend(groups.flat_map(|group| group.iter()).map(|file| file.object_meta.location.to_string()));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        // With a limit the listing stops at the file that has enough.
+        let missed = self.files.iter().find(|(path, _)| limit.is_none() && !found.contains(path));
+        match missed {
+            Some((_, file)) => {
+                let missed = Error::failed(format!("data file `{file}` is missing or empty"));
+                Err(DataFusionError::External(Box::new(missed)))
+            }
+            None => Ok(scan),
+        }
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        self.listed.supports_filters_pushdown(filters)
     }
 }
 

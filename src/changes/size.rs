@@ -1,7 +1,7 @@
 //! How much a change is, from what is known of its files.
 
+use super::ChangeSet;
 use super::files::rows_of;
-use super::{ChangeSet, Reading};
 use crate::plan::cost::Size;
 
 impl ChangeSet {
@@ -24,18 +24,9 @@ impl ChangeSet {
     }
 
     async fn rows_of_files(&self) -> Option<u64> {
-        let mut whole = Some(0_u64);
-        let mut single = Vec::new();
-        for part in &self.parts {
-            match &part.reading {
-                Reading::Whole(table) => whole = whole.zip(table.rows()).map(|(sum, rows)| sum.saturating_add(rows)),
-                Reading::Plain | Reading::Through(_) => single.extend(&part.files),
-            }
-        }
-        let whole = whole?;
-        let rows = rows_of(&self.table, self.from, &self.rows, single.iter().copied()).await;
-        let each = single.iter().map(|path| rows.get(path.as_str()).copied());
-        each.sum::<Option<u64>>().map(|sum| sum.saturating_add(whole))
+        let files = self.parts.iter().flat_map(|part| &part.files);
+        let rows = rows_of(&self.table, self.from, &self.rows, files.clone()).await;
+        files.map(|path| rows.get(path.as_str()).copied()).sum()
     }
 
     /// What tells the change, for people.

@@ -1,6 +1,6 @@
 //! The files by which two snapshots differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::files::look_up;
 use super::{ChangeSet, Part, Reading, Way};
@@ -16,6 +16,9 @@ pub(super) async fn by_snapshots(
     let Ok(old) = table.at(from).await else {
         return Ok(Err(format!("v{from} can no longer be read")));
     };
+    if let Err(refused) = old.check_files() {
+        return Ok(Err(format!("v{from} cannot be read: {refused}")));
+    }
     let now = table.stored_columns();
     let other = |(name, stored): &(String, String)| now.get(name).is_some_and(|current| current != stored);
     if let Some((name, _)) = old.stored_columns().into_iter().find(other) {
@@ -36,18 +39,13 @@ pub(super) async fn by_snapshots(
     }
     let plain = table.indirection().is_none()
         && old.indirection().is_none()
-        && added.iter().chain(&removed).all(|file| file.deletion_vector.is_none() && !file.path.contains("://"));
+        && added.iter().chain(&removed).all(|file| file.deletion_vector.is_none());
     let sides = [(1, added, table), (-1, removed, &old)].into_iter().filter(|(_, files, _)| !files.is_empty());
     let mut change = ChangeSet { seen: found.there.into_keys().collect(), ..ChangeSet::nothing(table, from) };
     for (weight, files, at) in sides {
         change.bytes.0 += files.iter().map(|file| file.size).sum::<u64>();
         let files: Vec<String> = files.into_iter().map(|file| file.path).collect();
-        let reading = match (plain, files.iter().all(|path| can_be_named(path))) {
-            (true, _) => Reading::Plain,
-            (false, true) => Reading::Through(at.clone()),
-            // Either side may be read whole only together with the other: files in both would count once.
-            (false, false) => return Ok(Ok(whole(table, (&old, from), change.seen, why))),
-        };
+        let reading = if plain { Reading::Plain } else { Reading::Through(Box::new(at.clone())) };
         change.parts.push(Part { weight, files, reading });
     }
     if !change.is_empty() {
@@ -57,31 +55,9 @@ pub(super) async fn by_snapshots(
     Ok(Ok(change))
 }
 
-/// All rows of both versions: what they share cancels.
-fn whole(table: &LakeTable, (old, from): (&LakeTable, u64), seen: BTreeSet<String>, why: &str) -> ChangeSet {
-    let part = |(weight, at): (i64, &LakeTable)| Part {
-        weight,
-        files: at.files().into_iter().map(|file| file.path).collect(),
-        reading: Reading::Whole(at.clone()),
-    };
-    ChangeSet {
-        way: Way::Files,
-        why: Some(why.to_owned()),
-        parts: [(1, table), (-1, old)].map(part).into(),
-        bytes: (table.size().1 + old.size().1, 0),
-        seen,
-        ..ChangeSet::nothing(table, from)
-    }
-}
-
 /// A file's path and its deletion vector: what its rows depend on.
 type Identity = (String, Option<String>);
 
 fn by_identity(table: &LakeTable) -> BTreeMap<Identity, DeltaFile> {
     table.files().into_iter().map(|file| ((file.path.clone(), file.deletion_vector.clone()), file)).collect()
-}
-
-/// Whether every writer spells this path in the same way in the log: scans select files by that spelling.
-pub(super) fn can_be_named(path: &str) -> bool {
-    path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.=/".contains(&b))
 }

@@ -97,6 +97,10 @@ async fn interruptible(
 /// Runs a parsed command line; returns the exit code.
 pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
     ui.begin(&cli.typed);
+    if let Err(error) = crate::clock::check() {
+        ui.error(&error);
+        return error.kind().exit_code();
+    }
     let mut session = Session { globals: &cli.globals, ui, lakes };
     let result = match &cli.verb {
         Verb::Check => commands::check::run(&mut session).await,

@@ -71,7 +71,9 @@ impl Assembly {
 
     /// Makes a table's columns known to the queries after it.
     fn learn(&mut self, name: &TableName, columns: &[Column]) {
-        self.planner.add(name.to_string(), schema(columns));
+        // Rows that somebody else appended may lack an offset: no rule may take it for granted.
+        let planned = columns.iter().map(|c| Column { nullable: c.nullable || c.name == SOURCE_OFFSET, ..c.clone() });
+        self.planner.add(name.to_string(), schema(&planned.collect::<Vec<_>>()));
         self.lineage.insert(name.to_string(), columns.to_vec());
         self.known.insert(name.clone(), columns.to_vec());
     }

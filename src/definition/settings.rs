@@ -7,7 +7,7 @@ use super::document::{self, Entry, Table, Text};
 use super::faults::{Faults, one_of};
 use super::model::{AwsTarget, Glue, Target};
 use super::units;
-use crate::name::{self, nearest};
+use crate::name::{self, misread_in_path, nearest};
 use crate::privacy::{holds_credentials, what_it_holds};
 use crate::source::SourceFile;
 
@@ -237,6 +237,11 @@ pub(super) fn location(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
         Some((scheme, _)) if !URL_SCHEMES.contains(&scheme) => {
             let label = "expected a folder, `file://...` or `s3://...`";
             faults.add(text.place, format!("`{key}` is a `{scheme}://` address"), label);
+            None
+        }
+        None if let ("location", Some((found, taken_for))) = (key, misread_in_path(&text.value)) => {
+            let label = format!("`{found}`: Delta readers take that for {taken_for}");
+            faults.add(text.place, "`location` is a path that cannot hold a table", label);
             None
         }
         _ => Some(text),

@@ -50,7 +50,7 @@ pub async fn finish(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Re
     let (table, applied) = again(|| landing(place, uuid, number, wal, &columns)).await?;
     finished.rows_inserted = wal.rows_landed;
     finished.rows_deleted = applied.rows_deleted;
-    finished.files_added = (wal.landing.len() as u64) + applied.change.adds.len() as u64;
+    finished.files_added = wal.landing.len() as u64 + applied.files_rewritten;
     finished.files_removed = applied.files_touched;
     finished.bytes_written += applied.bytes_written + wal.landing.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     Ok((table, finished))
@@ -142,16 +142,12 @@ async fn landing(
     if gains {
         change.schema = Some(NewColumns::Among(columns.to_vec()));
     }
-    let files = (change.adds.len(), change.removes.len());
     let rows = (wal.rows_landed, applied.rows_deleted);
     let commit = commit(place, number, "ingest", change, wal.landing.clone(), rows);
     // Where its rows were checked by others than those of the batch, nobody knows any more by which all of them were.
     let by = table.state().expectations();
     let commit = checked(commit, if by == wal.expectations { by } else { 0 });
-    let table = commit.commit(&table).await?;
-    // Only the counts are of use from here on.
-    applied.change.adds = Vec::with_capacity(files.0);
-    Ok((table, applied))
+    Ok((commit.commit(&table).await?, applied))
 }
 
 pub(super) fn spec(place: &Place<'_>, uuid: &str, columns: &[Column]) -> TableSpec {
@@ -224,7 +220,9 @@ fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String,
             let path = file.value(row);
             Some(
                 files.contains(path)
-                    || (!records.is_empty() && records.contains(&(path.to_owned(), offset.value(row)))),
+                    || (!records.is_empty()
+                        && offset.is_valid(row)
+                        && records.contains(&(path.to_owned(), offset.value(row)))),
             )
         })
         .collect())

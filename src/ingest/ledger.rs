@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
+use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create, is_batch};
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -214,6 +214,12 @@ impl Ledger {
         let landed = long(batch, 7)?;
         for row in 0..batch.num_rows() {
             let (name, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
+            if !is_batch(number) {
+                return Err(Error::failed(reading())
+                    .fact("found", format!("batch {number} of {name}, a number that no sync gave out"))
+                    .fact("because", "somebody else wrote into it")
+                    .help("in the engine that did: RESTORE the version before"));
+            }
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
             let of_table = self.tables.entry(name.to_owned()).or_default();
             let ledger = of_table.entry(uuid.to_owned()).or_default();

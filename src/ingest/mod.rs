@@ -169,6 +169,13 @@ pub async fn standing(
         let known = TableLedger { newest, ..TableLedger::default() };
         return Ok(Standing { uuid, ledger: known, former, ..Standing::default() });
     };
+    table.check_files()?;
+    if let Some(number) = table.state().impossible_batch().filter(|_| !reloaded) {
+        return Err(Error::failed(format!("batch {number} of {name} is none that a sync gave out"))
+            .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
+            .fact("because", "somebody else wrote it into the table's log: nobody knows which batches have landed")
+            .help(format!("stedi-delta sync --reload {name}   (swaps the rows of every landing file)")));
+    }
     let uuid = table.uuid();
     let mut known = ledger.of(name, &uuid);
     if table.state().batch() > known.newest {
@@ -177,6 +184,8 @@ pub async fn standing(
     let lacking: Vec<i64> = known.logged.iter().copied().filter(|n| *n > table.state().batch()).collect();
     let finishable = match lacking.as_slice() {
         // A copy put back from before the batch lacks its data files, too.
+        // Nobody knows whether the table holds it.
+        [_] if table.state().impossible_batch().is_some() => false,
         [only] => files_exist(&place.location, &ledger.wal(session, name, &uuid, *only).await?).await,
         _ => false,
     };

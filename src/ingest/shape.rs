@@ -5,7 +5,7 @@ use deltalake::arrow::datatypes::Field;
 
 use super::Place;
 use super::finish::{checked, commit, spec};
-use crate::definition::{Column, ColumnType};
+use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
 use crate::lake::{Change, LakeTable, NewColumns, create};
 use crate::outcome::{Warning, counted};
@@ -100,9 +100,17 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
         let problem = format!("is `{wanted}` in its definition, the table stores {found}");
         return Some((problem, format!("the type of a column cannot change: declare `{name}` as it is stored")));
     }
-    (!declared.nullable && field.is_nullable()).then(|| {
-        let problem = "may be NULL in the table, not in its definition".to_owned();
-        (problem, format!("drop `nullable = false` from `{name}`"))
+    if declared.nullable || !field.is_nullable() || name == SOURCE_OFFSET {
+        return None;
+    }
+    let problem = "may be NULL in the table, not in its definition".to_owned();
+    Some(match name.as_str() {
+        SOURCE_FILE => {
+            let help = "in the engine that appended rows without it: RESTORE the version before, and append them with a \
+                        path that no landing file has";
+            (problem, help.to_owned())
+        }
+        _ => (problem, format!("drop `nullable = false` from `{name}`")),
     })
 }
 

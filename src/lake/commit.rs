@@ -57,11 +57,16 @@ pub enum NewColumns {
 impl NewColumns {
     fn schema(&self, stored: &StructType) -> Result<StructType> {
         let (columns, others) = match self {
-            Self::Only(columns) => (columns, None),
-            Self::Among(columns) => (columns, Some(stored.fields())),
+            Self::Only(columns) => return struct_of(fields(columns)?),
+            Self::Among(columns) => (columns, stored.fields()),
         };
-        let others = others.into_iter().flatten().filter(|field| columns.iter().all(|c| c.name != *field.name()));
-        struct_of(fields(columns)?.into_iter().chain(others.cloned()))
+        // What may be NULL stays so: rows that are there may lack it.
+        let may_be_null = |name: &str| stored.field(name).is_some_and(|field| field.nullable);
+        let ours = fields(columns)?
+            .into_iter()
+            .map(|field| StructField { nullable: field.nullable || may_be_null(&field.name), ..field });
+        let others = others.filter(|field| columns.iter().all(|c| c.name != *field.name()));
+        struct_of(ours.chain(others.cloned()))
     }
 }
 
@@ -178,7 +183,7 @@ impl Commit {
         }
         table.check_writable()?;
         let log_store = table.log_store();
-        let hash = put(&log_store, table.location(), version, actions).await?;
+        let hash = put(&log_store, (table.location(), Some(table)), version, actions).await?;
         let mut inner = table.inner().clone();
         inner
             .update_incremental(Some(version))
@@ -223,7 +228,7 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
     actions.insert(1, Action::Protocol(protocol));
     actions.insert(2, Action::Metadata(metadata));
     let mut inner = builder(location)?.build().context(doing)?;
-    let hash = put(&inner.log_store(), location, 0, actions).await?;
+    let hash = put(&inner.log_store(), (location, None), 0, actions).await?;
     inner.load_version(0).await.context(|| format!("{location} cannot be read back"))?;
     Ok(LakeTable::after_commit(None, location.clone(), inner, (txns, hash)).await)
 }
@@ -234,12 +239,39 @@ fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64
     txns
 }
 
-/// Creates a commit; its [`hash`].
-async fn put(log_store: &LogStoreRef, location: &Location, version: u64, actions: Vec<Action>) -> Result<i64> {
+/// A commit as it stands in the log. A file that is in the table is spelled as its `add` spells it, whether it goes or is
+/// described anew: the library would encode its path anew, and a file of another spelling is another file.
+fn encoded(data: &CommitData, before: Option<&LakeTable>) -> Result<Bytes> {
+    let doing = || "the commit cannot be encoded".to_owned();
+    let bytes = data.get_bytes().context(doing)?;
+    let Some(before) = before.filter(|table| table.is_spelled_otherwise()) else { return Ok(bytes) };
+    let text = std::str::from_utf8(&bytes).context(doing)?;
+    let line = |(action, line): (&Action, &str)| {
+        let (name, path) = match action {
+            Action::Add(add) => ("add", &add.path),
+            Action::Remove(remove) => ("remove", &remove.path),
+            _ => return Ok(line.to_owned()),
+        };
+        let Some(spelling) = before.other_spelling(path) else { return Ok(line.to_owned()) };
+        let mut value: serde_json::Value = serde_json::from_str(line).context(doing)?;
+        value[name]["path"] = json!(spelling);
+        Ok(value.to_string())
+    };
+    let lines: Result<Vec<String>> = data.actions.iter().zip(text.lines()).map(line).collect();
+    Ok(Bytes::from(lines?.join("\n")))
+}
+
+/// Creates a commit, upon the table as it was; its [`hash`].
+async fn put(
+    log_store: &LogStoreRef,
+    (location, before): (&Location, Option<&LakeTable>),
+    version: u64,
+    actions: Vec<Action>,
+) -> Result<i64> {
     // `operation` is only used for a generated commitInfo; ours is among the actions.
     let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
     let data = CommitData::new(actions, operation, HashMap::new(), Vec::new());
-    let bytes: Bytes = data.get_bytes().context(|| format!("commit {version} of {location} cannot be encoded"))?;
+    let bytes = encoded(&data, before)?;
     let entry = CommitOrBytes::LogBytes(bytes.clone());
     match log_store.write_commit_entry(version, entry, clock::random_uuid()).await {
         Ok(()) => Ok(hash(&bytes)),

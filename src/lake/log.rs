@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use deltalake::kernel::{Add, AddCDCFile, CommitInfo, Remove, Transaction};
+use deltalake::kernel::{CommitInfo, Transaction};
 use deltalake::logstore::LogStoreRef;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
+use super::paths::resolve;
 use super::state::app;
 use crate::error::{Context, Result};
+use crate::storage::Location;
 
 /// One commit.
 #[derive(Clone, Debug, Default)]
@@ -36,45 +38,71 @@ pub struct DataFiles {
     /// Removed.
     pub removed: Vec<String>,
     /// Added although no row changed (`dataChange` is false): rewritten, or described anew.
-    pub moved_in: Vec<String>,
+    pub moved_in: Vec<(String, Option<u64>)>,
     /// Removed although no row changed.
     pub moved_out: Vec<String>,
     /// Change data files: where there are any, they tell the change exactly, and the other two only its files.
     pub cdc: Vec<String>,
-    /// Whether any of the files has a deletion vector.
+    /// Whether any of the files whose rows changed has a deletion vector.
     pub deletion_vectors: bool,
+    /// The same of the others.
+    pub moved_vectors: bool,
     /// Sizes of the files whose rows changed, by path, where the log knows them.
     pub bytes: BTreeMap<String, u64>,
+    /// What is odd about a path: it is spelled in another way than ours, or leads out of the table's folder. Then only a
+    /// snapshot knows which files there are.
+    pub odd_path: Option<String>,
+}
+
+impl DataFiles {
+    fn path(&mut self, table: &Location, spelled: String) -> String {
+        match resolve(table, &spelled) {
+            Ok(path) if path == spelled => path,
+            Ok(path) => {
+                self.odd_path.get_or_insert_with(|| "spells the path of a file in another way".into());
+                path
+            }
+            Err(why) => {
+                self.odd_path = Some(format!("names a file that {why}"));
+                spelled
+            }
+        }
+    }
 }
 
 impl CommitFacts {
-    fn note(&mut self, line: Line) {
+    fn note(&mut self, table: &Location, line: Line) {
         let Line { add, remove, cdc, txn, info, metadata, protocol } = line;
         let files = &mut self.files;
-        match add {
-            Some(add) if add.data_change => {
-                files.deletion_vectors |= add.deletion_vector.is_some();
-                files.bytes.insert(add.path.clone(), add.size.unsigned_abs());
-                let rows = add.stats.as_deref().and_then(num_records);
-                files.added.push((add.path, rows));
+        if let Some(File { path, size, data_change, stats, deletion_vector }) = add {
+            let path = files.path(table, path);
+            let rows = stats.as_deref().and_then(num_records);
+            if data_change {
+                files.deletion_vectors |= deletion_vector.is_some();
+                files.bytes.insert(path.clone(), size.unwrap_or_default().unsigned_abs());
+                files.added.push((path, rows));
+            } else {
+                files.moved_vectors |= deletion_vector.is_some();
+                files.moved_in.push((path, rows));
             }
-            Some(add) => files.moved_in.push(add.path),
-            None => {}
         }
-        match remove {
-            Some(remove) if remove.data_change => {
-                files.deletion_vectors |= remove.deletion_vector.is_some();
-                if let Some(size) = remove.size {
-                    files.bytes.insert(remove.path.clone(), size.unsigned_abs());
+        if let Some(File { path, size, data_change, deletion_vector, .. }) = remove {
+            let path = files.path(table, path);
+            if data_change {
+                files.deletion_vectors |= deletion_vector.is_some();
+                if let Some(size) = size {
+                    files.bytes.insert(path.clone(), size.unsigned_abs());
                 }
-                files.removed.push(remove.path);
+                files.removed.push(path);
+            } else {
+                files.moved_vectors |= deletion_vector.is_some();
+                files.moved_out.push(path);
             }
-            Some(remove) => files.moved_out.push(remove.path),
-            None => {}
         }
         if let Some(cdc) = cdc {
-            files.bytes.insert(cdc.path.clone(), cdc.size.unsigned_abs());
-            files.cdc.push(cdc.path);
+            let path = files.path(table, cdc.path);
+            files.bytes.insert(path.clone(), cdc.size.unwrap_or_default().unsigned_abs());
+            files.cdc.push(path);
         }
         self.txns.extend(txn.map(|txn| (txn.app_id, txn.version)));
         if let Some(info) = info {
@@ -87,6 +115,22 @@ impl CommitFacts {
     #[must_use]
     pub fn changes_data(&self) -> bool {
         !(self.files.added.is_empty() && self.files.removed.is_empty() && self.files.cdc.is_empty())
+    }
+
+    /// Whether it added or removed files and says that no row of them changed.
+    #[must_use]
+    pub fn moves_files(&self) -> bool {
+        !(self.files.moved_in.is_empty() && self.files.moved_out.is_empty())
+    }
+
+    /// The same commit where that is not so: its files are a change like any other's.
+    #[must_use]
+    pub fn not_only_moving(mut self) -> Self {
+        let files = &mut self.files;
+        files.added.append(&mut files.moved_in);
+        files.removed.append(&mut files.moved_out);
+        files.deletion_vectors |= std::mem::take(&mut files.moved_vectors);
+        self
     }
 
     /// Whether rows were only added.
@@ -134,9 +178,9 @@ impl CommitFacts {
 /// `commitInfo` is its writer's own affair. Source: Delta protocol, "Protocol Evolution", "Commit Provenance Information".
 #[derive(Deserialize)]
 struct Line {
-    add: Option<Add>,
-    remove: Option<Remove>,
-    cdc: Option<AddCDCFile>,
+    add: Option<File>,
+    remove: Option<File>,
+    cdc: Option<File>,
     txn: Option<Transaction>,
     #[serde(rename = "commitInfo")]
     info: Option<serde_json::Value>,
@@ -145,19 +189,34 @@ struct Line {
     protocol: Option<IgnoredAny>,
 }
 
+/// A file of an action. Its path as the log spells it, which the library's own actions do not keep.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    path: String,
+    size: Option<i64>,
+    data_change: bool,
+    stats: Option<String>,
+    deletion_vector: Option<IgnoredAny>,
+}
+
 /// Reads the commit that created `version`; `None` when the log no longer holds it.
 ///
 /// # Errors
 /// When it cannot be read or parsed.
-pub(super) async fn read_commit(log_store: &LogStoreRef, version: u64) -> Result<Option<CommitFacts>> {
+pub(super) async fn read_commit(
+    table: &Location,
+    log_store: &LogStoreRef,
+    version: u64,
+) -> Result<Option<CommitFacts>> {
     let read = log_store.read_commit_entry(version).await;
-    let Some(bytes) = read.context(|| format!("commit {version} of {} cannot be read", log_store.root_url()))? else {
+    let Some(bytes) = read.context(|| format!("commit {version} of {table} cannot be read"))? else {
         return Ok(None);
     };
     let lines = Deserializer::from_slice(&bytes).into_iter::<Line>();
     let mut facts = CommitFacts { version, hash: hash(&bytes), ..CommitFacts::default() };
     for line in lines {
-        facts.note(line.context(|| format!("commit {version} of {} is broken", log_store.root_url()))?);
+        facts.note(table, line.context(|| format!("commit {version} of {table} is broken"))?);
     }
     Ok(Some(facts))
 }

@@ -105,7 +105,7 @@ impl LakeTable {
     async fn footer(&self, add: &Add) -> Option<ParquetMetaData> {
         let location = self.location();
         let size = add.size.unsigned_abs();
-        let mut reader = StoreReader::new(location.store.clone(), location.join(&add.path).path, size);
+        let mut reader = StoreReader::new(location.store.clone(), location.file(&add.path).ok()?, size);
         let footer = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER_BYTES));
         footer.load_and_finish(&mut reader, size).await.ok()
     }

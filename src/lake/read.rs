@@ -50,7 +50,7 @@ pub async fn rows(
     column: Option<&str>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
     let doing = || format!("data file `{}` cannot be read", file.path);
-    let mut reader = StoreReader::new(location.store.clone(), location.join(&file.path).path, file.size);
+    let mut reader = StoreReader::new(location.store.clone(), location.file(&file.path)?, file.size);
     let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
     let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
     let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;

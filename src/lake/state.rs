@@ -37,6 +37,13 @@ pub mod app {
     pub const SOURCE_PREFIX: &str = "stedi-delta/source/";
 }
 
+/// Whether a sync may have given out a batch number: they begin at 1, and count. A greater one is somebody else's, and one
+/// more than the greatest is none at all.
+#[must_use]
+pub fn is_batch(number: i64) -> bool {
+    (0..=1 << 53).contains(&number)
+}
+
 /// A version of a source that a table was computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumed {
@@ -76,10 +83,16 @@ impl State {
         self.txns.get(app::EXPECTATIONS).copied().unwrap_or(0)
     }
 
-    /// The newest ingest batch that is in the table.
+    /// The newest ingest batch that is in the table; 0 where none is, or one that no sync gave out.
     #[must_use]
     pub fn batch(&self) -> i64 {
-        self.txns.get(app::BATCH).copied().unwrap_or(0)
+        self.txns.get(app::BATCH).copied().filter(|number| is_batch(*number)).unwrap_or(0)
+    }
+
+    /// A batch number that no sync gave out.
+    #[must_use]
+    pub fn impossible_batch(&self) -> Option<i64> {
+        self.txns.get(app::BATCH).copied().filter(|number| !is_batch(*number))
     }
 
     /// The consumed version of a source.
@@ -87,12 +100,6 @@ impl State {
     pub fn source(&self, uuid: &str) -> Option<Consumed> {
         let commit = self.txns.get(&app::commit(uuid)).copied();
         Some(Consumed { version: self.version(&app::source(uuid))?, commit: commit.filter(|hash| *hash != 0) })
-    }
-
-    /// Whether somebody else changed rows since the newest commit of ours.
-    #[must_use]
-    pub fn drifted(&self) -> bool {
-        !self.readable || self.foreign.iter().any(|c| c.changes_data())
     }
 
     fn version(&self, app_id: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! One Delta table at one version.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
@@ -15,7 +15,10 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::belief::doubted;
+use super::gap::gap;
 use super::log::{CommitFacts, hash, num_records, read_commit};
+use super::moved::MovedRows;
+use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
@@ -38,7 +41,14 @@ pub struct LakeTable {
     /// What is known of the commits of this log by version: [`CommitFacts::hash`], `None` where the log no longer holds
     /// one.
     hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
+    /// What the log calls the files of this version, once somebody has asked.
+    spelled: Arc<OnceLock<Spelled>>,
+    /// Whether commits of this log that say that they changed no row speak the truth, by version.
+    verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
+
+/// [`LakeTable::hashes`] and [`LakeTable::verdicts`].
+type OfLog = (Arc<Mutex<BTreeMap<u64, Option<i64>>>>, Arc<Mutex<BTreeMap<u64, MovedRows>>>);
 
 /// Older versions of a table that are kept at once.
 const OLDER_KEPT: usize = 4;
@@ -46,7 +56,7 @@ const OLDER_KEPT: usize = 4;
 /// A data file of a version.
 #[derive(Clone, Debug)]
 pub struct DeltaFile {
-    /// Path relative to the table.
+    /// Path relative to the table, however the log spells it.
     pub path: String,
     /// Bytes.
     pub size: u64,
@@ -83,7 +93,7 @@ impl DeltaFile {
     }
 }
 
-fn identity(vector: &DeletionVectorDescriptor) -> String {
+pub(super) fn identity(vector: &DeletionVectorDescriptor) -> String {
     format!("{}@{}", vector.path_or_inline_dv, vector.offset.unwrap_or_default())
 }
 
@@ -95,10 +105,15 @@ impl LakeTable {
     pub async fn open(location: &Location) -> Result<Option<Self>> {
         let Some(inner) = load(location, None).await? else { return Ok(None) };
         let location = location.clone();
-        let (state, older, hashes) = (Arc::default(), Arc::default(), Arc::default());
-        let mut table = Self { location, inner, state, older, hashes };
+        let mut table = Self::new(location, inner, Arc::default(), (Arc::default(), Arc::default()));
         table.state = Arc::new(table.find_state().await?);
         Ok(Some(table))
+    }
+
+    /// `of_log`: what is known of the commits of its log.
+    fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
+        let (hashes, verdicts) = of_log;
+        Self { location, inner, state, older: Arc::default(), hashes, spelled: Arc::default(), verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -116,8 +131,8 @@ impl LakeTable {
         let Some(inner) = load(&self.location, Some(version)).await? else {
             return Err(Error::failed(format!("{} has no version {version}", self.location)));
         };
-        let (location, state, hashes) = (self.location.clone(), self.state.clone(), self.hashes.clone());
-        let table = Self { location, inner, state, older: Arc::default(), hashes };
+        let of_log = (self.hashes.clone(), self.verdicts.clone());
+        let table = Self::new(self.location.clone(), inner, self.state.clone(), of_log);
         if older.len() >= OLDER_KEPT {
             older.clear();
         }
@@ -133,8 +148,8 @@ impl LakeTable {
         (txns, hash): (BTreeMap<String, i64>, i64),
     ) -> Self {
         let state = Arc::new(State { txns, foreign: Vec::new(), readable: true });
-        let hashes = before.map(|table| table.hashes.clone()).unwrap_or_default();
-        let table = Self { location, inner, state, older: Arc::default(), hashes };
+        let of_log = before.map(|table| (table.hashes.clone(), table.verdicts.clone())).unwrap_or_default();
+        let table = Self::new(location, inner, state, of_log);
         table.hashes.lock().await.insert(table.version(), Some(hash));
         table
     }
@@ -194,12 +209,51 @@ impl LakeTable {
         self.inner.snapshot().ok().and_then(|s| s.version_timestamp(self.version()))
     }
 
+    fn spelled(&self) -> &Spelled {
+        self.spelled.get_or_init(|| {
+            let snapshot = self.inner.snapshot();
+            snapshot.map_or_else(|_| Spelled::default(), |snapshot| Spelled::of(&self.location, snapshot))
+        })
+    }
+
+    /// Whether the log spells the path of a file in another way than our commits do: then only snapshots say which
+    /// files there are, since a `remove` in one spelling does not end an `add` in another.
+    #[must_use]
+    pub fn is_spelled_otherwise(&self) -> bool {
+        self.spelled().any()
+    }
+
+    /// How the log spells a file that the Delta library calls `decoded`, where a commit of ours would spell it otherwise.
+    pub(super) fn other_spelling(&self, decoded: &str) -> Option<&str> {
+        self.spelled().other_spelling(decoded)
+    }
+
+    /// Refuses a version whose log names a file outside of the table's folder, or one file twice: engines differ in what
+    /// they read then, and a vacuum or a backup of the folder does not know of it.
+    ///
+    /// # Errors
+    /// The first such file, by its name in the log.
+    pub fn check_files(&self) -> Result<()> {
+        let Some((file, why)) = self.spelled().refused() else { return Ok(()) };
+        let help = "in the engine that committed it: RESTORE the version before, or copy the rows into the table; or \
+                    move the table's folder away and sync";
+        Err(Error::failed(format!("`{file}` in the log of {} {why}", self.location))
+            .fact("table", format!("v{}, unchanged", self.version()))
+            .fact("expected", "data files in the table's own folder, each named once")
+            .help(help))
+    }
+
     /// All data files.
     #[must_use]
     pub fn files(&self) -> Vec<DeltaFile> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
         let rows = snapshot.log_data().iter().map(|file| file.num_records().map(|n| n as u64)).collect::<Vec<_>>();
-        self.adds().into_iter().zip(rows).map(|(add, rows)| DeltaFile::of(add, rows)).collect()
+        let spelled = self.spelled();
+        let file = |(add, rows): (Add, Option<u64>)| {
+            let path = spelled.path(&add.path).to_owned();
+            DeltaFile { path, ..DeltaFile::of(add, rows) }
+        };
+        self.adds().into_iter().zip(rows).map(file).collect()
     }
 
     /// The add of every data file.
@@ -227,22 +281,27 @@ impl LakeTable {
     #[must_use]
     pub fn removes(&self, wanted: impl Fn(&str) -> bool) -> Vec<Remove> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
-        snapshot.log_data().iter().filter(|f| wanted(&f.path())).map(|f| f.remove_action(true)).collect()
+        let spelled = self.spelled();
+        let wanted = snapshot.log_data().into_iter().filter(|f| wanted(spelled.path(&f.path())));
+        wanted.map(|f| f.remove_action(true)).collect()
     }
 
     /// A relation over the rows, or over those of some of its files.
     ///
     /// # Errors
-    /// When the snapshot cannot be scanned.
+    /// When the snapshot cannot be scanned, and as [`Self::check_files`].
     pub async fn provider(
         &self,
         session: &SessionContext,
         files: Option<Vec<String>>,
     ) -> Result<Arc<dyn TableProvider>> {
+        self.check_files()?;
         let doubted = doubted(&self.schema(), &self.adds());
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
         if let Some(files) = files {
-            builder = builder.with_file_paths(files);
+            let spelled = self.spelled();
+            builder =
+                builder.with_file_paths(files.iter().map(|file| paths::url(&self.location, spelled.spelling(file))));
         }
         builder
             .build()
@@ -259,7 +318,7 @@ impl LakeTable {
         let log_store = self.log_store();
         let mut commits = Vec::new();
         for version in from + 1..=to {
-            match read_commit(&log_store, version).await? {
+            match read_commit(&self.location, &log_store, version).await? {
                 Some(commit) => commits.push(commit),
                 None => return Ok(None),
             }
@@ -272,7 +331,7 @@ impl LakeTable {
     /// # Errors
     /// When it cannot be parsed.
     pub async fn commit_at(&self, version: u64) -> Result<Option<CommitFacts>> {
-        read_commit(&self.log_store(), version).await
+        read_commit(&self.location, &self.log_store(), version).await
     }
 
     /// [`CommitFacts::hash`] of the commit that created `version`; `None` where the log does not hold it.
@@ -299,7 +358,7 @@ impl LakeTable {
         let newest = self.version();
         let mut foreign = Vec::new();
         for version in (newest.saturating_sub(SEARCH_COMMITS)..=newest).rev() {
-            let read = read_commit(&log_store, version).await?;
+            let read = read_commit(&self.location, &log_store, version).await?;
             self.hashes.lock().await.insert(version, read.as_ref().map(|commit| commit.hash));
             let Some(commit) = read else { break };
             if commit.is_ours() {
@@ -369,6 +428,10 @@ impl LakeTable {
         Ok(self.commit_hash(consumed.version).await?.is_some_and(|stands| stands != commit))
     }
 
+    pub(super) fn verdicts(&self) -> &Mutex<BTreeMap<u64, MovedRows>> {
+        &self.verdicts
+    }
+
     pub(super) fn inner(&self) -> &DeltaTable {
         &self.inner
     }
@@ -419,6 +482,9 @@ async fn load(location: &Location, version: Option<u64>) -> Result<Option<DeltaT
         Ok(table) => Ok(Some(table)),
         Err(DeltaTableError::NotATable(_)) if version.is_none() => Ok(None),
         Err(cause) => {
+            if let Ok(Some(gap)) = gap(location, version).await {
+                return Err(gap);
+            }
             let at = version.map_or_else(String::new, |v| format!(" at version {v}"));
             Err(Error::failed(format!("{location} cannot be opened{at}")).because(cause))
         }

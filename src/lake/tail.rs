@@ -59,7 +59,7 @@ impl Tail {
     /// When the file cannot be read or is no Parquet file.
     pub async fn read(location: &Location, file: &DeltaFile) -> Result<Self> {
         let doing = || format!("data file `{}` cannot be read", file.path);
-        let path = location.join(&file.path).path;
+        let path = location.file(&file.path)?;
         let mut length = file.tail.unwrap_or(USUAL_BYTES);
         loop {
             let start = file.size.saturating_sub(length);

@@ -12,6 +12,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::changes;
 use crate::definition::Question;
 use crate::error::{Error, Kind, OutOfRange, Result};
 use crate::evaluate;
@@ -131,7 +132,7 @@ async fn open(site: &Site, session: &SessionContext, full: &str) -> Result<Arc<d
             return Err(Error::new(Kind::Usage, format!("{name} has no version {version}"))
                 .fact("newest", format!("v{}", table.version())));
         }
-        Some(version) => table.at(version).await?,
+        Some(version) => changes::readable_at(&table, name, version).await?,
         None => table,
     };
     table.provider(session, None).await

@@ -127,7 +127,7 @@ async fn of_derived(
         site.sources(table).into_iter().filter_map(|name| Some((name.clone(), tables.get(&name)?.clone()))).collect();
     let complete = sources.len() == site.sources(table).len();
     let job = site.job(table, sources, "")?;
-    let standing = refresh::standing(&job, tables.get(&table.name)).await?;
+    let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&site.project, table, derived);
     match plan::decide(table, &standing, fingerprint, false) {
         Decision::UpToDate if complete => {}

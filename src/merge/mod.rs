@@ -36,6 +36,8 @@ pub struct Applied {
     pub change: Change,
     /// Data files rewritten or dropped.
     pub files_touched: u64,
+    /// Data files written in their place.
+    pub files_rewritten: u64,
     /// Rows of rewritten files that stayed.
     pub rows_copied: u64,
     /// Rows that went.
@@ -178,6 +180,7 @@ fn tell(applied: &mut Applied, feed: Vec<(String, u64)>) {
 
 fn take(applied: &mut Applied, rewritten: Rewritten) {
     applied.files_touched += rewritten.removes.len() as u64;
+    applied.files_rewritten += rewritten.adds.len() as u64;
     applied.rows_copied += rewritten.rows_kept;
     applied.rows_deleted += rewritten.rows_gone;
     applied.bytes_written += rewritten.adds.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();

@@ -53,14 +53,23 @@ impl Work<'_> {
             Ok(Err(lacking)) => self.drifted(lacking.to_string()).await,
             // A consumed version can turn out to be gone only when its rows are asked for.
             Err(error) => match inputs.gone() {
-                Some(reason) => self.not_by_change(reason).await,
+                Some(lost) => self.not_by_change(lost).await,
                 None => match self.unreadable(&error).await {
-                    Some(Unreadable::Before(reason)) => self.not_by_change(reason).await,
+                    Some(Unreadable::Before(lost)) => self.not_by_change(lost).await,
                     Some(Unreadable::Stands(found)) => Err(found),
                     None => Err(error),
                 },
             },
         }
+    }
+
+    /// Commits nothing but that the table is up to date as it stands.
+    pub(super) async fn adopt(self, reason: String) -> Result<Refreshed> {
+        let seen = Inspector::new(self.job.table, false)?;
+        let files_before = self.current.as_ref().map_or(0, |table| table.size().0);
+        let io = Io { files_before, ..Io::default() };
+        let (change, mode) = (Change::default(), Mode::Incremental);
+        self.commit(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous: None }).await
     }
 
     async fn change(

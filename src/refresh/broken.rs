@@ -3,6 +3,7 @@
 //! The engine's own errors name neither, so the tables of a refresh that failed at reading are read once more.
 
 use super::Work;
+use super::inputs::Lost;
 use crate::definition::Table;
 use crate::error::{Error, Kind};
 use crate::lake::LakeTable;
@@ -16,7 +17,7 @@ pub(super) enum Unreadable {
     /// A data file of a table as it stands.
     Stands(Error),
     /// One of a version that a source had: the change cannot be told.
-    Before(String),
+    Before(Lost),
 }
 
 /// Whether an error may come from a data file.
@@ -27,7 +28,8 @@ fn is_of_reading(error: &Error) -> bool {
 
 /// What to say of a table that `error` was met at, if it has a data file that cannot be read.
 pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
-    if !is_of_reading(error) {
+    // A table that is refused has said so by itself.
+    if !is_of_reading(error) || stands.check_files().is_err() {
         return None;
     }
     let (file, cause) = stands.broken().await?;
@@ -72,7 +74,8 @@ impl Work<'_> {
             let Some(source) = self.job.sources.get(&standing.name) else { continue };
             let Ok(before) = source.at(consumed).await else { continue };
             if let Some((file, _)) = before.broken().await {
-                return Some(Unreadable::Before(format!("`{file}` of v{consumed} cannot be read ({})", standing.name)));
+                let why = format!("`{file}` of v{consumed} cannot be read");
+                return Some(Unreadable::Before(Lost { source: standing.name.to_string(), why }));
             }
         }
         None

@@ -21,6 +21,9 @@ pub(super) enum Way {
     UpToDate,
     /// It is there, and its rows are checked by the expectations as they are now.
     Check,
+    /// It is there, and somebody else has written its files anew: a commit of ours keeps that they hold the same rows, so
+    /// that they are not compared again.
+    Adopt(String),
     /// By the change of its query.
     Incremental(Box<Planned>),
     /// By its query computed whole.
@@ -88,6 +91,7 @@ pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Fores
     Ok(match way {
         Way::UpToDate => foreseen,
         Way::Check => Foreseen { action: Action::Check, reason: EXPECTATIONS_CHANGED.to_owned(), ..foreseen },
+        Way::Adopt(reason) => Foreseen { action: Action::Incremental, reason, ..foreseen },
         Way::Incremental(planned) => Foreseen { action: Action::Incremental, reason: planned.reason, ..foreseen },
         Way::Full { reason, repairs } => Foreseen { action: Action::Full, reason, repairs, ..foreseen },
         Way::Stop(error) => Foreseen { action: Action::Stop, problem: Some(error), ..foreseen },
@@ -101,7 +105,7 @@ impl Work<'_> {
     pub(super) async fn way(&self, curious: bool) -> Result<(Way, Option<Figures>)> {
         match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
             Decision::Stop(error) => Ok((Way::Stop(error), None)),
-            Decision::UpToDate => Ok((Way::UpToDate, None)),
+            Decision::UpToDate => Ok((self.adoptable().map_or(Way::UpToDate, Way::Adopt), None)),
             Decision::Check => Ok((Way::Check, None)),
             Decision::Full(reason) => Ok((Way::Full { reason, repairs: false }, None)),
             Decision::Repair(reason) => Ok((Way::Full { reason, repairs: true }, None)),
@@ -109,12 +113,22 @@ impl Work<'_> {
         }
     }
 
+    /// Which commit of somebody else moved rows of a table that is up to date.
+    fn adoptable(&self) -> Option<String> {
+        let foreign = &self.current.as_ref()?.state().foreign;
+        let moves = foreign.iter().rfind(|commit| commit.moves_files())?;
+        Some(format!("v{} ({}) by somebody else holds the same rows", moves.version, moves.operation()))
+    }
+
     async fn by_change(&self, curious: bool) -> Result<(Way, Option<Figures>)> {
         let mut inputs = self.inputs(true)?;
         let consumed: HashMap<String, u64> =
             self.standing.sources.iter().filter_map(|s| Some((s.name.to_string(), s.consumed?))).collect();
-        if let Err(reason) = inputs.since(&consumed).await? {
-            return Ok((self.instead(reason), None));
+        if let Err(lost) = inputs.since(&consumed).await? {
+            let is_incremental = self.job.derived.refresh == Policy::Incremental;
+            let stops = || Way::Stop(self.loses(&lost));
+            let full = || Way::Full { reason: lost.to_string(), repairs: false };
+            return Ok((if is_incremental { stops() } else { full() }, None));
         }
         let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,

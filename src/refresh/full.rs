@@ -35,6 +35,9 @@ impl Work<'_> {
         let Some(current) = self.current.as_ref().filter(|t| t.schema() == self.job.table.schema()) else {
             return self.replace(inputs, reason).await;
         };
+        if let Err(refused) = current.check_files() {
+            return self.replace(inputs, format!("{reason}; {refused}")).await;
+        }
         match self.by_difference(current, inputs, reason.clone()).await {
             Ok(Some(ready)) => Ok(ready),
             Ok(None) => self.replace(inputs, reason).await,

@@ -1,6 +1,7 @@
 //! The sources of one refresh: each at the version consumed, at the version of the cut, and as the change between.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -23,6 +24,21 @@ struct Source {
     change: Option<ChangeSet>,
 }
 
+/// Why the change of a source cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its name.
+    pub source: String,
+    /// What is lost.
+    pub why: String,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.why, self.source)
+    }
+}
+
 /// All sources of one refresh, by table name.
 #[derive(Clone)]
 pub struct Inputs {
@@ -31,7 +47,7 @@ pub struct Inputs {
     /// The maintained table as it stands.
     result: Option<LakeTable>,
     /// Why a consumed version turned out to be gone, once a plan asked for its rows.
-    gone: Arc<Mutex<Option<String>>>,
+    gone: Arc<Mutex<Option<Lost>>>,
 }
 
 impl Inputs {
@@ -47,12 +63,12 @@ impl Inputs {
     ///
     /// # Errors
     /// When a log is broken. Why a change cannot be told any more is no error but the inner value.
-    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<std::result::Result<(), String>> {
+    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<std::result::Result<(), Lost>> {
         for (name, source) in &mut self.sources {
             let Some(from) = consumed.get(name) else { continue };
             match changes::since(&source.table, *from).await? {
                 Ok(change) => source.change = Some(change),
-                Err(reason) => return Ok(Err(format!("{reason} ({name})"))),
+                Err(why) => return Ok(Err(Lost { source: name.clone(), why })),
             }
             source.consumed = Some(*from);
         }
@@ -91,7 +107,7 @@ impl Inputs {
 
     /// Why the change cannot be computed after all: rows of a consumed version are gone.
     #[must_use]
-    pub fn gone(&self) -> Option<String> {
+    pub fn gone(&self) -> Option<Lost> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -102,14 +118,18 @@ impl Inputs {
             return source.table.provider(&self.session, None).await;
         }
         let lost = |why: &str| {
-            let reason = format!("{why} ({name})");
-            self.gone.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason.clone());
-            Error::failed(reason)
+            let lost = Lost { source: name.to_owned(), why: why.to_owned() };
+            let error = Error::failed(lost.to_string());
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(lost);
+            error
         };
         let old = match source.table.at(consumed).await {
             Ok(old) => old,
             Err(error) => return Err(lost(&format!("v{consumed} can no longer be read")).because(error)),
         };
+        if let Err(refused) = old.check_files() {
+            return Err(lost(&format!("v{consumed} cannot be read: {refused}")));
+        }
         if let Some(change) = &source.change
             && !change.can_read(&old).await?
         {

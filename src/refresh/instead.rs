@@ -1,26 +1,46 @@
 //! What is done where a table's change cannot be computed, as its definition says.
 
+use super::inputs::Lost;
 use super::{Refreshed, Work};
 use crate::definition::Policy;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::name::TableName;
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
 impl Work<'_> {
     /// A full refresh where an incremental one was begun, if the definition allows it.
-    pub(super) async fn not_by_change(self, reason: String) -> Result<Refreshed> {
+    pub(super) async fn not_by_change(self, lost: Lost) -> Result<Refreshed> {
         if self.job.derived.refresh == Policy::Incremental {
-            return Err(plan::not_incremental(self.job.table, &self.standing, &reason));
+            return Err(self.loses(&lost));
         }
-        self.full(reason).await
+        self.full(lost.to_string()).await
     }
 
     /// The same where the table turned out not to be what our newest commit left.
     pub(super) async fn drifted(self, reason: String) -> Result<Refreshed> {
         if self.job.derived.refresh == Policy::Incremental {
-            return self.not_by_change(reason).await;
+            return Err(plan::not_incremental(self.job.table, &self.standing, &reason));
         }
         self.repair(reason).await
+    }
+
+    /// The error of a table with `refresh = "incremental"` for which the change of a source is lost. Other tables read that
+    /// source, or this table, and what a vacuum took is lost to them as well: the hint heals them all.
+    pub(super) fn loses(&self, lost: &Lost) -> Error {
+        let table = self.job.table;
+        let error = plan::not_incremental(table, &self.standing, &lost.to_string());
+        let Ok(source) = TableName::parse(&lost.source) else { return error };
+        let own = [Some(&table.name), self.job.derived.quarantine_of.as_ref()];
+        let is_other = |name: &TableName| {
+            let half = self.job.project.table(name).and_then(|t| t.derived()?.quarantine_of.as_ref());
+            !own.contains(&Some(name)) && half != Some(&table.name)
+        };
+        if Graph::new(self.job.project).descendants(&source).iter().any(is_other) {
+            return error.help(format!("stedi-delta sync -s {source}+ --full-refresh   (every table below {source})"));
+        }
+        error
     }
 
     /// A full refresh of a table that is not what our newest commit left, and a word about it.

@@ -23,7 +23,7 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, Planner, SessionOptions, session};
+use crate::lake::{LakeTable, MovedRows, Planner, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
 use crate::plan::{self, SourceStanding, Standing};
@@ -86,11 +86,20 @@ pub struct Refreshed {
     pub grants_ended: u64,
 }
 
+/// What is looked at to find out what others did to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its log.
+    Log,
+    /// Also the rows of commits that say that they changed none.
+    Rows,
+}
+
 /// A derived table against the cut.
 ///
 /// # Errors
 /// When a log cannot be read.
-pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standing> {
+pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Evidence) -> Result<Standing> {
     let mut sources = Vec::new();
     for (name, source) in &job.sources {
         let consumed = match table {
@@ -108,11 +117,7 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
         return Ok(Standing { location: job.location.to_string(), sources, ..Standing::default() });
     };
     let state = table.state();
-    let drift = state.drifted().then(|| match state.foreign.iter().find(|c| c.changes_data()) {
-        Some(commit) => format!("version {} ({}) was committed by somebody else", commit.version, commit.operation()),
-        None => "commits since the last sync can no longer be read".to_owned(),
-    });
-    let drift = drift.or_else(|| other_columns(job.table, table));
+    let drift = drift(table, evidence).await?.or_else(|| other_columns(job.table, table));
     Ok(Standing {
         version: Some(table.version()),
         location: job.location.to_string(),
@@ -122,6 +127,30 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>) -> Result<Standi
         drift,
         sources,
     })
+}
+
+/// What somebody did to the rows of a table since our newest commit.
+async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> {
+    let state = table.state();
+    if !state.readable {
+        return Ok(Some("commits since the last sync can no longer be read".to_owned()));
+    }
+    for commit in &state.foreign {
+        let (version, operation) = (commit.version, commit.operation());
+        if commit.changes_data() {
+            return Ok(Some(format!("version {version} ({operation}) was committed by somebody else")));
+        }
+        let lies = match table.moved(commit, evidence == Evidence::Rows).await? {
+            MovedRows::Same => continue,
+            MovedRows::Others => "its files hold other rows than those that they replace".to_owned(),
+            MovedRows::Unknown { .. } if evidence == Evidence::Log => continue,
+            MovedRows::Unknown { why, .. } => format!("nobody can make sure of that: {why}"),
+        };
+        return Ok(Some(format!(
+            "version {version} ({operation}) by somebody else says that it changed no row, and {lies}"
+        )));
+    }
+    Ok(None)
 }
 
 /// What somebody did to the columns of a table whose definition is still the one that built it.
@@ -185,6 +214,7 @@ pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     match work.way(false).await?.0 {
         Way::Stop(error) => Err(error),
         Way::UpToDate => work.up_to_date(),
+        Way::Adopt(reason) => work.adopt(reason).await,
         // Before any file is read or written for it.
         _ if let Some(Err(error)) = work.current.as_ref().map(LakeTable::check_writable) => Err(error),
         Way::Check => work.check().await,
@@ -223,7 +253,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     async fn new(job: &'a Job<'a>, opened: Opened) -> Result<Self> {
         let Opened { meter, location, current } = opened;
-        let standing = standing(job, current.as_ref()).await?;
+        let standing = standing(job, current.as_ref(), Evidence::Rows).await?;
         let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
         let all_rows = plan::is_unchecked(job.table, standing.expectations);
         Ok(Self { job, location, current, standing, fingerprint, meter, all_rows })

@@ -17,6 +17,7 @@ use futures::TryStreamExt;
 use super::apply::out_of_memory;
 use super::inputs::Inputs;
 use super::{Job, Opened, Work};
+use crate::changes;
 use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
@@ -108,8 +109,7 @@ async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName
         if source.is_other_than(consumed).await? {
             return Err(Error::failed(plan::another_commit(name, version)));
         }
-        let at = source.at(version).await.context(|| format!("{name} can no longer be read at v{version}"))?;
-        sources.insert(name.clone(), at);
+        sources.insert(name.clone(), changes::readable_at(source, name.as_str(), version).await?);
     }
     Ok(sources)
 }

@@ -367,8 +367,12 @@ impl Location {
         error
     }
 
-    /// The path in the store of a file whose path relative to this location was listed by [`Self::list`].
-    fn file(&self, file: &str) -> Result<Path> {
+    /// The path in the store of a file, from its path relative to this location as a listing or a Delta table has it.
+    /// What looks like an escape in it is part of a name; [`Self::join`] is for names that are still to be given.
+    ///
+    /// # Errors
+    /// When there is an empty name in it, `.` or `..`.
+    pub fn file(&self, file: &str) -> Result<Path> {
         let path = format!("{}/{file}", self.path);
         Path::parse(path.trim_start_matches('/')).context(|| format!("`{file}` is not a path"))
     }

@@ -422,7 +422,8 @@ impl Work<'_> {
     }
 }
 
-/// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong.
+/// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong, or
+/// nothing was done but to the quarantine.
 fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
     let of = |t: &TableOutcome| site.project.table(&t.table)?.derived()?.quarantine_of.clone();
     let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows_inserted))).collect();
@@ -431,7 +432,12 @@ fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
             table.rows_quarantined += rows;
         }
     }
-    outcome.tables.retain(|t| of(t).is_none() || t.problem.is_some());
+    let still = |t: &&TableOutcome| t.mode == Mode::None && t.version_before == t.version_after;
+    let still: BTreeSet<TableName> = outcome.tables.iter().filter(still).map(|t| t.table.clone()).collect();
+    let is_own_line = |t: &TableOutcome, owner: &TableName| {
+        t.problem.is_some() || (still.contains(owner) && !still.contains(&t.table))
+    };
+    outcome.tables.retain(|t| of(t).is_none_or(|owner| is_own_line(t, &owner)));
 }
 
 /// A table with which nothing was done.

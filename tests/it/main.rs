@@ -20,6 +20,7 @@ mod identity;
 mod ingest;
 mod killers;
 mod law;
+mod moved;
 mod nested;
 mod oracle;
 mod outside;

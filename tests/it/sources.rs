@@ -4,6 +4,8 @@ mod again;
 mod columns;
 mod feeds;
 mod layouts;
+mod paths;
+mod vacuumed;
 
 use std::collections::HashMap;
 use std::fs;

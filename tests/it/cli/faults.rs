@@ -48,6 +48,30 @@ fn a_warehouse_that_delta_readers_would_mistake_is_refused_at_once() {
 }
 
 #[test]
+fn a_location_that_delta_readers_would_mistake_is_refused_before_anything_is_written() {
+    for (location, found) in
+        [("w/a%20b", "`%20`: Delta readers take that for an escaped character"), ("w/a\\\\b", "`\\`: ")]
+    {
+        let shell = Shell::shop();
+        let path = shell.project().join("tables/trusted/members.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("location = \"{location}\"\n{text}")).unwrap();
+        for verb in ["check", "sync"] {
+            let ran = shell.run(&[verb]);
+            assert_eq!(ran.code, 1);
+            assert!(ran.err.contains("`location` is a path that cannot hold a table"), "{}", ran.err);
+            assert!(ran.err.contains(found), "{}", ran.err);
+        }
+        // Decoded, it is such a path as well.
+        let url = format!("file:///nowhere/{}", if location.contains('%') { "a%2520b" } else { "a%5Cb" });
+        std::fs::write(&path, format!("location = \"{url}\"\n{text}")).unwrap();
+        let ran = shell.run(&["sync"]);
+        assert!(ran.err.starts_with("error: the location of members `/nowhere/a"), "{}", ran.err);
+        assert!(!std::path::Path::new("/nowhere").exists());
+    }
+}
+
+#[test]
 fn roots_that_are_no_folders_are_named() {
     let shell = Shell::shop();
     for (args, message) in [

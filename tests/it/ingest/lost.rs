@@ -232,3 +232,37 @@ async fn a_landing_table_that_another_one_of_its_name_followed_is_put_back() {
     assert_eq!(ids(&lake).await, ["1", "2", "3"]);
     assert_eq!(lake.count("select count(*) from orders_quarantine").await, 3);
 }
+
+/// A commit as if it were ours, with a batch number of somebody else's.
+fn claim_batch(lake: &Lake, table: &str, number: i64) {
+    let log = lake.warehouse().join(table).join("_delta_log");
+    let version =
+        fs::read_dir(&log).unwrap().filter(|e| e.as_ref().unwrap().path().extension().unwrap() == "json").count();
+    let txn =
+        |id: &str, version: i64| format!("{{\"txn\":{{\"appId\":\"stedi-delta/{id}\",\"version\":{version}}}}}\n");
+    let text = txn("head", i64::try_from(version).unwrap()) + &txn("batch", number);
+    fs::write(log.join(format!("{version:020}.json")), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_number_that_no_sync_gave_out_is_not_counted_on() {
+    for number in [i64::MAX, i64::MAX - 1, i64::MIN, -1] {
+        let lake = plain();
+        lake.land("orders/a.json", order(1) + "broken\n");
+        lake.sync().await;
+        claim_batch(&lake, "landing/orders", number);
+        claim_batch(&lake, "landing/orders_quarantine", number);
+        lake.land("orders/b.json", order(2) + "broken\n");
+        let outcome = lake.try_sync().await;
+        let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{number}: {outcome:?}") };
+        assert_eq!(error.message(), format!("batch {number} of orders is none that a sync gave out"));
+        assert!(error.next().unwrap().starts_with("stedi-delta sync --reload orders "), "{error}");
+        reload(&lake, "orders").await;
+        assert_eq!(ids(&lake).await, ["1", "2"]);
+        assert_eq!(lake.count("select count(*) from orders_quarantine").await, 2);
+        lake.land("orders/c.json", order(3));
+        lake.sync().await;
+        assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+        assert_accounted(&lake).await;
+    }
+}

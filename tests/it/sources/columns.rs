@@ -1,7 +1,13 @@
 //! Columns that somebody else adds.
 
+use std::sync::Arc;
+
 use deltalake::DeltaTableBuilder;
+use deltalake::arrow::array::{RecordBatch, new_null_array};
+use deltalake::arrow::datatypes::DataType::{Int64, Utf8};
+use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::kernel::{DataType, StructField};
+use deltalake::operations::write::SchemaMode;
 use serde_json::{Value, json};
 use stedi_delta::outcome::{Action, Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::{look, register, sync};
@@ -153,4 +159,59 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
         lake.assert_recomputed().await;
         assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
     }
+}
+
+/// Orders that somebody appends with a column more and without an offset, as `schema_mode="merge"` lets them.
+async fn append_without_offset(lake: &Lake, ids: &[i64]) {
+    let rows = super::batch(&ids.iter().map(|id| (*id, "nut", 1.0)).collect::<Vec<_>>());
+    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let mut columns = rows.columns().to_vec();
+    (fields[4], columns[4]) = (fields[4].clone().with_nullable(true), new_null_array(&Int64, ids.len()));
+    fields.push(Field::new("note", Utf8, true));
+    columns.push(new_null_array(&Utf8, ids.len()));
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    open(lake).await.write(vec![rows]).with_schema_mode(SchemaMode::Merge).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_somebody_appends_without_an_offset_are_rows_like_others() {
+    let lake = lake("incremental");
+    for (name, sql) in [
+        ("offsets", "select count(o.source_offset) as n, count(*) as m, sum(o.source_offset) as s from orders o"),
+        ("lacking", "select o.id from orders o where o.source_offset is null"),
+        ("never", "select c.id from cheap c where c.id not in (select o.source_offset from orders o)"),
+    ] {
+        lake.define(&format!("tables/curated/{name}.toml"), &derived("incremental"));
+        lake.define(&format!("tables/curated/{name}.sql"), sql);
+    }
+    lake.land_first_orders();
+    lake.sync().await;
+    append_without_offset(&lake, &[4, 20]).await;
+    goes_on(&lake, &[]).await;
+    assert_eq!(lake.rows("select id from lacking").await, ["20", "4"]);
+    assert_eq!(lake.rows("select n, m from offsets").await, ["10|12"]);
+    // The table goes on: files land, are replaced, and bring columns.
+    lake.land_more_orders();
+    goes_on(&lake, &[]).await;
+    lake.define("tables/landing/orders.toml", &format!("{ORDERS}more = \"string\"\n"));
+    lake.land("orders/d.json", orders(30..32));
+    goes_on(&lake, &[]).await;
+    assert_eq!(lake.count("select count(*) from orders where source_offset is null").await, 2);
+    // Without a file a row is nobody's.
+    let mut metadata = first(&lake, "metaData");
+    let schema =
+        metadata["metaData"]["schemaString"].as_str().unwrap().replace("\"nullable\":false", "\"nullable\":true");
+    metadata["metaData"]["schemaString"] = json!(schema);
+    commit(&lake, &[metadata]).await;
+    let outcome = lake.try_sync().await;
+    let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{outcome:?}") };
+    assert!(error.next().unwrap().contains("drop `nullable = false` from `id`"), "{error}");
+    lake.define(
+        "tables/landing/orders.toml",
+        &format!("{ORDERS}more = \"string\"\n").replace(", nullable = false", ""),
+    );
+    let outcome = lake.try_sync().await;
+    let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{outcome:?}") };
+    assert!(error.message().contains("column `source_file` of orders may be NULL"), "{error}");
+    assert!(error.next().unwrap().contains("RESTORE the version before"), "{error}");
 }
