@@ -35,7 +35,7 @@ pub(in crate::cli) fn write(batches: &[RecordBatch], format: Format, out: &mut i
 pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
     match format {
         Format::Json => RowWriter::Json(WriterBuilder::new().with_explicit_nulls(true).build(out)),
-        Format::Csv => RowWriter::Csv(csv::WriterBuilder::new().with_header(true).build(out)),
+        Format::Csv => RowWriter::Csv(Box::new(csv::WriterBuilder::new().with_header(true).build(out))),
         Format::Ndjson | Format::Table => RowWriter::Lines(WriterBuilder::new().with_explicit_nulls(true).build(out)),
     }
 }
@@ -44,7 +44,7 @@ pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
 pub(in crate::cli) enum RowWriter<W: Write> {
     Json(json::Writer<W, JsonArray>),
     Lines(json::Writer<W, LineDelimited>),
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
 }
 
 impl<W: Write> RowWriter<W> {
