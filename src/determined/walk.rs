@@ -242,7 +242,13 @@ impl<'a> Walk<'a> {
             match open.iter_mut().find(|tied| same(tied.at)) {
                 Some(tied) => tied.also(name, &wanted),
                 None => {
-                    open.push(Tied { at: output, names: vec![name], ordered, wanted, place: call(name, aliases, expr) })
+                    open.push(Tied {
+                        at: output,
+                        names: vec![name],
+                        ordered,
+                        wanted,
+                        place: call(name, aliases, expr),
+                    });
                 }
             }
         }

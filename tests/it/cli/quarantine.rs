@@ -9,7 +9,7 @@ const SMALL: &str = "[[expectations]]\nname = \"small\"\ncheck = \"id < 3\"\nact
 #[test]
 fn quarantined_rows_of_derived_tables_are_listed_and_counted() {
     let shell = Shell::synced();
-    shell.define("tables/trusted/few.toml", &format!("description = \"Few\"\n{}", SMALL));
+    shell.define("tables/trusted/few.toml", format!("description = \"Few\"\n{SMALL}"));
     shell.define("tables/trusted/few.sql", "select id, source_file from notes");
     shell.land("notes/a.json", "{\"id\":1}\n{\"id\":7}\n{\"id\":\"two\"}\n");
     assert_eq!(shell.run(&["sync"]).code, 0);
