@@ -46,7 +46,7 @@ impl Attempt<'_> {
             self.started(table);
             let place = self.site.place(table, self.run);
             let result = match place {
-                Ok(place) => self.prepare(place, started, &ledger, &session).await,
+                Ok(place) => Box::pin(self.prepare(place, started, &ledger, &session)).await,
                 Err(error) => Err(error),
             };
             let result = match result {
@@ -79,13 +79,14 @@ impl Attempt<'_> {
         let done = join_all(ready.into_iter().map(|moving| async {
             let (table, started) = (moving.place.table, moving.started);
             let before = moving.standing.table.clone().filter(|_| moving.unloaded > 0);
-            let settled = async {
+            // On the heap: what a table needs on its way is much for the stack that waits for all of them.
+            let settled = Box::pin(async {
                 let mut done = settle(moving).await?;
                 if let Some(before) = before {
                     done.warnings.extend(unloaded_consent(&session, table, &before, &done.table).await?);
                 }
                 self.checked(table, done).await
-            };
+            });
             let result = match settled.await {
                 Ok(done) => Ok(done),
                 Err(error) => Err(self.explained(table, error).await),

@@ -177,7 +177,7 @@ fn people(rows: &[Person]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_found_outside_give_the_rows_of_another_engine() {
+async fn queries_from_outside_give_the_rows_of_another_engine() {
     let lake = Lake::project(&[("tables/landing/visits.toml", VISITS), ("tables/landing/people.toml", PEOPLE)]);
     for (name, sql, _) in QUERIES {
         let clustered = if *name == "constants" { "cluster_by = [\"c0\"]\n" } else { "" };

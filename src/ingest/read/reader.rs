@@ -127,6 +127,10 @@ impl RecordReader {
             self.buffer.drain(..self.at);
             self.base += self.at as u64;
             self.at = 0;
+            if self.buffer.len() < GROWS_BY && self.buffer.capacity() > 2 * GROWS_BY {
+                // The room of a long record that is done with.
+                self.buffer.shrink_to(GROWS_BY);
+            }
         }
         // Doubled, a buffer of the longest record would take twice its memory.
         if self.buffer.len() + bytes.len() > self.buffer.capacity() && self.buffer.len() > GROWS_BY {
