@@ -193,10 +193,11 @@ proptest! {
     }
 
     /// A byte of one record of a file is lost, added or another one, whatever separates the records.
+    /// Not a colon or an opening bracket: behind these, the record after it is a value of the broken one.
     #[test]
     fn damage_stays_in_its_record(
         mut records in vec(plain(), 1..12),
-        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -~]"),
+        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -9;-Z\\\\-~]"),
         layout in 0..LAYOUTS.len(),
         sizes in vec(1_usize..30, 1..4),
     ) {
