@@ -23,7 +23,7 @@ use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
 use deltalake::datafusion::logical_expr::planner::TypePlanner;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, lit,
+    Aggregate, BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, binary_expr, lit,
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
@@ -140,6 +140,12 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let asked = usize::from(of.name() == "nvl2");
             united(of.args.iter_mut().skip(asked).collect())?
         }
+        Expr::AggregateFunction(of) if of.params.distinct && of.func.name() == "count" => {
+            one_zero(&mut of.params.args, schema)?
+        }
+        Expr::WindowFunction(of) if of.params.distinct && of.fun.name() == "count" => {
+            one_zero(&mut of.params.args, schema)?
+        }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
             let (mine, theirs) = (expr.get_type(schema)?, subquery.subquery.schema().field(0).data_type().clone());
@@ -157,6 +163,22 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+/// Distinct floating-point numbers with one zero, as `group by` has them: the engine tells -0.0 and 0.0 apart where it counts
+/// them without grouping.
+fn one_zero(of: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    for arg in of {
+        let of_type = arg.get_type(schema)?;
+        let zero = ScalarValue::new_zero(&of_type).map(lit);
+        let is_done = matches!((&*arg, &zero), (Expr::BinaryExpr(sum), Ok(zero)) if *sum.right == *zero);
+        if let (true, false, Ok(zero)) = (of_type.is_floating(), is_done, zero) {
+            *arg = binary_expr(std::mem::take(arg), Operator::Plus, zero);
+            changed = true;
+        }
+    }
+    Ok(changed)
 }
 
 /// Whether dates are subtracted: the engine plans a number of days and computes a duration.
