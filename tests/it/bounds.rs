@@ -319,11 +319,14 @@ async fn bounds_of_others_are_neither_believed_nor_mended() {
     let lake = keyed("decimal(38,18)");
     lake.land("a/1.json", "{\"id\":991814.81,\"v\":1}\n");
     lake.sync().await;
+    let tables = ["landing/a", "curated/counts", "curated/copy", "curated/pairs"];
+    tables.iter().for_each(|table| age(&lake.warehouse().join(table)));
     append_as_delta_rs_does(&lake.warehouse().join("landing/a"), 1);
     let asked = "select v from a where id = cast('991814.81' as decimal(38,18))";
     assert_eq!(lake.rows(asked).await, ["1", "2"]);
     let outcome = lake.sync().await;
-    assert_eq!(of(&outcome, "a").version_after, Some(1));
+    assert_eq!((of(&outcome, "a").version_after, &*of(&outcome, "a").reason), (Some(2), "statistics of 1 file mended"));
+    assert_eq!(table(&lake, "landing/a").await.files().iter().filter(|file| file.is_vouched).count(), 1);
     assert_eq!(lake.rows("select n from counts").await, ["2"]);
     assert_eq!(lake.rows(asked).await, ["1", "2"]);
     lake.assert_recomputed().await;
