@@ -30,7 +30,7 @@ use super::ranges::{divides_all, magnitude, stays_within};
 use super::sums::rounded;
 use crate::error::OutOfRange;
 
-/// The rule that puts [`Arithmetic`] in the place of operators. It runs after every expression has its type.
+/// The rule that puts `Arithmetic` in the place of operators. It runs after every expression has its type.
 #[derive(Debug)]
 pub struct CheckedArithmetic;
 
