@@ -196,6 +196,8 @@ impl Generator<'_> {
         let (x, t, scope) = self.source(depth);
         let c = self.any(&scope);
         let (n, rows) = (&c.name, x.rows);
+        // A session without our functions computes with times in nanoseconds.
+        self.plain &= !matches!(c.kind, Type::Date | Type::Time);
         let (value, kind) = match c.kind {
             Type::Huge => match self.rng.below(3) {
                 0 => (format!("cast({n} as decimal(38,0)) + {n}"), Type::Whole),
