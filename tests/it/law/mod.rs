@@ -101,7 +101,7 @@ fn histories() {
     assert!(failures.is_empty(), "{} of {seeds} histories fail (above)", failures.len());
     assert!(stats.refused * 5 < stats.queries, "too many queries are refused: {stats:?}");
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
-    assert!(stats.verified * 8 < stats.compared, "too many tables are only verified: {stats:?}");
+    assert!(stats.verified * 3 < stats.compared, "too many tables are only verified: {stats:?}");
     assert!(stats.told.iter().all(|told| *told > 0), "a rung of the ladder told no change: {stats:?}");
 }
 
