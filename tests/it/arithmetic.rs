@@ -305,3 +305,15 @@ async fn times_of_every_year_stop_nothing() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_product_is_as_great_as_its_factors_together() {
+    let lake = lake(&[]);
+    lake.land("numbers/a.json", LARGE);
+    lake.sync().await;
+    let cube = "select cast(i as bigint) * i * i as cube from numbers where id = 1";
+    assert_eq!(lake.rows(cube).await, ["125000000000000"]);
+    let fifth = "select cast(i as bigint) * i * i * i * i as fifth from numbers";
+    let asked = look::query(&lake.site().await, fifth).await.expect_err("it leaves its type");
+    assert!(asked.to_string().contains("has a value beyond bigint, in column `fifth`"), "{asked}");
+}
