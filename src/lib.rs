@@ -12,6 +12,8 @@ pub mod veil;
 pub mod error;
 pub mod clock;
 pub mod privacy;
+// Plans and their expressions, whoever rewrites them.
+pub mod node;
 // Arithmetic: sums that no order of rows changes, times of every year, and results that fit into memory.
 pub mod exact;
 pub mod calendar;

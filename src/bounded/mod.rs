@@ -18,7 +18,6 @@ use deltalake::datafusion::common::{
     DFSchema, DataFusionError, Result, ScalarValue, exec_err, extensions_options, internal_err,
 };
 use deltalake::datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Documentation, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -26,6 +25,7 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
 use crate::error::Error;
+use crate::node::visible;
 use sizes::Growth;
 
 extensions_options! {
@@ -76,10 +76,7 @@ impl AnalyzerRule for BoundedFunctions {
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
         let limit = OutputLimit::within(options);
         let in_node = |node: LogicalPlan| {
-            let mut schema = merge_schema(&node.inputs());
-            if let LogicalPlan::TableScan(scan) = &node {
-                schema.merge(&scan.projected_schema);
-            }
+            let schema = visible(&node);
             node.map_expressions(|expr| expr.transform_up(|e| bounded(e, &schema, limit)))
         };
         plan.transform_up_with_subqueries(in_node).data()

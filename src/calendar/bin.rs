@@ -1,44 +1,19 @@
 //! `date_bin`.
 
-use std::sync::Arc;
-
 use chrono::{Datelike, Months, NaiveDateTime};
 use deltalake::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use deltalake::datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
-use deltalake::datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use super::truncate::{at, micros_of};
-use super::{each, in_microseconds};
+use super::{Times, each, in_microseconds};
 
 /// `date_bin(stride, time[, origin])`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Bin {
-    inner: Arc<ScalarUDF>,
-    signature: Signature,
-}
+pub(super) struct Bin;
 
-impl Bin {
-    pub fn new(inner: Arc<ScalarUDF>) -> Self {
-        Self { inner, signature: Signature::user_defined(Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for Bin {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+impl Times for Bin {
+    fn coerce(&self, _: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let ([_, time] | [_, time, _]) = arg_types else {
             return plan_err!("date_bin takes an interval, a timestamp and, if it is not 1970-01-01, an origin");
         };
@@ -56,13 +31,13 @@ impl ScalarUDFImpl for Bin {
         Ok(types)
     }
 
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(self.coerce_types(arg_types)?.swap_remove(1))
+    fn returns(&self, mut arg_types: Vec<DataType>) -> DataType {
+        arg_types.swap_remove(1)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke(&self, built_in: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(DataType::Timestamp(TimeUnit::Microsecond, _)) = args.args.get(1).map(ColumnarValue::data_type) else {
-            return self.inner.inner().invoke_with_args(args);
+            return built_in.inner().invoke_with_args(args);
         };
         let Some(ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(stride)))) = args.args.first() else {
             return exec_err!("the stride of date_bin must be a constant interval");
@@ -88,10 +63,6 @@ impl ScalarUDFImpl for Bin {
         }
         let origin = at(origin)?;
         each(&args.args[1], |time| by_months(at(time)?, origin, stride.months).map(micros_of))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 }
 

@@ -10,25 +10,86 @@ mod shown;
 mod tests;
 mod truncate;
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use deltalake::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use deltalake::datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use deltalake::datafusion::execution::SessionStateDefaults;
-use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarUDF};
+use deltalake::datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// What a function of times does in another way than the engine's of that name.
+trait Times: Debug + Eq + Hash + Send + Sync + 'static {
+    /// The types that arguments of these types are cast to; `name` is for messages.
+    fn coerce(&self, name: &str, arg_types: &[DataType]) -> Result<Vec<DataType>>;
+
+    /// The type of the result, of arguments of these types.
+    fn returns(&self, arg_types: Vec<DataType>) -> DataType;
+
+    /// Computes it; `built_in` is the engine's.
+    fn invoke(&self, built_in: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue>;
+}
+
+/// A function with the names of the built-in one in whose place it stands.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct InPlace<T> {
+    built_in: Arc<ScalarUDF>,
+    signature: Signature,
+    times: T,
+}
+
+impl<T: Times> InPlace<T> {
+    fn of(built_in: Arc<ScalarUDF>, times: T) -> Arc<ScalarUDF> {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Self { built_in, signature, times }))
+    }
+}
+
+impl<T: Times> ScalarUDFImpl for InPlace<T> {
+    fn name(&self) -> &str {
+        self.built_in.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.built_in.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.times.coerce(self.name(), arg_types)
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.times.returns(self.coerce_types(arg_types)?))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.times.invoke(&self.built_in, args)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.built_in.documentation()
+    }
+}
 
 /// All built-in scalar functions, those of times without end.
 #[must_use]
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let ours = |inner: Arc<ScalarUDF>| match inner.name() {
-        "date_trunc" => ScalarUDF::new_from_impl(truncate::Truncate::new(inner)).into(),
-        "date_bin" => ScalarUDF::new_from_impl(bin::Bin::new(inner)).into(),
-        "to_char" => ScalarUDF::new_from_impl(shown::ToChar::new(inner)).into(),
-        "to_unixtime" => ScalarUDF::new_from_impl(read::ToUnixtime::new(inner)).into(),
-        _ => match read::Unit::of(inner.name()) {
-            Some(unit) => ScalarUDF::new_from_impl(read::ToTimestamp::new(inner, unit)).into(),
-            None => inner,
+    let ours = |built_in: Arc<ScalarUDF>| match built_in.name() {
+        "date_trunc" => InPlace::of(built_in, truncate::Truncate),
+        "date_bin" => InPlace::of(built_in, bin::Bin),
+        "to_char" => InPlace::of(built_in, shown::ToChar),
+        "to_unixtime" => InPlace::of(built_in, read::ToUnixtime),
+        name => match read::ToTimestamp::named(name) {
+            Some(reads) => InPlace::of(built_in, reads),
+            None => built_in,
         },
     };
     SessionStateDefaults::default_scalar_functions().into_iter().map(ours).collect()

@@ -1,44 +1,19 @@
 //! `date_trunc`.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
 use deltalake::arrow::array::timezone::Tz;
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
-use deltalake::datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
-use super::{constant, each, in_microseconds};
+use super::{Times, constant, each, in_microseconds};
 
 /// `date_trunc(granularity, time)`: a timestamp keeps its zone, in which it is truncated.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Truncate {
-    inner: Arc<ScalarUDF>,
-    signature: Signature,
-}
+pub(super) struct Truncate;
 
-impl Truncate {
-    pub fn new(inner: Arc<ScalarUDF>) -> Self {
-        Self { inner, signature: Signature::user_defined(Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for Truncate {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+impl Times for Truncate {
+    fn coerce(&self, _: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let [granularity, time] = arg_types else {
             return plan_err!("date_trunc takes a granularity and a timestamp");
         };
@@ -55,14 +30,14 @@ impl ScalarUDFImpl for Truncate {
         Ok(vec![DataType::Utf8, time])
     }
 
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(self.coerce_types(arg_types)?.pop().unwrap_or(DataType::Null))
+    fn returns(&self, mut arg_types: Vec<DataType>) -> DataType {
+        arg_types.swap_remove(1)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke(&self, built_in: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(DataType::Timestamp(TimeUnit::Microsecond, zone)) = args.args.get(1).map(ColumnarValue::data_type)
         else {
-            return self.inner.inner().invoke_with_args(args);
+            return built_in.inner().invoke_with_args(args);
         };
         let granularity = Granularity::named(&constant(args.args.first(), "the granularity of date_trunc")?)?;
         let zone = zone.map(|zone| zone.parse::<Tz>()).transpose()?;
@@ -70,10 +45,6 @@ impl ScalarUDFImpl for Truncate {
             Some(zone) => each(&args.args[1], |micros| in_zone(micros, granularity, zone)),
             None => each(&args.args[1], |micros| truncated(at(micros)?, granularity).map(micros_of)),
         }
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 }
 

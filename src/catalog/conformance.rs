@@ -49,16 +49,7 @@ pub fn sample(name: &str, version: u64) -> Entry {
 }
 
 fn with_columns(name: &str, columns: &[&str], version: u64) -> Entry {
-    let columns: Vec<Column> = columns
-        .iter()
-        .map(|name| Column {
-            name: (*name).to_owned(),
-            column_type: ColumnType::String,
-            nullable: true,
-            description: String::new(),
-            pii: false,
-        })
-        .collect();
+    let columns: Vec<Column> = columns.iter().map(|name| Column::new(*name, ColumnType::String)).collect();
     let field = |c: &Column| serde_json::json!({"name": c.name, "type": "string", "nullable": true, "metadata": {}});
     let schema = serde_json::json!({"type": "struct", "fields": columns.iter().map(field).collect::<Vec<_>>()});
     Entry::new(name, &format!("s3://bucket/{name}"), "", &columns, &schema.to_string(), version, 1_700_000_000_000)

@@ -71,12 +71,8 @@ impl Guess {
 
     /// The columns for checks of names: those of an unknown type are text.
     pub fn named(&self) -> Vec<Column> {
-        let column = |(name, column_type): &(String, Option<ColumnType>)| Column {
-            name: name.clone(),
-            column_type: column_type.clone().unwrap_or(ColumnType::String),
-            nullable: true,
-            description: String::new(),
-            pii: false,
+        let column = |(name, column_type): &(String, Option<ColumnType>)| {
+            Column::new(name, column_type.clone().unwrap_or(ColumnType::String))
         };
         self.columns.iter().map(column).collect()
     }

@@ -301,6 +301,11 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column that may hold NULL, of which nothing more is said.
+    pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
+        Self { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
+    }
+
     /// The column as an Arrow field.
     #[must_use]
     pub fn field(&self) -> Field {

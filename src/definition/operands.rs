@@ -18,10 +18,8 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use deltalake::datafusion::functions::datetime::expr_fn::to_local_time;
 use deltalake::datafusion::logical_expr::expr::{Cast, InSubquery, SetComparison, TryCast};
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::expr_schema::cast_subquery;
 use deltalake::datafusion::logical_expr::planner::TypePlanner;
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Union, binary_expr, lit,
 };
@@ -29,6 +27,7 @@ use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
 use crate::determined::{Code, Reason};
+use crate::node::{visible, with_expressions};
 
 /// Timestamps are what tables hold: microseconds. The engine's nanoseconds end in 2262.
 #[derive(Debug)]
@@ -65,20 +64,8 @@ impl AnalyzerRule for Operands {
 }
 
 fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&node.inputs());
-    if let LogicalPlan::TableScan(scan) = &node {
-        schema.merge(&scan.projected_schema);
-    }
-    let names = NamePreserver::new(&node);
-    let rewritten = node.map_expressions(|expr| {
-        // The names of what is in a grouping set cannot be kept.
-        let name = (!matches!(expr, Expr::GroupingSet(_))).then(|| names.save(&expr));
-        let rewritten = expr.transform_up(|expr| in_expr(expr, &schema))?;
-        Ok(rewritten.update_data(|expr| match name {
-            Some(name) => name.restore(expr),
-            None => expr,
-        }))
-    })?;
+    let schema = visible(&node);
+    let rewritten = with_expressions(node, |expr| expr.transform_up(|expr| in_expr(expr, &schema)))?;
     let rewritten = rewritten.transform_data(|node| match node {
         LogicalPlan::Union(union) => in_union(union),
         LogicalPlan::Aggregate(grouped) => each_key_once(grouped),

@@ -15,12 +15,10 @@ use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, internal_err};
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr, lit,
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::physical_expr_common::datum::apply;
@@ -29,6 +27,7 @@ use deltalake::datafusion::sql::unparser::expr_to_sql;
 use super::ranges::{divides_all, magnitude, stays_within};
 use super::sums::rounded;
 use crate::error::OutOfRange;
+use crate::node::{visible, with_expressions};
 
 /// The rule that puts `Arithmetic` in the place of operators. It runs after every expression has its type.
 #[derive(Debug)]
@@ -45,24 +44,14 @@ impl AnalyzerRule for CheckedArithmetic {
 }
 
 fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&node.inputs());
-    if let LogicalPlan::TableScan(scan) = &node {
-        schema.merge(&scan.projected_schema);
-    }
-    let names = NamePreserver::new(&node);
-    node.map_expressions(|expr| {
-        // The names of what is in a grouping set cannot be kept.
-        let name = (!matches!(expr, Expr::GroupingSet(_))).then(|| names.save(&expr));
+    let schema = visible(&node);
+    with_expressions(node, |expr| {
         // Other names are the engine's own.
         let column = match &expr {
             Expr::Alias(alias) if is_plain(&alias.name) => Some(alias.name.clone()),
             _ => None,
         };
-        let rewritten = expr.transform_up(|e| checked(e, &schema, column.as_deref()))?;
-        Ok(rewritten.update_data(|expr| match name {
-            Some(name) => name.restore(expr),
-            None => expr,
-        }))
+        expr.transform_up(|e| checked(e, &schema, column.as_deref()))
     })
 }
 
@@ -130,12 +119,10 @@ fn shown(expr: &Expr) -> String {
 fn written(expr: &Expr) -> Result<Expr> {
     let plain = |expr: Expr| match expr {
         Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
-        Expr::ScalarFunction(call) if operator(&call).is_some() && call.args.len() == 2 => {
-            let op = operator(&call).unwrap_or(Operator::Plus);
-            let mut args = call.args.into_iter();
-            let (left, right) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
-            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
-        }
+        Expr::ScalarFunction(call) => match (operator(&call), call.args.as_slice()) {
+            (Some(op), [left, right]) => Ok(Transformed::yes(binary_expr(left.clone(), op, right.clone()))),
+            _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        },
         other => Ok(Transformed::no(other)),
     };
     expr.clone().transform_up(plain).data()

@@ -11,9 +11,10 @@ use std::collections::HashSet;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{Result, ScalarValue};
 use deltalake::datafusion::logical_expr::expr::InList;
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, binary_expr, lit};
 use deltalake::datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+use crate::node::with_expressions;
 
 /// Lists that the engine cannot misread.
 #[derive(Debug)]
@@ -33,14 +34,9 @@ impl OptimizerRule for Lists {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            // The names of what is in a grouping set cannot be kept.
-            if matches!(expr, Expr::GroupingSet(_)) {
-                return Ok(Transformed::no(expr));
-            }
-            Ok(rewritten(expr)?.update_data(|expr| name.restore(expr)))
+        with_expressions(plan, |expr| match expr {
+            Expr::GroupingSet(_) => Ok(Transformed::no(expr)),
+            expr => rewritten(expr),
         })
     }
 }

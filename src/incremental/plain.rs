@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchema, DataFusionError, JoinType, Result};
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use deltalake::datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
+use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use deltalake::datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan};
 use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
@@ -28,6 +27,7 @@ use super::normalise::{limited, prepared};
 use super::unnest::Unnest;
 use super::{ChangeKind, Side, is_recursive, subqueries};
 use crate::definition::options::engine_options;
+use crate::node::{visible, with_expressions};
 
 /// The rules of a session that runs such a plan.
 #[must_use]
@@ -81,19 +81,11 @@ impl OptimizerRule for RunnableForms {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            schema.merge(&scan.projected_schema);
-        }
-        let context = SimplifyContext::builder().with_schema(Arc::new(schema));
+        let context = SimplifyContext::builder().with_schema(Arc::new(visible(&plan)));
         let context = context.with_config_options(Arc::new(engine_options())).build();
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            if matches!(expr, Expr::GroupingSet(_)) {
-                return Ok(Transformed::no(expr));
-            }
-            let name = names.save(&expr);
-            Ok(expr.transform_up(|e| runnable(e, &context))?.update_data(|e| name.restore(e)))
+        with_expressions(plan, |expr| match expr {
+            Expr::GroupingSet(_) => Ok(Transformed::no(expr)),
+            expr => expr.transform_up(|e| runnable(e, &context)),
         })
     }
 }

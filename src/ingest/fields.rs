@@ -44,14 +44,7 @@ mod tests {
         let of = |name: &str, t| ColumnType::Struct([(name.to_owned(), t)].into());
         let prices = ColumnType::Array(of("price", ColumnType::Double).into());
         let lines = of("by", ColumnType::Map((ColumnType::String, prices).into()));
-        let column = |name: &str, column_type| Column {
-            name: name.into(),
-            column_type,
-            nullable: true,
-            description: String::new(),
-            pii: false,
-        };
-        let columns = [column("a", ColumnType::Long), column("lines", lines)];
+        let columns = [Column::new("a", ColumnType::Long), Column::new("lines", lines)];
         for (path, told) in [
             ("city", "`city`".to_owned()),
             ("lines.size", "`lines.size`".to_owned()),

@@ -126,8 +126,7 @@ impl Wal {
             let column_type = ColumnType::parse(&c.r#type).map_err(|help| {
                 Error::failed(format!("the ledger has column `{}` as `{}`", c.name, c.r#type)).help(help)
             })?;
-            let (name, nullable) = (c.name.clone(), c.nullable);
-            Ok(Column { name, column_type, nullable, description: String::new(), pii: false })
+            Ok(Column { nullable: c.nullable, ..Column::new(&c.name, column_type) })
         };
         self.columns.iter().map(column).collect()
     }
@@ -397,13 +396,7 @@ fn reading() -> String {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |name: &str, column_type, nullable| Column {
-        name: name.into(),
-        column_type,
-        nullable,
-        description: String::new(),
-        pii: false,
-    };
+    let column = |name: &str, column_type, nullable| Column { nullable, ..Column::new(name, column_type) };
     vec![
         column("landing_table", ColumnType::String, false),
         column("table_uuid", ColumnType::String, false),

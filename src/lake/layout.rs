@@ -160,7 +160,7 @@ mod tests {
 
     fn column(name: &str, of: &str, pii: bool) -> Column {
         let column_type = ColumnType::parse(of).expect("a type");
-        Column { name: name.into(), column_type, nullable: true, description: String::new(), pii }
+        Column { pii, ..Column::new(name, column_type) }
     }
 
     fn by(layout: &Layout) -> Layout {

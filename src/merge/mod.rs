@@ -19,7 +19,7 @@ use deltalake::arrow::array::RecordBatch;
 
 pub use change::{RowChange, RowStream, Taking};
 pub use feed::Told;
-pub use rows::hashed;
+pub use rows::{grouped, hashed};
 
 use crate::error::Result;
 use crate::lake::{Add, Change, DeltaFile, LakeTable};

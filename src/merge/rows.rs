@@ -72,7 +72,6 @@ impl Part {
 pub struct Counted {
     schema: SchemaRef,
     floats: Floats,
-    part: Part,
     converter: RowConverter,
     counts: Mutex<HashMap<u128, u64>>,
 }
@@ -96,7 +95,7 @@ impl Counted {
                 }
             }
         }
-        Ok(Self { schema, floats, part, converter, counts: Mutex::new(counts) })
+        Ok(Self { schema, floats, converter, counts: Mutex::new(counts) })
     }
 
     /// Copies that were not found.
@@ -112,7 +111,7 @@ impl Counted {
         let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
         let hashes: Vec<u128> = rows.iter().map(hashed).collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = |hash: &u128| match counts.get_mut(hash).filter(|left| self.part.has(*hash) && **left > 0) {
+        let found = |hash: &u128| match counts.get_mut(hash).filter(|left| **left > 0) {
             Some(left) => {
                 *left -= 1;
                 Some(true)
@@ -142,8 +141,8 @@ fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Res
     converter.convert_columns(&columns).context(doing)
 }
 
-/// Floating point numbers with one zero and one NaN; other columns as they are.
-fn grouped(column: &ArrayRef) -> ArrayRef {
+/// Floating-point numbers with one zero and one NaN, as SQL takes them for equal; other columns as they are.
+pub fn grouped(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
             let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };

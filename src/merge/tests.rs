@@ -22,14 +22,11 @@ fn batch(rows: &[Row], schema: &deltalake::arrow::datatypes::SchemaRef) -> Recor
 }
 
 fn columns() -> Vec<Column> {
-    let column = |name: &str, column_type| Column {
-        name: name.into(),
-        column_type,
-        nullable: true,
-        description: String::new(),
-        pii: false,
-    };
-    vec![column("id", ColumnType::Long), column("name", ColumnType::String), column("size", ColumnType::Double)]
+    vec![
+        Column::new("id", ColumnType::Long),
+        Column::new("name", ColumnType::String),
+        Column::new("size", ColumnType::Double),
+    ]
 }
 
 /// A table of these files.

@@ -1,11 +1,10 @@
 //! The primary keys of rows that come, go and stay: each may be there once.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use deltalake::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::{SortOptions, cast, filter, sort_to_indices};
-use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::arrow::util::display::array_value_to_string;
 use deltalake::datafusion::common::ScalarValue;
@@ -13,7 +12,7 @@ use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 
 use crate::definition::Table;
 use crate::error::{Context, Error, Result};
-use crate::merge::hashed;
+use crate::merge::{grouped, hashed};
 use crate::outcome::counted;
 use crate::privacy::Privacy;
 
@@ -121,7 +120,7 @@ impl Keys {
     pub fn stay(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
-            columns.push(plain(&cast(values, &column.data_type).context(doing)?));
+            columns.push(grouped(&cast(values, &column.data_type).context(doing)?));
         }
         for (row, key) in self.hashes(&columns)?.into_iter().enumerate() {
             if let Some(going) = self.going.get_mut(&key).filter(|going| **going > 0) {
@@ -196,7 +195,7 @@ impl Keys {
     }
 
     fn of(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
-        self.columns.iter().map(|column| plain(batch.column(column.index))).collect()
+        self.columns.iter().map(|column| grouped(batch.column(column.index))).collect()
     }
 
     fn hashes(&self, columns: &[ArrayRef]) -> Result<Vec<u128>> {
@@ -233,23 +232,6 @@ fn extreme(values: &ArrayRef, descending: bool) -> Result<Option<ScalarValue>> {
     }
     let value = ScalarValue::try_from_array(values, first.value(0) as usize).context(doing)?;
     Ok(Some(value).filter(|v| !v.is_null()))
-}
-
-/// Numbers that SQL takes for equal as one value: -0.0 and 0.0, and every NaN.
-fn plain(values: &ArrayRef) -> ArrayRef {
-    match values.data_type() {
-        DataType::Float64 => Arc::new(
-            values
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }),
-        ),
-        DataType::Float32 => Arc::new(
-            values
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + 0.0 }),
-        ),
-        _ => Arc::clone(values),
-    }
 }
 
 fn short(value: &str) -> String {

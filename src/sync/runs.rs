@@ -108,13 +108,7 @@ fn mark(run: &Run<'_>) -> i64 {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |name: &str, column_type| Column {
-        name: name.into(),
-        column_type,
-        nullable: false,
-        description: String::new(),
-        pii: false,
-    };
+    let column = |name: &str, column_type| Column { nullable: false, ..Column::new(name, column_type) };
     vec![
         column("run", ColumnType::String),
         column("started_at", ColumnType::Timestamp),

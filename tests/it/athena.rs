@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::repository;
+use crate::support::second::python;
 
 /// Statements in files of their own: `query`, `ddl`, `refused` and `both`.
 struct Statements {
@@ -37,8 +38,7 @@ type Parser = fn(&[PathBuf]) -> Option<Vec<(String, String)>>;
 
 /// The interpreter with sqlglot.
 fn sqlglot(files: &[PathBuf]) -> Option<Vec<(String, String)>> {
-    let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
+    let python = python();
     if !python.is_file() {
         eprintln!("SKIP: no sqlglot at {} (scripts/setup installs it)", python.display());
         return None;

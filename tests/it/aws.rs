@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::aws::{Aws, Request};
+use crate::support::second::python;
 use crate::support::{Ran, real_data, repository};
 
 /// Rows of the sample's tables, in the order of the project.
@@ -126,9 +127,7 @@ fn stedis_own_data_gives_the_same_counts_as_in_a_folder() {
 fn duckdb_reads_every_table_from_s3_and_agrees_row_for_row() {
     let Some(prod) = Prod::sample() else { return };
     prod.run(&["sync"]).fine();
-    let python = std::env::var_os("ORACLE_PYTHON").map(std::path::PathBuf::from);
-    let python = python.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    let output = Command::new(python)
+    let output = Command::new(python())
         .arg(repository().join("tests/oracle/oracle.py"))
         .args(["compare", "--landing", &format!("s3://{}/landing", prod.bucket)])
         .args(["--warehouse", &format!("s3://{}/warehouse", prod.bucket), "--tables"])

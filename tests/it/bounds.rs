@@ -13,16 +13,13 @@ use serde_json::{Value, json};
 use stedi_delta::lake::{LakeTable, Layout};
 use stedi_delta::outcome::Mode;
 
+use crate::support::second::second_engine;
 use crate::support::shop::derived;
 use crate::support::{Lake, of, repository};
 
 /// Lets DuckDB and Python look at the log and the data files of a table. Panics where a bound is wrong.
 fn judge(folder: &Path) {
-    let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    if !python.is_file() {
-        return eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
-    }
+    let Some(python) = second_engine() else { return };
     let output = Command::new(python).arg(repository().join("tests/it/bounds/judge.py")).arg(folder).output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.code() {

@@ -1,12 +1,9 @@
 //! One front door: a condition means the same as a query, as a derived table, as an expectation of either kind of table and
 //! as a grant.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use stedi_delta::outcome::{Problem, SyncOutcome};
 
-use crate::support::{Lake, of, repository};
+use crate::support::{Lake, of, second};
 
 const COLUMNS: &str = "id = \"long\"\na = \"boolean\"\nb = \"boolean\"\nx = \"long\"\ny = \"long\"\n\
      d = \"decimal(10,2)\"\nf = \"double\"\ns = \"string\"\nt = \"string\"\nat = \"timestamp\"\nday = \"date\"\n\
@@ -204,11 +201,6 @@ json.dump(answer, sys.stdout)
 
 #[tokio::test]
 async fn random_conditions_mean_what_duckdb_says_at_every_door() {
-    let given = std::env::var_os("ORACLE_PYTHON").map(std::path::PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    if !python.is_file() {
-        return eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
-    }
     let mut random = Random(std::env::var("FRONT_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_129));
     let conditions: Vec<String> = (0..40).map(|i| random.condition(1 + i % 3)).collect();
     let mut rows = Vec::new();
@@ -233,16 +225,9 @@ async fn random_conditions_mean_what_duckdb_says_at_every_door() {
         let fields = names.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone()));
         serde_json::Value::Object(fields.collect()).to_string()
     };
-    let input = serde_json::json!({ "rows": rows, "conditions": conditions }).to_string();
-    let mut child =
-        Command::new(python).args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    if output.status.code() == Some(77) {
-        return eprintln!("SKIP: DuckDB is not installed");
-    }
-    assert!(output.status.success(), "DuckDB stopped: {conditions:#?}");
-    let answer: Vec<Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+    let input = serde_json::json!({ "rows": rows, "conditions": conditions });
+    let answer: Result<Option<Vec<Vec<String>>>, _> = second::answered(SCRIPT, &input);
+    let Some(answer) = answer.unwrap_or_else(|why| panic!("{why}: {conditions:#?}")) else { return };
     let lake = asking(&conditions.iter().map(String::as_str).collect::<Vec<_>>());
     lake.land("facts/a.json", rows.iter().map(record).collect::<Vec<_>>().join("\n"));
     let outcome = lake.try_sync().await;

@@ -7,7 +7,8 @@ use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
 use stedi_delta::look;
 use stedi_delta::outcome::Mode;
 
-use crate::support::{Lake, assert_ok, of, repository};
+use crate::support::second::second_engine;
+use crate::support::{Lake, assert_ok, of};
 
 const LANDING: &str = "description = \"Nested\"\n[source]\npath = \"n/*.json\"\nformat = \"json\"\n\
      on_overwrite = \"replace\"\n[columns]\nid = \"long\"\nk = \"long\"\ntags = \"array<string>\"\n\
@@ -132,11 +133,7 @@ for arguments in sys.argv[1:]:
         different = [pair for pair in zip(theirs, ours) if pair[0] != pair[1]]
         sys.exit(f"{folder}: {len(theirs)} rows, ours are {len(ours)}; {different[:1]}")
 "#;
-    let python = std::env::var_os("ORACLE_PYTHON").map(Into::into);
-    let python = python.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    if !python.is_file() {
-        return eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
-    }
+    let Some(python) = second_engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = Vec::new();
     for table in &lake.site().await.project.tables {

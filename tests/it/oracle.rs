@@ -1,24 +1,13 @@
 //! A second engine computes every table from the landing files and reads the lake's own tables back.
 
-use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::second::second_engine;
 use crate::support::{Lake, real_data, repository};
-
-/// The interpreter with DuckDB. Prints the skip where there is none.
-fn interpreter() -> Option<PathBuf> {
-    let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    if python.is_file() {
-        return Some(python);
-    }
-    eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
-    None
-}
 
 /// Panics where the second engine computes or reads anything else than the lake holds.
 async fn assert_agrees(lake: &Lake) {
-    let Some(python) = interpreter() else { return };
+    let Some(python) = second_engine() else { return };
     let output = Command::new(python)
         .arg(repository().join("tests/oracle/oracle.py"))
         .arg("compare")

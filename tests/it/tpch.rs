@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use stedi_delta::outcome::Mode;
 
+use crate::support::second::python;
 use crate::support::{Lake, of, repository};
 
 #[expect(dead_code, reason = "the example's own main")]
@@ -90,8 +91,7 @@ fn make(lake: &Lake, round: u32) {
 
 /// DuckDB reads the landing files, runs the queries as they are, and compares with our tables row by row.
 fn second_opinion(lake: &Lake) {
-    let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
+    let python = python();
     if !python.is_file() {
         eprintln!("SKIP: TPC-H against DuckDB: there is no Python at {}", python.display());
         return;

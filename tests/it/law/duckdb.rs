@@ -1,15 +1,12 @@
 //! The second engine: DuckDB computes each query over the rows that the lake's tables hold.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::compare::{Bag, Stored, bag, difference};
 use super::world::{Case, Column};
-use crate::support::repository;
+use crate::support::second;
 
 const SCRIPT: &str = r"
 import json, sys, datetime, decimal
@@ -40,15 +37,6 @@ for name, sql in case['queries'].items():
 json.dump(answer, sys.stdout)
 ";
 
-fn interpreter() -> Option<PathBuf> {
-    let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
-    let python = given.unwrap_or_else(|| repository().join("target/venv/bin/python"));
-    if !python.is_file() {
-        eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
-    }
-    python.is_file().then_some(python)
-}
-
 fn exported(columns: &[Column], bag: &Bag) -> Value {
     let mut rows: Vec<Vec<Value>> = Vec::new();
     for (row, count) in bag {
@@ -62,7 +50,6 @@ fn exported(columns: &[Column], bag: &Bag) -> Value {
 
 /// Compares every query that means the same in both engines; how many there were.
 pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, String> {
-    let Some(python) = interpreter() else { return Ok(0) };
     let mut exports = BTreeMap::new();
     let columns = case.landing.iter().map(|l| (&l.name, &l.columns));
     for (name, columns) in columns.chain(case.derived.iter().map(|d| (&d.name, &d.query.columns))) {
@@ -71,24 +58,9 @@ pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, S
     }
     let portable: Vec<_> = case.derived.iter().filter(|d| d.portable).collect();
     let queries: BTreeMap<&String, String> = portable.iter().map(|d| (&d.name, d.query.render())).collect();
-    let mut child = Command::new(python)
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    let input = json!({ "tables": exports, "queries": queries }).to_string();
-    child.stdin.take().ok_or("no input")?.write_all(input.as_bytes()).map_err(|e| e.to_string())?;
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
-    match output.status.code() {
-        Some(0) => {}
-        Some(77) => {
-            eprintln!("SKIP: DuckDB is not installed");
-            return Ok(0);
-        }
-        code => return Err(format!("duckdb: exit code {code:?}")),
-    }
-    let answer: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
+    let input = json!({ "tables": exports, "queries": queries });
+    let answer: Option<BTreeMap<String, Value>> = second::answered(SCRIPT, &input)?;
+    let Some(answer) = answer else { return Ok(0) };
     let mut answered = 0;
     for derived in &portable {
         let answer = &answer[&derived.name];

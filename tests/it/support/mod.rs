@@ -5,6 +5,7 @@ mod cloud;
 pub mod faulty;
 mod people;
 mod ran;
+pub mod second;
 pub mod shop;
 
 use std::fs;

@@ -13,7 +13,7 @@ use super::*;
 use crate::definition::{Column, ColumnType};
 
 fn column(name: &str, column_type: ColumnType) -> Column {
-    Column { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
+    Column::new(name, column_type)
 }
 
 /// `a` long, `b` string.
