@@ -29,7 +29,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable, MovedRows};
 use course::oddity;
-use files::look_up;
+use files::{all_there, look_up};
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
@@ -160,9 +160,7 @@ impl ChangeSet {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn can_read(&self, old: &LakeTable) -> Result<bool> {
-        let files = old.files();
-        let asked = files.iter().map(|f| f.path.as_str()).filter(|path| !self.seen.contains(*path));
-        Ok(look_up(&self.table, asked).await?.gone.is_empty())
+        all_there(&self.table, old, &self.seen).await
     }
 }
 

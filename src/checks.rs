@@ -15,6 +15,7 @@ use crate::definition::{Action, Expectation, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::{Commit, LakeTable, app, compiled, conform};
 use crate::outcome::{Warning, counted};
+use crate::plan::{self, EXPECTATIONS_CHANGED};
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]
@@ -105,14 +106,14 @@ pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
     Some(error.help("correct the data or the query, or let the expectation `warn` or `quarantine`"))
 }
 
-/// Records that all rows of a table were checked by the expectations of this fingerprint: in a commit that changes no
-/// row. `facts` are those for people.
+/// Records that all rows of a table were checked by its expectations as they are: in a commit that changes no row.
 ///
 /// # Errors
 /// `Conflict` when somebody else committed meanwhile.
-pub async fn record(stands: &LakeTable, fingerprint: i64, facts: serde_json::Value) -> Result<LakeTable> {
+pub async fn record(stands: &LakeTable, table: &Table, run: &str) -> Result<LakeTable> {
     let mut txns = stands.state().txns.clone();
-    txns.insert(app::EXPECTATIONS.to_owned(), fingerprint);
+    txns.insert(app::EXPECTATIONS.to_owned(), plan::expectations(table));
+    let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": run});
     let info = BTreeMap::from([("stediDelta".to_owned(), facts)]);
     Commit { operation: "WRITE", txns, info, ..Commit::default() }.commit(stands).await
 }

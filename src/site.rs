@@ -204,14 +204,13 @@ impl Address {
 
     /// In a warehouse that the project's files do not name, too, each table needs a folder of its own.
     fn check_places(&self) -> Result<()> {
-        let derived = || self.project.tables.iter().filter_map(Table::derived);
-        let tables = self.project.tables.iter().filter(|t| t.derived().is_none_or(|d| d.quarantine_of.is_none()));
+        let tables = self.project.tables.iter().filter(|t| t.quarantine_of().is_none());
         let claim = |table: &Table| Claim {
             name: table.name.to_string(),
             zone: table.zone.clone(),
             location: table.location.clone(),
             is_landing: table.landing().is_some(),
-            has_quarantine: derived().any(|d| d.quarantine_of.as_ref() == Some(&table.name)),
+            has_quarantine: self.project.tables.iter().any(|other| other.quarantine_of() == Some(&table.name)),
         };
         let claims: Vec<Claim> = tables.map(claim).collect();
         let clashes = clashes(&claims, (&self.warehouse, &self.bases[1]), &self.project.root);

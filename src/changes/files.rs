@@ -9,6 +9,13 @@ use object_store::ObjectStoreExt;
 use crate::error::{Context, Result};
 use crate::lake::LakeTable;
 
+/// Whether the data files of `old`, an earlier version of the table, are all there; those `seen` are.
+pub(super) async fn all_there(table: &LakeTable, old: &LakeTable, seen: &BTreeSet<String>) -> Result<bool> {
+    let files = old.files();
+    let asked = files.iter().map(|file| file.path.as_str()).filter(|path| !seen.contains(*path));
+    Ok(look_up(table, asked).await?.gone.is_empty())
+}
+
 /// Files outside of the cut.
 pub(super) struct Found {
     /// Those that are there, with their size.

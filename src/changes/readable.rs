@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::files::look_up;
+use super::files::all_there;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 
@@ -35,8 +35,7 @@ async fn is_whole(table: &LakeTable, old: &LakeTable) -> Result<bool> {
     if old.check_files().is_err() {
         return Ok(true);
     }
-    let files = old.files();
-    Ok(look_up(table, files.iter().map(|file| file.path.as_str())).await?.gone.is_empty())
+    all_there(table, old, &BTreeSet::new()).await
 }
 
 /// The oldest version since which every one can be read. Commits are undone one by one from the newest, over the files

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-use super::args::{Color, Globals, LANDING, LogFormat, TARGET, WAREHOUSE};
+use super::args::{Color, Format, Globals, LANDING, LogFormat, TARGET, WAREHOUSE};
 use super::journal::{Form, Journal};
 use super::outlet::{Output, Sink};
 use super::render;
@@ -173,10 +173,10 @@ impl Ui {
         Arc::clone(&self.progress)
     }
 
-    /// Standard output, for rows that are written as they come; `exact` = as they are, unless a terminal shows them.
-    pub fn rows(&mut self, exact: bool) -> impl Write {
+    /// Standard output, for rows that are written as they come: CSV as it is, unless a terminal shows it.
+    pub fn rows(&mut self, format: Format) -> impl Write {
         self.progress.done();
-        self.out.rows(exact && !self.out_terminal)
+        self.out.rows(format == Format::Csv && !self.out_terminal)
     }
 
     /// Writes a part of the answer.

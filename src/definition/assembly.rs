@@ -119,11 +119,9 @@ impl Assembly {
             (SOURCE_OFFSET, ColumnType::Long, "Byte offset of the record in the decompressed file"),
         ];
         columns.extend(appended.map(|(name, column_type, description)| Column {
-            name: name.into(),
-            column_type,
             nullable: false,
             description: description.into(),
-            pii: false,
+            ..Column::new(name, column_type)
         }));
         self.learn(&spec.name, &columns);
         // Every record is landed once.

@@ -142,7 +142,7 @@ const NOTHING: &[(&str, &str)] = &[
     (
         "bit_count bitwise_not bitwise_xor checksum classify_regression combinations convex_hull_agg cosine_similarity \
          entropy from_big_endian_64 from_ieee754_64 hamming_distance hash_counts histogram hmac_sha256 inverse_normal_cdf \
-         kurtosis learn_classifier map_agg map_concat map_from_entries map_union map_zip_with merge multimap_agg \
+         kurtosis learn_classifier map_agg map_concat map_from_entries map_union merge multimap_agg \
          multimap_from_entries ngrams normalize numeric_histogram parse_duration qdigest_agg regexp_extract_all \
          regexp_split skewness soundex split_to_map st_area st_distance tdigest_agg timezone_hour timezone_minute \
          to_big_endian_64 to_utf8 from_utf8 url_decode url_encode url_extract_host url_extract_parameter url_extract_path \

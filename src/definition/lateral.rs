@@ -158,7 +158,7 @@ fn taken_apart(join: &Join) -> Result<Option<LogicalPlan>> {
         JoinType::Left if join.filter.as_ref().is_none_or(|on| *on == lit(true)) => true,
         _ => return Ok(None),
     };
-    let mut beside = Beside { left: &join.left, keeps_all, fresh: 0 };
+    let mut beside = LateralUnnest { left: &join.left, keeps_all, fresh: 0 };
     let Some((plan, found)) = beside.rows(&lateral.subquery)? else { return Ok(None) };
     let left = beside.left.schema().columns().into_iter().map(Expr::Column);
     let right = join.right.schema().iter().zip(found).map(|((qualifier, field), column)| match qualifier {
@@ -173,14 +173,14 @@ fn taken_apart(join: &Join) -> Result<Option<LogicalPlan>> {
 }
 
 /// A lateral subquery, computed beside the rows that it is about.
-struct Beside<'a> {
+struct LateralUnnest<'a> {
     left: &'a LogicalPlan,
     /// Whether a row without elements stays.
     keeps_all: bool,
     fresh: usize,
 }
 
-impl Beside<'_> {
+impl LateralUnnest<'_> {
     /// The plan over the rows of the left side, whose columns it keeps in front; and which of its columns the subquery's are.
     /// `None` where the subquery holds something else than lists taken apart.
     fn rows(&mut self, node: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<Column>)>> {

@@ -158,6 +158,12 @@ impl Table {
             TableKind::Landing(_) => None,
         }
     }
+
+    /// The derived table whose quarantine this is.
+    #[must_use]
+    pub fn quarantine_of(&self) -> Option<&TableName> {
+        self.derived()?.quarantine_of.as_ref()
+    }
 }
 
 /// What fills a table.

@@ -282,9 +282,7 @@ impl Tables {
     pub fn add(&mut self, name: String, schema: SchemaRef) {
         self.sources.insert(name, Arc::new(SchemaOnly(schema)));
     }
-}
 
-impl Tables {
     /// Gives a table more columns, of which nothing but the names is known.
     pub fn widen(&mut self, table: &str, names: &[String]) {
         let Some(source) = self.sources.get(table) else { return };

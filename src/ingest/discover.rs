@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::clock;
 use crate::definition::Landing;
 use crate::error::{Context, Result};
-use crate::storage::{Location, ObjectMeta, PROBE};
+use crate::storage::{Location, ObjectMeta, Odd, PROBE};
 
 /// Files under a glob.
 #[derive(Debug, Default)]
@@ -64,8 +64,9 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     // A link may be a folder of files, and so may what leads to itself.
     discovery.outside.extend(listing.outside.into_iter().filter(|path| !names.leave_out(path)));
     discovery.outside.sort();
-    let is_meant = |path: &str, why: &str| names.take(path) || (why.contains("link") && !names.leave_out(path));
-    discovery.odd.extend(listing.odd.into_iter().filter(|(path, why)| is_meant(path, why)));
+    let is_meant = |path: &str, why: &Odd| names.take(path) || (*why == Odd::Loop && !names.leave_out(path));
+    let odd = listing.odd.into_iter().filter(|(path, why)| is_meant(path, why));
+    discovery.odd.extend(odd.map(|(path, why)| (path, why.to_string())));
     discovery.odd.sort();
     for (path, meta) in listing.files {
         if !names.take(&path) {

@@ -144,7 +144,7 @@ async fn landing(
     }
     let rows = (wal.rows_landed, applied.rows_deleted);
     let commit = commit(place, number, "ingest", change, wal.landing.clone(), rows);
-    // Where its rows were checked by others than those of the batch, nobody knows any more by which all of them were.
+    // Earlier rows may have been checked by other expectations than this batch: then no fingerprint covers all rows.
     let by = table.state().expectations();
     let commit = checked(commit, if by == wal.expectations { by } else { 0 });
     Ok((commit.commit(&table).await?, applied))

@@ -228,16 +228,12 @@ impl Ledger {
                 continue;
             }
             let path = paths.value(row);
-            let unloaded = self.unloaded.get_mut(name);
             if sizes.is_valid(row) && sizes.value(row) == UNLOADED {
                 Arc::make_mut(&mut ledger.files).remove(path);
-                match unloaded {
-                    Some(paths) => drop(paths.insert(path.to_owned())),
-                    None => drop(self.unloaded.insert(name.to_owned(), BTreeSet::from([path.to_owned()]))),
-                }
+                self.unloaded.entry(name.to_owned()).or_default().insert(path.to_owned());
                 continue;
             }
-            if let Some(paths) = unloaded {
+            if let Some(paths) = self.unloaded.get_mut(name) {
                 paths.remove(path);
             }
             let etag = (!etags.is_null(row)).then(|| etags.value(row).to_owned());

@@ -6,21 +6,18 @@
 use std::collections::BTreeMap;
 
 use deltalake::kernel::Add;
-use deltalake::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use futures::StreamExt;
 
 use super::commit::{Change, Commit};
 use super::layout::Layout;
-use super::read::StoreReader;
 use super::state::app;
 use super::statistics::{describe, is_marked, marks, reduced};
-use super::table::LakeTable;
+use super::table::{DeltaFile, LakeTable};
+use super::tail::Tail;
 use crate::error::Result;
 
 /// Footers that are read at once.
 const AT_ONCE: usize = 64;
-/// Bytes that are read from the end of a file at first: most footers are shorter.
-const FOOTER_BYTES: usize = 64 << 10;
 /// How the `created_by` of our data files begins, in every version.
 pub(super) const OURS: &str = "stedi-delta/";
 
@@ -96,17 +93,11 @@ impl LakeTable {
         if is_marked(add) || self.state().txns.contains_key(app::BOUNDS) {
             return None;
         }
-        let footer = self.footer(add).await?;
+        let file = DeltaFile::bare(add.path.clone(), add.size.unsigned_abs());
+        let tail = Tail::read(self.location(), &file).await.ok()?;
+        let footer = tail.footer();
         footer.file_metadata().created_by()?.starts_with(OURS).then_some(())?;
         // Whether it holds NaN only its rows know.
-        describe(&footer, None, layout).ok()
-    }
-
-    async fn footer(&self, add: &Add) -> Option<ParquetMetaData> {
-        let location = self.location();
-        let size = add.size.unsigned_abs();
-        let mut reader = StoreReader::new(location.store.clone(), location.file(&add.path).ok()?, size);
-        let footer = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER_BYTES));
-        footer.load_and_finish(&mut reader, size).await.ok()
+        describe(footer, None, layout).ok()
     }
 }

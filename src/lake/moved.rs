@@ -61,7 +61,9 @@ impl LakeTable {
         if !commit.moves_files() {
             return Ok(MovedRows::Same);
         }
-        if let Some(known) = self.verdicts().lock().await.get(&commit.version) {
+        // Held until it is known: tables that read the same source ask at the same time, and rows are compared once.
+        let mut verdicts = self.verdicts().lock().await;
+        if let Some(known) = verdicts.get(&commit.version) {
             return Ok(known.clone());
         }
         let sides = match self.sides(commit).await {
@@ -76,7 +78,7 @@ impl LakeTable {
             _ if !rows => return Ok(MovedRows::unknown("no row was looked at", counts.is_some())),
             _ => sides.compare(counts.is_some()).await?,
         };
-        self.verdicts().lock().await.insert(commit.version, found.clone());
+        verdicts.insert(commit.version, found.clone());
         Ok(found)
     }
 

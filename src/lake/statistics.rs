@@ -207,6 +207,11 @@ fn nulls<'c>(mut chunks: impl Iterator<Item = &'c ColumnChunkMetaData>) -> Optio
     chunks.try_fold(0, |sum, chunk| Some(sum + chunk.statistics()?.null_count_opt()?))
 }
 
+/// Whether a part of a column holds no value.
+pub(super) fn is_all_null(chunk: &ColumnChunkMetaData, statistics: &Statistics) -> bool {
+    statistics.null_count_opt().is_some_and(|nulls| i64::try_from(nulls) == Ok(chunk.num_values()))
+}
+
 /// The least and the greatest value of a column; `None` where it has none, or a part of it does not say.
 fn extremes<'c>(
     column: &ColumnDescriptor,
@@ -215,7 +220,7 @@ fn extremes<'c>(
     let mut found: Option<(Value, Value)> = None;
     for chunk in chunks {
         let statistics = chunk.statistics()?;
-        if statistics.null_count_opt().is_some_and(|nulls| i64::try_from(nulls) == Ok(chunk.num_values())) {
+        if is_all_null(chunk, statistics) {
             continue;
         }
         let (min, max) = (value(column, statistics, End::Min)?, value(column, statistics, End::Max)?);

@@ -1,6 +1,6 @@
 //! One Delta table at one version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Once, OnceLock};
 
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
@@ -43,6 +43,8 @@ pub struct LakeTable {
     hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
     /// What the log calls the files of this version, once somebody has asked.
     spelled: Arc<OnceLock<Spelled>>,
+    /// Columns of this version of whose bounds some cannot be believed, once somebody has asked.
+    doubted: Arc<OnceLock<BTreeSet<String>>>,
     /// Whether commits of this log that say that they changed no row speak the truth, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
@@ -113,7 +115,8 @@ impl LakeTable {
     /// `of_log`: what is known of the commits of its log.
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
-        Self { location, inner, state, older: Arc::default(), hashes, spelled: Arc::default(), verdicts }
+        let (older, spelled, doubted) = (Arc::default(), Arc::default(), Arc::default());
+        Self { location, inner, state, older, hashes, spelled, doubted, verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -247,13 +250,15 @@ impl LakeTable {
     #[must_use]
     pub fn files(&self) -> Vec<DeltaFile> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
-        let rows = snapshot.log_data().iter().map(|file| file.num_records().map(|n| n as u64)).collect::<Vec<_>>();
         let spelled = self.spelled();
         let file = |(add, rows): (Add, Option<u64>)| {
             let path = spelled.path(&add.path).to_owned();
             DeltaFile { path, ..DeltaFile::of(add, rows) }
         };
-        self.adds().into_iter().zip(rows).map(file).collect()
+        let all = snapshot.log_data();
+        #[expect(deprecated, reason = "nothing else of it tells the tags")]
+        let adds = all.iter().map(|file| (file.add_action(), file.num_records().map(|n| n as u64)));
+        adds.map(file).collect()
     }
 
     /// The add of every data file.
@@ -296,7 +301,7 @@ impl LakeTable {
         files: Option<Vec<String>>,
     ) -> Result<Arc<dyn TableProvider>> {
         self.check_files()?;
-        let doubted = doubted(&self.schema(), &self.adds());
+        let doubted = self.doubted.get_or_init(|| doubted(&self.schema(), &self.adds())).clone();
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
         if let Some(files) = files {
             let spelled = self.spelled();
@@ -379,7 +384,9 @@ impl LakeTable {
         let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
         let log_store = self.log_store();
         let mut txns = BTreeMap::new();
-        for app_id in [app::HEAD, app::DEFINITION, app::BATCH, app::STANDING, app::BOUNDS, app::MIGRATION] {
+        for app_id in
+            [app::HEAD, app::DEFINITION, app::BATCH, app::STANDING, app::BOUNDS, app::EXPECTATIONS, app::MIGRATION]
+        {
             let read = snapshot.transaction_version(log_store.as_ref(), app_id).await;
             if let Some(version) = read.context(|| format!("the state of {} cannot be read", self.location))? {
                 txns.insert(app_id.to_owned(), version);

@@ -11,7 +11,7 @@ use deltalake::parquet::file::metadata::{
 
 use super::bounds::End;
 use super::mend::OURS;
-use super::statistics::{Value, value};
+use super::statistics::{Value, is_all_null, value};
 use super::table::DeltaFile;
 use crate::error::{Context, Result};
 use crate::storage::Location;
@@ -73,6 +73,11 @@ impl Tail {
         }
     }
 
+    /// The footer.
+    pub(super) fn footer(&self) -> &ParquetMetaData {
+        &self.footer
+    }
+
     /// Whether some row group may hold a value of every wanted column.
     #[must_use]
     pub fn may_hold(&self, wanted: &[Wanted<'_>]) -> bool {
@@ -89,7 +94,7 @@ impl Tail {
         if wanted.or_null && statistics.null_count_opt() != Some(0) {
             return true;
         }
-        if statistics.null_count_opt().is_some_and(|nulls| i64::try_from(nulls) == Ok(chunk.num_values())) {
+        if is_all_null(chunk, statistics) {
             return false;
         }
         let bound = |end| value(chunk.column_descr(), statistics, end);

@@ -24,8 +24,7 @@ pub async fn quarantine(site: &Site, table: Option<&str>, limit: usize) -> Resul
     let tables: Vec<&Table> = match table {
         Some(name) => {
             let table = site.table(name)?;
-            let owner =
-                table.derived().and_then(|d| d.quarantine_of.as_ref()).and_then(|name| site.project.table(name));
+            let owner = table.quarantine_of().and_then(|name| site.project.table(name));
             vec![owner.unwrap_or(table)]
         }
         None => site.project.tables.iter().collect(),
@@ -49,8 +48,7 @@ pub async fn quarantine(site: &Site, table: Option<&str>, limit: usize) -> Resul
 /// The quarantine of a derived table, if it has one.
 #[must_use]
 pub(super) fn of<'p>(site: &'p Site, table: &Table) -> Option<&'p Table> {
-    let is_its = |other: &&Table| other.derived().is_some_and(|d| d.quarantine_of.as_ref() == Some(&table.name));
-    site.project.tables.iter().find(is_its)
+    site.project.tables.iter().find(|other| other.quarantine_of() == Some(&table.name))
 }
 
 /// Rows in the quarantine of a derived table.

@@ -26,7 +26,6 @@ pub struct Taking {
 pub struct RowChange {
     table: LakeTable,
     limit: usize,
-    spilled: bool,
     gone: Rows,
     come: Rows,
 }
@@ -43,7 +42,7 @@ impl Taking {
     #[must_use]
     pub fn new(table: &LakeTable, limit: usize) -> Self {
         let (gone, come) = (Rows::default(), Rows::default());
-        let rows = RowChange { table: table.clone(), limit, spilled: false, gone, come };
+        let rows = RowChange { table: table.clone(), limit, gone, come };
         Self { rows, bytes: 0, gone: None, come: None }
     }
 
@@ -61,7 +60,6 @@ impl Taking {
         side.count += batch.num_rows() as u64;
         side.held.push(batch);
         if self.bytes > self.rows.limit {
-            self.rows.spilled = true;
             let RowChange { table, gone, come, .. } = &mut self.rows;
             spill(table, gone, &mut self.gone, Told::Goes).await?;
             spill(table, come, &mut self.come, Told::Comes).await?;
@@ -110,6 +108,11 @@ impl RowChange {
         self.come.count
     }
 
+    /// Whether its rows stand in change data files already.
+    fn is_written(&self) -> bool {
+        !(self.gone.files.is_empty() && self.come.files.is_empty())
+    }
+
     /// Most bytes that may be held of it.
     pub(super) fn limit(&self) -> usize {
         self.limit
@@ -117,7 +120,7 @@ impl RowChange {
 
     /// The rows that go, where they are held in memory.
     pub(super) fn held_deletes(&self) -> Option<&[RecordBatch]> {
-        (!self.spilled).then_some(self.gone.held.as_slice())
+        (!self.is_written()).then_some(self.gone.held.as_slice())
     }
 
     /// The rows that go, or those that come.
@@ -146,7 +149,7 @@ impl RowChange {
     /// # Errors
     /// When the store fails.
     pub(super) async fn told(self) -> Result<Vec<(String, u64)>> {
-        if self.spilled {
+        if self.is_written() {
             return Ok([self.gone.files, self.come.files].concat());
         }
         let mut feed = Feed::new(&self.table);

@@ -23,11 +23,11 @@ impl Marks {
     /// Looks every row that goes up in the files of `table`, `parts` passes over them; and how many were not found.
     pub async fn find(table: &LakeTable, change: &RowChange, floats: Floats, parts: u64) -> Result<(Self, u64)> {
         let mut marks = Self::default();
-        let mut left = 0;
+        let (files, mut left) = (table.files(), 0);
         for part in 0..parts {
             let counted = Counted::new(table, change, floats, Part { part, parts }).await?;
             let counted = Arc::new(counted);
-            let found = rewrite::each(table.files(), |file| {
+            let found = rewrite::each(files.clone(), |file| {
                 let (table, counted) = (table.clone(), counted.clone());
                 async move { look(&table, &file, &counted).await }
             });

@@ -152,6 +152,7 @@ pub async fn replace_where(
     beside: Option<&[Add]>,
     target_file_size: u64,
 ) -> Result<Applied> {
+    rewrite::removable(table)?;
     let probe = Arc::new(Probe::of_strings(column, values));
     let mut applied = Applied::default();
     let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());

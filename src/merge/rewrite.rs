@@ -32,7 +32,7 @@ pub struct Rewritten {
     pub feed: Vec<(String, u64)>,
 }
 
-/// Rewrites the files of `table` that hold a row that goes. The log is asked by `probe`, then the ends of files by `ends`;
+/// Rewrites the files of `table`, which is [`removable`], that hold a row that goes. The log is asked by `probe`, then the ends of files by `ends`;
 /// `fed`: these rows are written to change data files.
 pub async fn without(
     table: &LakeTable,
@@ -41,7 +41,6 @@ pub async fn without(
     fed: bool,
     target_file_size: u64,
 ) -> Result<Rewritten> {
-    removable(table)?;
     let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
     let candidates = table.files().into_iter().filter(may_hold).collect();
     let candidates = sift(table, ends, candidates).await;

@@ -123,16 +123,15 @@ fn parameters(text: &str, until: Until) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     // A URL within a URL has its signs escaped.
     for equals in ["=", "%3D", "%3d"] {
-        for (at, _) in text.match_indices(equals) {
+        for (at, _) in text.match_indices(equals).filter(|(at, _)| is_secret(&text[..*at])) {
             let begins = at + equals.len();
             let value = &text[begins..];
             let length = value.find(|c: char| until.ends(c) || c == '&' || c == '#').unwrap_or(value.len());
-            if length > 0 && is_secret(&text[..at]) {
+            if length > 0 {
                 found.push(begins..begins + length);
             }
         }
     }
-    found.sort_by_key(|secret| secret.start);
     found
 }
 

@@ -53,9 +53,9 @@ impl Ended {
     }
 }
 
-/// The subjects that have consented, as one string column `subject`.
-fn granted(consent: &Consent, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
-    subjects(&consent.names, grants, table, "count(*) = 1 and min(granted) = 1")
+/// The subjects, by the values of the column `names`, that have consented, as one string column `subject`.
+fn granted(names: &str, grants: &Grants, table: &Table) -> Result<LogicalPlan> {
+    subjects(names, grants, table, "count(*) = 1 and min(granted) = 1")
 }
 
 /// The subjects that the current records of several people claim.
@@ -103,7 +103,7 @@ pub async fn consent_changes(
 ) -> Result<Option<(u64, u64)>> {
     let Some(grants) = table.landing().and_then(|landing| landing.grants.as_ref()) else { return Ok(None) };
     let person = grants.subjects.first().map_or("", String::as_str);
-    let plan = subjects(person, grants, table, "count(*) = 1 and min(granted) = 1")?;
+    let plan = granted(person, grants, table)?;
     let mut persons = Vec::new();
     for version in [before, after] {
         let inputs = Inputs::at_cut(session.clone(), [(table.name.as_str(), version)]);
@@ -155,7 +155,7 @@ impl Guard<'_> {
     /// # Errors
     /// When it cannot be read.
     pub async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
-        let program = incremental::differentiate(&granted(self.consent, self.grants, self.record)?)
+        let program = incremental::differentiate(&granted(&self.consent.names, self.grants, self.record)?)
             .map_err(|why| Error::new(Kind::Internal, "the change of grants cannot be computed").because(why))?;
         let change = evaluate::run(&program, inputs.session(), inputs).await?.collect().await?;
         let mut ended = HashSet::new();
@@ -295,7 +295,7 @@ impl Guard<'_> {
     /// Those of `subjects` that have not consented at the cut.
     async fn refused(&self, inputs: &Inputs, subjects: &HashMap<Option<String>, i64>) -> Result<Vec<Option<String>>> {
         let doing = || format!("the grants of {} cannot be evaluated", self.record.name);
-        let plan = granted(self.consent, self.grants, self.record)?;
+        let plan = granted(&self.consent.names, self.grants, self.record)?;
         let mut stream = evaluate::full(&plan, inputs.session(), inputs).await?;
         let mut refused: HashSet<&Option<String>> = subjects.keys().collect();
         while let Some(batch) = stream.try_next().await.context(doing)? {

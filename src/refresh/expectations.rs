@@ -7,7 +7,7 @@ use crate::definition::Action;
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::outcome::{Io, Mode};
-use crate::plan::{self, EXPECTATIONS_CHANGED};
+use crate::plan::EXPECTATIONS_CHANGED;
 
 impl Work<'_> {
     /// Checks all rows of a table at the cut, and records that it has.
@@ -19,8 +19,7 @@ impl Work<'_> {
         let mut seen = Inspector::new(self.job.table, true)?;
         self.standing_rows(&current, &session, &mut seen).await?;
         seen.verdict(&self.job.privacy)?;
-        let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": self.job.run});
-        let table = checks::record(&current, plan::expectations(self.job.table), facts).await?;
+        let table = checks::record(&current, self.job.table, &self.job.run).await?;
         let io = Io { files_before: current.size().0, bytes_read: self.meter.bytes_read(), ..Io::default() };
         let done =
             Refreshed { table, mode: Mode::Check, reason: EXPECTATIONS_CHANGED.to_owned(), io, ..self.up_to_date()? };

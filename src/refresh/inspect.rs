@@ -97,15 +97,14 @@ impl Inspector {
     ///
     /// # Errors
     /// When a row does not fit the table.
-    pub fn deletes(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    pub fn deletes(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.deleted += batch.num_rows() as u64;
         for counted in self.checks.iter_mut().filter(|_| self.all_rows) {
             counted.go += counted.check.fails(&batch)?;
         }
         self.keys.go(&batch)?;
-        self.count_subjects(&batch, -1)?;
-        Ok(batch)
+        self.count_subjects(&batch, -1)
     }
 
     /// Takes how many rows failed each expectation before the change, in the order of the checks.

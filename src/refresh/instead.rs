@@ -2,7 +2,7 @@
 
 use super::inputs::Lost;
 use super::{Refreshed, Work};
-use crate::definition::Policy;
+use crate::definition::{Policy, Table};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::name::TableName;
@@ -34,7 +34,7 @@ impl Work<'_> {
         let Ok(source) = TableName::parse(&lost.source) else { return error };
         let own = [Some(&table.name), self.job.derived.quarantine_of.as_ref()];
         let is_other = |name: &TableName| {
-            let half = self.job.project.table(name).and_then(|t| t.derived()?.quarantine_of.as_ref());
+            let half = self.job.project.table(name).and_then(Table::quarantine_of);
             !own.contains(&Some(name)) && half != Some(&table.name)
         };
         if Graph::new(self.job.project).descendants(&source).iter().any(is_other) {

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Odd;
+
 /// What was found below a folder.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
@@ -13,7 +15,7 @@ pub(super) struct Survey {
     /// Files that can be read, with their paths from the root.
     pub(super) files: Vec<String>,
     /// What cannot be, and why.
-    pub(super) odd: Vec<(String, String)>,
+    pub(super) odd: Vec<(String, Odd)>,
     /// Links that lead out of the root.
     pub(super) outside: Vec<String>,
 }
@@ -47,7 +49,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
                 let shown = below(&name.to_string_lossy().escape_debug().to_string());
                 let why =
                     if name.to_str().is_some() { "a control character in its name" } else { "its name is no UTF-8" };
-                survey.odd.push((shown, why.to_owned()));
+                survey.odd.push((shown, Odd::Name(why.to_owned())));
                 continue;
             };
             let (path, relative) = (entry.path(), below(text));
@@ -76,19 +78,18 @@ fn follow(
     survey: &mut Survey,
     waiting: &mut Vec<Waiting>,
 ) {
-    let looping = || (relative.clone(), "a symbolic link that leads to itself".to_owned());
     let real = match fs::canonicalize(&path) {
         Ok(real) => real,
         // A link to nothing is nothing.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(_) => return survey.odd.push(looping()),
+        Err(_) => return survey.odd.push((relative, Odd::Loop)),
     };
     if !real.starts_with(root) {
         survey.outside.push(relative);
     } else if !real.is_dir() {
         survey.files.push(relative);
     } else if above.contains(&real) || is_above(&real, &path) {
-        survey.odd.push(looping());
+        survey.odd.push((relative, Odd::Loop));
     } else {
         let mut above = above.clone();
         above.insert(real);
@@ -128,7 +129,7 @@ mod tests {
         symlink(other.path().join("secret.json"), root.join("a/z.json")).expect("a link");
         let mut found = survey(root, "a").expect("a survey");
         found.files.sort();
-        found.odd.sort();
+        found.odd.sort_by(|a, b| a.0.cmp(&b.0));
         found.outside.sort();
         assert_eq!(found.files, ["a/b/y.json", "a/within/y.json", "a/x.json"]);
         let odd: Vec<&str> = found.odd.iter().map(|(name, _)| name.as_str()).collect();

@@ -11,7 +11,6 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
 use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -208,9 +207,27 @@ pub struct Listing {
     /// Path relative to the location, and what the store knows, sorted by path.
     pub files: Vec<(String, ObjectMeta)>,
     /// What cannot be read as a file: its path as far as it can be printed, and why.
-    pub odd: Vec<(String, String)>,
+    pub odd: Vec<(String, Odd)>,
     /// Symbolic links that lead out of the location; they are not followed.
     pub outside: Vec<String>,
+}
+
+/// Why something cannot be read as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// Its name, for this reason.
+    Name(String),
+    /// A symbolic link that leads to itself: whether it would be a file or a folder of files nobody knows.
+    Loop,
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(why) => f.write_str(why),
+            Self::Loop => f.write_str("a symbolic link that leads to itself"),
+        }
+    }
 }
 
 impl fmt::Debug for Location {
@@ -332,7 +349,7 @@ impl Location {
                 Ok((listed, odd)) => {
                     let root = format!("{}/", self.path);
                     let below = |key: &str| key.strip_prefix(&root).unwrap_or(key).escape_debug().to_string();
-                    let odd = odd.into_iter().map(|(key, why)| (below(&key), why)).collect();
+                    let odd = odd.into_iter().map(|(key, why)| (below(&key), Odd::Name(why))).collect();
                     return Ok(Listing { files: self.relative(listed), odd, ..Listing::default() });
                 }
                 Err(cause) => cause,
@@ -416,13 +433,5 @@ impl Location {
             })
             .buffered(2)
             .boxed()
-    }
-
-    /// Bytes `range` of a file.
-    ///
-    /// # Errors
-    /// When the file or the range cannot be read.
-    pub async fn read_range(&self, file: &str, range: Range<u64>) -> Result<Bytes> {
-        self.store.get_range(&self.file(file)?, range).await.context(|| format!("`{file}` cannot be read"))
     }
 }

@@ -15,7 +15,7 @@ use crate::progress::{Event, Progress};
 impl Attempt<'_> {
     /// Work on the table begins.
     pub(super) fn started(&self, table: &Table) {
-        if owner(table).is_none() {
+        if table.quarantine_of().is_none() {
             self.progress.event(&about(Event::info("table.started"), table));
         }
     }
@@ -28,7 +28,7 @@ impl Attempt<'_> {
 
     /// What became of the table.
     pub(super) fn ended(&self, table: &Table, started: Instant, result: &Result<Done>) {
-        match (result, owner(table)) {
+        match (result, table.quarantine_of()) {
             (Ok(done), Some(owner)) => self.grew(owner, done.rows_inserted),
             (Ok(done), None) => {
                 self.progress.event(&succeeded(table, done));
@@ -100,9 +100,4 @@ fn succeeded(table: &Table, done: &Done) -> Event {
 
 fn about(event: Event, table: &Table) -> Event {
     event.with("table", table.name.as_str()).with("zone", &table.zone)
-}
-
-/// The derived table whose quarantine this is.
-fn owner(table: &Table) -> Option<&TableName> {
-    table.derived()?.quarantine_of.as_ref()
 }

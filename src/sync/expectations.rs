@@ -57,8 +57,7 @@ impl Attempt<'_> {
             },
             _ => checks::warning(&check.name, name, *rows),
         });
-        let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": self.run});
-        Ok((checks::record(stands, plan::expectations(table), facts).await?, warnings.collect()))
+        Ok((checks::record(stands, table, self.run).await?, warnings.collect()))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Finished, Ledger, Place, Prepared, Standing};
 use crate::lake::{LakeTable, Layout};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Warning};
+use crate::outcome::{Io, Mode, Warning, counted};
 use crate::refresh;
 
 /// A landing table on its way through the batch.
@@ -223,13 +223,12 @@ async fn unloaded_consent(
     after: &LakeTable,
 ) -> Result<Option<Warning>> {
     let changes = refresh::consent_changes(session, table, before, after).await?;
-    let persons = |count: u64| if count == 1 { "1 person".to_owned() } else { format!("{count} persons") };
     Ok(changes.map(|(ended, begun)| Warning {
         message: format!(
             "what was unloaded of {} ends the consent of {} and gives it back to {}",
             table.name,
-            persons(ended),
-            persons(begun)
+            counted(ended, "person"),
+            counted(begun, "person")
         ),
         details: Vec::new(),
         help: None,

@@ -63,7 +63,7 @@ pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
 /// The tables with the quarantines that belong to them, and the tables to which the quarantines belong. The two have one
 /// query, and so the same ancestors.
 fn with_halves(site: &Site, mut names: BTreeSet<TableName>) -> BTreeSet<TableName> {
-    let halves = site.project.tables.iter().filter_map(|t| Some((t.derived()?.quarantine_of.as_ref()?, &t.name)));
+    let halves = site.project.tables.iter().filter_map(|t| Some((t.quarantine_of()?, &t.name)));
     for (owner, quarantine) in halves {
         if names.contains(owner) || names.contains(quarantine) {
             names.extend([owner.clone(), quarantine.clone()]);

@@ -1,10 +1,10 @@
 //! What leaves its type is an error that says what to write, and nothing is committed; what fits is right, whatever came and
 //! went on the way. Expected values are those of PostgreSQL and DuckDB.
 
+use stedi_delta::look;
 use stedi_delta::outcome::{Problem, SyncOutcome};
-use stedi_delta::{look, sync};
 
-use crate::support::{Lake, of};
+use crate::support::{Lake, of, verify};
 
 const NUMBERS: &str = "description = \"Numbers\"\n[source]\npath = \"numbers/*.json\"\nformat = \"json\"\n\
      on_overwrite = \"replace\"\n[columns]\nid = \"long\"\nk = \"string\"\ni = \"integer\"\nl = \"long\"\n\
@@ -183,8 +183,7 @@ async fn what_comes_and_goes_does_not_matter_where_the_sum_fits() {
     assert_eq!(of(&outcome, "sums").rows_updated + of(&outcome, "sums").rows_inserted, 1);
     assert_eq!(lake.rows("select total, wide, n from sums").await, ["-2|0.000000000000000000|4"]);
     lake.assert_recomputed().await;
-    let options = sync::Options { verify: true, ..sync::Options::default() };
-    assert!(lake.try_sync_with(options).await.tables.iter().all(|t| t.problem.is_none()));
+    assert!(lake.try_sync_with(verify()).await.tables.iter().all(|t| t.problem.is_none()));
 }
 
 #[tokio::test]
@@ -195,8 +194,7 @@ async fn sums_are_added_up_at_once_beside_distinct_values() {
     lake.land("numbers/a.json", row(1, 1, most) + &row(2, 1, most) + &row(3, 2, -most) + &row(4, 2, -most));
     lake.sync().await;
     assert_eq!(lake.rows("select n, total from both").await, ["2|0"]);
-    let options = sync::Options { verify: true, ..sync::Options::default() };
-    assert!(lake.try_sync_with(options).await.tables.iter().all(|t| t.problem.is_none()));
+    assert!(lake.try_sync_with(verify()).await.tables.iter().all(|t| t.problem.is_none()));
 }
 
 #[tokio::test]
@@ -288,8 +286,7 @@ async fn times_of_every_year_stop_nothing() {
     lake.sync().await;
     lake.land("times/b.json", row(3, "9999-12-31T23:59:59.999Z") + &row(4, "2024-07-02T05:59:59Z"));
     lake.sync().await;
-    let options = sync::Options { verify: true, ..sync::Options::default() };
-    assert!(lake.try_sync_with(options).await.tables.iter().all(|t| t.problem.is_none()));
+    assert!(lake.try_sync_with(verify()).await.tables.iter().all(|t| t.problem.is_none()));
     assert_eq!(
         lake.rows("select id, there, day_there, same from local where id in (2, 4)").await,
         [

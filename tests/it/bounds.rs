@@ -10,7 +10,7 @@ use deltalake::arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, Reco
 use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use stedi_delta::lake::{LakeTable, Layout};
+use stedi_delta::lake::Layout;
 use stedi_delta::outcome::Mode;
 
 use crate::support::second::second_engine;
@@ -219,12 +219,6 @@ fn age(table: &Path) {
     }
 }
 
-async fn table(lake: &Lake, path: &str) -> LakeTable {
-    let site = lake.site().await;
-    let location = site.warehouse.join(path);
-    LakeTable::open(&location).await.unwrap().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees_a_change() {
     let lake = keyed("decimal(38,18)");
@@ -256,7 +250,7 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
         assert!(mended.iter().all(|action| action["remove"].is_null()), "{path}");
         assert!(mended.iter().any(|action| action["txn"]["appId"] == "stedi-delta/bounds"), "{path}");
         judge(&log);
-        assert!(!table(&lake, path).await.is_told_otherwise(&Layout::default()), "{path}");
+        assert!(!lake.table(path).await.is_told_otherwise(&Layout::default()), "{path}");
     }
     let idle = lake.sync().await;
     assert!(idle.tables.iter().all(|t| t.version_before == t.version_after), "nothing is left to mend");
@@ -266,7 +260,7 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
     assert!(["counts", "copy", "pairs"].iter().all(|name| of(&outcome, name).mode == Mode::Incremental));
     assert_eq!(lake.rows("select n from counts").await, ["2"]);
     lake.assert_recomputed().await;
-    assert!(table(&lake, "system/files").await.files().iter().all(|file| file.is_vouched));
+    assert!(lake.table("system/files").await.files().iter().all(|file| file.is_vouched));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +275,7 @@ async fn marks_survive_checkpoints() {
     for version in 0..19 {
         fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
     }
-    let table = table(&lake, "landing/a").await;
+    let table = lake.table("landing/a").await;
     assert!(table.files().len() == 21 && table.files().iter().all(|file| file.is_vouched));
     let asked = "select v from a where id = cast('991814.81' as decimal(38,18))";
     assert_eq!(lake.rows(asked).await.len(), 21);
@@ -323,7 +317,7 @@ async fn bounds_of_others_are_neither_believed_nor_mended() {
     assert_eq!(lake.rows(asked).await, ["1", "2"]);
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "a").version_after, &*of(&outcome, "a").reason), (Some(2), "statistics of 1 file mended"));
-    assert_eq!(table(&lake, "landing/a").await.files().iter().filter(|file| file.is_vouched).count(), 1);
+    assert_eq!(lake.table("landing/a").await.files().iter().filter(|file| file.is_vouched).count(), 1);
     assert_eq!(lake.rows("select n from counts").await, ["2"]);
     assert_eq!(lake.rows(asked).await, ["1", "2"]);
     lake.assert_recomputed().await;

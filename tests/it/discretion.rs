@@ -10,7 +10,6 @@ use deltalake::arrow::json::writer::LineDelimited;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use serde_json::Value;
-use stedi_delta::lake::LakeTable;
 use stedi_delta::look;
 use url::Url;
 
@@ -59,13 +58,6 @@ fn lake(classified: bool) -> Lake {
     ])
 }
 
-fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { walk(&path, into) } else { into.push(path) }
-    }
-}
-
 /// A Parquet file as lines of JSON.
 fn decoded(path: &Path) -> String {
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap().build().unwrap();
@@ -80,8 +72,7 @@ fn decoded(path: &Path) -> String {
 
 /// Files of the warehouse that hold one of the secrets, but for data files, change data and quarantine.
 fn leaks(lake: &Lake, secrets: &[String]) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    walk(&lake.warehouse(), &mut files);
+    let mut files: Vec<PathBuf> = lake.files().into_iter().map(|(path, _)| path).collect();
     let text_of = |path: &PathBuf| {
         let (is_log, is_system) = (
             path.components().any(|c| c.as_os_str() == "_delta_log"),
@@ -99,10 +90,6 @@ fn leaks(lake: &Lake, secrets: &[String]) -> Vec<PathBuf> {
     };
     files.retain(holds);
     files
-}
-
-async fn table(lake: &Lake, path: &str) -> LakeTable {
-    LakeTable::open(&lake.site().await.warehouse.join(path)).await.unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +139,7 @@ async fn the_list_of_described_columns_follows_new_columns() {
         person(2).1.trim_end().trim_end_matches('}').to_owned() + ",\"height\":180,\"phone\":\"someone.phone\"}\n";
     lake.land("people/b.json", more);
     lake.sync().await;
-    let layout = table(&lake, "landing/people").await.layout();
+    let layout = lake.table("landing/people").await.layout();
     assert!(!layout.is_found_by_files("height") && layout.is_found_by_files("phone"));
     assert_eq!(leaks(&lake, &["someone.phone".into()]), Vec::<PathBuf>::new());
     let log = fs::read_dir(lake.warehouse().join("landing/people/_delta_log")).unwrap();
@@ -182,7 +169,7 @@ async fn a_table_that_told_of_people_does_so_no_more_after_the_next_sync() {
         (Some(2), Some(3), "statistics of 3 files mended")
     );
     for path in ["landing/people", "trusted/members", "curated/told"] {
-        let table = table(&lake, path).await;
+        let table = lake.table(path).await;
         for file in table.files() {
             let stats: Value = serde_json::from_str(&file.stats.unwrap()).unwrap();
             assert!(stats["numRecords"].as_u64().is_some(), "{path}");
@@ -264,7 +251,7 @@ async fn a_row_is_taken_out_of_the_one_file_that_holds_it() {
     assert_eq!(of(&outcome, "members").rows_deleted, 1);
     assert_eq!(of(&outcome, "members").io.files_removed, 1);
     assert_eq!(lake.rows("select n from told").await.len(), 399);
-    let members = table(&lake, "trusted/members").await;
+    let members = lake.table("trusted/members").await;
     assert!(members.files().iter().all(|file| file.tail.is_some()), "a rewritten file has bloom filters as well");
     lake.assert_recomputed().await;
 }

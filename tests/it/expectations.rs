@@ -9,7 +9,7 @@ use stedi_delta::sync::{Options, Reload};
 use stedi_delta::{look, plan, report};
 
 use crate::support::shop::{ORDERS, derived, orders, shop};
-use crate::support::{Lake, assert_still, of};
+use crate::support::{Lake, assert_still, of, verify};
 
 fn expect(check: &str, action: &str) -> String {
     format!("[[expectations]]\nname = \"small\"\ncheck = \"{check}\"\naction = \"{action}\"\n")
@@ -113,7 +113,7 @@ async fn a_failing_expectation_stops_a_table_that_already_violates_it() {
     define_cheap(&lake, "incremental", &expect("price < 3", "fail"));
     let before = lake.files();
     let full = Options { full_refresh: true, ..Options::default() };
-    for options in [Options::default(), Options::default(), full, Options { verify: true, ..Options::default() }] {
+    for options in [Options::default(), Options::default(), full, verify()] {
         let outcome = lake.try_sync_with(options.clone()).await;
         let said = failed(&outcome, "cheap");
         assert!(said.contains("expectation `small` of cheap is not met by 2 rows"), "{options:?}: {said}");
@@ -206,6 +206,6 @@ async fn verify_checks_expectations_whatever_the_log_says() {
         format!("{{\"txn\":{{\"appId\":\"stedi-delta/expectations\",\"version\":{}}}}}\n", plan::expectations(cheap));
     fs::write(&commit, fs::read_to_string(&commit).unwrap() + &txn).unwrap();
     lake.sync().await;
-    let said = failed(&lake.try_sync_with(Options { verify: true, ..Options::default() }).await, "cheap");
+    let said = failed(&lake.try_sync_with(verify()).await, "cheap");
     assert!(said.contains("not met by 2 rows"), "{said}");
 }

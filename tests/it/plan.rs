@@ -11,7 +11,7 @@ use stedi_delta::{report, sync};
 use url::Url;
 
 use crate::support::shop::{derived, orders, shop};
-use crate::support::{Lake, assert_ok, of};
+use crate::support::{Lake, assert_ok, of, verify};
 
 async fn planned(lake: &Lake) -> PlanOutcome {
     let before = lake.files();
@@ -26,10 +26,6 @@ fn plan_of<'p>(plan: &'p PlanOutcome, table: &str) -> &'p TablePlan {
 
 fn actions(plan: &PlanOutcome) -> Vec<(&str, Action)> {
     plan.tables.iter().map(|t| (t.table.as_str(), t.action)).collect()
-}
-
-fn verify() -> sync::Options {
-    sync::Options { verify: true, ..sync::Options::default() }
 }
 
 async fn foreign_delete(lake: &Lake, table: &str) {

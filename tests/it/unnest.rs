@@ -1,7 +1,6 @@
 //! `unnest` in `from`, as Athena writes it: in queries and in tables, whole and by their changes.
 
-use crate::support::{Lake, assert_ok};
-use stedi_delta::sync::Options;
+use crate::support::{Lake, assert_ok, verify};
 
 const N: &str = "description = \"N\"\n[source]\npath = \"n/*.json\"\nformat = \"json\"\non_overwrite = \"replace\"\n[columns]\n\
      id = \"long\"\ntag = \"string\"\ntags = \"array<string>\"\nmore = \"array<long>\"\nm = \"map<string,long>\"\n\
@@ -71,7 +70,6 @@ async fn lists_come_apart_beside_their_rows() {
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let lake = Lake::project(&files);
-    let verify = || Options { verify: true, ..Options::default() };
     // Row by row, then one goes and one comes again.
     lake.land("n/1.json", ROWS[0]);
     lake.land("n/4.json", ROWS[3].replace("\"x\",\"x\"", "\"z\""));

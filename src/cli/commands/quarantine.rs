@@ -13,7 +13,7 @@ pub(in crate::cli) async fn list(session: &mut Session<'_>, table: Option<&str>,
         session.ui.answer("Nothing is in quarantine.\n");
         return Ok(0);
     }
-    render::rows::write(&shown, format, &mut session.ui.rows(format == Format::Csv))?;
+    render::rows::write(&shown, format, &mut session.ui.rows(format))?;
     if format == Format::Table {
         session.ui.status(&render::rows::count(&shown));
     }

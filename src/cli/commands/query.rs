@@ -21,16 +21,13 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<
         }
         whole.push(batch);
     }
-    if whole.is_empty() && rest.is_none() {
-        whole.push(RecordBatch::new_empty(schema));
-    }
     if let Some(batch) = rest {
         if format == Format::Table {
             return Err(Error::failed("the answer is too large for a table")
                 .fact("limit", format!("{} MB of rows: a part of `memory_limit`", held >> 20))
                 .help("take fewer rows with `limit`, or write them as they come: --format csv, --format ndjson"));
         }
-        let mut rows = render::rows::writer(format, session.ui.rows(format == Format::Csv));
+        let mut rows = render::rows::writer(format, session.ui.rows(format));
         for batch in whole.drain(..).chain([batch]) {
             rows.write(&batch)?;
         }
@@ -40,7 +37,10 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<
         rows.finish()?;
         return Ok(0);
     }
-    render::rows::write(&whole, format, &mut session.ui.rows(format == Format::Csv))?;
+    if whole.is_empty() {
+        whole.push(RecordBatch::new_empty(schema));
+    }
+    render::rows::write(&whole, format, &mut session.ui.rows(format))?;
     if format == Format::Table {
         session.ui.status(&render::rows::count(&whole));
     }

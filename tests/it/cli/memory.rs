@@ -32,7 +32,7 @@ fn measured(shell: &Shell, sql: &str) -> (Option<i32>, String, u64) {
 #[test]
 fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
     let shell = Shell::synced();
-    let settings = fs::read_to_string(shell.project().join("stedi-delta.toml")).unwrap();
+    let settings = shell.definition("stedi-delta.toml");
     shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"256 MB\"\n"));
     for (call, function) in [
         ("length(repeat('x', 2000000000))", "repeat"),

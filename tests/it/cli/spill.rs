@@ -15,7 +15,7 @@ const ENDLESS: &str = "select a.i * 7 % 1000003 as x from \
 
 fn project(spill_folder: &str) -> Shell {
     let shell = Shell::synced();
-    let settings = fs::read_to_string(shell.project().join("stedi-delta.toml")).unwrap();
+    let settings = shell.definition("stedi-delta.toml");
     shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"32 MB\"\n{spill_folder}"));
     shell
 }

@@ -16,7 +16,7 @@ use url::Url;
 use super::layouts::first;
 use super::{built, commit, lake, open, update};
 use crate::support::shop::{ORDERS, derived, orders};
-use crate::support::{Lake, assert_ok, of};
+use crate::support::{Lake, assert_ok, of, verify};
 
 async fn add_column(lake: &Lake, table: &str) {
     let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
@@ -26,7 +26,7 @@ async fn add_column(lake: &Lake, table: &str) {
 
 /// A sync after which every derived table is its query; only these were computed whole.
 async fn goes_on(lake: &Lake, full: &[&str]) -> SyncOutcome {
-    let outcome = lake.try_sync_with(sync::Options { verify: true, ..sync::Options::default() }).await;
+    let outcome = lake.try_sync_with(verify()).await;
     assert_ok(&outcome);
     for table in outcome.tables.iter().filter(|t| t.table.as_str() != "orders") {
         assert!(table.verified.is_some_and(|v| v.is_equal()), "{table:?}");

@@ -7,7 +7,7 @@ use stedi_delta::{look, sync};
 
 use super::{append, built, delete, folder, lake, open, switch_feed, vacuum};
 use crate::support::shop::{derived, orders, shop};
-use crate::support::{Lake, assert_ok, of};
+use crate::support::{Lake, assert_ok, of, verify};
 
 async fn refused(lake: &Lake, sql: &str) -> String {
     look::query(&lake.site().await, sql).await.unwrap_err().message().to_owned()
@@ -36,7 +36,7 @@ async fn a_version_that_was_vacuumed_answers_nothing_and_the_oldest_readable_is_
         }
     }
     // Nor is a table verified over it.
-    let outcome = lake.try_sync_with(stedi_delta::sync::Options { verify: true, ..Default::default() }).await;
+    let outcome = lake.try_sync_with(verify()).await;
     crate::support::assert_ok(&outcome);
     // Where the newest version alone is left.
     lake.land("orders/a.json", orders(1..2));

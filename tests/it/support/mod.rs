@@ -15,6 +15,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::{AsArray, RecordBatch};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use stedi_delta::definition::{Action, Table};
+use stedi_delta::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
@@ -229,6 +230,11 @@ impl Lake {
         contents
     }
 
+    /// A table as it stands, by its folder in the warehouse.
+    pub async fn table(&self, path: &str) -> LakeTable {
+        LakeTable::open(&self.site().await.warehouse.join(path)).await.unwrap().unwrap()
+    }
+
     /// Every file below the warehouse with its size.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         if let Some(cloud) = &self.cloud {
@@ -249,6 +255,11 @@ fn effective(table: &Table) -> String {
         Some(all) => format!("select * from ({sql}) as {} where {all}", table.name),
         None => sql.clone(),
     }
+}
+
+/// A sync that computes each table anew and compares.
+pub fn verify() -> sync::Options {
+    sync::Options { verify: true, ..sync::Options::default() }
 }
 
 /// The outcome of one table.
