@@ -13,9 +13,10 @@ use futures::TryStreamExt;
 
 use crate::definition::{Action, Expectation, Table};
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{Commit, LakeTable, app, compiled, conform};
+use crate::lake::{Commit, LakeTable, app, conform};
 use crate::outcome::{Warning, counted};
 use crate::plan::{self, EXPECTATIONS_CHANGED};
+use crate::sql::physical::guards::compiled;
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]

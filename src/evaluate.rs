@@ -161,7 +161,7 @@ pub async fn difference(
     difference_to(incremental::over_new(plan)?, plan, old, ctx, sources).await
 }
 
-/// The same, with the query planned as it is written; in a session of [`Planner::Plain`](crate::lake::Planner).
+/// The same, with the query planned as it is written; in a session of [`Planner::Plain`](crate::sql::Planner).
 ///
 /// # Errors
 /// As for [`difference`]; or the query cannot be planned so.
@@ -171,7 +171,7 @@ pub async fn plain_difference(
     ctx: &SessionContext,
     sources: &dyn Sources,
 ) -> Result<Change> {
-    let new = incremental::plainly(plan).context(|| "the query has no other plan".into())?;
+    let new = incremental::plainly_over_new(plan).context(|| "the query has no other plan".into())?;
     difference_to(new, plan, old, ctx, sources).await
 }
 

@@ -7,6 +7,7 @@
 
 // Words: no I/O, no async.
 pub mod name;
+pub mod types;
 pub mod source;
 pub mod veil;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod calendar;
 pub mod bounded;
 // Intent: text and plans in, values out.
 pub mod determined;
+pub mod sql;
 pub mod definition;
 pub mod outcome;
 pub mod progress;

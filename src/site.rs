@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
-use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes, sorted_faults};
+use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes};
 use crate::determined::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
@@ -21,6 +21,7 @@ use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
 use crate::refresh::Job;
 use crate::source::Fault;
+use crate::source::faults::sorted;
 use crate::storage::{Encryption, Location, Storage};
 
 /// What names a site.
@@ -83,7 +84,7 @@ impl fmt::Debug for Site {
 /// All faults together.
 pub fn load(root: &Path) -> Result<Project> {
     let (project, faults) = examine(root)?;
-    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted_faults(faults))) }
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
 
 fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
@@ -116,7 +117,7 @@ pub async fn check(root: &Path) -> Result<Project> {
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
         }
     }
-    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted_faults(faults))) }
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
 
 /// Schemes have no case.

@@ -9,20 +9,21 @@ use deltalake::datafusion::logical_expr::{Expr, Filter, LogicalPlan};
 
 use super::athena;
 use super::checks::{self, Known};
-use super::document::Text;
-use super::faults::{Faults, one_of};
 use super::guess::{self, Guess};
 use super::lineage;
 use super::model::{
     Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table,
     TableKind,
 };
-use super::planner::Tables;
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;
-use super::undetermined::Keys;
 use crate::name::{TableName, nearest};
+use crate::source::Text;
+use crate::source::faults::{Faults, one_of};
+use crate::sql::planner::Tables;
+use crate::sql::refuse::report::report;
+use crate::sql::refuse::undetermined::Keys;
 
 /// The project's tables as they come to be known, in order.
 pub(super) struct Assembly {
@@ -206,7 +207,7 @@ impl Assembly {
         let (kept, rest) = match split(&derived.plan, quarantining()) {
             Ok(Some(plans)) => plans,
             Ok(None) => return, // Their faults are reported.
-            Err(error) => return query::report(&error, &parsed.sql, faults),
+            Err(error) => return report(&error, &parsed.sql, faults),
         };
         let checks = quarantining().map(|check| format!("({})", check.text)).collect::<Vec<_>>().join(" and ");
         let canonical_rest = format!("select * from ({canonical_sql}) as {} where ({checks}) is not true", spec.name);

@@ -7,16 +7,17 @@ use deltalake::datafusion::common::tree_node::TreeNode;
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::columns::Declared;
-use super::document::Text;
-use super::faults::{Faults, one_of};
 use super::guess::certain;
 use super::model::{Column, ColumnType, Condition, Consent, Expectation, Grants};
-use super::planner::{Tables, condition_of, plan_condition};
-use super::query::report;
 use super::spec::{GrantsSpec, Spec};
-use super::sql::Sql;
-use super::undetermined::repeatable;
 use crate::name::{TableName, nearest};
+use crate::source::Text;
+use crate::source::faults::{Faults, one_of};
+use crate::sql::planner::Tables;
+use crate::sql::refuse::report::report;
+use crate::sql::refuse::undetermined::repeatable;
+use crate::sql::text::Sql;
+use crate::sql::{condition_of, plan_condition};
 
 /// Columns of every table that has them without faults.
 pub(super) type Known = BTreeMap<TableName, Vec<Column>>;

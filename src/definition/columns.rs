@@ -1,10 +1,10 @@
 //! `[columns]`: names and types, in the order of the text.
 
 use super::document::{Entry, Table};
-use super::faults::Faults;
 use super::model::{Column, ColumnType};
 use crate::name;
 use crate::source::Place;
+use crate::source::faults::Faults;
 
 /// A declared column with the places that faults about it point at.
 #[derive(Clone, Debug)]

@@ -8,16 +8,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::faults::{Faults, one_of};
 use crate::name::nearest;
-use crate::source::{Place, SourceFile};
-
-/// A string of a document with the place of its value.
-#[derive(Clone, Debug)]
-pub(super) struct Text {
-    pub value: String,
-    pub place: Place,
-}
+use crate::source::faults::{Faults, one_of};
+use crate::source::{Place, SourceFile, Text};
 
 /// One key of a table with its value.
 pub(super) struct Entry<'d> {

@@ -9,13 +9,14 @@ use deltalake::datafusion::common::{DataFusionError, SchemaError};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
-use super::faults::Faults;
 use super::model::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
-use super::planner::{Tables, plan_query};
-use super::query::{output_name, report};
+use super::query::output_name;
 use super::spec::Spec;
-use super::sql::Sql;
-use super::undetermined::{Keys, determined};
+use crate::source::faults::Faults;
+use crate::sql::planner::{Tables, plan_query};
+use crate::sql::refuse::report::report;
+use crate::sql::refuse::undetermined::{Keys, determined};
+use crate::sql::text::Sql;
 
 /// The columns of a table, as far as they are known.
 #[derive(Clone, Debug)]

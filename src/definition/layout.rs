@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Component;
 use std::sync::Arc;
 
-use super::faults::{Faults, one_of};
 use super::model::Migration;
 use crate::name::{self, TableName, nearest};
+use crate::source::faults::{Faults, one_of};
 use crate::source::{Place, SourceFile};
 
 /// The tool's own tables.

@@ -78,57 +78,29 @@
 
 mod assembly;
 mod athena;
-mod beside;
-mod casts;
 mod checks;
 mod columns;
-mod constants;
 mod document;
-mod elsewhere;
-mod escapes;
-mod faults;
-mod first;
 mod guess;
-mod lateral;
 mod layout;
-mod limits;
 mod lineage;
-mod misread;
 mod model;
-mod operands;
-pub(crate) mod options;
 mod order;
 mod places;
-mod planner;
-mod precedence;
 mod project;
 mod query;
-mod question;
 mod read;
-mod references;
 mod render;
-mod rows;
 mod settings;
-mod shared;
 mod spec;
-mod spelled;
-mod sql;
 #[cfg(test)]
 mod tests;
-mod types;
-mod undetermined;
 mod units;
-mod unnamed;
 
 use std::path::Path;
 
-pub use beside::is_subquery;
-pub use faults::sorted as sorted_faults;
 pub use model::*;
-pub use operands::Timestamps;
 pub(crate) use places::{Claim, clashes};
-pub use planner::{analyser_rules, plan_sql, scan};
-pub use question::Question;
 pub use read::find_root;
 pub use render::{render, render_note};
 

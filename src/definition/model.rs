@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
+use deltalake::datafusion::logical_expr::LogicalPlan;
 
-pub use super::types::ColumnType;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
+pub use crate::sql::Condition;
+pub use crate::types::ColumnType;
 
 /// A whole project. `tables` are in topological order: a table stands after every table that it reads.
 #[derive(Debug)]
@@ -317,16 +318,6 @@ impl Column {
     pub fn field(&self) -> Field {
         Field::new(&self.name, self.column_type.arrow(), self.nullable)
     }
-}
-
-/// A condition on the rows of one table. It is planned once, when the project is checked: the same plan decides wherever the
-/// condition is asked.
-#[derive(Clone, Debug)]
-pub struct Condition {
-    /// As it is written.
-    pub text: String,
-    /// As it is planned: every part has its type, and columns go by their bare names.
-    pub expr: Expr,
 }
 
 /// A check on the rows of a table.

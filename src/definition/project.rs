@@ -8,17 +8,17 @@ use deltalake::datafusion::sql::sqlparser::ast::Query;
 
 use super::PROJECT_FILE;
 use super::assembly::Assembly;
-use super::faults::{Faults, one_of};
 use super::layout;
 use super::model::{Action, Project, Target};
 use super::order::order;
 use super::places::{Claim, clashes};
-use super::references::{Reference, references};
 use super::settings;
 use super::spec::{Spec, spec};
-use super::sql::Sql;
 use crate::name::{TableName, nearest};
+use crate::source::faults::{Faults, one_of};
 use crate::source::{Fault, Place, SourceFile};
+use crate::sql::references::{Reference, references};
+use crate::sql::text::Sql;
 
 /// A derived table's query as far as it can be understood alone.
 pub(super) struct Parsed {

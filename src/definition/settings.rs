@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::document::{self, Entry, Table, Text};
-use super::faults::{Faults, one_of};
+use super::document::{self, Entry, Table};
 use super::model::{AwsTarget, Glue, Target};
 use super::units;
 use crate::name::{self, misread_in_path, nearest};
 use crate::privacy::{holds_credentials, what_it_holds};
 use crate::source::SourceFile;
+use crate::source::Text;
+use crate::source::faults::{Faults, one_of};
 
 /// Zone of the tool's own tables.
 const SYSTEM_ZONE: &str = "system";

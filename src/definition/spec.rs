@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::columns::{self, Declared};
-use super::document::{self, Table, Text};
-use super::faults::Faults;
+use super::document::{self, Table};
 use super::model::{Action, MaxQuarantined, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
+use crate::source::Text;
+use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile};
 
 /// A table's `.toml`, with its `.sql` if it is derived.

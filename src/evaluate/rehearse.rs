@@ -18,6 +18,7 @@ use super::bind::bound;
 use super::run::{Steps, hold, prepared};
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind};
+use crate::sql;
 
 /// Plans and runs the full evaluation of an analysed query and, if `with_change` and where it has one, every step of its
 /// change, over tables of one row of NULLs: what the engine does not know how to do, it says when it plans, or when it
@@ -67,7 +68,7 @@ async fn rehearsed(
     });
     let plan = plan.context(doing)?;
     let planned = ctx.state().create_physical_plan(&plan).await.context(doing)?;
-    if incremental::is_recursive(&plan) {
+    if sql::is_recursive(&plan) {
         return Ok(());
     }
     let all = async { execute_stream(planned, ctx.task_ctx())?.try_for_each(|_| async { Ok(()) }).await };

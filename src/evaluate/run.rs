@@ -22,6 +22,7 @@ use futures::TryStreamExt;
 use crate::error::{Context, Result};
 use crate::incremental::{self, Program, WEIGHT};
 use crate::lake::Scanned;
+use crate::sql;
 
 use super::bind::{bind, scan_as};
 use super::keys::condition;
@@ -186,7 +187,7 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
     for (key, expr) in &join.on {
         let (Expr::Column(column), Some(first)) = (key, rows.batches.first()) else { continue };
         // The engine moves conditions below filters, where the expression may be asked about other rows.
-        if !incremental::never_fails(expr, right.schema()) {
+        if !sql::never_fails(expr, right.schema()) {
             continue;
         }
         let at = first.schema().index_of(&column.name)?;

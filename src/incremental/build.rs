@@ -1,60 +1,26 @@
-//! The few plan shapes that all rules are made of.
-//!
-//! Names are the hard part: after joins, two columns may differ by their qualifier only. So everything that crosses a
-//! union or a step has its columns named by position (`c0`, `c1`, ...) and gets its names back afterwards.
+//! The shapes of changes: plans whose rows have a weight, and scans of one side of a table.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, Result, TableReference};
+use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, TableReference};
 use deltalake::datafusion::datasource::source_as_provider;
 use deltalake::datafusion::functions_aggregate::expr_fn::sum;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan,
-    TableScanBuilder, TableSource, Union, lit,
+    Aggregate, Expr, Filter, LogicalPlan, SubqueryAlias, TableScan, TableScanBuilder, lit,
 };
 
 use super::bits::{from_bits, to_bits};
 use super::{ChangeKind, Side, WEIGHT, scan_name};
-
-/// A table of which only the columns are known. It takes no filter over, so that filters stay visible in the plan.
-#[derive(Debug)]
-pub struct Columns(SchemaRef);
-
-impl Columns {
-    /// A table with these columns.
-    pub fn new(schema: SchemaRef) -> Self {
-        Self(schema)
-    }
-}
-
-impl TableSource for Columns {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.0)
-    }
-}
+pub(super) use crate::sql::shapes::{
+    Columns, add, column, columns, distinct, join, named_by_position, nth, project, renamed, with_inputs,
+};
 
 /// The weight as an expression.
 pub fn weight() -> Expr {
     Expr::Column(Column::new_unqualified(WEIGHT))
-}
-
-/// The name of a column by position.
-pub fn nth(i: usize) -> String {
-    format!("c{i}")
-}
-
-/// The i-th column of a schema as an expression.
-pub fn column(schema: &DFSchema, i: usize) -> Expr {
-    let (relation, field) = schema.qualified_field(i);
-    Expr::Column(Column::new(relation.cloned(), field.name()))
-}
-
-/// All columns of a schema as expressions.
-pub fn columns(schema: &DFSchema) -> Vec<Expr> {
-    (0..schema.fields().len()).map(|i| column(schema, i)).collect()
 }
 
 /// All columns of a change but the weight.
@@ -64,40 +30,9 @@ pub fn data_columns(change: &LogicalPlan) -> Vec<Expr> {
     all
 }
 
-/// A projection.
-pub fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
-}
-
-/// Distinct rows.
-pub fn distinct(input: LogicalPlan) -> Result<LogicalPlan> {
-    let all = columns(input.schema());
-    Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), all, vec![])?))
-}
-
-/// A join.
-pub fn join(
-    left: LogicalPlan,
-    right: LogicalPlan,
-    on: Vec<(Expr, Expr)>,
-    filter: Option<Expr>,
-    join_type: JoinType,
-    nulls: NullEquality,
-) -> Result<LogicalPlan> {
-    let (left, right) = (Arc::new(left), Arc::new(right));
-    Ok(LogicalPlan::Join(Join::try_new(left, right, on, filter, join_type, JoinConstraint::On, nulls, false)?))
-}
-
-/// The same operator over other inputs.
-pub fn with_inputs(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
-    plan.with_new_exprs(plan.expressions(), inputs)
-}
-
 /// Expressions as columns `c0, c1, ...` of a new projection, then the weight, if one is given.
 pub fn positional(input: LogicalPlan, exprs: Vec<Expr>, weight: Option<Expr>) -> Result<LogicalPlan> {
-    let mut named: Vec<Expr> = exprs.into_iter().enumerate().map(|(i, e)| e.unalias().alias(nth(i))).collect();
-    named.extend(weight.map(|w| w.alias(WEIGHT)));
-    project(input, named)
+    project(input, named_by_position(exprs).chain(weight.map(|w| w.alias(WEIGHT))).collect())
 }
 
 /// Gives the first columns of `input` the names of `schema`, by position; further columns become the weight.
@@ -117,28 +52,6 @@ pub fn without_last(schema: &DFSchema) -> Result<DFSchema> {
     let fields = schema.iter().map(|(relation, field)| (relation.cloned(), Arc::clone(field)));
     let kept = fields.take(schema.fields().len().saturating_sub(1)).collect();
     DFSchema::new_with_metadata(kept, HashMap::new())
-}
-
-/// Gives a change the names of another change's schema.
-pub fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let named = schema
-        .iter()
-        .enumerate()
-        .map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
-    let named = named.collect();
-    project(input, named)
-}
-
-/// Adds changes whose columns are named by position.
-pub fn add(mut terms: Vec<LogicalPlan>) -> Result<LogicalPlan> {
-    match terms.len() {
-        1 => Ok(terms.remove(0)),
-        0 => Err(DataFusionError::Internal("a sum without terms".into())),
-        _ => {
-            let inputs = terms.into_iter().map(Arc::new).collect();
-            Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
-        }
-    }
 }
 
 /// `new` with weight +1 and `old` with weight -1, columns by position.

@@ -9,9 +9,10 @@ use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
-use super::fallible::{can_fail, settled};
 use super::restrict::{Keys, On, gated};
+use super::settled::settled;
 use super::{ChangeKind, Side, Stages, Step};
+use crate::sql::can_fail;
 
 /// The change of one plan.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use deltalake::datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalP
 use super::Side;
 use super::build::{columns, join};
 use super::derive::{Change, Deriver, reorder, sum_of};
-use super::fallible::never_fails;
+use crate::sql::never_fails;
 
 impl Deriver<'_> {
     /// The change of a join.

@@ -23,47 +23,30 @@
 //! last digits may differ.
 
 mod affected;
-mod asked;
 mod bits;
 mod build;
 mod combine;
 mod derive;
-mod equijoin;
 mod existence;
 mod explain;
-mod fallible;
 mod join;
-mod lists;
-mod normalise;
 mod outer;
-mod plain;
 mod reasons;
-mod reorder;
 mod restrict;
 mod root;
-mod sides;
-mod subqueries;
-mod unique;
-mod unnest;
+mod settled;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use crate::determined::{Code, Reason};
 use crate::error::{Context, Result};
-
-pub use asked::asked;
-pub use fallible::never_fails;
-pub use lists::as_sql_has_them;
-pub use normalise::normalise;
-pub use plain::{plain_rules, plainly};
-pub use reorder::logical_rules;
+use crate::sql::normalise::{in_place, normalise};
+use crate::sql::{is_recursive, plainly};
 
 pub use root::{Spared, spared};
-pub use sides::columns_first;
 
 /// Name of the weight column: Int64, last in every change.
 pub const WEIGHT: &str = "_w";
@@ -211,25 +194,6 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     Ok(program)
 }
 
-/// Whether there is a plan for a query: all of its subqueries are joins, or values that the engine computes first.
-///
-/// # Errors
-/// Why there is none.
-pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
-    if !is_recursive(plan) && normalise(plan).is_ok_and(|plan| !normalise::leaves_subqueries(&plan)) {
-        return Ok(());
-    }
-    let text = "the query engine has no plan for a correlated subquery of this query";
-    if normalise::loses_empty_groups(plan) {
-        return Err(Reason::new(Code::SubqueryNotPlanned, text));
-    }
-    match reorder::optimised(plan) {
-        Ok(plan) if !normalise::leaves_correlated(&plan) => Ok(()),
-        Ok(_) => Err(Reason::new(Code::SubqueryNotPlanned, text)),
-        Err(e) => Err(Reason::new(Code::SubqueryNotPlanned, format!("{text}: {e}"))),
-    }
-}
-
 /// The query over the current rows of its tables, for a full evaluation.
 ///
 /// # Errors
@@ -238,23 +202,19 @@ pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
     // to the engine as it is.
     let plan = if is_recursive(plan) {
-        normalise::in_place(plan).unwrap_or_else(|_| plan.clone())
+        in_place(plan).unwrap_or_else(|_| plan.clone())
     } else {
         normalise(plan).unwrap_or_else(|_| plan.clone())
     };
     build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
 }
 
-/// Whether a query reads its own rows so far.
-#[must_use]
-pub fn is_recursive(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    // The closure never fails, so neither does the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
-        Ok(TreeNodeRecursion::Continue)
-    });
-    found
+/// The query over the current rows of its tables, planned as it is written: a second opinion.
+///
+/// # Errors
+/// It cannot be planned so.
+pub fn plainly_over_new(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    build::over(&plainly(plan)?, Side::New, &|_| ChangeKind::Mutating)
 }
 
 /// The change that turns one multiset of rows into another: both plans have the same columns, by position.

@@ -11,7 +11,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 use super::affected::common_partition;
 use super::build::{join, nth, scan_step, with_inputs};
 use super::derive::Deriver;
-use super::fallible::never_fails;
+use crate::sql::never_fails;
 
 /// Keys that a step computes.
 #[derive(Clone, Debug)]

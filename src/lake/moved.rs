@@ -13,11 +13,12 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use super::log::CommitFacts;
-use super::session::{Planner, SessionOptions, session};
+use super::session::{SessionOptions, session};
 use super::table::{DeltaFile, LakeTable};
 use super::write::conform;
 use crate::clock;
 use crate::error::{Context, Result};
+use crate::sql::Planner;
 
 /// Memory of a session that only scans.
 const MEMORY: u64 = 64 << 20;

@@ -6,19 +6,15 @@ use std::sync::Arc;
 use deltalake::datafusion::execution::disk_manager::DiskManagerBuilder;
 use deltalake::datafusion::execution::memory_pool::FairSpillPool;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use deltalake::datafusion::execution::session_state::SessionStateBuilder;
-use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::delta_datafusion::DeltaSessionConfig;
 
-use super::forget::{physical_rules, plain_physical_rules};
-use super::guards::Guarded;
 use super::scanned::Scanned;
 use super::spill;
-use crate::bounded::{BoundedFunctions, OutputLimit};
-use crate::definition::{Project, Timestamps, analyser_rules, options};
+use crate::bounded::OutputLimit;
+use crate::definition::Project;
 use crate::error::{Context, Result};
-use crate::incremental::{logical_rules, plain_rules};
+use crate::sql::{Planner, engine};
 use crate::storage::Location;
 
 /// How a session is set up.
@@ -48,16 +44,6 @@ impl SessionOptions {
     }
 }
 
-/// How the queries of a session are planned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planner {
-    /// By all rules.
-    #[default]
-    Optimised,
-    /// By those alone without which no plan runs, and no condition goes to a table: a second opinion.
-    Plain,
-}
-
 /// A session whose reads of `stores` go through exactly those stores.
 ///
 /// # Errors
@@ -76,40 +62,13 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     config = config.with_target_partitions(partitions);
     config.set_extension(Arc::new(Scanned::default()));
     let settings = config.options_mut();
-    options::apply(settings);
     // The pool is one half of the memory.
     settings.extensions.insert(OutputLimit::of_memory(options.memory_limit.saturating_mul(2)));
     settings.optimizer.prefer_hash_join = options.hash_joins;
     // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
     let reserved = settings.execution.sort_spill_reservation_bytes;
     settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));
-    let (logical, physical) = match options.planner {
-        Planner::Optimised => (logical_rules(), physical_rules()),
-        Planner::Plain => {
-            settings.execution.parquet.pruning = false;
-            settings.execution.parquet.bloom_filter_on_read = false;
-            settings.optimizer.enable_dynamic_filter_pushdown = false;
-            settings.optimizer.enable_join_dynamic_filter_pushdown = false;
-            settings.optimizer.enable_topk_dynamic_filter_pushdown = false;
-            (plain_rules(), plain_physical_rules())
-        }
-    };
-    // Last, when every function has the arguments that it will be called with.
-    let bounded: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(BoundedFunctions);
-    let state = SessionStateBuilder::new()
-        .with_default_features()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_query_planner(Arc::new(Guarded))
-        .with_type_planner(Arc::new(Timestamps))
-        .with_analyzer_rules(analyser_rules().into_iter().chain([bounded]).collect())
-        .with_optimizer_rules(logical)
-        .with_physical_optimizer_rules(physical)
-        .build();
-    let context = SessionContext::new_with_state(state);
-    for function in crate::exact::functions() {
-        context.register_udaf(function.as_ref().clone());
-    }
+    let context = SessionContext::new_with_state(engine(config, runtime, options.planner));
     for location in stores {
         let mut root = location.url.clone();
         root.set_path("/");

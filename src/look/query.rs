@@ -13,13 +13,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::changes;
-use crate::definition::Question;
 use crate::error::{Error, Kind, OutOfRange, Result};
 use crate::evaluate;
-use crate::incremental::asked;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
 use crate::site::Site;
+use crate::sql::Question;
+use crate::sql::asked;
 use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
 

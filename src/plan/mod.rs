@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::incremental;
 use crate::name::TableName;
 use crate::source::{Fault, Place};
+use crate::sql;
 
 /// A derived table as it stands.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
     for table in &project.tables {
         // The quarantine half has the same query; one fault is enough.
         let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
-        if let Err(reason) = incremental::plannable(&derived.plan) {
+        if let Err(reason) = sql::plannable(&derived.plan) {
             faults.push(unplannable(derived, &reason, "write the subquery as a join"));
         } else if derived.refresh == Policy::Incremental
             && let Err(why) = incremental::differentiate(&derived.plan)

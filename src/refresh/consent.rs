@@ -21,13 +21,14 @@ use futures::TryStreamExt;
 
 use super::inputs::Inputs;
 use super::inspect::Inspector;
-use crate::definition::{Consent, Grants, SOURCE_FILE, SOURCE_OFFSET, Table, plan_sql, scan};
+use crate::definition::{Consent, Grants, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::LakeTable;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
+use crate::sql::{plan_sql, scan};
 
 /// What the query for grants calls the records.
 const RECORDS: &str = "_records";

@@ -23,11 +23,12 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, MovedRows, Planner, SessionOptions, session};
+use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
 use crate::plan::{self, SourceStanding, Standing};
 use crate::privacy::Privacy;
+use crate::sql::Planner;
 use crate::storage::{Location, Meter};
 pub(crate) use broken::unreadable;
 use choose::Way;

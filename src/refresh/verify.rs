@@ -22,10 +22,11 @@ use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
-use crate::lake::{LakeTable, Planner};
+use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
+use crate::sql::Planner;
 
 /// How far two `double` values may be apart, relative to the greater.
 const DOUBLE: f64 = 1e-9;

@@ -12,6 +12,7 @@ mod backup;
 mod cli;
 mod concurrency;
 mod discretion;
+mod engine;
 mod expectations;
 mod faults;
 mod foreign;

@@ -22,10 +22,10 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
 use deltalake::datafusion::sql::sqlparser::tokenizer;
 
-use super::faults::Faults;
-use super::planner::Tables;
-use super::sql::Sql;
+use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile};
+use crate::sql::planner::Tables;
+use crate::sql::text::Sql;
 pub(super) use fine::has_microseconds;
 use scope::Scope;
 

@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
-use crate::definition::planner::{Tables, plan_query};
+use crate::sql::planner::{Tables, plan_query};
 
 /// One query around the expression in hand.
 #[derive(Default)]

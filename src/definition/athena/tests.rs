@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::definition::planner::function_names;
 use crate::definition::{Project, examine, project};
 use crate::source::{Fault, SourceFile};
+use crate::sql::functions::function_names;
 
 use super::functions::{INSTEAD, OTHER, SAME, UNKNOWN};
 

@@ -5,9 +5,9 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::definition::faults::Faults;
-use crate::definition::sql::Sql;
 use crate::source::SourceFile;
+use crate::source::faults::Faults;
+use crate::sql::text::Sql;
 
 /// Notes on the tokens of a query.
 pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Faults) {

@@ -1,8 +1,8 @@
 //! Functions of other engines: what is said of them can be written.
 
 use super::*;
-use crate::definition::elsewhere::{SPELLED, hint};
-use crate::definition::planner::function_names;
+use crate::sql::functions::function_names;
+use crate::sql::refuse::elsewhere::{SPELLED, hint};
 
 const VALUES: &str = "description = \"V\"\n[source]\npath = \"v/*.json\"\nformat = \"json\"\n[columns]\ns = \"string\"\n\
      t = \"string\"\nx = \"long\"\ny = \"long\"\nf = \"double\"\nb = \"boolean\"\nd = \"date\"\ne = \"date\"\n\

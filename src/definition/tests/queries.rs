@@ -1,6 +1,7 @@
 //! Queries: what is accepted, and each fault in the query's own text.
 
 use super::*;
+use crate::sql::plan_sql;
 
 fn query_faults(sql: &str) -> Vec<String> {
     derived(sql, "").map_or_else(|found| found.iter().map(line).collect(), |_| Vec::new())

@@ -5,7 +5,8 @@ use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use super::support::{TestTable, World};
 use crate::determined::{Code, Reason};
-use crate::incremental::{differentiate, normalise};
+use crate::incremental::differentiate;
+use crate::sql::normalise;
 
 fn reasons(sql: &str) -> Vec<Reason> {
     let columns = [("k", DataType::Int64), ("s", DataType::Utf8), ("v", DataType::Int64)];

@@ -12,7 +12,7 @@ use deltalake::datafusion::optimizer::Analyzer;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::determined::undetermined;
-use crate::lake::physical_rules;
+use crate::sql::physical::forget::physical_rules;
 
 /// Relations with the columns `id`, `k`, `s`, `v`, `w`; of some, columns are a key.
 const FROM: &[&str] = &[

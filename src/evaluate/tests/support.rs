@@ -16,11 +16,12 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
-use crate::definition::plan_sql;
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, plain_difference, run_with};
 use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
-use crate::lake::{self, Planner, SessionOptions};
+use crate::lake::{self, SessionOptions};
+use crate::sql::Planner;
+use crate::sql::plan_sql;
 
 /// A value of a test table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,8 @@ use deltalake::datafusion::logical_expr::Expr;
 
 use super::{holds, row, table};
 use crate::evaluate::tests::support::World;
-use crate::incremental::{differentiate, normalise};
+use crate::incremental::differentiate;
+use crate::sql::normalise;
 
 #[tokio::test]
 async fn pg_trickle_474_a_scalar_subquery_in_where_is_retracted() {
@@ -109,7 +110,7 @@ async fn queries_can_be_planned_as_they_are_written() {
         "select k, s from a order by k, s limit 3",
     ] {
         let plan = world.plan(sql);
-        let plain = crate::incremental::plainly(&plan).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let plain = crate::incremental::plainly_over_new(&plan).unwrap_or_else(|e| panic!("{sql}: {e}"));
         let old = std::sync::Arc::new(deltalake::datafusion::datasource::empty::EmptyTable::new(std::sync::Arc::new(
             plan.schema().as_arrow().clone(),
         )));

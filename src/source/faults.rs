@@ -1,0 +1,66 @@
+//! All faults of a project, collected while checking goes on.
+
+use crate::source::{Fault, Place};
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds a fault at a place.
+    pub fn add(&mut self, place: Place, message: impl Into<String>, label: impl Into<String>) {
+        self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help: None });
+    }
+
+    /// Adds a fault at a place with a next thing to do.
+    pub fn add_with_help(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help = Some(help.into());
+        self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help });
+    }
+
+    /// Adds a fault whose place must not be shown; `message` names it.
+    pub fn add_unshown(&mut self, message: impl Into<String>, help: impl Into<String>) {
+        let (message, help) = (message.into(), Some(help.into()));
+        self.0.push(Fault { message, place: None, label: String::new(), help });
+    }
+
+    /// Adds those that were collected apart.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Everything found, by file and place, each fault once.
+    pub fn into_sorted(self) -> Vec<Fault> {
+        sorted(self.0)
+    }
+}
+
+/// Faults by file and place, each once.
+#[must_use]
+pub fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let key = |f: &Fault| f.place.as_ref().map(|p| (p.file.path.clone(), p.span.start));
+    faults.sort_by_key(key);
+    faults.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
+    faults
+}
+
+/// `` `a`, `b`, `c` ``, at most twelve of them.
+pub(crate) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 12;
+    let words: Vec<_> = words.into_iter().map(|w| format!("`{w}`")).collect();
+    match words.len().checked_sub(SHOWN) {
+        Some(rest) if rest > 0 => format!("{} and {rest} more", words[..SHOWN].join(", ")),
+        _ => words.join(", "),
+    }
+}

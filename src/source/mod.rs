@@ -1,0 +1,58 @@
+//! Definition files as text with places in them: what a fault points at.
+
+pub(crate) mod faults;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A file of the project, read once. `path` is relative to the project folder, with `/` between parts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path relative to the project folder.
+    pub path: PathBuf,
+    /// The whole text, as it stands on disk.
+    pub text: String,
+}
+
+/// A place in a file: a byte range of its text.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// Byte range within `file.text`.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// Line and column of the first character, both from 1; columns count characters.
+    #[must_use]
+    pub fn line_column(&self) -> (usize, usize) {
+        let before = &self.file.text[..self.span.start.min(self.file.text.len())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        (line, column)
+    }
+}
+
+/// Something wrong with a definition, with its place and the way out.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What was found, as a lower-case fragment: ``table `x` is not in this project``.
+    pub message: String,
+    /// Where; `None` only for a whole missing file.
+    pub place: Option<Place>,
+    /// Text under the carets: what was expected, or "did you mean ...".
+    pub label: String,
+    /// The next thing to do, when the label does not say it.
+    pub help: Option<String>,
+}
+
+/// A piece of text with its place.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The text.
+    pub value: String,
+    /// Where it stands.
+    pub place: Place,
+}

@@ -1,0 +1,277 @@
+//! A query in the small language that the rules know.
+
+use std::sync::Arc;
+
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::functions_window::row_number::row_number_udwf;
+use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery, WindowFunction};
+use deltalake::datafusion::logical_expr::{
+    Distinct, DistinctOn, Expr, FetchType, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SkipType, SortExpr,
+    TableScanBuilder, Window, ident, lit,
+};
+use deltalake::datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
+use deltalake::datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use deltalake::datafusion::optimizer::eliminate_outer_join::EliminateOuterJoin;
+use deltalake::datafusion::optimizer::optimize_projections::OptimizeProjections;
+use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
+use deltalake::datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use deltalake::datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
+use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
+use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+
+use crate::error::{Context, Result};
+use crate::sql::analyse::beside::is_subquery;
+use crate::sql::options::engine_options;
+
+use crate::sql::decorrelate::subqueries;
+use crate::sql::decorrelate::unnest::Unnest;
+use crate::sql::optimizer::equijoin::EquijoinKeys;
+use crate::sql::optimizer::reorder::Reorder;
+use crate::sql::optimizer::sides::Sides;
+use crate::sql::shapes::{Columns, columns, distinct, join, project, renamed, with_inputs};
+use crate::sql::unique::named_uniquely;
+
+/// Rewrites an analysed query: `exists` and `in` become semi, anti and mark joins, scalar subqueries left joins, right
+/// joins left joins, comma joins inner joins with keys, `distinct` grouping, `distinct on`
+/// numbered rows; filters and projections move to the
+/// scans, sorting disappears.
+///
+/// # Errors
+/// The query engine refuses the plan.
+pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let is_whole = |plan: &Result<LogicalPlan>| plan.as_ref().is_ok_and(|plan| !leaves_subqueries(plan));
+    // The engine's way with subqueries first: its plans are smaller.
+    let first = (!loses_empty_groups(plan)).then(|| normalised(plan, &subqueries::rewritten));
+    let first = match first {
+        Some(first) if is_whole(&first) => return first,
+        other => other,
+    };
+    let unnest = Unnest::default();
+    let second = normalised(plan, &|node| unnest.rewritten(node));
+    match first {
+        Some(first) if !is_whole(&second) => first,
+        _ => second,
+    }
+}
+
+/// What can be rewritten of a query that reads its own rows: subqueries and windows, in their places.
+pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    let rewritten = subqueries::asked_first(plan.clone())?.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Window(window) => ordered_once(window),
+        other => subqueries::rewritten(other),
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Whether the engine would forget rows of subqueries: `min` without a group gives a row also where nothing matches, and
+/// the engine, which groups by what matches, only remembers that of a scalar subquery that is just that.
+pub fn loses_empty_groups(plan: &LogicalPlan) -> bool {
+    holds(plan, |e| match e {
+        Expr::ScalarSubquery(subquery) => loses_rows(&subquery.subquery, true),
+        Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
+            loses_rows(&subquery.subquery, false)
+        }
+        _ => false,
+    })
+}
+
+fn loses_rows(plan: &LogicalPlan, is_value: bool) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(a) if a.group_expr.is_empty() && !is_value => {
+            holds(&a.input, |e| matches!(e, Expr::OuterReferenceColumn(..)))
+        }
+        LogicalPlan::Projection(p) => loses_rows(&p.input, is_value),
+        LogicalPlan::SubqueryAlias(a) => loses_rows(&a.input, is_value),
+        other => other.inputs().into_iter().any(|input| loses_rows(input, false)),
+    }
+}
+
+/// Whether a plan holds a subquery that is not a join.
+pub fn leaves_subqueries(plan: &LogicalPlan) -> bool {
+    holds(plan, is_subquery)
+}
+
+/// Whether a plan holds a subquery that is neither a join nor a value that can be computed first.
+pub fn leaves_correlated(plan: &LogicalPlan) -> bool {
+    holds(plan, |e| match e {
+        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+        other => matches!(other, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)),
+    })
+}
+
+/// Whether an expression of a plan, or of a subquery in it, is meant. Where nobody can tell, it is.
+fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
+    let mut found = false;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|e| Ok(is_meant(e)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found || walked.is_err()
+}
+
+pub type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
+
+fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan> {
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(RewriteSetComparison::new()),
+        Arc::new(ReplaceDistinctWithAggregate::new()),
+        Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(ScalarSubqueryToJoin::new()),
+        Arc::new(DecorrelateLateralJoin::new()),
+        Arc::new(EquijoinKeys::default()),
+        Arc::new(Reorder::default()),
+        Arc::new(EliminateOuterJoin::new()),
+        Arc::new(Sides),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(OptimizeProjections::new()),
+    ];
+    let prepare = || {
+        let plan = plan.clone().transform_down_with_subqueries(limited)?.data;
+        let plan = subqueries::asked_first(plan)?;
+        let plan = plan.transform_up_with_subqueries(|node| prepared(node, subqueries))?.data;
+        let mut options = engine_options();
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        options.optimizer.skip_failed_rules = false;
+        let context = OptimizerContext::new_with_config_options(Arc::new(options)).with_max_passes(8);
+        let plan = Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?;
+        let plan = plan.transform_up(|node| match node {
+            LogicalPlan::Join(node) => joined(node),
+            other => Ok(Transformed::no(other)),
+        })?;
+        named_uniquely(&plan.data)
+    };
+    prepare().context(|| "the query cannot be normalised".into())
+}
+
+/// Tells the sort below a `limit` how many rows count, so that it is not taken for one that means nothing.
+pub fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
+    let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
+    else {
+        return Err(DataFusionError::NotImplemented("`limit` that is no number".into()));
+    };
+    let rows = skip.saturating_add(fetch);
+    let mut limit = limit.clone();
+    limit.input = Arc::new(sorted(Arc::unwrap_or_clone(limit.input), rows)?);
+    Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+}
+
+fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Sort(mut sort) if sort.fetch.is_none() => {
+            sort.fetch = Some(rows);
+            Ok(LogicalPlan::Sort(sort))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            let below = plan.inputs().into_iter().cloned().map(|input| sorted(input, rows));
+            let below = below.collect::<deltalake::datafusion::common::Result<Vec<_>>>()?;
+            with_inputs(&plan, below)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.
+pub fn prepared(
+    node: LogicalPlan,
+    subqueries: Rewrite<'_>,
+) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => Ok(Transformed::yes(Arc::unwrap_or_clone(sort.input))),
+        LogicalPlan::TableScan(scan) => {
+            let source = Arc::new(Columns::new(scan.source.schema()));
+            let bare = TableScanBuilder::new(scan.table_name, source)
+                .with_projection(scan.projection)
+                .with_filters(scan.filters)
+                .with_fetch(scan.fetch)
+                .build()?;
+            Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
+        }
+        LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_rows(on)?)),
+        LogicalPlan::Window(window) => ordered_once(window),
+        other => subqueries(other),
+    }
+}
+
+/// Right joins as left joins; and where a match does not depend on the right row, one right row stands for all, so
+/// that only its coming and going is a change.
+fn joined(node: Join) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    match node.join_type {
+        JoinType::Right => {
+            let on = node.on.into_iter().map(|(l, r)| (r, l)).collect();
+            let (left, right) = (Arc::unwrap_or_clone(node.right), Arc::unwrap_or_clone(node.left));
+            let flipped = join(left, right, on, node.filter, JoinType::Left, node.null_equality)?;
+            Ok(Transformed::yes(project(flipped, columns(&node.schema))?))
+        }
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark if node.on.is_empty() && !looks_right(&node) => {
+            let qualifier = node.right.schema().iter().find_map(|(relation, _)| relation.cloned());
+            let any =
+                project(Arc::unwrap_or_clone(node.right), vec![lit(1_i64).alias_qualified(qualifier, "any_row")])?;
+            let left = Arc::unwrap_or_clone(node.left);
+            let filter = node.filter.or_else(|| Some(lit(true)));
+            Ok(Transformed::yes(join(left, distinct(any)?, vec![], filter, node.join_type, node.null_equality)?))
+        }
+        _ => Ok(Transformed::no(LogicalPlan::Join(node))),
+    }
+}
+
+/// Whether the condition of a join names a column of its right side.
+fn looks_right(node: &Join) -> bool {
+    node.filter
+        .as_ref()
+        .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
+}
+
+/// A window whose `order by` names each column once, and none that `partition by` names: the engine stops at the second,
+/// and at one that it has sorted the other way round already.
+fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let mut exprs = Vec::with_capacity(window.window_expr.len());
+    let mut changed = false;
+    for expr in &window.window_expr {
+        let once = expr.clone().transform_up(|e| match e {
+            Expr::WindowFunction(mut call) => {
+                let asked = std::mem::take(&mut call.params.order_by);
+                let mut order: Vec<SortExpr> = Vec::with_capacity(asked.len());
+                for key in &asked {
+                    if !call.params.partition_by.contains(&key.expr) && !order.iter().any(|k| k.expr == key.expr) {
+                        order.push(key.clone());
+                    }
+                }
+                if let (true, Some(key)) = (order.is_empty(), asked.first()) {
+                    // All rows tie, whichever way. Without any order a `range` or `groups` frame would be another.
+                    order.push(key.expr.clone().sort(true, false));
+                }
+                changed |= order != asked;
+                call.params.order_by = order;
+                Ok(Transformed::yes(Expr::WindowFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        // Two windows may differ in nothing but what is left out.
+        exprs.push(if once.data == *expr { once.data } else { once.data.alias(expr.schema_name().to_string()) });
+    }
+    if !changed {
+        return Ok(Transformed::no(LogicalPlan::Window(window)));
+    }
+    let once = LogicalPlan::Window(Window::try_new(exprs, window.input)?);
+    Ok(Transformed::yes(renamed(once, &window.schema)?))
+}
+
+/// `distinct on` as the rows that are number one.
+fn first_rows(on: DistinctOn) -> deltalake::datafusion::common::Result<LogicalPlan> {
+    const NUMBER: &str = "_number";
+    let mut number = WindowFunction::new(row_number_udwf(), Vec::new());
+    number.params.partition_by = on.on_expr;
+    number.params.order_by = on.sort_expr.unwrap_or_default();
+    let output = on.schema.iter().zip(on.select_expr);
+    let output: Vec<Expr> =
+        output.map(|((qualifier, f), expr)| expr.alias_qualified(qualifier.cloned(), f.name())).collect();
+    LogicalPlanBuilder::from(on.input)
+        .window([Expr::from(number).alias(NUMBER)])?
+        .filter(ident(NUMBER).eq(lit(1_u64)))?
+        .project(output)?
+        .build()
+}

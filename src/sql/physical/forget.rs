@@ -1,0 +1,242 @@
+//! What the query engine believes wrongly of outer joins, unions, conditions and doubles, and how it is kept from it: by
+//! an operator that passes rows on and forgets something about them.
+//!
+//! `EquivalenceGroup::join` of DataFusion 55 takes over the constants of both sides, also of the side whose columns are
+//! NULL in rows without partner. After `left join q on q.id = p.w and q.v = 1` it holds `q.v` to be 1 everywhere, and
+//! drops it from `order by q.v, p.id`: limits and windows pick the wrong rows. So that side forgets its constants.
+//!
+//! A union one of whose parts has a constant where the others have an order is sorted part by part, found not to be
+//! sorted, and refused (`SanityCheckPlan`). Its parts forget their constants too.
+//!
+//! `CastExpr::propagate_constraints` widens the bounds of a column: more rows seem to come out of
+//! `where cast(cast(at as date) as timestamp) = at` than go in, and an assertion stops the plan. So scans forget their
+//! bounds; how many rows there are, and bytes, they know.
+//!
+//! Bounds of doubles leave NaN out, in the log and in Parquet's row groups (the Parquet format says so), while the engine
+//! compares NaN by its sign bit as more or less than every number: `where f > 5` would lose it with the file that holds
+//! it. So conditions on doubles do not reach the files.
+
+use std::fmt;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::stats::Precision;
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{JoinType, Result, Statistics, plan_datafusion_err};
+use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use deltalake::datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use deltalake::datafusion::physical_optimizer::PhysicalOptimizerRule;
+use deltalake::datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use deltalake::datafusion::physical_plan::execution_plan::CardinalityEffect;
+use deltalake::datafusion::physical_plan::filter_pushdown::{
+    ChildFilterDescription, ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use deltalake::datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use deltalake::datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use deltalake::datafusion::physical_plan::union::UnionExec;
+use deltalake::datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+
+/// The engine's rules for physical plans, after the one that makes it forget.
+#[must_use]
+pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(Forget));
+    rules
+}
+
+/// Those of them without which no plan runs, or which give every input the order and the partitions that it needs.
+#[must_use]
+pub fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    const NEEDED: [&str; 6] = [
+        "forget",
+        "OutputRequirements",
+        "join_selection",
+        "EnsureRequirements",
+        "EnsureCooperative",
+        "SanityCheckPlan",
+    ];
+    physical_rules().into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect()
+}
+
+#[derive(Debug)]
+struct Forget;
+
+impl PhysicalOptimizerRule for Forget {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let forget = |node: Arc<dyn ExecutionPlan>| {
+            let forgotten = match join_type(&node) {
+                Some(JoinType::Left) => vec![None, Some(Forgotten::Constants)],
+                Some(JoinType::Right) => vec![Some(Forgotten::Constants), None],
+                Some(JoinType::Full) => vec![Some(Forgotten::Constants); 2],
+                None if node.downcast_ref::<UnionExec>().is_some() => {
+                    vec![Some(Forgotten::Constants); node.children().len()]
+                }
+                _ => return Ok(Transformed::no(node)),
+            };
+            let children = node.children().into_iter().zip(forgotten);
+            let children = children.map(|(child, what)| match what {
+                Some(what) => Arc::new(ForgetExec::new(child.clone(), what)),
+                None => child.clone(),
+            });
+            let children = children.collect();
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            node.replace_children(children, options).map(Transformed::yes)
+        };
+        plan.transform_up(forget).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "forget"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn join_type(node: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
+    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        return Some(*join.join_type());
+    }
+    if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
+        return Some(join.join_type());
+    }
+    node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type())
+}
+
+/// Whether values of a type are doubles or hold some.
+pub(crate) fn holds_doubles(of_type: &DataType) -> bool {
+    match of_type {
+        DataType::Struct(fields) => fields.iter().any(|field| holds_doubles(field.data_type())),
+        DataType::List(field) | DataType::LargeList(field) | DataType::Map(field, _) => {
+            holds_doubles(field.data_type())
+        }
+        other => other.is_floating(),
+    }
+}
+
+/// What is forgotten about rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgotten {
+    /// Constants, orders, equal columns.
+    Constants,
+    /// Least and greatest values. Conditions on doubles stay above.
+    Bounds,
+}
+
+/// Passes rows on and forgets something about them.
+#[derive(Debug)]
+pub(crate) struct ForgetExec {
+    input: Arc<dyn ExecutionPlan>,
+    what: Forgotten,
+    properties: Arc<PlanProperties>,
+}
+
+impl ForgetExec {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, what: Forgotten) -> Self {
+        let properties = if what == Forgotten::Constants {
+            let nothing = EquivalenceProperties::new(input.schema());
+            Arc::new(PlanProperties::clone(input.properties()).with_eq_properties(nothing))
+        } else {
+            Arc::clone(input.properties())
+        };
+        Self { input, what, properties }
+    }
+}
+
+impl DisplayAs for ForgetExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ForgetExec: {:?}", self.what)
+    }
+}
+
+impl ExecutionPlan for ForgetExec {
+    fn name(&self) -> &'static str {
+        "ForgetExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or_else(|| plan_datafusion_err!("ForgetExec has one input"))?;
+        Ok(Arc::new(Self::new(input, self.what)))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let input = inputs.first().ok_or_else(|| plan_datafusion_err!("ForgetExec has one input"))?;
+        if self.what == Forgotten::Constants {
+            return Ok(Arc::clone(input));
+        }
+        let mut known = Statistics::clone(input);
+        for column in &mut known.column_statistics {
+            (column.min_value, column.max_value) = (Precision::Absent, Precision::Absent);
+            column.sum_value = Precision::Absent;
+        }
+        Ok(Arc::new(known))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        if self.what == Forgotten::Constants {
+            return FilterDescription::from_children(parent_filters, &self.children());
+        }
+        let schema = self.schema();
+        let fields = schema.fields().iter().enumerate();
+        let others = fields.filter(|(_, field)| !holds_doubles(field.data_type())).map(|(i, _)| i).collect();
+        let child = ChildFilterDescription::from_child_with_allowed_indices(&parent_filters, others, &self.input)?;
+        Ok(FilterDescription::new().with_child(child))
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(FilterPushdownPropagation::if_all(result))
+    }
+}

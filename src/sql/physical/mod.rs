@@ -1,0 +1,4 @@
+//! Physical plans: what the engine believes wrongly of rows, and in which order conditions are asked.
+
+pub mod forget;
+pub mod guards;

@@ -1,0 +1,187 @@
+//! The column that `using` and `natural` share, by its full name.
+//!
+//! In `where`, in a later `on` and anywhere inside of a subquery, DataFusion 55 takes `k` after `a join b using (k)` for two
+//! columns. It refuses it; or, where a query around this one has a `k`, takes that one: other rows, and no word.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
+    TableFactor, TableWithJoins, VisitMut, VisitorMut,
+};
+
+/// The columns of a table by its name, where they are known.
+pub type ColumnsOf<'c> = &'c dyn Fn(&str) -> Option<Vec<String>>;
+
+/// Writes out, in every select of a query, which table's column is meant. `columns_of` finds what `natural` shares, and the
+/// owner of a column among several tables.
+pub fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
+    let _ = syntax.visit(&mut Selects { columns_of, named: HashSet::new() });
+}
+
+struct Selects<'c> {
+    columns_of: ColumnsOf<'c>,
+    /// Queries of `with`, which may have the name of a table.
+    named: HashSet<String>,
+}
+
+impl VisitorMut for Selects<'_> {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.named.extend(query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| name_of(&cte.alias.name)));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        let columns_of = |table: &str| if self.named.contains(table) { None } else { (self.columns_of)(table) };
+        let mut owners: HashMap<String, Option<Ident>> = HashMap::new();
+        for from in &select.from {
+            for (column, owner) in shared(from, &columns_of) {
+                // In two joins of a comma list it is ambiguous.
+                let twice = owners.contains_key(&column);
+                owners.insert(column, owner.filter(|_| !twice));
+            }
+        }
+        owners.retain(|_, owner| owner.is_some());
+        if !owners.is_empty() {
+            qualify(select, &owners);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn qualify(select: &mut Select, owners: &HashMap<String, Option<Ident>>) {
+    let names = &mut Names { owners, inside: 0 };
+    for item in &mut select.projection {
+        let _ = item.visit(names);
+    }
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        let _ = join.visit(names);
+    }
+    let _ = select.selection.visit(names);
+    // Elsewhere an alias of the select list comes first.
+    let mut others = owners.clone();
+    for item in &select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            others.remove(&name_of(alias));
+        }
+    }
+    let names = &mut Names { owners: &others, inside: 0 };
+    if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
+        let _ = exprs.visit(names);
+    }
+    let _ = select.having.visit(names);
+    let _ = select.qualify.visit(names);
+    let _ = select.named_window.visit(names);
+}
+
+/// Puts the owner before the column, but in subqueries, whose tables may have such a column themselves.
+struct Names<'o> {
+    owners: &'o HashMap<String, Option<Ident>>,
+    inside: usize,
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.inside += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.inside -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if self.inside == 0
+            && let Expr::Identifier(column) = expr
+            && let Some(Some(owner)) = self.owners.get(&name_of(column))
+        {
+            let owner = Ident { span: column.span, ..owner.clone() };
+            *expr = Expr::CompoundIdentifier(vec![owner, column.clone()]);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The columns that the joins of one `from` share, with the table whose value they have.
+fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Option<Ident>)> {
+    let mut tables = vec![Table::of(&from.relation, columns_of)];
+    let mut found: Vec<(String, Option<Ident>)> = Vec::new();
+    for Join { relation, join_operator, .. } in &from.joins {
+        let right = Table::of(relation, columns_of);
+        let (constraint, inner) = match join_operator {
+            JoinOperator::Join(of) | JoinOperator::Inner(of) => (of, true),
+            JoinOperator::Left(of) | JoinOperator::LeftOuter(of) => (of, false),
+            // Of other outer joins it is neither column, and refused.
+            _ => return Vec::new(),
+        };
+        let columns: Vec<String> = match constraint {
+            JoinConstraint::Using(columns) => columns
+                .iter()
+                .filter_map(|name| name.0.last().and_then(ObjectNamePart::as_ident))
+                .map(name_of)
+                .collect(),
+            JoinConstraint::Natural => {
+                let of_left = tables.iter().flat_map(|table| table.columns.iter().flatten());
+                of_left.filter(|column| right.has(column) == Some(true)).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        for column in columns {
+            if found.iter().any(|(known, _)| *known == column) {
+                continue;
+            }
+            let owner = match tables.as_slice() {
+                [only] => only.name.clone(),
+                several => match several.iter().find(|table| table.has(&column) != Some(false)) {
+                    Some(owner) if owner.has(&column) == Some(true) => owner.name.clone(),
+                    // Both sides have the same value.
+                    _ if inner => right.name.clone(),
+                    _ => None,
+                },
+            };
+            found.push((column, owner));
+        }
+        tables.push(right);
+    }
+    found
+}
+
+/// A table of a join by the name that its columns go by.
+struct Table {
+    name: Option<Ident>,
+    columns: Option<Vec<String>>,
+}
+
+impl Table {
+    fn of(factor: &TableFactor, columns_of: ColumnsOf<'_>) -> Self {
+        match factor {
+            TableFactor::Table { name, alias, .. } => {
+                let own = name.0.last().and_then(ObjectNamePart::as_ident);
+                let columns = own.filter(|_| name.0.len() == 1).and_then(|own| columns_of(&name_of(own)));
+                let plain = alias.as_ref().is_none_or(|alias| alias.columns.is_empty());
+                let name = alias.as_ref().map(|alias| &alias.name).or(own).cloned();
+                Self { name, columns: columns.filter(|_| plain) }
+            }
+            TableFactor::Derived { alias, .. } => {
+                Self { name: alias.as_ref().map(|alias| alias.name.clone()), columns: None }
+            }
+            _ => Self { name: None, columns: None },
+        }
+    }
+
+    /// Whether it has a column, where that is known.
+    fn has(&self, column: &str) -> Option<bool> {
+        self.columns.as_ref().map(|columns| columns.iter().any(|own| own == column))
+    }
+}
+
+/// A name as it is looked up.
+pub(crate) fn name_of(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}

@@ -1,0 +1,95 @@
+//! Functions by the names that other engines give them, Athena's first, where ours has another name or none.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value,
+    VisitMut, visit_expressions_mut,
+};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+/// Writes `year(d)` as `date_part('year', d)`, `mod(a, b)` as `a % b`, `if(c, a, b)` as a `case`, and their like.
+pub fn spell_functions(syntax: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(syntax, |expr| {
+        if let Expr::Function(call) = expr
+            && let Some(spelled) = spelled(call)
+        {
+            *expr = spelled;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+fn spelled(call: &Function) -> Option<Expr> {
+    let name = call.name.to_string().to_lowercase();
+    let args = values(&call.args)?;
+    let renamed =
+        |name: &str| Expr::Function(Function { name: ObjectName::from(vec![Ident::new(name)]), ..call.clone() });
+    match (name.as_str(), args.as_slice()) {
+        ("year" | "quarter" | "month" | "week" | "day" | "hour" | "minute" | "second", [of]) => {
+            let part = Expr::Value(Value::SingleQuotedString(name).into());
+            with_args(renamed("date_part"), vec![part, of.clone()])
+        }
+        ("mod", [left, right]) => {
+            let (left, right) = (nested(left), nested(right));
+            Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Modulo, right })))
+        }
+        ("every", [_]) => Some(renamed("bool_and")),
+        ("variance", [_]) => Some(renamed("var_samp")),
+        ("count_if", [of]) if call.filter.is_none() && call.over.is_none() => {
+            let mut counted = parsed("count(*) filter (where true)")?;
+            let Expr::Function(count) = &mut counted else { return None };
+            count.filter = Some(Box::new(of.clone()));
+            Some(counted)
+        }
+        ("if", [condition, then, otherwise @ ..]) if otherwise.len() < 2 => {
+            let mut case = parsed("case when true then null else null end")?;
+            let Expr::Case { conditions, else_result, .. } = &mut case else { return None };
+            let when = conditions.first_mut()?;
+            (when.condition, when.result) = (condition.clone(), then.clone());
+            *else_result = otherwise.first().cloned().map(Box::new);
+            Some(case)
+        }
+        _ => None,
+    }
+}
+
+/// Writes `array[a, b]` as a call: in the literal, the planner knows no column of the query around it.
+pub(crate) fn arrays_as_calls(syntax: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(syntax, |expr| {
+        if let Expr::Array(array) = expr
+            && let Some(call) = parsed("make_array(null)").and_then(|call| with_args(call, array.elem.clone()))
+        {
+            *expr = call;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// The arguments of a call, if they are plain values.
+fn values(args: &FunctionArguments) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = args else { return None };
+    let value = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(value).collect()
+}
+
+fn with_args(mut call: Expr, args: Vec<Expr>) -> Option<Expr> {
+    if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut call {
+        list.args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+        return Some(call);
+    }
+    None
+}
+
+fn nested(expr: &Expr) -> Box<Expr> {
+    Box::new(Expr::Nested(Box::new(expr.clone())))
+}
+
+/// An expression of ours.
+pub(crate) fn parsed(text: &str) -> Option<Expr> {
+    Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
+}

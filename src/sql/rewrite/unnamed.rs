@@ -1,0 +1,38 @@
+//! Derived tables without a name get one.
+//!
+//! To the engine their columns have no qualifier, so that an alias of the select list takes their place in `having` and
+//! `qualify`: `select abs(x) as x from (...) group by abs(x) having min(x) < 0` asked for `min(abs(x))`.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableFactor, VisitMut, VisitorMut};
+
+/// Names every derived table of a query that has no name, by one that the query does not use.
+pub fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
+    let mut names = unused(&syntax.to_string(), "_derived");
+    let _ = syntax.visit(&mut Namer(&mut names));
+}
+
+/// Names that a query does not use: `_row_1`, `_row_2`, ...
+pub(crate) fn unused(query: &str, stem: &'static str) -> impl Iterator<Item = String> + use<> {
+    let text = query.to_lowercase();
+    (1..).map(move |n| format!("{stem}_{n}")).filter(move |name| !text.contains(name))
+}
+
+struct Namer<'n>(&'n mut dyn Iterator<Item = String>);
+
+impl VisitorMut for Namer<'_> {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        if let TableFactor::Derived { alias: alias @ None, .. } = factor {
+            *alias = self.0.next().map(|name| TableAlias {
+                explicit: true,
+                name: Ident::new(name),
+                columns: Vec::new(),
+                at: None,
+            });
+        }
+        ControlFlow::Continue(())
+    }
+}

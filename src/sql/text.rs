@@ -1,0 +1,386 @@
+//! SQL as text with places: parsing, the tables that a query names, and what can be said before planning.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use deltalake::datafusion::common::{Location, Span};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Expr, Query, Select, SelectItem, SetExpr, Spanned, Statement, Visit, Visitor,
+};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
+use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
+
+use crate::determined::{Code, Reason};
+use crate::source::faults::Faults;
+use crate::source::{Place, SourceFile, Text};
+use crate::sql::refuse::misread;
+use crate::sql::rewrite::precedence::bracket;
+
+/// A piece of SQL and where it stands in its file.
+#[derive(Clone, Debug)]
+pub(crate) struct Sql {
+    text: String,
+    file: Arc<SourceFile>,
+    /// What its columns can be of, in messages.
+    pub scope: &'static str,
+    /// Where `text` begins in the file; `None` if the file spells it with escapes.
+    base: Option<usize>,
+    /// The whole of it in the file.
+    whole: Range<usize>,
+    tokens: Vec<TokenWithSpan>,
+}
+
+impl Sql {
+    /// A whole `.sql` file.
+    pub fn file(file: &Arc<SourceFile>) -> Self {
+        let whole = 0..file.text.len();
+        Self {
+            text: file.text.clone(),
+            scope: "in no table of this query",
+            file: file.clone(),
+            base: Some(0),
+            whole,
+            tokens: Vec::new(),
+        }
+    }
+
+    /// A string of a `.toml` file.
+    pub fn value(text: &Text) -> Self {
+        let Place { file, span } = text.place.clone();
+        let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
+        let scope = "not in this table";
+        Self { text: text.value.clone(), scope, file, base, whole: span, tokens: Vec::new() }
+    }
+
+    /// The place of a span of the parser.
+    pub fn place(&self, span: Span) -> Place {
+        let Some(base) = self.base else { return self.whole_place() };
+        let (start, end) = (self.offset(span.start), self.offset(span.end));
+        Place { file: self.file.clone(), span: base + start..base + end.max(start) }
+    }
+
+    /// The first word, for faults without a place of their own.
+    pub fn start(&self) -> Place {
+        match self.words().next() {
+            Some(token) => self.place(span_of(token.span)),
+            None => self.whole_place(),
+        }
+    }
+
+    fn whole_place(&self) -> Place {
+        Place { file: self.file.clone(), span: self.whole.clone() }
+    }
+
+    /// The place of the first unquoted word that is one of `names` and not part of a qualified name.
+    pub fn find(&self, names: &[String]) -> Option<Place> {
+        let mut before = None;
+        for token in self.words() {
+            if let Token::Word(word) = &token.token
+                && names.contains(&word.value)
+                && before != Some(&Token::Period)
+            {
+                return Some(self.place(span_of(token.span)));
+            }
+            before = Some(&token.token);
+        }
+        None
+    }
+
+    /// The last call of one of these functions before a place, or else the first one.
+    pub fn call(&self, names: &[String], before: Option<Location>) -> Option<Place> {
+        let words: Vec<_> = self.words().collect();
+        let is_qualified = |at: usize| at > 0 && words.get(at - 1).is_some_and(|t| t.token == Token::Period);
+        let is_call = |at: usize| matches!(&words[at].token, Token::Word(w) if names.contains(&w.value));
+        let calls: Vec<usize> = (0..words.len()).filter(|at| is_call(*at) && !is_qualified(*at)).collect();
+        self.nearest_before(&words, &calls, before)
+    }
+
+    /// The last `distinct on` before a place, or else the first one.
+    pub fn distinct_on(&self, before: Option<Location>) -> Option<Place> {
+        let words: Vec<_> = self.words().collect();
+        let is_on = |at: usize| is_keyword(words.get(at).copied(), &[Keyword::ON]);
+        let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &[Keyword::DISTINCT]));
+        let found: Vec<usize> = found.filter(|at| is_on(at + 1)).collect();
+        self.nearest_before(&words, &found, before)
+    }
+
+    fn nearest_before(&self, words: &[&TokenWithSpan], found: &[usize], before: Option<Location>) -> Option<Place> {
+        let is_before = |at: &&usize| before.is_some_and(|b| is_earlier(words[**at].span.start.into(), b));
+        let at = found.iter().rfind(is_before).or(found.first())?;
+        Some(self.place(span_of(words.get(*at)?.span)))
+    }
+
+    /// The first `limit` or `offset` after a place, with this number if there is one.
+    pub fn limit(&self, number: Option<i64>, after: Option<Location>) -> Option<Place> {
+        let limits = [Keyword::LIMIT, Keyword::OFFSET];
+        let words: Vec<_> = self.words().collect();
+        let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &limits));
+        let found: Vec<usize> = found.collect();
+        let is_after = |at: &usize| after.is_none_or(|a| !is_earlier(words[*at].span.start.into(), a));
+        let text = number.map(|n| n.to_string());
+        let has_number = |at: &usize| {
+            let next = words.get(at + 1).map(|t| &t.token);
+            matches!((next, &text), (Some(Token::Number(n, _)), Some(text)) if n == text)
+        };
+        let later = || found.iter().filter(|at| is_after(at));
+        let at = later().find(|at| has_number(at)).or(later().next()).or(found.first())?;
+        Some(self.place(span_of(words.get(*at)?.span)))
+    }
+
+    /// Byte offset within the text; the parser counts lines and characters from 1.
+    fn offset(&self, at: Location) -> usize {
+        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let start = match line {
+            0 => 0,
+            _ => self.text.match_indices('\n').nth(line - 1).map_or(self.text.len(), |(at, _)| at + 1),
+        };
+        let rest = &self.text[start..];
+        start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+    }
+
+    /// Tokens other than blanks and comments.
+    fn words(&self) -> impl Iterator<Item = &TokenWithSpan> {
+        self.tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_)))
+    }
+
+    /// Splits the text into tokens, with unquoted identifiers folded to lower case: what is printed back from the
+    /// syntax tree is then the same for any spelling.
+    fn tokenize(&mut self) -> Result<(), ParserError> {
+        self.tokens = Tokenizer::new(&GenericDialect {}, &self.text).tokenize_with_location()?;
+        for token in &mut self.tokens {
+            if let Token::Word(word) = &mut token.token
+                && word.quote_style.is_none()
+            {
+                word.value = word.value.to_lowercase();
+            }
+        }
+        Ok(())
+    }
+
+    fn parser(&self) -> Parser<'static> {
+        Parser::new(&GenericDialect {}).with_tokens_with_locations(self.tokens.clone())
+    }
+
+    /// Parses exactly one query.
+    pub fn query(&mut self, faults: &mut Faults) -> Option<Box<Query>> {
+        match self.statement(faults)? {
+            Statement::Query(query) => Some(self.understood(query, faults)),
+            _ => {
+                faults.add(self.start(), "this is not a query", "expected `select` or `with`");
+                None
+            }
+        }
+    }
+
+    /// Parses exactly one statement.
+    pub fn statement(&mut self, faults: &mut Faults) -> Option<Statement> {
+        let parsed = self.tokenize().and_then(|()| self.parser().parse_statements());
+        let mut statements = match parsed {
+            Ok(statements) => statements,
+            Err(error) => {
+                self.syntax(&error, faults);
+                return None;
+            }
+        };
+        if statements.len() > 1 {
+            let label = "write one query: remove the others";
+            faults.add(self.start(), format!("found {} statements", statements.len()), label);
+            return None;
+        }
+        let statement = statements.pop();
+        if statement.is_none() {
+            faults.add(self.start(), "there is no query", "expected `select` or `with`");
+        }
+        statement
+    }
+
+    /// A query as SQL means it, where the parser reads it otherwise. Clauses that the engine would misread are faults.
+    pub fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
+        bracket(&mut query);
+        misread::report(&query, self, faults);
+        query
+    }
+
+    /// Whether the text begins like a query: what cannot be parsed may be a statement of another kind.
+    pub fn reads(&self) -> bool {
+        const WRITING: [Keyword; 12] = [
+            Keyword::ALTER,
+            Keyword::COPY,
+            Keyword::CREATE,
+            Keyword::DELETE,
+            Keyword::DROP,
+            Keyword::GRANT,
+            Keyword::INSERT,
+            Keyword::MERGE,
+            Keyword::REPLACE,
+            Keyword::SET,
+            Keyword::TRUNCATE,
+            Keyword::UPDATE,
+        ];
+        !is_keyword(self.words().next(), &WRITING)
+    }
+
+    /// Parses a condition on one row.
+    pub fn condition(&mut self, faults: &mut Faults) -> Option<Expr> {
+        let parsed = self.tokenize().and_then(|()| {
+            let mut parser = self.parser();
+            let expr = parser.parse_expr()?;
+            parser.expect_token(&Token::EOF).map(|_| expr)
+        });
+        let mut expr = match parsed {
+            Ok(expr) => expr,
+            Err(error) => {
+                self.syntax(&error, faults);
+                return None;
+            }
+        };
+        bracket(&mut expr);
+        if expr.visit(&mut HasQuery).is_break() {
+            faults.add(self.start(), "a condition looks at one row of its table", "remove the subquery");
+            return None;
+        }
+        Some(expr)
+    }
+
+    /// The parser says where only in its message.
+    fn syntax(&self, error: &ParserError, faults: &mut Faults) {
+        let text = match error {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
+            ParserError::RecursionLimitExceeded => "too deeply nested",
+        };
+        let (message, location) = match text.rsplit_once(" at Line: ") {
+            Some((message, at)) => (message, parse_location(at)),
+            None => (text, None),
+        };
+        let place = location.map_or_else(|| self.end_or_start(), |at| self.token_place(at));
+        let label = lower_first(message).replace("expected: ", "expected ").replace("EOF", "the end");
+        faults.add(place, "this is not valid SQL", label.replace("found: ", "found "));
+    }
+
+    fn end_or_start(&self) -> Place {
+        match self.words().last() {
+            Some(token) => self.place(span_of(token.span)),
+            None => self.whole_place(),
+        }
+    }
+
+    fn token_place(&self, at: Location) -> Place {
+        let token = self.words().find(|t| Location::from(t.span.start) == at);
+        self.place(token.map_or(Span::new(at, Location { line: at.line, column: at.column + 1 }), |t| span_of(t.span)))
+    }
+
+    /// What the planner accepts and gets wrong, or cannot repeat.
+    pub fn unsupported(&self, faults: &mut Faults) {
+        let words: Vec<_> = self.words().collect();
+        for pair in words.windows(2) {
+            let both = span_of(pair[0].span).union(&span_of(pair[1].span));
+            let [Token::Word(first), Token::Word(second)] = [&pair[0].token, &pair[1].token] else { continue };
+            let is_set = [Keyword::EXCEPT, Keyword::INTERSECT, Keyword::MINUS].contains(&first.keyword);
+            if is_set && second.keyword == Keyword::ALL {
+                let name = format!("{} all", first.value);
+                let label = format!("write `{}`, or `exists` with a count", first.value);
+                let reason = Reason::new(Code::SetOperationAll, format!("`{name}` is not supported"));
+                faults.add(self.place(both), reason.to_string(), label);
+            }
+        }
+        for token in words {
+            if let Token::Placeholder(name) = &token.token {
+                let place = self.place(span_of(token.span));
+                let reason = Reason::new(Code::Parameter, format!("`{name}` is a parameter"));
+                faults.add(place, reason.to_string(), "write the value");
+            }
+        }
+    }
+
+    /// The place of the n-th output column, if the query lists its columns one by one up to there.
+    pub fn item(&self, query: &Query, index: usize) -> Option<Place> {
+        let items = &first_select(&query.body)?.projection;
+        let listed = items.iter().take(index + 1).all(|i| name_of(i).is_some() || is_expr(i));
+        let span = Span::try_from_sqlparser_span(items.get(index)?.span())?;
+        listed.then(|| self.place(span))
+    }
+
+    /// The names of the output columns, if the query gives each one.
+    pub fn names(&self, query: &Query) -> Option<Vec<String>> {
+        first_select(&query.body)?.projection.iter().map(name_of).collect()
+    }
+
+    /// Reports output columns that have the same name.
+    pub fn duplicates(&self, query: &Query, faults: &mut Faults) -> bool {
+        let Some(select) = first_select(&query.body) else { return false };
+        let mut seen: Vec<String> = Vec::new();
+        let before = faults.len();
+        for (index, item) in select.projection.iter().enumerate() {
+            let Some(name) = name_of(item) else { continue };
+            if seen.contains(&name) {
+                let place = self.item(query, index).unwrap_or_else(|| self.start());
+                let label = "add `as` and another name, or remove it";
+                faults.add(place, format!("two columns are called `{name}`"), label);
+            } else {
+                seen.push(name);
+            }
+        }
+        faults.len() > before
+    }
+}
+
+fn is_keyword(token: Option<&TokenWithSpan>, keywords: &[Keyword]) -> bool {
+    matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && keywords.contains(&w.keyword))
+}
+
+fn is_earlier(a: Location, b: Location) -> bool {
+    (a.line, a.column) < (b.line, b.column)
+}
+
+/// The span of a token.
+fn span_of(span: tokenizer::Span) -> Span {
+    Span::new(span.start.into(), span.end.into())
+}
+
+fn parse_location(text: &str) -> Option<Location> {
+    let (line, column) = text.split_once(", Column: ")?;
+    let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Location { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
+}
+
+/// A message of a foreign crate in our tone: a lower-case fragment.
+pub(crate) fn lower_first(text: &str) -> String {
+    let mut chars = text.trim().trim_end_matches('.').chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => first_select(&query.body),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        _ => None,
+    }
+}
+
+fn is_expr(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+}
+
+/// The name of an output column, where the text gives one.
+fn name_of(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.clone()),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(|p| p.value.clone()),
+        _ => None,
+    }
+}
+
+struct HasQuery;
+
+impl Visitor for HasQuery {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
