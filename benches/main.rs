@@ -10,6 +10,8 @@
 //!
 //! Prints ratios, bytes and peak memory; asserts nothing: machines are noisy. Times are the best of three.
 
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
+
 mod baseline;
 mod child;
 #[expect(dead_code, reason = "the example's own main")]

@@ -1,6 +1,8 @@
 //! The only place that asks what time it is or draws a random number.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+#![expect(clippy::disallowed_methods, reason = "this is the place")]
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -39,6 +41,12 @@ fn refuse_before_epoch(now_ms: i64) -> Result<()> {
 #[must_use]
 pub fn system_time() -> SystemTime {
     SystemTime::now()
+}
+
+/// A moment to measure from, by a clock that never goes back.
+#[must_use]
+pub fn instant() -> Instant {
+    Instant::now()
 }
 
 /// A new run id: a UUIDv7, so that ids sort by time.

@@ -1,8 +1,8 @@
 //! `quarantine replay`: records that could not land, read again by the definition as it is now.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
+use crate::clock;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
 use crate::lake::LakeTable;
@@ -38,7 +38,7 @@ pub async fn replay_as(site: &Site, name: &str, run: &str, progress: &dyn Progre
 }
 
 async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
-    let started = Instant::now();
+    let started = clock::instant();
     let table = site.landing_table(name)?;
     let place = site.place(table, run)?;
     let session = site.session()?;

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use super::{Catalog, Entry};
 use crate::aws::{Aws, chained, may_be_plain};
+use crate::clock;
 use crate::definition::Glue;
 use crate::error::{Context, Error, Result};
 use crate::progress::{Event, Progress};
@@ -261,7 +262,7 @@ impl Intercept for Told {
             serde_json::from_slice(context.request().body().bytes().unwrap_or_default()).unwrap_or_default();
         let names = [&body["DatabaseName"], &body["Name"], &body["TableInput"]["Name"]];
         let path = names.into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(".");
-        config.interceptor_state().store_put(Started { at: Instant::now(), operation, path });
+        config.interceptor_state().store_put(Started { at: clock::instant(), operation, path });
         Ok(())
     }
 

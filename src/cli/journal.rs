@@ -51,7 +51,7 @@ impl Journal {
     /// Writes events that matter at least so much; `target` = the one asked for.
     pub(super) fn new(form: Form, least: Level, run: &str, target: Option<String>, sink: Sink) -> Self {
         let state = Mutex::new(State { target, ..State::default() });
-        Self { form, least, run: run.to_owned(), began: Instant::now(), state, sink }
+        Self { form, least, run: run.to_owned(), began: clock::instant(), state, sink }
     }
 
     /// The command begins.

@@ -369,9 +369,7 @@ impl Ledger {
             layout: Layout::default(),
         };
         let schema = rows.schema();
-        let store =
-            deltalake::logstore::object_store::prefix::PrefixStore::new(location.store.clone(), location.path.clone());
-        let mut writer = DataWriter::over(Arc::new(store), schema, FILE_SIZE);
+        let mut writer = DataWriter::over(&location, schema, FILE_SIZE);
         writer.write(&rows).await?;
         let written = writer.close().await?;
         let commit = Commit {

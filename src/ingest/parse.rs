@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::arrow::array::RecordBatch;
-use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -212,8 +211,7 @@ async fn encode(
     target_file_size: u64,
     mut batches: mpsc::Receiver<Sent>,
 ) -> Result<Written> {
-    let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
-    let mut writer = DataWriter::over(store, schema, target_file_size).layout(layout);
+    let mut writer = DataWriter::over(&location, schema, target_file_size).layout(layout);
     while let Some((batch, _share)) = batches.recv().await {
         writer.write(&batch).await?;
     }

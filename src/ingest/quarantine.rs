@@ -1,12 +1,10 @@
 //! Records in quarantine: see them, and land those that the definition accepts by now.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::Int64Type;
 use deltalake::datafusion::prelude::SessionContext;
-use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::{StreamExt, TryStreamExt};
 
 use super::expect::Expectations;
@@ -67,9 +65,8 @@ pub async fn replay(
     let mut rows = frame.execute_stream().await.context(doing)?;
     let columns = declared(place.table);
     let expectations = Expectations::new(place.table)?;
-    let store = Arc::new(PrefixStore::new(place.location.store.clone(), place.location.path.clone()));
-    let mut writer =
-        DataWriter::over(store, place.table.schema(), place.target_file_size).layout(Layout::defined(place.table));
+    let mut writer = DataWriter::over(&place.location, place.table.schema(), place.target_file_size)
+        .layout(Layout::defined(place.table));
     let mut replayed: Vec<(String, i64)> = Vec::new();
     // Then the ledger does not know that some of these files have been read: a sync reads them again, whole.
     let is_ahead = table.state().batch() > standing.ledger.newest;

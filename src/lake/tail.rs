@@ -162,7 +162,6 @@ mod tests {
 
     use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
     use deltalake::arrow::datatypes::Schema;
-    use deltalake::logstore::object_store::prefix::PrefixStore;
 
     use super::super::{DataWriter, Layout};
     use super::*;
@@ -189,9 +188,8 @@ mod tests {
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
         let folder = tempfile::tempdir().expect("a folder");
         let location = Storage::default().location("t", folder.path()).expect("a location");
-        let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
         let layout = Layout::of(&columns, &["n".into()]);
-        let mut writer = DataWriter::over(store, schema.clone(), u64::MAX).layout(layout);
+        let mut writer = DataWriter::over(&location, schema.clone(), u64::MAX).layout(layout);
         writer.write(&RecordBatch::try_new(schema, arrays).expect("rows")).await.expect("written");
         let add = writer.close().await.expect("a file").adds.remove(0);
         let stats = add.stats.clone().expect("statistics");

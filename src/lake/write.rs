@@ -28,6 +28,7 @@ use super::tail;
 use crate::clock;
 use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
+use crate::storage::Location;
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -87,15 +88,15 @@ impl DataWriter {
     /// A writer into a table as it stands.
     #[must_use]
     pub fn new(table: &LakeTable, target_file_size: u64) -> Self {
-        Self::over(table.log_store().object_store(None), table.schema(), target_file_size).layout(table.layout())
+        Self::over(table.location(), table.schema(), target_file_size).layout(table.layout())
     }
 
     /// A writer into any folder.
     #[must_use]
-    pub fn over(store: ObjectStoreRef, schema: SchemaRef, target_file_size: u64) -> Self {
+    pub fn over(folder: &Location, schema: SchemaRef, target_file_size: u64) -> Self {
         let properties = properties(&Layout::default());
         Self {
-            store,
+            store: folder.rooted(),
             properties,
             layout: Arc::default(),
             schema,

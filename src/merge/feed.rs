@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use deltalake::logstore::object_store::prefix::PrefixStore;
 use futures::TryStreamExt;
 
 use super::rewrite::complete;
@@ -37,9 +36,12 @@ impl Feed {
         let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
         fields.push(Field::new(CHANGE_TYPE, DataType::Utf8, true));
         let with_type = Arc::new(Schema::new(fields));
-        let store = Arc::new(PrefixStore::new(table.log_store().object_store(None), FOLDER));
         // One file, whatever its size: a feed file is read whole.
-        Self { writer: DataWriter::over(store, with_type.clone(), u64::MAX), schema, with_type }
+        Self {
+            writer: DataWriter::over(&table.location().join(FOLDER), with_type.clone(), u64::MAX),
+            schema,
+            with_type,
+        }
     }
 
     /// Adds rows.

@@ -1,7 +1,6 @@
 //! The work of a refresh: rows computed, written, judged and committed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::prelude::SessionContext;
@@ -120,12 +119,8 @@ impl Work<'_> {
         seen: &mut Inspector,
         io: &mut Io,
     ) -> Result<Change> {
-        let store = deltalake::logstore::object_store::prefix::PrefixStore::new(
-            self.location.store.clone(),
-            self.location.path.clone(),
-        );
         let schema = self.job.table.schema();
-        let mut writer = DataWriter::over(Arc::new(store), schema, self.job.project.target_file_size)
+        let mut writer = DataWriter::over(&self.location, schema, self.job.project.target_file_size)
             .layout(Layout::defined(self.job.table))
             .rows_per_file(CHANGING_FILE_ROWS);
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {

@@ -20,6 +20,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectStoreExt};
 pub use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
@@ -259,6 +260,12 @@ impl Location {
             }
         }
         Self { url, store: self.store.clone(), path, bucket: self.bucket.clone() }
+    }
+
+    /// The store with this folder as its root.
+    #[must_use]
+    pub fn rooted(&self) -> StoreRef {
+        Arc::new(PrefixStore::new(self.store.clone(), self.path.clone()))
     }
 
     /// The folder `name` beside this one.

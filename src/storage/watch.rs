@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::StoreRef;
+use crate::clock;
 use crate::progress::{Event, Progress};
 
 /// A store and who listens to it.
@@ -45,7 +45,7 @@ impl Watched {
         path: &str,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> object_store::Result<T> {
-        let started = Instant::now();
+        let started = clock::instant();
         let result = work.await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let event = Event::debug("request").with("store", &self.name).with("operation", operation).with("path", path);

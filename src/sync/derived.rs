@@ -1,13 +1,13 @@
 //! The second half of a sync: every derived table is brought to the cut, as soon as its sources are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
 use super::{Attempt, Done, bounds_mended, check_migrations};
+use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, Layout};
@@ -107,7 +107,7 @@ impl Attempt<'_> {
         sources: BTreeMap<TableName, LakeTable>,
         opened: Option<Result<Opened>>,
     ) -> (TableName, Result<Done>) {
-        let started = Instant::now();
+        let started = clock::instant();
         self.started(table);
         let result = async {
             self.progress.table(table.name.as_str(), "refreshing");

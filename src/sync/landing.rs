@@ -7,6 +7,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::future::join_all;
 
 use super::{Attempt, Done, bounds_mended, check_migrations};
+use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Finished, Ledger, Place, Prepared, Standing};
@@ -42,7 +43,7 @@ impl Attempt<'_> {
         let tables = self.site.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let moving = join_all(tables.map(|table| async {
             let name = table.name.clone();
-            let started = Instant::now();
+            let started = clock::instant();
             self.started(table);
             let place = self.site.place(table, self.run);
             let result = match place {

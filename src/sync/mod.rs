@@ -14,7 +14,7 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join;
 pub use runs::FOLDER as RUNS_FOLDER;
@@ -141,7 +141,7 @@ pub fn check_migrations(site: &Site, name: &str, table: Option<&LakeTable>) -> R
 
 /// Syncs a site. Failures of tables and of the run are part of the outcome.
 pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
-    let started = Instant::now();
+    let started = clock::instant();
     let started_ms = clock::now_ms();
     let run = options.run.clone().unwrap_or_else(clock::run_id);
     let mut outcome = SyncOutcome {

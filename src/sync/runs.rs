@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use deltalake::arrow::datatypes::Schema;
-use deltalake::logstore::object_store::prefix::PrefixStore;
 
 use crate::clock;
 use crate::definition::{Column, ColumnType};
@@ -70,8 +69,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
             Arc::new(StringArray::from(vec![versions])),
         ],
     );
-    let store = Arc::new(PrefixStore::new(location.store.clone(), location.path.clone()));
-    let mut writer = DataWriter::over(store, schema, u64::MAX);
+    let mut writer = DataWriter::over(&location, schema, u64::MAX);
     writer.write(&row.context(doing)?).await?;
     let commit = Commit {
         operation: "WRITE",

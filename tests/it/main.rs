@@ -1,5 +1,7 @@
 //! Every integration test, in one binary: each further one would link the query engine again.
 
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
+
 mod support;
 
 mod architecture;

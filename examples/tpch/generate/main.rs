@@ -9,6 +9,8 @@
 //! disappears with its items (RF2), and a third gets other values (RF3): the files that held them are written anew.
 //! Unless `--facts` is given, customers, parts, suppliers and their prices change as well.
 
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
+
 mod record;
 mod round;
 mod rows;
