@@ -308,20 +308,13 @@ pub struct StatusOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Nothing.
-    None,
-    /// Ingest files, or create the table.
-    Ingest,
-    /// Compute the change of its query.
-    Incremental,
-    /// Compute its query whole.
-    Full,
-    /// Check all of its rows by changed expectations.
-    Check,
     /// Stop with an error.
     Stop,
     /// Leave it behind, because a table that it reads stops.
     Skip,
+    /// Bring it up to date so.
+    #[serde(untagged)]
+    Do(Mode),
 }
 
 /// What a refresh would have to take in.

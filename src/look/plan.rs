@@ -8,8 +8,8 @@ use crate::incremental;
 use crate::ingest::{self, Asked, Ledger};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan, Warning, counted, sized};
-use crate::plan::{self, cost::Shape};
+use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
+use crate::plan::{self, Decision, cost::Shape};
 use crate::refresh::{self, Foreseen, Job, Moved};
 use crate::site::Site;
 use crate::sync;
@@ -106,7 +106,7 @@ impl Planner<'_> {
             reasons.push("to be created".into());
         }
         if !reasons.is_empty() {
-            plan.action = Action::Ingest;
+            plan.action = Action::Do(Mode::Ingest);
         }
         plan.reason = reasons.join(", ");
         plan.waiting.clone_from(&pending.waiting);
@@ -125,7 +125,7 @@ impl Planner<'_> {
             plan.reason = format!("{source} stops");
             return Ok(());
         }
-        let moves = |name: &&TableName| above(name).is_some_and(|t| t.action != Action::None);
+        let moves = |name: &&TableName| above(name).is_some_and(|t| t.action != Action::Do(Mode::None));
         plan.after = sources.iter().filter(moves).cloned().collect();
         let is_landing = |name: &TableName| self.site.project.table(name).is_some_and(|t| t.landing().is_some());
         plan.after_ingest = !plan.after.is_empty() && plan.after.iter().all(is_landing);
@@ -133,18 +133,18 @@ impl Planner<'_> {
         let job = self.site.job(table, standing, "")?;
         let foreseen = refresh::foresee(&job, self.standing.get(&table.name)).await?;
         let program = incremental::differentiate(&derived.plan);
-        plan.action = foreseen.action;
-        plan.reason.clone_from(&foreseen.reason);
-        if matches!(plan.action, Action::None | Action::Check) && !plan.after.is_empty() {
-            match (&program, derived.refresh) {
-                (_, Policy::Full) => (plan.action, plan.reason) = (Action::Full, "refresh = \"full\"".into()),
-                (Err(why), _) => (plan.action, plan.reason) = (Action::Full, why.to_string()),
-                (Ok(_), _) => plan.action = Action::Incremental,
-            }
+        let decision = &foreseen.decision;
+        (plan.action, plan.reason) = (decision.action(), decision.reason().to_owned());
+        if matches!(decision, Decision::UpToDate | Decision::Check) && !plan.after.is_empty() {
+            (plan.action, plan.reason) = match (&program, derived.refresh) {
+                (_, Policy::Full) => (Action::Do(Mode::Full), "refresh = \"full\"".into()),
+                (Err(why), _) => (Action::Do(Mode::Full), why.to_string()),
+                (Ok(_), _) => (Action::Do(Mode::Incremental), plan.reason.clone()),
+            };
         }
-        if foreseen.repairs {
+        if let Decision::Repair(reason) = decision {
             plan.warnings.push(Warning {
-                message: format!("{} has drifted and will be rebuilt: {}", table.name, foreseen.reason),
+                message: format!("{} has drifted and will be rebuilt: {reason}", table.name),
                 details: Vec::new(),
                 help: Some(format!("see its versions: stedi-delta history {}", table.name)),
             });
@@ -161,7 +161,9 @@ impl Planner<'_> {
                 }
             });
         }
-        plan.problem = foreseen.problem;
+        if let Decision::Stop(error) = foreseen.decision {
+            plan.problem = Some(error);
+        }
         Ok(())
     }
 
@@ -169,11 +171,11 @@ impl Planner<'_> {
     fn estimate(&self, job: &Job<'_>, plan: &TablePlan, foreseen: &Foreseen) -> Option<Estimate> {
         let nothing = Estimate { rows: Some(0), bytes: Some(0), at_most: false };
         let logged = match plan.action {
-            Action::Full => job.sources.values().fold(nothing, |sum, table| {
+            Action::Do(Mode::Full) => job.sources.values().fold(nothing, |sum, table| {
                 let (_, bytes) = table.size();
                 plus(sum, Estimate { rows: table.rows(), bytes: Some(bytes), at_most: false })
             }),
-            Action::Incremental => foreseen.moved.iter().fold(nothing, |sum, moved| {
+            Action::Do(Mode::Incremental) => foreseen.moved.iter().fold(nothing, |sum, moved| {
                 plus(sum, Estimate { rows: moved.change.rows, bytes: Some(moved.change.bytes), at_most: false })
             }),
             _ => return None,
@@ -189,7 +191,7 @@ impl Planner<'_> {
         let Some(derived) = self.site.project.table(name).and_then(Table::derived) else { return taken };
         let Ok(program) = incremental::differentiate(&derived.plan) else { return unknown };
         let shape = Shape::of(program.plan());
-        if above.action != Action::Incremental || shape.fans_out {
+        if above.action != Action::Do(Mode::Incremental) || shape.fans_out {
             return unknown;
         }
         // A group that changes goes and comes.
@@ -232,7 +234,7 @@ fn blank(site: &Site, table: &Table) -> Result<TablePlan> {
         zone: table.zone.clone(),
         location: site.location(table)?.to_string(),
         version: None,
-        action: Action::None,
+        action: Action::Do(Mode::None),
         after: Vec::new(),
         after_ingest: false,
         reason: String::new(),

@@ -130,12 +130,12 @@ async fn of_derived(
     let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&site.project, table, derived);
     match plan::decide(table, &standing, fingerprint, false) {
-        Decision::UpToDate if complete => {}
-        Decision::UpToDate => status.pending.push("a source does not exist yet".into()),
+        Decision::UpToDate | Decision::Adopt(_) if complete => {}
+        Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),
         Decision::Full(reason) | Decision::Repair(reason) => status.pending.push(format!("full: {reason}")),
         Decision::Stop(error) => status.problem = Some(error.to_string()),
-        Decision::Incremental => {
+        Decision::Incremental(_) => {
             for source in standing.sources.iter().filter(|s| s.consumed != Some(s.current)) {
                 let consumed = source.consumed.map_or_else(|| "nothing".to_owned(), |v| format!("v{v}"));
                 status.pending.push(format!("{} is at v{}, consumed {consumed}", source.name, source.current));

@@ -14,6 +14,7 @@
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
 
+use super::Decision;
 use crate::incremental::{self, Spared};
 use crate::outcome::sized;
 
@@ -147,22 +148,13 @@ pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
     }
 }
 
-/// A choice, and the reason in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Compute the change.
-    Incremental(String),
-    /// Compute the whole.
-    Full(String),
-}
-
-/// Picks the cheaper way.
+/// The cheaper of the change and the whole, with the reason in words.
 #[must_use]
-pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Choice, Costs) {
+pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, Costs) {
     let costs = costs(sources, table, shape);
     let said = format!("auto: {} of {} changed", sized(costs.changed), sized(costs.sources));
     if is_small(&costs) || u128::from(costs.incremental) * 100 <= u128::from(costs.full) * u128::from(WORTHWHILE) {
-        return (Choice::Incremental(said), costs);
+        return (Decision::Incremental(said), costs);
     }
     let most = sources.iter().filter(|s| s.change.bytes > 0).max_by_key(|s| share(s));
     let why = match most {
@@ -174,7 +166,7 @@ pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Choice, Cos
             format!("auto: full is cheaper: {} against {} for the change", sized(costs.full), sized(costs.incremental))
         }
     };
-    (Choice::Full(why), costs)
+    (Decision::Full(why), costs)
 }
 
 /// Whether there is nothing to choose.
@@ -231,8 +223,9 @@ mod tests {
 
     fn chosen(sources: &[SourceSize], table: Size, shape: Shape) -> (bool, String) {
         match choose(sources, table, shape).0 {
-            Choice::Incremental(why) => (true, why),
-            Choice::Full(why) => (false, why),
+            Decision::Incremental(why) => (true, why),
+            Decision::Full(why) => (false, why),
+            other => panic!("neither of both ways: {other:?}"),
         }
     }
 

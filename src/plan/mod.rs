@@ -10,6 +10,7 @@ use crate::determined::Reason;
 use crate::error::Error;
 use crate::incremental;
 use crate::name::TableName;
+use crate::outcome::{Action, Mode};
 use crate::source::{Fault, Place};
 use crate::sql;
 
@@ -85,24 +86,73 @@ fn first_word(sql: &str) -> std::ops::Range<usize> {
     start..start + sql[start..].find(char::is_whitespace).unwrap_or(sql.len() - start)
 }
 
-/// What to do.
+/// How a derived table gets to the cut.
 #[derive(Debug)]
 pub enum Decision {
-    /// It is at the cut.
+    /// It is there.
     UpToDate,
-    /// It is at the cut, and its rows have not been checked by the expectations as they are now.
+    /// It is there, and its rows have not been checked by the expectations as they are now.
     Check,
-    /// Compute the change.
-    Incremental,
+    /// It is there, and somebody else has written its files anew: a commit of ours keeps that they hold the same rows, so
+    /// that they are not compared again.
+    Adopt(String),
+    /// Compute the change, for a reason; none as long as nobody has looked at the change.
+    Incremental(String),
     /// Compute the whole, for a reason.
     Full(String),
     /// Compute the whole, because what stands there is not what the newest commit of ours left: drift.
     Repair(String),
-    /// Neither is allowed.
+    /// Not at all.
     Stop(Error),
 }
 
-/// Decides how a derived table is brought to the cut.
+impl Decision {
+    /// What it is to people.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::UpToDate => Action::Do(Mode::None),
+            Self::Check => Action::Do(Mode::Check),
+            Self::Adopt(_) | Self::Incremental(_) => Action::Do(Mode::Incremental),
+            Self::Full(_) | Self::Repair(_) => Action::Do(Mode::Full),
+            Self::Stop(_) => Action::Stop,
+        }
+    }
+
+    /// Why; empty when there is nothing to say.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::UpToDate | Self::Stop(_) => "",
+            Self::Check => EXPECTATIONS_CHANGED,
+            Self::Adopt(reason) | Self::Incremental(reason) | Self::Full(reason) | Self::Repair(reason) => reason,
+        }
+    }
+}
+
+/// The change that a table has to take in, as far as the logs of its sources and its query tell.
+#[derive(Debug)]
+pub enum Change {
+    /// Rows of a version that it was computed from are gone.
+    Lost {
+        /// Which.
+        why: String,
+        /// What is said where it may not be recomputed.
+        error: Error,
+    },
+    /// Its query has no derivative.
+    Underivable(String),
+    /// It can be computed.
+    Known {
+        /// What happened to the sources.
+        what: String,
+        /// The cheaper way, where that was asked for.
+        cheaper: Option<Decision>,
+    },
+}
+
+/// Decides how a derived table is brought to the cut. [`Decision::Incremental`] is what its definition wants: once the
+/// change has been looked at, [`by_change`] has the last word.
 #[must_use]
 pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh: bool) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
@@ -120,15 +170,40 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh
     if standing.definition != Some(fingerprint) {
         return Decision::Full("the definition changed".into());
     }
-    if let Some(reason) = drift(standing) {
-        return if policy == Policy::Incremental { stop(table, standing, &reason) } else { Decision::Repair(reason) };
+    if let Some(reason) = drift_of(standing) {
+        return drifted(table, standing, reason);
     }
     if standing.sources.iter().all(|s| s.consumed == Some(s.current)) {
         return if is_unchecked(table, standing.expectations) { Decision::Check } else { Decision::UpToDate };
     }
     match policy {
         Policy::Full => Decision::Full("refresh = \"full\"".into()),
-        Policy::Auto | Policy::Incremental => Decision::Incremental,
+        Policy::Auto | Policy::Incremental => Decision::Incremental(String::new()),
+    }
+}
+
+/// Decides about a table that is not what our newest commit left.
+#[must_use]
+pub fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
+    match table.derived().map_or(Policy::Auto, |d| d.refresh) {
+        Policy::Incremental => stop(table, standing, &reason),
+        Policy::Auto | Policy::Full => Decision::Repair(reason),
+    }
+}
+
+/// Decides between the change and the whole.
+#[must_use]
+pub fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision {
+    let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
+    match (change, policy) {
+        (Change::Lost { error, .. }, Policy::Incremental) => Decision::Stop(error),
+        (Change::Underivable(why), Policy::Incremental) => stop(table, standing, &why),
+        (Change::Lost { why, .. } | Change::Underivable(why), _) => Decision::Full(why),
+        (Change::Known { what, cheaper: Some(Decision::Incremental(why)) }, Policy::Auto) => {
+            Decision::Incremental(format!("{what}; {why}"))
+        }
+        (Change::Known { cheaper: Some(whole), .. }, Policy::Auto) => whole,
+        (Change::Known { what, .. }, _) => Decision::Incremental(what),
     }
 }
 
@@ -144,8 +219,7 @@ pub fn is_unchecked(table: &Table, checked: i64) -> bool {
 }
 
 /// Stops a table that may not be recomputed.
-#[must_use]
-pub fn stop(table: &Table, standing: &Standing, reason: &str) -> Decision {
+fn stop(table: &Table, standing: &Standing, reason: &str) -> Decision {
     Decision::Stop(not_incremental(table, standing, reason))
 }
 
@@ -159,7 +233,7 @@ pub fn not_incremental(table: &Table, standing: &Standing, reason: &str) -> Erro
         .help(format!("stedi-delta sync -s {} --full-refresh", table.name))
 }
 
-fn drift(standing: &Standing) -> Option<String> {
+fn drift_of(standing: &Standing) -> Option<String> {
     if let Some(drift) = &standing.drift {
         return Some(drift.clone());
     }

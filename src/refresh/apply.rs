@@ -38,8 +38,8 @@ pub(super) struct Ready {
 
 impl Work<'_> {
     /// Computes the change and commits it.
-    pub(super) async fn incremental(self, planned: Planned) -> Result<Refreshed> {
-        let Planned { program, inputs, reason } = planned;
+    pub(super) async fn incremental(self, planned: Planned, reason: String) -> Result<Refreshed> {
+        let Planned { program, inputs } = planned;
         let change = match self.change(&program, &inputs).await {
             Err(error) if out_of_memory(&error) => {
                 let inputs = inputs.with_session(self.session(false)?);

@@ -7,41 +7,32 @@ use super::inputs::Inputs;
 use super::{Job, Opened, Work};
 use crate::changes::size;
 use crate::definition::Policy;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::incremental::{self, Program};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::Action;
-use crate::plan::cost::{self, Choice, Costs, Shape, Size, SourceSize};
-use crate::plan::{self, Decision, EXPECTATIONS_CHANGED};
+use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
+use crate::plan::{self, Change, Decision};
 
-/// How a table gets to the cut.
-pub(super) enum Way {
-    /// It is there.
-    UpToDate,
-    /// It is there, and its rows are checked by the expectations as they are now.
-    Check,
-    /// It is there, and somebody else has written its files anew: a commit of ours keeps that they hold the same rows, so
-    /// that they are not compared again.
-    Adopt(String),
-    /// By the change of its query.
-    Incremental(Box<Planned>),
-    /// By its query computed whole.
-    Full {
-        /// Why.
-        reason: String,
-        /// Somebody else changed what our newest commit left.
-        repairs: bool,
-    },
-    /// Not at all.
-    Stop(Error),
+/// How a table gets to the cut, and what had to be found out for that.
+pub(super) struct Way {
+    pub(super) decision: Decision,
+    /// For [`Decision::Incremental`].
+    pub(super) planned: Option<Box<Planned>>,
+    moved: Vec<Moved>,
+    costs: Option<Costs>,
+}
+
+impl From<Decision> for Way {
+    fn from(decision: Decision) -> Self {
+        Self { decision, planned: None, moved: Vec::new(), costs: None }
+    }
 }
 
 /// A change ready to be computed.
 pub(super) struct Planned {
     pub(super) program: Program,
     pub(super) inputs: Inputs,
-    pub(super) reason: String,
 }
 
 /// What happened to a source since the consumed version.
@@ -65,17 +56,20 @@ pub struct Moved {
 #[derive(Debug)]
 pub struct Foreseen {
     /// What.
-    pub action: Action,
-    /// Why.
-    pub reason: String,
-    /// Somebody else changed what our newest commit left.
-    pub repairs: bool,
-    /// Why it stops.
-    pub problem: Option<Error>,
+    pub decision: Decision,
     /// Sources that moved; empty where their changes were not looked at.
     pub moved: Vec<Moved>,
     /// What both ways would cost.
     pub costs: Option<Costs>,
+}
+
+/// Whether figures are found out that decide nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Figures {
+    /// For people.
+    All,
+    /// Only those on which the choice depends.
+    Needed,
 }
 
 /// Finds out what [`super::refresh`] would do, and writes nothing.
@@ -84,32 +78,17 @@ pub struct Foreseen {
 /// When a log cannot be read.
 pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Foreseen> {
     let work = Work::new(job, Opened::with(job, current.cloned())).await?;
-    let (way, figures) = work.way(true).await?;
-    let (moved, costs) = figures.unwrap_or_default();
-    let foreseen =
-        Foreseen { action: Action::None, reason: String::new(), repairs: false, problem: None, moved, costs };
-    Ok(match way {
-        Way::UpToDate => foreseen,
-        Way::Check => Foreseen { action: Action::Check, reason: EXPECTATIONS_CHANGED.to_owned(), ..foreseen },
-        Way::Adopt(reason) => Foreseen { action: Action::Incremental, reason, ..foreseen },
-        Way::Incremental(planned) => Foreseen { action: Action::Incremental, reason: planned.reason, ..foreseen },
-        Way::Full { reason, repairs } => Foreseen { action: Action::Full, reason, repairs, ..foreseen },
-        Way::Stop(error) => Foreseen { action: Action::Stop, problem: Some(error), ..foreseen },
-    })
+    let Way { decision, moved, costs, .. } = work.way(Figures::All).await?;
+    Ok(Foreseen { decision, moved, costs })
 }
 
-type Figures = (Vec<Moved>, Option<Costs>);
-
 impl Work<'_> {
-    /// Decides. The figures are found out where the choice depends on them, or somebody is `curious`.
-    pub(super) async fn way(&self, curious: bool) -> Result<(Way, Option<Figures>)> {
+    /// Decides.
+    pub(super) async fn way(&self, figures: Figures) -> Result<Way> {
         match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
-            Decision::Stop(error) => Ok((Way::Stop(error), None)),
-            Decision::UpToDate => Ok((self.adoptable().map_or(Way::UpToDate, Way::Adopt), None)),
-            Decision::Check => Ok((Way::Check, None)),
-            Decision::Full(reason) => Ok((Way::Full { reason, repairs: false }, None)),
-            Decision::Repair(reason) => Ok((Way::Full { reason, repairs: true }, None)),
-            Decision::Incremental => self.by_change(curious).await,
+            Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
+            Decision::Incremental(_) => self.by_change(figures).await,
+            other => Ok(other.into()),
         }
     }
 
@@ -120,42 +99,28 @@ impl Work<'_> {
         Some(format!("v{} ({}) by somebody else holds the same rows", moves.version, moves.operation()))
     }
 
-    async fn by_change(&self, curious: bool) -> Result<(Way, Option<Figures>)> {
+    async fn by_change(&self, figures: Figures) -> Result<Way> {
+        let decide = |change: Change| plan::by_change(self.job.table, &self.standing, change);
         let mut inputs = self.inputs(true)?;
         let consumed: HashMap<String, u64> =
             self.standing.sources.iter().filter_map(|s| Some((s.name.to_string(), s.consumed?))).collect();
-        if let Err(lost) = inputs.since(&consumed).await? {
-            let is_incremental = self.job.derived.refresh == Policy::Incremental;
-            let stops = || Way::Stop(self.loses(&lost));
-            let full = || Way::Full { reason: lost.to_string(), repairs: false };
-            return Ok((if is_incremental { stops() } else { full() }, None));
+        if let Some(lost) = inputs.since(&consumed).await? {
+            return Ok(decide(Change::Lost { why: lost.to_string(), error: self.loses(&lost) }).into());
         }
         let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,
-            Err(why) => return Ok((self.instead(why.to_string()), None)),
+            Err(why) => return Ok(decide(Change::Underivable(why.to_string())).into()),
         };
-        let is_auto = self.job.derived.refresh == Policy::Auto;
-        let mut reason = inputs.what_changed();
-        if !is_auto && !curious {
-            return Ok((Way::Incremental(Box::new(Planned { program, inputs, reason })), None));
+        let what = inputs.what_changed();
+        let (mut moved, mut costs, mut cheaper) = (Vec::new(), None, None);
+        if self.job.derived.refresh == Policy::Auto || figures == Figures::All {
+            moved = self.moved(&inputs).await;
+            let (choice, of_both) = self.costs(&program, &moved);
+            (cheaper, costs) = (Some(choice), Some(of_both));
         }
-        let moved = self.moved(&inputs).await;
-        let (choice, costs) = self.costs(&program, &moved);
-        let figures = Some((moved, Some(costs)));
-        match choice {
-            Choice::Full(reason) if is_auto => return Ok((Way::Full { reason, repairs: false }, figures)),
-            Choice::Incremental(why) if is_auto => reason = format!("{reason}; {why}"),
-            Choice::Full(_) | Choice::Incremental(_) => {}
-        }
-        Ok((Way::Incremental(Box::new(Planned { program, inputs, reason })), figures))
-    }
-
-    /// A full refresh where an incremental one was due, if the definition allows it.
-    fn instead(&self, reason: String) -> Way {
-        if self.job.derived.refresh == Policy::Incremental {
-            return Way::Stop(plan::not_incremental(self.job.table, &self.standing, &reason));
-        }
-        Way::Full { reason, repairs: false }
+        let decision = decide(Change::Known { what, cheaper });
+        let planned = matches!(decision, Decision::Incremental(_)).then(|| Box::new(Planned { program, inputs }));
+        Ok(Way { decision, planned, moved, costs })
     }
 
     async fn moved(&self, inputs: &Inputs) -> Vec<Moved> {
@@ -176,7 +141,7 @@ impl Work<'_> {
         moved
     }
 
-    fn costs(&self, program: &Program, moved: &[Moved]) -> (Choice, Costs) {
+    fn costs(&self, program: &Program, moved: &[Moved]) -> (Decision, Costs) {
         // The record of consent is read whole both ways.
         let read = self.job.sources.iter().filter(|(name, _)| program.tables().contains(name.as_str()));
         let sources: Vec<SourceSize> = read

@@ -62,17 +62,17 @@ impl Inputs {
     /// Finds out what changed in each source since `consumed`.
     ///
     /// # Errors
-    /// When a log is broken. Why a change cannot be told any more is no error but the inner value.
-    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<std::result::Result<(), Lost>> {
+    /// When a log is broken. Why a change cannot be told any more is no error but the value.
+    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<Option<Lost>> {
         for (name, source) in &mut self.sources {
             let Some(from) = consumed.get(name) else { continue };
             match changes::since(&source.table, *from).await? {
                 Ok(change) => source.change = Some(change),
-                Err(why) => return Ok(Err(Lost { source: name.clone(), why })),
+                Err(why) => return Ok(Some(Lost { source: name.clone(), why })),
             }
             source.consumed = Some(*from);
         }
-        Ok(Ok(()))
+        Ok(None)
     }
 
     /// What happened to a source since the version consumed, once [`Self::since`] has found out.

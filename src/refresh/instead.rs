@@ -2,28 +2,35 @@
 
 use super::inputs::Lost;
 use super::{Refreshed, Work};
-use crate::definition::{Policy, Table};
-use crate::error::{Error, Result};
+use crate::definition::Table;
+use crate::error::{Error, Kind, Result};
 use crate::graph::Graph;
 use crate::name::TableName;
 use crate::outcome::{Warning, counted};
-use crate::plan;
+use crate::plan::{self, Change, Decision};
 
 impl Work<'_> {
-    /// A full refresh where an incremental one was begun, if the definition allows it.
+    /// What is done where an incremental refresh was begun, and rows that it needs turn out to be gone.
     pub(super) async fn not_by_change(self, lost: Lost) -> Result<Refreshed> {
-        if self.job.derived.refresh == Policy::Incremental {
-            return Err(self.loses(&lost));
-        }
-        self.full(lost.to_string()).await
+        let change = Change::Lost { why: lost.to_string(), error: self.loses(&lost) };
+        let decision = plan::by_change(self.job.table, &self.standing, change);
+        self.whole(decision).await
     }
 
     /// The same where the table turned out not to be what our newest commit left.
     pub(super) async fn drifted(self, reason: String) -> Result<Refreshed> {
-        if self.job.derived.refresh == Policy::Incremental {
-            return Err(plan::not_incremental(self.job.table, &self.standing, &reason));
+        let decision = plan::drifted(self.job.table, &self.standing, reason);
+        self.whole(decision).await
+    }
+
+    /// A decision for the whole, or for nothing.
+    pub(super) async fn whole(self, decision: Decision) -> Result<Refreshed> {
+        match decision {
+            Decision::Full(reason) => self.full(reason).await,
+            Decision::Repair(reason) => self.repair(reason).await,
+            Decision::Stop(error) => Err(error),
+            other => Err(Error::new(Kind::Internal, format!("`{}` without its change", other.reason()))),
         }
-        self.repair(reason).await
     }
 
     /// The error of a table with `refresh = "incremental"` for which the change of a source is lost. Other tables read that

@@ -26,12 +26,12 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Warning};
-use crate::plan::{self, SourceStanding, Standing};
+use crate::plan::{self, Decision, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::sql::Planner;
 use crate::storage::{Location, Meter};
 pub(crate) use broken::unreadable;
-use choose::Way;
+use choose::{Figures, Way};
 pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
 pub use consent::consent_changes;
@@ -212,16 +212,19 @@ impl Opened {
 pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     let work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
-    match work.way(false).await?.0 {
-        Way::Stop(error) => Err(error),
-        Way::UpToDate => work.up_to_date(),
-        Way::Adopt(reason) => work.adopt(reason).await,
+    let Way { decision, planned, .. } = work.way(Figures::Needed).await?;
+    match (decision, planned) {
+        (Decision::UpToDate, _) => work.up_to_date(),
+        (Decision::Adopt(reason), _) => work.adopt(reason).await,
         // Before any file is read or written for it.
-        _ if let Some(Err(error)) = work.current.as_ref().map(LakeTable::check_writable) => Err(error),
-        Way::Check => work.check().await,
-        Way::Full { reason, repairs: false } => work.full(reason).await,
-        Way::Full { reason, repairs: true } => work.repair(reason).await,
-        Way::Incremental(planned) => work.incremental(*planned).await,
+        (Decision::Check | Decision::Full(_) | Decision::Repair(_) | Decision::Incremental(_), _)
+            if let Some(Err(error)) = work.current.as_ref().map(LakeTable::check_writable) =>
+        {
+            Err(error)
+        }
+        (Decision::Check, _) => work.check().await,
+        (Decision::Incremental(reason), Some(planned)) => work.incremental(*planned, reason).await,
+        (other, _) => work.whole(other).await,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{ErrorReport, WarningReport};
 use crate::error::Error;
-use crate::outcome::{Action, Explanation, PlanOutcome, TablePlan};
+use crate::outcome::{Action, Explanation, Mode, PlanOutcome, TablePlan};
 
 /// What a sync would do.
 #[derive(Debug, Serialize)]
@@ -96,7 +96,7 @@ pub struct OperatorReport {
 /// Whether a sync would change anything.
 #[must_use]
 pub fn plan_is_pending(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| !matches!(t.action, Action::None | Action::Stop | Action::Skip))
+    outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
 }
 
 /// Whether a sync would stop somewhere.

@@ -58,7 +58,7 @@ async fn a_plan_says_what_the_sync_then_does() {
     let first = planned(&lake).await;
     assert_eq!(
         actions(&first),
-        [("orders", Action::Ingest), ("cheap", Action::Full), ("items", Action::Full)],
+        [("orders", Action::Do(Mode::Ingest)), ("cheap", Action::Do(Mode::Full)), ("items", Action::Do(Mode::Full))],
         "{first:?}"
     );
     assert!(!lake.warehouse().exists(), "not even a folder");
@@ -66,13 +66,13 @@ async fn a_plan_says_what_the_sync_then_does() {
     assert_eq!(plan_of(&first, "cheap").reason, "first build");
     lake.sync().await;
     let even = planned(&lake).await;
-    assert!(even.tables.iter().all(|t| t.action == Action::None), "{even:?}");
+    assert!(even.tables.iter().all(|t| t.action == Action::Do(Mode::None)), "{even:?}");
     assert!(!report::plan_is_pending(&even));
 
     lake.land("orders/d.json", orders(20..22));
     let ahead = planned(&lake).await;
     let cheap = plan_of(&ahead, "cheap");
-    assert_eq!((cheap.action, cheap.after_ingest), (Action::Incremental, true));
+    assert_eq!((cheap.action, cheap.after_ingest), (Action::Do(Mode::Incremental), true));
     assert_eq!(plan_of(&ahead, "orders").estimate.unwrap().bytes, cheap.estimate.unwrap().bytes);
     assert!(report::plan_is_pending(&ahead) && !report::plan_stops(&ahead));
     let outcome = lake.sync().await;
@@ -91,7 +91,7 @@ async fn a_plan_knows_the_rows_of_a_source_that_moved_and_explains_the_rules() {
     assert_ok(&lake.try_sync_with(only("items")).await);
     let plan = planned(&lake).await;
     let cheap = plan_of(&plan, "cheap");
-    assert_eq!((cheap.action, cheap.reason.as_str()), (Action::Incremental, "orders v0 -> v1"));
+    assert_eq!((cheap.action, cheap.reason.as_str()), (Action::Do(Mode::Incremental), "orders v0 -> v1"));
     assert_eq!((cheap.estimate.unwrap().rows, cheap.estimate.unwrap().at_most), (Some(2), false));
     let operators = &cheap.explanation.as_ref().unwrap().operators;
     assert!(operators.iter().any(|o| o.operator == "scan orders" && o.rule.starts_with("data files v0 -> v1, 2 rows")));
@@ -101,7 +101,7 @@ async fn a_plan_knows_the_rows_of_a_source_that_moved_and_explains_the_rules() {
     assert_eq!((late.estimate.unwrap().rows, late.estimate.unwrap().at_most), (Some(2), true));
     let group = &late.explanation.as_ref().unwrap().operators;
     assert!(group.iter().any(|o| o.rule == "the change combined with the table's rows"), "{group:?}");
-    assert_eq!(plan_of(&plan, "items").action, Action::None);
+    assert_eq!(plan_of(&plan, "items").action, Action::Do(Mode::None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn drift_is_planned_repaired_and_said() {
     lake.sync().await;
     foreign_delete(&lake, "trusted/cheap").await;
     let plan = planned(&lake).await;
-    assert_eq!(plan_of(&plan, "cheap").action, Action::Full);
+    assert_eq!(plan_of(&plan, "cheap").action, Action::Do(Mode::Full));
     assert!(
         plan_of(&plan, "cheap").warnings[0]
             .message

@@ -4,7 +4,7 @@ use super::error::{table_error, warning};
 use super::explained;
 use super::grid::{Column, Grid};
 use super::text::{bytes, count, heading, number, unless_same};
-use crate::outcome::{Action, Estimate, Explanation, PlanOutcome, TablePlan};
+use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan};
 use crate::report::plan_is_pending;
 
 /// Most characters of an operator.
@@ -60,13 +60,13 @@ pub(in crate::cli) fn next(outcome: &PlanOutcome) -> Option<&'static str> {
 
 fn action(table: &TablePlan) -> String {
     let mut text = match table.action {
-        Action::None => "up to date".to_owned(),
-        Action::Ingest => explained("ingest", &table.reason),
-        Action::Check => explained("check", &table.reason),
+        Action::Do(Mode::None) => "up to date".to_owned(),
+        Action::Do(Mode::Ingest) => explained("ingest", &table.reason),
+        Action::Do(Mode::Check) => explained("check", &table.reason),
         Action::Skip => explained("skip", &table.reason),
         Action::Stop => "stop".to_owned(),
-        Action::Incremental | Action::Full => {
-            let mode = if table.action == Action::Full { "full" } else { "incremental" };
+        Action::Do(Mode::Incremental | Mode::Full) => {
+            let mode = if table.action == Action::Do(Mode::Full) { "full" } else { "incremental" };
             let names: Vec<&str> = table.after.iter().map(|n| n.as_str()).collect();
             let after = match (names.is_empty(), table.after_ingest) {
                 (true, _) => String::new(),
@@ -123,13 +123,13 @@ fn clipped(text: &str) -> String {
 fn summary(outcome: &PlanOutcome) -> String {
     let of = |action: Action| outcome.tables.iter().filter(|t| t.action == action).count() as u64;
     let kinds = [
-        (Action::Ingest, "to ingest"),
-        (Action::Incremental, "incremental"),
-        (Action::Full, "full"),
-        (Action::Check, "to check"),
+        (Action::Do(Mode::Ingest), "to ingest"),
+        (Action::Do(Mode::Incremental), "incremental"),
+        (Action::Do(Mode::Full), "full"),
+        (Action::Do(Mode::Check), "to check"),
         (Action::Stop, "to stop"),
         (Action::Skip, "left behind"),
-        (Action::None, "up to date"),
+        (Action::Do(Mode::None), "up to date"),
     ];
     let parts: Vec<String> =
         kinds.iter().filter(|(a, _)| of(*a) > 0).map(|(a, what)| format!("{} {what}", number(of(*a)))).collect();

@@ -70,7 +70,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     lake.land("orders/d.json", orders(20..22));
     let said = "rows that land in orders are NULL in 1 column";
     let plan = look::plan(&lake.site().await, &[], false).await.unwrap();
-    assert_eq!((plan.tables[0].action, plan.tables[0].warnings[0].message.as_str()), (Action::Ingest, said));
+    assert_eq!((plan.tables[0].action, plan.tables[0].warnings[0].message.as_str()), (Action::Do(Mode::Ingest), said));
     let outcome = goes_on(&lake, &[]).await;
     assert_eq!(warnings(of(&outcome, "orders")), [said]);
     let warning = &of(&outcome, "orders").warnings[0];
@@ -146,7 +146,7 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
         let done = of(&outcome, "items");
         if refresh == "auto" {
             assert_ok(&outcome);
-            assert_eq!((planned, done.mode, done.reason.as_str()), (Action::Full, Mode::Full, reason));
+            assert_eq!((planned, done.mode, done.reason.as_str()), (Action::Do(Mode::Full), Mode::Full, reason));
             assert_eq!(warnings(done), [format!("items had drifted and was rebuilt: {reason}")]);
         } else {
             let Some(Problem::Failed(error)) = &done.problem else { panic!("{outcome:?}") };
