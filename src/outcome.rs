@@ -2,6 +2,7 @@
 //! shape and `cli` their text; nothing here prints.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -23,6 +24,32 @@ pub enum Mode {
     Check,
 }
 
+/// Rows that a piece of work changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Rows {
+    /// Rows that were not there before.
+    #[serde(rename = "rows_inserted")]
+    pub inserted: u64,
+    /// Rows whose primary key stayed and whose values changed.
+    #[serde(rename = "rows_updated")]
+    pub updated: u64,
+    /// Rows that are gone.
+    #[serde(rename = "rows_deleted")]
+    pub deleted: u64,
+    /// Records put into quarantine.
+    #[serde(rename = "rows_quarantined")]
+    pub quarantined: u64,
+}
+
+impl AddAssign for Rows {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.quarantined += other.quarantined;
+    }
+}
+
 /// Files and bytes that a piece of work read and wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Io {
@@ -42,6 +69,19 @@ pub struct Io {
     pub bytes_written: u64,
 }
 
+impl AddAssign for Io {
+    /// Later work on the same table: before it, the table had the files that the later one says.
+    fn add_assign(&mut self, other: Self) {
+        self.files_read += other.files_read;
+        self.files_added += other.files_added;
+        self.files_removed += other.files_removed;
+        self.files_before = other.files_before;
+        self.rows_read += other.rows_read;
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+    }
+}
+
 /// What a sync did with one table.
 #[derive(Debug)]
 pub struct TableOutcome {
@@ -59,14 +99,8 @@ pub struct TableOutcome {
     pub mode: Mode,
     /// Why this mode: `first build`, `the query changed`, `3 new files`, ...; empty when there is nothing to say.
     pub reason: String,
-    /// Rows that were not there before.
-    pub rows_inserted: u64,
-    /// Rows whose primary key stayed and whose values changed.
-    pub rows_updated: u64,
-    /// Rows that are gone.
-    pub rows_deleted: u64,
-    /// Records put into quarantine by this run.
-    pub rows_quarantined: u64,
+    /// Rows that came, changed, went and could not land.
+    pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Wall-clock time.

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
 use crate::lake::LakeTable;
-use crate::outcome::{Io, Mode, Problem, TableOutcome, Warning};
+use crate::outcome::{Io, Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
 use crate::site::Site;
@@ -64,8 +64,8 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
     {
         ledger.commit(&site.warehouse, std::slice::from_ref(batch), run).await?;
         let (table, done) = ingest::finish(&place, &standing.uuid, batch.number, wal).await?;
-        io.files_added = done.files_added;
-        io.bytes_written = done.bytes_written;
+        io.files_added = done.io.files_added;
+        io.bytes_written = done.io.bytes_written;
         after = Some(table);
     }
     let mut problem = None;
@@ -95,10 +95,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
         version_after,
         mode: if version_before == version_after { Mode::None } else { Mode::Ingest },
         reason: format!("{} of {} records landed from quarantine", replay.landed, replay.landed + staying),
-        rows_inserted: replay.landed,
-        rows_updated: 0,
-        rows_deleted: 0,
-        rows_quarantined: 0,
+        rows: Rows { inserted: replay.landed, ..Rows::default() },
         io,
         elapsed: started.elapsed(),
         waiting: Vec::new(),

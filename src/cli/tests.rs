@@ -12,7 +12,7 @@ use super::*;
 use crate::look::Answer;
 use crate::name::TableName;
 use crate::outcome::{
-    CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, PlanOutcome, Problem, StatusOutcome,
+    CatalogOutcome, Drift, EntryOutcome, EntryState, HistoryEntry, Io, Mode, PlanOutcome, Problem, Rows, StatusOutcome,
     SyncOutcome, TableOutcome,
 };
 use crate::progress::Progress;
@@ -39,10 +39,7 @@ impl Double {
             version_after: Some(2),
             mode: Mode::Incremental,
             reason: String::new(),
-            rows_inserted: 1,
-            rows_updated: 0,
-            rows_deleted: 0,
-            rows_quarantined: 0,
+            rows: Rows { inserted: 1, updated: 0, deleted: 0, quarantined: 0 },
             io: Io::default(),
             elapsed: Duration::ZERO,
             waiting: vec![],

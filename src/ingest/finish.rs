@@ -14,6 +14,7 @@ use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
+use crate::outcome::{Io, Rows};
 
 /// How often a commit is planned again after somebody else's.
 const ATTEMPTS: usize = 4;
@@ -21,18 +22,10 @@ const ATTEMPTS: usize = 4;
 /// What carrying out a batch did.
 #[derive(Debug, Default)]
 pub struct Finished {
-    /// Rows that landed.
-    pub rows_inserted: u64,
-    /// Older rows of replaced files that went.
-    pub rows_deleted: u64,
-    /// Records put into quarantine.
-    pub rows_quarantined: u64,
-    /// Data files added to the landing table.
-    pub files_added: u64,
-    /// Data files removed from it.
-    pub files_removed: u64,
-    /// Bytes of data files added to both tables.
-    pub bytes_written: u64,
+    /// Rows that landed, older rows of replaced files that went, and records put into quarantine.
+    pub rows: Rows,
+    /// Data files added to the landing table and removed from it; bytes of those added to both tables.
+    pub io: Io,
 }
 
 /// Commits what batch `number` of the table `uuid` still lacks.
@@ -43,16 +36,16 @@ pub async fn finish(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Re
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
         again(|| quarantine(place, number, wal)).await?;
-        finished.rows_quarantined = wal.rows_quarantined;
-        finished.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
+        finished.rows.quarantined = wal.rows_quarantined;
+        finished.io.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
     let columns = wal.columns(&place.table.columns)?;
     let (table, applied) = again(|| landing(place, uuid, number, wal, &columns)).await?;
-    finished.rows_inserted = wal.rows_landed;
-    finished.rows_deleted = applied.rows_deleted;
-    finished.files_added = wal.landing.len() as u64 + applied.files_rewritten;
-    finished.files_removed = applied.files_touched;
-    finished.bytes_written += applied.bytes_written + wal.landing.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
+    finished.rows.inserted = wal.rows_landed;
+    finished.rows.deleted = applied.rows_deleted;
+    finished.io.files_added = wal.landing.len() as u64 + applied.files_rewritten;
+    finished.io.files_removed = applied.files_touched;
+    finished.io.bytes_written += applied.bytes_written + wal.landing.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     Ok((table, finished))
 }
 

@@ -21,7 +21,7 @@ use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
 };
 use crate::merge::{self, Lacking, RowChange, Told};
-use crate::outcome::{Io, Mode, Warning, counted};
+use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::plan;
 
 /// A commit ready to be made, and what to say about it.
@@ -291,9 +291,7 @@ impl Work<'_> {
             version_before,
             mode,
             reason,
-            rows_inserted: inserted,
-            rows_updated: updated,
-            rows_deleted: deleted,
+            rows: Rows { inserted, updated, deleted, quarantined: 0 },
             io,
             warnings: seen.warnings().into_iter().chain(ambiguous).collect(),
             grants_ended: ended,

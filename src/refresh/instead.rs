@@ -58,7 +58,7 @@ impl Work<'_> {
             help: Some(format!("see its versions: stedi-delta history {}", self.job.table.name)),
         };
         let mut done = self.full(reason).await?;
-        let rows = [("came", done.rows_inserted), ("changed", done.rows_updated), ("went", done.rows_deleted)];
+        let rows = [("came", done.rows.inserted), ("changed", done.rows.updated), ("went", done.rows.deleted)];
         let rows: Vec<String> =
             rows.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", counted(*n, "row"))).collect();
         let details = if rows.is_empty() { "its rows were those of its query".to_owned() } else { rows.join(", ") };

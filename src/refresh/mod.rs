@@ -25,7 +25,7 @@ use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Warning};
+use crate::outcome::{Io, Mode, Rows, Warning};
 use crate::plan::{self, Decision, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::sql::Planner;
@@ -73,12 +73,8 @@ pub struct Refreshed {
     pub mode: Mode,
     /// Why.
     pub reason: String,
-    /// Rows that are new.
-    pub rows_inserted: u64,
-    /// Rows whose primary key stayed.
-    pub rows_updated: u64,
-    /// Rows that are gone.
-    pub rows_deleted: u64,
+    /// Rows that are new, whose primary key stayed, and that are gone.
+    pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Failed `warn` expectations.
@@ -273,9 +269,7 @@ impl<'a> Work<'a> {
             table,
             mode: Mode::None,
             reason: String::new(),
-            rows_inserted: 0,
-            rows_updated: 0,
-            rows_deleted: 0,
+            rows: Rows::default(),
             io,
             warnings: Vec::new(),
             grants_ended: 0,

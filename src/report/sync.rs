@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{ErrorReport, seconds};
 use crate::clock::rfc3339;
 use crate::error::{Error, Kind};
-use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome, Verified, Warning};
+use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified, Warning};
 
 /// What a sync did.
 #[derive(Debug, Serialize)]
@@ -59,14 +59,9 @@ pub struct TableReport {
     pub mode: Mode,
     /// Why this mode.
     pub reason: String,
-    /// Rows that were not there before.
-    pub rows_inserted: u64,
-    /// Rows whose values changed.
-    pub rows_updated: u64,
-    /// Rows that are gone.
-    pub rows_deleted: u64,
-    /// Records put into quarantine.
-    pub rows_quarantined: u64,
+    /// `rows_inserted`, `rows_updated`, `rows_deleted`, `rows_quarantined`.
+    #[serde(flatten)]
+    pub rows: Rows,
     /// Landing files or data files of sources read.
     pub files_read: u64,
     /// Rows of data files that a refresh decoded.
@@ -116,14 +111,9 @@ pub struct Totals {
     pub tables_failed: u64,
     /// Tables behind because of one that failed.
     pub tables_skipped: u64,
-    /// Rows that were not there before.
-    pub rows_inserted: u64,
-    /// Rows whose values changed.
-    pub rows_updated: u64,
-    /// Rows that are gone.
-    pub rows_deleted: u64,
-    /// Records put into quarantine.
-    pub rows_quarantined: u64,
+    /// `rows_inserted`, `rows_updated`, `rows_deleted`, `rows_quarantined`.
+    #[serde(flatten)]
+    pub rows: Rows,
     /// Files read.
     pub files_read: u64,
     /// Data files added.
@@ -260,10 +250,7 @@ impl Totals {
             };
             *count += 1;
             totals.tables_verified += u64::from(table.verified.is_some_and(Verified::is_equal));
-            totals.rows_inserted += table.rows_inserted;
-            totals.rows_updated += table.rows_updated;
-            totals.rows_deleted += table.rows_deleted;
-            totals.rows_quarantined += table.rows_quarantined;
+            totals.rows += table.rows;
             totals.files_read += table.io.files_read;
             totals.files_added += table.io.files_added;
             totals.files_removed += table.io.files_removed;
@@ -283,10 +270,7 @@ fn table(outcome: &TableOutcome) -> TableReport {
         version_after: outcome.version_after,
         mode: outcome.mode,
         reason: outcome.reason.clone(),
-        rows_inserted: outcome.rows_inserted,
-        rows_updated: outcome.rows_updated,
-        rows_deleted: outcome.rows_deleted,
-        rows_quarantined: outcome.rows_quarantined,
+        rows: outcome.rows,
         files_read: outcome.io.files_read,
         rows_read: outcome.io.rows_read,
         files_added: outcome.io.files_added,

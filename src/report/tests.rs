@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::{Error, Kind};
 use crate::name::TableName;
-use crate::outcome::{HistoryEntry, Io, Mode, Problem, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
+use crate::outcome::{
+    HistoryEntry, Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning,
+};
 use crate::source::{Fault, Place, SourceFile};
 
 fn name(text: &str) -> TableName {
@@ -23,10 +25,7 @@ fn table(problem: Option<Problem>) -> TableOutcome {
         version_after: Some(0),
         mode: Mode::Full,
         reason: "first build".into(),
-        rows_inserted: 5,
-        rows_updated: 4,
-        rows_deleted: 3,
-        rows_quarantined: 2,
+        rows: Rows { inserted: 5, updated: 4, deleted: 3, quarantined: 2 },
         io: Io {
             files_read: 1,
             files_added: 2,

@@ -29,10 +29,10 @@ impl Attempt<'_> {
     /// What became of the table.
     pub(super) fn ended(&self, table: &Table, started: Instant, result: &Result<Done>) {
         match (result, table.quarantine_of()) {
-            (Ok(done), Some(owner)) => self.grew(owner, done.rows_inserted),
+            (Ok(done), Some(owner)) => self.grew(owner, done.rows.inserted),
             (Ok(done), None) => {
                 self.progress.event(&succeeded(table, done));
-                self.grew(&table.name, done.rows_quarantined);
+                self.grew(&table.name, done.rows.quarantined);
             }
             (Err(error), _) => self.failed(table, started, error),
         }
@@ -85,10 +85,10 @@ fn succeeded(table: &Table, done: &Done) -> Event {
         .with("version_after", version)
         .with("mode", done.mode)
         .with("reason", &done.reason)
-        .with("rows_inserted", done.rows_inserted)
-        .with("rows_updated", done.rows_updated)
-        .with("rows_deleted", done.rows_deleted)
-        .with("rows_quarantined", done.rows_quarantined)
+        .with("rows_inserted", done.rows.inserted)
+        .with("rows_updated", done.rows.updated)
+        .with("rows_deleted", done.rows.deleted)
+        .with("rows_quarantined", done.rows.quarantined)
         .with("files_read", done.io.files_read)
         .with("rows_read", done.io.rows_read)
         .with("files_added", done.io.files_added)

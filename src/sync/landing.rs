@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Finished, Ledger, Place, Prepared, Standing};
 use crate::lake::{LakeTable, Layout};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Warning, counted};
+use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::refresh;
 
 /// A landing table on its way through the batch.
@@ -241,15 +241,15 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
     let Moving {
         place, started, standing, version_before, prepared, waiting, left_out, mut warnings, finished, ..
     } = moving;
-    let mut total = Finished::default();
+    let files_before = standing.table.as_ref().map_or(0, |t| t.size().0);
+    let (mut rows, mut io) = (Rows::default(), Io::default());
     let mut reasons = Vec::new();
     if let Some((number, done)) = finished {
         reasons.push(format!("finished batch {number} of an earlier run"));
-        add(&mut total, &done);
+        rows += done.rows;
+        io += done.io;
     }
     let mut table = standing.table;
-    let files_before = table.as_ref().map_or(0, |t| t.size().0);
-    let mut io = Io { files_before, ..Io::default() };
     if let Some(prepared) = prepared {
         io.files_read = prepared.files_read;
         io.bytes_read = prepared.bytes_read;
@@ -260,7 +260,8 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         if let Some(wal) = &prepared.batch.wal {
             let (after, done) = ingest::finish(&place, &standing.uuid, prepared.batch.number, wal).await?;
             table = Some(after);
-            add(&mut total, &done);
+            rows += done.rows;
+            io += done.io;
         }
     }
     let shaped = ingest::shape(&place, &standing.uuid, table.clone()).await?;
@@ -285,21 +286,16 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         None => table,
     };
     // What the rows that landed lack is told with them, and not again while nothing lands.
-    if total.rows_inserted > 0 {
+    if rows.inserted > 0 {
         warnings.extend(ingest::check_shape(&place, Some(&table))?.warning(place.table.name.as_str()));
     }
     let changed = version_before != Some(table.version());
-    io.files_added = total.files_added;
-    io.files_removed = total.files_removed;
-    io.bytes_written = total.bytes_written;
+    io.files_before = files_before;
     Ok(Done {
         version_before,
         mode: if changed { Mode::Ingest } else { Mode::None },
         reason: reasons.join(", "),
-        rows_inserted: total.rows_inserted,
-        rows_updated: 0,
-        rows_deleted: total.rows_deleted,
-        rows_quarantined: total.rows_quarantined,
+        rows,
         io,
         elapsed: started.elapsed(),
         waiting,
@@ -308,13 +304,4 @@ async fn settle(moving: Moving<'_>) -> Result<Done> {
         grants_ended: 0,
         table,
     })
-}
-
-fn add(total: &mut Finished, done: &Finished) {
-    total.rows_inserted += done.rows_inserted;
-    total.rows_deleted += done.rows_deleted;
-    total.rows_quarantined += done.rows_quarantined;
-    total.files_added += done.files_added;
-    total.files_removed += done.files_removed;
-    total.bytes_written += done.bytes_written;
 }

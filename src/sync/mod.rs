@@ -24,7 +24,7 @@ use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, SyncOutcome, TableOutcome, Warning, counted};
+use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning, counted};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
 use crate::site::Site;
@@ -90,10 +90,7 @@ struct Done {
     version_before: Option<u64>,
     mode: Mode,
     reason: String,
-    rows_inserted: u64,
-    rows_updated: u64,
-    rows_deleted: u64,
-    rows_quarantined: u64,
+    rows: Rows,
     io: Io,
     elapsed: Duration,
     waiting: Vec<String>,
@@ -236,11 +233,11 @@ impl Work<'_> {
                 Err(error) if error.kind() == Kind::Conflict && left > 0 => {
                     // What was reloaded before the conflict is in the ledger and need not be again.
                     let landed =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_inserted > 0);
+                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.inserted > 0);
                     reload.retain(|r| !landed(r));
                     // And so is what was unloaded, where there was nothing else to do it would not be found any more.
                     let gone =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows_deleted > 0);
+                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.deleted > 0);
                     unload.retain(|r| !gone(r));
                     events::retried(self.progress, ATTEMPTS - left + 1, &error);
                     // Two that lost the same race should not run the next one side by side.
@@ -333,17 +330,8 @@ impl Work<'_> {
         if !done.reason.is_empty() {
             entry.reason = done.reason;
         }
-        entry.rows_inserted += done.rows_inserted;
-        entry.rows_updated += done.rows_updated;
-        entry.rows_deleted += done.rows_deleted;
-        entry.rows_quarantined += done.rows_quarantined;
-        entry.io.files_read += done.io.files_read;
-        entry.io.rows_read += done.io.rows_read;
-        entry.io.files_added += done.io.files_added;
-        entry.io.files_removed += done.io.files_removed;
-        entry.io.files_before = done.io.files_before;
-        entry.io.bytes_read += done.io.bytes_read;
-        entry.io.bytes_written += done.io.bytes_written;
+        entry.rows += done.rows;
+        entry.io += done.io;
         entry.elapsed += done.elapsed;
         entry.waiting = done.waiting;
         entry.left_out = done.left_out;
@@ -426,10 +414,10 @@ impl Work<'_> {
 /// nothing was done but to the quarantine.
 fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
     let of = |t: &TableOutcome| site.project.table(&t.table)?.derived()?.quarantine_of.clone();
-    let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows_inserted))).collect();
+    let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows.inserted))).collect();
     for (name, rows) in rows {
         if let Some(table) = outcome.tables.iter_mut().find(|t| t.table == name) {
-            table.rows_quarantined += rows;
+            table.rows.quarantined += rows;
         }
     }
     let still = |t: &&TableOutcome| t.mode == Mode::None && t.version_before == t.version_after;
@@ -450,10 +438,7 @@ fn blank(table: &Table, site: &Site) -> TableOutcome {
         version_after: None,
         mode: Mode::None,
         reason: String::new(),
-        rows_inserted: 0,
-        rows_updated: 0,
-        rows_deleted: 0,
-        rows_quarantined: 0,
+        rows: Rows::default(),
         io: Io::default(),
         elapsed: Duration::ZERO,
         waiting: Vec::new(),

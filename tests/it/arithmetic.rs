@@ -180,7 +180,7 @@ async fn what_comes_and_goes_does_not_matter_where_the_sum_fits() {
     lake.land("numbers/b.json", row(2, i64::MIN, "-99999999999999999999"));
     lake.land("numbers/c.json", row(3, i64::MAX, "99999999999999999998") + &row(4, i64::MIN, "-99999999999999999998"));
     let outcome = lake.sync().await;
-    assert_eq!(of(&outcome, "sums").rows_updated + of(&outcome, "sums").rows_inserted, 1);
+    assert_eq!(of(&outcome, "sums").rows.updated + of(&outcome, "sums").rows.inserted, 1);
     assert_eq!(lake.rows("select total, wide, n from sums").await, ["-2|0.000000000000000000|4"]);
     lake.assert_recomputed().await;
     assert!(lake.try_sync_with(verify()).await.tables.iter().all(|t| t.problem.is_none()));

@@ -237,7 +237,7 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
         // Those that read the table take note of its new version first.
         let newest = if name == "a" { 1 } else { 2 };
         assert_eq!(versions, (Some(0), Some(newest)), "{name}: {:?} {}", done.mode, done.reason);
-        assert_eq!((done.rows_inserted, done.rows_deleted), (0, 0), "{name}");
+        assert_eq!((done.rows.inserted, done.rows.deleted), (0, 0), "{name}");
         assert!(name != "a" || done.reason == "statistics of 1 file mended", "{name}");
     }
     assert_eq!(lake.contents().await, before);

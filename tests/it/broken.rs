@@ -58,7 +58,7 @@ async fn a_full_refresh_heals_a_derived_table_whose_rows_are_lost() {
         let healed = lake.try_sync_with(full("cheap")).await;
         crate::support::assert_ok(&healed);
         let cheap = crate::support::of(&healed, "cheap");
-        assert_eq!((cheap.mode, cheap.rows_inserted), (Mode::Full, 3), "{}", cheap.reason);
+        assert_eq!((cheap.mode, cheap.rows.inserted), (Mode::Full, 3), "{}", cheap.reason);
         assert!(cheap.reason.contains("cannot be read"), "{}", cheap.reason);
         // Who reads it cannot learn from its lost rows what changed.
         lake.sync().await;

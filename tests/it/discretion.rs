@@ -248,7 +248,7 @@ async fn a_row_is_taken_out_of_the_one_file_that_holds_it() {
     let people: String = (200..249).map(|n| person(n).1).collect();
     lake.land("people/4.json", people);
     let outcome = lake.sync().await;
-    assert_eq!(of(&outcome, "members").rows_deleted, 1);
+    assert_eq!(of(&outcome, "members").rows.deleted, 1);
     assert_eq!(of(&outcome, "members").io.files_removed, 1);
     assert_eq!(lake.rows("select n from told").await.len(), 399);
     let members = lake.table("trusted/members").await;

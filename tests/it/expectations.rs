@@ -43,7 +43,7 @@ fn warned(done: &TableOutcome) -> Vec<&str> {
 
 fn change(done: &TableOutcome) -> (Mode, u64, u64, u64) {
     let versions = done.version_after.unwrap() - done.version_before.unwrap();
-    (done.mode, done.rows_inserted, done.rows_deleted, versions)
+    (done.mode, done.rows.inserted, done.rows.deleted, versions)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +178,7 @@ async fn changed_expectations_of_a_landing_table_are_checked_on_what_has_landed(
     lake.land("orders/c.json", orders(20..22));
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_quarantined), (0, 2));
+    assert_eq!((done.rows.inserted, done.rows.quarantined), (0, 2));
     assert!(warned(done).contains(&"expectation `small` of orders is not met by 2 rows"), "{:?}", done.warnings);
     let help = done.warnings.last().unwrap().help.as_deref();
     assert_eq!(help, Some("move them to quarantine: stedi-delta sync --reload orders"));

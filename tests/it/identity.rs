@@ -93,7 +93,7 @@ async fn keys_that_move_and_swap_are_updates_and_a_row_updated_to_the_key_of_ano
     lake.sync().await;
     lake.land("people/a.json", person(2, "2026-01-01", "a") + &person(1, "2026-01-01", "b"));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "known").mode, of(&outcome, "known").rows_updated), (Mode::Incremental, 2));
+    assert_eq!((of(&outcome, "known").mode, of(&outcome, "known").rows.updated), (Mode::Incremental, 2));
     lake.land("people/a.json", person(4, "2026-01-01", "a") + &person(1, "2026-01-01", "b"));
     lake.sync().await;
     lake.land("people/a.json", person(3, "2026-01-01", "a") + &person(1, "2026-01-01", "b"));

@@ -109,7 +109,7 @@ async fn every_layout_of_json_lands_and_every_record_is_accounted_for() {
     lake.land("elsewhere/other.json", order(99));
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.mode, done.rows_inserted, done.reason.as_str()), (Mode::Ingest, 15, "12 new files"));
+    assert_eq!((done.mode, done.rows.inserted, done.reason.as_str()), (Mode::Ingest, 15, "12 new files"));
     assert!(done.warnings.is_empty(), "{:?}", done.warnings);
     assert_eq!(assert_accounted(&lake).await, (15, 15, 0));
     assert_eq!(lake.count("select count(distinct id) from orders where id between 1 and 15").await, 15);
@@ -137,7 +137,7 @@ async fn a_record_that_cannot_land_is_in_quarantine_with_its_place_its_bytes_and
     lake.land("orders/a.json", records.concat());
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_quarantined), (2, 7));
+    assert_eq!((done.rows.inserted, done.rows.quarantined), (2, 7));
     assert_eq!((report::exit_code(&outcome), done.warnings.len()), (0, 1));
     assert_eq!(done.warnings[0].message, "7 records could not land");
     assert_eq!(assert_accounted(&lake).await, (9, 2, 7));
@@ -191,10 +191,10 @@ async fn an_unknown_field_is_dropped_with_a_warning_and_comes_once_it_is_declare
     assert_still(&lake.sync().await);
     let outcome = reload(&lake, "orders:orders/a.json").await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.reason.as_str()), (2, 2, "1 replaced file"));
+    assert_eq!((done.rows.inserted, done.rows.deleted, done.reason.as_str()), (2, 2, "1 replaced file"));
     assert_eq!(lake.rows("select id, price from orders").await, ["1|5", "2|6", "3|NULL"]);
     let sold = of(&outcome, "sold");
-    assert_eq!((sold.rows_inserted, sold.rows_deleted), (0, 0), "what it reads did not change");
+    assert_eq!((sold.rows.inserted, sold.rows.deleted), (0, 0), "what it reads did not change");
     reload(&lake, "orders").await;
     assert_eq!(assert_accounted(&lake).await, (3, 3, 0));
     assert_still(&lake.sync().await);
@@ -208,7 +208,7 @@ async fn a_file_that_only_looks_changed_lands_nothing_and_is_looked_at_once() {
     touch(&lake, "orders/a.json", Duration::from_secs(30));
     let rows = "select count(*) from files where path is not null";
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "orders").mode, of(&outcome, "orders").rows_inserted), (Mode::None, 0));
+    assert_eq!((of(&outcome, "orders").mode, of(&outcome, "orders").rows.inserted), (Mode::None, 0));
     assert_eq!(lake.count(rows).await, 2);
     let before = lake.files();
     assert_still(&lake.sync().await);
@@ -226,9 +226,9 @@ async fn a_replaced_file_swaps_its_rows_in_one_version_and_what_is_derived_follo
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
     assert_eq!((done.version_before, done.version_after), (Some(0), Some(1)));
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.rows_quarantined), (2, 2, 1));
+    assert_eq!((done.rows.inserted, done.rows.deleted, done.rows.quarantined), (2, 2, 1));
     let sold = of(&outcome, "sold");
-    assert_eq!((sold.mode, sold.rows_inserted, sold.rows_deleted), (Mode::Incremental, 1, 1));
+    assert_eq!((sold.mode, sold.rows.inserted, sold.rows.deleted), (Mode::Incremental, 1, 1));
     assert_eq!(ids(&lake).await, ["2", "3", "4"]);
     assert_eq!(assert_accounted(&lake).await, (4, 3, 1));
     // An emptied file loses its rows, in the table and in quarantine.
@@ -254,7 +254,7 @@ async fn a_replaced_file_is_told_by_the_change_feed_unless_the_data_files_are_le
     let outcome = lake.sync().await;
     assert_eq!(version(1).matches("\"cdc\"").count(), 2, "{}", version(1));
     let sold = of(&outcome, "sold");
-    assert_eq!((sold.mode, sold.rows_inserted, sold.rows_deleted), (Mode::Incremental, 1, 1));
+    assert_eq!((sold.mode, sold.rows.inserted, sold.rows.deleted), (Mode::Incremental, 1, 1));
     assert_eq!((sold.io.files_read, sold.io.rows_read), (2, 4));
     lake.assert_recomputed().await;
     lake.land("orders/b.json", (11..31).map(order).collect::<String>());
@@ -262,7 +262,7 @@ async fn a_replaced_file_is_told_by_the_change_feed_unless_the_data_files_are_le
     assert!(!version(2).contains("\"cdc\""), "{}", version(2));
     let sold = of(&outcome, "sold");
     assert_eq!(sold.reason, "orders v1 -> v2 (file diff: v2 moved most rows of its files)");
-    assert_eq!((sold.mode, sold.rows_inserted, sold.rows_deleted), (Mode::Incremental, 1, 1));
+    assert_eq!((sold.mode, sold.rows.inserted, sold.rows.deleted), (Mode::Incremental, 1, 1));
     lake.assert_recomputed().await;
     // A new column and a replaced file in one commit: rows of two schemas do not fit into one feed.
     lake.define(
@@ -367,7 +367,7 @@ async fn a_column_that_may_be_null_from_now_on_takes_null_and_queries_see_it() {
     assert!(matches!(of(&outcome, "sold").mode, Mode::Incremental), "{}", of(&outcome, "sold").reason);
     assert_eq!(assert_accounted(&lake).await, (4, 3, 1));
     assert_eq!(lake.rows("select id from orders where item is null").await, ["4"]);
-    assert_eq!(stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap().rows_inserted, 1);
+    assert_eq!(stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap().rows.inserted, 1);
     lake.sync().await;
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
     assert_eq!(lake.rows("select id from sold").await, ["1", "3"]);
@@ -381,21 +381,21 @@ async fn a_corrected_definition_lands_records_from_quarantine_once() {
     lake.sync().await;
     assert_eq!(assert_accounted(&lake).await, (5, 1, 4));
     let none = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
-    assert_eq!((none.mode, none.rows_inserted), (Mode::None, 0));
+    assert_eq!((none.mode, none.rows.inserted), (Mode::None, 0));
     assert_eq!(assert_accounted(&lake).await, (5, 1, 4));
     // Quarantine holds what an expectation refused, until the expectation is gone.
     let strict = "[[expectations]]\nname = \"small\"\ncheck = \"id < 10\"\naction = \"quarantine\"\n";
     lake.define("tables/landing/orders.toml", &orders("", COLUMNS, strict));
     lake.land("orders/c.json", order(11) + &order(3) + &order(12));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "orders").rows_inserted, of(&outcome, "orders").rows_quarantined), (1, 2));
+    assert_eq!((of(&outcome, "orders").rows.inserted, of(&outcome, "orders").rows.quarantined), (1, 2));
     assert_eq!(assert_accounted(&lake).await, (8, 2, 6));
     lake.define("tables/landing/orders.toml", &orders("", COLUMNS, ""));
     let done = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
-    assert_eq!((done.mode, done.rows_inserted), (Mode::Ingest, 2));
+    assert_eq!((done.mode, done.rows.inserted), (Mode::Ingest, 2));
     let before = lake.files();
     let again = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
-    assert_eq!((again.mode, again.rows_inserted), (Mode::None, 0));
+    assert_eq!((again.mode, again.rows.inserted), (Mode::None, 0));
     assert_eq!(lake.files(), before);
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "orders").mode, of(&outcome, "sold").mode), (Mode::None, Mode::Incremental));
@@ -429,7 +429,7 @@ async fn two_thousand_small_files_land_in_one_sync_and_the_next_one_reads_none_o
     }
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.io.files_read, done.rows_inserted, done.version_after), (2000, 2000, Some(0)));
+    assert_eq!((done.io.files_read, done.rows.inserted, done.version_after), (2000, 2000, Some(0)));
     assert!(done.io.files_added <= 4, "{} data files", done.io.files_added);
     assert_eq!(assert_accounted(&lake).await, (2000, 2000, 0));
     let before = lake.files();
@@ -486,5 +486,5 @@ async fn a_record_of_three_mebibytes_lands_and_a_broken_one_is_in_quarantine_by_
     let text = "id = { type = \"long\" }\nitem = { type = \"string\" }\n";
     lake.define("tables/landing/orders.toml", &orders("", text, ""));
     let stays = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
-    assert_eq!((stays.rows_inserted, stays.mode), (0, Mode::None));
+    assert_eq!((stays.rows.inserted, stays.mode), (0, Mode::None));
 }

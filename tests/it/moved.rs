@@ -118,7 +118,7 @@ async fn rows_that_were_only_written_anew_are_looked_at_once() {
     pretend(&cheap, rows(&[4, 2, 0, 3, 1], false), SaveMode::Overwrite).await;
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    assert_eq!((done.mode, done.rows_inserted, done.rows_deleted), (Mode::Incremental, 0, 0));
+    assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 0, 0));
     assert_eq!(done.reason, "v2 (OPTIMIZE) by somebody else holds the same rows");
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
     // The same by delta-rs, and with statistics anew.
@@ -134,7 +134,7 @@ async fn rows_that_were_only_written_anew_are_looked_at_once() {
     let add = text.lines().find(|line| line.starts_with("{\"add\"")).unwrap();
     let again = add.replace("\"dataChange\":true", "\"dataChange\":false");
     fs::write(log.join(format!("{:020}.json", newest + 1)), again + "\n").unwrap();
-    assert_eq!(of(&lake.sync().await, "cheap").rows_inserted, 0);
+    assert_eq!(of(&lake.sync().await, "cheap").rows.inserted, 0);
     lake.assert_recomputed().await;
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
 }

@@ -243,7 +243,7 @@ async fn a_recursive_query_is_recomputed_and_its_difference_written() {
     land(&[("ann", None), ("bob", Some("ann")), ("cid", Some("bob")), ("dan", Some("ann"))]);
     let outcome = lake.sync().await;
     let above = of(&outcome, "above");
-    assert_eq!((above.mode, above.rows_inserted, above.rows_deleted), (Mode::Full, 0, 1));
+    assert_eq!((above.mode, above.rows.inserted, above.rows.deleted), (Mode::Full, 0, 1));
     assert_eq!(of(&outcome, "reports").mode, Mode::Incremental);
     assert_eq!(lake.rows("select name, above from above").await, ["bob|ann", "cid|ann", "cid|bob", "dan|ann"]);
     assert_eq!(lake.rows("select above, n from reports").await, ["ann|3", "bob|1"]);

@@ -126,7 +126,7 @@ async fn a_plan_tells_a_change_by_the_files_that_the_sync_then_reads() {
     fs::remove_dir_all(lake.warehouse().join("trusted/cheap/_change_data")).unwrap();
     assert_eq!(scan().await, (Some(7), "data files v0 -> v1, 7 rows".to_owned()));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "late").mode, of(&outcome, "late").rows_deleted), (Mode::Incremental, 3));
+    assert_eq!((of(&outcome, "late").mode, of(&outcome, "late").rows.deleted), (Mode::Incremental, 3));
     lake.assert_recomputed().await;
 }
 
@@ -160,7 +160,7 @@ async fn drift_is_planned_repaired_and_said() {
     );
     let outcome = lake.sync().await;
     let cheap = of(&outcome, "cheap");
-    assert_eq!((cheap.mode, cheap.rows_inserted), (Mode::Full, 1));
+    assert_eq!((cheap.mode, cheap.rows.inserted), (Mode::Full, 1));
     assert!(cheap.warnings[0].message.starts_with("cheap had drifted and was rebuilt: version 1 (DELETE)"));
     assert_eq!(cheap.warnings[0].details, ["1 row came"]);
     lake.assert_recomputed().await;
@@ -220,7 +220,7 @@ async fn a_zero_goes_under_either_sign() {
     lake.land("orders/a.json", orders(2..4));
     let outcome = lake.sync().await;
     let cheap = of(&outcome, "cheap");
-    assert_eq!((cheap.mode, cheap.rows_deleted, cheap.warnings.len()), (Mode::Incremental, 3, 0));
+    assert_eq!((cheap.mode, cheap.rows.deleted, cheap.warnings.len()), (Mode::Incremental, 3, 0));
     lake.assert_recomputed().await;
 }
 

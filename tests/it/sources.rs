@@ -174,7 +174,7 @@ async fn a_table_that_was_optimised_and_vacuumed_still_has_its_rows_where_only_o
     vacuum(&lake).await;
     // The files of the version consumed are gone, their rows are not.
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "pairs").mode, of(&outcome, "cheap").rows_inserted), (Mode::Incremental, 0));
+    assert_eq!((of(&outcome, "pairs").mode, of(&outcome, "cheap").rows.inserted), (Mode::Incremental, 0));
     lake.assert_recomputed().await;
 }
 

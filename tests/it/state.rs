@@ -151,7 +151,7 @@ async fn an_optimize_between_two_syncs_is_passed_over() {
     // Nothing but an OPTIMIZE: nothing to compute, and then nothing to do.
     optimize(&lake, "landing/orders").await;
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "cheap").rows_inserted, of(&outcome, "cheap").rows_deleted), (0, 0));
+    assert_eq!((of(&outcome, "cheap").rows.inserted, of(&outcome, "cheap").rows.deleted), (0, 0));
     lake.assert_recomputed().await;
 }
 
@@ -159,7 +159,7 @@ async fn an_optimize_between_two_syncs_is_passed_over() {
 async fn rows_that_somebody_appends_to_a_landing_table_flow_and_those_in_a_derived_table_are_drift() {
     let lake = built("incremental").await;
     append(open(&lake, "landing/orders").await, 100).await;
-    assert_eq!(of(&lake.sync().await, "cheap").rows_inserted, 1);
+    assert_eq!(of(&lake.sync().await, "cheap").rows.inserted, 1);
     lake.assert_recomputed().await;
     append(open(&lake, "trusted/cheap").await, 101).await;
     let outcome = lake.try_sync().await;
@@ -327,7 +327,7 @@ async fn a_query_without_a_derivative_is_refreshed_in_full_as_a_difference_and_s
     let done = of(&outcome, "latest");
     assert_eq!(done.mode, Mode::Full);
     assert!(done.reason.contains("partition by"), "{}", done.reason);
-    assert!(done.rows_inserted > 0 && done.rows_inserted < 6, "{done:?}");
+    assert!(done.rows.inserted > 0 && done.rows.inserted < 6, "{done:?}");
     lake.assert_recomputed().await;
 }
 
@@ -338,7 +338,7 @@ async fn rows_that_miss_a_quarantining_expectation_are_kept_apart_as_they_come_a
     lake.define("tables/trusted/cheap.toml", &(derived("incremental") + expectation));
     lake.land_first_orders();
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "cheap").rows_inserted, of(&outcome, "cheap").rows_quarantined), (3, 2));
+    assert_eq!((of(&outcome, "cheap").rows.inserted, of(&outcome, "cheap").rows.quarantined), (3, 2));
     assert_eq!(lake.count("select count(*) from cheap_quarantine").await, 2);
     lake.land_more_orders();
     lake.sync().await;

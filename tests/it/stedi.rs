@@ -55,7 +55,7 @@ async fn a_withdrawal_removes_one_person_from_every_derived_table_and_consent_br
     for table in DERIVED {
         let done = of(&outcome, table);
         assert_eq!(done.mode, Mode::Incremental, "{table}");
-        assert!(done.rows_deleted > 0 && done.rows_inserted == 0, "{table}");
+        assert!(done.rows.deleted > 0 && done.rows.inserted == 0, "{table}");
     }
     lake.assert_recomputed().await;
     for table in DERIVED {
@@ -135,7 +135,7 @@ async fn a_record_without_an_email_goes_to_quarantine_and_the_others_land() {
     lake.land_customers("1", nobody.to_owned() + &customer("cid@x", "C", 100, 1));
     let outcome = lake.advance().await;
     let landing = of(&outcome, "customer_landing");
-    assert_eq!((landing.rows_inserted, landing.rows_quarantined), (1, 2));
+    assert_eq!((landing.rows.inserted, landing.rows.quarantined), (1, 2));
     assert_eq!(lake.sizes().await, [3, 6, 2, 6, 6]);
     assert_eq!(lake.count("select count(*) from customer_landing_quarantine").await, 2);
 }
@@ -202,7 +202,7 @@ async fn new_readings_and_a_withdrawal_in_one_sync_keep_the_new_readings_of_the_
     let outcome = lake.advance().await;
     assert_eq!(lake.sizes().await, [1, 6, 1, 6, 6]);
     let readings = of(&outcome, "accelerometer_trusted");
-    assert_eq!((readings.rows_inserted, readings.rows_deleted), (3, 3));
+    assert_eq!((readings.rows.inserted, readings.rows.deleted), (3, 3));
     assert_eq!((outcome.grants_ended, outcome.grants_ended_tables), (1, 5));
 }
 
@@ -213,7 +213,7 @@ async fn readings_of_somebody_unknown_wait_in_the_landing_zone_until_their_owner
     lake.land_steps("1", steps("C", 0..4));
     let outcome = lake.advance().await;
     assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
-    assert_eq!(of(&outcome, "accelerometer_trusted").rows_inserted, 0);
+    assert_eq!(of(&outcome, "accelerometer_trusted").rows.inserted, 0);
     lake.land_customers("1", customer("cid@x", "C", 100, None));
     lake.advance().await;
     assert_eq!(lake.sizes().await, [2, 6, 2, 6, 6]);
@@ -232,7 +232,7 @@ async fn a_reading_that_came_three_times_is_there_three_times_also_after_a_withd
     let full = [2, 8, 2, 7, 3 + 2 + 6];
     assert_eq!(lake.sizes().await, full);
     lake.land_customers("1", customer("ann@x", "A", 200, None));
-    assert_eq!(of(&lake.advance().await, "accelerometer_trusted").rows_deleted, 5);
+    assert_eq!(of(&lake.advance().await, "accelerometer_trusted").rows.deleted, 5);
     assert_eq!(lake.sizes().await, [1, 3, 1, 3, 3]);
     lake.land_customers("2", customer("ann@x", "A", 201, 1));
     lake.advance().await;
@@ -248,7 +248,7 @@ async fn a_withdrawal_that_arrives_after_newer_consent_changes_no_derived_row() 
     assert_eq!(outcome.grants_ended, 0);
     for table in DERIVED {
         let done = of(&outcome, table);
-        assert_eq!((done.rows_inserted, done.rows_updated, done.rows_deleted), (0, 0, 0), "{table}");
+        assert_eq!((done.rows.inserted, done.rows.updated, done.rows.deleted), (0, 0, 0), "{table}");
         assert_eq!((done.io.files_added, done.io.files_removed), (0, 0), "{table}");
     }
     assert_still(&lake.advance().await);
@@ -355,7 +355,7 @@ async fn a_withdrawal_rewrites_only_the_files_that_hold_readings_of_that_person(
     assert_eq!(gone, holding);
     let done = of(&outcome, "accelerometer_trusted");
     assert_eq!((done.io.files_removed, done.io.files_before), (holding.len() as u64, before.len() as u64));
-    assert_eq!((done.rows_deleted, done.rows_inserted), (1500, 0));
+    assert_eq!((done.rows.deleted, done.rows.inserted), (1500, 0));
 }
 
 const BELOW_READINGS: [&str; 3] = ["customers_curated", "step_trainer_trusted", "machine_learning_curated"];

@@ -130,7 +130,7 @@ async fn tpch_queries_are_their_recompute_after_inserts_updates_and_deletes() {
                 writeln!(wrong, "round {round}: {query} is {:?} ({}), not {expected:?}", table.mode, table.reason)
                     .unwrap();
             }
-            changed[at] += table.rows_inserted + table.rows_updated + table.rows_deleted;
+            changed[at] += table.rows.inserted + table.rows.updated + table.rows.deleted;
             writeln!(shown, "round {round} {query} {:?}: {}", table.mode, table.reason).unwrap();
         }
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cli::ui::tests::Captured;
+use crate::outcome::Rows;
 use crate::source::{Fault, Place, SourceFile};
 
 fn journal(form: Form, least: Level) -> (Journal, Captured) {
@@ -92,7 +93,12 @@ fn a_warning_of_no_table_is_taken_from_its_text() {
 fn the_last_line_carries_the_sums_and_nothing_follows_it() {
     let (journal, written) = journal(Form::Json, Level::Debug);
     journal.begin("sync");
-    journal.sums(&Totals { tables_changed: 2, rows_inserted: 7, bytes_written: 9, ..Totals::default() });
+    journal.sums(&Totals {
+        tables_changed: 2,
+        rows: Rows { inserted: 7, ..Rows::default() },
+        bytes_written: 9,
+        ..Totals::default()
+    });
     journal.interrupt(130);
     journal.finish(0);
     journal.event(&Event::error("table.failed"));

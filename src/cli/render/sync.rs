@@ -19,7 +19,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let totals = Totals::of(outcome);
     let left_out = outcome.tables.iter().any(|t| !t.left_out.is_empty());
     let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some() || left_out;
-    let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows_quarantined > 0).collect();
+    let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows.quarantined > 0).collect();
     if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
         return format!("{}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
     }
@@ -115,9 +115,9 @@ fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
     let mut zone = "";
     for table in shown {
         let (rows, unit) = if table.version_before.is_none() {
-            (number(table.rows_inserted), plural(table.rows_inserted, "row"))
+            (number(table.rows.inserted), plural(table.rows.inserted, "row"))
         } else {
-            (change(table.rows_inserted, table.rows_updated, table.rows_deleted), String::new())
+            (change(table.rows.inserted, table.rows.updated, table.rows.deleted), String::new())
         };
         grid.row(vec![
             unless_same(&table.zone, zone),
@@ -161,8 +161,8 @@ fn how(table: &TableOutcome) -> String {
             parts.push(explained("incremental", &rewritten));
         }
     }
-    if table.rows_quarantined > 0 {
-        parts.push(format!("{} in quarantine", count(table.rows_quarantined, "record")));
+    if table.rows.quarantined > 0 {
+        parts.push(format!("{} in quarantine", count(table.rows.quarantined, "record")));
     }
     parts.retain(|part| !part.is_empty());
     parts.join(", ")

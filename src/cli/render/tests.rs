@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::outlet::printable;
 use crate::error::{Error, Kind};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
+use crate::outcome::{Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
 use crate::source::{Fault, Place, SourceFile};
 
 fn name(text: &str) -> TableName {
@@ -23,10 +23,7 @@ fn table(zone: &str, text: &str) -> TableOutcome {
         version_after: Some(0),
         mode: Mode::None,
         reason: String::new(),
-        rows_inserted: 0,
-        rows_updated: 0,
-        rows_deleted: 0,
-        rows_quarantined: 0,
+        rows: Rows::default(),
         io: Io::default(),
         elapsed: Duration::ZERO,
         waiting: vec![],
@@ -41,7 +38,7 @@ fn landed(text: &str, rows: u64, files: u64, bytes_read: u64) -> TableOutcome {
     TableOutcome {
         version_before: None,
         mode: Mode::Ingest,
-        rows_inserted: rows,
+        rows: Rows { inserted: rows, ..Rows::default() },
         io: Io { files_read: files, bytes_read, ..Io::default() },
         ..table("landing", text)
     }
@@ -52,7 +49,7 @@ fn built(zone: &str, text: &str, rows: u64) -> TableOutcome {
         version_before: None,
         mode: Mode::Full,
         reason: "first build".into(),
-        rows_inserted: rows,
+        rows: Rows { inserted: rows, ..Rows::default() },
         ..table(zone, text)
     }
 }
@@ -62,7 +59,7 @@ fn withdrawn(zone: &str, text: &str, rows: u64, files: (u64, u64)) -> TableOutco
         version_after: Some(1),
         mode: Mode::Incremental,
         reason: "customer_landing v0 -> v1".into(),
-        rows_deleted: rows,
+        rows: Rows { deleted: rows, ..Rows::default() },
         io: Io { files_removed: files.0, files_before: files.1, ..Io::default() },
         ..table(zone, text)
     }
@@ -193,7 +190,7 @@ fn bad_records() {
     let mut landing = TableOutcome {
         version_before: Some(0),
         version_after: Some(1),
-        rows_quarantined: 1,
+        rows: Rows { inserted: 2, quarantined: 1, ..Rows::default() },
         ..landed("accelerometer_landing", 2, 1, 0)
     };
     landing.warnings.push(Warning {

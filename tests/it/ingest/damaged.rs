@@ -84,7 +84,7 @@ async fn records_behind_a_bad_one_are_replayed_from_their_own_bytes() {
     let site = lake.site().await;
     let replayed = stedi_delta::replay::replay(&site, "orders").await.unwrap();
     // Their types have not changed, so they stay, each for its own reason.
-    assert_eq!(replayed.rows_inserted, 0);
+    assert_eq!(replayed.rows.inserted, 0);
     let [warning] = replayed.warnings.as_slice() else { panic!("{replayed:?}") };
     assert_eq!(warning.details, ["2: field `id` is a string, expected an integer", "1: not JSON: expected value"]);
 }

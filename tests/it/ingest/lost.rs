@@ -204,7 +204,7 @@ async fn a_quarantine_ahead_of_ledger_and_table_keeps_every_record_once() {
             fs::remove_file(newest).unwrap();
             // What the ledger does not know is no file of its own yet.
             let outcome = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
-            assert_eq!(outcome.rows_inserted, 0);
+            assert_eq!(outcome.rows.inserted, 0);
         }
         lake.land("orders/c.json", order(3) + "broken\n");
         lake.sync().await;

@@ -23,7 +23,7 @@ async fn a_file_that_changed_is_left_out_and_the_others_land() {
     }
     let outcome = reload(&lake, "orders:orders/a.json").await;
     let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.reason.as_str()), (2, 1, "1 replaced file"));
+    assert_eq!((done.rows.inserted, done.rows.deleted, done.reason.as_str()), (2, 1, "1 replaced file"));
     assert_eq!(of(&outcome, "sold").mode, Mode::Incremental);
     assert_eq!(ids(&lake).await, ["2", "3", "4", "5"]);
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));

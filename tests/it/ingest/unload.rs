@@ -17,9 +17,9 @@ async fn an_unloaded_file_leaves_landing_and_quarantine_and_comes_back_by_reload
     let outcome = unload(&lake, "orders:orders/a.json").await;
     assert_ok(&outcome);
     let done = of(&outcome, "orders");
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.reason.as_str()), (0, 1, "1 unloaded file"));
+    assert_eq!((done.rows.inserted, done.rows.deleted, done.reason.as_str()), (0, 1, "1 unloaded file"));
     let sold = of(&outcome, "sold");
-    assert_eq!((sold.mode, sold.rows_deleted), (Mode::Incremental, 1));
+    assert_eq!((sold.mode, sold.rows.deleted), (Mode::Incremental, 1));
     assert_eq!(ids(&lake).await, ["2"]);
     assert_eq!(lake.rows("select source_file from orders_quarantine").await, ["orders/b.json"]);
     assert_eq!(assert_accounted(&lake).await, (2, 1, 1));

@@ -16,7 +16,7 @@ async fn f4_nothing_changes_and_the_progress_is_recorded_all_the_same() {
     lake.land("orders/c.json", orders(50..53));
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    assert_eq!((done.rows_inserted, done.rows_deleted, done.io.files_added, done.io.files_removed), (0, 0, 0, 0));
+    assert_eq!((done.rows.inserted, done.rows.deleted, done.io.files_added, done.io.files_removed), (0, 0, 0, 0));
     let (after, source) = (lake_table(&lake, "cheap").await, lake_table(&lake, "orders").await);
     let files = |table: &stedi_delta::lake::LakeTable| table.files().into_iter().map(|f| f.path).collect::<Vec<_>>();
     assert_eq!(files(&after), files(&before));
@@ -59,7 +59,7 @@ async fn f10_two_changes_of_one_key_in_one_sync_are_one_change() {
     }
     let outcome = lake.sync().await;
     let done = of(&outcome, "keyed");
-    assert_eq!((done.mode, done.rows_inserted, done.rows_updated, done.rows_deleted), (Mode::Incremental, 0, 1, 0));
+    assert_eq!((done.mode, done.rows.inserted, done.rows.updated, done.rows.deleted), (Mode::Incremental, 0, 1, 0));
     lake.assert_recomputed().await;
     // There and back again.
     for price in [50, 40] {
@@ -68,7 +68,7 @@ async fn f10_two_changes_of_one_key_in_one_sync_are_one_change() {
     }
     let outcome = lake.sync().await;
     let done = of(&outcome, "keyed");
-    assert_eq!((done.rows_inserted, done.rows_updated, done.rows_deleted, done.io.files_removed), (0, 0, 0, 0));
+    assert_eq!((done.rows.inserted, done.rows.updated, done.rows.deleted, done.io.files_removed), (0, 0, 0, 0));
     lake.assert_recomputed().await;
 }
 
@@ -90,7 +90,7 @@ async fn delete_and_insert_in_one_version_of_a_source() {
     lake.land("orders/a.json", orders(0..5) + "{\"id\":5,\"item\":\"screw\",\"price\":1.0}\n");
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    assert_eq!((done.mode, done.rows_inserted, done.rows_deleted), (Mode::Incremental, 1, 0));
+    assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 1, 0));
     lake.assert_recomputed().await;
 }
 

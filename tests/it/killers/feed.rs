@@ -34,7 +34,7 @@ async fn f2_feed_that_was_never_on_or_is_off_for_a_while() {
     // Never on: whole files come and go.
     open(&lake, "landing/orders").await.delete().with_predicate("id = 100").await.unwrap();
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "cheap").rows_deleted), (Mode::Incremental, 1));
+    assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "cheap").rows.deleted), (Mode::Incremental, 1));
     lake.assert_recomputed().await;
     // On, off and on again within one range.
     feed(&lake, "landing/orders", true).await;
@@ -96,7 +96,7 @@ async fn feldera_6154_rewritten_files_are_no_inserts() {
     open(&lake, "landing/orders").await.optimize().await.unwrap();
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    assert_eq!((done.mode, done.rows_inserted, done.rows_deleted), (Mode::Incremental, 1, 1));
+    assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 1, 1));
     lake.assert_recomputed().await;
 }
 
@@ -110,7 +110,7 @@ async fn delta_1324_an_update_that_changes_nothing_is_no_change() {
         let outcome = lake.sync().await;
         for table in ["cheap", "items", "cheapest"] {
             let done = of(&outcome, table);
-            let moved = (done.rows_inserted, done.rows_updated, done.rows_deleted, done.io.files_removed);
+            let moved = (done.rows.inserted, done.rows.updated, done.rows.deleted, done.io.files_removed);
             assert_eq!(moved, (0, 0, 0, 0), "{table}");
         }
         lake.assert_recomputed().await;
@@ -129,7 +129,7 @@ async fn delta_1274_a_merge_that_deletes_what_matches_twice_deletes_it_once() {
     let merge = table.merge(twice, "t.id = s.id").with_source_alias("s").with_target_alias("t");
     merge.when_matched_delete(|delete| delete).unwrap().await.unwrap();
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "cheap").rows_deleted), (Mode::Incremental, 2));
+    assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "cheap").rows.deleted), (Mode::Incremental, 2));
     lake.assert_recomputed().await;
 }
 
@@ -144,6 +144,6 @@ async fn replace_upstream_is_a_small_change_where_most_rows_stay() {
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
     // Five of the first orders go and 100; 103 comes; 101 and 102 were written again and stay.
-    assert_eq!((done.mode, done.rows_inserted, done.rows_deleted), (Mode::Incremental, 1, 6));
+    assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 1, 6));
     lake.assert_recomputed().await;
 }

@@ -42,13 +42,13 @@ async fn f6_only_files_that_hold_affected_rows_are_rewritten_also_without_a_key(
     lake.land("orders/3.json", lines(3, 1..20));
     let outcome = lake.sync().await;
     let done = of(&outcome, "plain");
-    assert_eq!((done.rows_deleted, done.io.files_removed, done.io.files_before), (1, 1, 8));
+    assert_eq!((done.rows.deleted, done.io.files_removed, done.io.files_before), (1, 1, 8));
     assert_eq!(before.intersection(&paths(&lake).await).count(), 7);
     lake.assert_recomputed().await;
     // A row whose value is NULL: one file holds NULL.
     lake.land("orders/7.json", lines(7, 1..20));
     let outcome = lake.sync().await;
-    assert_eq!((of(&outcome, "plain").rows_deleted, of(&outcome, "plain").io.files_removed), (1, 1));
+    assert_eq!((of(&outcome, "plain").rows.deleted, of(&outcome, "plain").io.files_removed), (1, 1));
     lake.assert_recomputed().await;
 }
 
@@ -68,7 +68,7 @@ async fn f3_one_of_several_equal_rows_goes_and_the_others_stay() {
     assert_eq!(lake.count("select count(*) from plain where item = 'same'").await, 3);
     lake.land("orders/0.json", lines(0, 0..20));
     lake.land("orders/2.json", lines(2, 0..20));
-    assert_eq!(of(&lake.sync().await, "plain").rows_deleted, 2);
+    assert_eq!(of(&lake.sync().await, "plain").rows.deleted, 2);
     assert_eq!(lake.count("select count(*) from plain where item = 'same'").await, 1);
     lake.assert_recomputed().await;
 }
@@ -93,7 +93,7 @@ async fn f16_rewritten_files_and_bytes_are_bounded_by_the_files_that_are_touched
     lake.land("orders/5.json", lines(5, 5..20));
     let outcome = lake.sync().await;
     let done = of(&outcome, "plain");
-    assert_eq!((done.mode, done.rows_deleted, done.io.files_removed), (Mode::Incremental, 5, 1));
+    assert_eq!((done.mode, done.rows.deleted, done.io.files_removed), (Mode::Incremental, 5, 1));
     assert!(done.io.files_added <= 1, "{} files", done.io.files_added);
     // The rewritten file and its feed.
     assert!(done.io.bytes_written < size / 8 * 3, "{} of {size} bytes", done.io.bytes_written);

@@ -91,7 +91,7 @@ async fn f7_values_that_look_like_sql_are_deleted_as_values() {
         lake.land("things/a.json", lines(&[&values[..i], &values[i + 1..]].concat()));
         let outcome = lake.sync().await;
         let done = of(&outcome, "plain");
-        assert_eq!((done.mode, done.rows_deleted), (Mode::Incremental, 1), "{}", values[i]);
+        assert_eq!((done.mode, done.rows.deleted), (Mode::Incremental, 1), "{}", values[i]);
         lake.assert_recomputed().await;
     }
 }

@@ -62,7 +62,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     let outcome = goes_on(&lake, &[]).await;
     assert_eq!((of(&outcome, "orders").mode, warnings(of(&outcome, "orders"))), (Mode::None, vec![]));
     let cheap = of(&outcome, "cheap");
-    assert_eq!((cheap.mode, cheap.rows_inserted, cheap.rows_deleted), (Mode::Incremental, 0, 0));
+    assert_eq!((cheap.mode, cheap.rows.inserted, cheap.rows.deleted), (Mode::Incremental, 0, 0));
     update(&lake, "id = 8", "extra", "'seen'").await;
     goes_on(&lake, &[]).await;
 
@@ -80,7 +80,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     // The data file that is rewritten for the rows of a replaced file keeps it.
     lake.land("orders/a.json", orders(2..4));
     let outcome = goes_on(&lake, &[]).await;
-    assert_eq!(of(&outcome, "orders").rows_deleted, 6);
+    assert_eq!(of(&outcome, "orders").rows.deleted, 6);
     assert_eq!(extra(&lake).await, ["20|NULL", "8|seen"]);
 
     // Columns of our own do not displace it.
