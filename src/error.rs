@@ -23,17 +23,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code of a command that ends with this error.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Usage => 64,
-            Self::Definition | Self::Failed | Self::Internal => 1,
-            Self::Evidence => 3,
-            Self::Conflict => 4,
-        }
-    }
-
     /// Its name in documents and events.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -46,6 +46,5 @@ pub mod register;
 pub mod sync;
 pub mod replay;
 pub mod look;
-// Face: outcomes as documents and as text.
-pub mod report;
+// Face: the command line, outcomes as text and as documents.
 pub mod cli;

@@ -275,6 +275,15 @@ pub struct EntryOutcome {
     pub notes: Vec<String>,
 }
 
+impl EntryOutcome {
+    /// Whether there is nothing to do about it.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        let settled = [EntryState::Equal, EntryState::Created, EntryState::Updated, EntryState::Dropped];
+        settled.contains(&self.state) && self.notes.is_empty()
+    }
+}
+
 /// What a catalog says of a project, compared with logs and definitions.
 #[derive(Debug)]
 pub struct CatalogOutcome {

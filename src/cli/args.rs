@@ -4,18 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-const EXIT_CODES: &str = "\
-Exit codes:
-    0  done, or nothing to do
-    1  something failed; what did not depend on it went on
-    2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
-    3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
-    4  somebody else committed meanwhile, again and again; try again
-   64  the command line is wrong
-  130  interrupted
-Several at once: 3 goes before 1, 1 before 4.";
+use super::exit;
+use super::verbs::Verb;
+use crate::error::Kind;
 
 /// Name the target and its roots where the command line does not.
 pub(super) const TARGET: &str = "STEDI_DELTA_TARGET";
@@ -27,7 +20,7 @@ const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
 /// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
 #[derive(Clone, Debug, Parser)]
-#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = EXIT_CODES)]
+#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = exit::HELP)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// Options of every verb.
@@ -113,138 +106,6 @@ pub enum Color {
     Never,
 }
 
-/// What to do.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Verb {
-    /// Check the project's files; reads and writes no data
-    Check,
-    /// Bring tables to the newest cut: ingest new files, refresh what depends on them
-    Sync(SyncArgs),
-    /// Show what a sync would do and why; writes nothing
-    Plan(PlanArgs),
-    /// Show where every table stands and what a sync would do
-    Status,
-    /// Run a query over the tables
-    Query(QueryArgs),
-    /// Show the versions of a table, newest first
-    History(HistoryArgs),
-    /// Look at records that could not land, and try them again
-    #[command(subcommand)]
-    Quarantine(QuarantineVerb),
-    /// Compare the catalog with the tables, repair it, or print the statements for Athena
-    #[command(subcommand)]
-    Catalog(CatalogVerb),
-}
-
-/// Options of `sync`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct SyncArgs {
-    /// Only these tables and those they read
-    #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
-    pub select: Vec<String>,
-    /// Compute the derived tables from scratch
-    #[arg(long)]
-    pub full_refresh: bool,
-    /// Compare every derived table with its query, computed anew; exit 3 where they differ
-    #[arg(long)]
-    pub verify: bool,
-    /// Read the files of a landing table again, or one of them
-    #[arg(long, value_name = "TABLE[:PATH]")]
-    pub reload: Vec<String>,
-    /// Take the rows of a file out of a landing table; it is not read again until --reload names it
-    #[arg(long, value_name = "TABLE:PATH")]
-    pub unload: Vec<String>,
-    /// Stop where a migration is pending, which every sync does: this version applies none
-    #[arg(long)]
-    pub no_migrate: bool,
-}
-
-/// Options of `plan`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct PlanArgs {
-    /// Only these tables and those they read
-    #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
-    pub select: Vec<String>,
-    /// Show by which rules each change is computed, or why it cannot be
-    #[arg(long)]
-    pub explain: bool,
-    /// Exit 2 if a sync would change something
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-}
-
-/// Options of `query`.
-#[derive(Args, Clone, Debug)]
-pub struct QueryArgs {
-    /// One SQL query over table names
-    pub sql: String,
-}
-
-/// Options of `history`.
-#[derive(Args, Clone, Debug)]
-pub struct HistoryArgs {
-    /// The table
-    pub table: String,
-    /// Most versions to show
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
-    pub limit: usize,
-}
-
-/// What to do about the catalog.
-#[derive(Clone, Debug, Subcommand)]
-pub enum CatalogVerb {
-    /// Compare catalog, logs and definitions, field by field; exit 2 where they differ
-    Check,
-    /// Make the catalog say what the logs say
-    Register(CatalogRegisterArgs),
-    /// Print the CREATE EXTERNAL TABLE statements for Athena
-    Ddl(CatalogDdlArgs),
-}
-
-/// Options of `catalog register`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct CatalogRegisterArgs {
-    /// Point entries here that lead to other tables
-    #[arg(long)]
-    pub relocate: bool,
-    /// Drop entries of tables that left the project; never data
-    #[arg(long)]
-    pub prune: bool,
-}
-
-/// Options of `catalog ddl`.
-#[derive(Args, Clone, Debug)]
-pub struct CatalogDdlArgs {
-    /// Only these tables [default: all but quarantines]
-    pub tables: Vec<String>,
-}
-
-/// What to do with quarantined records.
-#[derive(Clone, Debug, Subcommand)]
-pub enum QuarantineVerb {
-    /// List records with their file, byte offset and reason
-    Ls(QuarantineLsArgs),
-    /// Read the records of a table again, as it is defined now
-    Replay(ReplayArgs),
-}
-
-/// Options of `quarantine ls`.
-#[derive(Args, Clone, Debug)]
-pub struct QuarantineLsArgs {
-    /// Only this table's records
-    pub table: Option<String>,
-    /// Most records to show
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
-    pub limit: usize,
-}
-
-/// Options of `quarantine replay`.
-#[derive(Args, Clone, Debug)]
-pub struct ReplayArgs {
-    /// The landing table
-    pub table: String,
-}
-
 /// A command line that ends before any work: help, version, or a mistake.
 #[derive(Debug)]
 pub struct Ended {
@@ -288,7 +149,7 @@ fn ended(error: &clap::Error, log_json: bool) -> Ended {
         _ => first.strip_prefix("error: ").unwrap_or(&first).to_owned(),
     };
     let help = blocks.find(|block| block.starts_with("tip: ") || block.starts_with("Usage: "));
-    let exit_code = if error.use_stderr() { crate::error::Kind::Usage.exit_code() } else { 0 };
+    let exit_code = if error.use_stderr() { exit::of(Kind::Usage) } else { 0 };
     Ended { text, exit_code, message, help, log_json }
 }
 

@@ -8,13 +8,14 @@ use std::time::Instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::document::ErrorReport;
 use super::outlet::Sink;
+use super::verbs::sync::Totals;
 use crate::clock;
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::Warning;
 use crate::progress::{Event, Level, Progress};
-use crate::report::{ErrorReport, Totals};
 
 /// How an event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,33 +4,31 @@
 //! become text here, once.
 
 mod args;
-mod commands;
+mod document;
+pub mod exit;
 mod journal;
-mod operations;
+mod lake;
 mod outlet;
 mod render;
 mod spinner;
 mod ui;
-mod wiring;
+mod verbs;
 
-pub use args::{
-    CatalogDdlArgs, CatalogRegisterArgs, CatalogVerb, Cli, Color, Ended, Format, Globals, LogFormat, PlanArgs,
-    QuarantineVerb, SyncArgs, Verb, parse,
-};
+pub use args::{Cli, Color, Ended, Format, Globals, LogFormat, parse};
 pub use journal::{harmless, tell_panic};
-pub use operations::{Open, Operations, Settings, SyncOptions};
 pub use ui::Ui;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::definition::find_root;
 use crate::error::{Error, Kind, Result};
+use crate::lake::close_spill;
 use crate::privacy::escaped;
 use crate::progress::Level;
-
-/// Exit code of an interrupted command, as shells give it.
-pub const INTERRUPTED: u8 = 130;
+use crate::site::SiteOptions;
+use lake::Lake;
 
 /// Runs a command line on the process's own output; returns the exit code.
 pub async fn main(args: Vec<OsString>) -> u8 {
@@ -46,12 +44,12 @@ pub async fn main(args: Vec<OsString>) -> u8 {
         journal::on_panic(Arc::clone(journal), cli.globals.reveal);
     }
     let work = async move {
-        let exit_code = run(&cli, &mut ui, &wiring::Lakes).await;
+        let exit_code = run(&cli, &mut ui).await;
         ui.finish(exit_code)
     };
     let ended = interruptible(work, stopped()).await;
-    let exit_code = ended.unwrap_or(INTERRUPTED);
-    wiring::close_spill();
+    let exit_code = ended.unwrap_or(exit::INTERRUPTED);
+    close_spill();
     if ended.is_none() {
         progress.done();
         if !log_json {
@@ -89,37 +87,23 @@ async fn interruptible(
     let work = tokio::spawn(work);
     tokio::select! {
         // A panic has said on standard error what is wrong.
-        exit_code = work => Some(exit_code.unwrap_or(Kind::Internal.exit_code())),
+        exit_code = work => Some(exit_code.unwrap_or(exit::of(Kind::Internal))),
         Ok(()) = signal => None,
     }
 }
 
 /// Runs a parsed command line; returns the exit code.
-pub async fn run(cli: &Cli, ui: &mut Ui, lakes: &dyn Open) -> u8 {
+pub async fn run(cli: &Cli, ui: &mut Ui) -> u8 {
     ui.begin(&cli.typed);
     if let Err(error) = crate::clock::check() {
         ui.error(&error);
-        return error.kind().exit_code();
+        return exit::of(error.kind());
     }
-    let mut session = Session { globals: &cli.globals, ui, lakes };
-    let result = match &cli.verb {
-        Verb::Check => commands::check::run(&mut session).await,
-        Verb::Sync(args) => commands::sync::run(&mut session, args).await,
-        Verb::Plan(args) => commands::plan::run(&mut session, args).await,
-        Verb::Status => commands::status::run(&mut session).await,
-        Verb::Query(args) => commands::query::run(&mut session, &args.sql).await,
-        Verb::History(args) => commands::history::run(&mut session, &args.table, args.limit).await,
-        Verb::Quarantine(QuarantineVerb::Ls(args)) => {
-            commands::quarantine::list(&mut session, args.table.as_deref(), args.limit).await
-        }
-        Verb::Quarantine(QuarantineVerb::Replay(args)) => commands::quarantine::replay(&mut session, &args.table).await,
-        Verb::Catalog(CatalogVerb::Check) => commands::catalog::check(&mut session).await,
-        Verb::Catalog(CatalogVerb::Register(args)) => commands::catalog::register(&mut session, args).await,
-        Verb::Catalog(CatalogVerb::Ddl(args)) => commands::catalog::ddl(&mut session, &args.tables),
-    };
+    let mut session = Session { globals: &cli.globals, ui };
+    let result = verbs::run(&mut session, &cli.verb).await;
     result.unwrap_or_else(|error| {
         ui.error(&error);
-        error.kind().exit_code()
+        exit::of(error.kind())
     })
 }
 
@@ -149,7 +133,6 @@ fn end(ui: &mut Ui, ended: &Ended) -> u8 {
 struct Session<'a> {
     globals: &'a Globals,
     ui: &'a mut Ui,
-    lakes: &'a dyn Open,
 }
 
 impl Session<'_> {
@@ -171,38 +154,42 @@ impl Session<'_> {
         }
         let here = std::env::current_dir()
             .map_err(|cause| Error::failed("the current folder cannot be read").because(cause))?;
-        wiring::find_root(&here).ok_or_else(|| {
+        find_root(&here).ok_or_else(|| {
             Error::new(Kind::Definition, "no stedi-delta.toml here or in a folder above")
                 .fact("folder", here.display().to_string())
                 .help("go to a project's folder, or name it: --project DIR")
         })
     }
 
-    /// What the command line names.
-    fn settings(&self) -> Result<Settings> {
+    /// Which lake the command line names.
+    fn options(&self) -> Result<SiteOptions> {
         // CI systems set a variable to nothing where they mean to leave it out.
         let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        Ok(Settings {
+        Ok(SiteOptions {
             root: self.root()?,
             target: given(&self.globals.target),
             landing: given(&self.globals.landing),
             warehouse: given(&self.globals.warehouse),
-            reveal: self.globals.reveal,
-            run: self.ui.run().to_owned(),
         })
     }
 
     /// The lake that the command line names.
-    async fn lake(&mut self) -> Result<Box<dyn Operations>> {
-        self.lakes.open(self.settings()?, self.ui.progress()).await
+    async fn lake(&mut self) -> Result<Lake> {
+        Lake::open(&self.options()?, self.globals.reveal, self.ui.run().to_owned(), self.ui.progress()).await
     }
 
-    /// Answers an error with a document, where one was asked for. A wrong command line gets none.
-    fn fail<R: serde::Serialize>(&mut self, format: Format, error: Error, report: impl Fn(&Error) -> R) -> Error {
-        if format == Format::Json && error.kind() != Kind::Usage {
-            self.ui.document(&report(&error));
-        }
-        error
+    /// A result; of an error with a document, where one was asked for. A wrong command line gets none.
+    fn or_document<T, R: serde::Serialize>(
+        &mut self,
+        format: Format,
+        result: Result<T>,
+        report: impl Fn(&Error) -> R,
+    ) -> Result<T> {
+        result.inspect_err(|error| {
+            if format == Format::Json && error.kind() != Kind::Usage {
+                self.ui.document(&report(error));
+            }
+        })
     }
 }
 

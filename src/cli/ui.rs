@@ -8,11 +8,11 @@ use super::journal::{Form, Journal};
 use super::outlet::{Output, Sink};
 use super::render;
 use super::spinner::Spinner;
+use super::verbs::sync::{Totals, text};
 use crate::clock;
 use crate::error::Error;
 use crate::outcome::{Problem, TableOutcome};
 use crate::progress::{Level, Progress, Silent};
-use crate::report::Totals;
 
 /// How a command line begins in a hint, and what may follow.
 const PROGRAM: &str = "stedi-delta ";
@@ -237,7 +237,7 @@ impl Ui {
     /// Says the warnings and errors of tables, and the failure of a run that belongs to no table.
     pub fn problems_of(&mut self, tables: &[TableOutcome], run: Option<&Error>) {
         let Some(journal) = self.only_journal() else {
-            return self.problems(&render::sync::problems(tables, run, self.color_err));
+            return self.problems(&text::problems(tables, run, self.color_err));
         };
         for table in tables {
             table.warnings.iter().for_each(|warning| journal.warning(&table.table, warning));

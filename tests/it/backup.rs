@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deltalake::DeltaTableBuilder;
+use stedi_delta::cli::exit;
 use stedi_delta::outcome::{Action, Mode, Problem, SyncOutcome};
-use stedi_delta::{look, report, sync};
+use stedi_delta::{look, sync};
 use url::Url;
 
 use crate::support::shop::{derived, orders, shop};
@@ -143,7 +144,7 @@ async fn a_table_that_may_not_be_recomputed_stops_where_its_source_was_put_back(
     let of_cheap = planned.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
     assert_eq!(of_cheap.action, Action::Stop);
     let outcome = lake.try_sync_with(options).await;
-    assert_eq!(report::exit_code(&outcome), 1);
+    assert_eq!(exit::of_sync(&outcome), 1);
     let text = failure(&outcome, "cheap");
     assert!(text.contains("put back or replaced") && text.contains("--full-refresh"), "{text}");
     assert_ok(&lake.try_sync_with(sync::Options { full_refresh: true, ..sync::Options::default() }).await);
@@ -196,7 +197,7 @@ async fn two_tables_with_one_id_are_refused() {
     let planned = look::plan(&lake.site().await, &[], false).await.unwrap();
     assert!(planned.tables.iter().any(|t| t.action == Action::Stop));
     let outcome = lake.try_sync().await;
-    assert_eq!(report::exit_code(&outcome), 1);
+    assert_eq!(exit::of_sync(&outcome), 1);
     for (table, other) in [("cheap", "dear"), ("dear", "cheap")] {
         let text = failure(&outcome, table);
         assert!(text.contains(&format!("{table} and {other} have one Delta id")), "{text}");

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use stedi_delta::cli::exit;
 use stedi_delta::outcome::Mode;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::{report, sync};
+use stedi_delta::sync;
 
 use crate::support::shop::{orders, shop};
 use crate::support::{Lake, assert_ok};
@@ -17,7 +18,7 @@ pub async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
         syncs.push(tokio::spawn(async move {
             let progress: Arc<dyn Progress> = Arc::new(Silent);
             let outcome = sync::sync(&site, &sync::Options::default(), &progress).await;
-            (report::exit_code(&outcome), outcome)
+            (exit::of_sync(&outcome), outcome)
         }));
     }
     let mut codes = Vec::new();

@@ -3,10 +3,11 @@
 
 use std::fs;
 
+use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::sync::{Options, Reload};
-use stedi_delta::{look, plan, report};
+use stedi_delta::{look, plan};
 
 use crate::support::shop::{ORDERS, derived, orders, shop};
 use crate::support::{Lake, assert_still, of, verify};
@@ -30,7 +31,7 @@ fn selected(table: &str) -> Options {
 fn failed(outcome: &SyncOutcome, table: &str) -> String {
     match &of(outcome, table).problem {
         Some(Problem::Failed(error)) => {
-            assert_eq!((error.kind(), report::exit_code(outcome)), (Kind::Evidence, 3));
+            assert_eq!((error.kind(), exit::of_sync(outcome)), (Kind::Evidence, 3));
             format!("{error} {:?}", error.next())
         }
         other => panic!("{table} did not fail: {other:?}"),
@@ -83,8 +84,8 @@ async fn a_changed_expectation_is_checked_on_every_row_and_rebuilds_nothing() {
         let status = look::status(&site).await.unwrap();
         let cheap = status.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
         assert_eq!(cheap.pending, ["check: changed expectations"]);
-        let planned = report::plan(&look::plan(&site, &[], false).await.unwrap(), 0);
-        assert!(planned.pending && format!("{planned:?}").contains("action: Check"), "{planned:?}");
+        let planned = look::plan(&site, &[], false).await.unwrap();
+        assert!(exit::is_pending(&planned) && format!("{planned:?}").contains("action: Do(Check)"), "{planned:?}");
         let outcome = lake.sync().await;
         let done = of(&outcome, "cheap");
         assert_eq!(change(done), (Mode::Check, 0, 0, 1), "{refresh}");
@@ -171,7 +172,7 @@ async fn changed_expectations_of_a_landing_table_are_checked_on_what_has_landed(
     for _ in 0..2 {
         let (outcome, said) = lake.sync_failing("orders", &["cheap", "items"]).await;
         assert!(said.contains("not met by 2 rows") && said.contains("sync --reload orders"), "{said}");
-        assert_eq!(report::exit_code(&outcome), 3);
+        assert_eq!(exit::of_sync(&outcome), 3);
     }
 
     define_orders(&lake, &expect("price < 8", "quarantine"));

@@ -12,9 +12,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use stedi_delta::cli::exit;
 use stedi_delta::ingest;
 use stedi_delta::outcome::{Mode, SyncOutcome};
-use stedi_delta::report;
 use stedi_delta::sync::{Options, Reload};
 
 use crate::support::{Lake, assert_ok, assert_still, of};
@@ -138,7 +138,7 @@ async fn a_record_that_cannot_land_is_in_quarantine_with_its_place_its_bytes_and
     let outcome = lake.sync().await;
     let done = of(&outcome, "orders");
     assert_eq!((done.rows.inserted, done.rows.quarantined), (2, 7));
-    assert_eq!((report::exit_code(&outcome), done.warnings.len()), (0, 1));
+    assert_eq!((exit::of_sync(&outcome), done.warnings.len()), (0, 1));
     assert_eq!(done.warnings[0].message, "7 records could not land");
     assert_eq!(assert_accounted(&lake).await, (9, 2, 7));
     let site = lake.site().await;
@@ -310,7 +310,7 @@ async fn a_young_file_waits_and_is_named_and_lands_when_it_is_old_enough() {
     lake.land("orders/young.json", order(2));
     let outcome = lake.sync().await;
     assert_eq!(
-        (of(&outcome, "orders").waiting.as_slice(), report::exit_code(&outcome)),
+        (of(&outcome, "orders").waiting.as_slice(), exit::of_sync(&outcome)),
         (&["orders/young.json".to_owned()][..], 0)
     );
     assert_eq!(ids(&lake).await, ["1"]);
@@ -343,7 +343,7 @@ async fn a_column_whose_type_changed_stops_the_table_before_anything_is_written(
         let before = lake.files();
         let (outcome, text) = lake.sync_failing("orders", &["sold"]).await;
         assert!(text.contains(word), "{text}");
-        assert_eq!(report::exit_code(&outcome), 1);
+        assert_eq!(exit::of_sync(&outcome), 1);
         assert_eq!(without_runs(&lake.files()), without_runs(&before), "{word}");
         fs::remove_file(lake.landing().join(landed)).unwrap();
     }
@@ -418,7 +418,7 @@ async fn a_missing_landing_root_is_an_error_and_a_missing_folder_in_it_is_an_emp
     assert_eq!(lake.files(), before);
     let error = outcome.problem.as_ref().expect("a sync without its landing root");
     assert!(error.message().contains("the landing folder") && error.next().is_some(), "{error}");
-    assert_eq!(report::exit_code(&outcome), 1);
+    assert_eq!(exit::of_sync(&outcome), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -463,7 +463,7 @@ async fn expectations_of_a_landing_table_warn_quarantine_or_stop() {
     let lake = shop(&orders("", COLUMNS, &expect("fail")));
     lake.land("orders/a.json", &records);
     let (outcome, text) = lake.sync_failing("orders", &["sold"]).await;
-    assert_eq!((report::exit_code(&outcome), of(&outcome, "orders").version_after), (3, None));
+    assert_eq!((exit::of_sync(&outcome), of(&outcome, "orders").version_after), (3, None));
     assert!(text.contains("2 records fail the expectation `positive`"), "{text}");
     lake.define("tables/landing/orders.toml", &orders("", COLUMNS, &expect("quarantine")));
     lake.sync().await;

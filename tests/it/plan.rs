@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use deltalake::DeltaTableBuilder;
+use stedi_delta::cli::exit;
 use stedi_delta::look;
-use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, TablePlan};
-use stedi_delta::{report, sync};
+use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, TablePlan, Verified};
+use stedi_delta::sync;
 use url::Url;
 
 use crate::support::shop::{derived, orders, shop};
@@ -67,14 +68,14 @@ async fn a_plan_says_what_the_sync_then_does() {
     lake.sync().await;
     let even = planned(&lake).await;
     assert!(even.tables.iter().all(|t| t.action == Action::Do(Mode::None)), "{even:?}");
-    assert!(!report::plan_is_pending(&even));
+    assert!(!exit::is_pending(&even));
 
     lake.land("orders/d.json", orders(20..22));
     let ahead = planned(&lake).await;
     let cheap = plan_of(&ahead, "cheap");
     assert_eq!((cheap.action, cheap.after_ingest), (Action::Do(Mode::Incremental), true));
     assert_eq!(plan_of(&ahead, "orders").estimate.unwrap().bytes, cheap.estimate.unwrap().bytes);
-    assert!(report::plan_is_pending(&ahead) && !report::plan_stops(&ahead));
+    assert!(exit::is_pending(&ahead) && exit::of_plan(&ahead, false) == 0);
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "items").mode), (Mode::Incremental, Mode::Incremental));
 }
@@ -142,7 +143,7 @@ async fn a_table_that_stops_leaves_those_below_behind() {
     assert_eq!(plan_of(&plan, "cheap").action, Action::Stop);
     assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by somebody else"));
     assert_eq!((plan_of(&plan, "late").action, plan_of(&plan, "late").reason.as_str()), (Action::Skip, "cheap stops"));
-    assert!(report::plan_stops(&plan));
+    assert_eq!(exit::of_plan(&plan, false), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,13 +271,13 @@ async fn tables_are_verified_and_a_forged_one_is_evidence() {
     lake.land_first_orders();
     let outcome = lake.try_sync_with(verify()).await;
     assert_ok(&outcome);
-    assert_eq!(report::Totals::of(&outcome).tables_verified, 2);
+    assert_eq!(outcome.tables.iter().filter(|t| t.verified.is_some_and(Verified::is_equal)).count(), 2);
     let idle = lake.try_sync_with(verify()).await;
     assert_eq!((of(&idle, "cheap").mode, of(&idle, "cheap").verified.unwrap().is_equal()), (Mode::None, true));
     assert!(of(&idle, "orders").verified.is_none());
     forged_delete(&lake, "trusted/cheap").await;
     let found = lake.try_sync_with(verify()).await;
-    assert_eq!(report::exit_code(&found), 3);
+    assert_eq!(exit::of_sync(&found), 3);
     let Some(Problem::Failed(error)) = &of(&found, "cheap").problem else { panic!("{found:?}") };
     assert_eq!(error.message(), "cheap does not hold what its query gives");
     assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));

@@ -8,8 +8,9 @@ use deltalake::arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use futures::FutureExt;
+use stedi_delta::cli::exit;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
-use stedi_delta::{report, sync};
+use stedi_delta::sync;
 use url::Url;
 
 use crate::support::faulty::intruded;
@@ -126,7 +127,7 @@ async fn a_derived_table_restored_by_somebody_is_rebuilt_or_stops_as_its_definit
             assert_ok(&outcome);
             assert_eq!(of(&outcome, "cheap").mode, Mode::Full);
         } else {
-            assert_eq!(report::exit_code(&outcome), 1);
+            assert_eq!(exit::of_sync(&outcome), 1);
             let text = failure(&outcome, "cheap");
             assert!(text.contains("--full-refresh") && text.contains("RESTORE"), "{text}");
             assert_ok(&lake.try_sync_with(full_refresh()).await);
@@ -227,7 +228,7 @@ async fn two_definitions_that_race_end_as_one_of_them() {
         one.land(&format!("orders/r{round}.json"), orders(round * 3..round * 3 + 4));
         let (a, b) = tokio::join!(one.try_sync(), other.try_sync());
         for outcome in [&a, &b] {
-            assert!([0, 4].contains(&report::exit_code(outcome)), "{:?}", outcome.problem);
+            assert!([0, 4].contains(&exit::of_sync(outcome)), "{:?}", outcome.problem);
         }
         // The last of them decides; whoever syncs next has its own definition.
         if round % 2 == 0 {

@@ -4,10 +4,10 @@ use deltalake::parquet::file::reader::{FileReader, SerializedFileReader};
 use deltalake::parquet::file::statistics::Statistics;
 use std::collections::BTreeSet;
 
+use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
 use stedi_delta::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem};
-use stedi_delta::report;
 
 use crate::support::{DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps};
 
@@ -373,7 +373,7 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
     // The second try ends like the first: what is refused stays refused.
     for _ in 0..2 {
         let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
-        assert_eq!(report::exit_code(&outcome), 3);
+        assert_eq!(exit::of_sync(&outcome), 3);
         let refused = of(&outcome, "accelerometer_trusted");
         let Some(Problem::Failed(error)) = &refused.problem else { panic!("it did not fail") };
         assert_eq!(error.kind(), Kind::Evidence);
@@ -390,7 +390,7 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
     let first = own_project(&[("tables/trusted/accelerometer_trusted.sql", sql)]);
     first.land_accelerometer("0", accelerometer("eve@x", 0..3));
     let (outcome, text) = first.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
-    assert_eq!((report::exit_code(&outcome), of(&outcome, "accelerometer_trusted").version_after), (3, None));
+    assert_eq!((exit::of_sync(&outcome), of(&outcome, "accelerometer_trusted").version_after), (3, None));
     assert!(!text.contains("eve@x"), "{text}");
     // The corrected query lets the withdrawal through.
     let path = "tables/trusted/accelerometer_trusted.sql";
@@ -418,7 +418,7 @@ async fn an_expectation_that_fails_holds_the_table_and_says_that_it_holds_back_a
     lake.land_customers("1", customer("ann@x", "A", 200, None));
     lake.land_accelerometer("1", accelerometer("ben@x", 100..102));
     let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
-    assert_eq!(report::exit_code(&outcome), 3);
+    assert_eq!(exit::of_sync(&outcome), 3);
     let refused = of(&outcome, "accelerometer_trusted");
     let Some(Problem::Failed(error)) = &refused.problem else { panic!("it did not fail") };
     assert_eq!(error.kind(), Kind::Evidence);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::text::{count, painted};
 use crate::cli::outlet::styled;
-use crate::cli::wiring::{render_fault, render_note};
+use crate::definition::{render as render_fault, render_note};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::Warning;
@@ -22,7 +22,12 @@ pub(in crate::cli) fn error(error: &Error, color: bool) -> String {
 }
 
 /// An error of a table; `behind` = what it holds up.
-pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Option<String>, color: bool) -> String {
+pub(in crate::cli) fn table_error(
+    table: Option<&TableName>,
+    error: &Error,
+    behind: Option<String>,
+    color: bool,
+) -> String {
     if !error.faults().is_empty() {
         return faults(error, color);
     }
@@ -54,7 +59,7 @@ pub(super) fn table_error(table: Option<&TableName>, error: &Error, behind: Opti
 }
 
 /// A warning that belongs to no table.
-pub(super) fn plain_warning(message: &str, lines: &[String], color: bool) -> String {
+pub(in crate::cli) fn plain_warning(message: &str, lines: &[String], color: bool) -> String {
     let mut text = format!("{} {}\n", painted("warning:", YELLOW, color), one_line(message));
     for line in lines {
         text.push_str(&format!("  {}\n", one_line(line)));
@@ -63,7 +68,7 @@ pub(super) fn plain_warning(message: &str, lines: &[String], color: bool) -> Str
 }
 
 /// A warning of a table.
-pub(super) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
+pub(in crate::cli) fn warning(table: &TableName, warning: &Warning, color: bool) -> String {
     let lines = || warning.details.iter().chain(&warning.help);
     let named = std::iter::once(&warning.message).chain(lines()).any(|line| names(line, table));
     let subject = if named { String::new() } else { format!("{table}: ") };

@@ -4,7 +4,7 @@ use crate::privacy::one_line;
 
 /// How a column is set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(in crate::cli) struct Column {
     right: bool,
     gap: usize,
     width: usize,
@@ -12,30 +12,30 @@ pub(super) struct Column {
 
 impl Column {
     /// A column of words, `gap` blanks after the one before it and at least `width` characters wide.
-    pub(super) fn left(gap: usize, width: usize) -> Self {
+    pub(in crate::cli) fn left(gap: usize, width: usize) -> Self {
         Self { right: false, gap, width }
     }
 
     /// A column of numbers.
-    pub(super) fn right(gap: usize, width: usize) -> Self {
+    pub(in crate::cli) fn right(gap: usize, width: usize) -> Self {
         Self { right: true, ..Self::left(gap, width) }
     }
 }
 
 /// Rows of cells, each column as wide as its widest cell. Lines end without blanks.
 #[derive(Debug)]
-pub(super) struct Grid {
+pub(in crate::cli) struct Grid {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Grid {
-    pub(super) fn new(columns: Vec<Column>) -> Self {
+    pub(in crate::cli) fn new(columns: Vec<Column>) -> Self {
         Self { columns, rows: Vec::new() }
     }
 
     /// Adds a row; cells beyond the columns are dropped.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(in crate::cli) fn row(&mut self, cells: Vec<String>) {
         let cells: Vec<String> = cells.iter().map(|cell| one_line(cell).into_owned()).collect();
         for (column, cell) in self.columns.iter_mut().zip(&cells) {
             column.width = column.width.max(cell.chars().count());
@@ -43,7 +43,7 @@ impl Grid {
         self.rows.push(cells);
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cli) fn text(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();

@@ -7,17 +7,17 @@ use crate::clock::rfc3339;
 use crate::outcome::sized;
 
 /// The line above a table of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
-pub(super) fn heading(project: &str, target: &str, landing: &str, warehouse: &str) -> String {
+pub(in crate::cli) fn heading(project: &str, target: &str, landing: &str, warehouse: &str) -> String {
     format!("{project} -> {target}  (landing {landing}, warehouse {warehouse})\n\n")
 }
 
 /// A zone's cell: its name where it begins, nothing below.
-pub(super) fn unless_same(zone: &str, above: &str) -> String {
+pub(in crate::cli) fn unless_same(zone: &str, above: &str) -> String {
     if zone == above { String::new() } else { zone.to_owned() }
 }
 
 /// `81,273`.
-pub(super) fn number(value: u64) -> String {
+pub(in crate::cli) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -30,12 +30,12 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// `1 file`, `1,204 files`.
-pub(super) fn count(value: u64, noun: &str) -> String {
+pub(in crate::cli) fn count(value: u64, noun: &str) -> String {
     format!("{} {}", number(value), plural(value, noun))
 }
 
 /// `file` or `files`; `entry` or `entries`.
-pub(super) fn plural(value: u64, noun: &str) -> String {
+pub(in crate::cli) fn plural(value: u64, noun: &str) -> String {
     match (value, noun.strip_suffix('y')) {
         (1, _) => noun.to_owned(),
         (_, Some(stem)) => format!("{stem}ies"),
@@ -44,7 +44,7 @@ pub(super) fn plural(value: u64, noun: &str) -> String {
 }
 
 /// `812 B`, `31.0 KB`, `1.9 MB`: powers of 1024.
-pub(super) fn bytes(value: u64) -> String {
+pub(in crate::cli) fn bytes(value: u64) -> String {
     sized(value)
 }
 
@@ -65,13 +65,13 @@ pub(in crate::cli) fn duration(elapsed: Duration) -> String {
 }
 
 /// `2026-11-23 08:14:02`, in UTC.
-pub(super) fn date_time(ms: i64) -> String {
+pub(in crate::cli) fn date_time(ms: i64) -> String {
     let text = rfc3339(ms);
     text.split('.').next().unwrap_or(&text).replace('T', " ")
 }
 
 /// `+1 ~2 -85`; `0` for no change.
-pub(super) fn change(inserted: u64, updated: u64, deleted: u64) -> String {
+pub(in crate::cli) fn change(inserted: u64, updated: u64, deleted: u64) -> String {
     let parts: Vec<String> = [("+", inserted), ("~", updated), ("-", deleted)]
         .into_iter()
         .filter(|(_, rows)| *rows > 0)
@@ -81,7 +81,7 @@ pub(super) fn change(inserted: u64, updated: u64, deleted: u64) -> String {
 }
 
 /// Text in a colour, where colour is wanted.
-pub(super) fn painted(text: &str, ansi: &str, color: bool) -> String {
+pub(in crate::cli) fn painted(text: &str, ansi: &str, color: bool) -> String {
     if color { styled(&format!("\u{1b}[{ansi}m{text}\u{1b}[0m")) } else { text.to_owned() }
 }
 

@@ -23,7 +23,7 @@ async fn one_bad_record_takes_nothing_else_of_its_line_with_it() {
     let outcome = lake.sync().await;
     assert_eq!(landed(&lake).await, ["1", "11", "13", "3", "4"]);
     assert_eq!(assert_accounted(&lake).await, (7, 5, 2));
-    assert_eq!(report::exit_code(&outcome), 0);
+    assert_eq!(exit::of_sync(&outcome), 0);
     let bad = "select source_file, source_offset, length, cast(raw as varchar) from orders_quarantine";
     assert_eq!(lake.rows(bad).await, ["orders/a.json|7|9|{\"n\":NaN}", "orders/b.json|10|9|{\"n\":NaN}"]);
     assert_still(&lake.sync().await);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stedi_delta::cli::exit;
 use stedi_delta::outcome::{Mode, Problem};
-use stedi_delta::report;
 use stedi_delta::sync::{Options, Reload};
 
 use super::{assert_accounted, ids, order, plain, reload};
@@ -80,7 +80,7 @@ async fn a_landing_table_that_was_put_back_stops_until_it_is_reloaded() {
     fs::remove_dir_all(&table).unwrap();
     copy_folder(&copy, &table);
     let (outcome, text) = lake.sync_failing("orders", &["sold"]).await;
-    assert_eq!(report::exit_code(&outcome), 1);
+    assert_eq!(exit::of_sync(&outcome), 1);
     assert!(text.contains("stedi-delta sync --reload orders"), "{text}");
     assert_eq!(ids(&lake).await, ["1"]);
     let outcome = lake.try_sync_with(Options { reload: vec![Reload::parse("orders")], ..Options::default() }).await;

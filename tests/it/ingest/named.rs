@@ -44,13 +44,13 @@ async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
     std::os::unix::fs::symlink("loop", lake.landing().join("orders/loop")).unwrap();
     let outcome = lake.try_sync().await;
     assert_eq!(ids(&lake).await, ["1"]);
-    assert_eq!(report::exit_code(&outcome), 1);
+    assert_eq!(exit::of_sync(&outcome), 1);
     let done = of(&outcome, "orders");
     assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
     let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
     assert_eq!(left_out.message(), "3 files of orders cannot be read for what they are called");
     lake.land("orders/b.json", order(4));
-    assert_eq!(report::exit_code(&lake.try_sync().await), 1);
+    assert_eq!(exit::of_sync(&lake.try_sync().await), 1);
     assert_eq!(ids(&lake).await, ["1", "4"]);
     let exclude = "exclude = [\"orders/tab*\", \"orders/caf*\", \"orders/loop\"]";
     lake.define("tables/landing/orders.toml", &orders(exclude, COLUMNS, ""));
@@ -70,7 +70,7 @@ async fn links_out_of_the_landing_root_are_not_followed() {
     symlink(other.path(), lake.landing().join("orders/folder")).unwrap();
     symlink("../elsewhere", lake.landing().join("orders/within")).unwrap();
     let outcome = lake.sync().await;
-    assert_eq!(report::exit_code(&outcome), 0);
+    assert_eq!(exit::of_sync(&outcome), 0);
     assert_eq!(ids(&lake).await, ["1", "2"]);
     let [warning] = of(&outcome, "orders").warnings.as_slice() else { panic!("{outcome:?}") };
     assert_eq!(warning.message, "2 links of orders out of the landing root are not followed");

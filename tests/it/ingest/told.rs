@@ -13,7 +13,7 @@ async fn a_file_that_changed_is_left_out_and_the_others_land() {
     lake.land("orders/c.json", order(5));
     for _ in 0..2 {
         let outcome = lake.try_sync().await;
-        assert_eq!(report::exit_code(&outcome), 1);
+        assert_eq!(exit::of_sync(&outcome), 1);
         let [left_out] = of(&outcome, "orders").left_out.as_slice() else { panic!("{outcome:?}") };
         assert_eq!(left_out.message(), "1 file of orders changed after being ingested");
         assert!(left_out.next().unwrap().contains("stedi-delta sync --reload orders:orders/a.json"));
@@ -38,7 +38,7 @@ async fn a_file_of_which_nothing_lands_is_named() {
     let warning = of(&outcome, "orders").warnings.iter().find(|w| w.message.starts_with("no record")).unwrap();
     assert_eq!(warning.message, "no record of 1 file of orders could land");
     assert_eq!(warning.details, ["orders/b.json: 2 records"]);
-    assert_eq!(report::exit_code(&outcome), 0);
+    assert_eq!(exit::of_sync(&outcome), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn past_max_quarantined_nothing_of_the_table_lands() {
             assert_eq!(assert_accounted(&lake).await, (4, 2, 2));
             continue;
         }
-        assert_eq!(report::exit_code(&outcome), 3, "{limit}");
+        assert_eq!(exit::of_sync(&outcome), 3, "{limit}");
         let problem = format!("{:?}", of(&outcome, "orders").problem);
         assert!(problem.contains("2 of 4 records") && problem.contains("orders/a.json at byte"), "{problem}");
         assert!(!lake.warehouse().join("landing/orders/_delta_log").exists(), "{limit}");

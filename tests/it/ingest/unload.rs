@@ -56,7 +56,7 @@ async fn a_file_that_is_gone_can_be_unloaded_and_so_can_a_folder() {
     lake.assert_recomputed().await;
     for (what, code) in [("orders:orders/none.json", 1), ("orders", 64), ("orders:", 64), ("nothing:a", 64)] {
         let outcome = unload(&lake, what).await;
-        assert_eq!(report::exit_code(&outcome), code, "{what}: {outcome:?}");
+        assert_eq!(exit::of_sync(&outcome), code, "{what}: {outcome:?}");
     }
     // The table made anew does not bring them back either.
     fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();

@@ -1,15 +1,30 @@
 //! `query`: the rows of one SQL query.
 
+use clap::Args;
 use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt;
 
-use crate::cli::{Format, Session, render};
+use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
-use crate::look::Answer;
+use crate::look::{self, Answer};
 
-pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<u8> {
+/// Options of `query`.
+#[derive(Args, Clone, Debug)]
+pub struct QueryArgs {
+    /// One SQL query over table names
+    pub sql: String,
+}
+
+pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &QueryArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv])?;
-    let Answer { schema, mut batches, held } = session.lake().await?.query(sql).await?;
+    let lake = session.lake().await?;
+    let answer = look::answer(&lake.site, &args.sql).await?;
+    told(session, format, answer).await
+}
+
+/// Writes the rows of an answer.
+pub(in crate::cli) async fn told(session: &mut Session<'_>, format: Format, answer: Answer) -> Result<u8> {
+    let Answer { schema, mut batches, held } = answer;
     // An answer that can be held is written once it is whole: an error then leaves no half of it behind.
     let (mut whole, mut bytes) = (Vec::new(), 0);
     let mut rest = None;
@@ -35,7 +50,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<
             rows.write(&batch)?;
         }
         rows.finish()?;
-        return Ok(0);
+        return Ok(exit::DONE);
     }
     if whole.is_empty() {
         whole.push(RecordBatch::new_empty(schema));
@@ -44,5 +59,5 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, sql: &str) -> Result<
     if format == Format::Table {
         session.ui.status(&render::rows::count(&whole));
     }
-    Ok(0)
+    Ok(exit::DONE)
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{plain_warning, table_error, warning};
-use super::explained;
-use super::grid::{Column, Grid};
-use super::text::{bytes, change, count, date_time, duration, heading, number, plural, unless_same};
+use super::report::{Totals, changed};
+use crate::cli::render::error::{plain_warning, table_error, warning};
+use crate::cli::render::explained;
+use crate::cli::render::grid::{Column, Grid};
+use crate::cli::render::text::{bytes, change, count, date_time, duration, heading, number, plural, unless_same};
 use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
-use crate::report::{Totals, changed};
 
 /// Waiting things named per table before the rest is only counted.
 const WAITING_SHOWN: usize = 5;
@@ -92,17 +92,8 @@ pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
 }
 
-/// A replay: the line of its one table.
-pub(in crate::cli) fn replay(table: &TableOutcome) -> String {
-    if changed(table) {
-        lines(std::slice::from_ref(table), &[table])
-    } else {
-        format!("Nothing of {} could be replayed: 0 rows changed.\n", table.table)
-    }
-}
-
 /// The lines of `shown`, set as wide as all tables need, so that two runs line up.
-fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
+pub(in crate::cli) fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
     let widest = |text: fn(&TableOutcome) -> &str| all.iter().map(|t| text(t).chars().count()).max().unwrap_or(0);
     let mut grid = Grid::new(vec![
         Column::left(0, widest(|t| &t.zone)),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::*;
+use crate::cli::exit;
+use crate::cli::verbs::{check, history, quarantine, status, sync};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::{
@@ -92,18 +93,18 @@ fn a_sync_has_every_key() {
         },
         "grants_ended": 1, "grants_ended_tables": 2, "left_in_catalog": ["old"], "error": null
     });
-    assert_eq!(value(&sync(&outcome(vec![None]))), expected);
+    assert_eq!(value(&sync::document(&outcome(vec![None]))), expected);
 }
 
 #[test]
 fn keys_stand_in_reading_order() {
-    let text = serde_json::to_string(&sync(&outcome(vec![]))).expect("a report is JSON");
+    let text = serde_json::to_string(&sync::document(&outcome(vec![]))).expect("a report is JSON");
     assert!(text.starts_with(r#"{"report":"sync/1","project":"shop","target":"dev""#), "{text}");
 }
 
 #[test]
 fn a_failed_and_a_skipped_table_say_why() {
-    let report = value(&sync(&outcome(vec![failed(Kind::Evidence), Some(Problem::Skipped(name("orders")))])));
+    let report = value(&sync::document(&outcome(vec![failed(Kind::Evidence), Some(Problem::Skipped(name("orders")))])));
     assert_eq!(
         report["tables"][0]["error"],
         json!({"kind": "evidence", "message": "no", "causes": [], "facts": [{"label": "rows", "value": "85"}],
@@ -117,22 +118,22 @@ fn a_failed_and_a_skipped_table_say_why() {
 
 #[test]
 fn evidence_goes_before_failure_before_conflict() {
-    let code = |kinds: &[Kind]| exit_code(&outcome(kinds.iter().map(|k| failed(*k)).collect()));
+    let code = |kinds: &[Kind]| exit::of_sync(&outcome(kinds.iter().map(|k| failed(*k)).collect()));
     assert_eq!(code(&[Kind::Conflict, Kind::Failed, Kind::Evidence]), 3);
     assert_eq!(code(&[Kind::Failed, Kind::Conflict]), 1);
     assert_eq!(code(&[Kind::Conflict, Kind::Internal]), 1);
     assert_eq!(code(&[Kind::Conflict]), 4);
     assert_eq!(code(&[]), 0);
-    assert_eq!(exit_code(&outcome(vec![None, Some(Problem::Skipped(name("orders")))])), 0);
+    assert_eq!(exit::of_sync(&outcome(vec![None, Some(Problem::Skipped(name("orders")))])), 0);
 }
 
 #[test]
 fn a_failure_of_the_run_counts_like_one_of_a_table() {
     let mut run = outcome(vec![failed(Kind::Conflict)]);
     run.problem = Some(Error::failed("the store is gone"));
-    assert_eq!(exit_code(&run), 1);
+    assert_eq!(exit::of_sync(&run), 1);
     run.problem = Some(Error::new(Kind::Usage, "no such table"));
-    assert_eq!(exit_code(&run), 64);
+    assert_eq!(exit::of_sync(&run), 64);
 }
 
 fn definition_error() -> Error {
@@ -148,8 +149,8 @@ fn definition_error() -> Error {
 
 #[test]
 fn a_sync_that_never_began_is_the_same_document() {
-    let report = value(&sync_failed(&definition_error()));
-    let whole = value(&sync(&outcome(vec![])));
+    let report = value(&sync::failed(&definition_error()));
+    let whole = value(&sync::document(&outcome(vec![])));
     let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
     assert_eq!(keys(&report), keys(&whole));
     assert_eq!((&report["tables"], &report["exit_code"]), (&json!([]), &json!(1)));
@@ -159,7 +160,7 @@ fn a_sync_that_never_began_is_the_same_document() {
 #[test]
 fn a_check_lists_faults_with_their_places() {
     assert_eq!(
-        value(&check(Err(&definition_error()))),
+        value(&check::document(Err(&definition_error()))),
         json!({
             "report": "check/1", "project": null, "exit_code": 1, "tables": null,
             "faults": [{
@@ -171,10 +172,10 @@ fn a_check_lists_faults_with_their_places() {
         })
     );
     assert_eq!(
-        value(&check(Ok(("shop", 8, &[])))),
+        value(&check::document(Ok(("shop", 8, &[])))),
         json!({"report": "check/1", "project": "shop", "exit_code": 0, "tables": 8, "faults": [], "warnings": [], "error": null})
     );
-    assert_eq!(value(&check(Err(&Error::failed("no project here"))))["error"]["message"], "no project here");
+    assert_eq!(value(&check::document(Err(&Error::failed("no project here"))))["error"]["message"], "no project here");
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn a_status_says_who_is_up_to_date() {
         warehouse: "./wh".into(),
         tables: vec![table(vec![]), table(vec!["2 new files".into()])],
     };
-    let report = value(&status(&outcome));
+    let report = value(&status::document(&outcome));
     assert_eq!(
         report["tables"][0],
         json!({
@@ -212,7 +213,7 @@ fn a_status_says_who_is_up_to_date() {
         })
     );
     assert_eq!(report["tables"][1]["up_to_date"], false);
-    assert_eq!(value(&status_failed(&Error::conflict("x")))["exit_code"], 4);
+    assert_eq!(value(&status::failed(&Error::conflict("x")))["exit_code"], 4);
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn a_history_says_what_each_version_came_from() {
         sources: BTreeMap::from([("orders_landing".into(), 4)]),
     };
     assert_eq!(
-        value(&history("orders", &[entry])),
+        value(&history::document("orders", &[entry])),
         json!({"report": "history/1", "table": "orders", "exit_code": 0, "versions": [{
             "version": 3, "committed_at": null, "operation": "MERGE", "engine": "stedi-delta/0.1.0",
             "mode": "incremental", "reason": null, "run": "r1",
@@ -240,7 +241,7 @@ fn a_history_says_what_each_version_came_from() {
 
 #[test]
 fn a_replay_is_one_table() {
-    let report = value(&replay(&table(None)));
+    let report = value(&quarantine::document(&table(None)));
     assert_eq!((&report["report"], &report["table"]["table"]), (&json!("replay/1"), &json!("orders")));
-    assert_eq!(value(&replay_failed(&Error::failed("x")))["table"], Value::Null);
+    assert_eq!(value(&quarantine::failed(&Error::failed("x")))["table"], Value::Null);
 }

@@ -1,11 +1,11 @@
 //! A plan: one line per table, then by which rules, where that was asked for.
 
-use super::error::{table_error, warning};
-use super::explained;
-use super::grid::{Column, Grid};
-use super::text::{bytes, count, heading, number, unless_same};
+use crate::cli::exit::is_pending;
+use crate::cli::render::error::{table_error, warning};
+use crate::cli::render::explained;
+use crate::cli::render::grid::{Column, Grid};
+use crate::cli::render::text::{bytes, count, heading, number, unless_same};
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan};
-use crate::report::plan_is_pending;
 
 /// Most characters of an operator.
 const OPERATOR_WIDTH: usize = 60;
@@ -55,7 +55,7 @@ pub(in crate::cli) fn problems(outcome: &PlanOutcome, color: bool) -> String {
 
 /// What to type where a sync would do something.
 pub(in crate::cli) fn next(outcome: &PlanOutcome) -> Option<&'static str> {
-    plan_is_pending(outcome).then_some("Next: stedi-delta sync\n")
+    is_pending(outcome).then_some("Next: stedi-delta sync\n")
 }
 
 fn action(table: &TablePlan) -> String {

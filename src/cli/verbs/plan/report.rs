@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::{ErrorReport, WarningReport};
+use crate::cli::document::{ErrorReport, WarningReport, warning};
+use crate::cli::exit;
 use crate::error::Error;
-use crate::outcome::{Action, Explanation, Mode, PlanOutcome, TablePlan};
+use crate::outcome::{Action, Explanation, PlanOutcome, TablePlan};
 
 /// What a sync would do.
 #[derive(Debug, Serialize)]
@@ -93,21 +94,9 @@ pub struct OperatorReport {
     pub rule: String,
 }
 
-/// Whether a sync would change anything.
-#[must_use]
-pub fn plan_is_pending(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
-}
-
-/// Whether a sync would stop somewhere.
-#[must_use]
-pub fn plan_stops(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| t.action == Action::Stop)
-}
-
 /// The document of a plan.
 #[must_use]
-pub fn plan(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
+pub fn document(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
     PlanReport {
         report: "plan/1",
         project: Some(outcome.project.clone()),
@@ -115,7 +104,7 @@ pub fn plan(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
         landing: Some(outcome.landing.clone()),
         warehouse: Some(outcome.warehouse.clone()),
         exit_code,
-        pending: plan_is_pending(outcome),
+        pending: exit::is_pending(outcome),
         tables: outcome.tables.iter().map(table).collect(),
         error: None,
     }
@@ -123,14 +112,14 @@ pub fn plan(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
 
 /// The document of a plan that could not be made.
 #[must_use]
-pub fn plan_failed(error: &Error) -> PlanReport {
+pub fn failed(error: &Error) -> PlanReport {
     PlanReport {
         report: "plan/1",
         project: None,
         target: None,
         landing: None,
         warehouse: None,
-        exit_code: error.kind().exit_code(),
+        exit_code: exit::of(error.kind()),
         pending: false,
         tables: Vec::new(),
         error: Some(error.into()),
@@ -148,7 +137,7 @@ fn table(plan: &TablePlan) -> TablePlanReport {
         reason: plan.reason.clone(),
         estimate: plan.estimate.map(|e| EstimateReport { rows: e.rows, bytes: e.bytes, at_most: e.at_most }),
         waiting: plan.waiting.clone(),
-        warnings: plan.warnings.iter().map(super::sync::warning).collect(),
+        warnings: plan.warnings.iter().map(warning).collect(),
         explain: plan.explanation.as_ref().map(explain),
         error: plan.problem.as_ref().map(ErrorReport::from),
     }

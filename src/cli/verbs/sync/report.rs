@@ -1,11 +1,12 @@
-//! `sync/1`: what a sync did, and the exit code that follows from it; `replay/1`: the same for one table.
+//! `sync/1`: what a sync did.
 
 use serde::Serialize;
 
-use super::{ErrorReport, seconds};
+use crate::cli::document::{ErrorReport, WarningReport, seconds, warning};
+use crate::cli::exit;
 use crate::clock::rfc3339;
-use crate::error::{Error, Kind};
-use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified, Warning};
+use crate::error::Error;
+use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 
 /// What a sync did.
 #[derive(Debug, Serialize)]
@@ -89,17 +90,6 @@ pub struct TableReport {
     pub error: Option<ErrorReport>,
 }
 
-/// Something to look at that did not stop the table.
-#[derive(Debug, Serialize)]
-pub struct WarningReport {
-    /// What happened.
-    pub message: String,
-    /// Details.
-    pub details: Vec<String>,
-    /// The next thing to type.
-    pub help: Option<String>,
-}
-
 /// Sums over the tables of a sync.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
@@ -130,22 +120,9 @@ pub struct Totals {
     pub tables_verified: u64,
 }
 
-/// What a replay did with one table.
-#[derive(Debug, Serialize)]
-pub struct ReplayReport {
-    /// `replay/1`.
-    pub report: &'static str,
-    /// Exit code of the command.
-    pub exit_code: u8,
-    /// What happened to the table.
-    pub table: Option<TableReport>,
-    /// Why nothing happened.
-    pub error: Option<ErrorReport>,
-}
-
 /// The document of a sync.
 #[must_use]
-pub fn sync(outcome: &SyncOutcome) -> SyncReport {
+pub fn document(outcome: &SyncOutcome) -> SyncReport {
     SyncReport {
         report: "sync/1",
         project: Some(outcome.project.clone()),
@@ -155,7 +132,7 @@ pub fn sync(outcome: &SyncOutcome) -> SyncReport {
         run: Some(outcome.run.clone()),
         started_at: Some(rfc3339(outcome.started_ms)),
         seconds: Some(seconds(outcome.elapsed)),
-        exit_code: exit_code(outcome),
+        exit_code: exit::of_sync(outcome),
         tables: outcome.tables.iter().map(table).collect(),
         totals: Totals::of(outcome),
         grants_ended: outcome.grants_ended,
@@ -167,7 +144,7 @@ pub fn sync(outcome: &SyncOutcome) -> SyncReport {
 
 /// The document of a sync that never began: the project has faults, or its stores cannot be opened.
 #[must_use]
-pub fn sync_failed(error: &Error) -> SyncReport {
+pub fn failed(error: &Error) -> SyncReport {
     SyncReport {
         report: "sync/1",
         project: None,
@@ -177,56 +154,13 @@ pub fn sync_failed(error: &Error) -> SyncReport {
         run: None,
         started_at: None,
         seconds: None,
-        exit_code: error.kind().exit_code(),
+        exit_code: exit::of(error.kind()),
         tables: Vec::new(),
         totals: Totals::default(),
         grants_ended: 0,
         grants_ended_tables: 0,
         left_in_catalog: Vec::new(),
         error: Some(error.into()),
-    }
-}
-
-/// The document of a replay.
-#[must_use]
-pub fn replay(outcome: &TableOutcome) -> ReplayReport {
-    ReplayReport { report: "replay/1", exit_code: table_exit_code(outcome), table: Some(table(outcome)), error: None }
-}
-
-/// The document of a replay that never began.
-#[must_use]
-pub fn replay_failed(error: &Error) -> ReplayReport {
-    ReplayReport { report: "replay/1", exit_code: error.kind().exit_code(), table: None, error: Some(error.into()) }
-}
-
-/// The exit code of a sync. Several at once: usage, then 3 before 1 before 4. A skipped table adds none.
-#[must_use]
-pub fn exit_code(outcome: &SyncOutcome) -> u8 {
-    let tables = outcome.tables.iter().filter_map(|t| match &t.problem {
-        Some(Problem::Failed(error)) => Some(error.kind()),
-        Some(Problem::Skipped(_)) | None => None,
-    });
-    let left_out = outcome.tables.iter().flat_map(|t| &t.left_out).map(Error::kind);
-    tables
-        .chain(left_out)
-        .chain(outcome.problem.as_ref().map(Error::kind))
-        .max_by_key(|kind| match kind {
-            Kind::Usage => 3,
-            Kind::Evidence => 2,
-            Kind::Failed | Kind::Definition | Kind::Internal => 1,
-            Kind::Conflict => 0,
-        })
-        .map_or(0, Kind::exit_code)
-}
-
-/// The exit code that one table alone asks for.
-#[must_use]
-pub fn table_exit_code(outcome: &TableOutcome) -> u8 {
-    match &outcome.problem {
-        Some(Problem::Failed(error)) => error.kind().exit_code(),
-        // Alone, a table is asked for by name: that it could not be served is a failure.
-        Some(Problem::Skipped(_)) => Kind::Failed.exit_code(),
-        None => 0,
     }
 }
 
@@ -261,7 +195,7 @@ impl Totals {
     }
 }
 
-fn table(outcome: &TableOutcome) -> TableReport {
+pub(in crate::cli) fn table(outcome: &TableOutcome) -> TableReport {
     TableReport {
         table: outcome.table.to_string(),
         zone: outcome.zone.clone(),
@@ -287,8 +221,4 @@ fn table(outcome: &TableOutcome) -> TableReport {
             Problem::Skipped(source) => ErrorReport::skipped(source),
         }),
     }
-}
-
-pub(super) fn warning(warning: &Warning) -> WarningReport {
-    WarningReport { message: warning.message.clone(), details: warning.details.clone(), help: warning.help.clone() }
 }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::ErrorReport;
+use crate::cli::document::ErrorReport;
+use crate::cli::exit;
 use crate::error::Error;
 use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
 
@@ -45,7 +46,7 @@ pub struct EntryReport {
 
 /// The document of a catalog.
 #[must_use]
-pub fn catalog(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
+pub fn document(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
     let entry = |e: &EntryOutcome| EntryReport {
         table: e.table.clone(),
         location: e.location.clone(),
@@ -67,28 +68,15 @@ pub fn catalog(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
 
 /// The document where there is no answer.
 #[must_use]
-pub fn catalog_failed(error: &Error) -> CatalogReport {
+pub fn failed(error: &Error) -> CatalogReport {
     CatalogReport {
         report: "catalog/1",
         project: None,
         target: None,
         catalog: None,
         database: None,
-        exit_code: error.kind().exit_code(),
+        exit_code: exit::of(error.kind()),
         tables: Vec::new(),
         error: Some(ErrorReport::from(error)),
     }
-}
-
-/// Whether there is nothing to do about a table's entry.
-#[must_use]
-pub fn entry_is_even(entry: &EntryOutcome) -> bool {
-    let settled = [EntryState::Equal, EntryState::Created, EntryState::Updated, EntryState::Dropped];
-    settled.contains(&entry.state) && entry.notes.is_empty()
-}
-
-/// Whether there is nothing to do about any.
-#[must_use]
-pub fn catalog_is_even(outcome: &CatalogOutcome) -> bool {
-    outcome.entries.iter().all(entry_is_even)
 }

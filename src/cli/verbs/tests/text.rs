@@ -2,11 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
 use crate::cli::outlet::printable;
+use crate::cli::render::*;
+use crate::cli::verbs::{history, status, sync};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning};
+use crate::outcome::{
+    HistoryEntry, Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning,
+};
 use crate::source::{Fault, Place, SourceFile};
 
 fn name(text: &str) -> TableName {
@@ -99,7 +102,7 @@ fn a_first_sync() {
     tables[7].io.bytes_written = 11_744_051;
     let outcome = SyncOutcome { registered: 8, ..outcome(940, tables) };
     assert_eq!(
-        sync::answer(&outcome),
+        sync::text::answer(&outcome),
         "\
 shop -> dev  (landing ./sample, warehouse ./warehouse)
 
@@ -116,10 +119,10 @@ curated   customers_curated           new -> v0      482 rows     full: first bu
 "
     );
     assert_eq!(
-        sync::next(&outcome).as_deref(),
+        sync::text::next(&outcome).as_deref(),
         Some("Next: stedi-delta query \"select count(*) from machine_learning_curated\"\n")
     );
-    assert_eq!(sync::problems(&outcome.tables, None, false), "");
+    assert_eq!(sync::text::problems(&outcome.tables, None, false), "");
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_withdrawal() {
     tables[7].io.bytes_written = 1_992_294;
     let outcome = SyncOutcome { grants_ended: 1, grants_ended_tables: 5, ..outcome(200, tables) };
     assert_eq!(
-        sync::answer(&outcome),
+        sync::text::answer(&outcome),
         "\
 shop -> dev  (landing ./sample, warehouse ./warehouse)
 
@@ -154,17 +157,17 @@ curated   customers_curated           v0 -> v1        -1          incremental
 6 tables changed, 2 unchanged, in 0.2 s. 1 file read (31.0 KB), 1.9 MB written.
 "
     );
-    assert_eq!(sync::next(&outcome), None);
+    assert_eq!(sync::text::next(&outcome), None);
 }
 
 #[test]
 fn nothing_to_do() {
     let mut quiet = outcome(40, vec![table("landing", "a"), table("trusted", "b")]);
     let line = "Nothing to do: 2 tables are at the cut of 2026-11-23 08:14:02 UTC (run r1).\n";
-    assert_eq!(sync::answer(&quiet), line);
+    assert_eq!(sync::text::answer(&quiet), line);
     quiet.tables[0].waiting = (1..=7).map(|n| format!("a/{n}.json is 0.4 s old")).collect();
     assert_eq!(
-        sync::answer(&quiet),
+        sync::text::answer(&quiet),
         format!(
             "{line}
 Too young to be read, for the next sync of a:
@@ -180,7 +183,7 @@ Too young to be read, for the next sync of a:
     quiet.tables[0].waiting.clear();
     quiet.registered = 1;
     assert!(
-        sync::answer(&quiet)
+        sync::text::answer(&quiet)
             .ends_with("0 tables changed, 2 unchanged, in 40 ms. 1 catalog entry brought up to date.\n")
     );
 }
@@ -201,13 +204,13 @@ fn bad_records() {
         help: Some("see them: stedi-delta quarantine ls accelerometer_landing".into()),
     });
     let outcome = outcome(200, vec![landing, table("curated", "machine_learning_curated")]);
-    let answer = sync::answer(&outcome);
+    let answer = sync::text::answer(&outcome);
     assert_eq!(
         answer.lines().nth(2),
         Some("landing   accelerometer_landing       v0 -> v1        +2          1 file, 1 record in quarantine")
     );
     assert_eq!(
-        sync::problems(&outcome.tables, None, false),
+        sync::text::problems(&outcome.tables, None, false),
         "\
 warning: 1 record could not land
   accelerometer-1691348231445.json at byte 10,311: field `x` is a string, expected a number
@@ -243,7 +246,7 @@ fn a_sync_that_stops() {
     ];
     let outcome = outcome(200, tables);
     assert_eq!(
-        sync::problems(&outcome.tables, None, false),
+        sync::text::problems(&outcome.tables, None, false),
         "\
 error: accelerometer_trusted would hold readings of 1 person who has not consented
   table      accelerometer_trusted (v4, unchanged)
@@ -252,14 +255,14 @@ error: accelerometer_trusted would hold readings of 1 person who has not consent
   meanwhile  2 tables below it are behind: step_trainer_trusted, customers_curated
 "
     );
-    assert!(sync::answer(&outcome).ends_with("\n\n0 tables changed, 1 failed, 2 behind, in 0.2 s.\n"));
+    assert!(sync::text::answer(&outcome).ends_with("\n\n0 tables changed, 1 failed, 2 behind, in 0.2 s.\n"));
 }
 
 #[test]
 fn a_table_that_waits_for_one_outside_the_run_is_not_passed_over() {
     let waits = TableOutcome { problem: Some(Problem::Skipped(name("b"))), ..table("trusted", "a") };
     assert_eq!(
-        sync::problems(&[waits], None, false),
+        sync::text::problems(&[waits], None, false),
         "error: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
     );
 }
@@ -334,7 +337,7 @@ fn a_status() {
         ],
     };
     assert_eq!(
-        status::answer(&outcome),
+        status::text::answer(&outcome),
         "\
 shop -> dev  (landing ./sample, warehouse ./warehouse)
 
@@ -346,7 +349,7 @@ curated   new_one                  new                                          
 3 of 4 tables are behind.
 "
     );
-    assert_eq!(status::next(&outcome), Some("Next: stedi-delta sync\n"));
+    assert_eq!(status::text::next(&outcome), Some("Next: stedi-delta sync\n"));
 }
 
 #[test]
@@ -372,7 +375,7 @@ fn a_history() {
         ..entry(9, None)
     };
     assert_eq!(
-        history(&[entry(10, Some([1000, 0, 1])), foreign]),
+        history::answer(&[entry(10, Some([1000, 0, 1])), foreign]),
         "\
 v10   2026-11-23 08:14:02   MERGE      +1,000 -1   full: the query changed   customer_landing v4   run r1
 v9    2026-11-23 08:14:02   OPTIMIZE                                                               Spark
@@ -384,9 +387,9 @@ mod rows_of_a_query {
     use deltalake::arrow::array::{Array as _, Int64Array, ListArray, RecordBatch, StringArray};
     use deltalake::arrow::datatypes::{Field, Int64Type, Schema};
 
-    use super::super::rows;
     use super::*;
     use crate::cli::Format;
+    use crate::cli::render::rows;
 
     fn batch() -> RecordBatch {
         let columns: [(&str, deltalake::arrow::array::ArrayRef); 2] = [

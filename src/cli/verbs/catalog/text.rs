@@ -1,9 +1,8 @@
 //! What a catalog says of a project: a line per table, and under it every field that is not as it should be.
 
-use super::grid::{Column, Grid};
-use super::text::{count, number};
+use crate::cli::render::grid::{Column, Grid};
+use crate::cli::render::text::{count, number};
 use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
-use crate::report::entry_is_even;
 
 /// Characters of a value that are shown; a schema has thousands.
 const SHOWN: usize = 60;
@@ -12,7 +11,7 @@ const SHOWN: usize = 60;
 pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
     let mut text = headline(outcome);
     text.push_str(&lines(outcome, &outcome.entries.iter().collect::<Vec<_>>()));
-    let uneven = outcome.entries.iter().filter(|e| !entry_is_even(e)).count() as u64;
+    let uneven = outcome.entries.iter().filter(|e| !EntryOutcome::is_even(e)).count() as u64;
     let all = count(outcome.entries.len() as u64, "table");
     text.push_str(&match uneven {
         0 => format!("\n{all}: the catalog says what the logs say.\n"),

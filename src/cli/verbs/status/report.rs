@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::ErrorReport;
+use crate::cli::document::ErrorReport;
+use crate::cli::exit;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{StatusOutcome, TableStatus};
@@ -63,7 +64,7 @@ pub struct TableStatusReport {
 
 /// The document of a status.
 #[must_use]
-pub fn status(outcome: &StatusOutcome) -> StatusReport {
+pub fn document(outcome: &StatusOutcome) -> StatusReport {
     StatusReport {
         report: "status/1",
         project: Some(outcome.project.clone()),
@@ -78,14 +79,14 @@ pub fn status(outcome: &StatusOutcome) -> StatusReport {
 
 /// The document of a status that could not be found out.
 #[must_use]
-pub fn status_failed(error: &Error) -> StatusReport {
+pub fn failed(error: &Error) -> StatusReport {
     StatusReport {
         report: "status/1",
         project: None,
         target: None,
         landing: None,
         warehouse: None,
-        exit_code: error.kind().exit_code(),
+        exit_code: exit::of(error.kind()),
         tables: Vec::new(),
         error: Some(error.into()),
     }

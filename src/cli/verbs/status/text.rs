@@ -1,7 +1,7 @@
 //! A status: one line per table, with what a sync would do.
 
-use super::grid::{Column, Grid};
-use super::text::{bytes, count, date_time, heading, number, plural, unless_same};
+use crate::cli::render::grid::{Column, Grid};
+use crate::cli::render::text::{bytes, count, date_time, heading, number, plural, unless_same};
 use crate::outcome::{StatusOutcome, TableStatus};
 
 /// The answer: where every table stands.

@@ -1,0 +1,98 @@
+//! Exit codes, all of them, and which one goes before which.
+
+use crate::error::{Error, Kind};
+use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome};
+
+/// What `--help` says of them.
+pub(super) const HELP: &str = "\
+Exit codes:
+    0  done, or nothing to do
+    1  something failed; what did not depend on it went on
+    2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
+    3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
+    4  somebody else committed meanwhile, again and again; try again
+   64  the command line is wrong
+  130  interrupted
+Several at once: 3 goes before 1, 1 before 4.";
+
+/// Done, or nothing to do.
+pub const DONE: u8 = 0;
+
+/// Changes are pending, where that was asked for.
+pub const PENDING: u8 = 2;
+
+/// An interrupted command, as shells give it.
+pub const INTERRUPTED: u8 = 130;
+
+/// A command that ends with an error of this kind.
+#[must_use]
+pub fn of(kind: Kind) -> u8 {
+    match kind {
+        Kind::Usage => 64,
+        Kind::Definition | Kind::Failed | Kind::Internal => 1,
+        Kind::Evidence => 3,
+        Kind::Conflict => 4,
+    }
+}
+
+/// Several errors at once: usage, then 3 before 1 before 4.
+fn of_all(kinds: impl Iterator<Item = Kind>) -> u8 {
+    let worst = kinds.max_by_key(|kind| match kind {
+        Kind::Usage => 3,
+        Kind::Evidence => 2,
+        Kind::Failed | Kind::Definition | Kind::Internal => 1,
+        Kind::Conflict => 0,
+    });
+    worst.map_or(DONE, of)
+}
+
+/// A sync. A table that was skipped adds nothing to the one for which it was.
+#[must_use]
+pub fn of_sync(outcome: &SyncOutcome) -> u8 {
+    let tables = outcome.tables.iter().filter_map(|t| match &t.problem {
+        Some(Problem::Failed(error)) => Some(error.kind()),
+        Some(Problem::Skipped(_)) | None => None,
+    });
+    let left_out = outcome.tables.iter().flat_map(|t| &t.left_out).map(Error::kind);
+    of_all(tables.chain(left_out).chain(outcome.problem.as_ref().map(Error::kind)))
+}
+
+/// One table, asked for by name: that it could not be served is a failure.
+#[must_use]
+pub fn of_table(outcome: &TableOutcome) -> u8 {
+    match &outcome.problem {
+        Some(Problem::Failed(error)) => of(error.kind()),
+        Some(Problem::Skipped(_)) => of(Kind::Failed),
+        None => DONE,
+    }
+}
+
+/// A plan; `detailed` = [`PENDING`] where a sync would change something.
+#[must_use]
+pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
+    if outcome.tables.iter().any(|t| t.action == Action::Stop) {
+        of(Kind::Failed)
+    } else if detailed && is_pending(outcome) {
+        PENDING
+    } else {
+        DONE
+    }
+}
+
+/// Whether a sync would change anything.
+#[must_use]
+pub fn is_pending(outcome: &PlanOutcome) -> bool {
+    outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
+}
+
+/// A catalog that was compared.
+#[must_use]
+pub fn of_catalog(outcome: &CatalogOutcome) -> u8 {
+    if outcome.entries.iter().all(|entry| entry.is_even()) { DONE } else { PENDING }
+}
+
+/// A catalog that was repaired.
+#[must_use]
+pub fn of_repair(outcome: &CatalogOutcome) -> u8 {
+    outcome.problem.as_ref().map_or(DONE, |error| of(error.kind()))
+}

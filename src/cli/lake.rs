@@ -1,0 +1,49 @@
+//! The lake that a command line names.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::privacy::Privacy;
+use crate::progress::{Level, Progress};
+use crate::register;
+use crate::site::{Address, Site, SiteOptions};
+use crate::storage::Storage;
+
+/// The key with which personal data is hashed in messages.
+const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
+
+/// An open lake, and how a command works on it.
+pub(super) struct Lake {
+    pub(super) site: Site,
+    pub(super) progress: Arc<dyn Progress>,
+    /// Id of this run: of its events, commits and document.
+    pub(super) run: String,
+}
+
+impl Lake {
+    /// Loads and checks the project and connects to its stores; `reveal` prints personal data in clear.
+    ///
+    /// # Errors
+    /// The project has faults, there is no such target, or its stores cannot be reached.
+    pub(super) async fn open(
+        options: &SiteOptions,
+        reveal: bool,
+        run: String,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self> {
+        let address = Address::find(options)?;
+        progress.opened(&address.project.name, Some(&address.target));
+        let storage = match progress.hears(Level::Debug) {
+            true => Storage::default().with_listener(progress.clone()),
+            false => Storage::default(),
+        };
+        let key = std::env::var(HASH_KEY).ok();
+        let site = Site::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
+        Ok(Self { site, progress, run })
+    }
+}
+
+/// The statements that register tables in Athena by hand. Connects to nothing.
+pub(super) fn ddl(options: &SiteOptions, tables: &[String]) -> Result<String> {
+    register::ddl(&Address::find(options)?, tables)
+}

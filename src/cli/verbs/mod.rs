@@ -1,0 +1,66 @@
+//! One module per verb: its arguments, its call of one operation, its text and its document.
+//!
+//! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line in
+//! that module, and a test in `tests/it/cli`.
+
+pub(super) mod catalog;
+pub(super) mod check;
+pub(super) mod history;
+pub(super) mod plan;
+pub(super) mod quarantine;
+pub(super) mod query;
+pub(super) mod status;
+pub(super) mod sync;
+#[cfg(test)]
+mod tests;
+
+use clap::Subcommand;
+
+use super::Session;
+use crate::error::Result;
+use catalog::CatalogVerb;
+use history::HistoryArgs;
+use plan::PlanArgs;
+use quarantine::QuarantineVerb;
+use query::QueryArgs;
+use sync::SyncArgs;
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Check the project's files; reads and writes no data
+    Check,
+    /// Bring tables to the newest cut: ingest new files, refresh what depends on them
+    Sync(SyncArgs),
+    /// Show what a sync would do and why; writes nothing
+    Plan(PlanArgs),
+    /// Show where every table stands and what a sync would do
+    Status,
+    /// Run a query over the tables
+    Query(QueryArgs),
+    /// Show the versions of a table, newest first
+    History(HistoryArgs),
+    /// Look at records that could not land, and try them again
+    #[command(subcommand)]
+    Quarantine(QuarantineVerb),
+    /// Compare the catalog with the tables, repair it, or print the statements for Athena
+    #[command(subcommand)]
+    Catalog(CatalogVerb),
+}
+
+/// Runs a verb; returns the exit code.
+///
+/// # Errors
+/// What ended it: text for it is the caller's.
+pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
+    match verb {
+        Verb::Check => check::run(session).await,
+        Verb::Sync(args) => sync::run(session, args).await,
+        Verb::Plan(args) => plan::run(session, args).await,
+        Verb::Status => status::run(session).await,
+        Verb::Query(args) => query::run(session, args).await,
+        Verb::History(args) => history::run(session, args).await,
+        Verb::Quarantine(verb) => quarantine::run(session, verb).await,
+        Verb::Catalog(verb) => catalog::run(session, verb).await,
+    }
+}

@@ -1,0 +1,28 @@
+//! `status`: where every table stands.
+
+mod report;
+pub(in crate::cli) mod text;
+
+pub(in crate::cli) use report::{document, failed};
+
+use crate::cli::{Format, Session, exit};
+use crate::error::Result;
+use crate::look;
+
+pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
+    let format = session.format(&[Format::Table, Format::Json])?;
+    let result = match session.lake().await {
+        Ok(lake) => look::status(&lake.site).await,
+        Err(error) => Err(error),
+    };
+    let outcome = session.or_document(format, result, failed)?;
+    if format == Format::Json {
+        session.ui.document(&document(&outcome));
+        return Ok(exit::DONE);
+    }
+    session.ui.answer(&text::answer(&outcome));
+    if let Some(next) = text::next(&outcome) {
+        session.ui.status(next);
+    }
+    Ok(exit::DONE)
+}

@@ -1,0 +1,107 @@
+//! `sync`: brings tables to the newest cut.
+
+mod report;
+pub(in crate::cli) mod text;
+
+pub(in crate::cli) use report::{TableReport, Totals, changed, document, failed, table};
+
+use clap::Args;
+
+use crate::cli::{Format, Session, exit};
+use crate::error::{Kind, Result};
+use crate::outcome::SyncOutcome;
+use crate::sync::{self, Options, Reload};
+
+/// Options of `sync`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SyncArgs {
+    /// Only these tables and those they read
+    #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// Compute the derived tables from scratch
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Compare every derived table with its query, computed anew; exit 3 where they differ
+    #[arg(long)]
+    pub verify: bool,
+    /// Read the files of a landing table again, or one of them
+    #[arg(long, value_name = "TABLE[:PATH]")]
+    pub reload: Vec<String>,
+    /// Take the rows of a file out of a landing table; it is not read again until --reload names it
+    #[arg(long, value_name = "TABLE:PATH")]
+    pub unload: Vec<String>,
+    /// Stop where a migration is pending, which every sync does: this version applies none
+    #[arg(long)]
+    pub no_migrate: bool,
+}
+
+impl SyncArgs {
+    /// What they ask of a sync.
+    fn options(&self, run: &str) -> Options {
+        Options {
+            select: self.select.clone(),
+            full_refresh: self.full_refresh,
+            verify: self.verify,
+            reload: self.reload.iter().map(|text| Reload::parse(text)).collect(),
+            unload: self.unload.iter().map(|text| Reload::parse(text)).collect(),
+            run: Some(run.to_owned()),
+        }
+    }
+}
+
+pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> Result<u8> {
+    let format = session.format(&[Format::Table, Format::Json])?;
+    let lake = session.lake().await;
+    let lake = session.or_document(format, lake, failed)?;
+    if args.no_migrate {
+        let text = text::no_migrations(session.ui.color_err());
+        session.ui.problem(&text);
+    }
+    let outcome = sync::sync(&lake.site, &args.options(&lake.run), &lake.progress).await;
+    Ok(told(session, format, &outcome))
+}
+
+/// Tells what a sync did.
+pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &SyncOutcome) -> u8 {
+    let exit_code = exit::of_sync(outcome);
+    let ui = &mut *session.ui;
+    if exit_code == exit::of(Kind::Usage) {
+        // The request was wrong: there is nothing to report.
+    } else if format == Format::Json {
+        ui.document(&document(outcome));
+    } else {
+        ui.answer(&text::answer(outcome));
+    }
+    ui.sums(&Totals::of(outcome));
+    ui.problems_of(&outcome.tables, outcome.problem.as_ref());
+    if let Some(left) = text::left(outcome, ui.color_err()) {
+        ui.problems(&left);
+    }
+    if let (Format::Table, Some(next)) = (format, text::next(outcome)) {
+        ui.status(&next);
+    }
+    exit_code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse;
+    use crate::cli::verbs::Verb;
+
+    #[test]
+    fn options_reach_the_operation() {
+        let line = "stedi-delta sync -s a b --full-refresh --verify --reload c:x.json --unload d:y.json";
+        let Verb::Sync(args) = parse(line.split(' ').map(Into::into)).expect("a command line").verb else { panic!() };
+        let options = args.options("r1");
+        let expected = Options {
+            select: vec!["a".into(), "b".into()],
+            full_refresh: true,
+            verify: true,
+            reload: vec![Reload { table: "c".into(), path: Some("x.json".into()) }],
+            unload: vec![Reload { table: "d".into(), path: Some("y.json".into()) }],
+            run: Some("r1".into()),
+        };
+        assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    }
+}

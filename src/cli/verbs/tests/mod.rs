@@ -1,0 +1,4 @@
+//! Documents and texts, literally.
+
+mod report;
+mod text;
