@@ -1,5 +1,5 @@
-//! What operations return: plain facts, in the order in which people ask for them. `report` gives them their JSON
-//! shape and `cli` their text; nothing here prints.
+//! What operations return: plain facts, in the order in which people ask for them. `cli` gives them text
+//! and JSON shape; nothing here prints.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
