@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::clock;
-use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Ledger};
-use crate::lake::LakeTable;
-use crate::outcome::{Io, Mode, Problem, Rows, TableOutcome, Warning};
+use crate::error::{Kind, Result};
+use crate::ingest::{self, Ledger, Report};
+use crate::outcome::{Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
 use crate::site::Site;
@@ -43,39 +42,13 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
     let place = site.place(table, run)?;
     let session = site.session()?;
     let ledger = Ledger::read(&site.warehouse, &session).await?;
-    let mut standing = ingest::standing(&place, &ledger, &session, false).await?;
-    let version_before = standing.table.as_ref().map(LakeTable::version);
-    if standing.table.is_none() && standing.open.is_none() {
-        return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
-    }
-    if let Some(number) = standing.open {
-        let wal = ledger.wal(&session, name, &standing.uuid, number).await?;
-        ingest::check_open(&place, standing.table.as_ref(), number, &wal)?;
-        standing.table = Some(ingest::finish(&place, &standing.uuid, number, &wal).await?.0);
-    }
-    if let Some(shaped) = ingest::shape(&place, &standing.uuid, standing.table.clone()).await? {
-        standing.table = Some(shaped);
-    }
-    let replay = ingest::replay(&place, (&ledger, &session), &standing).await?;
-    let mut io = Io::default();
-    let mut after = standing.table.clone();
-    if let Some(batch) = &replay.batch
-        && let Some(wal) = &batch.wal
-    {
-        ledger.commit(&site.warehouse, std::slice::from_ref(batch), run).await?;
-        let (table, done) = ingest::finish(&place, &standing.uuid, batch.number, wal).await?;
-        io.files_added = done.io.files_added;
-        io.bytes_written = done.io.bytes_written;
-        after = Some(table);
-    }
-    let mut problem = None;
-    if let Some(after) = &after {
-        let standing = BTreeMap::from([(table.name.clone(), after.clone())]);
-        // The rows are in, whatever becomes of the catalog.
-        problem = register(site, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
-    }
-    let version_after = after.as_ref().map(LakeTable::version);
-    let staying: u64 = replay.stay.values().sum();
+    let report = Report { table, progress };
+    let done = ingest::replay(&place, &site.warehouse, (&ledger, &session), &report).await?;
+    let (version_before, version_after) = (done.version_before, Some(done.table.version()));
+    let standing = BTreeMap::from([(table.name.clone(), done.table)]);
+    // The rows are in, whatever becomes of the catalog.
+    let problem = register(site, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
+    let staying: u64 = done.stay.values().sum();
     let mut warnings = Vec::new();
     if staying > 0 {
         warnings.push(Warning {
@@ -83,7 +56,7 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
                 1 => format!("1 record of {name} stays in quarantine"),
                 _ => format!("{staying} records of {name} stay in quarantine"),
             },
-            details: replay.stay.iter().take(5).map(|(reason, count)| format!("{count}: {reason}")).collect(),
+            details: done.stay.iter().take(5).map(|(reason, count)| format!("{count}: {reason}")).collect(),
             help: Some(format!("see them: stedi-delta quarantine ls {name}")),
         });
     }
@@ -94,9 +67,9 @@ async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) ->
         version_before,
         version_after,
         mode: if version_before == version_after { Mode::None } else { Mode::Ingest },
-        reason: format!("{} of {} records landed from quarantine", replay.landed, replay.landed + staying),
-        rows: Rows { inserted: replay.landed, ..Rows::default() },
-        io,
+        reason: format!("{} of {} records landed from quarantine", done.landed, done.landed + staying),
+        rows: Rows { inserted: done.landed, ..Rows::default() },
+        io: done.io,
         elapsed: started.elapsed(),
         waiting: Vec::new(),
         warnings,

@@ -41,14 +41,23 @@ pub fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p Strin
 /// A local file may still be being written; a PUT is atomic.
 const LOCAL_MIN_AGE: Duration = Duration::from_secs(2);
 
-/// Lists the files of `landing` under `root`. With `patience`, files that the default age alone keeps back are waited
-/// for, once: who drops a file and syncs expects it to be read. An age that the definition names is never waited for.
+/// Whether files that were written a moment ago are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Those that the default age alone keeps back, once: who drops a file and syncs expects it to be read. An age that
+    /// the definition names is never waited for.
+    Waits,
+    /// None are.
+    Hurries,
+}
+
+/// Lists the files of `landing` under `root`.
 ///
 /// # Errors
 /// When the glob is wrong or the store cannot list.
-pub async fn discover(root: &Location, landing: &Landing, patience: bool) -> Result<Discovery> {
+pub async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
     let discovery = list(root, landing, clock::now_ms()).await?;
-    if discovery.waiting.is_empty() || landing.min_age.is_some() || !patience {
+    if discovery.waiting.is_empty() || landing.min_age.is_some() || patience == Patience::Hurries {
         return Ok(discovery);
     }
     tokio::time::sleep(LOCAL_MIN_AGE).await;

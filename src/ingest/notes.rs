@@ -2,7 +2,8 @@
 
 use super::ledger::FileRow;
 use super::parse::Parsed;
-use super::{Place, Standing, fields};
+use super::recover::Standing;
+use super::{Place, fields};
 use crate::definition::Landing;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{UNREAD_CONSENT, Warning, counted};

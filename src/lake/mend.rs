@@ -15,11 +15,18 @@ use super::statistics::{describe, is_marked, marks, reduced};
 use super::table::{DeltaFile, LakeTable};
 use super::tail::Tail;
 use crate::error::Result;
+use crate::outcome::counted;
 
 /// Footers that are read at once.
 const AT_ONCE: usize = 64;
 /// How the `created_by` of our data files begins, in every version.
 pub(super) const OURS: &str = "stedi-delta/";
+
+/// Why a table has a new version although no row changed.
+#[must_use]
+pub fn bounds_mended(files: u64) -> String {
+    format!("statistics of {} mended", counted(files, "file"))
+}
 
 impl LakeTable {
     /// The table with right bounds of all files of ours, without bounds that `wanted` hides, and with properties that say

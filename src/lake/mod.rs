@@ -9,6 +9,7 @@ mod gap;
 mod layout;
 mod log;
 mod mend;
+mod migrations;
 mod moved;
 mod paths;
 mod promises;
@@ -30,6 +31,7 @@ pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, sche
 pub use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
 pub use log::{CommitFacts, DataFiles};
+pub use mend::bounds_mended;
 pub use moved::MovedRows;
 pub use read::rows;
 pub use readable::Obstacle;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::definition::{Derived, Landing, Policy, Table, TableKind};
 use crate::error::Result;
 use crate::incremental;
-use crate::ingest::{self, Asked, Ledger};
+use crate::ingest::{self, Asked, Ledger, Patience};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
@@ -63,7 +63,9 @@ impl Planner<'_> {
                 }
                 self.standing.insert(table.name.clone(), found);
             }
-            sync::check_migrations(self.site, table.name.as_str(), self.standing.get(&table.name))?;
+            if let Some(stands) = self.standing.get(&table.name) {
+                stands.check_migrations(table.name.as_str(), self.site.migration())?;
+            }
             match &table.kind {
                 TableKind::Landing(landing) => self.landing(table, landing, &mut plan).await,
                 TableKind::Derived(derived) => self.derived(table, derived, &mut plan).await,
@@ -79,13 +81,14 @@ impl Planner<'_> {
 
     async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
         let place = self.site.place(table, "")?;
-        let standing = ingest::standing(&place, &self.ledger, &self.session, false).await?;
+        let read = (&self.ledger, &self.session);
+        let standing = ingest::standing(&place, read).await?;
+        standing.check(&place)?;
         let shape = ingest::check_shape(&place, standing.table.as_ref())?;
-        let pending = (&self.ledger, &self.session);
         // As patient as a sync: it would wait for these files, too.
-        let pending = ingest::pending(&place, landing, &standing, pending, &Asked::NOTHING, true).await?;
+        let pending = ingest::pending(&place, landing, &standing, read, Asked::default(), Patience::Waits).await?;
         let mut reasons = Vec::new();
-        reasons.extend(standing.open.map(|number| format!("batch {number} of an earlier run is to be finished")));
+        reasons.extend(standing.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
         let (new, replaced) = pending.counts();
         for (count, what) in [(new, "new file"), (replaced, "replaced file")] {
             if count > 0 {

@@ -6,7 +6,7 @@ use super::plan::unchecked;
 use super::quarantine;
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
-use crate::ingest::{self, Asked, Ledger};
+use crate::ingest::{self, Asked, Ledger, Patience};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
@@ -90,11 +90,13 @@ async fn of_landing(
 ) -> Result<()> {
     let place = site.place(table, "")?;
     status.rows_in_quarantine = ingest::count_quarantined(&place).await?;
-    let standing = ingest::standing(&place, ledger, session, false).await?;
-    if let Some(number) = standing.open {
+    let standing = ingest::standing(&place, (ledger, session)).await?;
+    standing.check(&place)?;
+    if let Some(number) = standing.open() {
         status.pending.push(format!("batch {number} of an earlier run is to be finished"));
     }
-    let pending = ingest::pending(&place, landing, &standing, (ledger, session), &Asked::NOTHING, false).await?;
+    let pending =
+        ingest::pending(&place, landing, &standing, (ledger, session), Asked::default(), Patience::Hurries).await?;
     status.problem = pending.left_out.first().map(|error| error.message().to_owned());
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };

@@ -6,11 +6,11 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
-use super::{Attempt, Done, bounds_mended, check_migrations};
+use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, Layout};
+use crate::lake::{LakeTable, Layout, bounds_mended};
 use crate::name::TableName;
 use crate::refresh::{self, Job, Opened};
 
@@ -121,7 +121,7 @@ impl Attempt<'_> {
                 None => Opened::at(&job.location).await?,
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
-            check_migrations(self.site, table.name.as_str(), Some(&done.table))?;
+            done.table.check_migrations(table.name.as_str(), self.site.migration())?;
             // Only now: commits that others made since ours have been looked at.
             let (stands, reason) = match done.table.mended(&Layout::defined(table), self.run).await? {
                 Some((mended, files)) if done.reason.is_empty() => (mended, bounds_mended(files)),

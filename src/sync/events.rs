@@ -20,12 +20,6 @@ impl Attempt<'_> {
         }
     }
 
-    /// What a landing table found under its path.
-    pub(super) fn found(&self, table: &Table, (new, replaced): (usize, usize), waiting: usize) {
-        let event = about(Event::info("files.found"), table).with("new", new).with("replaced", replaced);
-        self.progress.event(&event.with("waiting", waiting));
-    }
-
     /// What became of the table.
     pub(super) fn ended(&self, table: &Table, started: Instant, result: &Result<Done>) {
         match (result, table.quarantine_of()) {

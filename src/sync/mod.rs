@@ -22,9 +22,11 @@ pub use runs::FOLDER as RUNS_FOLDER;
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Asked;
+pub use crate::ingest::Reload;
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning, counted};
+use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
 use crate::site::Site;
@@ -56,30 +58,9 @@ pub struct Options {
     pub run: Option<String>,
 }
 
-/// `TABLE` or `TABLE:PATH`: files to be read again, or to be taken out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reload {
-    /// Landing table.
-    pub table: String,
-    /// One file or folder under the landing root; `None` = all of the table's.
-    pub path: Option<String>,
-}
-
-impl Reload {
-    /// Reads `TABLE` or `TABLE:PATH`.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        match text.split_once(':') {
-            Some((table, path)) => Self { table: table.to_owned(), path: Some(path.to_owned()) },
-            None => Self { table: text.to_owned(), path: None },
-        }
-    }
-
-    fn matches(&self, table: &str, path: &str) -> bool {
-        let under = |wanted: &str| {
-            path == wanted || path.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
-        };
-        self.table == table && self.path.as_deref().is_none_or(under)
+impl Options {
+    fn asked(&self) -> Asked<'_> {
+        Asked { reload: &self.reload, unload: &self.unload }
     }
 }
 
@@ -112,28 +93,6 @@ impl Attempt<'_> {
     fn selected(&self, name: &TableName) -> bool {
         self.selection.tables.contains(name)
     }
-}
-
-/// Why a table has a new version although no row changed.
-fn bounds_mended(files: u64) -> String {
-    format!("statistics of {} mended", counted(files, "file"))
-}
-
-/// A table that stands gets to its definition by migrations; this build can only tell that some are pending.
-///
-/// # Errors
-/// When some are.
-pub fn check_migrations(site: &Site, name: &str, table: Option<&LakeTable>) -> Result<()> {
-    use crate::lake::app;
-    let Some(table) = table else { return Ok(()) };
-    let newest = site.migration();
-    let included = table.state().txns.get(app::MIGRATION).copied().unwrap_or(newest);
-    if included >= newest {
-        return Ok(());
-    }
-    Err(Error::failed(format!("{name} lacks migrations {} to {newest}", included + 1))
-        .fact("table", format!("{} (v{})", table.location(), table.version()))
-        .help("this version of stedi-delta does not apply migrations; take the files out of migrations/ again"))
 }
 
 /// Syncs a site. Failures of tables and of the run are part of the outcome.

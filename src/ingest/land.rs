@@ -1,0 +1,154 @@
+//! One landing table through a sync: recovered, its files read and written; and, once the ledger has decided, carried out.
+
+use deltalake::datafusion::prelude::SessionContext;
+
+use super::finish::{Finished, finish};
+use super::ledger::{Batch, Ledger};
+use super::pending::{Asked, pending};
+use super::read::quarantine_layout;
+use super::recover::{Recovered, Standing, recover};
+use super::shape::{check_shape, shape};
+use super::write::{Prepared, write};
+use super::{Patience, Place, Report};
+use crate::error::{Error, Kind, Result};
+use crate::lake::{LakeTable, Layout, bounds_mended};
+use crate::outcome::{Io, Rows, Warning};
+
+/// A landing table of which a batch may wait for the ledger's decision.
+#[derive(Debug)]
+pub struct Landing<'a> {
+    place: Place<'a>,
+    standing: Standing,
+    version_before: Option<u64>,
+    finished: Option<(i64, Finished)>,
+    prepared: Option<Prepared>,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+    left_out: Vec<Error>,
+    warnings: Vec<Warning>,
+    unloads: bool,
+}
+
+/// What became of a landing table.
+#[derive(Debug)]
+pub struct Landed {
+    /// As it stands.
+    pub table: LakeTable,
+    /// Its version before; `None` = it did not exist.
+    pub version_before: Option<u64>,
+    /// Why it changed; empty when there is nothing to say.
+    pub reason: String,
+    /// Rows that landed, went, and could not land.
+    pub rows: Rows,
+    /// Files and bytes.
+    pub io: Io,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+    /// Files that were left out although they should be read.
+    pub left_out: Vec<Error>,
+    /// What else there is to say.
+    pub warnings: Vec<Warning>,
+}
+
+/// Recovers a landing table, looks for its files, reads them and writes their rows. Nothing is decided by that.
+///
+/// # Errors
+/// As those of the steps; `Conflict` when another sync is at work.
+pub async fn land<'a>(
+    place: Place<'a>,
+    (ledger, session): (&Ledger, &SessionContext),
+    asked: Asked<'_>,
+    report: &Report<'_>,
+) -> Result<Landing<'a>> {
+    let name = place.table.name.as_str();
+    let Some(landing) = place.table.landing() else {
+        return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
+    };
+    let recovered = recover(&place, (ledger, session), asked.reloads_all(name), report).await?;
+    let Recovered { standing, version_before, finished } = recovered;
+    let mut pending = pending(&place, landing, &standing, (ledger, session), asked, Patience::Waits).await?;
+    let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
+    let (waiting, unloads) = (pending.waiting.clone(), !pending.unloaded.is_empty());
+    report.found(&pending);
+    let prepared = write(&place, &standing, pending).await?;
+    Ok(Landing { place, standing, version_before, finished, prepared, waiting, left_out, warnings, unloads })
+}
+
+impl Landing<'_> {
+    /// What the ledger has to decide on.
+    #[must_use]
+    pub fn batch(&self) -> Option<&Batch> {
+        self.prepared.as_ref().map(|prepared| &prepared.batch)
+    }
+
+    /// Whether there is no table, and nothing that would become one.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.version_before.is_none() && self.prepared.is_none() && self.waiting.is_empty()
+    }
+
+    /// The table from which rows of files will be taken out because somebody asked for it.
+    #[must_use]
+    pub fn unloads_from(&self) -> Option<&LakeTable> {
+        self.standing.table.as_ref().filter(|_| self.unloads)
+    }
+
+    /// Carries out what the ledger decided.
+    ///
+    /// # Errors
+    /// As the commits. What is not carried out is, by the next sync.
+    pub async fn carry_out(self) -> Result<Landed> {
+        let Self { place, standing, version_before, finished, prepared, waiting, left_out, mut warnings, .. } = self;
+        let files_before = standing.table.as_ref().map_or(0, |t| t.size().0);
+        let (mut rows, mut io) = (Rows::default(), Io::default());
+        let mut reasons = Vec::new();
+        if let Some((number, done)) = finished {
+            reasons.push(format!("finished batch {number} of an earlier run"));
+            rows += done.rows;
+            io += done.io;
+        }
+        let mut table = standing.table;
+        if let Some(prepared) = prepared {
+            io.files_read = prepared.files_read;
+            io.bytes_read = prepared.bytes_read;
+            warnings.extend(prepared.warnings);
+            if !prepared.reason.is_empty() {
+                reasons.push(prepared.reason);
+            }
+            if let Some(wal) = &prepared.batch.wal {
+                let (after, done) = finish(&place, &standing.uuid, prepared.batch.number, wal).await?;
+                table = Some(after);
+                rows += done.rows;
+                io += done.io;
+            }
+        }
+        let shaped = shape(&place, &standing.uuid, table.clone()).await?;
+        let table = match (shaped, table) {
+            (Some(shaped), before) => {
+                reasons.push(if before.is_some() { "new columns".into() } else { "no rows yet".into() });
+                shaped
+            }
+            (None, Some(table)) => table,
+            (None, None) => return Err(Error::new(Kind::Internal, "a landing table was not created")),
+        };
+        if table.is_told_otherwise(&Layout::defined(place.table))
+            && let Some(quarantine) = LakeTable::open(&place.quarantine).await?
+        {
+            quarantine.mended(&quarantine_layout(), &place.run).await?;
+        }
+        let table = match table.mended(&Layout::defined(place.table), &place.run).await? {
+            Some((mended, files)) => {
+                reasons.push(bounds_mended(files));
+                mended
+            }
+            None => table,
+        };
+        // What the rows that landed lack is told with them, and not again while nothing lands.
+        if rows.inserted > 0 {
+            warnings.extend(check_shape(&place, Some(&table))?.warning(place.table.name.as_str()));
+        }
+        io.files_before = files_before;
+        let reason = reasons.join(", ");
+        Ok(Landed { table, version_before, reason, rows, io, waiting, left_out, warnings })
+    }
+}

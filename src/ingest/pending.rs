@@ -1,0 +1,232 @@
+//! Which landing files are to be read, taken out, waited for or left out, and what is said of them.
+
+use std::collections::BTreeSet;
+
+use deltalake::datafusion::prelude::SessionContext;
+use futures::StreamExt;
+
+use super::discover::{Discovery, Patience, any_fits, discover};
+use super::ledger::{FileRow, FileState, Ledger};
+use super::parse::Input;
+use super::recover::Standing;
+use super::{Place, notes};
+use crate::definition::{Landing, OnOverwrite};
+use crate::error::{Error, Result};
+use crate::outcome::Warning;
+use crate::storage::{Location, ObjectMeta};
+
+/// `TABLE` or `TABLE:PATH`: files to be read again, or to be taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Landing table.
+    pub table: String,
+    /// One file or folder under the landing root; `None` = all of the table's.
+    pub path: Option<String>,
+}
+
+impl Reload {
+    /// Reads `TABLE` or `TABLE:PATH`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            Some((table, path)) => Self { table: table.to_owned(), path: Some(path.to_owned()) },
+            None => Self { table: text.to_owned(), path: None },
+        }
+    }
+
+    /// Whether a file of a table is meant.
+    fn matches(&self, table: &str, path: &str) -> bool {
+        let under = |wanted: &str| {
+            path == wanted || path.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.table == table && self.path.as_deref().is_none_or(under)
+    }
+}
+
+/// What is asked about single files of landing tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// Files to be read again.
+    pub reload: &'a [Reload],
+    /// Files whose rows are to be taken out; each names a path.
+    pub unload: &'a [Reload],
+}
+
+impl Asked<'_> {
+    /// Whether every file of a table is to be read again.
+    #[must_use]
+    pub fn reloads_all(&self, table: &str) -> bool {
+        self.reload.iter().any(|r| r.table == table && r.path.is_none())
+    }
+
+    fn reloads(&self, table: &str, path: &str) -> bool {
+        self.reload.iter().any(|r| r.matches(table, path))
+    }
+
+    /// The same by the file's own path: only that brings back what was unloaded.
+    fn reloads_path(&self, table: &str, path: &str) -> bool {
+        self.reload.iter().any(|r| r.path.is_some() && r.matches(table, path))
+    }
+
+    fn unloads(&self, table: &str, path: &str) -> bool {
+        self.unload.iter().any(|r| r.matches(table, path))
+    }
+
+    /// Refuses what was asked about files that the table does not have.
+    fn check(&self, place: &Place<'_>, landing: &Landing, standing: &Standing, pending: &Pending) -> Result<()> {
+        let name = place.table.name.as_str();
+        let files = || format!("stedi-delta query \"select path from files where landing_table = '{name}'\"");
+        for wanted in self.reload.iter().filter(|r| r.table == name) {
+            let Some(path) = &wanted.path else { continue };
+            if pending.replaced.iter().chain(&pending.waiting).any(|file| wanted.matches(name, file)) {
+                continue;
+            }
+            let is_gone = standing.ledger.files.keys().any(|file| wanted.matches(name, file));
+            let unload = || format!("stedi-delta sync --unload {name}:{path}   (takes out the rows of what is gone)");
+            return Err(Error::failed(format!("`{path}` is no file of {name}"))
+                .fact("landing", place.root.to_string())
+                .fact("expected", format!("a path below it that fits `{}`", landing.path))
+                .help(if is_gone { unload() } else { files() }));
+        }
+        for wanted in self.unload.iter().filter(|u| u.table == name) {
+            let path = wanted.path.as_deref().unwrap_or_default();
+            if !pending.unloaded.iter().any(|file| wanted.matches(name, file)) {
+                let expected = "a file or folder of which rows have landed, with its path under the landing root";
+                return Err(Error::failed(format!("`{path}` is no file of {name}"))
+                    .fact("expected", expected)
+                    .help(files()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a sync has to do about a landing table's files.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// Files to be read.
+    pub(super) inputs: Vec<Input>,
+    /// Of these, files whose older rows go.
+    pub(super) replaced: Vec<String>,
+    /// Files that only look changed.
+    pub(super) refreshed: Vec<FileRow>,
+    /// Files whose rows go and that are not read any more.
+    pub(super) unloaded: Vec<String>,
+    /// Files too young to be read.
+    pub waiting: Vec<String>,
+    /// Files that are left out although they should be read: the others land.
+    pub left_out: Vec<Error>,
+    /// What else was found at the files.
+    pub warnings: Vec<Warning>,
+}
+
+impl Pending {
+    /// New files and replaced files.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.inputs.len() - self.replaced.len(), self.replaced.len())
+    }
+
+    /// Bytes of the files to be read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.meta.size).sum()
+    }
+}
+
+/// Lists the landing files and compares them with the ledger; reads only files that look changed.
+///
+/// # Errors
+/// When the store fails, or what is asked for is about no file of the table.
+pub async fn pending(
+    place: &Place<'_>,
+    landing: &Landing,
+    standing: &Standing,
+    (ledger, session): (&Ledger, &SessionContext),
+    asked: Asked<'_>,
+    patience: Patience,
+) -> Result<Pending> {
+    let found = discover(&place.root, landing, patience).await?;
+    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
+    let name = place.table.name.as_str();
+    pending.left_out.extend(notes::odd(name, &found.odd));
+    pending.warnings.extend(notes::outside(name, &found.outside));
+    pending.warnings.extend(notes::deleted(place, standing));
+    if found.is_empty() {
+        let known = standing.ledger.files.keys().chain(&standing.former);
+        // Files that landed and are gone since were there: stores delete old ones.
+        if !any_fits(landing, known)? {
+            pending.warnings.push(notes::nothing(place, landing).await?);
+        }
+    }
+    let unloaded = ledger.unloaded(name);
+    pending.unloaded = unload(name, standing, &found, asked);
+    let mut overwritten = Vec::new();
+    let mut suspect = Vec::new();
+    let mut skipped = Vec::new();
+    pending.waiting.retain(|path| !asked.unloads(name, path));
+    for (path, meta) in found.files {
+        if asked.unloads(name, &path) {
+            continue;
+        }
+        if unloaded.contains(&path) && !asked.reloads_path(name, &path) {
+            skipped.push(path);
+            continue;
+        }
+        if asked.reloads(name, &path) {
+            pending.replaced.push(path.clone());
+            pending.inputs.push(Input { path, meta });
+            continue;
+        }
+        match standing.ledger.files.get(&path) {
+            None => pending.inputs.push(Input { path, meta }),
+            Some(known) if same_state(known, &meta) => {}
+            Some(known) => suspect.push((path, known.size == meta.size, meta)),
+        }
+    }
+    // Only what is as long as it was can be the same, and only then its hash is asked for.
+    let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
+    let rows = ledger.rows(session, place.table.name.as_str(), &standing.uuid, &wanted).await?;
+    for (path, as_long, meta) in suspect {
+        let known = rows.get(&path).filter(|_| as_long);
+        if let Some(known) = known
+            && hash(&place.root, &meta).await? == known.content_hash
+        {
+            pending.refreshed.push(FileRow {
+                etag: meta.e_tag.clone(),
+                modified_ms: meta.last_modified.timestamp_millis(),
+                ..known.clone()
+            });
+        } else if landing.on_overwrite == OnOverwrite::Replace {
+            pending.replaced.push(path.clone());
+            pending.inputs.push(Input { path, meta });
+        } else {
+            overwritten.push(path);
+        }
+    }
+    pending.left_out.extend(notes::overwritten(name, &overwritten));
+    pending.warnings.extend(notes::skipped(name, &skipped));
+    asked.check(place, landing, standing, &pending)?;
+    Ok(pending)
+}
+
+/// The files that are asked to be unloaded, of those that landed, whoever's table it was, and those that are there.
+fn unload(name: &str, standing: &Standing, found: &Discovery, asked: Asked<'_>) -> Vec<String> {
+    let landed = standing.ledger.files.keys().chain(&standing.former);
+    let there = found.files.iter().map(|(path, _)| path).chain(&found.waiting);
+    let wanted: BTreeSet<&String> = landed.chain(there).filter(|path| asked.unloads(name, path)).collect();
+    wanted.into_iter().cloned().collect()
+}
+
+fn same_state(known: &FileState, meta: &ObjectMeta) -> bool {
+    known.size == meta.size && known.etag == meta.e_tag && known.modified_ms == meta.last_modified.timestamp_millis()
+}
+
+async fn hash(root: &Location, meta: &ObjectMeta) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunks = root.chunks(meta);
+    while let Some(chunk) = chunks.next().await {
+        hasher.update(&chunk?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}

@@ -1,0 +1,224 @@
+//! Records in quarantine once more: those that the definition accepts by now land, as a batch like any other.
+
+use std::collections::BTreeMap;
+
+use deltalake::arrow::array::{Array, AsArray, RecordBatch};
+use deltalake::arrow::datatypes::Int64Type;
+use deltalake::datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+
+use super::expect::Expectations;
+use super::finish::finish;
+use super::ledger::{Batch, FileRow, Ledger, Wal};
+use super::parse::declared;
+use super::read::{Decoder, Landed, Options, read_one};
+use super::recover::{Recovered, Standing, recover};
+use super::shape::shape;
+use super::{Place, Report};
+use crate::error::{Context, Error, Result};
+use crate::lake::{DataWriter, LakeTable, Layout};
+use crate::outcome::Io;
+use crate::plan;
+use crate::storage::Location;
+
+/// What became of a landing table and its quarantine.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The table as it stands.
+    pub table: LakeTable,
+    /// Its version before.
+    pub version_before: Option<u64>,
+    /// Records that landed.
+    pub landed: u64,
+    /// Records that stay, by reason.
+    pub stay: BTreeMap<String, u64>,
+    /// Files and bytes.
+    pub io: Io,
+}
+
+/// Records that can land, as a batch for the ledger.
+struct Accepted {
+    /// `None` when no record can.
+    batch: Option<Batch>,
+    landed: u64,
+    stay: BTreeMap<String, u64>,
+}
+
+/// Reads every record in quarantine again, by the definition as it is now, and lands those that it accepts.
+///
+/// # Errors
+/// When the table does not exist yet; when the quarantine or a source file cannot be read; as [`recover`] and the
+/// commits.
+pub async fn replay(
+    place: &Place<'_>,
+    warehouse: &Location,
+    (ledger, session): (&Ledger, &SessionContext),
+    report: &Report<'_>,
+) -> Result<Replayed> {
+    let Recovered { standing, version_before, .. } = recover(place, (ledger, session), false, report).await?;
+    let Some(table) = standing.table.clone() else {
+        return Err(Error::failed(format!("{} does not exist yet", place.table.name)).help("stedi-delta sync"));
+    };
+    let shaped = shape(place, &standing.uuid, Some(table.clone())).await?;
+    let mut table = shaped.unwrap_or(table);
+    let Accepted { batch, landed, stay } = accept(place, (ledger, session), &standing).await?;
+    let mut io = Io::default();
+    if let Some((batch, wal)) = batch.as_ref().and_then(|batch| Some((batch, batch.wal.as_ref()?))) {
+        ledger.commit(warehouse, std::slice::from_ref(batch), &place.run).await?;
+        let (after, done) = finish(place, &standing.uuid, batch.number, wal).await?;
+        io = Io { files_added: done.io.files_added, bytes_written: done.io.bytes_written, ..io };
+        table = after;
+    }
+    Ok(Replayed { table, version_before, landed, stay, io })
+}
+
+/// Reads every record in quarantine again.
+async fn accept(
+    place: &Place<'_>,
+    (ledger, session): (&Ledger, &SessionContext),
+    standing: &Standing,
+) -> Result<Accepted> {
+    let doing = || format!("the quarantine of {} cannot be read", place.table.name);
+    let mut outcome = Accepted { batch: None, landed: 0, stay: BTreeMap::new() };
+    let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(outcome) };
+    let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+    let mut rows = frame.execute_stream().await.context(doing)?;
+    let columns = declared(place.table);
+    let expectations = Expectations::new(place.table)?;
+    let mut writer = DataWriter::over(&place.location, place.table.schema(), place.target_file_size)
+        .layout(Layout::defined(place.table));
+    let mut replayed: Vec<(String, i64)> = Vec::new();
+    // Then the ledger does not know that some of these files have been read: a sync reads them again, whole.
+    let is_ahead = table.state().batch() > standing.ledger.newest;
+    let unread = |file: &str| is_ahead && !standing.ledger.files.contains_key(file);
+    while let Some(batch) = rows.try_next().await.context(doing)? {
+        for row in 0..batch.num_rows() {
+            let Some(record) = Record::at(&batch, row) else {
+                *outcome.stay.entry("it has no file or no offset: somebody else wrote it".into()).or_insert(0) += 1;
+                continue;
+            };
+            let attempt = match record.bytes(place).await {
+                Ok(_) if unread(&record.file) => Err("its file is not in the ledger: stedi-delta sync".into()),
+                Ok(bytes) => read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default()),
+                Err(reason) => Err(reason),
+            };
+            match attempt.and_then(|batch| accepted(&expectations, batch)) {
+                Ok(batch) => {
+                    writer.write(&batch).await?;
+                    replayed.push((record.file, record.offset));
+                }
+                Err(reason) => *outcome.stay.entry(reason).or_insert(0) += 1,
+            }
+        }
+    }
+    let written = writer.close().await?;
+    outcome.landed = written.rows;
+    if !replayed.is_empty() {
+        outcome.batch = Some(Batch {
+            table: place.table.name.to_string(),
+            uuid: standing.uuid.clone(),
+            number: standing.ledger.newest.max(table.state().batch()) + 1,
+            files: recount((ledger, session), place.table.name.as_str(), &standing.uuid, &replayed).await?,
+            wal: Some(Wal {
+                rows_landed: written.rows,
+                landing: written.adds,
+                replayed,
+                columns: Wal::written_with(&place.table.columns),
+                expectations: plan::expectations(place.table),
+                ..Wal::default()
+            }),
+        });
+    }
+    Ok(outcome)
+}
+
+fn accepted(expectations: &Expectations, batch: RecordBatch) -> std::result::Result<RecordBatch, String> {
+    let checked = expectations.check(Landed { batch, raw: None }, &mut BTreeMap::new());
+    match checked {
+        Ok(checked) if checked.landed.num_rows() > 0 => Ok(checked.landed),
+        Ok(_) => Err("an expectation is not met".into()),
+        Err(error) => Err(error.message().to_owned()),
+    }
+}
+
+/// The files' ledger rows with the replayed records moved from quarantined to landed.
+async fn recount(
+    (ledger, session): (&Ledger, &SessionContext),
+    table: &str,
+    uuid: &str,
+    replayed: &[(String, i64)],
+) -> Result<Vec<FileRow>> {
+    let mut moved: BTreeMap<&str, u64> = BTreeMap::new();
+    for (file, _) in replayed {
+        *moved.entry(file).or_insert(0) += 1;
+    }
+    let known = ledger.rows(session, table, uuid, &moved.keys().copied().collect()).await?;
+    let mut rows: Vec<FileRow> = moved
+        .into_iter()
+        .filter_map(|(file, count)| {
+            let mut row = known.get(file)?.clone();
+            row.landed += count;
+            row.quarantined = row.quarantined.saturating_sub(count);
+            Some(row)
+        })
+        .collect();
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(rows)
+}
+
+struct Record {
+    file: String,
+    offset: i64,
+    length: u64,
+    raw: Vec<u8>,
+}
+
+impl Record {
+    fn at(batch: &RecordBatch, row: usize) -> Option<Self> {
+        let raw = batch.column_by_name("raw")?.as_binary_opt::<i32>()?;
+        let long = |name: &str| {
+            let column = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+            column.is_valid(row).then(|| column.value(row))
+        };
+        let file = batch.column_by_name("source_file")?.as_string_opt::<i32>()?;
+        Some(Self {
+            file: file.is_valid(row).then(|| file.value(row).to_owned())?,
+            offset: long("source_offset")?,
+            length: long("length")?.unsigned_abs(),
+            raw: if raw.is_null(row) { Vec::new() } else { raw.value(row).to_vec() },
+        })
+    }
+
+    /// The whole record: what quarantine keeps, else read from the file again.
+    async fn bytes(&self, place: &Place<'_>) -> std::result::Result<Vec<u8>, String> {
+        if self.raw.len() as u64 == self.length {
+            return Ok(self.raw.clone());
+        }
+        let limit = Options::default().max_record as u64;
+        if self.length > limit {
+            return Err(format!("record is longer than {limit} bytes"));
+        }
+        let gone = |_| format!("its file is gone, and quarantine keeps only the first {} bytes", self.raw.len());
+        let meta = place.root.head(&self.file).await.map_err(gone)?;
+        let mut decoder = Decoder::new();
+        let (from, to) = (self.offset.unsigned_abs(), self.offset.unsigned_abs() + self.length);
+        let (mut at, mut record) = (0_u64, Vec::new());
+        let mut take = |piece: &[u8]| {
+            let end = at + piece.len() as u64;
+            let (start, stop) = (from.clamp(at, end) - at, to.clamp(at, end) - at);
+            record.extend_from_slice(&piece[start as usize..stop as usize]);
+            at = end;
+        };
+        let mut chunks = place.root.chunks(&meta);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|e| e.to_string())?;
+            decoder.push(&chunk, &mut take)?;
+        }
+        decoder.finish(&mut take)?;
+        if record.len() as u64 == self.length && record.starts_with(&self.raw) {
+            Ok(record)
+        } else {
+            Err("its file changed since".into())
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Pending files -> a batch whose data files are written, and of which nobody knows yet.
+
+use std::collections::BTreeSet;
+
+use super::ledger::{Batch, FileRow, Wal};
+use super::parse::{self, Parsed, Target};
+use super::pending::Pending;
+use super::recover::Standing;
+use super::{Place, notes};
+use crate::clock;
+use crate::error::Result;
+use crate::lake::LakeTable;
+use crate::outcome::Warning;
+use crate::plan;
+
+/// A batch whose data files are written and that nobody knows of yet.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For the ledger.
+    pub batch: Batch,
+    /// Source files read.
+    pub files_read: u64,
+    /// Bytes of source files read.
+    pub bytes_read: u64,
+    /// Why the table changes: `3 new files`.
+    pub reason: String,
+    /// Unknown fields, quarantined records, failed warnings.
+    pub warnings: Vec<Warning>,
+}
+
+/// The newest batch of the quarantine table. It may be ahead of the ledger and the landing table, where these two were
+/// deleted or put back and it was not.
+async fn quarantined(place: &Place<'_>) -> Result<i64> {
+    Ok(LakeTable::open(&place.quarantine).await?.map_or(0, |table| table.state().batch()))
+}
+
+/// Reads the pending files and writes their data files; `None` when there is nothing to record.
+///
+/// # Errors
+/// As those of reading and writing files.
+pub async fn write(place: &Place<'_>, standing: &Standing, pending: Pending) -> Result<Option<Prepared>> {
+    if pending.inputs.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
+        return Ok(None);
+    }
+    // Once the ledger has decided on the batch it must be possible to commit it.
+    if let Some(table) = &standing.table {
+        table.check_writable()?;
+    }
+    let (new, replaced) = pending.counts();
+    let mut gone = pending.replaced;
+    gone.extend(pending.unloaded.iter().cloned());
+    let in_quarantine = quarantined(place).await?;
+    let newest = standing.ledger.newest;
+    // It may hold records of these files, from batches that nobody else knows of.
+    let held = |path: &String| in_quarantine > newest || standing.former.contains(path);
+    let known: BTreeSet<String> = gone.iter().cloned().collect();
+    let inputs = pending.inputs.iter().map(|input| &input.path);
+    gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
+    if let Some(table) = standing.table.as_ref().filter(|_| !gone.is_empty()) {
+        table.check_removable()?;
+    }
+    let target = Target {
+        table: place.table,
+        landing: place.location.clone(),
+        quarantine: place.quarantine.clone(),
+        target_file_size: place.target_file_size,
+        workers: place.workers.clone(),
+    };
+    let parsed = parse::parse(&place.root, pending.inputs, &target).await?;
+    let warnings = notes::of_records(place, &parsed);
+    notes::check_quarantined(place, &parsed)?;
+    let Parsed { mut files, landing, quarantine, bytes_read, .. } = parsed;
+    let files_read = files.len() as u64;
+    files.extend(pending.refreshed);
+    files.extend(pending.unloaded.iter().map(|path| FileRow::unloaded(path)));
+    let wal = Wal {
+        rows_landed: landing.rows,
+        rows_quarantined: quarantine.rows,
+        landing: landing.adds,
+        quarantine: quarantine.adds,
+        quarantine_uuid: clock::random_uuid().to_string(),
+        replaced: gone,
+        replayed: Vec::new(),
+        columns: Wal::written_with(&place.table.columns),
+        expectations: plan::expectations(place.table),
+    };
+    let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
+    Ok(Some(Prepared {
+        batch: Batch {
+            table: place.table.name.to_string(),
+            uuid: standing.uuid.clone(),
+            number: newest.max(in_quarantine) + 1,
+            files,
+            wal: (!nothing).then_some(wal),
+        },
+        files_read,
+        bytes_read,
+        reason: reason(&[(new, "new"), (replaced, "replaced"), (pending.unloaded.len(), "unloaded")]),
+        warnings,
+    }))
+}
+
+fn reason(counts: &[(usize, &str)]) -> String {
+    let files = |(n, what): &(usize, &str)| format!("{n} {what} file{}", if *n == 1 { "" } else { "s" });
+    counts.iter().filter(|(n, _)| *n > 0).map(files).collect::<Vec<_>>().join(", ")
+}
