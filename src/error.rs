@@ -146,6 +146,13 @@ impl Error {
         first(error)
     }
 
+    /// The first cause of a type.
+    #[must_use]
+    pub fn cause_of<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        let cause = self.0.cause.as_deref()?;
+        first(cause).or_else(|| Self::within(cause)?.cause_of())
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> Kind {

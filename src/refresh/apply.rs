@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -301,5 +302,22 @@ impl Work<'_> {
 
 /// Hash joins cannot spill; merge joins can.
 pub(super) fn out_of_memory(error: &Error) -> bool {
-    error.causes().iter().any(|cause| cause.contains("Resources exhausted"))
+    let engine = error.cause_of::<DataFusionError>();
+    engine.is_some_and(|engine| matches!(engine.find_root(), DataFusionError::ResourcesExhausted(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_from_what_else_stops() {
+        let exhausted = || DataFusionError::ResourcesExhausted("64 KB for a join".into());
+        let within = DataFusionError::Context("of a stage".into(), Box::new(exhausted()));
+        assert!(out_of_memory(&Error::failed("it stopped").because(exhausted())));
+        assert!(out_of_memory(&Error::failed("it failed").because(Error::failed("it stopped").because(within))));
+        // What it says is no proof: a value may say the same.
+        let quoted = DataFusionError::Execution("cannot cast 'Resources exhausted'".into());
+        assert!(!out_of_memory(&Error::failed("it stopped").because(quoted)));
+    }
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use deltalake::arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int16Array,
     Int32Array, Int64Array, TimestampMicrosecondArray,
@@ -12,7 +14,6 @@ use deltalake::arrow::buffer::NullBuffer;
 use deltalake::arrow::datatypes::DataType;
 use deltalake::arrow::error::ArrowError;
 
-use super::base64;
 use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
 use super::texts::Texts;
@@ -227,7 +228,7 @@ impl Buffer {
                 v.push(value);
             }
             Values::Binary(v) => with_text(json, |text| {
-                v.push(&base64::decode(text.as_bytes()).ok_or(Refusal::Text("not base64"))?);
+                v.push(&BASE64.decode(text).map_err(|_| Refusal::Text("not base64"))?);
                 Ok(())
             })?,
             Values::Date(v) => with_text(json, |text| {

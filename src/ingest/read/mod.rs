@@ -11,7 +11,6 @@
 //! - [`RecordReader`]: decompressed bytes -> batches.
 //! - [`read_one`]: one record again, after its quarantine.
 
-mod base64;
 mod codec;
 mod column;
 mod decoder;

@@ -86,9 +86,6 @@ fn is_integer(literal: &str) -> bool {
 /// The literal as a double: integers exactly, decimal numbers as the nearest double.
 #[inline]
 pub(super) fn double(literal: &str) -> Result<f64, Misfit> {
-    if let Some(value) = short_double(literal.as_bytes()) {
-        return Ok(value);
-    }
     let value: f64 = literal.parse().map_err(|_| Misfit::Range)?;
     if value.is_infinite() {
         return Err(Misfit::Range);
@@ -98,37 +95,6 @@ pub(super) fn double(literal: &str) -> Result<f64, Misfit> {
         return Err(Misfit::Inexact);
     }
     Ok(value)
-}
-
-/// A double of at most 15 digits without an exponent, the usual case: both its digits and the power of ten are exact
-/// doubles, so that the one division rounds correctly.
-#[inline]
-fn short_double(literal: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let (negative, rest) = match literal {
-        [b'-', rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
-    if rest.len() > 16 {
-        return None;
-    }
-    let (mut digits, mut count, mut point) = (0_u64, 0, None);
-    for byte in rest {
-        match byte {
-            b'0'..=b'9' => {
-                digits = digits * 10 + u64::from(byte - b'0');
-                count += 1;
-            }
-            b'.' => point = Some(count),
-            _ => return None,
-        }
-    }
-    // At most 16 bytes: 15 digits and a point, or 16 digits, which may be too many.
-    if count > 15 {
-        return None;
-    }
-    let value = digits as f64 / POWERS.get(count - point.unwrap_or(count))?;
-    Some(if negative { -value } else { value })
 }
 
 /// The literal as a float: exactly, or as the float whose shortest decimal form is the literal.
