@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use stedi_delta::ingest::{Batch, FileRow, Ledger};
 use stedi_delta::lake::LakeTable;
 use stedi_delta::privacy::Privacy;
-use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::storage::Storage;
+use stedi_delta::workspace::{Workspace, WorkspaceOptions};
 
 use crate::aws::{Aws, Request};
 use crate::repository;
@@ -173,7 +173,7 @@ fn large_ledger(sample: &Path) -> PathBuf {
         .output()
         .expect("the program starts");
     assert!(synced.status.success(), "{}", String::from_utf8_lossy(&synced.stderr));
-    let options = SiteOptions {
+    let options = WorkspaceOptions {
         root: repository().to_path_buf(),
         target: Some("dev".into()),
         landing: Some(text(sample)),
@@ -181,16 +181,17 @@ fn large_ledger(sample: &Path) -> PathBuf {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let site = Site::open(&options, Storage::default(), Privacy::new(None, false)).await.expect("a site");
-        let session = site.session().expect("a session");
-        let ledger = Ledger::read(&site.warehouse, &session).await.expect("a ledger");
-        let table = site.landing_table("accelerometer_landing").expect("it is in the project");
-        let location = site.location(table).expect("it has a place");
+        let workspace =
+            Workspace::open(&options, Storage::default(), Privacy::new(None, false)).await.expect("a workspace");
+        let session = workspace.session().expect("a session");
+        let ledger = Ledger::read(&workspace.warehouse, &session).await.expect("a ledger");
+        let table = workspace.landing_table("accelerometer_landing").expect("it is in the project");
+        let location = workspace.location(table).expect("it has a place");
         let uuid = LakeTable::open(&location).await.expect("it opens").expect("it is there").uuid();
         let number = ledger.of("accelerometer_landing", &uuid).newest + 1;
         let files = (0..FILES).map(row).collect();
         let batch = Batch { table: "accelerometer_landing".into(), uuid, number, files, wal: None };
-        ledger.commit(&site.warehouse, &[batch], "bench").await.expect("a commit");
+        ledger.commit(&workspace.warehouse, &[batch], "bench").await.expect("a commit");
     });
     // The catalog and the probe of a folder are of no use on S3.
     let _ = fs::remove_dir_all(warehouse.join("_catalog"));

@@ -28,14 +28,14 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable, MovedRows};
-use course::oddity;
+use course::replay_anomaly;
 use files::{all_there, look_up};
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
 pub use readable::readable_at;
-pub use rung::{Rung, since_by};
+pub use rung::{ChangeSource, since_by};
 
 /// How a change was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
         // Asked anew each time: a commit whose feed turns out unfit is told by its files.
-        if let Some(why) = oddity(table, from, &commits, &unfit).await {
+        if let Some(why) = replay_anomaly(table, from, &commits, &unfit).await {
             return by_snapshots(table, from, &why).await;
         }
         let tally = match tally(&commits, &unfit) {

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::lake::{Commit, LakeTable, app, conform};
 use crate::outcome::{Warning, counted};
 use crate::plan::{self, EXPECTATIONS_CHANGED};
-use crate::sql::physical::guards::compiled;
+use crate::sql::physical::filter_ordering::compiled;
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]

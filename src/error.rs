@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::redact::redact;
 use crate::source::Fault;
-use crate::veil::veil;
 
 /// What the caller should do about an error. The exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ struct Inner {
     faults: Vec<Fault>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// Causes are told with the values that they quote.
-    unveiled: bool,
+    unredacted: bool,
 }
 
 impl Error {
@@ -66,7 +66,7 @@ impl Error {
             help: None,
             faults: Vec::new(),
             cause: None,
-            unveiled: false,
+            unredacted: false,
         }))
     }
 
@@ -118,17 +118,17 @@ impl Error {
     }
 
     /// Lets the causes quote values: where nobody's personal data is among them, or who asked wants to see it. They
-    /// are [veiled](veil) else, so that an error that nobody thought of tells none.
+    /// are [redacted](redact) else, so that an error that nobody thought of tells none.
     #[must_use]
-    pub fn unveiled(mut self) -> Self {
-        self.unveil();
+    pub fn unredacted(mut self) -> Self {
+        self.unredact();
         self
     }
 
-    fn unveil(&mut self) {
-        self.0.unveiled = true;
+    fn unredact(&mut self) {
+        self.0.unredacted = true;
         if let Some(below) = self.0.cause.as_mut().and_then(|cause| cause.downcast_mut::<Self>()) {
-            below.unveil();
+            below.unredact();
         }
     }
 
@@ -136,8 +136,8 @@ impl Error {
     #[must_use]
     pub fn leaves_out(&self) -> bool {
         let below = self.0.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>());
-        let quotes = |text: &String| veil(text) != *text;
-        !self.0.unveiled && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
+        let quotes = |text: &String| redact(text) != *text;
+        !self.0.unredacted && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
     }
 
     /// One of ours that the query engine hands on, among an error's causes.
@@ -184,11 +184,11 @@ impl Error {
     }
 
     /// The causes, outermost first, each as one line, without the values that they quote unless
-    /// [unveiled](Self::unveiled).
+    /// [unredacted](Self::unredacted).
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
         let texts = self.texts();
-        if self.0.unveiled { texts } else { texts.iter().map(|text| veil(text)).collect() }
+        if self.0.unredacted { texts } else { texts.iter().map(|text| redact(text)).collect() }
     }
 
     fn texts(&self) -> Vec<String> {

@@ -46,7 +46,7 @@ pub trait Sources: Send + Sync {
     /// What is known about a table's change without reading it.
     fn change_kind(&self, table: &str) -> ChangeKind;
 
-    /// Whether the maintained table, [`Side::Result`], may be read for what it holds instead of computing that anew.
+    /// Whether the maintained table, [`Side::Maintained`], may be read for what it holds instead of computing that anew.
     fn has_result(&self) -> bool {
         false
     }

@@ -9,7 +9,7 @@
 pub mod name;
 pub mod types;
 pub mod source;
-pub mod veil;
+pub mod redact;
 pub mod error;
 pub mod clock;
 pub mod privacy;
@@ -20,7 +20,7 @@ pub mod exact;
 pub mod calendar;
 pub mod bounded;
 // Intent: text and plans in, values out.
-pub mod determined;
+pub mod determinism;
 pub mod sql;
 pub mod definition;
 pub mod outcome;
@@ -41,10 +41,10 @@ pub mod merge;
 // Operations: return outcomes, never print.
 pub mod ingest;
 pub mod refresh;
-pub mod site;
+pub mod workspace;
 pub mod register;
 pub mod sync;
 pub mod replay;
-pub mod look;
+pub mod inspect;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;

@@ -66,7 +66,7 @@ impl Privacy {
     #[must_use]
     pub fn tell(&self, error: Error, is_personal: bool) -> Error {
         if self.reveal || !is_personal {
-            return error.unveiled();
+            return error.unredacted();
         }
         if error.next().is_some() || !error.leaves_out() {
             return error;

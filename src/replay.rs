@@ -8,7 +8,7 @@ use crate::ingest::{self, Ledger, Report};
 use crate::outcome::{Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
-use crate::site::Site;
+use crate::workspace::Workspace;
 
 /// Times a replay is planned again after somebody else's commit.
 const ATTEMPTS: usize = 4;
@@ -17,37 +17,37 @@ const ATTEMPTS: usize = 4;
 ///
 /// # Errors
 /// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
-pub async fn replay(site: &Site, name: &str) -> Result<TableOutcome> {
-    replay_as(site, name, &crate::clock::run_id(), &Silent).await
+pub async fn replay(workspace: &Workspace, name: &str) -> Result<TableOutcome> {
+    replay_as(workspace, name, &crate::clock::run_id(), &Silent).await
 }
 
 /// The same as the run of this id.
 ///
 /// # Errors
 /// As [`replay`].
-pub async fn replay_as(site: &Site, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
+pub async fn replay_as(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
-        match attempt(site, name, run, progress).await {
+        match attempt(workspace, name, run, progress).await {
             Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other.map_err(|error| site.told(error)),
+            other => return other.map_err(|error| workspace.told(error)),
         }
     }
 }
 
-async fn attempt(site: &Site, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
+async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
     let started = clock::instant();
-    let table = site.landing_table(name)?;
-    let place = site.place(table, run)?;
-    let session = site.session()?;
-    let ledger = Ledger::read(&site.warehouse, &session).await?;
+    let table = workspace.landing_table(name)?;
+    let place = workspace.place(table, run)?;
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
     let report = Report { table, progress };
-    let done = ingest::replay(&place, &site.warehouse, (&ledger, &session), &report).await?;
+    let done = ingest::replay(&place, &workspace.warehouse, (&ledger, &session), &report).await?;
     let (version_before, version_after) = (done.version_before, Some(done.table.version()));
     let standing = BTreeMap::from([(table.name.clone(), done.table)]);
     // The rows are in, whatever becomes of the catalog.
-    let problem = register(site, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
+    let problem = register(workspace, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
     let staying: u64 = done.stay.values().sum();
     let mut warnings = Vec::new();
     if staying > 0 {

@@ -9,6 +9,8 @@
 //! what arrives in practice: newline-delimited, concatenated, one array, gzip, CRLF with a byte order mark, broken
 //! lines, wrong types, unknown fields, spellings of another case.
 
+#![allow(clippy::disallowed_macros)]
+
 mod landing_file;
 mod people;
 

@@ -12,7 +12,7 @@ use crate::lake::{CommitFacts, DataFiles, LakeTable};
 
 /// How the files of a range come and go.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum FileHistory {
     /// In turns: their counts are the change.
     InTurns,
     /// That depends on what the table held before the range.
@@ -25,22 +25,27 @@ pub(super) enum Course {
 ///
 /// What the table held at `from` takes a look at that snapshot. Commits of ours need none, each having been computed
 /// from the very snapshot before it; nor do those that are told by their change data files.
-pub(super) async fn oddity(table: &LakeTable, from: u64, commits: &[CommitFacts], unfit: &Unfit) -> Option<String> {
+pub(super) async fn replay_anomaly(
+    table: &LakeTable,
+    from: u64,
+    commits: &[CommitFacts],
+    unfit: &Unfit,
+) -> Option<String> {
     let mut found = course(commits, unfit, None);
-    if found == Course::Depends {
+    if found == FileHistory::Depends {
         let Ok(old) = table.at(from).await else { return Some(format!("v{from} cannot be read")) };
         // With a deletion vector it is another file, which no action without one means.
         let plain = old.files().into_iter().filter(|file| file.deletion_vector.is_none());
         found = course(commits, unfit, Some(&plain.map(|file| file.path).collect()));
     }
     match found {
-        Course::Odd(why) => Some(why),
-        Course::InTurns | Course::Depends => None,
+        FileHistory::Odd(why) => Some(why),
+        FileHistory::InTurns | FileHistory::Depends => None,
     }
 }
 
 /// Follows every file through the range; `before` are those that the table held.
-pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> Course {
+pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> FileHistory {
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut depends = false;
     for commit in commits {
@@ -48,7 +53,7 @@ pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTr
         let goes: BTreeSet<&str> = events(&commit.files).filter(|e| !e.comes).map(|e| e.path).collect();
         // Readers differ in which of the two is the later one.
         if events(&commit.files).any(|e| e.comes && goes.contains(e.path)) {
-            return Course::Odd(format!("v{version} adds and removes one and the same file"));
+            return FileHistory::Odd(format!("v{version} adds and removes one and the same file"));
         }
         let mut here = BTreeSet::new();
         for event in events(&commit.files) {
@@ -63,14 +68,14 @@ pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTr
                         (false, true) => "removes a file that is not there",
                         (false, false) => "removes a file twice",
                     };
-                    return Course::Odd(format!("v{version} {odd}"));
+                    return FileHistory::Odd(format!("v{version} {odd}"));
                 }
                 Some(_) => {}
                 None => depends |= !commit.is_ours() && !is_fed(commit, unfit),
             }
         }
     }
-    if depends { Course::Depends } else { Course::InTurns }
+    if depends { FileHistory::Depends } else { FileHistory::InTurns }
 }
 
 /// A file comes or goes.

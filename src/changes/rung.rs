@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::tally::Unfit;
-use super::{ChangeSet, by_snapshots, look_up, oddity, tally, told_by_files};
+use super::{ChangeSet, by_snapshots, look_up, replay_anomaly, tally, told_by_files};
 use crate::error::Result;
 use crate::lake::LakeTable;
 
 /// A way to find a change out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rung {
+pub enum ChangeSource {
     /// By change data files, and by data files only of commits that add nothing but files.
     Feed,
     /// By the data files that each commit added and removed, whatever its change data files say.
@@ -22,8 +22,12 @@ pub enum Rung {
 ///
 /// # Errors
 /// When the log is broken.
-pub async fn since_by(table: &LakeTable, from: u64, rung: Rung) -> Result<std::result::Result<ChangeSet, String>> {
-    if rung == Rung::Snapshots {
+pub async fn since_by(
+    table: &LakeTable,
+    from: u64,
+    rung: ChangeSource,
+) -> Result<std::result::Result<ChangeSet, String>> {
+    if rung == ChangeSource::Snapshots {
         return by_snapshots(table, from, "no other way was asked for").await;
     }
     let commits = match told_by_files(table, from).await? {
@@ -31,17 +35,19 @@ pub async fn since_by(table: &LakeTable, from: u64, rung: Rung) -> Result<std::r
         Err(why) => return Ok(Err(why)),
     };
     let unused = match rung {
-        Rung::Commits => commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect(),
-        Rung::Feed | Rung::Snapshots => Unfit::new(),
+        ChangeSource::Commits => {
+            commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect()
+        }
+        ChangeSource::Feed | ChangeSource::Snapshots => Unfit::new(),
     };
-    if let Some(why) = oddity(table, from, &commits, &unused).await {
+    if let Some(why) = replay_anomaly(table, from, &commits, &unused).await {
         return Ok(Err(why));
     }
     let tally = match tally(&commits, &unused) {
         Ok(tally) => tally,
         Err(why) => return Ok(Err(why)),
     };
-    if let (Rung::Feed, Some(why)) = (rung, &tally.why) {
+    if let (ChangeSource::Feed, Some(why)) = (rung, &tally.why) {
         return Ok(Err(why.clone()));
     }
     let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;

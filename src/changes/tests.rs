@@ -2,7 +2,7 @@
 
 use deltalake::kernel::CommitInfo;
 
-use super::course::{Course, course};
+use super::course::{FileHistory, course};
 use super::*;
 use crate::lake::DataFiles;
 
@@ -95,9 +95,9 @@ fn another_file_under_a_known_name_is_no_file_diff() {
 fn odd(commits: &[CommitFacts], before: &[&str]) -> Option<String> {
     let before = before.iter().map(|path| (*path).to_owned()).collect();
     match course(commits, &Unfit::new(), Some(&before)) {
-        Course::Odd(why) => Some(why),
-        Course::InTurns => None,
-        Course::Depends => panic!("depends on what is known"),
+        FileHistory::Odd(why) => Some(why),
+        FileHistory::InTurns => None,
+        FileHistory::Depends => panic!("depends on what is known"),
     }
 }
 
@@ -132,15 +132,15 @@ fn files_that_only_move_come_and_go_as_well() {
 #[test]
 fn what_was_there_before_matters_where_somebody_else_counts_files() {
     let ask = |commits: &[CommitFacts]| course(commits, &Unfit::new(), None);
-    assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), Course::Depends);
-    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), Course::InTurns);
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), FileHistory::Depends);
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), FileHistory::InTurns);
     // The feed says what was there.
-    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"]), commit(2, &["a"], &["b"], &[])]), Course::InTurns);
+    assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"]), commit(2, &["a"], &["b"], &[])]), FileHistory::InTurns);
     let mut ours = commit(1, &["b"], &["a"], &[]);
     ours.txns.insert("stedi-delta/head".into(), 1);
-    assert_eq!(ask(std::slice::from_ref(&ours)), Course::InTurns);
+    assert_eq!(ask(std::slice::from_ref(&ours)), FileHistory::InTurns);
     let again = ask(&[ours, commit(2, &["b"], &[], &[])]);
-    assert_eq!(again, Course::Odd("v2 adds a file that is there already".into()));
+    assert_eq!(again, FileHistory::Odd("v2 adds a file that is there already".into()));
     let unfit = Unfit::from([(1, "vacuumed".to_owned())]);
-    assert_eq!(course(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), Course::Depends);
+    assert_eq!(course(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), FileHistory::Depends);
 }

@@ -10,7 +10,7 @@ Exit codes:
     1  something failed; what did not depend on it went on
     2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
     3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
-    4  somebody else committed meanwhile, again and again; try again
+    4  conflict: concurrent commits kept winning; retry
    64  the command line is wrong
   130  interrupted
 Several at once: 3 goes before 1, 1 before 4.";

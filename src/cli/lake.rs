@@ -6,15 +6,15 @@ use crate::error::Result;
 use crate::privacy::Privacy;
 use crate::progress::{Level, Progress};
 use crate::register;
-use crate::site::{Address, Site, SiteOptions};
 use crate::storage::Storage;
+use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 
 /// The key with which personal data is hashed in messages.
 const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
 /// An open lake, and how a command works on it.
 pub(super) struct Lake {
-    pub(super) site: Site,
+    pub(super) workspace: Workspace,
     pub(super) progress: Arc<dyn Progress>,
     /// Id of this run: of its events, commits and document.
     pub(super) run: String,
@@ -26,24 +26,24 @@ impl Lake {
     /// # Errors
     /// The project has faults, there is no such target, or its stores cannot be reached.
     pub(super) async fn open(
-        options: &SiteOptions,
+        options: &WorkspaceOptions,
         reveal: bool,
         run: String,
         progress: Arc<dyn Progress>,
     ) -> Result<Self> {
-        let address = Address::find(options)?;
+        let address = ResolvedTarget::find(options)?;
         progress.opened(&address.project.name, Some(&address.target));
         let storage = match progress.hears(Level::Debug) {
             true => Storage::default().with_listener(progress.clone()),
             false => Storage::default(),
         };
         let key = std::env::var(HASH_KEY).ok();
-        let site = Site::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
-        Ok(Self { site, progress, run })
+        let workspace = Workspace::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
+        Ok(Self { workspace, progress, run })
     }
 }
 
 /// The statements that register tables in Athena by hand. Connects to nothing.
-pub(super) fn ddl(options: &SiteOptions, tables: &[String]) -> Result<String> {
-    register::ddl(&Address::find(options)?, tables)
+pub(super) fn ddl(options: &WorkspaceOptions, tables: &[String]) -> Result<String> {
+    register::ddl(&ResolvedTarget::find(options)?, tables)
 }

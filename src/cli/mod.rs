@@ -27,7 +27,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::close_spill;
 use crate::privacy::escaped;
 use crate::progress::Level;
-use crate::site::SiteOptions;
+use crate::workspace::WorkspaceOptions;
 use lake::Lake;
 
 /// Runs a command line on the process's own output; returns the exit code.
@@ -162,10 +162,10 @@ impl Session<'_> {
     }
 
     /// Which lake the command line names.
-    fn options(&self) -> Result<SiteOptions> {
+    fn options(&self) -> Result<WorkspaceOptions> {
         // CI systems set a variable to nothing where they mean to leave it out.
         let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        Ok(SiteOptions {
+        Ok(WorkspaceOptions {
             root: self.root()?,
             target: given(&self.globals.target),
             landing: given(&self.globals.landing),

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use super::ui::tests::Captured;
 use super::verbs::{catalog, quarantine, query, sync};
 use super::*;
-use crate::look::Answer;
+use crate::inspect::Answer;
 use crate::name::TableName;
 use crate::outcome::{
     CatalogOutcome, Drift, EntryOutcome, EntryState, Io, Mode, Problem, Rows, SyncOutcome, TableOutcome,

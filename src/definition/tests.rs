@@ -25,7 +25,7 @@ const CUSTOMER: &str = r#"description = "Customers"
 path = "customer/*.json"
 format = "json"
 [columns]
-email = { type = "string", classification = "pii", description = "Address" }
+email = { type = "string", classification = "pii", description = "ResolvedTarget" }
 serialnumber = "string"
 birthday = "date"
 updated = "long"
@@ -146,7 +146,7 @@ fn a_sound_project_says_what_its_files_say() {
 
     let a = table(&project, "a");
     assert_eq!(columns(a), ["email:string!*", "updated:long"], "a key holds no NULL");
-    assert_eq!((a.columns[0].description.as_str(), a.columns[1].description.as_str()), ("Address", "When"));
+    assert_eq!((a.columns[0].description.as_str(), a.columns[1].description.as_str()), ("ResolvedTarget", "When"));
     assert_eq!((a.tags.as_slice(), a.location.as_deref()), (&["daily".to_owned()][..], Some("s3://b/t")));
     let consent = a.consent.as_ref().unwrap();
     assert_eq!((consent.grants.as_str(), consent.names.as_str()), ("customer_landing", "email"));

@@ -21,7 +21,7 @@ use deltalake::datafusion::logical_expr::{
 
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
-use super::root::{Spared, over_node, scan_result, shown};
+use super::root::{ResultReuse, over_node, scan_result, shown};
 
 /// Up to so many copies of one row a sum takes a product for them: far from where it could overflow before the sum does.
 const MOST_COPIES: i64 = 1_000_000;
@@ -118,7 +118,7 @@ fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
 }
 
 /// What combining spares; `None` where nothing combines.
-pub fn spared(plan: &LogicalPlan, node: &LogicalPlan) -> Option<Spared> {
+pub fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReuse> {
     let LogicalPlan::Aggregate(aggregate) = node else { return None };
     let parts = parts(plan, node, aggregate).ok()??;
     let takes_back = |part: &Combined| match part.kind {
@@ -127,7 +127,7 @@ pub fn spared(plan: &LogicalPlan, node: &LogicalPlan) -> Option<Spared> {
         Kind::Min | Kind::Max => false,
     };
     let counted = parts.iter().any(|part| part.kind == Kind::Rows);
-    Some(if counted && parts.iter().all(takes_back) { Spared::All } else { Spared::AllOfAppends })
+    Some(if counted && parts.iter().all(takes_back) { ResultReuse::All } else { ResultReuse::AllOfAppends })
 }
 
 /// The aggregates, if all of them combine and are shown.

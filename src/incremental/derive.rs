@@ -9,8 +9,8 @@ use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
+use super::consolidated::consolidated_before_eval;
 use super::restrict::{Keys, On, gated};
-use super::settled::settled;
 use super::{ChangeKind, Side, Stages, Step};
 use crate::sql::can_fail;
 
@@ -68,7 +68,7 @@ impl Deriver<'_> {
         };
         match self.derived(plan)? {
             Some(change) if unsettled && !change.insert_only => {
-                Ok(Some(Change { plan: settled(change.plan)?, held: false, ..change }))
+                Ok(Some(Change { plan: consolidated_before_eval(change.plan)?, held: false, ..change }))
             }
             other => Ok(other),
         }

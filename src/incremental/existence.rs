@@ -2,7 +2,7 @@
 //!
 //! A row of the left side changes for two reasons: it came or went itself, which `dL ⋉ R'` counts, or its match came
 //! into being or ceased. For the latter, only keys among the keys `K` of `dR` matter:
-//! without a further condition, the keys of `R' ⋉ K` and of `R° ⋉ K` differ by exactly the keys that flipped, and
+//! without a further condition, the keys of `R' ⋉ K` and of `R° ⋉ K` differ by exactly the keys whose match begins or ends, and
 //! `L° ⋈ flips` is the change; with one, existence is a property of each left row, and the rows of `L° ⋉ K` are asked
 //! twice.
 
@@ -16,7 +16,7 @@ use super::{Side, WEIGHT};
 
 impl Deriver<'_> {
     /// The left rows whose match came into being (+) or ceased (-).
-    pub fn flipped(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
+    pub fn match_transitions(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
         let mut existing = Vec::with_capacity(2);

@@ -4,7 +4,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 
 use super::Program;
 use super::affected::common_partition;
-use super::root::{Spared, spared};
+use super::root::{ResultReuse, result_reuse};
 use crate::outcome::Operator;
 
 /// Expressions named before the rest is only counted.
@@ -15,7 +15,7 @@ impl Program {
     /// `scan` tells what changed in a table.
     #[must_use]
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
-        let mut walk = Walk { scan, top: spared(self.plan()), operators: Vec::new() };
+        let mut walk = Walk { scan, top: result_reuse(self.plan()), operators: Vec::new() };
         walk.over(self.plan(), 0);
         walk.operators
     }
@@ -24,7 +24,7 @@ impl Program {
 struct Walk<'a> {
     scan: &'a dyn Fn(&str) -> String,
     /// The topmost grouping or window, where the table holds what it was.
-    top: Option<(&'a LogicalPlan, Spared)>,
+    top: Option<(&'a LogicalPlan, ResultReuse)>,
     operators: Vec<Operator>,
 }
 
@@ -85,11 +85,11 @@ impl Walk<'_> {
         let recompute = format!("recompute affected {what} of {keys}");
         match self.top.filter(|(top, _)| std::ptr::eq(*top, plan)) {
             None => format!("{recompute}, before and after"),
-            Some((_, Spared::Before)) => format!("{recompute}; the table has what they were"),
-            Some((_, Spared::AllOfAppends)) => {
+            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has what they were"),
+            Some((_, ResultReuse::AllOfAppends)) => {
                 format!("{recompute}, before and after, unless rows only come: they combine with the table's")
             }
-            Some((_, Spared::All)) => "the change combined with the table's rows".to_owned(),
+            Some((_, ResultReuse::All)) => "the change combined with the table's rows".to_owned(),
         }
     }
 }

@@ -17,11 +17,11 @@ impl Deriver<'_> {
         match node.join_type {
             // A condition that can fail is asked of pairs, which no term may mix: both sides are new, or both are old.
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
-                if dares(node) && self.changes(&node.left)? && self.changes(&node.right)? =>
+                if filter_can_fail(node) && self.changes(&node.left)? && self.changes(&node.right)? =>
             {
                 self.full_change(node)
             }
-            JoinType::Inner if dares(node) => self.filtered_change(node),
+            JoinType::Inner if filter_can_fail(node) => self.filtered_change(node),
             JoinType::Inner => self.inner_change(node),
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => self.left_change(node),
             JoinType::Full => self.full_change(node),
@@ -81,7 +81,7 @@ impl Deriver<'_> {
     }
 }
 
-fn dares(node: &Join) -> bool {
+fn filter_can_fail(node: &Join) -> bool {
     let schema = merge_schema(&[&node.left, &node.right]);
     node.filter.as_ref().is_some_and(|filter| !never_fails(filter, &schema))
 }

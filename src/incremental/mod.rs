@@ -34,19 +34,19 @@ mod outer;
 mod reasons;
 mod restrict;
 mod root;
-mod settled;
+mod consolidated;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::error::{Context, Result};
 use crate::sql::normalise::{in_place, normalise};
 use crate::sql::{is_recursive, plainly};
 
-pub use root::{Spared, spared};
+pub use root::{ResultReuse, result_reuse};
 
 /// Name of the weight column: Int64, last in every change.
 pub const WEIGHT: &str = "_w";
@@ -61,7 +61,7 @@ pub enum Side {
     /// The difference of the two, with weights.
     Change,
     /// The maintained table itself, as it stands: the query's result over the old rows.
-    Result,
+    Maintained,
 }
 
 /// What is known about a table's change before reading it.
@@ -82,7 +82,7 @@ pub fn scan_name(table: &str, side: Side) -> String {
         Side::Old => "old",
         Side::New => "new",
         Side::Change => "change",
-        Side::Result => "result",
+        Side::Maintained => "result",
     };
     format!("{table}@{side}")
 }
@@ -95,7 +95,7 @@ pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
         "old" => Some((table, Side::Old)),
         "new" => Some((table, Side::New)),
         "change" => Some((table, Side::Change)),
-        "result" => Some((table, Side::Result)),
+        "result" => Some((table, Side::Maintained)),
         _ => None,
     }
 }
@@ -159,7 +159,7 @@ impl Program {
         &self.plan
     }
 
-    /// The steps for the tables that changed: terms of unchanged tables are absent. `result`: [`Side::Result`] can be
+    /// The steps for the tables that changed: terms of unchanged tables are absent. `result`: [`Side::Maintained`] can be
     /// read, where that saves computing what the table holds.
     ///
     /// # Errors

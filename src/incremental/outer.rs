@@ -1,7 +1,7 @@
 //! Joins in which a row's fate depends on all rows that match it: left and full outer joins, and mark joins (`exists`
 //! inside an expression).
 //!
-//! Left and mark joins, and likewise semi and anti joins, are linear in their left side, for each row of it is answered by itself:
+//! Left and mark joins, and likewise semi and anti joins, are linear in their left side, for each row of it is join_left_rows by itself:
 //! `d(L ⟕ R) = dL ⟕ R' + (L° ⟕ R' - L° ⟕ R°)`, and the bracket needs only the rows of `L°` whose key is among the keys
 //! of `dR`; the others see the same rows of `R` twice. A full join has no such side: its rows fall apart by key, so
 //! that the keys of `dL` and `dR` are evaluated before and after.
@@ -22,16 +22,16 @@ impl Deriver<'_> {
         let mut insert_only = true;
         if let Some((change, right)) = self.left_with_right(node)? {
             insert_only &= change.insert_only;
-            terms.push(reorder(answered(node, change.plan, right)?, columns(&node.schema))?);
+            terms.push(reorder(join_left_rows(node, change.plan, right)?, columns(&node.schema))?);
         }
         if let Some(change) = self.change(&node.right)? {
             let change = self.held(change)?;
             if matches_by_key(node)? {
-                terms.push(self.flipped(node, &change)?);
+                terms.push(self.match_transitions(node, &change)?);
                 // More rows on the right can only create matches.
                 insert_only &= change.insert_only && node.join_type == JoinType::LeftSemi;
             } else {
-                terms.push(self.asked_twice(node, &change)?);
+                terms.push(self.requalify_old_rows(node, &change)?);
                 insert_only = false;
             }
         }
@@ -42,7 +42,7 @@ impl Deriver<'_> {
     }
 
     /// The old left rows that the right side's change can touch, against the new right side, minus against the old.
-    fn asked_twice(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
+    fn requalify_old_rows(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys_or_gate(&change.plan, &right_on, node.null_equality)?;
         let mut terms = Vec::with_capacity(2);
@@ -53,7 +53,7 @@ impl Deriver<'_> {
             // A gate is for the left side only: without it, both terms are empty.
             let right_keys = (!keys.usable.is_empty()).then_some(&keys);
             let right = self.restrict_to(rows, right_keys, &right_on)?;
-            let kept = answered(node, left, right)?;
+            let kept = join_left_rows(node, left, right)?;
             let mut exprs = columns(&node.schema);
             exprs.push(lit(sign).alias(WEIGHT));
             terms.push(project(kept, exprs)?);
@@ -108,7 +108,7 @@ impl Deriver<'_> {
 }
 
 /// The join over other inputs, the columns of the left side possibly followed by a weight.
-fn answered(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+fn join_left_rows(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
     match node.join_type {
         // The restricted side is held in memory by a hash join; the change streams past it.
         JoinType::Left => {

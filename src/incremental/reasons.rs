@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Vol
 
 use super::WEIGHT;
 use super::affected::common_partition;
-use crate::determined::{Code, Reason, is_approximate};
+use crate::determinism::{Code, Reason, is_approximate};
 use crate::sql::decorrelate::subqueries::one_row;
 
 /// Reasons that show in the analysed query. Normalising would hide some of them.

@@ -16,7 +16,7 @@ use super::{Side, scan_name};
 
 /// What the maintained table spares a grouping or window at the top of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spared {
+pub enum ResultReuse {
     /// What the touched groups were before.
     Before,
     /// Also what they are now, as long as rows only come.
@@ -26,9 +26,9 @@ pub enum Spared {
 }
 
 /// The grouping or window at the top of a normalised query whose old rows are the table's own, and what that spares.
-pub fn spared(plan: &LogicalPlan) -> Option<(&LogicalPlan, Spared)> {
+pub fn result_reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
-    Some((node, super::combine::spared(plan, node).unwrap_or(Spared::Before)))
+    Some((node, super::combine::result_reuse(plan, node).unwrap_or(ResultReuse::Before)))
 }
 
 /// A query whose rows are told apart by the keys of its topmost grouping or window.
@@ -146,6 +146,6 @@ pub fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let fields = plan.schema().fields().iter();
     let fields: Vec<_> = fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
-    let name = TableReference::bare(scan_name("", Side::Result));
+    let name = TableReference::bare(scan_name("", Side::Maintained));
     Ok(LogicalPlan::TableScan(TableScanBuilder::new(name, source).build()?))
 }

@@ -197,7 +197,7 @@ async fn without(
     let single: HashSet<(String, i64)> = records.iter().cloned().collect();
     let values: Vec<String> = files.iter().chain(records.iter().map(|(path, _)| path)).cloned().collect();
     let goes = move |batch: &RecordBatch| gone(batch, &paths, &single);
-    merge::replace_where(table, SOURCE_FILE, values, goes, beside, place.target_file_size).await
+    merge::delete_where(table, SOURCE_FILE, values, goes, beside, place.target_file_size).await
 }
 
 fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String, i64)>) -> Result<BooleanArray> {

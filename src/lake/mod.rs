@@ -12,7 +12,7 @@ mod mend;
 mod migrations;
 mod moved;
 mod paths;
-mod promises;
+mod table_constraints;
 mod read;
 mod readable;
 mod relation;

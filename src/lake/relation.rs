@@ -25,7 +25,7 @@ use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
-use crate::sql::physical::forget::{ForgetExec, Forgotten, holds_doubles};
+use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubles};
 
 /// The rows of a version, or of some of its files.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use deltalake::arrow::array::RecordBatch;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use super::feed::{self, Feed, Told};
+use super::feed::{self, CdcChange, Feed};
 use super::rewrite::complete;
 use crate::error::{Context, Result};
 use crate::lake::{DeltaFile, LakeTable, conform, rows};
@@ -50,19 +50,19 @@ impl Taking {
     ///
     /// # Errors
     /// When they do not fit the table, or the store fails.
-    pub async fn add(&mut self, batch: &RecordBatch, told: Told) -> Result<()> {
+    pub async fn add(&mut self, batch: &RecordBatch, told: CdcChange) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         let batch = conform(batch, &self.rows.table.schema())?;
         self.bytes = self.bytes.saturating_add(batch.get_array_memory_size());
-        let side = if told == Told::Goes { &mut self.rows.gone } else { &mut self.rows.come };
+        let side = if told == CdcChange::Delete { &mut self.rows.gone } else { &mut self.rows.come };
         side.count += batch.num_rows() as u64;
         side.held.push(batch);
         if self.bytes > self.rows.limit {
             let RowChange { table, gone, come, .. } = &mut self.rows;
-            spill(table, gone, &mut self.gone, Told::Goes).await?;
-            spill(table, come, &mut self.come, Told::Comes).await?;
+            spill(table, gone, &mut self.gone, CdcChange::Delete).await?;
+            spill(table, come, &mut self.come, CdcChange::Insert).await?;
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Taking {
     }
 }
 
-async fn spill(table: &LakeTable, rows: &mut Rows, feed: &mut Option<Feed>, told: Told) -> Result<()> {
+async fn spill(table: &LakeTable, rows: &mut Rows, feed: &mut Option<Feed>, told: CdcChange) -> Result<()> {
     for batch in std::mem::take(&mut rows.held) {
         feed.get_or_insert_with(|| Feed::new(table)).write(&batch, told).await?;
     }
@@ -125,8 +125,8 @@ impl RowChange {
 
     /// The rows that go, or those that come.
     #[must_use]
-    pub fn rows(&self, told: Told) -> RowStream {
-        let side = if told == Told::Goes { &self.gone } else { &self.come };
+    pub fn rows(&self, told: CdcChange) -> RowStream {
+        let side = if told == CdcChange::Delete { &self.gone } else { &self.come };
         let held = futures::stream::iter(side.held.clone().into_iter().map(Ok));
         let (table, files) = (self.table.clone(), side.files.clone());
         let told = futures::stream::iter(files)
@@ -153,7 +153,7 @@ impl RowChange {
             return Ok([self.gone.files, self.come.files].concat());
         }
         let mut feed = Feed::new(&self.table);
-        for (rows, told) in [(&self.gone, Told::Goes), (&self.come, Told::Comes)] {
+        for (rows, told) in [(&self.gone, CdcChange::Delete), (&self.come, CdcChange::Insert)] {
             for batch in &rows.held {
                 feed.write(batch, told).await?;
             }

@@ -13,13 +13,13 @@ use crate::lake::{CHANGE_TYPE, DataWriter, DeltaFile, LakeTable, conform, rows};
 
 const FOLDER: &str = "_change_data";
 
-/// What a change data file says of a row.
+/// What a change data file says of a row (`_change_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// It goes.
-    Goes,
-    /// It comes.
-    Comes,
+pub enum CdcChange {
+    /// It was deleted.
+    Delete,
+    /// It was inserted.
+    Insert,
 }
 
 /// One change data file being written. It has no file before its first row.
@@ -48,13 +48,13 @@ impl Feed {
     ///
     /// # Errors
     /// When they do not fit the table, or the store fails.
-    pub async fn write(&mut self, batch: &RecordBatch, told: Told) -> Result<()> {
+    pub async fn write(&mut self, batch: &RecordBatch, told: CdcChange) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         let change_type = match told {
-            Told::Goes => "delete",
-            Told::Comes => "insert",
+            CdcChange::Delete => "delete",
+            CdcChange::Insert => "insert",
         };
         let mut columns = conform(batch, &self.schema)?.columns().to_vec();
         let types: Arc<dyn Array> = Arc::new(StringArray::from(vec![change_type; batch.num_rows()]));
@@ -87,7 +87,7 @@ pub async fn of_files(table: &LakeTable, files: &[DeltaFile]) -> Result<Vec<(Str
     for file in files {
         let mut stream = rows(table.location(), file, None).await?;
         while let Some(batch) = stream.try_next().await.context(|| format!("`{}` cannot be read", file.path))? {
-            feed.write(&complete(&batch, &schema)?, Told::Comes).await?;
+            feed.write(&complete(&batch, &schema)?, CdcChange::Insert).await?;
         }
     }
     feed.close().await

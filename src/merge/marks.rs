@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 
 use super::change::RowChange;
 use super::rewrite::{self, complete, unreadable};
-use super::rows::{At, Counted, Floats, Goes, Part};
+use super::rows::{At, DeletePredicate, Floats, Part, RowMultiset};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::{DeltaFile, LakeTable, rows};
 
@@ -25,7 +25,7 @@ impl Marks {
         let mut marks = Self::default();
         let (files, mut left) = (table.files(), 0);
         for part in 0..parts {
-            let counted = Counted::new(table, change, floats, Part { part, parts }).await?;
+            let counted = RowMultiset::new(table, change, floats, Part { part, parts }).await?;
             let counted = Arc::new(counted);
             let found = rewrite::each(files.clone(), |file| {
                 let (table, counted) = (table.clone(), counted.clone());
@@ -45,7 +45,7 @@ impl Marks {
     }
 }
 
-async fn look(table: &LakeTable, file: &DeltaFile, counted: &Counted) -> Result<Option<BooleanBuffer>> {
+async fn look(table: &LakeTable, file: &DeltaFile, counted: &RowMultiset) -> Result<Option<BooleanBuffer>> {
     let schema = table.schema();
     let mut bits = BooleanBufferBuilder::new(0);
     let mut stream = rows(table.location(), file, None).await?;
@@ -57,7 +57,7 @@ async fn look(table: &LakeTable, file: &DeltaFile, counted: &Counted) -> Result<
     Ok((bits.count_set_bits() > 0).then_some(bits))
 }
 
-impl Goes for Marks {
+impl DeletePredicate for Marks {
     fn may_be_in(&self, path: &str) -> bool {
         self.files.contains_key(path)
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::RecordBatch;
 
 pub use change::{RowChange, RowStream, Taking};
-pub use feed::Told;
+pub use feed::CdcChange;
 pub use rows::{grouped, hashed};
 
 use crate::error::Result;
@@ -27,7 +27,7 @@ use crate::outcome::counted;
 use marks::Marks;
 use prune::Probe;
 use rewrite::Rewritten;
-use rows::{COUNTED_BYTES, Counted, Floats, Part};
+use rows::{COUNTED_BYTES, Floats, Part, RowMultiset};
 
 /// What applying a change did, before the commit.
 #[derive(Debug, Default)]
@@ -71,10 +71,10 @@ pub async fn remove(
     if change.deletes() == 0 {
         return Ok(Ok(applied));
     }
-    let (mut rewritten, mut left) = without(table, change, Floats::Exact, target_file_size).await?;
+    let (mut rewritten, mut left) = rewrite_without(table, change, Floats::Exact, target_file_size).await?;
     if left > 0 && table.schema().fields().iter().any(|f| f.data_type().is_floating()) {
         discard(table, rewritten).await;
-        (rewritten, left) = without(table, change, Floats::Grouped, target_file_size).await?;
+        (rewritten, left) = rewrite_without(table, change, Floats::Grouped, target_file_size).await?;
     }
     if left > 0 {
         discard(table, rewritten).await;
@@ -105,7 +105,7 @@ async fn discard(table: &LakeTable, rewritten: Rewritten) {
 }
 
 /// Files without the rows that go, and how many of these were not found.
-async fn without(
+async fn rewrite_without(
     table: &LakeTable,
     change: &RowChange,
     floats: Floats,
@@ -120,7 +120,10 @@ async fn without(
             return Ok((Rewritten::default(), left));
         }
         let probe = Arc::new(Probe::none());
-        return Ok((rewrite::without(table, (&probe, &[]), Arc::new(marks), false, target_file_size).await?, 0));
+        return Ok((
+            rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), false, target_file_size).await?,
+            0,
+        ));
     }
     let schema = table.schema();
     let (probe, ends) = match change.held_deletes() {
@@ -129,9 +132,9 @@ async fn without(
         }
         None => (Probe::none(), Vec::new()),
     };
-    let counted = Arc::new(Counted::new(table, change, floats, Part::WHOLE).await?);
+    let counted = Arc::new(RowMultiset::new(table, change, floats, Part::WHOLE).await?);
     let rewritten =
-        rewrite::without(table, (&Arc::new(probe), &ends), counted.clone(), false, target_file_size).await?;
+        rewrite::rewrite_without(table, (&Arc::new(probe), &ends), counted.clone(), false, target_file_size).await?;
     Ok((rewritten, counted.left()))
 }
 
@@ -144,7 +147,7 @@ async fn without(
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn replace_where(
+pub async fn delete_where(
     table: &LakeTable,
     column: &str,
     values: impl IntoIterator<Item = String>,
@@ -158,13 +161,13 @@ pub async fn replace_where(
     let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());
     let comes = landed.as_ref().and_then(|files| files.iter().map(|file| file.rows).sum::<Option<u64>>());
     // More than stays cannot come: then nobody need write down what goes.
-    let fed = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
+    let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
     let goes = Arc::new(rows::Predicate(goes));
-    let mut rewritten = rewrite::without(table, (&probe, &[]), goes, fed, target_file_size).await?;
+    let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, write_cdc, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);
-    let (Some(landed), Some(comes), true) = (landed, comes, fed) else { return Ok(applied) };
+    let (Some(landed), Some(comes), true) = (landed, comes, write_cdc) else { return Ok(applied) };
     if went > 0 && went + comes <= kept {
         tell(&mut applied, gone);
         tell(&mut applied, feed::of_files(table, &landed).await?);

@@ -57,7 +57,7 @@ impl Probe {
     /// The column that leaves the fewest bytes of `files`; of several, the one with the fewest distinct values among the
     /// rows that go.
     pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
-        let stats: Vec<(u64, Option<Told>)> = files.iter().map(|file| (file.size, Told::by(file))).collect();
+        let stats: Vec<(u64, Option<CdcChange>)> = files.iter().map(|file| (file.size, CdcChange::by(file))).collect();
         let mut best = Self::none();
         let mut best_bytes = u64::MAX;
         for (index, field) in schema.fields().iter().enumerate() {
@@ -138,11 +138,11 @@ impl Probe {
 
     /// Whether the statistics of `file` leave room for one of the values.
     pub fn may_be_in(&self, file: &DeltaFile) -> bool {
-        self.has_room(Told::by(file).as_ref())
+        self.has_room(CdcChange::by(file).as_ref())
     }
 
-    fn has_room(&self, told: Option<&Told>) -> bool {
-        let Some(Told { stats, is_vouched }) = told else { return true };
+    fn has_room(&self, told: Option<&CdcChange>) -> bool {
+        let Some(CdcChange { stats, is_vouched }) = told else { return true };
         if self.has_null && stats["nullCount"][&self.column].as_u64() != Some(0) {
             return true;
         }
@@ -233,13 +233,13 @@ impl Meaning {
 }
 
 /// What the log tells of the values of a file.
-struct Told {
+struct CdcChange {
     stats: Value,
     /// Whether bounds that others get wrong can be believed.
     is_vouched: bool,
 }
 
-impl Told {
+impl CdcChange {
     fn by(file: &DeltaFile) -> Option<Self> {
         let stats = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok())?;
         Some(Self { stats, is_vouched: file.is_vouched })

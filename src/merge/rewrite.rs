@@ -9,9 +9,9 @@ use deltalake::arrow::compute::{filter_record_batch, not};
 use deltalake::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 
-use super::feed::{Feed, Told};
+use super::feed::{CdcChange, Feed};
 use super::prune::Probe;
-use super::rows::{At, Goes};
+use super::rows::{At, DeletePredicate};
 use super::sift::sift;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, rows};
@@ -33,12 +33,12 @@ pub struct Rewritten {
 }
 
 /// Rewrites the files of `table`, which is [`removable`], that hold a row that goes. The log is asked by `probe`, then the ends of files by `ends`;
-/// `fed`: these rows are written to change data files.
-pub async fn without(
+/// `write_cdc`: these rows are written to change data files.
+pub async fn rewrite_without(
     table: &LakeTable,
     (probe, ends): (&Arc<Probe>, &[Probe]),
-    goes: Arc<dyn Goes>,
-    fed: bool,
+    goes: Arc<dyn DeletePredicate>,
+    write_cdc: bool,
     target_file_size: u64,
 ) -> Result<Rewritten> {
     let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
@@ -46,7 +46,7 @@ pub async fn without(
     let candidates = sift(table, ends, candidates).await;
     let outcomes = each(candidates, |file| {
         let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
-        async move { rewrite(&table, &file, &probe, goes.as_ref(), fed, target_file_size).await }
+        async move { rewrite(&table, &file, &probe, goes.as_ref(), write_cdc, target_file_size).await }
     });
     let mut rewritten = Rewritten::default();
     let mut touched = HashSet::new();
@@ -107,8 +107,8 @@ async fn rewrite(
     table: &LakeTable,
     file: &DeltaFile,
     probe: &Probe,
-    goes: &dyn Goes,
-    fed: bool,
+    goes: &dyn DeletePredicate,
+    write_cdc: bool,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     if !holds_a_hit(table.location(), file, probe).await? {
@@ -117,7 +117,7 @@ async fn rewrite(
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    let mut feed = fed.then(|| Feed::new(table));
+    let mut feed = write_cdc.then(|| Feed::new(table));
     let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;
@@ -129,7 +129,7 @@ async fn rewrite(
         };
         if let (Some(feed), Some(keep)) = (&mut feed, &keep) {
             let goes = not(keep).and_then(|goes| filter_record_batch(&batch, &goes)).context(|| unreadable(file))?;
-            feed.write(&goes, Told::Goes).await?;
+            feed.write(&goes, CdcChange::Delete).await?;
         }
         gone += (batch.num_rows() - kept.num_rows()) as u64;
         if kept.num_rows() > 0 {
@@ -170,7 +170,7 @@ async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Re
 }
 
 /// Which rows stay; `None` = all.
-fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn Goes) -> Result<Option<BooleanArray>> {
+fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn DeletePredicate) -> Result<Option<BooleanArray>> {
     let hits = match probe.column().and_then(|c| batch.column_by_name(c)) {
         Some(column) => probe.hits(column)?,
         None => BooleanArray::from(vec![true; batch.num_rows()]),

@@ -9,7 +9,7 @@ use deltalake::arrow::row::{Row, RowConverter, SortField};
 use futures::TryStreamExt;
 
 use super::change::RowChange;
-use super::feed::Told;
+use super::feed::CdcChange;
 use crate::error::{Context, Result};
 use crate::lake::{LakeTable, conform};
 
@@ -23,7 +23,7 @@ pub struct At<'a> {
 }
 
 /// Says which rows of a batch go. Only asked about rows that the probe did not rule out.
-pub trait Goes: Send + Sync {
+pub trait DeletePredicate: Send + Sync {
     /// False where no row of the file goes.
     fn may_be_in(&self, _path: &str) -> bool {
         true
@@ -46,7 +46,7 @@ pub enum Floats {
     Grouped,
 }
 
-/// Bytes that one row of a [`Counted`] takes in memory: key and count, and the room that a hash map leaves.
+/// Bytes that one row of a [`RowMultiset`] takes in memory: key and count, and the room that a hash map leaves.
 pub const COUNTED_BYTES: usize = 64;
 
 /// One of several parts of the rows that go, of about the same size.
@@ -69,14 +69,14 @@ impl Part {
 
 /// Whole rows with how many copies of each are still to go. NULL equals NULL. Rows are told apart by 128-bit hashes: two
 /// different ones share one with a chance below 10^-20 at 10^9 rows.
-pub struct Counted {
+pub struct RowMultiset {
     schema: SchemaRef,
     floats: Floats,
     converter: RowConverter,
     counts: Mutex<HashMap<u128, u64>>,
 }
 
-impl Counted {
+impl RowMultiset {
     /// Counts the rows of `change` that go.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Counted {
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let converter = RowConverter::new(fields).context(doing)?;
         let mut counts = HashMap::new();
-        let mut gone = change.rows(Told::Goes);
+        let mut gone = change.rows(CdcChange::Delete);
         while let Some(batch) = gone.try_next().await? {
             for row in &convert(&converter, &batch, floats)? {
                 let hash = hashed(row);
@@ -156,7 +156,7 @@ pub fn grouped(column: &ArrayRef) -> ArrayRef {
     }
 }
 
-impl Goes for Counted {
+impl DeletePredicate for RowMultiset {
     fn goes(&self, _: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray> {
         self.find(candidates)
     }
@@ -165,7 +165,7 @@ impl Goes for Counted {
 /// Any condition.
 pub struct Predicate<F>(pub F);
 
-impl<F: Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync> Goes for Predicate<F> {
+impl<F: Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync> DeletePredicate for Predicate<F> {
     fn goes(&self, _: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray> {
         (self.0)(candidates)
     }

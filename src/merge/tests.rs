@@ -66,21 +66,21 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
 
 /// What is left in the files that stand after taking `gone` out, and what the change data files say; or how many rows
 /// are lacking.
-async fn without(
+async fn rewrite_without(
     table: &LakeTable,
     gone: &[Row],
     come: &[Row],
     limit: usize,
 ) -> std::result::Result<[Vec<String>; 2], u64> {
     let mut taking = Taking::new(table, limit);
-    for (rows, told) in [(gone, Told::Goes), (come, Told::Comes)] {
+    for (rows, told) in [(gone, CdcChange::Delete), (come, CdcChange::Insert)] {
         for row in rows.chunks(3) {
             taking.add(&batch(row, &table.schema()), told).await.expect("taken");
         }
     }
     assert_eq!(taking.count(), (gone.len() + come.len()) as u64);
     let change = taking.close().await.expect("closed");
-    let came: Vec<RecordBatch> = change.rows(Told::Comes).try_collect().await.expect("rows that come");
+    let came: Vec<RecordBatch> = change.rows(CdcChange::Insert).try_collect().await.expect("rows that come");
     assert_eq!(texts(&came), texts(&[batch(come, &table.schema())]));
     let mut applied = match remove(table, &change, u64::MAX).await.expect("applied") {
         Ok(applied) => applied,
@@ -133,11 +133,11 @@ proptest! {
         runtime().block_on(async {
             let folder = tempfile::tempdir().expect("a folder");
             let table = table(folder.path(), &files).await;
-            let held = without(&table, &gone, &come, usize::MAX).await;
+            let held = rewrite_without(&table, &gone, &come, usize::MAX).await;
             // Every row of its own part.
-            assert_eq!(without(&table, &gone, &come, 0).await, held);
+            assert_eq!(rewrite_without(&table, &gone, &come, 0).await, held);
             // Written down, in one part.
-            assert_eq!(without(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
+            assert_eq!(rewrite_without(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
             if let Ok([stays, told]) = held {
                 let before: usize = files.iter().map(Vec::len).sum();
                 assert_eq!(stays.len(), before - gone.len());
@@ -154,7 +154,7 @@ fn a_refused_change_leaves_no_file() {
         let table = table(folder.path(), &[vec![(Some(1), Some("a"), 1.0)], vec![(Some(2), None, 2.0)]]).await;
         let lacking = [(Some(1), Some("a"), 1.0), (Some(2), Some("c"), 2.0)];
         for limit in [0, usize::MAX] {
-            assert_eq!(without(&table, &lacking, &[(None, None, 0.0)], limit).await, Err(1), "{limit}");
+            assert_eq!(rewrite_without(&table, &lacking, &[(None, None, 0.0)], limit).await, Err(1), "{limit}");
             let files = std::fs::read_dir(folder.path().join("t")).expect("a folder");
             let parquet =
                 files.filter(|f| f.as_ref().is_ok_and(|f| f.path().extension().is_some_and(|e| e == "parquet")));

@@ -15,7 +15,7 @@ use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
 
 use super::Decision;
-use crate::incremental::{self, Spared};
+use crate::incremental::{self, ResultReuse};
 use crate::outcome::sized;
 
 /// Where a full refresh reads less than this, both ways cost about nothing, and what is incremental stays so.
@@ -60,7 +60,7 @@ pub struct Shape {
     /// Groups or matches are computed twice, before and after.
     pub groups: bool,
     /// The topmost groups or partitions, and what of them the maintained table spares.
-    pub top: Option<Spared>,
+    pub top: Option<ResultReuse>,
     /// One changed row can change any number of rows of the result.
     pub fans_out: bool,
 }
@@ -69,8 +69,8 @@ impl Shape {
     /// The shape of a normalised query.
     #[must_use]
     pub fn of(plan: &LogicalPlan) -> Self {
-        let (top, spared) = incremental::spared(plan).unzip();
-        let mut shape = Self { top: spared, ..Self::default() };
+        let (top, result_reuse) = incremental::result_reuse(plan).unzip();
+        let mut shape = Self { top: result_reuse, ..Self::default() };
         let is_top = |node: &LogicalPlan| top.is_some_and(|top| std::ptr::eq(top, node));
         // The closure never fails, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
@@ -95,9 +95,9 @@ impl Shape {
     /// How often the rows of touched groups are looked up, as they were and as they are.
     fn sides(self, only_adds: bool) -> u64 {
         let of_top = match self.top {
-            None | Some(Spared::All) => 0,
-            Some(Spared::AllOfAppends) => u64::from(!only_adds),
-            Some(Spared::Before) => 1,
+            None | Some(ResultReuse::All) => 0,
+            Some(ResultReuse::AllOfAppends) => u64::from(!only_adds),
+            Some(ResultReuse::Before) => 1,
         };
         if self.groups { 2 } else { of_top }
     }
@@ -233,7 +233,7 @@ mod tests {
     const GROUPS: Shape = Shape { groups: true, ..LINEAR };
     const JOINS: Shape = Shape { joins: true, fans_out: true, ..LINEAR };
     const BOTH: Shape = Shape { groups: true, ..JOINS };
-    const SUMS: Shape = Shape { top: Some(Spared::All), ..JOINS };
+    const SUMS: Shape = Shape { top: Some(ResultReuse::All), ..JOINS };
 
     #[test]
     fn small_changes_are_computed_and_large_ones_are_not() {
@@ -269,11 +269,11 @@ mod tests {
             costs(&sources, size(MB, 1, 10), Shape { top, ..JOINS }).incremental
         };
         let nothing = cost(None, false);
-        assert_eq!(cost(Some(Spared::All), false), nothing);
-        assert!(cost(Some(Spared::AllOfAppends), false) > nothing);
-        assert_eq!(cost(Some(Spared::AllOfAppends), true), cost(Some(Spared::All), true));
-        assert_eq!(cost(Some(Spared::Before), true), cost(Some(Spared::Before), false));
-        assert!(cost(Some(Spared::Before), false) < costs(&sources, size(MB, 1, 10), BOTH).incremental);
+        assert_eq!(cost(Some(ResultReuse::All), false), nothing);
+        assert!(cost(Some(ResultReuse::AllOfAppends), false) > nothing);
+        assert_eq!(cost(Some(ResultReuse::AllOfAppends), true), cost(Some(ResultReuse::All), true));
+        assert_eq!(cost(Some(ResultReuse::Before), true), cost(Some(ResultReuse::Before), false));
+        assert!(cost(Some(ResultReuse::Before), false) < costs(&sources, size(MB, 1, 10), BOTH).incremental);
     }
 
     #[test]

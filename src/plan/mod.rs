@@ -6,7 +6,7 @@ mod fingerprint;
 pub use fingerprint::{expectations, fingerprint};
 
 use crate::definition::{Derived, Policy, Project, Table};
-use crate::determined::Reason;
+use crate::determinism::Reason;
 use crate::error::Error;
 use crate::incremental;
 use crate::name::TableName;

@@ -21,7 +21,7 @@ use crate::incremental;
 use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
 };
-use crate::merge::{self, Lacking, RowChange, Told};
+use crate::merge::{self, CdcChange, Lacking, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::plan;
 
@@ -106,7 +106,7 @@ impl Work<'_> {
             }
         };
         io.rows_read = Scanned::rows(inputs.session());
-        self.admit(&delta, self.judge(inputs, &mut seen, &scope, false).await).await?;
+        self.discard_if_rejected(&delta, self.check_constraints(inputs, &mut seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
         Ok(Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous }))
@@ -145,7 +145,7 @@ impl Work<'_> {
         io: &mut Io,
     ) -> Result<std::result::Result<Change, Lacking>> {
         // Those that go are seen first: a key that goes is no new one.
-        let mut gone = rows.rows(Told::Goes);
+        let mut gone = rows.rows(CdcChange::Delete);
         while let Some(batch) = gone.try_next().await? {
             seen.deletes(&batch)?;
         }
@@ -159,7 +159,7 @@ impl Work<'_> {
         io.files_added += applied.change.adds.len() as u64;
         io.files_removed += applied.files_touched;
         if rows.inserts() > 0 {
-            let come = rows::stream_of(rows.rows(Told::Comes), current.schema());
+            let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
             let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
             applied.change.adds.extend(self.append(come, false, seen, io).await?.adds);
         }
@@ -170,7 +170,7 @@ impl Work<'_> {
 
     /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
     /// people who have not consented.
-    pub(super) async fn admit(&self, change: &Change, verdict: Result<()>) -> Result<()> {
+    pub(super) async fn discard_if_rejected(&self, change: &Change, verdict: Result<()>) -> Result<()> {
         if verdict.is_err() {
             let files =
                 change.adds.iter().map(|a| a.path.as_str()).chain(change.cdc.iter().map(|(path, _)| path.as_str()));
@@ -182,7 +182,13 @@ impl Work<'_> {
     }
 
     /// Expectations, primary key and consent: nothing is committed against them.
-    pub(super) async fn judge(&self, inputs: &Inputs, seen: &mut Inspector, scope: &Scope, whole: bool) -> Result<()> {
+    pub(super) async fn check_constraints(
+        &self,
+        inputs: &Inputs,
+        seen: &mut Inspector,
+        scope: &Scope,
+        whole: bool,
+    ) -> Result<()> {
         let before = if whole { None } else { self.current.as_ref() };
         if let Some(current) = before.filter(|_| self.all_rows) {
             self.standing_rows(current, inputs.session(), seen).await?;

@@ -15,7 +15,7 @@ use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
 use crate::plan::{self, Change, Decision};
 
 /// How a table gets to the cut, and what had to be found out for that.
-pub(super) struct Way {
+pub(super) struct Strategy {
     pub(super) decision: Decision,
     /// For [`Decision::Incremental`].
     pub(super) planned: Option<Box<Planned>>,
@@ -23,7 +23,7 @@ pub(super) struct Way {
     costs: Option<Costs>,
 }
 
-impl From<Decision> for Way {
+impl From<Decision> for Strategy {
     fn from(decision: Decision) -> Self {
         Self { decision, planned: None, moved: Vec::new(), costs: None }
     }
@@ -65,7 +65,7 @@ pub struct Foreseen {
 
 /// Whether figures are found out that decide nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Figures {
+pub(super) enum Estimates {
     /// For people.
     All,
     /// Only those on which the choice depends.
@@ -78,16 +78,16 @@ pub(super) enum Figures {
 /// When a log cannot be read.
 pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Foreseen> {
     let work = Work::new(job, Opened::with(job, current.cloned())).await?;
-    let Way { decision, moved, costs, .. } = work.way(Figures::All).await?;
+    let Strategy { decision, moved, costs, .. } = work.strategy(Estimates::All).await?;
     Ok(Foreseen { decision, moved, costs })
 }
 
 impl Work<'_> {
     /// Decides.
-    pub(super) async fn way(&self, figures: Figures) -> Result<Way> {
+    pub(super) async fn strategy(&self, estimates: Estimates) -> Result<Strategy> {
         match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
             Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
-            Decision::Incremental(_) => self.by_change(figures).await,
+            Decision::Incremental(_) => self.by_change(estimates).await,
             other => Ok(other.into()),
         }
     }
@@ -99,7 +99,7 @@ impl Work<'_> {
         Some(format!("v{} ({}) by somebody else holds the same rows", moves.version, moves.operation()))
     }
 
-    async fn by_change(&self, figures: Figures) -> Result<Way> {
+    async fn by_change(&self, estimates: Estimates) -> Result<Strategy> {
         let decide = |change: Change| plan::by_change(self.job.table, &self.standing, change);
         let mut inputs = self.inputs(true)?;
         let consumed: HashMap<String, u64> =
@@ -113,14 +113,14 @@ impl Work<'_> {
         };
         let what = inputs.what_changed();
         let (mut moved, mut costs, mut cheaper) = (Vec::new(), None, None);
-        if self.job.derived.refresh == Policy::Auto || figures == Figures::All {
+        if self.job.derived.refresh == Policy::Auto || estimates == Estimates::All {
             moved = self.moved(&inputs).await;
             let (choice, of_both) = self.costs(&program, &moved);
             (cheaper, costs) = (Some(choice), Some(of_both));
         }
         let decision = decide(Change::Known { what, cheaper });
         let planned = matches!(decision, Decision::Incremental(_)).then(|| Box::new(Planned { program, inputs }));
-        Ok(Way { decision, planned, moved, costs })
+        Ok(Strategy { decision, planned, moved, costs })
     }
 
     async fn moved(&self, inputs: &Inputs) -> Vec<Moved> {

@@ -63,7 +63,7 @@ impl Work<'_> {
         let mut seen = Inspector::new(self.job.table, self.all_rows)?;
         let Ok(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else { return Ok(None) };
         io.rows_read = Scanned::rows(session);
-        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, false).await).await?;
+        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         Ok(Some(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None, ambiguous }))
     }
@@ -82,7 +82,7 @@ impl Work<'_> {
         let mut seen = Inspector::new(self.job.table, self.all_rows)?;
         let mut change = self.append(stream, false, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
-        self.admit(&change, self.judge(inputs, &mut seen, &Scope::All, true).await).await?;
+        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, true).await).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

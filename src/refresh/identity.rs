@@ -82,7 +82,7 @@ impl Keys {
     }
 
     /// Takes rows that come. Rows that go are taken before them: a key that goes is no new one.
-    pub fn come(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub fn observe_insert(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl Keys {
     }
 
     /// Takes rows that go.
-    pub fn go(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub fn observe_delete(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Keys {
 
     /// Takes rows of the table before the change, of which only the key columns, in order. `all`: every row is shown, so
     /// that also two that stay are compared.
-    pub fn stay(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
+    pub fn observe_existing(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
             columns.push(grouped(&cast(values, &column.data_type).context(doing)?));

@@ -183,7 +183,7 @@ impl Sources for Inputs {
                 self.old(table, source, source.consumed.ok_or_else(missing)?).await
             }
             Side::Change => source()?.change.as_ref().ok_or_else(missing)?.provider(&self.session).await,
-            Side::Result => self.result.as_ref().ok_or_else(missing)?.provider(&self.session, None).await,
+            Side::Maintained => self.result.as_ref().ok_or_else(missing)?.provider(&self.session, None).await,
         }
     }
 

@@ -88,7 +88,7 @@ impl Inspector {
         for counted in &mut self.checks {
             counted.come += counted.check.fails(&batch)?;
         }
-        self.keys.come(&batch)?;
+        self.keys.observe_insert(&batch)?;
         self.count_subjects(&batch, 1)?;
         Ok(batch)
     }
@@ -103,7 +103,7 @@ impl Inspector {
         for counted in self.checks.iter_mut().filter(|_| self.all_rows) {
             counted.go += counted.check.fails(&batch)?;
         }
-        self.keys.go(&batch)?;
+        self.keys.observe_delete(&batch)?;
         self.count_subjects(&batch, -1)
     }
 
@@ -167,7 +167,7 @@ impl Inspector {
     /// # Errors
     /// When the keys cannot be compared.
     pub fn stays(&mut self, keys: &RecordBatch, all: bool) -> Result<()> {
-        self.keys.stay(keys, all)
+        self.keys.observe_existing(keys, all)
     }
 
     /// Rows that warn, as warnings.

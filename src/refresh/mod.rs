@@ -12,7 +12,7 @@ mod full;
 mod identity;
 mod inputs;
 mod inspect;
-mod instead;
+mod fallback_to_full;
 mod rows;
 mod verify;
 
@@ -31,7 +31,7 @@ use crate::privacy::Privacy;
 use crate::sql::Planner;
 use crate::storage::{Location, Meter};
 pub(crate) use broken::unreadable;
-use choose::{Figures, Way};
+use choose::{Estimates, Strategy};
 pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
 pub use consent::consent_changes;
@@ -208,7 +208,7 @@ impl Opened {
 pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     let work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
-    let Way { decision, planned, .. } = work.way(Figures::Needed).await?;
+    let Strategy { decision, planned, .. } = work.strategy(Estimates::Needed).await?;
     match (decision, planned) {
         (Decision::UpToDate, _) => work.up_to_date(),
         (Decision::Adopt(reason), _) => work.adopt(reason).await,

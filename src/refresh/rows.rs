@@ -18,7 +18,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::LakeTable;
-use crate::merge::{RowChange, RowStream, Taking, Told};
+use crate::merge::{CdcChange, RowChange, RowStream, Taking};
 
 /// The order in which a table's rows are written.
 fn order(cluster_by: &[String]) -> Vec<SortExpr> {
@@ -96,8 +96,8 @@ pub async fn row_change(
     let mut change = Taking::new(current, limit);
     while let Some(batch) = stream.try_next().await.context(|| "the change cannot be computed".into())? {
         let (inserted, deleted) = spread(&batch)?;
-        change.add(&deleted, Told::Goes).await?;
-        change.add(&inserted, Told::Comes).await?;
+        change.add(&deleted, CdcChange::Delete).await?;
+        change.add(&inserted, CdcChange::Insert).await?;
         if change.count() > most {
             change.close().await?.forget().await;
             return Ok(None);

@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::lake::LakeTable;
 use crate::outcome::{CatalogOutcome, EntryOutcome, EntryState};
 use crate::progress::Progress;
-use crate::site::Site;
 use crate::storage::Location;
+use crate::workspace::Workspace;
 
 /// What `catalog register` may do beyond bringing entries up to date.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,10 +25,10 @@ pub struct Repairs {
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub async fn check(site: &Site) -> Result<CatalogOutcome> {
-    let listing = list(site).await?;
-    let mut outcome = blank(site);
-    for (table, described, location) in all(site)? {
+pub async fn check(workspace: &Workspace) -> Result<CatalogOutcome> {
+    let listing = list(workspace).await?;
+    let mut outcome = blank(workspace);
+    for (table, described, location) in all(workspace)? {
         let stands = match LakeTable::open(&location).await {
             Ok(stands) => stands,
             Err(error) => {
@@ -42,9 +42,9 @@ pub async fn check(site: &Site) -> Result<CatalogOutcome> {
         if stands.is_none() && is_quarantine && !listing.contains_key(&described.name) {
             continue; // Nothing is in quarantine.
         }
-        outcome.entries.push(compare(site, &described, &location, stands.as_ref(), &listing).await?);
+        outcome.entries.push(compare(workspace, &described, &location, stands.as_ref(), &listing).await?);
     }
-    outcome.entries.extend(left(site, &listing).into_iter().map(|name| gone(&name, &listing, EntryState::Left)));
+    outcome.entries.extend(left(workspace, &listing).into_iter().map(|name| gone(&name, &listing, EntryState::Left)));
     Ok(outcome)
 }
 
@@ -52,14 +52,14 @@ pub async fn check(site: &Site) -> Result<CatalogOutcome> {
 ///
 /// # Errors
 /// When the catalog cannot be listed.
-pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> Result<CatalogOutcome> {
-    let listing = list(site).await?;
-    let mut outcome = blank(site);
-    for (_, described, location) in all(site)? {
+pub async fn repair(workspace: &Workspace, repairs: Repairs, progress: &dyn Progress) -> Result<CatalogOutcome> {
+    let listing = list(workspace).await?;
+    let mut outcome = blank(workspace);
+    for (_, described, location) in all(workspace)? {
         let is_listed = listing.contains_key(&described.name);
         let mut entry = entry(&described.name, &location, EntryState::Equal);
         let put = match LakeTable::open(&location).await {
-            Ok(Some(stands)) => place(site, &described, &stands, &listing, repairs.relocate).await,
+            Ok(Some(stands)) => place(workspace, &described, &stands, &listing, repairs.relocate).await,
             Ok(None) if is_listed => {
                 entry.state = EntryState::Gone;
                 Ok(Put::Unchanged)
@@ -69,7 +69,7 @@ pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> R
         };
         match put {
             Ok(put) => {
-                tell(site, &entry.table, put, progress);
+                tell(workspace, &entry.table, put, progress);
                 match put {
                     Put::Created => entry.state = EntryState::Created,
                     Put::Updated => entry.state = EntryState::Updated,
@@ -84,10 +84,10 @@ pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> R
         }
         outcome.entries.push(entry);
     }
-    for name in left(site, &listing) {
+    for name in left(workspace, &listing) {
         let mut entry = gone(&name, &listing, EntryState::Left);
         if repairs.prune {
-            match site.catalog.remove(&site.database, &name).await {
+            match workspace.catalog.remove(&workspace.database, &name).await {
                 Ok(_) => entry.state = EntryState::Dropped,
                 Err(error) => {
                     entry.notes.push(error.to_string());
@@ -100,12 +100,12 @@ pub async fn repair(site: &Site, repairs: Repairs, progress: &dyn Progress) -> R
     Ok(outcome)
 }
 
-fn blank(site: &Site) -> CatalogOutcome {
+fn blank(workspace: &Workspace) -> CatalogOutcome {
     CatalogOutcome {
-        project: site.project.name.clone(),
-        target: site.target.clone(),
-        catalog: site.catalog.name(),
-        database: site.database.clone(),
+        project: workspace.project.name.clone(),
+        target: workspace.target.clone(),
+        catalog: workspace.catalog.name(),
+        database: workspace.database.clone(),
         entries: Vec::new(),
         problem: None,
     }
@@ -124,7 +124,7 @@ fn gone(name: &str, listing: &Listing, state: EntryState) -> EntryOutcome {
 
 /// One table: its entry against its log, its log against its definition, its log against what engines read.
 async fn compare(
-    site: &Site,
+    workspace: &Workspace,
     described: &Described,
     location: &Location,
     stands: Option<&LakeTable>,
@@ -142,7 +142,7 @@ async fn compare(
         Some(existing) if !existing.is_delta() => found.state = EntryState::Foreign,
         Some(existing) => {
             found.drift = wanted.drift(existing);
-            if elsewhere(site, &wanted, existing).await? {
+            if elsewhere(workspace, &wanted, existing).await? {
                 found.state = EntryState::Elsewhere;
             } else if !found.drift.is_empty() {
                 found.state = EntryState::Differs;

@@ -1,7 +1,7 @@
 //! The statements with which a person registers tables in Athena by hand.
 
 use crate::error::{Error, Result};
-use crate::site::{Address, TablePlace, unknown_table};
+use crate::workspace::{ResolvedTarget, TablePlace, unknown_table};
 
 /// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes nothing but the place: columns come from
 /// the log. Names are quoted as DDL wants it: `order` is a word of Hive's grammar.
@@ -9,7 +9,7 @@ use crate::site::{Address, TablePlace, unknown_table};
 ///
 /// # Errors
 /// A table is unknown, or does not lie on S3.
-pub fn ddl(address: &Address, tables: &[String]) -> Result<String> {
+pub fn ddl(address: &ResolvedTarget, tables: &[String]) -> Result<String> {
     let places = address.places();
     let known: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
     if let Some(name) = tables.iter().find(|name| !known.contains(&name.as_str())) {

@@ -24,8 +24,8 @@ use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::progress::{Event, Progress};
-use crate::site::Site;
 use crate::storage::Location;
+use crate::workspace::Workspace;
 
 /// Pause after somebody else's change of an entry; it grows with every one.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -61,7 +61,7 @@ impl Registered {
 /// # Errors
 /// When the catalog cannot be listed.
 pub async fn register(
-    site: &Site,
+    workspace: &Workspace,
     standing: &BTreeMap<TableName, LakeTable>,
     progress: &dyn Progress,
 ) -> Result<Registered> {
@@ -69,63 +69,69 @@ pub async fn register(
     if standing.is_empty() {
         return Ok(done);
     }
-    let listing = list(site).await?;
-    let quarantines = quarantines(site, standing, &listing);
+    let listing = list(workspace).await?;
+    let quarantines = quarantines(workspace, standing, &listing);
     let tables = async {
         let mut puts = Vec::new();
-        for table in &site.project.tables {
+        for table in &workspace.project.tables {
             let Some(stands) = standing.get(&table.name) else { continue };
             progress.table(table.name.as_str(), "registering");
             let described = Described::table(table);
-            puts.push((described.name.clone(), place(site, &described, stands, &listing, false).await));
+            puts.push((described.name.clone(), place(workspace, &described, stands, &listing, false).await));
         }
         puts
     };
     let (tables, quarantines) = join(tables, quarantines).await;
     for (name, put) in tables.into_iter().chain(quarantines) {
         if let Ok(put) = &put {
-            tell(site, &name, *put, progress);
+            tell(workspace, &name, *put, progress);
         }
         done.note(&name, put);
     }
-    done.left = left(site, &listing);
+    done.left = left(workspace, &listing);
     Ok(done)
 }
 
 /// A catalog entry was written.
-fn tell(site: &Site, table: &str, put: Put, progress: &dyn Progress) {
+fn tell(workspace: &Workspace, table: &str, put: Put, progress: &dyn Progress) {
     let change = match put {
         Put::Created => "created",
         Put::Updated => "updated",
         Put::Unchanged => return,
     };
     let event = Event::info("catalog.registered").with("table", table).with("change", change);
-    progress.event(&event.with("database", &site.database));
+    progress.event(&event.with("database", &workspace.database));
 }
 
 /// What stands in the target's database.
-async fn list(site: &Site) -> Result<Listing> {
-    Ok(site.catalog.list(&site.database).await?.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
+async fn list(workspace: &Workspace) -> Result<Listing> {
+    Ok(workspace
+        .catalog
+        .list(&workspace.database)
+        .await?
+        .into_iter()
+        .map(|entry| (entry.name.clone(), entry))
+        .collect())
 }
 
 /// Registers the quarantines of the landing tables among `standing`. Their columns are always the same, so a log is
 /// read only where the entry must change.
 async fn quarantines(
-    site: &Site,
+    workspace: &Workspace,
     standing: &BTreeMap<TableName, LakeTable>,
     listing: &Listing,
 ) -> Vec<(String, Result<Put>)> {
-    let tables = site.project.tables.iter().filter(|t| t.landing().is_some() && standing.contains_key(&t.name));
+    let tables = workspace.project.tables.iter().filter(|t| t.landing().is_some() && standing.contains_key(&t.name));
     let puts = join_all(tables.map(|table| async move {
         let described = Described::quarantine(table);
         let put = async {
-            let location = site.quarantine(table)?;
+            let location = workspace.quarantine(table)?;
             let as_declared = described.entry_as_declared(&location);
             if listing.get(&described.name).is_some_and(|existing| !as_declared.differs(existing)) {
                 return Ok(Put::Unchanged);
             }
             match LakeTable::open(&location).await? {
-                Some(stands) => place(site, &described, &stands, listing, false).await,
+                Some(stands) => place(workspace, &described, &stands, listing, false).await,
                 None => Ok(Put::Unchanged),
             }
         };
@@ -137,7 +143,7 @@ async fn quarantines(
 
 /// Puts a table's entry into the catalog, unless one of its name leads to another table that is still there.
 async fn place(
-    site: &Site,
+    workspace: &Workspace,
     described: &Described,
     stands: &LakeTable,
     listing: &Listing,
@@ -147,8 +153,8 @@ async fn place(
     let mut standing = listing.get(&entry.name).cloned();
     for tried in 0..ATTEMPTS {
         if let Some(other) = &standing {
-            if !relocate && elsewhere(site, &entry, other).await? {
-                return Err(taken(site, &entry, other));
+            if !relocate && elsewhere(workspace, &entry, other).await? {
+                return Err(taken(workspace, &entry, other));
             }
             // Who registered a later version knew a newer log than this one.
             let is_late = other.is_at(entry.location()) && other.version() > entry.version();
@@ -157,18 +163,18 @@ async fn place(
                 entry = described.entry(&newest);
             }
         }
-        if let Some(put) = put_once(site.catalog.as_ref(), &site.database, &entry, standing.as_ref()).await? {
+        if let Some(put) = put_once(workspace.catalog.as_ref(), &workspace.database, &entry, standing.as_ref()).await? {
             return Ok(put);
         }
         tokio::time::sleep(PAUSE * (tried + 1)).await;
-        standing = site.catalog.get(&site.database, &entry.name).await?;
+        standing = workspace.catalog.get(&workspace.database, &entry.name).await?;
     }
-    let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
+    let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
     Err(Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register"))
 }
 
-fn taken(site: &Site, entry: &Entry, other: &Entry) -> Error {
-    let name = format!("`{}.{}` in {}", site.database, entry.name, site.catalog.name());
+fn taken(workspace: &Workspace, entry: &Entry, other: &Entry) -> Error {
+    let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
     Error::failed(format!("{name} leads to another table"))
         .fact("found", other.location())
         .fact("expected", entry.location())
@@ -180,38 +186,38 @@ fn taken(site: &Site, entry: &Entry, other: &Entry) -> Error {
 
 /// Whether an entry leads to another place, at which there is a table. The local catalog lies in the warehouse and
 /// moves with it; one that others use may be theirs.
-async fn elsewhere(site: &Site, entry: &Entry, other: &Entry) -> Result<bool> {
-    if !site.catalog.is_shared() || !other.is_delta() || other.is_at(entry.location()) {
+async fn elsewhere(workspace: &Workspace, entry: &Entry, other: &Entry) -> Result<bool> {
+    if !workspace.catalog.is_shared() || !other.is_delta() || other.is_at(entry.location()) {
         return Ok(false);
     }
     // A place that we may not even look at is not ours to point away from.
-    match site.place_at(other.location()) {
+    match workspace.place_at(other.location()) {
         Ok(location) => Ok(location.holds("_delta_log").await.unwrap_or(true)),
         Err(_) => Ok(true),
     }
 }
 
 /// Tables in the catalog that lie under this warehouse and are not in the project.
-fn left(site: &Site, listing: &Listing) -> Vec<String> {
+fn left(workspace: &Workspace, listing: &Listing) -> Vec<String> {
     let mut known = BTreeSet::new();
-    for table in &site.project.tables {
+    for table in &workspace.project.tables {
         known.insert(table.name.to_string());
         known.insert(table.name.quarantine().to_string());
     }
-    let warehouse = format!("{}/", site.warehouse);
+    let warehouse = format!("{}/", workspace.warehouse);
     let is_below = |entry: &Entry| entry.location().replacen("s3a://", "s3://", 1).starts_with(&warehouse);
     let ours = |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && is_below(entry);
     listing.values().filter(ours).map(|entry| entry.name.clone()).collect()
 }
 
 /// Every table and landing quarantine of the project with its place, in the order of zones.
-fn all(site: &Site) -> Result<Vec<(&Table, Described, Location)>> {
+fn all(workspace: &Workspace) -> Result<Vec<(&Table, Described, Location)>> {
     let mut found = Vec::new();
-    for zone in &site.project.zones {
-        for table in site.project.tables.iter().filter(|t| &t.zone == zone) {
-            found.push((table, Described::table(table), site.location(table)?));
+    for zone in &workspace.project.zones {
+        for table in workspace.project.tables.iter().filter(|t| &t.zone == zone) {
+            found.push((table, Described::table(table), workspace.location(table)?));
             if table.landing().is_some() {
-                found.push((table, Described::quarantine(table), site.quarantine(table)?));
+                found.push((table, Described::quarantine(table), workspace.quarantine(table)?));
             }
         }
     }

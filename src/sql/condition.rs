@@ -7,7 +7,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder}
 use deltalake::datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use deltalake::datafusion::sql::sqlparser::ast::Expr as SqlExpr;
 
-use super::planner::{Tables, analyse, as_meant};
+use super::planner::{Tables, analyse, to_dialect};
 
 /// A condition on the rows of one table. It is planned once, when the project is checked: the same plan decides wherever the
 /// condition is asked.
@@ -53,7 +53,7 @@ pub(crate) fn plan_condition(
     table: &str,
     tables: &Tables,
 ) -> Result<LogicalPlan, DataFusionError> {
-    as_meant(&mut condition, &|table| tables.columns_of(table));
+    to_dialect(&mut condition, &|table| tables.columns_of(table));
     let source = tables.get_table_source(TableReference::bare(table))?;
     let scan = LogicalPlanBuilder::scan(TableReference::bare(table), source, None)?;
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options().sql_parser));

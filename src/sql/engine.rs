@@ -8,12 +8,12 @@ use deltalake::datafusion::execution::{FunctionRegistry, SessionState};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::prelude::SessionConfig;
 
-use super::analyse::operands::Timestamps;
+use super::analyse::type_coercion::Timestamps;
 use super::optimizer::plain::plain_rules;
 use super::optimizer::reorder::logical_rules;
 use super::options;
-use super::physical::forget::{physical_rules, plain_physical_rules};
-use super::physical::guards::Guarded;
+use super::physical::drop_equivalences::{physical_rules, plain_physical_rules};
+use super::physical::filter_ordering::Guarded;
 use super::planner::analyser_rules;
 use crate::bounded::BoundedFunctions;
 use crate::exact;

@@ -14,7 +14,7 @@
 //! [`Question`]. docs/datafusion.md has a row for everything here that the engine should do itself one day.
 
 pub(crate) mod analyse;
-mod asked;
+mod ad_hoc_query;
 mod condition;
 pub(crate) mod decorrelate;
 mod engine;
@@ -36,7 +36,7 @@ mod unique;
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-pub use asked::asked;
+pub use ad_hoc_query::asked;
 pub use condition::Condition;
 pub(crate) use condition::{condition_of, plan_condition};
 pub use engine::{Planner, engine};
@@ -46,7 +46,7 @@ pub use optimizer::plain::plainly;
 pub use planner::{plan_sql, scan};
 pub use question::Question;
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use optimizer::reorder;
 
 /// Whether there is a plan for a query: all of its subqueries are joins, or values that the engine computes first.

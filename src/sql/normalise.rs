@@ -21,14 +21,14 @@ use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJ
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
 use crate::error::{Context, Result};
-use crate::sql::analyse::beside::is_subquery;
+use crate::sql::analyse::subquery_in_join_condition::is_subquery;
 use crate::sql::options::engine_options;
 
+use crate::sql::decorrelate::domain_join::Unnest;
 use crate::sql::decorrelate::subqueries;
-use crate::sql::decorrelate::unnest::Unnest;
+use crate::sql::optimizer::canonical_equality::Sides;
 use crate::sql::optimizer::equijoin::EquijoinKeys;
 use crate::sql::optimizer::reorder::Reorder;
-use crate::sql::optimizer::sides::Sides;
 use crate::sql::shapes::{Columns, columns, distinct, join, project, renamed, with_inputs};
 use crate::sql::unique::named_uniquely;
 

@@ -27,18 +27,18 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use crate::exact::CheckedArithmetic;
 use crate::source::SourceFile;
 use crate::source::faults::Faults;
-use crate::sql::analyse::beside::Beside;
-use crate::sql::analyse::operands::{Operands, Timestamps};
+use crate::sql::analyse::subquery_in_join_condition::Beside;
+use crate::sql::analyse::type_coercion::{Operands, Timestamps};
 use crate::sql::functions::FUNCTIONS;
 use crate::sql::options::engine_options;
-use crate::sql::rewrite::casts;
-use crate::sql::rewrite::escapes::escape_with_backslashes;
-use crate::sql::rewrite::first::take_first;
+use crate::sql::rewrite::cast_column_names;
+use crate::sql::rewrite::derived_table_aliases::name_derived;
+use crate::sql::rewrite::function_aliases::spell_functions;
 use crate::sql::rewrite::lateral::without_lateral_unnest;
-use crate::sql::rewrite::rows::compare_rows;
-use crate::sql::rewrite::shared::{ColumnsOf, qualify_shared};
-use crate::sql::rewrite::spelled::spell_functions;
-use crate::sql::rewrite::unnamed::name_derived;
+use crate::sql::rewrite::like_escape::escape_with_backslashes;
+use crate::sql::rewrite::order_by_limit_one::take_first;
+use crate::sql::rewrite::row_value_comparison::compare_rows;
+use crate::sql::rewrite::using_columns::{ColumnsOf, qualify_shared};
 use crate::sql::text::Sql;
 
 /// Plans one query over tables given by name and schema.
@@ -60,7 +60,7 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
 }
 
 /// Rewrites what the engine takes for something else, or for nothing at all.
-pub(crate) fn as_meant(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
+pub(crate) fn to_dialect(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
     spell_functions(syntax);
     take_first(syntax, |name| FUNCTIONS.aggregate.contains_key(name));
     escape_with_backslashes(syntax);
@@ -71,17 +71,17 @@ pub(crate) fn as_meant(syntax: &mut (impl VisitMut + ToString), columns_of: Colu
 
 /// Plans a parsed query.
 pub(crate) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
-    as_meant(&mut query, &|table| tables.columns_of(table));
+    to_dialect(&mut query, &|table| tables.columns_of(table));
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let planned = |query: Query| planner.sql_statement_to_plan(Statement::Query(Box::new(query)));
     let mut plan = planned(query.clone());
-    if let Some(spelled) = respelled(&query, &plan)
+    if let Some(spelled) = disambiguate_casts(&query, &plan)
         && let Ok(other) = planned(spelled)
     {
         plan = Ok(other);
     }
     // `select sum(x) as x ... order by sum(x)` is the same name twice to the engine, for an order that means nothing here.
-    if plan.is_err() && casts::are_confused(&plan) && means_nothing(&query) {
+    if plan.is_err() && cast_column_names::are_confused(&plan) && means_nothing(&query) {
         plan = planned(Query { order_by: None, ..query });
     }
     let plan = analyse(without_lateral_unnest(plan?)?, &tables.options)?;
@@ -97,13 +97,13 @@ fn means_nothing(query: &Query) -> bool {
 }
 
 /// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
-fn respelled(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
-    if !casts::are_confused(planned) {
+fn disambiguate_casts(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
+    if !cast_column_names::are_confused(planned) {
         return None;
     }
     let none = Tables::new([]);
     let planner = SqlToRel::new_with_options(&none, ParserOptions::from(&none.options.sql_parser));
-    casts::spelled_out(query, |of| arrow_type(&planner, of))
+    cast_column_names::spelled_out(query, |of| arrow_type(&planner, of))
 }
 
 /// The engine's name of a type of SQL.

@@ -12,11 +12,11 @@ use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Tokenizer};
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile, Text};
 use crate::sql::refuse::misread;
-use crate::sql::rewrite::precedence::bracket;
+use crate::sql::rewrite::precedence::fix_distinct_from;
 
 /// A piece of SQL and where it stands in its file.
 #[derive(Clone, Debug)]
@@ -199,7 +199,7 @@ impl Sql {
 
     /// A query as SQL means it, where the parser reads it otherwise. Clauses that the engine would misread are faults.
     pub fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
-        bracket(&mut query);
+        fix_distinct_from(&mut query);
         misread::report(&query, self, faults);
         query
     }
@@ -237,7 +237,7 @@ impl Sql {
                 return None;
             }
         };
-        bracket(&mut expr);
+        fix_distinct_from(&mut expr);
         if expr.visit(&mut HasQuery).is_break() {
             faults.add(self.start(), "a condition looks at one row of its table", "remove the subquery");
             return None;

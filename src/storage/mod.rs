@@ -3,7 +3,7 @@
 //! Every byte that the tool reads or writes goes through a store handed out here, so that a test can put a faulty or
 //! counting store under everything, and each table's bytes can be metered on their own.
 
-mod keep;
+mod read_cache;
 mod local;
 mod meter;
 mod s3;
@@ -25,9 +25,9 @@ use object_store::{GetOptions, ObjectStoreExt};
 pub use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-use keep::Kept;
 pub use meter::Meter;
 use meter::Metered;
+use read_cache::CachedStore;
 pub use s3::{Encryption, PROBE};
 
 use crate::aws::Aws;
@@ -131,7 +131,7 @@ impl Storage {
             "s3" => {
                 let bucket = self.bucket(url)?;
                 // What is kept is no request.
-                (Arc::new(Kept::new(self.watched(Arc::new(bucket.clone()), &key))), Some(bucket))
+                (Arc::new(CachedStore::new(self.watched(Arc::new(bucket.clone()), &key))), Some(bucket))
             }
             other => {
                 return Err(Error::failed(format!("`{key}` has no store"))
@@ -264,6 +264,7 @@ impl Location {
 
     /// The store with this folder as its root.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
     pub fn rooted(&self) -> StoreRef {
         Arc::new(PrefixStore::new(self.store.clone(), self.path.clone()))
     }

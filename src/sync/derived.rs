@@ -35,7 +35,7 @@ impl Attempt<'_> {
     pub(super) async fn open_all(&self) -> Ahead {
         let mut ahead = Ahead::new();
         let is_wanted = |t: &&Table| t.derived().is_some() && self.selected(&t.name);
-        let tables: Vec<&Table> = self.site.project.tables.iter().filter(is_wanted).collect();
+        let tables: Vec<&Table> = self.workspace.project.tables.iter().filter(is_wanted).collect();
         for some in tables.chunks(OPEN_AT_ONCE) {
             ahead.extend(join_all(some.iter().map(|table| self.open(table))).await);
         }
@@ -43,7 +43,7 @@ impl Attempt<'_> {
     }
 
     async fn open(&self, table: &Table) -> (TableName, Result<Opened>) {
-        let opened = match self.site.location(table) {
+        let opened = match self.workspace.location(table) {
             Ok(location) => Opened::at(&location).await,
             Err(error) => Err(error),
         };
@@ -61,7 +61,7 @@ impl Attempt<'_> {
         let mut conflict = None;
         let mut fates = BTreeMap::new();
         let mut waiting: Vec<&Table> =
-            self.site.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
+            self.workspace.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
         let mut running = FuturesUnordered::new();
         loop {
             let mut still = Vec::new();
@@ -69,7 +69,7 @@ impl Attempt<'_> {
                 if conflict.is_some() {
                     break;
                 }
-                let sources = self.site.sources(table);
+                let sources = self.workspace.sources(table);
                 if let Some(source) = sources.iter().find(|s| behind.contains(*s)) {
                     behind.insert(table.name.clone());
                     self.skipped(table, source);
@@ -113,7 +113,7 @@ impl Attempt<'_> {
             self.progress.table(table.name.as_str(), "refreshing");
             let job = Job {
                 full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
-                ..self.site.job(table, sources, self.run)?
+                ..self.workspace.job(table, sources, self.run)?
             };
             // Boxed: a refresh's future is large, and a project may run many at once.
             let opened = match opened {
@@ -121,7 +121,7 @@ impl Attempt<'_> {
                 None => Opened::at(&job.location).await?,
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
-            done.table.check_migrations(table.name.as_str(), self.site.migration())?;
+            done.table.check_migrations(table.name.as_str(), self.workspace.migration())?;
             // Only now: commits that others made since ours have been looked at.
             let (stands, reason) = match done.table.mended(&Layout::defined(table), self.run).await? {
                 Some((mended, files)) if done.reason.is_empty() => (mended, bounds_mended(files)),
@@ -142,7 +142,7 @@ impl Attempt<'_> {
                 grants_ended: done.grants_ended,
             })
         };
-        let result = result.await.map_err(|error| self.site.told(error));
+        let result = result.await.map_err(|error| self.workspace.told(error));
         self.ended(table, started, &result);
         (table.name.clone(), result)
     }

@@ -41,7 +41,7 @@ impl Attempt<'_> {
 
     async fn check_rows(&self, table: &Table, stands: &LakeTable) -> Result<(LakeTable, Vec<Warning>)> {
         let name = table.name.as_str();
-        let found = checks::failing(table, stands, &self.site.session()?, |_| true).await?;
+        let found = checks::failing(table, stands, &self.workspace.session()?, |_| true).await?;
         let failing = || found.iter().filter(|(_, rows)| *rows > 0);
         let refused = failing().filter(|(check, _)| check.action == Action::Fail);
         let refused = refused.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();

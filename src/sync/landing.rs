@@ -22,15 +22,15 @@ impl Attempt<'_> {
     /// # Errors
     /// `Conflict` when another sync decided batches meanwhile; a failure of the ledger itself.
     pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
-        let session = self.site.session()?;
-        let ledger = Ledger::read(&self.site.warehouse, &session).await?;
-        let tables = self.site.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
+        let session = self.workspace.session()?;
+        let ledger = Ledger::read(&self.workspace.warehouse, &session).await?;
+        let tables = self.workspace.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let (ledger, session) = (&ledger, &session);
         let landing = join_all(tables.map(|table| async move {
             let name = table.name.clone();
             let started = clock::instant();
             self.started(table);
-            let place = self.site.place(table, self.run);
+            let place = self.workspace.place(table, self.run);
             let report = Report { table, progress: self.progress };
             let result = match place {
                 Ok(place) => Box::pin(ingest::land(place, (ledger, session), self.options.asked(), &report)).await,
@@ -61,7 +61,7 @@ impl Attempt<'_> {
         self.check_landing(&ready).await?;
         let batches: Vec<Batch> = ready.iter().filter_map(|(.., landing)| landing.batch().cloned()).collect();
         if !batches.is_empty() {
-            ledger.commit(&self.site.warehouse, &batches, self.run).await?;
+            ledger.commit(&self.workspace.warehouse, &batches, self.run).await?;
         }
         let landed = join_all(ready.into_iter().map(|(table, started, landing)| async move {
             let before = landing.unloads_from().cloned();
@@ -87,7 +87,7 @@ impl Attempt<'_> {
 
     /// An error of a table, with the data file that cannot be read where that is why.
     async fn explained(&self, table: &Table, error: Error) -> Error {
-        let stands = match self.site.location(table) {
+        let stands = match self.workspace.location(table) {
             Ok(location) => LakeTable::open(&location).await.ok().flatten(),
             Err(_) => None,
         };
@@ -95,13 +95,13 @@ impl Attempt<'_> {
             Some(stands) => refresh::unreadable(&error, table, stands).await,
             None => None,
         };
-        self.site.told(found.unwrap_or(error))
+        self.workspace.told(found.unwrap_or(error))
     }
 
     /// A folder that is not there is refused; a store has no folders, so there a first sync that finds nothing at all
     /// under the landing root is taken for a mistyped one.
     async fn check_landing(&self, ready: &[(&Table, Instant, Landing<'_>)]) -> Result<()> {
-        let root = &self.site.landing;
+        let root = &self.workspace.landing;
         if root.url.scheme() == "file"
             || ready.is_empty()
             || !ready.iter().all(|(.., landing)| landing.is_nothing())
@@ -110,7 +110,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         Err(Error::failed(format!("there is nothing under the landing root `{root}`"))
-            .fact("target", self.site.target.clone())
+            .fact("target", self.workspace.target.clone())
             .help("make sure of the bucket and the prefix, or name another root with --landing"))
     }
 }

@@ -9,7 +9,7 @@ mod expectations;
 mod landing;
 mod runs;
 mod select;
-mod twins;
+mod duplicate_table_ids;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,11 +29,11 @@ use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
-use crate::site::Site;
 use crate::storage::NOT_A_FOLDER;
+use crate::workspace::Workspace;
 use derived::Fate;
+pub(crate) use duplicate_table_ids::one_id;
 pub use select::Selection;
-pub(crate) use twins::one_id;
 
 /// New cuts that are pinned before a sync gives up.
 const ATTEMPTS: usize = 4;
@@ -82,7 +82,7 @@ struct Done {
 
 /// One try at one cut.
 struct Attempt<'a> {
-    site: &'a Site,
+    workspace: &'a Workspace,
     options: &'a Options,
     selection: &'a Selection,
     run: &'a str,
@@ -95,16 +95,16 @@ impl Attempt<'_> {
     }
 }
 
-/// Syncs a site. Failures of tables and of the run are part of the outcome.
-pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
+/// Syncs a workspace. Failures of tables and of the run are part of the outcome.
+pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
     let started = clock::instant();
     let started_ms = clock::now_ms();
     let run = options.run.clone().unwrap_or_else(clock::run_id);
     let mut outcome = SyncOutcome {
-        project: site.project.name.clone(),
-        target: site.target.clone(),
-        landing: site.landing_text.clone(),
-        warehouse: site.warehouse_text.clone(),
+        project: workspace.project.name.clone(),
+        target: workspace.target.clone(),
+        landing: workspace.landing_text.clone(),
+        warehouse: workspace.warehouse_text.clone(),
         run: run.clone(),
         started_ms,
         elapsed: Duration::ZERO,
@@ -114,20 +114,20 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
         problem: None,
         registered: 0,
         left: Vec::new(),
-        catalog: site.catalog.name(),
+        catalog: workspace.catalog.name(),
     };
-    match checked(site, options) {
+    match checked(workspace, options) {
         Ok(selection) => {
-            let mut work = Work { site, options, selection, run: &run, started_ms, progress: progress.as_ref() };
+            let mut work = Work { workspace, options, selection, run: &run, started_ms, progress: progress.as_ref() };
             if let Err(error) = work.go(&mut outcome).await {
-                outcome.problem = Some(site.told(error));
+                outcome.problem = Some(workspace.told(error));
             }
             work.fill_in(&mut outcome).await;
         }
         Err(error) => outcome.problem = Some(error),
     }
     events::consent(progress.as_ref(), &outcome);
-    fold_quarantines(site, &mut outcome);
+    fold_quarantines(workspace, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
     outcome
@@ -137,9 +137,9 @@ pub async fn sync(site: &Site, options: &Options, progress: &Arc<dyn Progress>) 
 ///
 /// # Errors
 /// What does not.
-pub fn checked(site: &Site, options: &Options) -> Result<Selection> {
+pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
     for reload in options.reload.iter().chain(&options.unload) {
-        site.landing_table(&reload.table)?;
+        workspace.landing_table(&reload.table)?;
     }
     if let Some(whole) =
         options.unload.iter().find(|u| u.path.as_ref().is_none_or(|path| path.trim_matches('/').is_empty()))
@@ -148,22 +148,22 @@ pub fn checked(site: &Site, options: &Options) -> Result<Selection> {
             .fact("expected", "TABLE:PATH, a file or a folder under the landing root")
             .help(format!("stedi-delta query \"select path from files where landing_table = '{}'\"", whole.table)));
     }
-    if let Some(found) = site.landing.no_folder() {
-        return Err(Error::failed(format!("the landing folder `{}` {found}", site.landing))
-            .fact("target", site.target.clone())
+    if let Some(found) = workspace.landing.no_folder() {
+        return Err(Error::failed(format!("the landing folder `{}` {found}", workspace.landing))
+            .fact("target", workspace.target.clone())
             .help("create it, or name another one with --landing"));
     }
     // One that does not exist yet is created.
-    if let Some(found @ NOT_A_FOLDER) = site.warehouse.no_folder() {
-        return Err(Error::failed(format!("the warehouse `{}` {found}", site.warehouse))
-            .fact("target", site.target.clone())
+    if let Some(found @ NOT_A_FOLDER) = workspace.warehouse.no_folder() {
+        return Err(Error::failed(format!("the warehouse `{}` {found}", workspace.warehouse))
+            .fact("target", workspace.target.clone())
             .help("name a folder, existing or new, with --warehouse"));
     }
-    select::select(site, &options.select)
+    select::select(workspace, &options.select)
 }
 
 struct Work<'a> {
-    site: &'a Site,
+    workspace: &'a Workspace,
     options: &'a Options,
     selection: Selection,
     run: &'a str,
@@ -181,7 +181,7 @@ impl Work<'_> {
             left -= 1;
             let options = Options { reload: reload.clone(), unload: unload.clone(), ..self.options.clone() };
             let attempt = Attempt {
-                site: self.site,
+                workspace: self.workspace,
                 options: &options,
                 selection: &self.selection,
                 run: self.run,
@@ -210,7 +210,7 @@ impl Work<'_> {
             self.verify(outcome, &standing).await;
         }
         // What was committed is recorded, whatever becomes of the catalog.
-        let registered = register(self.site, &standing, self.progress);
+        let registered = register(self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
         recorded
@@ -247,7 +247,7 @@ impl Work<'_> {
         }
         let cut: BTreeMap<TableName, LakeTable> =
             standing.iter().filter(|(name, _)| self.is_landing(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        for (name, error) in twins::twins(&cut, &ahead) {
+        for (name, error) in duplicate_table_ids::twins(&cut, &ahead) {
             if self.is_landing(&name) {
                 behind.insert(name.clone());
                 self.note_problem(outcome, &name, Problem::Failed(error));
@@ -256,7 +256,7 @@ impl Work<'_> {
             }
         }
         let (mut fates, conflict) = attempt.refresh_all(cut, behind, ahead).await;
-        for name in self.site.project.tables.iter().map(|t| t.name.clone()) {
+        for name in self.workspace.project.tables.iter().map(|t| t.name.clone()) {
             let Some(fate) = fates.remove(&name) else { continue };
             match fate {
                 Fate::Done(done) => {
@@ -271,7 +271,7 @@ impl Work<'_> {
     }
 
     fn is_landing(&self, name: &TableName) -> bool {
-        self.site.project.table(name).is_some_and(|t| t.landing().is_some())
+        self.workspace.project.table(name).is_some_and(|t| t.landing().is_some())
     }
 
     /// Adds what was done to a table to what earlier attempts of this run did.
@@ -312,11 +312,11 @@ impl Work<'_> {
 
     /// A table that nothing was done with, or that failed, stands where it stood.
     async fn fill_in(&self, outcome: &mut SyncOutcome) {
-        for table in self.site.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
+        for table in self.workspace.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
             if outcome.tables.iter().any(|t| t.table == table.name && t.version_after.is_some()) {
                 continue;
             }
-            let opened = match self.site.location(table) {
+            let opened = match self.workspace.location(table) {
                 Ok(location) => LakeTable::open(&location).await,
                 Err(error) => Err(error),
             };
@@ -335,13 +335,13 @@ impl Work<'_> {
         }
         // By zone, and within a zone as data flows.
         let rank = |wanted: &TableName| {
-            let at = self.site.project.tables.iter().position(|t| &t.name == wanted)?;
-            let zone = &self.site.project.tables.get(at)?.zone;
-            Some((self.site.project.zones.iter().position(|z| z == zone), at))
+            let at = self.workspace.project.tables.iter().position(|t| &t.name == wanted)?;
+            let zone = &self.workspace.project.tables.get(at)?.zone;
+            Some((self.workspace.project.zones.iter().position(|z| z == zone), at))
         };
-        let table = self.site.project.table(name)?;
+        let table = self.workspace.project.table(name)?;
         let at = outcome.tables.partition_point(|t| rank(&t.table) < rank(name));
-        outcome.tables.insert(at, blank(table, self.site));
+        outcome.tables.insert(at, blank(table, self.workspace));
         outcome.tables.get_mut(at)
     }
 
@@ -353,7 +353,7 @@ impl Work<'_> {
 
     async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
         // A sync of some tables says nothing about the others, and one that found no table has nothing to say.
-        if standing.is_empty() || self.selection.tables.len() < self.site.project.tables.len() {
+        if standing.is_empty() || self.selection.tables.len() < self.workspace.project.tables.len() {
             return Ok(());
         }
         let standing: BTreeMap<String, (String, u64)> =
@@ -365,14 +365,14 @@ impl Work<'_> {
             status: if failed { "failed" } else { "ok" },
             standing: &standing,
         };
-        runs::record(&self.site.warehouse, &run).await.map(drop)
+        runs::record(&self.workspace.warehouse, &run).await.map(drop)
     }
 }
 
 /// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong, or
 /// nothing was done but to the quarantine.
-fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
-    let of = |t: &TableOutcome| site.project.table(&t.table)?.derived()?.quarantine_of.clone();
+fn fold_quarantines(workspace: &Workspace, outcome: &mut SyncOutcome) {
+    let of = |t: &TableOutcome| workspace.project.table(&t.table)?.derived()?.quarantine_of.clone();
     let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows.inserted))).collect();
     for (name, rows) in rows {
         if let Some(table) = outcome.tables.iter_mut().find(|t| t.table == name) {
@@ -388,11 +388,11 @@ fn fold_quarantines(site: &Site, outcome: &mut SyncOutcome) {
 }
 
 /// A table with which nothing was done.
-fn blank(table: &Table, site: &Site) -> TableOutcome {
+fn blank(table: &Table, workspace: &Workspace) -> TableOutcome {
     TableOutcome {
         table: table.name.clone(),
         zone: table.zone.clone(),
-        location: site.location(table).map(|l| l.to_string()).unwrap_or_default(),
+        location: workspace.location(table).map(|l| l.to_string()).unwrap_or_default(),
         version_before: None,
         version_after: None,
         mode: Mode::None,

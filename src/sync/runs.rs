@@ -69,7 +69,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
             Arc::new(StringArray::from(vec![versions])),
         ],
     );
-    let mut writer = DataWriter::over(&location, schema, u64::MAX);
+    let mut writer = DataWriter::over(location, schema, u64::MAX);
     writer.write(&row.context(doing)?).await?;
     let commit = Commit {
         operation: "WRITE",

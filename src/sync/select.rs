@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Kind, Result};
 use crate::name::TableName;
-use crate::site::Site;
+use crate::workspace::Workspace;
 
 /// Tables of a selection.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Selection {
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing.
-pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
-    let all = || site.project.tables.iter();
+pub fn select(workspace: &Workspace, selectors: &[String]) -> Result<Selection> {
+    let all = || workspace.project.tables.iter();
     if selectors.is_empty() {
         let tables: BTreeSet<TableName> = all().map(|t| t.name.clone()).collect();
         return Ok(Selection { named: tables.clone(), tables });
@@ -42,28 +42,28 @@ pub fn select(site: &Site, selectors: &[String]) -> Result<Selection> {
         if matches.is_empty() {
             return Err(match core.contains([':', '*', '.']) {
                 true => Error::new(Kind::Usage, format!("`{selector}` selects no table")),
-                false => site.unknown(core),
+                false => workspace.unknown(core),
             });
         }
         if downwards {
-            named.extend(matches.iter().flat_map(|name| site.graph.descendants(name)));
+            named.extend(matches.iter().flat_map(|name| workspace.graph.descendants(name)));
         }
         named.extend(matches);
     }
-    let named = with_halves(site, named);
-    let mut tables = with_ancestors(site, named.clone());
+    let named = with_halves(workspace, named);
+    let mut tables = with_ancestors(workspace, named.clone());
     // Changed grants make every table with consent due, and so what it reads.
     let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
     let guarded: BTreeSet<TableName> = guarded.map(|t| t.name.clone()).collect();
-    tables.extend(with_ancestors(site, guarded));
-    let tables = with_halves(site, tables);
+    tables.extend(with_ancestors(workspace, guarded));
+    let tables = with_halves(workspace, tables);
     Ok(Selection { tables, named })
 }
 
 /// The tables with the quarantines that belong to them, and the tables to which the quarantines belong. The two have one
 /// query, and so the same ancestors.
-fn with_halves(site: &Site, mut names: BTreeSet<TableName>) -> BTreeSet<TableName> {
-    let halves = site.project.tables.iter().filter_map(|t| Some((t.quarantine_of()?, &t.name)));
+fn with_halves(workspace: &Workspace, mut names: BTreeSet<TableName>) -> BTreeSet<TableName> {
+    let halves = workspace.project.tables.iter().filter_map(|t| Some((t.quarantine_of()?, &t.name)));
     for (owner, quarantine) in halves {
         if names.contains(owner) || names.contains(quarantine) {
             names.extend([owner.clone(), quarantine.clone()]);
@@ -72,7 +72,7 @@ fn with_halves(site: &Site, mut names: BTreeSet<TableName>) -> BTreeSet<TableNam
     names
 }
 
-fn with_ancestors(site: &Site, names: BTreeSet<TableName>) -> BTreeSet<TableName> {
-    let above: Vec<TableName> = names.iter().flat_map(|name| site.graph.ancestors(name)).collect();
+fn with_ancestors(workspace: &Workspace, names: BTreeSet<TableName>) -> BTreeSet<TableName> {
+    let above: Vec<TableName> = names.iter().flat_map(|name| workspace.graph.ancestors(name)).collect();
     names.into_iter().chain(above).collect()
 }

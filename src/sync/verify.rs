@@ -13,7 +13,7 @@ use crate::refresh;
 impl Work<'_> {
     /// Verifies what stands. Tables that failed or were skipped have said so already.
     pub(super) async fn verify(&self, outcome: &mut SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) {
-        for table in self.site.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
+        for table in self.workspace.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
             let (Some(_), Some(found)) = (table.derived(), standing.get(&table.name)) else { continue };
             let failed = |t: &&crate::outcome::TableOutcome| t.table == table.name && t.problem.is_some();
             if outcome.tables.iter().any(|t| failed(&t)) {
@@ -27,7 +27,7 @@ impl Work<'_> {
                     entry.verified = Some(verified);
                     entry.problem = mismatch.map(Problem::Failed);
                 }
-                Err(error) => entry.problem = Some(Problem::Failed(self.site.told(error))),
+                Err(error) => entry.problem = Some(Problem::Failed(self.workspace.told(error))),
             }
         }
     }
@@ -38,10 +38,10 @@ impl Work<'_> {
         found: &LakeTable,
         standing: &BTreeMap<TableName, LakeTable>,
     ) -> Result<(crate::outcome::Verified, Option<Error>)> {
-        let table = self.site.table(name.as_str())?;
-        let sources = self.site.sources(table);
+        let table = self.workspace.table(name.as_str())?;
+        let sources = self.workspace.sources(table);
         let sources = sources.into_iter().filter_map(|s| Some((s.clone(), standing.get(&s)?.clone()))).collect();
-        let job = self.site.job(table, sources, self.run)?;
+        let job = self.workspace.job(table, sources, self.run)?;
         let verified = Box::pin(refresh::verify(&job, found)).await?;
         let mismatch = (!verified.is_equal()).then(|| refresh::mismatch(&job, found, verified));
         Ok((verified, mismatch))

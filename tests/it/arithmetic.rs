@@ -1,7 +1,7 @@
 //! What leaves its type is an error that says what to write, and nothing is committed; what fits is right, whatever came and
 //! went on the way. Expected values are those of PostgreSQL and DuckDB.
 
-use stedi_delta::look;
+use stedi_delta::inspect;
 use stedi_delta::outcome::{Problem, SyncOutcome};
 
 use crate::support::{Lake, of, verify};
@@ -114,14 +114,14 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
         assert!(error.contains(said), "{name}: {error}");
         assert_eq!(next, *way_out, "{name}");
         assert_eq!(of(&outcome, name).version_after, None, "{name}: nothing is committed");
-        let Err(asked) = look::query(&lake.site().await, sql).await else { panic!("{name} was answered") };
+        let Err(asked) = inspect::query(&lake.workspace().await, sql).await else { panic!("{name} was answered") };
         assert!(asked.to_string().contains(said), "{name}: {asked}");
     }
     // What to write instead works.
     for (name, sql, _, way_out) in LEAVING {
         let written = way_out.trim_start_matches("write `").trim_end_matches('`');
         let wrong = said_in(sql, written);
-        assert!(look::query(&lake.site().await, &wrong).await.is_ok(), "{name}: {wrong}");
+        assert!(inspect::query(&lake.workspace().await, &wrong).await.is_ok(), "{name}: {wrong}");
     }
     lake.land("numbers/a.json", SMALL);
     lake.sync().await;
@@ -208,7 +208,8 @@ async fn keys_of_a_rollup_are_computed_as_elsewhere() {
     );
     lake.land("numbers/b.json", "{\"id\":3,\"l\":-9223372036854775808}");
     lake.sync().await;
-    let asked = look::query(&lake.site().await, "select -l as m from numbers").await.expect_err("it leaves its type");
+    let asked =
+        inspect::query(&lake.workspace().await, "select -l as m from numbers").await.expect_err("it leaves its type");
     assert!(asked.to_string().contains("`- l` has a value beyond bigint"), "{asked}");
     assert_eq!(asked.next(), Some("write `- cast(l as decimal(38, 0))`"));
 }
@@ -228,7 +229,7 @@ async fn sums_of_times_do_not_wrap() {
     lake.land("spans/b.json", (20..40).map(row).collect::<String>());
     lake.sync().await;
     assert_eq!(lake.rows(&long.replace("sum", "avg")).await, ["40"]);
-    let asked = look::query(&lake.site().await, long).await.expect_err("it leaves its type");
+    let asked = inspect::query(&lake.workspace().await, long).await.expect_err("it leaves its type");
     assert!(asked.to_string().contains("`sum(...)` has a value beyond interval day to second"), "{asked}");
     // As so many microseconds.
     let micros = "select sum(cast(cast(ends - begins as bigint) as decimal(38, 0))) from spans";
@@ -311,6 +312,6 @@ async fn a_product_is_as_great_as_its_factors_together() {
     let cube = "select cast(i as bigint) * i * i as cube from numbers where id = 1";
     assert_eq!(lake.rows(cube).await, ["125000000000000"]);
     let fifth = "select cast(i as bigint) * i * i * i * i as fifth from numbers";
-    let asked = look::query(&lake.site().await, fifth).await.expect_err("it leaves its type");
+    let asked = inspect::query(&lake.workspace().await, fifth).await.expect_err("it leaves its type");
     assert!(asked.to_string().contains("has a value beyond bigint, in column `fifth`"), "{asked}");
 }

@@ -14,10 +14,10 @@ use crate::support::{Lake, assert_ok};
 pub async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
     let mut syncs = Vec::new();
     for _ in 0..n {
-        let site = lake.fresh_site().await;
+        let workspace = lake.fresh_site().await;
         syncs.push(tokio::spawn(async move {
             let progress: Arc<dyn Progress> = Arc::new(Silent);
-            let outcome = sync::sync(&site, &sync::Options::default(), &progress).await;
+            let outcome = sync::sync(&workspace, &sync::Options::default(), &progress).await;
             (exit::of_sync(&outcome), outcome)
         }));
     }

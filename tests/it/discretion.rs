@@ -10,7 +10,7 @@ use deltalake::arrow::json::writer::LineDelimited;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use serde_json::Value;
-use stedi_delta::look;
+use stedi_delta::inspect;
 use url::Url;
 
 use crate::support::shop::derived;
@@ -122,7 +122,7 @@ async fn only_data_files_hold_personal_data_also_after_a_withdrawal_and_a_checkp
     }
     let serial = person(5).0;
     assert_eq!(lake.rows(&format!("select weight from members where serial = {serial}")).await, ["2"]);
-    let status = look::status(&lake.site().await).await.unwrap();
+    let status = inspect::status(&lake.workspace().await).await.unwrap();
     assert!(status.tables.iter().all(|table| table.personal_log_entries == 0));
 }
 
@@ -190,7 +190,7 @@ async fn a_table_that_told_of_people_does_so_no_more_after_the_next_sync() {
     let idle = lake.sync().await;
     assert!(idle.tables.iter().all(|t| t.version_before == t.version_after));
     let entries = async || {
-        look::status(&lake.site().await)
+        inspect::status(&lake.workspace().await)
             .await
             .unwrap()
             .tables

@@ -7,7 +7,7 @@ use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::sync::{Options, Reload};
-use stedi_delta::{look, plan};
+use stedi_delta::{inspect, plan};
 
 use crate::support::shop::{ORDERS, derived, orders, shop};
 use crate::support::{Lake, assert_still, of, verify};
@@ -69,7 +69,7 @@ async fn a_row_that_leaves_a_table_is_in_its_quarantine_whatever_is_selected() {
     let options = Options { full_refresh: true, ..selected("cheap") };
     let modes: Vec<Mode> = lake.try_sync_with(options).await.tables.iter().map(|t| t.mode).collect();
     assert_eq!(modes, [Mode::None, Mode::Full]);
-    let history = look::history(&lake.site().await, "cheap_quarantine", 1).await.unwrap();
+    let history = inspect::history(&lake.workspace().await, "cheap_quarantine", 1).await.unwrap();
     assert_eq!(history[0].reason.as_deref(), Some("--full-refresh"));
 }
 
@@ -80,11 +80,11 @@ async fn a_changed_expectation_is_checked_on_every_row_and_rebuilds_nothing() {
         lake.land_first_orders();
         lake.sync().await;
         define_cheap(&lake, refresh, &expect("price < 3", "warn"));
-        let site = lake.site().await;
-        let status = look::status(&site).await.unwrap();
+        let workspace = lake.workspace().await;
+        let status = inspect::status(&workspace).await.unwrap();
         let cheap = status.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
         assert_eq!(cheap.pending, ["check: changed expectations"]);
-        let planned = look::plan(&site, &[], false).await.unwrap();
+        let planned = inspect::plan(&workspace, &[], false).await.unwrap();
         assert!(exit::is_pending(&planned) && format!("{planned:?}").contains("action: Do(Check)"), "{planned:?}");
         let outcome = lake.sync().await;
         let done = of(&outcome, "cheap");
@@ -200,8 +200,8 @@ async fn verify_checks_expectations_whatever_the_log_says() {
     lake.land_first_orders();
     lake.sync().await;
     define_cheap(&lake, "incremental", &expect("price < 3", "fail"));
-    let site = lake.site().await;
-    let cheap = site.table("cheap").unwrap();
+    let workspace = lake.workspace().await;
+    let cheap = workspace.table("cheap").unwrap();
     let commit = lake.warehouse().join("trusted/cheap/_delta_log/00000000000000000000.json");
     let txn =
         format!("{{\"txn\":{{\"appId\":\"stedi-delta/expectations\",\"version\":{}}}}}\n", plan::expectations(cheap));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::sync;
+use stedi_delta::workspace::{Workspace, WorkspaceOptions};
 
 use crate::support::aws::Aws;
 use crate::support::faulty::{Fault, Plan, When};
@@ -147,7 +147,7 @@ async fn a_child_that_dies() {
     let Ok(at) = std::env::var(AT) else { return };
     let folder = PathBuf::from(std::env::var(FOLDER).unwrap());
     let text = |name: &str| Some(folder.join(name).to_str().unwrap().to_owned());
-    let options = SiteOptions {
+    let options = WorkspaceOptions {
         root: std::env::var(ROOT).unwrap().into(),
         target: None,
         landing: text("landing"),
@@ -156,9 +156,9 @@ async fn a_child_that_dies() {
     let (at, when) = at.split_once(' ').unwrap();
     let when = if when == "After" { When::After } else { When::Before };
     let plan = Plan::new(at.parse().unwrap(), Fault::Aborts, when);
-    let site = Site::open(&options, plan.storage(), Privacy::new(None, false)).await.unwrap();
+    let workspace = Workspace::open(&options, plan.storage(), Privacy::new(None, false)).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    sync::sync(&site, &sync::Options::default(), &progress).await;
+    sync::sync(&workspace, &sync::Options::default(), &progress).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,6 +104,6 @@ async fn a_table_that_athena_could_not_read_is_not_committed_to() {
     );
     assert!(error.next().unwrap().contains("DROP FEATURE"), "{error}");
     assert_eq!(lake.count("select count(*) from files where path like '%b.json'").await, 0, "no batch is left open");
-    let checked = stedi_delta::register::check(&lake.site().await).await.unwrap();
+    let checked = stedi_delta::register::check(&lake.workspace().await).await.unwrap();
     assert_eq!(checked.entries[0].notes, ["Athena cannot read it: table feature `v2Checkpoint` is on"]);
 }

@@ -141,9 +141,9 @@ async fn a_record_that_cannot_land_is_in_quarantine_with_its_place_its_bytes_and
     assert_eq!((exit::of_sync(&outcome), done.warnings.len()), (0, 1));
     assert_eq!(done.warnings[0].message, "7 records could not land");
     assert_eq!(assert_accounted(&lake).await, (9, 2, 7));
-    let site = lake.site().await;
-    let place = site.place(site.table("orders").unwrap(), "test").unwrap();
-    let listed = ingest::list_quarantined(&place, &site.session().unwrap(), 100).await.unwrap();
+    let workspace = lake.workspace().await;
+    let place = workspace.place(workspace.table("orders").unwrap(), "test").unwrap();
+    let listed = ingest::list_quarantined(&place, &workspace.session().unwrap(), 100).await.unwrap();
     assert_eq!(listed.iter().map(|b| b.num_rows()).sum::<usize>(), 7);
     assert_eq!(ingest::count_quarantined(&place).await.unwrap(), 7);
     let mut offset = 0;
@@ -367,7 +367,7 @@ async fn a_column_that_may_be_null_from_now_on_takes_null_and_queries_see_it() {
     assert!(matches!(of(&outcome, "sold").mode, Mode::Incremental), "{}", of(&outcome, "sold").reason);
     assert_eq!(assert_accounted(&lake).await, (4, 3, 1));
     assert_eq!(lake.rows("select id from orders where item is null").await, ["4"]);
-    assert_eq!(stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap().rows.inserted, 1);
+    assert_eq!(stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap().rows.inserted, 1);
     lake.sync().await;
     assert_eq!(assert_accounted(&lake).await, (4, 4, 0));
     assert_eq!(lake.rows("select id from sold").await, ["1", "3"]);
@@ -380,7 +380,7 @@ async fn a_corrected_definition_lands_records_from_quarantine_once() {
     lake.land("orders/b.json", "{\"id\":9223372036854775808}\n");
     lake.sync().await;
     assert_eq!(assert_accounted(&lake).await, (5, 1, 4));
-    let none = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+    let none = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
     assert_eq!((none.mode, none.rows.inserted), (Mode::None, 0));
     assert_eq!(assert_accounted(&lake).await, (5, 1, 4));
     // Quarantine holds what an expectation refused, until the expectation is gone.
@@ -391,10 +391,10 @@ async fn a_corrected_definition_lands_records_from_quarantine_once() {
     assert_eq!((of(&outcome, "orders").rows.inserted, of(&outcome, "orders").rows.quarantined), (1, 2));
     assert_eq!(assert_accounted(&lake).await, (8, 2, 6));
     lake.define("tables/landing/orders.toml", &orders("", COLUMNS, ""));
-    let done = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+    let done = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
     assert_eq!((done.mode, done.rows.inserted), (Mode::Ingest, 2));
     let before = lake.files();
-    let again = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+    let again = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
     assert_eq!((again.mode, again.rows.inserted), (Mode::None, 0));
     assert_eq!(lake.files(), before);
     let outcome = lake.sync().await;
@@ -485,6 +485,6 @@ async fn a_record_of_three_mebibytes_lands_and_a_broken_one_is_in_quarantine_by_
     // The rest of it is read from its file again.
     let text = "id = { type = \"long\" }\nitem = { type = \"string\" }\n";
     lake.define("tables/landing/orders.toml", &orders("", text, ""));
-    let stays = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+    let stays = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
     assert_eq!((stays.rows.inserted, stays.mode), (0, Mode::None));
 }

@@ -60,8 +60,8 @@ async fn append(lake: &Lake, ids: &[i64]) {
 
 /// A derived table as the program opens it.
 async fn lake_table(lake: &Lake, table: &str) -> LakeTable {
-    let site = lake.site().await;
-    let location = site.location(site.table(table).unwrap()).unwrap();
+    let workspace = lake.workspace().await;
+    let location = workspace.location(workspace.table(table).unwrap()).unwrap();
     LakeTable::open(&location).await.unwrap().unwrap()
 }
 

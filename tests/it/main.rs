@@ -4,13 +4,14 @@
 
 mod support;
 
+// By name.
 mod architecture;
 mod arithmetic;
+mod athena;
+mod aws;
+mod backup;
 mod bounds;
 mod broken;
-mod aws;
-mod athena;
-mod backup;
 mod cli;
 mod concurrency;
 mod discretion;

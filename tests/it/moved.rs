@@ -10,7 +10,7 @@ use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use serde_json::Value;
 use stedi_delta::outcome::{Mode, Problem};
-use stedi_delta::{look, sync};
+use stedi_delta::{inspect, sync};
 use url::Url;
 
 use crate::support::shop::{CHEAP, derived, orders, shop};
@@ -89,7 +89,7 @@ async fn an_optimize_that_adds_or_changes_rows_is_drift() {
         for (ids, mode, why) in cases {
             let lake = built(refresh).await;
             pretend(&folder(&lake, "trusted/cheap"), rows(ids, false), mode).await;
-            let plan = look::plan(&lake.site().await, &[], false).await.unwrap();
+            let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
             let planned = plan.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
             let outcome = lake.try_sync().await;
             if refresh == "auto" {

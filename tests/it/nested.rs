@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
-use stedi_delta::look;
+use stedi_delta::inspect;
 use stedi_delta::outcome::Mode;
 
 use crate::support::second::second_engine;
@@ -136,8 +136,8 @@ for arguments in sys.argv[1:]:
     let Some(python) = second_engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = Vec::new();
-    for table in &lake.site().await.project.tables {
-        let batches = look::query(&lake.site().await, &format!("select * from {}", table.name)).await.unwrap();
+    for table in &lake.workspace().await.project.tables {
+        let batches = inspect::query(&lake.workspace().await, &format!("select * from {}", table.name)).await.unwrap();
         let ours = folder.path().join(table.name.as_str());
         let mut writer =
             WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(fs::File::create(&ours).unwrap());

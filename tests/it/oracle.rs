@@ -18,7 +18,7 @@ async fn assert_agrees(lake: &Lake) {
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.code() {
         Some(0) => {
-            assert_eq!(text.matches(" equal ").count(), lake.site().await.project.tables.len(), "{text}");
+            assert_eq!(text.matches(" equal ").count(), lake.workspace().await.project.tables.len(), "{text}");
         }
         Some(77) => eprintln!("SKIP: {errors}"),
         _ => panic!("the second engine does not agree\n{text}{errors}"),

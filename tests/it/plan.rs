@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use deltalake::DeltaTableBuilder;
 use stedi_delta::cli::exit;
-use stedi_delta::look;
+use stedi_delta::inspect;
 use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, TablePlan, Verified};
 use stedi_delta::sync;
 use url::Url;
@@ -16,7 +16,7 @@ use crate::support::{Lake, assert_ok, of, verify};
 
 async fn planned(lake: &Lake) -> PlanOutcome {
     let before = lake.files();
-    let plan = look::plan(&lake.site().await, &[], true).await.unwrap();
+    let plan = inspect::plan(&lake.workspace().await, &[], true).await.unwrap();
     assert_eq!(lake.files(), before, "a plan writes nothing");
     plan
 }

@@ -293,8 +293,8 @@ fn own_project(changed: &[(&str, &str)]) -> Lake {
 
 /// The files of readings with their first and last person, by their own footers: the log does not tell.
 async fn readings_files(lake: &Lake) -> Vec<(String, String, String)> {
-    let site = lake.site().await;
-    let location = site.location(site.table("accelerometer_trusted").unwrap()).unwrap();
+    let workspace = lake.workspace().await;
+    let location = workspace.location(workspace.table("accelerometer_trusted").unwrap()).unwrap();
     let files = LakeTable::open(&location).await.unwrap().unwrap().files();
     let folder = lake.warehouse().join("trusted/accelerometer_trusted");
     let range = |path: &str| {

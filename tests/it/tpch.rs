@@ -145,9 +145,9 @@ async fn tpch_queries_are_their_recompute_after_inserts_updates_and_deletes() {
 async fn tpch_documentation_says_what_is_maintained() {
     let text = fs::read_to_string(repository().join("docs/tpch.md")).unwrap();
     let lake = lake();
-    let site = lake.site().await;
+    let workspace = lake.workspace().await;
     for (query, incremental) in INCREMENTAL {
-        let table = site.project.tables.iter().find(|t| t.name.as_str() == query).unwrap();
+        let table = workspace.project.tables.iter().find(|t| t.name.as_str() == query).unwrap();
         let derivative = stedi_delta::incremental::differentiate(&table.derived().unwrap().plan);
         assert_eq!(derivative.is_ok(), incremental, "{query}: {:?}", derivative.err());
         let row = text.lines().find(|l| l.starts_with(&format!("| `{query}` |"))).unwrap();

@@ -7,13 +7,13 @@ use crate::cli::render::{error, text};
 use crate::cli::{Format, Session, exit};
 use crate::definition::Project;
 use crate::error::{Error, Result};
-use crate::site;
 use crate::source::Fault;
+use crate::workspace;
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let checked = match session.root() {
-        Ok(root) => site::check(&root).await,
+        Ok(root) => workspace::check(&root).await,
         Err(error) => Err(error),
     };
     let project = session.or_document(format, checked, |error| document(Err(error)))?;

@@ -11,7 +11,7 @@ use crate::cli::render::{explained, text};
 use crate::cli::{Format, Session, exit};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::look;
+use crate::inspect;
 use crate::outcome::HistoryEntry;
 
 /// Options of `history`.
@@ -27,7 +27,7 @@ pub struct HistoryArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &HistoryArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => look::history(&lake.site, &args.table, args.limit).await,
+        Ok(lake) => inspect::history(&lake.workspace, &args.table, args.limit).await,
         Err(error) => Err(error),
     };
     let entries = session.or_document(format, result, |error| failed(&args.table, error))?;

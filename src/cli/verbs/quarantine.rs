@@ -9,7 +9,7 @@ use crate::cli::document::ErrorReport;
 use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
 use crate::outcome::TableOutcome;
-use crate::{look, replay};
+use crate::{inspect, replay};
 
 /// What to do with quarantined records.
 #[derive(Clone, Debug, Subcommand)]
@@ -42,13 +42,13 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &QuarantineVerb
         QuarantineVerb::Ls(args) => {
             let format = session.format(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv])?;
             let lake = session.lake().await?;
-            let batches = look::quarantine(&lake.site, args.table.as_deref(), args.limit).await?;
+            let batches = inspect::quarantine(&lake.workspace, args.table.as_deref(), args.limit).await?;
             listed(session, format, &batches)
         }
         QuarantineVerb::Replay(args) => {
             let format = session.format(&[Format::Table, Format::Json])?;
             let result = match session.lake().await {
-                Ok(lake) => replay::replay_as(&lake.site, &args.table, &lake.run, lake.progress.as_ref()).await,
+                Ok(lake) => replay::replay_as(&lake.workspace, &args.table, &lake.run, lake.progress.as_ref()).await,
                 Err(error) => Err(error),
             };
             let outcome = session.or_document(format, result, failed)?;

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 
 use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
-use crate::look::{self, Answer};
+use crate::inspect::{self, Answer};
 
 /// Options of `query`.
 #[derive(Args, Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct QueryArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &QueryArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv])?;
     let lake = session.lake().await?;
-    let answer = look::answer(&lake.site, &args.sql).await?;
+    let answer = inspect::answer(&lake.workspace, &args.sql).await?;
     told(session, format, answer).await
 }
 

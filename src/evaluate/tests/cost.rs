@@ -70,7 +70,7 @@ impl Sources for Watched {
         let name = scan_name(table, side);
         self.opened.lock().expect("lock").push(name.clone());
         let table = match (side, &self.result) {
-            (Side::Result, Some(result)) => Arc::clone(result),
+            (Side::Maintained, Some(result)) => Arc::clone(result),
             _ => self.world.provider(table, side).await?,
         };
         Ok(Arc::new(WatchedTable { name, table, filters: Arc::clone(&self.filters) }))

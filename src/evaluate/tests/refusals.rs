@@ -4,7 +4,7 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use super::support::{TestTable, World};
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::incremental::differentiate;
 use crate::sql::normalise;
 

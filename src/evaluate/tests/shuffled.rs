@@ -11,8 +11,8 @@ use deltalake::datafusion::execution::SessionStateBuilder;
 use deltalake::datafusion::optimizer::Analyzer;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 
-use crate::determined::undetermined;
-use crate::sql::physical::forget::physical_rules;
+use crate::determinism::undetermined;
+use crate::sql::physical::drop_equivalences::physical_rules;
 
 /// Relations with the columns `id`, `k`, `s`, `v`, `w`; of some, columns are a key.
 const FROM: &[&str] = &[

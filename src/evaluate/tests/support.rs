@@ -63,7 +63,7 @@ impl TestTable {
         match side {
             Side::Old => self.old.clone(),
             Side::Change => self.change.clone(),
-            Side::Result => Bag::new(),
+            Side::Maintained => Bag::new(),
             Side::New => {
                 let mut rows: BTreeMap<Vec<Value>, i64> = BTreeMap::new();
                 for (row, weight) in self.old.iter().chain(&self.change) {
@@ -176,7 +176,7 @@ struct Maintained<'a> {
 #[async_trait]
 impl Sources for Maintained<'_> {
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>> {
-        if side == Side::Result { Ok(Arc::clone(&self.result)) } else { self.world.provider_of(table, side) }
+        if side == Side::Maintained { Ok(Arc::clone(&self.result)) } else { self.world.provider_of(table, side) }
     }
 
     fn change_kind(&self, table: &str) -> ChangeKind {

@@ -2,4 +2,4 @@
 //! know, then, where these have none or a wrong one, after Neumann and Kemper, *Unnesting Arbitrary Queries* (BTW 2015).
 
 pub mod subqueries;
-pub mod unnest;
+pub mod domain_join;

@@ -20,7 +20,7 @@ use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use deltalake::datafusion::logical_expr::{Aggregate, Case, Expr, ExprSchemable, Filter, LogicalPlan, Subquery, lit};
 
-use crate::sql::analyse::beside::is_subquery;
+use crate::sql::analyse::subquery_in_join_condition::is_subquery;
 use crate::sql::shapes::{column, columns, project};
 
 /// Subqueries that become columns below the operator that asks them:

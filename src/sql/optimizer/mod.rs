@@ -1,7 +1,7 @@
 //! Rules that stand before, in the place of, or instead of the engine's logical optimizer's.
 
 pub mod equijoin;
-pub mod lists;
+pub mod in_list;
 pub mod plain;
 pub mod reorder;
-pub mod sides;
+pub mod canonical_equality;

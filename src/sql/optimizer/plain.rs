@@ -21,8 +21,8 @@ use deltalake::datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJ
 use deltalake::datafusion::optimizer::{ApplyOrder, Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
 use crate::node::{visible, with_expressions};
+use crate::sql::decorrelate::domain_join::Unnest;
 use crate::sql::decorrelate::subqueries;
-use crate::sql::decorrelate::unnest::Unnest;
 use crate::sql::fallible::never_fails;
 use crate::sql::is_recursive;
 use crate::sql::normalise::{limited, prepared};

@@ -17,9 +17,9 @@ use deltalake::datafusion::optimizer::push_down_filter::PushDownFilter;
 use deltalake::datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
 use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 
+use crate::sql::optimizer::canonical_equality::Sides;
 use crate::sql::optimizer::equijoin::EquijoinKeys;
-use crate::sql::optimizer::lists::Lists;
-use crate::sql::optimizer::sides::Sides;
+use crate::sql::optimizer::in_list::Lists;
 use crate::sql::options::engine_options;
 
 /// The engine's rules for logical plans, with those of ours in place of its own of the same name, after the one that keeps

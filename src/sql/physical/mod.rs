@@ -1,4 +1,4 @@
 //! Physical plans: what the engine believes wrongly of rows, and in which order conditions are asked.
 
-pub mod forget;
-pub mod guards;
+pub mod drop_equivalences;
+pub mod filter_ordering;

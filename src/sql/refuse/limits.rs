@@ -7,7 +7,7 @@ use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, JoinType, LogicalPlan, Operator};
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
 use crate::sql::refuse::constants;
 use crate::sql::text::Sql;

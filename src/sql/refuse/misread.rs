@@ -7,7 +7,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins, Visit, Visitor, WindowSpec, WindowType,
 };
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
 use crate::sql::text::Sql;
 

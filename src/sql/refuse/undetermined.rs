@@ -3,7 +3,7 @@
 use deltalake::datafusion::common::{Location, Span};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-use crate::determined::{Clue, Code, Undetermined, undetermined};
+use crate::determinism::{Clue, Code, Undetermined, undetermined};
 use crate::source::Place;
 use crate::source::faults::Faults;
 use crate::sql::text::Sql;

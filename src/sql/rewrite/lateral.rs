@@ -20,7 +20,7 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::sql::sqlparser::ast::TableFactor;
 
 use crate::sql::functions::scalar;
-use crate::sql::rewrite::spelled::arrays_as_calls;
+use crate::sql::rewrite::function_aliases::arrays_as_calls;
 use crate::types::ColumnType;
 
 /// Plans `unnest(...)` in `from`: a column for each array, two for a map, and one for each field of an array's structs.

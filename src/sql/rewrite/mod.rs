@@ -1,11 +1,11 @@
 //! Syntax -> syntax, before planning: what the engine would take for something else, or for nothing at all.
 
-pub mod casts;
-pub mod escapes;
-pub mod first;
+pub mod cast_column_names;
+pub mod like_escape;
+pub mod order_by_limit_one;
 pub mod lateral;
 pub mod precedence;
-pub mod rows;
-pub mod shared;
-pub mod spelled;
-pub mod unnamed;
+pub mod row_value_comparison;
+pub mod using_columns;
+pub mod function_aliases;
+pub mod derived_table_aliases;

@@ -10,7 +10,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 /// Puts every `is [not] distinct from` of a query or a condition in brackets of its own, where something follows it.
-pub fn bracket(syntax: &mut impl VisitMut) {
+pub fn fix_distinct_from(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         let goes_on = |e: &Expr| match e {
             Expr::BinaryOp { op, .. } => connects(op),
@@ -97,7 +97,7 @@ mod tests {
 
     fn parsed(sql: &str) -> Expr {
         let mut expr = Parser::new(&GenericDialect {}).try_with_sql(sql).unwrap().parse_expr().unwrap();
-        bracket(&mut expr);
+        fix_distinct_from(&mut expr);
         expr
     }
 

@@ -203,15 +203,18 @@ async fn tables_that_left_the_project_are_told_and_dropped_on_request_only() {
     std::fs::remove_file(root.join("tables/curated/items.toml")).unwrap();
     std::fs::remove_file(root.join("tables/curated/items.sql")).unwrap();
     assert_eq!(lake.sync().await.left, ["items"]);
-    let site = lake.site().await;
+    let workspace = lake.workspace().await;
     let names = |entries: Vec<stedi_delta::catalog::Entry>| entries.into_iter().map(|e| e.name).collect::<Vec<_>>();
     assert_eq!(
-        names(site.catalog.list(&lake.database()).await.unwrap()),
+        names(workspace.catalog.list(&lake.database()).await.unwrap()),
         ["cheap", "items", "orders", "orders_quarantine"]
     );
     let repairs = stedi_delta::register::Repairs { prune: true, relocate: false };
-    stedi_delta::register::repair(&site, repairs, &stedi_delta::progress::Silent).await.unwrap();
-    assert_eq!(names(site.catalog.list(&lake.database()).await.unwrap()), ["cheap", "orders", "orders_quarantine"]);
+    stedi_delta::register::repair(&workspace, repairs, &stedi_delta::progress::Silent).await.unwrap();
+    assert_eq!(
+        names(workspace.catalog.list(&lake.database()).await.unwrap()),
+        ["cheap", "orders", "orders_quarantine"]
+    );
     assert!(lake.sync().await.left.is_empty());
     assert!(!aws.keys(lake.bucket(), "warehouse/curated/items/").is_empty(), "data is never dropped");
 }

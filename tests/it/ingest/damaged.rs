@@ -81,8 +81,8 @@ async fn records_behind_a_bad_one_are_replayed_from_their_own_bytes() {
     );
     lake.sync().await;
     assert_eq!(assert_accounted(&lake).await, (4, 1, 3));
-    let site = lake.site().await;
-    let replayed = stedi_delta::replay::replay(&site, "orders").await.unwrap();
+    let workspace = lake.workspace().await;
+    let replayed = stedi_delta::replay::replay(&workspace, "orders").await.unwrap();
     // Their types have not changed, so they stay, each for its own reason.
     assert_eq!(replayed.rows.inserted, 0);
     let [warning] = replayed.warnings.as_slice() else { panic!("{replayed:?}") };

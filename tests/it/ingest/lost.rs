@@ -160,7 +160,7 @@ async fn a_ledger_that_was_deleted_or_put_back_stops_its_tables_until_they_are_r
             assert!(text.contains("lacks batch 2 of orders") && text.contains("sync --reload orders"), "{text}");
             assert!(text.contains(&format!("batch 2 in the table, {} in the ledger", i32::from(put_back))), "{text}");
         }
-        assert!(stedi_delta::replay::replay(&lake.site().await, "orders").await.is_err());
+        assert!(stedi_delta::replay::replay(&lake.workspace().await, "orders").await.is_err());
         reload(&lake, "orders").await;
         assert_eq!(assert_accounted(&lake).await, (6, 3, 3));
         assert_eq!(ids(&lake).await, ["1", "2", "3"]);
@@ -203,7 +203,7 @@ async fn a_quarantine_ahead_of_ledger_and_table_keeps_every_record_once() {
             let newest = fs::read_dir(table.join("_delta_log")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
             fs::remove_file(newest).unwrap();
             // What the ledger does not know is no file of its own yet.
-            let outcome = stedi_delta::replay::replay(&lake.site().await, "orders").await.unwrap();
+            let outcome = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
             assert_eq!(outcome.rows.inserted, 0);
         }
         lake.land("orders/c.json", order(3) + "broken\n");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stedi_delta::changes::{self, ChangeSet, Rung};
+use stedi_delta::changes::{self, ChangeSet, ChangeSource};
 use stedi_delta::lake::{LakeTable, SessionOptions, session};
 use stedi_delta::storage::Storage;
 
@@ -14,11 +14,11 @@ use crate::support::Lake;
 /// How often a change was told by the whole ladder, by the feed, by the files of the commits, by the two snapshots.
 pub type Told = [usize; 4];
 
-const WAYS: [(&str, Option<Rung>); 4] = [
+const WAYS: [(&str, Option<ChangeSource>); 4] = [
     ("the ladder", None),
-    ("the feed", Some(Rung::Feed)),
-    ("the files of the commits", Some(Rung::Commits)),
-    ("the snapshots", Some(Rung::Snapshots)),
+    ("the feed", Some(ChangeSource::Feed)),
+    ("the files of the commits", Some(ChangeSource::Commits)),
+    ("the snapshots", Some(ChangeSource::Snapshots)),
 ];
 
 /// The change of a table since the sync before, by each rung that can tell it, is the difference of its rows. Asked of

@@ -9,9 +9,9 @@ use futures::FutureExt;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
 use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::site::{self, Site, SiteOptions};
 use stedi_delta::storage::Storage;
 use stedi_delta::sync;
+use stedi_delta::workspace::{self, Workspace, WorkspaceOptions};
 
 use super::compare::{Stored, bag, difference, feed, minus, planned, read, session};
 use super::world::{Case, Derived};
@@ -65,25 +65,25 @@ fn lake_of(case: &Case) -> Lake {
     Lake::project(&files)
 }
 
-async fn opened(lake: &Lake) -> Result<Site, String> {
+async fn opened(lake: &Lake) -> Result<Workspace, String> {
     let text = |path: PathBuf| path.to_str().map(str::to_owned);
-    let options = SiteOptions {
+    let options = WorkspaceOptions {
         root: lake.root().to_owned(),
         target: None,
         landing: text(lake.landing()),
         warehouse: text(lake.warehouse()),
     };
-    let opened = Site::open(&options, Storage::default(), Privacy::new(Some("test"), false)).await;
+    let opened = Workspace::open(&options, Storage::default(), Privacy::new(Some("test"), false)).await;
     opened.map_err(|e| format!("{e} {:?}", e.facts()))
 }
 
-async fn synced(site: &Site) -> Result<SyncOutcome, String> {
-    synced_with(site, &sync::Options::default()).await
+async fn synced(workspace: &Workspace) -> Result<SyncOutcome, String> {
+    synced_with(workspace, &sync::Options::default()).await
 }
 
-async fn synced_with(site: &Site, options: &sync::Options) -> Result<SyncOutcome, String> {
+async fn synced_with(workspace: &Workspace, options: &sync::Options) -> Result<SyncOutcome, String> {
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let outcome = sync::sync(site, options, &progress).await;
+    let outcome = sync::sync(workspace, options, &progress).await;
     if let Some(error) = &outcome.problem {
         return Err(format!("sync failed: {error} {:?}", error.facts()));
     }
@@ -111,7 +111,7 @@ async fn tables(lake: &Lake, case: &Case) -> Result<BTreeMap<String, Stored>, St
 pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
     stats.queries += case.derived.len();
     loop {
-        match site::check(lake_of(&case).root()).await {
+        match workspace::check(lake_of(&case).root()).await {
             Ok(_) => return (!case.derived.is_empty()).then_some(case),
             Err(why) => {
                 if verbose() {

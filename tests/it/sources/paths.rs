@@ -4,7 +4,7 @@ use std::fs;
 
 use deltalake::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use serde_json::{Value, json};
-use stedi_delta::look;
+use stedi_delta::inspect;
 use stedi_delta::outcome::{Mode, Problem};
 
 use super::{append, batch, built, folder, follows, open, restore};
@@ -86,7 +86,7 @@ async fn a_file_outside_of_the_table_is_refused_by_name() {
         append(&lake, &[(4, "nut", 1.0)]).await;
         respell(&folder(&lake), "../x.parquet", spelled);
         fs::copy(folder(&lake).join("../x.parquet"), &outside).unwrap();
-        let error = look::query(&lake.site().await, "select count(*) from orders").await.unwrap_err();
+        let error = inspect::query(&lake.workspace().await, "select count(*) from orders").await.unwrap_err();
         let refused = error.message().to_owned();
         assert!(refused.starts_with(&format!("`{spelled}` in the log of")) && refused.ends_with(why), "{refused}");
         let outcome = lake.try_sync().await;
@@ -112,7 +112,7 @@ async fn a_file_in_two_spellings_is_there_twice_for_some_and_once_for_others() {
     let mut add = super::layouts::first(&lake, "add");
     add["add"]["path"] = json!(format!("./{}", add["add"]["path"].as_str().unwrap()));
     fs::write(folder(&lake).join(format!("_delta_log/{version:020}.json")), format!("{add}\n")).unwrap();
-    let error = look::query(&lake.site().await, "select * from orders").await.unwrap_err();
+    let error = inspect::query(&lake.workspace().await, "select * from orders").await.unwrap_err();
     assert!(error.message().ends_with("is there twice, in two spellings"), "{error}");
     let outcome = lake.try_sync().await;
     let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{outcome:?}") };
@@ -151,7 +151,7 @@ async fn a_derived_table_with_a_file_outside_is_rebuilt_without_it() {
         let add = json!({"add": {"path": "../x.parquet", "partitionValues": {}, "size": size, "modificationTime": 0,
             "dataChange": true}});
         fs::write(cheap.join("_delta_log/00000000000000000001.json"), format!("{add}\n")).unwrap();
-        let error = look::query(&lake.site().await, "select * from cheap").await.unwrap_err();
+        let error = inspect::query(&lake.workspace().await, "select * from cheap").await.unwrap_err();
         assert!(error.message().starts_with("`../x.parquet` in the log of"), "{error}");
         if refresh == "incremental" {
             let outcome = lake.try_sync().await;

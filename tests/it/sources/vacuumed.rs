@@ -3,14 +3,14 @@
 use std::fs;
 
 use stedi_delta::outcome::{Mode, Problem};
-use stedi_delta::{look, sync};
+use stedi_delta::{inspect, sync};
 
 use super::{append, built, delete, folder, lake, open, switch_feed, vacuum};
 use crate::support::shop::{derived, orders, shop};
 use crate::support::{Lake, assert_ok, of, verify};
 
 async fn refused(lake: &Lake, sql: &str) -> String {
-    look::query(&lake.site().await, sql).await.unwrap_err().message().to_owned()
+    inspect::query(&lake.workspace().await, sql).await.unwrap_err().message().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn a_version_that_was_vacuumed_answers_nothing_and_the_oldest_readable_is_
         for (version, is_there) in [(0, false), (1, false), (2, true), (3, true), (newest, true)] {
             let sql = sql.replace('N', &version.to_string());
             if is_there {
-                look::query(&lake.site().await, &sql).await.unwrap();
+                inspect::query(&lake.workspace().await, &sql).await.unwrap();
             } else {
                 let message = format!("version {version} of orders was vacuumed, the oldest readable is 2");
                 assert_eq!(refused(&lake, &sql).await, message, "{sql}");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use aws_config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use stedi_delta::aws::{Aws as Connection, AwsSettings};
-use stedi_delta::site::SiteOptions;
 use stedi_delta::storage::{Encryption, PROBE, Storage};
+use stedi_delta::workspace::WorkspaceOptions;
 
 use super::Lake;
 use super::aws::{ACCESS_KEY, Aws, SECRET_KEY};
@@ -65,9 +65,14 @@ impl Cloud {
         self.aws.put_all(&self.bucket, "landing", from);
     }
 
-    pub(super) fn options(&self, options: SiteOptions) -> SiteOptions {
+    pub(super) fn options(&self, options: WorkspaceOptions) -> WorkspaceOptions {
         let root = |folder: &str| Some(format!("s3://{}/{folder}", self.bucket));
-        SiteOptions { target: Some("prod".into()), landing: root("landing"), warehouse: root("warehouse"), ..options }
+        WorkspaceOptions {
+            target: Some("prod".into()),
+            landing: root("landing"),
+            warehouse: root("warehouse"),
+            ..options
+        }
     }
 
     /// `storage` with a way into this AWS.

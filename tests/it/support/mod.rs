@@ -19,9 +19,9 @@ use stedi_delta::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::site::{Site, SiteOptions};
 use stedi_delta::storage::Storage;
-use stedi_delta::{look, sync};
+use stedi_delta::workspace::{Workspace, WorkspaceOptions};
+use stedi_delta::{inspect, sync};
 
 pub use ran::Ran;
 
@@ -139,17 +139,17 @@ impl Lake {
     }
 
     /// The project at its target, loaded anew.
-    pub async fn site(&self) -> Site {
+    pub async fn workspace(&self) -> Workspace {
         self.site_through(self.storage.clone()).await
     }
 
-    async fn site_through(&self, storage: Storage) -> Site {
+    async fn site_through(&self, storage: Storage) -> Workspace {
         self.open(storage).await.unwrap_or_else(|e| panic!("{e} {:?}", e.facts()))
     }
 
-    async fn open(&self, storage: Storage) -> stedi_delta::error::Result<Site> {
+    async fn open(&self, storage: Storage) -> stedi_delta::error::Result<Workspace> {
         let text = |path: PathBuf| Some(path.to_str().unwrap().to_owned());
-        let options = SiteOptions {
+        let options = WorkspaceOptions {
             root: self.root.clone(),
             target: None,
             landing: text(self.landing()),
@@ -159,11 +159,11 @@ impl Lake {
             Some(cloud) => (cloud.options(options), cloud.storage(storage).await),
             None => (options, storage),
         };
-        Site::open(&options, storage, Privacy::new(Some("test"), false)).await
+        Workspace::open(&options, storage, Privacy::new(Some("test"), false)).await
     }
 
     /// The project with stores of its own.
-    pub async fn fresh_site(&self) -> Site {
+    pub async fn fresh_site(&self) -> Workspace {
         self.site_through(Storage::default()).await
     }
 
@@ -176,7 +176,7 @@ impl Lake {
     /// A sync whose outcome may be anything.
     pub async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
-        sync::sync(&self.site().await, &options, &progress).await
+        sync::sync(&self.workspace().await, &options, &progress).await
     }
 
     /// A sync whose outcome may be anything.
@@ -193,7 +193,7 @@ impl Lake {
 
     /// Rows of a query, each as text with `|` between the values, sorted.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
-        let batches = look::query(&self.site().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let batches = inspect::query(&self.workspace().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
         rows.sort();
         rows
@@ -201,14 +201,14 @@ impl Lake {
 
     /// The only value of a query, as a number.
     pub async fn count(&self, sql: &str) -> i64 {
-        let batches = look::query(&self.site().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let batches = inspect::query(&self.workspace().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         batches[0].column(0).as_primitive::<deltalake::arrow::datatypes::Int64Type>().value(0)
     }
 
     /// Every derived table equals its query over the tables as they stand, as a multiset.
     pub async fn assert_recomputed(&self) {
-        let site = self.site().await;
-        for table in site.project.tables.iter().filter(|t| t.derived().is_some()) {
+        let workspace = self.workspace().await;
+        for table in workspace.project.tables.iter().filter(|t| t.derived().is_some()) {
             let sql = effective(table);
             let (stored, computed) = (self.rows(&format!("select * from {}", table.name)).await, self.rows(&sql).await);
             assert!(
@@ -224,7 +224,7 @@ impl Lake {
     /// All rows of all tables of the project, by table.
     pub async fn contents(&self) -> Vec<(String, Vec<String>)> {
         let mut contents = Vec::new();
-        for table in &self.site().await.project.tables {
+        for table in &self.workspace().await.project.tables {
             contents.push((table.name.to_string(), self.rows(&format!("select * from {}", table.name)).await));
         }
         contents
@@ -232,7 +232,7 @@ impl Lake {
 
     /// A table as it stands, by its folder in the warehouse.
     pub async fn table(&self, path: &str) -> LakeTable {
-        LakeTable::open(&self.site().await.warehouse.join(path)).await.unwrap().unwrap()
+        LakeTable::open(&self.workspace().await.warehouse.join(path)).await.unwrap().unwrap()
     }
 
     /// Every file below the warehouse with its size.

@@ -57,7 +57,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &CatalogVerb) -
 async fn check(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => register::check(&lake.site).await,
+        Ok(lake) => register::check(&lake.workspace).await,
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;
@@ -83,7 +83,7 @@ async fn repair(session: &mut Session<'_>, args: &CatalogRegisterArgs) -> Result
     let result = match session.lake().await {
         Ok(lake) => {
             let repairs = register::Repairs { relocate: args.relocate, prune: args.prune };
-            register::repair(&lake.site, repairs, lake.progress.as_ref()).await
+            register::repair(&lake.workspace, repairs, lake.progress.as_ref()).await
         }
         Err(error) => Err(error),
     };

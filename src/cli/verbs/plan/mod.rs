@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;
-use crate::look;
+use crate::inspect;
 
 /// Options of `plan`.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct PlanArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &PlanArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => look::plan(&lake.site, &args.select, args.explain).await,
+        Ok(lake) => inspect::plan(&lake.workspace, &args.select, args.explain).await,
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;

@@ -7,12 +7,12 @@ pub(in crate::cli) use report::{document, failed};
 
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;
-use crate::look;
+use crate::inspect;
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => look::status(&lake.site).await,
+        Ok(lake) => inspect::status(&lake.workspace).await,
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;

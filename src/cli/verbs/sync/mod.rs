@@ -57,7 +57,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         let text = text::no_migrations(session.ui.color_err());
         session.ui.problem(&text);
     }
-    let outcome = sync::sync(&lake.site, &args.options(&lake.run), &lake.progress).await;
+    let outcome = sync::sync(&lake.workspace, &args.options(&lake.run), &lake.progress).await;
     Ok(told(session, format, &outcome))
 }
 

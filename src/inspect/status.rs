@@ -12,20 +12,20 @@ use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::plan::{self, Decision};
 use crate::refresh;
-use crate::site::Site;
+use crate::workspace::Workspace;
 
 /// Where every landing and derived table stands. Changes nothing.
 ///
 /// # Errors
 /// When the ledger cannot be read; a table that cannot is reported with its problem.
-pub async fn status(site: &Site) -> Result<StatusOutcome> {
-    let session = site.session()?;
-    let ledger = Ledger::read(&site.warehouse, &session).await?;
+pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
     let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
     let mut tables: Vec<TableStatus> = Vec::new();
-    for table in &site.project.tables {
-        let mut status = blank(site, table)?;
-        match LakeTable::open(&site.location(table)?).await {
+    for table in &workspace.project.tables {
+        let mut status = blank(workspace, table)?;
+        match LakeTable::open(&workspace.location(table)?).await {
             Ok(Some(found)) => {
                 fill(&mut status, &found);
                 let personal = table.columns.iter().filter(|column| column.pii).map(|column| column.name.clone());
@@ -36,8 +36,8 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
             Err(error) => status.problem = Some(error.to_string()),
         }
         let found = match &table.kind {
-            TableKind::Landing(landing) => of_landing(site, table, landing, &ledger, &session, &mut status).await,
-            TableKind::Derived(derived) => of_derived(site, table, derived, &standing, &mut status).await,
+            TableKind::Landing(landing) => of_landing(workspace, table, landing, &ledger, &session, &mut status).await,
+            TableKind::Derived(derived) => of_derived(workspace, table, derived, &standing, &mut status).await,
         };
         if let Err(error) = found {
             status.problem.get_or_insert(error.to_string());
@@ -46,26 +46,28 @@ pub async fn status(site: &Site) -> Result<StatusOutcome> {
             let of = tables.iter().find(|t: &&TableStatus| &t.table == name);
             of.is_some_and(|t| !t.pending.is_empty() || !t.behind.is_empty() || t.problem.is_some())
         };
-        status.behind = site.sources(table).into_iter().filter(late).collect();
+        status.behind = workspace.sources(table).into_iter().filter(late).collect();
         tables.push(status);
     }
-    fold_quarantines(site, &mut tables);
-    tables.retain(|t| site.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none()));
+    fold_quarantines(workspace, &mut tables);
+    tables.retain(|t| {
+        workspace.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none())
+    });
     // By zone, and within a zone as data flows.
-    tables.sort_by_key(|t| site.project.zones.iter().position(|z| z == &t.zone));
+    tables.sort_by_key(|t| workspace.project.zones.iter().position(|z| z == &t.zone));
     Ok(StatusOutcome {
-        project: site.project.name.clone(),
-        target: site.target.clone(),
-        landing: site.landing_text.clone(),
-        warehouse: site.warehouse_text.clone(),
+        project: workspace.project.name.clone(),
+        target: workspace.target.clone(),
+        landing: workspace.landing_text.clone(),
+        warehouse: workspace.warehouse_text.clone(),
         tables,
     })
 }
 
 /// What is in the quarantine of a derived table is told with that table, and so is what keeps it from the cut.
-fn fold_quarantines(site: &Site, tables: &mut [TableStatus]) {
-    for table in &site.project.tables {
-        let Some(quarantine) = quarantine::of(site, table) else { continue };
+fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
+    for table in &workspace.project.tables {
+        let Some(quarantine) = quarantine::of(workspace, table) else { continue };
         let Some(found) = tables.iter().find(|t| t.table == quarantine.name) else { continue };
         let rows = found.rows.unwrap_or(0);
         let pending: Vec<String> = found.pending.iter().map(|what| format!("{}: {what}", found.table)).collect();
@@ -81,14 +83,14 @@ fn fold_quarantines(site: &Site, tables: &mut [TableStatus]) {
 }
 
 async fn of_landing(
-    site: &Site,
+    workspace: &Workspace,
     table: &Table,
     landing: &Landing,
     ledger: &Ledger,
     session: &deltalake::datafusion::prelude::SessionContext,
     status: &mut TableStatus,
 ) -> Result<()> {
-    let place = site.place(table, "")?;
+    let place = workspace.place(table, "")?;
     status.rows_in_quarantine = ingest::count_quarantined(&place).await?;
     let standing = ingest::standing(&place, (ledger, session)).await?;
     standing.check(&place)?;
@@ -119,18 +121,21 @@ async fn of_landing(
 }
 
 async fn of_derived(
-    site: &Site,
+    workspace: &Workspace,
     table: &Table,
     derived: &Derived,
     tables: &BTreeMap<TableName, LakeTable>,
     status: &mut TableStatus,
 ) -> Result<()> {
-    let sources: BTreeMap<TableName, LakeTable> =
-        site.sources(table).into_iter().filter_map(|name| Some((name.clone(), tables.get(&name)?.clone()))).collect();
-    let complete = sources.len() == site.sources(table).len();
-    let job = site.job(table, sources, "")?;
+    let sources: BTreeMap<TableName, LakeTable> = workspace
+        .sources(table)
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), tables.get(&name)?.clone())))
+        .collect();
+    let complete = sources.len() == workspace.sources(table).len();
+    let job = workspace.job(table, sources, "")?;
     let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
-    let fingerprint = plan::fingerprint(&site.project, table, derived);
+    let fingerprint = plan::fingerprint(&workspace.project, table, derived);
     match plan::decide(table, &standing, fingerprint, false) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
@@ -147,11 +152,11 @@ async fn of_derived(
     Ok(())
 }
 
-fn blank(site: &Site, table: &Table) -> Result<TableStatus> {
+fn blank(workspace: &Workspace, table: &Table) -> Result<TableStatus> {
     Ok(TableStatus {
         table: table.name.clone(),
         zone: table.zone.clone(),
-        location: site.location(table)?.to_string(),
+        location: workspace.location(table)?.to_string(),
         version: None,
         rows: None,
         files: 0,

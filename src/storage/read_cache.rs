@@ -30,7 +30,7 @@ const ALL: u64 = 64 << 20;
 
 /// A store and what was read from it or written to it.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct CachedStore {
     inner: StoreRef,
     objects: Arc<Mutex<Objects>>,
 }
@@ -67,7 +67,7 @@ impl Objects {
     }
 }
 
-impl Kept {
+impl CachedStore {
     pub(super) fn new(inner: StoreRef) -> Self {
         Self { inner, objects: Arc::default() }
     }
@@ -161,14 +161,14 @@ fn result(meta: ObjectMeta, bytes: &Bytes, range: Range<u64>) -> GetResult {
     GetResult { payload, meta, range, attributes: Default::default() }
 }
 
-impl fmt::Display for Kept {
+impl fmt::Display for CachedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Kept {
+impl ObjectStore for CachedStore {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
         if !is_commit(to) && !is_data(to) {
             return self.inner.put_opts(to, payload, opts).await;
@@ -270,9 +270,9 @@ mod tests {
         Path::from("t/_delta_log/00000000000000000007.json")
     }
 
-    fn store() -> (Arc<InMemory>, Kept) {
+    fn store() -> (Arc<InMemory>, CachedStore) {
         let below = Arc::new(InMemory::new());
-        (below.clone(), Kept::new(below))
+        (below.clone(), CachedStore::new(below))
     }
 
     #[tokio::test]

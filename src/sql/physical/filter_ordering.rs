@@ -29,8 +29,8 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 
 use crate::bounded::bounded_within;
 use crate::sql::never_fails;
-use crate::sql::optimizer::lists::as_sql_has_them;
-use crate::sql::optimizer::sides::columns_first;
+use crate::sql::optimizer::canonical_equality::columns_first;
+use crate::sql::optimizer::in_list::as_sql_has_them;
 use crate::sql::options::{engine_options, execution_props};
 
 /// The planner of delta-rs, for plans whose conditions guard each other.

@@ -14,7 +14,7 @@ use deltalake::datafusion::logical_expr::utils::{conjunction, split_conjunction}
 use deltalake::datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 
 /// The rule; runs before the engine looks whether it likes the plan.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     SelectItem, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
-use crate::sql::rewrite::spelled::parsed;
+use crate::sql::rewrite::function_aliases::parsed;
 
 /// Whether planning came upon the name of a cast twice: as an error, or as columns of one name.
 pub(crate) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bool {

@@ -26,7 +26,7 @@ use deltalake::datafusion::logical_expr::{
 use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::node::{visible, with_expressions};
 
 /// Timestamps are what tables hold: microseconds. The engine's nanoseconds end in 2262.

@@ -7,16 +7,16 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::lake::{CommitFacts, LakeTable};
 use crate::outcome::HistoryEntry;
-use crate::site::Site;
+use crate::workspace::Workspace;
 
 /// The newest `limit` versions of a table or of a landing table's quarantine, newest first; as far as the log goes.
 ///
 /// # Errors
 /// `Usage` when there is no such table, `Failed` when it does not exist yet or its log cannot be read.
-pub async fn history(site: &Site, name: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
-    let location = match name.strip_suffix("_quarantine").and_then(|base| site.landing_table(base).ok()) {
-        Some(table) => site.quarantine(table)?,
-        None => site.location(site.table(name)?)?,
+pub async fn history(workspace: &Workspace, name: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
+    let location = match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
+        Some(table) => workspace.quarantine(table)?,
+        None => workspace.location(workspace.table(name)?)?,
     };
     let Some(table) = LakeTable::open(&location).await? else {
         return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));

@@ -10,8 +10,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     Visitor, visit_expressions_mut,
 };
 
-use crate::sql::rewrite::shared::name_of;
-use crate::sql::rewrite::spelled::parsed;
+use crate::sql::rewrite::function_aliases::parsed;
+use crate::sql::rewrite::using_columns::name_of;
 
 /// Rewrites every such subquery that is a value. `is_aggregate` knows functions by name.
 pub fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {

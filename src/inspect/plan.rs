@@ -11,39 +11,40 @@ use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
 use crate::plan::{self, Decision, cost::Shape};
 use crate::refresh::{self, Foreseen, Job, Moved};
-use crate::site::Site;
 use crate::sync;
+use crate::workspace::Workspace;
 
 /// What a sync of the selected tables would do. With `explain`, also by which rules.
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing; when the ledger cannot be read. A table that cannot is reported.
-pub async fn plan(site: &Site, select: &[String], explain: bool) -> Result<PlanOutcome> {
+pub async fn plan(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
     let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
-    let selection = sync::checked(site, &options)?;
-    let session = site.session()?;
-    let ledger = Ledger::read(&site.warehouse, &session).await?;
-    let mut planner = Planner { site, ledger, session, explain, standing: BTreeMap::new(), tables: Vec::new() };
-    for table in site.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
+    let selection = sync::checked(workspace, &options)?;
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
+    let mut planner = Planner { workspace, ledger, session, explain, standing: BTreeMap::new(), tables: Vec::new() };
+    for table in workspace.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
         planner.table(table).await?;
     }
     let mut tables = planner.tables;
     // The quarantine of a derived table goes where that table goes.
-    let is_quarantine =
-        |name: &TableName| site.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some());
+    let is_quarantine = |name: &TableName| {
+        workspace.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some())
+    };
     tables.retain(|t| t.problem.is_some() || !is_quarantine(&t.table));
-    tables.sort_by_key(|t| site.project.zones.iter().position(|z| z == &t.zone));
+    tables.sort_by_key(|t| workspace.project.zones.iter().position(|z| z == &t.zone));
     Ok(PlanOutcome {
-        project: site.project.name.clone(),
-        target: site.target.clone(),
-        landing: site.landing_text.clone(),
-        warehouse: site.warehouse_text.clone(),
+        project: workspace.project.name.clone(),
+        target: workspace.target.clone(),
+        landing: workspace.landing_text.clone(),
+        warehouse: workspace.warehouse_text.clone(),
         tables,
     })
 }
 
 struct Planner<'a> {
-    site: &'a Site,
+    workspace: &'a Workspace,
     ledger: Ledger,
     session: deltalake::datafusion::prelude::SessionContext,
     explain: bool,
@@ -53,9 +54,9 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     async fn table(&mut self, table: &Table) -> Result<()> {
-        let mut plan = blank(self.site, table)?;
+        let mut plan = blank(self.workspace, table)?;
         let found = async {
-            if let Some(found) = LakeTable::open(&self.site.location(table)?).await? {
+            if let Some(found) = LakeTable::open(&self.workspace.location(table)?).await? {
                 plan.version = Some(found.version());
                 let twin = self.standing.iter().find(|(_, other)| other.uuid() == found.uuid());
                 if let Some(twin) = twin {
@@ -64,7 +65,7 @@ impl Planner<'_> {
                 self.standing.insert(table.name.clone(), found);
             }
             if let Some(stands) = self.standing.get(&table.name) {
-                stands.check_migrations(table.name.as_str(), self.site.migration())?;
+                stands.check_migrations(table.name.as_str(), self.workspace.migration())?;
             }
             match &table.kind {
                 TableKind::Landing(landing) => self.landing(table, landing, &mut plan).await,
@@ -80,7 +81,7 @@ impl Planner<'_> {
     }
 
     async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
-        let place = self.site.place(table, "")?;
+        let place = self.workspace.place(table, "")?;
         let read = (&self.ledger, &self.session);
         let standing = ingest::standing(&place, read).await?;
         standing.check(&place)?;
@@ -120,7 +121,7 @@ impl Planner<'_> {
     }
 
     async fn derived(&self, table: &Table, derived: &Derived, plan: &mut TablePlan) -> Result<()> {
-        let sources = self.site.sources(table);
+        let sources = self.workspace.sources(table);
         let above = |name: &TableName| self.tables.iter().find(|t| &t.table == name);
         let stops = |name: &&TableName| above(name).is_some_and(|t| matches!(t.action, Action::Stop | Action::Skip));
         if let Some(source) = sources.iter().find(stops) {
@@ -130,10 +131,10 @@ impl Planner<'_> {
         }
         let moves = |name: &&TableName| above(name).is_some_and(|t| t.action != Action::Do(Mode::None));
         plan.after = sources.iter().filter(moves).cloned().collect();
-        let is_landing = |name: &TableName| self.site.project.table(name).is_some_and(|t| t.landing().is_some());
+        let is_landing = |name: &TableName| self.workspace.project.table(name).is_some_and(|t| t.landing().is_some());
         plan.after_ingest = !plan.after.is_empty() && plan.after.iter().all(is_landing);
         let standing = sources.iter().filter_map(|s| Some((s.clone(), self.standing.get(s)?.clone()))).collect();
-        let job = self.site.job(table, standing, "")?;
+        let job = self.workspace.job(table, standing, "")?;
         let foreseen = refresh::foresee(&job, self.standing.get(&table.name)).await?;
         let program = incremental::differentiate(&derived.plan);
         let decision = &foreseen.decision;
@@ -191,7 +192,7 @@ impl Planner<'_> {
         let unknown = Estimate { rows: None, bytes: None, at_most: true };
         let Some(above) = self.tables.iter().find(|t| &t.table == name) else { return unknown };
         let taken = above.estimate.unwrap_or_default();
-        let Some(derived) = self.site.project.table(name).and_then(Table::derived) else { return taken };
+        let Some(derived) = self.workspace.project.table(name).and_then(Table::derived) else { return taken };
         let Ok(program) = incremental::differentiate(&derived.plan) else { return unknown };
         let shape = Shape::of(program.plan());
         if above.action != Action::Do(Mode::Incremental) || shape.fans_out {
@@ -231,11 +232,11 @@ fn scanned(job: &Job<'_>, moved: &[Moved], after: &[TableName], name: &str) -> S
     parts.join("; ")
 }
 
-fn blank(site: &Site, table: &Table) -> Result<TablePlan> {
+fn blank(workspace: &Workspace, table: &Table) -> Result<TablePlan> {
     Ok(TablePlan {
         table: table.name.clone(),
         zone: table.zone.clone(),
-        location: site.location(table)?.to_string(),
+        location: workspace.location(table)?.to_string(),
         version: None,
         action: Action::Do(Mode::None),
         after: Vec::new(),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
 use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes};
-use crate::determined::{Code, Reason};
+use crate::determinism::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
@@ -24,9 +24,9 @@ use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::storage::{Encryption, Location, Storage};
 
-/// What names a site.
+/// What names a workspace.
 #[derive(Clone, Debug, Default)]
-pub struct SiteOptions {
+pub struct WorkspaceOptions {
     /// Project folder.
     pub root: PathBuf,
     /// Target name; `None` = the project's default.
@@ -39,7 +39,7 @@ pub struct SiteOptions {
 
 /// A project at a target.
 #[derive(Clone)]
-pub struct Site {
+pub struct Workspace {
     /// The checked project.
     pub project: Arc<Project>,
     /// The target's name.
@@ -72,9 +72,9 @@ fn check_path(what: &str, location: &Location) -> Result<()> {
         .fact("found", format!("`{found}` in its path: Delta readers take that for {taken_for}")))
 }
 
-impl fmt::Debug for Site {
+impl fmt::Debug for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Site({} -> {})", self.project.name, self.target)
+        write!(f, "Workspace({} -> {})", self.project.name, self.target)
     }
 }
 
@@ -111,7 +111,7 @@ pub async fn check(root: &Path) -> Result<Project> {
         }
         if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
             // No row was read.
-            let error = error.unveiled();
+            let error = error.unredacted();
             let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");
             let reason = Reason::new(Code::NotPlanned, why);
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
@@ -137,7 +137,7 @@ pub fn unknown_table(name: &str, known: &[&str]) -> Error {
 
 /// A project at a target by its addresses: nothing is connected yet.
 #[derive(Debug)]
-pub struct Address {
+pub struct ResolvedTarget {
     /// The checked project.
     pub project: Project,
     /// The target's name.
@@ -161,12 +161,12 @@ pub struct TablePlace {
     pub is_quarantine: bool,
 }
 
-impl Address {
+impl ResolvedTarget {
     /// Loads and checks the project and finds its target.
     ///
     /// # Errors
     /// Faults of the project; an unknown target.
-    pub fn find(options: &SiteOptions) -> Result<Self> {
+    pub fn find(options: &WorkspaceOptions) -> Result<Self> {
         for (flag, given) in [("--landing", &options.landing), ("--warehouse", &options.warehouse)] {
             without_credentials(Kind::Usage, flag, given.as_deref().unwrap_or_default())?;
         }
@@ -276,20 +276,20 @@ impl Address {
     }
 }
 
-impl Site {
+impl Workspace {
     /// Loads and checks the project and finds its roots; where it is on AWS, finds credentials. Touches no store.
     ///
     /// # Errors
     /// Faults of the project; an unknown target; roots that have no store; no way into AWS.
-    pub async fn open(options: &SiteOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
-        Self::connect(Address::find(options)?, storage, privacy).await
+    pub async fn open(options: &WorkspaceOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
+        Self::connect(ResolvedTarget::find(options)?, storage, privacy).await
     }
 
     /// The second half of [`Self::open`]. Takes away what runs that were killed have spilled.
     ///
     /// # Errors
     /// Roots that have no store; no way into AWS.
-    pub async fn connect(address: Address, storage: Storage, privacy: Privacy) -> Result<Self> {
+    pub async fn connect(address: ResolvedTarget, storage: Storage, privacy: Privacy) -> Result<Self> {
         if address.at().glue.is_some() && !is_on_s3(&address.warehouse) {
             return Err(Error::failed(format!("target `{}` registers its tables in Glue", address.target))
                 .fact("found", format!("the warehouse is the folder `{}`", address.warehouse))
@@ -416,7 +416,7 @@ impl Site {
         self.project.migrations.iter().map(|m| i64::from(m.number)).max().unwrap_or(0)
     }
 
-    /// A session that reads this site's tables.
+    /// A session that reads this workspace's tables.
     ///
     /// # Errors
     /// When the query engine cannot start.

@@ -14,8 +14,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     BinaryOperator as Op, Expr, Ident, Query, Select, SetExpr, TableFactor, UnaryOperator, VisitMut, VisitorMut,
 };
 
-use crate::sql::rewrite::spelled::parsed;
-use crate::sql::rewrite::unnamed::unused;
+use crate::sql::rewrite::derived_table_aliases::unused;
+use crate::sql::rewrite::function_aliases::parsed;
 
 /// Compares the rows of a query column by column.
 pub fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {

@@ -79,15 +79,15 @@ const HIDDEN: &str = "…";
 
 /// A message of the engine without the values in it.
 #[must_use]
-pub fn veil(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let quoting = QUOTING.iter().filter_map(|before| text.find(before).map(|at| at + before.len())).min();
     let (said, about) = text.split_at(quoting.unwrap_or(text.len()));
-    let mut veiled = without_literals(said);
-    if quoting.is_some() && !veiled.ends_with(' ') {
-        veiled.push(' ');
+    let mut redacted = without_literals(said);
+    if quoting.is_some() && !redacted.ends_with(' ') {
+        redacted.push(' ');
     }
-    veiled.push_str(&own_words(about));
-    veiled
+    redacted.push_str(&own_words(about));
+    redacted
 }
 
 /// A text without the literals in it.
@@ -173,7 +173,7 @@ fn own_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::veil;
+    use super::redact;
 
     #[test]
     fn what_failed_is_told_and_not_at_which_value() {
@@ -213,7 +213,7 @@ mod tests {
             ("Execution error: Ada", "Execution error: …"),
             ("task 5 panicked with message \"no ada\"", "task 5 panicked with message \"…\""),
         ] {
-            assert_eq!(veil(said), told);
+            assert_eq!(redact(said), told);
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
             "Execution error: Scalar subquery returned more than one row",
             "types Decimal128(10, 2) and Timestamp(Microsecond, Some(\"UTC\")) of `Int64` do not compare",
         ] {
-            assert_eq!(veil(said), said);
+            assert_eq!(redact(said), said);
         }
     }
 
@@ -235,6 +235,6 @@ mod tests {
     fn literals_of_a_plan_may_be_keys() {
         let said = "Internal error: k IN ([Utf8(\"ada (x)\"), Utf8(\"b\")]) AND UInt8(7) = Decimal128(Some(5),10,2)";
         let told = "Internal error: k IN ([Utf8(\"…\"), Utf8(\"…\")]) AND UInt8(…) = Decimal128(Some(…),10,2)";
-        assert_eq!(veil(said), told);
+        assert_eq!(redact(said), told);
     }
 }

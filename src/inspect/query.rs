@@ -17,11 +17,11 @@ use crate::error::{Error, Kind, OutOfRange, Result};
 use crate::evaluate;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
-use crate::site::Site;
 use crate::sql::Question;
 use crate::sql::asked;
 use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
+use crate::workspace::Workspace;
 
 /// Of the memory limit, what rows may take that are to be shown together: as text they take several times as much.
 const HELD: u64 = 16;
@@ -40,8 +40,8 @@ pub struct Answer {
 ///
 /// # Errors
 /// As for [`answer`]; or a row cannot be computed.
-pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
-    let Answer { schema, batches, .. } = answer(site, sql).await?;
+pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>> {
+    let Answer { schema, batches, .. } = answer(workspace, sql).await?;
     let mut batches: Vec<RecordBatch> = batches.try_collect().await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
@@ -54,27 +54,27 @@ pub async fn query(site: &Site, sql: &str) -> Result<Vec<RecordBatch>> {
 ///
 /// # Errors
 /// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
-pub async fn answer(site: &Site, sql: &str) -> Result<Answer> {
-    let session = site.session()?;
+pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
+    let session = workspace.session()?;
     let question = Question::parse(sql)?;
     let mut tables: BTreeMap<String, Arc<dyn TableProvider>> = BTreeMap::new();
     for (parts, _) in question.tables() {
-        let name = bare(site, parts)?;
+        let name = bare(workspace, parts)?;
         if !tables.contains_key(name) {
-            tables.insert(name.to_owned(), open(site, &session, name).await?);
+            tables.insert(name.to_owned(), open(workspace, &session, name).await?);
         }
     }
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
     // A query can still hide an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let teller = site.clone();
+    let teller = workspace.clone();
     let wrong = move |cause| teller.told(wrong(cause));
     options.verify_plan(&plan).map_err(&wrong)?;
     let plan = evaluate::over_tables(asked(plan), &tables).map_err(&wrong)?;
     let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(&wrong)?;
     let schema = frame.schema().inner().clone();
     let batches = frame.execute_stream().await.map_err(&wrong)?.map_err(wrong).boxed();
-    Ok(Answer { schema, batches, held: site.project.memory_limit / HELD })
+    Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD })
 }
 
 /// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.
@@ -103,16 +103,16 @@ fn wrong(cause: DataFusionError) -> Error {
 }
 
 /// The name of a table alone: a zone is not part of it, and there are no other schemas.
-fn bare<'n>(site: &Site, parts: &'n [String]) -> Result<&'n str> {
+fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };
-    let what = if site.project.zones.contains(schema) { "names a zone" } else { "has a dot in it" };
+    let what = if workspace.project.zones.contains(schema) { "names a zone" } else { "has a dot in it" };
     Err(Error::new(Kind::Usage, format!("`{}` {what}", parts.join(".")))
         .fact("expected", "the table's name alone")
         .help(format!("write `{name}`")))
 }
 
-async fn open(site: &Site, session: &SessionContext, full: &str) -> Result<Arc<dyn TableProvider>> {
+async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Result<Arc<dyn TableProvider>> {
     let (name, version) = match full.rsplit_once("@v") {
         Some((name, version)) => (name, Some(version)),
         None => (full, None),
@@ -124,7 +124,7 @@ async fn open(site: &Site, session: &SessionContext, full: &str) -> Result<Arc<d
         })
     });
     let version = version.transpose()?;
-    let Some(table) = LakeTable::open(&location(site, name)?).await? else {
+    let Some(table) = LakeTable::open(&location(workspace, name)?).await? else {
         return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
     };
     let table = match version {
@@ -138,16 +138,16 @@ async fn open(site: &Site, session: &SessionContext, full: &str) -> Result<Arc<d
     table.provider(session, None).await
 }
 
-fn location(site: &Site, name: &str) -> Result<Location> {
+fn location(workspace: &Workspace, name: &str) -> Result<Location> {
     match name {
-        "files" => return Ok(site.warehouse.join(LEDGER_FOLDER)),
-        "runs" => return Ok(site.warehouse.join(RUNS_FOLDER)),
+        "files" => return Ok(workspace.warehouse.join(LEDGER_FOLDER)),
+        "runs" => return Ok(workspace.warehouse.join(RUNS_FOLDER)),
         _ => {}
     }
-    match site.table(name) {
-        Ok(table) => site.location(table),
-        Err(unknown) => match name.strip_suffix("_quarantine").and_then(|base| site.landing_table(base).ok()) {
-            Some(table) => site.quarantine(table),
+    match workspace.table(name) {
+        Ok(table) => workspace.location(table),
+        Err(unknown) => match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
+            Some(table) => workspace.quarantine(table),
             None => Err(unknown),
         },
     }

@@ -13,29 +13,29 @@ use crate::definition::{Action, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Result};
 use crate::ingest;
 use crate::lake::{LakeTable, conform};
-use crate::site::Site;
+use crate::workspace::Workspace;
 
 /// The first `limit` records and rows in quarantine, of one table or of all: `table`, `source_file`, `source_offset`,
 /// `length`, `reason`, and in `raw` the record, or the row as JSON: personal data. What a row does not have is NULL.
 ///
 /// # Errors
 /// `Usage` when there is no such table, else when a quarantine cannot be read.
-pub async fn quarantine(site: &Site, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
+pub async fn quarantine(workspace: &Workspace, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
     let tables: Vec<&Table> = match table {
         Some(name) => {
-            let table = site.table(name)?;
-            let owner = table.quarantine_of().and_then(|name| site.project.table(name));
+            let table = workspace.table(name)?;
+            let owner = table.quarantine_of().and_then(|name| workspace.project.table(name));
             vec![owner.unwrap_or(table)]
         }
-        None => site.project.tables.iter().collect(),
+        None => workspace.project.tables.iter().collect(),
     };
-    let session = site.session()?;
+    let session = workspace.session()?;
     let mut batches = Vec::new();
     let mut left = limit;
     for table in tables {
         let found = match table.landing() {
-            Some(_) => ingest::list_quarantined(&site.place(table, "")?, &session, left).await?,
-            None => rows(site, table, &session, left).await?,
+            Some(_) => ingest::list_quarantined(&workspace.place(table, "")?, &session, left).await?,
+            None => rows(workspace, table, &session, left).await?,
         };
         for batch in found {
             left = left.saturating_sub(batch.num_rows());
@@ -47,15 +47,20 @@ pub async fn quarantine(site: &Site, table: Option<&str>, limit: usize) -> Resul
 
 /// The quarantine of a derived table, if it has one.
 #[must_use]
-pub(super) fn of<'p>(site: &'p Site, table: &Table) -> Option<&'p Table> {
-    site.project.tables.iter().find(|other| other.quarantine_of() == Some(&table.name))
+pub(super) fn of<'p>(workspace: &'p Workspace, table: &Table) -> Option<&'p Table> {
+    workspace.project.tables.iter().find(|other| other.quarantine_of() == Some(&table.name))
 }
 
 /// Rows in the quarantine of a derived table.
-async fn rows(site: &Site, table: &Table, session: &SessionContext, limit: usize) -> Result<Vec<RecordBatch>> {
-    let Some(quarantine) = of(site, table) else { return Ok(Vec::new()) };
+async fn rows(
+    workspace: &Workspace,
+    table: &Table,
+    session: &SessionContext,
+    limit: usize,
+) -> Result<Vec<RecordBatch>> {
+    let Some(quarantine) = of(workspace, table) else { return Ok(Vec::new()) };
     let doing = || format!("the quarantine of {} cannot be read", table.name);
-    let Some(stands) = LakeTable::open(&site.location(quarantine)?).await? else { return Ok(Vec::new()) };
+    let Some(stands) = LakeTable::open(&workspace.location(quarantine)?).await? else { return Ok(Vec::new()) };
     let checks = checks::compile_over(table, &quarantine.schema(), |action| action == Action::Quarantine)?;
     let frame = session.read_table(stands.provider(session, None).await?).context(doing)?;
     let found = frame.limit(0, Some(limit)).context(doing)?.collect().await.context(doing)?;

@@ -12,7 +12,7 @@ use super::build::{columns, consolidate, project};
 
 /// A change whose rows are or were there: what cancels is gone before anything else is computed of it. The engine moves
 /// conditions through groupings and into other conditions, so that what has cancelled is NULL besides.
-pub fn settled(change: LogicalPlan) -> Result<LogicalPlan> {
+pub fn consolidated_before_eval(change: LogicalPlan) -> Result<LogicalPlan> {
     let names = change.schema().clone();
     let settled = consolidate(change)?;
     let mut values = columns(settled.schema());
