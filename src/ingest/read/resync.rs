@@ -62,6 +62,8 @@ struct State {
     reach: usize,
     /// The last quote that opened a string.
     quote: usize,
+    /// Whether a `[` at the fault is taken for no bracket.
+    passes_fault: bool,
 }
 
 impl State {
@@ -95,14 +97,18 @@ impl Broken<'_> {
             before => before,
         };
         let is_open = matches!(found, Scan::Inside);
-        let candidate = self.begins_at_fault().or(state.misplaced);
-        let next = match found {
-            Scan::Closed(end) => Some(Resync::Closed(end)),
-            Scan::Line(at) | Scan::Touching(at) => Some(Resync::Record(candidate.map_or(at, |other| other.min(at)))),
-            Scan::Inside if !self.complete => Some(Resync::Unknown),
-            Scan::Inside | Scan::Unbalanced => candidate.map(Resync::Record),
-        };
-        if let Some(next) = next {
+        if self.bytes.get(self.fault) == Some(&b'[') && matches!(found, Scan::Inside | Scan::Unbalanced) {
+            if is_open && !self.complete {
+                return (Resync::Unknown, state.reach);
+            }
+            // Behind a value it opens nothing, and the object does not close with it: `{"a":1[{"a":2}` lost its bracket.
+            let mut other = State { passes_fault: true, ..at_fault.clone() };
+            let found = self.scan(&mut other, self.fault, self.bytes.len());
+            if let Some(next) = self.after(&found, other.misplaced) {
+                return (next, state.reach.max(other.reach));
+            }
+        }
+        if let Some(next) = self.after(&found, self.begins_at_fault().or(state.misplaced)) {
             return (next, state.reach);
         }
         // Its quotes do not pair. Where the fault stands behind a string, that one perhaps lost its end: it was none, and the
@@ -125,6 +131,16 @@ impl Broken<'_> {
         }
         let lost = if is_open { Resync::Open } else { Resync::Lost };
         (second_best.map_or(lost, Resync::Record), reach)
+    }
+
+    /// Where reading goes on after a scan, where that or another record tells it.
+    fn after(&self, found: &Scan, candidate: Option<usize>) -> Option<Resync> {
+        match *found {
+            Scan::Closed(end) => Some(Resync::Closed(end)),
+            Scan::Line(at) | Scan::Touching(at) => Some(Resync::Record(candidate.map_or(at, |other| other.min(at)))),
+            Scan::Inside if !self.complete => Some(Resync::Unknown),
+            Scan::Inside | Scan::Unbalanced => candidate.map(Resync::Record),
+        }
     }
 
     /// The record that begins where the object stops being JSON: it lost its closing bracket, `{"a":1{"a":2}`, or the
@@ -185,6 +201,7 @@ impl Broken<'_> {
                 b'{' if last == b'}' && at != self.fault && state.open.last() == Some(&b'{') => {
                     return Scan::Touching(at);
                 }
+                b'[' if state.passes_fault && at == self.fault => {}
                 b'{' | b'[' if state.open.len() >= MAX_DEPTH => return Scan::Unbalanced,
                 b'{' | b'[' => {
                     let is_misplaced = match state.open.last() {
@@ -212,7 +229,9 @@ impl Broken<'_> {
                 _ => {}
             }
             if !is_space(byte) {
-                last = byte;
+                // No value follows the bracket or the colon at which the object stops being JSON.
+                let is_none = at == self.fault && (byte == b':' || (byte == b'[' && state.passes_fault));
+                last = if is_none { 0 } else { byte };
             }
         }
         Scan::Inside
@@ -267,6 +286,12 @@ mod tests {
         check("{\"b\":x\"},{\"b\":\"y\"}]", "x", true, Resync::Closed(8));
         check("{\"z\":{\"a:{}},\"b\":1},{\"b\":2}]", "b\":1", true, Resync::Closed(19));
         check("{\"b\":\"\\\",\"a\":10},{\"a\":0}]", "a\":10", true, Resync::Closed(16));
+        // The closing bracket became a colon or another bracket.
+        check("{\"n\":1:{\"n\":3}{\"n\":4}", ":{", false, Resync::Record(7));
+        check("{\"n\":1:,{\"n\":3},{\"n\":4}]", ":,", true, Resync::Record(8));
+        check("{\"n\":1[{\"n\":3}{\"n\":4}", "[", false, Resync::Record(7));
+        check("{\"n\":1[,{\"n\":3},{\"n\":4}]", "[", true, Resync::Record(8));
+        check("{\"z\":[{\"n\":1[,{\"n\":[2]}],\"b\":1},{\"n\":4}]", "[,", true, Resync::Closed(31));
         // Before the next line.
         check("{\"n\":1!{\"n\":3}\n{\"n\":4}", "!", false, Resync::Record(7));
     }

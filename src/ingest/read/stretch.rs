@@ -230,7 +230,11 @@ impl Seeker {
                     _ => {}
                 }
             }
-            self.before = [*byte, self.before[0]];
+            self.before = match (byte, self.before) {
+                // A blank in two characters, as it may stand between two records.
+                (b'n' | b'r' | b't', [b'\\', closing @ (b'}' | b']')]) => [closing, 0],
+                _ => [*byte, self.before[0]],
+            };
         }
         Reach::Open(bytes.len())
     }

@@ -162,6 +162,21 @@ fn the_last_record_is_cut_off() {
 }
 
 #[test]
+fn a_bracket_that_became_another_character() {
+    let six = "+7 not JSON: expected `,` or `}` at byte 6";
+    for record in ["{\"a\":1:", "{\"a\":1["] {
+        check(format!("{record}{{\"a\":2}}{{\"a\":3}}"), &[&format!("0{six}"), "7:2", "14:3"]);
+        check(format!("{record}\n{{\"a\":2}}\n{{\"a\":3}}"), &[&format!("0{six}"), "8:2", "16:3"]);
+        let six = six.replace("+7", "+8");
+        check(format!("[{record},{{\"a\":2}},{{\"a\":3}}]"), &[&format!("1{six}"), "9:2", "17:3"]);
+        let lines = format!("[\n  {record},\n  {{\"a\":2}},\n  {{\"a\":3}}\n]");
+        check(lines, &[&format!("4{six}"), "15:2", "26:3"]);
+    }
+    // The record lost its opening bracket to a quote, and two characters that stand for a line's end follow it.
+    check("\"\"a\":0}\\n{\"a\":1}\\n{\"a\":2}", &["0+9 not JSON: expected a record's end at byte 2", "9:1", "18:2"]);
+}
+
+#[test]
 fn scalars_are_no_records() {
     check(
         "1\n-2.5e3\n\"x\"\nnull\n{\"a\":1}",

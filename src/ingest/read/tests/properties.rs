@@ -193,16 +193,17 @@ proptest! {
     }
 
     /// A byte of one record of a file is lost, added or another one, whatever separates the records.
-    /// Not a colon or an opening bracket: behind these, the record after it is a value of the broken one.
     #[test]
     fn damage_stays_in_its_record(
         mut records in vec(plain(), 1..12),
-        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -9;-Z\\\\-~]"),
+        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -~]"),
         layout in 0..LAYOUTS.len(),
         sizes in vec(1_usize..30, 1..4),
     ) {
         let which = which % records.len();
         damaged(&mut records[which], at, how, &byte);
+        // In an array, the records behind another opening bracket are the elements of an inner array, which is JSON.
+        prop_assume!(!(LAYOUTS[layout].0.starts_with('[') && records[which].starts_with("[{")));
         check_landed(&records, |at| at != which, layout, &sizes);
     }
 }
