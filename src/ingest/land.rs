@@ -81,12 +81,6 @@ impl Landing<'_> {
         self.prepared.as_ref().map(|prepared| &prepared.batch)
     }
 
-    /// Whether there is no table, and nothing that would become one.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.version_before.is_none() && self.prepared.is_none() && self.waiting.is_empty()
-    }
-
     /// The table from which rows of files will be taken out because somebody asked for it.
     #[must_use]
     pub fn unloads_from(&self) -> Option<&LakeTable> {

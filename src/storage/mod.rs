@@ -329,7 +329,7 @@ impl Location {
     /// Links that lead out of the location are not followed.
     ///
     /// # Errors
-    /// When the listing fails. A folder that does not exist holds no files.
+    /// When the listing fails, or the bucket does not exist. A folder that does not exist holds no files.
     pub async fn survey(&self, folder: &str) -> Result<Listing> {
         if let ("file", Ok(root)) = (self.url.scheme(), self.url.to_file_path()) {
             let (below, folder_name) = (folder.to_owned(), folder);
@@ -352,7 +352,8 @@ impl Location {
         let prefix = self.join(folder).path;
         let cause = match (self.store.list(Some(&prefix)).try_collect().await, &self.bucket) {
             (Ok(listed), _) => return Ok(Listing { files: self.relative(listed), ..Listing::default() }),
-            (Err(object_store::Error::NotFound { .. }), _) => return Ok(Listing::default()),
+            // A bucket has no folders that could be missing: what was not found is the bucket itself.
+            (Err(object_store::Error::NotFound { .. }), None) => return Ok(Listing::default()),
             (Err(object_store::Error::InvalidPath { .. }), Some(bucket)) => match bucket.list_around(&prefix).await {
                 Ok((listed, odd)) => {
                     let root = format!("{}/", self.path);
@@ -379,6 +380,20 @@ impl Location {
             // Where there is no bucket there is no object.
             Some(Err(cause)) if cause.to_string().contains("NoSuchBucket") => Ok(false),
             Some(Err(cause)) => Err(self.unlisted(folder, cause)),
+        }
+    }
+
+    /// Makes sure that the bucket, if it stands in one, is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check_bucket(&self) -> Result<()> {
+        match (self.store.list(Some(&self.path)).next().await, &self.bucket) {
+            (Some(Err(cause @ object_store::Error::NotFound { .. })), Some(_)) => {
+                let error = Error::failed(format!("`{self}` is in no bucket that there is")).because(cause);
+                Err(error.help("make sure of the bucket and of AWS_REGION, or name another root with --landing"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -58,7 +58,10 @@ impl Attempt<'_> {
                 }
             }
         }
-        self.check_landing(&ready).await?;
+        if ready.is_empty() && !results.is_empty() {
+            // That there is no such bucket is no table's fault, and said once.
+            self.workspace.landing.check_bucket().await?;
+        }
         let batches: Vec<Batch> = ready.iter().filter_map(|(.., landing)| landing.batch().cloned()).collect();
         if !batches.is_empty() {
             ledger.commit(&self.workspace.warehouse, &batches, self.run).await?;
@@ -96,22 +99,6 @@ impl Attempt<'_> {
             None => None,
         };
         self.workspace.told(found.unwrap_or(error))
-    }
-
-    /// A folder that is not there is refused; a store has no folders, so there a first sync that finds nothing at all
-    /// under the landing root is taken for a mistyped one.
-    async fn check_landing(&self, ready: &[(&Table, Instant, Landing<'_>)]) -> Result<()> {
-        let root = &self.workspace.landing;
-        if root.url.scheme() == "file"
-            || ready.is_empty()
-            || !ready.iter().all(|(.., landing)| landing.is_nothing())
-            || root.holds("").await?
-        {
-            return Ok(());
-        }
-        Err(Error::failed(format!("there is nothing under the landing root `{root}`"))
-            .fact("target", self.workspace.target.clone())
-            .help("make sure of the bucket and the prefix, or name another root with --landing"))
     }
 }
 

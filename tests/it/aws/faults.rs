@@ -126,14 +126,41 @@ async fn sixteen_syncs_at_once_end_as_one_sync_would() {
     }
 }
 
+/// As in a folder: before its first file a root is as empty as a mistyped one, and waiting tables are what was asked for. No
+/// row goes because its file did, so an empty root costs nothing later either. Only a bucket that is not there is refused.
 #[test]
-fn a_mistyped_landing_root_is_refused_before_tables_are_made() {
+fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused() {
     let Some(prod) = Prod::empty() else { return };
-    let ran = prod.run(&["sync"]);
-    assert_eq!(ran.code, 1, "{}", ran.out);
-    assert!(ran.err.contains("there is nothing under the landing root"), "{}", ran.err);
-    assert_eq!(prod.aws.keys(&prod.bucket, ""), Vec::<String>::new());
     let root = format!("s3://{}", prod.bucket);
+    let from = |landing: &str| {
+        let warehouse = format!("{root}/warehouse");
+        let project = ["--project", env!("CARGO_MANIFEST_DIR")];
+        let roots = ["sync", "-t", "prod", "--landing", landing, "--warehouse", &warehouse];
+        super::bare(&prod.aws.env(), &[&roots[..], &project[..]].concat())
+    };
+    for _ in 0..2 {
+        let ran = from("s3://stedi-delta-no-such-bucket/landing/");
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let text = "`s3://stedi-delta-no-such-bucket/landing` is in no bucket that there is";
+        assert!(ran.err.contains(text) && ran.err.contains("NoSuchBucket"), "{}", ran.err);
+        assert_eq!(prod.aws.keys(&prod.bucket, ""), Vec::<String>::new());
+    }
+    let ran = prod.run(&["sync"]).fine();
+    let told = format!("{}{}", ran.out, ran.err);
+    assert_eq!(told.matches(&format!("there is nothing under the landing root `{root}/landing`")).count(), 1, "{told}");
+    assert!(told.contains("customer/landing"), "the pattern is named: {told}");
+    assert!(!prod.aws.keys(&prod.bucket, "warehouse/landing/customer/_delta_log/").is_empty());
+    // Landed, and gone since: the rows stay.
+    let key = "landing/customer/landing/a.json";
+    let record = "{\"email\": \"a@example.com\", \"serialNumber\": \"6af3ffb2-4503-4fdc-8404-97183f65b989\"}";
+    prod.aws.put(&prod.bucket, key, record);
+    prod.run(&["sync"]).fine();
+    prod.aws.delete(&prod.bucket, key);
+    prod.run(&["sync"]).fine();
+    let count = prod.run(&["query", "select count(*) as n from customer_landing", "--format", "csv"]).fine();
+    assert_eq!(count.out, "n\n1\n");
+    // A lake whose bucket went away says so, too.
+    assert_eq!(from("s3://stedi-delta-no-such-bucket/landing/").code, 1);
     let same = super::bare(
         &prod.aws.env(),
         &["sync", "-t", "prod", "--landing", &root, "--warehouse", &root, "--project", env!("CARGO_MANIFEST_DIR")],
