@@ -135,6 +135,7 @@ impl Assembly {
         let kind = TableKind::Landing(Box::new(Landing {
             path: source.path.clone(),
             exclude: source.exclude.clone(),
+            format: source.format,
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
             max_quarantined: source.max_quarantined,

@@ -188,6 +188,8 @@ pub struct Landing {
     pub path: String,
     /// Globs of files that are left out.
     pub exclude: Vec<String>,
+    /// What the files are made of.
+    pub format: Format,
     /// Files younger than this wait for the next sync; `None` = the store's default.
     pub min_age: Option<Duration>,
     /// What a changed file means.
@@ -234,6 +236,13 @@ impl std::fmt::Display for MaxQuarantined {
             }
         }
     }
+}
+
+/// What landing files are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON objects.
+    Json,
 }
 
 /// What to do with a file that changed after it was ingested.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::columns::{self, Declared};
 use super::document::{self, Table};
-use super::model::{Action, MaxQuarantined, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
+use super::model::{Action, Format, MaxQuarantined, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
@@ -43,6 +43,7 @@ pub(super) struct Spec {
 pub(super) struct Source {
     pub path: String,
     pub exclude: Vec<String>,
+    pub format: Format,
     pub min_age: Option<Duration>,
     pub on_overwrite: OnOverwrite,
     pub max_quarantined: Option<MaxQuarantined>,
@@ -179,9 +180,11 @@ fn column_names(root: &Table<'_>) -> Vec<String> {
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined"], faults);
     let path = table.required_string("path", "path = \"folder/*.json\"", faults);
-    if table.require("format", "format = \"json\"", faults).is_some() {
-        table.choice("format", &[("json", ())], (), faults);
-    }
+    let formats = [("json", Format::Json)];
+    let format = match table.require("format", "format = \"json\"", faults) {
+        Some(_) => table.choice("format", &formats, Format::Json, faults),
+        None => Format::Json,
+    };
     let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
     let on_overwrite = table.choice("on_overwrite", &overwrite, OnOverwrite::Fail, faults);
     let min_age = table.string("min_age", faults).and_then(|text| {
@@ -211,7 +214,7 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     let path = pattern("path", path?, faults)?;
     // A pattern that cannot be used must not let its files through.
     let exclude = exclude.into_iter().collect::<Option<Vec<String>>>()?;
-    Some(Source { path, exclude, min_age, on_overwrite, max_quarantined })
+    Some(Source { path, exclude, format, min_age, on_overwrite, max_quarantined })
 }
 
 /// A pattern of files under the landing root.

@@ -154,6 +154,7 @@ fn fixed_prefix(pattern: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::Format;
     use crate::definition::OnOverwrite;
 
     #[test]
@@ -169,8 +170,16 @@ mod tests {
         let names = |path: &str, exclude: &[&str]| {
             let exclude = exclude.iter().map(|e| (*e).to_owned()).collect();
             let (path, on_overwrite) = (path.to_owned(), OnOverwrite::Fail);
-            Names::new(&Landing { path, exclude, min_age: None, on_overwrite, max_quarantined: None, grants: None })
-                .expect("patterns")
+            Names::new(&Landing {
+                path,
+                exclude,
+                format: Format::Json,
+                min_age: None,
+                on_overwrite,
+                max_quarantined: None,
+                grants: None,
+            })
+            .expect("patterns")
         };
         let usual = names("X/**/*.json*", &["X/**/*.bak.json", "X/old/**"]);
         for path in ["X/a.json", "X/day=1/_part=2/a.json.gz", "X/a_b/c.json", "X/a.tmp.json"] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use deltalake::arrow::compute::{and, filter, filter_record_batch, not};
 
-use super::read::{Landed, Raw, quarantine_columns};
+use super::format::{Landed, Raw, quarantine_columns};
 use crate::checks::{self, Check};
 use crate::definition::{Action, Column, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};

@@ -1,6 +1,6 @@
 //! Names of fields that no column takes, as warnings show them: a record may use a person's address as one.
 
-use super::read::MAX_UNKNOWN_CHARS;
+use super::format::MAX_UNKNOWN_CHARS;
 use crate::definition::{Column, ColumnType};
 use crate::privacy::Privacy;
 

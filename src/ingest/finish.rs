@@ -7,8 +7,8 @@ use deltalake::arrow::datatypes::Int64Type;
 use serde_json::json;
 
 use super::Place;
+use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::read::{quarantine_columns, quarantine_layout};
 use super::shape::Shape;
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};

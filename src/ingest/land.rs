@@ -3,9 +3,9 @@
 use deltalake::datafusion::prelude::SessionContext;
 
 use super::finish::{Finished, finish};
+use super::format::quarantine_layout;
 use super::ledger::{Batch, Ledger};
 use super::pending::{Asked, pending};
-use super::read::quarantine_layout;
 use super::recover::{Recovered, Standing, recover};
 use super::shape::{check_shape, shape};
 use super::write::{Prepared, write};

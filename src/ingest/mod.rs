@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | recover | what an earlier run decided and did not finish is carried out | [`recover`] |
 //! | plan | landing files are compared with the ledger | [`pending`] |
-//! | write | files are read; rows and records in quarantine become data files of no version yet | `write`, [`read`] |
+//! | write | files are read; rows and records in quarantine become data files of no version yet | `write`, [`format`](mod@format) |
 //! | decide | one commit of the ledger holds the rows of all files, and a write-ahead log of each batch | [`Ledger`] |
 //! | carry out | the quarantine commit, then the landing commit | `finish` |
 //!
@@ -16,13 +16,14 @@ mod discover;
 mod expect;
 mod fields;
 mod finish;
+pub mod format;
+mod json;
 mod land;
 mod ledger;
 mod notes;
 mod parse;
 mod pending;
 mod quarantine;
-pub mod read;
 mod recover;
 mod replay;
 mod shape;
@@ -42,7 +43,7 @@ pub use recover::{Recovered, Standing, State, recover, standing};
 pub use replay::{Replayed, replay};
 pub use shape::{Shape, check_shape};
 
-use crate::definition::Table;
+use crate::definition::{Format, Table};
 use crate::privacy::Privacy;
 use crate::progress::{Event, Progress};
 use crate::storage::Location;
@@ -68,6 +69,13 @@ pub struct Place<'a> {
     pub migration: i64,
     /// How names of fields appear in warnings.
     pub privacy: Privacy,
+}
+
+impl Place<'_> {
+    /// The format of its files.
+    fn format(&self) -> Format {
+        self.table.landing().map_or(Format::Json, |landing| landing.format)
+    }
 }
 
 /// Who is told what a landing table is at.

@@ -12,9 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::expect::Expectations;
 use super::fields::FURTHER;
+use super::format::{
+    self, Decoder, FileFormat, FileReader, Options, Ready, Separators, quarantine_columns, quarantine_layout,
+};
 use super::ledger::FileRow;
-use super::read::{Decoder, Options, Ready, RecordReader, Separators, quarantine_columns, quarantine_layout};
-use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET, Table};
+use crate::definition::{Column, Format, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, Layout, Written};
 use crate::storage::{Location, ObjectMeta};
@@ -69,6 +71,8 @@ pub struct Parsed {
 pub struct Target<'a> {
     /// The landing table's definition.
     pub table: &'a Table,
+    /// The format of its files.
+    pub format: Format,
     /// Folder of the landing table.
     pub landing: Location,
     /// Folder of the quarantine table.
@@ -90,6 +94,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
     let queue = Arc::new(Mutex::new(VecDeque::from(inputs)));
     let plan = Arc::new(Plan {
         root: root.clone(),
+        format: format::of(target.format),
         columns: declared(target.table),
         expectations: Expectations::new(target.table)?,
     });
@@ -155,6 +160,7 @@ fn schema_of(columns: &[Column]) -> deltalake::arrow::datatypes::SchemaRef {
 
 struct Plan {
     root: Location,
+    format: &'static dyn FileFormat,
     columns: Vec<Column>,
     expectations: Expectations,
 }
@@ -229,7 +235,7 @@ async fn work(plan: Arc<Plan>, queue: Arc<Mutex<VecDeque<Input>>>, out: Out) -> 
 
 async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Result<()> {
     let options = Options { keep_raw: plan.expectations.quarantine(), ..Options::default() };
-    let mut reader = RecordReader::new(&plan.columns, &input.path, options);
+    let mut reader = plan.format.reader(&plan.columns, &input.path, options);
     let mut decoder = Decoder::new();
     let mut hasher = blake3::Hasher::new();
     let mut chunks = plan.root.chunks(&input.meta);
@@ -242,7 +248,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
         // Piece by piece: what a chunk decompresses to may be a thousand times as much.
         while broken.is_none() {
             let more = decoder.step(&mut rest, &mut |piece| reader.push(piece));
-            by_check += send(plan, &mut reader, found, out).await?;
+            by_check += send(plan, reader.as_mut(), found, out).await?;
             match more {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -257,7 +263,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
         Some(reason) => reader.break_off(reason),
         None => reader.finish(),
     }
-    by_check += send(plan, &mut reader, found, out).await?;
+    by_check += send(plan, reader.as_mut(), found, out).await?;
     let counts = reader.counts();
     for (name, count) in counts.unknown_fields.by_name {
         *found.unknown_fields.entry(name).or_insert(0) += count;
@@ -284,7 +290,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
 }
 
 /// Hands over what is ready; returns how many rows a check sent to quarantine.
-async fn send(plan: &Plan, reader: &mut RecordReader, found: &mut Found, out: &Out) -> Result<u64> {
+async fn send(plan: &Plan, reader: &mut dyn FileReader, found: &mut Found, out: &Out) -> Result<u64> {
     let mut by_check = 0;
     while let Some(ready) = reader.next_batch()? {
         match ready {

@@ -9,9 +9,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::expect::Expectations;
 use super::finish::finish;
+use super::format::{self, Decoder, Landed, Options};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::parse::declared;
-use super::read::{Decoder, Landed, Options, read_one};
 use super::recover::{Recovered, Standing, recover};
 use super::shape::shape;
 use super::{Place, Report};
@@ -83,7 +83,7 @@ async fn accept(
     let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(outcome) };
     let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
     let mut rows = frame.execute_stream().await.context(doing)?;
-    let columns = declared(place.table);
+    let (columns, format) = (declared(place.table), format::of(place.format()));
     let expectations = Expectations::new(place.table)?;
     let mut writer = DataWriter::over(&place.location, place.table.schema(), place.target_file_size)
         .layout(Layout::defined(place.table));
@@ -99,7 +99,9 @@ async fn accept(
             };
             let attempt = match record.bytes(place).await {
                 Ok(_) if unread(&record.file) => Err("its file is not in the ledger: stedi-delta sync".into()),
-                Ok(bytes) => read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default()),
+                Ok(bytes) => {
+                    format.read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
+                }
                 Err(reason) => Err(reason),
             };
             match attempt.and_then(|batch| accepted(&expectations, batch)) {

@@ -61,6 +61,7 @@ pub async fn write(place: &Place<'_>, standing: &Standing, pending: Pending) -> 
     }
     let target = Target {
         table: place.table,
+        format: place.format(),
         landing: place.location.clone(),
         quarantine: place.quarantine.clone(),
         target_file_size: place.target_file_size,

@@ -2,7 +2,7 @@
 
 use crate::catalog::Entry;
 use crate::definition::{Column, Table};
-use crate::ingest::read::quarantine_columns;
+use crate::ingest::format::quarantine_columns;
 use crate::lake::{LakeTable, schema_string};
 use crate::storage::Location;
 

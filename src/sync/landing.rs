@@ -10,7 +10,7 @@ use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Batch, Landed, Landing, Ledger, Report};
+use crate::ingest::{self, Batch, Landed, Ledger, Report};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Mode, Warning, counted};

@@ -14,8 +14,8 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::{Buffer, Refusal, Refused};
-use super::texts::Texts;
 use crate::definition::ColumnType;
+use crate::ingest::format::texts::Texts;
 
 /// Names that are remembered of one value.
 const MAX_UNKNOWN: usize = 1000;

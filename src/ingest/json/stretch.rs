@@ -1,7 +1,7 @@
 //! Bytes that are passed over until reading can go on: they become one quarantined record. Memory is bounded by the bytes
 //! that are kept of it.
 
-use super::quarantine::Fault;
+use crate::ingest::format::quarantine::Fault;
 
 /// Of the separators that may stand between records, the one that stands nowhere else in JSON (RFC 7464).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;

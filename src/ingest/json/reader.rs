@@ -6,14 +6,14 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::error::ArrowError;
 
 use super::column::kind;
-use super::quarantine::{Fault, Quarantine};
 use super::resync::{Broken, Resync};
 use super::row::{Attempt, Rows};
 use super::stretch::{Around, BYTE_ORDER_MARK, RECORD_SEPARATOR, Reach, Stretch, is_blank, is_space};
 use super::syntax::{Extent, Text, extent, not_json};
-use super::{Counts, Landed, Options};
 use crate::definition::Column;
 use crate::error::{Error, Kind, Result};
+use crate::ingest::format::quarantine::{Fault, Quarantine};
+use crate::ingest::format::{Counts, FileReader, Landed, Options, Ready};
 
 /// Bytes that may be read a second time after a broken record: so many, and [`REREAD_PER_BYTE`] more for each byte of
 /// the file before it. Keeps reading linear in the size of the file, whatever is in it.
@@ -25,15 +25,6 @@ const GROWS_BY: usize = 8 << 20;
 const MAX_EXAMPLES: usize = 3;
 /// Upper limit of [`Options::max_record`] and [`Options::max_raw`].
 const MAX_RECORD: usize = 1 << 30;
-
-/// A batch that is full, or the last one of a file.
-#[derive(Debug)]
-pub enum Ready {
-    /// Rows.
-    Landed(Box<Landed>),
-    /// Records that could not be used, with the columns of [`quarantine_columns`](super::quarantine_columns).
-    Quarantined(RecordBatch),
-}
 
 /// Reads one file. Bytes go in, and batches are taken out between: `push`, [`next_batch`](Self::next_batch) until there
 /// is none, ..., `finish`, `next_batch` until there is none. Holds at most [`Options::max_record`] bytes beyond the last
@@ -562,4 +553,26 @@ fn kind_of(first: u8) -> &'static str {
 
 fn internal(error: ArrowError) -> Error {
     Error::new(Kind::Internal, "a batch could not be built").because(error)
+}
+
+impl FileReader for RecordReader {
+    fn push(&mut self, bytes: &[u8]) {
+        Self::push(self, bytes);
+    }
+
+    fn finish(&mut self) {
+        Self::finish(self);
+    }
+
+    fn break_off(&mut self, reason: String) {
+        Self::break_off(self, reason);
+    }
+
+    fn next_batch(&mut self) -> Result<Option<Ready>> {
+        Self::next_batch(self)
+    }
+
+    fn counts(&self) -> Counts {
+        Self::counts(self)
+    }
 }

@@ -16,9 +16,9 @@ use deltalake::arrow::error::ArrowError;
 
 use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
-use super::texts::Texts;
 use super::time::{date, timestamp};
 use crate::definition::{Column, ColumnType};
+use crate::ingest::format::texts::Texts;
 
 enum Values {
     String(Texts),

@@ -45,16 +45,16 @@ pub fn quarantine_columns() -> Vec<Column> {
 }
 
 /// One record that could not be used.
-pub(super) struct Fault {
-    pub(super) offset: u64,
-    pub(super) length: u64,
-    pub(super) reason: String,
+pub(in crate::ingest) struct Fault {
+    pub(in crate::ingest) offset: u64,
+    pub(in crate::ingest) length: u64,
+    pub(in crate::ingest) reason: String,
     /// At most the first bytes of it.
-    pub(super) raw: Vec<u8>,
+    pub(in crate::ingest) raw: Vec<u8>,
 }
 
 /// The quarantine batch under construction.
-pub(super) struct Quarantine {
+pub(in crate::ingest) struct Quarantine {
     source_file: String,
     max_rows: usize,
     bytes: usize,
@@ -65,7 +65,7 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(super) fn new(source_file: &str, max_rows: usize) -> Self {
+    pub(in crate::ingest) fn new(source_file: &str, max_rows: usize) -> Self {
         Self {
             source_file: source_file.to_owned(),
             max_rows: max_rows.max(1),
@@ -77,7 +77,7 @@ impl Quarantine {
         }
     }
 
-    pub(super) fn push(&mut self, fault: Fault) {
+    pub(in crate::ingest) fn push(&mut self, fault: Fault) {
         self.offsets.push(fault.offset as i64);
         self.lengths.push(fault.length as i64);
         self.raws.push(&fault.raw);
@@ -85,12 +85,12 @@ impl Quarantine {
         self.reasons.push(fault.reason);
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::ingest) fn is_full(&self) -> bool {
         self.offsets.len() >= self.max_rows || self.bytes >= BATCH_BYTES
     }
 
     /// The rows so far as a batch; `None` if there are none. The rows are gone afterwards.
-    pub(super) fn take(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+    pub(in crate::ingest) fn take(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         let rows = self.offsets.len();
         if rows == 0 {
             return Ok(None);

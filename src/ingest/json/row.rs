@@ -1,6 +1,6 @@
 //! One record into one row: JSON object to columns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,19 +11,16 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::ColumnBuffer;
-use super::texts::Texts;
-use super::{Landed, Options, Raw, plain};
+use super::plain;
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::ingest::format::texts::Texts;
+use crate::ingest::format::{Landed, Options, Raw, UnknownFields};
 
 /// A batch is closed at this many bytes of records and of values that they lack: what is in memory at a time is some
 /// batches, and the offsets of their text columns fit 32 bits.
 const BATCH_BYTES: usize = 8 << 20;
 /// Bytes of a value that is not there.
 const NULL_BYTES: usize = 9;
-/// Names of unknown fields that are counted one by one.
-const MAX_UNKNOWN: usize = 1000;
-/// Characters kept of the name of an unknown field.
-pub const MAX_UNKNOWN_CHARS: usize = 100;
 
 /// What one attempt at a record came to.
 pub(super) enum Attempt {
@@ -35,31 +32,6 @@ pub(super) enum Attempt {
     Incomplete,
     /// No JSON.
     Malformed(serde_json::Error),
-}
-
-/// Fields that no column takes, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnknownFields {
-    /// Landed records that have the field; at most 1000 names, each cut to 100 characters.
-    pub by_name: BTreeMap<String, u64>,
-    /// Occurrences of all further names.
-    pub other: u64,
-}
-
-impl UnknownFields {
-    fn count(&mut self, name: &str) {
-        let name = match name.char_indices().nth(MAX_UNKNOWN_CHARS) {
-            Some((end, _)) => &name[..end],
-            None => name,
-        };
-        if let Some(count) = self.by_name.get_mut(name) {
-            *count += 1;
-        } else if self.by_name.len() < MAX_UNKNOWN {
-            self.by_name.insert(name.to_owned(), 1);
-        } else {
-            self.other += 1;
-        }
-    }
 }
 
 /// The batch of landed rows under construction.

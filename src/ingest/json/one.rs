@@ -2,11 +2,11 @@
 
 use deltalake::arrow::array::RecordBatch;
 
-use super::Options;
 use super::column::kind;
 use super::row::{Attempt, Rows};
 use super::syntax::{Extent, extent, not_json};
 use crate::definition::Column;
+use crate::ingest::format::Options;
 
 /// One record again, by the rules of `RecordReader`: the batch has one row.
 ///

@@ -1,0 +1,196 @@
+//! Landing files -> batches, whatever their format.
+//!
+//! - [`Decoder`]: raw bytes of a file -> decompressed bytes.
+//! - [`FileReader`]: decompressed bytes -> batches of rows, and of records that cannot be used.
+//! - [`FileFormat::read_one`]: one record again, after its quarantine.
+//!
+//! A new format is a folder beside `json/` that implements [`FileFormat`], its name in
+//! [`Format`](crate::definition::Format), and its arm in [`of`].
+
+mod codec;
+mod decoder;
+pub(super) mod quarantine;
+pub(super) mod texts;
+
+use deltalake::arrow::array::{BinaryArray, Int64Array, RecordBatch};
+use std::collections::BTreeMap;
+
+pub use decoder::Decoder;
+pub use quarantine::{quarantine_columns, quarantine_layout};
+
+use super::json::Json;
+use crate::definition::{Column, Format};
+use crate::error::Result;
+
+/// A format of landing files.
+pub trait FileFormat: Sync {
+    /// A reader of one file into rows of `columns`: the declared ones, without `source_file` and `source_offset`.
+    /// `source_file` is the value of the former.
+    fn reader(&self, columns: &[Column], source_file: &str, options: Options) -> Box<dyn FileReader>;
+
+    /// One record again, by the same rules: the batch has one row.
+    ///
+    /// # Errors
+    /// Why the record cannot be used.
+    fn read_one(
+        &self,
+        columns: &[Column],
+        source_file: &str,
+        source_offset: u64,
+        record: &[u8],
+        options: Options,
+    ) -> Result<RecordBatch, String>;
+}
+
+/// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until there is
+/// none. What comes out does not depend on how the bytes were cut into pieces.
+pub trait FileReader: Send {
+    /// Takes the next decompressed bytes of the file.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// Takes the end of the file.
+    fn finish(&mut self);
+
+    /// Takes that there are no more bytes although the file has not ended.
+    fn break_off(&mut self, reason: String);
+
+    /// A batch that is ready.
+    ///
+    /// # Errors
+    /// When a batch cannot be built.
+    fn next_batch(&mut self) -> Result<Option<Ready>>;
+
+    /// What was found so far.
+    fn counts(&self) -> Counts;
+}
+
+/// How files of a format are read.
+#[must_use]
+pub fn of(format: Format) -> &'static dyn FileFormat {
+    match format {
+        Format::Json => &Json,
+    }
+}
+
+/// A batch that is full, or the last one of a file.
+#[derive(Debug)]
+pub enum Ready {
+    /// Rows.
+    Landed(Box<Landed>),
+    /// Records that could not be used, with the columns of [`quarantine_columns`](super::quarantine_columns).
+    Quarantined(RecordBatch),
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// Whether landed rows come with the bytes of their records.
+    pub keep_raw: bool,
+    /// Most bytes of a record that can land, at most 1 GiB; a longer one goes to quarantine.
+    pub max_record: usize,
+    /// Most bytes kept of a quarantined record, and of a landed one with `keep_raw`.
+    pub max_raw: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { batch_rows: 32 << 10, keep_raw: false, max_record: 64 << 20, max_raw: 1 << 20 }
+    }
+}
+
+/// Rows of the landing table.
+#[derive(Debug)]
+pub struct Landed {
+    /// The declared columns, then `source_file` (Utf8) and `source_offset` (Int64), both without NULL.
+    pub batch: RecordBatch,
+    /// The rows' records, if [`Options::keep_raw`].
+    pub raw: Option<Raw>,
+}
+
+/// The records that rows were made of, one per row.
+#[derive(Debug)]
+pub struct Raw {
+    /// The record's bytes, at most the first [`Options::max_raw`].
+    pub bytes: BinaryArray,
+    /// The record's full length in bytes.
+    pub lengths: Int64Array,
+}
+
+/// What was found in a file so far. `records = landed + quarantined`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records found.
+    pub records: u64,
+    /// Records that became rows.
+    pub landed: u64,
+    /// Records that could not be used.
+    pub quarantined: u64,
+    /// Fields of landed records that no column takes.
+    pub unknown_fields: UnknownFields,
+    /// What stands between records and is no blank.
+    pub separators: Separators,
+    /// The first quarantined records, at most three: offset and reason.
+    pub examples: Vec<(u64, String)>,
+}
+
+/// Separators that were skipped, of those that JSON does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Separators {
+    /// Commas that are not those between two elements of an array.
+    pub commas: u64,
+    /// RS (0x1E).
+    pub record_separators: u64,
+    /// Backslash and `n`, `r` or `t`.
+    pub escaped_blanks: u64,
+    /// Byte order marks behind the file's beginning.
+    pub byte_order_marks: u64,
+}
+
+impl Separators {
+    /// Those that were there, with their names: `3 commas, 1 record separator (0x1E)`. Empty when there were none.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let found = [
+            (self.commas, "comma", "commas"),
+            (self.record_separators, "record separator (0x1E)", "record separators (0x1E)"),
+            (self.escaped_blanks, "`\\n` in two characters", "times `\\n` in two characters"),
+            (self.byte_order_marks, "byte order mark", "byte order marks"),
+        ];
+        let found = found.iter().filter(|(count, ..)| *count > 0);
+        let texts = found.map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }));
+        texts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Characters kept of the name of an unknown field.
+pub const MAX_UNKNOWN_CHARS: usize = 100;
+
+/// Names of unknown fields that are counted one by one.
+const MAX_UNKNOWN: usize = 1000;
+
+/// Fields that no column takes, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownFields {
+    /// Landed records that have the field; at most 1000 names, each cut to 100 characters.
+    pub by_name: BTreeMap<String, u64>,
+    /// Occurrences of all further names.
+    pub other: u64,
+}
+
+impl UnknownFields {
+    pub(in crate::ingest) fn count(&mut self, name: &str) {
+        let name = match name.char_indices().nth(MAX_UNKNOWN_CHARS) {
+            Some((end, _)) => &name[..end],
+            None => name,
+        };
+        if let Some(count) = self.by_name.get_mut(name) {
+            *count += 1;
+        } else if self.by_name.len() < MAX_UNKNOWN {
+            self.by_name.insert(name.to_owned(), 1);
+        } else {
+            self.other += 1;
+        }
+    }
+}
