@@ -33,7 +33,7 @@ impl Decoder {
     /// Decodes the next bytes of the file and hands the result to `sink`, piece by piece as [`Self::step`].
     ///
     /// # Errors
-    /// Why the stream cannot be read on, for [`RecordReader::break_off`](super::RecordReader::break_off). Everything
+    /// Why the stream cannot be read on, for [`FileReader::break_off`](super::FileReader::break_off). Everything
     /// before that point was handed over.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         while self.step(&mut bytes, sink)? {}

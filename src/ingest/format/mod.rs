@@ -5,7 +5,7 @@
 //! - [`FileFormat::read_one`]: one record again, after its quarantine.
 //!
 //! A new format is a folder beside `json/` that implements [`FileFormat`], its name in
-//! [`Format`](crate::definition::Format), and its arm in [`of`].
+//! [`Format`], and its arm in [`of`].
 
 mod codec;
 mod decoder;
@@ -77,7 +77,7 @@ pub fn of(format: Format) -> &'static dyn FileFormat {
 pub enum Ready {
     /// Rows.
     Landed(Box<Landed>),
-    /// Records that could not be used, with the columns of [`quarantine_columns`](super::quarantine_columns).
+    /// Records that could not be used, with the columns of [`quarantine_columns`].
     Quarantined(RecordBatch),
 }
 
