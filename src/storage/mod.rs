@@ -237,6 +237,11 @@ impl fmt::Debug for Location {
     }
 }
 
+/// Whether S3 says that the bucket itself is not there; the client has no kind of its own for that.
+fn is_no_bucket(cause: &object_store::Error) -> bool {
+    cause.to_string().contains("NoSuchBucket")
+}
+
 impl fmt::Display for Location {
     /// An absolute path for a folder, else the URL; without a trailing slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -378,7 +383,7 @@ impl Location {
             Some(Ok(_)) => Ok(true),
             Some(Err(object_store::Error::NotFound { .. })) | None => Ok(false),
             // Where there is no bucket there is no object.
-            Some(Err(cause)) if cause.to_string().contains("NoSuchBucket") => Ok(false),
+            Some(Err(cause)) if is_no_bucket(&cause) => Ok(false),
             Some(Err(cause)) => Err(self.unlisted(folder, cause)),
         }
     }
@@ -389,7 +394,7 @@ impl Location {
     /// When it is not.
     pub async fn check_bucket(&self) -> Result<()> {
         match (self.store.list(Some(&self.path)).next().await, &self.bucket) {
-            (Some(Err(cause @ object_store::Error::NotFound { .. })), Some(_)) => {
+            (Some(Err(cause)), Some(_)) if is_no_bucket(&cause) => {
                 let error = Error::failed(format!("`{self}` is in no bucket that there is")).because(cause);
                 Err(error.help("make sure of the bucket and of AWS_REGION, or name another root with --landing"))
             }

@@ -149,7 +149,7 @@ fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused(
     let told = format!("{}{}", ran.out, ran.err);
     assert_eq!(told.matches(&format!("there is nothing under the landing root `{root}/landing`")).count(), 1, "{told}");
     assert!(told.contains("pattern of accelerometer_landing: `accelerometer/landing/"), "{told}");
-    assert!(!prod.aws.keys(&prod.bucket, "warehouse/landing/customer/_delta_log/").is_empty());
+    assert!(!prod.aws.keys(&prod.bucket, "warehouse/landing/customer_landing/_delta_log/").is_empty());
     // Landed, and gone since: the rows stay.
     let key = "landing/customer/landing/a.json";
     let record = "{\"email\": \"a@example.com\", \"serialNumber\": \"6af3ffb2-4503-4fdc-8404-97183f65b989\"}";
