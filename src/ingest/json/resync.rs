@@ -111,13 +111,16 @@ impl Broken<'_> {
         if let Some(next) = self.after(&found, self.begins_at_fault().or(state.misplaced)) {
             return (next, state.reach);
         }
-        // Its quotes do not pair. Where the fault stands behind a string, that one perhaps lost its end: it was none, and the
-        // quote that ended it begins the next one. Otherwise the fault perhaps stands in a string that lost its beginning.
+        // Its quotes do not pair. Where the fault stands behind a string, that one perhaps lost its end: a backslash came
+        // before it, or it was none, and the quote that ended it begins the next one. Otherwise the fault perhaps stands in a
+        // string that lost its beginning.
         let follows_string = self.bytes[..self.fault].iter().rfind(|b| !is_space(**b)) == Some(&b'"');
-        let unquoted = (follows_string && !at_fault.in_string).then_some((at_fault.quote + 1, false));
+        let before = (follows_string && !at_fault.in_string).then_some(at_fault.quote + 1);
+        let unescaped = before.and_then(|begins| self.escaped_quote(begins));
+        let begins = [unescaped, before].into_iter().flatten().map(|from| (from, false));
         let mut reach = state.reach;
         let mut second_best = None;
-        for (from, in_string) in unquoted.into_iter().chain([(self.fault, !at_fault.in_string)]) {
+        for (from, in_string) in begins.chain([(self.fault, !at_fault.in_string)]) {
             let mut other = State { in_string, escaped: false, ..at_fault.clone() };
             let found = self.scan(&mut other, from, self.bytes.len());
             reach = reach.max(other.reach);
@@ -131,6 +134,19 @@ impl Broken<'_> {
         }
         let lost = if is_open { Resync::Open } else { Resync::Lost };
         (second_best.map_or(lost, Resync::Record), reach)
+    }
+
+    /// What stands behind the first escaped quote of the string that begins here.
+    fn escaped_quote(&self, begins: usize) -> Option<usize> {
+        let mut at = begins;
+        while at + 1 < self.fault {
+            match &self.bytes[at..at + 2] {
+                [b'\\', b'"'] => return Some(at + 2),
+                [b'\\', _] => at += 2,
+                _ => at += 1,
+            }
+        }
+        None
     }
 
     /// Where reading goes on after a scan, where that or another record tells it.
@@ -216,6 +232,8 @@ impl Broken<'_> {
                 }
                 b']' if state.arrays == 0 => match bytes[at + 1..].iter().find(|b| !is_blank(**b)) {
                     None if !self.complete => return Scan::Inside,
+                    // Between a colon and its value it ends nothing.
+                    Some(b'[' | b'{') if last == b':' => {}
                     // The end of the array that the object stands in.
                     None | Some(b'\n' | b'[' | b'{' | &RECORD_SEPARATOR) if self.in_array => return Scan::Unbalanced,
                     _ => {}
@@ -268,6 +286,7 @@ mod tests {
         check("{\"n\":[1,2}{\"n\":3}", "}", false, Resync::Closed(10));
         check("{\"n\":1]}{\"n\":3}", "]", false, Resync::Closed(8));
         check("{\"n\":]1},{\"n\":3}]", "]", true, Resync::Closed(8));
+        check("{\"z\":][{\"n\":1}],\"b\":\"y\"},{\"n\":3}]", "][", true, Resync::Closed(24));
         // An object without a name is no other record where the first one is balanced.
         check("{\"n\":1,{\"m\":2},\"o\":3},{\"n\":4}]", "{\"m", true, Resync::Closed(21));
     }
@@ -286,6 +305,7 @@ mod tests {
         check("{\"b\":x\"},{\"b\":\"y\"}]", "x", true, Resync::Closed(8));
         check("{\"z\":{\"a:{}},\"b\":1},{\"b\":2}]", "b\":1", true, Resync::Closed(19));
         check("{\"b\":\"\\\",\"a\":10},{\"a\":0}]", "a\":10", true, Resync::Closed(16));
+        check("{\"z\":[{\"\\\":[2,{}]}],\"b\":1},{\"b\":2}]", "b\":1", true, Resync::Closed(26));
         // The closing bracket became a colon or another bracket.
         check("{\"n\":1:{\"n\":3}{\"n\":4}", ":{", false, Resync::Record(7));
         check("{\"n\":1:,{\"n\":3},{\"n\":4}]", ":,", true, Resync::Record(8));

@@ -193,12 +193,10 @@ proptest! {
     }
 
     /// A byte of one record of a file is lost, added or another one, whatever separates the records.
-    /// Nor a backslash: before a quote it takes the end of the string with it, and on a line that goes on nothing tells
-    /// where the next record begins.
     #[test]
     fn damage_stays_in_its_record(
         mut records in vec(plain(), 1..12),
-        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -\\[\\]-~]"),
+        (which, at, how, byte) in (any::<usize>(), any::<usize>(), 0..3_u8, "[ -~]"),
         layout in 0..LAYOUTS.len(),
         sizes in vec(1_usize..30, 1..4),
     ) {
