@@ -13,6 +13,8 @@ mod quarantine;
 mod shell;
 #[cfg(unix)]
 mod spill;
+#[cfg(unix)]
+mod traces;
 mod unattended;
 
 use shell::{NO_NOTES, Shell};

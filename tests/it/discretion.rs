@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::json::WriterBuilder;
-use deltalake::arrow::json::writer::LineDelimited;
-use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use serde_json::Value;
 use stedi_delta::inspect;
 use url::Url;
 
 use crate::support::shop::derived;
+use crate::support::traces::decoded;
 use crate::support::{Lake, of};
 
 const PEOPLE: &str = "description = \"People\"\n[source]\npath = \"people/*.json\"\nformat = \"json\"\n\
@@ -56,18 +53,6 @@ fn lake(classified: bool) -> Lake {
              from members group by lower(email), serial",
         ),
     ])
-}
-
-/// A Parquet file as lines of JSON.
-fn decoded(path: &Path) -> String {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap().build().unwrap();
-    let mut writer = WriterBuilder::new().build::<_, LineDelimited>(Vec::new());
-    for batch in reader {
-        let batch: RecordBatch = batch.unwrap();
-        writer.write(&batch).unwrap();
-    }
-    writer.finish().unwrap();
-    String::from_utf8(writer.into_inner()).unwrap()
 }
 
 /// Files of the warehouse that hold one of the secrets, but for data files, change data and quarantine.

@@ -7,6 +7,7 @@ mod people;
 mod ran;
 pub mod second;
 pub mod shop;
+pub mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
