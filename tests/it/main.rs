@@ -12,6 +12,7 @@ mod aws;
 mod backup;
 mod bounds;
 mod broken;
+mod candidates;
 mod cli;
 mod concurrency;
 mod discretion;

@@ -2,11 +2,13 @@
 
 pub mod aws;
 mod cloud;
+pub mod crowd;
 pub mod faulty;
 mod people;
 mod ran;
 pub mod second;
 pub mod shop;
+pub mod slow;
 pub mod traces;
 
 use std::fs;

@@ -1,0 +1,64 @@
+//! Which files are read for one person where the log must not tell where people are: one ranged read of those that other
+//! columns leave, many at once, and no more of a file that does not hold the person.
+
+use std::time::Duration;
+
+use stedi_delta::lake::LakeTable;
+
+use crate::support::crowd::Crowd;
+use crate::support::slow::Reads;
+
+/// Ends of files that are read at once.
+const AT_ONCE: usize = 64;
+
+/// Files of whom the end was read and nothing else, of whom more was read, and of whom nothing was; and most at once.
+async fn read(crowd: Crowd, number: u64) -> ([usize; 3], usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let reads = Reads::after(Duration::from_millis(5));
+    let location = reads.storage().location("crowd", folder.path()).unwrap();
+    crowd.make(&location).await;
+    let table = LakeTable::open(&location).await.unwrap().unwrap();
+    let files = table.files();
+    assert_eq!(files.len() as u64, crowd.files);
+    assert_eq!(reads.sum(), (0, 0), "no data file is read to open a table");
+    let (after, applied) = crowd.withdraw(&table, number).await;
+    assert_eq!((applied.files_touched, applied.rows_deleted), (1, 1));
+    assert_eq!(after.rows(), Some(crowd.files * crowd.rows - 1));
+    let by_file = reads.by_file();
+    let mut counts = [0, 0, 0];
+    for file in &files {
+        match (by_file.get(&file.path), file.tail) {
+            (None, _) => counts[2] += 1,
+            (Some((1, bytes)), Some(tail)) if *bytes == tail => counts[0] += 1,
+            _ => counts[1] += 1,
+        }
+    }
+    let gone = files.iter().find(|file| after.files().iter().all(|left| left.path != file.path)).unwrap();
+    assert!(by_file[&gone.path].0 > 1, "the file of the person is read");
+    (counts, reads.at_once())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_found_by_one_read_of_each_file_many_at_once() {
+    let crowd = Crowd { files: 300, rows: 20, files_of_a_day: 300, classified: true };
+    let ([by_end, further, unread], at_once) = read(crowd, 4321).await;
+    assert_eq!((by_end + further, unread, at_once), (300, 0, AT_ONCE));
+    // A bloom filter is wrong of one value in a hundred, two of them hardly ever.
+    assert!(further <= 2, "{further}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_other_columns_leave_out_are_not_read_at_all() {
+    let crowd = Crowd { files: 300, rows: 20, files_of_a_day: 30, classified: true };
+    let ([by_end, further, unread], _) = read(crowd, 4321).await;
+    assert_eq!((by_end + further, unread), (30, 270));
+    assert!(further <= 2, "{further}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_filters_every_file_is_read() {
+    let crowd = Crowd { files: 20, rows: 20, files_of_a_day: 20, classified: false };
+    let ([by_end, further, unread], _) = read(crowd, 321).await;
+    assert_eq!((by_end, further + unread), (0, 20));
+    assert!(further > 10, "{further}: of serial numbers without an order the log tells nothing");
+}

@@ -1,0 +1,82 @@
+//! A table of many small files of people, of whom neither order nor bounds tell where they are.
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::SchemaRef;
+use stedi_delta::definition::{Column, ColumnType};
+use stedi_delta::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
+use stedi_delta::merge::{Applied, CdcChange, Taking, remove, told};
+use stedi_delta::storage::Location;
+
+/// How many there are, and what is said of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// Data files.
+    pub files: u64,
+    /// People in each.
+    pub rows: u64,
+    /// Files in a row that have the same day, of which the log tells.
+    pub files_of_a_day: u64,
+    /// Whether they are personal data.
+    pub classified: bool,
+}
+
+impl Crowd {
+    fn columns(self) -> Vec<Column> {
+        let column = |name: &str, column_type, pii| Column { pii, ..Column::new(name, column_type) };
+        vec![
+            column("serial", ColumnType::Long, self.classified),
+            column("email", ColumnType::String, self.classified),
+            column("day", ColumnType::Date, false),
+            column("value", ColumnType::Long, false),
+        ]
+    }
+
+    /// The people with these numbers, which go from file to file.
+    fn batch(self, numbers: impl Iterator<Item = u64> + Clone, schema: &SchemaRef) -> RecordBatch {
+        let serial =
+            |n: u64| 7_310_000_000_000_000 + (n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003) as i64;
+        let day = |n: u64| i32::try_from(20_000 + n / self.rows / self.files_of_a_day).unwrap();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(numbers.clone().map(serial).collect::<Int64Array>()),
+            Arc::new(numbers.clone().map(|n| Some(format!("{}@example.org", serial(n)))).collect::<StringArray>()),
+            Arc::new(numbers.clone().map(|n| Some(day(n))).collect::<Date32Array>()),
+            Arc::new(numbers.map(|n| (n % 7) as i64).collect::<Int64Array>()),
+        ];
+        RecordBatch::try_new(schema.clone(), columns).unwrap()
+    }
+
+    /// Writes the table.
+    pub async fn make(self, location: &Location) {
+        let spec = TableSpec {
+            uuid: "00000000-0000-4000-8000-000000000000".into(),
+            name: "crowd".into(),
+            description: String::new(),
+            columns: self.columns(),
+            properties: Properties { change_data_feed: true },
+            layout: Layout::of(&self.columns(), &[]),
+        };
+        let write = || Commit { operation: "WRITE", ..Commit::default() };
+        let table = create(location, &spec, write()).await.unwrap();
+        let mut writer = DataWriter::new(&table, u64::MAX).rows_per_file(self.rows);
+        for file in 0..self.files {
+            writer.write(&self.batch(file * self.rows..(file + 1) * self.rows, &table.schema())).await.unwrap();
+        }
+        let change = Change { adds: writer.close().await.unwrap().adds, ..Change::default() };
+        Commit { change, ..write() }.commit(&table).await.unwrap();
+    }
+
+    /// Takes the person with this number out, and commits.
+    pub async fn withdraw(self, table: &LakeTable, number: u64) -> (LakeTable, Applied) {
+        let mut taking = Taking::new(table, usize::MAX);
+        let row = self.batch(std::iter::once(number), &table.schema());
+        taking.add(&row, CdcChange::Delete).await.unwrap();
+        let change = taking.close().await.unwrap();
+        let mut applied = remove(table, &change, u64::MAX).await.unwrap().unwrap();
+        told(&mut applied, change).await.unwrap();
+        let change = std::mem::take(&mut applied.change);
+        let commit = Commit { operation: "MERGE", change, ..Commit::default() };
+        (commit.commit(table).await.unwrap(), applied)
+    }
+}
