@@ -6,8 +6,8 @@
 Works in a temporary folder: syncs the project twice, so that tables have an older version; reads every table with
 Spark at both and compares columns and rows with what the tool itself says; lets Spark run the project's queries over
 the landing tables and compares the derived ones; nets their change feed; then appends, deletes and optimizes as a
-foreign writer does, and looks at what the next sync makes of it. One line per check. Exit code 1 at the first table
-that differs: what it held is printed, so point this at invented people only.
+foreign writer does, and looks at what the next sync makes of it; and at the row groups that it need not read. One line
+per check. Exit code 1 at the first table that differs: what it held is printed, so point this at invented people only.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from pyspark.sql import SparkSession
 
 import foreign
 import kinds
+import skipping
 from lake import Tool, tables
 from rows import difference, from_ndjson, from_spark
 
@@ -195,6 +196,16 @@ def every_type(spark, binary, folder):
     return lake.checks
 
 
+def row_groups(spark, binary, folder):
+    """The project of `skipping.py`; returns the number of checks."""
+    skipping.make(folder)
+    tool = Tool(binary, folder, folder)
+    tool.sync()
+    lake = Lake(spark, tool)
+    skipping.run(lake)
+    return lake.checks
+
+
 def main():
     parser = argparse.ArgumentParser(description="Reads and writes the tables with Spark.")
     parser.add_argument("--binary", required=True, type=Path, help="the program, built")
@@ -220,6 +231,7 @@ def main():
             foreign.touch_derived(lake)
             protocols(lake, "after Spark wrote")
             checks = lake.checks + every_type(spark, tool.binary, Path(folder, "kinds"))
+            checks += row_groups(spark, tool.binary, Path(folder, "skipping"))
         except (Different, RuntimeError, ValueError) as error:
             print(f"DIFFERENT  {error}", file=sys.stderr)
             return 1
