@@ -13,12 +13,10 @@ use super::layout::Layout;
 use super::state::app;
 use super::statistics::{describe, is_marked, marks, reduced};
 use super::table::{DeltaFile, LakeTable};
-use super::tail::Tail;
+use super::tail::{AT_ONCE, Tail};
 use crate::error::Result;
 use crate::outcome::counted;
 
-/// Footers that are read at once.
-const AT_ONCE: usize = 64;
 /// How the `created_by` of our data files begins, in every version.
 pub(super) const OURS: &str = "stedi-delta/";
 

@@ -18,6 +18,7 @@ mod readable;
 mod relation;
 mod scanned;
 mod session;
+mod sieve;
 mod spill;
 mod state;
 mod statistics;
@@ -41,7 +42,7 @@ pub use session::{SessionOptions, session};
 pub use spill::{close as close_spill, sweep as sweep_spill};
 pub use state::{Consumed, State, app, is_batch};
 pub use table::{DeltaFile, LakeTable};
-pub use tail::{Tail, Values, Wanted};
+pub use tail::{AT_ONCE, Tail, Values, Wanted};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
 /// The column of change data files that says what became of a row.

@@ -25,6 +25,8 @@ use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
+use super::sieve::sieved;
+use super::table::LakeTable;
 use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubles};
 
 /// The rows of a version, or of some of its files.
@@ -32,18 +34,20 @@ use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubl
 pub struct Relation {
     inner: Arc<dyn TableProvider>,
     doubted: BTreeSet<String>,
+    /// Whose files have ends that can be asked.
+    version: Option<LakeTable>,
 }
 
 impl Relation {
     /// Files of whose values only their own footers tell.
     #[must_use]
     pub fn plain(inner: Arc<dyn TableProvider>) -> Self {
-        Self::new(inner, BTreeSet::new())
+        Self { inner, doubted: BTreeSet::new(), version: None }
     }
 
-    /// `doubted`: columns of whose bounds in the log some are not to be believed.
-    pub(super) fn new(inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
-        Self { inner, doubted }
+    /// Rows of a version; `doubted`: columns of whose bounds in the log some are not to be believed.
+    pub(super) fn of(version: &LakeTable, inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
+        Self { inner, doubted, version: Some(version.clone()) }
     }
 }
 
@@ -65,6 +69,10 @@ impl TableProvider for Relation {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let scan = self.inner.scan(session, projection, filters, limit).await?;
+        let scan = match &self.version {
+            Some(version) => sieved(scan, filters, version).await?,
+            None => scan,
+        };
         let scan = scan.transform_up(of_unknown_doubles)?.data;
         Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }

@@ -311,7 +311,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(Relation::new(Arc::new(p), doubted)) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted)) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 

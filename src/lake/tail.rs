@@ -16,6 +16,8 @@ use super::table::DeltaFile;
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
+/// Ends that are read at once.
+pub const AT_ONCE: usize = 64;
 /// Bytes that are read of the end of a file of which nobody knows how long it is.
 const USUAL_BYTES: u64 = 64 << 10;
 /// More values than these would each find some filter that says "perhaps".

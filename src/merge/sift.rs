@@ -4,10 +4,7 @@
 use futures::StreamExt;
 
 use super::prune::Probe;
-use crate::lake::{DeltaFile, LakeTable, Tail, Wanted};
-
-/// Ends that are read at once.
-const AT_ONCE: usize = 64;
+use crate::lake::{AT_ONCE, DeltaFile, LakeTable, Tail, Wanted};
 
 /// The files that may hold a value of every probe. One whose end cannot be read stays: who reads it says why.
 pub async fn sift(table: &LakeTable, probes: &[Probe], files: Vec<DeltaFile>) -> Vec<DeltaFile> {

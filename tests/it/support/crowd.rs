@@ -33,10 +33,14 @@ impl Crowd {
         ]
     }
 
+    /// The number by which a person is known.
+    pub fn serial(self, n: u64) -> i64 {
+        7_310_000_000_000_000 + (n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003) as i64
+    }
+
     /// The people with these numbers, which go from file to file.
     fn batch(self, numbers: impl Iterator<Item = u64> + Clone, schema: &SchemaRef) -> RecordBatch {
-        let serial =
-            |n: u64| 7_310_000_000_000_000 + (n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003) as i64;
+        let serial = |n: u64| self.serial(n);
         let day = |n: u64| i32::try_from(20_000 + n / self.rows / self.files_of_a_day).unwrap();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(numbers.clone().map(serial).collect::<Int64Array>()),
