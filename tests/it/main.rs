@@ -30,6 +30,8 @@ mod nested;
 mod oracle;
 mod outside;
 mod plan;
+#[cfg(unix)]
+mod skipped;
 mod sources;
 mod state;
 mod stedi;
