@@ -5,6 +5,7 @@
 //! STEDI_BENCH_READINGS=2000000 cargo bench             # other sizes, separated by commas
 //! STEDI_BENCH_DUCKDB=target/venv/bin/python cargo bench # and DuckDB, from a Python that has it
 //! cargo bench -- aws                                    # what a sync asks of S3 and Glue (scripts/setup before it)
+//! cargo bench --bench main -- people                    # how one person is found among many files (scripts/setup before it)
 //! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
 //! ```
 //!
@@ -19,7 +20,15 @@ mod child;
 mod generate;
 #[path = "../tests/it/support/aws.rs"]
 mod aws;
+#[path = "../tests/it/support/crowd.rs"]
+mod crowd;
+mod people;
 mod requests;
+#[path = "../tests/it/support/slow.rs"]
+mod slow;
+#[expect(dead_code, reason = "the tests' own needs")]
+#[path = "../tests/it/support/traces.rs"]
+mod traces;
 mod tpch;
 
 use std::fs;
@@ -38,6 +47,9 @@ fn main() {
     }
     if args.iter().any(|a| a == "aws") {
         return requests::measure();
+    }
+    if args.iter().any(|a| a == "people") {
+        return people::measure();
     }
     if args.iter().any(|a| a == "tpch") {
         return tpch::measure();
