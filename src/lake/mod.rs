@@ -5,6 +5,7 @@
 mod belief;
 mod bounds;
 mod commit;
+mod encoding;
 mod gap;
 mod layout;
 mod log;
@@ -25,6 +26,7 @@ mod statistics;
 mod table;
 mod tail;
 mod traces;
+mod width;
 mod write;
 
 pub use belief::may_be_cut;

@@ -22,10 +22,13 @@ use futures::{FutureExt, TryStreamExt};
 
 use super::layout::Layout;
 use super::table::{DeltaFile, LakeTable};
+use super::width;
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
 
 const BATCH_ROWS: usize = 8192;
+/// Bytes of a batch, about.
+const BATCH_BYTES: u64 = 16 << 20;
 
 /// The bytes of one Parquet file in a store.
 pub struct StoreReader {
@@ -59,7 +62,8 @@ pub async fn rows(
         let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
         builder = builder.with_projection(mask);
     }
-    builder.with_batch_size(BATCH_ROWS).build().context(doing)
+    let widest = file.widest.unwrap_or(0) + width::fixed(builder.schema().fields());
+    builder.with_batch_size(BATCH_ROWS.min(width::rows(BATCH_BYTES, widest))).build().context(doing)
 }
 
 /// The file's schema with the 96-bit timestamps that Spark writes as microseconds, UTC: read as nanoseconds, which is

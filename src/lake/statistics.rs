@@ -34,21 +34,34 @@ pub(super) fn is_marked(add: &Add) -> bool {
 /// The tag of an add whose file has bloom filters: how many bytes from the end they begin.
 const TAIL: &str = "stedi-delta.tail";
 
+/// The tag of an add whose file has wide rows: the most bytes that one of them has in texts and lists.
+const WIDEST: &str = "stedi-delta.widest";
+
 /// The tags of an add whose statistics are ours.
 pub(super) fn marks() -> HashMap<String, Option<String>> {
     HashMap::from([(MARK.to_owned(), Some("1".to_owned()))])
 }
 
-/// Those of an add whose file has an end of this length, [`Tail`](super::Tail).
-pub(super) fn marks_with(tail: Option<u64>) -> HashMap<String, Option<String>> {
+/// Those of an add whose file has an end of this length, [`Tail`](super::Tail), and a row that is so wide.
+pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> HashMap<String, Option<String>> {
     let mut tags = marks();
-    tags.extend(tail.map(|tail| (TAIL.to_owned(), Some(tail.to_string()))));
+    let told = [(TAIL, tail), (WIDEST, widest)].into_iter();
+    tags.extend(told.filter_map(|(tag, of)| Some((tag.to_owned(), Some(of?.to_string())))));
     tags
 }
 
 /// The length of the end of a file, where its add says it.
 pub(super) fn tail_of(add: &Add) -> Option<u64> {
-    add.tags.as_ref()?.get(TAIL)?.as_ref()?.parse().ok()
+    number(add, TAIL)
+}
+
+/// The most bytes of a row of a file, where its add says that it has wide ones.
+pub(super) fn widest_of(add: &Add) -> Option<u64> {
+    number(add, WIDEST)
+}
+
+fn number(add: &Add, tag: &str) -> Option<u64> {
+    add.tags.as_ref()?.get(tag)?.as_ref()?.parse().ok()
 }
 
 /// Floating-point columns of a file that hold NaN, by the dotted path that Parquet has for them.

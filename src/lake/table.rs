@@ -22,7 +22,8 @@ use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
-use super::statistics::{is_marked, tail_of};
+use super::statistics::{is_marked, tail_of, widest_of};
+use super::width;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -43,8 +44,8 @@ pub struct LakeTable {
     hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
     /// What the log calls the files of this version, once somebody has asked.
     spelled: Arc<OnceLock<Spelled>>,
-    /// Columns of this version of whose bounds some cannot be believed, once somebody has asked.
-    doubted: Arc<OnceLock<BTreeSet<String>>>,
+    /// Columns of this version of whose bounds some cannot be believed, and the most bytes of a row, once somebody has asked.
+    of_files: Arc<OnceLock<(BTreeSet<String>, u64)>>,
     /// Whether commits of this log that say that they changed no row speak the truth, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
@@ -72,6 +73,8 @@ pub struct DeltaFile {
     pub is_vouched: bool,
     /// Bytes of its end with bloom filters and footer, where the log says so.
     pub tail: Option<u64>,
+    /// The most bytes that a row has in texts and lists, where the log says that it has wide ones.
+    pub widest: Option<u64>,
 }
 
 impl From<&Add> for DeltaFile {
@@ -84,14 +87,14 @@ impl DeltaFile {
     /// A file of which no log tells.
     #[must_use]
     pub fn bare(path: String, size: u64) -> Self {
-        Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None }
+        Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None, widest: None }
     }
 
     fn of(add: Add, rows: Option<u64>) -> Self {
-        let (is_vouched, tail) = (is_marked(&add), tail_of(&add));
+        let (is_vouched, tail, widest) = (is_marked(&add), tail_of(&add), widest_of(&add));
         let deletion_vector = add.deletion_vector.as_ref().map(identity);
         let (path, size, stats) = (add.path, add.size.unsigned_abs(), add.stats);
-        Self { path, size, rows, stats, deletion_vector, is_vouched, tail }
+        Self { path, size, rows, stats, deletion_vector, is_vouched, tail, widest }
     }
 }
 
@@ -115,8 +118,8 @@ impl LakeTable {
     /// `of_log`: what is known of the commits of its log.
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
-        let (older, spelled, doubted) = (Arc::default(), Arc::default(), Arc::default());
-        Self { location, inner, state, older, hashes, spelled, doubted, verdicts }
+        let (older, spelled, of_files) = (Arc::default(), Arc::default(), Arc::default());
+        Self { location, inner, state, older, hashes, spelled, of_files, verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -301,7 +304,14 @@ impl LakeTable {
         files: Option<Vec<String>>,
     ) -> Result<Arc<dyn TableProvider>> {
         self.check_files()?;
-        let doubted = self.doubted.get_or_init(|| doubted(&self.schema(), &self.adds())).clone();
+        let (doubted, widest) = self.of_files.get_or_init(|| {
+            let (schema, adds) = (self.schema(), self.adds());
+            (
+                doubted(&schema, &adds),
+                adds.iter().filter_map(widest_of).max().unwrap_or(0) + width::fixed(schema.fields()),
+            )
+        });
+        width::narrow(session, *widest);
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
         if let Some(files) = files {
             let spelled = self.spelled();
@@ -311,7 +321,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted)) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone())) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 

@@ -12,32 +12,21 @@ use deltalake::logstore::ObjectStoreRef;
 use deltalake::logstore::object_store::{buffered::BufWriter, path::Path};
 use deltalake::parquet::arrow::AsyncArrowWriter;
 use deltalake::parquet::arrow::async_writer::AsyncFileWriter;
-use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
-use deltalake::parquet::file::properties::{BloomFilterPosition, WriterProperties};
-use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::parquet::file::properties::WriterProperties;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
+use super::encoding::{ROW_GROUP_BYTES, encoding};
 use super::layout::Layout;
 use super::statistics::{Nan, describe, marks_with};
 use super::table::LakeTable;
-use super::tail;
+use super::{tail, width};
 use crate::clock;
-use crate::definition::SOURCE_OFFSET;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
-
-/// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
-const ROW_GROUP_ROWS: usize = 131_072;
-
-/// Rows that are encoded between two looks at the size of the file.
-const SLICE_ROWS: usize = 8192;
-
-/// How often a bloom filter says "perhaps" of a value that is not there.
-const FALSE_HITS: f64 = 0.01;
 
 /// Parts of one file under way to the store, and the size of one.
 const PARTS: usize = 10;
@@ -53,6 +42,8 @@ pub const CHANGING_FILE_ROWS: u64 = 262_144;
 pub struct DataWriter {
     store: ObjectStoreRef,
     properties: WriterProperties,
+    /// Rows that are encoded between two looks at the size of the file.
+    slice_rows: usize,
     layout: Arc<Layout>,
     schema: SchemaRef,
     target_file_size: u64,
@@ -94,10 +85,11 @@ impl DataWriter {
     /// A writer into any folder.
     #[must_use]
     pub fn over(folder: &Location, schema: SchemaRef, target_file_size: u64) -> Self {
-        let properties = properties(&Layout::default());
+        let (properties, slice_rows) = encoding(&schema, &Layout::default());
         Self {
             store: folder.rooted(),
             properties,
+            slice_rows,
             layout: Arc::default(),
             schema,
             target_file_size,
@@ -114,7 +106,8 @@ impl DataWriter {
     /// Tells of columns what `layout` says. Before the first row.
     #[must_use]
     pub fn layout(self, layout: Layout) -> Self {
-        Self { properties: properties(&layout), layout: Arc::new(layout), ..self }
+        let (properties, slice_rows) = encoding(&self.schema, &layout);
+        Self { properties, slice_rows, layout: Arc::new(layout), ..self }
     }
 
     /// Begins a new file after this many rows, whatever their size.
@@ -132,7 +125,7 @@ impl DataWriter {
         self.rows += batch.num_rows() as u64;
         let mut offset = 0;
         while offset < batch.num_rows() {
-            let slice = batch.slice(offset, SLICE_ROWS.min(batch.num_rows() - offset));
+            let slice = batch.slice(offset, self.slice_rows.min(batch.num_rows() - offset));
             offset += slice.num_rows();
             let file = match &mut self.open {
                 Some(file) => file,
@@ -148,6 +141,12 @@ impl DataWriter {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the row group under construction.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.open.as_ref().map_or(0, |file| file.inner.memory_size())
     }
 
     /// Names as other writers of Delta tables give them.
@@ -190,27 +189,6 @@ impl DataWriter {
     }
 }
 
-/// How files with this layout are written.
-fn properties(layout: &Layout) -> WriterProperties {
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(super::ENGINE.to_owned())
-        // Every offset is another value: a dictionary would only be built to be thrown away.
-        .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
-        .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
-        // Beside the footer: who looks for a value reads both at once.
-        .set_bloom_filter_position(BloomFilterPosition::End);
-    for column in layout.sought() {
-        let column = ColumnPath::from(column);
-        properties = properties
-            .set_column_bloom_filter_enabled(column.clone(), true)
-            .set_column_bloom_filter_max_ndv(column.clone(), ROW_GROUP_ROWS as u64)
-            .set_column_bloom_filter_fpp(column, FALSE_HITS);
-    }
-    properties.build()
-}
-
 /// A data file that gets rows.
 struct OpenFile {
     path: String,
@@ -218,6 +196,7 @@ struct OpenFile {
     layout: Arc<Layout>,
     rows: u64,
     nan: Nan,
+    widest: u64,
 }
 
 impl OpenFile {
@@ -232,13 +211,19 @@ impl OpenFile {
             layout: Arc::clone(&of.layout),
             rows: 0,
             nan: Nan::default(),
+            widest: 0,
         })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         self.nan.note(batch);
-        self.inner.write(batch).await.map_err(unwritten)
+        self.widest = self.widest.max(width::widest(batch));
+        self.inner.write(batch).await.map_err(unwritten)?;
+        if self.inner.memory_size() >= ROW_GROUP_BYTES {
+            self.inner.flush().await.map_err(unwritten)?;
+        }
+        Ok(())
     }
 
     /// Bytes so far, about.
@@ -249,6 +234,7 @@ impl OpenFile {
     async fn close(mut self) -> Result<Add> {
         let footer = self.inner.finish().await.map_err(unwritten)?;
         let size = self.inner.bytes_written() as u64;
+        let widest = (self.widest > width::USUAL).then_some(self.widest);
         Ok(Add {
             path: self.path,
             partition_values: HashMap::new(),
@@ -256,7 +242,7 @@ impl OpenFile {
             modification_time: clock::now_ms(),
             data_change: true,
             stats: Some(describe(&footer, Some(&self.nan), &self.layout)?),
-            tags: Some(marks_with(tail::length(&footer, size))),
+            tags: Some(marks_with(tail::length(&footer, size), widest)),
             deletion_vector: None,
             base_row_id: None,
             default_row_commit_version: None,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Child;
 
-use super::shell::Shell;
+use super::shell::{NOTES, Shell};
 
 const MEGABYTE: u64 = 1 << 20;
 /// What the program takes beside its limit: itself, its stacks, what the allocator keeps.
@@ -18,7 +18,12 @@ fn peak(child: &Child) -> Option<u64> {
 
 /// Runs a query; its exit code, what it said, and the most memory that it held.
 fn measured(shell: &Shell, sql: &str) -> (Option<i32>, String, u64) {
-    let mut child = shell.command(&shell.project(), &[], &["query", sql, "--format", "csv"]).spawn().unwrap();
+    run(shell, &["query", sql, "--format", "csv"])
+}
+
+/// The same of any command.
+fn run(shell: &Shell, args: &[&str]) -> (Option<i32>, String, u64) {
+    let mut child = shell.command(&shell.project(), &[], args).spawn().unwrap();
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
         most = most.max(peak(&child).unwrap_or(0));
@@ -72,4 +77,22 @@ fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
     }
     let (code, said, _) = measured(&shell, "select length(repeat('x', 2000000)) as n, lpad('7', 3, '0') as p");
     assert_eq!((code, said.as_str()), (Some(0), "n,p\n2000000,007\n"));
+}
+
+/// Parquet sets aside 110 KB for each column that is written, before its first value.
+#[test]
+fn a_struct_of_thousands_of_fields_lands_within_the_limit() {
+    let shell = Shell::shop();
+    let settings = shell.definition("stedi-delta.toml");
+    shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"128 MB\"\n"));
+    let list = |of: fn(usize) -> String| (0..5_000).map(of).collect::<Vec<_>>().join(",");
+    let fields = list(|n| format!("f{n}:int"));
+    shell.define("tables/landing/notes.toml", NOTES.replace("\"long\"", &format!("\"struct<{fields}>\"")));
+    let record = format!("{{\"id\":{{{}}}}}\n", list(|n| format!("\"f{n}\":{n}")));
+    shell.land("notes/a.json", &record.repeat(100));
+    let (code, said, most) = run(&shell, &["sync"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(most < 128 * MEGABYTE + BESIDE, "{} MB", most / MEGABYTE);
+    let (_, said, _) = measured(&shell, "select count(*) as n, sum(id['f4999']) as s from notes");
+    assert_eq!(said, "n,s\n100,499900\n");
 }

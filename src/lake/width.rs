@@ -1,0 +1,124 @@
+//! How many bytes the widest row of a file has, so that whoever reads it takes no more rows at a time than fit.
+//!
+//! The engine cuts batches by rows: 8192 of them, whatever they hold, wherever it reads, joins, filters or repartitions. Of
+//! rows of a megabyte that is more than any machine has. A batch has fewer rows where a table says that it has such ones.
+
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use deltalake::arrow::datatypes::{ArrowNativeType, DataType, Fields};
+use deltalake::datafusion::prelude::SessionContext;
+
+use crate::bounded::OutputLimit;
+
+/// What the log says nothing of: of rows up to this size, batches are as large as ever.
+pub(super) const USUAL: u64 = 1 << 10;
+/// Of the most that a function may make of a batch, what a batch of the widest rows may take: several of them are on their
+/// way at a time.
+const OF_LIMIT: u64 = 4;
+
+/// The most bytes that a row of a batch has in texts and lists.
+pub(super) fn widest(batch: &RecordBatch) -> u64 {
+    let mut sizes = vec![0; batch.num_rows()];
+    batch.columns().iter().for_each(|column| measure(column, &mut sizes));
+    sizes.into_iter().max().unwrap_or(0)
+}
+
+/// Adds to the size of each row what it has in a column.
+fn measure(column: &ArrayRef, sizes: &mut [u64]) {
+    match column.data_type() {
+        DataType::Utf8 => lengths(column.as_string::<i32>().offsets(), sizes),
+        DataType::Binary => lengths(column.as_binary::<i32>().offsets(), sizes),
+        DataType::Struct(_) => column.as_struct().columns().iter().for_each(|inner| measure(inner, sizes)),
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            inner(list.values(), list.offsets(), sizes);
+        }
+        DataType::Map(..) => {
+            let map = column.as_map();
+            map.entries().columns().iter().for_each(|entries| inner(entries, map.offsets(), sizes));
+        }
+        _ => {}
+    }
+}
+
+fn lengths(offsets: &[i32], sizes: &mut [u64]) {
+    for (size, ends) in sizes.iter_mut().zip(offsets.windows(2)) {
+        *size += (ends[1] - ends[0]).as_usize() as u64;
+    }
+}
+
+/// What lists hold: 8 bytes for an element, whatever it is, and its texts.
+fn inner(elements: &ArrayRef, offsets: &[i32], sizes: &mut [u64]) {
+    let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return };
+    let first = first.as_usize();
+    // Rows may be a few of a larger batch.
+    let elements = elements.slice(first, last.as_usize() - first);
+    let mut each = vec![8; elements.len()];
+    measure(&elements, &mut each);
+    for (size, ends) in sizes.iter_mut().zip(offsets.windows(2)) {
+        let elements = each.get(ends[0].as_usize() - first..ends[1].as_usize() - first).unwrap_or_default();
+        *size += elements.iter().sum::<u64>();
+    }
+}
+
+/// Bytes of a row beside its texts and lists.
+pub(super) fn fixed(fields: &Fields) -> u64 {
+    let of = |of: &DataType| match of {
+        DataType::Struct(fields) => fixed(fields),
+        _ => 8,
+    };
+    fields.iter().map(|field| of(field.data_type())).sum()
+}
+
+/// Lets a session take fewer rows at a time, so that a batch of rows of this size is bounded.
+pub(super) fn narrow(session: &SessionContext, widest: u64) {
+    if widest <= USUAL {
+        return;
+    }
+    let state = session.state_ref();
+    let mut state = state.write();
+    let config = state.config_mut();
+    let rows = rows(OutputLimit::within(config.options()) / OF_LIMIT, widest);
+    *config = config.clone().with_batch_size(config.batch_size().min(rows));
+}
+
+/// How many rows of this size fit, at least one.
+pub(super) fn rows(bytes: u64, widest: u64) -> usize {
+    usize::try_from(bytes / widest.max(1)).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deltalake::arrow::array::{Int64Array, ListArray, StringArray, StructArray};
+    use deltalake::arrow::datatypes::{Field, Int64Type};
+
+    use super::*;
+
+    #[test]
+    fn the_widest_row_is_found_whatever_holds_its_bytes() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("xx"), None, Some("xxxxx"), Some("x")]));
+        let numbers = |counts: [usize; 4]| -> ArrayRef {
+            let lists = counts.map(|count| Some(vec![Some(1); count]));
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))
+        };
+        let inside = |inner: &ArrayRef| -> ArrayRef {
+            let field = Arc::new(Field::new("inner", inner.data_type().clone(), true));
+            Arc::new(StructArray::from(vec![(field, inner.clone())]))
+        };
+        let plain: ArrayRef = Arc::new(Int64Array::from(vec![1; 4]));
+        for (columns, expected) in [
+            (vec![plain.clone()], 0),
+            (vec![plain, texts.clone()], 5),
+            (vec![texts.clone(), inside(&texts)], 10),
+            (vec![texts.clone(), numbers([0, 3, 1, 0])], 24),
+            (vec![inside(&numbers([5, 0, 0, 0])), texts], 42),
+        ] {
+            let named = columns.iter().enumerate().map(|(n, column)| (format!("c{n}"), column.clone()));
+            let batch = RecordBatch::try_from_iter(named).expect("rows");
+            assert_eq!(widest(&batch), expected);
+            let each = (0..4).map(|row| widest(&batch.slice(row, 1))).max();
+            assert_eq!(each, Some(expected), "row by row");
+        }
+    }
+}
