@@ -39,24 +39,29 @@ use deltalake::datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
-/// The engine's rules for physical plans, after the one that makes it forget.
+use super::shared_texts::ShareTexts;
+
+/// The engine's rules for physical plans, after the one that makes it forget and before the one that lets rows share texts.
 #[must_use]
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     rules.insert(0, Arc::new(Forget));
+    rules.push(Arc::new(ShareTexts));
     rules
 }
 
-/// Those of them without which no plan runs, or which give every input the order and the partitions that it needs.
+/// Those of them without which no plan runs within its memory, or which give every input the order and the partitions that
+/// it needs.
 #[must_use]
 pub fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    const NEEDED: [&str; 6] = [
+    const NEEDED: [&str; 7] = [
         "forget",
         "OutputRequirements",
         "join_selection",
         "EnsureRequirements",
         "EnsureCooperative",
         "SanityCheckPlan",
+        "share_texts",
     ];
     physical_rules().into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect()
 }

@@ -96,3 +96,39 @@ fn a_struct_of_thousands_of_fields_lands_within_the_limit() {
     let (_, said, _) = measured(&shell, "select count(*) as n, sum(id['f4999']) as s from notes");
     assert_eq!(said, "n,s\n100,499900\n");
 }
+
+/// The engine cuts what joins and `unnest` make by rows, and copies a text for each of them.
+#[test]
+fn a_large_text_that_a_query_repeats_takes_the_memory_of_a_few() {
+    let shell = Shell::shop();
+    let settings = shell.definition("stedi-delta.toml");
+    shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"128 MB\"\n"));
+    let columns = "k = { type = \"long\" }\ns = { type = \"string\" }\nl = { type = \"array<long>\" }\n";
+    shell.define("tables/landing/notes.toml", NOTES.to_owned() + columns);
+    let text = "x".repeat(1 << 20);
+    let list = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let wide = |id: i32| format!("{{\"id\":{id},\"s\":\"{text}\",\"l\":[{list}]}}\n");
+    let narrow = (0..2_000).map(|n| format!("{{\"id\":{},\"k\":{n},\"s\":\"\"}}\n", n + 1_000)).collect::<String>();
+    shell.land("notes/a.json", &((0..400).map(wide).collect::<String>() + &narrow));
+    let ran = shell.run(&["sync"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for (sql, texts) in [
+        ("select sum(length(s)) / 1048576 as n from notes", 400),
+        ("select sum(length(b.s)) / 1048576 as n from notes as a join notes as b on a.k * 0 = b.id", 2_000),
+        ("select sum(length(b.s)) / 1048576 as n from notes as a join notes as b on a.k >= 0 and b.id = 0", 2_000),
+        (
+            "select sum(length(s)) / 1048576 as n from (select b.s, a.k from notes as a left join notes as b \
+             on a.k * 0 = b.id) as j where s > 'a' or k > 7",
+            2_000,
+        ),
+        ("select sum(length(s)) / 1048576 as n from (select s, unnest(l) as e from notes where id < 2) as u", 4_000),
+        (
+            "select count(*) as n from (select s, unnest(l) as e from notes where id = 2) as u where s > 'a' and e > 9",
+            1_990,
+        ),
+    ] {
+        let (code, said, most) = measured(&shell, sql);
+        assert_eq!((code, said.as_str()), (Some(0), format!("n\n{texts}\n").as_str()), "{sql}");
+        assert!(most < 128 * MEGABYTE + BESIDE, "{sql} took {} MB", most / MEGABYTE);
+    }
+}
