@@ -14,7 +14,7 @@ use crate::determinism::{Code, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
-use crate::ingest::{self, Place};
+use crate::ingest::{self, LandingContext};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
@@ -396,8 +396,8 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Self::location`].
-    pub fn place<'a>(&self, table: &'a Table, run: &str) -> Result<Place<'a>> {
-        Ok(Place {
+    pub fn place<'a>(&self, table: &'a Table, run: &str) -> Result<LandingContext<'a>> {
+        Ok(LandingContext {
             table,
             root: self.landing.clone(),
             location: self.location(table)?,

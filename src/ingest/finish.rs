@@ -6,10 +6,10 @@ use deltalake::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::datatypes::Int64Type;
 use serde_json::json;
 
-use super::Place;
+use super::LandingContext;
 use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::shape::Shape;
+use super::schema_diff::SchemaDiff;
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
@@ -32,15 +32,15 @@ pub struct Finished {
 ///
 /// # Errors
 /// `Conflict` when other writers win again and again; else as the commits.
-pub async fn finish(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
+pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
-        again(|| quarantine(place, number, wal)).await?;
+        again(|| quarantine(context, number, wal)).await?;
         finished.rows.quarantined = wal.rows_quarantined;
         finished.io.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
-    let columns = wal.columns(&place.table.columns)?;
-    let (table, applied) = again(|| landing(place, uuid, number, wal, &columns)).await?;
+    let columns = wal.columns(&context.table.columns)?;
+    let (table, applied) = again(|| landing(context, uuid, number, wal, &columns)).await?;
     finished.rows.inserted = wal.rows_landed;
     finished.rows.deleted = applied.rows_deleted;
     finished.io.files_added = wal.landing.len() as u64 + applied.files_rewritten;
@@ -53,14 +53,14 @@ pub async fn finish(place: &Place<'_>, uuid: &str, number: i64, wal: &Wal) -> Re
 ///
 /// # Errors
 /// When its data files have columns that do not fit the table's.
-pub fn check_open(place: &Place<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
+pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
     let Some(table) = table else { return Ok(()) };
-    written(place, &wal.columns(&place.table.columns)?, table, number).map(drop)
+    written(context, &wal.columns(&context.table.columns)?, table, number).map(drop)
 }
 
-fn written(place: &Place<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<Shape> {
-    let name = &place.table.name;
-    Shape::of(place, columns, table).map_err(|misfit| {
+fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<SchemaDiff> {
+    let name = &context.table.name;
+    SchemaDiff::of(context, columns, table).map_err(|misfit| {
         let misfit = misfit.message().to_owned();
         Error::failed(format!("batch {number} of {name} does not fit the table any more"))
             .fact("found", misfit.replace("its definition", "the batch"))
@@ -82,30 +82,30 @@ async fn again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F)
     }
 }
 
-async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
-    let table = LakeTable::open(&place.quarantine).await?;
+async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Result<()> {
+    let table = LakeTable::open(&context.quarantine).await?;
     if table.as_ref().is_some_and(|t| t.state().batch() >= number) {
         return Ok(());
     }
     let applied = match &table {
-        Some(table) => without(place, table, &wal.replaced, &wal.replayed, None).await?,
+        Some(table) => without(context, table, &wal.replaced, &wal.replayed, None).await?,
         None if wal.quarantine.is_empty() => return Ok(()),
         None => Applied::default(),
     };
     let rows = (wal.rows_quarantined, applied.rows_deleted);
-    let commit = commit(place, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
+    let commit = commit(context, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
     match table {
-        Some(table) => commit.commit(&table).await?.mended(&quarantine_layout(), &place.run).await.map(drop),
+        Some(table) => commit.commit(&table).await?.mended(&quarantine_layout(), &context.run).await.map(drop),
         None => {
             let spec = TableSpec {
                 uuid: wal.quarantine_uuid.clone(),
-                name: place.table.name.quarantine().to_string(),
-                description: format!("Records of {} that could not land", place.table.name),
+                name: context.table.name.quarantine().to_string(),
+                description: format!("Records of {} that could not land", context.table.name),
                 columns: quarantine_columns(),
                 properties: Properties { change_data_feed: false },
                 layout: quarantine_layout(),
             };
-            create(&place.quarantine, &spec, commit).await.map(drop)
+            create(&context.quarantine, &spec, commit).await.map(drop)
         }
     }
 }
@@ -113,50 +113,50 @@ async fn quarantine(place: &Place<'_>, number: i64, wal: &Wal) -> Result<()> {
 /// The table gets the `columns` that the files were written with, as if nobody had died in between: rows of other types
 /// than its schema's would make it unreadable. What the definition has since come to say is asked afterwards.
 async fn landing(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     uuid: &str,
     number: i64,
     wal: &Wal,
     columns: &[Column],
 ) -> Result<(LakeTable, Applied)> {
-    let Some(table) = LakeTable::open(&place.location).await? else {
-        let commit = commit(place, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
-        let table = create(&place.location, &spec(place, uuid, columns), checked(commit, wal.expectations)).await?;
+    let Some(table) = LakeTable::open(&context.location).await? else {
+        let commit = commit(context, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
+        let table = create(&context.location, &spec(context, uuid, columns), checked(commit, wal.expectations)).await?;
         return Ok((table, Applied::default()));
     };
     if table.state().batch() >= number && table.uuid() == uuid {
         return Ok((table, Applied::default()));
     }
-    let gains = written(place, columns, &table, number)?.gains_columns;
+    let gains = written(context, columns, &table, number)?.gains_columns;
     // Rows of another schema than the table's do not fit into its change feed.
     let landed = (!gains).then_some(wal.landing.as_slice());
-    let mut applied = without(place, &table, &wal.replaced, &[], landed).await?;
+    let mut applied = without(context, &table, &wal.replaced, &[], landed).await?;
     let mut change = std::mem::take(&mut applied.change);
     if gains {
         change.schema = Some(NewColumns::Among(columns.to_vec()));
     }
     let rows = (wal.rows_landed, applied.rows_deleted);
-    let commit = commit(place, number, "ingest", change, wal.landing.clone(), rows);
+    let commit = commit(context, number, "ingest", change, wal.landing.clone(), rows);
     // Earlier rows may have been checked by other expectations than this batch: then no fingerprint covers all rows.
     let by = table.state().expectations();
     let commit = checked(commit, if by == wal.expectations { by } else { 0 });
     Ok((commit.commit(&table).await?, applied))
 }
 
-pub(super) fn spec(place: &Place<'_>, uuid: &str, columns: &[Column]) -> TableSpec {
+pub(super) fn spec(context: &LandingContext<'_>, uuid: &str, columns: &[Column]) -> TableSpec {
     TableSpec {
         uuid: uuid.to_owned(),
-        name: place.table.name.to_string(),
-        description: place.table.description.clone(),
+        name: context.table.name.to_string(),
+        description: context.table.description.clone(),
         columns: columns.to_vec(),
         properties: Properties { change_data_feed: true },
-        layout: Layout::defined(place.table),
+        layout: Layout::defined(context.table),
     }
 }
 
 /// `rows`: that come, that go.
 pub(super) fn commit(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     number: i64,
     mode: &str,
     mut change: Change,
@@ -165,12 +165,12 @@ pub(super) fn commit(
 ) -> Commit {
     change.adds.extend(adds);
     let (come, go) = rows;
-    let facts = json!({"mode": mode, "run": place.run, "batch": number, "rowsInserted": come, "rowsDeleted": go});
+    let facts = json!({"mode": mode, "run": context.run, "batch": number, "rowsInserted": come, "rowsDeleted": go});
     Commit {
         operation: if change.removes.is_empty() { "WRITE" } else { "MERGE" },
         metrics: BTreeMap::from([("numOutputRows", come), ("numDeletedRows", go)]),
         change,
-        txns: BTreeMap::from([(app::BATCH.to_owned(), number), (app::MIGRATION.to_owned(), place.migration)]),
+        txns: BTreeMap::from([(app::BATCH.to_owned(), number), (app::MIGRATION.to_owned(), context.migration)]),
         info: BTreeMap::from([("stediDelta".to_owned(), facts)]),
     }
 }
@@ -184,7 +184,7 @@ pub(super) fn checked(mut commit: Commit, expectations: i64) -> Commit {
 /// The table without the rows of whole files and without single records. `beside`: new rows, where the commit shall tell
 /// its change.
 async fn without(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     table: &LakeTable,
     files: &[String],
     records: &[(String, i64)],
@@ -197,7 +197,7 @@ async fn without(
     let single: HashSet<(String, i64)> = records.iter().cloned().collect();
     let values: Vec<String> = files.iter().chain(records.iter().map(|(path, _)| path)).cloned().collect();
     let goes = move |batch: &RecordBatch| gone(batch, &paths, &single);
-    merge::delete_where(table, SOURCE_FILE, values, goes, beside, place.target_file_size).await
+    merge::delete_where(table, SOURCE_FILE, values, goes, beside, context.target_file_size).await
 }
 
 fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String, i64)>) -> Result<BooleanArray> {

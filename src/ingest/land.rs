@@ -6,10 +6,10 @@ use super::finish::{Finished, finish};
 use super::format::quarantine_layout;
 use super::ledger::{Batch, Ledger};
 use super::pending::{Asked, pending};
-use super::recover::{Recovered, Standing, recover};
-use super::shape::{check_shape, shape};
+use super::recover::{Recovered, TableState, recover};
+use super::schema_diff::{check_schema, evolve_schema};
 use super::write::{Prepared, write};
-use super::{Patience, Place, Report};
+use super::{LandingContext, Patience, Report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, Layout, bounds_mended};
 use crate::outcome::{Io, Rows, Warning};
@@ -17,8 +17,8 @@ use crate::outcome::{Io, Rows, Warning};
 /// A landing table of which a batch may wait for the ledger's decision.
 #[derive(Debug)]
 pub struct Landing<'a> {
-    place: Place<'a>,
-    standing: Standing,
+    context: LandingContext<'a>,
+    current: TableState,
     version_before: Option<u64>,
     finished: Option<(i64, Finished)>,
     prepared: Option<Prepared>,
@@ -55,23 +55,23 @@ pub struct Landed {
 /// # Errors
 /// As those of the steps; `Conflict` when another sync is at work.
 pub async fn land<'a>(
-    place: Place<'a>,
+    context: LandingContext<'a>,
     (ledger, session): (&Ledger, &SessionContext),
     asked: Asked<'_>,
     report: &Report<'_>,
 ) -> Result<Landing<'a>> {
-    let name = place.table.name.as_str();
-    let Some(landing) = place.table.landing() else {
+    let name = context.table.name.as_str();
+    let Some(landing) = context.table.landing() else {
         return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
     };
-    let recovered = recover(&place, (ledger, session), asked.reloads_all(name), report).await?;
-    let Recovered { standing, version_before, finished } = recovered;
-    let mut pending = pending(&place, landing, &standing, (ledger, session), asked, Patience::Waits).await?;
+    let recovered = recover(&context, (ledger, session), asked.reloads_all(name), report).await?;
+    let Recovered { current, version_before, finished } = recovered;
+    let mut pending = pending(&context, landing, &current, (ledger, session), asked, Patience::Waits).await?;
     let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
     let (waiting, unloads) = (pending.waiting.clone(), !pending.unloaded.is_empty());
     report.found(&pending);
-    let prepared = write(&place, &standing, pending).await?;
-    Ok(Landing { place, standing, version_before, finished, prepared, waiting, left_out, warnings, unloads })
+    let prepared = write(&context, &current, pending).await?;
+    Ok(Landing { context, current, version_before, finished, prepared, waiting, left_out, warnings, unloads })
 }
 
 impl Landing<'_> {
@@ -84,7 +84,7 @@ impl Landing<'_> {
     /// The table from which rows of files will be taken out because somebody asked for it.
     #[must_use]
     pub fn unloads_from(&self) -> Option<&LakeTable> {
-        self.standing.table.as_ref().filter(|_| self.unloads)
+        self.current.table.as_ref().filter(|_| self.unloads)
     }
 
     /// Carries out what the ledger decided.
@@ -92,8 +92,8 @@ impl Landing<'_> {
     /// # Errors
     /// As the commits. What is not carried out is, by the next sync.
     pub async fn carry_out(self) -> Result<Landed> {
-        let Self { place, standing, version_before, finished, prepared, waiting, left_out, mut warnings, .. } = self;
-        let files_before = standing.table.as_ref().map_or(0, |t| t.size().0);
+        let Self { context, current, version_before, finished, prepared, waiting, left_out, mut warnings, .. } = self;
+        let files_before = current.table.as_ref().map_or(0, |t| t.size().0);
         let (mut rows, mut io) = (Rows::default(), Io::default());
         let mut reasons = Vec::new();
         if let Some((number, done)) = finished {
@@ -101,7 +101,7 @@ impl Landing<'_> {
             rows += done.rows;
             io += done.io;
         }
-        let mut table = standing.table;
+        let mut table = current.table;
         if let Some(prepared) = prepared {
             io.files_read = prepared.files_read;
             io.bytes_read = prepared.bytes_read;
@@ -110,13 +110,13 @@ impl Landing<'_> {
                 reasons.push(prepared.reason);
             }
             if let Some(wal) = &prepared.batch.wal {
-                let (after, done) = finish(&place, &standing.uuid, prepared.batch.number, wal).await?;
+                let (after, done) = finish(&context, &current.uuid, prepared.batch.number, wal).await?;
                 table = Some(after);
                 rows += done.rows;
                 io += done.io;
             }
         }
-        let shaped = shape(&place, &standing.uuid, table.clone()).await?;
+        let shaped = evolve_schema(&context, &current.uuid, table.clone()).await?;
         let table = match (shaped, table) {
             (Some(shaped), before) => {
                 reasons.push(if before.is_some() { "new columns".into() } else { "no rows yet".into() });
@@ -125,12 +125,12 @@ impl Landing<'_> {
             (None, Some(table)) => table,
             (None, None) => return Err(Error::new(Kind::Internal, "a landing table was not created")),
         };
-        if table.is_told_otherwise(&Layout::defined(place.table))
-            && let Some(quarantine) = LakeTable::open(&place.quarantine).await?
+        if table.is_told_otherwise(&Layout::defined(context.table))
+            && let Some(quarantine) = LakeTable::open(&context.quarantine).await?
         {
-            quarantine.mended(&quarantine_layout(), &place.run).await?;
+            quarantine.mended(&quarantine_layout(), &context.run).await?;
         }
-        let table = match table.mended(&Layout::defined(place.table), &place.run).await? {
+        let table = match table.mended(&Layout::defined(context.table), &context.run).await? {
             Some((mended, files)) => {
                 reasons.push(bounds_mended(files));
                 mended
@@ -139,7 +139,7 @@ impl Landing<'_> {
         };
         // What the rows that landed lack is told with them, and not again while nothing lands.
         if rows.inserted > 0 {
-            warnings.extend(check_shape(&place, Some(&table))?.warning(place.table.name.as_str()));
+            warnings.extend(check_schema(&context, Some(&table))?.warning(context.table.name.as_str()));
         }
         io.files_before = files_before;
         let reason = reasons.join(", ");

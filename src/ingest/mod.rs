@@ -26,7 +26,7 @@ mod pending;
 mod quarantine;
 mod recover;
 mod replay;
-mod shape;
+mod schema_diff;
 mod write;
 
 use std::sync::Arc;
@@ -39,9 +39,9 @@ pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, Tab
 pub use parse::workers;
 pub use pending::{Asked, Pending, Reload, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
-pub use recover::{Recovered, Standing, State, recover, standing};
+pub use recover::{BatchState, Recovered, TableState, recover, state_of};
 pub use replay::{Replayed, replay};
-pub use shape::{Shape, check_shape};
+pub use schema_diff::{SchemaDiff, check_schema};
 
 use crate::definition::{Format, Table};
 use crate::privacy::Privacy;
@@ -50,7 +50,7 @@ use crate::storage::Location;
 
 /// A landing table and everything around it.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct LandingContext<'a> {
     /// Its definition.
     pub table: &'a Table,
     /// Root of the landing files.
@@ -71,7 +71,7 @@ pub struct Place<'a> {
     pub privacy: Privacy,
 }
 
-impl Place<'_> {
+impl LandingContext<'_> {
     /// The format of its files.
     fn format(&self) -> Format {
         self.table.landing().map_or(Format::Json, |landing| landing.format)

@@ -2,8 +2,8 @@
 
 use super::ledger::FileRow;
 use super::parse::Parsed;
-use super::recover::Standing;
-use super::{Place, fields};
+use super::recover::TableState;
+use super::{LandingContext, fields};
 use crate::definition::Landing;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{UNREAD_CONSENT, Warning, counted};
@@ -63,8 +63,8 @@ pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
 }
 
 /// What is said where a source has no file, and never had one.
-pub(super) async fn nothing(place: &Place<'_>, landing: &Landing) -> Result<Warning> {
-    let (name, root) = (&place.table.name, &place.root);
+pub(super) async fn nothing(context: &LandingContext<'_>, landing: &Landing) -> Result<Warning> {
+    let (name, root) = (&context.table.name, &context.root);
     let help = Some(format!("make sure of the landing root, and of `path` under [source] of {name}"));
     if !root.holds("").await? {
         // True of every table, so it is said once.
@@ -76,14 +76,14 @@ pub(super) async fn nothing(place: &Place<'_>, landing: &Landing) -> Result<Warn
 }
 
 /// What is said where somebody else deleted rows that landed.
-pub(super) fn deleted(place: &Place<'_>, standing: &Standing) -> Option<Warning> {
-    let table = standing.table.as_ref()?;
+pub(super) fn deleted(context: &LandingContext<'_>, current: &TableState) -> Option<Warning> {
+    let table = current.table.as_ref()?;
     // After a commit of ours on top it has been said.
     if table.state().head() == Some(table.version()) {
         return None;
     }
-    let (landed, rows) = (standing.ledger.files.values().map(|file| file.landed).sum::<u64>(), table.rows()?);
-    let name = &place.table.name;
+    let (landed, rows) = (current.ledger.files.values().map(|file| file.landed).sum::<u64>(), table.rows()?);
+    let name = &context.table.name;
     (rows < landed).then(|| Warning {
         message: format!(
             "{} of {name} {} gone that the ledger counts as landed",
@@ -101,14 +101,14 @@ pub(super) fn deleted(place: &Place<'_>, standing: &Standing) -> Option<Warning>
 ///
 /// # Errors
 /// `Evidence` when more records went to quarantine than that.
-pub(super) fn check_quarantined(place: &Place<'_>, parsed: &Parsed) -> Result<()> {
-    let Some(most) = place.table.landing().and_then(|landing| landing.max_quarantined) else { return Ok(()) };
+pub(super) fn check_quarantined(context: &LandingContext<'_>, parsed: &Parsed) -> Result<()> {
+    let Some(most) = context.table.landing().and_then(|landing| landing.max_quarantined) else { return Ok(()) };
     let records: u64 = parsed.files.iter().map(|file| file.records).sum();
     let quarantined = parsed.quarantine.rows;
     if !most.is_exceeded(quarantined, records) {
         return Ok(());
     }
-    let name = &place.table.name;
+    let name = &context.table.name;
     let mut error = Error::new(Kind::Evidence, format!("too many records of {name} cannot land"))
         .fact("found", format!("{quarantined} of {}", counted(records, "record")))
         .fact("expected", format!("`max_quarantined` allows {most}"));
@@ -121,14 +121,14 @@ pub(super) fn check_quarantined(place: &Place<'_>, parsed: &Parsed) -> Result<()
 }
 
 /// What is said of the records of a batch.
-pub(super) fn of_records(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
+pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let name = &place.table.name;
+    let name = &context.table.name;
     if parsed.quarantine.rows > 0 {
         let count = parsed.quarantine.rows;
         let details = parsed.examples.iter().take(SHOWN).map(|(file, at, why)| format!("{file} at byte {at}: {why}"));
         let records = counted(count, "record");
-        let is_record = place.table.landing().is_some_and(|landing| landing.grants.is_some());
+        let is_record = context.table.landing().is_some_and(|landing| landing.grants.is_some());
         warnings.push(Warning {
             message: if is_record {
                 format!("{records} {UNREAD_CONSENT}: a withdrawal among them has not taken effect")
@@ -164,7 +164,7 @@ pub(super) fn of_records(place: &Place<'_>, parsed: &Parsed) -> Vec<Warning> {
         });
     }
     if !parsed.unknown_fields.is_empty() {
-        let shown = |path: &str| fields::shown(&place.table.columns, path, &place.privacy);
+        let shown = |path: &str| fields::shown(&context.table.columns, path, &context.privacy);
         let details = parsed
             .unknown_fields
             .iter()

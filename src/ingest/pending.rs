@@ -8,8 +8,8 @@ use futures::StreamExt;
 use super::discover::{Discovery, Patience, any_fits, discover};
 use super::ledger::{FileRow, FileState, Ledger};
 use super::parse::Input;
-use super::recover::Standing;
-use super::{Place, notes};
+use super::recover::TableState;
+use super::{LandingContext, notes};
 use crate::definition::{Landing, OnOverwrite};
 use crate::error::{Error, Result};
 use crate::outcome::Warning;
@@ -73,18 +73,24 @@ impl Asked<'_> {
     }
 
     /// Refuses what was asked about files that the table does not have.
-    fn check(&self, place: &Place<'_>, landing: &Landing, standing: &Standing, pending: &Pending) -> Result<()> {
-        let name = place.table.name.as_str();
+    fn check(
+        &self,
+        context: &LandingContext<'_>,
+        landing: &Landing,
+        current: &TableState,
+        pending: &Pending,
+    ) -> Result<()> {
+        let name = context.table.name.as_str();
         let files = || format!("stedi-delta query \"select path from files where landing_table = '{name}'\"");
         for wanted in self.reload.iter().filter(|r| r.table == name) {
             let Some(path) = &wanted.path else { continue };
             if pending.replaced.iter().chain(&pending.waiting).any(|file| wanted.matches(name, file)) {
                 continue;
             }
-            let is_gone = standing.ledger.files.keys().any(|file| wanted.matches(name, file));
+            let is_gone = current.ledger.files.keys().any(|file| wanted.matches(name, file));
             let unload = || format!("stedi-delta sync --unload {name}:{path}   (takes out the rows of what is gone)");
             return Err(Error::failed(format!("`{path}` is no file of {name}"))
-                .fact("landing", place.root.to_string())
+                .fact("landing", context.root.to_string())
                 .fact("expected", format!("a path below it that fits `{}`", landing.path))
                 .help(if is_gone { unload() } else { files() }));
         }
@@ -139,28 +145,28 @@ impl Pending {
 /// # Errors
 /// When the store fails, or what is asked for is about no file of the table.
 pub async fn pending(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     landing: &Landing,
-    standing: &Standing,
+    current: &TableState,
     (ledger, session): (&Ledger, &SessionContext),
     asked: Asked<'_>,
     patience: Patience,
 ) -> Result<Pending> {
-    let found = discover(&place.root, landing, patience).await?;
+    let found = discover(&context.root, landing, patience).await?;
     let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
-    let name = place.table.name.as_str();
+    let name = context.table.name.as_str();
     pending.left_out.extend(notes::odd(name, &found.odd));
     pending.warnings.extend(notes::outside(name, &found.outside));
-    pending.warnings.extend(notes::deleted(place, standing));
+    pending.warnings.extend(notes::deleted(context, current));
     if found.is_empty() {
-        let known = standing.ledger.files.keys().chain(&standing.former);
+        let known = current.ledger.files.keys().chain(&current.previous_files);
         // Files that landed and are gone since were there: stores delete old ones.
         if !any_fits(landing, known)? {
-            pending.warnings.push(notes::nothing(place, landing).await?);
+            pending.warnings.push(notes::nothing(context, landing).await?);
         }
     }
     let unloaded = ledger.unloaded(name);
-    pending.unloaded = unload(name, standing, &found, asked);
+    pending.unloaded = unload(name, current, &found, asked);
     let mut overwritten = Vec::new();
     let mut suspect = Vec::new();
     let mut skipped = Vec::new();
@@ -178,7 +184,7 @@ pub async fn pending(
             pending.inputs.push(Input { path, meta });
             continue;
         }
-        match standing.ledger.files.get(&path) {
+        match current.ledger.files.get(&path) {
             None => pending.inputs.push(Input { path, meta }),
             Some(known) if same_state(known, &meta) => {}
             Some(known) => suspect.push((path, known.size == meta.size, meta)),
@@ -186,11 +192,11 @@ pub async fn pending(
     }
     // Only what is as long as it was can be the same, and only then its hash is asked for.
     let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
-    let rows = ledger.rows(session, place.table.name.as_str(), &standing.uuid, &wanted).await?;
+    let rows = ledger.rows(session, context.table.name.as_str(), &current.uuid, &wanted).await?;
     for (path, as_long, meta) in suspect {
         let known = rows.get(&path).filter(|_| as_long);
         if let Some(known) = known
-            && hash(&place.root, &meta).await? == known.content_hash
+            && hash(&context.root, &meta).await? == known.content_hash
         {
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
@@ -206,13 +212,13 @@ pub async fn pending(
     }
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
-    asked.check(place, landing, standing, &pending)?;
+    asked.check(context, landing, current, &pending)?;
     Ok(pending)
 }
 
 /// The files that are asked to be unloaded, of those that landed, whoever's table it was, and those that are there.
-fn unload(name: &str, standing: &Standing, found: &Discovery, asked: Asked<'_>) -> Vec<String> {
-    let landed = standing.ledger.files.keys().chain(&standing.former);
+fn unload(name: &str, current: &TableState, found: &Discovery, asked: Asked<'_>) -> Vec<String> {
+    let landed = current.ledger.files.keys().chain(&current.previous_files);
     let there = found.files.iter().map(|(path, _)| path).chain(&found.waiting);
     let wanted: BTreeSet<&String> = landed.chain(there).filter(|path| asked.unloads(name, path)).collect();
     wanted.into_iter().cloned().collect()

@@ -6,8 +6,8 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use super::finish::{Finished, check_open, finish};
 use super::ledger::{FOLDER as LEDGER_FOLDER, Ledger, TableLedger, Wal};
-use super::shape::check_shape;
-use super::{Place, Report};
+use super::schema_diff::check_schema;
+use super::{LandingContext, Report};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
@@ -15,7 +15,7 @@ use crate::storage::Location;
 
 /// How a landing table and its ledger stand to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum BatchState {
     /// There is no table, or none any more.
     #[default]
     Fresh,
@@ -34,9 +34,9 @@ pub enum State {
 
 /// A landing table as it stands.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct TableState {
     /// How it stands to its ledger.
-    pub state: State,
+    pub state: BatchState,
     /// The table, if it exists.
     pub table: Option<LakeTable>,
     /// Its id, or the one that it will get.
@@ -46,14 +46,14 @@ pub struct Standing {
     /// The newest batch that the ledger decided for this table; [`TableLedger::newest`] is that of all tables of its name.
     pub decided: i64,
     /// Files that another table of this name ingested: the quarantine, which outlives it, may hold records of theirs.
-    pub former: BTreeSet<String>,
+    pub previous_files: BTreeSet<String>,
 }
 
 /// A landing table whose state allows new batches.
 #[derive(Debug)]
 pub struct Recovered {
-    /// As it stands now.
-    pub standing: Standing,
+    /// The table now.
+    pub current: TableState,
     /// Its version before.
     pub version_before: Option<u64>,
     /// A batch of an earlier run, carried out by this one.
@@ -64,9 +64,12 @@ pub struct Recovered {
 ///
 /// # Errors
 /// `Conflict` when another sync landed a batch since the ledger was read.
-pub async fn standing(place: &Place<'_>, (ledger, session): (&Ledger, &SessionContext)) -> Result<Standing> {
-    let name = place.table.name.as_str();
-    let Some(table) = LakeTable::open(&place.location).await? else {
+pub async fn state_of(
+    context: &LandingContext<'_>,
+    (ledger, session): (&Ledger, &SessionContext),
+) -> Result<TableState> {
+    let name = context.table.name.as_str();
+    let Some(table) = LakeTable::open(&context.location).await? else {
         // The ledger decides on a batch before the table exists: its files show that. Where there are none, the table may
         // as well have been deleted by hand, and then it starts anew under another id: with the same one, who consumed
         // v0 of the old table would take it for v0 of the new one.
@@ -74,16 +77,16 @@ pub async fn standing(place: &Place<'_>, (ledger, session): (&Ledger, &SessionCo
             let known = ledger.of(name, uuid);
             if let [only] = known.logged.as_slice() {
                 let wal = ledger.wal(session, name, uuid, *only).await?;
-                if !wal.landing.is_empty() && files_exist(&place.location, &wal).await {
-                    let state = State::Unfinished(*only);
-                    return Ok(Standing { state, uuid: uuid.to_owned(), ledger: known, ..Standing::default() });
+                if !wal.landing.is_empty() && files_exist(&context.location, &wal).await {
+                    let state = BatchState::Unfinished(*only);
+                    return Ok(TableState { state, uuid: uuid.to_owned(), ledger: known, ..TableState::default() });
                 }
             }
         }
-        let (newest, former) = ledger.all_of(name);
+        let (newest, previous_files) = ledger.all_of(name);
         let uuid = clock::random_uuid().to_string();
         let known = TableLedger { newest, ..TableLedger::default() };
-        return Ok(Standing { uuid, ledger: known, former, ..Standing::default() });
+        return Ok(TableState { uuid, ledger: known, previous_files, ..TableState::default() });
     };
     table.check_files()?;
     let (uuid, batch) = (table.uuid(), table.state().batch());
@@ -92,22 +95,22 @@ pub async fn standing(place: &Place<'_>, (ledger, session): (&Ledger, &SessionCo
         return Err(Error::conflict(format!("another sync has landed batch {batch} of {name} meanwhile"))
             .help("run the command again; it reads the ledger anew"));
     }
-    let lacking: Vec<i64> = known.logged.iter().copied().filter(|number| *number > batch).collect();
-    let state = match (table.state().impossible_batch(), lacking.as_slice()) {
-        (Some(number), _) => State::Forged(number),
-        (None, _) if batch > known.newest => State::LedgerBehind,
-        (None, []) => State::Current,
+    let missing_batches: Vec<i64> = known.logged.iter().copied().filter(|number| *number > batch).collect();
+    let state = match (table.state().impossible_batch(), missing_batches.as_slice()) {
+        (Some(number), _) => BatchState::Forged(number),
+        (None, _) if batch > known.newest => BatchState::LedgerBehind,
+        (None, []) => BatchState::Current,
         // A copy put back from before the batch lacks its data files, too.
-        (None, [only]) if files_exist(&place.location, &ledger.wal(session, name, &uuid, *only).await?).await => {
-            State::Unfinished(*only)
+        (None, [only]) if files_exist(&context.location, &ledger.wal(session, name, &uuid, *only).await?).await => {
+            BatchState::Unfinished(*only)
         }
-        (None, [first, ..]) => State::RolledBack(*first),
+        (None, [first, ..]) => BatchState::RolledBack(*first),
     };
     let decided = known.newest;
     // Another table of this name came later, and this one was put in its place again.
-    let former = if ledger.newest(name) > known.newest { ledger.all_of(name).1 } else { BTreeSet::new() };
+    let previous_files = if ledger.newest(name) > known.newest { ledger.all_of(name).1 } else { BTreeSet::new() };
     known.newest = ledger.newest(name).max(batch);
-    Ok(Standing { state, table: Some(table), uuid, ledger: known, decided, former })
+    Ok(TableState { state, table: Some(table), uuid, ledger: known, decided, previous_files })
 }
 
 async fn files_exist(location: &Location, wal: &Wal) -> bool {
@@ -119,12 +122,12 @@ async fn files_exist(location: &Location, wal: &Wal) -> bool {
     true
 }
 
-impl Standing {
+impl TableState {
     /// The batch that is to be finished.
     #[must_use]
     pub fn open(&self) -> Option<i64> {
         match self.state {
-            State::Unfinished(number) => Some(number),
+            BatchState::Unfinished(number) => Some(number),
             _ => None,
         }
     }
@@ -133,19 +136,21 @@ impl Standing {
     ///
     /// # Errors
     /// What was found.
-    pub fn check(&self, place: &Place<'_>) -> Result<()> {
-        let name = &place.table.name;
+    pub fn check(&self, context: &LandingContext<'_>) -> Result<()> {
+        let name = &context.table.name;
         let Some(table) = &self.table else { return Ok(()) };
         let unchanged = format!("{} (v{}, unchanged)", table.location(), table.version());
         let batches = || format!("batch {} in the table, {} in the ledger", table.state().batch(), self.decided);
         let reload = format!("stedi-delta sync --reload {name}");
         Err(match self.state {
-            State::Fresh | State::Current | State::Unfinished(_) => return Ok(()),
-            State::RolledBack(first) => Error::failed(format!("{name} was put back to a state before batch {first}"))
-                .fact("found", batches())
-                .fact("because", "the ledger says that these files have landed, and the table does not hold them")
-                .help(reload),
-            State::LedgerBehind => {
+            BatchState::Fresh | BatchState::Current | BatchState::Unfinished(_) => return Ok(()),
+            BatchState::RolledBack(first) => {
+                Error::failed(format!("{name} was put back to a state before batch {first}"))
+                    .fact("found", batches())
+                    .fact("because", "the ledger says that these files have landed, and the table does not hold them")
+                    .help(reload)
+            }
+            BatchState::LedgerBehind => {
                 let batch = table.state().batch();
                 Error::failed(format!("the ledger of ingested files lacks batch {batch} of {name}"))
                     .fact("found", batches())
@@ -159,10 +164,15 @@ impl Standing {
                     )
                     .help(format!("{reload}   (swaps the rows of every landing file)"))
             }
-            State::Forged(number) => Error::failed(format!("batch {number} of {name} is none that a sync gave out"))
-                .fact("table", unchanged)
-                .fact("because", "somebody else wrote it into the table's log: nobody knows which batches have landed")
-                .help(format!("{reload}   (swaps the rows of every landing file)")),
+            BatchState::Forged(number) => {
+                Error::failed(format!("batch {number} of {name} is none that a sync gave out"))
+                    .fact("table", unchanged)
+                    .fact(
+                        "because",
+                        "somebody else wrote it into the table's log: nobody knows which batches have landed",
+                    )
+                    .help(format!("{reload}   (swaps the rows of every landing file)"))
+            }
         })
     }
 }
@@ -174,38 +184,38 @@ impl Standing {
 /// When its state allows no batch, when migrations are pending, or its columns are not those of its definition;
 /// `Conflict` when another sync is at work; else as the commits.
 pub async fn recover(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     (ledger, session): (&Ledger, &SessionContext),
     reloaded: bool,
     report: &Report<'_>,
 ) -> Result<Recovered> {
-    let name = place.table.name.as_str();
-    let mut standing = standing(place, (ledger, session)).await?;
+    let name = context.table.name.as_str();
+    let mut current = state_of(context, (ledger, session)).await?;
     if !reloaded {
-        standing.check(place)?;
+        current.check(context)?;
     }
-    let version_before = standing.table.as_ref().map(LakeTable::version);
-    if let Some(table) = &standing.table {
-        table.check_migrations(name, place.migration)?;
+    let version_before = current.table.as_ref().map(LakeTable::version);
+    if let Some(table) = &current.table {
+        table.check_migrations(name, context.migration)?;
     }
     // Once the ledger has decided on a batch it must be possible to carry it out.
-    check_shape(place, standing.table.as_ref())?;
+    check_schema(context, current.table.as_ref())?;
     let mut finished = None;
-    if let Some(number) = standing.open() {
+    if let Some(number) = current.open() {
         report.says("finishing an earlier run's batch");
-        let wal = ledger.wal(session, name, &standing.uuid, number).await?;
-        match check_open(place, standing.table.as_ref(), number, &wal) {
+        let wal = ledger.wal(session, name, &current.uuid, number).await?;
+        match check_open(context, current.table.as_ref(), number, &wal) {
             // Given up: its landing files are read anew, under a number above it.
             Err(_) if reloaded => {}
             Err(error) => return Err(error),
             Ok(()) => {
-                let (table, done) = finish(place, &standing.uuid, number, &wal).await?;
+                let (table, done) = finish(context, &current.uuid, number, &wal).await?;
                 // The definition may have changed since the batch was written.
-                check_shape(place, Some(&table))?;
-                (standing.table, standing.state) = (Some(table), State::Current);
+                check_schema(context, Some(&table))?;
+                (current.table, current.state) = (Some(table), BatchState::Current);
                 finished = Some((number, done));
             }
         }
     }
-    Ok(Recovered { standing, version_before, finished })
+    Ok(Recovered { current, version_before, finished })
 }

@@ -12,9 +12,9 @@ use super::finish::finish;
 use super::format::{self, Decoder, Landed, Options};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::parse::declared;
-use super::recover::{Recovered, Standing, recover};
-use super::shape::shape;
-use super::{Place, Report};
+use super::recover::{Recovered, TableState, recover};
+use super::schema_diff::evolve_schema;
+use super::{LandingContext, Report};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, LakeTable, Layout};
 use crate::outcome::Io;
@@ -50,22 +50,22 @@ struct Accepted {
 /// When the table does not exist yet; when the quarantine or a source file cannot be read; as [`recover`] and the
 /// commits.
 pub async fn replay(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     warehouse: &Location,
     (ledger, session): (&Ledger, &SessionContext),
     report: &Report<'_>,
 ) -> Result<Replayed> {
-    let Recovered { standing, version_before, .. } = recover(place, (ledger, session), false, report).await?;
-    let Some(table) = standing.table.clone() else {
-        return Err(Error::failed(format!("{} does not exist yet", place.table.name)).help("stedi-delta sync"));
+    let Recovered { current, version_before, .. } = recover(context, (ledger, session), false, report).await?;
+    let Some(table) = current.table.clone() else {
+        return Err(Error::failed(format!("{} does not exist yet", context.table.name)).help("stedi-delta sync"));
     };
-    let shaped = shape(place, &standing.uuid, Some(table.clone())).await?;
+    let shaped = evolve_schema(context, &current.uuid, Some(table.clone())).await?;
     let mut table = shaped.unwrap_or(table);
-    let Accepted { batch, landed, stay } = accept(place, (ledger, session), &standing).await?;
+    let Accepted { batch, landed, stay } = accept(context, (ledger, session), &current).await?;
     let mut io = Io::default();
     if let Some((batch, wal)) = batch.as_ref().and_then(|batch| Some((batch, batch.wal.as_ref()?))) {
-        ledger.commit(warehouse, std::slice::from_ref(batch), &place.run).await?;
-        let (after, done) = finish(place, &standing.uuid, batch.number, wal).await?;
+        ledger.commit(warehouse, std::slice::from_ref(batch), &context.run).await?;
+        let (after, done) = finish(context, &current.uuid, batch.number, wal).await?;
         io = Io { files_added: done.io.files_added, bytes_written: done.io.bytes_written, ..io };
         table = after;
     }
@@ -74,30 +74,30 @@ pub async fn replay(
 
 /// Reads every record in quarantine again.
 async fn accept(
-    place: &Place<'_>,
+    context: &LandingContext<'_>,
     (ledger, session): (&Ledger, &SessionContext),
-    standing: &Standing,
+    current: &TableState,
 ) -> Result<Accepted> {
-    let doing = || format!("the quarantine of {} cannot be read", place.table.name);
+    let doing = || format!("the quarantine of {} cannot be read", context.table.name);
     let mut outcome = Accepted { batch: None, landed: 0, stay: BTreeMap::new() };
-    let Some(table) = LakeTable::open(&place.quarantine).await? else { return Ok(outcome) };
+    let Some(table) = LakeTable::open(&context.quarantine).await? else { return Ok(outcome) };
     let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
     let mut rows = frame.execute_stream().await.context(doing)?;
-    let (columns, format) = (declared(place.table), format::of(place.format()));
-    let expectations = Expectations::new(place.table)?;
-    let mut writer = DataWriter::over(&place.location, place.table.schema(), place.target_file_size)
-        .layout(Layout::defined(place.table));
+    let (columns, format) = (declared(context.table), format::of(context.format()));
+    let expectations = Expectations::new(context.table)?;
+    let mut writer = DataWriter::over(&context.location, context.table.schema(), context.target_file_size)
+        .layout(Layout::defined(context.table));
     let mut replayed: Vec<(String, i64)> = Vec::new();
     // Then the ledger does not know that some of these files have been read: a sync reads them again, whole.
-    let is_ahead = table.state().batch() > standing.ledger.newest;
-    let unread = |file: &str| is_ahead && !standing.ledger.files.contains_key(file);
+    let is_ahead = table.state().batch() > current.ledger.newest;
+    let unread = |file: &str| is_ahead && !current.ledger.files.contains_key(file);
     while let Some(batch) = rows.try_next().await.context(doing)? {
         for row in 0..batch.num_rows() {
             let Some(record) = Record::at(&batch, row) else {
                 *outcome.stay.entry("it has no file or no offset: somebody else wrote it".into()).or_insert(0) += 1;
                 continue;
             };
-            let attempt = match record.bytes(place).await {
+            let attempt = match record.bytes(context).await {
                 Ok(_) if unread(&record.file) => Err("its file is not in the ledger: stedi-delta sync".into()),
                 Ok(bytes) => {
                     format.read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
@@ -117,16 +117,16 @@ async fn accept(
     outcome.landed = written.rows;
     if !replayed.is_empty() {
         outcome.batch = Some(Batch {
-            table: place.table.name.to_string(),
-            uuid: standing.uuid.clone(),
-            number: standing.ledger.newest.max(table.state().batch()) + 1,
-            files: recount((ledger, session), place.table.name.as_str(), &standing.uuid, &replayed).await?,
+            table: context.table.name.to_string(),
+            uuid: current.uuid.clone(),
+            number: current.ledger.newest.max(table.state().batch()) + 1,
+            files: recount((ledger, session), context.table.name.as_str(), &current.uuid, &replayed).await?,
             wal: Some(Wal {
                 rows_landed: written.rows,
                 landing: written.adds,
                 replayed,
-                columns: Wal::written_with(&place.table.columns),
-                expectations: plan::expectations(place.table),
+                columns: Wal::written_with(&context.table.columns),
+                expectations: plan::expectations(context.table),
                 ..Wal::default()
             }),
         });
@@ -192,7 +192,7 @@ impl Record {
     }
 
     /// The whole record: what quarantine keeps, else read from the file again.
-    async fn bytes(&self, place: &Place<'_>) -> std::result::Result<Vec<u8>, String> {
+    async fn bytes(&self, context: &LandingContext<'_>) -> std::result::Result<Vec<u8>, String> {
         if self.raw.len() as u64 == self.length {
             return Ok(self.raw.clone());
         }
@@ -201,7 +201,7 @@ impl Record {
             return Err(format!("record is longer than {limit} bytes"));
         }
         let gone = |_| format!("its file is gone, and quarantine keeps only the first {} bytes", self.raw.len());
-        let meta = place.root.head(&self.file).await.map_err(gone)?;
+        let meta = context.root.head(&self.file).await.map_err(gone)?;
         let mut decoder = Decoder::new();
         let (from, to) = (self.offset.unsigned_abs(), self.offset.unsigned_abs() + self.length);
         let (mut at, mut record) = (0_u64, Vec::new());
@@ -211,7 +211,7 @@ impl Record {
             record.extend_from_slice(&piece[start as usize..stop as usize]);
             at = end;
         };
-        let mut chunks = place.root.chunks(&meta);
+        let mut chunks = context.root.chunks(&meta);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|e| e.to_string())?;
             decoder.push(&chunk, &mut take)?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::ledger::{Batch, FileRow, Wal};
 use super::parse::{self, Parsed, Target};
 use super::pending::Pending;
-use super::recover::Standing;
-use super::{Place, notes};
+use super::recover::TableState;
+use super::{LandingContext, notes};
 use crate::clock;
 use crate::error::Result;
 use crate::lake::LakeTable;
@@ -30,46 +30,46 @@ pub struct Prepared {
 
 /// The newest batch of the quarantine table. It may be ahead of the ledger and the landing table, where these two were
 /// deleted or put back and it was not.
-async fn quarantined(place: &Place<'_>) -> Result<i64> {
-    Ok(LakeTable::open(&place.quarantine).await?.map_or(0, |table| table.state().batch()))
+async fn quarantined(context: &LandingContext<'_>) -> Result<i64> {
+    Ok(LakeTable::open(&context.quarantine).await?.map_or(0, |table| table.state().batch()))
 }
 
 /// Reads the pending files and writes their data files; `None` when there is nothing to record.
 ///
 /// # Errors
 /// As those of reading and writing files.
-pub async fn write(place: &Place<'_>, standing: &Standing, pending: Pending) -> Result<Option<Prepared>> {
+pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: Pending) -> Result<Option<Prepared>> {
     if pending.inputs.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
         return Ok(None);
     }
     // Once the ledger has decided on the batch it must be possible to commit it.
-    if let Some(table) = &standing.table {
+    if let Some(table) = &current.table {
         table.check_writable()?;
     }
     let (new, replaced) = pending.counts();
     let mut gone = pending.replaced;
     gone.extend(pending.unloaded.iter().cloned());
-    let in_quarantine = quarantined(place).await?;
-    let newest = standing.ledger.newest;
+    let in_quarantine = quarantined(context).await?;
+    let newest = current.ledger.newest;
     // It may hold records of these files, from batches that nobody else knows of.
-    let held = |path: &String| in_quarantine > newest || standing.former.contains(path);
+    let held = |path: &String| in_quarantine > newest || current.previous_files.contains(path);
     let known: BTreeSet<String> = gone.iter().cloned().collect();
     let inputs = pending.inputs.iter().map(|input| &input.path);
     gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
-    if let Some(table) = standing.table.as_ref().filter(|_| !gone.is_empty()) {
+    if let Some(table) = current.table.as_ref().filter(|_| !gone.is_empty()) {
         table.check_removable()?;
     }
     let target = Target {
-        table: place.table,
-        format: place.format(),
-        landing: place.location.clone(),
-        quarantine: place.quarantine.clone(),
-        target_file_size: place.target_file_size,
-        workers: place.workers.clone(),
+        table: context.table,
+        format: context.format(),
+        landing: context.location.clone(),
+        quarantine: context.quarantine.clone(),
+        target_file_size: context.target_file_size,
+        workers: context.workers.clone(),
     };
-    let parsed = parse::parse(&place.root, pending.inputs, &target).await?;
-    let warnings = notes::of_records(place, &parsed);
-    notes::check_quarantined(place, &parsed)?;
+    let parsed = parse::parse(&context.root, pending.inputs, &target).await?;
+    let warnings = notes::of_records(context, &parsed);
+    notes::check_quarantined(context, &parsed)?;
     let Parsed { mut files, landing, quarantine, bytes_read, .. } = parsed;
     let files_read = files.len() as u64;
     files.extend(pending.refreshed);
@@ -82,14 +82,14 @@ pub async fn write(place: &Place<'_>, standing: &Standing, pending: Pending) -> 
         quarantine_uuid: clock::random_uuid().to_string(),
         replaced: gone,
         replayed: Vec::new(),
-        columns: Wal::written_with(&place.table.columns),
-        expectations: plan::expectations(place.table),
+        columns: Wal::written_with(&context.table.columns),
+        expectations: plan::expectations(context.table),
     };
     let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
     Ok(Some(Prepared {
         batch: Batch {
-            table: place.table.name.to_string(),
-            uuid: standing.uuid.clone(),
+            table: context.table.name.to_string(),
+            uuid: current.uuid.clone(),
             number: newest.max(in_quarantine) + 1,
             files,
             wal: (!nothing).then_some(wal),

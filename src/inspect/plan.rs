@@ -83,13 +83,13 @@ impl Planner<'_> {
     async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
         let place = self.workspace.place(table, "")?;
         let read = (&self.ledger, &self.session);
-        let standing = ingest::standing(&place, read).await?;
-        standing.check(&place)?;
-        let shape = ingest::check_shape(&place, standing.table.as_ref())?;
+        let current = ingest::state_of(&place, read).await?;
+        current.check(&place)?;
+        let diff = ingest::check_schema(&place, current.table.as_ref())?;
         // As patient as a sync: it would wait for these files, too.
-        let pending = ingest::pending(&place, landing, &standing, read, Asked::default(), Patience::Waits).await?;
+        let pending = ingest::pending(&place, landing, &current, read, Asked::default(), Patience::Waits).await?;
         let mut reasons = Vec::new();
-        reasons.extend(standing.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
+        reasons.extend(current.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
         let (new, replaced) = pending.counts();
         for (count, what) in [(new, "new file"), (replaced, "replaced file")] {
             if count > 0 {
@@ -98,12 +98,12 @@ impl Planner<'_> {
         }
         if new + replaced > 0 {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
-            plan.warnings.extend(shape.warning(table.name.as_str()));
+            plan.warnings.extend(diff.warning(table.name.as_str()));
         }
-        if shape.gains_columns {
+        if diff.gains_columns {
             reasons.push("new columns".into());
         }
-        if unchecked(table, standing.table.as_ref()) {
+        if unchecked(table, current.table.as_ref()) {
             reasons.push(plan::EXPECTATIONS_CHANGED.into());
         }
         if plan.version.is_none() && reasons.is_empty() {
@@ -194,12 +194,12 @@ impl Planner<'_> {
         let taken = above.estimate.unwrap_or_default();
         let Some(derived) = self.workspace.project.table(name).and_then(Table::derived) else { return taken };
         let Ok(program) = incremental::differentiate(&derived.plan) else { return unknown };
-        let shape = Shape::of(program.plan());
-        if above.action != Action::Do(Mode::Incremental) || shape.fans_out {
+        let diff = Shape::of(program.plan());
+        if above.action != Action::Do(Mode::Incremental) || diff.fans_out {
             return unknown;
         }
         // A group that changes goes and comes.
-        let times = if shape.groups { 2 } else { 1 };
+        let times = if diff.groups { 2 } else { 1 };
         let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
         Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
     }

@@ -37,7 +37,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
         }
         let found = match &table.kind {
             TableKind::Landing(landing) => of_landing(workspace, table, landing, &ledger, &session, &mut status).await,
-            TableKind::Derived(derived) => of_derived(workspace, table, derived, &standing, &mut status).await,
+            TableKind::Derived(derived) => of_derived(workspace, table, derived, &current, &mut status).await,
         };
         if let Err(error) = found {
             status.problem.get_or_insert(error.to_string());
@@ -92,13 +92,13 @@ async fn of_landing(
 ) -> Result<()> {
     let place = workspace.place(table, "")?;
     status.rows_in_quarantine = ingest::count_quarantined(&place).await?;
-    let standing = ingest::standing(&place, (ledger, session)).await?;
-    standing.check(&place)?;
-    if let Some(number) = standing.open() {
+    let current = ingest::state_of(&place, (ledger, session)).await?;
+    current.check(&place)?;
+    if let Some(number) = current.open() {
         status.pending.push(format!("batch {number} of an earlier run is to be finished"));
     }
     let pending =
-        ingest::pending(&place, landing, &standing, (ledger, session), Asked::default(), Patience::Hurries).await?;
+        ingest::pending(&place, landing, &current, (ledger, session), Asked::default(), Patience::Hurries).await?;
     status.problem = pending.left_out.first().map(|error| error.message().to_owned());
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };
@@ -107,7 +107,7 @@ async fn of_landing(
             status.pending.push(format!("{count} {what} {}", files(count)));
         }
     }
-    if unchecked(table, standing.table.as_ref()) {
+    if unchecked(table, current.table.as_ref()) {
         status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED));
     }
     let young = pending.waiting.len();
@@ -136,7 +136,7 @@ async fn of_derived(
     let job = workspace.job(table, sources, "")?;
     let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&workspace.project, table, derived);
-    match plan::decide(table, &standing, fingerprint, false) {
+    match plan::decide(table, &current, fingerprint, false) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),

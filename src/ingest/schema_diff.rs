@@ -3,7 +3,7 @@
 
 use deltalake::arrow::datatypes::Field;
 
-use super::Place;
+use super::LandingContext;
 use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
@@ -16,21 +16,21 @@ const GENERATED: &str = "delta.generationExpression";
 
 /// How the columns of a table stand to those of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct SchemaDiff {
     /// The definition has new columns, or lets one be NULL that could not be.
     pub gains_columns: bool,
     /// Columns that are not in the definition: they stay, and rows that land have NULL in them.
     pub undeclared: Vec<String>,
 }
 
-impl Shape {
+impl SchemaDiff {
     /// Compares the columns, before anything is read or written; `columns` are those of the definition or of a batch.
     ///
     /// # Errors
     /// When rows as the definition has them do not fit the table.
-    pub fn of(place: &Place<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
+    pub fn of(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
         let stored = table.schema();
-        let mut shape = Self::default();
+        let mut diff = Self::default();
         for field in stored.fields() {
             let declared = columns.iter().find(|c| c.name == *field.name());
             let fits = match declared {
@@ -38,22 +38,22 @@ impl Shape {
                 Some(declared) => differs(declared, field),
             };
             if let Some((problem, help)) = fits {
-                return Err(refused(place, table, field.name(), &problem, &help));
+                return Err(refused(context, table, field.name(), &problem, &help));
             }
             match declared {
-                None => shape.undeclared.push(field.name().clone()),
-                Some(declared) => shape.gains_columns |= declared.nullable && !field.is_nullable(),
+                None => diff.undeclared.push(field.name().clone()),
+                Some(declared) => diff.gains_columns |= declared.nullable && !field.is_nullable(),
             }
         }
         for column in columns.iter().filter(|c| stored.field_with_name(&c.name).is_err()) {
             if !column.nullable {
                 let problem = "is new and cannot be NULL, but older rows lack it";
                 let help = format!("drop `nullable = false` from `{}`", column.name);
-                return Err(refused(place, table, &column.name, problem, &help));
+                return Err(refused(context, table, &column.name, problem, &help));
             }
-            shape.gains_columns = true;
+            diff.gains_columns = true;
         }
-        Ok(shape)
+        Ok(diff)
     }
 
     /// What to say where rows landed without some of the table's columns.
@@ -73,8 +73,8 @@ impl Shape {
     }
 }
 
-fn refused(place: &Place<'_>, table: &LakeTable, column: &str, problem: &str, help: &str) -> Error {
-    Error::failed(format!("column `{column}` of {} {problem}", place.table.name))
+fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, problem: &str, help: &str) -> Error {
+    Error::failed(format!("column `{column}` of {} {problem}", context.table.name))
         .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
         .help(format!("{help}, or move the table's folder away and sync"))
 }
@@ -118,25 +118,29 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
 ///
 /// # Errors
 /// When they do not.
-pub fn check_shape(place: &Place<'_>, table: Option<&LakeTable>) -> Result<Shape> {
-    table.map_or_else(|| Ok(Shape::default()), |table| Shape::of(place, &place.table.columns, table))
+pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
+    table.map_or_else(|| Ok(SchemaDiff::default()), |table| SchemaDiff::of(context, &context.table.columns, table))
 }
 
 /// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
 ///
 /// # Errors
 /// When rows as the definition has them do not fit the table.
-pub async fn shape(place: &Place<'_>, uuid: &str, table: Option<LakeTable>) -> Result<Option<LakeTable>> {
+pub async fn evolve_schema(
+    context: &LandingContext<'_>,
+    uuid: &str,
+    table: Option<LakeTable>,
+) -> Result<Option<LakeTable>> {
     let Some(table) = table else {
-        let commit = commit(place, 0, "ingest", Change::default(), Vec::new(), (0, 0));
-        let commit = checked(commit, plan::expectations(place.table));
-        return create(&place.location, &spec(place, uuid, &place.table.columns), commit).await.map(Some);
+        let commit = commit(context, 0, "ingest", Change::default(), Vec::new(), (0, 0));
+        let commit = checked(commit, plan::expectations(context.table));
+        return create(&context.location, &spec(context, uuid, &context.table.columns), commit).await.map(Some);
     };
-    if !Shape::of(place, &place.table.columns, &table)?.gains_columns {
+    if !SchemaDiff::of(context, &context.table.columns, &table)?.gains_columns {
         return Ok(None);
     }
-    let columns = NewColumns::Among(place.table.columns.clone());
+    let columns = NewColumns::Among(context.table.columns.clone());
     let change = Change { schema: Some(columns), ..Change::default() };
-    let commit = commit(place, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
+    let commit = commit(context, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
     checked(commit, table.state().expectations()).commit(&table).await.map(Some)
 }
