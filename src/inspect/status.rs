@@ -37,7 +37,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
         }
         let found = match &table.kind {
             TableKind::Landing(landing) => of_landing(workspace, table, landing, &ledger, &session, &mut status).await,
-            TableKind::Derived(derived) => of_derived(workspace, table, derived, &current, &mut status).await,
+            TableKind::Derived(derived) => of_derived(workspace, table, derived, &standing, &mut status).await,
         };
         if let Err(error) = found {
             status.problem.get_or_insert(error.to_string());
@@ -136,7 +136,7 @@ async fn of_derived(
     let job = workspace.job(table, sources, "")?;
     let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&workspace.project, table, derived);
-    match plan::decide(table, &current, fingerprint, false) {
+    match plan::decide(table, &standing, fingerprint, false) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),

@@ -157,7 +157,7 @@ async fn files_are_left_out_by_our_bloom_filters_and_every_row_is_found() {
             let rows = lake.rows(&format!("select code from {name} where {condition}")).await;
             assert_eq!(rows, [code.as_str()], "{name}.{column}: our own engine");
         }
-        assert!(inspect::query(&lake.site().await, &format!("select code from {name}")).await.is_err());
+        assert!(inspect::query(&lake.workspace().await, &format!("select code from {name}")).await.is_err());
         if whole.is_some() {
             let answer = ask(&[]).unwrap();
             for column in columns.iter().filter(|column| ASKED_BY_DUCKDB.contains(column)) {
@@ -181,6 +181,6 @@ async fn pages_are_left_out_by_page_indexes() {
     let file = lake.warehouse().join("landing/numbers").join(&files[0].path);
     assert!(destroy_around(&file, 45_000) >= 8, "at least two of three pages of each column");
     assert_eq!(lake.rows("select s from numbers where n = 45000").await, ["315000"]);
-    let other = inspect::query(&lake.site().await, "select s from numbers where n = 5000").await;
+    let other = inspect::query(&lake.workspace().await, "select s from numbers where n = 5000").await;
     assert!(other.is_err(), "a page that is asked for is read");
 }
