@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use deltalake::arrow::array::{AsArray, RecordBatch, UInt64Array};
 use deltalake::arrow::compute::{concat_batches, take_record_batch};
 use futures::TryStreamExt;
-use stedi_delta::lake::{Change, Commit, DataWriter, LakeTable, rows};
-use stedi_delta::storage::Storage;
+use stedi_delta::Storage;
+use stedi_delta::internals::lake::{Change, Commit, DataWriter, LakeTable, rows};
 
 use crate::aws::{Aws, Request};
 use crate::crowd::Crowd;

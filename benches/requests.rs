@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use stedi_delta::ingest::{Batch, FileRow, Ledger};
-use stedi_delta::lake::LakeTable;
-use stedi_delta::privacy::Privacy;
-use stedi_delta::storage::Storage;
-use stedi_delta::workspace::{Workspace, WorkspaceOptions};
+use stedi_delta::Privacy;
+use stedi_delta::Storage;
+use stedi_delta::Workspace;
+use stedi_delta::internals::ingest::{Batch, FileRow, Ledger};
+use stedi_delta::internals::lake::LakeTable;
+use stedi_delta::workspace::WorkspaceOptions;
 
 use crate::aws::{Aws, Request};
 use crate::repository;

@@ -2,45 +2,69 @@
 //!
 //! The order of the modules below is the architecture: a module imports only from modules above it
 //! (`tests/it/architecture.rs` enforces it). Reading order is data flow.
+//!
+//! The program is the product; this library is what it and its tests are made of. Its entries are a [`Workspace`] and the
+//! functions that take one:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use stedi_delta::progress::{Progress, Silent};
+//! use stedi_delta::workspace::WorkspaceOptions;
+//! use stedi_delta::{Privacy, Storage, Workspace, inspect, sync};
+//!
+//! # async fn example() -> stedi_delta::error::Result<()> {
+//! let options = WorkspaceOptions { root: "my-project".into(), ..WorkspaceOptions::default() };
+//! let workspace = Workspace::open(&options, Storage::default(), Privacy::default()).await?;
+//! let silent: Arc<dyn Progress> = Arc::new(Silent);
+//! let outcome = sync::sync(&workspace, &sync::Options::default(), &silent).await;
+//! for table in &outcome.tables {
+//!     println!("{}: {} rows more", table.table, table.rows.inserted);
+//! }
+//! let rows = inspect::query(&workspace, "select count(*) from customer_landing").await?;
+//! # drop(rows);
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::disallowed_macros, clippy::disallowed_methods))]
 
 // Words: no I/O, no async.
-pub mod name;
-pub mod types;
-pub mod source;
-pub mod redact;
+mod name;
+mod types;
+mod source;
+mod redact;
 pub mod error;
-pub mod clock;
-pub mod privacy;
+mod clock;
+mod privacy;
 // Plans and their expressions, whoever rewrites them.
-pub mod node;
+mod node;
 // Arithmetic: sums that no order of rows changes, times of every year, and results that fit into memory.
-pub mod exact;
-pub mod calendar;
-pub mod bounded;
+mod exact;
+mod calendar;
+mod bounded;
 // Intent: text and plans in, values out.
-pub mod determinism;
-pub mod sql;
-pub mod definition;
+mod determinism;
+mod sql;
+mod definition;
 pub mod outcome;
 pub mod progress;
-pub mod graph;
-pub mod incremental;
-pub mod plan;
+mod graph;
+mod incremental;
+mod plan;
 // Doors: I/O, one foreign crate each.
-pub mod aws;
-pub mod storage;
-pub mod lake;
-pub mod catalog;
+mod aws;
+mod storage;
+mod lake;
+mod catalog;
 // Stages: the flow, one file per arrow.
-pub mod changes;
-pub mod checks;
-pub mod evaluate;
-pub mod merge;
+mod changes;
+mod checks;
+mod evaluate;
+mod merge;
 // Operations: return outcomes, never print.
-pub mod ingest;
-pub mod refresh;
+mod ingest;
+mod refresh;
 pub mod workspace;
 pub mod register;
 pub mod sync;
@@ -48,3 +72,44 @@ pub mod replay;
 pub mod inspect;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
+
+pub use privacy::Privacy;
+pub use storage::Storage;
+pub use workspace::Workspace;
+
+/// What tests and benchmarks of this repository look at besides; nothing here is kept stable.
+#[doc(hidden)]
+pub mod internals {
+    pub mod aws {
+        pub use crate::aws::{Aws, AwsSettings};
+    }
+    pub mod catalog {
+        pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
+    }
+    pub mod changes {
+        pub use crate::changes::{ChangeSet, ChangeSource, since, since_by};
+    }
+    pub mod definition {
+        pub use crate::definition::{Action, Column, ColumnType, Glue, Table};
+    }
+    pub mod incremental {
+        pub use crate::incremental::differentiate;
+    }
+    pub mod ingest {
+        pub use crate::ingest::{Batch, FileRow, Ledger, count_quarantined, list_quarantined};
+    }
+    pub mod lake {
+        pub use crate::lake::{
+            Change, Commit, DataWriter, LakeTable, Layout, Properties, SessionOptions, TableSpec, create, rows, session,
+        };
+    }
+    pub mod merge {
+        pub use crate::merge::{Applied, CdcChange, Taking, remove, told};
+    }
+    pub mod plan {
+        pub use crate::plan::expectations;
+    }
+    pub mod storage {
+        pub use crate::storage::{Encryption, Location, PROBE, StoreRef};
+    }
+}

@@ -24,7 +24,7 @@ use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 pub use functions::is_approximate;
-pub use reason::{Code, Effect, Reason};
+pub use reason::{Code, Reason};
 
 /// Something of a query that its tables do not determine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,14 +34,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use discover::Patience;
-pub use land::{Landed, Landing, land};
-pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, FileState, Ledger, TableLedger, Wal, WalColumn};
+pub use land::{Landed, land};
+pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger};
 pub use parse::workers;
 pub use pending::{Asked, Pending, Reload, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
-pub use recover::{BatchState, Recovered, TableState, recover, state_of};
-pub use replay::{Replayed, replay};
-pub use schema_diff::{SchemaDiff, check_schema};
+pub use recover::state_of;
+pub use replay::replay;
+pub use schema_diff::check_schema;
 
 use crate::definition::{Format, Table};
 use crate::privacy::Privacy;

@@ -9,7 +9,8 @@ use crate::support::repository;
 /// Modules in order.
 fn order() -> Vec<String> {
     let map = fs::read_to_string(repository().join("src/lib.rs")).unwrap();
-    let modules = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let modules =
+        map.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
     modules.map(str::to_owned).collect()
 }
 

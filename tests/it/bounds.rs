@@ -10,7 +10,7 @@ use deltalake::arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, Reco
 use deltalake::arrow::datatypes::{Field, Schema};
 use deltalake::parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use stedi_delta::lake::Layout;
+use stedi_delta::internals::lake::Layout;
 use stedi_delta::outcome::Mode;
 
 use crate::support::second::second_engine;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::prelude::{col, lit};
-use stedi_delta::lake::{LakeTable, SessionOptions, session};
+use stedi_delta::internals::lake::{LakeTable, SessionOptions, session};
 
 use crate::support::crowd::Crowd;
 use crate::support::slow::Reads;

@@ -5,9 +5,10 @@ use std::fs;
 
 use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
+use stedi_delta::inspect;
+use stedi_delta::internals::plan;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 use stedi_delta::sync::{Options, Reload};
-use stedi_delta::{inspect, plan};
 
 use crate::support::shop::{ORDERS, derived, orders, shop};
 use crate::support::{Lake, assert_still, of, verify};

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use stedi_delta::privacy::Privacy;
+use stedi_delta::Privacy;
+use stedi_delta::Workspace;
 use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::sync;
-use stedi_delta::workspace::{Workspace, WorkspaceOptions};
+use stedi_delta::workspace::WorkspaceOptions;
 
 use crate::support::aws::Aws;
 use crate::support::faulty::{Fault, Plan, When};

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use stedi_delta::cli::exit;
-use stedi_delta::ingest;
+use stedi_delta::internals::ingest;
 use stedi_delta::outcome::{Mode, SyncOutcome};
 use stedi_delta::sync::{Options, Reload};
 

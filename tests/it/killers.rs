@@ -13,7 +13,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::{DeltaTable, DeltaTableBuilder};
-use stedi_delta::lake::LakeTable;
+use stedi_delta::internals::lake::LakeTable;
 use url::Url;
 
 use crate::support::Lake;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
-use stedi_delta::lake::LakeTable;
+use stedi_delta::internals::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem};
 
 use crate::support::{DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps};

@@ -148,7 +148,7 @@ async fn tpch_documentation_says_what_is_maintained() {
     let workspace = lake.workspace().await;
     for (query, incremental) in INCREMENTAL {
         let table = workspace.project.tables.iter().find(|t| t.name.as_str() == query).unwrap();
-        let derivative = stedi_delta::incremental::differentiate(&table.derived().unwrap().plan);
+        let derivative = stedi_delta::internals::incremental::differentiate(&table.derived().unwrap().plan);
         assert_eq!(derivative.is_ok(), incremental, "{query}: {:?}", derivative.err());
         let row = text.lines().find(|l| l.starts_with(&format!("| `{query}` |"))).unwrap();
         let mode = if incremental { "| incremental |" } else { "| full |" };

@@ -1,8 +1,8 @@
 //! Tables in Glue: the entry that Athena reads, what is kept, what is repaired, what is refused.
 
 use serde_json::{Value, json};
-use stedi_delta::catalog::{Catalog, GlueCatalog, conformance};
-use stedi_delta::definition::Glue;
+use stedi_delta::internals::catalog::{Catalog, GlueCatalog, conformance};
+use stedi_delta::internals::definition::Glue;
 
 use super::Prod;
 use crate::support::aws::Aws;
@@ -204,7 +204,8 @@ async fn tables_that_left_the_project_are_told_and_dropped_on_request_only() {
     std::fs::remove_file(root.join("tables/curated/items.sql")).unwrap();
     assert_eq!(lake.sync().await.left, ["items"]);
     let workspace = lake.workspace().await;
-    let names = |entries: Vec<stedi_delta::catalog::Entry>| entries.into_iter().map(|e| e.name).collect::<Vec<_>>();
+    let names =
+        |entries: Vec<stedi_delta::internals::catalog::Entry>| entries.into_iter().map(|e| e.name).collect::<Vec<_>>();
     assert_eq!(
         names(workspace.catalog.list(&lake.database()).await.unwrap()),
         ["cheap", "items", "orders", "orders_quarantine"]

@@ -6,7 +6,7 @@ use super::{Prod, SAMPLE, expected, rows, writes};
 use crate::concurrency::at_once;
 use crate::support::aws::Aws;
 use crate::support::shop::{orders, shop};
-use stedi_delta::storage::PROBE;
+use stedi_delta::internals::storage::PROBE;
 
 #[test]
 fn a_store_that_overwrites_is_refused_before_anything_is_written() {

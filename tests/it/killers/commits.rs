@@ -18,7 +18,8 @@ async fn f4_nothing_changes_and_the_progress_is_recorded_all_the_same() {
     let done = of(&outcome, "cheap");
     assert_eq!((done.rows.inserted, done.rows.deleted, done.io.files_added, done.io.files_removed), (0, 0, 0, 0));
     let (after, source) = (lake_table(&lake, "cheap").await, lake_table(&lake, "orders").await);
-    let files = |table: &stedi_delta::lake::LakeTable| table.files().into_iter().map(|f| f.path).collect::<Vec<_>>();
+    let files =
+        |table: &stedi_delta::internals::lake::LakeTable| table.files().into_iter().map(|f| f.path).collect::<Vec<_>>();
     assert_eq!(files(&after), files(&before));
     assert_eq!(after.consumed(&source.uuid()).await.unwrap().map(|c| c.version), Some(source.version()));
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));

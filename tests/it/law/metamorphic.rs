@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stedi_delta::changes::{self, ChangeSet, ChangeSource};
-use stedi_delta::lake::{LakeTable, SessionOptions, session};
-use stedi_delta::storage::Storage;
+use stedi_delta::Storage;
+use stedi_delta::internals::changes::{self, ChangeSet, ChangeSource};
+use stedi_delta::internals::lake::{LakeTable, SessionOptions, session};
 
 use super::compare::{Bag, Stored, bag, difference, minus, net};
 use super::history;

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use stedi_delta::Privacy;
+use stedi_delta::Storage;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
-use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::storage::Storage;
 use stedi_delta::sync;
 use stedi_delta::workspace::{self, Workspace, WorkspaceOptions};
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use stedi_delta::aws::{Aws as Connection, AwsSettings};
-use stedi_delta::storage::{Encryption, PROBE, Storage};
+use stedi_delta::Storage;
+use stedi_delta::internals::aws::{Aws as Connection, AwsSettings};
+use stedi_delta::internals::storage::{Encryption, PROBE};
 use stedi_delta::workspace::WorkspaceOptions;
 
 use super::Lake;

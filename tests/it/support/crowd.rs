@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::SchemaRef;
-use stedi_delta::definition::{Column, ColumnType};
-use stedi_delta::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
-use stedi_delta::merge::{Applied, CdcChange, Taking, remove, told};
-use stedi_delta::storage::Location;
+use stedi_delta::internals::definition::{Column, ColumnType};
+use stedi_delta::internals::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
+use stedi_delta::internals::merge::{Applied, CdcChange, Taking, remove, told};
+use stedi_delta::internals::storage::Location;
 
 /// How many there are, and what is said of them.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,8 @@ use deltalake::logstore::object_store::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use stedi_delta::storage::{Storage, StoreRef};
+use stedi_delta::Storage;
+use stedi_delta::internals::storage::StoreRef;
 
 /// What happens at the n-th operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,13 +17,14 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{AsArray, RecordBatch};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
-use stedi_delta::definition::{Action, Table};
-use stedi_delta::lake::LakeTable;
+use stedi_delta::Privacy;
+use stedi_delta::Storage;
+use stedi_delta::Workspace;
+use stedi_delta::internals::definition::{Action, Table};
+use stedi_delta::internals::lake::LakeTable;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
-use stedi_delta::privacy::Privacy;
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::storage::Storage;
-use stedi_delta::workspace::{Workspace, WorkspaceOptions};
+use stedi_delta::workspace::WorkspaceOptions;
 use stedi_delta::{inspect, sync};
 
 pub use ran::Ran;

@@ -12,7 +12,8 @@ use deltalake::logstore::object_store::{
     PutOptions, PutPayload, PutResult, Result, path::Path,
 };
 use futures::stream::BoxStream;
-use stedi_delta::storage::{Storage, StoreRef};
+use stedi_delta::Storage;
+use stedi_delta::internals::storage::StoreRef;
 
 /// Reads of data files.
 #[derive(Debug, Default)]
