@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deltalake::logstore::object_store;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 
-use crate::error::{Context, Result};
+use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 
 /// Whether the data files of `old`, an earlier version of the table, are all there; those `seen` are.
@@ -31,11 +29,8 @@ pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &
     let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
     let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)
         .map(|path| async move {
-            match location.store.head(&location.file(&path)?).await {
-                Ok(meta) => Ok((path, Some(meta.size))),
-                Err(object_store::Error::NotFound { .. }) => Ok((path, None)),
-                Err(cause) => Err(cause).context(|| format!("files of {location} cannot be looked up")),
-            }
+            let found = location.find(&path).await?;
+            Ok::<_, Error>((path, found.map(|meta| meta.size)))
         })
         .buffered(8)
         .try_collect()

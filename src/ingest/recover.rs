@@ -77,7 +77,7 @@ pub async fn state_of(
             let known = ledger.of(name, uuid);
             if let [only] = known.logged.as_slice() {
                 let wal = ledger.wal(session, name, uuid, *only).await?;
-                if !wal.landing.is_empty() && files_exist(&context.location, &wal).await {
+                if !wal.landing.is_empty() && files_exist(&context.location, &wal).await? {
                     let state = BatchState::Unfinished(*only);
                     return Ok(TableState { state, uuid: uuid.to_owned(), ledger: known, ..TableState::default() });
                 }
@@ -101,7 +101,7 @@ pub async fn state_of(
         (None, _) if batch > known.newest => BatchState::LedgerBehind,
         (None, []) => BatchState::Current,
         // A copy put back from before the batch lacks its data files, too.
-        (None, [only]) if files_exist(&context.location, &ledger.wal(session, name, &uuid, *only).await?).await => {
+        (None, [only]) if files_exist(&context.location, &ledger.wal(session, name, &uuid, *only).await?).await? => {
             BatchState::Unfinished(*only)
         }
         (None, [first, ..]) => BatchState::RolledBack(*first),
@@ -113,13 +113,13 @@ pub async fn state_of(
     Ok(TableState { state, table: Some(table), uuid, ledger: known, decided, previous_files })
 }
 
-async fn files_exist(location: &Location, wal: &Wal) -> bool {
+async fn files_exist(location: &Location, wal: &Wal) -> Result<bool> {
     for add in &wal.landing {
-        if location.head(&add.path).await.is_err() {
-            return false;
+        if location.find(&add.path).await?.is_none() {
+            return Ok(false);
         }
     }
-    true
+    Ok(true)
 }
 
 impl TableState {

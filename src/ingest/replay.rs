@@ -200,8 +200,8 @@ impl Record {
         if self.length > limit {
             return Err(format!("record is longer than {limit} bytes"));
         }
-        let gone = |_| format!("its file is gone, and quarantine keeps only the first {} bytes", self.raw.len());
-        let meta = context.root.head(&self.file).await.map_err(gone)?;
+        let gone = || format!("its file is gone, and quarantine keeps only the first {} bytes", self.raw.len());
+        let meta = context.root.find(&self.file).await.map_err(|e| e.to_string())?.ok_or_else(gone)?;
         let mut decoder = Decoder::new();
         let (from, to) = (self.offset.unsigned_abs(), self.offset.unsigned_abs() + self.length);
         let (mut at, mut record) = (0_u64, Vec::new());

@@ -347,7 +347,7 @@ impl Location {
             // The store's own listing follows every link and ends at the first odd name.
             let mut listing = Listing { odd: survey.odd, outside: survey.outside, ..Listing::default() };
             for file in survey.files {
-                if let Ok(meta) = self.head(&file).await {
+                if let Some(meta) = self.find(&file).await? {
                     listing.files.push((file, meta));
                 }
             }
@@ -435,6 +435,18 @@ impl Location {
     /// When there is none, or the store fails.
     pub async fn head(&self, file: &str) -> Result<ObjectMeta> {
         self.store.head(&self.file(file)?).await.context(|| format!("`{file}` cannot be read"))
+    }
+
+    /// What the store knows of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, file: &str) -> Result<Option<ObjectMeta>> {
+        match self.store.head(&self.file(file)?).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(cause) => Err(cause).context(|| format!("files of {self} cannot be looked up")),
+        }
     }
 
     /// The bytes of a file in large chunks, all of the one state that `meta` describes.

@@ -94,3 +94,62 @@ fn no_file_is_longer_than_six_hundred_lines() {
         assert!(lines <= 600, "{} has {lines} lines", file.display());
     }
 }
+
+/// Foreign crates with their own I/O, formats or output, and the modules that use them. Others (`serde`, `futures`, arrow's
+/// arrays, DataFusion's plans) are the language of the whole house.
+const DOORS: [(&str, &[&str]); 26] = [
+    ("annotate_snippets", &["definition"]),
+    ("aws_config", &["aws"]),
+    ("aws_credential_types", &["aws"]),
+    ("aws_sdk_glue", &["catalog"]),
+    ("aws_smithy_http_client", &["aws"]),
+    ("aws_smithy_runtime_api", &["aws"]),
+    ("aws_smithy_types", &["aws", "catalog"]),
+    ("aws_types", &["aws"]),
+    ("base64", &["ingest"]),
+    ("bzip2", &["ingest"]),
+    ("clap", &["cli"]),
+    ("deltalake::table", &["lake"]),
+    ("deltalake::checkpoints", &["lake"]),
+    ("deltalake::kernel", &["lake"]),
+    ("deltalake::logstore", &["lake", "storage"]),
+    ("deltalake::parquet", &["lake"]),
+    ("deltalake::protocol", &["lake"]),
+    ("flate2", &["ingest"]),
+    ("globset", &["definition", "ingest"]),
+    ("indicatif", &["cli"]),
+    ("mimalloc", &["main"]),
+    ("strsim", &["name"]),
+    ("toml", &["definition"]),
+    ("url", &["aws", "definition", "lake", "storage"]),
+    ("uuid", &["clock"]),
+    ("zstd", &["ingest"]),
+];
+
+#[test]
+fn each_foreign_crate_has_its_doors_and_no_others() {
+    let mut modules = order();
+    modules.push("main".to_owned());
+    for (door, expected) in DOORS {
+        let uses = |text: &str| {
+            let path = format!("{door}::");
+            let ends = |at: usize| text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            let used = text.match_indices(&path).any(|(at, _)| !ends(at));
+            used || text.contains(&format!("use {door};"))
+        };
+        let is_product = |file: &&PathBuf| !file.to_string_lossy().contains("tests");
+        let found: Vec<&str> = modules
+            .iter()
+            .filter(|module| {
+                files_of(module).iter().filter(is_product).any(|file| {
+                    let text = code(file);
+                    uses(text.split("#[cfg(test)]").next().unwrap_or_default())
+                })
+            })
+            .map(String::as_str)
+            .collect();
+        let mut expected = expected.to_vec();
+        expected.sort_by_key(|module| modules.iter().position(|m| m == module));
+        assert_eq!(found, expected, "modules that use `{door}`");
+    }
+}
