@@ -118,6 +118,12 @@ impl ColumnType {
         stored(data_type, 1)
     }
 
+    /// The type whose stored values an Arrow type is, to the letter.
+    #[must_use]
+    pub fn exact(data_type: &DataType) -> Option<Self> {
+        Self::stored(data_type).ok().filter(|found| found.arrow() == *data_type)
+    }
+
     /// Parses a name of Delta or Hive: `long`, `array<string>`, `struct<a:bigint,b:map<string,double>>`.
     ///
     /// # Errors
@@ -179,6 +185,37 @@ impl ColumnType {
     #[must_use]
     pub fn is_nested(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Struct(_) | Self::Map(_))
+    }
+
+    /// Fields that this type has and `older` lacks, by their paths below `path`: `detail.zip`, `items[].color`,
+    /// `prices{}.at`. `None` where a value of `older` is no value of this type with NULL in these.
+    #[must_use]
+    pub fn fields_beyond(&self, older: &Self, path: &str) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        self.grows(older, path, &mut found).then_some(found)
+    }
+
+    fn grows(&self, older: &Self, path: &str, found: &mut Vec<String>) -> bool {
+        match (self, older) {
+            (Self::Array(element), Self::Array(before)) => element.grows(before, &format!("{path}[]"), found),
+            (Self::Map(entry), Self::Map(before)) => {
+                entry.0 == before.0 && entry.1.grows(&before.1, &format!("{path}{{}}"), found)
+            }
+            (Self::Struct(fields), Self::Struct(before)) => {
+                // In one order: a type is compared as it is written in more places than this one.
+                let mut before = before.iter().peekable();
+                for (name, field) in fields.iter() {
+                    let path = format!("{path}.{name}");
+                    match before.next_if(|(known, _)| known == name) {
+                        Some((_, before)) if !field.grows(before, &path, found) => return false,
+                        Some(_) => {}
+                        None => found.push(path),
+                    }
+                }
+                before.next().is_none()
+            }
+            (now, before) => now == before,
+        }
     }
 
     /// Whether this type, or one inside it, is what `wanted` says.

@@ -14,14 +14,14 @@ use deltalake::datafusion::datasource::file_format::parquet::ParquetFormat;
 use deltalake::datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use deltalake::datafusion::datasource::physical_plan::FileScanConfig;
 use deltalake::datafusion::datasource::source::DataSourceExec;
-use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown, cast, ident, lit, when};
+use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown, ident, lit, when};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 
 use super::{ChangeSet, Part, Reading};
 use crate::error::{Context, Error, Result};
 use crate::incremental::WEIGHT;
-use crate::lake::{CHANGE_TYPE, Relation};
+use crate::lake::{CHANGE_TYPE, Relation, adapted};
 
 /// Values of [`CHANGE_TYPE`] for rows that went.
 pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
@@ -144,7 +144,7 @@ fn weighted(frame: DataFrame, schema: &SchemaRef, weight: Expr) -> Result<DataFr
     for field in schema.fields() {
         let column = match actual.field_with_unqualified_name(field.name()) {
             Ok(found) if found.data_type() == field.data_type() => ident(field.name()),
-            Ok(_) => cast(ident(field.name()), field.data_type().clone()).alias(field.name()),
+            Ok(_) => adapted(ident(field.name()), field.data_type()).alias(field.name()),
             Err(_) => lit(ScalarValue::try_from(field.data_type()).context(doing)?).alias(field.name()),
         };
         columns.push(column);

@@ -19,9 +19,7 @@ pub(super) async fn by_snapshots(
     if let Err(refused) = old.check_files() {
         return Ok(Err(format!("v{from} cannot be read: {refused}")));
     }
-    let now = table.stored_columns();
-    let other = |(name, stored): &(String, String)| now.get(name).is_some_and(|current| current != stored);
-    if let Some((name, _)) = old.stored_columns().into_iter().find(other) {
+    if let Some(name) = table.column_stored_otherwise(&old) {
         return Ok(Err(format!("column `{name}` is stored in another way than in v{from}")));
     }
     let (before, after) = (by_identity(&old), by_identity(table));

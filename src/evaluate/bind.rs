@@ -1,16 +1,18 @@
 //! Puts real tables behind the scans of a plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use deltalake::arrow::datatypes::FieldRef;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use deltalake::datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, TableReference};
+use deltalake::datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, ScalarValue, TableReference};
 use deltalake::datafusion::datasource::provider_as_source;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, TableScanBuilder, cast};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableScan, TableScanBuilder, lit};
 
 use crate::error::{Context, Error, Result};
 use crate::incremental::{Side, WEIGHT, parse_scan_name};
+use crate::lake::adapted;
 
 use super::Sources;
 
@@ -32,7 +34,13 @@ pub fn bound(
 ) -> Result<LogicalPlan, DataFusionError> {
     let bound = plan.transform_up_with_subqueries(|node| match &node {
         LogicalPlan::TableScan(scan) => match provider(scan)? {
-            Some(provider) => Ok(Transformed::yes(scan_as(provider, scan.table_name.clone(), &scan.projected_schema)?)),
+            Some(provider) => {
+                // A version from before a column was added has NULL in it.
+                let is_old = matches!(parse_scan_name(scan.table_name.table()), Some((_, Side::Old)));
+                let missing = if is_old { Missing::IsNull } else { Missing::IsAnError };
+                let columns = (&scan.projected_schema, missing);
+                Ok(Transformed::yes(scan_as(provider, scan.table_name.clone(), columns)?))
+            }
             None => Ok(Transformed::no(node)),
         },
         // A table may know more, or less, about NULL than its declaration.
@@ -58,38 +66,59 @@ fn scans(plan: &LogicalPlan) -> Result<Vec<(String, String, Side)>, DataFusionEr
     Ok(found)
 }
 
+/// What a column is that a provider lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// NULL in every row.
+    IsNull,
+    /// A mistake.
+    IsAnError,
+}
+
 /// Scans a provider under a name, with the columns and types of `schema`, found by name.
 pub fn scan_as(
     provider: Arc<dyn TableProvider>,
     name: TableReference,
-    schema: &DFSchemaRef,
+    (schema, missing): (&DFSchemaRef, Missing),
 ) -> Result<LogicalPlan, DataFusionError> {
     let actual = provider.schema();
     let mut projection = Vec::with_capacity(schema.fields().len());
-    let mut same = true;
+    let (mut same, mut lacks) = (true, BTreeSet::new());
     for field in schema.fields() {
-        let at = actual.index_of(field.name())?;
-        same &= actual.field(at).data_type() == field.data_type();
-        projection.push(at);
+        match actual.index_of(field.name()) {
+            Ok(at) => {
+                same &= actual.field(at).data_type() == field.data_type();
+                projection.push(at);
+            }
+            Err(_) if missing == Missing::IsNull => {
+                same = false;
+                lacks.insert(field.name().clone());
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let scan = TableScanBuilder::new(name.clone(), provider_as_source(provider)).with_projection(Some(projection));
     let scan = LogicalPlan::TableScan(scan.build()?);
     if same {
         return Ok(scan);
     }
-    // A provider with views of strings, say, where the plan was made for plain ones.
-    let exprs = schema.iter().map(|(relation, field)| {
-        let column = Expr::Column(Column::new(Some(name.clone()), field.name()));
-        cast(column, field.data_type().clone()).alias_qualified(relation.cloned(), field.name())
-    });
-    let exprs = exprs.collect();
+    // A provider with views of strings, say, where the plan was made for plain ones; a version whose structs had fewer
+    // fields.
+    let expr = |(relation, field): (Option<&TableReference>, &FieldRef)| {
+        let value = match lacks.contains(field.name()) {
+            true => lit(ScalarValue::try_from(field.data_type())?),
+            false => adapted(Expr::Column(Column::new(Some(name.clone()), field.name())), field.data_type()),
+        };
+        Ok(value.alias_qualified(relation.cloned(), field.name()))
+    };
+    let exprs = schema.iter().map(expr).collect::<Result<_, DataFusionError>>()?;
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(scan))?))
 }
 
 /// Scans a provider with the columns of a result, found by name.
 pub fn scan_like(provider: Arc<dyn TableProvider>, result: &DFSchemaRef) -> Result<LogicalPlan> {
     let names = Arc::new(result.as_ref().clone().strip_qualifiers());
-    scan_as(provider, TableReference::bare("old"), &names)
+    scan_as(provider, TableReference::bare("old"), (&names, Missing::IsAnError))
         .map_err(|e| Error::failed("the table does not have the columns of its query").because(e))
 }
 

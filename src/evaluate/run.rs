@@ -24,7 +24,7 @@ use crate::incremental::{self, Program, WEIGHT};
 use crate::lake::Scanned;
 use crate::sql;
 
-use super::bind::{bind, scan_as};
+use super::bind::{Missing, bind, scan_as};
 use super::keys::condition;
 use super::{Change, Limits, Sources};
 
@@ -157,9 +157,11 @@ fn substituted(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFus
             let name = scan.table_name.table();
             return match steps.get(name) {
                 Some(Held::Rows(rows)) if rows.batches.is_empty() => Ok(empty(&scan.projected_schema)),
-                Some(Held::Rows(rows)) => {
-                    scan_as(Arc::clone(&rows.table), scan.table_name.clone(), &scan.projected_schema)
-                }
+                Some(Held::Rows(rows)) => scan_as(
+                    Arc::clone(&rows.table),
+                    scan.table_name.clone(),
+                    (&scan.projected_schema, Missing::IsAnError),
+                ),
                 Some(Held::View(view)) => {
                     let alias = SubqueryAlias::try_new(Arc::new(view.clone()), scan.table_name.clone())?;
                     Ok(LogicalPlan::SubqueryAlias(alias))

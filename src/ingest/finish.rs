@@ -127,7 +127,8 @@ async fn landing(
     if table.state().batch() >= number && table.uuid() == uuid {
         return Ok((table, Applied::default()));
     }
-    let gains = written(context, columns, &table, number)?.gains_columns;
+    let diff = written(context, columns, &table, number)?;
+    let gains = diff.changes_columns();
     // Rows of another schema than the table's do not fit into its change feed.
     let landed = (!gains).then_some(wal.landing.as_slice());
     let mut applied = without(context, &table, &wal.replaced, &[], landed).await?;
@@ -140,7 +141,7 @@ async fn landing(
     // Earlier rows may have been checked by other expectations than this batch: then no fingerprint covers all rows.
     let by = table.state().expectations();
     let commit = checked(commit, if by == wal.expectations { by } else { 0 });
-    Ok((commit.commit(&table).await?, applied))
+    Ok((diff.told(commit).commit(&table).await?, applied))
 }
 
 pub(super) fn spec(context: &LandingContext<'_>, uuid: &str, columns: &[Column]) -> TableSpec {

@@ -118,8 +118,8 @@ impl Landing<'_> {
         }
         let shaped = evolve_schema(&context, &current.uuid, table.clone()).await?;
         let table = match (shaped, table) {
-            (Some(shaped), before) => {
-                reasons.push(if before.is_some() { "new columns".into() } else { "no rows yet".into() });
+            (Some((shaped, reason)), _) => {
+                reasons.push(reason);
                 shaped
             }
             (None, Some(table)) => table,

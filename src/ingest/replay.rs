@@ -60,7 +60,7 @@ pub async fn replay(
         return Err(Error::failed(format!("{} does not exist yet", context.table.name)).help("stedi-delta sync"));
     };
     let shaped = evolve_schema(context, &current.uuid, Some(table.clone())).await?;
-    let mut table = shaped.unwrap_or(table);
+    let mut table = shaped.map_or(table, |(table, _)| table);
     let Accepted { batch, landed, stay } = accept(context, (ledger, session), &current).await?;
     let mut io = Io::default();
     if let Some((batch, wal)) = batch.as_ref().and_then(|batch| Some((batch, batch.wal.as_ref()?))) {

@@ -1,13 +1,15 @@
 //! The columns of a landing table beside those of its definition: what it gains, what somebody else gave it, and what
-//! cannot be.
+//! cannot be. What a table gains changes its metadata only: no data file is written for it, and of what came later older
+//! files have NULL.
 
 use deltalake::arrow::datatypes::Field;
+use serde_json::json;
 
 use super::LandingContext;
 use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
-use crate::lake::{Change, LakeTable, NewColumns, create};
+use crate::lake::{Change, Commit, LakeTable, NewColumns, create};
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
@@ -17,8 +19,12 @@ const GENERATED: &str = "delta.generationExpression";
 /// How the columns of a table stand to those of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaDiff {
-    /// The definition has new columns, or lets one be NULL that could not be.
-    pub gains_columns: bool,
+    /// Columns that the definition has and the table lacks, and such fields within columns, by their paths.
+    pub added: Vec<String>,
+    /// Columns that can be NULL by the definition, and not in the table.
+    pub nullable: Vec<String>,
+    /// The description of the definition, where the table has another one.
+    pub description: Option<String>,
     /// Columns that are not in the definition: they stay, and rows that land have NULL in them.
     pub undeclared: Vec<String>,
 }
@@ -42,7 +48,12 @@ impl SchemaDiff {
             }
             match declared {
                 None => diff.undeclared.push(field.name().clone()),
-                Some(declared) => diff.gains_columns |= declared.nullable && !field.is_nullable(),
+                Some(declared) => {
+                    diff.added.extend(fields_beyond(declared, field).unwrap_or_default());
+                    if declared.nullable && !field.is_nullable() {
+                        diff.nullable.push(declared.name.clone());
+                    }
+                }
             }
         }
         for column in columns.iter().filter(|c| stored.field_with_name(&c.name).is_err()) {
@@ -51,9 +62,49 @@ impl SchemaDiff {
                 let help = format!("drop `nullable = false` from `{}`", column.name);
                 return Err(refused(context, table, &column.name, problem, &help));
             }
-            diff.gains_columns = true;
+            diff.added.push(column.name.clone());
         }
         Ok(diff)
+    }
+
+    /// Whether the table has to get other columns before it can hold rows as the definition has them.
+    #[must_use]
+    pub fn changes_columns(&self) -> bool {
+        !(self.added.is_empty() && self.nullable.is_empty())
+    }
+
+    /// Why a sync changes the table's metadata; `None` where it does not.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let listed = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let mut reasons = Vec::new();
+        match self.added.as_slice() {
+            [] => {}
+            [one] => reasons.push(format!("new column `{one}`")),
+            several => reasons.push(format!("new columns {}", listed(several))),
+        }
+        if !self.nullable.is_empty() {
+            reasons.push(format!("{} may be NULL", listed(&self.nullable)));
+        }
+        if self.description.is_some() {
+            reasons.push("another description".into());
+        }
+        (!reasons.is_empty()).then(|| reasons.join(", "))
+    }
+
+    /// The same for `commitInfo`, one by one.
+    fn facts(&self) -> Vec<String> {
+        let added = self.added.iter().map(|path| format!("+ {path}"));
+        let nullable = self.nullable.iter().map(|path| format!("~ {path}: nullable"));
+        added.chain(nullable).chain(self.description.iter().map(|_| "~ description".to_owned())).collect()
+    }
+
+    /// A commit that also says what it does to the columns.
+    pub(super) fn told(&self, mut commit: Commit) -> Commit {
+        if let (Some(facts), false) = (commit.info.get_mut("stediDelta"), self.facts().is_empty()) {
+            facts["columns"] = json!(self.facts());
+        }
+        commit
     }
 
     /// What to say where rows landed without some of the table's columns.
@@ -92,10 +143,18 @@ fn undeclared(field: &Field) -> Option<(String, String)> {
     Some((problem, format!("{undo} in the engine that added it, or declare it")))
 }
 
+/// Fields within a column that its definition has and the table lacks; `None` where the types differ otherwise.
+fn fields_beyond(declared: &Column, field: &Field) -> Option<Vec<String>> {
+    if declared.column_type.arrow() == *field.data_type() {
+        return Some(Vec::new());
+    }
+    declared.column_type.fields_beyond(&ColumnType::exact(field.data_type())?, &declared.name)
+}
+
 /// Why values as they are declared do not fit this column of the table, and what to do.
 fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     let name = &declared.name;
-    if declared.column_type.arrow() != *field.data_type() {
+    if fields_beyond(declared, field).is_none() {
         let (wanted, found) = (declared.column_type.delta_name(), ColumnType::name_of(field.data_type()));
         let problem = format!("is `{wanted}` in its definition, the table stores {found}");
         return Some((problem, format!("the type of a column cannot change: declare `{name}` as it is stored")));
@@ -119,10 +178,14 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
 /// # Errors
 /// When they do not.
 pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
-    table.map_or_else(|| Ok(SchemaDiff::default()), |table| SchemaDiff::of(context, &context.table.columns, table))
+    let Some(table) = table else { return Ok(SchemaDiff::default()) };
+    let wanted = &context.table.description;
+    let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
+    let diff = SchemaDiff::of(context, &context.table.columns, table)?;
+    Ok(SchemaDiff { description: is_other.then(|| wanted.clone()), ..diff })
 }
 
-/// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
+/// Creates a landing table that has no row yet, or gives one that stands what is new in its definition, and says why.
 ///
 /// # Errors
 /// When rows as the definition has them do not fit the table.
@@ -130,17 +193,18 @@ pub async fn evolve_schema(
     context: &LandingContext<'_>,
     uuid: &str,
     table: Option<LakeTable>,
-) -> Result<Option<LakeTable>> {
+) -> Result<Option<(LakeTable, String)>> {
     let Some(table) = table else {
         let commit = commit(context, 0, "ingest", Change::default(), Vec::new(), (0, 0));
         let commit = checked(commit, plan::expectations(context.table));
-        return create(&context.location, &spec(context, uuid, &context.table.columns), commit).await.map(Some);
+        let table = create(&context.location, &spec(context, uuid, &context.table.columns), commit).await?;
+        return Ok(Some((table, "no rows yet".into())));
     };
-    if !SchemaDiff::of(context, &context.table.columns, &table)?.gains_columns {
-        return Ok(None);
-    }
-    let columns = NewColumns::Among(context.table.columns.clone());
-    let change = Change { schema: Some(columns), ..Change::default() };
+    let diff = check_schema(context, Some(&table))?;
+    let Some(reason) = diff.reason() else { return Ok(None) };
+    let schema = diff.changes_columns().then(|| NewColumns::Among(context.table.columns.clone()));
+    let change = Change { schema, description: diff.description.clone(), ..Change::default() };
     let commit = commit(context, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
-    checked(commit, table.state().expectations()).commit(&table).await.map(Some)
+    let table = diff.told(checked(commit, table.state().expectations())).commit(&table).await?;
+    Ok(Some((table, reason)))
 }

@@ -100,9 +100,7 @@ impl Planner<'_> {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
             plan.warnings.extend(diff.warning(table.name.as_str()));
         }
-        if diff.gains_columns {
-            reasons.push("new columns".into());
-        }
+        reasons.extend(diff.reason());
         if unchecked(table, current.table.as_ref()) {
             reasons.push(plan::EXPECTATIONS_CHANGED.into());
         }

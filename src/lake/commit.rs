@@ -43,6 +43,8 @@ pub struct Change {
     pub schema: Option<NewColumns>,
     /// Properties that get another value.
     pub properties: BTreeMap<String, String>,
+    /// The table's description, when it gets another one.
+    pub description: Option<String>,
 }
 
 /// Columns that a table gets.
@@ -164,12 +166,13 @@ impl Commit {
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
         let (new_columns, properties) = (self.change.schema.take(), std::mem::take(&mut self.change.properties));
+        let description = self.change.description.take();
         if let Some(looked) = table.told_since() {
             self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
         }
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
-        if new_columns.is_some() || !properties.is_empty() {
+        if new_columns.is_some() || description.is_some() || !properties.is_empty() {
             let mut schema = snapshot.schema().as_ref().clone();
             if let Some(columns) = new_columns {
                 schema = columns.schema(&schema)?;
@@ -177,6 +180,10 @@ impl Commit {
             let metadata = snapshot.metadata().clone().with_schema(&schema);
             let set = |metadata: Metadata, (name, value)| metadata.add_config_key(name, value);
             let metadata = metadata.and_then(|metadata| properties.into_iter().try_fold(metadata, set));
+            let metadata = metadata.and_then(|metadata| match description {
+                Some(description) => metadata.with_description(description),
+                None => Ok(metadata),
+            });
             let metadata = metadata.context(|| "the new schema cannot be written".into())?;
             readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
             actions.push(Action::Metadata(metadata));

@@ -23,6 +23,7 @@ use futures::{FutureExt, TryStreamExt};
 use super::layout::Layout;
 use super::table::{DeltaFile, LakeTable};
 use super::width;
+use crate::definition::ColumnType;
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
 
@@ -158,6 +159,14 @@ impl LakeTable {
         mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
     }
 
+    /// What its log says that it is, for people.
+    #[must_use]
+    pub fn description(&self) -> Option<String> {
+        // The library keeps it to itself.
+        let metadata = serde_json::to_value(self.inner().snapshot().ok()?.metadata()).ok()?;
+        metadata["description"].as_str().map(str::to_owned)
+    }
+
     /// What its log tells of its columns, by its properties.
     #[must_use]
     pub fn layout(&self) -> Layout {
@@ -175,10 +184,28 @@ impl LakeTable {
         property(self.inner()).is_some_and(|value| value == "true")
     }
 
+    /// The first column whose values are stored in another way than in `old`, an earlier version: files of both cannot be
+    /// read alike then. Of fields that came later, older files have NULL.
+    #[must_use]
+    pub fn column_stored_otherwise(&self, old: &Self) -> Option<String> {
+        let (now, before) = (self.stored_columns(), old.stored_columns());
+        let (columns, columns_before) = (self.schema(), old.schema());
+        let found = |schema: &SchemaRef, name: &str| ColumnType::exact(schema.field_with_name(name).ok()?.data_type());
+        let grew = |name: &str| {
+            self.indirection().is_none()
+                && old.indirection().is_none()
+                && found(&columns, name)
+                    .zip(found(&columns_before, name))
+                    .is_some_and(|(now, before)| now.fields_beyond(&before, name).is_some())
+        };
+        let other =
+            |(name, stored): &(String, String)| now.get(name).is_some_and(|current| current != stored) && !grew(name);
+        before.into_iter().find(other).map(|(name, _)| name)
+    }
+
     /// Columns with what decides how their values are read from a data file: type, and name in the file where it is
     /// another.
-    #[must_use]
-    pub fn stored_columns(&self) -> BTreeMap<String, String> {
+    fn stored_columns(&self) -> BTreeMap<String, String> {
         let Ok(snapshot) = self.inner().snapshot() else { return BTreeMap::new() };
         let stored = |field| {
             let field = serde_json::to_value(field).unwrap_or_default();

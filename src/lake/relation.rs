@@ -25,6 +25,7 @@ use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
+use super::nested::{MapAdapters, holds_maps};
 use super::sieve::sieved;
 use super::table::LakeTable;
 use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubles};
@@ -73,7 +74,7 @@ impl TableProvider for Relation {
             Some(version) => sieved(scan, filters, version).await?,
             None => scan,
         };
-        let scan = scan.transform_up(of_unknown_doubles)?.data;
+        let scan = scan.transform_up(of_unknown_doubles)?.data.transform_up(of_grown_maps)?.data;
         Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }
 
@@ -91,6 +92,20 @@ impl TableProvider for Relation {
         }
         Ok(answers)
     }
+}
+
+/// A scan that reads maps whose values lack fields.
+fn of_grown_maps(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(config) = node.downcast_ref::<DataSourceExec>().and_then(|scan| scan.data_source().downcast_ref()) else {
+        return Ok(Transformed::no(node));
+    };
+    let config: &FileScanConfig = config;
+    if !config.file_source().table_schema().table_schema().fields().iter().any(|field| holds_maps(field.data_type())) {
+        return Ok(Transformed::no(node));
+    }
+    let mut config = config.clone();
+    config.expr_adapter_factory = Some(MapAdapters::before(config.expr_adapter_factory.take()));
+    Ok(Transformed::yes(DataSourceExec::from_data_source(config)))
 }
 
 /// A scan of files that say nothing of the values of doubles.

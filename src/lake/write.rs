@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
 use deltalake::logstore::ObjectStoreRef;
@@ -21,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::encoding::{ROW_GROUP_BYTES, encoding};
 use super::layout::Layout;
+use super::nested::adapt;
 use super::statistics::{Nan, describe, marks_with};
 use super::table::LakeTable;
 use super::{tail, width};
@@ -299,7 +299,7 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         columns.push(if column.data_type() == field.data_type() {
             column.clone()
         } else {
-            cast(column, field.data_type()).context(|| format!("column `{}` cannot be stored", field.name()))?
+            adapt(column, field.data_type()).context(|| format!("column `{}` cannot be stored", field.name()))?
         });
     }
     RecordBatch::try_new(schema.clone(), columns).context(|| "rows do not fit the table".into())

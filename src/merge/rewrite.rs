@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, BooleanArray, RecordBatch};
+use deltalake::arrow::array::{BooleanArray, RecordBatch};
 use deltalake::arrow::compute::{filter_record_batch, not};
 use deltalake::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
@@ -14,7 +14,7 @@ use super::prune::Probe;
 use super::rows::{At, DeletePredicate};
 use super::sift::sift;
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, rows};
+use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rows};
 use crate::storage::Location;
 
 /// Files written anew and the files that they stand for.
@@ -188,11 +188,10 @@ fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn DeletePredica
     Ok(Some(not(&gone).context(|| "rows cannot be filtered".into())?))
 }
 
-/// Columns in the table's order; one that the file does not have yet is NULL.
+/// Columns in the table's order; one, or a field of one, that the file does not have yet is NULL.
 pub fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-        Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
-        Some(column) => deltalake::arrow::compute::cast(column, field.data_type()),
+        Some(column) => adapt(column, field.data_type()),
         None => Ok(deltalake::arrow::array::new_null_array(field.data_type(), batch.num_rows())),
     });
     let columns: std::result::Result<Vec<_>, _> = columns.collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use super::reads::reads;
 use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table};
 
 /// Raised by hand when the same definition comes to mean other rows. 2: aggregates of floating-point numbers are exact.
@@ -15,11 +16,34 @@ use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table
 /// 6: NULL equals nothing beside null-safe keys; conditions are planned as they are checked.
 const SEMANTICS: u32 = 6;
 
+/// The fingerprint of a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// As it is recorded.
+    pub now: i64,
+    /// As it was recorded before it told what the query reads from what it passes by. Over more than the other one: while
+    /// it is the same, so is that.
+    before: i64,
+}
+
+impl Fingerprint {
+    /// Whether it is the recorded one.
+    #[must_use]
+    pub fn is(&self, recorded: Option<i64>) -> bool {
+        recorded == Some(self.now) || recorded == Some(self.before)
+    }
+}
+
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
-/// the sources' columns. Another value means that the table must be rebuilt. Never over plan text: that changes with
-/// the query engine.
+/// what the query reads of its sources. Another value means that the table must be rebuilt. Never over plan text: that
+/// changes with the query engine.
 #[must_use]
-pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
+pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> Fingerprint {
+    let of = |label: &str, inputs: BTreeSet<String>| over(project, table, derived, (label, inputs));
+    Fingerprint { now: of("reads", reads(&derived.plan)), before: of("input", inputs(&derived.plan)) }
+}
+
+fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, BTreeSet<String>)) -> i64 {
     let mut hash = Hash::default();
     let mut part = |label: &str, text: &str| hash.part(label, text);
     part("semantics", &SEMANTICS.to_string());
@@ -38,8 +62,9 @@ pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> i64 {
     for column in &table.columns {
         part(&column.name, &format!("{} {}", column.column_type.delta_name(), column.nullable));
     }
-    for input in inputs(&derived.plan) {
-        part("input", &input);
+    let (label, inputs) = inputs;
+    for input in inputs {
+        part(label, &input);
     }
     hash.finish()
 }

@@ -2,8 +2,9 @@
 
 pub mod cost;
 mod fingerprint;
+mod reads;
 
-pub use fingerprint::{expectations, fingerprint};
+pub use fingerprint::{Fingerprint, expectations, fingerprint};
 
 use crate::definition::{Derived, Policy, Project, Table};
 use crate::determinism::Reason;
@@ -27,6 +28,8 @@ pub struct Standing {
     pub definition: Option<i64>,
     /// Fingerprint of the expectations that all of its rows were checked by; 0 where nobody knows.
     pub expectations: i64,
+    /// By which columns it differs from its definition: `+ zip string`.
+    pub columns: Option<String>,
     /// What somebody else did to its rows since our newest commit.
     pub drift: Option<String>,
     /// Its sources, the grants table included.
@@ -154,7 +157,7 @@ pub enum Change {
 /// Decides how a derived table is brought to the cut. [`Decision::Incremental`] is what its definition wants: once the
 /// change has been looked at, [`by_change`] has the last word.
 #[must_use]
-pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh: bool) -> Decision {
+pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint, full_refresh: bool) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
     let Some(version) = standing.version else { return Decision::Full("first build".into()) };
     if full_refresh {
@@ -167,8 +170,11 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh
                 .help(format!("move it away, or replace its rows: stedi-delta sync -s {} --full-refresh", table.name)),
         );
     }
-    if standing.definition != Some(fingerprint) {
-        return Decision::Full("the definition changed".into());
+    if !fingerprint.is(standing.definition) {
+        return Decision::Full(match &standing.columns {
+            Some(columns) => format!("the definition changed, replaced whole: {columns}"),
+            None => "the definition changed".into(),
+        });
     }
     if let Some(reason) = drift_of(standing) {
         return drifted(table, standing, reason);

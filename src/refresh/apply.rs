@@ -250,7 +250,7 @@ impl Work<'_> {
         let inserted = seen.inserted - updated;
         let deleted = replaced.unwrap_or(seen.deleted - updated);
         let mut txns: BTreeMap<String, i64> = BTreeMap::from([
-            (app::DEFINITION.to_owned(), self.fingerprint),
+            (app::DEFINITION.to_owned(), self.fingerprint.now),
             (app::MIGRATION.to_owned(), job.migration),
         ]);
         // Also where there are none any more: a checkpoint keeps what an earlier commit said.

@@ -26,7 +26,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Rows, Warning};
-use crate::plan::{self, Decision, SourceStanding, Standing};
+use crate::plan::{self, Decision, Fingerprint, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::sql::Planner;
 use crate::storage::{Location, Meter};
@@ -121,9 +121,37 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Eviden
         ours: state.head().is_some(),
         definition: state.definition(),
         expectations: state.expectations(),
+        columns: columns_changed(job.table, table),
         drift,
         sources,
     })
+}
+
+/// By which columns a table differs from its definition.
+fn columns_changed(table: &Table, stands: &LakeTable) -> Option<String> {
+    let stored = stands.schema();
+    let declared = |name: &str| table.columns.iter().find(|c| c.name == name);
+    let mut changes = Vec::new();
+    for column in &table.columns {
+        let wanted = column.column_type.delta_name();
+        match stored.field_with_name(&column.name) {
+            Err(_) => changes.push(format!("+ {} {wanted}", column.name)),
+            Ok(field) if column.column_type.arrow() != *field.data_type() => {
+                changes.push(format!("~ {} {} -> {wanted}", column.name, ColumnType::name_of(field.data_type())));
+            }
+            Ok(field) if column.nullable != field.is_nullable() => {
+                changes.push(format!("~ {} {}", column.name, if column.nullable { "nullable" } else { "not null" }));
+            }
+            Ok(_) => {}
+        }
+    }
+    let gone = stored.fields().iter().filter(|field| declared(field.name()).is_none());
+    changes.extend(gone.map(|field| format!("- {}", field.name())));
+    let moved = || stored.fields().iter().map(|field| field.name()).ne(table.columns.iter().map(|c| &c.name));
+    if changes.is_empty() && moved() {
+        changes.push("other order".to_owned());
+    }
+    (!changes.is_empty()).then(|| changes.join(", "))
 }
 
 /// What somebody did to the rows of a table since our newest commit.
@@ -244,7 +272,7 @@ struct Work<'a> {
     location: Location,
     current: Option<LakeTable>,
     standing: Standing,
-    fingerprint: i64,
+    fingerprint: Fingerprint,
     meter: Arc<Meter>,
     /// Whether expectations are checked on rows that stay, too.
     all_rows: bool,

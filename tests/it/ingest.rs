@@ -185,7 +185,7 @@ async fn an_unknown_field_is_dropped_with_a_warning_and_comes_once_it_is_declare
     assert!(warning.help.as_ref().unwrap().contains("--reload orders"), "{warning:?}");
     lake.define("tables/landing/orders.toml", &orders("", &format!("{COLUMNS}price = {{ type = \"long\" }}\n"), ""));
     let outcome = lake.sync().await;
-    assert_eq!(of(&outcome, "orders").reason, "new columns");
+    assert_eq!(of(&outcome, "orders").reason, "new column `price`");
     assert!(matches!(of(&outcome, "sold").mode, Mode::Incremental | Mode::None));
     assert_eq!(lake.rows("select id, price from orders").await, ["1|NULL", "2|NULL", "3|NULL"]);
     assert_still(&lake.sync().await);

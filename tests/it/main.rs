@@ -17,6 +17,7 @@ mod cli;
 mod concurrency;
 mod discretion;
 mod engine;
+mod evolve;
 mod expectations;
 mod faults;
 mod foreign;

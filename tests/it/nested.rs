@@ -111,7 +111,7 @@ impl Dice {
 }
 
 /// Every table as DuckDB reads it, row by row as JSON, is what we read.
-async fn assert_duckdb_reads_the_same(lake: &Lake) {
+pub async fn assert_duckdb_reads_the_same(lake: &Lake) {
     const SCRIPT: &str = r#"
 import importlib.util, json, pathlib, sys
 try:

@@ -1,0 +1,353 @@
+//! Which columns of its sources the rows of a query depend on, and which fields of structs within them: what the query
+//! merely passes by, as a `select *` in the middle of it does, may come and go without it.
+//!
+//! From the top of the plan down: each node says which columns of its inputs it needs for those that are needed of it.
+//! Of a node that is not known here all are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::once;
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column, DFSchema};
+use deltalake::datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, Unnest};
+
+use crate::definition::ColumnType;
+use crate::determinism::subquery_of;
+
+/// A part of a value: names of fields, one within the other.
+type Path = Vec<String>;
+
+/// What is needed of columns, by their position: parts of their values. The whole is the empty path.
+type Needed = BTreeMap<usize, BTreeSet<Path>>;
+
+/// Stands in a [`Path`] for the elements of a list.
+const ELEMENT: &str = "[]";
+/// Stands at the end of a [`Path`] for how many elements a list has.
+const LENGTH: &str = "#";
+
+/// `table.column type` and `table.column.field type` of all that the rows of a query depend on.
+#[must_use]
+pub(super) fn reads(plan: &LogicalPlan) -> BTreeSet<String> {
+    let mut reads = Reads(BTreeSet::new());
+    reads.plan(plan, all(plan.schema()));
+    reads.0
+}
+
+fn all(schema: &DFSchema) -> Needed {
+    (0..schema.fields().len()).map(|at| (at, whole())).collect()
+}
+
+fn whole() -> BTreeSet<Path> {
+    BTreeSet::from([Path::new()])
+}
+
+fn add(needed: &mut Needed, at: usize, paths: &BTreeSet<Path>) {
+    needed.entry(at).or_default().extend(paths.iter().cloned());
+}
+
+/// The columns that the expressions of a node may name: those of its inputs, side by side.
+struct Scope<'a>(Vec<&'a DFSchema>);
+
+impl Scope<'_> {
+    fn at(&self, column: &Column) -> Option<usize> {
+        let mut before = 0;
+        for schema in &self.0 {
+            if let Some(at) = schema.maybe_index_of_column(column) {
+                return Some(before + at);
+            }
+            before += schema.fields().len();
+        }
+        None
+    }
+}
+
+struct Reads(BTreeSet<String>);
+
+impl Reads {
+    fn plan(&mut self, plan: &LogicalPlan, needed: Needed) {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan, needed),
+            LogicalPlan::Projection(projection) => {
+                let wanted = needed.iter().filter_map(|(at, paths)| Some((projection.expr.get(*at)?, paths)));
+                self.over(&projection.input, wanted, Needed::new());
+            }
+            LogicalPlan::Filter(filter) => self.over(&filter.input, once((&filter.predicate, &whole())), needed),
+            LogicalPlan::SubqueryAlias(alias) => self.plan(&alias.input, needed),
+            LogicalPlan::Sort(sort) => {
+                let whole = whole();
+                self.over(&sort.input, sort.expr.iter().map(|by| (&by.expr, &whole)), needed);
+            }
+            LogicalPlan::Limit(limit) => self.plan(&limit.input, needed),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.plan(input, all(input.schema())),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &needed),
+            LogicalPlan::Window(window) => {
+                let columns = window.input.schema().fields().len();
+                let (mut passed, computed): (Needed, Needed) = needed.into_iter().partition(|(at, _)| *at < columns);
+                passed.retain(|at, _| *at < columns);
+                let whole = whole();
+                let wanted = computed.keys().filter_map(|at| Some((window.window_expr.get(at - columns)?, &whole)));
+                self.over(&window.input, wanted, passed);
+            }
+            LogicalPlan::Join(join) => self.join(join, needed),
+            LogicalPlan::Union(union) => {
+                for input in &union.inputs {
+                    self.plan(input, needed.clone());
+                }
+            }
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest, &needed),
+            other => {
+                let inputs = other.inputs();
+                let scope = Scope(inputs.iter().map(|input| input.schema().as_ref()).collect());
+                for expr in other.expressions() {
+                    self.expr(&expr, &whole(), &scope, &mut Needed::new());
+                }
+                for input in inputs {
+                    self.plan(input, all(input.schema()));
+                }
+            }
+        }
+    }
+
+    /// The only input of a node: `needed` of it, and what expressions need.
+    fn over<'e>(
+        &mut self,
+        input: &LogicalPlan,
+        wanted: impl Iterator<Item = (&'e Expr, &'e BTreeSet<Path>)>,
+        mut needed: Needed,
+    ) {
+        let scope = Scope(vec![input.schema().as_ref()]);
+        for (expr, paths) in wanted {
+            self.expr(expr, paths, &scope, &mut needed);
+        }
+        self.plan(input, needed);
+    }
+
+    /// Parts of a value of an expression.
+    fn expr(&mut self, expr: &Expr, paths: &BTreeSet<Path>, scope: &Scope<'_>, needed: &mut Needed) {
+        match expr {
+            Expr::Alias(alias) => return self.expr(&alias.expr, paths, scope, needed),
+            Expr::Column(column) => {
+                if let Some(at) = scope.at(column) {
+                    add(needed, at, paths);
+                }
+                return;
+            }
+            Expr::ScalarFunction(call) if matches!(call.func.name(), "get_field" | "array_element") => {
+                if let Some((base, names)) = call.args.split_first()
+                    && let Some(names) = part(call.func.name(), names)
+                {
+                    for argument in call.args.iter().skip(1) {
+                        self.expr(argument, &whole(), scope, needed);
+                    }
+                    let within = |path: &Path| names.iter().chain(path).cloned().collect();
+                    return self.expr(base, &paths.iter().map(within).collect(), scope, needed);
+                }
+            }
+            _ => {}
+        }
+        if let Some(subquery) = subquery_of(expr) {
+            let plan = &subquery.subquery;
+            outer(plan, scope, needed);
+            let columns = if matches!(expr, Expr::Exists(_)) { Needed::new() } else { all(plan.schema()) };
+            self.plan(plan, columns);
+        }
+        // The visitor never returns an error.
+        let _ = expr.apply_children(|child| {
+            self.expr(child, &whole(), scope, needed);
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate, needed: &Needed) {
+        let whole = whole();
+        if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
+            let wanted = aggregate.group_expr.iter().chain(&aggregate.aggr_expr).map(|expr| (expr, &whole));
+            return self.over(&aggregate.input, wanted, Needed::new());
+        }
+        let groups = aggregate.group_expr.len();
+        let computed = needed.keys().filter_map(|at| aggregate.aggr_expr.get(at.checked_sub(groups)?));
+        let wanted = aggregate.group_expr.iter().chain(computed).map(|expr| (expr, &whole));
+        self.over(&aggregate.input, wanted, Needed::new());
+    }
+
+    fn join(&mut self, join: &Join, needed: Needed) {
+        let columns = join.left.schema().fields().len();
+        let mut both = Needed::new();
+        for (at, paths) in &needed {
+            match join.join_type {
+                JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark if *at >= columns => {}
+                JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => add(&mut both, columns + at, paths),
+                _ => add(&mut both, *at, paths),
+            }
+        }
+        let scope = Scope(vec![join.left.schema().as_ref(), join.right.schema().as_ref()]);
+        let keys = join.on.iter().flat_map(|(left, right)| [left, right]);
+        for expr in keys.chain(&join.filter) {
+            self.expr(expr, &whole(), &scope, &mut both);
+        }
+        // A lateral one names columns of the left side within the right one.
+        outer(&join.right, &Scope(vec![join.left.schema().as_ref()]), &mut both);
+        let right = both.split_off(&columns);
+        self.plan(&join.left, both);
+        self.plan(&join.right, right.into_iter().map(|(at, paths)| (at - columns, paths)).collect());
+    }
+
+    fn unnest(&mut self, unnest: &Unnest, needed: &Needed) {
+        let lists = &unnest.list_type_columns;
+        if !unnest.struct_type_columns.is_empty() || lists.iter().any(|(_, column)| column.depth != 1) {
+            return self.plan(&unnest.input, all(unnest.input.schema()));
+        }
+        let mut below = Needed::new();
+        for (at, _) in lists {
+            add(&mut below, *at, &BTreeSet::from([vec![LENGTH.to_owned()]]));
+        }
+        for (at, paths) in needed {
+            let Some(input) = unnest.dependency_indices.get(*at) else { continue };
+            let element = |path: &Path| once(ELEMENT.to_owned()).chain(path.iter().cloned()).collect();
+            match lists.iter().any(|(list, _)| list == input) {
+                true => add(&mut below, *input, &paths.iter().map(element).collect()),
+                false => add(&mut below, *input, paths),
+            }
+        }
+        self.plan(&unnest.input, below);
+    }
+
+    fn scan(&mut self, scan: &TableScan, mut needed: Needed) {
+        let schema = &scan.projected_schema;
+        let scope = Scope(vec![schema.as_ref()]);
+        for filter in &scan.filters {
+            self.expr(filter, &whole(), &scope, &mut needed);
+        }
+        for (at, paths) in needed {
+            let Some(field) = schema.fields().get(at) else { continue };
+            let column = format!("{}.{}", scan.table_name, field.name());
+            let read = paths.iter().map(|path| typed(&column, field.data_type(), path));
+            let read: BTreeSet<(String, String)> = read.collect();
+            // What lies within something else that is read is read with it.
+            let is_inside = |name: &str| {
+                read.iter()
+                    .any(|(other, _)| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.')))
+            };
+            self.0.extend(read.iter().filter(|(name, _)| !is_inside(name)).map(|(name, of)| format!("{name} {of}")));
+        }
+    }
+}
+
+/// The columns of a scope to which a plan refers as one outside of it.
+fn outer(plan: &LogicalPlan, scope: &Scope<'_>, needed: &mut Needed) {
+    // The visitors never return an error.
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::OuterReferenceColumn(_, column) = e
+                    && let Some(at) = scope.at(column)
+                {
+                    add(needed, at, &whole());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+}
+
+/// Which part a function takes of its first argument.
+fn part(function: &str, arguments: &[Expr]) -> Option<Path> {
+    if function == "array_element" {
+        return Some(vec![ELEMENT.to_owned()]);
+    }
+    let name = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+        _ => None,
+    };
+    arguments.iter().map(name).collect()
+}
+
+/// The name and the type of a part of a column. Maps are not divided.
+fn typed(column: &str, of: &DataType, path: &[String]) -> (String, String) {
+    let (mut name, mut of) = (column.to_owned(), of);
+    for part in path {
+        let inside = match of {
+            DataType::Struct(fields) => fields.find(part).map(|(_, field)| field.data_type()),
+            DataType::List(element) if part == ELEMENT => Some(element.data_type()),
+            DataType::List(_) if part == LENGTH => return (format!("{name}.{LENGTH}"), "list".to_owned()),
+            _ => None,
+        };
+        let Some(inside) = inside else { break };
+        name = format!("{name}.{part}");
+        of = inside;
+    }
+    // How Arrow writes a nested type is not for ever.
+    (name, if of.is_nested() { ColumnType::name_of(of) } else { of.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deltalake::arrow::datatypes::{Field, Schema};
+
+    use super::*;
+    use crate::sql::plan_sql;
+
+    fn read(sql: &str) -> Vec<String> {
+        let table = |name: &str, columns: &[(&str, &str)]| {
+            let field =
+                |(name, of): &(&str, &str)| Field::new(*name, ColumnType::parse(of).expect("a type").arrow(), true);
+            (name.to_owned(), Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>())))
+        };
+        let n = [
+            ("id", "long"),
+            ("k", "long"),
+            ("new", "string"),
+            ("s", "struct<a:long,deep:struct<x:double,y:string>,m:map<string,struct<v:long>>>"),
+            ("items", "array<struct<sku:string,color:string>>"),
+        ];
+        let plan = plan_sql(sql, &[table("n", &n), table("o", &[("k", "long"), ("other", "string")])]);
+        reads(&plan.unwrap_or_else(|e| panic!("{sql}: {e}"))).into_iter().collect()
+    }
+
+    #[test]
+    fn what_a_query_passes_by_is_not_read() {
+        let all = "(select * from n)";
+        assert_eq!(read(&format!("select t.id from {all} t")), ["n.id Int64"]);
+        let latest = "(select n.*, row_number() over (partition by n.k order by n.id) as r from n)";
+        assert_eq!(read(&format!("select t.id from {latest} t where t.r = 1")), ["n.id Int64", "n.k Int64"]);
+        assert_eq!(
+            read("select n.id from n where exists (select * from o where o.k = n.k)"),
+            ["n.id Int64", "n.k Int64", "o.k Int64"]
+        );
+        assert_eq!(
+            read("select n.id from n where n.k in (select o.k from o)"),
+            ["n.id Int64", "n.k Int64", "o.k Int64"]
+        );
+        assert_eq!(
+            read("select t.id, o.other from (select * from n) t left join o on t.k = o.k"),
+            ["n.id Int64", "n.k Int64", "o.k Int64", "o.other Utf8"]
+        );
+        assert_eq!(read("select n.k, count(*) as c from n group by n.k"), ["n.k Int64"]);
+        assert_eq!(
+            read("select count(*) as c from (select distinct n.k, n.new from n) t"),
+            ["n.k Int64", "n.new Utf8"]
+        );
+        assert_eq!(read("select n.id from n union all select o.k from o"), ["n.id Int64", "o.k Int64"]);
+    }
+
+    #[test]
+    fn of_a_struct_only_the_fields_that_are_taken_are_read() {
+        assert_eq!(read("select n.s.a as a from n"), ["n.s.a Int64"]);
+        assert_eq!(read("select t.s.deep.x as x from (select * from n) t"), ["n.s.deep.x Float64"]);
+        assert_eq!(
+            read("select n.s.deep as d, n.s.deep.x as x from n"),
+            ["n.s.deep struct<x:double,y:string>"],
+            "a part of a part"
+        );
+        assert_eq!(read("select n.items[1]['sku'] as sku from n"), ["n.items.[].sku Utf8"]);
+        assert_eq!(read("select n.s.m['a'] as v from n"), ["n.s.m map<string,struct<v:long>>"]);
+        assert_eq!(
+            read("select n.id, t.sku from n cross join unnest(n.items) as t(sku, color)"),
+            ["n.id Int64", "n.items.# list", "n.items.[].sku Utf8"]
+        );
+        assert_eq!(read("select n.id from n where n.s = n.s").len(), 2, "a struct that is compared is read whole");
+    }
+}
