@@ -13,6 +13,7 @@
 //! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log, and one
 //! column of other writers' change data files: the relation streams.
 
+mod across;
 mod course;
 mod feeds;
 mod files;
@@ -78,6 +79,9 @@ pub struct ChangeSet {
     rows: BTreeMap<String, u64>,
     /// Files that the cut does not hold and that were seen in the store.
     seen: BTreeSet<String>,
+    /// Columns, or fields (`s.a`, `items.[].sku`), that a migration within the range changed: what the rows of the change
+    /// have in them means nothing.
+    touched: BTreeSet<String>,
 }
 
 /// Data files whose rows count with the same weight.
@@ -110,7 +114,15 @@ impl ChangeSet {
             rows_fed: Some(0),
             rows: BTreeMap::new(),
             seen: BTreeSet::new(),
+            touched: BTreeSet::new(),
         }
+    }
+
+    /// Columns, or fields within them, that a migration within the range changed. The rows of the change are right only in
+    /// the others.
+    #[must_use]
+    pub fn touched(&self) -> &BTreeSet<String> {
+        &self.touched
     }
 
     /// The version since which.
@@ -173,7 +185,13 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
         return Ok(Ok(ChangeSet::nothing(table, from)));
     }
     table.check_files()?;
-    let commits = match told_by_files(table, from).await? {
+    let commits = table.commits(from, table.version()).await?;
+    if let Some(commits) = &commits
+        && commits.iter().any(CommitFacts::is_migration)
+    {
+        return Box::pin(across::migrations(table, from, commits)).await;
+    }
+    let commits = match told_by_files(table, commits).await? {
         Ok(commits) => commits,
         Err(why) => return by_snapshots(table, from, &why).await,
     };
@@ -203,9 +221,12 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     }
 }
 
-/// The commits since `from`, or why their files do not tell what they did.
-async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
-    let Some(commits) = table.commits(from, table.version()).await? else {
+/// The commits of a range, as far as the log holds them, or why their files do not tell what they did.
+async fn told_by_files(
+    table: &LakeTable,
+    commits: Option<Vec<CommitFacts>>,
+) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
+    let Some(commits) = commits else {
         return Ok(Err("the log no longer holds every commit since".into()));
     };
     if let Some(why) = beyond_files(table, &commits) {

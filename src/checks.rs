@@ -112,7 +112,7 @@ pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
 /// # Errors
 /// `Conflict` when somebody else committed meanwhile.
 pub async fn record(stands: &LakeTable, table: &Table, run: &str) -> Result<LakeTable> {
-    let mut txns = stands.state().txns.clone();
+    let mut txns = stands.state().carried();
     txns.insert(app::EXPECTATIONS.to_owned(), plan::expectations(table));
     let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": run});
     let info = BTreeMap::from([("stediDelta".to_owned(), facts)]);

@@ -217,6 +217,8 @@ pub struct SyncOutcome {
     pub left: Vec<String>,
     /// What the catalog is called.
     pub catalog: String,
+    /// Migrations of which this run carried out a statement.
+    pub migrations: Vec<MigrationOutcome>,
 }
 
 /// One field in which a catalog does not say what it should.
@@ -484,4 +486,55 @@ pub fn sized(value: u64) -> String {
 #[must_use]
 pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// How far a migration is in a lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationState {
+    /// Some of its statements are still to be carried out, and none has been.
+    Pending,
+    /// It was begun, and not all of its statements have been carried out.
+    Begun,
+    /// All of its statements have been carried out.
+    Applied,
+    /// The tables were made with what it says.
+    Included,
+}
+
+/// A statement of a migration that was carried out, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementOutcome {
+    /// Its number within the migration, from 1.
+    pub number: usize,
+    /// Its text on one line, without the expression after `using`.
+    pub text: String,
+    /// The table that it changes.
+    pub table: String,
+    /// That table's id; `None` = it does not exist yet.
+    pub table_uuid: Option<String>,
+    /// Its version before; `None` = not known any more.
+    pub version_before: Option<u64>,
+    /// The version that the statement made; `None` = it made none.
+    pub version_after: Option<u64>,
+    /// Bytes of the data files that it reads.
+    pub bytes_read: u64,
+    /// Bytes of the data files that it wrote.
+    pub bytes_written: u64,
+}
+
+/// A migration and how it stands in a lake.
+#[derive(Clone, Debug)]
+pub struct MigrationOutcome {
+    /// Its number.
+    pub number: u32,
+    /// The rest of its name.
+    pub label: String,
+    /// How far it is.
+    pub state: MigrationState,
+    /// When that was recorded, ms since the epoch; `None` = it is not in the journal.
+    pub recorded_ms: Option<i64>,
+    /// The run that recorded it.
+    pub run: Option<String>,
+    /// Its statements: those that are pending of one that is, those that were carried out of one that was applied.
+    pub statements: Vec<StatementOutcome>,
 }

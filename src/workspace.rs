@@ -16,6 +16,7 @@ use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::{self, LandingContext};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
+use crate::migration;
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials};
@@ -90,6 +91,7 @@ pub fn load(root: &Path) -> Result<Project> {
 fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     let (project, mut faults) = definition::examine(root)?;
     faults.extend(plan::unmaintainable(&project));
+    faults.extend(migration::faults(&project));
     Ok((project, faults))
 }
 
@@ -99,6 +101,8 @@ fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
 /// All faults together.
 pub async fn check(root: &Path) -> Result<Project> {
     let (project, mut faults) = examine(root)?;
+    // A sync does not ask: it has the lake itself.
+    faults.extend(migration::differences(&project));
     let session = session(SessionOptions::of(&project), &[])?;
     let has_fault = |table: &Table, derived: &Derived, faults: &[Fault]| {
         let files = [&table.file.path, &derived.sql_file.path];

@@ -30,7 +30,7 @@ pub async fn since_by(
     if rung == ChangeSource::Snapshots {
         return by_snapshots(table, from, "no other way was asked for").await;
     }
-    let commits = match told_by_files(table, from).await? {
+    let commits = match told_by_files(table, table.commits(from, table.version()).await?).await? {
         Ok(commits) => commits,
         Err(why) => return Ok(Err(why)),
     };

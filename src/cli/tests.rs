@@ -49,6 +49,7 @@ fn synced(kinds: &[Kind]) -> SyncOutcome {
         registered: 0,
         left: Vec::new(),
         catalog: "the local catalog".into(),
+        migrations: Vec::new(),
     }
 }
 

@@ -99,13 +99,16 @@ fn table_name(stem: &str, file: &Arc<SourceFile>, faults: &mut Faults) -> Option
     None
 }
 
+/// The columns of the newest migration, as `migrate new` writes them.
+pub(super) const SCHEMA: &str = "migrations/schema.json";
+
 /// The numbered files of `migrations/`, by number.
 pub(super) fn migrations(files: &[Arc<SourceFile>], faults: &mut Faults) -> Vec<Migration> {
     let mut found: Vec<Migration> = Vec::new();
     for file in files {
         let parts = parts(file);
         let [folder, rest @ ..] = parts.as_slice() else { continue };
-        if folder != "migrations" {
+        if folder != "migrations" || file.path == std::path::Path::new(SCHEMA) {
             continue;
         }
         let [leaf] = rest else {

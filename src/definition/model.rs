@@ -36,6 +36,8 @@ pub struct Project {
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
     pub migrations: Vec<Migration>,
+    /// `migrations/schema.json`, if there is one.
+    pub schema: Option<Arc<SourceFile>>,
     /// What its queries and columns mean elsewhere in Athena; empty where no target is in Glue. No fault of it.
     pub notes: Vec<Fault>,
 }

@@ -103,6 +103,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         spill_folder: settings.spill_folder.map(|folder| root.join(folder)),
         tables: assembly.tables,
         migrations,
+        schema: files.iter().find(|file| file.path == Path::new(layout::SCHEMA)).cloned(),
         notes: assembly.notes.into_sorted(),
     };
     Ok((project, faults.into_sorted()))

@@ -18,7 +18,8 @@ pub fn find_root(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
 }
 
-/// Every file of the project in the order of their paths. Only `.toml` and `.sql` are read; others have no text.
+/// Every file of the project in the order of their paths. Only `.toml`, `.sql` and `migrations/schema.json` are read; others
+/// have no text.
 pub(super) fn read(root: &Path) -> Result<Vec<Arc<SourceFile>>> {
     let mut paths = Vec::new();
     if root.join(PROJECT_FILE).is_file() {
@@ -57,7 +58,8 @@ fn ignored(name: &str) -> bool {
 }
 
 fn text(root: &Path, path: PathBuf) -> Result<SourceFile> {
-    let is_read = path.extension().is_some_and(|e| e == "toml" || e == "sql");
+    let is_read =
+        path.extension().is_some_and(|e| e == "toml" || e == "sql") || path == Path::new(super::layout::SCHEMA);
     if !is_read {
         return Ok(SourceFile { path, text: String::new() });
     }

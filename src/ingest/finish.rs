@@ -9,7 +9,7 @@ use serde_json::json;
 use super::LandingContext;
 use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::schema_diff::SchemaDiff;
+use super::schema_diff::{SchemaDiff, declaring_also};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
@@ -120,7 +120,8 @@ async fn landing(
     columns: &[Column],
 ) -> Result<(LakeTable, Applied)> {
     let Some(table) = LakeTable::open(&context.location).await? else {
-        let commit = commit(context, number, "ingest", Change::default(), wal.landing.clone(), (wal.rows_landed, 0));
+        let change = Change { properties: declaring_also(columns, None), ..Change::default() };
+        let commit = commit(context, number, "ingest", change, wal.landing.clone(), (wal.rows_landed, 0));
         let table = create(&context.location, &spec(context, uuid, columns), checked(commit, wal.expectations)).await?;
         return Ok((table, Applied::default()));
     };
@@ -135,6 +136,7 @@ async fn landing(
     let mut change = std::mem::take(&mut applied.change);
     if gains {
         change.schema = Some(NewColumns::Among(columns.to_vec()));
+        change.properties = declaring_also(columns, Some(&table));
     }
     let rows = (wal.rows_landed, applied.rows_deleted);
     let commit = commit(context, number, "ingest", change, wal.landing.clone(), rows);

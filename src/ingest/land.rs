@@ -50,12 +50,12 @@ pub struct Landed {
     pub warnings: Vec<Warning>,
 }
 
-/// Recovers a landing table, looks for its files, reads them and writes their rows. Nothing is decided by that.
+/// Recovers a landing table that stands as in `current`, looks for its files, reads them and writes their rows. Nothing is decided by that.
 ///
 /// # Errors
 /// As those of the steps; `Conflict` when another sync is at work.
 pub async fn land<'a>(
-    context: LandingContext<'a>,
+    (context, current): (LandingContext<'a>, TableState),
     (ledger, session): (&Ledger, &SessionContext),
     asked: Asked<'_>,
     report: &Report<'_>,
@@ -64,7 +64,7 @@ pub async fn land<'a>(
     let Some(landing) = context.table.landing() else {
         return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
     };
-    let recovered = recover(&context, (ledger, session), asked.reloads_all(name), report).await?;
+    let recovered = recover(&context, current, (ledger, session), asked.reloads_all(name), report).await?;
     let Recovered { current, version_before, finished } = recovered;
     let mut pending = pending(&context, landing, &current, (ledger, session), asked, Patience::Waits).await?;
     let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));

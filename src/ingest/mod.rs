@@ -39,9 +39,9 @@ pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger};
 pub use parse::workers;
 pub use pending::{Asked, Pending, Reload, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
-pub use recover::state_of;
+pub use recover::{TableState, settle, state_of};
 pub use replay::replay;
-pub use schema_diff::check_schema;
+pub use schema_diff::{SchemaDiff, check_schema, lacking_migration};
 
 use crate::definition::{Format, Table};
 use crate::privacy::Privacy;

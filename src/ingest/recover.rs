@@ -177,27 +177,24 @@ impl TableState {
     }
 }
 
-/// Makes a landing table ready for new batches: carries out what the ledger decided and an earlier run did not finish.
-/// `reloaded` = every file is read anew, whatever landed.
+/// Makes a landing table that was looked at ready for new batches: carries out what the ledger decided and an earlier run
+/// did not finish. `reloaded` = every file is read anew, whatever landed.
 ///
 /// # Errors
-/// When its state allows no batch, when migrations are pending, or its columns are not those of its definition;
+/// When its state allows no batch, or its columns are not those of its definition;
 /// `Conflict` when another sync is at work; else as the commits.
 pub async fn recover(
     context: &LandingContext<'_>,
+    mut current: TableState,
     (ledger, session): (&Ledger, &SessionContext),
     reloaded: bool,
     report: &Report<'_>,
 ) -> Result<Recovered> {
     let name = context.table.name.as_str();
-    let mut current = state_of(context, (ledger, session)).await?;
     if !reloaded {
         current.check(context)?;
     }
     let version_before = current.table.as_ref().map(LakeTable::version);
-    if let Some(table) = &current.table {
-        table.check_migrations(name, context.migration)?;
-    }
     // Once the ledger has decided on a batch it must be possible to carry it out.
     check_schema(context, current.table.as_ref())?;
     let mut finished = None;
@@ -218,4 +215,19 @@ pub async fn recover(
         }
     }
     Ok(Recovered { current, version_before, finished })
+}
+
+/// Carries out what the ledger decided and an earlier run did not finish, by the columns that the batch was written with:
+/// before a migration, the definition has others already. Whether there was a batch.
+///
+/// # Errors
+/// When the table's state allows no batch; else as the commits.
+pub async fn settle(context: &LandingContext<'_>, (ledger, session): (&Ledger, &SessionContext)) -> Result<bool> {
+    let current = state_of(context, (ledger, session)).await?;
+    current.check(context)?;
+    let Some(number) = current.open() else { return Ok(false) };
+    let wal = ledger.wal(session, context.table.name.as_str(), &current.uuid, number).await?;
+    check_open(context, current.table.as_ref(), number, &wal)?;
+    finish(context, &current.uuid, number, &wal).await?;
+    Ok(true)
 }

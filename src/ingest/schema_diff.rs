@@ -2,14 +2,17 @@
 //! cannot be. What a table gains changes its metadata only: no data file is written for it, and of what came later older
 //! files have NULL.
 
-use deltalake::arrow::datatypes::Field;
+use std::collections::BTreeMap;
+
+use deltalake::arrow::datatypes::{Field, Schema};
 use serde_json::json;
 
 use super::LandingContext;
 use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
-use crate::lake::{Change, Commit, LakeTable, NewColumns, create};
+use crate::lake::{Change, Commit, LakeTable, NewColumns, create, declaring};
+use crate::migration::{Columns, difference};
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
@@ -35,7 +38,14 @@ impl SchemaDiff {
     /// # Errors
     /// When rows as the definition has them do not fit the table.
     pub fn of(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
-        let stored = table.schema();
+        Self::over(context, columns, &table.schema(), table)
+    }
+
+    /// The same with a table that has columns as in `stored`.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn over(context: &LandingContext<'_>, columns: &[Column], stored: &Schema, table: &LakeTable) -> Result<Self> {
         let mut diff = Self::default();
         for field in stored.fields() {
             let declared = columns.iter().find(|c| c.name == *field.name());
@@ -124,10 +134,27 @@ impl SchemaDiff {
     }
 }
 
+/// The statements of a migration without which a table does not get to its definition: `alter column k type long`.
+#[must_use]
+pub fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Vec<String> {
+    let Ok(Columns(mut stored)) = Columns::stored(&table.schema()) else { return Vec::new() };
+    let declared = Columns::declared(&context.table.columns);
+    // What somebody else added stays.
+    let own = table.declared_columns();
+    stored.retain(|column| declared.get(&column.name).is_some() || own.contains(&column.name));
+    difference(&Columns(stored), &declared, &[]).statements.into_iter().map(|(statement, _)| statement).collect()
+}
+
 fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, problem: &str, help: &str) -> Error {
     Error::failed(format!("column `{column}` of {} {problem}", context.table.name))
         .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
         .help(format!("{help}, or move the table's folder away and sync"))
+}
+
+/// The property of a table that says which columns it has by its definition, once it has these, too.
+pub(super) fn declaring_also(columns: &[Column], table: Option<&LakeTable>) -> BTreeMap<String, String> {
+    let own = table.map(LakeTable::declared_columns).unwrap_or_default();
+    declaring(own.iter().map(String::as_str).chain(columns.iter().map(|column| column.name.as_str())))
 }
 
 /// Why rows cannot go without this column of the table, and what to do.
@@ -151,13 +178,24 @@ fn fields_beyond(declared: &Column, field: &Field) -> Option<Vec<String>> {
     declared.column_type.fields_beyond(&ColumnType::exact(field.data_type())?, &declared.name)
 }
 
+/// Whether statements of a migration lead from the one type to the other: nothing leads to another order of fields.
+fn is_drafted(declared: &Column, field: &Field) -> bool {
+    let stored = Columns::stored(&Schema::new(vec![field.clone()]));
+    let drafted = |stored: &Columns| difference(stored, &Columns::declared(std::slice::from_ref(declared)), &[]);
+    stored.is_ok_and(|stored| !drafted(&stored).statements.is_empty())
+}
+
 /// Why values as they are declared do not fit this column of the table, and what to do.
 fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     let name = &declared.name;
     if fields_beyond(declared, field).is_none() {
         let (wanted, found) = (declared.column_type.delta_name(), ColumnType::name_of(field.data_type()));
         let problem = format!("is `{wanted}` in its definition, the table stores {found}");
-        return Some((problem, format!("the type of a column cannot change: declare `{name}` as it is stored")));
+        let help = match is_drafted(declared, field) {
+            true => format!("stedi-delta migrate new LABEL   (drafts it); or declare `{name}` as it is stored"),
+            false => format!("declare `{name}` as it is stored, and new fields anywhere among the others"),
+        };
+        return Some((problem, help));
     }
     if declared.nullable || !field.is_nullable() || name == SOURCE_OFFSET {
         return None;
@@ -169,7 +207,9 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
                         path that no landing file has";
             (problem, help.to_owned())
         }
-        _ => (problem, format!("drop `nullable = false` from `{name}`")),
+        _ => {
+            (problem, format!("stedi-delta migrate new LABEL   (drafts it); or drop `nullable = false` from `{name}`"))
+        }
     })
 }
 
@@ -182,6 +222,12 @@ pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> 
     let wanted = &context.table.description;
     let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
     let diff = SchemaDiff::of(context, &context.table.columns, table)?;
+    let own = table.declared_columns();
+    if let Some(column) = diff.undeclared.iter().find(|column| own.contains(*column)) {
+        let problem = "is in the table, and no longer in its definition";
+        let help = "stedi-delta migrate new LABEL   (drafts `drop column`; with --rename, `rename column`)";
+        return Err(refused(context, table, column, problem, help));
+    }
     Ok(SchemaDiff { description: is_other.then(|| wanted.clone()), ..diff })
 }
 
@@ -195,7 +241,9 @@ pub async fn evolve_schema(
     table: Option<LakeTable>,
 ) -> Result<Option<(LakeTable, String)>> {
     let Some(table) = table else {
-        let commit = commit(context, 0, "ingest", Change::default(), Vec::new(), (0, 0));
+        let properties = declaring_also(&context.table.columns, None);
+        let change = Change { properties, ..Change::default() };
+        let commit = commit(context, 0, "ingest", change, Vec::new(), (0, 0));
         let commit = checked(commit, plan::expectations(context.table));
         let table = create(&context.location, &spec(context, uuid, &context.table.columns), commit).await?;
         return Ok(Some((table, "no rows yet".into())));
@@ -203,7 +251,11 @@ pub async fn evolve_schema(
     let diff = check_schema(context, Some(&table))?;
     let Some(reason) = diff.reason() else { return Ok(None) };
     let schema = diff.changes_columns().then(|| NewColumns::Among(context.table.columns.clone()));
-    let change = Change { schema, description: diff.description.clone(), ..Change::default() };
+    let properties = match schema {
+        Some(_) => declaring_also(&context.table.columns, Some(&table)),
+        None => BTreeMap::new(),
+    };
+    let change = Change { schema, properties, description: diff.description.clone(), ..Change::default() };
     let commit = commit(context, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
     let table = diff.told(checked(commit, table.state().expectations())).commit(&table).await?;
     Ok(Some((table, reason)))

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::incremental;
 use crate::ingest::{self, Asked, Ledger, Patience};
 use crate::lake::LakeTable;
+use crate::migrate::Pending;
 use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
 use crate::plan::{self, Decision, cost::Shape};
@@ -23,7 +24,10 @@ pub async fn plan(workspace: &Workspace, select: &[String], explain: bool) -> Re
     let selection = sync::checked(workspace, &options)?;
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session).await?;
-    let mut planner = Planner { workspace, ledger, session, explain, standing: BTreeMap::new(), tables: Vec::new() };
+    let pending = Pending::find(workspace).await?;
+    pending.check(workspace)?;
+    let (standing, tables) = (BTreeMap::new(), Vec::new());
+    let mut planner = Planner { workspace, ledger, session, explain, pending, standing, tables };
     for table in workspace.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
         planner.table(table).await?;
     }
@@ -48,6 +52,7 @@ struct Planner<'a> {
     ledger: Ledger,
     session: deltalake::datafusion::prelude::SessionContext,
     explain: bool,
+    pending: Pending,
     standing: BTreeMap<TableName, LakeTable>,
     tables: Vec<TablePlan>,
 }
@@ -63,9 +68,6 @@ impl Planner<'_> {
                     return Err(sync::one_id(&found.uuid(), (&table.name, &found), twin));
                 }
                 self.standing.insert(table.name.clone(), found);
-            }
-            if let Some(stands) = self.standing.get(&table.name) {
-                stands.check_migrations(table.name.as_str(), self.workspace.migration())?;
             }
             match &table.kind {
                 TableKind::Landing(landing) => self.landing(table, landing, &mut plan).await,
@@ -85,10 +87,15 @@ impl Planner<'_> {
         let read = (&self.ledger, &self.session);
         let current = ingest::state_of(&place, read).await?;
         current.check(&place)?;
-        let diff = ingest::check_schema(&place, current.table.as_ref())?;
+        let migrations = self.pending.of_table(&table.name);
+        // They lead to what the definition says, or else there would be no plan.
+        let diff = match migrations.is_empty() {
+            true => ingest::check_schema(&place, current.table.as_ref())?,
+            false => ingest::SchemaDiff::default(),
+        };
         // As patient as a sync: it would wait for these files, too.
         let pending = ingest::pending(&place, landing, &current, read, Asked::default(), Patience::Waits).await?;
-        let mut reasons = Vec::new();
+        let mut reasons = migrations.clone();
         reasons.extend(current.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
         let (new, replaced) = pending.counts();
         for (count, what) in [(new, "new file"), (replaced, "replaced file")] {
@@ -99,6 +106,12 @@ impl Planner<'_> {
         if new + replaced > 0 {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
             plan.warnings.extend(diff.warning(table.name.as_str()));
+        }
+        if let (false, Some(stands)) = (migrations.is_empty(), &current.table) {
+            // Every statement reads and writes the whole table.
+            let bytes = stands.size().1.saturating_mul(migrations.len() as u64);
+            let landing = plan.estimate.and_then(|estimate| estimate.bytes).unwrap_or(0);
+            plan.estimate = Some(Estimate { rows: None, bytes: Some(bytes.saturating_add(landing)), at_most: false });
         }
         reasons.extend(diff.reason());
         if unchecked(table, current.table.as_ref()) {

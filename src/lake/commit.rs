@@ -43,6 +43,8 @@ pub struct Change {
     pub schema: Option<NewColumns>,
     /// Properties that get another value.
     pub properties: BTreeMap<String, String>,
+    /// Properties that go.
+    pub unset: Vec<String>,
     /// The table's description, when it gets another one.
     pub description: Option<String>,
 }
@@ -166,13 +168,15 @@ impl Commit {
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
         let (new_columns, properties) = (self.change.schema.take(), std::mem::take(&mut self.change.properties));
+        let gone = std::mem::take(&mut self.change.unset);
         let description = self.change.description.take();
         if let Some(looked) = table.told_since() {
             self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
         }
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
-        if new_columns.is_some() || description.is_some() || !properties.is_empty() {
+        let keeps_properties = properties.is_empty() && gone.is_empty();
+        if new_columns.is_some() || description.is_some() || !keeps_properties {
             let mut schema = snapshot.schema().as_ref().clone();
             if let Some(columns) = new_columns {
                 schema = columns.schema(&schema)?;
@@ -180,6 +184,8 @@ impl Commit {
             let metadata = snapshot.metadata().clone().with_schema(&schema);
             let set = |metadata: Metadata, (name, value)| metadata.add_config_key(name, value);
             let metadata = metadata.and_then(|metadata| properties.into_iter().try_fold(metadata, set));
+            let unset = |metadata: Metadata, name: String| metadata.remove_config_key(&name);
+            let metadata = metadata.and_then(|metadata| gone.into_iter().try_fold(metadata, unset));
             let metadata = metadata.and_then(|metadata| match description {
                 Some(description) => metadata.with_description(description),
                 None => Ok(metadata),
@@ -217,6 +223,7 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
         configuration.insert("delta.enableChangeDataFeed".to_owned(), "true".to_owned());
     }
     configuration.extend(spec.layout.properties());
+    configuration.extend(std::mem::take(&mut commit.change.properties));
     let doing = || format!("{location} cannot be created");
     // Writer version 4 is the one that knows the change data feed; reader version 1 is what everybody reads.
     let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };

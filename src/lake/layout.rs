@@ -65,6 +65,41 @@ impl Layout {
         Self { described, sought: self.sought.union(&wanted.sought).cloned().collect() }
     }
 
+    /// This one of a table where a column, or a field within structs, has another name from now on; `None` = it is gone.
+    #[must_use]
+    pub fn moved(&self, path: &[String], to: Option<&str>) -> Self {
+        let parts: Vec<String> = path.iter().map(|part| quoted(part)).collect();
+        let from = parts.join(".");
+        let within = |described: &String| {
+            let rest = described.strip_prefix(from.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+            match (rest, to) {
+                (None, _) => Some(described.clone()),
+                (Some(_), None) => None,
+                (Some(rest), Some(to)) => {
+                    let above = parts.iter().rev().skip(1).rev().map(|part| format!("{part}."));
+                    Some(format!("{}{}{rest}", above.collect::<String>(), quoted(to)))
+                }
+            }
+        };
+        let described = self.described.as_ref().map(|described| described.iter().filter_map(within).collect());
+        let mut sought = self.sought.clone();
+        if let [column] = path
+            && sought.remove(column)
+        {
+            sought.extend(to.map(str::to_owned));
+        }
+        Self { described, sought }
+    }
+
+    /// What has to be done to a table's properties for another layout: those that get a value, and those that go.
+    #[must_use]
+    pub fn to(&self, other: &Self) -> (BTreeMap<String, String>, Vec<String>) {
+        let (before, mut after) = (self.properties(), other.properties());
+        let gone = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
+        after.retain(|name, value| before.get(name) != Some(value));
+        (after, gone)
+    }
+
     /// The properties that say so.
     pub(super) fn properties(&self) -> BTreeMap<String, String> {
         let mut properties: BTreeMap<_, _> =
@@ -190,6 +225,34 @@ mod tests {
         for layout in [layout, keyed, Layout::of(&columns[..1], &[]), Layout::default()] {
             assert_eq!(by(&layout), layout);
         }
+    }
+
+    #[test]
+    fn a_column_keeps_its_layout_under_another_name() {
+        let columns = [
+            column("email", "string", true),
+            column("id", "long", false),
+            column("s", "struct<a:long,deep:struct<x:long>>", false),
+        ];
+        let layout = Layout::of(&columns, &["id".into()]);
+        let path = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let renamed =
+            layout.moved(&path("id"), Some("number")).moved(&path("s.deep"), Some("d")).moved(&path("s"), Some("t"));
+        let told = |layout: &Layout, name: &str| layout.describes(&path(name));
+        assert_eq!(renamed.sought().collect::<Vec<_>>(), ["email", "number"]);
+        assert_eq!((told(&renamed, "number"), told(&renamed, "id")), (Some(true), Some(false)));
+        assert_eq!(
+            (told(&renamed, "t.d.x"), told(&renamed, "t.a"), told(&renamed, "s.a")),
+            (Some(true), Some(true), Some(false))
+        );
+        let (set, gone) = layout.to(&renamed);
+        assert_eq!(gone, ["parquet.bloom.filter.enabled#id"]);
+        assert_eq!(
+            set.keys().collect::<Vec<_>>(),
+            ["delta.dataSkippingStatsColumns", "parquet.bloom.filter.enabled#number"]
+        );
+        let dropped = layout.moved(&path("id"), None).moved(&path("s"), None);
+        assert_eq!(layout.to(&dropped).1.len(), 2, "nothing is described any more: another property says so");
     }
 
     #[test]

@@ -151,6 +151,12 @@ impl CommitFacts {
         self.txns.get(app::HEAD).is_some_and(|head| u64::try_from(*head) == Ok(self.version))
     }
 
+    /// Whether it is a statement of a migration: its rows are those of the version before, in other columns.
+    #[must_use]
+    pub fn is_migration(&self) -> bool {
+        self.is_ours() && self.changes_metadata && self.txns.contains_key(app::STATEMENT)
+    }
+
     /// Rows of its change data files, where its metrics say so: ours do.
     #[must_use]
     pub fn rows_fed(&self) -> Option<u64> {

@@ -58,7 +58,7 @@ impl LakeTable {
             return Ok(None);
         }
         let files = adds.len() as u64;
-        let mut txns = self.state().txns.clone();
+        let mut txns = self.state().carried();
         txns.insert(app::BOUNDS.to_owned(), i64::try_from(self.version() + 1).unwrap_or(i64::MAX));
         let facts = serde_json::json!({"mode": "bounds", "run": run, "files": files});
         let commit = Commit {

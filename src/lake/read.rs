@@ -1,7 +1,7 @@
 //! One data file, read in its own order: what DataFusion's scans do not promise. And what a table's data files do not
 //! say of its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -124,6 +124,16 @@ impl AsyncFileReader for StoreReader {
     }
 }
 
+/// The property that lists the columns that a table got by its definition, separated by commas: others are somebody else's.
+const DECLARED: &str = "stedi-delta.columns";
+
+/// The property of a table that gets these columns by its definition.
+#[must_use]
+pub fn declaring<'c>(columns: impl IntoIterator<Item = &'c str>) -> BTreeMap<String, String> {
+    let columns: BTreeSet<&str> = columns.into_iter().collect();
+    BTreeMap::from([(DECLARED.to_owned(), columns.into_iter().collect::<Vec<_>>().join(","))])
+}
+
 /// What a data file does not say of its own rows.
 impl LakeTable {
     /// The first data file that cannot be read, and why. Reads everything, unless one is missing or has no end.
@@ -157,6 +167,15 @@ impl LakeTable {
         }
         let mode = metadata.configuration().get("delta.columnMapping.mode");
         mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
+    }
+
+    /// The columns that it got by its definition, as far as that was recorded.
+    #[must_use]
+    pub fn declared_columns(&self) -> BTreeSet<String> {
+        let Ok(snapshot) = self.inner().snapshot() else { return BTreeSet::new() };
+        let listed = snapshot.metadata().configuration().get(DECLARED);
+        let names = listed.into_iter().flat_map(|list| list.split(','));
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// What its log says that it is, for people.

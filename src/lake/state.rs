@@ -19,6 +19,8 @@ pub mod app {
     pub const BOUNDS: &str = "stedi-delta/bounds";
     /// Number of the newest migration included.
     pub const MIGRATION: &str = "stedi-delta/migration";
+    /// On the commit of a statement of that migration: which of its statements it is, from 1.
+    pub const STATEMENT: &str = "stedi-delta/statement";
 
     /// The consumed version of the source table with this uuid.
     #[must_use]
@@ -93,6 +95,22 @@ impl State {
     #[must_use]
     pub fn impossible_batch(&self) -> Option<i64> {
         self.txns.get(app::BATCH).copied().filter(|number| !is_batch(*number))
+    }
+
+    /// What a commit that changes neither rows nor columns hands on.
+    #[must_use]
+    pub fn carried(&self) -> BTreeMap<String, i64> {
+        let mut txns = self.txns.clone();
+        txns.remove(app::STATEMENT);
+        txns
+    }
+
+    /// Whether the table includes a statement of a migration, by both numbers.
+    #[must_use]
+    pub fn includes(&self, migration: i64, statement: i64) -> bool {
+        let newest = self.txns.get(app::MIGRATION).copied().unwrap_or(0);
+        let last = self.txns.get(app::STATEMENT).copied().unwrap_or(i64::MAX);
+        migration < newest || (migration == newest && statement <= last)
     }
 
     /// The consumed version of a source.

@@ -19,6 +19,7 @@ use deltalake::arrow::array::RecordBatch;
 
 pub use change::{RowChange, RowStream, Taking};
 pub use feed::CdcChange;
+pub use rewrite::{complete, removable};
 pub use rows::{grouped, hashed};
 
 use crate::error::Result;

@@ -5,6 +5,7 @@ mod fingerprint;
 mod reads;
 
 pub use fingerprint::{Fingerprint, expectations, fingerprint};
+pub use reads::{columns_read, overlap};
 
 use crate::definition::{Derived, Policy, Project, Table};
 use crate::determinism::Reason;

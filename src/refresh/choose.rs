@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Lost};
 use super::{Job, Opened, Work};
 use crate::changes::size;
 use crate::definition::Policy;
@@ -107,6 +107,10 @@ impl Work<'_> {
         if let Some(lost) = inputs.since(&consumed).await? {
             return Ok(decide(Change::Lost { why: lost.to_string(), error: self.loses(&lost) }).into());
         }
+        if let Some(why) = self.reads_touched(&inputs) {
+            let error = self.loses(&why);
+            return Ok(decide(Change::Lost { why: why.to_string(), error }).into());
+        }
         let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,
             Err(why) => return Ok(decide(Change::Underivable(why.to_string())).into()),
@@ -121,6 +125,22 @@ impl Work<'_> {
         let decision = decide(Change::Known { what, cheaper });
         let planned = matches!(decision, Decision::Incremental(_)).then(|| Box::new(Planned { program, inputs }));
         Ok(Strategy { decision, planned, moved, costs })
+    }
+
+    /// A column that a migration has changed since the consumed version, and on which rows of this table depend.
+    fn reads_touched(&self, inputs: &Inputs) -> Option<Lost> {
+        let columns = plan::columns_read(&self.job.derived.plan);
+        let guard = self.guard();
+        self.job.sources.keys().find_map(|source| {
+            let change = inputs.change(source.as_str())?;
+            let is_read = |touched: &&String| {
+                let is_it = |(table, read): &(String, String)| table == source.as_str() && plan::overlap(read, touched);
+                let column = touched.split('.').next().unwrap_or_default();
+                columns.iter().any(is_it) || guard.as_ref().is_some_and(|guard| guard.reads(source, column))
+            };
+            let column = change.touched().iter().find(is_read)?;
+            Some(Lost { source: source.to_string(), why: format!("a migration changed column `{column}`") })
+        })
     }
 
     async fn moved(&self, inputs: &Inputs) -> Vec<Moved> {

@@ -26,6 +26,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
 use crate::incremental;
 use crate::lake::LakeTable;
+use crate::name::TableName;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 use crate::sql::{plan_sql, scan};
@@ -151,6 +152,13 @@ pub struct Guard<'a> {
 }
 
 impl Guard<'_> {
+    /// Whether it depends on a column of a table who has consented.
+    pub(super) fn reads(&self, table: &TableName, column: &str) -> bool {
+        let named = self.grants.subjects.iter().chain(&self.grants.latest).any(|name| name == column);
+        let in_condition = || self.grants.granted.expr.column_refs().iter().any(|found| found.name == column);
+        table == &self.record.name && (named || in_condition())
+    }
+
     /// Subjects whose grant ended since the consumed version of the record of consent; `inputs` knows its change.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub(crate) mod rewrite;
 pub(crate) mod shapes;
 pub(crate) mod text;
 mod unique;
+pub(crate) mod words;
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;

@@ -121,7 +121,6 @@ impl Attempt<'_> {
                 None => Opened::at(&job.location).await?,
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
-            done.table.check_migrations(table.name.as_str(), self.workspace.migration())?;
             // Only now: commits that others made since ours have been looked at.
             let (stands, reason) = match done.table.mended(&Layout::defined(table), self.run).await? {
                 Some((mended, files)) if done.reason.is_empty() => (mended, bounds_mended(files)),

@@ -10,7 +10,7 @@ use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Batch, Landed, Ledger, Report};
+use crate::ingest::{self, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Mode, Warning, counted};
@@ -26,14 +26,19 @@ impl Attempt<'_> {
         let ledger = Ledger::read(&self.workspace.warehouse, &session).await?;
         let tables = self.workspace.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let (ledger, session) = (&ledger, &session);
-        let landing = join_all(tables.map(|table| async move {
-            let name = table.name.clone();
+        let looked = join_all(tables.map(|table| async move {
             let started = clock::instant();
             self.started(table);
-            let place = self.workspace.place(table, self.run);
+            (table, started, self.look(table, (ledger, session)).await)
+        }))
+        .await;
+        // Before anything is read.
+        without_migration(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
+        let landing = join_all(looked.into_iter().map(|(table, started, looked)| async move {
+            let name = table.name.clone();
             let report = Report { table, progress: self.progress };
-            let result = match place {
-                Ok(place) => Box::pin(ingest::land(place, (ledger, session), self.options.asked(), &report)).await,
+            let result = match looked {
+                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), self.options.asked(), &report)).await,
                 Err(error) => Err(error),
             };
             let result = match result {
@@ -88,6 +93,17 @@ impl Attempt<'_> {
         Ok(results)
     }
 
+    /// A landing table as it stands.
+    async fn look<'t>(
+        &self,
+        table: &'t Table,
+        read: (&Ledger, &SessionContext),
+    ) -> Result<(LandingContext<'t>, TableState)> {
+        let place = self.workspace.place(table, self.run)?;
+        let state = ingest::state_of(&place, read).await?;
+        Ok((place, state))
+    }
+
     /// An error of a table, with the data file that cannot be read where that is why.
     async fn explained(&self, table: &Table, error: Error) -> Error {
         let stands = match self.workspace.location(table) {
@@ -100,6 +116,23 @@ impl Attempt<'_> {
         };
         self.workspace.told(found.unwrap_or(error))
     }
+}
+
+/// Refuses definitions to which their tables get by a migration alone, and there is none.
+fn without_migration<'l>(looked: impl Iterator<Item = &'l (LandingContext<'l>, TableState)>) -> Result<()> {
+    let mut needs = looked.filter_map(|(context, state)| {
+        let table = state.table.as_ref()?;
+        let statements = ingest::lacking_migration(context, table);
+        (!statements.is_empty()).then(|| (context, table, statements.join(", ")))
+    });
+    let Some((context, table, statements)) = needs.next() else { return Ok(()) };
+    let error = Error::failed(format!("the columns of {} need a migration: {statements}", context.table.name))
+        .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()));
+    let also = |error: Error, (context, _, statements): (&LandingContext<'_>, &LakeTable, String)| {
+        error.fact("also", format!("{}: {statements}", context.table.name))
+    };
+    let error = needs.fold(error, also);
+    Err(error.help("stedi-delta migrate new LABEL   (drafts it); or put the definition back"))
 }
 
 /// Whose consent changes with the files of the record of consent that were unloaded.

@@ -22,9 +22,10 @@ pub use runs::FOLDER as RUNS_FOLDER;
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::Asked;
+use crate::ingest;
 pub use crate::ingest::Reload;
 use crate::lake::LakeTable;
+use crate::migrate::{self, Asked, Pending};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
@@ -54,13 +55,15 @@ pub struct Options {
     pub reload: Vec<Reload>,
     /// Files whose rows are to be taken out; each names a path.
     pub unload: Vec<Reload>,
+    /// Stop where a migration is pending, rather than carry it out.
+    pub no_migrate: bool,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
 }
 
 impl Options {
-    fn asked(&self) -> Asked<'_> {
-        Asked { reload: &self.reload, unload: &self.unload }
+    fn asked(&self) -> ingest::Asked<'_> {
+        ingest::Asked { reload: &self.reload, unload: &self.unload }
     }
 }
 
@@ -115,6 +118,7 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
         registered: 0,
         left: Vec::new(),
         catalog: workspace.catalog.name(),
+        migrations: Vec::new(),
     };
     match checked(workspace, options) {
         Ok(selection) => {
@@ -173,6 +177,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        // Before anything is read of the landing files.
+        self.migrate(outcome).await?;
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
         let mut reload = self.options.reload.clone();
         let mut unload = self.options.unload.clone();
@@ -214,6 +220,18 @@ impl Work<'_> {
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
         recorded
+    }
+
+    /// Carries out pending migrations, or stops at them.
+    async fn migrate(&self, outcome: &mut SyncOutcome) -> Result<()> {
+        if self.workspace.project.migrations.is_empty() {
+            return Ok(());
+        }
+        if self.options.no_migrate {
+            return migrate::refused(&Pending::find(self.workspace).await?).map_or(Ok(()), Err);
+        }
+        outcome.migrations = migrate::apply(self.workspace, Asked { run: self.run, dry_run: false }).await?;
+        Ok(())
     }
 
     /// One try: what was done is in `outcome` even when it ends with a conflict.

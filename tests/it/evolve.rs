@@ -180,8 +180,9 @@ async fn what_is_not_a_gain_is_refused_before_anything_is_read() {
             BEFORE.lines().map(|line| if line.starts_with("s =") { column } else { line }).collect();
         lake.define("tables/landing/n.toml", &landing(&(columns.join("\n") + "\n")));
         let outcome = lake.try_sync().await;
-        let problem = format!("{:?}", of(&outcome, "n").problem);
-        assert!(problem.contains("column `s` of n is `struct<"), "{wanted}: {problem}");
+        let problem = outcome.problem.unwrap();
+        assert!(problem.message().starts_with("the columns of n need a migration: "), "{wanted}: {problem}");
+        assert!(problem.next().unwrap().starts_with("stedi-delta migrate new LABEL"), "{wanted}: {problem}");
         assert_eq!(lake.files(), files, "{wanted}");
     }
     let order =
@@ -189,7 +190,10 @@ async fn what_is_not_a_gain_is_refused_before_anything_is_read() {
     lake.define("tables/landing/n.toml", &landing(&order));
     let outcome = lake.try_sync().await;
     let problem = format!("{:?}", of(&outcome, "n").problem);
-    assert!(problem.contains("column `s` of n is `struct<"), "{problem}");
+    assert!(
+        problem.contains("column `s` of n is `struct<") && problem.contains("declare `s` as it is stored"),
+        "{problem}"
+    );
     assert_eq!(lake.files(), files);
 }
 
@@ -206,4 +210,32 @@ async fn a_description_reaches_the_log_and_changes_no_row() {
     assert_no_full(&outcome);
     assert_still(&lake.sync().await);
     lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_whose_line_is_taken_out_stops_the_sync_until_a_migration_drops_or_renames_it() {
+    let lake = Lake::project(&[("tables/landing/n.toml", &landing(BEFORE))]);
+    lake.land("n/a.json", record(1));
+    lake.sync().await;
+    let without = BEFORE.replace("k = \"long\"\n", "");
+    lake.define("tables/landing/n.toml", &landing(&without));
+    lake.land("n/b.json", record(2));
+    let files = lake.files();
+    let problem = lake.try_sync().await.problem.unwrap();
+    assert_eq!(problem.message(), "the columns of n need a migration: drop column k");
+    assert_eq!(lake.files(), files);
+    let renamed = BEFORE.replace("k = \"long\"\n", "kind = \"long\"\n");
+    lake.define("tables/landing/n.toml", &landing(&renamed));
+    let problem = lake.try_sync().await.problem.unwrap();
+    assert_eq!(problem.message(), "the columns of n need a migration: drop column k", "it is not guessed");
+    lake.define("migrations/0001_kind.sql", "alter table n rename column k to kind;\n");
+    lake.sync().await;
+    assert_eq!(lake.rows("select n.id, n.kind from n").await, ["1|1", "2|NULL"], "the files have the old name");
+    // And so is the one that it has become.
+    lake.define("tables/landing/n.toml", &landing(&without));
+    let problem = lake.try_sync().await.problem.unwrap();
+    assert_eq!(problem.message(), "the columns of n need a migration: drop column kind");
+    lake.define("migrations/0002_drop.sql", "alter table n drop column kind;\n");
+    lake.sync().await;
+    assert_still(&lake.sync().await);
 }

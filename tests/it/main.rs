@@ -26,6 +26,7 @@ mod identity;
 mod ingest;
 mod killers;
 mod law;
+mod migrate;
 mod moved;
 mod nested;
 mod oracle;

@@ -6,6 +6,7 @@
 pub(super) mod catalog;
 pub(super) mod check;
 pub(super) mod history;
+pub(super) mod migrate;
 pub(super) mod plan;
 pub(super) mod quarantine;
 pub(super) mod query;
@@ -20,6 +21,7 @@ use super::Session;
 use crate::error::Result;
 use catalog::CatalogVerb;
 use history::HistoryArgs;
+use migrate::MigrateVerb;
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
 use query::QueryArgs;
@@ -40,6 +42,9 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
+    /// Look at the migrations of the project, and carry out those that are pending
+    #[command(subcommand)]
+    Migrate(MigrateVerb),
     /// Look at records that could not land, and try them again
     #[command(subcommand)]
     Quarantine(QuarantineVerb),
@@ -60,6 +65,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Status => status::run(session).await,
         Verb::Query(args) => query::run(session, args).await,
         Verb::History(args) => history::run(session, args).await,
+        Verb::Migrate(verb) => migrate::run(session, verb).await,
         Verb::Quarantine(verb) => quarantine::run(session, verb).await,
         Verb::Catalog(verb) => catalog::run(session, verb).await,
     }

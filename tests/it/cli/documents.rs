@@ -103,7 +103,8 @@ fn a_table_with_nothing_to_do_is_listed_with_equal_versions() {
 fn a_failed_table_exits_1_and_stands_where_it_stood_while_others_go_on() {
     let shell = Shell::synced();
     let sound = shell.definition("tables/landing/people.toml");
-    shell.define("tables/landing/people.toml", sound.replace("at = { type = \"long\" }", "at = { type = \"string\" }"));
+    let new = "at = { type = \"long\" }\nmore = { type = \"long\", nullable = false }";
+    shell.define("tables/landing/people.toml", sound.replace("at = { type = \"long\" }", new));
     shell.define("tables/trusted/members.sql", "select email, shares from people where shares is not null");
     shell.land("notes/a.json", "{\"id\":1}");
     let ran = shell.run(&["sync", "--format", "json"]);

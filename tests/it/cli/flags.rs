@@ -12,15 +12,30 @@ fn verbose_may_be_given_twice() {
 }
 
 #[test]
-fn no_migrate_says_that_it_changes_nothing() {
+fn no_migrate_stops_where_a_migration_is_pending() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--no-migrate"]);
-    let said = "warning: `--no-migrate` changes nothing\n  \
-                this version applies no migrations: a table that lacks one stops the sync\n";
-    assert_eq!((ran.code, ran.err.as_str()), (0, format!("{said}{NO_NOTES}").as_str()));
-    shell.define("migrations/0001_more.sql", "alter table notes add columns (x bigint)");
-    let ran = shell.run(&["sync"]);
-    assert!(ran.code == 1 && ran.err.contains("take the files out of migrations/ again"), "{}", ran.err);
+    assert_eq!((ran.code, ran.err.as_str()), (0, NO_NOTES));
+    shell.define(
+        "migrations/0001_wide.sql",
+        "alter table notes alter column id type decimal(20,0)\n  using cast(id as decimal(20,0));\n",
+    );
+    shell.define("tables/landing/notes.toml", NOTES.replace("long", "decimal(20,0)"));
+    let ran = shell.run(&["sync", "--no-migrate"]);
+    let said = "error: 1 migration is pending: 0001_wide\n  \
+                next       stedi-delta migrate apply   (or sync without --no-migrate)\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, said));
+    let ran = shell.run(&["migrate", "status"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, "Next: stedi-delta migrate apply\n"));
+    assert!(ran.out.starts_with("0001_wide  pending\n"), "{}", ran.out);
+    assert!(ran.out.contains("alter table notes alter column id type decimal(20,0) using ..."), "{}", ran.out);
+    let ran = shell.run(&["migrate", "apply", "--format", "json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, &document["report"], &document["done"]), (0, &"migrations/1".into(), &"applied".into()));
+    assert_eq!(document["migrations"][0]["statements"][0]["table"], "notes");
+    let ran = shell.run(&["migrate", "apply"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "Nothing to do: no migration is pending.\n"));
+    assert_eq!(shell.run(&["sync", "--no-migrate"]).code, 0);
 }
 
 #[test]
@@ -65,4 +80,57 @@ fn the_caret_stands_under_the_refresh_that_cannot_be() {
     );
     let ran = shell.run(&["check"]);
     assert!(ran.err.contains("--> tables/trusted/few.toml:3:11\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_migration_is_drafted_from_the_lake_and_then_from_the_record_of_it() {
+    let shell = Shell::synced();
+    // The first time the lake itself says what its tables have.
+    shell.define("tables/landing/notes.toml", NOTES.replace("long", "string") + "at = \"timestamp\"\n");
+    let ran = shell.run(&["sync"]);
+    assert!(ran.code == 1, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("the columns of notes need a migration: alter column id type string using cast(id as varchar)"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("stedi-delta migrate new LABEL"), "{}", ran.err);
+    let ran = shell.run(&["migrate", "new", "texts"]);
+    let drafted = "migrations/0001_texts.sql\n  alter table notes alter column id type string using cast(id as varchar);\n\
+                   The next sync adds by itself:\n  notes: + at\nmigrations/schema.json is written: commit it, too.\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, drafted), "{}", ran.err);
+    assert_eq!(shell.run(&["check"]).code, 0);
+    assert_eq!(shell.run(&["sync"]).code, 0);
+    // From now on a clone knows it without a lake.
+    shell.define("tables/landing/notes.toml", NOTES.replace("id = ", "number = ").replace("long", "string"));
+    let ran = shell.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    let said = "the columns of notes need a migration: drop column id, drop column at";
+    assert!(ran.err.contains(said) && ran.err.contains("stedi-delta migrate new LABEL"), "{}", ran.err);
+    let ran = shell.run(&["migrate", "new", "names", "--rename", "notes.id=number"]);
+    assert!(
+        ran.out.contains("  alter table notes rename column id to number;\n  alter table notes drop column at;\n"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let ran = shell.run(&["migrate", "lint"]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.err.contains("loses the values of `at` of notes") && ran.err.contains("migrations/0002_names.sql:3:1"),
+        "{}",
+        ran.err
+    );
+    let ran = shell.run(&["sync"]);
+    assert!(ran.code == 0 && ran.out.contains("0002_names  applied"), "{} {}", ran.out, ran.err);
+    // What only adds needs a record, and no migration.
+    shell.define("tables/landing/notes.toml", shell.definition("tables/landing/notes.toml") + "more = \"date\"\n");
+    assert!(shell.run(&["check"]).err.contains("migrations/schema.json lacks changes of notes: + more"));
+    let ran = shell.run(&["migrate", "new", "more"]);
+    assert_eq!(
+        ran.out,
+        "Nothing needs a migration.\nThe next sync adds by itself:\n  notes: + more\nmigrations/schema.json is written: commit it, too.\n"
+    );
+    assert_eq!(shell.run(&["check"]).code, 0);
 }

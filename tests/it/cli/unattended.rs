@@ -146,7 +146,10 @@ fn a_failed_table_is_told_at_once_and_explained_at_the_end() {
     let sound = shell.definition("tables/landing/people.toml");
     shell.define(
         "tables/landing/people.toml",
-        sound.replace("shares = { type = \"long\" }", "shares = { type = \"string\" }"),
+        sound.replace(
+            "at = { type = \"long\" }",
+            "at = { type = \"long\" }\nmore = { type = \"long\", nullable = false }",
+        ),
     );
     let (ran, lines) = synced(&shell);
     assert_eq!(ran.code, 1);

@@ -30,7 +30,7 @@ pub struct SyncArgs {
     /// Take the rows of a file out of a landing table; it is not read again until --reload names it
     #[arg(long, value_name = "TABLE:PATH")]
     pub unload: Vec<String>,
-    /// Stop where a migration is pending, which every sync does: this version applies none
+    /// Stop where a migration is pending, rather than carry it out first
     #[arg(long)]
     pub no_migrate: bool,
 }
@@ -44,6 +44,7 @@ impl SyncArgs {
             verify: self.verify,
             reload: self.reload.iter().map(|text| Reload::parse(text)).collect(),
             unload: self.unload.iter().map(|text| Reload::parse(text)).collect(),
+            no_migrate: self.no_migrate,
             run: Some(run.to_owned()),
         }
     }
@@ -53,10 +54,6 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     let format = session.format(&[Format::Table, Format::Json])?;
     let lake = session.lake().await;
     let lake = session.or_document(format, lake, failed)?;
-    if args.no_migrate {
-        let text = text::no_migrations(session.ui.color_err());
-        session.ui.problem(&text);
-    }
     let outcome = sync::sync(&lake.workspace, &args.options(&lake.run), &lake.progress).await;
     Ok(told(session, format, &outcome))
 }
@@ -91,7 +88,7 @@ mod tests {
 
     #[test]
     fn options_reach_the_operation() {
-        let line = "stedi-delta sync -s a b --full-refresh --verify --reload c:x.json --unload d:y.json";
+        let line = "stedi-delta sync -s a b --full-refresh --verify --reload c:x.json --unload d:y.json --no-migrate";
         let Verb::Sync(args) = parse(line.split(' ').map(Into::into)).expect("a command line").verb else { panic!() };
         let options = args.options("r1");
         let expected = Options {
@@ -100,6 +97,7 @@ mod tests {
             verify: true,
             reload: vec![Reload { table: "c".into(), path: Some("x.json".into()) }],
             unload: vec![Reload { table: "d".into(), path: Some("y.json".into()) }],
+            no_migrate: true,
             run: Some("r1".into()),
         };
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::document::{ErrorReport, WarningReport, seconds, warning};
 use crate::cli::exit;
+use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified};
@@ -31,6 +32,9 @@ pub struct SyncReport {
     pub exit_code: u8,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableReport>,
+    /// Migrations of which a statement was carried out first; not there when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<MigrationReport>,
     /// Sums over the tables.
     pub totals: Totals,
     /// Persons whose consent ended.
@@ -134,6 +138,7 @@ pub fn document(outcome: &SyncOutcome) -> SyncReport {
         seconds: Some(seconds(outcome.elapsed)),
         exit_code: exit::of_sync(outcome),
         tables: outcome.tables.iter().map(table).collect(),
+        migrations: outcome.migrations.iter().map(migration).collect(),
         totals: Totals::of(outcome),
         grants_ended: outcome.grants_ended,
         grants_ended_tables: outcome.grants_ended_tables,
@@ -156,6 +161,7 @@ pub fn failed(error: &Error) -> SyncReport {
         seconds: None,
         exit_code: exit::of(error.kind()),
         tables: Vec::new(),
+        migrations: Vec::new(),
         totals: Totals::default(),
         grants_ended: 0,
         grants_ended_tables: 0,

@@ -7,6 +7,7 @@ use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, change, count, date_time, duration, heading, number, plural, unless_same};
+use crate::cli::verbs::migrate;
 use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
@@ -20,15 +21,20 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let left_out = outcome.tables.iter().any(|t| !t.left_out.is_empty());
     let stopped = totals.tables_failed > 0 || totals.tables_skipped > 0 || outcome.problem.is_some() || left_out;
     let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows.quarantined > 0).collect();
-    if shown.is_empty() && !stopped && outcome.grants_ended == 0 && outcome.registered == 0 {
+    let migrated = !outcome.migrations.is_empty();
+    if shown.is_empty() && !stopped && !migrated && outcome.grants_ended == 0 && outcome.registered == 0 {
         return format!("{}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
     }
     let idle = totals.tables_changed + totals.tables_failed + totals.tables_skipped + outcome.registered == 0;
-    if outcome.problem.is_some() && idle {
+    if outcome.problem.is_some() && idle && !migrated {
         // The error says it all: no table was even looked at.
         return String::new();
     }
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
+    if migrated {
+        text.push_str(&migrate::text::lines(&outcome.migrations));
+        text.push('\n');
+    }
     if !shown.is_empty() {
         text.push_str(&lines(&outcome.tables, &shown));
         text.push('\n');
@@ -74,12 +80,6 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
     let more = if outcome.left.len() > 1 { ", ..." } else { "" };
     let next = "drop the entries, never data: stedi-delta catalog register --prune".to_owned();
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
-}
-
-/// A word about `--no-migrate`.
-pub(in crate::cli) fn no_migrations(color: bool) -> String {
-    let why = "this version applies no migrations: a table that lacks one stops the sync".to_owned();
-    plain_warning("`--no-migrate` changes nothing", &[why], color)
 }
 
 /// What to type where files wait, and after the first sync of a project.

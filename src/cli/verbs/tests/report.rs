@@ -61,6 +61,7 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         registered: 7,
         left: vec!["old".into()],
         catalog: "the local catalog".into(),
+        migrations: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         registered: 0,
         left: Vec::new(),
         catalog: "the local catalog".into(),
+        migrations: Vec::new(),
     }
 }
 

@@ -1,0 +1,81 @@
+//! `migrate`: what the files of `migrations/` say, and what of it this lake has. Its documents are `migrations/1`.
+
+mod new;
+mod report;
+pub(in crate::cli) mod text;
+
+use clap::{Args, Subcommand};
+
+pub(in crate::cli) use report::{Done, MigrationReport, document, failed, migration};
+
+use crate::cli::{Format, Session, exit};
+use crate::error::Result;
+use crate::migrate::{self, Asked};
+
+/// What to do with migrations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MigrateVerb {
+    /// Draft the migration by which the tables become what tables/ says; writes into the project
+    New(NewArgs),
+    /// Show every migration and how it stands in this lake; writes nothing
+    Status,
+    /// Carry out the migrations that are pending, as every sync does first
+    Apply(ApplyArgs),
+    /// Say what the newest migration loses, breaks or changes; reads the project alone
+    Lint(LintArgs),
+}
+
+/// Options of `migrate new`.
+#[derive(Args, Clone, Debug)]
+pub struct NewArgs {
+    /// What the file is called: `crm_names` for migrations/0001_crm_names.sql
+    pub label: String,
+    /// A column that has another name from now on
+    #[arg(long, value_name = "TABLE.COLUMN=NAME")]
+    pub rename: Vec<String>,
+}
+
+/// Options of `migrate lint`.
+#[derive(Args, Clone, Debug)]
+pub struct LintArgs {
+    /// Look at every migration, not at the newest alone
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Options of `migrate apply`.
+#[derive(Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// Check them, against the rows too, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &MigrateVerb) -> Result<u8> {
+    let done = match verb {
+        MigrateVerb::New(args) => return new::run(session, args).await,
+        MigrateVerb::Lint(args) => return new::lint(session, args),
+        MigrateVerb::Status => Done::Nothing,
+        MigrateVerb::Apply(args) if args.dry_run => Done::Checked,
+        MigrateVerb::Apply(_) => Done::Applied,
+    };
+    let format = session.format(&[Format::Table, Format::Json])?;
+    let lake = session.lake().await;
+    let lake = session.or_document(format, lake, |error| failed(done, error))?;
+    let result = match verb {
+        MigrateVerb::Apply(args) => {
+            migrate::apply(&lake.workspace, Asked { run: &lake.run, dry_run: args.dry_run }).await
+        }
+        _ => migrate::status(&lake.workspace).await,
+    };
+    let migrations = session.or_document(format, result, |error| failed(done, error))?;
+    if format == Format::Json {
+        session.ui.document(&document(done, &migrations));
+        return Ok(exit::DONE);
+    }
+    session.ui.answer(&text::answer(done, &migrations));
+    if let Some(next) = text::next(done, &migrations) {
+        session.ui.status(next);
+    }
+    Ok(exit::DONE)
+}

@@ -1,0 +1,119 @@
+//! `migrations/1`: migrations and how they stand.
+
+use serde::Serialize;
+
+use crate::cli::document::ErrorReport;
+use crate::cli::exit;
+use crate::clock::rfc3339;
+use crate::error::Error;
+use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
+
+/// What a command did about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// It looked.
+    Nothing,
+    /// It checked whether they can be carried out.
+    Checked,
+    /// It carried them out.
+    Applied,
+}
+
+/// Migrations and how they stand.
+#[derive(Debug, Serialize)]
+pub struct MigrationsReport {
+    /// `migrations/1`.
+    pub report: &'static str,
+    /// `nothing`, `checked`, `applied`.
+    pub done: Done,
+    /// Exit code of the command.
+    pub exit_code: u8,
+    /// All of them, or those that were checked or carried out.
+    pub migrations: Vec<MigrationReport>,
+    /// Why there is no answer.
+    pub error: Option<ErrorReport>,
+}
+
+/// A migration.
+#[derive(Debug, Serialize)]
+pub struct MigrationReport {
+    /// Its number.
+    pub number: u32,
+    /// The rest of its name.
+    pub label: String,
+    /// `pending`, `begun`, `applied`, `included`.
+    pub state: &'static str,
+    /// When that was recorded.
+    pub recorded_at: Option<String>,
+    /// The run that recorded it.
+    pub run: Option<String>,
+    /// Its statements: those that are pending, or that were carried out.
+    pub statements: Vec<StatementReport>,
+}
+
+/// A statement.
+#[derive(Debug, Serialize)]
+pub struct StatementReport {
+    /// Its number within the migration, from 1.
+    pub number: usize,
+    /// Its text, without the expression after `using`.
+    pub statement: String,
+    /// The table.
+    pub table: String,
+    /// The table's version before.
+    pub version_before: Option<u64>,
+    /// The version that it made.
+    pub version_after: Option<u64>,
+    /// Bytes of the data files that it reads.
+    pub bytes_read: u64,
+    /// Bytes of the data files that it wrote.
+    pub bytes_written: u64,
+}
+
+/// The document of a look, a check or an application.
+#[must_use]
+pub(in crate::cli) fn document(done: Done, migrations: &[MigrationOutcome]) -> MigrationsReport {
+    MigrationsReport {
+        report: "migrations/1",
+        done,
+        exit_code: exit::DONE,
+        migrations: migrations.iter().map(migration).collect(),
+        error: None,
+    }
+}
+
+/// The document of what went wrong.
+#[must_use]
+pub(in crate::cli) fn failed(done: Done, error: &Error) -> MigrationsReport {
+    MigrationsReport { exit_code: exit::of(error.kind()), error: Some(error.into()), ..document(done, &[]) }
+}
+
+/// A migration in a document.
+pub(in crate::cli) fn migration(outcome: &MigrationOutcome) -> MigrationReport {
+    MigrationReport {
+        number: outcome.number,
+        label: outcome.label.clone(),
+        state: match outcome.state {
+            MigrationState::Pending => "pending",
+            MigrationState::Begun => "begun",
+            MigrationState::Applied => "applied",
+            MigrationState::Included => "included",
+        },
+        recorded_at: outcome.recorded_ms.map(rfc3339),
+        run: outcome.run.clone(),
+        statements: outcome.statements.iter().map(statement).collect(),
+    }
+}
+
+fn statement(outcome: &StatementOutcome) -> StatementReport {
+    StatementReport {
+        number: outcome.number,
+        statement: outcome.text.clone(),
+        table: outcome.table.clone(),
+        version_before: outcome.version_before,
+        version_after: outcome.version_after,
+        bytes_read: outcome.bytes_read,
+        bytes_written: outcome.bytes_written,
+    }
+}

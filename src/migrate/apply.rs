@@ -1,0 +1,328 @@
+//! Carries out what is pending: all of it is checked first, then each statement is one commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::journal::Row;
+use super::pending::{Lacking, Pending, stored};
+use super::rows::{Violations, at_once, discard, rewritten, violations};
+use crate::definition::Table;
+use crate::error::{Error, Kind, Result};
+use crate::ingest::{self, Ledger};
+use crate::lake::{Change, Commit, LakeTable, Layout, NewColumns, app, declaring};
+use crate::migration::{Action, Parsed, Part, Reshape, Statement};
+use crate::name::TableName;
+use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome, counted};
+use crate::workspace::Workspace;
+
+/// How often what is pending is looked at again after somebody else's commit.
+const ATTEMPTS: u32 = 4;
+
+/// Pause before that; it grows.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Id of the run.
+    pub run: &'a str,
+    /// Check everything, and write nothing.
+    pub dry_run: bool,
+}
+
+/// What has been carried out so far, by migration.
+type Done = BTreeMap<u32, Vec<StatementOutcome>>;
+
+/// Carries out every pending statement, and records it. The migrations of which one was, or would be.
+///
+/// # Errors
+/// Faults of the migrations, statements that the rows do not allow: nothing is changed then. `Conflict` when somebody
+/// else commits again and again.
+pub async fn apply(workspace: &Workspace, asked: Asked<'_>) -> Result<Vec<MigrationOutcome>> {
+    let mut done = Done::new();
+    let mut attempt = 1;
+    loop {
+        match once(workspace, asked, &mut done).await {
+            Err(error) if error.kind() == Kind::Conflict && attempt < ATTEMPTS => {
+                tokio::time::sleep(PAUSE * attempt).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(workspace.told(error)),
+            Ok(pending) => return Ok(outcomes(&pending, done, asked)),
+        }
+    }
+}
+
+async fn once(workspace: &Workspace, asked: Asked<'_>, done: &mut Done) -> Result<Pending> {
+    let mut pending = Pending::find(workspace).await?;
+    if pending.unrecorded().next().is_none() {
+        return Ok(pending);
+    }
+    if !asked.dry_run && settle(workspace, &pending, asked.run).await? {
+        pending = Pending::find(workspace).await?;
+    }
+    let steps = pending.steps(workspace, asked.run)?;
+    for (name, steps) in &steps {
+        check_rows(workspace, &pending, name, steps).await?;
+    }
+    if asked.dry_run {
+        return Ok(pending);
+    }
+    begin(&mut pending, asked.run).await?;
+    for lacking in pending.lacking.clone() {
+        let Some(stands) = pending.tables.get(&lacking.table).cloned() else { continue };
+        let (after, outcome) = carry_out(workspace, &pending, &lacking, &stands, asked.run).await?;
+        pending.tables.insert(lacking.table.clone(), after);
+        done.entry(lacking.migration).or_default().push(outcome);
+    }
+    record(&mut pending, done, asked.run).await?;
+    Ok(pending)
+}
+
+fn outcomes(pending: &Pending, mut done: Done, asked: Asked<'_>) -> Vec<MigrationOutcome> {
+    let outcome = |parsed: &Parsed| {
+        let number = parsed.migration.number;
+        let statements = match asked.dry_run {
+            true => pending.of(number).map(|lacking| lacking.outcome(parsed)).collect(),
+            false => done.remove(&number).unwrap_or_default(),
+        };
+        (!statements.is_empty()).then(|| MigrationOutcome {
+            number,
+            label: parsed.migration.label.clone(),
+            state: if asked.dry_run { MigrationState::Pending } else { MigrationState::Applied },
+            recorded_ms: None,
+            run: Some(asked.run.to_owned()),
+            statements,
+        })
+    };
+    pending.migrations.iter().filter_map(outcome).collect()
+}
+
+/// Carries out batches that the ledger decided and an earlier run did not finish: their files have the columns from
+/// before. Whether there were any.
+async fn settle(workspace: &Workspace, pending: &Pending, run: &str) -> Result<bool> {
+    let named: Vec<&str> = pending.unrecorded().flat_map(|p| &p.statements).map(|s| s.table.value.as_str()).collect();
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
+    // Such a batch was decided before any of these was carried out.
+    let known = pending.journal.newest_done().into();
+    let mut any = false;
+    for table in workspace.project.tables.iter().filter(|t| t.landing().is_some() && named.contains(&t.name.as_str())) {
+        let mut context = workspace.place(table, run)?;
+        context.migration = known;
+        any |= ingest::settle(&context, (&ledger, &session)).await?;
+    }
+    Ok(any)
+}
+
+/// Reads the rows of a table where a statement might refuse one.
+async fn check_rows(
+    workspace: &Workspace,
+    pending: &Pending,
+    name: &TableName,
+    steps: &Arc<Vec<Reshape>>,
+) -> Result<()> {
+    let (Some(table), Some(stands)) = (workspace.project.table(name), pending.tables.get(name)) else { return Ok(()) };
+    let schema = stands.schema();
+    let is_new = |step: &Reshape| {
+        let was_not_null = |name: &str| schema.field_with_name(name).is_ok_and(|field| !field.is_nullable());
+        step.can_fail(&was_not_null)
+    };
+    if !steps.iter().any(is_new) {
+        return Ok(());
+    }
+    let at_once = at_once(workspace.project.memory_limit);
+    let Some(found) = violations(stands, steps, &table.primary_key, at_once).await? else { return Ok(()) };
+    let of_table: Vec<&Lacking> = pending.lacking.iter().filter(|lacking| &lacking.table == name).collect();
+    let statement = of_table.get(found.step).and_then(|lacking| pending.get(lacking));
+    Err(refused(workspace, (table, stands), statement, &found))
+}
+
+fn refused(
+    workspace: &Workspace,
+    (table, stands): (&Table, &LakeTable),
+    statement: Option<&Statement>,
+    found: &Violations,
+) -> Error {
+    let column = statement.map_or("", |statement| statement.action.path().column());
+    let (has, text) = (if found.rows == 1 { "has" } else { "have" }, statement.map(Statement::text));
+    let mut error = Error::failed(format!("{} of {} {has} NULL in `{column}`", counted(found.rows, "row"), table.name))
+        .fact("statement", text.unwrap_or_default())
+        .fact("table", format!("{} (v{}, unchanged)", stands.location(), stands.version()));
+    if let Some((file, offset)) = &found.first {
+        error = error.fact("first", format!("{file} at byte {offset}"));
+    }
+    if let Some(key) = &found.key {
+        let note = workspace.privacy.note();
+        error = error.fact("key", format!("{}{note}", workspace.privacy.show(key)));
+    }
+    let replace = "correct the landing files and `sync --reload` them";
+    error.help(format!("{replace}, or give it values: `alter column {column} type ... using coalesce({column}, ...)`"))
+}
+
+/// From now on the texts of these migrations cannot be changed.
+async fn begin(pending: &mut Pending, run: &str) -> Result<()> {
+    let is_begun = |parsed: &&Parsed| {
+        let number = parsed.migration.number;
+        pending.of(number).next().is_some() && !pending.journal.entries.contains_key(&number)
+    };
+    let begun: Vec<Parsed> = pending.unrecorded().filter(is_begun).cloned().collect();
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let row = |migration| Row { migration, state: MigrationState::Begun, statement: None };
+    let rows: Vec<Row<'_>> = begun.iter().map(row).collect();
+    pending.journal.write(&rows, run).await
+}
+
+/// Records what the tables include by now.
+async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
+    let all: Vec<Parsed> = pending.unrecorded().cloned().collect();
+    let mut outcomes: Vec<(usize, MigrationState, Option<StatementOutcome>)> = Vec::new();
+    for (at, parsed) in all.iter().enumerate() {
+        let number = parsed.migration.number;
+        let carried_out = done.get(&number);
+        if carried_out.is_none() && !pending.journal.entries.contains_key(&number) {
+            outcomes.push((at, MigrationState::Included, None));
+            continue;
+        }
+        for (index, statement) in parsed.statements.iter().enumerate() {
+            let known = carried_out.into_iter().flatten().find(|outcome| outcome.number == index + 1).cloned();
+            let table = TableName::parse(&statement.table.value).ok().and_then(|name| pending.tables.get(&name));
+            // Carried out by a run that died before it could say so, or on a table that was made with it.
+            let other = || StatementOutcome {
+                number: index + 1,
+                text: statement.text(),
+                table: statement.table.value.clone(),
+                table_uuid: table.map(LakeTable::uuid),
+                version_before: None,
+                version_after: None,
+                bytes_read: 0,
+                bytes_written: 0,
+            };
+            outcomes.push((at, MigrationState::Applied, Some(known.unwrap_or_else(other))));
+        }
+    }
+    let rows: Vec<Row<'_>> = outcomes
+        .iter()
+        .filter_map(|(at, state, outcome)| {
+            let statement = outcome.as_ref().map(|outcome| (outcome.number, outcome));
+            Some(Row { migration: all.get(*at)?, state: *state, statement })
+        })
+        .collect();
+    pending.journal.write(&rows, run).await
+}
+
+/// One statement, as one commit.
+async fn carry_out(
+    workspace: &Workspace,
+    pending: &Pending,
+    lacking: &Lacking,
+    stands: &LakeTable,
+    run: &str,
+) -> Result<(LakeTable, StatementOutcome)> {
+    let gone = || Error::new(Kind::Internal, format!("a statement on {} is not in its migration", lacking.table));
+    let statement = pending.get(lacking).ok_or_else(gone)?;
+    let table = workspace.project.table(&lacking.table).ok_or_else(gone)?;
+    let before = stored(table, stands)?;
+    let after = before.after(statement).map_err(|fault| Error::definition(vec![fault]))?;
+    let step = Arc::new(Reshape::new(statement, &before, &after).map_err(Error::definition)?);
+    let layout = moved(&stands.layout(), statement);
+    let at_once = at_once(workspace.project.memory_limit);
+    let adds = rewritten(stands, &step, &layout, workspace.project.target_file_size, at_once).await?;
+    let written: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+    let (mut properties, unset) = stands.layout().to(&layout);
+    properties.extend(declared(stands, statement));
+    let paths = adds.clone();
+    let change = Change {
+        adds,
+        removes: stands.removes(|_| true),
+        schema: Some(NewColumns::Only(after.columns())),
+        properties,
+        unset,
+        ..Change::default()
+    };
+    let commit = Commit {
+        operation: operation(&statement.action),
+        change,
+        txns: txns(stands, lacking),
+        info: info(pending, lacking, statement, run),
+        metrics: BTreeMap::new(),
+    };
+    let table = match commit.commit(stands).await {
+        Ok(table) => table,
+        Err(error) if error.kind() == Kind::Conflict => {
+            discard(stands, &paths).await;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    let outcome = StatementOutcome {
+        number: lacking.number,
+        text: statement.text(),
+        table: lacking.table.to_string(),
+        table_uuid: Some(table.uuid()),
+        version_before: Some(stands.version()),
+        version_after: Some(table.version()),
+        bytes_read: stands.size().1,
+        bytes_written: written,
+    };
+    Ok((table, outcome))
+}
+
+/// Names of Delta's for what other engines do alike.
+fn operation(action: &Action) -> &'static str {
+    match action {
+        Action::Rename { .. } => "RENAME COLUMN",
+        Action::Drop { .. } => "DROP COLUMNS",
+        Action::SetType { .. } | Action::SetNotNull { .. } => "CHANGE COLUMN",
+    }
+}
+
+fn txns(stands: &LakeTable, lacking: &Lacking) -> BTreeMap<String, i64> {
+    let mut txns = stands.state().txns.clone();
+    txns.insert(app::MIGRATION.to_owned(), lacking.migration.into());
+    txns.insert(app::STATEMENT.to_owned(), i64::try_from(lacking.number).unwrap_or(i64::MAX));
+    txns
+}
+
+fn info(pending: &Pending, lacking: &Lacking, statement: &Statement, run: &str) -> BTreeMap<String, serde_json::Value> {
+    let parsed = pending.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration);
+    let name = parsed.map(Parsed::name).unwrap_or_default();
+    let facts = json!({"mode": "migration", "migration": name, "statement": statement.text(), "run": run});
+    BTreeMap::from([("stediDelta".to_owned(), facts)])
+}
+
+/// The property that lists the table's own columns, where a statement changes their names.
+fn declared(stands: &LakeTable, statement: &Statement) -> BTreeMap<String, String> {
+    let (mut own, path) = (stands.declared_columns(), statement.action.path());
+    if !path.is_column() || !own.remove(path.column()) {
+        return BTreeMap::new();
+    }
+    match &statement.action {
+        Action::Rename { to, .. } => drop(own.insert(to.value.clone())),
+        Action::Drop { .. } => {}
+        Action::SetType { .. } | Action::SetNotNull { .. } => return BTreeMap::new(),
+    }
+    declaring(own.iter().map(String::as_str))
+}
+
+/// What the log tells of the columns afterwards.
+fn moved(layout: &Layout, statement: &Statement) -> Layout {
+    let field = |part: &Part| match part {
+        Part::Field(name) => Some(name.clone()),
+        Part::Element | Part::Value => None,
+    };
+    // Of what is in arrays and maps nothing is told.
+    let Some(path) = statement.action.path().parts.iter().map(field).collect::<Option<Vec<_>>>() else {
+        return layout.clone();
+    };
+    match &statement.action {
+        Action::Rename { to, .. } => layout.moved(&path, Some(&to.value)),
+        Action::Drop { .. } => layout.moved(&path, None),
+        Action::SetType { .. } | Action::SetNotNull { .. } => layout.clone(),
+    }
+}

@@ -1,0 +1,232 @@
+//! The system table `migrations`: which migration is in this lake, since when, by which text, and which versions of which
+//! tables it made.
+//!
+//! Whether a table includes a statement is in the table's own log; the journal says what its text was. So it is written
+//! before the first statement of a migration is carried out (`begun`), and completed after the last one (`applied`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake::arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use deltalake::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use deltalake::datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use crate::clock;
+use crate::definition::{Column, ColumnType};
+use crate::error::{Context, Result};
+use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
+use crate::migration::Parsed;
+use crate::outcome::{MigrationState, StatementOutcome};
+use crate::storage::Location;
+
+/// Under the warehouse root.
+pub const FOLDER: &str = "system/migrations";
+
+/// What the journal has of a migration.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The rest of its name.
+    pub label: String,
+    /// [`Parsed::checksum`] of its text.
+    pub checksum: String,
+    /// How far it is.
+    pub state: MigrationState,
+    /// When that was recorded, ms since the epoch.
+    pub at_ms: i64,
+    /// The run that recorded it.
+    pub run: String,
+    /// Its statements, once all are carried out.
+    pub statements: Vec<StatementOutcome>,
+}
+
+/// The journal of a lake.
+#[derive(Debug)]
+pub struct Journal {
+    location: Location,
+    table: Option<LakeTable>,
+    /// Migrations by number.
+    pub entries: BTreeMap<u32, Entry>,
+}
+
+/// A row to be written.
+pub(super) struct Row<'a> {
+    pub migration: &'a Parsed,
+    pub state: MigrationState,
+    /// Its number, from 1, and what it did.
+    pub statement: Option<(usize, &'a StatementOutcome)>,
+}
+
+impl Journal {
+    /// Reads the journal; a lake without one has no migration in it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(warehouse: &Location, session: &SessionContext) -> Result<Self> {
+        let doing = || "the journal of migrations cannot be read".to_owned();
+        let location = warehouse.join(FOLDER);
+        let table = LakeTable::open(&location).await?;
+        let mut journal = Self { location, table, entries: BTreeMap::new() };
+        let Some(table) = &journal.table else { return Ok(journal) };
+        let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+        let mut rows = frame.execute_stream().await.context(doing)?;
+        let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
+        while let Some(batch) = rows.try_next().await.context(doing)? {
+            for row in 0..batch.num_rows() {
+                if let Some((number, found)) = entry(&batch, row) {
+                    merge(&mut entries, number, found);
+                }
+            }
+        }
+        for entry in entries.values_mut() {
+            entry.statements.sort_by_key(|statement| statement.number);
+        }
+        journal.entries = entries;
+        Ok(journal)
+    }
+
+    /// That of a lake of which nobody asks.
+    pub(super) fn none(warehouse: &Location) -> Self {
+        Self { location: warehouse.join(FOLDER), table: None, entries: BTreeMap::new() }
+    }
+
+    /// The number of the newest migration of which it knows that it is in the lake.
+    pub(super) fn newest_done(&self) -> u32 {
+        let is_done = |entry: &Entry| matches!(entry.state, MigrationState::Applied | MigrationState::Included);
+        self.entries.iter().rfind(|(_, entry)| is_done(entry)).map_or(0, |(number, _)| *number)
+    }
+
+    /// Adds rows, in one commit upon what was read.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else wrote meanwhile; when the store fails.
+    pub(super) async fn write(&mut self, rows: &[Row<'_>], run: &str) -> Result<()> {
+        let doing = || "the journal of migrations cannot be written".to_owned();
+        let schema = Arc::new(Schema::new(columns().iter().map(Column::field).collect::<Vec<_>>()));
+        let batch = RecordBatch::try_new(schema.clone(), arrays(rows, run)).context(doing)?;
+        let mut writer = DataWriter::over(&self.location, schema, u64::MAX);
+        writer.write(&batch).await?;
+        let commit = Commit {
+            operation: "WRITE",
+            change: Change { adds: writer.close().await?.adds, ..Change::default() },
+            info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run}))]),
+            ..Commit::default()
+        };
+        self.table = Some(match &self.table {
+            Some(table) => commit.commit(table).await?,
+            None => {
+                let spec = TableSpec {
+                    uuid: clock::random_uuid().to_string(),
+                    name: "migrations".into(),
+                    description: "Migrations that are in this lake; written by stedi-delta only".into(),
+                    columns: columns(),
+                    properties: Properties { change_data_feed: false },
+                    layout: Layout::default(),
+                };
+                create(&self.location, &spec, commit).await?
+            }
+        });
+        Ok(())
+    }
+}
+
+fn merge(entries: &mut BTreeMap<u32, Entry>, number: u32, found: Entry) {
+    let Some(known) = entries.get_mut(&number) else {
+        entries.insert(number, found);
+        return;
+    };
+    known.statements.extend(found.statements);
+    if known.state == MigrationState::Begun {
+        (known.state, known.at_ms, known.run) = (found.state, found.at_ms, found.run);
+    }
+}
+
+fn state_name(state: MigrationState) -> &'static str {
+    match state {
+        MigrationState::Included => "included",
+        MigrationState::Applied => "applied",
+        MigrationState::Begun | MigrationState::Pending => "begun",
+    }
+}
+
+fn columns() -> Vec<Column> {
+    let column = |name: &str, column_type, nullable| Column { nullable, ..Column::new(name, column_type) };
+    vec![
+        column("migration", ColumnType::Long, false),
+        column("label", ColumnType::String, false),
+        column("checksum", ColumnType::String, false),
+        column("state", ColumnType::String, false),
+        column("recorded_at", ColumnType::Timestamp, false),
+        column("run", ColumnType::String, false),
+        column("statement", ColumnType::Long, true),
+        column("text", ColumnType::String, true),
+        column("table_name", ColumnType::String, true),
+        column("table_uuid", ColumnType::String, true),
+        column("version_before", ColumnType::Long, true),
+        column("version_after", ColumnType::Long, true),
+    ]
+}
+
+fn arrays(rows: &[Row<'_>], run: &str) -> Vec<ArrayRef> {
+    let texts = |of: &dyn Fn(&Row<'_>) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<StringArray>())
+    };
+    let longs =
+        |of: &dyn Fn(&Row<'_>) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
+    let version = |version: Option<u64>| version.and_then(|version| i64::try_from(version).ok());
+    let done = |row: &Row<'_>| row.statement.map(|(_, done)| done.clone());
+    let now = clock::now_ms() * 1000;
+    vec![
+        longs(&|row| Some(row.migration.migration.number.into())),
+        texts(&|row| Some(row.migration.migration.label.clone())),
+        texts(&|row| Some(row.migration.checksum())),
+        texts(&|row| Some(state_name(row.state).to_owned())),
+        Arc::new(TimestampMicrosecondArray::from(vec![now; rows.len()]).with_timezone("UTC")),
+        texts(&|_| Some(run.to_owned())),
+        longs(&|row| row.statement.and_then(|(number, _)| i64::try_from(number).ok())),
+        texts(&|row| done(row).map(|done| done.text)),
+        texts(&|row| done(row).map(|done| done.table)),
+        texts(&|row| done(row).and_then(|done| done.table_uuid)),
+        longs(&|row| done(row).and_then(|done| version(done.version_before))),
+        longs(&|row| done(row).and_then(|done| version(done.version_after))),
+    ]
+}
+
+fn entry(batch: &RecordBatch, row: usize) -> Option<(u32, Entry)> {
+    let text = |name: &str| {
+        let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    let long = |name: &str| {
+        let column = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let version = |name: &str| long(name).and_then(|version| u64::try_from(version).ok());
+    let at = batch.column_by_name("recorded_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let state = match text("state")?.as_str() {
+        "included" => MigrationState::Included,
+        "applied" => MigrationState::Applied,
+        _ => MigrationState::Begun,
+    };
+    let statement = long("statement").map(|number| StatementOutcome {
+        number: usize::try_from(number).unwrap_or_default(),
+        text: text("text").unwrap_or_default(),
+        table: text("table_name").unwrap_or_default(),
+        table_uuid: text("table_uuid"),
+        version_before: version("version_before"),
+        version_after: version("version_after"),
+        bytes_read: 0,
+        bytes_written: 0,
+    });
+    let entry = Entry {
+        label: text("label")?,
+        checksum: text("checksum")?,
+        state,
+        at_ms: at.value(row) / 1000,
+        run: text("run")?,
+        statements: statement.into_iter().collect(),
+    };
+    Some((u32::try_from(long("migration")?).ok()?, entry))
+}

@@ -1,0 +1,86 @@
+//! `migrate lint`: what a reviewer should know of a migration. Reads the project alone.
+
+use crate::definition::{Project, Table};
+use crate::error::{Error, Result};
+use crate::migration::{self, Action, Statement};
+use crate::source::Fault;
+use crate::source::faults::sorted;
+
+/// What statements lose, break or change, each at its place: of the newest migration, or of all.
+///
+/// # Errors
+/// Faults of the migrations.
+pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
+    let migrations = migration::parsed(project).map_err(|faults| Error::definition(sorted(faults)))?;
+    let from = if all { 0 } else { migrations.len().saturating_sub(1) };
+    let mut found = Vec::new();
+    for parsed in migrations.iter().skip(from) {
+        for (at, statement) in parsed.statements.iter().enumerate() {
+            let table = project.tables.iter().find(|table| table.name.as_str() == statement.table.value);
+            // What it is called in the end.
+            let name =
+                parsed.statements.iter().skip(at).filter(|later| later.table.value == statement.table.value).fold(
+                    statement.action.path().column().to_owned(),
+                    |name, later| match &later.action {
+                        Action::Rename { path, to } if path.is_column() && path.column() == name => to.value.clone(),
+                        _ => name,
+                    },
+                );
+            found.extend(of_statement(statement));
+            found.extend(table.into_iter().flat_map(|table| of_table(statement, table, &name)));
+        }
+    }
+    Ok(found)
+}
+
+fn finding(statement: &Statement, message: String, label: &str) -> Fault {
+    Fault { message, place: Some(statement.place.clone()), label: label.to_owned(), help: None }
+}
+
+fn of_statement(statement: &Statement) -> Vec<Fault> {
+    let (path, table) = (statement.action.path(), &statement.table.value);
+    let loses = |what: &str| {
+        finding(
+            statement,
+            format!("{what} `{path}` of {table}"),
+            "older versions keep them, until a vacuum takes their files",
+        )
+    };
+    let breaks = |what: &str| {
+        finding(statement, format!("{what} `{path}` of {table}"), "queries outside of this project have to follow")
+    };
+    match &statement.action {
+        Action::Drop { .. } => vec![loses("loses the values of"), breaks("breaks readers of")],
+        Action::Rename { .. } => vec![breaks("breaks readers of")],
+        Action::SetType { using: Some(_), .. } => {
+            vec![loses("computes other values of"), breaks("gives readers another type of")]
+        }
+        Action::SetType { .. } => vec![breaks("gives readers another type of")],
+        Action::SetNotNull { .. } => vec![finding(
+            statement,
+            format!("records with NULL in `{path}` of {table} go to quarantine from now on"),
+            "see what it would have been: stedi-delta query",
+        )],
+    }
+}
+
+/// What hangs on a column, as the definition has it.
+fn of_table(statement: &Statement, table: &Table, name: &str) -> Vec<Fault> {
+    if matches!(statement.action, Action::SetNotNull { .. }) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut note = |message: String, label: &str| found.push(finding(statement, message, label));
+    if table.primary_key.iter().any(|key| key == name) {
+        note(format!("`{name}` is in the primary key of {}", table.name), "rows may be told apart by other values");
+    }
+    if let Some(grants) = table.landing().and_then(|landing| landing.grants.as_ref()) {
+        let named = grants.subjects.iter().chain(&grants.latest).any(|column| column == name);
+        let in_condition = grants.granted.expr.column_refs().iter().any(|column| column.name == name);
+        if named || in_condition {
+            let message = format!("`{name}` decides in {} who has consented", table.name);
+            note(message, "every table with [consent] is checked whole");
+        }
+    }
+    found
+}

@@ -1,0 +1,100 @@
+//! What the files of `migrations/` say: statements that change a table whose rows are there.
+//!
+//! A migration is text until it is parsed (`parse`), with a place for every word, into [`Statement`]s. `shape` has what a
+//! statement makes of the columns of a table, and `values` what it makes of their rows. Nothing here reads a table: that,
+//! and the commits, are in `migrate`.
+
+mod parse;
+mod shape;
+mod snapshot;
+mod statement;
+mod values;
+
+use crate::definition::{Migration, Project};
+use crate::source::{Fault, Place};
+
+pub use shape::Columns;
+pub use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
+pub use statement::{Action, Part, Statement};
+pub use values::Reshape;
+
+/// A migration and its statements.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The file.
+    pub migration: Migration,
+    /// What it says, in its order.
+    pub statements: Vec<Statement>,
+}
+
+impl Parsed {
+    /// `0001_label`, as in messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name(&self.migration)
+    }
+
+    /// By what a changed file is known: BLAKE3 of its text, whatever ends its lines.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        blake3::hash(self.migration.file.text.replace("\r\n", "\n").as_bytes()).to_hex().to_string()
+    }
+}
+
+fn name(migration: &Migration) -> String {
+    format!("{:04}_{}", migration.number, migration.label)
+}
+
+/// The migrations of a project in their order.
+///
+/// # Errors
+/// Every fault of them.
+pub fn parsed(project: &Project) -> Result<Vec<Parsed>, Vec<Fault>> {
+    let mut faults = gaps(&project.migrations);
+    let mut all = Vec::new();
+    for migration in &project.migrations {
+        match parse::statements(&migration.file) {
+            Ok(statements) => all.push(Parsed { migration: migration.clone(), statements }),
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() { Ok(all) } else { Err(faults) }
+}
+
+/// Every fault of the migrations of a project.
+#[must_use]
+pub fn faults(project: &Project) -> Vec<Fault> {
+    parsed(project).err().unwrap_or_default()
+}
+
+/// Where the definitions of a project are not what `migrations/schema.json` and the migrations since then say.
+#[must_use]
+pub fn differences(project: &Project) -> Vec<Fault> {
+    let Some(file) = &project.schema else { return Vec::new() };
+    parsed(project).map(|migrations| snapshot::faults(project, file, &migrations)).unwrap_or_default()
+}
+
+/// Numbers that nobody has, below some that somebody has.
+fn gaps(migrations: &[Migration]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut expected = 1;
+    for migration in migrations {
+        if migration.number > expected {
+            let missing = match migration.number - 1 {
+                last if last == expected => format!("{expected:04} is"),
+                last => format!("{expected:04} to {last:04} are"),
+            };
+            faults.push(Fault {
+                message: format!("migration {missing} missing"),
+                place: Some(Place { file: migration.file.clone(), span: 0..0 }),
+                label: format!("put it back, or give this one the number {expected:04}"),
+                help: None,
+            });
+        }
+        expected = migration.number + 1;
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests;

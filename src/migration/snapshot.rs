@@ -1,0 +1,278 @@
+//! `migrations/schema.json`: the columns that `tables/` had when the newest migration was written. By it a difference that
+//! needs a migration is found without access to a lake.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Parsed;
+use super::shape::{Columns, Stored};
+use crate::definition::{ColumnType, Project, SOURCE_FILE, SOURCE_OFFSET};
+use crate::source::{Fault, Place, SourceFile};
+
+/// Where it is in a project.
+pub const PATH: &str = "migrations/schema.json";
+
+/// What to do about a difference.
+const DRAFT: &str = "stedi-delta migrate new LABEL";
+
+/// The columns of landing tables by table.
+pub type Tables = BTreeMap<String, Columns>;
+
+/// The columns of landing tables after a migration.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The newest migration that they include.
+    pub migration: u32,
+    /// Landing tables.
+    pub tables: Tables,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    migration: u32,
+    tables: BTreeMap<String, Vec<FileColumn>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileColumn {
+    name: String,
+    r#type: String,
+    #[serde(default = "nullable", skip_serializing_if = "Clone::clone")]
+    nullable: bool,
+}
+
+fn nullable() -> bool {
+    true
+}
+
+impl Snapshot {
+    /// The one that the definitions of a project make.
+    #[must_use]
+    pub fn declared(project: &Project) -> Self {
+        let landing = project.tables.iter().filter(|table| table.landing().is_some());
+        let columns = |table: &crate::definition::Table| (table.name.to_string(), Columns::declared(&table.columns));
+        let migration = project.migrations.last().map_or(0, |migration| migration.number);
+        Self { migration, tables: landing.map(columns).collect() }
+    }
+
+    /// Reads the file of a project.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(file: &Arc<SourceFile>) -> Result<Self, Fault> {
+        let at = |line: usize, column: usize| {
+            let start: usize = file.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let at = (start + column.saturating_sub(1)).min(file.text.len());
+            Place { file: file.clone(), span: at..at }
+        };
+        let fault = |place, label: String| Fault {
+            message: "this is not what `migrate new` wrote".into(),
+            place: Some(place),
+            label,
+            help: Some(format!("put it back, or delete it and run {DRAFT}")),
+        };
+        let parsed: File = serde_json::from_str(&file.text)
+            .map_err(|error| fault(at(error.line(), error.column()), error.to_string()))?;
+        let mut tables = Tables::new();
+        for (name, columns) in parsed.tables {
+            let mut found = Vec::new();
+            for column in columns {
+                let of = ColumnType::parse(&column.r#type)
+                    .map_err(|label| fault(at(1, 1), format!("column `{}` of {name}: {label}", column.name)))?;
+                found.push(Stored { name: column.name, of, nullable: column.nullable });
+            }
+            tables.insert(name, Columns(found));
+        }
+        Ok(Self { migration: parsed.migration, tables })
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let column = |c: &Stored| FileColumn { name: c.name.clone(), r#type: c.of.delta_name(), nullable: c.nullable };
+        let own = |c: &&Stored| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET;
+        let columns = |columns: &Columns| columns.0.iter().filter(own).map(column).collect();
+        let tables = self.tables.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
+        let text = serde_json::to_string_pretty(&File { migration: self.migration, tables });
+        text.unwrap_or_default() + "\n"
+    }
+
+    /// The columns after the migrations that came since.
+    ///
+    /// # Errors
+    /// A statement that cannot be carried out on them.
+    pub fn after(&self, migrations: &[Parsed]) -> Result<Tables, Vec<Fault>> {
+        let (mut tables, mut faults) = (self.tables.clone(), Vec::new());
+        let later = migrations.iter().filter(|parsed| parsed.migration.number > self.migration);
+        for statement in later.flat_map(|parsed| &parsed.statements) {
+            // A table that came since was made with it.
+            let Some(columns) = tables.get_mut(&statement.table.value) else { continue };
+            match columns.after(statement) {
+                Ok(after) => *columns = after,
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(tables) } else { Err(faults) }
+    }
+}
+
+/// What makes columns what they are declared to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Statements without their table: `drop column a`; each with a word about it where it needs one.
+    pub statements: Vec<(String, Option<String>)>,
+    /// What a sync adds by itself: `+ zone`.
+    pub additions: Vec<String>,
+}
+
+/// The difference between columns and those that are declared; `renamed`: paths and the names that they get.
+#[must_use]
+pub fn difference(before: &Columns, declared: &Columns, renamed: &[(String, String)]) -> Difference {
+    let mut found = Difference::default();
+    let row = |columns: &Columns| -> Vec<(String, ColumnType)> {
+        let own = columns.0.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET);
+        own.map(|c| (c.name.clone(), c.of.clone())).collect()
+    };
+    fields("", (&row(before), &row(declared)), None, renamed, &mut found);
+    for column in declared.0.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET) {
+        let from = renamed.iter().find(|(_, to)| *to == column.name).map_or(&column.name, |(from, _)| from);
+        match before.get(from) {
+            Some(known) if known.nullable && !column.nullable => {
+                found.statements.push((format!("alter column {} set not null", column.name), None));
+            }
+            Some(known) if !known.nullable && column.nullable => {
+                found.additions.push(format!("~ {}: nullable", column.name));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `column`: the one that all of it is within, and its declared type.
+fn fields(
+    path: &str,
+    (before, declared): (&[(String, ColumnType)], &[(String, ColumnType)]),
+    column: Option<(&str, &ColumnType)>,
+    renamed: &[(String, String)],
+    found: &mut Difference,
+) {
+    let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let renamed_to = |name: &str| {
+        let (_, to) = renamed.iter().find(|(from, _)| *from == at(name))?;
+        declared.iter().any(|(known, _)| known == to).then(|| to.clone())
+    };
+    let mut taken: Vec<String> = Vec::new();
+    for (name, of) in before {
+        let now = match renamed_to(name) {
+            Some(to) => {
+                found.statements.push((format!("rename column {} to {to}", at(name)), None));
+                to
+            }
+            None => name.clone(),
+        };
+        match declared.iter().find(|(known, _)| *known == now) {
+            Some((_, wanted)) => {
+                let column = column.unwrap_or((&now, wanted));
+                values(&at(&now), (of, wanted), column, renamed, found);
+                taken.push(now);
+            }
+            None => {
+                let like = |(new, wanted): &&(String, ColumnType)| {
+                    wanted == of && !before.iter().any(|(known, _)| known == new)
+                };
+                let hint = declared.iter().find(like).map(|(new, _)| {
+                    format!("if `{new}` is its new name: migrate new ... --rename TABLE.{}={new}", at(name))
+                });
+                found.statements.push((format!("drop column {}", at(name)), hint));
+            }
+        }
+    }
+    let new = declared.iter().filter(|(name, _)| !taken.contains(name));
+    found.additions.extend(new.map(|(name, _)| format!("+ {}", at(name))));
+}
+
+fn values(
+    path: &str,
+    (before, wanted): (&ColumnType, &ColumnType),
+    column: (&str, &ColumnType),
+    renamed: &[(String, String)],
+    found: &mut Difference,
+) {
+    match (before, wanted) {
+        (before, wanted) if before == wanted => {}
+        (ColumnType::Struct(before), ColumnType::Struct(wanted)) => {
+            fields(path, (before, wanted), Some(column), renamed, found);
+        }
+        (ColumnType::Array(before), ColumnType::Array(wanted)) => {
+            values(&format!("{path}[]"), (before, wanted), column, renamed, found);
+        }
+        (ColumnType::Map(before), ColumnType::Map(wanted)) if before.0 == wanted.0 => {
+            values(&format!("{path}{{}}"), (&before.1, &wanted.1), column, renamed, found);
+        }
+        (before, wanted) => {
+            let (name, top) = (wanted.delta_name(), column.0);
+            let statement = if super::shape::holds(wanted, before) {
+                (format!("alter column {path} type {name}"), None)
+            } else if path == top {
+                (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
+            } else {
+                // Only a person knows what it is made of.
+                let hint = format!("write what makes {} of the values of {path}, such as `named_struct(...)`", name);
+                (format!("alter column {top} type {} using", column.1.delta_name()), Some(hint))
+            };
+            if !found.statements.contains(&statement) {
+                found.statements.push(statement);
+            }
+        }
+    }
+}
+
+/// A type as queries name it.
+fn sql_name(of: &ColumnType) -> String {
+    match of {
+        ColumnType::String => "varchar".into(),
+        ColumnType::Long => "bigint".into(),
+        ColumnType::Integer => "int".into(),
+        ColumnType::Short => "smallint".into(),
+        ColumnType::Byte => "tinyint".into(),
+        ColumnType::Float => "real".into(),
+        other => other.delta_name(),
+    }
+}
+
+/// Where the definitions are not what the file says, once the migrations since then are carried out.
+#[must_use]
+pub fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
+    let known = match Snapshot::parse(file).map_err(|fault| vec![fault]).and_then(|known| known.after(migrations)) {
+        Ok(known) => known,
+        Err(faults) => return faults,
+    };
+    let mut faults = Vec::new();
+    for table in project.tables.iter().filter(|table| table.landing().is_some()) {
+        let place = Some(Place { file: table.file.clone(), span: 0..0 });
+        let mut fault = |message: String, label: String| {
+            faults.push(Fault { message, place: place.clone(), label, help: None });
+        };
+        let declared = Columns::declared(&table.columns);
+        match known.get(table.name.as_str()) {
+            None => fault(format!("{PATH} lacks the table {}", table.name), DRAFT.to_owned()),
+            Some(before) => {
+                let found = difference(before, &declared, &[]);
+                let statements: Vec<&str> = found.statements.iter().map(|(text, _)| text.as_str()).collect();
+                if !statements.is_empty() {
+                    let message = format!("the columns of {} need a migration: {}", table.name, statements.join(", "));
+                    fault(message, DRAFT.to_owned());
+                } else if !found.additions.is_empty() {
+                    let message = format!("{PATH} lacks changes of {}: {}", table.name, found.additions.join(", "));
+                    fault(message, DRAFT.to_owned());
+                }
+            }
+        }
+    }
+    faults
+}

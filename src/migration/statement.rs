@@ -1,0 +1,134 @@
+//! The statements of a migration.
+
+use std::fmt;
+
+use crate::definition::ColumnType;
+use crate::source::{Place, Text};
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The table that it changes.
+    pub table: Text,
+    /// What it does.
+    pub action: Action,
+    /// All of its text.
+    pub place: Place,
+}
+
+impl Statement {
+    /// Its text on one line, without the expression after `using`, which may name values.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (span, rest) = match &self.action {
+            Action::SetType { using: Some(using), .. } => (self.place.span.start..using.place.span.start, " ..."),
+            _ => (self.place.span.clone(), ""),
+        };
+        let text = self.place.file.text.get(span).unwrap_or_default();
+        text.split_whitespace().collect::<Vec<_>>().join(" ") + rest
+    }
+}
+
+/// What a statement does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// `rename column`: the column or field of this path gets another name.
+    Rename {
+        /// Which.
+        path: ColumnPath,
+        /// Its new name.
+        to: Text,
+    },
+    /// `drop column`.
+    Drop {
+        /// Which.
+        path: ColumnPath,
+    },
+    /// `alter column ... type`.
+    SetType {
+        /// Which.
+        path: ColumnPath,
+        /// Its new type.
+        of: ColumnType,
+        /// What the values are computed by; `None` = they are what they were, and the new type holds all of them.
+        using: Option<Text>,
+    },
+    /// `alter column ... set not null`.
+    SetNotNull {
+        /// Which.
+        path: ColumnPath,
+    },
+}
+
+impl Action {
+    /// The column or field that it is about.
+    #[must_use]
+    pub fn path(&self) -> &ColumnPath {
+        match self {
+            Self::Rename { path, .. }
+            | Self::Drop { path }
+            | Self::SetType { path, .. }
+            | Self::SetNotNull { path } => path,
+        }
+    }
+}
+
+/// A column, or a field within one.
+#[derive(Clone, Debug)]
+pub struct ColumnPath {
+    /// The column's name, and what follows.
+    pub parts: Vec<Part>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl ColumnPath {
+    /// The column.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Field(name)) => name,
+            _ => "",
+        }
+    }
+
+    /// The last name.
+    #[must_use]
+    pub fn leaf(&self) -> &str {
+        match self.parts.last() {
+            Some(Part::Field(name)) => name,
+            _ => "",
+        }
+    }
+
+    /// Whether it is a column, and no field within one.
+    #[must_use]
+    pub fn is_column(&self) -> bool {
+        self.parts.len() == 1
+    }
+}
+
+impl fmt::Display for ColumnPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.parts.iter().enumerate() {
+            match part {
+                Part::Field(name) if at == 0 => f.write_str(name)?,
+                Part::Field(name) => write!(f, ".{name}")?,
+                Part::Element => f.write_str("[]")?,
+                Part::Value => f.write_str("{}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A step into a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A field of a struct; a column of the table.
+    Field(String),
+    /// `[]`: the elements of an array.
+    Element,
+    /// `{}`: the values of a map.
+    Value,
+}

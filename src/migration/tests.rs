@@ -1,0 +1,384 @@
+//! Texts to statements or faults, and what statements make of columns and rows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::json::ReaderBuilder;
+use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
+
+use super::shape::Stored;
+use super::values::Violation;
+use super::*;
+use crate::definition::ColumnType;
+use crate::source::SourceFile;
+
+fn file(text: &str) -> Arc<SourceFile> {
+    Arc::new(SourceFile { path: PathBuf::from("migrations/0001_x.sql"), text: text.to_owned() })
+}
+
+fn parse(text: &str) -> Vec<Statement> {
+    parse::statements(&file(text)).unwrap_or_else(|faults| panic!("{text}: {:?}", told(&faults)))
+}
+
+fn told(faults: &[Fault]) -> Vec<String> {
+    let told = |fault: &Fault| {
+        let (line, column) = fault.place.as_ref().map(Place::line_column).unwrap_or_default();
+        format!("{line}:{column} {} | {}", fault.message, fault.label)
+    };
+    faults.iter().map(told).collect()
+}
+
+fn faults(text: &str) -> Vec<String> {
+    parse::statements(&file(text))
+        .map(|all| panic!("{text}: {all:?}"))
+        .unwrap_err()
+        .iter()
+        .map(|f| told(std::slice::from_ref(f)).remove(0))
+        .collect()
+}
+
+fn columns(all: &[(&str, &str, bool)]) -> Columns {
+    let column = |(name, of, nullable): &(&str, &str, bool)| Stored {
+        name: (*name).to_owned(),
+        of: ColumnType::parse(of).expect("a type"),
+        nullable: *nullable,
+    };
+    Columns(all.iter().map(column).collect())
+}
+
+fn base() -> Columns {
+    columns(&[
+        ("id", "integer", false),
+        ("name", "string", true),
+        ("price", "decimal(10,2)", true),
+        ("day", "date", true),
+        ("s", "struct<a:integer,deep:struct<x:float,y:string>>", true),
+        ("items", "array<struct<sku:string,n:integer>>", true),
+        ("m", "map<string,struct<v:integer,w:string>>", true),
+        ("source_file", "string", true),
+        ("source_offset", "long", true),
+    ])
+}
+
+#[test]
+fn statements_are_read_whatever_their_case_and_layout() {
+    let text = "-- comment\nALTER TABLE orders\n  RENAME COLUMN Name TO title;;\nalter table orders drop column s.deep.x;\n\
+                alter table orders alter column price type decimal(12, 2);\n\
+                alter table orders alter column name type long using cast(name as bigint); -- done\n\
+                alter table orders alter column id set not null;\nalter table t rename column items[].sku to code;\n\
+                alter table t drop column m{}.w";
+    let all = parse(text);
+    let texts: Vec<String> = all.iter().map(Statement::text).collect();
+    assert_eq!(
+        texts,
+        [
+            "ALTER TABLE orders RENAME COLUMN Name TO title",
+            "alter table orders drop column s.deep.x",
+            "alter table orders alter column price type decimal(12, 2)",
+            "alter table orders alter column name type long using ...",
+            "alter table orders alter column id set not null",
+            "alter table t rename column items[].sku to code",
+            "alter table t drop column m{}.w",
+        ]
+    );
+    let paths: Vec<String> = all.iter().map(|s| s.action.path().to_string()).collect();
+    assert_eq!(paths, ["name", "s.deep.x", "price", "name", "id", "items[].sku", "m{}.w"]);
+    assert!(
+        matches!(&all[3].action, Action::SetType { using: Some(using), .. } if using.value == "cast(name as bigint)")
+    );
+    assert_eq!(all[1].place.line_column(), (4, 1));
+}
+
+#[test]
+fn a_fault_has_its_place_and_what_was_expected_there() {
+    for (text, expected) in [
+        ("", "1:1 there is no statement | expected `alter table`; or remove the file"),
+        ("-- nothing yet\n", "1:1 there is no statement | expected `alter table`; or remove the file"),
+        (
+            "insert into t values (1)",
+            "1:1 `insert` is no statement of a migration | a migration changes what tables are, not which rows they have: \
+             expected `alter table`",
+        ),
+        ("alter view t", "1:7 found `view` | expected `alter table`"),
+        ("alter table", "1:12 the file ends within a statement | expected the name of a table"),
+        ("alter table landing.t drop column a", "1:13 this is a qualified name | write the bare table name: `t`"),
+        (
+            "alter table t add column a long",
+            "1:15 a column needs no migration to come | declare the column in tables/: a sync adds it",
+        ),
+        (
+            "alter table t change a b",
+            "1:15 found `change` | expected `rename column a to b`, `drop column a`, `alter column a type t` or \
+             `alter column a set not null`",
+        ),
+        ("alter table t rename a to b", "1:22 found `a` | expected `column`, as in `rename column a to b`"),
+        ("alter table t rename column a b", "1:31 found `b` | expected `to` and the new name"),
+        ("alter table t rename column a.b to a.c", "1:37 a field stays where it is | expected its new name alone"),
+        ("alter table t rename column a to 1b", "1:34 found `1` | expected the new name"),
+        (
+            "alter table t rename column a to \"Größe\"",
+            "1:34 `Größe` cannot be a name | a name begins with a letter a-z, found `G`",
+        ),
+        ("alter table t alter column a type", "1:34 the file ends within a statement | expected a type"),
+        ("alter table t alter column a type text", "1:35 `text` is no type | write `string`"),
+        (
+            "alter table t alter column a drop not null",
+            "1:30 found `drop` | expected `type` and a type, or `set not null`",
+        ),
+        (
+            "alter table t alter column a type long using;",
+            "1:45 found `;` | expected an expression over the columns of the table",
+        ),
+        ("alter table t drop column a cascade", "1:29 found `cascade` | expected `;` or the end of the file"),
+        (
+            "alter table t drop column source_file",
+            "1:27 `source_file` cannot be changed | by it a sync knows which records have landed",
+        ),
+        ("alter table t drop column a[1]", "1:29 found `1` | expected `[]`, which stands for the elements of an array"),
+    ] {
+        assert_eq!(faults(text), [expected], "{text}");
+    }
+    let several = faults("alter table t drop a;\nalter table t drop column b;\nalter tble t");
+    assert_eq!(several.len(), 2, "{several:?}");
+    assert!(faults("alter table t drop column 'a")[0].contains("this is not valid SQL"));
+}
+
+fn after(columns: &Columns, text: &str) -> Result<Columns, String> {
+    let statement = parse(text).remove(0);
+    columns.after(&statement).map_err(|fault| told(&[fault]).remove(0))
+}
+
+#[test]
+fn columns_follow_statements_or_say_why_not() {
+    let base = base();
+    let of = |text: &str, name: &str| {
+        let columns = after(&base, text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        columns.get(name).map(|column| (column.of.delta_name(), column.nullable))
+    };
+    let is = |of: &str, nullable| Some((of.to_owned(), nullable));
+    assert_eq!(of("alter table t rename column id to number", "number"), is("integer", false));
+    assert_eq!(of("alter table t drop column name", "name"), None);
+    assert_eq!(of("alter table t alter column id type long", "id"), is("long", false));
+    assert_eq!(of("alter table t alter column day type timestamp", "day"), is("timestamp", true));
+    assert_eq!(of("alter table t alter column price type decimal(12,4)", "price"), is("decimal(12,4)", true));
+    assert_eq!(of("alter table t alter column name set not null", "name"), is("string", false));
+    assert_eq!(
+        of("alter table t rename column s.deep.x to z", "s"),
+        is("struct<a:integer,deep:struct<z:float,y:string>>", true)
+    );
+    assert_eq!(
+        of("alter table t alter column s.deep.x type double", "s"),
+        is("struct<a:integer,deep:struct<x:double,y:string>>", true)
+    );
+    assert_eq!(of("alter table t drop column items[].n", "items"), is("array<struct<sku:string>>", true));
+    assert_eq!(of("alter table t alter column m{}.v type long", "m"), is("map<string,struct<v:long,w:string>>", true));
+    for (text, expected) in [
+        ("alter table t drop column nme", "1:27 `nme` is not in this table | did you mean `name`?"),
+        ("alter table t drop column s.deep.quark", "1:27 `quark` is not in `s.deep` | one of `x`, `y`"),
+        ("alter table t drop column name.x", "1:27 `name` is string | no field `x` in it"),
+        (
+            "alter table t drop column s[]",
+            "1:27 `s` is struct<a:integer,deep:struct<x:float,y:string>> | no `[]`: it is no array",
+        ),
+        (
+            "alter table t drop column items[]",
+            "1:27 `items[]` has no name of its own | expected the name of a column or field at the end",
+        ),
+        ("alter table t rename column name to price", "1:37 `price` is there already | expected a name that is free"),
+        ("alter table t alter column id type integer", "1:28 `id` is integer as it is | remove the statement"),
+        (
+            "alter table t alter column name type long",
+            "1:28 `name` does not become long without losing values | it is string: add `using` and an expression, as in \
+             `using cast(name as ...)`",
+        ),
+        (
+            "alter table t alter column price type decimal(10,4)",
+            "1:28 `price` does not become decimal(10,4) without losing values | it is decimal(10,2): add `using` and an \
+             expression, as in `using cast(price as ...)`",
+        ),
+        (
+            "alter table t alter column s type struct<a:long>",
+            "1:28 `s` cannot become struct<a:long> by itself | it is struct<a:integer,deep:struct<x:float,y:string>>: \
+             change its fields one by one, or add `using` and an expression",
+        ),
+        ("alter table t alter column id set not null", "1:28 `id` cannot be NULL as it is | remove the statement"),
+        ("alter table t alter column s.a set not null", "1:28 `s.a` is no column | only a column can be `not null`"),
+        (
+            "alter table t alter column s.a type long using 1",
+            "1:48 a field has no `using` | give the whole column a type and values",
+        ),
+    ] {
+        assert_eq!(after(&base, text).expect_err(text), expected, "{text}");
+    }
+}
+
+fn rows(columns: &Columns, text: &str) -> RecordBatch {
+    let reader = ReaderBuilder::new(columns.schema()).build(text.as_bytes()).expect("a reader");
+    let all: Vec<RecordBatch> = reader.map(|batch| batch.expect("rows")).collect();
+    all.into_iter().next().expect("rows")
+}
+
+fn text(batch: &RecordBatch) -> String {
+    let mut out = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut out);
+    writer.write(batch).expect("written");
+    writer.finish().expect("written");
+    String::from_utf8(out).expect("text")
+}
+
+fn reshape(before: &Columns, sql: &str) -> (Columns, Reshape) {
+    let statement = parse(sql).remove(0);
+    let after = before.after(&statement).unwrap_or_else(|f| panic!("{sql}: {:?}", told(&[f])));
+    let reshape = Reshape::new(&statement, before, &after).unwrap_or_else(|f| panic!("{sql}: {:?}", told(&f)));
+    (after, reshape)
+}
+
+#[test]
+fn rows_follow_statements_at_every_depth_and_keep_what_is_null() {
+    let before = columns(&[
+        ("id", "integer", false),
+        ("name", "string", true),
+        ("s", "struct<a:integer,deep:struct<x:float,y:string>>", true),
+        ("items", "array<struct<sku:string,n:integer>>", true),
+        ("m", "map<string,struct<v:integer,w:string>>", true),
+    ]);
+    let lines = concat!(
+        r#"{"id":1,"name":"7","s":{"a":2,"deep":{"x":0.5,"y":"q"}},"items":[{"sku":"a","n":3},null],"m":{"k":{"v":4,"w":"z"},"l":null}}"#,
+        "\n",
+        r#"{"id":2,"name":null,"s":{"a":null,"deep":null},"items":[],"m":{}}"#,
+        "\n",
+        r#"{"id":3,"name":"8","s":null,"items":null,"m":null}"#,
+        "\n",
+    );
+    let batch = rows(&before, lines);
+    for (sql, from, to) in [
+        ("rename column id to number", "\"id\":", "\"number\":"),
+        ("rename column s.deep to d", "\"deep\":", "\"d\":"),
+        ("rename column items[].sku to code", "\"sku\":", "\"code\":"),
+        ("rename column m{}.w to word", "\"w\":", "\"word\":"),
+        ("drop column s.deep.y", ",\"y\":\"q\"", ""),
+        ("drop column items[].n", ",\"n\":3", ""),
+        ("drop column m{}.v", "\"v\":4,", ""),
+        ("alter column s.deep.x type double", "", ""),
+        ("alter column m{}.v type long", "", ""),
+        ("alter column items[].n type long", "", ""),
+        ("alter column id type long", "", ""),
+    ] {
+        let (after, reshape) = reshape(&before, &format!("alter table t {sql}"));
+        let made = reshape.apply(&batch).expect(sql).expect(sql);
+        assert_eq!(made.schema(), after.schema(), "{sql}");
+        assert_eq!(text(&made), lines.replace(from, to), "{sql}");
+    }
+    let (_, computed) = reshape(&before, "alter table t alter column name type long using cast(name as bigint) * id");
+    let made = text(&computed.apply(&batch).expect("rows").expect("rows"));
+    assert!(made.contains("\"name\":7,") && made.contains("\"name\":24,") && made.contains("\"name\":null,"), "{made}");
+    let (_, not_null) = reshape(&before, "alter table t alter column name set not null");
+    assert_eq!(not_null.apply(&batch).expect("rows").expect_err("NULL"), Violation { rows: 1, first: 1 });
+    let (_, lossless) = reshape(&before, "alter table t alter column s.a type long");
+    assert!(!lossless.can_fail(&|name| name == "id") && not_null.can_fail(&|name| name == "id"));
+}
+
+#[test]
+fn an_expression_is_over_the_columns_of_its_table_and_of_the_type_that_is_asked_for() {
+    let before = base();
+    for (using, expected) in [
+        ("name", "1:49 this expression is string | expected long: write `cast(... as ...)` around it"),
+        ("cast(nme as bigint)", "column `nme`"),
+        ("random()", "random"),
+        ("(select 1)", "a condition looks at one row of its table"),
+    ] {
+        let statement = parse(&format!("alter table t alter column name type long using {using}")).remove(0);
+        let after = before.after(&statement).expect("columns");
+        let faults = Reshape::new(&statement, &before, &after).expect_err(using);
+        let told = told(&faults);
+        assert!(told.iter().any(|told| told.contains(expected)), "{using}: {told:?}");
+    }
+}
+
+#[test]
+fn a_checksum_is_of_the_text_whatever_ends_its_lines() {
+    let parsed = |text: &str| Parsed {
+        migration: Migration { number: 1, label: "x".into(), file: file(text) },
+        statements: Vec::new(),
+    };
+    assert_eq!(parsed("a\r\nb\r\n").checksum(), parsed("a\nb\n").checksum());
+    assert_ne!(parsed("a\nb").checksum(), parsed("a\nb\n").checksum());
+}
+
+#[test]
+fn numbers_have_no_gap() {
+    let migration = |number| Migration { number, label: "x".into(), file: file("") };
+    let found = gaps(&[migration(1), migration(2), migration(4), migration(8)]);
+    assert_eq!(
+        told(&found),
+        [
+            "1:1 migration 0003 is missing | put it back, or give this one the number 0003",
+            "1:1 migration 0005 to 0007 are missing | put it back, or give this one the number 0005"
+        ]
+    );
+    assert!(gaps(&[migration(1)]).is_empty() && gaps(&[]).is_empty());
+}
+
+#[test]
+fn a_difference_is_told_as_statements_and_guesses_no_name() {
+    let before = base();
+    let declared = columns(&[
+        ("id", "long", false),
+        ("title", "string", true),
+        ("price", "decimal(10,2)", false),
+        ("day", "string", true),
+        ("s", "struct<a:integer,deep:struct<x:double,z:string>,more:date>", true),
+        ("items", "array<struct<sku:string,n:long>>", true),
+        ("m", "map<string,struct<v:integer>>", true),
+        ("source_file", "string", true),
+        ("source_offset", "long", false),
+    ]);
+    let texts = |renamed: &[(&str, &str)]| {
+        let renamed: Vec<_> = renamed.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+        let found = difference(&before, &declared, &renamed);
+        let hints = found.statements.iter().filter(|(_, hint)| hint.is_some()).count();
+        (found.statements.into_iter().map(|(text, _)| text).collect::<Vec<_>>(), found.additions, hints)
+    };
+    let common = [
+        "alter column id type long",
+        "alter column day type string using cast(day as varchar)",
+        "alter column s.deep.x type double",
+    ];
+    let (statements, additions, hints) = texts(&[]);
+    assert!(common.iter().all(|statement| statements.iter().any(|found| found == statement)), "{statements:?}");
+    for statement in
+        ["drop column name", "drop column s.deep.y", "drop column m{}.w", "alter column items[].n type long"]
+    {
+        assert!(statements.iter().any(|found| found == statement), "{statement}: {statements:?}");
+    }
+    assert_eq!((additions, hints), (vec!["+ s.deep.z".to_owned(), "+ s.more".into(), "+ title".into()], 2));
+    let (statements, additions, _) = texts(&[("name", "title"), ("s.deep.y", "z")]);
+    assert_eq!(additions, ["+ s.more"]);
+    for statement in ["rename column name to title", "rename column s.deep.y to z", "alter column price set not null"] {
+        assert!(statements.iter().any(|found| found == statement), "{statement}: {statements:?}");
+    }
+    // What is drafted leads to what is declared.
+    let mut columns = before.clone();
+    for statement in statements {
+        columns = after(&columns, &format!("alter table t {statement}")).unwrap_or_else(|e| panic!("{statement}: {e}"));
+    }
+    assert!(difference(&columns, &declared, &[]).statements.is_empty());
+}
+
+#[test]
+fn the_record_of_columns_is_read_back_and_followed() {
+    let snapshot = Snapshot { migration: 1, tables: [("t".to_owned(), base())].into() };
+    let text = snapshot.text();
+    let read = Snapshot::parse(&file(&text)).unwrap_or_else(|fault| panic!("{:?}", told(&[fault])));
+    assert_eq!((read.migration, read.text()), (1, text.clone()));
+    let later = Parsed {
+        migration: Migration { number: 2, label: "x".into(), file: file("") },
+        statements: parse("alter table t drop column name; alter table other drop column x"),
+    };
+    let after = read.after(&[later]).unwrap_or_else(|faults| panic!("{:?}", told(&faults)));
+    assert!(after["t"].get("name").is_none() && after["t"].get("id").is_some());
+    let fault = Snapshot::parse(&file(&text.replace("\"integer\"", "\"int eger\""))).expect_err("no type");
+    assert!(fault.label.starts_with("column `id` of t: "), "{}", fault.label);
+    assert!(Snapshot::parse(&file("{")).is_err());
+}
