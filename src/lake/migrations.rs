@@ -1,15 +1,15 @@
-//! Which migrations a table's log includes.
+//! The migrations that a table's log includes.
 
 use super::state::app;
 use super::table::LakeTable;
 use crate::error::{Error, Result};
 
 impl LakeTable {
-    /// A table that stands gets to its definition by migrations, the newest of which has this number; this build can only
-    /// tell that some are pending.
+    /// Checks that an existing table includes all migrations up to `newest`. This build cannot apply migrations, only
+    /// report pending ones.
     ///
     /// # Errors
-    /// When some are.
+    /// If some are pending.
     pub fn check_migrations(&self, name: &str, newest: i64) -> Result<()> {
         let included = self.state().txns.get(app::MIGRATION).copied().unwrap_or(newest);
         if included >= newest {

@@ -46,8 +46,8 @@ pub use table::{DeltaFile, LakeTable};
 pub use tail::{AT_ONCE, Tail, Values, Wanted};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
-/// The column of change data files that says what became of a row.
+/// The column of change data files that says whether a row was inserted or deleted.
 pub const CHANGE_TYPE: &str = "_change_type";
 
-/// What our commits and data files say wrote them.
+/// The writer's name in our commits and data files.
 pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

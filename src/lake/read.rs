@@ -1,5 +1,5 @@
-//! One data file, read in its own order: what DataFusion's scans do not promise. And what a table's data files do not
-//! say of its rows.
+//! One data file, read in its own order, which DataFusion's scans do not guarantee; and properties of a table that its
+//! data files do not contain.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,7 +27,7 @@ use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
 
 const BATCH_ROWS: usize = 8192;
-/// Bytes of a batch, about.
+/// Approximate bytes of a batch.
 const BATCH_BYTES: u64 = 16 << 20;
 
 /// The bytes of one Parquet file in a store.
@@ -66,8 +66,8 @@ pub async fn rows(
     builder.with_batch_size(BATCH_ROWS.min(width::rows(BATCH_BYTES, widest))).build().context(doing)
 }
 
-/// The file's schema with the 96-bit timestamps that Spark writes as microseconds, UTC: read as nanoseconds, which is
-/// what Parquet's Arrow reader does unasked, times before 1677 and after 2262 silently become others.
+/// The file's schema with the 96-bit timestamps of Spark as microseconds, UTC. Parquet's Arrow reader reads them as
+/// nanoseconds by default, and times before 1677 and after 2262 then silently overflow.
 fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
     let root = read.parquet_schema().root_schema();
     Arc::new(Schema::new(all_in_microseconds(read.schema().fields(), root.get_fields())))
@@ -85,7 +85,7 @@ fn in_microseconds(field: &FieldRef, parquet: &TypePtr) -> FieldRef {
             _ => field.clone(),
         };
     }
-    // Lists and maps are a group around a repeated one.
+    // Lists and maps are a group around a repeated group.
     let repeated = parquet.get_fields().first().filter(|repeated| repeated.is_group());
     match (field.data_type(), repeated) {
         (DataType::Struct(fields), _) => with(DataType::Struct(all_in_microseconds(fields, parquet.get_fields()))),
@@ -123,9 +123,9 @@ impl AsyncFileReader for StoreReader {
     }
 }
 
-/// What a data file does not say of its own rows.
+/// Properties of a table that its data files do not contain.
 impl LakeTable {
-    /// The first data file that cannot be read, and why. Reads everything, unless one is missing or has no end.
+    /// The first data file that cannot be read, and why. Reads everything, unless one is missing or truncated.
     pub async fn broken(&self) -> Option<(String, Error)> {
         let files = self.files();
         for file in &files {
@@ -146,8 +146,8 @@ impl LakeTable {
         None
     }
 
-    /// Why the columns of a data file are not those of the table: then only a scan of a version gives its rows. `None`
-    /// where they are.
+    /// Reason why physical and logical columns differ, so that only a scan of a version gives the rows, or `None` if
+    /// they match.
     #[must_use]
     pub fn indirection(&self) -> Option<String> {
         let metadata = self.inner().snapshot().ok()?.metadata();
@@ -158,14 +158,14 @@ impl LakeTable {
         mode.filter(|mode| *mode != "none").map(|_| "column mapping is on".to_owned())
     }
 
-    /// What its log tells of its columns, by its properties.
+    /// Which statistics its log has of its columns, from its properties.
     #[must_use]
     pub fn layout(&self) -> Layout {
         let snapshot = self.inner().snapshot();
         snapshot.map(|snapshot| Layout::by(snapshot.metadata().configuration())).unwrap_or_default()
     }
 
-    /// Whether commits are asked to carry their change.
+    /// Whether the change data feed is enabled.
     #[must_use]
     pub fn has_change_feed(&self) -> bool {
         let property = |t: &deltalake::DeltaTable| {
@@ -175,8 +175,8 @@ impl LakeTable {
         property(self.inner()).is_some_and(|value| value == "true")
     }
 
-    /// Columns with what decides how their values are read from a data file: type, and name in the file where it is
-    /// another.
+    /// Columns with the properties that decide how their values are read from a data file: the type, and the name in
+    /// the file if that differs.
     #[must_use]
     pub fn stored_columns(&self) -> BTreeMap<String, String> {
         let Ok(snapshot) = self.inner().snapshot() else { return BTreeMap::new() };
