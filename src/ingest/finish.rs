@@ -16,22 +16,22 @@ use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties
 use crate::merge::{self, Applied};
 use crate::outcome::{Io, Rows};
 
-/// How often a commit is planned again after somebody else's.
+/// How often a commit is attempted if others conflict with it.
 const ATTEMPTS: usize = 4;
 
-/// What carrying out a batch did.
+/// The effect of carrying out a batch.
 #[derive(Debug, Default)]
 pub struct Finished {
-    /// Rows that landed, older rows of replaced files that went, and records put into quarantine.
+    /// Rows that landed, older rows of replaced files that were removed, and records put into quarantine.
     pub rows: Rows,
     /// Data files added to the landing table and removed from it; bytes of those added to both tables.
     pub io: Io,
 }
 
-/// Commits what batch `number` of the table `uuid` still lacks.
+/// Commits the missing part of batch `number` of the table `uuid`.
 ///
 /// # Errors
-/// `Conflict` when other writers win again and again; else as the commits.
+/// `Conflict` if concurrent commits keep winning; else as the commits.
 pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
@@ -49,10 +49,10 @@ pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: 
     Ok((table, finished))
 }
 
-/// Whether a batch that the ledger holds can be carried out on the table as it stands.
+/// Checks that a batch in the ledger can be carried out on the current table.
 ///
 /// # Errors
-/// When its data files have columns that do not fit the table's.
+/// If its data files have columns that do not fit the table's.
 pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
     let Some(table) = table else { return Ok(()) };
     written(context, &wal.columns(&context.table.columns)?, table, number).map(drop)
@@ -70,7 +70,7 @@ fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, 
     })
 }
 
-/// Runs a commit until nobody else's comes in between: every attempt plans from the newest version.
+/// Retries a commit after conflicts: every attempt plans from the newest version.
 async fn again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
     let mut left = ATTEMPTS;
     loop {
@@ -110,8 +110,8 @@ async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Res
     }
 }
 
-/// The table gets the `columns` that the files were written with, as if nobody had died in between: rows of other types
-/// than its schema's would make it unreadable. What the definition has since come to say is asked afterwards.
+/// The table gets the `columns` with which the files were written, as in an uninterrupted run: rows of other types than
+/// its schema's would make it unreadable. Later changes of the definition are checked afterwards.
 async fn landing(
     context: &LandingContext<'_>,
     uuid: &str,
@@ -128,7 +128,7 @@ async fn landing(
         return Ok((table, Applied::default()));
     }
     let gains = written(context, columns, &table, number)?.gains_columns;
-    // Rows of another schema than the table's do not fit into its change feed.
+    // Rows with another schema than the table's do not fit into its change feed.
     let landed = (!gains).then_some(wal.landing.as_slice());
     let mut applied = without(context, &table, &wal.replaced, &[], landed).await?;
     let mut change = std::mem::take(&mut applied.change);
@@ -154,7 +154,7 @@ pub(super) fn spec(context: &LandingContext<'_>, uuid: &str, columns: &[Column])
     }
 }
 
-/// `rows`: that come, that go.
+/// `rows`: inserted and removed.
 pub(super) fn commit(
     context: &LandingContext<'_>,
     number: i64,
@@ -175,13 +175,13 @@ pub(super) fn commit(
     }
 }
 
-/// A commit of a landing table, all rows of which were checked by the expectations of this fingerprint.
+/// A commit of a landing table whose rows were all checked by the expectations of this fingerprint.
 pub(super) fn checked(mut commit: Commit, expectations: i64) -> Commit {
     commit.txns.insert(app::EXPECTATIONS.to_owned(), expectations);
     commit
 }
 
-/// The table without the rows of whole files and without single records. `beside`: new rows, where the commit shall tell
+/// The table without the rows of whole files and without single records. `beside`: new rows, if the commit has to write
 /// its change.
 async fn without(
     context: &LandingContext<'_>,

@@ -1,5 +1,4 @@
-//! The columns of a landing table beside those of its definition: what it gains, what somebody else gave it, and what
-//! cannot be.
+//! Compares the columns of a landing table with those of its definition: new ones, undeclared ones, and conflicts.
 
 use deltalake::arrow::datatypes::Field;
 
@@ -11,15 +10,15 @@ use crate::lake::{Change, LakeTable, NewColumns, create};
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
-/// By this, Delta marks a column that whoever writes has to compute.
+/// Delta's mark of a column that the writer has to compute.
 const GENERATED: &str = "delta.generationExpression";
 
-/// How the columns of a table stand to those of its definition.
+/// The differences between the columns of a table and of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaDiff {
-    /// The definition has new columns, or lets one be NULL that could not be.
+    /// The definition has new columns, or makes a column nullable.
     pub gains_columns: bool,
-    /// Columns that are not in the definition: they stay, and rows that land have NULL in them.
+    /// Columns that are not in the definition: they stay, and new rows have NULL in them.
     pub undeclared: Vec<String>,
 }
 
@@ -27,7 +26,7 @@ impl SchemaDiff {
     /// Compares the columns, before anything is read or written; `columns` are those of the definition or of a batch.
     ///
     /// # Errors
-    /// When rows as the definition has them do not fit the table.
+    /// If rows of the definition do not fit the table.
     pub fn of(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
         let stored = table.schema();
         let mut diff = Self::default();
@@ -56,7 +55,7 @@ impl SchemaDiff {
         Ok(diff)
     }
 
-    /// What to say where rows landed without some of the table's columns.
+    /// The warning for rows that landed without some of the table's columns.
     #[must_use]
     pub fn warning(&self, name: &str) -> Option<Warning> {
         /// More would hide the rest of the report.
@@ -67,7 +66,7 @@ impl SchemaDiff {
         (count > 0).then(|| Warning {
             message: format!("rows that land in {name} are NULL in {}", counted(count as u64, "column")),
             details: vec![format!("in the table, not in its definition: {}{rest}", named.join(", "))],
-            // Not `--reload`: with the rows of a file, what somebody wrote about them would go.
+            // Not `--reload`: values that another writer added to a file's rows would be lost.
             help: Some("if landing files have them, declare them under [columns]".into()),
         })
     }
@@ -79,7 +78,7 @@ fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, proble
         .help(format!("{help}, or move the table's folder away and sync"))
 }
 
-/// Why rows cannot go without this column of the table, and what to do.
+/// Why rows cannot omit this column of the table, and the remedy.
 fn undeclared(field: &Field) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
@@ -92,7 +91,7 @@ fn undeclared(field: &Field) -> Option<(String, String)> {
     Some((problem, format!("{undo} in the engine that added it, or declare it")))
 }
 
-/// Why values as they are declared do not fit this column of the table, and what to do.
+/// Why values of the declared type do not fit this column of the table, and the remedy.
 fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     let name = &declared.name;
     if declared.column_type.arrow() != *field.data_type() {
@@ -114,18 +113,18 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     })
 }
 
-/// Finds out whether rows as the definition has them fit the table, if there is one.
+/// Checks that rows of the definition fit the table, if there is one.
 ///
 /// # Errors
-/// When they do not.
+/// If they do not.
 pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
     table.map_or_else(|| Ok(SchemaDiff::default()), |table| SchemaDiff::of(context, &context.table.columns, table))
 }
 
-/// Creates a landing table that has no row yet, or adds newly declared columns to one that stands.
+/// Creates an empty landing table, or adds newly declared columns to an existing one.
 ///
 /// # Errors
-/// When rows as the definition has them do not fit the table.
+/// If rows of the definition do not fit the table.
 pub async fn evolve_schema(
     context: &LandingContext<'_>,
     uuid: &str,

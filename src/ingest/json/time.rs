@@ -1,4 +1,4 @@
-//! Texts as days and moments.
+//! Texts as dates and timestamps.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
@@ -24,7 +24,7 @@ pub(super) fn date(text: &str) -> Result<i32, Refusal> {
 /// Microseconds since the epoch.
 pub(super) fn timestamp(text: &str) -> Result<i64, Refusal> {
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| Refusal::Text("a string that is no RFC 3339 time"))?;
-    // A leap second has no place among the microseconds since the epoch.
+    // Microseconds since the epoch cannot represent a leap second.
     if time.nanosecond() >= 1_000_000_000 {
         return Err(Refusal::Text("a leap second"));
     }
