@@ -1,4 +1,5 @@
-//! From the result of a query down to its tables: which columns are used, and what depends on an order that has ties.
+//! A traversal from the result of a query to its tables: which columns are used, and what depends on an order with
+//! ties.
 
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort as SortExpr};
@@ -13,15 +14,15 @@ use super::operators::{Known, number};
 use super::orders::{Unfollowed, unfollowed};
 use super::{Clue, Code, Reason, Undetermined};
 
-/// A walk through a plan.
+/// A traversal of a plan.
 pub struct Walk<'a> {
     known: Known<'a>,
-    /// What was found.
+    /// The findings.
     pub found: Vec<Undetermined>,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that found nothing yet.
+    /// A traversal without findings.
     pub fn new(known: Known<'a>) -> Self {
         Self { known, found: Vec::new() }
     }
@@ -39,7 +40,7 @@ impl<'a> Walk<'a> {
         self.visit(plan, &all, false);
     }
 
-    /// A plan of which these columns are used. `is_ordered`: the order of its rows matters.
+    /// Visits a plan of which these columns are used. `is_ordered`: the order of its rows matters.
     fn visit(&mut self, plan: &LogicalPlan, used: &Columns, is_ordered: bool) {
         self.expressions(plan);
         match plan {
@@ -59,7 +60,7 @@ impl<'a> Walk<'a> {
                 if sort.fetch.is_some() {
                     self.limit(plan, used, sort.fetch.and_then(|n| i64::try_from(n).ok()));
                 }
-                // Without a limit above, sorting changes nothing.
+                // Without a limit above, sorting has no effect.
                 let by = Scope::of(&sort.input).all(sort.expr.iter().map(|s| &s.expr));
                 let used = if is_ordered || sort.fetch.is_some() { used | &by } else { used.clone() };
                 self.visit(&sort.input, &used, false);
@@ -96,7 +97,7 @@ impl<'a> Walk<'a> {
         self.visit(&join.right, &right, false);
     }
 
-    /// Functions whose value is open wherever they stand, and subqueries.
+    /// Checks functions that are nondeterministic everywhere, and subqueries.
     fn expressions(&mut self, plan: &LogicalPlan) {
         let _ = plan.apply_expressions(|expr| {
             expr.apply(|e| {
@@ -109,7 +110,7 @@ impl<'a> Walk<'a> {
     fn expression(&mut self, expr: &Expr) {
         if let Some(subquery) = subquery_of(expr) {
             match expr {
-                // Whether there are rows, and nothing of them.
+                // Only whether there are rows is used, and no column.
                 Expr::Exists(_) => self.visit(&subquery.subquery, &Columns::new(), false),
                 _ => self.result(&subquery.subquery),
             }
@@ -142,7 +143,7 @@ impl<'a> Walk<'a> {
     fn limit(&mut self, plan: &LogicalPlan, used: &Columns, number: Option<i64>) {
         let mut wanted = used.clone();
         let mut at = plan;
-        // Columns to sort by that are no output are projected away above the sort.
+        // Sort columns that are not in the output are projected away above the sort.
         while let LogicalPlan::Projection(projection) = at {
             wanted = picked(&projection.expr, &wanted, &Scope::of(&projection.input));
             at = &projection.input;
@@ -230,7 +231,7 @@ impl<'a> Walk<'a> {
             let mut wanted = match reach(f) {
                 Reach::Peers => continue,
                 Reach::Values => Columns::new(),
-                // Functions of one window see rows that tie in the same order, whichever that is.
+                // Functions of one window see tied rows in the same order.
                 Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c)).collect(),
             };
             let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
@@ -306,7 +307,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Functions of one window that depend on the order of rows that tie in it: one fault, however many they are.
+/// Functions of one window that depend on the order of tied rows: one fault for all of them.
 struct Tied<'e> {
     /// The column of the first one.
     at: usize,
@@ -325,7 +326,7 @@ impl<'e> Tied<'e> {
     }
 
     fn text(&self, is_unordered: bool) -> String {
-        /// More would hide what is wrong.
+        /// More would hide the error.
         const SHOWN: usize = 3;
         let shown: Vec<String> = self.names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
         let (names, is_one) = match (shown.as_slice(), self.names.len().saturating_sub(SHOWN)) {
@@ -351,17 +352,17 @@ fn is_repeated<'e>(order: impl IntoIterator<Item = &'e SortExpr>) -> bool {
     })
 }
 
-/// The columns on which the used ones among expressions stand.
+/// The columns that the used expressions depend on.
 fn picked(exprs: &[Expr], used: &Columns, scope: &Scope<'_>) -> Columns {
     scope.all(used.iter().filter_map(|c| exprs.get(*c)))
 }
 
-/// Whether rows that tie agree in an expression: it is ordered by itself, or stands on columns that are.
+/// Whether tied rows agree in an expression: the order contains it, or the columns that it depends on.
 fn is_covered(expr: &Expr, order: &[&Expr], ordered: &Columns, scope: &Scope<'_>) -> bool {
     order.iter().any(|o| bare(o) == bare(expr)) || scope.columns(expr).is_subset(ordered)
 }
 
-/// An expression without the name that it is given.
+/// An expression without its alias.
 pub fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => bare(&alias.expr),
@@ -369,7 +370,7 @@ pub fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// The aggregate that an expression of a grouping is.
+/// The aggregate of an expression of a grouping.
 fn aggregated(expr: &Expr) -> Option<&AggregateFunction> {
     match expr {
         Expr::Alias(alias) => aggregated(&alias.expr),
@@ -383,7 +384,7 @@ fn call(name: &str, aliases: &[String], expr: &Expr) -> Clue {
     Clue::Call { names, columns: spans(expr) }
 }
 
-/// Which columns make an order total: those of a key, or those in which rows that tie may differ.
+/// The columns that make an order total: those of a key, or those in which tied rows may differ.
 fn appended(facts: &Facts, ordered: &Columns, wanted: &Columns, rows: &LogicalPlan, to: &str) -> String {
     let schema = rows.schema();
     let names = |columns: &Columns| -> Option<String> {

@@ -21,24 +21,24 @@ pub struct Change {
     pub plan: LogicalPlan,
     /// All weights are positive.
     pub insert_only: bool,
-    /// A linear image of an insert-only change, to be streamed and never held: it can be millions of rows.
+    /// A linear image of an insert-only change, to be streamed and never materialised: it can have millions of rows.
     pub stream: bool,
-    /// A scan of a step already.
+    /// Already a scan of a step.
     pub held: bool,
 }
 
 impl Change {
-    /// A change that is neither streamed nor held.
+    /// A change that is neither streamed nor materialised.
     pub fn computed(plan: LogicalPlan, insert_only: bool) -> Self {
         Self { plan, insert_only, stream: false, held: false }
     }
 }
 
-/// The walk over the plan.
+/// The traversal of the plan.
 pub struct Deriver<'a> {
     kind: &'a dyn Fn(&str) -> ChangeKind,
     steps: Vec<Step>,
-    /// Something in the query can fail, so that it is asked of rows only that are or were there.
+    /// Some expression may raise an error: evaluate it only on rows of the old or the new snapshot.
     settles: bool,
 }
 
@@ -142,14 +142,14 @@ impl Deriver<'_> {
         over(plan, side, self.kind)
     }
 
-    /// Makes a change cheap to read more than once: consolidated in a step, unless it is a stream.
+    /// Makes a change cheap to read repeatedly: consolidated in a step, unless it is a stream.
     pub fn held(&mut self, change: Change) -> Result<Change> {
         if change.stream || change.held {
             return Ok(change);
         }
         let names = without_last(change.plan.schema())?;
         let plan = if change.insert_only {
-            // Nothing can cancel.
+            // Insert-only: nothing can cancel.
             let data = data_columns(&change.plan);
             positional(change.plan, data, Some(weight()))?
         } else {
@@ -179,7 +179,7 @@ impl Deriver<'_> {
         self.key_step(plan, usable, nulls).map(Some)
     }
 
-    /// Keys; or, where no expression can be one, a gate: a step that says whether there is any change at all.
+    /// Keys; or, if no expression can be one, a gate: a step that is empty if there is no change.
     pub fn keys_or_gate(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<KeysOf> {
         if let Some(keys) = self.keys(plan, exprs, nulls)? {
             return Ok(keys);
@@ -207,8 +207,8 @@ impl Deriver<'_> {
     }
 }
 
-/// Positions of the expressions that can be keys. Of floating point numbers joins and groupings take the same ones for
-/// equal: both zeros, and NaN of one sign.
+/// Positions of the expressions that can be keys. Joins and groupings agree on the equality of floating-point numbers:
+/// both zeros are equal, and NaN of one sign.
 pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     let mut usable = Vec::new();
     for (i, expr) in exprs.iter().enumerate() {
@@ -220,7 +220,7 @@ pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     Ok(usable)
 }
 
-/// Keys, and which of the expressions that they were asked for they hold.
+/// Keys, and the expressions that they hold.
 #[derive(Clone, Debug)]
 pub struct KeysOf {
     /// The keys.
@@ -236,7 +236,7 @@ pub fn reorder(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     project(plan, exprs)
 }
 
-/// Adds up terms that have the same columns under the same names.
+/// The sum of terms that have the same columns under the same names.
 pub fn sum_of(mut terms: Vec<LogicalPlan>, names: &deltalake::datafusion::common::DFSchema) -> Result<LogicalPlan> {
     if terms.len() == 1 {
         return Ok(terms.remove(0));

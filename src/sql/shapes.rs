@@ -1,7 +1,7 @@
-//! The few plan shapes that all rules are made of.
+//! The few plan shapes that all rules use.
 //!
-//! Names are the hard part: after joins, two columns may differ by their qualifier only. So everything that crosses a
-//! union or a step has its columns named by position (`c0`, `c1`, ...) and gets its names back afterwards.
+//! Names need care: after joins, two columns may differ by their qualifier only. So columns that cross a union or a
+//! step are named by position (`c0`, `c1`, ...) and get their names back afterwards.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use deltalake::datafusion::logical_expr::{
     Aggregate, Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection, TableSource, Union,
 };
 
-/// A table of which only the columns are known. It takes no filter over, so that filters stay visible in the plan.
+/// A table of which only the columns are known. It takes no filters, so that they stay visible in the plan.
 #[derive(Debug)]
 pub struct Columns(SchemaRef);
 

@@ -1,4 +1,4 @@
-//! What the tables of a query do not determine, as faults in its own text.
+//! Nondeterministic parts of a query, as faults in its text.
 
 use deltalake::datafusion::common::{Location, Span};
 use deltalake::datafusion::logical_expr::LogicalPlan;
@@ -11,14 +11,14 @@ use crate::sql::text::Sql;
 /// Keys of tables by name: each a list of columns that no two rows share.
 pub(crate) type Keys = std::collections::HashMap<String, Vec<Vec<String>>>;
 
-/// Reports everything of a query that its tables do not determine: there would be no right answer to maintain.
+/// Reports every nondeterministic part of a query: there would be no single correct result to maintain.
 pub(crate) fn determined(plan: &LogicalPlan, keys: &Keys, sql: &Sql, faults: &mut Faults) {
     for found in undetermined(plan, &|table| keys.get(table).cloned().unwrap_or_default()) {
         report(found, sql, faults);
     }
 }
 
-/// Reports functions of a condition on one row whose value is another one at the next run.
+/// Reports functions in a condition on one row whose value differs in the next run.
 pub(crate) fn repeatable(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
     for found in undetermined(plan, &|_| Vec::new()) {
         if found.reason.code == Code::VolatileFunction {
@@ -33,7 +33,7 @@ fn report(found: Undetermined, sql: &Sql, faults: &mut Faults) {
         && let (Some(name), Some(written)) = (names.last(), place.file.text.get(place.span.clone()))
         && names.contains(&written.to_lowercase())
     {
-        // Functions have several names: the text says which.
+        // Functions have several names: use the one in the text.
         reason.text = reason.text.replacen(&format!("`{name}`"), &format!("`{}`", written.to_lowercase()), 1);
     }
     faults.add(place, reason.to_string(), found.way_out);
