@@ -1,17 +1,17 @@
 //! Versions `(from, to]` of a table -> the change set of its rows, as a relation with a weight column.
 //!
-//! The ladder, from the exact and cheap to the last resort:
+//! The sources of a change, from exact and cheap to the last resort:
 //!
-//! 1. Per commit: its change data files where they are exact, still there, and not belied by its data files
-//!    (`feeds`), else the data files that it added (+1) and removed (-1). Over the whole range each file is counted: one
-//!    that came and went counts nothing, one that a feed commit removed and a later RESTORE brings back counts twice.
-//! 2. The data files by which the two snapshots differ: where the log no longer holds a commit, where files in between
-//!    are vacuumed, where somebody added a file that was there or removed one that was not (`course`), and where a data
-//!    file alone does not say what its rows are (partition columns, column mapping, deletion vectors, changed columns).
-//! 3. Nothing: the caller computes in full, and says why.
+//! 1. Per commit: its change data files, if they are exact, present, and consistent with its data files (`feeds`); else
+//!    the data files that it added (+1) and removed (-1). Each file is counted over the whole range: one that was added
+//!    and removed counts 0, one that a commit with a feed removed and a later RESTORE adds again counts 2.
+//! 2. The data files by which the two snapshots differ: if the log no longer holds a commit, if files in between are
+//!    vacuumed, if another writer added a present file or removed a missing one (`course`), and if a data file alone
+//!    does not determine its rows (partition columns, column mapping, deletion vectors, changed columns).
+//! 3. None: the caller computes in full, with the reason.
 //!
-//! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log, and one
-//! column of other writers' change data files: the relation streams.
+//! Rows that were only rewritten cancel when the change is consolidated. Only the log is read here, and one column of
+//! other writers' change data files: the relation streams.
 
 mod course;
 mod feeds;
@@ -37,14 +37,14 @@ use tally::{Unfit, tally};
 pub use readable::readable_at;
 pub use rung::{ChangeSource, since_by};
 
-/// How a change was found out.
+/// The source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// No row changed.
     Nothing,
     /// Files were only added.
     Appends,
-    /// Every change of rows that were there is told by change data files.
+    /// Change data files cover every change of existing rows.
     Feed,
     /// Whole data files are compared.
     Files,
@@ -61,7 +61,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What happened to a table between two versions.
+/// The change of a table between two versions.
 #[derive(Clone, Debug)]
 pub struct ChangeSet {
     table: LakeTable,
@@ -72,15 +72,15 @@ pub struct ChangeSet {
     feed: Vec<String>,
     /// Size of the data files, and of the change data files.
     bytes: (u64, u64),
-    /// Rows of the change data files, where somebody counted them.
+    /// Rows of the change data files, if they were counted.
     rows_fed: Option<u64>,
-    /// Rows of data files of the range, by path, where its commits say so.
+    /// Rows of the range's data files, by path, if its commits record them.
     rows: BTreeMap<String, u64>,
-    /// Files that the cut does not hold and that were seen in the store.
+    /// Files outside of the cut that exist in the store.
     seen: BTreeSet<String>,
 }
 
-/// Data files whose rows count with the same weight.
+/// Data files whose rows have the same weight.
 #[derive(Clone, Debug)]
 struct Part {
     weight: i64,
@@ -91,9 +91,9 @@ struct Part {
 /// How the rows of data files are read.
 #[derive(Clone, Debug)]
 enum Reading {
-    /// As they stand in the files.
+    /// Directly from the files.
     Plain,
-    /// Through a version that has them.
+    /// Through a version that contains them.
     Through(Box<LakeTable>),
 }
 
@@ -113,7 +113,7 @@ impl ChangeSet {
         }
     }
 
-    /// The version since which.
+    /// The start version.
     #[must_use]
     pub fn from(&self) -> u64 {
         self.from
@@ -137,37 +137,37 @@ impl ChangeSet {
         (self.feed.len() + self.parts.iter().map(|part| part.files.len()).sum::<usize>()) as u64
     }
 
-    /// How it was found out.
+    /// Its source.
     #[must_use]
     pub fn way(&self) -> Way {
         self.way
     }
 
-    /// Why whole files are compared, where they are.
+    /// Why whole files are compared, if they are.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         self.why.as_deref()
     }
 
-    /// Whether whole files are compared although the table should have told its change.
+    /// Whether whole files are compared although the table should have an exact feed.
     #[must_use]
     pub fn misses_feed(&self) -> bool {
         self.way == Way::Files && self.table.has_change_feed()
     }
 
-    /// Whether the data files of `old`, an earlier version of the table, are all there.
+    /// Whether the data files of `old`, an earlier version of the table, all exist.
     ///
     /// # Errors
-    /// When the store cannot be asked.
+    /// If the store cannot be listed.
     pub async fn can_read(&self, old: &LakeTable) -> Result<bool> {
         all_there(&self.table, old, &self.seen).await
     }
 }
 
-/// The change set of `table` since version `from`, or why it cannot be told any more.
+/// The change set of `table` since version `from`, or the reason why it can no longer be computed.
 ///
 /// # Errors
-/// When the log is broken or names a file that must not be read.
+/// If the log is broken or names a file that must not be read.
 pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<ChangeSet, String>> {
     if from == table.version() {
         return Ok(Ok(ChangeSet::nothing(table, from)));
@@ -179,7 +179,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     };
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
-        // Asked anew each time: a commit whose feed turns out unfit is told by its files.
+        // Checked in each round: a commit with an unusable feed uses its files.
         if let Some(why) = replay_anomaly(table, from, &commits, &unfit).await {
             return by_snapshots(table, from, &why).await;
         }
@@ -203,7 +203,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     }
 }
 
-/// The commits since `from`, or why their files do not tell what they did.
+/// The commits since `from`, or why their files do not determine their changes.
 async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
     let Some(commits) = table.commits(from, table.version()).await? else {
         return Ok(Err("the log no longer holds every commit since".into()));
@@ -218,8 +218,8 @@ async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Resu
     })
 }
 
-/// The commits, with the files of those that changed rows without saying so among their changes. Where the files that
-/// went are vacuumed, the log's own count of the rows has to do.
+/// The commits; files of commits that changed rows without declaring it are moved to their changes. If the removed
+/// files are vacuumed, the log's row counts must suffice.
 async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<CommitFacts>> {
     let mut believed = Vec::with_capacity(commits.len());
     for commit in commits {
@@ -234,7 +234,7 @@ async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<Co
     Ok(believed)
 }
 
-/// Why the data files of these commits, taken alone, do not say what their rows are.
+/// Why the data files of these commits alone do not determine their rows.
 fn beyond_files(table: &LakeTable, commits: &[CommitFacts]) -> Option<String> {
     if let Some(why) = table.indirection() {
         return Some(why);

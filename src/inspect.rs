@@ -1,4 +1,4 @@
-//! Reading without changing: where every table stands, queries over them, and what made each version.
+//! Read-only operations: the state of every table, queries over them, and the history of versions.
 
 mod history;
 mod plan;

@@ -1,5 +1,4 @@
-//! What messages must not say: personal data, which they hold as keyed hashes unless revealed by request, and
-//! credentials, which they never hold.
+//! Redaction of messages: personal data appear only as keyed hashes unless revealed on request, and credentials never.
 
 mod controls;
 mod secrets;
@@ -26,7 +25,7 @@ impl fmt::Debug for Privacy {
 }
 
 impl Privacy {
-    /// Hashes with `key`, or with a random key that nobody learns; `reveal` shows values as they are.
+    /// Hashes with `key`, or with a random key that is never stored; `reveal` shows values unchanged.
     #[must_use]
     pub fn new(key: Option<&str>, reveal: bool) -> Self {
         const CONTEXT: &str = "stedi-delta 2026-11-23 subjects in messages";
@@ -35,7 +34,7 @@ impl Privacy {
         Self { key: blake3::derive_key(CONTEXT, &material), reveal, keyed }
     }
 
-    /// A value as it may be shown.
+    /// A value for display.
     #[must_use]
     pub fn show(&self, value: &str) -> String {
         if self.reveal {
@@ -45,8 +44,8 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
-    /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
-    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on.
+    /// The name of a record's field for display. It is shown if it looks like a name; otherwise it may be a value, such
+    /// as a person's address, and is shown as a keyed hash with its length; `is_cut` = the name is longer.
     #[must_use]
     pub fn field(&self, name: &str, is_cut: bool) -> String {
         if self.reveal || is_field_name(name) {
@@ -61,8 +60,8 @@ impl Privacy {
         format!("`{}`, a hashed name of {characters},", self.show(name))
     }
 
-    /// An error as it may be told: with the values that its causes quote where they are shown anyway, or nobody's; else
-    /// it says that they are left out.
+    /// An error for display: with the values that its causes quote if they may be shown; else it says that they are
+    /// left out.
     #[must_use]
     pub fn tell(&self, error: Error, is_personal: bool) -> Error {
         if self.reveal || !is_personal {
@@ -74,7 +73,7 @@ impl Privacy {
         error.help("what stands for … may be personal data; --reveal to print it")
     }
 
-    /// What to say about the values shown.
+    /// A note about the values shown.
     #[must_use]
     pub fn note(&self) -> &'static str {
         match (self.reveal, self.keyed) {
@@ -85,7 +84,7 @@ impl Privacy {
     }
 }
 
-/// Whether a text is a name such as fields have, and not a value that somebody used as one: `@type`, `unit-price`.
+/// Whether a text looks like the name of a field, and not like a value used as one: `@type`, `unit-price`.
 fn is_field_name(text: &str) -> bool {
     let name = text.strip_prefix('@').unwrap_or(text);
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';

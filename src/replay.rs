@@ -1,4 +1,4 @@
-//! `quarantine replay`: records that could not land, read again by the definition as it is now.
+//! `quarantine replay`: reads records that could not land again, by the current definition.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::progress::{Progress, Silent};
 use crate::register::register;
 use crate::workspace::Workspace;
 
-/// Times a replay is planned again after somebody else's commit.
+/// How often a replay is attempted if others conflict with it.
 const ATTEMPTS: usize = 4;
 
 /// Lands the records of a landing table's quarantine that its definition accepts, as a batch of its own.
 ///
 /// # Errors
-/// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
+/// `Usage` if there is no such landing table, `Conflict` if concurrent commits keep winning, else as ingest.
 pub async fn replay(workspace: &Workspace, name: &str) -> Result<TableOutcome> {
     replay_as(workspace, name, &crate::clock::run_id(), &Silent).await
 }
 
-/// The same as the run of this id.
+/// The same with this run id.
 ///
 /// # Errors
 /// As [`replay`].
@@ -46,7 +46,7 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
     let done = ingest::replay(&place, &workspace.warehouse, (&ledger, &session), &report).await?;
     let (version_before, version_after) = (done.version_before, Some(done.table.version()));
     let standing = BTreeMap::from([(table.name.clone(), done.table)]);
-    // The rows are in, whatever becomes of the catalog.
+    // The rows are committed even if the catalog fails.
     let problem = register(workspace, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
     let staying: u64 = done.stay.values().sum();
     let mut warnings = Vec::new();

@@ -1,5 +1,6 @@
-//! Whether change data files can be believed: ours are; of others, no more rows may have come and gone than their
-//! commit's data files gained. That catches a feed that lost rows, or has some twice, but not one with wrong values.
+//! Whether change data files can be trusted: ours can. In those of other writers, inserts minus deletes must equal the
+//! rows that the commit's data files gained. That detects a feed with lost or duplicate rows, but not one with wrong
+//! values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use super::tally::{Unfit, is_fed};
 use crate::error::{Context, Result};
 use crate::lake::{CHANGE_TYPE, CommitFacts, DeltaFile, LakeTable, rows};
 
-/// Commits of whose change data files some are in `gone`.
+/// Commits with some change data files in `gone`.
 pub(super) fn vacuumed(commits: &[CommitFacts], unfit: &Unfit, gone: &BTreeSet<String>) -> Unfit {
     let is_gone = |commit: &&CommitFacts| is_fed(commit, unfit) && commit.files.cdc.iter().any(|p| gone.contains(p));
     let version = |commit: &CommitFacts| commit.version;
@@ -22,8 +23,8 @@ pub(super) fn vacuumed(commits: &[CommitFacts], unfit: &Unfit, gone: &BTreeSet<S
     commits.iter().filter(is_gone).map(version).map(why).collect()
 }
 
-/// Counts the rows of other writers' change data files, reading the one column that it takes: how many there are by
-/// version, and which are belied by the data files of their commit.
+/// Counts the rows of other writers' change data files, reading one column: their number by version, and the versions
+/// that contradict the data files of their commit.
 pub(super) async fn count(
     table: &LakeTable,
     from: u64,
@@ -61,11 +62,11 @@ pub(super) async fn count(
 #[derive(Default)]
 struct Fed {
     rows: u64,
-    /// Those that came less those that went.
+    /// Inserts minus deletes.
     net: i64,
 }
 
-/// What the change data files of a commit say, or why they say nothing.
+/// The counts of a commit's change data files, or why they cannot be used.
 async fn fed(table: &LakeTable, commit: &CommitFacts) -> Result<std::result::Result<Fed, String>> {
     let mut fed = Fed::default();
     for path in &commit.files.cdc {
@@ -96,7 +97,7 @@ fn add(fed: &mut Fed, batch: &RecordBatch) -> deltalake::arrow::error::Result<st
     Ok(Ok(()))
 }
 
-/// Rows that the data files of a commit hold more than those that it removed; `None` where the log does not say.
+/// Rows added minus rows removed by a commit's data files; `None` if the log does not have the counts.
 async fn gained(table: &LakeTable, from: u64, commit: &CommitFacts, added: &BTreeMap<String, u64>) -> Option<i64> {
     let came: Option<u64> = commit.files.added.iter().map(|(_, rows)| *rows).sum();
     let came = came?;

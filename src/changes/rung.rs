@@ -1,4 +1,4 @@
-//! The ladder rung by rung: wherever several can tell a change, they must tell the same one (docs/law.md).
+//! The sources of a change one by one: all that apply must give the same change (docs/law.md).
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use super::{ChangeSet, by_snapshots, look_up, replay_anomaly, tally, told_by_fil
 use crate::error::Result;
 use crate::lake::LakeTable;
 
-/// A way to find a change out.
+/// A source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeSource {
-    /// By change data files, and by data files only of commits that add nothing but files.
+    /// Change data files, and data files only of commits that only add files.
     Feed,
-    /// By the data files that each commit added and removed, whatever its change data files say.
+    /// The data files that each commit added and removed, ignoring its change data files.
     Commits,
     /// By the data files of the two snapshots.
     Snapshots,
 }
 
-/// [`since`](super::since) by one rung alone, or why that one cannot tell the change.
+/// [`since`](super::since) by one source alone, or why that one cannot give the change.
 ///
 /// # Errors
 /// When the log is broken.

@@ -1,4 +1,4 @@
-//! The files by which two snapshots differ.
+//! The data files by which two snapshots differ.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{ChangeSet, Part, Reading, Way};
 use crate::error::Result;
 use crate::lake::{DeltaFile, LakeTable};
 
-/// What one snapshot holds and the other does not.
+/// The files that only one of the snapshots holds.
 pub(super) async fn by_snapshots(
     table: &LakeTable,
     from: u64,
@@ -55,7 +55,7 @@ pub(super) async fn by_snapshots(
     Ok(Ok(change))
 }
 
-/// A file's path and its deletion vector: what its rows depend on.
+/// A file's path and its deletion vector, which determine its rows.
 type Identity = (String, Option<String>);
 
 fn by_identity(table: &LakeTable) -> BTreeMap<Identity, DeltaFile> {

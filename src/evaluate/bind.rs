@@ -1,4 +1,4 @@
-//! Puts real tables behind the scans of a plan.
+//! Substitutes real tables for the scans of a plan.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPla
         .context(|| "a table does not have the columns that the query reads".into())
 }
 
-/// A plan with providers behind the scans that get one.
+/// A plan with providers for the scans that have one.
 pub fn bound(
     plan: LogicalPlan,
     provider: impl Fn(&TableScan) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError>,
@@ -35,7 +35,7 @@ pub fn bound(
             Some(provider) => Ok(Transformed::yes(scan_as(provider, scan.table_name.clone(), &scan.projected_schema)?)),
             None => Ok(Transformed::no(node)),
         },
-        // A table may know more, or less, about NULL than its declaration.
+        // A table's schema may differ in nullability from its declaration.
         _ => Ok(Transformed::yes(node.recompute_schema()?)),
     });
     bound.map(|t| t.data)
@@ -77,7 +77,7 @@ pub fn scan_as(
     if same {
         return Ok(scan);
     }
-    // A provider with views of strings, say, where the plan was made for plain ones.
+    // For example, a provider with string views, where the plan expects plain strings.
     let exprs = schema.iter().map(|(relation, field)| {
         let column = Expr::Column(Column::new(Some(name.clone()), field.name()));
         cast(column, field.data_type().clone()).alias_qualified(relation.cloned(), field.name())

@@ -1,4 +1,4 @@
-//! What is known about materialised keys, said in a way that lets files be skipped.
+//! Conditions on materialised keys in a form by which files can be pruned.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,12 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::{Expr, lit};
 
-/// Most values that are listed one by one.
+/// Maximum number of values listed individually.
 const LISTED: usize = 1_000;
 
 /// A condition that holds for every value of `expr` among the keys of one column: `expr in (...)`, and
-/// `expr between least and greatest`, because not every reader can skip files by a long list. `nulls`: NULL is a key.
-/// `None`: nothing worth saying.
+/// `expr between minimum and maximum`, because not every reader prunes files by a long list. `nulls`: NULL is a key.
+/// `None`: no useful condition.
 pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: bool) -> Result<Option<Expr>> {
     let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
     if arrays.first().is_none_or(|a| !is_ordered(a.data_type())) {
@@ -49,7 +49,7 @@ pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: boo
     Ok(all)
 }
 
-/// The least or greatest value; `None` if all are NULL.
+/// The minimum or maximum; `None` if all are NULL.
 fn extreme(values: &dyn Array, descending: bool) -> Result<Option<ScalarValue>> {
     let order = SortOptions { descending, nulls_first: false };
     let first = sort_to_indices(values, Some(order), Some(1)).map_err(DataFusionError::from)?;
@@ -60,7 +60,7 @@ fn extreme(values: &dyn Array, descending: bool) -> Result<Option<ScalarValue>> 
     Ok(Some(value).filter(|v| !v.is_null()))
 }
 
-/// Types whose order is the same for everyone that may skip files by it.
+/// Types whose order is the same in every reader that prunes files by it.
 fn is_ordered(data_type: &DataType) -> bool {
     data_type.is_integer()
         || data_type.is_temporal()

@@ -1,4 +1,4 @@
-//! Runs everything of a query that a sync would run, over next to nothing.
+//! Runs all plans of a query that a sync would run, over made-up rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind};
 use crate::sql;
 
-/// Plans and runs the full evaluation of an analysed query and, if `with_change` and where it has one, every step of its
-/// change, over tables of one row of NULLs: what the engine does not know how to do, it says when it plans, or when it
-/// begins. Conditions may let no row come so far: so the query runs again without them, over one row of ones, which
-/// joins. Of what fails while it runs only what the engine cannot do counts: such rows are nobody's data. A query that
-/// reads its own rows is only planned; it may end by the data alone.
+/// Plans and runs the full evaluation of an analysed query and, with `with_change` and if there is one, every step of
+/// its change, over tables of one row of NULLs: the engine reports unsupported operations when it plans, or when it
+/// starts. Conditions may filter that row, so the query also runs without conditions, over one row of ones, which
+/// joins. Of errors at run time only unsupported operations count: such rows are not real data. A recursive query is
+/// only planned; whether it ends depends on the data.
 ///
 /// # Errors
-/// What it says.
+/// The engine's error.
 pub async fn rehearse(plan: &LogicalPlan, with_change: bool, ctx: &SessionContext) -> Result<()> {
     let query = incremental::over_new(plan)?;
     rehearsed(query.clone(), ctx, "the query", &nulls).await?;
@@ -86,7 +86,7 @@ fn nulls(of_type: &DataType) -> ArrayRef {
     new_null_array(of_type, 1)
 }
 
-/// 1 as a value of a type, where there is such a value.
+/// 1 as a value of a type, if it has such a value.
 fn ones(of_type: &DataType) -> ArrayRef {
     cast(&Int64Array::from(vec![1]), of_type).unwrap_or_else(|_| nulls(of_type))
 }

@@ -1,4 +1,4 @@
-//! SQL over the project's tables, at their newest or at named versions.
+//! SQL over the project's tables, at their newest or at given versions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,20 +23,20 @@ use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
 use crate::workspace::Workspace;
 
-/// Of the memory limit, what rows may take that are to be shown together: as text they take several times as much.
+/// The share of the memory limit for rows to be formatted together: as text they take several times as much.
 const HELD: u64 = 16;
 
-/// The rows of a query, as they come.
+/// The streamed rows of a query.
 pub struct Answer {
     /// Their columns.
     pub schema: SchemaRef,
     /// Batches of them.
     pub batches: BoxStream<'static, Result<RecordBatch>>,
-    /// Most bytes of them that may be held at once.
+    /// Maximum bytes of them to hold at once.
     pub held: u64,
 }
 
-/// The whole [`answer`] to a query. At least one batch comes back, so that the columns are known.
+/// The complete [`answer`] to a query. It has at least one batch, so that the columns are known.
 ///
 /// # Errors
 /// As for [`answer`]; or a row cannot be computed.
@@ -49,11 +49,11 @@ pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>>
     Ok(batches)
 }
 
-/// Runs one query. Tables are named as in the project; `"table@v3"` reads a version, `<table>_quarantine` a
+/// Runs one query. Tables have their names in the project; `"table@v3"` reads a version, `<table>_quarantine` a
 /// quarantine, `files` and `runs` the system tables.
 ///
 /// # Errors
-/// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
+/// `Usage` if a table is unknown, `Failed` if the query is wrong or cannot run.
 pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
     let session = workspace.session()?;
     let question = Question::parse(sql)?;
@@ -65,7 +65,7 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
         }
     }
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
-    // A query can still hide an INSERT.
+    // A query can still contain an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let teller = workspace.clone();
     let wrong = move |cause| teller.told(wrong(cause));
@@ -77,7 +77,7 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
     Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD })
 }
 
-/// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.
+/// The engine's message without its wrapping. It may quote values, which are personal data if a computation failed.
 fn wrong(cause: DataFusionError) -> Error {
     const WRAPPINGS: [&str; 6] = [
         "External error: ",
@@ -102,7 +102,7 @@ fn wrong(cause: DataFusionError) -> Error {
     }
 }
 
-/// The name of a table alone: a zone is not part of it, and there are no other schemas.
+/// The unqualified name of a table: zones are not part of it, and there are no schemas.
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };

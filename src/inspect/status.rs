@@ -1,4 +1,4 @@
-//! Every table as it stands: version, rows, what a sync would do about it, and why it is behind.
+//! The state of every table: version, rows, what a sync would do, and why it is behind.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::plan::{self, Decision};
 use crate::refresh;
 use crate::workspace::Workspace;
 
-/// Where every landing and derived table stands. Changes nothing.
+/// The state of every landing and derived table. Changes nothing.
 ///
 /// # Errors
-/// When the ledger cannot be read; a table that cannot is reported with its problem.
+/// If the ledger cannot be read; an unreadable table is reported with its problem.
 pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session).await?;
@@ -53,7 +53,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     tables.retain(|t| {
         workspace.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none())
     });
-    // By zone, and within a zone as data flows.
+    // By zone, and within a zone in the order of data flow.
     tables.sort_by_key(|t| workspace.project.zones.iter().position(|z| z == &t.zone));
     Ok(StatusOutcome {
         project: workspace.project.name.clone(),

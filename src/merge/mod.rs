@@ -1,8 +1,8 @@
 //! The change set of a table -> data files to add and to remove: the copy-on-write half of a MERGE.
 //!
-//! `DeltaTable::merge` is not used: it writes the key range it pruned with into the log, commits nothing when nothing
-//! changes, and destroys the clustering. Here only files that hold a row to be deleted are rewritten, each into files
-//! of its own. Rows are matched whole, as multisets: a row that is there twice and goes once stays once.
+//! `DeltaTable::merge` is not used: it writes the key range by which it pruned into the log, commits nothing if nothing
+//! changes, and destroys the clustering. Here only files that hold a deleted row are rewritten (copy-on-write), each
+//! into files of its own. Rows are matched as a whole, as multisets: of a row with two copies, one delete removes one.
 
 mod change;
 mod feed;
@@ -29,7 +29,7 @@ use prune::Probe;
 use rewrite::Rewritten;
 use rows::{COUNTED_BYTES, Floats, Part, RowMultiset};
 
-/// What applying a change did, before the commit.
+/// The result of applying a change, before the commit.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// For the commit.
@@ -38,15 +38,15 @@ pub struct Applied {
     pub files_touched: u64,
     /// Data files written in their place.
     pub files_rewritten: u64,
-    /// Rows of rewritten files that stayed.
+    /// Rows of rewritten files that were kept.
     pub rows_copied: u64,
-    /// Rows that went.
+    /// Rows deleted.
     pub rows_deleted: u64,
-    /// Bytes of new data files, change data files included.
+    /// Bytes of new data files, including change data files.
     pub bytes_written: u64,
 }
 
-/// Rows to be deleted that are not in the table: it is not what our newest commit left.
+/// Rows to delete that the table does not contain: it has drifted since our last commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lacking(pub u64);
 
@@ -57,8 +57,8 @@ impl fmt::Display for Lacking {
     }
 }
 
-/// Writes the files that turn `table` into itself without the rows of `change` that go. Where it lacks some of them,
-/// nothing is left written.
+/// Writes the files that remove the deleted rows of `change` from `table`. If the table lacks some of them, all written
+/// files are removed again.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -84,7 +84,7 @@ pub async fn remove(
     Ok(Ok(applied))
 }
 
-/// Writes down row by row what goes and what comes, where rows go: without them a commit is its data files.
+/// Writes change data files if rows are deleted: without them the data files are the change of a commit.
 ///
 /// # Errors
 /// When the store fails.
@@ -104,7 +104,7 @@ async fn discard(table: &LakeTable, rewritten: Rewritten) {
     }
 }
 
-/// Files without the rows that go, and how many of these were not found.
+/// The files without the deleted rows, and the number of rows not found.
 async fn rewrite_without(
     table: &LakeTable,
     change: &RowChange,
@@ -138,12 +138,12 @@ async fn rewrite_without(
     Ok((rewritten, counted.left()))
 }
 
-/// Writes the files that turn `table` into itself without the rows for which `goes` is true. `column` holds one of
-/// `values` in each of them; files without such a value are left alone.
+/// Writes the files that remove the rows for which `goes` is true from `table`. In each of these rows `column` has one
+/// of `values`; files without such a value are not touched.
 ///
-/// `beside` are files with new rows that the same commit adds: with them, and where the table has a change feed, the
-/// commit tells its change row by row, if that is less to read than its data files. A commit without change data files
-/// is its data files, those that go and those that come.
+/// `beside` are files with new rows that the same commit adds: with them, and if the table has a change feed, the
+/// commit writes its change row by row if that is smaller than its data files. Without change data files, the change of
+/// a commit is its added and removed data files.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -160,7 +160,7 @@ pub async fn delete_where(
     let mut applied = Applied::default();
     let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());
     let comes = landed.as_ref().and_then(|files| files.iter().map(|file| file.rows).sum::<Option<u64>>());
-    // More than stays cannot come: then nobody need write down what goes.
+    // No more rows can be inserted than are kept: otherwise the deleted rows need not be written.
     let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
     let goes = Arc::new(rows::Predicate(goes));
     let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, write_cdc, target_file_size).await?;

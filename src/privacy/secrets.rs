@@ -1,24 +1,24 @@
-//! Credentials in addresses: found, refused, and hidden wherever text is printed.
+//! Credentials in addresses: detected, refused, and hidden in printed text.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 
-/// What stands for a credential.
+/// The replacement for a credential.
 const HIDDEN: &str = "…";
 
-/// Parts of the names of query parameters that are credentials, in lower case and without separators: those of presigned
-/// S3 URLs, of other clouds, and of whatever takes a password.
+/// Parts of the names of query parameters with credentials, in lower case and without separators: those of presigned S3
+/// URLs, of other clouds, and of passwords.
 const SECRET_PARTS: [&str; 8] =
     ["signature", "token", "password", "passwd", "secret", "credential", "apikey", "accesskey"];
-/// Whole names, too short to be looked for inside of others.
+/// Whole names, too short to be searched inside others.
 const SECRET_NAMES: [&str; 4] = ["sig", "pwd", "pass", "auth"];
 
-/// How credentials in a text end.
+/// Where credentials in a text end.
 #[derive(Clone, Copy)]
 enum Until {
-    /// At what cannot stand in a URL: around it is other text.
+    /// At a character that cannot be in a URL: other text surrounds it.
     Text,
     /// At a blank: the text is a line of a file, in which a quote may be part of the password.
     Blank,
@@ -40,7 +40,7 @@ pub fn holds_credentials(url: &str) -> bool {
 }
 
 fn names_user(url: &str) -> bool {
-    // A `/` may stand in a password, so that only the whole text is safe to look at.
+    // A `/` may be in a password, so only the whole text is safe to examine.
     url.split_once("://").is_some_and(|(_, rest)| user(rest).is_some())
 }
 

@@ -1,4 +1,4 @@
-//! The work of a refresh: rows computed, written, judged and committed.
+//! The work of a refresh: computes, writes, checks and commits rows.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::merge::{self, CdcChange, Lacking, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::plan;
 
-/// A commit ready to be made, and what to say about it.
+/// A commit ready to be made, with its messages.
 pub(super) struct Ready {
     pub change: Change,
     pub mode: Mode,
@@ -51,7 +51,7 @@ impl Work<'_> {
         match change {
             Ok(Ok(ready)) => self.commit(Ready { reason, ..ready }).await,
             Ok(Err(lacking)) => self.drifted(lacking.to_string()).await,
-            // A consumed version can turn out to be gone only when its rows are asked for.
+            // A missing consumed version may only be noticed when its rows are read.
             Err(error) => match inputs.gone() {
                 Some(lost) => self.not_by_change(lost).await,
                 None => match self.unreadable(&error).await {
@@ -63,7 +63,7 @@ impl Work<'_> {
         }
     }
 
-    /// Commits nothing but that the table is up to date as it stands.
+    /// Commits only that the current table is up to date.
     pub(super) async fn adopt(self, reason: String) -> Result<Refreshed> {
         let seen = Inspector::new(self.job.table, false)?;
         let files_before = self.current.as_ref().map_or(0, |table| table.size().0);
@@ -135,7 +135,7 @@ impl Work<'_> {
         Ok(Change { adds: written.adds, ..Change::default() })
     }
 
-    /// Applies rows that come and go.
+    /// Applies deleted and inserted rows.
     pub(super) async fn merge(
         &self,
         current: &LakeTable,
@@ -144,7 +144,7 @@ impl Work<'_> {
         seen: &mut Inspector,
         io: &mut Io,
     ) -> Result<std::result::Result<Change, Lacking>> {
-        // Those that go are seen first: a key that goes is no new one.
+        // Deleted rows are observed first: a deleted key is not new.
         let mut gone = rows.rows(CdcChange::Delete);
         while let Some(batch) = gone.try_next().await? {
             seen.deletes(&batch)?;
@@ -168,8 +168,8 @@ impl Work<'_> {
         Ok(Ok(applied.change))
     }
 
-    /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
-    /// people who have not consented.
+    /// Returns a verdict. The files of a refused change are removed at once: no version names them, and they hold rows
+    /// of people who have not consented.
     pub(super) async fn discard_if_rejected(&self, change: &Change, verdict: Result<()>) -> Result<()> {
         if verdict.is_err() {
             let files =
@@ -209,7 +209,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Subjects that identify nobody, when the record of consent moved.
+    /// Warns of subjects that identify nobody, if the record of consent changed.
     pub(super) async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
         let Some(guard) = self.guard() else { return Ok(None) };
         if !inputs.moved(guard.record.name.as_str()) {
@@ -219,9 +219,9 @@ impl Work<'_> {
         Ok((count > 0).then(|| guard.ambiguity(count)))
     }
 
-    /// No row that comes may have the primary key of a row that stays. Read are the key columns, of files that may hold
-    /// one of the new keys; in a full refresh of all: rows that stay may never have been looked at, under another
-    /// definition or somebody else's.
+    /// Checks that no inserted row has the primary key of a kept row. Reads the key columns, of files that may hold one
+    /// of the new keys; in a full refresh of all files: kept rows may be unchecked, since they come from another
+    /// definition or another writer.
     async fn keys_are_new(
         &self,
         current: &LakeTable,
@@ -253,7 +253,7 @@ impl Work<'_> {
             (app::DEFINITION.to_owned(), self.fingerprint),
             (app::MIGRATION.to_owned(), job.migration),
         ]);
-        // Also where there are none any more: a checkpoint keeps what an earlier commit said.
+        // Also if there are none: a checkpoint keeps the value of an earlier commit.
         let expectations = plan::expectations(job.table);
         if expectations != 0 || self.standing.expectations != 0 {
             txns.insert(app::EXPECTATIONS.to_owned(), expectations);
@@ -261,7 +261,7 @@ impl Work<'_> {
         for source in job.sources.values() {
             let version = source.version();
             txns.insert(app::source(&source.uuid()), i64::try_from(version).unwrap_or(i64::MAX));
-            // Also where it is not known: a checkpoint keeps what an earlier commit said.
+            // Also if it is unknown: a checkpoint keeps the value of an earlier commit.
             txns.insert(app::commit(&source.uuid()), source.commit_hash(version).await?.unwrap_or(0));
         }
         let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
@@ -322,7 +322,7 @@ mod tests {
         let within = DataFusionError::Context("of a stage".into(), Box::new(exhausted()));
         assert!(out_of_memory(&Error::failed("it stopped").because(exhausted())));
         assert!(out_of_memory(&Error::failed("it failed").because(Error::failed("it stopped").because(within))));
-        // What it says is no proof: a value may say the same.
+        // The text is no proof: a value may contain the same.
         let quoted = DataFusionError::Execution("cannot cast 'Resources exhausted'".into());
         assert!(!out_of_memory(&Error::failed("it stopped").because(quoted)));
     }

@@ -1,5 +1,4 @@
-//! How a table gets to the cut, decided from the logs before any row is read. `plan` asks the same question and gets
-//! the same answer.
+//! How a table gets to the cut, decided from the logs before any row is read. `plan` uses the same decision.
 
 use std::collections::HashMap;
 
@@ -14,7 +13,7 @@ use crate::name::TableName;
 use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
 use crate::plan::{self, Change, Decision};
 
-/// How a table gets to the cut, and what had to be found out for that.
+/// How a table gets to the cut, and the facts on which that depends.
 pub(super) struct Strategy {
     pub(super) decision: Decision,
     /// For [`Decision::Incremental`].
@@ -35,7 +34,7 @@ pub(super) struct Planned {
     pub(super) inputs: Inputs,
 }
 
-/// What happened to a source since the consumed version.
+/// The change of a source since the consumed version.
 #[derive(Clone, Debug)]
 pub struct Moved {
     /// Its name.
@@ -44,35 +43,35 @@ pub struct Moved {
     pub from: u64,
     /// The version of the cut.
     pub to: u64,
-    /// Rows that came and went.
+    /// Inserted and deleted rows.
     pub change: Size,
-    /// Whether rows only came.
+    /// Whether rows were only inserted.
     pub only_adds: bool,
-    /// What tells the change: `change feed`, `data files`.
+    /// The source of the change: `change feed`, `data files`.
     pub by: &'static str,
 }
 
-/// What a refresh would do.
+/// The prediction of a refresh.
 #[derive(Debug)]
 pub struct Foreseen {
-    /// What.
+    /// The decision.
     pub decision: Decision,
-    /// Sources that moved; empty where their changes were not looked at.
+    /// Sources that changed; empty if their changes were not read.
     pub moved: Vec<Moved>,
-    /// What both ways would cost.
+    /// The costs of both modes.
     pub costs: Option<Costs>,
 }
 
-/// Whether figures are found out that decide nothing.
+/// Whether to compute estimates that do not affect the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Estimates {
-    /// For people.
+    /// Yes, for people.
     All,
-    /// Only those on which the choice depends.
+    /// Only those on which the decision depends.
     Needed,
 }
 
-/// Finds out what [`super::refresh`] would do, and writes nothing.
+/// Predicts what [`super::refresh`] would do, and writes nothing.
 ///
 /// # Errors
 /// When a log cannot be read.
@@ -92,7 +91,7 @@ impl Work<'_> {
         }
     }
 
-    /// Which commit of somebody else moved rows of a table that is up to date.
+    /// The commit of another writer that moved rows of an up-to-date table.
     fn adoptable(&self) -> Option<String> {
         let foreign = &self.current.as_ref()?.state().foreign;
         let moves = foreign.iter().rfind(|commit| commit.moves_files())?;
@@ -142,7 +141,7 @@ impl Work<'_> {
     }
 
     fn costs(&self, program: &Program, moved: &[Moved]) -> (Decision, Costs) {
-        // The record of consent is read whole both ways.
+        // The record of consent is read completely in both modes.
         let read = self.job.sources.iter().filter(|(name, _)| program.tables().contains(name.as_str()));
         let sources: Vec<SourceSize> = read
             .map(|(name, table)| {

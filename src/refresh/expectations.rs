@@ -1,4 +1,4 @@
-//! Expectations that changed since the rows of a table were checked: they hold of all rows, not only of new ones.
+//! Expectations that changed since the rows of a table were checked: they apply to all rows, not only to new ones.
 
 use super::inspect::Inspector;
 use super::{Refreshed, Work};
@@ -26,7 +26,7 @@ impl Work<'_> {
         Ok(Refreshed { warnings: seen.warnings(), ..done })
     }
 
-    /// Checks the rows that stood before the change.
+    /// Checks the rows from before the change.
     pub(super) async fn standing_rows(
         &self,
         current: &LakeTable,

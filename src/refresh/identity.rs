@@ -1,4 +1,4 @@
-//! The primary keys of rows that come, go and stay: each may be there once.
+//! The primary keys of inserted, deleted and kept rows: each must be unique.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,9 @@ use crate::merge::{grouped, hashed};
 use crate::outcome::counted;
 use crate::privacy::Privacy;
 
-/// Most repeated keys that a message shows.
+/// Maximum number of duplicate keys in a message.
 const EXAMPLES: usize = 3;
-/// Most characters of a value in a message.
+/// Maximum characters of a value in a message.
 const SHOWN: usize = 60;
 
 /// A column of the key.
@@ -28,17 +28,17 @@ struct Column {
     data_type: DataType,
     pii: bool,
     nulls: u64,
-    /// Least and greatest value among the new keys; `None` where the type has no order that files are skipped by.
+    /// Minimum and maximum of the new keys; `None` if files cannot be pruned by the type's order.
     range: Option<(ScalarValue, ScalarValue)>,
 }
 
-/// The keys seen so far, as 128-bit hashes. Two different keys share one with a chance below 10^-20 at 10^9 rows.
+/// The keys seen so far, as 128-bit hashes. The probability of a collision is below 10^-20 at 10^9 rows.
 pub struct Keys {
     columns: Vec<Column>,
     converter: Option<RowConverter>,
     came: HashSet<u128>,
     went: HashSet<u128>,
-    /// Rows that go and were not yet met among the table's rows, by key.
+    /// Deleted rows that were not yet found among the table's rows, by key.
     going: HashMap<u128, u64>,
     stayed: HashSet<u128>,
     repeated: u64,
@@ -47,7 +47,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// For the rows of a table; without a primary key there is nothing to see.
+    /// For the rows of a table; without a primary key nothing is checked.
     pub fn new(table: &Table, schema: &SchemaRef) -> Result<Self> {
         let column = |name: &String| {
             let index = schema.index_of(name).ok()?;
@@ -81,7 +81,7 @@ impl Keys {
         })
     }
 
-    /// Takes rows that come. Rows that go are taken before them: a key that goes is no new one.
+    /// Observes inserted rows. Deleted rows come first: a deleted key is not new.
     pub fn observe_insert(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
@@ -103,7 +103,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes rows that go.
+    /// Observes deleted rows.
     pub fn observe_delete(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
@@ -115,8 +115,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes rows of the table before the change, of which only the key columns, in order. `all`: every row is shown, so
-    /// that also two that stay are compared.
+    /// Observes rows of the table before the change, of which only the key columns, in order. `all`: every row is
+    /// passed, so that duplicates among kept rows are found, too.
     pub fn observe_existing(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
@@ -132,17 +132,17 @@ impl Keys {
         Ok(())
     }
 
-    /// Whether there is a key to be unique.
+    /// Whether there is a primary key.
     pub fn is_declared(&self) -> bool {
         self.converter.is_some()
     }
 
-    /// Keys that both go and come: updates.
+    /// Keys that are both deleted and inserted: updates.
     pub fn updated(&self) -> u64 {
         self.came.intersection(&self.went).count() as u64
     }
 
-    /// Whether a key comes without going: it might be in the table already.
+    /// Whether a key is inserted without being deleted: it might be in the table already.
     pub fn has_new(&self) -> bool {
         self.came.difference(&self.went).next().is_some()
     }
@@ -156,7 +156,7 @@ impl Keys {
         self.columns.iter().filter_map(within).reduce(Expr::and)
     }
 
-    /// Refuses NULL and repetition.
+    /// Refuses NULL and duplicates.
     pub fn verdict(&self, table: &str, privacy: &Privacy) -> Result<()> {
         if let Some(column) = self.columns.iter().find(|c| c.nulls > 0) {
             return Err(Error::failed(format!("{table} gets NULL in the primary key column `{}`", column.name))
@@ -206,7 +206,7 @@ impl Keys {
 }
 
 impl Column {
-    /// Takes values of new keys.
+    /// Observes values of new keys.
     fn widen(&mut self, values: &ArrayRef) -> Result<()> {
         let is_ordered = self.data_type.is_integer()
             || matches!(self.data_type, DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..))
@@ -223,7 +223,7 @@ impl Column {
     }
 }
 
-/// The least or greatest value; `None` where there is none.
+/// The minimum or maximum; `None` if there is none.
 fn extreme(values: &ArrayRef, descending: bool) -> Result<Option<ScalarValue>> {
     let order = SortOptions { descending, nulls_first: false };
     let first = sort_to_indices(values, Some(order), Some(1)).context(doing)?;

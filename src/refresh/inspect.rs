@@ -1,4 +1,4 @@
-//! Looks at every row that comes or goes, on its way to the files: expectations, subjects, primary keys.
+//! Checks every inserted or deleted row on its way to the files: expectations, subjects, primary keys.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,7 +20,7 @@ struct Counted {
     check: Check,
     come: u64,
     go: u64,
-    /// Of the table before the change, where all of its rows were checked.
+    /// Failing rows of the table before the change, if all of its rows were checked.
     stood: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Counted {
         }
     }
 
-    /// `2 new rows`, and where all were checked `2 rows`.
+    /// `2 new rows`, and if all were checked `2 rows`.
     fn rows(&self) -> String {
         counted(self.failing(), if self.stood.is_some() { "row" } else { "new row" })
     }
@@ -43,23 +43,23 @@ pub struct Inspector {
     table: String,
     schema: SchemaRef,
     checks: Vec<Counted>,
-    /// Whether rows that go are checked, too: they are counted among those that stood.
+    /// Whether deleted rows are checked, too: they are included in the counts of the old rows.
     all_rows: bool,
     subject: Option<usize>,
     /// Net rows per subject; `None` is NULL.
     subjects: HashMap<Option<String>, i64>,
     keys: Keys,
-    /// Rows seen coming.
+    /// Inserted rows seen.
     pub inserted: u64,
-    /// Rows seen going.
+    /// Deleted rows seen.
     pub deleted: u64,
 }
 
 impl Inspector {
-    /// For the rows of a table. With `all_rows`, also those that stay are checked: [`Self::stood`] is told of them.
+    /// For the rows of a table. With `all_rows`, kept rows are checked as well: [`Self::stood`] takes their counts.
     ///
     /// # Errors
-    /// When a check cannot be compiled; `definition` has found that before.
+    /// If a check cannot be compiled; `definition` reports that earlier.
     pub fn new(table: &Table, all_rows: bool) -> Result<Self> {
         let schema = table.schema();
         let checks = checks::compile(table, |action| action != Action::Quarantine)?;
@@ -78,7 +78,7 @@ impl Inspector {
         })
     }
 
-    /// Takes rows that come.
+    /// Observes inserted rows.
     ///
     /// # Errors
     /// When a row does not fit the table.
@@ -93,7 +93,7 @@ impl Inspector {
         Ok(batch)
     }
 
-    /// Takes rows that go.
+    /// Observes deleted rows.
     ///
     /// # Errors
     /// When a row does not fit the table.
@@ -107,7 +107,7 @@ impl Inspector {
         self.count_subjects(&batch, -1)
     }
 
-    /// Takes how many rows failed each expectation before the change, in the order of the checks.
+    /// Takes the number of rows that failed each expectation before the change, in the order of the checks.
     pub fn stood(&mut self, failing: &[(Check, u64)]) {
         for (counted, (_, rows)) in self.checks.iter_mut().zip(failing) {
             counted.stood = Some(*rows);
@@ -117,7 +117,7 @@ impl Inspector {
     fn count_subjects(&mut self, batch: &RecordBatch, weight: i64) -> Result<()> {
         let Some(column) = self.subject else { return Ok(()) };
         let column = cast(batch.column(column), &DataType::Utf8).context(|| "the subject cannot be read".into())?;
-        // Rows come sorted more often than not: a run of equal subjects is looked up once.
+        // Rows are usually sorted: a run of equal subjects is looked up once.
         let column = column.as_string::<i32>();
         let mut run: (Option<&str>, i64) = (None, 0);
         for value in column {
@@ -143,26 +143,26 @@ impl Inspector {
         &self.subjects
     }
 
-    /// Rows whose primary key both goes and comes: updates.
+    /// Rows whose primary key is both deleted and inserted: updates.
     #[must_use]
     pub fn updated(&self) -> u64 {
         self.keys.updated()
     }
 
-    /// Whether the primary keys of the rows that stay have to be looked at: where a key comes that does not go, or,
-    /// `all` of them, where nobody has looked at them before.
+    /// Whether the primary keys of kept rows must be checked: if a key is inserted that is not deleted, or, with `all`,
+    /// if they have never been checked.
     #[must_use]
     pub fn asks_who_stays(&self, all: bool) -> bool {
         self.keys.is_declared() && (all || self.keys.has_new())
     }
 
-    /// A condition that holds for every row with the primary key of one that comes and does not go.
+    /// A condition that holds for every row with the primary key of a row that is inserted and not deleted.
     #[must_use]
     pub fn range_of_new_keys(&self) -> Option<Expr> {
         self.keys.range()
     }
 
-    /// Takes the primary keys of rows of the table before the change; `all`: of every one.
+    /// Observes the primary keys of rows of the table before the change; `all`: of every one.
     ///
     /// # Errors
     /// When the keys cannot be compared.
@@ -170,7 +170,7 @@ impl Inspector {
         self.keys.observe_existing(keys, all)
     }
 
-    /// Rows that warn, as warnings.
+    /// Failed `warn` expectations, as warnings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let failed = |c: &&Counted| c.check.action == Action::Warn && c.failing() > 0;
@@ -178,7 +178,7 @@ impl Inspector {
         self.checks.iter().filter(failed).map(warning).collect()
     }
 
-    /// Refuses rows that fail a `fail` expectation and keys that come twice.
+    /// Refuses rows that fail a `fail` expectation, and duplicate keys.
     ///
     /// # Errors
     /// `Evidence` for expectations, `Failed` for keys.

@@ -1,7 +1,7 @@
-//! One derived table -> the cut: plan, change sets, derivative, checks, commit.
+//! Brings one derived table to the cut: plan, change sets, derivative, checks, commit.
 //!
-//! Whatever the mode, rows pass the same inspector and the same consent check before the commit, and the commit
-//! carries the versions of every source that they were computed from.
+//! In every mode, rows pass the same inspector and the same consent check before the commit, and the commit carries the
+//! versions of every source from which they were computed.
 
 mod apply;
 mod broken;
@@ -39,7 +39,7 @@ use inputs::Inputs;
 pub(crate) use verify::mismatch;
 pub use verify::verify;
 
-/// One refresh to be done.
+/// The refresh of one table.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
     /// The project.
@@ -50,9 +50,9 @@ pub struct Job<'a> {
     pub derived: &'a Derived,
     /// Its folder.
     pub location: Location,
-    /// Its sources at the cut, the grants table included.
+    /// Its sources at the cut, including the grants table.
     pub sources: BTreeMap<TableName, LakeTable>,
-    /// Recompute whatever the state.
+    /// Recompute regardless of the state.
     pub full_refresh: bool,
     /// Run id, for the log.
     pub run: String,
@@ -62,37 +62,37 @@ pub struct Job<'a> {
     pub privacy: Privacy,
 }
 
-/// What a refresh did.
+/// The result of a refresh.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// The table as it stands.
+    /// The current table.
     pub table: LakeTable,
     /// Version before.
     pub version_before: Option<u64>,
-    /// How.
+    /// The mode.
     pub mode: Mode,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Rows that are new, whose primary key stayed, and that are gone.
+    /// Rows inserted, updated (same primary key), and deleted.
     pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Failed `warn` expectations.
     pub warnings: Vec<Warning>,
-    /// Subjects whose grant ended, of whom no row is left.
+    /// Subjects whose grant ended and who have no row left.
     pub grants_ended: u64,
 }
 
-/// What is looked at to find out what others did to a table.
+/// The evidence used to detect changes by other writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// Its log.
     Log,
-    /// Also the rows of commits that say that they changed none.
+    /// Also the rows of commits that declare that they changed none.
     Rows,
 }
 
-/// A derived table against the cut.
+/// The state of a derived table relative to the cut.
 ///
 /// # Errors
 /// When a log cannot be read.
@@ -126,7 +126,7 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Eviden
     })
 }
 
-/// What somebody did to the rows of a table since our newest commit.
+/// What another writer did to the rows of a table since our newest commit.
 async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> {
     let state = table.state();
     if !state.readable {
@@ -150,7 +150,7 @@ async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> 
     Ok(None)
 }
 
-/// What somebody did to the columns of a table whose definition is still the one that built it.
+/// What another writer did to the columns of a table whose definition has not changed.
 fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
     let stored = stands.schema();
     let declared = |name: &str| table.columns.iter().find(|c| c.name == name);
@@ -165,9 +165,9 @@ fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
     found.or_else(|| gone().map(|c| format!("column `{}` was removed by somebody else", c.name)))
 }
 
-/// A derived table as it stands, opened ahead of its refresh: all of them at once, while files are still ingested, so
-/// that a store far away is waited for once and not once per table. Who commits in between makes the refresh's own
-/// commit a conflict.
+/// A derived table, opened ahead of its refresh: all of them concurrently, while files are still ingested, so that the
+/// latency of a remote store is paid once and not per table. A commit by another writer in between makes the refresh's
+/// own commit a conflict.
 #[derive(Debug)]
 pub struct Opened {
     meter: Arc<Meter>,
@@ -193,7 +193,7 @@ impl Opened {
         self.current.as_ref()
     }
 
-    /// A table that is open already.
+    /// An already open table.
     fn with(job: &Job<'_>, current: Option<LakeTable>) -> Self {
         let meter = Arc::new(Meter::default());
         Self { location: job.location.metered(&meter), meter, current }
@@ -203,8 +203,8 @@ impl Opened {
 /// Brings one derived table to the cut.
 ///
 /// # Errors
-/// `Evidence` when an expectation or consent forbids the commit, `Conflict` when somebody else committed meanwhile,
-/// `Failed` otherwise. Nothing was committed then.
+/// `Evidence` if an expectation or consent forbids the commit, `Conflict` after a concurrent commit, `Failed`
+/// otherwise. Nothing was committed then.
 pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     let work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
@@ -224,8 +224,8 @@ pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     }
 }
 
-/// A table that was computed from a newer version of a source than the cut has was refreshed by another sync, unless
-/// that version does not exist (any more).
+/// A table that was computed from a newer version of a source than the cut's was refreshed by another sync, unless that
+/// version does not exist (any more).
 async fn overtaken(job: &Job<'_>, standing: &Standing) -> Result<()> {
     for source in &standing.sources {
         let Some(consumed) = source.consumed.filter(|v| *v > source.current) else { continue };
@@ -246,7 +246,7 @@ struct Work<'a> {
     standing: Standing,
     fingerprint: i64,
     meter: Arc<Meter>,
-    /// Whether expectations are checked on rows that stay, too.
+    /// Whether expectations are checked on kept rows, too.
     all_rows: bool,
 }
 

@@ -1,9 +1,9 @@
-//! A derived table against its query, computed anew over the versions that the table records, by a plan of another kind
-//! than that of a refresh.
+//! Compares a derived table with its query, recomputed over the versions that the table records, by another kind of
+//! plan than a refresh uses.
 //!
-//! Rows are compared as multisets, exactly but for one thing: a sum of floating point numbers depends on the order in
-//! which they are added, so values of `double` columns may differ by one part in 10^9 and of `float` columns by one in
-//! 10^6, if all other columns are equal. A sum that cancels to nearly nothing can differ by more: `decimal` is exact.
+//! Rows are compared as multisets, exactly but for one thing: a sum of floating-point numbers depends on the order of
+//! addition, so values of `double` columns may differ by one part in 10^9 and of `float` columns by one in 10^6, if all
+//! other columns are equal. A sum that cancels to nearly zero can differ by more: `decimal` is exact.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -28,20 +28,19 @@ use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
 use crate::sql::Planner;
 
-/// How far two `double` values may be apart, relative to the greater.
+/// Maximum difference of two `double` values, relative to the greater.
 const DOUBLE: f64 = 1e-9;
 
-/// How far two `float` values may be apart: less than this they cannot hold.
+/// Maximum difference of two `float` values: their precision allows no less.
 const FLOAT: f64 = 1e-6;
 
-/// Rows that differ in some bits and are compared by value; more are not held in memory.
+/// Maximum number of differing rows that are compared by value, in memory.
 const COMPARED: usize = 1_000_000;
 
 /// Compares a table with its query over the versions of its sources that it records.
 ///
 /// # Errors
-/// When one of these versions can no longer be read; `Evidence` when the rows are those of the query and fail an
-/// expectation.
+/// If one of these versions can no longer be read; `Evidence` if the rows equal the query's and fail an expectation.
 pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let name = &job.table.name;
     let cannot = |error: Error| {
@@ -58,7 +57,7 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let failing = failing.iter().filter(|(_, rows)| *rows > 0);
     let failing = failing.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
     checks::refused(name.as_str(), &failing).map_or(Ok(()), Err)?;
-    // A plan of another kind does not repeat the mistakes of the one that the table was computed by.
+    // Another kind of plan does not repeat the mistakes of the plan by which the table was computed.
     match by(Planner::Plain).await {
         Ok(found) if found.is_equal() => Ok(found),
         Ok(found) => match by(Planner::Optimised).await {
@@ -83,7 +82,7 @@ async fn compare_within_memory(
     }
 }
 
-/// The error of a table that is not its query.
+/// The error of a table that does not equal its query.
 pub(crate) fn mismatch(job: &Job<'_>, table: &LakeTable, found: Verified) -> Error {
     let name = &job.table.name;
     let error = Error::new(Kind::Evidence, format!("{name} does not hold what its query gives"))
@@ -167,10 +166,10 @@ fn weights(batch: &RecordBatch) -> Result<Vec<i64>> {
     Ok(weights.values().to_vec())
 }
 
-/// Values of the floating point columns of a row, and copies of it that are not paired yet.
+/// Values of the floating-point columns of a row, and the number of its unpaired copies.
 type Floats = (Vec<Option<f64>>, u64);
 
-/// How many rows that come are rows that go, but for the last digits of floating point numbers.
+/// How many surplus rows equal missing rows except for the last digits of floating-point numbers.
 fn paired(batches: &[RecordBatch]) -> Result<u64> {
     let Some(first) = batches.first() else { return Ok(0) };
     let schema = first.schema();
@@ -183,7 +182,7 @@ fn paired(batches: &[RecordBatch]) -> Result<u64> {
     let mut groups: HashMap<Box<[u8]>, [Vec<Floats>; 2]> = HashMap::new();
     for batch in batches {
         let columns: Vec<_> = exact.iter().map(|i| batch.column(*i).clone()).collect();
-        // No column but floating point ones: one group.
+        // Only floating-point columns: one group.
         let rows = if columns.is_empty() { None } else { Some(converter.convert_columns(&columns).context(doing)?) };
         let mut values = Vec::new();
         for i in &floats {
@@ -192,7 +191,7 @@ fn paired(batches: &[RecordBatch]) -> Result<u64> {
         for (row, weight) in weights(batch)?.into_iter().enumerate() {
             let key: Box<[u8]> = rows.as_ref().map_or_else(Box::default, |rows| Box::from(rows.row(row).as_ref()));
             let of = |column: &deltalake::arrow::array::ArrayRef| {
-                // One NaN, so that those of either sign stand together.
+                // One NaN, so that those of either sign sort together.
                 let value = |v: f64| if v.is_nan() { f64::NAN } else { v };
                 (!column.is_null(row)).then(|| value(column.as_primitive::<Float64Type>().value(row)))
             };
@@ -209,7 +208,7 @@ fn bounds(schema: &Schema, floats: &[usize]) -> Vec<f64> {
     floats.iter().map(of).collect()
 }
 
-/// Pairs rows up in the order of their first value.
+/// Pairs rows in the order of their first value.
 fn paired_in([mut come, mut go]: [Vec<Floats>; 2], bounds: &[f64]) -> u64 {
     come.sort_by(first);
     go.sort_by(first);

@@ -1,9 +1,9 @@
-//! Small objects that never change, read once: a store over a network for one run.
+//! Caches small immutable objects of a remote store for one run.
 //!
 //! The Delta library reads every commit since the last checkpoint two or three times to open a table, and every table
-//! that reads a source reads the source's new files. Commits and data files are written once. Should a table be put
-//! back or made anew under the same name, the listing of its log shows other tags, and what was kept of that commit is
-//! forgotten; data files carry a random name.
+//! that reads a source reads the source's new files. Commits and data files are written once. If a table is restored or
+//! recreated under the same name, the listing of its log shows other tags, and the cached commits are dropped; data
+//! files have random names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,12 +23,12 @@ use futures::{FutureExt, StreamExt};
 use super::StoreRef;
 use crate::clock;
 
-/// Larger objects are read again, and only the parts that are asked for.
+/// Larger objects are not cached; only the requested parts are read.
 const LARGEST: u64 = 256 << 10;
-/// Bytes kept at most; what comes later is read again.
+/// Maximum bytes of the cache; further objects are not cached.
 const ALL: u64 = 64 << 20;
 
-/// A store and what was read from it or written to it.
+/// A store and the cache of objects read from or written to it.
 #[derive(Debug)]
 pub(super) struct CachedStore {
     inner: StoreRef,
@@ -57,7 +57,7 @@ impl Objects {
         }
     }
 
-    /// Forgets what a listing shows in another state.
+    /// Drops cached objects that a listing shows in another state.
     fn listed(&mut self, listed: &ObjectMeta) {
         if let Some((kept, _)) = self.by_path.get(&listed.location)
             && (kept.e_tag != listed.e_tag || kept.size != listed.size)

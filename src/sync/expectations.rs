@@ -1,4 +1,4 @@
-//! Changed expectations of a landing table: records are checked as they land, and rows that have landed by this.
+//! Changed expectations of a landing table: new records are checked when they land, existing rows here.
 
 use super::{Attempt, Done};
 use crate::checks;
@@ -8,15 +8,15 @@ use crate::lake::LakeTable;
 use crate::outcome::{Mode, Warning, counted};
 use crate::plan::{self, EXPECTATIONS_CHANGED};
 
-/// How often a commit is made again after somebody else's.
+/// How often a commit is attempted if others conflict with it.
 const ATTEMPTS: usize = 4;
 
 impl Attempt<'_> {
-    /// Checks all rows of a landing table, where its expectations are not those by which they were, and records that in
+    /// Checks all rows of a landing table if its expectations have changed since they were checked, and records that in
     /// a commit of its own. Rows that should be in quarantine stay: their records are in the landing files.
     ///
     /// # Errors
-    /// `Evidence` when rows fail a `fail` expectation: they have landed, and nothing below the table takes them.
+    /// `Evidence` if rows fail a `fail` expectation: they have landed, but tables below do not use them.
     pub(super) async fn checked(&self, table: &Table, mut done: Done) -> Result<Done> {
         let mut left = ATTEMPTS;
         while plan::is_unchecked(table, done.table.state().expectations()) {

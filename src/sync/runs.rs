@@ -1,6 +1,6 @@
-//! The system table `runs`: one row per sync that committed something, naming the version of every table then.
+//! The system table `runs`: one row per sync that committed something, with the versions of all tables.
 //!
-//! For people and audits. A sync reads only its newest commit's `txn`, to see whether that row still holds.
+//! For people and audits. A sync reads only its newest commit's `txn`, to check whether that row is still current.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ pub const FOLDER: &str = "system/runs";
 pub struct Run<'a> {
     /// Its id.
     pub id: &'a str,
-    /// When it began, ms since the epoch.
+    /// Start time, ms since the epoch.
     pub started_ms: i64,
     /// `ok` or `failed`.
     pub status: &'a str,
-    /// Table -> id and version standing now.
+    /// Table -> id and current version.
     pub standing: &'a BTreeMap<String, (String, u64)>,
 }
 
-/// Records the run unless the newest row names the versions that stand now.
+/// Records the run unless the newest row already has the current versions.
 ///
 /// # Errors
 /// When the table cannot be read or written.
 pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
     let location = warehouse.join(FOLDER);
     let mark = mark(run);
-    // Two syncs that end at once both have a row to add; neither depends on the other's.
+    // Two concurrent syncs both have a row to add; neither depends on the other's.
     for _ in 0..8 {
         let table = LakeTable::open(&location).await?;
         if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
@@ -48,7 +48,7 @@ pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
             other => return other.map(|()| true),
         }
     }
-    // Under that much traffic somebody else's row names newer versions than ours would.
+    // With that many conflicts, another sync's row has newer versions than ours would.
     Ok(false)
 }
 
@@ -94,7 +94,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
     }
 }
 
-/// 63 bits over the standing versions.
+/// 63 bits over the current versions.
 fn mark(run: &Run<'_>) -> i64 {
     let mut hasher = blake3::Hasher::new();
     for (name, (uuid, version)) in run.standing {
