@@ -1,4 +1,4 @@
-//! The command line. Global options stand before or after the verb.
+//! The command line. Global options may precede or follow the verb.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use super::exit;
 use super::verbs::Verb;
 use crate::error::Kind;
 
-/// Name the target and its roots where the command line does not.
+/// Environment variables that set the target and its roots if the command line does not.
 pub(super) const TARGET: &str = "STEDI_DELTA_TARGET";
 pub(super) const LANDING: &str = "STEDI_DELTA_LANDING";
 pub(super) const WAREHOUSE: &str = "STEDI_DELTA_WAREHOUSE";
 
-/// Asks for a log format where the command line does not.
+/// Environment variable that sets the log format if the command line does not.
 const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
 /// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
@@ -29,7 +29,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// The verb as it was typed: `sync`, `quarantine ls`.
+    /// The verb as typed: `sync`, `quarantine ls`.
     #[arg(skip)]
     pub typed: String,
 }
@@ -88,7 +88,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text for people.
-    // CI systems set a variable to nothing where they mean to leave it out.
+    // CI systems set a variable to the empty string to leave it out.
     #[value(alias = "")]
     Text,
     /// One JSON object per event, and nothing else.
@@ -106,25 +106,25 @@ pub enum Color {
     Never,
 }
 
-/// A command line that ends before any work: help, version, or a mistake.
+/// A command line that ends before any work: help, version, or a usage error.
 #[derive(Debug)]
 pub struct Ended {
     /// What to print.
     pub text: clap::builder::StyledStr,
     /// 0 for help and version, else 64.
     pub exit_code: u8,
-    /// What is wrong with it, on one line.
+    /// The error, on one line.
     pub message: String,
-    /// How it is written right.
+    /// The correct usage.
     pub help: Option<String>,
-    /// Standard error is to be written as JSON.
+    /// Whether standard error is JSON.
     pub log_json: bool,
 }
 
 /// Parses a command line; the first argument is the program's name.
 ///
 /// # Errors
-/// What to print instead of working.
+/// The text to print instead of working.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&args).and_then(|matches| {
@@ -153,7 +153,7 @@ fn ended(error: &clap::Error, log_json: bool) -> Ended {
     Ended { text, exit_code, message, help, log_json }
 }
 
-/// Whether a command line that is wrong asks for JSON all the same. Its own word goes before the environment's.
+/// Whether a wrong command line requests JSON. The option overrides the environment.
 fn log_json(args: &[OsString], environment: Option<OsString>) -> bool {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
     let mut given = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--log-format")? {

@@ -65,7 +65,7 @@ fn records() -> Vec<RecordBatch> {
     vec![RecordBatch::try_from_iter([("raw", raw), ("reason", reason)]).expect("two columns")]
 }
 
-/// A catalog with these tables; what differs does in its place.
+/// A catalog with these tables; differing entries have another location.
 fn catalogued(states: &[(&str, EntryState)]) -> CatalogOutcome {
     let drift = Drift { field: "StorageDescriptor.Location".into(), found: None, expected: Some("wh/x/".into()) };
     let entry = |(table, state): &(&str, EntryState)| EntryOutcome {
@@ -91,7 +91,7 @@ struct Ran {
     err: String,
 }
 
-/// What a verb tells of an outcome, as `args` ask for it.
+/// The output of a verb for an outcome, with `args`.
 async fn told(args: &[&str], tell: impl AsyncFnOnce(&mut Session<'_>, Format) -> Result<u8>) -> Ran {
     let (out, err) = (Captured::default(), Captured::default());
     let mut ui = Ui::over(Box::new(out.clone()), Box::new(err.clone()));
@@ -110,7 +110,7 @@ async fn told(args: &[&str], tell: impl AsyncFnOnce(&mut Session<'_>, Format) ->
     Ran { exit_code, out: out.text(), err: err.text() }
 }
 
-/// A whole command line; there is no project `p`.
+/// The output of a whole command line; there is no project `p`.
 async fn ran(args: &[&str]) -> Ran {
     let (out, err) = (Captured::default(), Captured::default());
     let mut ui = Ui::over(Box::new(out.clone()), Box::new(err.clone()));

@@ -1,4 +1,5 @@
-//! Which file is what: pairs of `.toml` and `.sql` under `tables/`, and the numbered files of `migrations/`.
+//! Classifies the project's files: pairs of `.toml` and `.sql` under `tables/`, and the numbered files of
+//! `migrations/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Component;

@@ -64,7 +64,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     })
 }
 
-/// What is in the quarantine of a derived table is told with that table, and so is what keeps it from the cut.
+/// Reports the quarantine of a derived table, and the problem that keeps it from the cut, with that table.
 fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
     for table in &workspace.project.tables {
         let Some(quarantine) = quarantine::of(workspace, table) else { continue };
@@ -74,7 +74,7 @@ fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
         let problem = found.problem.as_ref().map(|problem| format!("{}: {problem}", found.table));
         let Some(owner) = tables.iter_mut().find(|t| t.table == table.name) else { continue };
         owner.rows_in_quarantine = rows;
-        // Both move together: what is pending for both is said once.
+        // Both change together: a common reason is reported once.
         if owner.pending.is_empty() {
             owner.pending = pending;
         }

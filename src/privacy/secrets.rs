@@ -44,7 +44,7 @@ fn names_user(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| user(rest).is_some())
 }
 
-/// Length of the user and the password with which an authority begins.
+/// Length of the user and the password at the start of an authority.
 fn user(rest: &str) -> Option<usize> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if let Some(at) = authority.rfind('@') {
@@ -53,15 +53,16 @@ fn user(rest: &str) -> Option<usize> {
     rest.rfind('@').filter(|_| authority.contains(':') && !is_port(authority))
 }
 
-/// Whether what stands after the `:` of an authority is a port.
+/// Whether the part after the `:` of an authority is a port.
 fn is_port(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the message.
+/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the
+/// message.
 ///
 /// # Errors
-/// It does.
+/// If it holds credentials.
 pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
     if !holds_credentials(url) {
         return Ok(());
@@ -70,7 +71,7 @@ pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
         .help("take them out: credentials come from AWS's own chain"))
 }
 
-/// `holds a user or a password`, or what else an address has that [holds credentials](holds_credentials).
+/// `holds a user or a password`, or the other kind of credential that an address [holds](holds_credentials).
 #[must_use]
 pub fn what_it_holds(url: &str) -> &'static str {
     if names_user(url) { "holds a user or a password" } else { "holds a signature, a token or a password" }
@@ -82,7 +83,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Text), |_| HIDDEN.to_owned())
 }
 
-/// A text of the same length in bytes with `*` for credentials, so that places in it stay where they are.
+/// A text of the same length in bytes with `*` for credentials, so that places in it stay valid.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Blank), |secret| "*".repeat(secret.len()))
@@ -94,7 +95,7 @@ fn replaced(text: &str, secrets: Vec<Range<usize>>, by: impl Fn(&str) -> String)
     }
     let (mut shown, mut from) = (String::with_capacity(text.len()), 0);
     for secret in secrets {
-        // One may lie within another: a password that looks like a parameter.
+        // One may be inside another: a password that looks like a parameter.
         if let Some(before) = text.get(from..secret.start) {
             shown.push_str(before);
             shown.push_str(&by(&text[secret.clone()]));
@@ -105,7 +106,7 @@ fn replaced(text: &str, secrets: Vec<Range<usize>>, by: impl Fn(&str) -> String)
     Cow::Owned(shown)
 }
 
-/// All credentials, by their places.
+/// The ranges of all credentials.
 fn found(text: &str, until: Until) -> Vec<Range<usize>> {
     let mut found = parameters(text, until);
     for (at, scheme) in text.match_indices("://") {
@@ -118,10 +119,10 @@ fn found(text: &str, until: Until) -> Vec<Range<usize>> {
     found
 }
 
-/// Values of query parameters that are credentials, by their places.
+/// The ranges of the values of query parameters that are credentials.
 fn parameters(text: &str, until: Until) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    // A URL within a URL has its signs escaped.
+    // A URL inside a URL has escaped separators.
     for equals in ["=", "%3D", "%3d"] {
         for (at, _) in text.match_indices(equals).filter(|(at, _)| is_secret(&text[..*at])) {
             let begins = at + equals.len();
@@ -135,14 +136,14 @@ fn parameters(text: &str, until: Until) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a text ends with the name of a parameter that is a credential.
+/// Whether a text ends with the name of a parameter that holds a credential.
 fn is_secret(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let before = text.trim_end_matches(is_name);
     let name = &text[before.len()..];
     let name = match before.chars().next_back() {
         Some('?' | '&' | ';' | '#') => name,
-        // `%26`, of which the digits are taken for the beginning of the name.
+        // `%26`, whose digits would be taken as the beginning of the name.
         Some('%') => match name.get(..2).map(str::to_ascii_lowercase).as_deref() {
             Some("3f" | "26" | "3b" | "23") => &name[2..],
             _ => return false,

@@ -90,7 +90,7 @@ impl CachedStore {
             .boxed()
     }
 
-    /// The object, if it is small: from memory, or whole in one request. `None` = it is larger than what is kept.
+    /// The object, if it is small: from memory, or completely in one request. `None` = it is too large for the cache.
     async fn whole(&self, path: &Path) -> object_store::Result<Option<(ObjectMeta, Bytes)>> {
         let kept = self.objects().by_path.get(path).cloned();
         if kept.is_some() {
@@ -115,12 +115,12 @@ fn is_commit(path: &Path) -> bool {
     folder.ends_with("_delta_log") && number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A data file, or one of the change feed: not a checkpoint, which is large.
+/// A data file, or one of the change feed; checkpoints are large and not cached.
 fn is_data(path: &Path) -> bool {
     path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log/")
 }
 
-/// Whether the newest state is asked for, whatever it is.
+/// Whether the request is for the current state without conditions.
 fn is_plain(options: &GetOptions) -> bool {
     let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, version, .. } = options;
     if_match.is_none()
@@ -140,7 +140,7 @@ fn bounds(range: Option<&GetRange>, size: u64) -> Range<u64> {
     }
 }
 
-/// Whether a range lies in what one request for a small object brings: if not, the object is large.
+/// Whether a range is within the size of a cacheable object: if not, the object is large.
 fn may_be_small(range: Option<&GetRange>) -> bool {
     match range {
         None => true,
@@ -196,7 +196,7 @@ impl ObjectStore for CachedStore {
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let range = options.range.as_ref();
         let ours = (is_commit(from) || is_data(from)) && is_plain(&options) && may_be_small(range);
-        // A HEAD alone is no reason to fetch the object, only to answer from memory.
+        // A HEAD alone does not fetch the object; it is only answered from memory.
         let known = || self.objects().by_path.contains_key(from);
         if !ours || (options.head && !known()) {
             return self.inner.get_opts(from, options).await;

@@ -1,7 +1,7 @@
 //! One module per verb: its arguments, its call of one operation, its text and its document.
 //!
-//! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line in
-//! that module, and a test in `tests/it/cli`.
+//! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line
+//! in that module, and a test in `tests/it/cli`.
 
 pub(super) mod catalog;
 pub(super) mod check;
@@ -51,7 +51,7 @@ pub enum Verb {
 /// Runs a verb; returns the exit code.
 ///
 /// # Errors
-/// What ended it: text for it is the caller's.
+/// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
         Verb::Check => check::run(session).await,

@@ -1,4 +1,4 @@
-//! `catalog`: what query engines are told about the tables.
+//! `catalog`: the entries of the tables for query engines.
 
 mod report;
 mod text;
@@ -64,7 +64,7 @@ async fn check(session: &mut Session<'_>) -> Result<u8> {
     Ok(checked(session, format, &outcome))
 }
 
-/// Tells what a catalog says.
+/// Prints the result of `catalog check`.
 pub(in crate::cli) fn checked(session: &mut Session<'_>, format: Format, outcome: &CatalogOutcome) -> u8 {
     let exit_code = exit::of_catalog(outcome);
     if format == Format::Json {
@@ -91,7 +91,7 @@ async fn repair(session: &mut Session<'_>, args: &CatalogRegisterArgs) -> Result
     Ok(repaired(session, format, &outcome))
 }
 
-/// Tells what was repaired.
+/// Prints the result of `catalog register`.
 pub(in crate::cli) fn repaired(session: &mut Session<'_>, format: Format, outcome: &CatalogOutcome) -> u8 {
     let exit_code = exit::of_repair(outcome);
     if format == Format::Json {

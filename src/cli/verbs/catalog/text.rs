@@ -1,13 +1,13 @@
-//! What a catalog says of a project: a line per table, and under it every field that is not as it should be.
+//! The state of the catalog: a line per table, and under it every differing field.
 
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{count, number};
 use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
 
-/// Characters of a value that are shown; a schema has thousands.
+/// Characters of a value to show; a schema has thousands.
 const SHOWN: usize = 60;
 
-/// The answer of `catalog check`.
+/// The result of `catalog check`.
 pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
     let mut text = headline(outcome);
     text.push_str(&lines(outcome, &outcome.entries.iter().collect::<Vec<_>>()));
@@ -20,7 +20,7 @@ pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
     text
 }
 
-/// The answer of `catalog register`.
+/// The result of `catalog register`.
 pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
     let changed: Vec<&EntryOutcome> = outcome.entries.iter().filter(|e| e.state != EntryState::Equal).collect();
     if changed.is_empty() {
@@ -31,7 +31,7 @@ pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
     format!("{}{}\n{} changed.\n", headline(outcome), lines(outcome, &changed), count(brought, "catalog entry"))
 }
 
-/// What to type where something differs.
+/// What to type if something differs.
 pub(in crate::cli) fn next(outcome: &CatalogOutcome) -> Option<String> {
     let any = |wanted: &[EntryState]| outcome.entries.iter().any(|e| wanted.contains(&e.state));
     let (verb, why) = if any(&[EntryState::Missing, EntryState::Differs]) {

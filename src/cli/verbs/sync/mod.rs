@@ -36,7 +36,7 @@ pub struct SyncArgs {
 }
 
 impl SyncArgs {
-    /// What they ask of a sync.
+    /// The options of the operation.
     fn options(&self, run: &str) -> Options {
         Options {
             select: self.select.clone(),
@@ -61,7 +61,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     Ok(told(session, format, &outcome))
 }
 
-/// Tells what a sync did.
+/// Prints the result of a sync.
 pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &SyncOutcome) -> u8 {
     let exit_code = exit::of_sync(outcome);
     let ui = &mut *session.ui;
