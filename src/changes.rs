@@ -240,7 +240,7 @@ fn beyond_files(table: &LakeTable, commits: &[CommitFacts]) -> Option<String> {
         return Some(why);
     }
     if table.is_spelled_otherwise() {
-        return Some("the log spells the path of a file in another way than ours".into());
+        return Some("the log spells the path of a file differently than ours".into());
     }
     commits.iter().find_map(|commit| {
         let version = commit.version;

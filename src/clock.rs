@@ -32,7 +32,7 @@ fn refuse_before_epoch(now_ms: i64) -> Result<()> {
     if now_ms >= 0 {
         return Ok(());
     }
-    Err(Error::failed("the clock of this machine stands before 1970")
+    Err(Error::failed("the clock of this machine is before 1970")
         .fact("found", rfc3339(now_ms))
         .help("set the clock: commits and requests carry its time"))
 }

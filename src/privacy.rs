@@ -70,7 +70,7 @@ impl Privacy {
         if error.next().is_some() || !error.leaves_out() {
             return error;
         }
-        error.help("what stands for … may be personal data; --reveal to print it")
+        error.help("`…` replaces values that may be personal data; --reveal to print them")
     }
 
     /// A note about the values shown.

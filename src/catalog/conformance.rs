@@ -39,7 +39,7 @@ pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut stand
         }
         standing = catalog.get(database, &entry.name).await?;
     }
-    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name())))
+    Err(Error::conflict(format!("`{database}.{}` in {}: concurrent changes kept winning", entry.name, catalog.name())))
 }
 
 /// An entry that every catalog accepts, at a version of its table.

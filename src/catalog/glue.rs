@@ -151,7 +151,7 @@ impl GlueCatalog {
             Some("ResourceNumberLimitExceededException") => "raise Glue's quota, or drop what is not needed".to_owned(),
             Some("InvalidInputException") => "stedi-delta catalog check   (says what the entry should be)".to_owned(),
             Some(_) => "run the command again; a sync registers what is missing".to_owned(),
-            None => "make sure that Glue can be reached: AWS_REGION, AWS_ENDPOINT_URL_GLUE, the network".to_owned(),
+            None => "check that Glue can be reached: AWS_REGION, AWS_ENDPOINT_URL_GLUE, the network".to_owned(),
         };
         let did = if error.code().is_some() { "refused" } else { "did not answer" };
         Error::failed(format!("Glue {did} {call} of {what}"))
@@ -176,7 +176,9 @@ fn named(table: &str) -> Result<TableInput> {
 }
 
 fn stored(document: Value) -> Result<Stored> {
-    let Value::Object(document) = document else { return Err(Error::failed("Glue answered with something else")) };
+    let Value::Object(document) = document else {
+        return Err(Error::failed("Glue's response is not the expected document"));
+    };
     let mut entry: Entry = serde_json::from_value(Value::Object(document.clone()))
         .context(|| format!("the Glue table {} is no entry", document.get("Name").unwrap_or(&Value::Null)))?;
     // Glue lowercases names; emulators do not.
@@ -303,7 +305,7 @@ struct Answer(Arc<Mutex<Vec<u8>>>);
 impl Answer {
     fn document(&self) -> Result<Value> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::from_slice(&bytes).context(|| "Glue answered with something that is no JSON".into())
+        serde_json::from_slice(&bytes).context(|| "Glue's response is not JSON".into())
     }
 }
 

@@ -52,8 +52,8 @@ impl LocalCatalog {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .context(|| format!("`{path}` is no catalog entry"))
-            .map_err(|error| error.help(format!("remove `{path}`; the next sync writes it anew")))
+            .context(|| format!("`{path}` is not a catalog entry"))
+            .map_err(|error| error.help(format!("remove `{path}`; the next sync writes it again")))
     }
 
     /// Writes an entry; `false` = `mode` was to create and the file exists already.
@@ -167,7 +167,7 @@ mod tests {
         store.put(&path, PutPayload::from_static(b"{")).await.expect("written");
         let catalog = LocalCatalog::new(store, &Path::default());
         let error = catalog.get("lake", "people").await.expect_err("it is no entry");
-        assert_eq!(error.message(), "`_catalog/lake/people.json` is no catalog entry");
+        assert_eq!(error.message(), "`_catalog/lake/people.json` is not a catalog entry");
         assert!(error.next().is_some());
     }
 }

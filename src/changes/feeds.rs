@@ -49,7 +49,7 @@ pub(super) async fn count(
         let held = gained(table, from, commit, &added).await;
         match held.filter(|held| *held != fed.net) {
             Some(held) => {
-                let why = format!("tells of {:+} rows, its files of {held:+}", fed.net);
+                let why = format!("has {:+} rows, its files {held:+}", fed.net);
                 wrong.insert(version, format!("the change feed of v{version} ({operation}) {why}"));
             }
             None => drop(counted.insert(version, fed.rows)),

@@ -22,7 +22,7 @@ pub(super) async fn by_snapshots(
     let now = table.stored_columns();
     let other = |(name, stored): &(String, String)| now.get(name).is_some_and(|current| current != stored);
     if let Some((name, _)) = old.stored_columns().into_iter().find(other) {
-        return Ok(Err(format!("column `{name}` is stored in another way than in v{from}")));
+        return Ok(Err(format!("column `{name}` is stored differently than in v{from}")));
     }
     let (before, after) = (by_identity(&old), by_identity(table));
     if after.iter().any(|(identity, file)| before.get(identity).is_some_and(|old| old.size != file.size)) {

@@ -50,23 +50,23 @@ pub struct Globals {
     /// Root of the tables, instead of the target's: a folder or a URL
     #[arg(long, global = true, value_name = "ROOT", env = WAREHOUSE, hide_env_values = true)]
     pub warehouse: Option<String>,
-    /// How the answer is written; ndjson and csv for rows only
+    /// Format of the result; ndjson and csv for rows only
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// When to colour
+    /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// Print personal data in clear
+    /// Print personal data instead of hashes
     #[arg(long, global = true)]
     pub reveal: bool,
     /// No progress and no hints; warnings and errors stay
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// What is written to standard error: text for people, or one JSON object per event
+    /// Format of standard error: text, or one JSON object per event
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     #[arg(env = LOG_FORMAT, hide_env_values = true)]
     pub log_format: LogFormat,
-    /// Write every event to standard error, also the small ones; given twice, the same
+    /// Write every event to standard error, including debug events
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -95,7 +95,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// When to colour.
+/// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set.

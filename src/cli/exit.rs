@@ -7,13 +7,13 @@ use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOut
 pub(super) const HELP: &str = "\
 Exit codes:
     0  done, or nothing to do
-    1  something failed; what did not depend on it went on
-    2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
-    3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
+    1  something failed; tables that do not depend on it were still processed
+    2  changes are pending (`plan --detailed-exitcode`, `catalog check`)
+    3  a check of the data failed: consent, an expectation with action `fail`, or `sync --verify`
     4  conflict: concurrent commits kept winning; retry
    64  the command line is wrong
   130  interrupted
-Several at once: 3 goes before 1, 1 before 4.";
+If several apply, 3 precedes 1, and 1 precedes 4.";
 
 /// Done, or nothing to do.
 pub const DONE: u8 = 0;

@@ -266,7 +266,7 @@ pub(super) fn panicked(place: Option<String>, payload: Option<&str>, reveal: boo
     if let Some(payload) = payload.filter(|_| reveal) {
         error = error.fact("panic", payload);
     }
-    error.help("report it with its place; what was committed stands, the next sync goes on from there")
+    error.help("report it with its place; commits already made stand, and the next sync continues from there")
 }
 
 /// Turns panics into events.

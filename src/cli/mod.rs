@@ -53,7 +53,7 @@ pub async fn main(args: Vec<OsString>) -> u8 {
     if ended.is_none() {
         progress.done();
         if !log_json {
-            Ui::standard().problem("interrupted; what was committed stands, the next sync goes on from there\n");
+            Ui::standard().problem("interrupted; commits already made stand, and the next sync continues from there\n");
         }
     }
     if let Some(journal) = journal {

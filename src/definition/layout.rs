@@ -40,7 +40,7 @@ pub(super) fn tables(files: &[Arc<SourceFile>], zones: Option<&[String]>, faults
         }
         let [leaf] = rest else {
             let (message, label) = match rest {
-                [] => ("a table stands in the folder of its zone", "move it to tables/<zone>/"),
+                [] => ("a table is in the folder of its zone", "move it to tables/<zone>/"),
                 _ => ("a zone has no folders", "move the file to tables/<zone>/"),
             };
             faults.add(top(file), message, label);

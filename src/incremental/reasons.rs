@@ -146,7 +146,7 @@ impl Reasons {
 
     fn function(&mut self, name: &str, volatility: Volatility) {
         if volatility != Volatility::Immutable {
-            self.add(Code::VolatileFunction, format!("`{name}()` gives another value at every refresh"));
+            self.add(Code::VolatileFunction, format!("`{name}()` gives a different value at every refresh"));
         }
     }
 

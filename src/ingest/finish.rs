@@ -66,7 +66,7 @@ fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, 
             .fact("found", misfit.replace("its definition", "the batch"))
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
             .fact("because", "its data files were written, and then the table got other columns")
-            .help(format!("stedi-delta sync --reload {name}   (reads its landing files anew)"))
+            .help(format!("stedi-delta sync --reload {name}   (reads its landing files again)"))
     })
 }
 

@@ -216,7 +216,7 @@ impl Ledger {
             if !is_batch(number) {
                 return Err(Error::failed(reading())
                     .fact("found", format!("batch {number} of {name}, a number that no sync gave out"))
-                    .fact("because", "somebody else wrote into it")
+                    .fact("because", "another writer wrote into it")
                     .help("in the engine that did: RESTORE the version before"));
             }
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());

@@ -65,7 +65,7 @@ pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
 /// The warning for a source that has no file and never had one.
 pub(super) async fn nothing(context: &LandingContext<'_>, landing: &Landing) -> Result<Warning> {
     let (name, root) = (&context.table.name, &context.root);
-    let help = Some(format!("make sure of the landing root, and of `path` under [source] of {name}"));
+    let help = Some(format!("check the landing root, and `path` under [source] of {name}"));
     if !root.holds("").await? {
         // True for every table, so it is reported once.
         let message = format!("there is nothing under the landing root `{root}`");
@@ -90,7 +90,7 @@ pub(super) fn deleted(context: &LandingContext<'_>, current: &TableState) -> Opt
             counted(landed - rows, "row"),
             are(landed - rows)
         ),
-        details: vec![format!("{landed} landed, {rows} in {name} v{}: somebody else deleted them", table.version())],
+        details: vec![format!("{landed} landed, {rows} in {name} v{}: another writer deleted them", table.version())],
         help: Some(format!(
             "see who: stedi-delta history {name}; to land them again: stedi-delta sync --reload {name}"
         )),

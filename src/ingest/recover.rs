@@ -93,7 +93,7 @@ pub async fn state_of(
     let mut known = ledger.of(name, &uuid);
     if batch > known.newest && ledger.moved().await? {
         return Err(Error::conflict(format!("another sync has landed batch {batch} of {name} meanwhile"))
-            .help("run the command again; it reads the ledger anew"));
+            .help("run the command again; it reads the ledger again"));
     }
     let missing_batches: Vec<i64> = known.logged.iter().copied().filter(|number| *number > batch).collect();
     let state = match (table.state().impossible_batch(), missing_batches.as_slice()) {
@@ -145,7 +145,7 @@ impl TableState {
         Err(match self.state {
             BatchState::Fresh | BatchState::Current | BatchState::Unfinished(_) => return Ok(()),
             BatchState::RolledBack(first) => {
-                Error::failed(format!("{name} was put back to a state before batch {first}"))
+                Error::failed(format!("{name} was restored to a state before batch {first}"))
                     .fact("found", batches())
                     .fact("because", "the ledger says that these files have landed, and the table does not hold them")
                     .help(reload)
@@ -159,20 +159,18 @@ impl TableState {
                         "because",
                         format!(
                             "`{LEDGER_FOLDER}` was deleted or put back, or the table's folder came from elsewhere: \
-                             nobody knows which files have landed"
+                             it is unknown which files have landed"
                         ),
                     )
                     .help(format!("{reload}   (swaps the rows of every landing file)"))
             }
-            BatchState::Forged(number) => {
-                Error::failed(format!("batch {number} of {name} is none that a sync gave out"))
-                    .fact("table", unchanged)
-                    .fact(
-                        "because",
-                        "somebody else wrote it into the table's log: nobody knows which batches have landed",
-                    )
-                    .help(format!("{reload}   (swaps the rows of every landing file)"))
-            }
+            BatchState::Forged(number) => Error::failed(format!("batch {number} of {name} was not assigned by a sync"))
+                .fact("table", unchanged)
+                .fact(
+                    "because",
+                    "another writer wrote it into the table's log: it is unknown which batches have landed",
+                )
+                .help(format!("{reload}   (swaps the rows of every landing file)")),
         })
     }
 }

@@ -94,7 +94,7 @@ async fn accept(
     while let Some(batch) = rows.try_next().await.context(doing)? {
         for row in 0..batch.num_rows() {
             let Some(record) = Record::at(&batch, row) else {
-                *outcome.stay.entry("it has no file or no offset: somebody else wrote it".into()).or_insert(0) += 1;
+                *outcome.stay.entry("it has no file or no offset: another writer wrote it".into()).or_insert(0) += 1;
                 continue;
             };
             let attempt = match record.bytes(context).await {

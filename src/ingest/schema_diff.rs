@@ -83,7 +83,7 @@ fn undeclared(field: &Field) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
     } else if field.metadata().contains_key(GENERATED) {
-        ("is computed by whoever writes", "drop it, or its expression,")
+        ("must be computed by the writer", "drop it, or its expression,")
     } else {
         return None;
     };

@@ -281,7 +281,7 @@ async fn put(
             match (stored, failure) {
                 (Ok(Some(stored)), _) if stored == bytes => Ok(hash(&bytes)),
                 (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => {
-                    Err(Error::conflict(format!("somebody else committed version {version} of {location} meanwhile"))
+                    Err(Error::conflict(format!("another writer committed version {version} of {location} meanwhile"))
                         .help("run the command again; it plans from the new version"))
                 }
                 (Ok(None), failure) => {
@@ -290,9 +290,9 @@ async fn put(
                         .help("run the command again; nothing of this table was changed"))
                 }
                 (Err(_), failure) => {
-                    Err(Error::failed(format!("nobody knows whether version {version} of {location} was committed"))
+                    Err(Error::failed(format!("it is unknown whether version {version} of {location} was committed"))
                         .because(failure)
-                        .fact("because", "the store answered neither the commit nor the question whether it stands")
+                        .fact("because", "the store answered neither the commit nor the read of that version")
                         .help("run the command again; it looks first, and neither loses nor doubles a row"))
                 }
             }
@@ -311,8 +311,8 @@ impl LakeTable {
         let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
         if let Some(column) = snapshot.metadata().partition_columns().first() {
             return Err(Error::failed(format!("{} is partitioned by `{column}`", self.location()))
-                .fact("expected", "no partition columns: their values would stand in the log and in the names of files")
-                .fact("because", "somebody replaced the table")
+                .fact("expected", "no partition columns: their values would be in the log and in the names of files")
+                .fact("because", "the table was replaced")
                 .help("replace it by one without partitions, or move the table's folder away and sync"));
         }
         let protocol = snapshot.protocol();
@@ -322,7 +322,7 @@ impl LakeTable {
         }
         Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", self.location()))
             .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
-            .fact("because", "somebody switched a table feature on")
+            .fact("because", "another writer switched a table feature on")
             .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn gap(table: &Location, version: Option<u64>) -> Result<Option
     Ok(Some(
         Error::failed(format!("{table} cannot be opened{of}: {what} missing in its log"))
             .fact("expected", format!("`{LOG}/{from:020}.json`, and every later one"))
-            .help("put it back from a backup; or move the table's folder away and sync, which builds it anew"),
+            .help("restore it from a backup; or move the table's folder away and sync, which rebuilds it"),
     ))
 }
 

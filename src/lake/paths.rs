@@ -82,8 +82,8 @@ impl Spelled {
                 Cow::Borrowed(other) => Ok((*other).to_owned()),
                 // If decoding changed it, look it up once more in its raw form.
                 Cow::Owned(_) => match raw.as_ref() {
-                    Ok(raw) => raw.get(row).cloned().ok_or_else(|| "is spelled in no known way".to_owned()),
-                    Err(error) => Err(format!("is spelled in no known way: {error}")),
+                    Ok(raw) => raw.get(row).cloned().ok_or_else(|| "has an unknown spelling".to_owned()),
+                    Err(error) => Err(format!("has an unknown spelling: {error}")),
                 },
             };
             spelled.note(table, decoded.into_owned(), spelling);

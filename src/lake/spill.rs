@@ -131,7 +131,7 @@ impl Folder {
                 }
             }
         }
-        Err(io::Error::other("other processes keep taking new folders away"))
+        Err(io::Error::other("other processes keep removing new folders"))
     }
 }
 

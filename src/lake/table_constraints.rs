@@ -54,7 +54,7 @@ impl LakeTable {
     fn promises(&self, what: &str, way_out: &str) -> Error {
         Error::failed(format!("{} {what}", self.location()))
             .fact("table", format!("v{}, unchanged", self.version()))
-            .fact("because", "somebody else made it so, and this tool would not keep to it")
+            .fact("because", "another writer added it, and this tool does not enforce it")
             .help(way_out)
     }
 }

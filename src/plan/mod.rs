@@ -251,6 +251,6 @@ fn drift_of(standing: &Standing) -> Option<String> {
 #[must_use]
 pub fn another_commit(source: &TableName, consumed: u64) -> String {
     format!(
-        "{source} v{consumed} is another commit than the one that it was computed from: it was put back or replaced"
+        "{source} v{consumed} is another commit than the one that it was computed from: it was restored or replaced"
     )
 }

@@ -95,7 +95,7 @@ impl Work<'_> {
     fn adoptable(&self) -> Option<String> {
         let foreign = &self.current.as_ref()?.state().foreign;
         let moves = foreign.iter().rfind(|commit| commit.moves_files())?;
-        Some(format!("v{} ({}) by somebody else holds the same rows", moves.version, moves.operation()))
+        Some(format!("v{} ({}) by another writer holds the same rows", moves.version, moves.operation()))
     }
 
     async fn by_change(&self, estimates: Estimates) -> Result<Strategy> {

@@ -135,16 +135,16 @@ async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> 
     for commit in &state.foreign {
         let (version, operation) = (commit.version, commit.operation());
         if commit.changes_data() {
-            return Ok(Some(format!("version {version} ({operation}) was committed by somebody else")));
+            return Ok(Some(format!("version {version} ({operation}) was committed by another writer")));
         }
         let lies = match table.moved(commit, evidence == Evidence::Rows).await? {
             MovedRows::Same => continue,
             MovedRows::Others => "its files hold other rows than those that they replace".to_owned(),
             MovedRows::Unknown { .. } if evidence == Evidence::Log => continue,
-            MovedRows::Unknown { why, .. } => format!("nobody can make sure of that: {why}"),
+            MovedRows::Unknown { why, .. } => format!("this cannot be verified: {why}"),
         };
         return Ok(Some(format!(
-            "version {version} ({operation}) by somebody else says that it changed no row, and {lies}"
+            "version {version} ({operation}) by another writer declares that it changed no row, but {lies}"
         )));
     }
     Ok(None)
@@ -155,14 +155,14 @@ fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
     let stored = stands.schema();
     let declared = |name: &str| table.columns.iter().find(|c| c.name == name);
     let found = stored.fields().iter().find_map(|field| match declared(field.name()) {
-        None => Some(format!("column `{}` was added by somebody else", field.name())),
+        None => Some(format!("column `{}` was added by another writer", field.name())),
         Some(column) if column.column_type.arrow() == *field.data_type() => None,
         Some(_) => {
-            Some(format!("somebody else made column `{}` {}", field.name(), ColumnType::name_of(field.data_type())))
+            Some(format!("another writer made column `{}` {}", field.name(), ColumnType::name_of(field.data_type())))
         }
     });
     let gone = || table.columns.iter().find(|c| stored.field_with_name(&c.name).is_err());
-    found.or_else(|| gone().map(|c| format!("column `{}` was removed by somebody else", c.name)))
+    found.or_else(|| gone().map(|c| format!("column `{}` was removed by another writer", c.name)))
 }
 
 /// A derived table, opened ahead of its refresh: all of them concurrently, while files are still ingested, so that the

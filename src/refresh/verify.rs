@@ -92,7 +92,7 @@ pub(crate) fn mismatch(job: &Job<'_>, table: &LakeTable, found: Verified) -> Err
         .fact("computed", "over the versions of its sources that the table records");
     if found.planner == VerifiedBy::PlannersDisagree {
         return error
-            .fact("because", "the query engine gives other rows where it optimises this query: one of the two is wrong")
+            .fact("because", "the query engine gives other rows with its optimizer: one of the two results is wrong")
             .help("write the query another way, and tell us: a full refresh would compute the same rows again");
     }
     error.help(format!("stedi-delta sync -s {name} --full-refresh"))
@@ -103,7 +103,7 @@ async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName
     let mut sources = BTreeMap::new();
     for (name, source) in &job.sources {
         let Some(consumed) = table.consumed(&source.uuid()).await? else {
-            return Err(Error::failed(format!("it was computed from another {name} than the one that stands there")));
+            return Err(Error::failed(format!("it was computed from another {name} than the current one")));
         };
         let version = consumed.version;
         if source.is_other_than(consumed).await? {

@@ -170,15 +170,15 @@ async fn place(
         standing = workspace.catalog.get(&workspace.database, &entry.name).await?;
     }
     let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
-    Err(Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register"))
+    Err(Error::conflict(format!("{name}: concurrent changes kept winning")).help("stedi-delta catalog register"))
 }
 
 fn taken(workspace: &Workspace, entry: &Entry, other: &Entry) -> Error {
     let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
-    Error::failed(format!("{name} leads to another table"))
+    Error::failed(format!("{name} points to another table"))
         .fact("found", other.location())
         .fact("expected", entry.location())
-        .fact("because", "a table is there, or nobody may look, and others may be reading it")
+        .fact("because", "a table is there, or access is denied, and others may be reading it")
         .help(
             "give this target a database of its own, or point the entry here: stedi-delta catalog register --relocate",
         )

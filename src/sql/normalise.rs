@@ -150,7 +150,7 @@ pub fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Trans
     let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
     let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
     else {
-        return Err(DataFusionError::NotImplemented("`limit` that is no number".into()));
+        return Err(DataFusionError::NotImplemented("`limit` that is not a number".into()));
     };
     let rows = skip.saturating_add(fetch);
     let mut limit = limit.clone();

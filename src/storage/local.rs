@@ -47,7 +47,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
                 survey.is_plain = false;
                 let shown = below(&name.to_string_lossy().escape_debug().to_string());
                 let why =
-                    if name.to_str().is_some() { "a control character in its name" } else { "its name is no UTF-8" };
+                    if name.to_str().is_some() { "a control character in its name" } else { "its name is not UTF-8" };
                 survey.odd.push((shown, Odd::Name(why.to_owned())));
                 continue;
             };

@@ -396,8 +396,8 @@ impl Location {
     pub async fn check_bucket(&self) -> Result<()> {
         match (self.store.list(Some(&self.path)).next().await, &self.bucket) {
             (Some(Err(cause)), Some(_)) if is_no_bucket(&cause) => {
-                let error = Error::failed(format!("`{self}` is in no bucket that there is")).because(cause);
-                Err(error.help("make sure of the bucket and of AWS_REGION, or name another root with --landing"))
+                let error = Error::failed(format!("`{self}` is in a bucket that does not exist")).because(cause);
+                Err(error.help("check the bucket and AWS_REGION, or name another root with --landing"))
             }
             _ => Ok(()),
         }

@@ -254,7 +254,7 @@ fn shortened(text: &str) -> String {
     let message = field("Message").map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default();
     let advice = match code {
         "AccessDenied" => "; docs/athena.md has the policies",
-        "NoSuchBucket" => "; make sure of its name, and that AWS_REGION is its region",
+        "NoSuchBucket" => "; check its name, and that AWS_REGION is its region",
         "PermanentRedirect" | "AuthorizationHeaderMalformed" => "; set AWS_REGION to the bucket's region",
         "ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" => "; log in again",
         "RequestTimeTooSkewed" => "; set this machine's clock",

@@ -35,5 +35,5 @@ pub(crate) fn one_id(id: &str, table: (&TableName, &LakeTable), other: (&TableNa
         .fact("other", place(other))
         .fact("id", id.to_owned())
         .fact("because", "one folder is a copy of the other, and readers know a table by its id")
-        .help("move the folder that is the copy away, then: stedi-delta sync   (makes that table anew)")
+        .help("move the folder that is the copy away, then: stedi-delta sync   (creates that table again)")
 }

@@ -110,7 +110,7 @@ fn the_shipped_project_lands_on_s3_and_in_glue_and_a_second_sync_writes_nothing(
     assert_eq!(writes(&requests), Vec::<String>::new());
     let glue: Vec<_> = requests.iter().filter(|r| r.service == "glue").map(|r| r.operation.as_str()).collect();
     assert_eq!(glue, ["GetTables"], "one listing tells that nothing differs");
-    assert!(prod.run(&["catalog", "check"]).fine().out.contains("the catalog says what the logs say"));
+    assert!(prod.run(&["catalog", "check"]).fine().out.contains("the catalog matches the logs"));
     let count = prod.run(&["query", "select count(*) as n from machine_learning_curated", "--format", "csv"]).fine();
     assert_eq!(count.out, "n\n4309\n");
 }

@@ -146,7 +146,7 @@ async fn a_table_that_may_not_be_recomputed_stops_where_its_source_was_put_back(
     let outcome = lake.try_sync_with(options).await;
     assert_eq!(exit::of_sync(&outcome), 1);
     let text = failure(&outcome, "cheap");
-    assert!(text.contains("put back or replaced") && text.contains("--full-refresh"), "{text}");
+    assert!(text.contains("restored or replaced") && text.contains("--full-refresh"), "{text}");
     assert_ok(&lake.try_sync_with(sync::Options { full_refresh: true, ..sync::Options::default() }).await);
     lake.assert_recomputed().await;
 }

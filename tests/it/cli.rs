@@ -219,7 +219,7 @@ fn an_interruption_exits_130_and_says_what_holds() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "interrupted; what was committed stands, the next sync goes on from there\n"
+        "interrupted; commits already made stand, and the next sync continues from there\n"
     );
 }
 

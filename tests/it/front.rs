@@ -17,7 +17,7 @@ const FACTS: &[&str] = &[
     r#"{"id":5,"a":true,"b":false,"x":2,"y":2,"d":2,"f":2.0,"s":"b","t":"c","at":"2024-01-02T00:00:00.001Z","day":"2024-01-05","u":"2024-01-05T01:02:03Z"}"#,
 ];
 
-/// Conditions whose text the engine reads, plans or simplifies in another way than SQL does, and the records for which
+/// Conditions whose text the engine reads, plans or simplifies differently than SQL does, and the records for which
 /// they are true.
 const CONDITIONS: &[(&str, &[i64])] = &[
     ("a is distinct from true and b is not null", &[3]),

@@ -119,7 +119,7 @@ async fn rows_that_were_only_written_anew_are_looked_at_once() {
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
     assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 0, 0));
-    assert_eq!(done.reason, "v2 (OPTIMIZE) by somebody else holds the same rows");
+    assert_eq!(done.reason, "v2 (OPTIMIZE) by another writer holds the same rows");
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
     // The same by delta-rs, and with statistics anew.
     lake.land("orders/c.json", orders(1..3));
@@ -177,7 +177,10 @@ async fn nobody_gets_past_consent_by_an_optimize() {
     assert_eq!(lake.rows("select user from accelerometer_trusted").await, ["a@x", "b@x"]);
     let outcome = lake.try_sync().await;
     let Some(Problem::Failed(error)) = &of(&outcome, "accelerometer_trusted").problem else { panic!("{outcome:?}") };
-    assert!(error.message().contains("version 1 (OPTIMIZE) by somebody else says that it changed no row"), "{error}");
+    assert!(
+        error.message().contains("version 1 (OPTIMIZE) by another writer declares that it changed no row"),
+        "{error}"
+    );
     let full = sync::Options { select: vec!["accelerometer_trusted".into()], full_refresh: true, ..Default::default() };
     assert_ok(&lake.try_sync_with(full).await);
     assert_eq!(lake.rows("select user from accelerometer_trusted").await, before);

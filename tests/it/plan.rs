@@ -141,7 +141,7 @@ async fn a_table_that_stops_leaves_those_below_behind() {
     foreign_delete(&lake, "trusted/cheap").await;
     let plan = planned(&lake).await;
     assert_eq!(plan_of(&plan, "cheap").action, Action::Stop);
-    assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by somebody else"));
+    assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by another writer"));
     assert_eq!((plan_of(&plan, "late").action, plan_of(&plan, "late").reason.as_str()), (Action::Skip, "cheap stops"));
     assert_eq!(exit::of_plan(&plan, false), 1);
 }

@@ -30,17 +30,17 @@ use sync::SyncArgs;
 pub enum Verb {
     /// Check the project's files; reads and writes no data
     Check,
-    /// Bring tables to the newest cut: ingest new files, refresh what depends on them
+    /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
     Sync(SyncArgs),
     /// Show what a sync would do and why; writes nothing
     Plan(PlanArgs),
-    /// Show where every table stands and what a sync would do
+    /// Show the state of every table and what a sync would do
     Status,
     /// Run a query over the tables
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
-    /// Look at records that could not land, and try them again
+    /// List quarantined records (those that could not land), or read them again
     #[command(subcommand)]
     Quarantine(QuarantineVerb),
     /// Compare the catalog with the tables, repair it, or print the statements for Athena

@@ -16,7 +16,7 @@ use crate::{inspect, replay};
 pub enum QuarantineVerb {
     /// List records with their file, byte offset and reason
     Ls(QuarantineLsArgs),
-    /// Read the records of a table again, as it is defined now
+    /// Read the records of a table again, by its current definition
     Replay(ReplayArgs),
 }
 

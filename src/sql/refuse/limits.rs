@@ -30,8 +30,7 @@ pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
             && join.join_constraint == JoinConstraint::Using
             && matches!(join.join_type, JoinType::Right | JoinType::Full)
         {
-            let text =
-                "`using` in a right or full join takes its column from the left side, also where that has no row";
+            let text = "`using` in a right or full join takes its column from the left side, even if that has no row";
             let message = Reason::new(Code::UsingOfOuterJoin, text).to_string();
             found.push(("using".into(), message, "write `on`, and `coalesce(l.k, r.k)` for the column of both"));
         }
@@ -40,7 +39,7 @@ pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
             expr.apply(|expr| {
                 found.extend(limit(expr, &schema));
                 found.extend(constants::fails(expr, &schema).map(|(word, why)| {
-                    (word.clone(), format!("`{word}` fails whatever the rows hold: {why}"), "give it other constants")
+                    (word.clone(), format!("`{word}` fails for every row: {why}"), "give it other constants")
                 }));
                 Ok(TreeNodeRecursion::Continue)
             })

@@ -157,11 +157,11 @@ fn an_entry_of_somebody_elses_table_is_not_taken_over_unasked() {
     sandbox.aws.put_all(&sandbox.bucket, "landing", &crate::support::repository().join("sample/landing"));
     let refused = sandbox.run(&["sync"]);
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("in Glue in us-east-1 leads to another table"), "{}", refused.err);
+    assert!(refused.err.contains("in Glue in us-east-1 points to another table"), "{}", refused.err);
     assert!(refused.err.contains(" catalog register --relocate\n"), "{}", refused.err);
     let checked = sandbox.run(&["catalog", "check"]);
     assert_eq!(checked.code, 2);
-    assert!(checked.out.contains("leads to another table"), "{}", checked.out);
+    assert!(checked.out.contains("points to another table"), "{}", checked.out);
     sandbox.run(&["catalog", "register", "--relocate"]).fine();
     sandbox.run(&["catalog", "check"]).fine();
     assert!(

@@ -83,7 +83,7 @@ fn a_commit_that_was_neither_answered_nor_can_be_looked_up_is_not_guessed() {
     ]));
     let ran = prod.run(&["sync"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("nobody knows whether version 0 of"), "{}", ran.err);
+    assert!(ran.err.contains("it is unknown whether version 0 of"), "{}", ran.err);
     prod.aws.rules(&json!([]));
     let ran = prod.run(&["sync", "--format", "json"]).fine();
     assert_eq!(prod.run(&["query", "select count(*) as n from customer_trusted", "--format", "csv"]).out, "n\n33\n");
@@ -141,7 +141,7 @@ fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused(
     for _ in 0..2 {
         let ran = from("s3://stedi-delta-no-such-bucket/landing/");
         assert_eq!(ran.code, 1, "{}", ran.out);
-        let text = "`s3://stedi-delta-no-such-bucket/landing` is in no bucket that there is";
+        let text = "`s3://stedi-delta-no-such-bucket/landing` is in a bucket that does not exist";
         assert!(ran.err.contains(text) && ran.err.contains("NoSuchBucket"), "{}", ran.err);
         assert_eq!(prod.aws.keys(&prod.bucket, ""), Vec::<String>::new());
     }

@@ -16,7 +16,7 @@ fn no_migrate_says_that_it_changes_nothing() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--no-migrate"]);
     let said = "warning: `--no-migrate` changes nothing\n  \
-                this version applies no migrations: a table that lacks one stops the sync\n";
+                this version applies no migrations: a table without one stops the sync\n";
     assert_eq!((ran.code, ran.err.as_str()), (0, format!("{said}{NO_NOTES}").as_str()));
     shell.define("migrations/0001_more.sql", "alter table notes add columns (x bigint)");
     let ran = shell.run(&["sync"]);

@@ -259,7 +259,7 @@ error: this is not valid TOML
 1 | a = [
   |      ^ unclosed array, expected `]`
 
-error: `now` has another value at every run [VOLATILE_FUNCTION]
+error: `now` has a different value in every run [VOLATILE_FUNCTION]
  --> tables/trusted/later.sql:1:15
   |
 1 | select email, now() as at from people

@@ -77,7 +77,9 @@ fn values_of_personal_data_are_in_no_message_where_computing_fails() {
         let at_once = shell.run(&["sync"]);
         assert_eq!(at_once.code, 1, "{sql}");
         assert!(at_once.err.contains(told), "{sql}: {}", at_once.err);
-        assert!(at_once.err.contains("next       what stands for … may be personal data; --reveal to print it"));
+        assert!(
+            at_once.err.contains("next       `…` replaces values that may be personal data; --reveal to print them")
+        );
         assert_silent(&at_once);
         for args in [
             &["sync", "--format", "json"][..],

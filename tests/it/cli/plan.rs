@@ -50,7 +50,7 @@ fn a_verified_sync_says_so() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--verify"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, NO_NOTES));
-    assert!(ran.out.ends_with("1 table verified: it holds what its query gives.\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("1 table verified: it equals its query.\n"), "{}", ran.out);
     let document = shell.run(&["sync", "--verify", "--format", "json"]).json();
     assert_eq!(document["totals"]["tables_verified"], 1);
 }

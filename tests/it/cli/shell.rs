@@ -36,7 +36,7 @@ id = { type = \"long\" }
 /// What a sync says of them while there is no file of them.
 pub const NO_NOTES: &str = "
 warning: no file of notes is there: none under `<folder>/project/l` fits `notes/*.json`
-  make sure of the landing root, and of `path` under [source] of notes
+  check the landing root, and `path` under [source] of notes
 ";
 const MEMBERS: &str = "description = \"People who share\"\n[consent]\nsubject = \"email\"\n";
 /// The people whose newest record consents.

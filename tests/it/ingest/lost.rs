@@ -255,7 +255,7 @@ async fn a_batch_number_that_no_sync_gave_out_is_not_counted_on() {
         lake.land("orders/b.json", order(2) + "broken\n");
         let outcome = lake.try_sync().await;
         let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{number}: {outcome:?}") };
-        assert_eq!(error.message(), format!("batch {number} of orders is none that a sync gave out"));
+        assert_eq!(error.message(), format!("batch {number} of orders was not assigned by a sync"));
         assert!(error.next().unwrap().starts_with("stedi-delta sync --reload orders "), "{error}");
         reload(&lake, "orders").await;
         assert_eq!(ids(&lake).await, ["1", "2"]);

@@ -117,7 +117,7 @@ async fn add_field(lake: &Lake, field: Value) {
 async fn a_column_that_rows_cannot_lack_stops_the_table_before_anything_is_read() {
     for (nullable, metadata, problem) in [
         (false, json!({}), "cannot be NULL"),
-        (true, json!({"delta.generationExpression": "id + 1"}), "is computed by whoever writes"),
+        (true, json!({"delta.generationExpression": "id + 1"}), "must be computed by the writer"),
     ] {
         let lake = built("incremental").await;
         add_field(&lake, json!({"name": "extra", "type": "long", "nullable": nullable, "metadata": metadata})).await;
@@ -138,7 +138,7 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
     for refresh in ["auto", "incremental"] {
         let lake = built(refresh).await;
         add_column(&lake, "curated/items").await;
-        let reason = "column `extra` was added by somebody else";
+        let reason = "column `extra` was added by another writer";
         let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
         let planned = plan.tables.iter().find(|t| t.table.as_str() == "items").unwrap().action;
         lake.land("orders/d.json", orders(20..22));

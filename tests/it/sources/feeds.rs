@@ -163,8 +163,8 @@ fn forge(lake: &Lake, version: u64, keeps: fn(i64) -> bool, times: usize, typed:
 async fn a_feed_of_somebody_that_is_belied_by_its_data_files_is_not_believed() {
     type Keeps = fn(i64) -> bool;
     let cases: [(Keeps, usize, bool, &str); 3] = [
-        (|id| id == 7, 1, true, "tells of -1 rows, its files of -2"),
-        (|_| true, 2, true, "tells of -4 rows, its files of -2"),
+        (|id| id == 7, 1, true, "has -1 rows, its files -2"),
+        (|_| true, 2, true, "has -4 rows, its files -2"),
         (|_| true, 1, false, "has no column `_change_type`"),
     ];
     for (keeps, times, typed, why) in cases {

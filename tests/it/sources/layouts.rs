@@ -85,9 +85,9 @@ async fn a_table_with_column_mapping_is_read_by_its_names() {
     let remove = json!({"remove": {"path": path, "dataChange": true, "deletionTimestamp": 1}});
     commit(&lake, &[protocol(&["columnMapping"]), metadata, remove]).await;
     let outcome = lake.try_sync().await;
-    // Its columns are found in the files in another way than before: nothing is guessed.
+    // Its columns are found in the files differently than before: nothing is guessed.
     let Some(Problem::Failed(error)) = &of(&outcome, "cheap").problem else { panic!("{outcome:?}") };
-    assert!(error.message().contains("is stored in another way than in v0 (orders)"), "{error}");
+    assert!(error.message().contains("is stored differently than in v0 (orders)"), "{error}");
     let all = stedi_delta::sync::Options { full_refresh: true, ..Default::default() };
     crate::support::assert_ok(&lake.try_sync_with(all).await);
     lake.assert_recomputed().await;

@@ -1,4 +1,4 @@
-//! Data files that somebody else's log spells in another way than ours, or that are not the table's own.
+//! Data files that somebody else's log spells differently than ours, or that are not the table's own.
 
 use std::fs;
 

@@ -15,9 +15,9 @@ use crate::register;
 /// What to do about the catalog.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CatalogVerb {
-    /// Compare catalog, logs and definitions, field by field; exit 2 where they differ
+    /// Compare catalog, logs and definitions, field by field; exit 2 if they differ
     Check,
-    /// Make the catalog say what the logs say
+    /// Update the catalog to match the logs
     Register(CatalogRegisterArgs),
     /// Print the CREATE EXTERNAL TABLE statements for Athena
     Ddl(CatalogDdlArgs),
@@ -26,7 +26,7 @@ pub enum CatalogVerb {
 /// Options of `catalog register`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CatalogRegisterArgs {
-    /// Point entries here that lead to other tables
+    /// Point entries here that belong to other tables
     #[arg(long)]
     pub relocate: bool,
     /// Drop entries of tables that left the project; never data

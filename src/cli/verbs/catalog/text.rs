@@ -14,7 +14,7 @@ pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
     let uneven = outcome.entries.iter().filter(|e| !EntryOutcome::is_even(e)).count() as u64;
     let all = count(outcome.entries.len() as u64, "table");
     text.push_str(&match uneven {
-        0 => format!("\n{all}: the catalog says what the logs say.\n"),
+        0 => format!("\n{all}: the catalog matches the logs.\n"),
         _ => format!("\n{} of {all} {} not as declared.\n", number(uneven), if uneven == 1 { "is" } else { "are" }),
     });
     text
@@ -24,7 +24,7 @@ pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
 pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
     let changed: Vec<&EntryOutcome> = outcome.entries.iter().filter(|e| e.state != EntryState::Equal).collect();
     if changed.is_empty() {
-        return format!("Nothing to do: {} says what the logs say.\n", outcome.catalog);
+        return format!("Nothing to do: {} matches the logs.\n", outcome.catalog);
     }
     let done = |e: &&&EntryOutcome| matches!(e.state, EntryState::Created | EntryState::Updated | EntryState::Dropped);
     let brought = changed.iter().filter(done).count() as u64;
@@ -95,8 +95,8 @@ fn state(state: EntryState) -> &'static str {
         EntryState::Equal => "equal",
         EntryState::Missing => "not in the catalog",
         EntryState::Differs => "differs",
-        EntryState::Elsewhere => "leads to another table",
-        EntryState::Foreign => "is no Delta table in the catalog",
+        EntryState::Elsewhere => "points to another table",
+        EntryState::Foreign => "is not a Delta table in the catalog",
         EntryState::NotCreated => "not created yet",
         EntryState::Gone => "in the catalog, and not in the warehouse",
         EntryState::Unreadable => "its log cannot be read",

@@ -17,7 +17,7 @@ pub struct PlanArgs {
     /// Only these tables and those they read
     #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
     pub select: Vec<String>,
-    /// Show by which rules each change is computed, or why it cannot be
+    /// Show the delta rules of each query, or why it has none
     #[arg(long)]
     pub explain: bool,
     /// Exit 2 if a sync would change something

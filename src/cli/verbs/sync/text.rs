@@ -78,7 +78,7 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
 
 /// A note about `--no-migrate`.
 pub(in crate::cli) fn no_migrations(color: bool) -> String {
-    let why = "this version applies no migrations: a table that lacks one stops the sync".to_owned();
+    let why = "this version applies no migrations: a table without one stops the sync".to_owned();
     plain_warning("`--no-migrate` changes nothing", &[why], color)
 }
 
@@ -174,8 +174,8 @@ fn nothing_to_do(outcome: &SyncOutcome) -> String {
 fn verified(totals: &Totals) -> String {
     match totals.tables_verified {
         0 => String::new(),
-        1 => "1 table verified: it holds what its query gives.\n".to_owned(),
-        tables => format!("{} tables verified: each holds what its query gives.\n", number(tables)),
+        1 => "1 table verified: it equals its query.\n".to_owned(),
+        tables => format!("{} tables verified: each equals its query.\n", number(tables)),
     }
 }
 

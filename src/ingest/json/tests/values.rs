@@ -181,7 +181,7 @@ fn dates_and_times() {
     lands(&ColumnType::Date, "\"1970-01-01\"", "1970-01-01");
     lands(&ColumnType::Date, "\"2024-02-29\"", "2024-02-29");
     for json in ["\"2023-02-29\"", "\"2024-2-29\"", "\"2024-02-29T00:00:00Z\"", "\"+024-02-29\"", "\"\""] {
-        refused(&ColumnType::Date, json, "is a string that is no date, expected a string YYYY-MM-DD");
+        refused(&ColumnType::Date, json, "is a string that is not a date, expected a string YYYY-MM-DD");
     }
     refused(&ColumnType::Date, "19000", "is a number, expected a string YYYY-MM-DD");
     lands(&ColumnType::Timestamp, "\"2024-02-29T12:30:00Z\"", "2024-02-29T12:30:00Z");
@@ -190,7 +190,7 @@ fn dates_and_times() {
     lands(&ColumnType::Timestamp, "\"1969-12-31T23:59:59.999Z\"", "1969-12-31T23:59:59.999Z");
     let shape = "expected an RFC 3339 string of at most milliseconds";
     for json in ["\"2024-02-29T12:30:00\"", "\"2024-02-29\"", "\"2024-02-30T00:00:00Z\"", "\"noon\""] {
-        refused(&ColumnType::Timestamp, json, &format!("is a string that is no RFC 3339 time, {shape}"));
+        refused(&ColumnType::Timestamp, json, &format!("is a string that is not an RFC 3339 time, {shape}"));
     }
     refused(
         &ColumnType::Timestamp,
