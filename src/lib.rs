@@ -37,9 +37,9 @@ mod redact;
 pub mod error;
 mod clock;
 mod privacy;
-// Plans and their expressions, whoever rewrites them.
+// Helpers for plans and their expressions.
 mod node;
-// Arithmetic: sums that no order of rows changes, times of every year, and results that fit into memory.
+// Arithmetic: sums independent of the order of rows, times of every year, and results that fit into memory.
 mod exact;
 mod calendar;
 mod bounded;
@@ -77,7 +77,7 @@ pub use privacy::Privacy;
 pub use storage::Storage;
 pub use workspace::Workspace;
 
-/// What tests and benchmarks of this repository look at besides; nothing here is kept stable.
+/// Further items for the tests and benchmarks of this repository; not a stable interface.
 #[doc(hidden)]
 pub mod internals {
     pub mod aws {

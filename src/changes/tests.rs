@@ -35,7 +35,7 @@ fn net(files: &[(&str, i64)]) -> Vec<(String, i64)> {
 fn a_file_that_came_and_went_counts_nothing_and_one_that_went_and_came_back_neither() {
     assert_eq!(counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &[])]).0, net(&[("b", 1)]));
     assert_eq!(counted(&[commit(1, &["b"], &["a"], &[]), commit(2, &["a"], &["b"], &[])]).0, net(&[]));
-    // Twice there and back again.
+    // Added and removed twice.
     let there_and_back = [
         commit(1, &["b"], &["a"], &[]),
         commit(2, &["a"], &["b"], &[]),
@@ -47,10 +47,10 @@ fn a_file_that_came_and_went_counts_nothing_and_one_that_went_and_came_back_neit
 
 #[test]
 fn files_count_on_top_of_a_feed_that_tells_the_same_rows() {
-    // v1 adds `a`; v2 tells by its feed that `a` became `b`: the rows of `a` came all the same.
+    // v1 adds `a`; the feed of v2 replaces `a` by `b`: the rows of `a` were still inserted.
     let (files, feed, _) = counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"])]);
     assert_eq!((files, feed), (net(&[("a", 1)]), vec!["f".to_owned()]));
-    // v3 restores v1: `a` comes a second time, and `b`, which no file commit added, goes.
+    // v3 restores v1: `a` is inserted a second time, and `b`, which no commit without a feed added, is deleted.
     let restored = [commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"]), commit(3, &["a"], &["b"], &[])];
     let (files, feed, why) = counted(&restored);
     assert_eq!((files, feed), (net(&[("a", 2), ("b", -1)]), vec!["f".to_owned()]));
@@ -134,7 +134,7 @@ fn what_was_there_before_matters_where_somebody_else_counts_files() {
     let ask = |commits: &[CommitFacts]| course(commits, &Unfit::new(), None);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), FileHistory::Depends);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), FileHistory::InTurns);
-    // The feed says what was there.
+    // The feed determines the change of the existing rows.
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"]), commit(2, &["a"], &["b"], &[])]), FileHistory::InTurns);
     let mut ours = commit(1, &["b"], &["a"], &[]);
     ours.txns.insert("stedi-delta/head".into(), 1);

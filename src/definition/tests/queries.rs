@@ -336,7 +336,7 @@ fn plans_of_other_modules_mean_the_same() {
     use crate::definition::SOURCE_OFFSET;
     let project = derived("select email from customer_landing", "").unwrap();
     let schema = table(&project, "customer_landing").schema();
-    // Rows that somebody else appends may have none.
+    // Rows of other writers may have none.
     let nullable = |field: &FieldRef| match field.name().as_str() {
         SOURCE_OFFSET => Arc::new(field.as_ref().clone().with_nullable(true)),
         _ => field.clone(),

@@ -1,4 +1,4 @@
-//! Queries whose result their tables do not determine: where it is said, and what to write instead.
+//! Nondeterministic queries: where the fault is reported, and what to write instead.
 
 use super::*;
 

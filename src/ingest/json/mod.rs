@@ -1,11 +1,11 @@
 //! JSON files into batches: records, rows. Pure and synchronous.
 //!
 //! A file holds JSON objects: one per line, one after the other with or without blanks between, over several lines, or
-//! as the elements of an array. Commas, RS (0x1E), byte order marks and `\n` as two characters may stand between them.
-//! Every byte of a file that is neither blank nor a separator belongs to exactly one record, and every record is either
-//! a landed row or a row in quarantine with its offset and the reason. A record that is no JSON ends where its brackets
-//! are balanced, or where the next record begins; the others are read as if it were not there. What comes out does not
-//! depend on how the bytes were cut into pieces.
+//! as the elements of an array. Commas, RS (0x1E), byte order marks and `\n` as two characters may separate them. Every
+//! byte of a file that is neither blank nor a separator belongs to exactly one record, and every record is either a
+//! landed row or a row in quarantine with its offset and the reason. An invalid record ends where its brackets are
+//! balanced, or where the next record begins; it does not affect the others. The output does not depend on how the
+//! bytes were divided.
 
 mod column;
 mod nested;
@@ -29,7 +29,7 @@ use reader::RecordReader;
 use super::format::{FileFormat, FileReader, Options};
 use crate::definition::Column;
 
-/// JSON, as people and services write it.
+/// The JSON format.
 pub struct Json;
 
 impl FileFormat for Json {

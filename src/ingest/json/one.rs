@@ -1,4 +1,4 @@
-//! One record again, after its quarantine.
+//! Reads one record again, after its quarantine.
 
 use deltalake::arrow::array::RecordBatch;
 
@@ -8,7 +8,7 @@ use super::syntax::{Extent, extent, not_json};
 use crate::definition::Column;
 use crate::ingest::format::Options;
 
-/// One record again, by the rules of `RecordReader`: the batch has one row.
+/// Reads one record again, by the rules of `RecordReader`: the batch has one row.
 ///
 /// # Errors
 /// Why the record cannot be used.

@@ -16,7 +16,7 @@ fn name(text: &str) -> TableName {
     TableName::parse(text).expect("a valid name")
 }
 
-/// A table that is at v0 and stays there.
+/// A table that stays at v0.
 fn table(zone: &str, text: &str) -> TableOutcome {
     TableOutcome {
         table: name(text),

@@ -41,7 +41,7 @@ struct Bad {
     raw: Vec<u8>,
 }
 
-/// All that came out of a file.
+/// The whole result of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Outcome {
     rows: Vec<Row>,
@@ -54,7 +54,7 @@ fn small() -> Options {
     Options { batch_rows: 3, keep_raw: true, ..Options::default() }
 }
 
-/// Takes what is ready.
+/// Takes the finished batches.
 fn take(reader: &mut RecordReader, outcome: &mut Outcome) {
     while let Some(ready) = reader.next_batch().expect("a batch") {
         match ready {
@@ -115,7 +115,7 @@ fn values_of(batch: &RecordBatch, row: usize, columns: usize) -> Vec<String> {
     (0..columns).map(|column| text(batch.column(column).as_ref())).collect()
 }
 
-/// Reads a file pushed in pieces of these sizes, over and over.
+/// Reads a file pushed in pieces of these sizes, repeatedly.
 fn read_in(columns: &[Column], options: Options, bytes: &[u8], sizes: &[usize]) -> Outcome {
     let mut reader = RecordReader::new(columns, "dir/a.json", options);
     let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());

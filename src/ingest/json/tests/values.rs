@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a field value becomes in a column of a type: the stored value as text, or the reason.
+/// A field value in a column of a type: the stored value as text, or the reason.
 pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
