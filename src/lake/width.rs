@@ -11,8 +11,7 @@ use crate::bounded::OutputLimit;
 
 /// Rows up to this size are not recorded in the log: their batches have the usual number of rows.
 pub(super) const USUAL: u64 = 1 << 10;
-/// The share of a function's output limit that a batch of the widest rows may take: several batches are in flight at a
-/// time.
+/// A batch of the widest rows may take a quarter of a function's output limit: several batches are in flight at a time.
 const OF_LIMIT: u64 = 4;
 
 /// The bytes of texts and lists in the widest row of a batch.

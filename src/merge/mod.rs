@@ -160,7 +160,8 @@ pub async fn delete_where(
     let mut applied = Applied::default();
     let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());
     let comes = landed.as_ref().and_then(|files| files.iter().map(|file| file.rows).sum::<Option<u64>>());
-    // No more rows can be inserted than are kept: otherwise the deleted rows need not be written.
+    // With at least as many inserted rows as the table has, the feed cannot be smaller: the deleted rows need not be
+    // written.
     let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
     let goes = Arc::new(rows::Predicate(goes));
     let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, write_cdc, target_file_size).await?;

@@ -1,5 +1,5 @@
-//! The order of modules in `src/lib.rs` is the architecture: nothing imports from below, and each foreign crate has
-//! few doors.
+//! The order of modules in `src/lib.rs` is the architecture: no module imports from below it, and each foreign crate is
+//! imported by few modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};

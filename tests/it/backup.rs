@@ -1,4 +1,4 @@
-//! Folders that are put back from a backup, copied or deleted: the logs then give numbers out a second time.
+//! Folders restored from a backup, copied or deleted: the logs then assign version numbers a second time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ async fn built(refresh: &str) -> Lake {
     lake
 }
 
-/// Copies a folder of the warehouse aside; gives it back where it is asked.
+/// Copies a folder of the warehouse; restores it on request.
 struct Backup(tempfile::TempDir, PathBuf);
 
 impl Backup {
@@ -88,7 +88,7 @@ enum Scene {
     Overtaken,
 }
 
-/// Leaves `landing/orders` at another version 1, or beyond it, than the one that was consumed.
+/// Leaves `landing/orders` at another version 1 than the consumed one, or beyond it.
 async fn play(lake: &Lake, scene: Scene) -> sync::Options {
     let backup = Backup::of(lake, "landing/orders");
     if matches!(scene, Scene::Reloaded) {

@@ -1,4 +1,4 @@
-//! A commit that says that it changed no row is believed where that is so, whatever its name.
+//! A commit that declares that it changed no row is accepted if that is true, under any operation name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn rows(ids: &[i64], landing: bool) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// Writes rows, and says in the commit that it is an OPTIMIZE.
+/// Writes rows in a commit that declares an OPTIMIZE.
 async fn pretend(folder: &Path, rows: RecordBatch, mode: SaveMode) {
     let written = open(folder).await.write(vec![rows]).with_save_mode(mode).await.unwrap();
     let commit = folder.join(format!("_delta_log/{:020}.json", written.version().unwrap()));
@@ -121,7 +121,7 @@ async fn rows_that_were_only_written_anew_are_looked_at_once() {
     assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 0, 0));
     assert_eq!(done.reason, "v2 (OPTIMIZE) by another writer holds the same rows");
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
-    // The same by delta-rs, and with statistics anew.
+    // The same by delta-rs, and with new statistics.
     lake.land("orders/c.json", orders(1..3));
     lake.sync().await;
     open(&cheap).await.optimize().await.unwrap();

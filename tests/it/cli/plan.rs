@@ -1,4 +1,4 @@
-//! `plan` as a person and a pipeline meet it.
+//! `plan` as used by a person and a pipeline.
 
 use super::person;
 use super::shell::{NO_NOTES, Shell};

@@ -1,4 +1,4 @@
-//! Files that are left out: for their names, for links, because they are not whole yet.
+//! Files that are skipped: because of their names, because of links, because they are incomplete.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn hidden_and_temporary_files_do_not_land_and_neither_does_what_is_exclude
     assert_eq!(of(&outcome, "orders").reason, "2 new files");
     assert_eq!(ids(&lake).await, ["1", "2"]);
     assert_still(&lake.sync().await);
-    // A pattern that names them means them.
+    // A pattern that names them includes them.
     let named = orders("", COLUMNS, "").replace("orders/**/*.json*", "orders/_temporary/**/*.json");
     lake.define("tables/landing/orders.toml", &named);
     lake.sync().await;
