@@ -18,7 +18,7 @@ pub(super) const WAREHOUSE: &str = "STEDI_DELTA_WAREHOUSE";
 /// Environment variable that sets the log format if the command line does not.
 const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
-/// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
+/// Lakehouse tables over Delta Lake, declared in files and computed from one consistent cut of landing versions
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = exit::HELP)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
