@@ -76,7 +76,6 @@ pub trait Catalog: Send + Sync {
 /// Updates the catalog to match `entry`; `standing` is the last entry seen. Writes only if something
 /// [differs](Entry::differs), and keeps additions of others (see [`Entry::merged_into`]). `None` = the current entry is
 /// another one.
-/// else stands there by now.
 ///
 /// # Errors
 /// The catalog cannot be read or written, or an entry of that name describes something that is not a Delta table.
