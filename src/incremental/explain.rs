@@ -85,9 +85,11 @@ impl Walk<'_> {
         let recompute = format!("recompute affected {what} of {keys}");
         match self.top.filter(|(top, _)| std::ptr::eq(*top, plan)) {
             None => format!("{recompute}, before and after"),
-            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has what they were"),
+            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has the old rows"),
             Some((_, ResultReuse::AllOfAppends)) => {
-                format!("{recompute}, before and after, unless rows only come: they combine with the table's")
+                format!(
+                    "{recompute}, old and new, unless the change is insert-only: then it is combined with the table's rows"
+                )
             }
             Some((_, ResultReuse::All)) => "the change combined with the table's rows".to_owned(),
         }
@@ -141,11 +143,11 @@ fn joined(join: &Join) -> String {
 fn rule_of(join: &Join) -> &'static str {
     match join.join_type {
         JoinType::Inner => "dL ⋈ R' + L° ⋈ dR",
-        JoinType::LeftSemi | JoinType::RightSemi => "dL ⋉ R' + rows of L° whose match came or went",
-        JoinType::LeftAnti | JoinType::RightAnti => "dL ▷ R' - rows of L° whose match came or went",
+        JoinType::LeftSemi | JoinType::RightSemi => "dL ⋉ R' + rows of L° whose match began or ended",
+        JoinType::LeftAnti | JoinType::RightAnti => "dL ▷ R' - rows of L° whose match began or ended",
         JoinType::LeftMark | JoinType::RightMark => "dL with its mark + rows of L° whose mark changed",
         JoinType::Left | JoinType::Right | JoinType::Full => {
-            "dL ⋈ R' + L° ⋈ dR, and rows without a match that found or lost one"
+            "dL ⋈ R' + L° ⋈ dR, and rows of which the match began or ended"
         }
     }
 }

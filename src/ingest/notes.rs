@@ -16,7 +16,7 @@ pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
     let (first, why) = odd.first()?;
     let files = counted(odd.len() as u64, "file");
     Some(
-        Error::failed(format!("{files} of {name} cannot be read for what they are called"))
+        Error::failed(format!("{files} of {name} cannot be read because of their names"))
             .fact("first", first.clone())
             .fact("found", why.clone())
             .fact("meanwhile", "the other files land")

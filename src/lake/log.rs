@@ -59,7 +59,7 @@ impl DataFiles {
         match resolve(table, &spelled) {
             Ok(path) if path == spelled => path,
             Ok(path) => {
-                self.odd_path.get_or_insert_with(|| "spells the path of a file in another way".into());
+                self.odd_path.get_or_insert_with(|| "spells the path of a file differently".into());
                 path
             }
             Err(why) => {

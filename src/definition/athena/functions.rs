@@ -133,7 +133,7 @@ fn call(function: &Function, reader: &mut Reader<'_>) {
         reader.note(span, message, label);
     } else if has(UNKNOWN, name) {
         let message = format!("`{name}` may mean something else in Athena");
-        reader.note(span, message, "compare what it gives there");
+        reader.note(span, message, "compare its result there");
     } else if !has(SAME, name) && !has(OTHER, name) {
         let instead = INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead);
         let label = instead.unwrap_or("both know no other spelling: compute it in a table of its own");

@@ -235,7 +235,7 @@ fn functions_that_athena_has_not_are_noted_with_what_to_write() {
     );
     assert_eq!(
         notes("select array_join(map_keys(map(array[key], array[s])), ',') as y from t"),
-        ["1:28 `map` may mean something else in Athena | compare what it gives there"]
+        ["1:28 `map` may mean something else in Athena | compare its result there"]
     );
     for missing in [
         "nvl(s, 'a')",

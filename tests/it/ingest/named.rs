@@ -48,7 +48,7 @@ async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
     let done = of(&outcome, "orders");
     assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
     let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
-    assert_eq!(left_out.message(), "3 files of orders cannot be read for what they are called");
+    assert_eq!(left_out.message(), "3 files of orders cannot be read because of their names");
     lake.land("orders/b.json", order(4));
     assert_eq!(exit::of_sync(&lake.try_sync().await), 1);
     assert_eq!(ids(&lake).await, ["1", "4"]);
