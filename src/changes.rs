@@ -6,19 +6,19 @@
 //!    the data files that it added (+1) and removed (-1). Each file is counted over the whole range: one that was added
 //!    and removed counts 0, one that a commit with a feed removed and a later RESTORE adds again counts 2.
 //! 2. The data files by which the two snapshots differ: if the log no longer holds a commit, if files in between are
-//!    vacuumed, if another writer added a present file or removed a missing one (`course`), and if a data file alone
-//!    does not determine its rows (partition columns, column mapping, deletion vectors, changed columns).
+//!    vacuumed, if another writer added a present file or removed a missing one (`file_history`), and if a data file
+//!    alone does not determine its rows (partition columns, column mapping, deletion vectors, changed columns).
 //! 3. None: the caller computes in full, with the reason.
 //!
 //! Rows that were only rewritten cancel when the change is consolidated. Only the log is read here, and one column of
 //! other writers' change data files: the relation streams.
 
-mod course;
+mod change_source;
 mod feeds;
+mod file_history;
 mod files;
 mod readable;
 mod relation;
-mod rung;
 mod size;
 mod snapshots;
 mod tally;
@@ -28,14 +28,14 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable, MovedRows};
-use course::replay_anomaly;
+use file_history::replay_anomaly;
 use files::{all_there, look_up};
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
+pub use change_source::{ChangeSource, since_by};
 pub use readable::readable_at;
-pub use rung::{ChangeSource, since_by};
 
 /// The source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use deltalake::kernel::CommitInfo;
 
-use super::course::{FileHistory, course};
+use super::file_history::{FileHistory, file_history};
 use super::*;
 use crate::lake::DataFiles;
 
@@ -94,7 +94,7 @@ fn another_file_under_a_known_name_is_no_file_diff() {
 
 fn odd(commits: &[CommitFacts], before: &[&str]) -> Option<String> {
     let before = before.iter().map(|path| (*path).to_owned()).collect();
-    match course(commits, &Unfit::new(), Some(&before)) {
+    match file_history(commits, &Unfit::new(), Some(&before)) {
         FileHistory::Odd(why) => Some(why),
         FileHistory::InTurns => None,
         FileHistory::Depends => panic!("depends on what is known"),
@@ -131,7 +131,7 @@ fn files_that_only_move_come_and_go_as_well() {
 
 #[test]
 fn what_was_there_before_matters_where_somebody_else_counts_files() {
-    let ask = |commits: &[CommitFacts]| course(commits, &Unfit::new(), None);
+    let ask = |commits: &[CommitFacts]| file_history(commits, &Unfit::new(), None);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), FileHistory::Depends);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), FileHistory::InTurns);
     // The feed determines the change of the existing rows.
@@ -142,5 +142,5 @@ fn what_was_there_before_matters_where_somebody_else_counts_files() {
     let again = ask(&[ours, commit(2, &["b"], &[], &[])]);
     assert_eq!(again, FileHistory::Odd("v2 adds a file that is there already".into()));
     let unfit = Unfit::from([(1, "vacuumed".to_owned())]);
-    assert_eq!(course(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), FileHistory::Depends);
+    assert_eq!(file_history(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), FileHistory::Depends);
 }

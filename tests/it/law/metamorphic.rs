@@ -23,7 +23,7 @@ const WAYS: [(&str, Option<ChangeSource>); 4] = [
 
 /// The change of a table since the previous sync, from each source that can give it, equals the difference of its rows.
 /// Checked for one changed table, a different one at every step.
-pub async fn rungs_agree(
+pub async fn change_sources_agree(
     lake: &Lake,
     case: &Case,
     step: usize,
@@ -45,10 +45,10 @@ pub async fn rungs_agree(
     let folder = lake.warehouse().join(zone).join(name);
     let location = Storage::default().location(".", &folder).map_err(|e| e.to_string())?;
     let table = LakeTable::open(&location).await.map_err(|e| e.to_string())?.ok_or("no table")?;
-    for (at, (way, rung)) in WAYS.into_iter().enumerate() {
-        let change = match rung {
+    for (at, (way, source)) in WAYS.into_iter().enumerate() {
+        let change = match source {
             None => changes::since(&table, old.version).await,
-            Some(rung) => changes::since_by(&table, old.version, rung).await,
+            Some(source) => changes::since_by(&table, old.version, source).await,
         };
         let Ok(change) = change.map_err(|e| e.to_string())? else { continue };
         let found = rows(&change, &table, new).await?;

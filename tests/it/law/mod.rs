@@ -102,7 +102,7 @@ fn histories() {
     assert!(stats.refused * 5 < stats.queries, "too many queries are refused: {stats:?}");
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
     assert!(stats.verified * 3 < stats.compared, "too many tables are only verified: {stats:?}");
-    assert!(stats.told.iter().all(|told| *told > 0), "a rung of the ladder told no change: {stats:?}");
+    assert!(stats.told.iter().all(|told| *told > 0), "a source of changes told no change: {stats:?}");
 }
 
 fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {

@@ -173,7 +173,7 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
             unplannable = true;
         }
         stats.feeds += fed(&lake, case, &before, &now).await.map_err(at)?;
-        let told = metamorphic::rungs_agree(&lake, case, number, &before, &now).await.map_err(at)?;
+        let told = metamorphic::change_sources_agree(&lake, case, number, &before, &now).await.map_err(at)?;
         stats.told.iter_mut().zip(told).for_each(|(sum, n)| *sum += n);
         if number % 3 == 0 || number + 1 == case.steps.len() {
             let outcome = synced(&opened(&lake).await?).await.map_err(at)?;

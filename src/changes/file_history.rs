@@ -31,12 +31,12 @@ pub(super) async fn replay_anomaly(
     commits: &[CommitFacts],
     unfit: &Unfit,
 ) -> Option<String> {
-    let mut found = course(commits, unfit, None);
+    let mut found = file_history(commits, unfit, None);
     if found == FileHistory::Depends {
         let Ok(old) = table.at(from).await else { return Some(format!("v{from} cannot be read")) };
         // With a deletion vector it is another file, which actions without one do not refer to.
         let plain = old.files().into_iter().filter(|file| file.deletion_vector.is_none());
-        found = course(commits, unfit, Some(&plain.map(|file| file.path).collect()));
+        found = file_history(commits, unfit, Some(&plain.map(|file| file.path).collect()));
     }
     match found {
         FileHistory::Odd(why) => Some(why),
@@ -45,7 +45,7 @@ pub(super) async fn replay_anomaly(
 }
 
 /// Follows every file through the range; `before` are the table's files before it.
-pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> FileHistory {
+pub(super) fn file_history(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> FileHistory {
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut depends = false;
     for commit in commits {

@@ -25,16 +25,16 @@ pub enum ChangeSource {
 pub async fn since_by(
     table: &LakeTable,
     from: u64,
-    rung: ChangeSource,
+    source: ChangeSource,
 ) -> Result<std::result::Result<ChangeSet, String>> {
-    if rung == ChangeSource::Snapshots {
+    if source == ChangeSource::Snapshots {
         return by_snapshots(table, from, "no other way was asked for").await;
     }
     let commits = match told_by_files(table, from).await? {
         Ok(commits) => commits,
         Err(why) => return Ok(Err(why)),
     };
-    let unused = match rung {
+    let unused = match source {
         ChangeSource::Commits => {
             commits.iter().map(|commit| (commit.version, "it was not asked for".to_owned())).collect()
         }
@@ -47,7 +47,7 @@ pub async fn since_by(
         Ok(tally) => tally,
         Err(why) => return Ok(Err(why)),
     };
-    if let (ChangeSource::Feed, Some(why)) = (rung, &tally.why) {
+    if let (ChangeSource::Feed, Some(why)) = (source, &tally.why) {
         return Ok(Err(why.clone()));
     }
     let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
