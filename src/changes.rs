@@ -80,6 +80,21 @@ pub struct ChangeSet {
     seen: BTreeSet<String>,
 }
 
+/// The changes of a table since a version.
+#[derive(Debug)]
+pub enum Changes {
+    /// Its change set.
+    Known(Box<ChangeSet>),
+    /// They can no longer be computed, for this reason.
+    Lost(String),
+}
+
+impl From<ChangeSet> for Changes {
+    fn from(change: ChangeSet) -> Self {
+        Self::Known(Box::new(change))
+    }
+}
+
 /// Data files whose rows have the same weight.
 #[derive(Clone, Debug)]
 struct Part {
@@ -164,18 +179,18 @@ impl ChangeSet {
     }
 }
 
-/// The change set of `table` since version `from`, or the reason why it can no longer be computed.
+/// The changes of `table` since version `from`.
 ///
 /// # Errors
 /// If the log is broken or names a file that must not be read.
-pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<ChangeSet, String>> {
+pub async fn since(table: &LakeTable, from: u64) -> Result<Changes> {
     if from == table.version() {
-        return Ok(Ok(ChangeSet::nothing(table, from)));
+        return Ok(ChangeSet::nothing(table, from).into());
     }
     table.check_files()?;
-    let commits = match told_by_files(table, from).await? {
-        Ok(commits) => commits,
-        Err(why) => return by_snapshots(table, from, &why).await,
+    let commits = match commits_since(table, from).await? {
+        Commits::Countable(commits) => commits,
+        Commits::Uncountable(why) => return by_snapshots(table, from, &why).await,
     };
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
@@ -185,7 +200,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
         }
         let tally = match tally(&commits, &unfit) {
             Ok(tally) => tally,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Changes::Lost(why)),
         };
         let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
         let vacuumed = feeds::vacuumed(&commits, &unfit, &found.gone);
@@ -194,7 +209,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
         } else if !found.gone.is_empty() {
             return by_snapshots(table, from, "files between the two versions are vacuumed").await;
         } else if let Some(rows) = &counted {
-            return Ok(Ok(tally.into_change(table, from, found, &commits, rows)));
+            return Ok(tally.into_change(table, from, found, &commits, rows).into());
         } else {
             let (rows, wrong) = feeds::count(table, from, &commits, &unfit).await?;
             counted = Some(rows);
@@ -203,18 +218,26 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     }
 }
 
-/// The commits since `from`, or why their files do not determine their changes.
-async fn told_by_files(table: &LakeTable, from: u64) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
+/// The commits since a version.
+enum Commits {
+    /// Their data files determine their changes.
+    Countable(Vec<CommitFacts>),
+    /// They do not, for this reason.
+    Uncountable(String),
+}
+
+/// The commits since `from`.
+async fn commits_since(table: &LakeTable, from: u64) -> Result<Commits> {
     let Some(commits) = table.commits(from, table.version()).await? else {
-        return Ok(Err("the log no longer holds every commit since".into()));
+        return Ok(Commits::Uncountable("the log no longer holds every commit since".into()));
     };
     if let Some(why) = beyond_files(table, &commits) {
-        return Ok(Err(why));
+        return Ok(Commits::Uncountable(why));
     }
     let commits = believed(table, commits).await?;
     Ok(match beyond_files(table, &commits) {
-        Some(why) => Err(why),
-        None => Ok(commits),
+        Some(why) => Commits::Uncountable(why),
+        None => Commits::Countable(commits),
     })
 }
 

@@ -87,7 +87,7 @@ pub mod internals {
         pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
     }
     pub mod changes {
-        pub use crate::changes::{ChangeSet, ChangeSource, since, since_by};
+        pub use crate::changes::{ChangeSet, ChangeSource, Changes, since, since_by};
     }
     pub mod definition {
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};
@@ -104,7 +104,7 @@ pub mod internals {
         };
     }
     pub mod merge {
-        pub use crate::merge::{Applied, CdcChange, Taking, remove, told};
+        pub use crate::merge::{Applied, CdcChange, Merged, Taking, remove, told};
     }
     pub mod plan {
         pub use crate::plan::expectations;

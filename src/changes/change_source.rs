@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tally::Unfit;
-use super::{ChangeSet, by_snapshots, look_up, replay_anomaly, tally, told_by_files};
+use super::{Changes, Commits, by_snapshots, commits_since, look_up, replay_anomaly, tally};
 use crate::error::Result;
 use crate::lake::LakeTable;
 
@@ -18,21 +18,17 @@ pub enum ChangeSource {
     Snapshots,
 }
 
-/// [`since`](super::since) by one source alone, or why that one cannot give the change.
+/// [`since`](super::since) by one source alone.
 ///
 /// # Errors
 /// When the log is broken.
-pub async fn since_by(
-    table: &LakeTable,
-    from: u64,
-    source: ChangeSource,
-) -> Result<std::result::Result<ChangeSet, String>> {
+pub async fn since_by(table: &LakeTable, from: u64, source: ChangeSource) -> Result<Changes> {
     if source == ChangeSource::Snapshots {
         return by_snapshots(table, from, "no other way was asked for").await;
     }
-    let commits = match told_by_files(table, from).await? {
-        Ok(commits) => commits,
-        Err(why) => return Ok(Err(why)),
+    let commits = match commits_since(table, from).await? {
+        Commits::Countable(commits) => commits,
+        Commits::Uncountable(why) => return Ok(Changes::Lost(why)),
     };
     let unused = match source {
         ChangeSource::Commits => {
@@ -41,18 +37,18 @@ pub async fn since_by(
         ChangeSource::Feed | ChangeSource::Snapshots => Unfit::new(),
     };
     if let Some(why) = replay_anomaly(table, from, &commits, &unused).await {
-        return Ok(Err(why));
+        return Ok(Changes::Lost(why));
     }
     let tally = match tally(&commits, &unused) {
         Ok(tally) => tally,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Ok(Changes::Lost(why)),
     };
     if let (ChangeSource::Feed, Some(why)) = (source, &tally.why) {
-        return Ok(Err(why.clone()));
+        return Ok(Changes::Lost(why.clone()));
     }
     let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
     if !found.gone.is_empty() {
-        return Ok(Err("files between the two versions are vacuumed".into()));
+        return Ok(Changes::Lost("files between the two versions are vacuumed".into()));
     }
-    Ok(Ok(tally.into_change(table, from, found, &commits, &BTreeMap::new())))
+    Ok(tally.into_change(table, from, found, &commits, &BTreeMap::new()).into())
 }

@@ -46,11 +46,20 @@ pub struct Applied {
     pub bytes_written: u64,
 }
 
-/// Rows to delete that the table does not contain: it has drifted since our last commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lacking(pub u64);
+/// The result of deleting rows from a table.
+#[derive(Debug)]
+pub enum Merged<T> {
+    /// The table contained them.
+    Done(T),
+    /// The table does not contain all of them: it has drifted since our last commit.
+    Drifted(MissingRows),
+}
 
-impl fmt::Display for Lacking {
+/// How many rows to be deleted a table does not contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingRows(pub u64);
+
+impl fmt::Display for MissingRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = if self.0 == 1 { "is" } else { "are" };
         write!(f, "{} that must go {is} not in it", counted(self.0, "row"))
@@ -62,14 +71,10 @@ impl fmt::Display for Lacking {
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn remove(
-    table: &LakeTable,
-    change: &RowChange,
-    target_file_size: u64,
-) -> Result<std::result::Result<Applied, Lacking>> {
+pub async fn remove(table: &LakeTable, change: &RowChange, target_file_size: u64) -> Result<Merged<Applied>> {
     let mut applied = Applied::default();
     if change.deletes() == 0 {
-        return Ok(Ok(applied));
+        return Ok(Merged::Done(applied));
     }
     let (mut rewritten, mut left) = rewrite_without(table, change, Floats::Exact, target_file_size).await?;
     if left > 0 && table.schema().fields().iter().any(|f| f.data_type().is_floating()) {
@@ -78,10 +83,10 @@ pub async fn remove(
     }
     if left > 0 {
         discard(table, rewritten).await;
-        return Ok(Err(Lacking(left)));
+        return Ok(Merged::Drifted(MissingRows(left)));
     }
     take(&mut applied, rewritten);
-    Ok(Ok(applied))
+    Ok(Merged::Done(applied))
 }
 
 /// Writes change data files if rows are deleted: without them the data files are the change of a commit.

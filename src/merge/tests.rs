@@ -83,8 +83,8 @@ async fn rewrite_without(
     let came: Vec<RecordBatch> = change.rows(CdcChange::Insert).try_collect().await.expect("rows that come");
     assert_eq!(texts(&came), texts(&[batch(come, &table.schema())]));
     let mut applied = match remove(table, &change, u64::MAX).await.expect("applied") {
-        Ok(applied) => applied,
-        Err(Lacking(rows)) => {
+        Merged::Done(applied) => applied,
+        Merged::Drifted(MissingRows(rows)) => {
             change.forget().await;
             return Err(rows);
         }

@@ -21,7 +21,7 @@ use crate::incremental;
 use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
 };
-use crate::merge::{self, CdcChange, Lacking, RowChange};
+use crate::merge::{self, CdcChange, Merged, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::plan;
 
@@ -49,8 +49,8 @@ impl Work<'_> {
             other => other,
         };
         match change {
-            Ok(Ok(ready)) => self.commit(Ready { reason, ..ready }).await,
-            Ok(Err(lacking)) => self.drifted(lacking.to_string()).await,
+            Ok(Merged::Done(ready)) => self.commit(Ready { reason, ..ready }).await,
+            Ok(Merged::Drifted(missing)) => self.drifted(missing.to_string()).await,
             // A missing consumed version may only be noticed when its rows are read.
             Err(error) => match inputs.gone() {
                 Some(lost) => self.not_by_change(lost).await,
@@ -72,11 +72,7 @@ impl Work<'_> {
         self.commit(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous: None }).await
     }
 
-    async fn change(
-        &self,
-        program: &incremental::Program,
-        inputs: &Inputs,
-    ) -> Result<std::result::Result<Ready, Lacking>> {
+    async fn change(&self, program: &incremental::Program, inputs: &Inputs) -> Result<Merged<Ready>> {
         let Some(current) = &self.current else {
             return Err(Error::new(Kind::Internal, "a table that does not exist cannot change"));
         };
@@ -101,15 +97,16 @@ impl Work<'_> {
                 return Err(Error::new(Kind::Internal, "a change has more rows than can be counted"));
             };
             match self.merge(current, rows, inputs.session(), &mut seen, &mut io).await? {
-                Ok(merged) => merged,
-                Err(lacking) => return Ok(Err(lacking)),
+                Merged::Done(change) => change,
+                Merged::Drifted(missing) => return Ok(Merged::Drifted(missing)),
             }
         };
         io.rows_read = Scanned::rows(inputs.session());
         self.discard_if_rejected(&delta, self.check_constraints(inputs, &mut seen, &scope, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
-        Ok(Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous }))
+        let mode = Mode::Incremental;
+        Ok(Merged::Done(Ready { change: delta, mode, reason, seen, io, ended, replaced: None, ambiguous }))
     }
 
     /// Writes rows into new files.
@@ -143,17 +140,17 @@ impl Work<'_> {
         session: &SessionContext,
         seen: &mut Inspector,
         io: &mut Io,
-    ) -> Result<std::result::Result<Change, Lacking>> {
+    ) -> Result<Merged<Change>> {
         // Deleted rows are observed first: a deleted key is not new.
         let mut gone = rows.rows(CdcChange::Delete);
         while let Some(batch) = gone.try_next().await? {
             seen.deletes(&batch)?;
         }
         let mut applied = match merge::remove(current, &rows, self.job.project.target_file_size).await? {
-            Ok(applied) => applied,
-            Err(lacking) => {
+            Merged::Done(applied) => applied,
+            Merged::Drifted(missing) => {
                 rows.forget().await;
-                return Ok(Err(lacking));
+                return Ok(Merged::Drifted(missing));
             }
         };
         io.files_added += applied.change.adds.len() as u64;
@@ -165,7 +162,7 @@ impl Work<'_> {
         }
         merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
-        Ok(Ok(applied.change))
+        Ok(Merged::Done(applied.change))
     }
 
     /// Returns a verdict. The files of a refused change are removed at once: no version names them, and they hold rows

@@ -8,6 +8,7 @@ use super::{Refreshed, Work, rows};
 use crate::error::Result;
 use crate::evaluate::{self, Limits};
 use crate::lake::{LakeTable, NewColumns, Scanned};
+use crate::merge::Merged;
 use crate::outcome::{Io, Mode};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
@@ -61,7 +62,9 @@ impl Work<'_> {
         let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
         let Some(rows) = rows else { return Ok(None) };
         let mut seen = Inspector::new(self.job.table, self.all_rows)?;
-        let Ok(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else { return Ok(None) };
+        let Merged::Done(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else {
+            return Ok(None);
+        };
         io.rows_read = Scanned::rows(session);
         self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, false).await).await?;
         let ambiguous = self.ambiguous(inputs).await?;

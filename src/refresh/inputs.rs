@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 
-use crate::changes::{self, ChangeSet};
+use crate::changes::{self, ChangeSet, Changes};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::Sources;
 use crate::incremental::{ChangeKind, Side};
@@ -67,8 +67,8 @@ impl Inputs {
         for (name, source) in &mut self.sources {
             let Some(from) = consumed.get(name) else { continue };
             match changes::since(&source.table, *from).await? {
-                Ok(change) => source.change = Some(change),
-                Err(why) => return Ok(Some(Lost { source: name.clone(), why })),
+                Changes::Known(change) => source.change = Some(*change),
+                Changes::Lost(why) => return Ok(Some(Lost { source: name.clone(), why })),
             }
             source.consumed = Some(*from);
         }

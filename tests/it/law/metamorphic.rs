@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stedi_delta::Storage;
-use stedi_delta::internals::changes::{self, ChangeSet, ChangeSource};
+use stedi_delta::internals::changes::{self, ChangeSet, ChangeSource, Changes};
 use stedi_delta::internals::lake::{LakeTable, SessionOptions, session};
 
 use super::compare::{Bag, Stored, bag, difference, minus, net};
@@ -50,7 +50,7 @@ pub async fn change_sources_agree(
             None => changes::since(&table, old.version).await,
             Some(source) => changes::since_by(&table, old.version, source).await,
         };
-        let Ok(change) = change.map_err(|e| e.to_string())? else { continue };
+        let Changes::Known(change) = change.map_err(|e| e.to_string())? else { continue };
         let found = rows(&change, &table, new).await?;
         if let Some(text) = difference(&minus(&found, &expected), &Bag::new(), &[]) {
             return Err(format!("the change of {name} since v{} is another one by {way}\n    {text}", old.version));
