@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::error::Result;
-use crate::lake::{CommitFacts, LakeTable, MovedRows};
+use crate::lake::{CommitFacts, Evidence, LakeTable, MovedRows};
 use file_history::replay_anomaly;
 use files::{all_there, look_up};
 pub use size::size;
@@ -247,7 +247,7 @@ async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<Co
     let mut believed = Vec::with_capacity(commits.len());
     for commit in commits {
         let is_believed = commit.is_ours()
-            || match table.moved(&commit, true).await? {
+            || match table.moved(&commit, Evidence::Rows).await? {
                 MovedRows::Same => true,
                 MovedRows::Others => false,
                 MovedRows::Unknown { same_count, .. } => same_count,

@@ -27,9 +27,10 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::error::{Context, Result};
-use crate::incremental::{self, ChangeKind, Program, Side};
+use crate::incremental::{self, ChangeKind, OldResult, Program, Side};
 
-pub use rehearse::rehearse;
+pub use keys::least_and_greatest;
+pub use rehearse::{rehearse, rehearse_change};
 pub use run::run_with;
 
 /// The tables of a program.
@@ -46,8 +47,8 @@ pub trait Sources: Send + Sync {
     fn change_kind(&self, table: &str) -> ChangeKind;
 
     /// Whether [`Side::Maintained`], the maintained table, may be read instead of recomputing its rows.
-    fn has_result(&self) -> bool {
-        false
+    fn old_result(&self) -> OldResult {
+        OldResult::Computed
     }
 }
 

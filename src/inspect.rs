@@ -7,7 +7,7 @@ mod query;
 mod status;
 
 pub use history::history;
-pub use plan::plan;
+pub use plan::{explain, plan};
 pub use quarantine::quarantine;
 pub use query::{Answer, answer, query};
 pub use status::status;

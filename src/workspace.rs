@@ -109,7 +109,11 @@ pub async fn check(root: &Path) -> Result<Project> {
         if has_fault(table, derived, &faults) {
             continue;
         }
-        if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
+        let rehearsed = match evaluate::rehearse(&derived.plan, &session).await {
+            Ok(()) if derived.refresh != Policy::Full => evaluate::rehearse_change(&derived.plan, &session).await,
+            other => other,
+        };
+        if let Err(error) = rehearsed {
             // No data were read.
             let error = error.unredacted();
             let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");

@@ -87,10 +87,9 @@ struct Event<'c> {
 }
 
 fn events(files: &DataFiles) -> impl Iterator<Item = Event<'_>> {
-    let event = |comes, counts| move |path| Event { path, comes, counts };
-    let added = files.added.iter().map(|(path, _)| path.as_str()).map(event(true, true));
-    let removed = files.removed.iter().map(String::as_str).map(event(false, true));
-    let moved_in = files.moved_in.iter().map(|(path, _)| path.as_str()).map(event(true, false));
-    let moved_out = files.moved_out.iter().map(String::as_str).map(event(false, false));
+    let added = files.added.iter().map(|(path, _)| Event { path, comes: true, counts: true });
+    let removed = files.removed.iter().map(|path| Event { path, comes: false, counts: true });
+    let moved_in = files.moved_in.iter().map(|(path, _)| Event { path, comes: true, counts: false });
+    let moved_out = files.moved_out.iter().map(|path| Event { path, comes: false, counts: false });
     added.chain(removed).chain(moved_in).chain(moved_out)
 }

@@ -7,7 +7,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
-use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
+use deltalake::datafusion::common::{DFSchemaRef, DataFusionError};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::logical_expr::{
@@ -55,7 +55,7 @@ pub async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    let stages = program.stages(&|table| sources.change_kind(table), sources.has_result())?;
+    let stages = program.stages(&|table| sources.change_kind(table), sources.old_result())?;
     let mut steps = Steps::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
@@ -191,8 +191,7 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
             continue;
         }
         let at = first.schema().index_of(&column.name)?;
-        let nulls = join.null_equality == NullEquality::NullEqualsNull;
-        if let Some(condition) = condition(expr, &rows.batches, at, nulls)? {
+        if let Some(condition) = condition(expr, &rows.batches, at, join.null_equality)? {
             right = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(right))?);
         }
     }

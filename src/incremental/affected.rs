@@ -26,7 +26,7 @@ impl Deriver<'_> {
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
         let plan = conform(difference(new, old)?, node.schema())?;
-        Ok(Some(Change::computed(plan, false)))
+        Ok(Some(Change::computed(plan)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::build::{
 };
 use super::consolidated::consolidated_before_eval;
 use super::restrict::{Keys, On, gated};
-use super::{ChangeKind, Side, Stages, Step};
+use super::{ChangeKind, OldResult, Side, Stages, Step};
 use crate::sql::can_fail;
 
 /// The change of one plan.
@@ -28,9 +28,9 @@ pub struct Change {
 }
 
 impl Change {
-    /// A change that is neither streamed nor materialised.
-    pub fn computed(plan: LogicalPlan, insert_only: bool) -> Self {
-        Self { plan, insert_only, stream: false, held: false }
+    /// A change of any weights that is neither streamed nor materialised.
+    pub fn computed(plan: LogicalPlan) -> Self {
+        Self { plan, insert_only: false, stream: false, held: false }
     }
 }
 
@@ -43,9 +43,13 @@ pub struct Deriver<'a> {
 }
 
 /// The stages of a normalised plan.
-pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
+pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
     let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)? };
-    let change = match if result { deriver.at_root(plan)? } else { None } {
+    let at_root = match old {
+        OldResult::Maintained => deriver.at_root(plan)?,
+        OldResult::Computed => None,
+    };
+    let change = match at_root {
         Some(change) => change,
         None => deriver.change(plan)?,
     };

@@ -57,7 +57,7 @@ impl Deriver<'_> {
             return Ok(None);
         }
         let plan = sum_of(terms, &node.schema)?;
-        Ok(Some(Change::computed(plan, insert_only)))
+        Ok(Some(Change { insert_only, ..Change::computed(plan) }))
     }
 
     /// The change of the left side, and the new rows of the right side that it can match.

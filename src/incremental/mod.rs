@@ -64,6 +64,15 @@ pub enum Side {
     Maintained,
 }
 
+/// The source of the query's result over the old rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldResult {
+    /// [`Side::Maintained`], where a rule can read it.
+    Maintained,
+    /// It is computed.
+    Computed,
+}
+
 /// Properties of a table's change that are known before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -159,13 +168,12 @@ impl Program {
         &self.plan
     }
 
-    /// The steps for the tables that changed: terms of unchanged tables are omitted. `result`: [`Side::Maintained`] can
-    /// be read instead of computing the old result.
+    /// The steps for the tables that changed: terms of unchanged tables are omitted.
     ///
     /// # Errors
     /// The query engine refuses a plan.
-    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
-        derive::stages(&self.plan, kind, result).context(|| "the change cannot be planned".into())
+    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
+        derive::stages(&self.plan, kind, old).context(|| "the change cannot be planned".into())
     }
 }
 
@@ -189,7 +197,7 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     let program = Program { plan, tables };
     // A dry run: plans that the engine refuses are found here and not in the middle of a sync.
     program
-        .stages(&|_| ChangeKind::Mutating, true)
+        .stages(&|_| ChangeKind::Mutating, OldResult::Maintained)
         .map_err(|e| rewriting(format!("its change cannot be planned: {e}")))?;
     Ok(program)
 }

@@ -38,7 +38,8 @@ impl Deriver<'_> {
         if terms.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Change::computed(sum_of(terms, &node.schema)?, insert_only)))
+        let plan = sum_of(terms, &node.schema)?;
+        Ok(Some(Change { insert_only, ..Change::computed(plan) }))
     }
 
     /// The old left rows that the right side's change can affect, joined with the new right side, minus joined with the
@@ -87,7 +88,7 @@ impl Deriver<'_> {
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
         let plan = conform(difference(new, old)?, &node.schema)?;
-        Ok(Some(Change::computed(plan, false)))
+        Ok(Some(Change::computed(plan)))
     }
 
     /// The keys of several changes as one step. NULL is a key: rows without a match have NULL on the other side.

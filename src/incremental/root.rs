@@ -87,7 +87,7 @@ impl Deriver<'_> {
             terms.push(combined);
         }
         terms.push(anew);
-        Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?, false))))
+        Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?))))
     }
 }
 

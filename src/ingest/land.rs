@@ -7,7 +7,7 @@ use super::finish::{Finished, finish};
 use super::format::quarantine_layout;
 use super::ledger::{Batch, Ledger};
 use super::pending::{Asked, pending};
-use super::recover::{Recovered, TableState, recover};
+use super::recover::{LandedFiles, Recovered, TableState, recover};
 use super::schema_diff::{check_schema, evolve_schema};
 use super::write::{Prepared, write};
 use super::{LandingContext, Patience, Report};
@@ -65,7 +65,8 @@ pub async fn land<'a>(
     let Some(landing) = context.table.landing() else {
         return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
     };
-    let recovered = recover(&context, (ledger, session), asked.reloads_all(name), report).await?;
+    let landed = if asked.reloads_all(name) { LandedFiles::AreReloaded } else { LandedFiles::Stay };
+    let recovered = recover(&context, (ledger, session), landed, report).await?;
     let Recovered { current, version_before, finished } = recovered;
     let mut pending = pending(&context, landing, &current, (ledger, session), asked, Patience::Waits).await?;
     let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));

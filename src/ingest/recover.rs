@@ -175,8 +175,16 @@ impl TableState {
     }
 }
 
+/// The treatment of files that have landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LandedFiles {
+    /// Their rows stay.
+    Stay,
+    /// Every one is read again.
+    AreReloaded,
+}
+
 /// Prepares a landing table for new batches: carries out a batch that an earlier run decided and did not finish.
-/// `reloaded` = every file is read again, even if it landed.
 ///
 /// # Errors
 /// If its state allows no batch, if migrations are pending, or if its columns differ from those of its definition;
@@ -184,12 +192,12 @@ impl TableState {
 pub async fn recover(
     context: &LandingContext<'_>,
     (ledger, session): (&Ledger, &SessionContext),
-    reloaded: bool,
+    landed: LandedFiles,
     report: &Report<'_>,
 ) -> Result<Recovered> {
     let name = context.table.name.as_str();
     let mut current = state_of(context, (ledger, session)).await?;
-    if !reloaded {
+    if landed == LandedFiles::Stay {
         current.check(context)?;
     }
     let version_before = current.table.as_ref().map(LakeTable::version);
@@ -204,7 +212,7 @@ pub async fn recover(
         let wal = ledger.wal(session, name, &current.uuid, number).await?;
         match check_open(context, current.table.as_ref(), number, &wal) {
             // Abandoned: its landing files are read again, under a higher number.
-            Err(_) if reloaded => {}
+            Err(_) if landed == LandedFiles::AreReloaded => {}
             Err(error) => return Err(error),
             Ok(()) => {
                 let (table, done) = finish(context, &current.uuid, number, &wal).await?;

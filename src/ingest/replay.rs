@@ -12,7 +12,7 @@ use super::finish::finish;
 use super::format::{self, Decoder, Landed, Options};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::parse::declared;
-use super::recover::{Recovered, TableState, recover};
+use super::recover::{LandedFiles, Recovered, TableState, recover};
 use super::schema_diff::evolve_schema;
 use super::{LandingContext, Report};
 use crate::error::{Context, Error, Result};
@@ -55,7 +55,8 @@ pub async fn replay(
     (ledger, session): (&Ledger, &SessionContext),
     report: &Report<'_>,
 ) -> Result<Replayed> {
-    let Recovered { current, version_before, .. } = recover(context, (ledger, session), false, report).await?;
+    let Recovered { current, version_before, .. } =
+        recover(context, (ledger, session), LandedFiles::Stay, report).await?;
     let Some(table) = current.table.clone() else {
         return Err(Error::failed(format!("{} does not exist yet", context.table.name)).help("stedi-delta sync"));
     };

@@ -14,11 +14,23 @@ use crate::refresh::{self, Foreseen, Job, Moved};
 use crate::sync;
 use crate::workspace::Workspace;
 
-/// What a sync of the selected tables would do. With `explain`, also the delta rules.
+/// What a sync of the selected tables would do.
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing; if the ledger cannot be read. An unreadable table is reported.
-pub async fn plan(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
+pub async fn plan(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
+    planned(workspace, select, false).await
+}
+
+/// The same with the delta rules.
+///
+/// # Errors
+/// As for [`plan`].
+pub async fn explain(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
+    planned(workspace, select, true).await
+}
+
+async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
     let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
     let selection = sync::checked(workspace, &options)?;
     let session = workspace.session()?;

@@ -7,7 +7,7 @@ use super::quarantine;
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
 use crate::ingest::{self, Asked, Ledger, Patience};
-use crate::lake::LakeTable;
+use crate::lake::{Evidence, LakeTable};
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::plan::{self, Decision};
@@ -134,9 +134,9 @@ async fn of_derived(
         .collect();
     let complete = sources.len() == workspace.sources(table).len();
     let job = workspace.job(table, sources, "")?;
-    let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
+    let standing = refresh::standing(&job, tables.get(&table.name), Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&workspace.project, table, derived);
-    match plan::decide(table, &standing, fingerprint, false) {
+    match plan::decide(table, &standing, fingerprint) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),

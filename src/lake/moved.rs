@@ -53,12 +53,21 @@ struct Sides {
     came: Vec<DeltaFile>,
 }
 
+/// What is looked at to find out what a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The log.
+    Log,
+    /// Also the rows of data files, where the log does not decide.
+    Rows,
+}
+
 impl LakeTable {
-    /// Whether a commit changed rows without declaring it. With `rows`, data files are read if the log does not decide.
+    /// Whether a commit changed rows without declaring it.
     ///
     /// # Errors
     /// When the engine cannot start; files that cannot be read make it [`MovedRows::Unknown`].
-    pub async fn moved(&self, commit: &CommitFacts, rows: bool) -> Result<MovedRows> {
+    pub async fn moved(&self, commit: &CommitFacts, evidence: Evidence) -> Result<MovedRows> {
         if !commit.moves_files() {
             return Ok(MovedRows::Same);
         }
@@ -76,7 +85,7 @@ impl LakeTable {
         let found = match counts {
             Some((went, came)) if went != came => MovedRows::Others,
             _ if sides.went.is_empty() && sides.came.is_empty() => MovedRows::Same,
-            _ if !rows => return Ok(MovedRows::unknown("no row was looked at", counts.is_some())),
+            _ if evidence == Evidence::Log => return Ok(MovedRows::unknown("no row was looked at", counts.is_some())),
             _ => sides.compare(counts.is_some()).await?,
         };
         verdicts.insert(commit.version, found.clone());

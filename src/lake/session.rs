@@ -17,6 +17,15 @@ use crate::error::{Context, Result};
 use crate::sql::{Planner, engine};
 use crate::storage::Location;
 
+/// How a session joins on equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joins {
+    /// By hash joins, which cannot spill.
+    Hash,
+    /// By sort-merge joins, which can.
+    SortMerge,
+}
+
 /// How a session is set up.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
@@ -24,8 +33,8 @@ pub struct SessionOptions {
     pub memory_limit: u64,
     /// The folder for spill files; `None` = the temporary folder of the operating system.
     pub spill_folder: Option<PathBuf>,
-    /// False = sort-merge joins, which spill, instead of hash joins, which do not.
-    pub hash_joins: bool,
+    /// How it joins.
+    pub joins: Joins,
     /// How its queries are planned.
     pub planner: Planner,
 }
@@ -34,7 +43,7 @@ impl SessionOptions {
     /// Hash joins and all rules, with this many bytes.
     #[must_use]
     pub fn limited(memory_limit: u64) -> Self {
-        Self { memory_limit, spill_folder: None, hash_joins: true, planner: Planner::Optimised }
+        Self { memory_limit, spill_folder: None, joins: Joins::Hash, planner: Planner::Optimised }
     }
 
     /// The same by a project's settings. Half of its limit is left to writers, snapshots and Parquet buffers.
@@ -64,7 +73,7 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
     let settings = config.options_mut();
     // The pool is one half of the memory.
     settings.extensions.insert(OutputLimit::of_memory(options.memory_limit.saturating_mul(2)));
-    settings.optimizer.prefer_hash_join = options.hash_joins;
+    settings.optimizer.prefer_hash_join = options.joins == Joins::Hash;
     // The bytes that each sort reserves for merging its spilled runs; 10 MB per sort would exhaust a small pool.
     let reserved = settings.execution.sort_spill_reservation_bytes;
     settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));

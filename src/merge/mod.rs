@@ -26,7 +26,7 @@ use crate::lake::{Add, Change, DeltaFile, LakeTable};
 use crate::outcome::counted;
 use marks::Marks;
 use prune::Probe;
-use rewrite::Rewritten;
+use rewrite::{DeletedRows, Rewritten};
 use rows::{COUNTED_BYTES, Floats, Part, RowMultiset};
 
 /// The result of applying a change, before the commit.
@@ -125,10 +125,9 @@ async fn rewrite_without(
             return Ok((Rewritten::default(), left));
         }
         let probe = Arc::new(Probe::none());
-        return Ok((
-            rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), false, target_file_size).await?,
-            0,
-        ));
+        let deleted = DeletedRows::Drop;
+        let rewritten = rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), deleted, target_file_size);
+        return Ok((rewritten.await?, 0));
     }
     let schema = table.schema();
     let (probe, ends) = match change.held_deletes() {
@@ -138,9 +137,9 @@ async fn rewrite_without(
         None => (Probe::none(), Vec::new()),
     };
     let counted = Arc::new(RowMultiset::new(table, change, floats, Part::WHOLE).await?);
-    let rewritten =
-        rewrite::rewrite_without(table, (&Arc::new(probe), &ends), counted.clone(), false, target_file_size).await?;
-    Ok((rewritten, counted.left()))
+    let (probe, deleted) = (Arc::new(probe), DeletedRows::Drop);
+    let rewritten = rewrite::rewrite_without(table, (&probe, &ends), counted.clone(), deleted, target_file_size);
+    Ok((rewritten.await?, counted.left()))
 }
 
 /// Writes the files that remove the rows for which `goes` is true from `table`. In each of these rows `column` has one
@@ -168,8 +167,9 @@ pub async fn delete_where(
     // With at least as many inserted rows as the table has, the feed cannot be smaller: the deleted rows need not be
     // written.
     let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
+    let deleted = if write_cdc { DeletedRows::WriteCdc } else { DeletedRows::Drop };
     let goes = Arc::new(rows::Predicate(goes));
-    let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, write_cdc, target_file_size).await?;
+    let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, deleted, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);

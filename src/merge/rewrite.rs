@@ -32,13 +32,22 @@ pub struct Rewritten {
     pub feed: Vec<(String, u64)>,
 }
 
+/// The treatment of deleted rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletedRows {
+    /// They are written to change data files.
+    WriteCdc,
+    /// They are not written.
+    Drop,
+}
+
 /// Rewrites the files of `table`, which is [`removable`], that hold a deleted row. Files are pruned by `probe` in the
-/// log, then by `ends` in the ends of files; `write_cdc`: the deleted rows are written to change data files.
+/// log, then by `ends` in the ends of files.
 pub async fn rewrite_without(
     table: &LakeTable,
     (probe, ends): (&Arc<Probe>, &[Probe]),
     goes: Arc<dyn DeletePredicate>,
-    write_cdc: bool,
+    deleted: DeletedRows,
     target_file_size: u64,
 ) -> Result<Rewritten> {
     let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
@@ -46,7 +55,7 @@ pub async fn rewrite_without(
     let candidates = sift(table, ends, candidates).await;
     let outcomes = each(candidates, |file| {
         let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
-        async move { rewrite(&table, &file, &probe, goes.as_ref(), write_cdc, target_file_size).await }
+        async move { rewrite(&table, &file, &probe, goes.as_ref(), deleted, target_file_size).await }
     });
     let mut rewritten = Rewritten::default();
     let mut touched = HashSet::new();
@@ -108,7 +117,7 @@ async fn rewrite(
     file: &DeltaFile,
     probe: &Probe,
     goes: &dyn DeletePredicate,
-    write_cdc: bool,
+    deleted: DeletedRows,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     if !holds_a_hit(table.location(), file, probe).await? {
@@ -117,7 +126,7 @@ async fn rewrite(
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    let mut feed = write_cdc.then(|| Feed::new(table));
+    let mut feed = (deleted == DeletedRows::WriteCdc).then(|| Feed::new(table));
     let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;

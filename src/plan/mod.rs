@@ -151,15 +151,15 @@ pub enum Change {
     },
 }
 
+/// The reason to build a table that does not exist.
+const FIRST_BUILD: &str = "first build";
+
 /// Decides how a derived table is brought to the cut. [`Decision::Incremental`] follows its definition; after the
 /// change has been examined, [`by_change`] decides finally.
 #[must_use]
-pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh: bool) -> Decision {
+pub fn decide(table: &Table, standing: &Standing, fingerprint: i64) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
-    let Some(version) = standing.version else { return Decision::Full("first build".into()) };
-    if full_refresh {
-        return Decision::Full("--full-refresh".into());
-    }
+    let Some(version) = standing.version else { return Decision::Full(FIRST_BUILD.into()) };
     if !standing.ours {
         return Decision::Stop(
             Error::failed(format!("{} is not a table of stedi-delta", standing.location))
@@ -180,6 +180,12 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: i64, full_refresh
         Policy::Full => Decision::Full("refresh = \"full\"".into()),
         Policy::Auto | Policy::Incremental => Decision::Incremental(String::new()),
     }
+}
+
+/// The decision of a sync with `--full-refresh`.
+#[must_use]
+pub fn full_refresh(standing: &Standing) -> Decision {
+    Decision::Full(standing.version.map_or(FIRST_BUILD, |_| "--full-refresh").into())
 }
 
 /// Decides about a drifted table.

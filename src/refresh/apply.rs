@@ -12,14 +12,15 @@ use super::broken::Unreadable;
 use super::choose::Planned;
 use super::consent::{Ended, Scope};
 use super::inputs::Inputs;
-use super::inspect::Inspector;
+use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::clock;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned, TableSpec, app,
+    create,
 };
 use crate::merge::{self, CdcChange, Merged, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
@@ -37,13 +38,22 @@ pub(super) struct Ready {
     pub ambiguous: Option<Warning>,
 }
 
+/// What the batches of a stream of new rows hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batches {
+    /// Each row as often as it comes.
+    Rows,
+    /// Rows with their weight.
+    Weighted,
+}
+
 impl Work<'_> {
     /// Computes the change and commits it.
     pub(super) async fn incremental(self, planned: Planned, reason: String) -> Result<Refreshed> {
         let Planned { program, inputs } = planned;
         let change = match self.change(&program, &inputs).await {
             Err(error) if out_of_memory(&error) => {
-                let inputs = inputs.with_session(self.session(false)?);
+                let inputs = inputs.with_session(self.session(Joins::SortMerge)?);
                 self.change(&program, &inputs).await
             }
             other => other,
@@ -65,7 +75,7 @@ impl Work<'_> {
 
     /// Commits only that the current table is up to date.
     pub(super) async fn adopt(self, reason: String) -> Result<Refreshed> {
-        let seen = Inspector::new(self.job.table, false)?;
+        let seen = Inspector::new(self.job.table, Coverage::NewRows)?;
         let files_before = self.current.as_ref().map_or(0, |table| table.size().0);
         let io = Io { files_before, ..Io::default() };
         let (change, mode) = (Change::default(), Mode::Incremental);
@@ -86,10 +96,10 @@ impl Work<'_> {
             Scope::Change(ended) => ended.count(),
             Scope::All => 0,
         };
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
-            self.append(stream, true, &mut seen, &mut io).await?
+            self.append(stream, Batches::Weighted, &mut seen, &mut io).await?
         } else {
             let limit = Limits::of(inputs.session()).bytes;
             let stream = change.into_stream();
@@ -102,7 +112,8 @@ impl Work<'_> {
             }
         };
         io.rows_read = Scanned::rows(inputs.session());
-        self.discard_if_rejected(&delta, self.check_constraints(inputs, &mut seen, &scope, false).await).await?;
+        let verdict = self.check_constraints(inputs, Some(current), &mut seen, &scope).await;
+        self.discard_if_rejected(&delta, verdict).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
         let mode = Mode::Incremental;
@@ -113,7 +124,7 @@ impl Work<'_> {
     pub(super) async fn append(
         &self,
         mut stream: SendableRecordBatchStream,
-        weighted: bool,
+        batches: Batches,
         seen: &mut Inspector,
         io: &mut Io,
     ) -> Result<Change> {
@@ -122,7 +133,10 @@ impl Work<'_> {
             .layout(Layout::defined(self.job.table))
             .rows_per_file(CHANGING_FILE_ROWS);
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-            let rows = if weighted { rows::spread(&batch)?.0 } else { batch };
+            let rows = match batches {
+                Batches::Rows => batch,
+                Batches::Weighted => rows::spread(&batch)?.0,
+            };
             let rows = seen.inserts(&rows)?;
             writer.write(&rows).await?;
         }
@@ -158,7 +172,7 @@ impl Work<'_> {
         if rows.inserts() > 0 {
             let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
             let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
-            applied.change.adds.extend(self.append(come, false, seen, io).await?.adds);
+            applied.change.adds.extend(self.append(come, Batches::Rows, seen, io).await?.adds);
         }
         merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
@@ -178,16 +192,16 @@ impl Work<'_> {
         verdict
     }
 
-    /// Expectations, primary key and consent: nothing is committed against them.
+    /// Expectations, primary key and consent: nothing is committed against them. `before`: the table whose rows stay but
+    /// for the change.
     pub(super) async fn check_constraints(
         &self,
         inputs: &Inputs,
+        before: Option<&LakeTable>,
         seen: &mut Inspector,
         scope: &Scope,
-        whole: bool,
     ) -> Result<()> {
-        let before = if whole { None } else { self.current.as_ref() };
-        if let Some(current) = before.filter(|_| self.all_rows) {
+        if let Some(current) = before.filter(|_| self.coverage == Coverage::AllRows) {
             self.standing_rows(current, inputs.session(), seen).await?;
         }
         seen.verdict(&self.job.privacy).map_err(|error| match scope {
@@ -196,9 +210,12 @@ impl Work<'_> {
             }
             _ => error,
         })?;
-        let all = matches!(scope, Scope::All);
-        if let (Some(current), true) = (before, seen.asks_who_stays(all)) {
-            self.keys_are_new(current, inputs.session(), seen, all).await?;
+        let keys = match scope {
+            Scope::Change(_) => Coverage::NewRows,
+            Scope::All => Coverage::AllRows,
+        };
+        if let (Some(current), true) = (before, seen.asks_who_stays(keys)) {
+            self.keys_are_new(current, inputs.session(), seen, keys).await?;
         }
         if let Some(guard) = self.guard() {
             guard.check(inputs, before, seen, scope, &self.job.privacy).await?;
@@ -224,18 +241,18 @@ impl Work<'_> {
         current: &LakeTable,
         session: &SessionContext,
         seen: &mut Inspector,
-        all: bool,
+        coverage: Coverage,
     ) -> Result<()> {
         let doing = || format!("the primary keys of {} cannot be compared", self.job.table.name);
         let mut frame = session.read_table(current.provider(session, None).await?).context(doing)?;
-        if let Some(range) = seen.range_of_new_keys().filter(|_| !all) {
+        if let Some(range) = seen.range_of_new_keys().filter(|_| coverage == Coverage::NewRows) {
             frame = frame.filter(range).context(doing)?;
         }
         let keys = self.job.table.primary_key.iter().map(deltalake::datafusion::logical_expr::ident);
         let mut stream =
             frame.select(keys.collect::<Vec<_>>()).context(doing)?.execute_stream().await.context(doing)?;
         while let Some(batch) = stream.try_next().await.context(doing)? {
-            seen.stays(&batch, all)?;
+            seen.stays(&batch, coverage)?;
         }
         seen.verdict(&self.job.privacy)
     }

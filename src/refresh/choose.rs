@@ -8,7 +8,7 @@ use crate::changes::size;
 use crate::definition::Policy;
 use crate::error::Result;
 use crate::incremental::{self, Program};
-use crate::lake::LakeTable;
+use crate::lake::{Joins, LakeTable};
 use crate::name::TableName;
 use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
 use crate::plan::{self, Change, Decision};
@@ -84,7 +84,10 @@ pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Fores
 impl Work<'_> {
     /// Decides.
     pub(super) async fn strategy(&self, estimates: Estimates) -> Result<Strategy> {
-        match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
+        if self.job.full_refresh {
+            return Ok(plan::full_refresh(&self.standing).into());
+        }
+        match plan::decide(self.job.table, &self.standing, self.fingerprint) {
             Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
             Decision::Incremental(_) => self.by_change(estimates).await,
             other => Ok(other.into()),
@@ -100,7 +103,7 @@ impl Work<'_> {
 
     async fn by_change(&self, estimates: Estimates) -> Result<Strategy> {
         let decide = |change: Change| plan::by_change(self.job.table, &self.standing, change);
-        let mut inputs = self.inputs(true)?;
+        let mut inputs = self.inputs(Joins::Hash)?;
         let consumed: HashMap<String, u64> =
             self.standing.sources.iter().filter_map(|s| Some((s.name.to_string(), s.consumed?))).collect();
         if let Some(lost) = inputs.since(&consumed).await? {

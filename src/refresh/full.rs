@@ -1,13 +1,13 @@
 //! A full refresh: computes the whole query and compares it with the table.
 
-use super::apply::{Ready, out_of_memory};
+use super::apply::{Batches, Ready, out_of_memory};
 use super::consent::Scope;
 use super::inputs::Inputs;
-use super::inspect::Inspector;
+use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::error::Result;
 use crate::evaluate::{self, Limits};
-use crate::lake::{LakeTable, NewColumns, Scanned};
+use crate::lake::{Joins, LakeTable, NewColumns, Scanned};
 use crate::merge::Merged;
 use crate::outcome::{Io, Mode};
 use deltalake::datafusion::logical_expr::LogicalPlan;
@@ -18,10 +18,10 @@ const DIFFERENCE_ROWS: u64 = 1_000_000;
 impl Work<'_> {
     /// Computes the whole query and commits the difference.
     pub(super) async fn full(mut self, reason: String) -> Result<Refreshed> {
-        self.all_rows = true;
-        let inputs = self.inputs(true)?;
+        self.coverage = Coverage::AllRows;
+        let inputs = self.inputs(Joins::Hash)?;
         let ready = match self.recompute(&inputs, reason.clone()).await {
-            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await,
+            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(Joins::SortMerge)?, reason).await,
             other => other,
         };
         match ready {
@@ -61,12 +61,13 @@ impl Work<'_> {
         let limit = Limits::of(session).bytes;
         let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
         let Some(rows) = rows else { return Ok(None) };
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
         let Merged::Done(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else {
             return Ok(None);
         };
         io.rows_read = Scanned::rows(session);
-        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, false).await).await?;
+        let verdict = self.check_constraints(inputs, Some(current), &mut seen, &Scope::All).await;
+        self.discard_if_rejected(&change, verdict).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         Ok(Some(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None, ambiguous }))
     }
@@ -83,10 +84,12 @@ impl Work<'_> {
         // every plan.
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
-        let mut change = self.append(stream, false, &mut seen, &mut io).await?;
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
+        let mut change = self.append(stream, Batches::Rows, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
-        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, true).await).await?;
+        // No row stays.
+        let verdict = self.check_constraints(inputs, None, &mut seen, &Scope::All).await;
+        self.discard_if_rejected(&change, verdict).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use deltalake::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
-use deltalake::arrow::compute::{SortOptions, cast, filter, sort_to_indices};
+use deltalake::arrow::compute::{cast, filter};
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::arrow::util::display::array_value_to_string;
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 
+use super::inspect::Coverage;
 use crate::definition::Table;
 use crate::error::{Context, Error, Result};
+use crate::evaluate::least_and_greatest;
 use crate::merge::{grouped, hashed};
 use crate::outcome::counted;
 use crate::privacy::Privacy;
@@ -115,9 +117,10 @@ impl Keys {
         Ok(())
     }
 
-    /// Observes rows of the table before the change, of which only the key columns, in order. `all`: every row is
-    /// passed, so that duplicates among kept rows are found, too.
-    pub fn observe_existing(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
+    /// Observes rows of the table before the change, of which only the key columns, in order. If every row is
+    /// passed, duplicates among kept rows are found, too.
+    pub fn observe_existing(&mut self, batch: &RecordBatch, coverage: Coverage) -> Result<()> {
+        let all = coverage == Coverage::AllRows;
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
             columns.push(grouped(&cast(values, &column.data_type).context(doing)?));
@@ -214,24 +217,13 @@ impl Column {
         if !is_ordered {
             return Ok(());
         }
-        let (Some(least), Some(greatest)) = (extreme(values, false)?, extreme(values, true)?) else { return Ok(()) };
+        let Some((least, greatest)) = least_and_greatest(values).context(doing)? else { return Ok(()) };
         self.range = Some(match self.range.take() {
             Some((low, high)) => (if least < low { least } else { low }, if greatest > high { greatest } else { high }),
             None => (least, greatest),
         });
         Ok(())
     }
-}
-
-/// The minimum or maximum; `None` if there is none.
-fn extreme(values: &ArrayRef, descending: bool) -> Result<Option<ScalarValue>> {
-    let order = SortOptions { descending, nulls_first: false };
-    let first = sort_to_indices(values, Some(order), Some(1)).context(doing)?;
-    if first.is_empty() {
-        return Ok(None);
-    }
-    let value = ScalarValue::try_from_array(values, first.value(0) as usize).context(doing)?;
-    Ok(Some(value).filter(|v| !v.is_null()))
 }
 
 fn short(value: &str) -> String {

@@ -11,7 +11,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use crate::changes::{self, ChangeSet, Changes};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::Sources;
-use crate::incremental::{ChangeKind, Side};
+use crate::incremental::{ChangeKind, OldResult, Side};
 use crate::lake::LakeTable;
 
 /// One source.
@@ -196,7 +196,7 @@ impl Sources for Inputs {
         }
     }
 
-    fn has_result(&self) -> bool {
-        self.result.is_some()
+    fn old_result(&self) -> OldResult {
+        if self.result.is_some() { OldResult::Maintained } else { OldResult::Computed }
     }
 }

@@ -15,6 +15,15 @@ use crate::privacy::Privacy;
 
 use super::identity::Keys;
 
+/// Which rows of a table are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Those that come.
+    NewRows,
+    /// Also those that stay.
+    AllRows,
+}
+
 /// An expectation, and the rows that fail it.
 struct Counted {
     check: Check,
@@ -43,8 +52,8 @@ pub struct Inspector {
     table: String,
     schema: SchemaRef,
     checks: Vec<Counted>,
-    /// Whether deleted rows are checked, too: they are included in the counts of the old rows.
-    all_rows: bool,
+    /// With [`Coverage::AllRows`] deleted rows are checked, too: they are included in the counts of the old rows.
+    coverage: Coverage,
     subject: Option<usize>,
     /// Net rows per subject; `None` is NULL.
     subjects: HashMap<Option<String>, i64>,
@@ -56,11 +65,12 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// For the rows of a table. With `all_rows`, kept rows are checked as well: [`Self::stood`] takes their counts.
+    /// For the rows of a table. With [`Coverage::AllRows`], kept rows are checked as well: [`Self::stood`]
+    /// takes their counts.
     ///
     /// # Errors
     /// If a check cannot be compiled; `definition` reports that earlier.
-    pub fn new(table: &Table, all_rows: bool) -> Result<Self> {
+    pub fn new(table: &Table, coverage: Coverage) -> Result<Self> {
         let schema = table.schema();
         let checks = checks::compile(table, |action| action != Action::Quarantine)?;
         let checks = checks.into_iter().map(|check| Counted { check, come: 0, go: 0, stood: None }).collect();
@@ -71,7 +81,7 @@ impl Inspector {
             keys: Keys::new(table, &schema)?,
             schema,
             checks,
-            all_rows,
+            coverage,
             subjects: HashMap::new(),
             inserted: 0,
             deleted: 0,
@@ -100,7 +110,7 @@ impl Inspector {
     pub fn deletes(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.deleted += batch.num_rows() as u64;
-        for counted in self.checks.iter_mut().filter(|_| self.all_rows) {
+        for counted in self.checks.iter_mut().filter(|_| self.coverage == Coverage::AllRows) {
             counted.go += counted.check.fails(&batch)?;
         }
         self.keys.observe_delete(&batch)?;
@@ -149,11 +159,11 @@ impl Inspector {
         self.keys.updated()
     }
 
-    /// Whether the primary keys of kept rows must be checked: if a key is inserted that is not deleted, or, with `all`,
-    /// if they have never been checked.
+    /// Whether the primary keys of kept rows must be checked: if a key is inserted that is not deleted, or if
+    /// they have never been checked.
     #[must_use]
-    pub fn asks_who_stays(&self, all: bool) -> bool {
-        self.keys.is_declared() && (all || self.keys.has_new())
+    pub fn asks_who_stays(&self, coverage: Coverage) -> bool {
+        self.keys.is_declared() && (coverage == Coverage::AllRows || self.keys.has_new())
     }
 
     /// A condition that holds for every row with the primary key of a row that is inserted and not deleted.
@@ -162,12 +172,12 @@ impl Inspector {
         self.keys.range()
     }
 
-    /// Observes the primary keys of rows of the table before the change; `all`: of every one.
+    /// Observes the primary keys of rows of the table before the change, with [`Coverage::AllRows`] of every one.
     ///
     /// # Errors
     /// When the keys cannot be compared.
-    pub fn stays(&mut self, keys: &RecordBatch, all: bool) -> Result<()> {
-        self.keys.observe_existing(keys, all)
+    pub fn stays(&mut self, keys: &RecordBatch, coverage: Coverage) -> Result<()> {
+        self.keys.observe_existing(keys, coverage)
     }
 
     /// Failed `warn` expectations, as warnings.

@@ -23,7 +23,7 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
+use crate::lake::{Evidence, Joins, LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Rows, Warning};
 use crate::plan::{self, Decision, SourceStanding, Standing};
@@ -36,6 +36,7 @@ pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
 pub use consent::consent_changes;
 use inputs::Inputs;
+use inspect::Coverage;
 pub(crate) use verify::mismatch;
 pub use verify::verify;
 
@@ -83,15 +84,6 @@ pub struct Refreshed {
     pub grants_ended: u64,
 }
 
-/// The evidence used to detect changes by other writers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// Its log.
-    Log,
-    /// Also the rows of commits that declare that they changed none.
-    Rows,
-}
-
 /// The state of a derived table relative to the cut.
 ///
 /// # Errors
@@ -137,7 +129,7 @@ async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> 
         if commit.changes_data() {
             return Ok(Some(format!("version {version} ({operation}) was committed by another writer")));
         }
-        let lies = match table.moved(commit, evidence == Evidence::Rows).await? {
+        let lies = match table.moved(commit, evidence).await? {
             MovedRows::Same => continue,
             MovedRows::Others => "its files hold other rows than those that they replace".to_owned(),
             MovedRows::Unknown { .. } if evidence == Evidence::Log => continue,
@@ -246,8 +238,8 @@ struct Work<'a> {
     standing: Standing,
     fingerprint: i64,
     meter: Arc<Meter>,
-    /// Whether expectations are checked on kept rows, too.
-    all_rows: bool,
+    /// The rows on which expectations are checked.
+    coverage: Coverage,
 }
 
 impl<'a> Work<'a> {
@@ -255,8 +247,9 @@ impl<'a> Work<'a> {
         let Opened { meter, location, current } = opened;
         let standing = standing(job, current.as_ref(), Evidence::Rows).await?;
         let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
-        let all_rows = plan::is_unchecked(job.table, standing.expectations);
-        Ok(Self { job, location, current, standing, fingerprint, meter, all_rows })
+        let is_unchecked = plan::is_unchecked(job.table, standing.expectations);
+        let coverage = if is_unchecked { Coverage::AllRows } else { Coverage::NewRows };
+        Ok(Self { job, location, current, standing, fingerprint, meter, coverage })
     }
 
     fn up_to_date(self) -> Result<Refreshed> {
@@ -277,19 +270,19 @@ impl<'a> Work<'a> {
     }
 
     /// A session for this table's queries.
-    fn session(&self, hash_joins: bool) -> Result<SessionContext> {
-        self.planned_by(Planner::Optimised, hash_joins)
+    fn session(&self, joins: Joins) -> Result<SessionContext> {
+        self.planned_by(Planner::Optimised, joins)
     }
 
-    fn planned_by(&self, planner: Planner, hash_joins: bool) -> Result<SessionContext> {
+    fn planned_by(&self, planner: Planner, joins: Joins) -> Result<SessionContext> {
         let metered: Vec<Location> = self.job.sources.values().map(|t| t.location().metered(&self.meter)).collect();
         let stores: Vec<&Location> = metered.iter().chain([&self.location]).collect();
-        session(SessionOptions { hash_joins, planner, ..SessionOptions::of(self.job.project) }, &stores)
+        session(SessionOptions { joins, planner, ..SessionOptions::of(self.job.project) }, &stores)
     }
 
-    fn inputs(&self, hash_joins: bool) -> Result<Inputs> {
+    fn inputs(&self, joins: Joins) -> Result<Inputs> {
         let tables = self.job.sources.iter().map(|(name, table)| (name.as_str(), table));
-        Ok(Inputs::at_cut(self.session(hash_joins)?, tables))
+        Ok(Inputs::at_cut(self.session(joins)?, tables))
     }
 
     fn guard(&self) -> Option<Guard<'_>> {

@@ -22,7 +22,7 @@ use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
-use crate::lake::LakeTable;
+use crate::lake::{Joins, LakeTable};
 use crate::name::TableName;
 use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
@@ -53,7 +53,7 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let sources = recorded(job, table).await.map_err(cannot)?;
     let by = |planner| compare_within_memory(&work, table, &sources, planner);
     let failing =
-        checks::failing(job.table, table, &work.session(true)?, |a| a == Action::Fail).await.map_err(cannot)?;
+        checks::failing(job.table, table, &work.session(Joins::Hash)?, |a| a == Action::Fail).await.map_err(cannot)?;
     let failing = failing.iter().filter(|(_, rows)| *rows > 0);
     let failing = failing.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
     checks::refused(name.as_str(), &failing).map_or(Ok(()), Err)?;
@@ -69,15 +69,15 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     }
 }
 
-/// Compares with hash joins, or with those that spill.
+/// Compares with hash joins, or with those that can spill.
 async fn compare_within_memory(
     work: &Work<'_>,
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
 ) -> Result<Verified> {
-    match compare(work, table, sources, planner, true).await {
-        Err(error) if out_of_memory(&error) => compare(work, table, sources, planner, false).await,
+    match compare(work, table, sources, planner, Joins::Hash).await {
+        Err(error) if out_of_memory(&error) => compare(work, table, sources, planner, Joins::SortMerge).await,
         other => other,
     }
 }
@@ -119,9 +119,9 @@ async fn compare(
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
-    hash_joins: bool,
+    joins: Joins,
 ) -> Result<Verified> {
-    let session = work.planned_by(planner, hash_joins)?;
+    let session = work.planned_by(planner, joins)?;
     let inputs = Inputs::at_cut(session.clone(), sources.iter().map(|(name, table)| (name.as_str(), table)));
     let old = table.provider(&session, None).await?;
     let plan = &work.job.derived.plan;

@@ -140,7 +140,7 @@ async fn a_source_at_the_consumed_number_with_another_commit_is_noticed() {
 async fn a_table_that_may_not_be_recomputed_stops_where_its_source_was_put_back() {
     let lake = built("incremental").await;
     let options = play(&lake, Scene::OtherDelete).await;
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     let of_cheap = planned.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
     assert_eq!(of_cheap.action, Action::Stop);
     let outcome = lake.try_sync_with(options).await;
@@ -194,7 +194,7 @@ async fn two_tables_with_one_id_are_refused() {
     lake.define("tables/trusted/dear.sql", "select o.id, o.item, o.price from orders o where o.price > 5");
     lake.sync().await;
     Backup::of(&lake, "trusted/dear").put_at(&lake.warehouse().join("trusted/cheap"));
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     assert!(planned.tables.iter().any(|t| t.action == Action::Stop));
     let outcome = lake.try_sync().await;
     assert_eq!(exit::of_sync(&outcome), 1);

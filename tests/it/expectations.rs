@@ -85,7 +85,7 @@ async fn a_changed_expectation_is_checked_on_every_row_and_rebuilds_nothing() {
         let status = inspect::status(&workspace).await.unwrap();
         let cheap = status.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
         assert_eq!(cheap.pending, ["check: changed expectations"]);
-        let planned = inspect::plan(&workspace, &[], false).await.unwrap();
+        let planned = inspect::plan(&workspace, &[]).await.unwrap();
         assert!(exit::is_pending(&planned) && format!("{planned:?}").contains("action: Do(Check)"), "{planned:?}");
         let outcome = lake.sync().await;
         let done = of(&outcome, "cheap");

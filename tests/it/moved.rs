@@ -89,7 +89,7 @@ async fn an_optimize_that_adds_or_changes_rows_is_drift() {
         for (ids, mode, why) in cases {
             let lake = built(refresh).await;
             pretend(&folder(&lake, "trusted/cheap"), rows(ids, false), mode).await;
-            let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+            let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
             let planned = plan.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
             let outcome = lake.try_sync().await;
             if refresh == "auto" {

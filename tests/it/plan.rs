@@ -16,7 +16,7 @@ use crate::support::{Lake, assert_ok, of, verify};
 
 async fn planned(lake: &Lake) -> PlanOutcome {
     let before = lake.files();
-    let plan = inspect::plan(&lake.workspace().await, &[], true).await.unwrap();
+    let plan = inspect::explain(&lake.workspace().await, &[]).await.unwrap();
     assert_eq!(lake.files(), before, "a plan writes nothing");
     plan
 }

@@ -19,7 +19,7 @@ use super::consent::{TRUSTED, readings, steps, world};
 use super::support::{TestTable, World, counted, program, session};
 use crate::error::Result;
 use crate::evaluate::{Sources, full, run};
-use crate::incremental::{ChangeKind, Side, WEIGHT, scan_name};
+use crate::incremental::{ChangeKind, OldResult, Side, WEIGHT, scan_name};
 
 /// Records which tables were opened, and with which filters.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ impl Sources for Watched {
         self.world.change_kind(table)
     }
 
-    fn has_result(&self) -> bool {
-        self.result.is_some()
+    fn old_result(&self) -> OldResult {
+        if self.result.is_some() { OldResult::Maintained } else { OldResult::Computed }
     }
 }
 

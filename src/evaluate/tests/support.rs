@@ -18,8 +18,8 @@ use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, plain_difference, run_with};
-use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
-use crate::lake::{self, SessionOptions};
+use crate::incremental::{ChangeKind, OldResult, Program, Side, WEIGHT, differentiate};
+use crate::lake::{self, Joins, SessionOptions};
 use crate::sql::Planner;
 use crate::sql::plan_sql;
 
@@ -183,19 +183,19 @@ impl Sources for Maintained<'_> {
         self.world.change_kind(table)
     }
 
-    fn has_result(&self) -> bool {
-        true
+    fn old_result(&self) -> OldResult {
+        OldResult::Maintained
     }
 }
 
 /// The product's session, over small batches.
 pub fn session() -> SessionContext {
-    session_of(true)
+    session_of(Joins::Hash)
 }
 
 /// With sort-merge joins instead of hash joins, as with little memory.
-pub fn session_of(hash_joins: bool) -> SessionContext {
-    small(SessionOptions { hash_joins, ..SessionOptions::limited(1 << 30) })
+pub fn session_of(joins: Joins) -> SessionContext {
+    small(SessionOptions { joins, ..SessionOptions::limited(1 << 30) })
 }
 
 /// For queries planned as written.

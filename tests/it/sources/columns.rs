@@ -69,7 +69,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     // Rows land without it.
     lake.land("orders/d.json", orders(20..22));
     let said = "rows that land in orders are NULL in 1 column";
-    let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     assert_eq!((plan.tables[0].action, plan.tables[0].warnings[0].message.as_str()), (Action::Do(Mode::Ingest), said));
     let outcome = goes_on(&lake, &[]).await;
     assert_eq!(warnings(of(&outcome, "orders")), [said]);
@@ -128,7 +128,7 @@ async fn a_column_that_rows_cannot_lack_stops_the_table_before_anything_is_read(
         assert_eq!(error.message(), expected);
         assert!(error.next().unwrap().contains("in the engine that added it, or declare it"), "{error}");
         assert_eq!(lake.count("select count(*) from files where path like '%d.json'").await, 0);
-        let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+        let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
         assert_eq!(plan.tables[0].action, Action::Stop);
     }
 }
@@ -139,7 +139,7 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
         let lake = built(refresh).await;
         add_column(&lake, "curated/items").await;
         let reason = "column `extra` was added by another writer";
-        let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+        let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
         let planned = plan.tables.iter().find(|t| t.table.as_str() == "items").unwrap().action;
         lake.land("orders/d.json", orders(20..22));
         let outcome = lake.try_sync().await;

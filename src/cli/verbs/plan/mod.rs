@@ -28,7 +28,8 @@ pub struct PlanArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &PlanArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => inspect::plan(&lake.workspace, &args.select, args.explain).await,
+        Ok(lake) if args.explain => inspect::explain(&lake.workspace, &args.select).await,
+        Ok(lake) => inspect::plan(&lake.workspace, &args.select).await,
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;

@@ -5,6 +5,7 @@ use deltalake::arrow::datatypes::DataType;
 use super::{holds, int, row, table};
 use crate::evaluate::Limits;
 use crate::evaluate::tests::support::{TestTable, World, law, law_in, session_of};
+use crate::lake::Joins;
 
 #[tokio::test]
 async fn f14_negative_zero_and_nan_in_keys_and_values() {
@@ -61,7 +62,7 @@ async fn doubles_are_keys_of_merge_joins_too() {
         format!("select distinct f from {doubles} t"),
     ] {
         for limits in [Limits::default(), Limits { bytes: 0 }] {
-            law_in(&session_of(false), &world, &sql, limits).await.expect(&sql);
+            law_in(&session_of(Joins::SortMerge), &world, &sql, limits).await.expect(&sql);
         }
     }
 }
