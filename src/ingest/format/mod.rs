@@ -51,16 +51,18 @@ pub trait FileReader: Send {
     /// Ends the file.
     fn finish(&mut self);
 
-    /// Ends the file before its real end, because the rest cannot be read.
+    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once: with
+    /// the record that it truncates, or with an empty record.
     fn break_off(&mut self, reason: String);
 
-    /// The next finished batch.
+    /// Reads until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
     ///
     /// # Errors
-    /// When a batch cannot be built.
+    /// Only faults of our own: whatever is in a file, it lands or goes to quarantine.
     fn next_batch(&mut self) -> Result<Option<Ready>>;
 
     /// The counts so far.
+    #[must_use]
     fn counts(&self) -> Counts;
 }
 

@@ -26,9 +26,7 @@ const MAX_EXAMPLES: usize = 3;
 /// Upper limit of [`Options::max_record`] and [`Options::max_raw`].
 const MAX_RECORD: usize = 1 << 30;
 
-/// Reads one file. Bytes are pushed, and batches are taken in between: `push`, [`next_batch`](Self::next_batch) until
-/// there is none, ..., `finish`, `next_batch` until there is none. Holds at most [`Options::max_record`] bytes beyond
-/// the last ones pushed, and one batch of each kind.
+/// Reads one file. Holds at most [`Options::max_record`] bytes beyond the last ones pushed, and one batch of each kind.
 pub struct RecordReader {
     options: Options,
     rows: Rows,
@@ -111,9 +109,10 @@ impl RecordReader {
             broken_off: None,
         }
     }
+}
 
-    /// Takes the next decompressed bytes of the file.
-    pub fn push(&mut self, bytes: &[u8]) {
+impl FileReader for RecordReader {
+    fn push(&mut self, bytes: &[u8]) {
         if self.at > 0 {
             self.buffer.drain(..self.at);
             self.base += self.at as u64;
@@ -131,24 +130,17 @@ impl RecordReader {
         self.idle &= self.buffer.len() < self.wanted;
     }
 
-    /// Ends the file.
-    pub fn finish(&mut self) {
+    fn finish(&mut self) {
         self.ending = true;
         self.idle = false;
     }
 
-    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once:
-    /// with the record that it truncates, or with an empty record.
-    pub fn break_off(&mut self, reason: String) {
+    fn break_off(&mut self, reason: String) {
         self.broken_off = Some(reason);
         self.finish();
     }
 
-    /// Reads until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
-    ///
-    /// # Errors
-    /// Only faults of our own: any content of a file lands or goes to quarantine.
-    pub fn next_batch(&mut self) -> Result<Option<Ready>> {
+    fn next_batch(&mut self) -> Result<Option<Ready>> {
         loop {
             if let Some(landed) = self.landed.pop_front() {
                 return Ok(Some(Ready::Landed(Box::new(landed))));
@@ -167,6 +159,12 @@ impl RecordReader {
         }
     }
 
+    fn counts(&self) -> Counts {
+        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
+    }
+}
+
+impl RecordReader {
     /// Builds the last batches.
     fn end(&mut self) -> Result<()> {
         if let Some(reason) = self.broken_off.take() {
@@ -179,12 +177,6 @@ impl RecordReader {
         self.landed.extend(self.rows.take().map_err(internal)?);
         self.quarantined.extend(self.quarantine.take().map_err(internal)?);
         Ok(())
-    }
-
-    /// The counts so far.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
     }
 
     /// Reads to the end of the buffer, or until a batch is full.
@@ -553,26 +545,4 @@ fn kind_of(first: u8) -> &'static str {
 
 fn internal(error: ArrowError) -> Error {
     Error::new(Kind::Internal, "a batch could not be built").because(error)
-}
-
-impl FileReader for RecordReader {
-    fn push(&mut self, bytes: &[u8]) {
-        Self::push(self, bytes);
-    }
-
-    fn finish(&mut self) {
-        Self::finish(self);
-    }
-
-    fn break_off(&mut self, reason: String) {
-        Self::break_off(self, reason);
-    }
-
-    fn next_batch(&mut self) -> Result<Option<Ready>> {
-        Self::next_batch(self)
-    }
-
-    fn counts(&self) -> Counts {
-        Self::counts(self)
-    }
 }

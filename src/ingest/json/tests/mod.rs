@@ -9,10 +9,10 @@ use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::Int64Type;
 use deltalake::arrow::util::display::array_value_to_string;
 
-use super::one::read_one;
+use super::Json;
 use super::reader::RecordReader;
 use crate::definition::{Column, ColumnType};
-use crate::ingest::format::{Counts, Decoder, Landed, Options, Ready, quarantine_columns};
+use crate::ingest::format::{Counts, Decoder, FileFormat, FileReader, Landed, Options, Ready, quarantine_columns};
 
 fn column(name: &str, column_type: ColumnType) -> Column {
     Column::new(name, column_type)

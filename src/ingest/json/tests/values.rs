@@ -6,7 +6,7 @@ use super::*;
 pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
-    let one = read_one(&columns, "f", 7, record.as_bytes(), Options::default());
+    let one = Json.read_one(&columns, "f", 7, record.as_bytes(), Options::default());
     // The reader and the replay of quarantine follow the same rules.
     let outcome = read(&columns, record.as_bytes());
     match one {
@@ -87,7 +87,7 @@ fn integers() {
 #[test]
 fn doubles() {
     let double = |json: &str| {
-        let batch = read_one(
+        let batch = Json.read_one(
             &[column("v", ColumnType::Double)],
             "f",
             0,
@@ -251,7 +251,7 @@ fn a_lone_surrogate_in_a_name() {
 
 #[test]
 fn one_record_again() {
-    let one = |record: &str| read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
+    let one = |record: &str| Json.read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
     let batch = one(" {\"a\":1}\r\n").expect("a record");
     assert_eq!(values_of(&batch, 0, 4), ["1", "-", "dir/f.json", "41"]);
     for (record, reason) in [
@@ -265,6 +265,6 @@ fn one_record_again() {
     ] {
         assert_eq!(one(record).map(|_| ()), Err(reason.to_owned()), "{record}");
     }
-    let invalid = read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
+    let invalid = Json.read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
     assert_eq!(invalid.map(|_| ()), Err("not UTF-8 at byte 6".to_owned()));
 }
