@@ -15,7 +15,7 @@ use deltalake::datafusion::logical_expr::{
 use super::bits::{from_bits, to_bits};
 use super::{ChangeKind, Side, WEIGHT, scan_name};
 pub(super) use crate::sql::shapes::{
-    Columns, add, column, columns, distinct, join, named_by_position, nth, project, renamed, with_inputs,
+    Columns, add, column, columns, distinct, join, named_by_position, named_like, nth, project, renamed, with_inputs,
 };
 
 /// The weight as an expression.
@@ -37,13 +37,9 @@ pub fn positional(input: LogicalPlan, exprs: Vec<Expr>, weight: Option<Expr>) ->
 
 /// Gives the first columns of `input` the names of `schema`, by position; further columns become the weight.
 pub fn conform(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let mut named = Vec::with_capacity(schema.fields().len() + 1);
-    for (i, (relation, field)) in schema.iter().enumerate() {
-        named.push(column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
-    }
-    if input.schema().fields().len() > schema.fields().len() {
-        named.push(column(input.schema(), schema.fields().len()).alias(WEIGHT));
-    }
+    let data = schema.fields().len();
+    let weight = (input.schema().fields().len() > data).then(|| column(input.schema(), data).alias(WEIGHT));
+    let named = named_like(&input, schema).chain(weight).collect();
     project(input, named)
 }
 

@@ -85,12 +85,14 @@ pub fn named_by_position(exprs: Vec<Expr>) -> impl Iterator<Item = Expr> {
 
 /// Gives the columns of `input` the names of `schema`, by position.
 pub fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let named = schema
-        .iter()
-        .enumerate()
-        .map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
-    let named = named.collect();
+    let named = named_like(&input, schema).collect();
     project(input, named)
+}
+
+/// The first columns of `input` by the names of `schema`, by position.
+pub fn named_like(input: &LogicalPlan, schema: &DFSchema) -> impl Iterator<Item = Expr> {
+    let named = schema.iter().enumerate();
+    named.map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()))
 }
 
 /// All rows of plans whose columns are named by position.
