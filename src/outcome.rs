@@ -118,6 +118,30 @@ pub struct TableOutcome {
     pub problem: Option<Problem>,
 }
 
+impl TableOutcome {
+    /// The outcome of a table that was not processed.
+    #[must_use]
+    pub fn untouched(table: TableName, zone: impl Into<String>, location: impl Into<String>) -> Self {
+        Self {
+            table,
+            zone: zone.into(),
+            location: location.into(),
+            version_before: None,
+            version_after: None,
+            mode: Mode::None,
+            reason: String::new(),
+            rows: Rows::default(),
+            io: Io::default(),
+            elapsed: Duration::ZERO,
+            waiting: Vec::new(),
+            warnings: Vec::new(),
+            left_out: Vec::new(),
+            verified: None,
+            problem: None,
+        }
+    }
+}
+
 /// A derived table compared with its query over the versions that it records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {

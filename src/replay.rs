@@ -61,9 +61,6 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
         });
     }
     Ok(TableOutcome {
-        table: table.name.clone(),
-        zone: table.zone.clone(),
-        location: place.location.to_string(),
         version_before,
         version_after,
         mode: if version_before == version_after { Mode::None } else { Mode::Ingest },
@@ -71,10 +68,8 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
         rows: Rows { inserted: done.landed, ..Rows::default() },
         io: done.io,
         elapsed: started.elapsed(),
-        waiting: Vec::new(),
         warnings,
-        left_out: Vec::new(),
-        verified: None,
         problem: problem.map(Problem::Failed),
+        ..TableOutcome::untouched(table.name.clone(), &table.zone, place.location.to_string())
     })
 }

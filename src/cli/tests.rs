@@ -9,27 +9,16 @@ use super::verbs::{catalog, quarantine, query, sync};
 use super::*;
 use crate::inspect::Answer;
 use crate::name::TableName;
-use crate::outcome::{
-    CatalogOutcome, Drift, EntryOutcome, EntryState, Io, Mode, Problem, Rows, SyncOutcome, TableOutcome,
-};
+use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState, Mode, Problem, Rows, SyncOutcome, TableOutcome};
 
 fn table(kind: Option<Kind>) -> TableOutcome {
     TableOutcome {
-        table: TableName::parse("orders").expect("a valid name"),
-        zone: "trusted".into(),
-        location: String::new(),
         version_before: Some(1),
         version_after: Some(2),
         mode: Mode::Incremental,
-        reason: String::new(),
-        rows: Rows { inserted: 1, updated: 0, deleted: 0, quarantined: 0 },
-        io: Io::default(),
-        elapsed: Duration::ZERO,
-        waiting: vec![],
-        warnings: vec![],
-        left_out: vec![],
-        verified: None,
+        rows: Rows { inserted: 1, ..Rows::default() },
         problem: kind.map(|kind| Problem::Failed(Error::new(kind, "it went wrong"))),
+        ..TableOutcome::untouched(TableName::parse("orders").expect("a valid name"), "trusted", "")
     }
 }
 

@@ -20,7 +20,6 @@ use futures::future::join;
 pub use runs::FOLDER as RUNS_FOLDER;
 
 use crate::clock;
-use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::Asked;
 pub use crate::ingest::Reload;
@@ -341,7 +340,8 @@ impl Work<'_> {
         };
         let table = self.workspace.project.table(name)?;
         let at = outcome.tables.partition_point(|t| rank(&t.table) < rank(name));
-        outcome.tables.insert(at, blank(table, self.workspace));
+        let location = self.workspace.location(table).map(|location| location.to_string()).unwrap_or_default();
+        outcome.tables.insert(at, TableOutcome::untouched(table.name.clone(), &table.zone, location));
         outcome.tables.get_mut(at)
     }
 
@@ -385,25 +385,4 @@ fn fold_quarantines(workspace: &Workspace, outcome: &mut SyncOutcome) {
         t.problem.is_some() || (still.contains(owner) && !still.contains(&t.table))
     };
     outcome.tables.retain(|t| of(t).is_none_or(|owner| is_own_line(t, &owner)));
-}
-
-/// The outcome of a table that was not processed.
-fn blank(table: &Table, workspace: &Workspace) -> TableOutcome {
-    TableOutcome {
-        table: table.name.clone(),
-        zone: table.zone.clone(),
-        location: workspace.location(table).map(|l| l.to_string()).unwrap_or_default(),
-        version_before: None,
-        version_after: None,
-        mode: Mode::None,
-        reason: String::new(),
-        rows: Rows::default(),
-        io: Io::default(),
-        elapsed: Duration::ZERO,
-        waiting: Vec::new(),
-        warnings: Vec::new(),
-        left_out: Vec::new(),
-        verified: None,
-        problem: None,
-    }
 }
