@@ -8,6 +8,7 @@ use super::journal::{Form, Journal};
 use super::outlet::{Output, Sink};
 use super::render;
 use super::spinner::Spinner;
+use super::verbs;
 use super::verbs::sync::{Totals, text};
 use crate::clock;
 use crate::error::Error;
@@ -16,7 +17,6 @@ use crate::progress::{Level, Progress, Silent};
 
 /// The beginning of a command line in a hint.
 const PROGRAM: &str = "stedi-delta ";
-const VERBS: [&str; 8] = ["check", "sync", "plan", "status", "query", "history", "quarantine", "catalog"];
 
 /// A word quoted for a shell.
 fn quoted(word: &str) -> String {
@@ -197,10 +197,11 @@ impl Ui {
         if self.flags.is_empty() || !text.contains(PROGRAM) {
             return text.to_owned();
         }
+        let verbs = verbs::names();
         let line = |line: &str| {
             let missing = self.flags.iter().filter(|flag| !line.contains(flag.as_str()));
             let flags: String = missing.map(|flag| format!("{flag} ")).collect();
-            VERBS.iter().fold(line.to_owned(), |line, verb| {
+            verbs.iter().fold(line.to_owned(), |line, verb| {
                 line.replace(&format!("{PROGRAM}{verb}"), &format!("{PROGRAM}{flags}{verb}"))
             })
         };

@@ -14,7 +14,7 @@ pub(super) mod sync;
 #[cfg(test)]
 mod tests;
 
-use clap::Subcommand;
+use clap::{Command, Subcommand};
 
 use super::Session;
 use crate::error::Result;
@@ -46,6 +46,12 @@ pub enum Verb {
     /// Compare the catalog with the tables, repair it, or print the statements for Athena
     #[command(subcommand)]
     Catalog(CatalogVerb),
+}
+
+/// The names of all verbs.
+pub(super) fn names() -> Vec<String> {
+    let all = Verb::augment_subcommands(Command::new(""));
+    all.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
 }
 
 /// Runs a verb; returns the exit code.
