@@ -245,6 +245,11 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// All of them, by their names.
+    pub const ALL: [(&str, Self); 1] = [("json", Self::Json)];
+}
+
 /// How to treat a file that changed after it was ingested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOverwrite {

@@ -180,9 +180,8 @@ fn column_names(root: &Table<'_>) -> Vec<String> {
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined"], faults);
     let path = table.required_string("path", "path = \"folder/*.json\"", faults);
-    let formats = [("json", Format::Json)];
     let format = match table.require("format", "format = \"json\"", faults) {
-        Some(_) => table.choice("format", &formats, Format::Json, faults),
+        Some(_) => table.choice("format", &Format::ALL, Format::Json, faults),
         None => Format::Json,
     };
     let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
