@@ -70,6 +70,18 @@ fn every_module_of_the_source_is_on_the_map() {
 }
 
 #[test]
+fn every_place_that_the_guides_name_is_there() {
+    for guide in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(repository().join(guide)).unwrap();
+        let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|word| word.starts_with("src/")).collect();
+        assert!(!named.is_empty(), "{guide}");
+        for path in named {
+            assert!(repository().join(path).exists(), "{guide} names `{path}`");
+        }
+    }
+}
+
+#[test]
 fn nothing_in_the_source_knows_the_project_that_is_shipped_with_it() {
     let words = ["accelerometer", "step_trainer", "customer_trusted", "machine_learning"];
     let mut files = Vec::new();
