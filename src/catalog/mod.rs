@@ -19,9 +19,6 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// Times an entry is put again after somebody changed it in between.
-pub(crate) const ATTEMPTS: u32 = 8;
-
 /// What [`put_once`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
