@@ -1,0 +1,5 @@
+//! What the query engine's errors may say.
+
+mod text;
+
+pub use text::redact;
