@@ -46,11 +46,12 @@ impl Privacy {
     }
 
     /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
-    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on.
+    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on. `path` leads to it, and is what
+    /// a definition says.
     #[must_use]
-    pub fn field(&self, name: &str, is_cut: bool) -> String {
+    pub fn field(&self, path: &str, name: &str, is_cut: bool) -> String {
         if self.reveal || is_field_name(name) {
-            return format!("`{name}`");
+            return format!("`{path}{name}`");
         }
         let length = name.chars().count();
         let characters = match (length, is_cut) {
@@ -58,7 +59,7 @@ impl Privacy {
             (1, false) => "1 character".to_owned(),
             (length, false) => format!("{length} characters"),
         };
-        format!("`{}`, a hashed name of {characters},", self.show(name))
+        format!("`{path}{}`, a hashed name of {characters},", self.show(name))
     }
 
     /// An error as it may be told: with the values that its causes quote where they are shown anyway, or nobody's; else
@@ -102,14 +103,14 @@ mod tests {
         let privacy = Privacy::new(Some("k"), false);
         let long = "a".repeat(64);
         for name in ["city", "@type", "_x", "unit-price", "a.b", "A1", &long] {
-            assert_eq!(privacy.field(name, false), format!("`{name}`"));
+            assert_eq!(privacy.field("", name, false), format!("`{name}`"));
         }
         let hashed = format!("`{}`, a hashed name of 9 characters,", privacy.show("ann@x.org"));
-        assert_eq!(privacy.field("ann@x.org", false), hashed);
+        assert_eq!(privacy.field("", "ann@x.org", false), hashed);
         let longer = format!("{long}a");
         for name in ["", "4711999", "a b", "é", "a\u{1b}[2J", "@", "@1", "a\n", &longer] {
-            assert!(privacy.field(name, false).contains("a hashed name of "), "{name:?}");
+            assert!(privacy.field("", name, false).contains("a hashed name of "), "{name:?}");
         }
-        assert_eq!(Privacy::new(None, true).field("ann@x.org", false), "`ann@x.org`");
+        assert_eq!(Privacy::new(None, true).field("", "ann@x.org", false), "`ann@x.org`");
     }
 }

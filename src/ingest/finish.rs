@@ -9,7 +9,7 @@ use serde_json::json;
 use super::LandingContext;
 use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::schema_diff::SchemaDiff;
+use super::schema_diff::{Declared, SchemaDiff};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
@@ -59,10 +59,9 @@ pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, numbe
 
 fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<SchemaDiff> {
     let name = &context.table.name;
-    SchemaDiff::of(context, columns, table).map_err(|misfit| {
-        let misfit = misfit.message().to_owned();
+    SchemaDiff::of(context, Declared::by_batch(columns), table).map_err(|misfit| {
         Error::failed(format!("batch {number} of {name} does not fit the table any more"))
-            .fact("found", misfit.replace("its definition", "the batch"))
+            .fact("found", misfit.message())
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
             .fact("because", "its data files were written, and then the table got other columns")
             .help(format!("stedi-delta sync --reload {name}   (reads its landing files anew)"))
