@@ -1,7 +1,8 @@
-//! What the query engine's errors may say. It quotes the value at which a computation failed, and values are data: of
-//! such a message only the words that are the engine's own are kept.
+//! Messages of the query engine by their words, where no type tells a value from what is said of it: of a message that
+//! quotes the value at which a computation failed, only the words that are the engine's own are kept.
 
-/// What stands before a text that may quote values: where the engine fails at a row, not at a query.
+/// What stands before a text that may quote values: the names of the variants that are about rows, as they stand in texts
+/// that a library made of such an error.
 const QUOTING: [&str; 11] = [
     "Cast error: ",
     "Parser error: ",
@@ -75,11 +76,10 @@ const TYPES: &str = "\
     Utf8 Utf8View";
 
 /// What stands for a value.
-const HIDDEN: &str = "…";
+pub(super) const HIDDEN: &str = "…";
 
 /// A message of the engine without the values in it.
-#[must_use]
-pub fn redact(text: &str) -> String {
+pub(super) fn redact(text: &str) -> String {
     let quoting = QUOTING.iter().filter_map(|before| text.find(before).map(|at| at + before.len())).min();
     let (said, about) = text.split_at(quoting.unwrap_or(text.len()));
     let mut redacted = without_literals(said);
@@ -111,7 +111,7 @@ fn without_literals(text: &str) -> String {
 }
 
 /// Of a text its words that are the engine's.
-fn own_words(text: &str) -> String {
+pub(super) fn own_words(text: &str) -> String {
     let mut kept = String::new();
     let mut was_hidden = false;
     for word in without_quoted(text).split_whitespace() {
