@@ -84,6 +84,35 @@ fn nothing_in_the_source_knows_the_project_that_is_shipped_with_it() {
 }
 
 #[test]
+fn a_foreign_crate_comes_in_by_one_door() {
+    let doors = [
+        ("annotate_snippets", "definition"),
+        ("aws_config", "aws"),
+        ("aws_sdk_glue", "catalog"),
+        ("backon", "retry"),
+        ("base64", "ingest"),
+        ("bzip2", "ingest"),
+        ("clap", "cli"),
+        ("flate2", "ingest"),
+        ("indicatif", "cli"),
+        ("strsim", "name"),
+        ("toml", "definition"),
+        ("uuid", "clock"),
+        ("zstd", "ingest"),
+    ];
+    let names = |code: &str, foreign: &str| {
+        let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        code.match_indices(&format!("{foreign}::")).any(|(at, _)| !code[..at].ends_with(is_path))
+    };
+    for (foreign, door) in doors {
+        let through = |module: &str| files_of(module).iter().any(|file| names(&code(file), foreign));
+        assert!(through(door), "`{foreign}` is not used by `{door}` any more");
+        let others: Vec<String> = order().into_iter().filter(|module| module != door && through(module)).collect();
+        assert!(others.is_empty(), "`{foreign}` comes in by `{door}` only, not by {others:?}");
+    }
+}
+
+#[test]
 fn no_file_is_longer_than_six_hundred_lines() {
     let mut files = Vec::new();
     for folder in ["src", "tests", "benches", "examples"] {
