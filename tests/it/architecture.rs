@@ -84,35 +84,6 @@ fn nothing_in_the_source_knows_the_project_that_is_shipped_with_it() {
 }
 
 #[test]
-fn a_foreign_crate_comes_in_by_one_door() {
-    let doors = [
-        ("annotate_snippets", "definition"),
-        ("aws_config", "aws"),
-        ("aws_sdk_glue", "catalog"),
-        ("backon", "retry"),
-        ("base64", "ingest"),
-        ("bzip2", "ingest"),
-        ("clap", "cli"),
-        ("flate2", "ingest"),
-        ("indicatif", "cli"),
-        ("strsim", "name"),
-        ("toml", "definition"),
-        ("uuid", "clock"),
-        ("zstd", "ingest"),
-    ];
-    let names = |code: &str, foreign: &str| {
-        let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-        code.match_indices(&format!("{foreign}::")).any(|(at, _)| !code[..at].ends_with(is_path))
-    };
-    for (foreign, door) in doors {
-        let through = |module: &str| files_of(module).iter().any(|file| names(&code(file), foreign));
-        assert!(through(door), "`{foreign}` is not used by `{door}` any more");
-        let others: Vec<String> = order().into_iter().filter(|module| module != door && through(module)).collect();
-        assert!(others.is_empty(), "`{foreign}` comes in by `{door}` only, not by {others:?}");
-    }
-}
-
-#[test]
 fn no_file_is_longer_than_six_hundred_lines() {
     let mut files = Vec::new();
     for folder in ["src", "tests", "benches", "examples"] {
@@ -126,7 +97,7 @@ fn no_file_is_longer_than_six_hundred_lines() {
 
 /// Foreign crates with their own I/O, formats or output, and the modules that use them. Others (`serde`, `futures`, arrow's
 /// arrays, DataFusion's plans) are the language of the whole house.
-const DOORS: [(&str, &[&str]); 26] = [
+const DOORS: [(&str, &[&str]); 27] = [
     ("annotate_snippets", &["definition"]),
     ("aws_config", &["aws"]),
     ("aws_credential_types", &["aws"]),
@@ -135,6 +106,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("aws_smithy_runtime_api", &["aws"]),
     ("aws_smithy_types", &["aws", "catalog"]),
     ("aws_types", &["aws"]),
+    ("backon", &["retry"]),
     ("base64", &["ingest"]),
     ("bzip2", &["ingest"]),
     ("clap", &["cli"]),
@@ -142,7 +114,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("deltalake::checkpoints", &["lake"]),
     ("deltalake::kernel", &["lake"]),
     ("deltalake::logstore", &["lake", "storage"]),
-    ("deltalake::parquet", &["lake"]),
+    ("deltalake::parquet", &["lake", "redact"]),
     ("deltalake::protocol", &["lake"]),
     ("flate2", &["ingest"]),
     ("globset", &["definition", "ingest"]),
