@@ -184,7 +184,7 @@ mod tests {
     fn the_variant_decides_and_not_what_the_text_looks_like() {
         let cases: Vec<(Boxed, &str)> = vec![
             (DataFusionError::Execution("Ada".into()).into(), "Execution error: …"),
-            (ArrowError::ParseError("Ada: Lovelace".into()).into(), "Parser error: …"),
+            (ArrowError::ParseError("Ada: Lovelace".into()).into(), "Parser error: …: …"),
             (ArrowError::AvroError("Ada".into()).into(), "Avro error: …"),
             (ArrowError::DivideByZero.into(), "Divide by zero error"),
             (DataFusionError::Plan("No field named ada.".into()).into(), "Error during planning: No field named ada."),
