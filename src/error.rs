@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::redact::redact;
+use crate::redact::{redacted, without_frames};
 use crate::source::Fault;
 
 /// The kind of an error. It determines the exit code.
@@ -117,8 +117,8 @@ impl Error {
         self
     }
 
-    /// Lets the causes quote values: if they contain no personal data, or the user asked to see it. Otherwise causes
-    /// are [redacted](redact), so that unforeseen errors do not leak values.
+    /// Lets the causes quote values: where nobody's personal data is among them, or who asked wants to see it. They
+    /// are [redacted] else, so that an error that nobody thought of tells none.
     #[must_use]
     pub fn unredacted(mut self) -> Self {
         self.unredact();
@@ -136,8 +136,8 @@ impl Error {
     #[must_use]
     pub fn leaves_out(&self) -> bool {
         let below = self.0.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>());
-        let quotes = |text: &String| redact(text) != *text;
-        !self.0.unredacted && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
+        let quotes = || self.texts(redacted) != self.texts(spelled_out);
+        !self.0.unredacted && (quotes() || below.is_some_and(Self::leaves_out))
     }
 
     /// An error of ours inside an error of the query engine, among an error's causes.
@@ -187,15 +187,14 @@ impl Error {
     /// [unredacted](Self::unredacted).
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
-        let texts = self.texts();
-        if self.0.unredacted { texts } else { texts.iter().map(|text| redact(text)).collect() }
+        self.texts(if self.0.unredacted { spelled_out } else { redacted })
     }
 
-    fn texts(&self) -> Vec<String> {
+    fn texts(&self, say: Say) -> Vec<String> {
         let mut causes = Vec::new();
         let mut next = self.0.cause.as_deref().map(|c| c as &dyn std::error::Error);
         while let Some(cause) = next {
-            let text = plain(&cause.to_string());
+            let text = plain(&say(cause));
             // Foreign errors often repeat their source in their own text.
             if !causes.iter().any(|c: &String| c.contains(&text)) {
                 causes.push(text);
@@ -206,19 +205,17 @@ impl Error {
     }
 }
 
-/// A store's message, without the names of the layers that it came through.
-fn plain(text: &str) -> String {
-    let text = without_frames(text);
-    let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
-    text.strip_prefix("External error: ").unwrap_or(text).to_owned()
+/// How a cause is put into words.
+type Say = fn(&(dyn std::error::Error + 'static)) -> String;
+
+fn spelled_out(cause: &(dyn std::error::Error + 'static)) -> String {
+    without_frames(&cause.to_string()).to_owned()
 }
 
-/// A message without the backtrace that other crates append if `RUST_BACKTRACE` is set.
-#[must_use]
-pub fn without_frames(text: &str) -> &str {
-    let frames = ["\n\nbacktrace: ", "\n   0: "];
-    let end = frames.iter().filter_map(|frame| text.find(frame)).min().unwrap_or(text.len());
-    text[..end].trim_end()
+/// What a store said, without the names of the layers that it came through.
+fn plain(text: &str) -> String {
+    let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
+    text.strip_prefix("External error: ").unwrap_or(text).to_owned()
 }
 
 impl fmt::Display for Error {

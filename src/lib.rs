@@ -29,7 +29,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_macros, clippy::disallowed_methods))]
 
-// Words: no I/O, no async.
+// Words: no I/O; the only waiting is that of `retry`.
 mod name;
 mod types;
 mod source;
@@ -37,7 +37,8 @@ mod redact;
 pub mod error;
 mod clock;
 mod privacy;
-// Helpers for plans and their expressions.
+mod retry;
+// Plans and their expressions, whoever rewrites them.
 mod node;
 // Arithmetic: sums independent of the order of rows, times of every year, and results that fit into memory.
 mod exact;

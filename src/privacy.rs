@@ -44,12 +44,13 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
-    /// The name of a record's field for display. It is shown if it looks like a name; otherwise it may be a value, such
-    /// as a person's address, and is shown as a keyed hash with its length; `is_cut` = the name is longer.
+    /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
+    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on. `path` leads to it, and is what
+    /// a definition says.
     #[must_use]
-    pub fn field(&self, name: &str, is_cut: bool) -> String {
+    pub fn field(&self, path: &str, name: &str, is_cut: bool) -> String {
         if self.reveal || is_field_name(name) {
-            return format!("`{name}`");
+            return format!("`{path}{name}`");
         }
         let length = name.chars().count();
         let characters = match (length, is_cut) {
@@ -57,7 +58,7 @@ impl Privacy {
             (1, false) => "1 character".to_owned(),
             (length, false) => format!("{length} characters"),
         };
-        format!("`{}`, a hashed name of {characters},", self.show(name))
+        format!("`{path}{}`, a hashed name of {characters},", self.show(name))
     }
 
     /// An error for display: with the values that its causes quote if they may be shown; else it says that they are
@@ -101,14 +102,14 @@ mod tests {
         let privacy = Privacy::new(Some("k"), false);
         let long = "a".repeat(64);
         for name in ["city", "@type", "_x", "unit-price", "a.b", "A1", &long] {
-            assert_eq!(privacy.field(name, false), format!("`{name}`"));
+            assert_eq!(privacy.field("", name, false), format!("`{name}`"));
         }
         let hashed = format!("`{}`, a hashed name of 9 characters,", privacy.show("ann@x.org"));
-        assert_eq!(privacy.field("ann@x.org", false), hashed);
+        assert_eq!(privacy.field("", "ann@x.org", false), hashed);
         let longer = format!("{long}a");
         for name in ["", "4711999", "a b", "é", "a\u{1b}[2J", "@", "@1", "a\n", &longer] {
-            assert!(privacy.field(name, false).contains("a hashed name of "), "{name:?}");
+            assert!(privacy.field("", name, false).contains("a hashed name of "), "{name:?}");
         }
-        assert_eq!(Privacy::new(None, true).field("ann@x.org", false), "`ann@x.org`");
+        assert_eq!(Privacy::new(None, true).field("", "ann@x.org", false), "`ann@x.org`");
     }
 }

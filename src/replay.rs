@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::clock;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::ingest::{self, Ledger, Report};
 use crate::outcome::{Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
+use crate::retry;
 use crate::workspace::Workspace;
-
-/// How often a replay is attempted if others conflict with it.
-const ATTEMPTS: usize = 4;
 
 /// Lands the records of a landing table's quarantine that its definition accepts, as a batch of its own.
 ///
@@ -26,14 +24,8 @@ pub async fn replay(workspace: &Workspace, name: &str) -> Result<TableOutcome> {
 /// # Errors
 /// As [`replay`].
 pub async fn replay_as(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        match attempt(workspace, name, run, progress).await {
-            Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other.map_err(|error| workspace.told(error)),
-        }
-    }
+    let replayed = retry::COMMIT.until_no_conflict(|| attempt(workspace, name, run, progress));
+    replayed.await.map_err(|error| workspace.told(error))
 }
 
 async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {

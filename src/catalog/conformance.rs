@@ -4,9 +4,10 @@
 
 use futures::future::join;
 
-use super::{ATTEMPTS, Catalog, Entry, Put, put_once};
+use super::{Catalog, Entry, Put, put_once};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
+use crate::retry;
 
 const DATABASE: &str = "stedi_delta_conformance";
 
@@ -31,15 +32,24 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
 /// Repeats [`put_once`] until it succeeds, for an entry that no newer log can supersede.
 ///
 /// # Errors
-/// As [`put_once`]; `Conflict` if concurrent changes of the entry keep winning.
-pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
-    for _ in 0..ATTEMPTS {
-        if let Some(put) = put_once(catalog, database, entry, standing.as_ref()).await? {
-            return Ok(put);
+/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
+pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, standing: Option<Entry>) -> Result<Put> {
+    let mut seen = Some(standing);
+    let attempt = || {
+        let seen = seen.take();
+        async move {
+            let standing = match seen {
+                Some(standing) => standing,
+                None => catalog.get(database, &entry.name).await?,
+            };
+            put_once(catalog, database, entry, standing.as_ref()).await
         }
-        standing = catalog.get(database, &entry.name).await?;
-    }
-    Err(Error::conflict(format!("`{database}.{}` in {}: concurrent changes kept winning", entry.name, catalog.name())))
+    };
+    // The laws are about what is put, not about when.
+    let put = retry::CATALOG_ENTRY.at_once().until(attempt, |put| !matches!(put, Ok(None))).await?;
+    put.ok_or_else(|| {
+        Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name()))
+    })
 }
 
 /// An entry that every catalog accepts, at a version of its table.

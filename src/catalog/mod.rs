@@ -19,10 +19,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// How often an entry is put again after concurrent changes.
-pub(crate) const ATTEMPTS: u32 = 8;
-
-/// The result of [`put_once`].
+/// What [`put_once`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was no such entry.

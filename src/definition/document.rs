@@ -33,7 +33,8 @@ pub(super) fn parse<'d>(file: &'d Arc<SourceFile>, faults: &mut Faults) -> Optio
         Ok(table) => Some(table),
         Err(error) => {
             let place = Place { file: file.clone(), span: error.span().unwrap_or(0..0) };
-            faults.add(place, "this is not valid TOML", error.message().trim().replace('\n', "; "));
+            let lines: Vec<&str> = error.message().trim().lines().collect();
+            faults.add(place, "this is not valid TOML", lines.join("; "));
             None
         }
     }

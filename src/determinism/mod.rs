@@ -29,15 +29,47 @@ pub use reason::{Code, Reason};
 /// A nondeterministic part of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undetermined {
-    /// The reason, with its code.
-    pub reason: Reason,
+    /// Its kind.
+    pub code: Code,
+    /// What, in words.
+    pub finding: Finding,
     /// What to write instead.
     pub way_out: String,
     /// Its place in the text of the query.
     pub place: Clue,
 }
 
-/// How to find a place in the text of a query: plans do not contain it.
+impl Undetermined {
+    /// The reason, where the query calls the function that it is about by `written`.
+    #[must_use]
+    pub fn reason(&self, written: Option<&str>) -> Reason {
+        let Finding { before, called, after } = &self.finding;
+        let name = written.or(called.as_deref()).map_or_else(String::new, |name| format!("`{name}`"));
+        Reason::new(self.code, format!("{before}{name}{after}"))
+    }
+}
+
+/// A lower-case fragment around the name of a function: functions have several, and the text of the query says which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    before: String,
+    called: Option<String>,
+    after: String,
+}
+
+impl Finding {
+    fn of_call(before: &str, name: &str, after: impl Into<String>) -> Self {
+        Self { before: before.into(), called: Some(name.into()), after: after.into() }
+    }
+}
+
+impl From<&str> for Finding {
+    fn from(text: &str) -> Self {
+        Self { before: text.into(), called: None, after: String::new() }
+    }
+}
+
+/// How to find a place in the text of a query: plans do not know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clue {
     /// The call of a function by one of these names, before the first of these columns.

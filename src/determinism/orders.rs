@@ -5,6 +5,7 @@ use deltalake::datafusion::logical_expr::Expr;
 use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort};
 use deltalake::datafusion::logical_expr::utils::AggregateOrderSensitivity;
 
+use super::Finding;
 use super::walk::bare;
 
 /// An aggregate whose order is not followed.
@@ -12,7 +13,7 @@ pub struct Unfollowed {
     /// Its position among the aggregates.
     pub at: usize,
     /// Why.
-    pub problem: String,
+    pub problem: Finding,
     /// What to write instead.
     pub way_out: &'static str,
 }
@@ -27,8 +28,8 @@ pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) 
     let mut found = Vec::new();
     let all = || aggregates.iter().enumerate().filter_map(|(at, f)| Some((at, (*f)?)));
     for (at, f) in all().filter(|(_, f)| !orders_its_values(f)) {
-        let problem =
-            format!("the query engine cannot order the distinct values of `{}` by anything else", f.func.name());
+        let before = "the query engine cannot order the distinct values of ";
+        let problem = Finding::of_call(before, f.func.name(), " by anything else");
         found.push(Unfollowed { at, problem, way_out: "order them by themselves, and by nothing more" });
     }
     let sensitivity = |f: &AggregateFunction| f.func.order_sensitivity();
@@ -45,10 +46,8 @@ pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) 
         if begins_with(&order, &rows, false) {
             rows = order;
         } else if !is_wish || (is_needed && begins_with(&order, &rows, true)) {
-            let problem = format!(
-                "the query engine cannot order rows for `{}` and for another aggregate beside it",
-                f.func.name()
-            );
+            let before = "the query engine cannot order rows for ";
+            let problem = Finding::of_call(before, f.func.name(), " and for another aggregate beside it");
             let way_out = "let one order begin with the other, or compute one of them in a subquery and join it";
             found.push(Unfollowed { at, problem, way_out });
         }

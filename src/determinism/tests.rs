@@ -44,7 +44,7 @@ fn keys(table: &str) -> Vec<Vec<String>> {
 
 async fn codes(sql: &str) -> Vec<&'static str> {
     let plan = plan(sql).await;
-    undetermined(&plan, &keys).iter().map(|u| u.reason.code.as_str()).collect()
+    undetermined(&plan, &keys).iter().map(|u| u.code.as_str()).collect()
 }
 
 async fn all_are(code: &str, queries: &[&str]) {

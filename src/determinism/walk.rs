@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::functions::{Reach, called, is_approximate, is_order_free, reach};
 use super::operators::{Known, number};
 use super::orders::{Unfollowed, unfollowed};
-use super::{Clue, Code, Reason, Undetermined};
+use super::{Clue, Code, Finding, Undetermined};
 
 /// A traversal of a plan.
 pub struct Walk<'a> {
@@ -27,8 +27,8 @@ impl<'a> Walk<'a> {
         Self { known, found: Vec::new() }
     }
 
-    fn add(&mut self, code: Code, text: impl Into<String>, way_out: impl Into<String>, place: Clue) {
-        let found = Undetermined { reason: Reason::new(code, text), way_out: way_out.into(), place };
+    fn add(&mut self, code: Code, finding: impl Into<Finding>, way_out: impl Into<String>, place: Clue) {
+        let found = Undetermined { code, finding: finding.into(), way_out: way_out.into(), place };
         if !self.found.contains(&found) {
             self.found.push(found);
         }
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
         };
         let place = call(name, aliases, expr);
         if volatility != Volatility::Immutable {
-            let text = format!("`{name}` has a different value in every run");
+            let text = Finding::of_call("", name, " has another value at every run");
             let way_out = "a query has the same result whenever it runs: use a column instead";
             self.add(Code::VolatileFunction, text, way_out, place);
         } else if is_approximate(name) && !matches!(expr, Expr::ScalarFunction(_)) {
@@ -135,7 +135,8 @@ impl<'a> Walk<'a> {
                 "approx_median" => "write `median(...)`",
                 _ => "write `percentile_cont(...)`",
             };
-            self.add(Code::ApproximateAggregate, format!("`{name}` only estimates its result"), exact, place);
+            let text = Finding::of_call("", name, " only estimates its result");
+            self.add(Code::ApproximateAggregate, text, exact, place);
         }
     }
 
@@ -168,7 +169,8 @@ impl<'a> Walk<'a> {
     }
 
     fn repeated(&mut self, name: &str, place: Clue) {
-        let text = format!("the `order by` of `{name}` names a column twice, at which the query engine stops");
+        let after = " names a column twice, at which the query engine stops";
+        let text = Finding::of_call("the `order by` of ", name, after);
         self.add(Code::OrderByRepeated, text, "name it once", place);
     }
 
@@ -215,7 +217,8 @@ impl<'a> Walk<'a> {
                 WindowFunctionDefinition::WindowUDF(f) => f.aliases(),
             };
             if f.params.distinct && !is_order_free(name) {
-                let text = format!("the query engine does not order the distinct values of `{name}` in a window");
+                let before = "the query engine does not order the distinct values of ";
+                let text = Finding::of_call(before, name, " in a window");
                 let way_out = "compute them by `group by` in a subquery, and join it".to_owned();
                 self.add(Code::OrderNotFollowed, text, way_out, call(name, aliases, expr));
                 continue;
@@ -257,7 +260,7 @@ impl<'a> Walk<'a> {
             let is_unordered =
                 window.window_expr.get(tied.at - first).and_then(called).is_some_and(|f| f.params.order_by.is_empty());
             let way_out = appended(&facts, &tied.ordered, &tied.wanted, &node, "its `order by`");
-            self.add(Code::WindowWithoutTotalOrder, tied.text(is_unordered), way_out, tied.place);
+            self.add(Code::WindowWithoutTotalOrder, tied.finding(is_unordered), way_out, tied.place);
         }
         self.visit(&window.input, &needed, false);
     }
@@ -293,9 +296,10 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let text = match f.params.order_by.as_slice() {
-                [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
-                _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
+                [] => " without `order by` depends on the order in which rows are read",
+                _ => " is arbitrary where rows tie in its `order by`",
             };
+            let text = Finding::of_call("", name, text);
             let way_out = match (name, f.params.order_by.as_slice()) {
                 ("any_value", _) => "write `min(...)` or `max(...)`".to_owned(),
                 (_, []) => format!("write `{name}(... order by ...)`, and order by what it is given, or by a key"),
@@ -325,21 +329,24 @@ impl<'e> Tied<'e> {
         self.wanted.extend(wanted);
     }
 
-    fn text(&self, is_unordered: bool) -> String {
-        /// More would hide the error.
+    fn finding(&self, is_unordered: bool) -> Finding {
+        /// More would hide what is wrong.
         const SHOWN: usize = 3;
-        let shown: Vec<String> = self.names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-        let (names, is_one) = match (shown.as_slice(), self.names.len().saturating_sub(SHOWN)) {
-            ([one], _) => (one.clone(), true),
-            ([rest @ .., last], 0) => (format!("{} and {last} of one window", rest.join(", ")), false),
-            (shown, more) => (format!("{} and {more} more of one window", shown.join(", ")), false),
+        let (first, others) = self.names.split_first().map_or(("", [].as_slice()), |(first, others)| (*first, others));
+        let shown: Vec<String> = others.iter().take(SHOWN - 1).map(|name| format!("`{name}`")).collect();
+        let listed = |names: &[String]| names.iter().map(|name| format!(", {name}")).collect::<String>();
+        let beside = match (shown.as_slice(), others.len().saturating_sub(SHOWN - 1)) {
+            ([], _) => String::new(),
+            ([rest @ .., last], 0) => format!("{} and {last} of one window", listed(rest)),
+            (shown, more) => format!("{} and {more} more of one window", listed(shown)),
         };
-        match (is_unordered, is_one) {
-            (true, true) => format!("{names} without `order by` depends on the order in which rows are read"),
-            (true, false) => format!("{names} without `order by` depend on the order in which rows are read"),
-            (false, true) => format!("{names} is arbitrary where rows tie in its `order by`"),
-            (false, false) => format!("{names} are arbitrary where rows tie in its `order by`"),
-        }
+        let what = match (is_unordered, others.is_empty()) {
+            (true, true) => "without `order by` depends on the order in which rows are read",
+            (true, false) => "without `order by` depend on the order in which rows are read",
+            (false, true) => "is arbitrary where rows tie in its `order by`",
+            (false, false) => "are arbitrary where rows tie in its `order by`",
+        };
+        Finding::of_call("", first, format!("{beside} {what}"))
     }
 }
 

@@ -7,6 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::clock;
 use crate::definition::Landing;
 use crate::error::{Context, Result};
+use crate::retry;
 use crate::storage::{Location, ObjectMeta, Odd, PROBE};
 
 /// Files under a glob.
@@ -56,13 +57,11 @@ pub enum Patience {
 /// # Errors
 /// When the glob is wrong or the store cannot list.
 pub async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
-    let discovery = list(root, landing, clock::now_ms()).await?;
-    if discovery.waiting.is_empty() || landing.min_age.is_some() || patience == Patience::Hurries {
-        return Ok(discovery);
-    }
-    tokio::time::sleep(LOCAL_MIN_AGE).await;
-    // A file that is still young now is still being written.
-    list(root, landing, clock::now_ms()).await
+    let waits = landing.min_age.is_none() && patience == Patience::Waits;
+    // A file that is still young the second time is still being written to.
+    let policy = retry::Policy::once_more_after(LOCAL_MIN_AGE);
+    let is_done = |found: &Result<Discovery>| !waits || found.as_ref().map_or(true, |d| d.waiting.is_empty());
+    policy.until(|| list(root, landing, clock::now_ms()), is_done).await
 }
 
 async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {

@@ -17,7 +17,7 @@ pub fn shown(columns: &[Column], path: &str, privacy: &Privacy) -> String {
     let declared = &path[..path.len() - name.len()];
     // Within quotes the path is one name.
     let is_cut = path.chars().nth(MAX_UNKNOWN_CHARS - 1).is_some();
-    privacy.field(name, is_cut).replacen('`', &format!("`{declared}"), 1)
+    privacy.field(declared, name, is_cut)
 }
 
 /// The name of a field that a value of this type does not declare, after the path that leads to it.

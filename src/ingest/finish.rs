@@ -9,15 +9,13 @@ use serde_json::json;
 use super::LandingContext;
 use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::schema_diff::SchemaDiff;
+use super::schema_diff::{Declared, SchemaDiff};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
 use crate::outcome::{Io, Rows};
-
-/// How often a commit is attempted if others conflict with it.
-const ATTEMPTS: usize = 4;
+use crate::retry;
 
 /// The effect of carrying out a batch.
 #[derive(Debug, Default)]
@@ -35,12 +33,13 @@ pub struct Finished {
 pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
-        again(|| quarantine(context, number, wal)).await?;
+        retry::COMMIT.until_no_conflict(|| quarantine(context, number, wal)).await?;
         finished.rows.quarantined = wal.rows_quarantined;
         finished.io.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
     let columns = wal.columns(&context.table.columns)?;
-    let (table, applied) = again(|| landing(context, uuid, number, wal, &columns)).await?;
+    let land = || landing(context, uuid, number, wal, &columns);
+    let (table, applied) = retry::COMMIT.until_no_conflict(land).await?;
     finished.rows.inserted = wal.rows_landed;
     finished.rows.deleted = applied.rows_deleted;
     finished.io.files_added = wal.landing.len() as u64 + applied.files_rewritten;
@@ -60,26 +59,13 @@ pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, numbe
 
 fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<SchemaDiff> {
     let name = &context.table.name;
-    SchemaDiff::of(context, columns, table).map_err(|misfit| {
-        let misfit = misfit.message().to_owned();
+    SchemaDiff::of(context, Declared::by_batch(columns), table).map_err(|misfit| {
         Error::failed(format!("batch {number} of {name} does not fit the table any more"))
-            .fact("found", misfit.replace("its definition", "the batch"))
+            .fact("found", misfit.message())
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
             .fact("because", "its data files were written, and then the table got other columns")
             .help(format!("stedi-delta sync --reload {name}   (reads its landing files again)"))
     })
-}
-
-/// Retries a commit after conflicts: every attempt plans from the newest version.
-async fn again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        match attempt().await {
-            Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other,
-        }
-    }
 }
 
 async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Result<()> {

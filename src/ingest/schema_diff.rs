@@ -4,7 +4,7 @@ use deltalake::arrow::datatypes::Field;
 
 use super::LandingContext;
 use super::finish::{checked, commit, spec};
-use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Error, Result};
 use crate::lake::{Change, LakeTable, NewColumns, create};
 use crate::outcome::{Warning, counted};
@@ -13,7 +13,29 @@ use crate::plan;
 /// Delta's mark of a column that the writer has to compute.
 const GENERATED: &str = "delta.generationExpression";
 
-/// The differences between the columns of a table and of its definition.
+/// Columns that rows come with, and what says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared<'a> {
+    columns: &'a [Column],
+    /// As messages call it.
+    by: &'static str,
+}
+
+impl<'a> Declared<'a> {
+    /// Those of a table's definition.
+    #[must_use]
+    pub fn by_definition(table: &'a Table) -> Self {
+        Self { columns: &table.columns, by: "its definition" }
+    }
+
+    /// Those that the data files of a batch were written with.
+    #[must_use]
+    pub fn by_batch(columns: &'a [Column]) -> Self {
+        Self { columns, by: "the batch" }
+    }
+}
+
+/// How the columns of a table stand to those of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaDiff {
     /// The definition has new columns, or makes a column nullable.
@@ -23,18 +45,19 @@ pub struct SchemaDiff {
 }
 
 impl SchemaDiff {
-    /// Compares the columns, before anything is read or written; `columns` are those of the definition or of a batch.
+    /// Compares the columns, before anything is read or written.
     ///
     /// # Errors
-    /// If rows of the definition do not fit the table.
-    pub fn of(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
+    /// When rows as they are declared do not fit the table.
+    pub fn of(context: &LandingContext<'_>, of: Declared<'_>, table: &LakeTable) -> Result<Self> {
+        let Declared { columns, by } = of;
         let stored = table.schema();
         let mut diff = Self::default();
         for field in stored.fields() {
             let declared = columns.iter().find(|c| c.name == *field.name());
             let fits = match declared {
-                None => undeclared(field),
-                Some(declared) => differs(declared, field),
+                None => undeclared(field, by),
+                Some(declared) => differs(declared, field, by),
             };
             if let Some((problem, help)) = fits {
                 return Err(refused(context, table, field.name(), &problem, &help));
@@ -78,8 +101,8 @@ fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, proble
         .help(format!("{help}, or move the table's folder away and sync"))
 }
 
-/// Why rows cannot omit this column of the table, and the remedy.
-fn undeclared(field: &Field) -> Option<(String, String)> {
+/// Why rows cannot go without this column of the table, and what to do.
+fn undeclared(field: &Field, by: &str) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
     } else if field.metadata().contains_key(GENERATED) {
@@ -87,22 +110,22 @@ fn undeclared(field: &Field) -> Option<(String, String)> {
     } else {
         return None;
     };
-    let problem = format!("is in the table, not in its definition, and {what}");
+    let problem = format!("is in the table, not in {by}, and {what}");
     Some((problem, format!("{undo} in the engine that added it, or declare it")))
 }
 
-/// Why values of the declared type do not fit this column of the table, and the remedy.
-fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
+/// Why values as they are declared do not fit this column of the table, and what to do.
+fn differs(declared: &Column, field: &Field, by: &str) -> Option<(String, String)> {
     let name = &declared.name;
     if declared.column_type.arrow() != *field.data_type() {
         let (wanted, found) = (declared.column_type.delta_name(), ColumnType::name_of(field.data_type()));
-        let problem = format!("is `{wanted}` in its definition, the table stores {found}");
+        let problem = format!("is `{wanted}` in {by}, the table stores {found}");
         return Some((problem, format!("the type of a column cannot change: declare `{name}` as it is stored")));
     }
     if declared.nullable || !field.is_nullable() || name == SOURCE_OFFSET {
         return None;
     }
-    let problem = "may be NULL in the table, not in its definition".to_owned();
+    let problem = format!("may be NULL in the table, not in {by}");
     Some(match name.as_str() {
         SOURCE_FILE => {
             let help = "in the engine that appended rows without it: RESTORE the version before, and append them with a \
@@ -118,7 +141,10 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
 /// # Errors
 /// If they do not.
 pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
-    table.map_or_else(|| Ok(SchemaDiff::default()), |table| SchemaDiff::of(context, &context.table.columns, table))
+    table.map_or_else(
+        || Ok(SchemaDiff::default()),
+        |table| SchemaDiff::of(context, Declared::by_definition(context.table), table),
+    )
 }
 
 /// Creates an empty landing table, or adds newly declared columns to an existing one.
@@ -135,7 +161,7 @@ pub async fn evolve_schema(
         let commit = checked(commit, plan::expectations(context.table));
         return create(&context.location, &spec(context, uuid, &context.table.columns), commit).await.map(Some);
     };
-    if !SchemaDiff::of(context, &context.table.columns, &table)?.gains_columns {
+    if !SchemaDiff::of(context, Declared::by_definition(context.table), &table)?.gains_columns {
         return Ok(None);
     }
     let columns = NewColumns::Among(context.table.columns.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::context::SQLOptions;
@@ -79,30 +80,46 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
 
 /// The engine's message without its wrapping. It may quote values, which are personal data if a computation failed.
 fn wrong(cause: DataFusionError) -> Error {
-    const WRAPPINGS: [&str; 6] = [
-        "External error: ",
-        "Error during planning: ",
-        "Schema error: ",
-        "Arrow error: ",
-        "This feature is not implemented: ",
-        "SQL error: ",
-    ];
     if let Some(found) = OutOfRange::within(&cause) {
         return Error::failed(format!("the query cannot be run: {found}")).help(found.way_out.clone());
     }
-    let text = cause.find_root().strip_backtrace();
-    let mut text = text.trim();
-    while let Some(inner) = WRAPPINGS.iter().find_map(|wrapping| text.strip_prefix(wrapping)) {
-        text = inner;
-    }
-    let error = Error::failed("the query cannot be run").because(text.to_owned());
-    match Error::within(&cause).and_then(Error::next) {
+    let help = Error::within(&cause).and_then(Error::next).map(str::to_owned);
+    let error = Error::failed("the query cannot be run").because(root(cause));
+    match help {
         Some(help) => error.help(help),
         None => error,
     }
 }
 
-/// The unqualified name of a table: zones are not part of it, and there are no schemas.
+/// What lies below the engine's wrapping, with its type where it has one: that says whether it may quote values.
+fn root(cause: DataFusionError) -> Box<dyn std::error::Error + Send + Sync> {
+    match cause {
+        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => text.into(),
+        DataFusionError::ArrowError(error, _) => match *error {
+            ArrowError::ExternalError(below) => unwrapped(below),
+            error => error.into(),
+        },
+        DataFusionError::SchemaError(error, _) => error,
+        DataFusionError::SQL(error, _) => error,
+        DataFusionError::External(below) => unwrapped(below),
+        DataFusionError::Context(_, below) | DataFusionError::Diagnostic(_, below) => root(*below),
+        DataFusionError::Shared(below) => match Arc::try_unwrap(below) {
+            Ok(below) => root(below),
+            Err(shared) => DataFusionError::Shared(shared).into(),
+        },
+        DataFusionError::Collection(errors) => errors.into_iter().next().map_or_else(|| "it failed".into(), root),
+        other => other.into(),
+    }
+}
+
+fn unwrapped(below: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error::Error + Send + Sync> {
+    match below.downcast::<DataFusionError>() {
+        Ok(engine) => root(*engine),
+        Err(other) => other,
+    }
+}
+
+/// The name of a table alone: a zone is not part of it, and there are no other schemas.
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };

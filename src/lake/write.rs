@@ -266,9 +266,12 @@ impl AsyncFileWriter for Upload {
 
 /// The store's error, unwrapped from Parquet's.
 fn unwritten(cause: ParquetError) -> Error {
-    let text = cause.to_string();
-    let text = text.strip_prefix("External: ").unwrap_or(&text).to_owned();
-    Error::failed("a data file cannot be written").because(text).help("make sure that the warehouse can be written to")
+    let error = Error::failed("a data file cannot be written");
+    let error = match cause {
+        ParquetError::External(store) => error.because(store),
+        other => error.because(other),
+    };
+    error.help("make sure that the warehouse can be written to")
 }
 
 /// `batch` with exactly `schema`: columns by position, cast if the encoding differs, without losing a value.

@@ -14,23 +14,19 @@ pub use described::Described;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::time::Duration;
-
 use futures::future::{join, join_all};
 
-use crate::catalog::{ATTEMPTS, Entry, Put, put_once};
+use crate::catalog::{Entry, Put, put_once};
 use crate::definition::Table;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::progress::{Event, Progress};
+use crate::retry;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-/// Pause after a concurrent change of an entry; it grows with every one.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// The entries of the target's database by table name, from one listing.
+/// The entries of the target's database by table name, as one listing saw them.
 pub(crate) type Listing = BTreeMap<String, Entry>;
 
 /// The catalog changes of a sync.
@@ -149,28 +145,49 @@ async fn place(
     listing: &Listing,
     relocate: bool,
 ) -> Result<Put> {
-    let mut entry = described.entry(stands);
-    let mut standing = listing.get(&entry.name).cloned();
-    for tried in 0..ATTEMPTS {
-        if let Some(other) = &standing {
-            if !relocate && elsewhere(workspace, &entry, other).await? {
-                return Err(taken(workspace, &entry, other));
-            }
-            // The writer of a later version had a newer log than this one.
-            let is_late = other.is_at(entry.location()) && other.version() > entry.version();
-            if is_late && entry.differs(other) {
-                let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Put::Unchanged) };
-                entry = described.entry(&newest);
-            }
+    let entry = described.entry(stands);
+    let name = entry.name.clone();
+    let mut seen = Some(listing.get(&name).cloned());
+    let attempt = |mut entry: Entry| {
+        let seen = seen.take();
+        async move {
+            let put = place_once(workspace, described, stands, &mut entry, seen, relocate).await;
+            (entry, put)
         }
-        if let Some(put) = put_once(workspace.catalog.as_ref(), &workspace.database, &entry, standing.as_ref()).await? {
-            return Ok(put);
+    };
+    let put = retry::CATALOG_ENTRY.with(entry, attempt, |put| !matches!(put, Ok(None)), |_| {}).await?;
+    put.ok_or_else(|| {
+        let name = format!("`{}.{name}` in {}", workspace.database, workspace.catalog.name());
+        Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register")
+    })
+}
+
+/// One attempt at putting `entry`, which becomes that of a newer log where the catalog knows one. `seen`: what stands
+/// there, where a listing has told; the catalog is asked else. `None` = something else stands there by now.
+async fn place_once(
+    workspace: &Workspace,
+    described: &Described,
+    stands: &LakeTable,
+    entry: &mut Entry,
+    seen: Option<Option<Entry>>,
+    relocate: bool,
+) -> Result<Option<Put>> {
+    let standing = match seen {
+        Some(standing) => standing,
+        None => workspace.catalog.get(&workspace.database, &entry.name).await?,
+    };
+    if let Some(other) = &standing {
+        if !relocate && elsewhere(workspace, entry, other).await? {
+            return Err(taken(workspace, entry, other));
         }
-        tokio::time::sleep(PAUSE * (tried + 1)).await;
-        standing = workspace.catalog.get(&workspace.database, &entry.name).await?;
+        // Who registered a later version knew a newer log than this one.
+        let is_late = other.is_at(entry.location()) && other.version() > entry.version();
+        if is_late && entry.differs(other) {
+            let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Some(Put::Unchanged)) };
+            *entry = described.entry(&newest);
+        }
     }
-    let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
-    Err(Error::conflict(format!("{name}: concurrent changes kept winning")).help("stedi-delta catalog register"))
+    put_once(workspace.catalog.as_ref(), &workspace.database, entry, standing.as_ref()).await
 }
 
 fn taken(workspace: &Workspace, entry: &Entry, other: &Entry) -> Error {

@@ -256,8 +256,7 @@ impl Sql {
             None => (text, None),
         };
         let place = location.map_or_else(|| self.end_or_start(), |at| self.token_place(at));
-        let label = lower_first(message).replace("expected: ", "expected ").replace("EOF", "the end");
-        faults.add(place, "this is not valid SQL", label.replace("found: ", "found "));
+        faults.add(place, "this is not valid SQL", told(message, location.is_some()));
     }
 
     fn end_or_start(&self) -> Place {
@@ -338,6 +337,25 @@ fn is_earlier(a: Location, b: Location) -> bool {
 /// The span of a token.
 fn span_of(span: tokenizer::Span) -> Span {
     Span::new(span.start.into(), span.end.into())
+}
+
+/// A message of the parser in our words; `is_at_token`: it names the place of what was found. What it quotes of the text
+/// stays as it is.
+fn told(message: &str, is_at_token: bool) -> String {
+    const END: &str = "the end";
+    if let Some((expected, found)) = message.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: ")) {
+        let expected = match expected.trim_start_matches(':').trim() {
+            "EOF" => END,
+            expected => expected,
+        };
+        let found = if found == "EOF" && !is_at_token { END } else { found };
+        return format!("expected {expected}, found {found}");
+    }
+    match message.strip_suffix(" before EOF.") {
+        Some(delimiter) => format!("{} before {END}", lower_first(delimiter)),
+        None if message == "Unexpected EOF while in a multi-line comment" => "unterminated comment".to_owned(),
+        None => lower_first(message),
+    }
 }
 
 fn parse_location(text: &str) -> Option<Location> {

@@ -3,13 +3,11 @@
 use super::{Attempt, Done};
 use crate::checks;
 use crate::definition::{Action, Table};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::outcome::{Mode, Warning, counted};
 use crate::plan::{self, EXPECTATIONS_CHANGED};
-
-/// How often a commit is attempted if others conflict with it.
-const ATTEMPTS: usize = 4;
+use crate::retry;
 
 impl Attempt<'_> {
     /// Checks all rows of a landing table if its expectations have changed since they were checked, and records that in
@@ -18,24 +16,36 @@ impl Attempt<'_> {
     /// # Errors
     /// `Evidence` if rows fail a `fail` expectation: they have landed, but tables below do not use them.
     pub(super) async fn checked(&self, table: &Table, mut done: Done) -> Result<Done> {
-        let mut left = ATTEMPTS;
-        while plan::is_unchecked(table, done.table.state().expectations()) {
-            left -= 1;
-            let (stands, warnings) = match self.check_rows(table, &done.table).await {
-                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
-                    done.table = LakeTable::open(done.table.location()).await?.unwrap_or(done.table);
-                    continue;
-                }
-                other => other?,
-            };
-            done.table = stands;
-            done.warnings.extend(warnings);
-            if done.mode == Mode::None {
-                done.mode = Mode::Check;
-            }
-            let reasons = [done.reason.as_str(), EXPECTATIONS_CHANGED].into_iter().filter(|reason| !reason.is_empty());
-            done.reason = reasons.collect::<Vec<_>>().join(", ");
+        let is_unchecked = |stands: &LakeTable| plan::is_unchecked(table, stands.state().expectations());
+        if !is_unchecked(&done.table) {
+            return Ok(done);
         }
+        let known = &done.table;
+        let mut first = Some(known.clone());
+        let check = || {
+            let first = first.take();
+            async move {
+                let stands = match first {
+                    Some(stands) => stands,
+                    None => LakeTable::open(known.location()).await?.unwrap_or_else(|| known.clone()),
+                };
+                if is_unchecked(&stands) {
+                    let (stands, warnings) = self.check_rows(table, &stands).await?;
+                    return Ok((stands, Some(warnings)));
+                }
+                Ok((stands, None))
+            }
+        };
+        let (stands, warnings) = retry::COMMIT.until_no_conflict(check).await?;
+        done.table = stands;
+        // `None`: somebody else has checked the rows meanwhile.
+        let Some(warnings) = warnings else { return Ok(done) };
+        done.warnings.extend(warnings);
+        if done.mode == Mode::None {
+            done.mode = Mode::Check;
+        }
+        let reasons = [done.reason.as_str(), EXPECTATIONS_CHANGED].into_iter().filter(|reason| !reason.is_empty());
+        done.reason = reasons.collect::<Vec<_>>().join(", ");
         Ok(done)
     }
 

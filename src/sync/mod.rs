@@ -28,19 +28,14 @@ use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
+use crate::retry;
 use crate::storage::NOT_A_FOLDER;
 use crate::workspace::Workspace;
 use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use select::Selection;
 
-/// Number of cuts that are pinned before a sync gives up.
-const ATTEMPTS: usize = 4;
-
-/// Pause before the next cut; it grows with every one.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The options of a sync.
+/// What a sync is asked to do.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Selectors; empty = all tables.
@@ -161,6 +156,17 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
     select::select(workspace, &options.select)
 }
 
+/// What is asked of the next attempt: what was reloaded or unloaded before a conflict is in the ledger and need not be
+/// again, and where there was nothing else to unload it would not be found any more.
+fn left_to_do(mut options: Options, outcome: &SyncOutcome) -> Options {
+    let done = |asked: &Reload, rows: fn(&Rows) -> u64| {
+        outcome.tables.iter().any(|t| t.table.as_str() == asked.table && rows(&t.rows) > 0)
+    };
+    options.reload.retain(|reload| !done(reload, |rows| rows.inserted));
+    options.unload.retain(|unload| !done(unload, |rows| rows.deleted));
+    options
+}
+
 struct Work<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
@@ -173,38 +179,26 @@ struct Work<'a> {
 impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
-        let mut reload = self.options.reload.clone();
-        let mut unload = self.options.unload.clone();
-        let mut left = ATTEMPTS;
-        loop {
-            left -= 1;
-            let options = Options { reload: reload.clone(), unload: unload.clone(), ..self.options.clone() };
-            let attempt = Attempt {
-                workspace: self.workspace,
-                options: &options,
-                selection: &self.selection,
-                run: self.run,
-                progress: self.progress,
-            };
-            match self.attempt(&attempt, outcome, &mut standing).await {
-                Ok(()) => break,
-                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
-                    // Files reloaded before the conflict are in the ledger and need not be reloaded again.
-                    let landed =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.inserted > 0);
-                    reload.retain(|r| !landed(r));
-                    // Unloaded files likewise: if there was nothing else to do, they would not be found any more.
-                    let gone =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.deleted > 0);
-                    unload.retain(|r| !gone(r));
-                    events::retried(self.progress, ATTEMPTS - left + 1, &error);
-                    // Two syncs with the same conflict should not retry in parallel.
-                    let jitter = u64::try_from(clock::now_ms()).unwrap_or(0) % 97 + u64::from(std::process::id()) % 53;
-                    tokio::time::sleep(PAUSE * (ATTEMPTS - left) as u32 + Duration::from_millis(jitter)).await;
-                }
-                Err(error) => return Err(error),
+        let work = &*self;
+        let mut attempts = 1;
+        let again = |tried: &Result<()>| {
+            attempts += 1;
+            if let Err(conflict) = tried {
+                events::retried(work.progress, attempts, conflict);
             }
-        }
+        };
+        let state = (&mut *outcome, &mut standing, work.options.clone());
+        let tried = retry::CUT.with(
+            state,
+            |(outcome, standing, options)| async move {
+                let tried = work.attempt(&options, outcome, standing).await;
+                let options = left_to_do(options, outcome);
+                ((outcome, standing, options), tried)
+            },
+            |tried| !retry::is_conflict(tried),
+            again,
+        );
+        tried.await?;
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
@@ -218,10 +212,17 @@ impl Work<'_> {
     /// One attempt: `outcome` has its results even if it ends with a conflict.
     async fn attempt(
         &self,
-        attempt: &Attempt<'_>,
+        options: &Options,
         outcome: &mut SyncOutcome,
         standing: &mut BTreeMap<TableName, LakeTable>,
     ) -> Result<()> {
+        let attempt = Attempt {
+            workspace: self.workspace,
+            options,
+            selection: &self.selection,
+            run: self.run,
+            progress: self.progress,
+        };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
         let (ingested, mut ahead) = join(attempt.ingest(), attempt.open_all()).await;

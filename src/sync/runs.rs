@@ -10,8 +10,9 @@ use deltalake::arrow::datatypes::Schema;
 
 use crate::clock;
 use crate::definition::{Column, ColumnType};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Result};
 use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, app, create};
+use crate::retry;
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -37,19 +38,16 @@ pub struct Run<'a> {
 pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
     let location = warehouse.join(FOLDER);
     let mark = mark(run);
-    // Two concurrent syncs both have a row to add; neither depends on the other's.
-    for _ in 0..8 {
+    let add = || async {
         let table = LakeTable::open(&location).await?;
         if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
             return Ok(false);
         }
-        match write(&location, table, run, mark).await {
-            Err(error) if error.kind() == Kind::Conflict => {}
-            other => return other.map(|()| true),
-        }
-    }
-    // With that many conflicts, another sync's row has newer versions than ours would.
-    Ok(false)
+        write(&location, table, run, mark).await.map(|()| true)
+    };
+    let added = retry::RUN.until_no_conflict(add).await;
+    // Under that much traffic somebody else's row names newer versions than ours would.
+    if retry::is_conflict(&added) { Ok(false) } else { added }
 }
 
 async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<()> {

@@ -208,7 +208,7 @@ async fn an_entry_that_is_changed_again_and_again_is_a_conflict() {
     let mut old = entry(1);
     old.storage_descriptor.number_of_buckets = None;
     let mut answers = Vec::new();
-    for _ in 0..super::super::ATTEMPTS {
+    for _ in 0..crate::retry::CATALOG_ENTRY.attempts() {
         answers.extend([got(&old, "1"), error("ConcurrentModificationException"), got(&old, "1")]);
     }
     let wire = Wire::answering(answers);

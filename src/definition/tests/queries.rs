@@ -137,6 +137,13 @@ fn syntax() {
         ("select selec from", "t.sql:1:14 this is not valid SQL | expected identifier, found the end"),
         ("selec 1", "t.sql:1:1 this is not valid SQL | expected an SQL statement, found selec"),
         ("select\n  'abc", "t.sql:2:3 this is not valid SQL | unterminated string literal"),
+        ("select 1 /* a", "t.sql:1:14 this is not valid SQL | unterminated comment"),
+        ("select \"a", "t.sql:1:8 this is not valid SQL | expected close delimiter '\"' before the end"),
+        // What is quoted of the text is not edited.
+        (
+            "select 1 from t u 'found: EOF'",
+            "t.sql:1:19 this is not valid SQL | expected end of statement, found 'found: EOF'",
+        ),
         ("select 1 as a; select 2 as b", "t.sql:1:1 found 2 statements | write one query: remove the others"),
         ("-- nothing", "t.sql:1:1 there is no query | expected `select` or `with`"),
         ("insert into x values (1)", "t.sql:1:1 this is not a query | expected `select` or `with`"),

@@ -21,21 +21,22 @@ pub(crate) fn determined(plan: &LogicalPlan, keys: &Keys, sql: &Sql, faults: &mu
 /// Reports functions in a condition on one row whose value differs in the next run.
 pub(crate) fn repeatable(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
     for found in undetermined(plan, &|_| Vec::new()) {
-        if found.reason.code == Code::VolatileFunction {
+        if found.code == Code::VolatileFunction {
             report(found, sql, faults);
         }
     }
 }
 
 fn report(found: Undetermined, sql: &Sql, faults: &mut Faults) {
-    let (place, mut reason) = (place(&found.place, sql), found.reason);
-    if let Clue::Call { names, .. } = &found.place
-        && let (Some(name), Some(written)) = (names.last(), place.file.text.get(place.span.clone()))
-        && names.contains(&written.to_lowercase())
-    {
-        // Functions have several names: use the one in the text.
-        reason.text = reason.text.replacen(&format!("`{name}`"), &format!("`{}`", written.to_lowercase()), 1);
-    }
+    let place = place(&found.place, sql);
+    let written = match &found.place {
+        Clue::Call { names, .. } => {
+            let written = place.file.text.get(place.span.clone()).map(str::to_lowercase);
+            written.filter(|written| names.contains(written))
+        }
+        Clue::Limit { .. } | Clue::DistinctOn { .. } => None,
+    };
+    let reason = found.reason(written.as_deref());
     faults.add(place, reason.to_string(), found.way_out);
 }
 

@@ -1,7 +1,8 @@
-//! Redaction of the query engine's errors. They quote the value at which a computation failed, and values are data:
-//! only known words of the engine are kept.
+//! Messages of the query engine by their words, where no type tells a value from what is said of it: of a message that
+//! quotes the value at which a computation failed, only the words that are the engine's own are kept.
 
-/// Prefixes of messages that may quote values: errors of the engine at a row, not at a query.
+/// What stands before a text that may quote values: the names of the variants that are about rows, as they stand in texts
+/// that a library made of such an error.
 const QUOTING: [&str; 11] = [
     "Cast error: ",
     "Parser error: ",
@@ -74,12 +75,11 @@ const TYPES: &str = "\
     Millisecond MonthDayNano Nanosecond Null Second Some Struct Time32 Time64 Timestamp UInt16 UInt32 UInt64 UInt8 UTC \
     Utf8 Utf8View";
 
-/// The replacement for a value.
-const HIDDEN: &str = "…";
+/// What stands for a value.
+pub(super) const HIDDEN: &str = "…";
 
 /// A message of the engine without the values in it.
-#[must_use]
-pub fn redact(text: &str) -> String {
+pub(super) fn redact(text: &str) -> String {
     let quoting = QUOTING.iter().filter_map(|before| text.find(before).map(|at| at + before.len())).min();
     let (said, about) = text.split_at(quoting.unwrap_or(text.len()));
     let mut redacted = without_literals(said);
@@ -110,8 +110,8 @@ fn without_literals(text: &str) -> String {
     text
 }
 
-/// Keeps only the engine's words of a text.
-fn own_words(text: &str) -> String {
+/// Of a text its words that are the engine's.
+pub(super) fn own_words(text: &str) -> String {
     let mut kept = String::new();
     let mut was_hidden = false;
     for word in without_quoted(text).split_whitespace() {
