@@ -48,7 +48,7 @@ pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, standing:
     // The laws are about what is put, not about when.
     let put = retry::CATALOG_ENTRY.at_once().until(attempt, |put| !matches!(put, Ok(None))).await?;
     put.ok_or_else(|| {
-        Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name()))
+        Error::conflict(format!("`{database}.{}` in {}: concurrent changes kept winning", entry.name, catalog.name()))
     })
 }
 

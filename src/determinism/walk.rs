@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
         };
         let place = call(name, aliases, expr);
         if volatility != Volatility::Immutable {
-            let text = Finding::of_call("", name, " has another value at every run");
+            let text = Finding::of_call("", name, " has a different value in every run");
             let way_out = "a query has the same result whenever it runs: use a column instead";
             self.add(Code::VolatileFunction, text, way_out, place);
         } else if is_approximate(name) && !matches!(expr, Expr::ScalarFunction(_)) {

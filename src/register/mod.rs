@@ -158,7 +158,7 @@ async fn place(
     let put = retry::CATALOG_ENTRY.with(entry, attempt, |put| !matches!(put, Ok(None)), |_| {}).await?;
     put.ok_or_else(|| {
         let name = format!("`{}.{name}` in {}", workspace.database, workspace.catalog.name());
-        Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register")
+        Error::conflict(format!("{name}: concurrent changes kept winning")).help("stedi-delta catalog register")
     })
 }
 

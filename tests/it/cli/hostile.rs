@@ -226,7 +226,7 @@ fn a_query_that_fails_at_a_value_does_not_tell_it() {
         for ran in told(&shell, &[], &["query", sql]) {
             assert!(!ran.err.contains("example.com") && !ran.out.contains("example.com"), "{}{}", ran.out, ran.err);
             assert!(ran.err.contains("the query cannot be run") && ran.err.contains('…'), "{}", ran.err);
-            assert!(ran.err.contains("--reveal to print it"), "{}", ran.err);
+            assert!(ran.err.contains("--reveal to print them"), "{}", ran.err);
         }
         let revealed = shell.run(&["query", sql, "--reveal"]);
         assert!(revealed.err.contains("@example.com"), "{}", revealed.err);
