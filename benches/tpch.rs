@@ -180,7 +180,7 @@ impl Bench {
         run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
     }
 
-    /// What `auto` would do.
+    /// The action that `auto` would choose.
     fn auto(&self, table: &str) -> String {
         let plan = self.command("plan", Some(table)).table(table).expect("the plan has the table");
         match plan["action"].as_str() {

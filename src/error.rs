@@ -117,8 +117,8 @@ impl Error {
         self
     }
 
-    /// Lets the causes quote values: where nobody's personal data is among them, or who asked wants to see it. They
-    /// are [redacted] else, so that an error that nobody thought of tells none.
+    /// Lets the causes quote values: if they contain no personal data, or the user asked to see it. Otherwise causes
+    /// are [redacted], so that unforeseen errors do not leak values.
     #[must_use]
     pub fn unredacted(mut self) -> Self {
         self.unredact();
@@ -205,14 +205,14 @@ impl Error {
     }
 }
 
-/// How a cause is put into words.
+/// Formats a cause.
 type Say = fn(&(dyn std::error::Error + 'static)) -> String;
 
 fn spelled_out(cause: &(dyn std::error::Error + 'static)) -> String {
     without_frames(&cause.to_string()).to_owned()
 }
 
-/// What a store said, without the names of the layers that it came through.
+/// A store's message, without the names of the layers that it came through.
 fn plain(text: &str) -> String {
     let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
     text.strip_prefix("External error: ").unwrap_or(text).to_owned()

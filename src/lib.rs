@@ -29,7 +29,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_macros, clippy::disallowed_methods))]
 
-// Words: no I/O; the only waiting is that of `retry`.
+// Words: no I/O; only `retry` sleeps.
 mod name;
 mod types;
 mod source;
@@ -38,7 +38,7 @@ pub mod error;
 mod clock;
 mod privacy;
 mod retry;
-// Plans and their expressions, whoever rewrites them.
+// Helpers for plans and their expressions.
 mod node;
 // Arithmetic: sums independent of the order of rows, times of every year, and results that fit into memory.
 mod exact;

@@ -44,9 +44,9 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
-    /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
-    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on. `path` leads to it, and is what
-    /// a definition says.
+    /// The name of a record's field for display. It is shown if it looks like a name; otherwise it may be a value, such
+    /// as a person's address, and is shown as a keyed hash with its length; `is_cut` = the name is longer. `path` is the
+    /// path to the field, as in the definition.
     #[must_use]
     pub fn field(&self, path: &str, name: &str, is_cut: bool) -> String {
         if self.reveal || is_field_name(name) {

@@ -1,8 +1,9 @@
-//! What is done again because somebody else came first, or is not done yet: how often, and after which pause.
+//! Retries: how often an operation is repeated after a conflict, or because it is not done yet, and the pauses between.
 //!
-//! The only door to `backon`, and the only place that waits. Calls that AWS throttles or fails are the SDK's to make again.
+//! The only module that uses `backon`, and the only place that sleeps. Calls that AWS throttles or fails are retried by
+//! the SDK.
 
-#![expect(clippy::disallowed_methods, reason = "this is the place")]
+#![expect(clippy::disallowed_methods, reason = "the only place that sleeps")]
 
 use std::time::Duration;
 
@@ -11,53 +12,53 @@ use backon::RetryableWithContext;
 use crate::clock;
 use crate::error::{Kind, Result};
 
-/// How often something is done, and how long is waited in between.
+/// The number of attempts, and the pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Times in all, the first one among them.
+    /// Total attempts, including the first one.
     attempts: u32,
-    /// Before the second time; before the third twice as long, and so on.
+    /// Pause before the second attempt; twice as long before the third, three times before the fourth, and so on.
     pause: Duration,
-    /// Adds up to 150 ms, not the same for two processes.
+    /// Adds jitter of up to 150 ms, different for each process.
     is_spread: bool,
 }
 
-/// A commit that lost its race: it is planned again from the newest version, and there is nothing to wait for.
+/// A commit after a conflict: it is planned again from the newest version, and needs no pause.
 pub const COMMIT: Policy = Policy { attempts: 4, pause: Duration::ZERO, is_spread: false };
 
-/// A sync that found a table past its cut pins a new one. Two that lost the same race should not run the next one side by
-/// side.
+/// A sync that found a table past its cut pins a new one. Two syncs with the same conflict should not retry in
+/// parallel.
 pub const CUT: Policy = Policy { attempts: 4, pause: Duration::from_millis(100), is_spread: true };
 
-/// The row of a run: all syncs that end at once have one to add, and none depends on another's.
+/// The row of a run: concurrent syncs each have a row to add; none depends on another's.
 pub const RUN: Policy = Policy { attempts: 8, pause: Duration::ZERO, is_spread: false };
 
-/// A catalog entry that somebody changed between our reading and our writing it.
+/// A catalog entry that was changed between our read and our write.
 pub const CATALOG_ENTRY: Policy = Policy { attempts: 8, pause: Duration::from_millis(50), is_spread: false };
 
 impl Policy {
-    /// Once more after a pause.
+    /// One more attempt after a pause.
     #[must_use]
     pub const fn once_more_after(pause: Duration) -> Self {
         Self { attempts: 2, pause, is_spread: false }
     }
 
-    /// As often, without a pause.
+    /// The same number of attempts, without pauses.
     #[must_use]
     pub const fn at_once(self) -> Self {
         Self { pause: Duration::ZERO, is_spread: false, ..self }
     }
 
-    /// Times in all.
+    /// Total attempts.
     #[cfg(test)]
     pub const fn attempts(self) -> u32 {
         self.attempts
     }
 
-    /// Makes an attempt until nobody else's commit comes in between; every one plans from the newest version.
+    /// Repeats an attempt while concurrent commits conflict with it; every attempt plans from the newest version.
     ///
     /// # Errors
-    /// `Conflict` when others win every time, else as the attempt.
+    /// `Conflict` if concurrent commits keep winning, else as the attempt.
     pub async fn until_no_conflict<T, F>(self, attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -65,7 +66,7 @@ impl Policy {
         self.until(attempt, |outcome| !is_conflict(outcome)).await
     }
 
-    /// Makes an attempt until its outcome `is_done`: the last outcome.
+    /// Repeats an attempt until its outcome `is_done`; returns the last outcome.
     pub async fn until<T, F>(self, mut attempt: impl FnMut() -> F, is_done: impl Fn(&T) -> bool) -> T
     where
         F: Future<Output = T>,
@@ -77,8 +78,8 @@ impl Policy {
         self.with((), attempt, is_done, |_| {}).await
     }
 
-    /// As [`until`](Self::until), for attempts of which each takes over a state from the one before; `again` is told
-    /// every outcome that another attempt will follow.
+    /// As [`until`](Self::until), for attempts that pass a state to the next one; `again` is called with every outcome
+    /// that is followed by another attempt.
     pub async fn with<S, T, F>(
         self,
         state: S,
@@ -107,7 +108,7 @@ impl Policy {
     }
 }
 
-/// Whether somebody else committed meanwhile.
+/// Whether the outcome is a conflict with a concurrent commit.
 pub fn is_conflict<T>(outcome: &Result<T>) -> bool {
     outcome.as_ref().is_err_and(|error| error.kind() == Kind::Conflict)
 }
@@ -117,7 +118,7 @@ fn spread() -> Duration {
     Duration::from_millis(by_time + u64::from(std::process::id()) % 53)
 }
 
-/// Waits for no timer where there is nothing to wait for.
+/// Sleeps; a pause of zero uses no timer.
 async fn wait(pause: Duration) {
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// The outcome of an attempt that meets a conflict so many times, and how often it was made.
+    /// The outcome if the first `conflicts` attempts fail with a conflict, and the number of attempts.
     async fn attempts(policy: Policy, conflicts: u32) -> (Result<u32>, u32) {
         let mut made = 0;
         let outcome = policy.until_no_conflict(|| {

@@ -32,7 +32,7 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
 /// Repeats [`put_once`] until it succeeds, for an entry that no newer log can supersede.
 ///
 /// # Errors
-/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
+/// As [`put_once`]; `Conflict` if concurrent changes of the entry keep winning.
 pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, standing: Option<Entry>) -> Result<Put> {
     let mut seen = Some(standing);
     let attempt = || {
@@ -45,7 +45,7 @@ pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, standing:
             put_once(catalog, database, entry, standing.as_ref()).await
         }
     };
-    // The laws are about what is put, not about when.
+    // The laws do not depend on time: no pauses.
     let put = retry::CATALOG_ENTRY.at_once().until(attempt, |put| !matches!(put, Ok(None))).await?;
     put.ok_or_else(|| {
         Error::conflict(format!("`{database}.{}` in {}: concurrent changes kept winning", entry.name, catalog.name()))

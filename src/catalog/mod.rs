@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// What [`put_once`] did.
+/// The result of [`put_once`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was no such entry.

@@ -44,7 +44,7 @@ const RANKS: &[&str] = &["rank", "dense_rank", "percent_rank", "cume_dist"];
 /// Windows that pick the value of one row of the frame.
 const PICKS: &[&str] = &["first_value", "last_value", "nth_value"];
 
-/// What the value of a window function depends on, apart from the relation as a whole.
+/// The dependencies of the value of a window function, apart from the relation as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// The row's partition and its place in the order; tied rows get the same value.
@@ -74,7 +74,7 @@ pub fn called(expr: &Expr) -> Option<&WindowFunction> {
     }
 }
 
-/// What a window function depends on.
+/// The dependencies of a window function.
 pub fn reach(call: &WindowFunction) -> Reach {
     let name = call.fun.name();
     let frame = &call.params.window_frame;

@@ -31,7 +31,7 @@ pub use reason::{Code, Reason};
 pub struct Undetermined {
     /// Its kind.
     pub code: Code,
-    /// What, in words.
+    /// The finding as text.
     pub finding: Finding,
     /// What to write instead.
     pub way_out: String,
@@ -40,7 +40,7 @@ pub struct Undetermined {
 }
 
 impl Undetermined {
-    /// The reason, where the query calls the function that it is about by `written`.
+    /// The reason; `written` is the name by which the query calls the function, if known.
     #[must_use]
     pub fn reason(&self, written: Option<&str>) -> Reason {
         let Finding { before, called, after } = &self.finding;
@@ -49,7 +49,8 @@ impl Undetermined {
     }
 }
 
-/// A lower-case fragment around the name of a function: functions have several, and the text of the query says which.
+/// A lower-case fragment around the name of a function. Functions have several names; the message uses the one in the
+/// text of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     before: String,
@@ -69,7 +70,7 @@ impl From<&str> for Finding {
     }
 }
 
-/// How to find a place in the text of a query: plans do not know it.
+/// How to find a place in the text of a query: plans do not contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clue {
     /// The call of a function by one of these names, before the first of these columns.

@@ -330,7 +330,7 @@ impl<'e> Tied<'e> {
     }
 
     fn finding(&self, is_unordered: bool) -> Finding {
-        /// More would hide what is wrong.
+        /// More would hide the error.
         const SHOWN: usize = 3;
         let (first, others) = self.names.split_first().map_or(("", [].as_slice()), |(first, others)| (*first, others));
         let shown: Vec<String> = others.iter().take(SHOWN - 1).map(|name| format!("`{name}`")).collect();

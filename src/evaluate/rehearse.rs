@@ -40,7 +40,7 @@ pub async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
 /// The same of every step of the query's change, where it has one.
 ///
 /// # Errors
-/// What the engine says.
+/// The engine's error.
 pub async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
     let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained)?;

@@ -58,7 +58,7 @@ pub enum Patience {
 /// When the glob is wrong or the store cannot list.
 pub async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
     let waits = landing.min_age.is_none() && patience == Patience::Waits;
-    // A file that is still young the second time is still being written to.
+    // A file that is still young in the second listing is still being written.
     let policy = retry::Policy::once_more_after(LOCAL_MIN_AGE);
     let is_done = |found: &Result<Discovery>| !waits || found.as_ref().map_or(true, |d| d.waiting.is_empty());
     policy.until(|| list(root, landing, clock::now_ms()), is_done).await

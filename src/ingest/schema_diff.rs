@@ -13,29 +13,29 @@ use crate::plan;
 /// Delta's mark of a column that the writer has to compute.
 const GENERATED: &str = "delta.generationExpression";
 
-/// Columns that rows come with, and what says so.
+/// The columns of incoming rows, and where they are declared.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared<'a> {
     columns: &'a [Column],
-    /// As messages call it.
+    /// The declaration, as named in messages.
     by: &'static str,
 }
 
 impl<'a> Declared<'a> {
-    /// Those of a table's definition.
+    /// The columns of a table's definition.
     #[must_use]
     pub fn by_definition(table: &'a Table) -> Self {
         Self { columns: &table.columns, by: "its definition" }
     }
 
-    /// Those that the data files of a batch were written with.
+    /// The columns of the data files of a batch.
     #[must_use]
     pub fn by_batch(columns: &'a [Column]) -> Self {
         Self { columns, by: "the batch" }
     }
 }
 
-/// How the columns of a table stand to those of its definition.
+/// The differences between the columns of a table and of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaDiff {
     /// The definition has new columns, or makes a column nullable.
@@ -48,7 +48,7 @@ impl SchemaDiff {
     /// Compares the columns, before anything is read or written.
     ///
     /// # Errors
-    /// When rows as they are declared do not fit the table.
+    /// If rows with the declared columns do not fit the table.
     pub fn of(context: &LandingContext<'_>, of: Declared<'_>, table: &LakeTable) -> Result<Self> {
         let Declared { columns, by } = of;
         let stored = table.schema();
@@ -101,7 +101,7 @@ fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, proble
         .help(format!("{help}, or move the table's folder away and sync"))
 }
 
-/// Why rows cannot go without this column of the table, and what to do.
+/// Why rows cannot omit this column of the table, and the remedy.
 fn undeclared(field: &Field, by: &str) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
@@ -114,7 +114,7 @@ fn undeclared(field: &Field, by: &str) -> Option<(String, String)> {
     Some((problem, format!("{undo} in the engine that added it, or declare it")))
 }
 
-/// Why values as they are declared do not fit this column of the table, and what to do.
+/// Why values of the declared type do not fit this column of the table, and the remedy.
 fn differs(declared: &Column, field: &Field, by: &str) -> Option<(String, String)> {
     let name = &declared.name;
     if declared.column_type.arrow() != *field.data_type() {

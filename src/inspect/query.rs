@@ -91,7 +91,7 @@ fn wrong(cause: DataFusionError) -> Error {
     }
 }
 
-/// What lies below the engine's wrapping, with its type where it has one: that says whether it may quote values.
+/// The error inside the engine's wrapping, with its type if it has one: the type determines whether it may quote values.
 fn root(cause: DataFusionError) -> Box<dyn std::error::Error + Send + Sync> {
     match cause {
         DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => text.into(),
@@ -119,7 +119,7 @@ fn unwrapped(below: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::er
     }
 }
 
-/// The name of a table alone: a zone is not part of it, and there are no other schemas.
+/// The unqualified name of a table: zones are not part of it, and there are no other schemas.
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };

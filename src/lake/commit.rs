@@ -30,7 +30,7 @@ use crate::storage::Location;
 /// A checkpoint is written every this many commits.
 const CHECKPOINT_INTERVAL: u64 = 20;
 
-/// What a commit changes.
+/// The changes of a commit.
 #[derive(Debug, Default)]
 pub struct Change {
     /// New data files.
@@ -75,7 +75,7 @@ impl NewColumns {
 pub struct Commit {
     /// Delta's name of the operation: `WRITE`, `MERGE`, ...
     pub operation: &'static str,
-    /// What it changes.
+    /// Its changes.
     pub change: Change,
     /// State to record besides [`app::HEAD`]. A commit carries the complete state of the table.
     pub txns: BTreeMap<String, i64>,

@@ -53,7 +53,7 @@ struct Sides {
     came: Vec<DeltaFile>,
 }
 
-/// What is looked at to find out what a commit did.
+/// The sources that are read to determine the effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The log.

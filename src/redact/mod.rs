@@ -1,11 +1,10 @@
-//! What the query engine's errors may say: not at which value they failed, because values are data.
+//! Redaction of the query engine's errors. They quote the value at which a computation failed, and values are data.
 //!
-//! The variant of an error decides. Some are about a query, a plan or a store and say what they say, without the literals
-//! of a plan; some are about a row and quote its values. Of those only words that are the engine's own are kept
-//! (`text`): it writes them and the value into one string (`Cannot cast string 'ada' to value of Int64 type`), so that no
-//! type tells them from each other. Errors that only have a text, because a library in between made one of them, are
-//! judged by the names of variants in it. The matches have no `_`: a new variant of the engine is decided about before it
-//! compiles.
+//! The variant of an error decides. Errors about a query, a plan or a store are kept, without the literals of a plan.
+//! Errors about a row quote its values: only known words of the engine are kept (`text`), because the engine writes its
+//! words and the value into one string (`Cannot cast string 'ada' to value of Int64 type`), and no type separates them.
+//! Errors that are only a text, because a library in between converted them, are classified by the names of variants in
+//! it. The matches on errors of DataFusion and Arrow have no `_`: a new variant does not compile until it is classified.
 
 mod text;
 
@@ -19,7 +18,7 @@ use tokio::task::JoinError;
 
 use text::{HIDDEN, own_words, redact};
 
-/// A message without the stack that other crates append to theirs where `RUST_BACKTRACE` is set.
+/// A message without the backtrace that other crates append if `RUST_BACKTRACE` is set.
 #[must_use]
 pub fn without_frames(text: &str) -> &str {
     let frames = ["\n\nbacktrace: ", "\n   0: "];
@@ -27,7 +26,7 @@ pub fn without_frames(text: &str) -> &str {
     text[..end].trim_end()
 }
 
-/// What an error says, with what it says of the errors below it, without the values that they quote.
+/// The text of an error, including that of the errors below it, without the values that they quote.
 #[must_use]
 pub fn redacted(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
@@ -48,7 +47,7 @@ pub fn redacted(error: &(dyn Error + 'static)) -> String {
     said(error)
 }
 
-/// What an error of no type that quotes rows says.
+/// The text of an error whose type does not quote rows.
 fn said(error: &dyn Error) -> String {
     redact(without_frames(&error.to_string()))
 }
@@ -64,7 +63,7 @@ fn engine(error: &DataFusionError) -> String {
         DataFusionError::Diagnostic(_, below) => engine(below),
         DataFusionError::Shared(below) => engine(below),
         DataFusionError::Collection(errors) => errors.first().map(engine).unwrap_or_default(),
-        // About a query, a plan, a store or the memory.
+        // About a query, a plan, a store or memory.
         DataFusionError::ObjectStore(_)
         | DataFusionError::IoError(_)
         | DataFusionError::SQL(..)
@@ -105,7 +104,8 @@ fn arrow(error: &ArrowError) -> String {
     }
 }
 
-/// Parquet's variants are not to be listed: those that hold others are looked into, the rest is about files.
+/// Parquet's variants cannot be matched exhaustively: those that contain other errors are unwrapped, the others are
+/// about files.
 fn parquet(error: &ParquetError) -> String {
     match error {
         ParquetError::External(below) => format!("External: {}", redacted(below.as_ref())),
@@ -114,7 +114,7 @@ fn parquet(error: &ParquetError) -> String {
     }
 }
 
-/// Of some fifty variants those that hold other errors, or a line of a log, which has values of columns as bounds.
+/// Delta has some fifty variants. These contain other errors, or a line of a log, which has values of columns as bounds.
 fn delta(error: &DeltaTableError) -> String {
     match error {
         DeltaTableError::Arrow { source } => format!("Failed to convert into Arrow schema: {}", arrow(source)),
@@ -130,7 +130,7 @@ fn delta(error: &DeltaTableError) -> String {
     }
 }
 
-/// A task that stopped: with what words, only the code that panicked knows.
+/// A task that failed. The message of a panic is hidden: it may quote anything.
 fn join(error: &JoinError) -> String {
     match error.is_panic() {
         true => format!("task {} panicked with message \"{HIDDEN}\"", error.id()),
@@ -168,7 +168,7 @@ mod tests {
             (DataFusionError::External(Box::new(cast())).into(), format!("External error: {TOLD}")),
             (ArrowError::ExternalError(Box::new(engine())).into(), format!("External error: Arrow error: {TOLD}")),
             (ParquetError::External(Box::new(cast())).into(), format!("External: {TOLD}")),
-            // Here it is a text.
+            // Here the error is only a text.
             (ParquetError::ArrowError(cast().to_string()).into(), format!("Arrow: {TOLD}")),
             (DeltaTableError::Generic(cast().to_string()).into(), format!("Generic DeltaTable error: {TOLD}")),
             (DeltaTableError::GenericError { source: Box::new(engine()) }.into(), {
@@ -189,7 +189,7 @@ mod tests {
             (ArrowError::DivideByZero.into(), "Divide by zero error"),
             (DataFusionError::Plan("No field named ada.".into()).into(), "Error during planning: No field named ada."),
             (DataFusionError::ResourcesExhausted("64 KB for Ada".into()).into(), "Resources exhausted: 64 KB for Ada"),
-            // Whoever wraps an error into a text of another kind hides nothing by it, and shows nothing.
+            // The text of an error inside another variant is redacted by the variant's name in the text.
             (
                 DataFusionError::Plan("cannot fold: Cast error: Cannot cast string 'ada' to Int64".into()).into(),
                 "Error during planning: cannot fold: Cast error: Cannot cast string '…' to Int64",

@@ -1,8 +1,8 @@
-//! Messages of the query engine by their words, where no type tells a value from what is said of it: of a message that
-//! quotes the value at which a computation failed, only the words that are the engine's own are kept.
+//! Redaction of the query engine's messages by their words, for texts in which no type separates a value from the words
+//! around it: of a message that quotes the value at which a computation failed, only known words of the engine are kept.
 
-/// What stands before a text that may quote values: the names of the variants that are about rows, as they stand in texts
-/// that a library made of such an error.
+/// Prefixes of messages that may quote values: the names of the variants about rows, as in texts that a library made
+/// from such an error.
 const QUOTING: [&str; 11] = [
     "Cast error: ",
     "Parser error: ",
@@ -75,7 +75,7 @@ const TYPES: &str = "\
     Millisecond MonthDayNano Nanosecond Null Second Some Struct Time32 Time64 Timestamp UInt16 UInt32 UInt64 UInt8 UTC \
     Utf8 Utf8View";
 
-/// What stands for a value.
+/// The replacement for a value.
 pub(super) const HIDDEN: &str = "…";
 
 /// A message of the engine without the values in it.
@@ -110,7 +110,7 @@ fn without_literals(text: &str) -> String {
     text
 }
 
-/// Of a text its words that are the engine's.
+/// Keeps only the engine's words of a text.
 pub(super) fn own_words(text: &str) -> String {
     let mut kept = String::new();
     let mut was_hidden = false;

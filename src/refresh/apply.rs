@@ -38,7 +38,7 @@ pub(super) struct Ready {
     pub ambiguous: Option<Warning>,
 }
 
-/// What the batches of a stream of new rows hold.
+/// The contents of the batches of a stream of new rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Batches {
     /// Each row as often as it comes.

@@ -47,7 +47,7 @@ impl Counted {
     }
 }
 
-/// What was seen so far.
+/// Checks of the rows seen so far, and their counts.
 pub struct Inspector {
     table: String,
     schema: SchemaRef,

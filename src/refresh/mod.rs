@@ -118,7 +118,7 @@ pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Eviden
     })
 }
 
-/// What another writer did to the rows of a table since our newest commit.
+/// A change of the rows of a table by another writer since our newest commit.
 async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> {
     let state = table.state();
     if !state.readable {
@@ -142,7 +142,7 @@ async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> 
     Ok(None)
 }
 
-/// What another writer did to the columns of a table whose definition has not changed.
+/// A change of the columns of a table by another writer, if its definition has not changed.
 fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
     let stored = stands.schema();
     let declared = |name: &str| table.columns.iter().find(|c| c.name == name);

@@ -26,7 +26,7 @@ use crate::retry;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-/// The entries of the target's database by table name, as one listing saw them.
+/// The entries of the target's database by table name, from one listing.
 pub(crate) type Listing = BTreeMap<String, Entry>;
 
 /// The catalog changes of a sync.
@@ -162,8 +162,9 @@ async fn place(
     })
 }
 
-/// One attempt at putting `entry`, which becomes that of a newer log where the catalog knows one. `seen`: what stands
-/// there, where a listing has told; the catalog is asked else. `None` = something else stands there by now.
+/// One attempt to put `entry`, which is replaced by the entry of a newer log if the catalog has a later version. `seen`:
+/// the existing entry according to a listing; without a listing, the catalog is read. `None` = the current entry is
+/// another one.
 async fn place_once(
     workspace: &Workspace,
     described: &Described,
@@ -180,7 +181,7 @@ async fn place_once(
         if !relocate && elsewhere(workspace, entry, other).await? {
             return Err(taken(workspace, entry, other));
         }
-        // Who registered a later version knew a newer log than this one.
+        // The writer of a later version had a newer log than this one.
         let is_late = other.is_at(entry.location()) && other.version() > entry.version();
         if is_late && entry.differs(other) {
             let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Some(Put::Unchanged)) };

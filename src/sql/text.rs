@@ -23,7 +23,7 @@ use crate::sql::rewrite::precedence::fix_distinct_from;
 pub(crate) struct Sql {
     text: String,
     file: Arc<SourceFile>,
-    /// What its columns belong to, in messages.
+    /// Where an unknown column was looked for, as in messages.
     pub scope: &'static str,
     /// Offset of `text` in the file; `None` if the file spells it with escapes.
     base: Option<usize>,
@@ -339,8 +339,8 @@ fn span_of(span: tokenizer::Span) -> Span {
     Span::new(span.start.into(), span.end.into())
 }
 
-/// A message of the parser in our words; `is_at_token`: it names the place of what was found. What it quotes of the text
-/// stays as it is.
+/// A message of the parser in our style; `is_at_token`: the message has the place of the token found. Quoted parts of
+/// the query are unchanged.
 fn told(message: &str, is_at_token: bool) -> String {
     const END: &str = "the end";
     if let Some((expected, found)) = message.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: ")) {

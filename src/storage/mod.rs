@@ -438,7 +438,7 @@ impl Location {
         self.store.head(&self.file(file)?).await.context(|| format!("`{file}` cannot be read"))
     }
 
-    /// What the store knows of a file; `None` where there is none.
+    /// The store's metadata of a file; `None` if there is no such file.
     ///
     /// # Errors
     /// When the store fails.

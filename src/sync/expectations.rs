@@ -38,7 +38,7 @@ impl Attempt<'_> {
         };
         let (stands, warnings) = retry::COMMIT.until_no_conflict(check).await?;
         done.table = stands;
-        // `None`: somebody else has checked the rows meanwhile.
+        // `None`: a concurrent run has checked the rows.
         let Some(warnings) = warnings else { return Ok(done) };
         done.warnings.extend(warnings);
         if done.mode == Mode::None {

@@ -35,7 +35,7 @@ use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use select::Selection;
 
-/// What a sync is asked to do.
+/// The options of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Selectors; empty = all tables.
@@ -156,8 +156,8 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
     select::select(workspace, &options.select)
 }
 
-/// What is asked of the next attempt: what was reloaded or unloaded before a conflict is in the ledger and need not be
-/// again, and where there was nothing else to unload it would not be found any more.
+/// The options of the next attempt. Files reloaded before the conflict are in the ledger and need not be reloaded again.
+/// Unloaded files likewise: if there was nothing else to unload, they would not be found any more.
 fn left_to_do(mut options: Options, outcome: &SyncOutcome) -> Options {
     let done = |asked: &Reload, rows: fn(&Rows) -> u64| {
         outcome.tables.iter().any(|t| t.table.as_str() == asked.table && rows(&t.rows) > 0)

@@ -46,7 +46,7 @@ pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
         write(&location, table, run, mark).await.map(|()| true)
     };
     let added = retry::RUN.until_no_conflict(add).await;
-    // Under that much traffic somebody else's row names newer versions than ours would.
+    // With that many conflicts, another sync's row has newer versions than ours would.
     if retry::is_conflict(&added) { Ok(false) } else { added }
 }
 

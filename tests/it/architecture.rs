@@ -108,7 +108,7 @@ fn no_file_is_longer_than_six_hundred_lines() {
 }
 
 /// Foreign crates with their own I/O, formats or output, and the modules that use them. Others (`serde`, `futures`, arrow's
-/// arrays, DataFusion's plans) are the language of the whole house.
+/// arrays, DataFusion's plans) may be used everywhere.
 const DOORS: [(&str, &[&str]); 27] = [
     ("annotate_snippets", &["definition"]),
     ("aws_config", &["aws"]),

@@ -77,7 +77,7 @@ fn failure(outcome: &SyncOutcome, table: &str) -> String {
     }
 }
 
-/// What happens to the folders of a built lake before a sync.
+/// Changes to the folders of a built lake before a sync.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
     Reloaded,

@@ -54,7 +54,7 @@ pub struct CheckReport {
     pub tables: Option<usize>,
     /// All faults, in the order of files and places.
     pub faults: Vec<FaultReport>,
-    /// What Athena reads differently, or not at all; of a project without faults.
+    /// Parts that Athena reads differently, or not at all, of a project without faults.
     pub warnings: Vec<FaultReport>,
     /// Another error that stopped the check: there is no project here, a file cannot be read.
     pub error: Option<ErrorReport>,

@@ -139,7 +139,7 @@ fn syntax() {
         ("select\n  'abc", "t.sql:2:3 this is not valid SQL | unterminated string literal"),
         ("select 1 /* a", "t.sql:1:14 this is not valid SQL | unterminated comment"),
         ("select \"a", "t.sql:1:8 this is not valid SQL | expected close delimiter '\"' before the end"),
-        // What is quoted of the text is not edited.
+        // Quoted parts of the query are unchanged.
         (
             "select 1 from t u 'found: EOF'",
             "t.sql:1:19 this is not valid SQL | expected end of statement, found 'found: EOF'",

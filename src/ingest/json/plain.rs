@@ -1,11 +1,11 @@
 //! A fast path for the usual record, read in one pass: an object of strings without escapes, numbers without exponents,
 //! and literals.
 //!
-//! Gives up on anything else, broken records included: the general reader then starts anew and has the last word. So
-//! this file only needs to be right about what it accepts, and is free to be fast.
+//! It gives up on anything else, including invalid records: the general reader then starts again and decides. So this
+//! file only needs to be correct about what it accepts, and can be fast.
 //!
-//! It is here for its speed alone, and goes when it has none: `tests::speed` reads the same records by it and, because of
-//! one exponent, by the general reader.
+//! Its only purpose is speed; remove it if it is not faster: `tests::speed` reads the same records with it and, by means
+//! of one exponent, with the general reader.
 
 /// Passes name and value of each field at the start of `text` to `field`, values as JSON without surrounding blanks.
 /// Returns the object's length in bytes; `None` if it is not usual or `field` declines.

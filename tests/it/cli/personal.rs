@@ -41,7 +41,7 @@ fn assert_silent(ran: &Ran) {
     }
 }
 
-/// Neither the records of runs nor the `commitInfo` of commits.
+/// Checks that the records of runs and the `commitInfo` of commits contain no personal data.
 fn assert_unwritten(folder: &Path, is_of_runs: bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {

@@ -38,7 +38,7 @@ pub struct Request {
     pub operation: String,
     /// `/bucket/key`, decoded.
     pub path: String,
-    /// What stands after the `?`, as sent.
+    /// The query string without the `?`, as sent.
     pub query: String,
     /// 0 if the connection was closed without a response.
     pub status: u16,

@@ -170,7 +170,7 @@ fn check_between(mut bytes: &[u8]) {
     }
 }
 
-/// Prints the speed of one core; run by hand with `--ignored --nocapture`. With an exponent in its first number a record
+/// Prints the speed of one core; run by hand with `--ignored --nocapture`. A record with an exponent in its first number
 /// is read by the general reader instead of `plain`.
 #[test]
 #[ignore = "a measurement"]
@@ -193,7 +193,7 @@ fn speed() {
     }
 }
 
-/// Bytes and records of half a gigabyte of one record, and the seconds that reading them took.
+/// Reads half a gigabyte of copies of one record; returns bytes, records and seconds.
 fn timed(columns: &[Column], begin: &str, record: &str) -> (f64, f64, f64) {
     let chunk = record.repeat(40_000);
     let mut reader = RecordReader::new(columns, "a.json", Options::default());
