@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a child did.
+/// The result of a child.
 pub struct Run {
     /// From start to end.
     pub time: Duration,
-    /// Largest resident size, where `/proc` tells.
+    /// Peak resident size, if `/proc` has it.
     pub peak_bytes: Option<u64>,
     stdout: String,
 }
@@ -22,7 +22,7 @@ impl Run {
         Some((sum("bytes_read")?, sum("bytes_written")?))
     }
 
-    /// What a sync's document says of a table.
+    /// The entry of a table in a sync's document.
     pub fn table(&self, name: &str) -> Option<serde_json::Value> {
         let mut report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;
         report["tables"].as_array_mut()?.iter_mut().find(|t| t["table"] == name).map(serde_json::Value::take)
@@ -41,7 +41,7 @@ pub fn run(program: &Path, args: &[&OsStr]) -> Run {
     });
     let mut peak_bytes = None;
     let status = loop {
-        // The kernel forgets the peak with the process, so it is asked while the process runs.
+        // The kernel drops the peak with the process, so it is read while the process runs.
         peak_bytes = peak(&status_file).or(peak_bytes);
         if let Some(status) = child.try_wait().expect("the program can be waited for") {
             break status;

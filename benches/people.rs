@@ -1,5 +1,5 @@
-//! What it costs to find one person where the log must not tell where people are: footers and bloom filters of all files
-//! that other columns leave, against a table whose log may tell, in the same run.
+//! The cost of finding one person if the log has no statistics of people: footers and bloom filters of all files that
+//! other columns leave, against a table with statistics, in the same run.
 //!
 //! First in this process, over a local disk that answers after 30 ms, so that no server is the bottleneck; then a whole
 //! withdrawal on a local AWS: requests, bytes, seconds, and whether a file was rewritten that does not hold the person.
@@ -73,7 +73,7 @@ async fn in_process(what: &str, crowd: Crowd) {
     );
 }
 
-/// A project with a record of consent, readings, and what may be kept of both.
+/// A project with a record of consent, readings, and the retained columns of both.
 struct Project {
     folder: tempfile::TempDir,
     /// Where its bucket is, if it has moved there.
@@ -146,7 +146,8 @@ impl Project {
         serde_json::from_slice(&output.stdout).expect("a document")
     }
 
-    /// Writes a table anew in many files, rows of one person beside each other, people in no order that bounds tell.
+    /// Rewrites a table as many files, rows of one person beside each other, people unordered so that bounds exclude
+    /// nothing.
     async fn split(&self, table: &str, column: &str) {
         let location = Storage::default().location(table, &self.path("w")).expect("a location");
         let table = LakeTable::open(&location).await.expect("it opens").expect("it is there");
@@ -183,7 +184,7 @@ impl Project {
     }
 }
 
-/// An address whose first letters say nothing; its last ones neither.
+/// An address whose first and last letters are uninformative.
 fn email(n: usize) -> String {
     let mixed = (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     format!("{:016x}@{:04x}.example.org", mixed, (mixed >> 20) & 0xffff)

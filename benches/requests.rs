@@ -1,7 +1,7 @@
-//! What a sync asks of S3 and Glue: requests, bytes and time, against a local AWS with and without latency.
+//! The requests of a sync to S3 and Glue: requests, bytes and time, against a local AWS with and without latency.
 //!
-//! The baseline is the first line: as many requests as there must be at the least, which is a listing of each landing
-//! folder and each log, what a snapshot and the ledger need, and one listing of the catalog.
+//! The baseline is the first line: the minimum number of requests, which is a listing of each landing folder and each
+//! log, the reads of a snapshot and the ledger, and one listing of the catalog.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -113,7 +113,7 @@ fn line(what: &str, run: &Run) {
     );
 }
 
-/// Requests that waited for another one to end: the longest chain, which is what latency is multiplied by.
+/// Requests that waited for another one to end: the longest chain, by which latency is multiplied.
 fn in_turn(run: &Run) -> usize {
     #[expect(clippy::cast_precision_loss, reason = "tens of milliseconds")]
     let latency = run.latency_ms as f64;
@@ -194,7 +194,7 @@ fn large_ledger(sample: &Path) -> PathBuf {
         let batch = Batch { table: "accelerometer_landing".into(), uuid, number, files, wal: None };
         ledger.commit(&workspace.warehouse, &[batch], "bench").await.expect("a commit");
     });
-    // The catalog and the probe of a folder are of no use on S3.
+    // The catalog and the probe of a folder are not used on S3.
     let _ = fs::remove_dir_all(warehouse.join("_catalog"));
     warehouse
 }

@@ -5,11 +5,11 @@
 //! TPCH_BENCH_SCALE=0.1 TPCH_BENCH_CHANGED=0.1,1 cargo bench --bench main -- tpch   # a tenth of the data
 //! ```
 //!
-//! Each query is two tables, `refresh = "incremental"` and `refresh = "full"`, and a third, `"auto"`, that says which
-//! way it would go. A round changes so many percent of the
-//! orders with their items: once new orders only, once a third each new, gone and with other values. Both tables are
-//! then brought to the same cut, from the same state, three times each; the fastest counts. Time is what the sync's
-//! report says of the table: reading, computing, writing and committing, without the start of the process.
+//! Each query is two tables, `refresh = "incremental"` and `refresh = "full"`, and a third, `"auto"`, that shows the
+//! mode it would choose. A round changes a percentage of the orders with their items: once new orders only, once a
+//! third each new, deleted and updated. Both tables are then brought to the same cut, from the same state, three times
+//! each; the fastest counts. Time is that of the table in the sync's report: reading, computing, writing and
+//! committing, without the start of the process.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -95,7 +95,7 @@ pub fn measure() {
     }
 }
 
-/// What one refresh of one table took.
+/// The cost of one refresh of one table.
 struct Refresh {
     seconds: f64,
     rows: u64,
@@ -140,9 +140,9 @@ impl Bench {
         assert!(made == ExitCode::SUCCESS, "the data can be made");
     }
 
-    /// Lands a round, and says how many rows of the landing tables came and went.
+    /// Lands a round, and returns how many rows of the landing tables were inserted and deleted.
     fn change(&self, round: u32, percent: &str, append: bool) {
-        // The refreshes of the round before were undone.
+        // The refreshes of the previous round were undone.
         self.sync(None);
         let round = round.to_string();
         let mut more = vec!["--round", &round, "--changed", percent, "--facts"];
@@ -180,7 +180,7 @@ impl Bench {
         run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
     }
 
-    /// What `auto` would do.
+    /// The action that `auto` would choose.
     fn auto(&self, table: &str) -> String {
         let plan = self.command("plan", Some(table)).table(table).expect("the plan has the table");
         match plan["action"].as_str() {

@@ -1,25 +1,25 @@
 //! Versions `(from, to]` of a table -> the change set of its rows, as a relation with a weight column.
 //!
-//! The ladder, from the exact and cheap to the last resort:
+//! The sources of a change, from exact and cheap to the last resort:
 //!
-//! 1. Per commit: its change data files where they are exact, still there, and not belied by its data files
-//!    (`feeds`), else the data files that it added (+1) and removed (-1). Over the whole range each file is counted: one
-//!    that came and went counts nothing, one that a feed commit removed and a later RESTORE brings back counts twice.
-//! 2. The data files by which the two snapshots differ: where the log no longer holds a commit, where files in between
-//!    are vacuumed, where somebody added a file that was there or removed one that was not (`course`), and where a data
-//!    file alone does not say what its rows are (partition columns, column mapping, deletion vectors, changed columns).
-//! 3. Nothing: the caller computes in full, and says why.
+//! 1. Per commit: its change data files, if they are exact, present, and consistent with its data files (`feeds`); else
+//!    the data files that it added (+1) and removed (-1). Each file is counted over the whole range: one that was added
+//!    and removed counts 0, one that a commit with a feed removed and a later RESTORE adds again counts 2.
+//! 2. The data files by which the two snapshots differ: if the log no longer holds a commit, if files in between are
+//!    vacuumed, if another writer added a present file or removed a missing one (`file_history`), and if a data file
+//!    alone does not determine its rows (partition columns, column mapping, deletion vectors, changed columns).
+//! 3. None: the caller computes in full, with the reason.
 //!
-//! Rows that were only rewritten cancel when the change is consolidated. Nothing is read here but the log, and one
-//! column of other writers' change data files: the relation streams.
+//! Rows that were only rewritten cancel when the change is consolidated. Only the log is read here, and one column of
+//! other writers' change data files: the relation streams.
 
 mod across;
-mod course;
+mod change_source;
 mod feeds;
+mod file_history;
 mod files;
 mod readable;
 mod relation;
-mod rung;
 mod size;
 mod snapshots;
 mod tally;
@@ -28,24 +28,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::error::Result;
-use crate::lake::{CommitFacts, LakeTable, MovedRows};
-use course::replay_anomaly;
+use crate::lake::{CommitFacts, Evidence, LakeTable, MovedRows};
+use file_history::replay_anomaly;
 use files::{all_there, look_up};
 pub use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
+pub use change_source::{ChangeSource, since_by};
 pub use readable::readable_at;
-pub use rung::{ChangeSource, since_by};
 
-/// How a change was found out.
+/// The source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// No row changed.
     Nothing,
     /// Files were only added.
     Appends,
-    /// Every change of rows that were there is told by change data files.
+    /// Change data files cover every change of existing rows.
     Feed,
     /// Whole data files are compared.
     Files,
@@ -62,7 +62,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What happened to a table between two versions.
+/// The change of a table between two versions.
 #[derive(Clone, Debug)]
 pub struct ChangeSet {
     table: LakeTable,
@@ -73,18 +73,33 @@ pub struct ChangeSet {
     feed: Vec<String>,
     /// Size of the data files, and of the change data files.
     bytes: (u64, u64),
-    /// Rows of the change data files, where somebody counted them.
+    /// Rows of the change data files, if they were counted.
     rows_fed: Option<u64>,
-    /// Rows of data files of the range, by path, where its commits say so.
+    /// Rows of the range's data files, by path, if its commits record them.
     rows: BTreeMap<String, u64>,
-    /// Files that the cut does not hold and that were seen in the store.
+    /// Files outside of the cut that exist in the store.
     seen: BTreeSet<String>,
     /// Columns, or fields (`s.a`, `items.[].sku`), that a migration within the range changed: what the rows of the change
     /// have in them means nothing.
     touched: BTreeSet<String>,
 }
 
-/// Data files whose rows count with the same weight.
+/// The changes of a table since a version.
+#[derive(Debug)]
+pub enum Changes {
+    /// Its change set.
+    Known(Box<ChangeSet>),
+    /// They can no longer be computed, for this reason.
+    Lost(String),
+}
+
+impl From<ChangeSet> for Changes {
+    fn from(change: ChangeSet) -> Self {
+        Self::Known(Box::new(change))
+    }
+}
+
+/// Data files whose rows have the same weight.
 #[derive(Clone, Debug)]
 struct Part {
     weight: i64,
@@ -95,9 +110,9 @@ struct Part {
 /// How the rows of data files are read.
 #[derive(Clone, Debug)]
 enum Reading {
-    /// As they stand in the files.
+    /// Directly from the files.
     Plain,
-    /// Through a version that has them.
+    /// Through a version that contains them.
     Through(Box<LakeTable>),
 }
 
@@ -149,61 +164,56 @@ impl ChangeSet {
         (self.feed.len() + self.parts.iter().map(|part| part.files.len()).sum::<usize>()) as u64
     }
 
-    /// How it was found out.
+    /// Its source.
     #[must_use]
     pub fn way(&self) -> Way {
         self.way
     }
 
-    /// Why whole files are compared, where they are.
+    /// Why whole files are compared, if they are.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         self.why.as_deref()
     }
 
-    /// Whether whole files are compared although the table should have told its change.
+    /// Whether whole files are compared although the table should have an exact feed.
     #[must_use]
     pub fn misses_feed(&self) -> bool {
         self.way == Way::Files && self.table.has_change_feed()
     }
 
-    /// Whether the data files of `old`, an earlier version of the table, are all there.
+    /// Whether the data files of `old`, an earlier version of the table, all exist.
     ///
     /// # Errors
-    /// When the store cannot be asked.
+    /// If the store cannot be listed.
     pub async fn can_read(&self, old: &LakeTable) -> Result<bool> {
         all_there(&self.table, old, &self.seen).await
     }
 }
 
-/// The change set of `table` since version `from`, or why it cannot be told any more.
+/// The changes of `table` since version `from`.
 ///
 /// # Errors
-/// When the log is broken or names a file that must not be read.
-pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<ChangeSet, String>> {
+/// If the log is broken or names a file that must not be read.
+pub async fn since(table: &LakeTable, from: u64) -> Result<Changes> {
     if from == table.version() {
-        return Ok(Ok(ChangeSet::nothing(table, from)));
+        return Ok(ChangeSet::nothing(table, from).into());
     }
     table.check_files()?;
-    let commits = table.commits(from, table.version()).await?;
-    if let Some(commits) = &commits
-        && commits.iter().any(CommitFacts::is_migration)
-    {
-        return Box::pin(across::migrations(table, from, commits)).await;
-    }
-    let commits = match told_by_files(table, commits).await? {
-        Ok(commits) => commits,
-        Err(why) => return by_snapshots(table, from, &why).await,
+    let commits = match commits_since(table, from).await? {
+        Commits::Migrated(commits) => return Box::pin(across::migrations(table, from, &commits)).await,
+        Commits::Countable(commits) => commits,
+        Commits::Uncountable(why) => return by_snapshots(table, from, &why).await,
     };
     let (mut unfit, mut counted) = (Unfit::new(), None);
     loop {
-        // Asked anew each time: a commit whose feed turns out unfit is told by its files.
+        // Checked in each round: a commit with an unusable feed uses its files.
         if let Some(why) = replay_anomaly(table, from, &commits, &unfit).await {
             return by_snapshots(table, from, &why).await;
         }
         let tally = match tally(&commits, &unfit) {
             Ok(tally) => tally,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Changes::Lost(why)),
         };
         let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
         let vacuumed = feeds::vacuumed(&commits, &unfit, &found.gone);
@@ -212,7 +222,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
         } else if !found.gone.is_empty() {
             return by_snapshots(table, from, "files between the two versions are vacuumed").await;
         } else if let Some(rows) = &counted {
-            return Ok(Ok(tally.into_change(table, from, found, &commits, rows)));
+            return Ok(tally.into_change(table, from, found, &commits, rows).into());
         } else {
             let (rows, wrong) = feeds::count(table, from, &commits, &unfit).await?;
             counted = Some(rows);
@@ -221,31 +231,41 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<std::result::Result<C
     }
 }
 
-/// The commits of a range, as far as the log holds them, or why their files do not tell what they did.
-async fn told_by_files(
-    table: &LakeTable,
-    commits: Option<Vec<CommitFacts>>,
-) -> Result<std::result::Result<Vec<CommitFacts>, String>> {
-    let Some(commits) = commits else {
-        return Ok(Err("the log no longer holds every commit since".into()));
+/// The commits since a version.
+enum Commits {
+    /// Their data files determine their changes.
+    Countable(Vec<CommitFacts>),
+    /// They do not, for this reason.
+    Uncountable(String),
+    /// Some are statements of migrations, which change no row but in one column.
+    Migrated(Vec<CommitFacts>),
+}
+
+/// The commits since `from`.
+async fn commits_since(table: &LakeTable, from: u64) -> Result<Commits> {
+    let Some(commits) = table.commits(from, table.version()).await? else {
+        return Ok(Commits::Uncountable("the log no longer holds every commit since".into()));
+    };
+    if commits.iter().any(CommitFacts::is_migration) {
+        return Ok(Commits::Migrated(commits));
     };
     if let Some(why) = beyond_files(table, &commits) {
-        return Ok(Err(why));
+        return Ok(Commits::Uncountable(why));
     }
     let commits = believed(table, commits).await?;
     Ok(match beyond_files(table, &commits) {
-        Some(why) => Err(why),
-        None => Ok(commits),
+        Some(why) => Commits::Uncountable(why),
+        None => Commits::Countable(commits),
     })
 }
 
-/// The commits, with the files of those that changed rows without saying so among their changes. Where the files that
-/// went are vacuumed, the log's own count of the rows has to do.
+/// The commits; files of commits that changed rows without declaring it are moved to their changes. If the removed
+/// files are vacuumed, the log's row counts must suffice.
 async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<CommitFacts>> {
     let mut believed = Vec::with_capacity(commits.len());
     for commit in commits {
         let is_believed = commit.is_ours()
-            || match table.moved(&commit, true).await? {
+            || match table.moved(&commit, Evidence::Rows).await? {
                 MovedRows::Same => true,
                 MovedRows::Others => false,
                 MovedRows::Unknown { same_count, .. } => same_count,
@@ -255,13 +275,13 @@ async fn believed(table: &LakeTable, commits: Vec<CommitFacts>) -> Result<Vec<Co
     Ok(believed)
 }
 
-/// Why the data files of these commits, taken alone, do not say what their rows are.
+/// Why the data files of these commits alone do not determine their rows.
 fn beyond_files(table: &LakeTable, commits: &[CommitFacts]) -> Option<String> {
     if let Some(why) = table.indirection() {
         return Some(why);
     }
     if table.is_spelled_otherwise() {
-        return Some("the log spells the path of a file in another way than ours".into());
+        return Some("the log spells the path of a file differently than ours".into());
     }
     commits.iter().find_map(|commit| {
         let version = commit.version;

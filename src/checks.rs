@@ -23,15 +23,15 @@ use crate::sql::physical::filter_ordering::compiled;
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// What a failing row means.
+    /// The action for a failing row.
     pub action: Action,
     expr: Arc<dyn PhysicalExpr>,
 }
 
-/// The expectations of a table that `wanted` picks.
+/// The expectations of a table selected by `wanted`.
 ///
 /// # Errors
-/// When a check is no condition on the table's columns; `definition` has found that before.
+/// If a check is not a condition on the table's columns; `definition` reports that earlier.
 pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
     compile_over(table, &table.schema(), wanted)
 }
@@ -49,8 +49,8 @@ pub fn compile_over(table: &Table, schema: &SchemaRef, wanted: impl Fn(Action) -
     checks.collect()
 }
 
-/// How many rows of a table, as it stands, fail each of the expectations that `wanted` picks, in their order. Reads
-/// the columns that these name, and nothing where there are none.
+/// How many rows of the current table fail each of the expectations selected by `wanted`, in their order. Reads only
+/// the columns in them, and nothing if there are none.
 ///
 /// # Errors
 /// When the table cannot be read, or a check fails on a value.
@@ -79,7 +79,7 @@ pub async fn failing(
     Ok(failing)
 }
 
-/// The columns that conditions name. At least one: a batch without columns has no rows.
+/// The columns in conditions. At least one: a batch without columns has no rows.
 fn read_by(table: &Table, wanted: impl Fn(&Expectation) -> bool) -> SchemaRef {
     let conditions = || table.expectations.iter().filter(|e| wanted(e)).map(|e| &e.check.expr);
     let is_named = |name: &str| conditions().any(|expr| expr.column_refs().iter().any(|column| column.name == name));
@@ -89,14 +89,15 @@ fn read_by(table: &Table, wanted: impl Fn(&Expectation) -> bool) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// What is said of rows that fail a `warn` expectation.
+/// The warning for rows that fail a `warn` expectation.
 #[must_use]
 pub fn warning(check: &str, table: &str, rows: u64) -> Warning {
     let message = format!("expectation `{check}` of {table} is not met by {}", counted(rows, "row"));
     Warning { message, details: Vec::new(), help: None }
 }
 
-/// What stops a table with rows that fail a `fail` expectation; `failing` has how many, in words, by its name.
+/// The error that stops a table with rows that fail a `fail` expectation; `failing` has the counts, as text, by its
+/// name.
 #[must_use]
 pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
     let mut failing = failing.iter();
@@ -107,10 +108,10 @@ pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
     Some(error.help("correct the data or the query, or let the expectation `warn` or `quarantine`"))
 }
 
-/// Records that all rows of a table were checked by its expectations as they are: in a commit that changes no row.
+/// Records in a commit that changes no row that all rows were checked by the table's current expectations.
 ///
 /// # Errors
-/// `Conflict` when somebody else committed meanwhile.
+/// `Conflict` after a concurrent commit.
 pub async fn record(stands: &LakeTable, table: &Table, run: &str) -> Result<LakeTable> {
     let mut txns = stands.state().carried();
     txns.insert(app::EXPECTATIONS.to_owned(), plan::expectations(table));
@@ -128,10 +129,10 @@ impl Check {
         Ok((batch.num_rows() - self.passes(batch)?.true_count()) as u64)
     }
 
-    /// True where the check is true; NULL is not.
+    /// True where the check is true; NULL counts as false.
     ///
     /// # Errors
-    /// When the check fails on a value, such as a division by zero.
+    /// If the check fails on a value, such as a division by zero.
     pub fn passes(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         let value = self.expr.evaluate(batch).and_then(|v| v.into_array(batch.num_rows()));
         let value = value.context(|| format!("expectation `{}` cannot be checked", self.name))?;

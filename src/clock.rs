@@ -1,4 +1,4 @@
-//! The only place that asks what time it is or draws a random number.
+//! The only place that reads the time or draws a random number.
 
 #![expect(clippy::disallowed_methods, reason = "this is the place")]
 
@@ -9,7 +9,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::error::{Error, Result};
 
-/// Milliseconds since the Unix epoch; negative where the clock stands before it.
+/// Milliseconds since the Unix epoch; negative if the clock is before it.
 #[must_use]
 pub fn now_ms() -> i64 {
     ms(SystemTime::now())
@@ -20,10 +20,10 @@ fn ms(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or_else(|before| -ms(before.duration()), ms)
 }
 
-/// Refuses a clock before 1970: the libraries below stop at one, in the middle of their work.
+/// Refuses a clock before 1970: the libraries panic on one in the middle of their work.
 ///
 /// # Errors
-/// What the clock says.
+/// The clock's time.
 pub fn check() -> Result<()> {
     refuse_before_epoch(now_ms())
 }
@@ -32,7 +32,7 @@ fn refuse_before_epoch(now_ms: i64) -> Result<()> {
     if now_ms >= 0 {
         return Ok(());
     }
-    Err(Error::failed("the clock of this machine stands before 1970")
+    Err(Error::failed("the clock of this machine is before 1970")
         .fact("found", rfc3339(now_ms))
         .help("set the clock: commits and requests carry its time"))
 }
@@ -43,7 +43,7 @@ pub fn system_time() -> SystemTime {
     SystemTime::now()
 }
 
-/// A moment to measure from, by a clock that never goes back.
+/// A point in time to measure from, by a monotonic clock.
 #[must_use]
 pub fn instant() -> Instant {
     Instant::now()

@@ -1,22 +1,22 @@
-//! One error type for the whole tool: what happened, the facts around it, and the next thing to type.
+//! One error type for the whole tool: what happened, its facts, and the next thing to type.
 
 use std::fmt;
 
-use crate::redact::redact;
+use crate::redact::{redacted, without_frames};
 use crate::source::Fault;
 
-/// What the caller should do about an error. The exit code follows from it.
+/// The kind of an error. It determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The command line is wrong.
     Usage,
     /// The project's files are wrong; nothing was read or written.
     Definition,
-    /// The work could not be done: input, storage, drift.
+    /// The operation failed: input, storage, drift.
     Failed,
-    /// The evidence is negative: a consent violation or a failed expectation.
+    /// A check of the data failed: a consent violation or a failed expectation.
     Evidence,
-    /// Somebody else committed meanwhile, again and again.
+    /// Conflict: concurrent commits kept winning.
     Conflict,
     /// Our own mistake.
     Internal,
@@ -40,7 +40,7 @@ impl Kind {
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error as a person reads it.
+/// An error as shown to people.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -52,7 +52,7 @@ struct Inner {
     help: Option<String>,
     faults: Vec<Fault>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Causes are told with the values that they quote.
+    /// Causes are shown with the values that they quote.
     unredacted: bool,
 }
 
@@ -70,17 +70,17 @@ impl Error {
         }))
     }
 
-    /// The work could not be done.
+    /// An operation failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(Kind::Failed, message)
     }
 
-    /// Somebody else committed meanwhile.
+    /// A concurrent commit conflicted.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }
 
-    /// Faults of the project's files, all of them together.
+    /// Faults of the project's files, all together.
     #[must_use]
     pub fn definition(faults: Vec<Fault>) -> Self {
         let mut error = Self::new(Kind::Definition, "the project has errors");
@@ -88,7 +88,7 @@ impl Error {
         error
     }
 
-    /// Faults of a query that stands in no file of the project.
+    /// Faults of a query that is not in a file of the project.
     #[must_use]
     pub fn of_query(faults: Vec<Fault>) -> Self {
         let mut error = Self::failed("the query cannot be run");
@@ -103,7 +103,7 @@ impl Error {
         self
     }
 
-    /// Says what to type next.
+    /// Adds the next thing to type.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
@@ -117,8 +117,8 @@ impl Error {
         self
     }
 
-    /// Lets the causes quote values: where nobody's personal data is among them, or who asked wants to see it. They
-    /// are [redacted](redact) else, so that an error that nobody thought of tells none.
+    /// Lets the causes quote values: if they contain no personal data, or the user asked to see it. Otherwise causes
+    /// are [redacted], so that unforeseen errors do not leak values.
     #[must_use]
     pub fn unredacted(mut self) -> Self {
         self.unredact();
@@ -132,15 +132,15 @@ impl Error {
         }
     }
 
-    /// Whether values that the causes quote are left out.
+    /// Whether values quoted by the causes are removed.
     #[must_use]
     pub fn leaves_out(&self) -> bool {
         let below = self.0.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>());
-        let quotes = |text: &String| redact(text) != *text;
-        !self.0.unredacted && (self.texts().iter().any(quotes) || below.is_some_and(Self::leaves_out))
+        let quotes = || self.texts(redacted) != self.texts(spelled_out);
+        !self.0.unredacted && (quotes() || below.is_some_and(Self::leaves_out))
     }
 
-    /// One of ours that the query engine hands on, among an error's causes.
+    /// An error of ours inside an error of the query engine, among an error's causes.
     #[must_use]
     pub fn within<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
         first(error)
@@ -153,7 +153,7 @@ impl Error {
         first(cause).or_else(|| Self::within(cause)?.cause_of())
     }
 
-    /// What the caller should do.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -187,15 +187,14 @@ impl Error {
     /// [unredacted](Self::unredacted).
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
-        let texts = self.texts();
-        if self.0.unredacted { texts } else { texts.iter().map(|text| redact(text)).collect() }
+        self.texts(if self.0.unredacted { spelled_out } else { redacted })
     }
 
-    fn texts(&self) -> Vec<String> {
+    fn texts(&self, say: Say) -> Vec<String> {
         let mut causes = Vec::new();
         let mut next = self.0.cause.as_deref().map(|c| c as &dyn std::error::Error);
         while let Some(cause) = next {
-            let text = plain(&cause.to_string());
+            let text = plain(&say(cause));
             // Foreign errors often repeat their source in their own text.
             if !causes.iter().any(|c: &String| c.contains(&text)) {
                 causes.push(text);
@@ -206,19 +205,17 @@ impl Error {
     }
 }
 
-/// What a store said, without the names of the layers that it came through.
-fn plain(text: &str) -> String {
-    let text = without_frames(text);
-    let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
-    text.strip_prefix("External error: ").unwrap_or(text).to_owned()
+/// Formats a cause.
+type Say = fn(&(dyn std::error::Error + 'static)) -> String;
+
+fn spelled_out(cause: &(dyn std::error::Error + 'static)) -> String {
+    without_frames(&cause.to_string()).to_owned()
 }
 
-/// A message without the stack that other crates append to theirs where `RUST_BACKTRACE` is set.
-#[must_use]
-pub fn without_frames(text: &str) -> &str {
-    let frames = ["\n\nbacktrace: ", "\n   0: "];
-    let end = frames.iter().filter_map(|frame| text.find(frame)).min().unwrap_or(text.len());
-    text[..end].trim_end()
+/// A store's message, without the names of the layers that it came through.
+fn plain(text: &str) -> String {
+    let text = text.rsplit_once("Generic S3 error: ").map_or(text, |(_, said)| said);
+    text.strip_prefix("External error: ").unwrap_or(text).to_owned()
 }
 
 impl fmt::Display for Error {
@@ -233,7 +230,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Adds what was being done to a foreign error.
+/// Adds to a foreign error what was being done.
 pub trait Context<T> {
     /// Turns the error into a [`Kind::Failed`] with this message.
     ///
@@ -257,14 +254,14 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
     }
 }
 
-/// A result of the query's arithmetic that has no value of its type. It quotes no value, only the query.
+/// A result of the query's arithmetic that does not fit its type. It quotes no value, only the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutOfRange {
-    /// What was computed, as the query says it.
+    /// The expression, as in the query.
     pub what: String,
-    /// The type that the result has.
+    /// The type of the result.
     pub type_name: String,
-    /// The column of a select list in which it stands, where that is known.
+    /// The column of a select list that contains it, if known.
     pub column: Option<String>,
     /// What to write instead.
     pub way_out: String,

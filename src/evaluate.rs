@@ -1,8 +1,7 @@
 //! Runs the plans of [`incremental`] over real tables.
 //!
-//! Providers are opened when a surviving plan reads them and not before: keys or a change that turn out empty remove
-//! every scan behind them. Intermediate results are held in memory while they are small and recomputed where they
-//! are not.
+//! Providers are opened only when a remaining plan reads them: empty keys or an empty change remove every scan behind
+//! them. Intermediate results are held in memory while they are small, and recomputed otherwise.
 
 mod bind;
 mod keys;
@@ -28,37 +27,39 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::error::{Context, Result};
-use crate::incremental::{self, ChangeKind, Program, Side};
+use crate::incremental::{self, ChangeKind, OldResult, Program, Side};
 
-pub use rehearse::rehearse;
+pub use keys::least_and_greatest;
+pub use rehearse::{rehearse, rehearse_change};
 pub use run::run_with;
 
-/// The tables behind a program.
+/// The tables of a program.
 #[async_trait]
 pub trait Sources: Send + Sync {
     /// The rows of one side of a table. `Old` and `New` have the table's columns; `Change` has the weight
-    /// ([`incremental::WEIGHT`]) as a further column. Columns are found by name; further ones do not matter.
+    /// ([`incremental::WEIGHT`]) as a further column. Columns are found by name; others are ignored.
     ///
     /// # Errors
     /// The table or that side of it cannot be read.
     async fn provider(&self, table: &str, side: Side) -> Result<Arc<dyn TableProvider>>;
 
-    /// What is known about a table's change without reading it.
+    /// The kind of a table's change, without reading it.
     fn change_kind(&self, table: &str) -> ChangeKind;
 
-    /// Whether the maintained table, [`Side::Maintained`], may be read for what it holds instead of computing that anew.
-    fn has_result(&self) -> bool {
-        false
+    /// Whether [`Side::Maintained`], the maintained table, may be read instead of recomputing its rows.
+    fn old_result(&self) -> OldResult {
+        OldResult::Computed
     }
 }
 
-/// Held in any case: less is not worth computing twice.
+/// Results up to this size are always held: computing them twice costs more.
 const LEAST_HELD: usize = 8 << 20;
 
-/// Size up to which intermediate results are held in memory. Every result is the same at every limit.
+/// Size up to which intermediate results are held in memory. The limit does not affect results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of one. A larger change is computed again wherever it is used; rows are not restricted by more keys.
+    /// Maximum bytes of one. A larger change is recomputed wherever it is used; a larger set of keys does not restrict
+    /// rows.
     pub bytes: usize,
 }
 
@@ -70,7 +71,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// A quarter of what the session's operators may hold.
+    /// A quarter of the session's memory limit for operators.
     #[must_use]
     pub fn of(session: &SessionContext) -> Self {
         match session.runtime_env().memory_pool.memory_limit() {
@@ -84,7 +85,7 @@ impl Limits {
 pub struct Change {
     /// The result's columns, then the weight.
     pub schema: SchemaRef,
-    /// Every weight is positive. Then equal rows may come in several pieces, else each row comes once.
+    /// Every weight is positive. Then equal rows may be in several pieces; otherwise each row is there once.
     pub insert_only: bool,
     stream: SendableRecordBatchStream,
 }
@@ -117,7 +118,7 @@ impl fmt::Debug for Change {
 /// Computes the change of a program's result.
 ///
 /// # Errors
-/// A table cannot be read, or the engine fails, for example for want of memory; the engine's error is the cause.
+/// A table cannot be read, or the engine fails, for example for lack of memory; the engine's error is the cause.
 pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources) -> Result<Change> {
     run_with(program, ctx, sources, Limits::of(ctx)).await
 }
@@ -133,7 +134,7 @@ pub fn over_tables(
     bind::bound(plan, |scan| Ok(tables.get(scan.table_name.table()).cloned()))
 }
 
-/// Computes an analysed query over the new sides of its tables. Columns as the query names them, without qualifiers.
+/// Computes an analysed query over the new sides of its tables. Columns have the query's names, without qualifiers.
 ///
 /// # Errors
 /// As for [`run`].
@@ -147,8 +148,8 @@ pub async fn full(
     run::stream(&plan, ctx, "the query").await
 }
 
-/// The change that turns the rows of `old` into the result of an analysed query over the new sides of its tables: a
-/// full refresh, applied as a difference. Columns of `old` are found by name.
+/// The change from the rows of `old` to the result of an analysed query over the new sides of its tables: a full
+/// refresh, applied as a difference. Columns of `old` are found by name.
 ///
 /// # Errors
 /// As for [`run`]; or `old` lacks a column.
@@ -161,10 +162,10 @@ pub async fn difference(
     difference_to(incremental::over_new(plan)?, plan, old, ctx, sources).await
 }
 
-/// The same, with the query planned as it is written; in a session of [`Planner::Plain`](crate::sql::Planner).
+/// The same, with the query planned as written; in a session of [`Planner::Plain`](crate::sql::Planner).
 ///
 /// # Errors
-/// As for [`difference`]; or the query cannot be planned so.
+/// As for [`difference`]; or the query has no such plan.
 pub async fn plain_difference(
     plan: &LogicalPlan,
     old: Arc<dyn TableProvider>,

@@ -1,4 +1,4 @@
-//! The tables of a project as a graph: what each one is computed from, and what is computed from it.
+//! The dependencies between the tables of a project.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The graph of a project. The record of consent is a source of every table with `[consent]`, whether its query
-    /// reads it or not: a changed grant makes the table due.
+    /// The graph of a project. The record of consent is a source of every table with `[consent]`, even if its query
+    /// does not read it: a changed grant makes the table due.
     #[must_use]
     pub fn new(project: &Project) -> Self {
         let sources = project.tables.iter().map(|table| {
@@ -34,13 +34,13 @@ impl Graph {
         self.sources.iter().filter(move |(_, sources)| sources.contains(table)).map(|(name, _)| name)
     }
 
-    /// Everything that a table is computed from, without itself.
+    /// All ancestors of a table, without itself.
     #[must_use]
     pub fn ancestors(&self, table: &TableName) -> BTreeSet<TableName> {
         reach(table, |t| self.sources(t).cloned().collect())
     }
 
-    /// Everything that is computed from a table, without itself.
+    /// All descendants of a table, without itself.
     #[must_use]
     pub fn descendants(&self, table: &TableName) -> BTreeSet<TableName> {
         reach(table, |t| self.dependents(t).cloned().collect())

@@ -1,4 +1,4 @@
-//! Reading without changing: where every table stands, queries over them, and what made each version.
+//! Read-only operations: the state of every table, queries over them, and the history of versions.
 
 mod history;
 mod plan;
@@ -7,7 +7,7 @@ mod query;
 mod status;
 
 pub use history::history;
-pub use plan::plan;
+pub use plan::{explain, plan};
 pub use quarantine::quarantine;
 pub use query::{Answer, answer, query};
 pub use status::status;

@@ -29,7 +29,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_macros, clippy::disallowed_methods))]
 
-// Words: no I/O, no async.
+// Words: no I/O; only `retry` sleeps.
 mod name;
 mod types;
 mod source;
@@ -37,9 +37,10 @@ mod redact;
 pub mod error;
 mod clock;
 mod privacy;
-// Plans and their expressions, whoever rewrites them.
+mod retry;
+// Helpers for plans and their expressions.
 mod node;
-// Arithmetic: sums that no order of rows changes, times of every year, and results that fit into memory.
+// Arithmetic: sums independent of the order of rows, times of every year, and results that fit into memory.
 mod exact;
 mod calendar;
 mod bounded;
@@ -79,7 +80,7 @@ pub use privacy::Privacy;
 pub use storage::Storage;
 pub use workspace::Workspace;
 
-/// What tests and benchmarks of this repository look at besides; nothing here is kept stable.
+/// Further items for the tests and benchmarks of this repository; not a stable interface.
 #[doc(hidden)]
 pub mod internals {
     pub mod aws {
@@ -89,7 +90,7 @@ pub mod internals {
         pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
     }
     pub mod changes {
-        pub use crate::changes::{ChangeSet, ChangeSource, since, since_by};
+        pub use crate::changes::{ChangeSet, ChangeSource, Changes, since, since_by};
     }
     pub mod definition {
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};
@@ -106,7 +107,7 @@ pub mod internals {
         };
     }
     pub mod merge {
-        pub use crate::merge::{Applied, CdcChange, Taking, remove, told};
+        pub use crate::merge::{Applied, CdcChange, Merged, Taking, remove, told};
     }
     pub mod plan {
         pub use crate::plan::expectations;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The query planner recurses over expressions; conditions of some thousand terms need far more than the usual 2 MiB.
-/// What is not used is never given to the process.
+/// Untouched pages of the stack cost no memory.
 const STACK_BYTES: usize = 128 * 1024 * 1024;
 
 fn main() -> ExitCode {
@@ -15,12 +15,12 @@ fn main() -> ExitCode {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let Ok(runtime) = built else { return ExitCode::FAILURE };
     let exit_code = runtime.block_on(stedi_delta::cli::main(std::env::args_os().collect()));
-    // Work that an interruption left behind is not waited for.
+    // Do not wait for work that an interruption left behind.
     runtime.shutdown_background();
     ExitCode::from(exit_code)
 }
 
-/// Keeps panics off standard error that are no news, and of the others their text, which may quote data.
+/// Suppresses the output of expected panics, and of others the text, which may quote data.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if !stedi_delta::cli::harmless(panic) {

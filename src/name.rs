@@ -1,6 +1,6 @@
-//! Names that are checked once and valid ever after.
+//! Validated names.
 //!
-//! The rule is Athena's (lower case, no blanks or punctuation), tightened to what needs no quoting in any engine.
+//! The rule is Athena's (lower case, no blanks or punctuation), restricted to names that need no quoting in any engine.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl AsRef<str> for TableName {
     }
 }
 
-/// What Delta readers take for something else in the path of a folder, and for what.
+/// Characters that Delta readers misinterpret in the path of a folder, and as what.
 #[must_use]
 pub fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
     let is_escape = |at: &usize| {
@@ -60,7 +60,7 @@ pub fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
     path.find('\\').and_then(|at| path.get(at..=at)).map(|found| (found, "the end of a folder's name"))
 }
 
-/// Says why `text` is no valid table, zone or column name, if it is none.
+/// Checks that `text` is a valid table, zone or column name.
 ///
 /// # Errors
 /// The reason, as a lower-case fragment without a period.
@@ -80,7 +80,7 @@ pub fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// The candidate nearest to `word`, if one is near enough to be what was meant.
+/// The candidate nearest to `word`, if one is near enough to be a typing error.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

@@ -1,4 +1,4 @@
-//! The expressions of a plan's node, rewritten: what the node calls its columns stays.
+//! Rewrites the expressions of a plan's node; the names of its columns stay.
 
 use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::common::{DFSchema, Result};
@@ -6,7 +6,7 @@ use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
-/// The columns that the expressions of a node may name: those of its inputs, and of a scan those that it gives.
+/// The columns that the expressions of a node may use: those of its inputs, or the output of a scan.
 #[must_use]
 pub fn visible(node: &LogicalPlan) -> DFSchema {
     let mut schema = merge_schema(&node.inputs());
@@ -16,7 +16,7 @@ pub fn visible(node: &LogicalPlan) -> DFSchema {
     schema
 }
 
-/// A node with other expressions. The names of what is in a grouping set cannot be kept.
+/// A node with other expressions. Names inside a grouping set cannot be kept.
 ///
 /// # Errors
 /// An expression cannot be rewritten.

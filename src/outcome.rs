@@ -1,5 +1,5 @@
-//! What operations return: plain facts, in the order in which people ask for them. `cli` gives them text
-//! and JSON shape; nothing here prints.
+//! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
+//! nothing here prints.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -24,16 +24,16 @@ pub enum Mode {
     Check,
 }
 
-/// Rows that a piece of work changed.
+/// Rows changed by an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {
-    /// Rows that were not there before.
+    /// New rows.
     #[serde(rename = "rows_inserted")]
     pub inserted: u64,
     /// Rows whose primary key stayed and whose values changed.
     #[serde(rename = "rows_updated")]
     pub updated: u64,
-    /// Rows that are gone.
+    /// Deleted rows.
     #[serde(rename = "rows_deleted")]
     pub deleted: u64,
     /// Records put into quarantine.
@@ -50,7 +50,7 @@ impl AddAssign for Rows {
     }
 }
 
-/// Files and bytes that a piece of work read and wrote.
+/// Files and bytes read and written by an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Io {
     /// Landing files (ingest) or data files of sources (refresh) read.
@@ -70,7 +70,7 @@ pub struct Io {
 }
 
 impl AddAssign for Io {
-    /// Later work on the same table: before it, the table had the files that the later one says.
+    /// Adds later work on the same table: `files_before` is that of the later one.
     fn add_assign(&mut self, other: Self) {
         self.files_read += other.files_read;
         self.files_added += other.files_added;
@@ -82,7 +82,7 @@ impl AddAssign for Io {
     }
 }
 
-/// What a sync did with one table.
+/// The result of a sync for one table.
 #[derive(Debug)]
 pub struct TableOutcome {
     /// Its name.
@@ -97,58 +97,83 @@ pub struct TableOutcome {
     pub version_after: Option<u64>,
     /// How it was brought up to date.
     pub mode: Mode,
-    /// Why this mode: `first build`, `the query changed`, `3 new files`, ...; empty when there is nothing to say.
+    /// Why this mode: `first build`, `the query changed`, `3 new files`, ...; may be empty.
     pub reason: String,
-    /// Rows that came, changed, went and could not land.
+    /// Rows inserted, updated, deleted and quarantined.
     pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Wall-clock time.
     pub elapsed: Duration,
-    /// Files that wait because they are younger than `min_age`, or another reason to come back.
+    /// Files that wait because they are younger than `min_age`, or another reason to sync again.
     pub waiting: Vec<String>,
     /// Warnings: unknown fields, quarantined records, failed `warn` expectations, ... Each one line, no personal data.
     pub warnings: Vec<Warning>,
-    /// Landing files that were left out although they should be read. The table is at the cut of the others; the run fails.
+    /// Landing files that could not be read although they should be. The table is at the cut of the others; the run
+    /// fails.
     pub left_out: Vec<Error>,
-    /// Its rows compared with its query, where that was asked for.
+    /// The comparison of its rows with its query, if requested.
     pub verified: Option<Verified>,
     /// Why the table is not at the cut, if it is not.
     pub problem: Option<Problem>,
 }
 
+impl TableOutcome {
+    /// The outcome of a table that was not processed.
+    #[must_use]
+    pub fn untouched(table: TableName, zone: impl Into<String>, location: impl Into<String>) -> Self {
+        Self {
+            table,
+            zone: zone.into(),
+            location: location.into(),
+            version_before: None,
+            version_after: None,
+            mode: Mode::None,
+            reason: String::new(),
+            rows: Rows::default(),
+            io: Io::default(),
+            elapsed: Duration::ZERO,
+            waiting: Vec::new(),
+            warnings: Vec::new(),
+            left_out: Vec::new(),
+            verified: None,
+            problem: None,
+        }
+    }
+}
+
 /// A derived table compared with its query over the versions that it records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
-    /// Rows that its query gives and it lacks.
+    /// Rows of its query that it lacks.
     pub rows_missing: u64,
-    /// Rows that it holds and its query does not give.
+    /// Rows that it holds and its query does not.
     pub rows_extra: u64,
     /// How the query was planned for the comparison.
     pub planner: VerifiedBy,
 }
 
-/// The plan of a query that a table was compared with.
+/// The kind of plan with which a table was compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifiedBy {
-    /// As it is written, without the optimizer's optional rules and without pushdown: another plan than the refresh had.
+    /// As written, without the optimizer's optional rules and without pushdown: another plan than the refresh's.
     PlainPlan,
     /// By the planner of the refresh, since this query cannot run without its rules.
     SamePlanner,
-    /// The two plans do not agree: the query engine errs in one of them. The counts are those of the plain plan.
+    /// The two plans disagree: the query engine is wrong in one of them. The counts are those of the plain plan.
     PlannersDisagree,
 }
 
 impl Verified {
-    /// Whether table and query are the same rows.
+    /// Whether table and query have the same rows.
     #[must_use]
     pub fn is_equal(self) -> bool {
         self.rows_missing + self.rows_extra == 0
     }
 }
 
-/// Something to look at that did not stop the table.
+/// A problem that did not stop the table.
 #[derive(Clone, Debug)]
 pub struct Warning {
     /// What happened, as a lower-case fragment.
@@ -159,11 +184,11 @@ pub struct Warning {
     pub help: Option<String>,
 }
 
-/// What a warning says of records of a table with `[grants]` that went to quarantine.
+/// Part of the warning about quarantined records of a table with `[grants]`.
 pub const UNREAD_CONSENT: &str = "of the record of consent could not land";
 
 impl Warning {
-    /// Whether it is said before all others: consent may have ended without effect.
+    /// Whether it is reported before all others: consent may have ended without effect.
     #[must_use]
     pub fn comes_first(&self) -> bool {
         self.message.contains(UNREAD_CONSENT)
@@ -182,11 +207,11 @@ impl From<&Error> for Warning {
 pub enum Problem {
     /// It failed.
     Failed(Error),
-    /// A table that it reads failed; that table's name.
+    /// A table that it reads failed or was skipped; that table's name.
     Skipped(TableName),
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug)]
 pub struct SyncOutcome {
     /// Project name.
@@ -199,7 +224,7 @@ pub struct SyncOutcome {
     pub warehouse: String,
     /// Run id.
     pub run: String,
-    /// When it began, ms since the epoch.
+    /// Start time, ms since the epoch.
     pub started_ms: i64,
     /// Wall-clock time.
     pub elapsed: Duration,
@@ -207,48 +232,48 @@ pub struct SyncOutcome {
     pub tables: Vec<TableOutcome>,
     /// Subjects whose grant ended between the consumed cut and this one, over all grants tables.
     pub grants_ended: u64,
-    /// Tables with consent that were checked and hold nothing of the subjects whose grant ended.
+    /// Tables with consent that were checked and hold no row of the subjects whose grant ended.
     pub grants_ended_tables: u64,
-    /// A failure of the run that belongs to no table.
+    /// A failure of the run that does not belong to a table.
     pub problem: Option<Error>,
     /// Catalog entries created or updated.
     pub registered: u64,
-    /// Tables that the catalog has under this warehouse, and the project no more.
+    /// Tables that the catalog has under this warehouse, but the project no longer has.
     pub left: Vec<String>,
-    /// What the catalog is called.
+    /// The name of the catalog.
     pub catalog: String,
     /// Migrations of which this run carried out a statement.
     pub migrations: Vec<MigrationOutcome>,
 }
 
-/// One field in which a catalog does not say what it should.
+/// One field in which a catalog entry differs from its expected value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Drift {
-    /// Path of the field in the words of Glue: `StorageDescriptor.Columns.email.Type`.
+    /// Path of the field in Glue's format: `StorageDescriptor.Columns.email.Type`.
     pub field: String,
-    /// What stands there; `None` = nothing.
+    /// The value found; `None` = none.
     pub found: Option<String>,
-    /// What should; `None` = nothing.
+    /// The expected value; `None` = none.
     pub expected: Option<String>,
 }
 
-/// How a table and its catalog entry stand to each other.
+/// The state of a catalog entry relative to its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
-    /// The entry says what the log says.
+    /// The entry matches the log.
     Equal,
     /// The table has no entry.
     Missing,
-    /// The entry says something else.
+    /// The entry differs.
     Differs,
-    /// The entry leads to another table.
+    /// The entry points to another table.
     Elsewhere,
-    /// An entry of that name describes something that is no Delta table.
+    /// An entry of that name describes something that is not a Delta table.
     Foreign,
-    /// Neither is there yet.
+    /// Neither exists yet.
     NotCreated,
-    /// There is an entry, and no table.
+    /// There is an entry, but no table.
     Gone,
     /// The table's log cannot be read.
     Unreadable,
@@ -269,16 +294,16 @@ pub struct EntryOutcome {
     pub table: String,
     /// URL or absolute path of the table.
     pub location: String,
-    /// How they stand to each other.
+    /// The state of the entry.
     pub state: EntryState,
     /// Fields of the entry that differ.
     pub drift: Vec<Drift>,
-    /// What else is not as it should be: the log is not what is declared, or engines cannot read the table.
+    /// Other problems: the log differs from the declaration, or engines cannot read the table.
     pub notes: Vec<String>,
 }
 
 impl EntryOutcome {
-    /// Whether there is nothing to do about it.
+    /// Whether nothing needs to be done.
     #[must_use]
     pub fn is_even(&self) -> bool {
         let settled = [EntryState::Equal, EntryState::Created, EntryState::Updated, EntryState::Dropped];
@@ -286,20 +311,20 @@ impl EntryOutcome {
     }
 }
 
-/// What a catalog says of a project, compared with logs and definitions.
+/// A catalog's content for a project, compared with logs and definitions.
 #[derive(Debug)]
 pub struct CatalogOutcome {
     /// Project name.
     pub project: String,
     /// Target name.
     pub target: String,
-    /// What the catalog is called.
+    /// The name of the catalog.
     pub catalog: String,
     /// Database in it.
     pub database: String,
-    /// Tables in the order of the project, quarantines after their tables, then those that left it.
+    /// Tables in the order of the project, quarantines after their tables, then tables that left it.
     pub entries: Vec<EntryOutcome>,
-    /// What stopped the rest.
+    /// The error that stopped the command.
     pub problem: Option<Error>,
 }
 
@@ -324,13 +349,13 @@ pub struct TableStatus {
     pub committed_ms: Option<i64>,
     /// Records in quarantine.
     pub rows_in_quarantine: u64,
-    /// Entries of its log that hold personal data as bounds, written before they had none.
+    /// Entries of its log that hold personal data as bounds, written before these were omitted.
     pub personal_log_entries: u64,
-    /// What a sync would do: `2 new files`, `customer_trusted is at v4, consumed v3`, ...; empty when at the cut.
+    /// What a sync would do: `2 new files`, `customer_trusted is at v4, consumed v3`, ...; empty if at the cut.
     pub pending: Vec<String>,
     /// Tables above it that are behind, so that it is behind too.
     pub behind: Vec<TableName>,
-    /// What stops it, as one line.
+    /// The problem that stops it, as one line.
     pub problem: Option<String>,
 }
 
@@ -355,43 +380,43 @@ pub struct StatusOutcome {
 pub enum Action {
     /// Stop with an error.
     Stop,
-    /// Leave it behind, because a table that it reads stops.
+    /// Skip it, because a table that it reads stops.
     Skip,
-    /// Bring it up to date so.
+    /// Bring it up to date in this mode.
     #[serde(untagged)]
     Do(Mode),
 }
 
-/// What a refresh would have to take in.
+/// The amount of data that a refresh would process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// Rows that came and went in its sources; all their rows where it is computed whole. `None` = not known yet.
+    /// Inserted and deleted rows of its sources; all their rows for a full refresh. `None` = not known yet.
     pub rows: Option<u64>,
     /// Their bytes.
     pub bytes: Option<u64>,
-    /// It depends on what happens above.
+    /// It is an upper bound, because it depends on tables above.
     pub at_most: bool,
 }
 
-/// One operator of a query, and by which rule its change is computed.
+/// One operator of a query, and its delta rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
     /// Depth in the plan, 0 for the last operator.
     pub depth: usize,
-    /// What it is: `filter: o.price < 5`.
+    /// Its description: `filter: o.price < 5`.
     pub operator: String,
     /// The rule.
     pub rule: String,
 }
 
-/// How a query's change is computed, or why it cannot be.
+/// How a query's change is computed, or why it cannot be computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
-    /// The plan, outermost operator first; empty where the query has no derivative.
+    /// The plan, outermost operator first; empty if the query has no derivative.
     pub operators: Vec<Operator>,
     /// Why it has none.
     pub reasons: Vec<String>,
-    /// Bytes that an incremental and a full refresh would read and write, where both are known.
+    /// Bytes that an incremental and a full refresh would read and write, if both are known.
     pub costs: Option<(u64, u64)>,
 }
 
@@ -412,15 +437,15 @@ pub struct TablePlan {
     pub after: Vec<TableName>,
     /// Whether all of these are landing tables.
     pub after_ingest: bool,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How much there is to take in.
+    /// The amount of data to process.
     pub estimate: Option<Estimate>,
     /// Files too young to be read.
     pub waiting: Vec<String>,
-    /// What to look at: drift.
+    /// Warnings: drift.
     pub warnings: Vec<Warning>,
-    /// How the change is computed, where that was asked for.
+    /// How the change is computed, if requested.
     pub explanation: Option<Explanation>,
     /// Why it stops.
     pub problem: Option<Error>,
@@ -437,7 +462,7 @@ pub struct PlanOutcome {
     pub landing: String,
     /// Warehouse root, as given.
     pub warehouse: String,
-    /// Selected landing and derived tables, by zone and within a zone as data flows.
+    /// Selected landing and derived tables, by zone and within a zone in the order of data flow.
     pub tables: Vec<TablePlan>,
 }
 
@@ -450,7 +475,7 @@ pub struct HistoryEntry {
     pub committed_ms: Option<i64>,
     /// Delta operation: `WRITE`, `MERGE`, `CREATE TABLE`, `OPTIMIZE`, ...
     pub operation: String,
-    /// Who wrote it, as the log says: `stedi-delta/0.1.0`, `delta-rs:...`, ...
+    /// The writer by the log: `stedi-delta/0.1.0`, `delta-rs:...`, ...
     pub engine: Option<String>,
     /// Mode of a commit of ours.
     pub mode: Option<String>,
@@ -458,9 +483,9 @@ pub struct HistoryEntry {
     pub reason: Option<String>,
     /// Run id of a commit of ours.
     pub run: Option<String>,
-    /// Rows inserted, updated and deleted, where the log says so.
+    /// Rows inserted, updated and deleted, if the log has them.
     pub rows: Option<[u64; 3]>,
-    /// Source table -> version that this version was computed from; for a landing table: batch number.
+    /// Source table -> version from which this version was computed; for a landing table: batch number.
     pub sources: BTreeMap<String, u64>,
 }
 

@@ -1,5 +1,4 @@
-//! What messages must not say: personal data, which they hold as keyed hashes unless revealed by request, and
-//! credentials, which they never hold.
+//! Redaction of messages: personal data appear only as keyed hashes unless revealed on request, and credentials never.
 
 mod controls;
 mod secrets;
@@ -26,7 +25,7 @@ impl fmt::Debug for Privacy {
 }
 
 impl Privacy {
-    /// Hashes with `key`, or with a random key that nobody learns; `reveal` shows values as they are.
+    /// Hashes with `key`, or with a random key that is never stored; `reveal` shows values unchanged.
     #[must_use]
     pub fn new(key: Option<&str>, reveal: bool) -> Self {
         const CONTEXT: &str = "stedi-delta 2026-11-23 subjects in messages";
@@ -35,7 +34,7 @@ impl Privacy {
         Self { key: blake3::derive_key(CONTEXT, &material), reveal, keyed }
     }
 
-    /// A value as it may be shown.
+    /// A value for display.
     #[must_use]
     pub fn show(&self, value: &str) -> String {
         if self.reveal {
@@ -45,12 +44,13 @@ impl Privacy {
         format!("{}…{}", &hash[..4], &hash[60..])
     }
 
-    /// A field of a record by its name, which is shown if it looks like one. Else it may be a value, such as somebody's
-    /// address, and is shown as a keyed hash with its length; `is_cut` = the name goes on.
+    /// The name of a record's field for display. It is shown if it looks like a name; otherwise it may be a value, such
+    /// as a person's address, and is shown as a keyed hash with its length; `is_cut` = the name is longer. `path` is the
+    /// path to the field, as in the definition.
     #[must_use]
-    pub fn field(&self, name: &str, is_cut: bool) -> String {
+    pub fn field(&self, path: &str, name: &str, is_cut: bool) -> String {
         if self.reveal || is_field_name(name) {
-            return format!("`{name}`");
+            return format!("`{path}{name}`");
         }
         let length = name.chars().count();
         let characters = match (length, is_cut) {
@@ -58,11 +58,11 @@ impl Privacy {
             (1, false) => "1 character".to_owned(),
             (length, false) => format!("{length} characters"),
         };
-        format!("`{}`, a hashed name of {characters},", self.show(name))
+        format!("`{path}{}`, a hashed name of {characters},", self.show(name))
     }
 
-    /// An error as it may be told: with the values that its causes quote where they are shown anyway, or nobody's; else
-    /// it says that they are left out.
+    /// An error for display: with the values that its causes quote if they may be shown; else it says that they are
+    /// left out.
     #[must_use]
     pub fn tell(&self, error: Error, is_personal: bool) -> Error {
         if self.reveal || !is_personal {
@@ -71,10 +71,10 @@ impl Privacy {
         if error.next().is_some() || !error.leaves_out() {
             return error;
         }
-        error.help("what stands for … may be personal data; --reveal to print it")
+        error.help("`…` replaces values that may be personal data; --reveal to print them")
     }
 
-    /// What to say about the values shown.
+    /// A note about the values shown.
     #[must_use]
     pub fn note(&self) -> &'static str {
         match (self.reveal, self.keyed) {
@@ -85,7 +85,7 @@ impl Privacy {
     }
 }
 
-/// Whether a text is a name such as fields have, and not a value that somebody used as one: `@type`, `unit-price`.
+/// Whether a text looks like the name of a field, and not like a value used as one: `@type`, `unit-price`.
 fn is_field_name(text: &str) -> bool {
     let name = text.strip_prefix('@').unwrap_or(text);
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
@@ -102,14 +102,14 @@ mod tests {
         let privacy = Privacy::new(Some("k"), false);
         let long = "a".repeat(64);
         for name in ["city", "@type", "_x", "unit-price", "a.b", "A1", &long] {
-            assert_eq!(privacy.field(name, false), format!("`{name}`"));
+            assert_eq!(privacy.field("", name, false), format!("`{name}`"));
         }
         let hashed = format!("`{}`, a hashed name of 9 characters,", privacy.show("ann@x.org"));
-        assert_eq!(privacy.field("ann@x.org", false), hashed);
+        assert_eq!(privacy.field("", "ann@x.org", false), hashed);
         let longer = format!("{long}a");
         for name in ["", "4711999", "a b", "é", "a\u{1b}[2J", "@", "@1", "a\n", &longer] {
-            assert!(privacy.field(name, false).contains("a hashed name of "), "{name:?}");
+            assert!(privacy.field("", name, false).contains("a hashed name of "), "{name:?}");
         }
-        assert_eq!(Privacy::new(None, true).field("ann@x.org", false), "`ann@x.org`");
+        assert_eq!(Privacy::new(None, true).field("", "ann@x.org", false), "`ann@x.org`");
     }
 }

@@ -1,35 +1,34 @@
-//! What an operation says about itself while it runs: which table it is at, and what has happened. Nobody needs to
-//! listen.
+//! Progress of an operation while it runs: the current table, and events. Listening is optional.
 //!
-//! Events are for machines. Their names, in [`EVENTS`], are a contract: a name never changes its meaning and no field of
-//! it goes; new fields and new names may come.
+//! Events are for machines. Their names, in [`EVENTS`], are a stable interface: a name never changes its meaning and no
+//! field is removed; new fields and new names may be added.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Listens to an operation at work. Called from several tasks at once, so it must be quick.
+/// Listens to a running operation. Called from several tasks concurrently, so it must be quick.
 pub trait Progress: Send + Sync {
     /// Work on a table entered a step: `reading 9 files`, `full refresh`, ... No personal data.
     fn table(&self, name: &str, what: &str);
 
-    /// The operation is over; whatever was shown goes away.
+    /// The operation is over; the progress display is removed.
     fn done(&self);
 
-    /// The project is read: its name, and the target that is worked on, where there is one.
+    /// The project was read: its name, and the target in use, if there is one.
     fn opened(&self, _project: &str, _target: Option<&str>) {}
 
-    /// Something has happened.
+    /// An event occurred.
     fn event(&self, _event: &Event) {}
 
-    /// Whether events of this level are listened to: what is told of every request would cost time for nothing.
+    /// Whether events of this level are wanted: building an event for every request would be wasted otherwise.
     fn hears(&self, _level: Level) -> bool {
         false
     }
 }
 
-/// Listens to nothing.
+/// Ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -39,16 +38,16 @@ impl Progress for Silent {
     fn done(&self) {}
 }
 
-/// How much an event matters.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Only who looks for a cause wants to know.
+    /// For finding a cause.
     Debug,
-    /// Work went on.
+    /// Normal work.
     Info,
-    /// Somebody should look at it; the work went on.
+    /// Needs attention; the work continued.
     Warn,
-    /// Something did not get done.
+    /// Something was not done.
     Error,
 }
 
@@ -65,14 +64,14 @@ impl Level {
     }
 }
 
-/// Something that has happened. Its fields hold no personal data.
+/// An event. Its fields hold no personal data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
     /// Its name, one of [`EVENTS`].
     pub name: &'static str,
-    /// What there is to know, in the order in which it is worth reading.
+    /// Its fields, most important first.
     pub fields: Vec<(&'static str, Value)>,
 }
 
@@ -83,31 +82,31 @@ impl Event {
         Self { level, name, fields: Vec::new() }
     }
 
-    /// One that only who looks for a cause wants to know.
+    /// An event for finding a cause.
     #[must_use]
     pub fn debug(name: &'static str) -> Self {
         Self::new(Level::Debug, name)
     }
 
-    /// One of work that went on.
+    /// An event of normal work.
     #[must_use]
     pub fn info(name: &'static str) -> Self {
         Self::new(Level::Info, name)
     }
 
-    /// One that somebody should look at.
+    /// An event that needs attention.
     #[must_use]
     pub fn warn(name: &'static str) -> Self {
         Self::new(Level::Warn, name)
     }
 
-    /// One of something that did not get done.
+    /// An event of something that was not done.
     #[must_use]
     pub fn error(name: &'static str) -> Self {
         Self::new(Level::Error, name)
     }
 
-    /// Adds a field. What has no JSON is `null`.
+    /// Adds a field. Values without a JSON form are `null`.
     #[must_use]
     pub fn with(mut self, field: &'static str, value: impl Serialize) -> Self {
         self.fields.push((field, serde_json::to_value(value).unwrap_or_default()));
@@ -124,7 +123,7 @@ impl Event {
 }
 
 /// Every event with its fields, as `docs/unattended.md` explains them. `error` has `file`, `line`, `column` and `label`
-/// where it is a fault of the project's files; the sums of `run.finished`, from `tables_changed` on, are those of a sync.
+/// for a fault of the project's files; the totals of `run.finished`, from `tables_changed` on, are those of a sync.
 pub const EVENTS: [(&str, &[&str]); 16] = [
     ("run.started", &["verb", "version"]),
     ("files.found", &["table", "zone", "new", "replaced", "waiting"]),

@@ -1,39 +1,31 @@
-//! `quarantine replay`: records that could not land, read again by the definition as it is now.
+//! `quarantine replay`: reads records that could not land again, by the current definition.
 
 use std::collections::BTreeMap;
 
 use crate::clock;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::ingest::{self, Ledger, Report};
 use crate::outcome::{Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
+use crate::retry;
 use crate::workspace::Workspace;
-
-/// Times a replay is planned again after somebody else's commit.
-const ATTEMPTS: usize = 4;
 
 /// Lands the records of a landing table's quarantine that its definition accepts, as a batch of its own.
 ///
 /// # Errors
-/// `Usage` when there is no such landing table, `Conflict` when other syncs win again and again, else as ingest.
+/// `Usage` if there is no such landing table, `Conflict` if concurrent commits keep winning, else as ingest.
 pub async fn replay(workspace: &Workspace, name: &str) -> Result<TableOutcome> {
     replay_as(workspace, name, &crate::clock::run_id(), &Silent).await
 }
 
-/// The same as the run of this id.
+/// The same with this run id.
 ///
 /// # Errors
 /// As [`replay`].
 pub async fn replay_as(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        match attempt(workspace, name, run, progress).await {
-            Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other.map_err(|error| workspace.told(error)),
-        }
-    }
+    let replayed = retry::COMMIT.until_no_conflict(|| attempt(workspace, name, run, progress));
+    replayed.await.map_err(|error| workspace.told(error))
 }
 
 async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
@@ -46,7 +38,7 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
     let done = ingest::replay(&place, &workspace.warehouse, (&ledger, &session), &report).await?;
     let (version_before, version_after) = (done.version_before, Some(done.table.version()));
     let standing = BTreeMap::from([(table.name.clone(), done.table)]);
-    // The rows are in, whatever becomes of the catalog.
+    // The rows are committed even if the catalog fails.
     let problem = register(workspace, &standing, progress).await.map_or_else(Some, |registered| registered.problem);
     let staying: u64 = done.stay.values().sum();
     let mut warnings = Vec::new();
@@ -61,9 +53,6 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
         });
     }
     Ok(TableOutcome {
-        table: table.name.clone(),
-        zone: table.zone.clone(),
-        location: place.location.to_string(),
         version_before,
         version_after,
         mode: if version_before == version_after { Mode::None } else { Mode::Ingest },
@@ -71,10 +60,8 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
         rows: Rows { inserted: done.landed, ..Rows::default() },
         io: done.io,
         elapsed: started.elapsed(),
-        waiting: Vec::new(),
         warnings,
-        left_out: Vec::new(),
-        verified: None,
         problem: problem.map(Problem::Failed),
+        ..TableOutcome::untouched(table.name.clone(), &table.zone, place.location.to_string())
     })
 }

@@ -1,4 +1,4 @@
-//! The types a column can have, and their names.
+//! The types of columns, and their names.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use deltalake::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 
 use crate::name::{self, nearest};
 
-/// The types a column can have: those that Delta stores at reader version 1 and Athena shows.
+/// The types of columns: those that Delta stores at reader version 1 and Athena supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnType {
     /// UTF-8 text.
@@ -37,14 +37,14 @@ pub enum ColumnType {
     Array(Arc<ColumnType>),
     /// Named fields, at least one; each may be NULL.
     Struct(Arc<[(String, ColumnType)]>),
-    /// Keys, none of them nested or NULL, and their values, which may be NULL.
+    /// Keys, not nested and not NULL, and their values, which may be NULL.
     Map(Arc<(ColumnType, ColumnType)>),
 }
 
-/// Most levels of types within types. Everything that walks a type or a value of it may recurse.
+/// Maximum levels of nested types. Code that traverses a type or a value of it may recurse.
 const MAX_LEVELS: usize = 16;
 
-/// Names of types in the order in which help lists them.
+/// Names of types in the order of the help text.
 static SCALARS: [(&str, ColumnType); 15] = [
     ("string", ColumnType::String),
     ("long", ColumnType::Long),
@@ -64,7 +64,7 @@ static SCALARS: [(&str, ColumnType); 15] = [
 ];
 
 impl ColumnType {
-    /// The Arrow type of stored values. The names of what is inside are Delta's.
+    /// The Arrow type of stored values. Names of inner fields are Delta's.
     #[must_use]
     pub fn arrow(&self) -> DataType {
         match self {
@@ -104,7 +104,7 @@ impl ColumnType {
         Arc::new(Field::new("key_value", DataType::Struct([key, value.inner("value")].into()), false))
     }
 
-    /// What people call values of an Arrow type: Delta's name where it has one.
+    /// The name of an Arrow type for people: Delta's name if it has one.
     #[must_use]
     pub fn name_of(data_type: &DataType) -> String {
         Self::stored(data_type).map_or_else(|_| data_type.to_string(), |t| t.delta_name())
@@ -113,7 +113,7 @@ impl ColumnType {
     /// The type in which a query's values of an Arrow type are stored.
     ///
     /// # Errors
-    /// What the values are, to stand after `is`, and what to write instead.
+    /// A description of the values, to follow `is`, and what to write instead.
     pub(crate) fn stored(data_type: &DataType) -> Result<Self, (String, String)> {
         stored(data_type, 1)
     }
@@ -150,7 +150,7 @@ impl ColumnType {
         })
     }
 
-    /// Hive's name of the type, as Glue and Athena want it.
+    /// Hive's name of the type, as in Glue and Athena.
     #[must_use]
     pub fn hive_name(&self) -> String {
         self.name(&|scalar| match scalar {
@@ -181,7 +181,7 @@ impl ColumnType {
         }
     }
 
-    /// Whether values have values inside.
+    /// Whether values are nested.
     #[must_use]
     pub fn is_nested(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Struct(_) | Self::Map(_))
@@ -273,7 +273,7 @@ fn parse(text: &str, level: usize) -> Result<ColumnType, String> {
     })
 }
 
-/// A type within another: what is wrong with it is said with its text.
+/// A type inside another: errors quote its text.
 fn within(text: &str, level: usize) -> Result<ColumnType, String> {
     let text = text.trim();
     parse(text, level + 1).map_err(|label| if text.contains('<') { label } else { format!("`{text}`: {label}") })
@@ -306,7 +306,7 @@ fn fields(inner: &str, level: usize) -> Result<ColumnType, String> {
     Ok(ColumnType::Struct(fields.into()))
 }
 
-/// Text between commas that are in no brackets.
+/// The parts between commas that are not in brackets.
 fn parts(text: &str) -> Vec<&str> {
     let mut depth = 0_i64;
     text.split(|c| {
@@ -331,7 +331,7 @@ fn stored(data_type: &DataType, level: usize) -> Result<ColumnType, (String, Str
     let (found, way_out) = match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => return Ok(ColumnType::String),
         DataType::Int64 => return Ok(ColumnType::Long),
-        // Of the engine's own: row numbers, ranks, lengths. None of them is beyond 63 bits.
+        // Only the engine's own functions return these: row numbers, ranks, lengths. None exceeds 63 bits.
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => return Ok(ColumnType::Long),
         DataType::Int32 => return Ok(ColumnType::Integer),
         DataType::Int16 => return Ok(ColumnType::Short),

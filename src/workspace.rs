@@ -1,4 +1,4 @@
-//! A project at a target: where everything of it lives.
+//! A project at a target: all of its roots and tables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,16 +25,16 @@ use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::storage::{Encryption, Location, Storage};
 
-/// What names a workspace.
+/// Identifies a workspace.
 #[derive(Clone, Debug, Default)]
 pub struct WorkspaceOptions {
     /// Project folder.
     pub root: PathBuf,
     /// Target name; `None` = the project's default.
     pub target: Option<String>,
-    /// Landing root instead of the target's.
+    /// Overrides the target's landing root.
     pub landing: Option<String>,
-    /// Warehouse root instead of the target's.
+    /// Overrides the target's warehouse root.
     pub warehouse: Option<String>,
 }
 
@@ -59,14 +59,14 @@ pub struct Workspace {
     pub catalog: Arc<dyn Catalog>,
     /// How personal data appears in messages.
     pub privacy: Privacy,
-    /// What is computed from what.
+    /// The dependencies between tables.
     pub graph: Graph,
     storage: Storage,
-    /// Landing files that may be read at a time.
+    /// Landing files that may be read concurrently.
     workers: Arc<Semaphore>,
 }
 
-/// Refuses a folder whose path Delta readers take for another one; `what` it is.
+/// Refuses a folder whose path Delta readers misinterpret; `what` names it.
 fn check_path(what: &str, location: &Location) -> Result<()> {
     let Some((found, taken_for)) = misread_in_path(location.path.as_ref()) else { return Ok(()) };
     Err(Error::failed(format!("{what} `{location}` cannot hold tables"))
@@ -79,7 +79,7 @@ impl fmt::Debug for Workspace {
     }
 }
 
-/// Loads and checks a project in full: its files, and whether its queries can be maintained as they say.
+/// Loads and checks a project completely: its files, and whether its queries can be maintained in their declared mode.
 ///
 /// # Errors
 /// All faults together.
@@ -95,7 +95,7 @@ fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     Ok((project, faults))
 }
 
-/// [`load`], and whether the query engine has a plan for every query and for its change. Takes some milliseconds a table.
+/// [`load`], and whether the query engine has a plan for every query and its change. Takes some milliseconds per table.
 ///
 /// # Errors
 /// All faults together.
@@ -113,8 +113,12 @@ pub async fn check(root: &Path) -> Result<Project> {
         if has_fault(table, derived, &faults) {
             continue;
         }
-        if let Err(error) = evaluate::rehearse(&derived.plan, derived.refresh != Policy::Full, &session).await {
-            // No row was read.
+        let rehearsed = match evaluate::rehearse(&derived.plan, &session).await {
+            Ok(()) if derived.refresh != Policy::Full => evaluate::rehearse_change(&derived.plan, &session).await,
+            other => other,
+        };
+        if let Err(error) = rehearsed {
+            // No data were read.
             let error = error.unredacted();
             let why = std::iter::once(error.message().to_owned()).chain(error.causes()).collect::<Vec<_>>().join(": ");
             let reason = Reason::new(Code::NotPlanned, why);
@@ -124,7 +128,7 @@ pub async fn check(root: &Path) -> Result<Project> {
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
 
-/// Schemes have no case.
+/// Schemes are case-insensitive.
 fn is_on_s3(place: &str) -> bool {
     place.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
 }
@@ -139,7 +143,7 @@ pub fn unknown_table(name: &str, known: &[&str]) -> Error {
     }
 }
 
-/// A project at a target by its addresses: nothing is connected yet.
+/// A project at a target by its addresses, without any connection.
 #[derive(Debug)]
 pub struct ResolvedTarget {
     /// The checked project.
@@ -150,11 +154,11 @@ pub struct ResolvedTarget {
     pub landing: String,
     /// Warehouse root as written.
     pub warehouse: String,
-    /// What a relative landing root is relative to, and a relative warehouse root.
+    /// The base folders of a relative landing root and of a relative warehouse root.
     bases: [PathBuf; 2],
 }
 
-/// Where a table is to be.
+/// The location of a table.
 #[derive(Clone, Debug)]
 pub struct TablePlace {
     /// Its name.
@@ -185,7 +189,7 @@ impl ResolvedTarget {
                 None => error.help("add it to stedi-delta.toml as [targets.NAME]"),
             });
         };
-        // A root given on the command line is relative to where the person stands, one in the file to the project.
+        // A root from the command line is relative to the current folder, one in the file to the project.
         let here = std::env::current_dir().unwrap_or_else(|_| project.root.clone());
         let base = |given: &Option<String>| if given.is_some() { here.clone() } else { project.root.clone() };
         let address = Self {
@@ -207,7 +211,7 @@ impl ResolvedTarget {
         Ok(address)
     }
 
-    /// In a warehouse that the project's files do not name, too, each table needs a folder of its own.
+    /// Each table needs its own folder, also in a warehouse from the command line.
     fn check_places(&self) -> Result<()> {
         let tables = self.project.tables.iter().filter(|t| t.quarantine_of().is_none());
         let claim = |table: &Table| Claim {
@@ -238,7 +242,7 @@ impl ResolvedTarget {
         target.glue.and_then(|glue| glue.database).unwrap_or(target.database)
     }
 
-    /// Where tables are to be, quarantines of landing tables after them.
+    /// The locations of tables; quarantines of landing tables follow them.
     #[must_use]
     pub fn places(&self) -> Vec<TablePlace> {
         let mut places = Vec::new();
@@ -264,7 +268,7 @@ impl ResolvedTarget {
         self.at().glue.is_some() || roots.chain(own).any(|place| is_on_s3(place))
     }
 
-    /// The storage, connected to AWS where the project needs it.
+    /// The storage, connected to AWS if the project needs it.
     async fn connected(&self, storage: Storage) -> Result<Storage> {
         let Target { aws, glue, .. } = self.at();
         if !self.is_on_aws() {
@@ -281,18 +285,18 @@ impl ResolvedTarget {
 }
 
 impl Workspace {
-    /// Loads and checks the project and finds its roots; where it is on AWS, finds credentials. Touches no store.
+    /// Loads and checks the project and finds its roots; if it is on AWS, finds credentials. Accesses no store.
     ///
     /// # Errors
-    /// Faults of the project; an unknown target; roots that have no store; no way into AWS.
+    /// Faults of the project; an unknown target; roots without a store; no access to AWS.
     pub async fn open(options: &WorkspaceOptions, storage: Storage, privacy: Privacy) -> Result<Self> {
         Self::connect(ResolvedTarget::find(options)?, storage, privacy).await
     }
 
-    /// The second half of [`Self::open`]. Takes away what runs that were killed have spilled.
+    /// The second half of [`Self::open`]. Removes spill files of killed runs.
     ///
     /// # Errors
-    /// Roots that have no store; no way into AWS.
+    /// Roots without a store; no access to AWS.
     pub async fn connect(address: ResolvedTarget, storage: Storage, privacy: Privacy) -> Result<Self> {
         if address.at().glue.is_some() && !is_on_s3(&address.warehouse) {
             return Err(Error::failed(format!("target `{}` registers its tables in Glue", address.target))
@@ -363,7 +367,7 @@ impl Workspace {
         unknown_table(name, &known)
     }
 
-    /// An error of computing over rows as it may be told.
+    /// An error of a computation over rows, redacted by the project's privacy.
     #[must_use]
     pub fn told(&self, error: Error) -> Error {
         self.privacy.tell(error, self.project.has_personal_data())
@@ -372,7 +376,7 @@ impl Workspace {
     /// Folder of a table.
     ///
     /// # Errors
-    /// When its own `location` has no store.
+    /// If its own `location` has no store.
     pub fn location(&self, table: &Table) -> Result<Location> {
         match &table.location {
             Some(text) => self.storage.location(text, &self.project.root),
@@ -396,7 +400,7 @@ impl Workspace {
         Ok(self.location(table)?.sibling(table.name.quarantine().as_str()))
     }
 
-    /// A landing table and everything around it.
+    /// A landing table with its locations and settings.
     ///
     /// # Errors
     /// As [`Self::location`].
@@ -451,7 +455,7 @@ impl Workspace {
         })
     }
 
-    /// Every table that a derived table is computed or guarded from.
+    /// Every table from which a derived table is computed or by which it is guarded.
     #[must_use]
     pub fn sources(&self, table: &Table) -> Vec<TableName> {
         self.graph.sources(&table.name).cloned().collect()

@@ -1,4 +1,4 @@
-//! A landing file in one of the shapes in which JSON arrives.
+//! A landing file in one of the forms in which JSON arrives.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -69,7 +69,7 @@ const BLOCK: usize = 0xFFFF;
 
 enum Output {
     Plain(BufWriter<File>),
-    /// Gzip with stored blocks: no compression, so that the bytes depend on no library's version.
+    /// Gzip with stored blocks: no compression, so that the bytes do not depend on a library's version.
     Gzip {
         file: BufWriter<File>,
         block: Vec<u8>,

@@ -31,7 +31,7 @@ const USAGE: &str = "usage: generate --out DIR [options]
                         records of about one customer in a hundred [0]
   --clean               newline-delimited files without a single bad record";
 
-/// 2022-06-18 00:00 UTC: the day on which everything begins.
+/// 2022-06-18 00:00 UTC: the first day.
 const FIRST_DAY_MS: u64 = 1_655_510_400_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     run(std::env::args().skip(1))
 }
 
-/// Makes the files that `args` ask for.
+/// Generates the files.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
@@ -126,7 +126,7 @@ impl Options {
     }
 }
 
-/// One customer record; `updated` is `None` where its age is unknown.
+/// One customer record; `updated` is `None` if its age is unknown.
 struct CustomerRecord<'a> {
     person: &'a Person,
     serial: &'a str,
@@ -281,8 +281,8 @@ fn readings(options: &Options, people: &[Person]) -> io::Result<(u64, u64)> {
     Ok(counts)
 }
 
-/// Turns a reading into one of the things that arrive in practice. Text that is no JSON appears only in files with
-/// lines: elsewhere nobody could say where the next record begins.
+/// Turns a reading into one of the irregular records of practice. Text that is not JSON is only written to files with
+/// lines: elsewhere the start of the next record would be undefined.
 fn spoil(text: &mut String, format: Format, subject: &str, random: &mut Random) {
     let kinds = if format == Format::Concatenated { 4 } else { 6 };
     match random.below(kinds) {

@@ -1,4 +1,4 @@
-//! Invented people, the same ones for the same seed whatever else is generated.
+//! Invented people, the same ones for the same seed and any other options.
 
 use super::{DAY_MS, FIRST_DAY_MS, Options};
 

@@ -1,4 +1,4 @@
-//! Credentials that are good for a while, and what must never be printed of them.
+//! Credentials with a limited lifetime, and their removal from messages.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,24 +10,24 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::clock;
 
-/// Credentials are fetched anew this long before they end, so that no request goes out with ones about to end.
+/// Credentials are renewed this long before they expire, so that no request uses expiring ones.
 const REFRESH_BEFORE: Duration = Duration::from_secs(300);
-/// After a failure to fetch new ones, old ones that are still good serve this long before it is tried again.
+/// After a failed renewal, valid old ones are used this long before the next attempt.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Shortest key, secret or token that is looked for in texts.
+/// Minimum length of a key, secret or token that is searched in texts.
 const SHORTEST: usize = 12;
 
-/// Every key, secret and token that was in use.
+/// Every key, secret and token that was used.
 #[derive(Default)]
 pub(super) struct Seen(Mutex<Vec<String>>);
 
 impl Seen {
     pub fn note(&self, part: Option<&str>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Real ones are longer; the `test` of a stand-in is an ordinary word.
+        // Real ones are longer; the `test` of an emulator is an ordinary word.
         if let Some(part) = part.filter(|part| part.len() >= SHORTEST && !seen.iter().any(|known| known == part)) {
             seen.push(part.to_owned());
-            // A secret may hold another one: the longest goes first.
+            // A secret may contain another one: remove the longest first.
             seen.sort_by_key(|known| std::cmp::Reverse(known.len()));
         }
     }
@@ -38,7 +38,7 @@ impl Seen {
     }
 }
 
-/// The chain's credentials, kept while they are good and fetched anew before they end.
+/// The chain's credentials, cached and renewed before they expire.
 pub(super) struct Refreshed {
     chain: Option<SharedCredentialsProvider>,
     seen: Arc<Seen>,
@@ -47,7 +47,7 @@ pub(super) struct Refreshed {
 
 struct Current {
     credentials: Credentials,
-    /// When to fetch anew; `None` = they do not end.
+    /// When to renew; `None` = they do not expire.
     refresh_at: Option<SystemTime>,
 }
 
@@ -58,13 +58,13 @@ impl fmt::Debug for Refreshed {
 }
 
 impl Refreshed {
-    /// Over a chain; whatever it gives is noted in `seen`.
+    /// Over a chain; all its credentials are recorded in `seen`.
     pub fn new(chain: Option<SharedCredentialsProvider>, seen: Arc<Seen>) -> Self {
         Self { chain, seen, current: tokio::sync::Mutex::default() }
     }
 
     async fn credentials(&self) -> std::result::Result<Credentials, CredentialsError> {
-        // Whoever waits here finds what the first one fetched.
+        // Tasks that wait here get the credentials that the first one fetched.
         let mut current = self.current.lock().await;
         let now = clock::system_time();
         let kept = current.as_ref().filter(|c| c.refresh_at.is_none_or(|at| now < at)).map(|c| c.credentials.clone());
@@ -84,8 +84,7 @@ impl Refreshed {
                 *current = Some(Current { credentials: credentials.clone(), refresh_at });
                 Ok(credentials)
             }
-            // The old ones may still be good, and a service that is away for a moment comes back. Not every request
-            // asks it again.
+            // The old ones may still be valid, and the service may recover. Do not retry with every request.
             Err(error) => match current.as_mut().zip(expiry) {
                 Some((old, expiry)) if now < expiry => {
                     old.refresh_at = Some((now + RETRY_AFTER).min(expiry));
@@ -97,7 +96,7 @@ impl Refreshed {
     }
 }
 
-/// Five minutes before the end, or half-way where they live shorter than twice that.
+/// Five minutes before expiry, or half-way if they live shorter than twice that.
 fn refresh_at(now: SystemTime, expiry: SystemTime) -> SystemTime {
     let left = expiry.duration_since(now).unwrap_or_default();
     now + left.saturating_sub(REFRESH_BEFORE.min(left / 2))
@@ -121,7 +120,7 @@ mod tests {
     use super::super::{Aws, AwsSettings};
     use super::*;
 
-    /// Hands out numbered credentials of one lifetime; fails from a number on.
+    /// Returns numbered credentials of one lifetime; fails from a number on.
     #[derive(Debug)]
     struct Numbered {
         calls: Arc<AtomicU64>,

@@ -1,7 +1,7 @@
-//! AWS as the environment describes it: region, endpoints, credentials. The one door to `aws-config`.
+//! AWS as configured by the environment: region, endpoints, credentials. The only user of `aws-config`.
 //!
 //! Credentials come from AWS's own chain only: environment, profile, SSO, web identity, container, instance role. They
-//! are never printed, and [`Aws::scrub`] takes them out of what services answer.
+//! are never printed, and [`Aws::scrub`] removes them from responses of services.
 
 mod credentials;
 
@@ -34,13 +34,13 @@ use credentials::{Refreshed, Seen};
 use crate::error::{Context, Error, Kind, Result};
 use crate::privacy::without_credentials;
 
-/// How long a connection to Glue, STS or SSO may take, and one try of a call.
+/// Timeout of a connection to Glue, STS or SSO, and of one attempt of a call.
 const CONNECT: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(30);
-/// Where neither a region nor AWS itself is named: an S3-compatible store does not care.
+/// Used if neither a region nor AWS itself is configured: an S3-compatible store ignores it.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// What a project's target says about AWS; each of AWS's own variables goes before it.
+/// A target's settings for AWS; AWS's own variables override each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwsSettings {
     /// Region.
@@ -66,7 +66,7 @@ impl fmt::Debug for Aws {
 }
 
 impl Aws {
-    /// Reads the environment and fetches credentials once, so that a missing login is told before any work.
+    /// Reads the environment and fetches credentials once, so that a missing login is reported before any work.
     ///
     /// # Errors
     /// There are no credentials, or no region.
@@ -107,7 +107,7 @@ impl Aws {
         Self { config: builder.build(), credentials, seen, settings, region_is_given: false }
     }
 
-    /// For clients of the AWS SDK.
+    /// The configuration for clients of the AWS SDK.
     #[must_use]
     pub fn config(&self) -> &SdkConfig {
         &self.config
@@ -119,33 +119,33 @@ impl Aws {
         self.config.region().map_or(DEFAULT_REGION, AsRef::as_ref)
     }
 
-    /// The URL of S3 or a store like it, where it is not AWS's own: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the
-    /// same in the profile, or the target's `endpoint`.
+    /// The URL of S3 or a store like it, if it is not AWS's own: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the same in
+    /// the profile, or the target's `endpoint`.
     #[must_use]
     pub fn s3_endpoint(&self) -> Option<String> {
         endpoint(&self.config, "S3").or_else(|| self.settings.endpoint.clone())
     }
 
-    /// Whether the environment names the region, itself or by a profile.
+    /// Whether the environment names the region, directly or by a profile.
     #[must_use]
     pub fn region_is_given(&self) -> bool {
         self.region_is_given
     }
 
-    /// Keys in the environment may be named by an error before they were ever used.
+    /// An error may quote keys from the environment before they were ever used.
     fn note_environment(&self) {
         for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
             self.seen.note(std::env::var(variable).ok().as_deref());
         }
     }
 
-    /// Whether the environment says how often calls are made again.
+    /// Whether the environment sets the number of retries.
     #[must_use]
     pub fn retries_are_given(&self) -> bool {
         ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].into_iter().any(set)
     }
 
-    /// Which of AWS's S3 endpoints is asked for, by `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
+    /// The variant of AWS's S3 endpoint, by `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
     #[must_use]
     pub fn s3_variant(&self) -> &'static str {
         match (self.config.use_fips().unwrap_or(false), self.config.use_dual_stack().unwrap_or(false)) {
@@ -156,13 +156,13 @@ impl Aws {
         }
     }
 
-    /// The URL of Glue, where the environment names another one than AWS's own.
+    /// The URL of Glue, if the environment overrides AWS's own.
     #[must_use]
     pub fn glue_endpoint(&self) -> Option<String> {
         endpoint(&self.config, "Glue")
     }
 
-    /// Credentials that are good for a while.
+    /// Valid credentials.
     ///
     /// # Errors
     /// The chain has none.
@@ -175,14 +175,14 @@ impl Aws {
         })
     }
 
-    /// `text` without any key, secret or token that was in use.
+    /// `text` without any key, secret or token that was used.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         self.seen.scrub(text)
     }
 }
 
-/// AWS's variables, then the profile that was named, then the target, then the default profile, then the instance.
+/// AWS's variables, then the named profile, then the target, then the default profile, then the instance.
 fn regions(settings: &AwsSettings) -> RegionProviderChain {
     let profile = |wanted: bool| wanted.then(ProfileFileRegionProvider::new);
     let named = set("AWS_PROFILE");
@@ -194,7 +194,7 @@ fn regions(settings: &AwsSettings) -> RegionProviderChain {
     if let Some(profile) = profile(!named) {
         chain = chain.or_else(profile);
     }
-    // A store that is not AWS's needs no region, so that no instance has to be asked for it.
+    // Another store needs no region, so the instance metadata need not be queried.
     let elsewhere = settings.endpoint.is_some() || set("AWS_ENDPOINT_URL") || set("AWS_ENDPOINT_URL_S3");
     if elsewhere { chain } else { chain.or_else(ImdsRegionProvider::builder().build()) }
 }
@@ -220,10 +220,10 @@ fn http_client() -> SharedHttpClient {
     })
 }
 
-/// Whether an endpoint may be spoken to without TLS: on this machine, or where the person says so.
+/// Whether an endpoint may be used without TLS: on this machine, or if the user allows it.
 ///
 /// # Errors
-/// It may not, it is no URL, or it holds credentials. The message has none of them.
+/// It may not, it is not a URL, or it holds credentials. The message contains none of them.
 pub fn may_be_plain(endpoint: &str) -> Result<bool> {
     without_credentials(Kind::Failed, "the URL of an AWS endpoint", endpoint)?;
     let url = Url::parse(endpoint)
@@ -246,7 +246,7 @@ pub fn may_be_plain(endpoint: &str) -> Result<bool> {
     }
 }
 
-/// What a foreign program wrote, or a service repeats of a request, is nothing to be printed.
+/// Removes the output of foreign programs, and request data that a service repeats, from an error text.
 fn without_output(text: &str) -> String {
     let end = ["Stderr:", "stderr:", "Canonical"].iter().filter_map(|mark| text.find(mark)).min();
     end.map_or_else(|| text.to_owned(), |end| format!("{}(its output is left out)", &text[..end]))
@@ -261,7 +261,7 @@ fn is_elsewhere(config: &SdkConfig, settings: &AwsSettings) -> bool {
     settings.endpoint.is_some() || endpoint(config, "S3").is_some()
 }
 
-/// The endpoint of a service as every AWS SDK finds it.
+/// The endpoint of a service by the rules of every AWS SDK.
 fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let of_service = key.ok().and_then(|key| config.service_config()?.load_config(key));

@@ -1,5 +1,5 @@
-//! Functions whose result may be far larger than what they are given, such as `repeat`: how large is computed before they
-//! run, and beyond a limit they stop with an error. The engine would ask the system for whatever they want.
+//! Functions whose result may be far larger than their arguments, such as `repeat`: the size is computed before they
+//! run, and above a limit they fail with an error. The engine would allocate without a limit.
 
 mod sizes;
 #[cfg(test)]
@@ -29,10 +29,10 @@ use crate::node::visible;
 use sizes::Growth;
 
 extensions_options! {
-    /// Most bytes that a function may make of one batch of rows.
+    /// Maximum bytes that a function may produce for one batch of rows.
     pub struct OutputLimit {
-        /// A quarter of the memory that a command may take; less than offsets of 32 bits reach. Where no session says,
-        /// as in expectations, little.
+        /// A quarter of a command's memory limit; less than 32-bit offsets can address. The default, without a session,
+        /// as in expectations, is small.
         pub bytes: u64, default = 64 << 20
     }
 }
@@ -42,20 +42,20 @@ impl ConfigExtension for OutputLimit {
 }
 
 impl OutputLimit {
-    /// The limit where a command may take so many bytes.
+    /// The limit for a command with this memory limit.
     #[must_use]
     pub fn of_memory(memory_limit: u64) -> Self {
         Self { bytes: (memory_limit / 4).min(i32::MAX as u64) }
     }
 
-    /// The limit that the options of a session carry.
+    /// The limit in the options of a session.
     #[must_use]
     pub fn within(options: &ConfigOptions) -> u64 {
         options.extensions.get::<Self>().cloned().unwrap_or_default().bytes
     }
 }
 
-/// The error of something that would take more bytes than the limit.
+/// The error of a result that would exceed the limit.
 #[must_use]
 pub fn too_large(what: &str, bytes: u64, limit: u64) -> DataFusionError {
     let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -98,7 +98,7 @@ fn bounded(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr
             let Some(growth) = growth else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
             let mut signature = call.func.signature().clone();
             if growth.is_by_number() && call.args.iter().all(|arg| !arg.any_column_refs()) {
-                // The engine would make a constant of it, and a copy of that for each row of a batch.
+                // The engine would fold it to a constant, and copy that for each row of a batch.
                 signature.volatility = Volatility::Volatile;
             }
             call.func = ScalarUDF::new_from_impl(Bounded { inner: Arc::clone(&call.func), growth, signature }).into();
@@ -122,7 +122,7 @@ fn bounded(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr
     }
 }
 
-/// A function of the engine, bounded.
+/// A bounded function of the engine.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
@@ -171,11 +171,11 @@ impl ScalarUDFImpl for Bounded {
         self.inner.documentation()
     }
 
-    // What the engine simplifies such a call to is not bounded any more, so it is not asked to.
+    // The engine's simplified form of such a call would not be bounded, so `simplify` is not forwarded.
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let limit = OutputLimit::within(&args.config_options);
         let bytes = self.growth.bytes(&args.args, args.number_rows)?;
-        // Of a constant each row gets a copy.
+        // A constant is copied for each row.
         let copies = if args.args.iter().any(is_array) { 1 } else { args.number_rows as u64 };
         let bytes = bytes.saturating_mul(copies);
         if bytes <= limit {
@@ -193,7 +193,7 @@ fn is_array(value: &ColumnarValue) -> bool {
 }
 
 impl Bounded {
-    /// Computes a batch whose result may be too large and may not, a part at a time.
+    /// Computes a batch whose result may be too large in parts.
     fn in_halves(&self, args: ScalarFunctionArgs, limit: u64) -> Result<ColumnarValue> {
         let mut arrays: Vec<ArrayRef> = Vec::new();
         let mut bytes = 0;
@@ -269,5 +269,5 @@ impl ScalarUDFImpl for Joined {
     }
 }
 
-/// The name of the function that stands for `||`.
+/// The name of the function for `||`.
 pub const JOINED: &str = "joined_text";

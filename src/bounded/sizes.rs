@@ -1,4 +1,4 @@
-//! How many bytes a function will make of its arguments: exactly, or at most.
+//! The size in bytes of a function's result: exact, or an upper bound.
 
 use std::ops::Range;
 
@@ -8,41 +8,41 @@ use deltalake::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType,
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::logical_expr::ColumnarValue;
 
-/// What a value takes beside its own bytes: an offset, or a length.
+/// Bytes of a value besides its own: an offset, or a length.
 const OFFSET: u64 = 4;
-/// Characters of a value that is no text, as text.
+/// Characters of a value of another type as text.
 const SHOWN: u64 = 32;
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
-/// By what rule a result grows.
+/// How the size of a result depends on the arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Growth {
-    /// As large as all arguments together.
+    /// The sum of all arguments.
     Sum,
     /// The same, with the first one between all others.
     Separated,
-    /// A text so many times.
+    /// A text, repeated.
     Repeat,
-    /// So many characters.
+    /// A number of characters.
     Pad,
     /// A text for each occurrence of another one.
     Replace,
     /// A text for each match.
     Matches,
-    /// A list of so many numbers or times.
+    /// A list of a number of numbers or times.
     Series,
-    /// A list of a value so many times.
+    /// A list of copies of a value.
     Copies,
-    /// A list made longer by a value.
+    /// A list extended by a value.
     Resize,
-    /// A list with a value in the place of others.
+    /// A list with a value in place of others.
     Elements,
-    /// Elements with a text between.
+    /// Elements with a separator.
     Text,
 }
 
 impl Growth {
-    /// The rule of a function; `None` if what it makes is no larger than what it is given.
+    /// The rule of a function; `None` if its result is not larger than its arguments.
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
             "concat" | "overlay" | "translate" | "make_array" | "array_concat" | "array_append" | "array_prepend"
@@ -61,17 +61,18 @@ impl Growth {
         })
     }
 
-    /// Whether a number among the arguments says how large the result is.
+    /// Whether a numeric argument determines the size of the result.
     pub fn is_by_number(self) -> bool {
         matches!(self, Self::Repeat | Self::Pad | Self::Series | Self::Copies | Self::Resize)
     }
 
-    /// Whether the number of bytes is the most that there can be, and the true one may be far lower.
+    /// Whether the number of bytes is an upper bound that may be far above the true one.
     pub fn is_guess(self) -> bool {
         self == Self::Matches
     }
 
-    /// Bytes of the result for so many rows. Arguments of a wrong number or type, which the function will refuse, make none.
+    /// Bytes of the result for a number of rows; 0 for arguments of a wrong number or type, which the function will
+    /// refuse.
     ///
     /// # Errors
     /// A constant cannot be an array of one row.
@@ -130,11 +131,11 @@ impl Growth {
     }
 }
 
-/// An argument; a constant is one row.
+/// An argument; a constant has one row.
 struct Arg {
     array: ArrayRef,
     is_array: bool,
-    /// As 64 bits, where it is a number.
+    /// As 64-bit integers, if it is a number.
     numbers: Option<ArrayRef>,
 }
 
@@ -162,7 +163,7 @@ impl Arg {
         row_bytes(self.array.as_ref(), self.at(row))
     }
 
-    /// Bytes of so many rows.
+    /// Bytes of a number of rows.
     fn all(&self, rows: usize) -> u64 {
         if self.is_array {
             return self.array.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64);
@@ -176,7 +177,7 @@ impl Arg {
         numbers.is_valid(at).then(|| numbers.value(at))
     }
 
-    /// A number of times: nothing below zero.
+    /// A number of repetitions: negative counts as 0.
     fn count(&self, row: usize) -> u64 {
         self.number(row).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
     }
@@ -196,7 +197,7 @@ impl Arg {
         (0..self.array.len()).all(|row| self.text(row).is_none_or(str::is_ascii))
     }
 
-    /// Places in a replacement where groups of the match may go.
+    /// Positions in a replacement that groups of the match may fill.
     fn groups(&self, row: usize) -> u64 {
         self.text(row).map_or(0, |text| text.matches(['\\', '$']).count() as u64)
     }
@@ -236,7 +237,7 @@ fn range(array: &dyn Array, row: usize) -> Option<(&ArrayRef, Range<usize>)> {
         DataType::Map(..) => {
             let maps = array.as_map();
             let ends = maps.value_offsets();
-            // Keys are as many as values; what they take is taken for what the values take.
+            // There are as many keys as values; their size is estimated by the values.
             Some((maps.values(), ends[row] as usize..ends[row + 1] as usize))
         }
         _ => None,
@@ -280,7 +281,7 @@ fn replaced(text: &Arg, from: &Arg, row: usize, to: u64) -> u64 {
     if to <= taken {
         return length;
     }
-    // The empty text stands before each character and at the end.
+    // The empty text occurs before each character and at the end.
     let times = if from.is_empty() { text.chars().count() + 1 } else { text.matches(from).count() };
     length.saturating_add((to - taken).saturating_mul(times as u64))
 }

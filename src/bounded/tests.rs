@@ -3,7 +3,7 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::*;
 
-/// A session in which functions may make a megabyte of a batch.
+/// A session in which functions may produce a megabyte per batch.
 fn session() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;

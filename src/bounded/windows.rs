@@ -1,5 +1,5 @@
-//! Lists and texts that a window makes of many rows, for each of its rows: ten thousand rows of `string_agg(s) over (order
-//! by id)` are fifty million pieces. The engine holds them all and asks no pool.
+//! Lists and texts that a window builds for each of its rows: ten thousand rows of `string_agg(s) over (order by id)`
+//! have fifty million pieces. The engine holds them all outside of the memory pool.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use deltalake::datafusion::logical_expr::{
 
 use super::too_large;
 
-/// Rows that the engine computes and hands on together.
+/// Rows that the engine computes and passes on together.
 const BATCH_ROWS: u64 = 8192;
 
-/// An aggregate of a window, bounded; `None` if its values are no larger than those of its rows, or it is already.
+/// A bounded aggregate of a window; `None` if its values are not larger than those of its rows, or if it is bounded
+/// already.
 pub(super) fn bounded(of: &WindowFunctionDefinition, limit: u64) -> Option<WindowFunctionDefinition> {
     match of {
         WindowFunctionDefinition::AggregateUDF(inner)
@@ -112,12 +113,12 @@ impl AggregateUDFImpl for Windowed {
     }
 }
 
-/// An accumulator whose value is made for each of its rows.
+/// An accumulator whose value is built for each of its rows.
 #[derive(Debug)]
 struct Counted {
     inner: Box<dyn Accumulator>,
     name: String,
-    /// Rows taken so far: each of them, or each of those that the engine hands on together, gets a value.
+    /// Rows so far: each of them, or each group that the engine passes on together, gets a value.
     rows: u64,
     limit: u64,
 }

@@ -73,7 +73,7 @@ fn out_of_range() -> deltalake::datafusion::common::DataFusionError {
 fn by_months(time: NaiveDateTime, origin: NaiveDateTime, stride: i32) -> Result<NaiveDateTime> {
     let since = (time.year() - origin.year()) * 12 + time.month0() as i32 - origin.month0() as i32;
     let mut bin = since - since.rem_euclid(stride);
-    // An origin within a month: the bin of this month may begin after the time.
+    // If the origin is within a month, the bin of this month may begin after the time.
     if shifted(origin, bin)? > time {
         bin -= stride;
     }

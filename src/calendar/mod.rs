@@ -1,7 +1,8 @@
 //! Functions of dates and timestamps for the years 1 to 9999.
 //!
-//! The engine's compute in nanoseconds of 64 bits, which end in 1677 and 2262: one row dated 9999-12-31 stopped every query
-//! that called `date_trunc`. Tables hold microseconds, and so do these. They have the engine's names and meaning.
+//! The engine computes in 64-bit nanoseconds, which end in 1677 and 2262: one row dated 9999-12-31 stopped every query
+//! that called `date_trunc`. Tables hold microseconds, and these functions use them. They have the engine's names and
+//! meaning.
 
 mod bin;
 mod read;
@@ -22,19 +23,19 @@ use deltalake::datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// What a function of times does in another way than the engine's of that name.
+/// The differences of a function of times from the engine's function of that name.
 trait Times: Debug + Eq + Hash + Send + Sync + 'static {
-    /// The types that arguments of these types are cast to; `name` is for messages.
+    /// The types to which arguments of these types are cast; `name` is for messages.
     fn coerce(&self, name: &str, arg_types: &[DataType]) -> Result<Vec<DataType>>;
 
-    /// The type of the result, of arguments of these types.
+    /// The type of the result for arguments of these types.
     fn returns(&self, arg_types: Vec<DataType>) -> DataType;
 
     /// Computes it; `built_in` is the engine's.
     fn invoke(&self, built_in: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue>;
 }
 
-/// A function with the names of the built-in one in whose place it stands.
+/// A function that replaces the built-in one, with its names.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct InPlace<T> {
     built_in: Arc<ScalarUDF>,
@@ -79,7 +80,7 @@ impl<T: Times> ScalarUDFImpl for InPlace<T> {
     }
 }
 
-/// All built-in scalar functions, those of times without end.
+/// All built-in scalar functions, with those of times replaced.
 #[must_use]
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let ours = |built_in: Arc<ScalarUDF>| match built_in.name() {
@@ -95,7 +96,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     SessionStateDefaults::default_scalar_functions().into_iter().map(ours).collect()
 }
 
-/// The type in which a value of some type of time is computed with; `None` if it is none of times.
+/// The type in which a value of a type of time is computed; `None` if it is not a time.
 fn in_microseconds(of: &DataType) -> Option<DataType> {
     match of {
         DataType::Timestamp(_, zone) => Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone())),
@@ -105,7 +106,7 @@ fn in_microseconds(of: &DataType) -> Option<DataType> {
     }
 }
 
-/// Computes a timestamp of every timestamp.
+/// Maps every timestamp.
 fn each(of: &ColumnarValue, compute: impl Fn(i64) -> Result<i64>) -> Result<ColumnarValue> {
     let mapped = |array: &ArrayRef| -> Result<ArrayRef> {
         let Some(times) = array.as_primitive_opt::<TimestampMicrosecondType>() else {

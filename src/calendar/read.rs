@@ -14,10 +14,10 @@ use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Sca
 
 use super::Times;
 
-/// Digits after the point of a decimal that a number of seconds is read as: microseconds.
+/// Decimal places with which a number of seconds is parsed: microseconds.
 const DIGITS: i8 = 6;
 
-/// What a number means.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Unit {
     Seconds,
@@ -41,7 +41,7 @@ impl Unit {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ToTimestamp {
     unit: Unit,
-    /// Microseconds between two values that it gives: what is finer is cut off.
+    /// Microseconds of the unit of the result: finer parts are truncated.
     grain: i64,
 }
 
@@ -99,7 +99,7 @@ impl Times for ToTimestamp {
     }
 }
 
-/// A constant of constants.
+/// A constant if all arguments are.
 fn answer(args: &ScalarFunctionArgs, values: ArrayRef) -> Result<ColumnarValue> {
     if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
         return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?));
@@ -147,7 +147,7 @@ impl ToTimestamp {
                         Unit::Nanos => n / 1_000.0,
                         unit => n * unit.micros(1).map_or(1.0, |m| m as f64),
                     };
-                    // 2^63 is a double, and one more than the greatest number.
+                    // 2^63 is a double, and exceeds the maximum by one.
                     let fits = micros.abs() < 9_223_372_036_854_775_808.0;
                     #[expect(clippy::cast_possible_truncation, reason = "what is finer than a microsecond is cut off")]
                     if fits { Ok(micros.floor() as i64) } else { Err(beyond()) }
@@ -171,7 +171,7 @@ impl ToTimestamp {
     }
 }
 
-/// Texts by the first of several formats that fits.
+/// Parses texts by the first matching one of several formats.
 fn by_formats(texts: &StringArray, formats: &[ArrayRef]) -> Result<TimestampMicrosecondArray> {
     let mut moments = Vec::with_capacity(texts.len());
     for row in 0..texts.len() {
@@ -190,7 +190,7 @@ fn by_formats(texts: &StringArray, formats: &[ArrayRef]) -> Result<TimestampMicr
     Ok(TimestampMicrosecondArray::from(moments))
 }
 
-/// A text by one format of `chrono`; ` %Z` at its end is the name of a zone.
+/// Parses a text by one format of `chrono`; ` %Z` at its end is the name of a zone.
 fn by_format(text: &str, format: &str) -> Result<NaiveDateTime> {
     let wrong = |why: &dyn std::fmt::Display| {
         DataFusionError::Execution(format!("Error parsing timestamp from '{text}' using format '{format}': {why}"))

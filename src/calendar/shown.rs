@@ -6,7 +6,7 @@ use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Sca
 
 use super::Times;
 
-/// `to_char(time, format)`: the built-in function, without a cast to nanoseconds before it.
+/// `to_char(time, format)`: the built-in function, without a preceding cast to nanoseconds.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ToChar;
 

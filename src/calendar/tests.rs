@@ -1,4 +1,4 @@
-//! Against dates worked out by hand, at both ends of the calendar.
+//! Compared with dates computed by hand, at both ends of the calendar.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ async fn a_zone_truncates_what_its_clocks_show() {
         ("2024-07-01T02:30:00Z", "day", "America/Denver", "2024-06-30T00:00:00-06:00"),
         ("2024-07-01T02:30:00Z", "month", "America/Denver", "2024-06-01T00:00:00-06:00"),
         ("2024-07-01T18:20:00Z", "hour", "Asia/Kathmandu", "2024-07-02T00:00:00+05:45"),
-        // The hour that comes twice.
+        // The hour that occurs twice.
         ("2024-11-03T07:30:00Z", "hour", "America/Denver", "2024-11-03T01:00:00-06:00"),
         ("2024-11-03T08:30:00Z", "hour", "America/Denver", "2024-11-03T01:00:00-07:00"),
         ("9999-12-31T03:00:00Z", "year", "Europe/Paris", "9999-01-01T00:00:00+01:00"),
@@ -114,7 +114,7 @@ async fn numbers_are_read_to_the_microsecond() {
         ("to_timestamp(1.5)", "1970-01-01T00:00:01.500"),
         ("to_timestamp(arrow_cast(1.000001, 'Decimal128(10, 6)'))", "1970-01-01T00:00:01.000001"),
         ("to_timestamp_millis(-1)", "1969-12-31T23:59:59.999"),
-        // What is finer than the function's name says is cut off, as in the engine.
+        // Parts finer than the function's unit are truncated, as in the engine.
         ("to_timestamp_seconds('2024-07-01T18:00:00.5Z')", "2024-07-01T18:00:00"),
         ("to_timestamp_seconds(1.7)", "1970-01-01T00:00:01"),
         ("to_timestamp_millis('2024-07-01T18:00:00.123456Z')", "2024-07-01T18:00:00.123"),
@@ -129,7 +129,7 @@ async fn numbers_are_read_to_the_microsecond() {
     }
 }
 
-/// What is computed of moments beyond the calendar, or by strides beyond it, is an error and no other moment.
+/// A result beyond the calendar, or a stride beyond it, is an error and not another time.
 #[tokio::test]
 async fn what_is_beyond_the_calendar_is_said() {
     let beyond = "arrow_cast(8210266876799999999, 'Timestamp(Microsecond, Some(\"Asia/Tokyo\"))')";

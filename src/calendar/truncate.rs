@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Sca
 
 use super::{Times, constant, each, in_microseconds};
 
-/// `date_trunc(granularity, time)`: a timestamp keeps its zone, in which it is truncated.
+/// `date_trunc(granularity, time)`: a timestamp keeps its zone and is truncated in it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Truncate;
 
@@ -50,7 +50,7 @@ impl Times for Truncate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Granularity {
-    /// Of so many microseconds, which a day is divided into.
+    /// This many microseconds, a divisor of a day.
     Part(i64),
     Day,
     Week,
@@ -82,7 +82,7 @@ impl Granularity {
     }
 }
 
-/// A moment as date and time of day, in UTC.
+/// A point in time as date and time of day, in UTC.
 pub(super) fn at(micros: i64) -> Result<NaiveDateTime> {
     let moment = DateTime::from_timestamp_micros(micros).map(|moment| moment.naive_utc());
     moment.ok_or_else(|| exec_datafusion_err!("a timestamp is out of range"))
@@ -109,8 +109,8 @@ fn truncated(moment: NaiveDateTime, granularity: Granularity) -> Result<NaiveDat
     Ok(first.and_time(NaiveTime::MIN))
 }
 
-/// Truncates the time that clocks of a zone show. Where they show it twice, it is the one with the offset of the moment
-/// itself; where clocks have skipped it, it is as long after the last moment before as if they had not.
+/// Truncates in the local time of a zone. If the local time occurs twice, the one with the offset of the argument is
+/// used; if it was skipped, the result is as long after the last existing time as it would be without the gap.
 fn in_zone(micros: i64, granularity: Granularity, zone: Tz) -> Result<i64> {
     const SKIPPED: TimeDelta = TimeDelta::hours(3);
     let utc = at(micros)?;

@@ -1,19 +1,20 @@
-//! The laws of a catalog, as checks that run on any of them: in memory, on disk, against a service.
+//! The laws of a catalog, as checks that run on every implementation: in memory, on disk, or a service.
 //!
-//! The suite works in the database `stedi_delta_conformance` only and removes what it made.
+//! The suite works only in the database `stedi_delta_conformance` and removes its tables.
 
 use futures::future::join;
 
-use super::{ATTEMPTS, Catalog, Entry, Put, put_once};
+use super::{Catalog, Entry, Put, put_once};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
+use crate::retry;
 
 const DATABASE: &str = "stedi_delta_conformance";
 
 /// Checks every law of [`Catalog`].
 ///
 /// # Errors
-/// The first law that does not hold, with what was found instead; or the catalog's own error.
+/// The first law that does not hold, with the value found; or the catalog's own error.
 pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
     for table in ["people", "readings", "both"] {
         catalog.remove(DATABASE, table).await?;
@@ -28,18 +29,27 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
     two_puts_at_once_leave_one_entry(catalog).await
 }
 
-/// [`put_once`] until it is done, for an entry that no newer log can overtake.
+/// Repeats [`put_once`] until it succeeds, for an entry that no newer log can supersede.
 ///
 /// # Errors
-/// As [`put_once`]; `Conflict` when somebody changes the entry again and again.
-pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, mut standing: Option<Entry>) -> Result<Put> {
-    for _ in 0..ATTEMPTS {
-        if let Some(put) = put_once(catalog, database, entry, standing.as_ref()).await? {
-            return Ok(put);
+/// As [`put_once`]; `Conflict` if concurrent changes of the entry keep winning.
+pub async fn put(catalog: &dyn Catalog, database: &str, entry: &Entry, standing: Option<Entry>) -> Result<Put> {
+    let mut seen = Some(standing);
+    let attempt = || {
+        let seen = seen.take();
+        async move {
+            let standing = match seen {
+                Some(standing) => standing,
+                None => catalog.get(database, &entry.name).await?,
+            };
+            put_once(catalog, database, entry, standing.as_ref()).await
         }
-        standing = catalog.get(database, &entry.name).await?;
-    }
-    Err(Error::conflict(format!("`{database}.{}` in {} is changed again and again", entry.name, catalog.name())))
+    };
+    // The laws do not depend on time: no pauses.
+    let put = retry::CATALOG_ENTRY.at_once().until(attempt, |put| !matches!(put, Ok(None))).await?;
+    put.ok_or_else(|| {
+        Error::conflict(format!("`{database}.{}` in {}: concurrent changes kept winning", entry.name, catalog.name()))
+    })
 }
 
 /// An entry that every catalog accepts, at a version of its table.

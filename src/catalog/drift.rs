@@ -1,4 +1,4 @@
-//! Where two entries differ, field by field.
+//! Differences between two entries, field by field.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::outcome::Drift;
 
 /// Every difference between two documents, in the order of their paths. Lists of objects with a `Name` are compared by
-/// name, and their order on its own.
+/// name, and their order separately.
 #[must_use]
 pub fn differences(found: &Value, expected: &Value) -> Vec<Drift> {
     let mut drifts = Vec::new();
@@ -59,7 +59,7 @@ fn by_name(list: &[Value]) -> Map<String, Value> {
     list.iter().map(|item| (name(item).to_owned(), item.clone())).collect()
 }
 
-/// A value as a person reads it: a column as its type.
+/// A value for people: a column as its type.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,8 +1,8 @@
-//! The entry of one Delta table, in the shape that Athena v3 itself gives to Glue.
+//! The entry of one Delta table, in the form that Athena v3 itself writes to Glue.
 //!
-//! Field names are those of Glue's `GetTable`. Three details carry the weight: the SerDe's `path`, without which Trino
-//! and Athena find no table; `NumberOfBuckets`, without which Trino stops; and formats that are not Parquet, so that an
-//! engine which misses the Delta markers fails loudly instead of reading removed files as well.
+//! Field names are those of Glue's `GetTable`. Three details are essential: the SerDe's `path`, without which Trino and
+//! Athena find no table; `NumberOfBuckets`, without which Trino fails; and formats that are not Parquet, so that an
+//! engine that ignores the Delta markers fails instead of reading removed files as well.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const UPDATE_VERSION: &str = "delta.lastUpdateVersion";
 const COMMIT_TIMESTAMP: &str = "delta.lastCommitTimestamp";
 const PROVIDER: &str = "spark.sql.sources.provider";
 const TABLE_TYPE: &str = "table_type";
-/// Everything below this prefix describes the schema and is ours alone: a part of an older, longer schema must go.
+/// Everything below this prefix describes the schema and is ours: parts of an older, longer schema must be removed.
 const SCHEMA_PREFIX: &str = "spark.sql.sources.schema";
 /// Spark's `schemaStringLengthThreshold`: a Hive metastore holds 4,000 characters per value.
 const SCHEMA_PART_CHARS: usize = 4000;
@@ -27,7 +27,7 @@ const COMMENT_CHARS: usize = 255;
 /// Glue's limit for a table description, in characters.
 const DESCRIPTION_CHARS: usize = 2048;
 
-/// What a catalog knows of one table.
+/// The catalog's data of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Entry {
@@ -36,24 +36,24 @@ pub struct Entry {
     /// For people; at most 2,048 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Who owns the table, as somebody else wrote it.
+    /// Owner of the table, as written by others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// `EXTERNAL_TABLE`; empty in what another tool wrote without one.
+    /// `EXTERNAL_TABLE`; empty if another tool wrote none.
     #[serde(default)]
     pub table_type: String,
     /// Markers by which engines recognise the format, and the Delta schema.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
-    /// Columns and place; empty for a view.
+    /// Columns and location; empty for a view.
     #[serde(default)]
     pub storage_descriptor: StorageDescriptor,
-    /// Always empty, and always present: Athena insists.
+    /// Always empty, and always present: Athena requires it.
     #[serde(default)]
     pub partition_keys: Vec<EntryColumn>,
 }
 
-/// Columns and place of a table. What another tool left out is empty.
+/// Columns and location of a table. Fields that another tool omitted are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct StorageDescriptor {
@@ -67,17 +67,17 @@ pub struct StorageDescriptor {
     pub output_format: String,
     /// Always false.
     pub compressed: bool,
-    /// 0; `None` only in what another tool wrote.
+    /// 0; `None` only in entries of other tools.
     pub number_of_buckets: Option<i32>,
-    /// SerDe, whose `path` is the truth about the place for most engines.
+    /// SerDe, whose `path` is the location for most engines.
     pub serde_info: SerdeInfo,
     /// Always empty.
     pub bucket_columns: Vec<String>,
-    /// Always empty; objects in what another tool wrote.
+    /// Always empty; objects in entries of other tools.
     pub sort_columns: Vec<serde_json::Value>,
     /// Always false.
     pub stored_as_sub_directories: bool,
-    /// Parameters that others added.
+    /// Parameters of others.
     pub parameters: BTreeMap<String, String>,
 }
 
@@ -91,7 +91,7 @@ pub struct SerdeInfo {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// A column as a catalog sees it.
+/// A column in a catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct EntryColumn {
@@ -106,7 +106,7 @@ pub struct EntryColumn {
 }
 
 impl Entry {
-    /// The entry of a table as its log describes it.
+    /// The entry of a table by its log.
     ///
     /// `location` is the table's URL or absolute path, `delta_schema_string` the `schemaString` of the log's metadata,
     /// from which the columns come; `declared` describes them. `version` and `commit_timestamp_ms` (since the epoch)
@@ -162,7 +162,7 @@ impl Entry {
         }
     }
 
-    /// This entry, with what others added to `existing` and this one does not speak of: parameters, owner, and
+    /// This entry, with the fields of others in `existing` that this one does not set: parameters, owner, and
     /// descriptions and comments that are empty here.
     #[must_use]
     pub fn merged_into(&self, existing: &Self) -> Self {
@@ -187,9 +187,9 @@ impl Entry {
         merged
     }
 
-    /// Whether putting this entry over `existing` would change what an engine or a person sees. Version and time of
-    /// the last commit alone are no difference: engines read them from the log, and an update per commit would fill
-    /// Glue's quota of table versions.
+    /// Whether putting this entry over `existing` would change anything that an engine or a person sees. Version and
+    /// time of the last commit alone are not a difference: engines read them from the log, and an update per commit
+    /// would exhaust Glue's quota of table versions.
     #[must_use]
     pub fn differs(&self, existing: &Self) -> bool {
         self.merged_into(existing).without_commit() != existing.clone().without_commit()
@@ -202,7 +202,7 @@ impl Entry {
         differences(&document(existing.clone()), &document(self.merged_into(existing)))
     }
 
-    /// Whether both describe the same columns: if so, no old version of the entry is worth keeping.
+    /// Whether both describe the same columns: if so, no old version of the entry needs to be kept.
     #[must_use]
     pub fn has_schema_of(&self, other: &Self) -> bool {
         let parts = |entry: &Self| -> Vec<(String, String)> {
@@ -212,36 +212,36 @@ impl Entry {
         self.storage_descriptor.columns == other.storage_descriptor.columns && parts(self) == parts(other)
     }
 
-    /// The version of the table that the entry was written at.
+    /// The version of the table at which the entry was written.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         self.parameters.get(UPDATE_VERSION)?.parse().ok()
     }
 
-    /// The folder of the table that engines will read.
+    /// The folder of the table that engines read.
     #[must_use]
     pub fn location(&self) -> &str {
         self.storage_descriptor.serde_info.parameters.get("path").unwrap_or(&self.storage_descriptor.location)
     }
 
-    /// Whether engines read the same folder by both, however it is written.
+    /// Whether engines read the same folder by both, in any spelling.
     #[must_use]
     pub fn is_at(&self, location: &str) -> bool {
         let plain = |text: &str| text.trim_end_matches('/').replacen("s3a://", "s3://", 1);
         plain(self.location()) == plain(location)
     }
 
-    /// Whether the entry carries one of the markers of a Delta table.
+    /// Whether the entry has one of the markers of a Delta table.
     #[must_use]
     pub fn is_delta(&self) -> bool {
         let marked = |key: &&str| self.parameters.get(*key).is_some_and(|value| value.eq_ignore_ascii_case("delta"));
         [PROVIDER, TABLE_TYPE].iter().any(marked)
     }
 
-    /// Refuses to turn an entry of something else, such as a Hive table over JSON files, into this one.
+    /// Refuses to replace an entry of something else, such as a Hive table over JSON files, by this one.
     ///
     /// # Errors
-    /// `existing` carries none of the markers of a Delta table.
+    /// `existing` has none of the markers of a Delta table.
     pub fn may_replace(&self, database: &str, existing: &Self) -> Result<()> {
         if existing.is_delta() {
             return Ok(());
@@ -259,7 +259,7 @@ impl Entry {
     }
 }
 
-/// The columns of the log, described as they are declared.
+/// The columns of the log, with their declared descriptions.
 fn columns(delta_schema_string: &str, declared: &[Column]) -> Vec<EntryColumn> {
     let columns = hive::columns(delta_schema_string).into_iter();
     columns

@@ -1,8 +1,8 @@
-//! The AWS Glue Data Catalog. The one door to `aws-sdk-glue`.
+//! The AWS Glue Data Catalog. The only user of `aws-sdk-glue`.
 //!
-//! The SDK signs, retries and pages; tables go through it as JSON documents of ours. Its typed `TableInput` leaves out
-//! `NumberOfBuckets` where it is 0, without which Trino reads no table, and drops what it does not know, which would
-//! be lost at the next update.
+//! The SDK signs, retries and pages; tables are passed as our own JSON documents. The SDK's typed `TableInput` omits
+//! `NumberOfBuckets` if it is 0, without which Trino reads no table, and drops unknown fields, which the next update
+//! would then remove.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,11 +28,11 @@ use crate::definition::Glue;
 use crate::error::{Context, Error, Result};
 use crate::progress::{Event, Progress};
 
-/// Times that a throttled or failing call is made; the SDK's own default is 3.
+/// Maximum attempts of a throttled or failing call; the SDK's own default is 3.
 const ATTEMPTS: u32 = 8;
-/// Entries per page; the most that Glue gives.
+/// Entries per page; Glue's maximum.
 const PAGE: i32 = 100;
-/// What `GetTable` says and `TableInput` does not take.
+/// Fields of `GetTable` that `TableInput` does not accept.
 const READ_ONLY: [&str; 12] = [
     "DatabaseName",
     "CatalogId",
@@ -62,7 +62,7 @@ impl fmt::Debug for GlueCatalog {
     }
 }
 
-/// An entry as Glue keeps it.
+/// An entry as stored in Glue.
 struct Stored {
     entry: Entry,
     /// The whole document.
@@ -70,7 +70,7 @@ struct Stored {
 }
 
 impl GlueCatalog {
-    /// The catalog of a target; `listener` hears every call.
+    /// The catalog of a target; `listener` receives every call.
     ///
     /// # Errors
     /// The target's endpoint cannot be used.
@@ -105,7 +105,7 @@ impl GlueCatalog {
         }
     }
 
-    /// `None` = there is no such database; false = the table is there already.
+    /// `None` = there is no such database; false = the table exists already.
     async fn try_create(&self, database: &str, entry: &Entry) -> Result<Option<bool>> {
         let document = document_of(entry, Map::new())?;
         let call = self.client.create_table().set_catalog_id(self.catalog_id.clone()).database_name(database);
@@ -129,7 +129,7 @@ impl GlueCatalog {
         }
     }
 
-    /// An error of a call, with what to do about it and without credentials.
+    /// The error of a call, with its remedy and without credentials.
     fn refused<E, R>(&self, call: &str, database: &str, table: Option<&str>, error: &SdkError<E, R>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -151,7 +151,7 @@ impl GlueCatalog {
             Some("ResourceNumberLimitExceededException") => "raise Glue's quota, or drop what is not needed".to_owned(),
             Some("InvalidInputException") => "stedi-delta catalog check   (says what the entry should be)".to_owned(),
             Some(_) => "run the command again; a sync registers what is missing".to_owned(),
-            None => "make sure that Glue can be reached: AWS_REGION, AWS_ENDPOINT_URL_GLUE, the network".to_owned(),
+            None => "check that Glue can be reached: AWS_REGION, AWS_ENDPOINT_URL_GLUE, the network".to_owned(),
         };
         let did = if error.code().is_some() { "refused" } else { "did not answer" };
         Error::failed(format!("Glue {did} {call} of {what}"))
@@ -170,28 +170,30 @@ fn is<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
     error.code() == Some(code)
 }
 
-/// What the typed input is made of: the rest of it is [`put_document`]'s.
+/// The required part of the typed input: [`put_document`] adds the rest.
 fn named(table: &str) -> Result<TableInput> {
     TableInput::builder().name(table).build().context(|| format!("`{table}` cannot be a table"))
 }
 
 fn stored(document: Value) -> Result<Stored> {
-    let Value::Object(document) = document else { return Err(Error::failed("Glue answered with something else")) };
+    let Value::Object(document) = document else {
+        return Err(Error::failed("Glue's response is not the expected document"));
+    };
     let mut entry: Entry = serde_json::from_value(Value::Object(document.clone()))
         .context(|| format!("the Glue table {} is no entry", document.get("Name").unwrap_or(&Value::Null)))?;
-    // Glue folds names; stand-ins do not.
+    // Glue lowercases names; emulators do not.
     entry.name = entry.name.to_lowercase();
     Ok(Stored { entry, document })
 }
 
-/// An entry of a listing. What is none, whatever another tool made of it, is known by its name alone: it must not keep
-/// the others from being registered.
+/// An entry of a listing. An invalid entry is listed by name only: it must not prevent the others from being
+/// registered.
 fn listed(table: Value) -> Option<Entry> {
     let name = table["Name"].as_str().map(str::to_lowercase);
     stored(table).map(|stored| stored.entry).ok().or_else(|| Some(Entry { name: name?, ..Entry::default() }))
 }
 
-/// The `TableInput` of an entry, laid over what stands there, so that nothing is lost that the entry does not speak of.
+/// The `TableInput` of an entry, merged into the existing one, so that fields that the entry does not set are kept.
 fn document_of(entry: &Entry, standing: Map<String, Value>) -> Result<Value> {
     let entry = serde_json::to_value(entry).context(|| "an entry cannot be written".into())?;
     let mut document = Value::Object(standing.into_iter().filter(|(k, _)| !READ_ONLY.contains(&k.as_str())).collect());
@@ -203,7 +205,7 @@ fn lay_over(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {
-                // Entries carry all parameters that stay: one that is missing goes.
+                // Entries carry all parameters to keep: a missing one is removed.
                 match under.get_mut(&key) {
                     Some(standing) if key != "Parameters" => lay_over(standing, value),
                     _ => {
@@ -225,9 +227,9 @@ fn lay_over(under: &mut Value, over: Value) {
     }
 }
 
-/// Puts our document in the place of the typed one, before the request is signed.
+/// Replaces the typed document by ours before the request is signed.
 fn put_document(mut request: HttpRequest, document: &Value) -> std::result::Result<HttpRequest, serde_json::Error> {
-    // A typed input that went out as it is would wipe the table's entry.
+    // Sending the typed input unchanged would wipe the table's entry.
     let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default())?;
     body["TableInput"] = document.clone();
     let bytes = body.to_string().into_bytes();
@@ -236,7 +238,7 @@ fn put_document(mut request: HttpRequest, document: &Value) -> std::result::Resu
     Ok(request)
 }
 
-/// Tells every call once it was answered.
+/// Reports every call when its response arrives.
 struct Told(Arc<dyn Progress>);
 
 impl fmt::Debug for Told {
@@ -296,14 +298,14 @@ impl Storable for Started {
     type Storer = StoreReplace<Self>;
 }
 
-/// Keeps the document that a call was answered with.
+/// Keeps the document of a response.
 #[derive(Clone, Debug, Default)]
 struct Answer(Arc<Mutex<Vec<u8>>>);
 
 impl Answer {
     fn document(&self) -> Result<Value> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::from_slice(&bytes).context(|| "Glue answered with something that is no JSON".into())
+        serde_json::from_slice(&bytes).context(|| "Glue's response is not JSON".into())
     }
 }
 

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-/// Name, Hive type and comment of every column of a `schemaString`, in its order; a type that Hive lacks is named as
-/// Delta names it. Empty for what is no schema.
+/// Name, Hive type and comment of every column of a `schemaString`, in its order; a type unknown to Hive keeps Delta's
+/// name. Empty if it is not a schema.
 #[must_use]
 pub fn columns(schema_string: &str) -> Vec<(String, String, Option<String>)> {
     let schema: Value = serde_json::from_str(schema_string).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! A catalog of JSON files beside the tables: `<warehouse>/_catalog/<database>/<table>.json`, one [`Entry`] each.
 //!
-//! For development and for engines without a catalog service. Two writers at once: one creates, the other sees its file
-//! and compares. Updates overwrite (local file systems know no conditional update); the next sync repairs a lost one.
+//! For development and for engines without a catalog service. With two concurrent writers, one creates, the other sees
+//! its file and compares. Updates overwrite (local file systems have no conditional update); the next sync repairs a
+//! lost one.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::error::{Context, Error, Result};
 
 /// Folder under the warehouse root.
 const FOLDER: &str = "_catalog";
-/// Entries read at once by a listing.
+/// Entries read concurrently by a listing.
 const READS_AT_ONCE: usize = 16;
 
 /// Entries as pretty-printed JSON files in an object store.
@@ -51,11 +52,11 @@ impl LocalCatalog {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .context(|| format!("`{path}` is no catalog entry"))
-            .map_err(|error| error.help(format!("remove `{path}`; the next sync writes it anew")))
+            .context(|| format!("`{path}` is not a catalog entry"))
+            .map_err(|error| error.help(format!("remove `{path}`; the next sync writes it again")))
     }
 
-    /// Writes an entry; `false` = `mode` was to create and the file is there already.
+    /// Writes an entry; `false` = `mode` was to create and the file exists already.
     async fn write(&self, path: &Path, entry: &Entry, mode: PutMode) -> Result<bool> {
         let cannot = || format!("cannot write catalog entry `{path}`");
         let mut text = serde_json::to_vec_pretty(entry).context(cannot)?;
@@ -111,7 +112,7 @@ impl Catalog for LocalCatalog {
 
     async fn remove(&self, database: &str, table: &str) -> Result<bool> {
         let path = self.file(database, table);
-        // Local file systems report a missing file, object stores do not: look first.
+        // Local file systems report a missing file, object stores do not: check first.
         match self.store.head(&path).await {
             Err(StoreError::NotFound { .. }) => return Ok(false),
             other => other.context(|| format!("cannot read catalog entry `{path}`"))?,
@@ -166,7 +167,7 @@ mod tests {
         store.put(&path, PutPayload::from_static(b"{")).await.expect("written");
         let catalog = LocalCatalog::new(store, &Path::default());
         let error = catalog.get("lake", "people").await.expect_err("it is no entry");
-        assert_eq!(error.message(), "`_catalog/lake/people.json` is no catalog entry");
+        assert_eq!(error.message(), "`_catalog/lake/people.json` is not a catalog entry");
         assert!(error.next().is_some());
     }
 }

@@ -1,8 +1,8 @@
-//! Catalogs: where query engines look up a table's place and columns.
+//! Catalogs: where query engines look up a table's location and columns.
 //!
-//! The law: after every sync an entry equals its Delta log. A catalog never decides anything; engines read the log, and
-//! an entry that is missing or late is repaired by the next sync. In: an [`Entry`] built from the log. Out: what the
-//! call changed. Every implementation passes [`conformance::suite`].
+//! The law: after every sync an entry matches its Delta log. A catalog never decides anything; engines read the log,
+//! and the next sync repairs a missing or outdated entry. Input: an [`Entry`] built from the log. Output: the change
+//! that the call made. Every implementation passes [`conformance::suite`].
 
 pub mod entry;
 pub mod drift;
@@ -19,66 +19,63 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// Times an entry is put again after somebody changed it in between.
-pub(crate) const ATTEMPTS: u32 = 8;
-
-/// What [`put_once`] did.
+/// The result of [`put_once`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// There was no such entry.
     Created,
     /// The entry differed.
     Updated,
-    /// The entry already said the same; nothing was written.
+    /// The entry already matched; nothing was written.
     Unchanged,
 }
 
 /// A catalog of tables: database -> table name -> [`Entry`]. Names are lower case, as Glue stores them.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// What it is called in messages.
+    /// Its name in messages.
     fn name(&self) -> String;
 
-    /// Whether others than this warehouse have their tables in it.
+    /// Whether tables outside of this warehouse may be in it.
     fn is_shared(&self) -> bool;
 
     /// The entry of a table; `None` = there is none, or no such database.
     ///
     /// # Errors
-    /// The catalog cannot be read, or holds something that is no entry.
+    /// The catalog cannot be read, or holds an invalid entry.
     async fn get(&self, database: &str, table: &str) -> Result<Option<Entry>>;
 
-    /// All entries of a database by name; none where there is no such database.
+    /// All entries of a database by name; none if there is no such database.
     ///
     /// # Errors
     /// As for [`Catalog::get`].
     async fn list(&self, database: &str) -> Result<Vec<Entry>>;
 
-    /// Adds an entry, and the database if it is absent; false = an entry of that name is there already.
+    /// Adds an entry, and the database if it is absent; false = an entry of that name exists already.
     ///
     /// # Errors
     /// The catalog cannot be written.
     async fn create(&self, database: &str, entry: &Entry) -> Result<bool>;
 
-    /// Puts `new` where `old` stands; false = by now something else stands there, or nothing.
+    /// Replaces `old` by `new`; false = the current entry is another one, or there is none.
     ///
     /// # Errors
     /// The catalog cannot be read or written.
     async fn replace(&self, database: &str, old: &Entry, new: &Entry) -> Result<bool>;
 
-    /// Removes an entry, never data. Says whether there was one.
+    /// Removes an entry, never data. Returns whether there was one.
     ///
     /// # Errors
     /// The catalog cannot be written.
     async fn remove(&self, database: &str, table: &str) -> Result<bool>;
 }
 
-/// Makes the catalog say what `entry` says; `standing` is what it was last seen to say. Writes only where something
-/// [differs](Entry::differs), and keeps what others added to the entry (see [`Entry::merged_into`]). `None` = something
-/// else stands there by now.
+/// Updates the catalog to match `entry`; `standing` is the last entry seen. Writes only if something
+/// [differs](Entry::differs), and keeps additions of others (see [`Entry::merged_into`]). `None` = the current entry is
+/// another one.
 ///
 /// # Errors
-/// The catalog cannot be read or written, or an entry of that name describes something that is no Delta table.
+/// The catalog cannot be read or written, or an entry of that name describes something that is not a Delta table.
 pub async fn put_once(
     catalog: &dyn Catalog,
     database: &str,

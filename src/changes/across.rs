@@ -9,27 +9,23 @@ use std::collections::BTreeSet;
 use deltalake::arrow::datatypes::{DataType, Fields};
 
 use super::files::look_up;
-use super::{ChangeSet, Way, since};
+use super::{ChangeSet, Changes, Way, since};
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable};
 
 /// The change set of `table` since version `from`, with migrations among the `commits` since then.
-pub(super) async fn migrations(
-    table: &LakeTable,
-    from: u64,
-    commits: &[CommitFacts],
-) -> Result<std::result::Result<ChangeSet, String>> {
+pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFacts]) -> Result<Changes> {
     let mut whole = ChangeSet::nothing(table, from);
     let mut begin = from;
     for migration in commits.iter().filter(|commit| commit.is_migration()).map(|commit| commit.version) {
         let (Ok(before), Ok(after)) = (table.at(migration - 1).await, table.at(migration).await) else {
-            return Ok(Err(format!("v{migration}, a migration, can no longer be read")));
+            return Ok(Changes::Lost(format!("v{migration}, a migration, can no longer be read")));
         };
         whole.touched.extend(touched(&before, &after));
         if begin < before.version() {
             match since(&before, begin).await? {
-                Ok(part) => add(&mut whole, part),
-                Err(why) => return Ok(Err(why)),
+                Changes::Known(part) => add(&mut whole, *part),
+                Changes::Lost(why) => return Ok(Changes::Lost(why)),
             }
         }
         begin = migration;
@@ -38,16 +34,16 @@ pub(super) async fn migrations(
     let files = whole.parts.iter().flat_map(|part| &part.files).chain(&whole.feed).map(String::as_str);
     let found = look_up(table, files).await?;
     if !found.gone.is_empty() {
-        return Ok(Err("files from before a migration are vacuumed".into()));
+        return Ok(Changes::Lost("files from before a migration are vacuumed".into()));
     }
     whole.seen.extend(found.there.into_keys());
     if begin < table.version() {
         match since(table, begin).await? {
-            Ok(part) => add(&mut whole, part),
-            Err(why) => return Ok(Err(why)),
+            Changes::Known(part) => add(&mut whole, *part),
+            Changes::Lost(why) => return Ok(Changes::Lost(why)),
         }
     }
-    Ok(Ok(whole))
+    Ok(whole.into())
 }
 
 /// Columns, and fields within structs and lists, that are in one of two versions only, or of another type.

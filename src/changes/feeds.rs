@@ -1,9 +1,10 @@
-//! Whether change data files can be believed: ours are; of others, no more rows may have come and gone than their
-//! commit's data files gained. That catches a feed that lost rows, or has some twice, but not one with wrong values.
+//! Whether change data files can be trusted: ours can. In those of other writers, inserts minus deletes must equal the
+//! rows that the commit's data files gained. That detects a feed with lost or duplicate rows, but not one with wrong
+//! values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deltalake::arrow::array::{AsArray, RecordBatch};
+use deltalake::arrow::array::AsArray;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::DataType;
 use futures::TryStreamExt;
@@ -14,7 +15,7 @@ use super::tally::{Unfit, is_fed};
 use crate::error::{Context, Result};
 use crate::lake::{CHANGE_TYPE, CommitFacts, DeltaFile, LakeTable, rows};
 
-/// Commits of whose change data files some are in `gone`.
+/// Commits with some change data files in `gone`.
 pub(super) fn vacuumed(commits: &[CommitFacts], unfit: &Unfit, gone: &BTreeSet<String>) -> Unfit {
     let is_gone = |commit: &&CommitFacts| is_fed(commit, unfit) && commit.files.cdc.iter().any(|p| gone.contains(p));
     let version = |commit: &CommitFacts| commit.version;
@@ -22,8 +23,8 @@ pub(super) fn vacuumed(commits: &[CommitFacts], unfit: &Unfit, gone: &BTreeSet<S
     commits.iter().filter(is_gone).map(version).map(why).collect()
 }
 
-/// Counts the rows of other writers' change data files, reading the one column that it takes: how many there are by
-/// version, and which are belied by the data files of their commit.
+/// Counts the rows of other writers' change data files, reading one column: their number by version, and the versions
+/// that contradict the data files of their commit.
 pub(super) async fn count(
     table: &LakeTable,
     from: u64,
@@ -38,65 +39,70 @@ pub(super) async fn count(
             continue;
         }
         let (version, operation) = (commit.version, commit.operation());
-        let fed = match fed(table, commit).await? {
-            Ok(fed) => fed,
-            Err(why) => {
-                wrong.insert(version, format!("the change feed of v{version} ({operation}) {why}"));
-                continue;
-            }
+        let feed = match read_feed(table, commit).await? {
+            FeedRows::Counted { rows, net } => match gained(table, from, commit, &added).await {
+                Some(held) if held != net => Err(format!("has {net:+} rows, its files {held:+}")),
+                _ => Ok(rows),
+            },
+            FeedRows::Unfit(why) => Err(why),
         };
-        let held = gained(table, from, commit, &added).await;
-        match held.filter(|held| *held != fed.net) {
-            Some(held) => {
-                let why = format!("tells of {:+} rows, its files of {held:+}", fed.net);
-                wrong.insert(version, format!("the change feed of v{version} ({operation}) {why}"));
+        match feed {
+            Ok(rows) => drop(counted.insert(version, rows)),
+            Err(why) => {
+                drop(wrong.insert(version, format!("the change feed of v{version} ({operation}) {why}")));
             }
-            None => drop(counted.insert(version, fed.rows)),
         }
     }
     Ok((counted, wrong))
 }
 
-/// Rows of the change data files of a commit.
-#[derive(Default)]
-struct Fed {
-    rows: u64,
-    /// Those that came less those that went.
-    net: i64,
+/// The change data files of a commit.
+enum FeedRows {
+    /// Their row counts.
+    Counted {
+        rows: u64,
+        /// Inserts minus deletes.
+        net: i64,
+    },
+    /// They cannot be used, for this reason.
+    Unfit(String),
 }
 
-/// What the change data files of a commit say, or why they say nothing.
-async fn fed(table: &LakeTable, commit: &CommitFacts) -> Result<std::result::Result<Fed, String>> {
-    let mut fed = Fed::default();
+/// Reads the change data files of a commit.
+async fn read_feed(table: &LakeTable, commit: &CommitFacts) -> Result<FeedRows> {
+    let (mut count, mut net) = (0, 0);
     for path in &commit.files.cdc {
         let doing = || format!("the change feed `{path}` of {} cannot be read", table.location());
         let size = commit.files.bytes.get(path).copied().unwrap_or(0);
         let file = DeltaFile::bare(path.clone(), size);
         let mut stream = rows(table.location(), &file, Some(CHANGE_TYPE)).await?;
         while let Some(batch) = stream.try_next().await.context(doing)? {
-            if let Err(why) = add(&mut fed, &batch).context(doing)? {
-                return Ok(Err(why));
+            let Some(types) = batch.columns().first() else {
+                return Ok(FeedRows::Unfit(format!("has no column `{CHANGE_TYPE}`")));
+            };
+            let types = cast(types, &DataType::Utf8).context(doing)?;
+            for change in types.as_string::<i32>() {
+                let Some(weight) = weight_of(change) else {
+                    let other = change.unwrap_or("NULL");
+                    return Ok(FeedRows::Unfit(format!("has a change of type `{other}`")));
+                };
+                (count, net) = (count + 1, net + weight);
             }
         }
     }
-    Ok(Ok(fed))
+    Ok(FeedRows::Counted { rows: count, net })
 }
 
-fn add(fed: &mut Fed, batch: &RecordBatch) -> deltalake::arrow::error::Result<std::result::Result<(), String>> {
-    let Some(types) = batch.columns().first() else { return Ok(Err(format!("has no column `{CHANGE_TYPE}`"))) };
-    let types = cast(types, &DataType::Utf8)?;
-    for change in types.as_string::<i32>() {
-        fed.rows += 1;
-        fed.net += match change {
-            Some("insert" | "update_postimage") => 1,
-            Some(gone) if GONE.contains(&gone) => -1,
-            other => return Ok(Err(format!("has a change of type `{}`", other.unwrap_or("NULL")))),
-        };
+/// How a row with this `_change_type` counts.
+fn weight_of(change: Option<&str>) -> Option<i64> {
+    match change? {
+        "insert" | "update_postimage" => Some(1),
+        gone if GONE.contains(&gone) => Some(-1),
+        _ => None,
     }
-    Ok(Ok(()))
 }
 
-/// Rows that the data files of a commit hold more than those that it removed; `None` where the log does not say.
+/// Rows added minus rows removed by a commit's data files; `None` if the log does not have the counts.
 async fn gained(table: &LakeTable, from: u64, commit: &CommitFacts, added: &BTreeMap<String, u64>) -> Option<i64> {
     let came: Option<u64> = commit.files.added.iter().map(|(_, rows)| *rows).sum();
     let came = came?;

@@ -1,4 +1,4 @@
-//! Whether the files of a change are still there, and how many rows they hold.
+//! Whether the files of a change still exist, and how many rows they hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 
-/// Whether the data files of `old`, an earlier version of the table, are all there; those `seen` are.
+/// Whether the data files of `old`, an earlier version of the table, all exist; those in `seen` do.
 pub(super) async fn all_there(table: &LakeTable, old: &LakeTable, seen: &BTreeSet<String>) -> Result<bool> {
     let files = old.files();
     let asked = files.iter().map(|file| file.path.as_str()).filter(|path| !seen.contains(*path));
@@ -16,13 +16,14 @@ pub(super) async fn all_there(table: &LakeTable, old: &LakeTable, seen: &BTreeSe
 
 /// Files outside of the cut.
 pub(super) struct Found {
-    /// Those that are there, with their size.
+    /// Existing files, with their size.
     pub(super) there: BTreeMap<String, u64>,
-    /// Those that are not.
+    /// Missing files.
     pub(super) gone: BTreeSet<String>,
 }
 
-/// Looks for the files that the newest version does not hold: a vacuumed one would only be missed while the query runs.
+/// Looks for the files that the newest version does not hold: a vacuumed one would otherwise only fail while the query
+/// runs.
 pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &'a str>) -> Result<Found> {
     let current: BTreeSet<String> = table.files().into_iter().map(|f| f.path).collect();
     let location = table.location();
@@ -45,7 +46,7 @@ pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &
     Ok(found)
 }
 
-/// Rows of data files by path. What neither `known` nor the cut says is asked of the version `from`.
+/// Rows of data files by path. Counts that neither `known` nor the cut has are taken from the version `from`.
 pub(super) async fn rows_of<'a>(
     table: &LakeTable,
     from: u64,
@@ -65,7 +66,7 @@ pub(super) async fn rows_of<'a>(
         if wanted.clone().all(|path| rows.contains_key(path.as_str())) {
             break;
         }
-        // A version that can no longer be read only leaves an estimate coarse, or a check out.
+        // If a version can no longer be read, an estimate stays coarse, or a check is skipped.
         let Ok(at) = table.at(version).await else { continue };
         let files = at.files().into_iter();
         add(&mut rows, &files.filter_map(|file| Some((file.path, file.rows?))).collect());

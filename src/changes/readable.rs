@@ -1,5 +1,5 @@
-//! Older versions of a table, as long as they can be read whole. The log of a version outlives its files: what a vacuum
-//! took would be missed by a scan, and not at all by a count that the log answers.
+//! Older versions of a table, as long as they can be read completely. The log of a version outlives its files: a scan
+//! would miss vacuumed files, and a count from the log would still include them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::lake::LakeTable;
 /// `table`, called `name`, at an older version.
 ///
 /// # Errors
-/// When the log or the files of that version are gone; says which version is the oldest that can be read.
+/// If the log or the files of that version are gone; names the oldest version that can be read.
 pub async fn readable_at(table: &LakeTable, name: &str, version: u64) -> Result<LakeTable> {
     if version == table.version() {
         return Ok(table.clone());
@@ -29,17 +29,17 @@ pub async fn readable_at(table: &LakeTable, name: &str, version: u64) -> Result<
     })
 }
 
-/// Whether the data files of an older version are all there.
+/// Whether the data files of an older version all exist.
 async fn is_whole(table: &LakeTable, old: &LakeTable) -> Result<bool> {
-    // What must not be read is told of when it is.
+    // Files that must not be read are reported when they are read.
     if old.check_files().is_err() {
         return Ok(true);
     }
     all_there(table, old, &BTreeSet::new()).await
 }
 
-/// The oldest version since which every one can be read. Commits are undone one by one from the newest, over the files
-/// that a listing of the folder finds; where that leads is tried.
+/// The oldest version from which all later ones can be read. Commits are undone one by one from the newest, over the
+/// files in a listing of the folder; then the version found is tried.
 async fn oldest(table: &LakeTable) -> Result<u64> {
     let newest = table.version();
     let there: BTreeSet<String> = table.location().list("").await?.into_iter().map(|(path, _)| path).collect();

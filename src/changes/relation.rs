@@ -23,7 +23,7 @@ use crate::error::{Context, Error, Result};
 use crate::incremental::WEIGHT;
 use crate::lake::{CHANGE_TYPE, Relation, adapted};
 
-/// Values of [`CHANGE_TYPE`] for rows that went.
+/// Values of [`CHANGE_TYPE`] for deleted rows.
 pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
 
 impl ChangeSet {
@@ -65,7 +65,7 @@ impl ChangeSet {
         }
     }
 
-    /// Data files as they are; a column that they lack is NULL.
+    /// Data files without a version; a missing column is NULL.
     fn plain(&self, session: &SessionContext, files: &[String], schema: SchemaRef) -> Result<DataFrame> {
         let urls = files.iter().map(|file| ListingTableUrl::parse(self.url(file)));
         let urls = urls.collect::<std::result::Result<Vec<_>, _>>().context(doing)?;
@@ -87,10 +87,10 @@ impl ChangeSet {
     }
 }
 
-/// Parquet files that must all be there: a listing passes over one that is not, and its rows would be missed for good.
+/// Parquet files that must all exist: a listing silently skips a missing one, and its rows would be lost for good.
 #[derive(Debug)]
 struct AllOf {
-    /// Paths in the store, and in the table's folder.
+    /// Paths in the store and in the table's folder.
     files: BTreeSet<(String, String)>,
     listed: ListingTable,
 }
@@ -120,7 +120,7 @@ impl TableProvider for AllOf {
             found.extend(groups.flat_map(|group| group.iter()).map(|file| file.object_meta.location.to_string()));
             Ok(TreeNodeRecursion::Continue)
         })?;
-        // With a limit the listing stops at the file that has enough.
+        // With a limit the listing stops early.
         let missed = self.files.iter().find(|(path, _)| limit.is_none() && !found.contains(path));
         match missed {
             Some((_, file)) => {
@@ -136,8 +136,8 @@ impl TableProvider for AllOf {
     }
 }
 
-/// Rows with the columns of `schema`, then their weight. An older version may lack a column, or know its strings by
-/// another encoding.
+/// Rows with the columns of `schema`, then their weight. An older version may lack a column, or have another encoding
+/// of strings.
 fn weighted(frame: DataFrame, schema: &SchemaRef, weight: Expr) -> Result<DataFrame> {
     let actual = frame.schema().clone();
     let mut columns = Vec::with_capacity(schema.fields().len() + 1);

@@ -1,12 +1,12 @@
-//! How much a change is, from what is known of its files.
+//! The size of a change, from what is known of its files.
 
 use super::ChangeSet;
 use super::files::rows_of;
 use crate::plan::cost::Size;
 
 impl ChangeSet {
-    /// Rows, files and bytes of the change. A feed counts by its rows, at the table's average: its files hold so few
-    /// that their size says little.
+    /// Rows, files and bytes of the change. A feed counts by its rows, at the table's average: its files are too small
+    /// for their size to be meaningful.
     pub async fn size(&self) -> Size {
         let whole = size(&self.table);
         let (data, feed) = self.bytes;
@@ -29,7 +29,7 @@ impl ChangeSet {
         files.map(|path| rows.get(path.as_str()).copied()).sum()
     }
 
-    /// What tells the change, for people.
+    /// The source of the change, for people.
     #[must_use]
     pub fn told_by(&self) -> &'static str {
         match (self.feed.is_empty(), self.parts.is_empty()) {
@@ -40,7 +40,7 @@ impl ChangeSet {
     }
 }
 
-/// A table at its version.
+/// The size of a table at its version.
 #[must_use]
 pub fn size(table: &crate::lake::LakeTable) -> Size {
     let (files, bytes) = table.size();

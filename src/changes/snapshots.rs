@@ -1,30 +1,26 @@
-//! The files by which two snapshots differ.
+//! The data files by which two snapshots differ.
 
 use std::collections::BTreeMap;
 
 use super::files::look_up;
-use super::{ChangeSet, Part, Reading, Way};
+use super::{ChangeSet, Changes, Part, Reading, Way};
 use crate::error::Result;
 use crate::lake::{DeltaFile, LakeTable};
 
-/// What one snapshot holds and the other does not.
-pub(super) async fn by_snapshots(
-    table: &LakeTable,
-    from: u64,
-    why: &str,
-) -> Result<std::result::Result<ChangeSet, String>> {
+/// The files that only one of the snapshots holds.
+pub(super) async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Result<Changes> {
     let Ok(old) = table.at(from).await else {
-        return Ok(Err(format!("v{from} can no longer be read")));
+        return Ok(Changes::Lost(format!("v{from} can no longer be read")));
     };
     if let Err(refused) = old.check_files() {
-        return Ok(Err(format!("v{from} cannot be read: {refused}")));
+        return Ok(Changes::Lost(format!("v{from} cannot be read: {refused}")));
     }
     if let Some(name) = table.column_stored_otherwise(&old) {
-        return Ok(Err(format!("column `{name}` is stored in another way than in v{from}")));
+        return Ok(Changes::Lost(format!("column `{name}` is stored differently than in v{from}")));
     }
     let (before, after) = (by_identity(&old), by_identity(table));
     if after.iter().any(|(identity, file)| before.get(identity).is_some_and(|old| old.size != file.size)) {
-        return Ok(Err(format!("a file of v{from} was overwritten by another one of the same name")));
+        return Ok(Changes::Lost(format!("a file of v{from} was overwritten by another one of the same name")));
     }
     let only = |here: &BTreeMap<Identity, DeltaFile>, there: &BTreeMap<Identity, DeltaFile>| {
         let only = here.iter().filter(|(identity, _)| !there.contains_key(*identity));
@@ -33,7 +29,7 @@ pub(super) async fn by_snapshots(
     let (added, removed) = (only(&after, &before), only(&before, &after));
     let found = look_up(table, removed.iter().map(|file| file.path.as_str())).await?;
     if !found.gone.is_empty() {
-        return Ok(Err(format!("files of v{from} are vacuumed")));
+        return Ok(Changes::Lost(format!("files of v{from} are vacuumed")));
     }
     let plain = table.indirection().is_none()
         && old.indirection().is_none()
@@ -50,10 +46,10 @@ pub(super) async fn by_snapshots(
         change.way = if change.only_adds() { Way::Appends } else { Way::Files };
         change.why = (change.way == Way::Files).then(|| why.to_owned());
     }
-    Ok(Ok(change))
+    Ok(change.into())
 }
 
-/// A file's path and its deletion vector: what its rows depend on.
+/// A file's path and its deletion vector, which determine its rows.
 type Identity = (String, Option<String>);
 
 fn by_identity(table: &LakeTable) -> BTreeMap<Identity, DeltaFile> {

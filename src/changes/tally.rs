@@ -1,4 +1,4 @@
-//! The files of a range of commits, each counted over the whole of it.
+//! Counts the files of a range of commits over the whole range.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use crate::lake::{CommitFacts, LakeTable};
 /// Versions whose change data files are not used although they should be exact, with the reason.
 pub(super) type Unfit = BTreeMap<u64, String>;
 
-/// How often each file of a range counts.
+/// The net count of each file of a range.
 #[derive(Default)]
 pub(super) struct Tally {
     /// Data files with their weight.
     pub(super) net: BTreeMap<String, i64>,
     /// Change data files.
     pub(super) feed: Vec<String>,
-    /// Why a commit that changed rows has none.
+    /// Why a commit that changed rows has no change data files.
     pub(super) why: Option<String>,
     bytes: BTreeMap<String, u64>,
-    /// Versions whose change data files count.
+    /// Versions whose change data files are used.
     fed: BTreeSet<u64>,
 }
 
@@ -59,13 +59,13 @@ pub(super) fn tally(commits: &[CommitFacts], unfit: &Unfit) -> std::result::Resu
             *tally.net.entry(path.clone()).or_insert(0) += weight;
         }
     }
-    // A file that came and went within the range changed nothing.
+    // A file that was added and removed within the range changed nothing.
     tally.net.retain(|_, weight| *weight != 0);
     Ok(tally)
 }
 
 impl Tally {
-    /// The change set, once every file has been found. `counted`: rows of feeds that were looked into, by version.
+    /// The change set, once every file has been found. `counted`: rows of the feeds that were read, by version.
     pub(super) fn into_change(
         self,
         table: &LakeTable,

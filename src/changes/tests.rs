@@ -2,7 +2,7 @@
 
 use deltalake::kernel::CommitInfo;
 
-use super::course::{FileHistory, course};
+use super::file_history::{FileHistory, file_history};
 use super::*;
 use crate::lake::DataFiles;
 
@@ -35,7 +35,7 @@ fn net(files: &[(&str, i64)]) -> Vec<(String, i64)> {
 fn a_file_that_came_and_went_counts_nothing_and_one_that_went_and_came_back_neither() {
     assert_eq!(counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &[])]).0, net(&[("b", 1)]));
     assert_eq!(counted(&[commit(1, &["b"], &["a"], &[]), commit(2, &["a"], &["b"], &[])]).0, net(&[]));
-    // Twice there and back again.
+    // Added and removed twice.
     let there_and_back = [
         commit(1, &["b"], &["a"], &[]),
         commit(2, &["a"], &["b"], &[]),
@@ -47,10 +47,10 @@ fn a_file_that_came_and_went_counts_nothing_and_one_that_went_and_came_back_neit
 
 #[test]
 fn files_count_on_top_of_a_feed_that_tells_the_same_rows() {
-    // v1 adds `a`; v2 tells by its feed that `a` became `b`: the rows of `a` came all the same.
+    // v1 adds `a`; the feed of v2 replaces `a` by `b`: the rows of `a` were still inserted.
     let (files, feed, _) = counted(&[commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"])]);
     assert_eq!((files, feed), (net(&[("a", 1)]), vec!["f".to_owned()]));
-    // v3 restores v1: `a` comes a second time, and `b`, which no file commit added, goes.
+    // v3 restores v1: `a` is inserted a second time, and `b`, which no commit without a feed added, is deleted.
     let restored = [commit(1, &["a"], &[], &[]), commit(2, &["b"], &["a"], &["f"]), commit(3, &["a"], &["b"], &[])];
     let (files, feed, why) = counted(&restored);
     assert_eq!((files, feed), (net(&[("a", 2), ("b", -1)]), vec!["f".to_owned()]));
@@ -94,7 +94,7 @@ fn another_file_under_a_known_name_is_no_file_diff() {
 
 fn odd(commits: &[CommitFacts], before: &[&str]) -> Option<String> {
     let before = before.iter().map(|path| (*path).to_owned()).collect();
-    match course(commits, &Unfit::new(), Some(&before)) {
+    match file_history(commits, &Unfit::new(), Some(&before)) {
         FileHistory::Odd(why) => Some(why),
         FileHistory::InTurns => None,
         FileHistory::Depends => panic!("depends on what is known"),
@@ -131,10 +131,10 @@ fn files_that_only_move_come_and_go_as_well() {
 
 #[test]
 fn what_was_there_before_matters_where_somebody_else_counts_files() {
-    let ask = |commits: &[CommitFacts]| course(commits, &Unfit::new(), None);
+    let ask = |commits: &[CommitFacts]| file_history(commits, &Unfit::new(), None);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &[])]), FileHistory::Depends);
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"])]), FileHistory::InTurns);
-    // The feed says what was there.
+    // The feed determines the change of the existing rows.
     assert_eq!(ask(&[commit(1, &["b"], &["a"], &["f"]), commit(2, &["a"], &["b"], &[])]), FileHistory::InTurns);
     let mut ours = commit(1, &["b"], &["a"], &[]);
     ours.txns.insert("stedi-delta/head".into(), 1);
@@ -142,5 +142,5 @@ fn what_was_there_before_matters_where_somebody_else_counts_files() {
     let again = ask(&[ours, commit(2, &["b"], &[], &[])]);
     assert_eq!(again, FileHistory::Odd("v2 adds a file that is there already".into()));
     let unfit = Unfit::from([(1, "vacuumed".to_owned())]);
-    assert_eq!(course(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), FileHistory::Depends);
+    assert_eq!(file_history(&[commit(1, &["b"], &["a"], &["f"])], &unfit, None), FileHistory::Depends);
 }

@@ -1,4 +1,4 @@
-//! The command line. Global options stand before or after the verb.
+//! The command line. Global options may precede or follow the verb.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use super::exit;
 use super::verbs::Verb;
 use crate::error::Kind;
 
-/// Name the target and its roots where the command line does not.
+/// Environment variables that set the target and its roots if the command line does not.
 pub(super) const TARGET: &str = "STEDI_DELTA_TARGET";
 pub(super) const LANDING: &str = "STEDI_DELTA_LANDING";
 pub(super) const WAREHOUSE: &str = "STEDI_DELTA_WAREHOUSE";
 
-/// Asks for a log format where the command line does not.
+/// Environment variable that sets the log format if the command line does not.
 const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
-/// Lakehouse tables over Delta Lake: declared in files, brought to one consistent cut
+/// Lakehouse tables over Delta Lake, declared in files and computed from one consistent cut of landing versions
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = exit::HELP)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
@@ -29,7 +29,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// The verb as it was typed: `sync`, `quarantine ls`.
+    /// The verb as typed: `sync`, `quarantine ls`.
     #[arg(skip)]
     pub typed: String,
 }
@@ -50,23 +50,23 @@ pub struct Globals {
     /// Root of the tables, instead of the target's: a folder or a URL
     #[arg(long, global = true, value_name = "ROOT", env = WAREHOUSE, hide_env_values = true)]
     pub warehouse: Option<String>,
-    /// How the answer is written; ndjson and csv for rows only
+    /// Format of the result; ndjson and csv for rows only
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// When to colour
+    /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// Print personal data in clear
+    /// Print personal data instead of hashes
     #[arg(long, global = true)]
     pub reveal: bool,
     /// No progress and no hints; warnings and errors stay
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// What is written to standard error: text for people, or one JSON object per event
+    /// Format of standard error: text, or one JSON object per event
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     #[arg(env = LOG_FORMAT, hide_env_values = true)]
     pub log_format: LogFormat,
-    /// Write every event to standard error, also the small ones; given twice, the same
+    /// Write every event to standard error, including debug events
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -88,14 +88,14 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text for people.
-    // CI systems set a variable to nothing where they mean to leave it out.
+    // CI systems set a variable to the empty string to leave it out.
     #[value(alias = "")]
     Text,
     /// One JSON object per event, and nothing else.
     Json,
 }
 
-/// When to colour.
+/// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
@@ -106,25 +106,25 @@ pub enum Color {
     Never,
 }
 
-/// A command line that ends before any work: help, version, or a mistake.
+/// A command line that ends before any work: help, version, or a usage error.
 #[derive(Debug)]
 pub struct Ended {
     /// What to print.
     pub text: clap::builder::StyledStr,
     /// 0 for help and version, else 64.
     pub exit_code: u8,
-    /// What is wrong with it, on one line.
+    /// The error, on one line.
     pub message: String,
-    /// How it is written right.
+    /// The correct usage.
     pub help: Option<String>,
-    /// Standard error is to be written as JSON.
+    /// Whether standard error is JSON.
     pub log_json: bool,
 }
 
 /// Parses a command line; the first argument is the program's name.
 ///
 /// # Errors
-/// What to print instead of working.
+/// The text to print instead of working.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&args).and_then(|matches| {
@@ -153,7 +153,7 @@ fn ended(error: &clap::Error, log_json: bool) -> Ended {
     Ended { text, exit_code, message, help, log_json }
 }
 
-/// Whether a command line that is wrong asks for JSON all the same. Its own word goes before the environment's.
+/// Whether a wrong command line requests JSON. The option overrides the environment.
 fn log_json(args: &[OsString], environment: Option<OsString>) -> bool {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
     let mut given = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--log-format")? {

@@ -1,8 +1,10 @@
-//! What documents are made of. A document is an outcome for scripts: versioned, serialisable, apart from the inner types.
+//! Building blocks of documents. A document is an outcome for scripts: versioned, serialisable, independent of the
+//! inner types.
 //!
-//! Each begins with `report`, its name and number: `sync/1`. New keys may appear under the same number; a key that
-//! changes its meaning or goes raises it. Keys stand in the order of the structs. Times are RFC 3339 in UTC, durations
-//! seconds, sizes bytes; what is unknown is `null`, never left out. No document holds values of columns classified `pii`.
+//! Each begins with `report`, its name and number: `sync/1`. New keys may be added under the same number; a key that
+//! changes its meaning or is removed raises it. Keys have the order of the structs. Times are RFC 3339 in UTC,
+//! durations seconds, sizes bytes; unknown values are `null`, never omitted. No document holds values of columns
+//! classified `pii`.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::name::TableName;
 use crate::outcome::Warning;
 use crate::source::Fault;
 
-/// Why something is not as it should be.
+/// A problem.
 #[derive(Debug, Serialize)]
 pub struct ErrorReport {
     /// `usage`, `definition`, `failed`, `evidence`, `conflict`, `internal`; or `skipped`: a table that it reads failed.
@@ -22,7 +24,7 @@ pub struct ErrorReport {
     pub message: String,
     /// Its causes, outermost first.
     pub causes: Vec<String>,
-    /// Facts around it, in the order in which they are worth reading.
+    /// Its facts, most important first.
     pub facts: Vec<FactReport>,
     /// The next thing to type.
     pub help: Option<String>,
@@ -35,7 +37,7 @@ pub struct ErrorReport {
 pub struct FactReport {
     /// `table`, `rows`, `because`, ...
     pub label: String,
-    /// What there is to say.
+    /// Its value.
     pub value: String,
 }
 
@@ -57,7 +59,7 @@ impl From<&Error> for ErrorReport {
 }
 
 impl ErrorReport {
-    /// A table that stays behind because `source` did.
+    /// A table that was skipped because `source` failed or was skipped.
     pub(super) fn skipped(source: &TableName) -> Self {
         Self {
             kind: "skipped",
@@ -101,7 +103,7 @@ impl From<&Fault> for FaultReport {
     }
 }
 
-/// Something to look at that did not stop the table.
+/// A problem that did not stop the table.
 #[derive(Debug, Serialize)]
 pub struct WarningReport {
     /// What happened.
@@ -119,7 +121,7 @@ pub(super) fn warning(warning: &Warning) -> WarningReport {
 
 /// Seconds, to the millisecond.
 pub(super) fn seconds(elapsed: Duration) -> f64 {
-    // A run of 285 million years keeps its milliseconds.
+    // Exact up to a run of 285 million years.
     #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 ms")]
     let milliseconds = elapsed.as_millis() as f64;
     milliseconds / 1000.0

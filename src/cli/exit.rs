@@ -1,27 +1,27 @@
-//! Exit codes, all of them, and which one goes before which.
+//! All exit codes and their precedence.
 
 use crate::error::{Error, Kind};
 use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome};
 
-/// What `--help` says of them.
+/// Their description in `--help`.
 pub(super) const HELP: &str = "\
 Exit codes:
     0  done, or nothing to do
-    1  something failed; what did not depend on it went on
-    2  changes are pending, where asked for: `plan --detailed-exitcode`, `catalog check`
-    3  the evidence is negative: consent, or an expectation with action `fail`, or `sync --verify`
+    1  something failed; tables that do not depend on it were still processed
+    2  changes are pending (`plan --detailed-exitcode`, `catalog check`)
+    3  a check of the data failed: consent, an expectation with action `fail`, or `sync --verify`
     4  conflict: concurrent commits kept winning; retry
    64  the command line is wrong
   130  interrupted
-Several at once: 3 goes before 1, 1 before 4.";
+If several apply, 3 precedes 1, and 1 precedes 4.";
 
 /// Done, or nothing to do.
 pub const DONE: u8 = 0;
 
-/// Changes are pending, where that was asked for.
+/// Changes are pending, if the command reports that.
 pub const PENDING: u8 = 2;
 
-/// An interrupted command, as shells give it.
+/// An interrupted command, by the convention of shells.
 pub const INTERRUPTED: u8 = 130;
 
 /// A command that ends with an error of this kind.
@@ -35,7 +35,7 @@ pub fn of(kind: Kind) -> u8 {
     }
 }
 
-/// Several errors at once: usage, then 3 before 1 before 4.
+/// Several errors: usage, then 3 before 1 before 4.
 fn of_all(kinds: impl Iterator<Item = Kind>) -> u8 {
     let worst = kinds.max_by_key(|kind| match kind {
         Kind::Usage => 3,
@@ -46,7 +46,7 @@ fn of_all(kinds: impl Iterator<Item = Kind>) -> u8 {
     worst.map_or(DONE, of)
 }
 
-/// A sync. A table that was skipped adds nothing to the one for which it was.
+/// A sync. A skipped table adds nothing to the code of the failed one.
 #[must_use]
 pub fn of_sync(outcome: &SyncOutcome) -> u8 {
     let tables = outcome.tables.iter().filter_map(|t| match &t.problem {
@@ -57,7 +57,7 @@ pub fn of_sync(outcome: &SyncOutcome) -> u8 {
     of_all(tables.chain(left_out).chain(outcome.problem.as_ref().map(Error::kind)))
 }
 
-/// One table, asked for by name: that it could not be served is a failure.
+/// One table, requested by name: if it was skipped, that is a failure.
 #[must_use]
 pub fn of_table(outcome: &TableOutcome) -> u8 {
     match &outcome.problem {
@@ -67,7 +67,7 @@ pub fn of_table(outcome: &TableOutcome) -> u8 {
     }
 }
 
-/// A plan; `detailed` = [`PENDING`] where a sync would change something.
+/// A plan; `detailed` = [`PENDING`] if a sync would change something.
 #[must_use]
 pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
     if outcome.tables.iter().any(|t| t.action == Action::Stop) {
@@ -85,13 +85,13 @@ pub fn is_pending(outcome: &PlanOutcome) -> bool {
     outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
 }
 
-/// A catalog that was compared.
+/// A comparison of the catalog.
 #[must_use]
 pub fn of_catalog(outcome: &CatalogOutcome) -> u8 {
     if outcome.entries.iter().all(|entry| entry.is_even()) { DONE } else { PENDING }
 }
 
-/// A catalog that was repaired.
+/// A repair of the catalog.
 #[must_use]
 pub fn of_repair(outcome: &CatalogOutcome) -> u8 {
     outcome.problem.as_ref().map_or(DONE, |error| of(error.kind()))

@@ -1,5 +1,5 @@
-//! The journal: one line on standard error for each thing that happens, as JSON for machines or, with `--verbose`, as
-//! text beside what people read anyway.
+//! The journal: one line on standard error per event, as JSON for machines or, with `--verbose`, as text beside the
+//! usual output.
 
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,11 +22,11 @@ use crate::progress::{Event, Level, Progress};
 pub(super) enum Form {
     /// One JSON object.
     Json,
-    /// `key=value`. Warnings and errors are told in full by others, so the journal leaves them out.
+    /// `key=value`. Warnings and errors are printed in full elsewhere, so the journal omits them.
     Text,
 }
 
-/// Writes events, each with what is known about the command.
+/// Writes events, each with the known facts about the command.
 pub(super) struct Journal {
     form: Form,
     least: Level,
@@ -36,7 +36,7 @@ pub(super) struct Journal {
     sink: Sink,
 }
 
-/// What is known about the command by now.
+/// The facts about the command known so far.
 #[derive(Default)]
 struct State {
     verb: Option<String>,
@@ -49,19 +49,19 @@ struct State {
 }
 
 impl Journal {
-    /// Writes events that matter at least so much; `target` = the one asked for.
+    /// Writes events of at least this level; `target` = the requested one.
     pub(super) fn new(form: Form, least: Level, run: &str, target: Option<String>, sink: Sink) -> Self {
         let state = Mutex::new(State { target, ..State::default() });
         Self { form, least, run: run.to_owned(), began: clock::instant(), state, sink }
     }
 
-    /// The command begins.
+    /// The command starts.
     pub(super) fn begin(&self, verb: &str) {
         let mut state = self.state();
         (state.verb, state.starting) = (Some(verb.to_owned()), true);
     }
 
-    /// Keeps the sums of a sync for the last line.
+    /// Stores the totals of a sync for the last line.
     pub(super) fn sums(&self, totals: &Totals) {
         self.state().sums = vec![
             ("tables_changed", totals.tables_changed.into()),
@@ -115,7 +115,7 @@ impl Journal {
             .with("help", report.help)
     }
 
-    /// A warning of a table.
+    /// A warning about a table.
     pub(super) fn warning(&self, table: &TableName, warning: &Warning) {
         let event = Event::warn("warning")
             .with("verb", self.verb())
@@ -126,7 +126,7 @@ impl Journal {
         self.event(&event);
     }
 
-    /// A warning of no table, as people read it: what happened, then details line by line.
+    /// A warning without a table, as text: the message, then details line by line.
     pub(super) fn said(&self, text: &str) {
         let mut lines = text.trim().lines().map(str::trim);
         let first = lines.next().unwrap_or_default();
@@ -139,13 +139,13 @@ impl Journal {
         self.event(&event);
     }
 
-    /// Somebody stopped the command.
+    /// The command was interrupted.
     pub(super) fn interrupt(&self, exit_code: u8) {
         self.event(&Event::warn("run.interrupted").with("verb", self.verb()));
         self.finish(exit_code);
     }
 
-    /// The command is over. After its last line nothing is written, also not by work that goes on behind its back.
+    /// The command is over. Nothing is written after its last line, even if work continues in the background.
     pub(super) fn finish(&self, exit_code: u8) {
         let mut state = self.state();
         if state.ended || state.verb.is_none() {
@@ -173,7 +173,7 @@ impl Journal {
         self.line(state, event);
     }
 
-    /// Writes `run.started`, if that is still to be done.
+    /// Writes `run.started`, unless it has been written.
     fn start(&self, state: &mut State) {
         if std::mem::take(&mut state.starting) && self.least <= Level::Info {
             let event = Event::info("run.started").with("verb", &state.verb);
@@ -218,7 +218,7 @@ impl Progress for Journal {
     }
 }
 
-/// One line: the same keys first in every one.
+/// One line: the same keys come first in every one.
 struct Line<'a> {
     time: &'a str,
     run: &'a str,
@@ -258,15 +258,15 @@ impl Line<'_> {
     }
 }
 
-/// The event of a panic, which is our own mistake. What a panic says may quote data, so only who wants to see personal
-/// data gets to see it.
+/// The event of a panic, which is a mistake of this program. The panic's text may quote data, so it is shown only with
+/// `--reveal`.
 pub(super) fn panicked(place: Option<String>, payload: Option<&str>, reveal: bool) -> Error {
     let mut error = Error::new(Kind::Internal, "the program made a mistake and gave up")
         .fact("place", place.unwrap_or_else(|| "unknown".into()));
     if let Some(payload) = payload.filter(|_| reveal) {
         error = error.fact("panic", payload);
     }
-    error.help("report it with its place; what was committed stands, the next sync goes on from there")
+    error.help("report it with its place; commits already made stand, and the next sync continues from there")
 }
 
 /// Turns panics into events.
@@ -279,14 +279,15 @@ pub(super) fn on_panic(journal: Arc<Journal>, reveal: bool) {
     }));
 }
 
-/// Says on standard error that the program made a mistake, and where; its text, which may quote data, it does not say.
+/// Reports on standard error that the program made a mistake, and where, without the panic's text, which may quote
+/// data.
 pub fn tell_panic(panic: &PanicHookInfo<'_>) {
     let error = panicked(panic.location().map(ToString::to_string), None, false);
     Sink::new(Box::new(std::io::stderr())).write(&super::render::error::error(&error, false));
 }
 
-/// The Parquet writer cleans up after a failed upload by a call that may panic, and catches that. The failure itself is
-/// reported like any other; only the panic's text would reach standard error.
+/// Whether a panic is expected: after a failed upload the Parquet writer cleans up by a call that may panic, and
+/// catches that. The failure itself is reported like any other; only the panic's text would reach standard error.
 #[must_use]
 pub fn harmless(panic: &PanicHookInfo<'_>) -> bool {
     panic.location().is_some_and(|l| l.file().contains("object_store") && l.file().ends_with("buffered.rs"))

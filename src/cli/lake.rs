@@ -12,11 +12,11 @@ use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 /// The key with which personal data is hashed in messages.
 const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
-/// An open lake, and how a command works on it.
+/// An open lake and the settings of a command.
 pub(super) struct Lake {
     pub(super) workspace: Workspace,
     pub(super) progress: Arc<dyn Progress>,
-    /// Id of this run: of its events, commits and document.
+    /// Id of this run, in its events, commits and document.
     pub(super) run: String,
 }
 
@@ -43,7 +43,7 @@ impl Lake {
     }
 }
 
-/// The statements that register tables in Athena by hand. Connects to nothing.
+/// The statements that register tables in Athena by hand. Opens no connection.
 pub(super) fn ddl(options: &WorkspaceOptions, tables: &[String]) -> Result<String> {
     register::ddl(&ResolvedTarget::find(options)?, tables)
 }

@@ -1,7 +1,7 @@
 //! The command line: parse, call one operation, render.
 //!
-//! Nothing here decides anything about data, and nothing outside `outlet` prints. A command returns its exit code; errors
-//! become text here, once.
+//! Nothing here makes decisions about data, and nothing outside `outlet` prints. A command returns its exit code;
+//! errors become text here, once.
 
 mod args;
 mod document;
@@ -53,18 +53,18 @@ pub async fn main(args: Vec<OsString>) -> u8 {
     if ended.is_none() {
         progress.done();
         if !log_json {
-            Ui::standard().problem("interrupted; what was committed stands, the next sync goes on from there\n");
+            Ui::standard().problem("interrupted; commits already made stand, and the next sync continues from there\n");
         }
     }
     if let Some(journal) = journal {
-        // A command that came to its end has written its last line already; one that panicked has not.
+        // A finished command has written its last line already; one that panicked has not.
         if ended.is_none() { journal.interrupt(exit_code) } else { journal.finish(exit_code) }
     }
     exit_code
 }
 
-/// Somebody wants the command to stop: a person at a terminal, or who runs it unattended. As the first process of a
-/// container it would not even be stopped by a signal that it does not listen to.
+/// Waits for a signal to stop: from a person at a terminal, or from a scheduler. The first process of a container is
+/// not even stopped by a signal without a handler.
 async fn stopped() -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -78,15 +78,15 @@ async fn stopped() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Works until it is done or the signal comes; `None` = the signal came first. A task of its own, so that a signal is
-/// heard while the work computes.
+/// Works until it is done or a signal arrives; `None` = the signal came first. The work is a task of its own, so that a
+/// signal is handled while it computes.
 async fn interruptible(
     work: impl Future<Output = u8> + Send + 'static,
     signal: impl Future<Output = std::io::Result<()>>,
 ) -> Option<u8> {
     let work = tokio::spawn(work);
     tokio::select! {
-        // A panic has said on standard error what is wrong.
+        // A panic has been reported on standard error.
         exit_code = work => Some(exit_code.unwrap_or(exit::of(Kind::Internal))),
         Ok(()) = signal => None,
     }
@@ -112,7 +112,7 @@ fn end(ui: &mut Ui, ended: &Ended) -> u8 {
     let is_help = ended.exit_code == 0;
     let color = if is_help { ui.color_out() } else { ui.color_err() };
     let plain = ended.text.to_string();
-    // What was typed is repeated, and may have colours of its own.
+    // The input is repeated, and may contain its own colours.
     let text = if color && escaped(&plain) == plain { outlet::styled(&ended.text.ansi().to_string()) } else { plain };
     if is_help {
         ui.answer(&text);
@@ -129,14 +129,14 @@ fn end(ui: &mut Ui, ended: &Ended) -> u8 {
     ui.finish(ended.exit_code)
 }
 
-/// What a command works with.
+/// The state of a command.
 struct Session<'a> {
     globals: &'a Globals,
     ui: &'a mut Ui,
 }
 
 impl Session<'_> {
-    /// The format asked for, if the verb knows it.
+    /// The requested format, if the verb supports it.
     fn format(&self, known: &[Format]) -> Result<Format> {
         let format = self.globals.format;
         if known.contains(&format) {
@@ -161,9 +161,9 @@ impl Session<'_> {
         })
     }
 
-    /// Which lake the command line names.
+    /// The lake that the command line names.
     fn options(&self) -> Result<WorkspaceOptions> {
-        // CI systems set a variable to nothing where they mean to leave it out.
+        // CI systems set a variable to the empty string to leave it out.
         let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         Ok(WorkspaceOptions {
             root: self.root()?,
@@ -178,7 +178,7 @@ impl Session<'_> {
         Lake::open(&self.options()?, self.globals.reveal, self.ui.run().to_owned(), self.ui.progress()).await
     }
 
-    /// A result; of an error with a document, where one was asked for. A wrong command line gets none.
+    /// The result; if it is an error and a document was requested, prints the document. A wrong command line gets none.
     fn or_document<T, R: serde::Serialize>(
         &mut self,
         format: Format,

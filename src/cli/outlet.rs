@@ -1,5 +1,5 @@
-//! The only place that prints. Whatever passes has no character that acts on a terminal but the colours that we put there,
-//! and, unless it is a row of a table, no credentials of a URL.
+//! The only place that prints. Output has no control characters except our own colours and, unless it is a row of a
+//! table, no credentials of a URL.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -7,25 +7,24 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use crate::clock;
 use crate::privacy::{escaped, redacted};
 
-/// Stands for the escape character of our own colours until they are printed. Nobody can know it before, so that no data
-/// has it.
+/// Marks our own colours until they are printed. It is random, so that data cannot contain it.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{}\u{fdd0}", clock::random_uuid()));
 
 const ESCAPE: char = '\u{1b}';
 
-/// A text with colours, made of nothing that has any of its own, so that they pass the outlet.
+/// A text with colours, made of trusted parts, so that they pass the outlet.
 pub(super) fn styled(text: &str) -> String {
     if text.contains(ESCAPE) { text.replace(ESCAPE, &MARK) } else { text.to_owned() }
 }
 
-/// A text as it is printed.
+/// A text in printable form.
 pub(super) fn printable(text: &str) -> String {
     let text = redacted(text);
     let text = escaped(&text);
     if text.contains('\u{fdd0}') { text.replace(MARK.as_str(), "\u{1b}") } else { text.into_owned() }
 }
 
-/// Standard error, shared by all who write to it.
+/// Standard error, shared by all of its writers.
 #[derive(Clone)]
 pub(super) struct Sink(Arc<Mutex<Box<dyn Write + Send>>>);
 
@@ -34,17 +33,17 @@ impl Sink {
         Self(Arc::new(Mutex::new(inner)))
     }
 
-    /// Writes all of it at once, so that nothing of another thread stands in between.
+    /// Writes all of it at once, so that no other thread's output comes in between.
     pub(super) fn write(&self, text: &str) {
         let text = printable(text);
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where standard error is closed there is nobody left to tell.
+        // If standard error is closed, the failure cannot be reported.
         let _ = inner.write_all(text.as_bytes());
         let _ = inner.flush();
     }
 }
 
-/// Standard output that remembers what became of it.
+/// Standard output that records write failures.
 pub(super) struct Output {
     inner: BufWriter<Box<dyn Write + Send>>,
     written: bool,
@@ -62,12 +61,12 @@ impl Output {
         self.bytes(printable(text).as_bytes());
     }
 
-    /// Where rows go; `exact` = as they are.
+    /// A writer of rows; `exact` = unaltered.
     pub(super) fn rows(&mut self, exact: bool) -> Rows<'_> {
         Rows { out: self, exact, begun: Vec::new() }
     }
 
-    /// Writes what is held back.
+    /// Writes buffered text.
     pub(super) fn end(&mut self) {
         if !self.closed {
             let result = self.inner.flush();
@@ -80,7 +79,7 @@ impl Output {
         self.written
     }
 
-    /// Why something could not be written; told once.
+    /// Why something could not be written; returned once.
     pub(super) fn failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
@@ -93,7 +92,7 @@ impl Output {
         }
     }
 
-    /// Nothing is written after the reader went away or a write failed.
+    /// Writes nothing after the reader closed the pipe or a write failed.
     fn note(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
             self.closed = true;
@@ -104,12 +103,11 @@ impl Output {
     }
 }
 
-/// Rows on their way out. What they hold is asked for, so that nothing is hidden of it; only what acts on a terminal is
-/// shown instead.
+/// A writer of rows. Their data was requested, so nothing is hidden; only control characters are escaped.
 pub(super) struct Rows<'o> {
     out: &'o mut Output,
     exact: bool,
-    /// The beginning of a character whose end is still to come.
+    /// The beginning of an incomplete character.
     begun: Vec<u8>,
 }
 
@@ -122,7 +120,7 @@ impl Write for Rows<'_> {
         self.begun.extend_from_slice(bytes);
         let whole = match str::from_utf8(&self.begun) {
             Ok(text) => text.len(),
-            // What is no text at all is not waited for.
+            // Invalid UTF-8 is not waited for.
             Err(error) if error.error_len().is_some() => self.begun.len(),
             Err(error) => error.valid_up_to(),
         };

@@ -1,4 +1,4 @@
-//! Progress on a terminal: one line that says which table is being worked on, and goes away at the end.
+//! Progress on a terminal: one line with the current table, removed at the end.
 
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::progress::Progress;
 
 /// Time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
-/// What is over sooner shows nothing: a line that flickers says nothing.
+/// Shorter work shows nothing: a flickering line is useless.
 const SILENCE: Duration = Duration::from_secs(1);
 const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
 
-/// A line on standard error that moves.
+/// An animated line on standard error.
 pub(super) struct Spinner {
     bar: ProgressBar,
     doing: Arc<Mutex<String>>,
@@ -35,7 +35,7 @@ impl Spinner {
             let frame = elapsed.as_millis() / FRAME.as_millis() % FRAMES.len() as u128;
             let glyph = usize::try_from(frame).ok().and_then(|frame| FRAMES.get(frame)).unwrap_or(&"");
             let doing = shown.lock().unwrap_or_else(PoisonError::into_inner);
-            // A line that cannot be shown is no reason to stop.
+            // A failure to show the line is ignored.
             let _ = write!(out, "{glyph} {}  {doing}", duration(elapsed));
         };
         if let Ok(style) = ProgressStyle::with_template("{line}") {
@@ -45,7 +45,7 @@ impl Spinner {
     }
 }
 
-/// The line is drawn by a library, past the outlet.
+/// A library draws the line, bypassing the outlet.
 fn shown(name: &str, what: &str) -> String {
     one_line(&redacted(&format!("{name}  {what}"))).into_owned()
 }

@@ -9,27 +9,16 @@ use super::verbs::{catalog, quarantine, query, sync};
 use super::*;
 use crate::inspect::Answer;
 use crate::name::TableName;
-use crate::outcome::{
-    CatalogOutcome, Drift, EntryOutcome, EntryState, Io, Mode, Problem, Rows, SyncOutcome, TableOutcome,
-};
+use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState, Mode, Problem, Rows, SyncOutcome, TableOutcome};
 
 fn table(kind: Option<Kind>) -> TableOutcome {
     TableOutcome {
-        table: TableName::parse("orders").expect("a valid name"),
-        zone: "trusted".into(),
-        location: String::new(),
         version_before: Some(1),
         version_after: Some(2),
         mode: Mode::Incremental,
-        reason: String::new(),
-        rows: Rows { inserted: 1, updated: 0, deleted: 0, quarantined: 0 },
-        io: Io::default(),
-        elapsed: Duration::ZERO,
-        waiting: vec![],
-        warnings: vec![],
-        left_out: vec![],
-        verified: None,
+        rows: Rows { inserted: 1, ..Rows::default() },
         problem: kind.map(|kind| Problem::Failed(Error::new(kind, "it went wrong"))),
+        ..TableOutcome::untouched(TableName::parse("orders").expect("a valid name"), "trusted", "")
     }
 }
 
@@ -66,7 +55,7 @@ fn records() -> Vec<RecordBatch> {
     vec![RecordBatch::try_from_iter([("raw", raw), ("reason", reason)]).expect("two columns")]
 }
 
-/// A catalog with these tables; what differs does in its place.
+/// A catalog with these tables; differing entries have another location.
 fn catalogued(states: &[(&str, EntryState)]) -> CatalogOutcome {
     let drift = Drift { field: "StorageDescriptor.Location".into(), found: None, expected: Some("wh/x/".into()) };
     let entry = |(table, state): &(&str, EntryState)| EntryOutcome {
@@ -92,7 +81,7 @@ struct Ran {
     err: String,
 }
 
-/// What a verb tells of an outcome, as `args` ask for it.
+/// The output of a verb for an outcome, with `args`.
 async fn told(args: &[&str], tell: impl AsyncFnOnce(&mut Session<'_>, Format) -> Result<u8>) -> Ran {
     let (out, err) = (Captured::default(), Captured::default());
     let mut ui = Ui::over(Box::new(out.clone()), Box::new(err.clone()));
@@ -111,7 +100,7 @@ async fn told(args: &[&str], tell: impl AsyncFnOnce(&mut Session<'_>, Format) ->
     Ran { exit_code, out: out.text(), err: err.text() }
 }
 
-/// A whole command line; there is no project `p`.
+/// The output of a whole command line; there is no project `p`.
 async fn ran(args: &[&str]) -> Ran {
     let (out, err) = (Captured::default(), Captured::default());
     let mut ui = Ui::over(Box::new(out.clone()), Box::new(err.clone()));

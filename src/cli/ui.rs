@@ -1,4 +1,4 @@
-//! What is printed where: the answer on standard output, everything else on standard error.
+//! The destinations of output: the result on standard output, everything else on standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use super::journal::{Form, Journal};
 use super::outlet::{Output, Sink};
 use super::render;
 use super::spinner::Spinner;
+use super::verbs;
 use super::verbs::sync::{Totals, text};
 use crate::clock;
 use crate::error::Error;
 use crate::outcome::{Problem, TableOutcome};
 use crate::progress::{Level, Progress, Silent};
 
-/// How a command line begins in a hint, and what may follow.
+/// The beginning of a command line in a hint.
 const PROGRAM: &str = "stedi-delta ";
-const VERBS: [&str; 8] = ["check", "sync", "plan", "status", "query", "history", "quarantine", "catalog"];
 
-/// A word as a shell reads it.
+/// A word quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/:._-~+@%=".contains(c));
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
@@ -33,10 +33,10 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     quiet: bool,
-    /// What was typed to say where to work: `--target prod`.
+    /// The typed options that select the workspace: `--target prod`.
     flags: Vec<String>,
     run: String,
-    /// Standard error carries nothing but the lines of the journal.
+    /// Standard error has only the lines of the journal.
     log_json: bool,
     journal: Option<Arc<Journal>>,
     progress: Arc<dyn Progress>,
@@ -73,7 +73,7 @@ impl Ui {
         }
     }
 
-    /// Applies what the command line says about printing.
+    /// Applies the command line's options about printing.
     pub fn configure(&mut self, globals: &Globals) {
         self.quiet = globals.quiet;
         self.set_color(globals.color);
@@ -88,7 +88,7 @@ impl Ui {
             ("--warehouse", &globals.warehouse, WAREHOUSE),
         ];
         let flag = |(flag, value, variable): (&str, &Option<String>, &str)| {
-            // What a variable says, it says to the next command too.
+            // A variable also applies to the next command.
             let is_typed = |value: &&String| !value.is_empty() && std::env::var(variable).ok().as_ref() != Some(*value);
             Some(format!("{flag} {}", quoted(value.as_ref().filter(is_typed)?)))
         };
@@ -115,12 +115,12 @@ impl Ui {
         self.journal = Some(journal);
     }
 
-    /// The journal, where one is kept.
+    /// The journal, if there is one.
     pub(super) fn journal(&self) -> Option<Arc<Journal>> {
         self.journal.clone()
     }
 
-    /// The journal, where it is all that standard error carries.
+    /// The journal, if standard error has nothing else.
     fn only_journal(&self) -> Option<&Arc<Journal>> {
         self.journal.as_ref().filter(|_| self.log_json)
     }
@@ -131,14 +131,14 @@ impl Ui {
         &self.run
     }
 
-    /// A command begins.
+    /// A command starts.
     pub(super) fn begin(&self, verb: &str) {
         if let Some(journal) = &self.journal {
             journal.begin(verb);
         }
     }
 
-    /// Keeps the sums of a sync for the journal's last line.
+    /// Stores the totals of a sync for the journal's last line.
     pub(super) fn sums(&self, totals: &Totals) {
         if let Some(journal) = &self.journal {
             journal.sums(totals);
@@ -155,69 +155,70 @@ impl Ui {
         (self.color_out, self.color_err) = (on(self.out_terminal), on(self.err_terminal));
     }
 
-    /// Whether standard output takes colour.
+    /// Whether standard output is coloured.
     #[must_use]
     pub fn color_out(&self) -> bool {
         self.color_out
     }
 
-    /// Whether standard error takes colour.
+    /// Whether standard error is coloured.
     #[must_use]
     pub fn color_err(&self) -> bool {
         self.color_err
     }
 
-    /// What operations tell about themselves; shown on a terminal only.
+    /// The receiver of progress; shown on a terminal only.
     #[must_use]
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::clone(&self.progress)
     }
 
-    /// Standard output, for rows that are written as they come: CSV as it is, unless a terminal shows it.
+    /// Standard output for streamed rows: CSV unaltered, unless a terminal shows it.
     pub fn rows(&mut self, format: Format) -> impl Write {
         self.progress.done();
         self.out.rows(format == Format::Csv && !self.out_terminal)
     }
 
-    /// Writes a part of the answer.
+    /// Writes a part of the result.
     pub fn answer(&mut self, text: &str) {
         self.progress.done();
         self.out.text(text);
     }
 
-    /// Writes a document as the answer.
+    /// Writes a document as the result.
     pub fn document(&mut self, report: &impl serde::Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(report) {
             self.answer(&(text + "\n"));
         }
     }
 
-    /// `text` with every command line in it made to work where this one does: a hint is there to be pasted.
+    /// `text` with the current options added to every command line in it, so that hints can be pasted.
     fn pasteable(&self, text: &str) -> String {
         if self.flags.is_empty() || !text.contains(PROGRAM) {
             return text.to_owned();
         }
+        let verbs = verbs::names();
         let line = |line: &str| {
             let missing = self.flags.iter().filter(|flag| !line.contains(flag.as_str()));
             let flags: String = missing.map(|flag| format!("{flag} ")).collect();
-            VERBS.iter().fold(line.to_owned(), |line, verb| {
+            verbs.iter().fold(line.to_owned(), |line, verb| {
                 line.replace(&format!("{PROGRAM}{verb}"), &format!("{PROGRAM}{flags}{verb}"))
             })
         };
         text.split_inclusive('\n').map(line).collect()
     }
 
-    /// Says something that `--quiet` silences and machines do not need: a hint, a count.
+    /// Prints a message that `--quiet` suppresses and machines do not need: a hint, a count.
     pub fn status(&mut self, text: &str) {
         if !self.quiet && !self.log_json {
             self.problem(text);
         }
     }
 
-    /// Says something that must be said: a warning, an error.
+    /// Prints a message that is never suppressed: a warning, an error.
     pub fn problem(&mut self, text: &str) {
         self.progress.done();
-        // What was answered first stands first where both go to one terminal.
+        // The result comes first if both go to one terminal.
         self.out.end();
         let text = self.pasteable(text);
         match self.only_journal() {
@@ -226,7 +227,7 @@ impl Ui {
         }
     }
 
-    /// Says what ended the command.
+    /// Prints the error that ended the command.
     pub fn error(&mut self, error: &Error) {
         match self.only_journal() {
             Some(journal) => journal.error(None, error),
@@ -234,7 +235,7 @@ impl Ui {
         }
     }
 
-    /// Says the warnings and errors of tables, and the failure of a run that belongs to no table.
+    /// Prints the warnings and errors of tables, and the failure of a run that does not belong to a table.
     pub fn problems_of(&mut self, tables: &[TableOutcome], run: Option<&Error>) {
         let Some(journal) = self.only_journal() else {
             return self.problems(&text::problems(tables, run, self.color_err));
@@ -253,7 +254,7 @@ impl Ui {
         }
     }
 
-    /// Says warnings and errors, if there are any; apart from the answer, if there is one.
+    /// Prints warnings and errors, if there are any; separated from the result, if there is one.
     pub fn problems(&mut self, text: &str) {
         if !text.is_empty() {
             let apart = if self.out.has_text() { "\n" } else { "" };
@@ -261,8 +262,8 @@ impl Ui {
         }
     }
 
-    /// Ends the output; returns the exit code. A reader that went away early (`| head`) is no failure; an answer that
-    /// could not be written is one.
+    /// Ends the output; returns the exit code. If the reader closed the pipe early (`| head`), that is no failure; a
+    /// result that could not be written is one.
     pub fn finish(&mut self, exit_code: u8) -> u8 {
         self.progress.done();
         self.out.end();
@@ -287,7 +288,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A writer whose bytes can be looked at.
+    /// A writer whose bytes can be inspected.
     #[derive(Clone, Default)]
     pub(in crate::cli) struct Captured(Arc<Mutex<Vec<u8>>>);
 

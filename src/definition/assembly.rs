@@ -1,4 +1,4 @@
-//! Specs and queries -> the project's tables, one after the other: each is planned over those before it.
+//! Specs and queries -> the project's tables, one after the other: each is planned over the previous ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
 use crate::sql::refuse::undetermined::Keys;
 
-/// The project's tables as they come to be known, in order.
+/// The project's tables processed so far, in order.
 pub(super) struct Assembly {
     /// Tables without faults, in order.
     pub tables: Vec<Table>,
@@ -38,21 +38,21 @@ pub(super) struct Assembly {
     keys: Keys,
     /// Tables with faults.
     supposed: BTreeSet<TableName>,
-    /// Those of whose columns not everything is known.
+    /// Those of them with some unknown column.
     vague: BTreeSet<TableName>,
-    /// Those of them that may have more columns.
+    /// Those of them that may have further columns.
     open: BTreeSet<String>,
     order: Vec<TableName>,
     /// Whether some target is read by Athena.
     athena: bool,
-    /// Tables some of whose times may be finer than a millisecond, where it is.
+    /// If so, tables that may have times finer than a millisecond.
     fine: BTreeSet<String>,
-    /// What means something else there.
+    /// Notes on differences in Athena.
     pub notes: Faults,
 }
 
 impl Assembly {
-    /// Nothing known yet of tables that will come in this order.
+    /// The state before any table, for tables in this order.
     pub fn new(order: Vec<TableName>, athena: bool) -> Self {
         Self {
             tables: Vec::new(),
@@ -72,15 +72,15 @@ impl Assembly {
 
     /// Makes a table's columns known to the queries after it.
     fn learn(&mut self, name: &TableName, columns: &[Column]) {
-        // Rows that somebody else appended may lack an offset: no rule may take it for granted.
+        // Rows appended by other writers may lack an offset: no rule may assume it.
         let planned = columns.iter().map(|c| Column { nullable: c.nullable || c.name == SOURCE_OFFSET, ..c.clone() });
         self.planner.add(name.to_string(), schema(&planned.collect::<Vec<_>>()));
         self.lineage.insert(name.to_string(), columns.to_vec());
         self.known.insert(name.clone(), columns.to_vec());
     }
 
-    /// Makes what is known of a faulty table's columns known to the queries after it, and looks at what its `.toml` says
-    /// of them.
+    /// Makes the known columns of a faulty table available to the queries after it, and checks the parts of its `.toml`
+    /// that refer to them.
     fn suppose(&mut self, spec: &Spec, guess: &Guess, faults: &mut Faults) {
         self.suppose_as(&spec.name, guess);
         if quarantines(spec) {
@@ -125,7 +125,7 @@ impl Assembly {
             ..Column::new(name, column_type)
         }));
         self.learn(&spec.name, &columns);
-        // Every record is landed once.
+        // Every record lands once.
         let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
@@ -153,7 +153,7 @@ impl Assembly {
         for reference in &parsed.references {
             let name = reference.parts.first().and_then(|n| TableName::parse(n).ok());
             let Some(name) = name.filter(|name| !sources.contains(name)) else { continue };
-            // Its own fault is reported; of its columns nothing is known.
+            // Its own fault is reported; its columns are unknown.
             if !self.known.contains_key(&name) && !self.supposed.contains(&name) {
                 self.suppose_as(&name, &Guess::nothing());
             }
@@ -181,7 +181,7 @@ impl Assembly {
             return self.suppose(spec, &Guess { columns: known.collect(), is_open: false }, faults);
         };
         self.learn(&spec.name, &columns);
-        // No commit goes against it.
+        // Every commit enforces it.
         let key: Vec<String> = spec.primary_key.iter().map(|k| k.value.clone()).collect();
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
@@ -243,15 +243,15 @@ impl Assembly {
         self.tables.push(other);
     }
 
-    /// A derived table that has no plan, because of its own faults or those of a table that it reads: what is found in its
-    /// query goes to `found`.
+    /// A derived table without a plan, because of its own faults or those of a table that it reads: faults in its query
+    /// are added to `found`.
     fn without_plan(&mut self, spec: &Spec, parsed: &Parsed, found: &mut Faults, faults: &mut Faults) {
         let query = (&parsed.sql, parsed.query.as_deref());
         let guess = guess::below(spec, query, &self.planner, &self.open, &self.keys, found);
         self.suppose(spec, &guess, faults);
     }
 
-    /// Rank of a table in the project; a quarantine ranks right after its host.
+    /// Rank of a table in the project; a quarantine follows its table.
     fn position(&self, name: &TableName) -> (usize, bool) {
         let rank = |name: &str| self.order.iter().position(|n| n.as_str() == name);
         match rank(name.as_str()) {
@@ -276,7 +276,7 @@ fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }
 
-/// Columns of a quarantine: what its rows break must not keep them out.
+/// Columns of a quarantine: no constraint may exclude its rows.
 fn unconstrained(columns: &[Column]) -> Vec<Column> {
     columns.iter().map(|c| Column { nullable: true, ..c.clone() }).collect()
 }
@@ -305,8 +305,8 @@ fn table(
     }
 }
 
-/// The columns of a derived table: names and types of its query, what `[columns]` asserts and documents, and what
-/// plain columns have from their sources.
+/// The columns of a derived table: names and types of its query, assertions and descriptions of `[columns]`, and the
+/// properties that plain columns inherit from their sources.
 fn columns(
     spec: &Spec,
     planned: &Planned,

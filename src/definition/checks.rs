@@ -1,4 +1,4 @@
-//! What a table's `.toml` says about its columns, once they are known: keys, conditions, consent.
+//! The parts of a table's `.toml` that refer to its columns, checked once these are known: keys, conditions, consent.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::sql::refuse::undetermined::repeatable;
 use crate::sql::text::Sql;
 use crate::sql::{condition_of, plan_condition};
 
-/// Columns of every table that has them without faults.
+/// The columns of every table whose columns have no faults.
 pub(super) type Known = BTreeMap<TableName, Vec<Column>>;
 
 /// Checks that values of the columns of a landing table can be read from JSON.
@@ -45,7 +45,7 @@ pub(super) fn keys(spec: &Spec, columns: &[Column], faults: &mut Faults) {
     }
 }
 
-/// A column whose values can be compared and ordered alike by every engine.
+/// A column whose values all engines compare and order alike.
 fn plain_column<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut Faults) -> Option<&'a Column> {
     let column = column_named(text, key, columns, faults)?;
     if column.column_type.is_nested() {
@@ -70,8 +70,8 @@ fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut 
     found
 }
 
-/// Checks and plans a condition on the rows of a table.
-/// Where the columns of the table are not all known (`is_vague`), only what is a fault whatever they are is reported.
+/// Checks and plans a condition on the rows of a table. If not all columns of the table are known (`is_vague`), only
+/// faults that do not depend on the unknown ones are reported.
 fn condition(
     text: &Text,
     table: &TableName,
@@ -102,7 +102,7 @@ fn condition(
     Some(Condition { text: text.value.clone(), expr })
 }
 
-/// Whether every expression looks at one row: no aggregates, no windows.
+/// Whether every expression uses one row: no aggregates, no windows.
 fn is_row_wise(plan: &LogicalPlan) -> bool {
     let many = |e: &Expr| {
         e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Unnest(_))))

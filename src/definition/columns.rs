@@ -6,7 +6,7 @@ use crate::name;
 use crate::source::Place;
 use crate::source::faults::Faults;
 
-/// A declared column with the places that faults about it point at.
+/// A declared column with the places for its faults.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub column: Column,
@@ -14,7 +14,7 @@ pub(super) struct Declared {
     pub place: Place,
     /// The column's type in the text.
     pub type_place: Place,
-    /// Whether `nullable` is written.
+    /// Whether `nullable` is written explicitly.
     pub says_nullable: bool,
 }
 

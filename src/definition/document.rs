@@ -1,4 +1,4 @@
-//! TOML with places: a document walked by hand, so that every fault points at the text it is about.
+//! TOML with places: a document traversed by hand, so that every fault points at its text.
 //!
 //! Getters return `None` both for an absent key and for one whose fault has been reported.
 
@@ -20,7 +20,7 @@ pub(super) struct Entry<'d> {
     place: Place,
 }
 
-/// A table of a document; its entries stand in the order of the text.
+/// A table of a document; its entries have the order of the text.
 pub(super) struct Table<'d> {
     entries: Vec<Entry<'d>>,
     /// Where a missing key is reported: the header, or the beginning of the file.
@@ -33,7 +33,8 @@ pub(super) fn parse<'d>(file: &'d Arc<SourceFile>, faults: &mut Faults) -> Optio
         Ok(table) => Some(table),
         Err(error) => {
             let place = Place { file: file.clone(), span: error.span().unwrap_or(0..0) };
-            faults.add(place, "this is not valid TOML", error.message().trim().replace('\n', "; "));
+            let lines: Vec<&str> = error.message().trim().lines().collect();
+            faults.add(place, "this is not valid TOML", lines.join("; "));
             None
         }
     }
@@ -94,7 +95,7 @@ impl<'d> Table<'d> {
         self.get(key)?.string(faults)
     }
 
-    /// A string that must be there and must not be blank.
+    /// A required string that is not blank.
     pub fn required_string(&self, key: &str, example: &str, faults: &mut Faults) -> Option<Text> {
         let text = self.require(key, example, faults)?.string(faults)?;
         if text.value.trim().is_empty() {
@@ -123,7 +124,7 @@ impl<'d> Table<'d> {
         self.get(key)?.table(faults)
     }
 
-    /// One of a few words; `default` when absent or faulty.
+    /// One of several values; `default` if absent or faulty.
     pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)], default: T, faults: &mut Faults) -> T {
         let Some(text) = self.string(key, faults) else { return default };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.value) {
@@ -159,7 +160,7 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// The value as a non-negative integer, if it is an integer at all.
+    /// The value as a non-negative integer; the outer `None` if it is not an integer.
     pub fn integer(&self) -> Option<Option<u64>> {
         match self.value {
             DeValue::Integer(i) => Some(u64::from_str_radix(i.as_str(), i.radix()).ok()),

@@ -1,5 +1,5 @@
-//! What can be told of tables below a faulty one: the columns of that one as far as its faults leave them known, and the
-//! faults of a query over such columns that are faults whatever the columns turn out to be.
+//! Checks tables below a faulty one: the columns of the faulty one as far as they are known, and faults of a query over
+//! such columns that do not depend on the unknown ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::sql::text::Sql;
 /// The columns of a table, as far as they are known.
 #[derive(Clone, Debug)]
 pub(super) struct Guess {
-    /// Names in their order, each with its type where that is known.
+    /// Names in their order, each with its type if known.
     pub columns: Vec<(String, Option<ColumnType>)>,
-    /// Whether there may be others.
+    /// Whether there may be further ones.
     pub is_open: bool,
 }
 
 impl Guess {
-    /// A table of which nothing is known but that it will be there.
+    /// A table with unknown columns.
     pub fn nothing() -> Self {
         Self { columns: Vec::new(), is_open: true }
     }
 
-    /// A landing table one of whose columns is faulty.
+    /// A landing table with a faulty column.
     pub fn landing(spec: &Spec) -> Self {
         let appended = [(SOURCE_FILE, ColumnType::String), (SOURCE_OFFSET, ColumnType::Long)];
         let appended = appended.map(|(name, column_type)| (name.to_owned(), Some(column_type)));
@@ -58,12 +58,12 @@ impl Guess {
         }
     }
 
-    /// Whether anything is not known.
+    /// Whether anything is unknown.
     pub fn is_vague(&self) -> bool {
         self.is_open || self.columns.iter().any(|(_, column_type)| column_type.is_none())
     }
 
-    /// A column of an unknown type has that of NULL, which fits everywhere.
+    /// A column of unknown type has the type NULL, which coerces to every other type.
     pub fn schema(&self) -> SchemaRef {
         let of = |column_type: &Option<ColumnType>| column_type.as_ref().map_or(DataType::Null, ColumnType::arrow);
         let fields = self.columns.iter().map(|(name, column_type)| Field::new(name, of(column_type), true));
@@ -79,8 +79,8 @@ impl Guess {
     }
 }
 
-/// Looks at a query over tables of which some have faults; `open` are those that may have more columns than are known.
-/// Reports what is wrong whatever they turn out to be, and has the columns of its result.
+/// Plans a query over tables of which some have faults; `open` are those that may have further columns. Reports faults
+/// that do not depend on these, and returns the columns of its result.
 pub(super) fn below(
     spec: &Spec,
     (sql, query): (&Sql, Option<&Query>),
@@ -104,7 +104,7 @@ pub(super) fn below(
             columns.push((field.name().clone(), ColumnType::stored(field.data_type()).ok()));
         }
     }
-    // `*` of a table that may have more columns gives these, too.
+    // `*` over a table that may have further columns includes them, too.
     let is_open = sql.names(query).is_none() && reads(&plan, open);
     let guess = Guess { columns, is_open };
     for d in spec.columns.iter().flatten().filter(|_| !guess.is_open) {
@@ -115,7 +115,7 @@ pub(super) fn below(
     guess
 }
 
-/// Plans a query; a column that no table has is one of an open table.
+/// Plans a query; an unknown column is attributed to an open table.
 fn planned(
     sql: &Sql,
     query: &Query,
@@ -156,7 +156,7 @@ fn missing(error: &DataFusionError, found: &mut Vec<String>) {
     }
 }
 
-/// Reports what is wrong whatever the types of the columns are: names that nothing has.
+/// Reports errors that do not depend on the types of the columns: unknown names.
 pub(super) fn certain(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
     match error {
         DataFusionError::Collection(errors) => errors.iter().for_each(|e| certain(e, sql, faults)),

@@ -1,4 +1,5 @@
-//! Which file is what: pairs of `.toml` and `.sql` under `tables/`, and the numbered files of `migrations/`.
+//! Classifies the project's files: pairs of `.toml` and `.sql` under `tables/`, and the numbered files of
+//! `migrations/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Component;
@@ -39,7 +40,7 @@ pub(super) fn tables(files: &[Arc<SourceFile>], zones: Option<&[String]>, faults
         }
         let [leaf] = rest else {
             let (message, label) = match rest {
-                [] => ("a table stands in the folder of its zone", "move it to tables/<zone>/"),
+                [] => ("a table is in the folder of its zone", "move it to tables/<zone>/"),
                 _ => ("a zone has no folders", "move the file to tables/<zone>/"),
             };
             faults.add(top(file), message, label);

@@ -1,5 +1,5 @@
-//! Where an output column comes from: a plain column of a source hands on its description, and every value computed
-//! from personal data stays personal data.
+//! The origin of output columns: a plain column of a source passes on its description, and every value computed from
+//! personal data stays personal data.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use deltalake::datafusion::logical_expr::{Distinct, Expr, ExprSchemable, JoinTyp
 
 use super::model::Column;
 
-/// Aggregates that say how many, not what.
+/// Aggregates whose result counts rows and contains no values.
 const COUNTS: [&str; 3] = ["count", "approx_distinct", "regr_count"];
 
-/// What an output column has from its sources.
+/// The properties that an output column inherits from its sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// Description of the column that it is, if it is one.
+    /// Description of the source column, if it is a plain one.
     pub description: String,
     /// Whether it is or is computed from a column classified `pii`. Conditions and counts are not.
     pub pii: bool,

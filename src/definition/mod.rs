@@ -1,7 +1,7 @@
 //! `stedi-delta.toml` and `tables/**` as a checked [`Project`].
 //!
-//! Everything is checked before any table is read, and every fault is reported, with its place: texts in, a project
-//! or a list of faults out. Only `read.rs` touches the disk.
+//! Everything is checked before any table is read, and every fault is reported with its place: texts in, a project or a
+//! list of faults out. Only `read.rs` accesses the disk.
 //!
 //! # `stedi-delta.toml`
 //! ```toml
@@ -70,8 +70,7 @@
 //! it is a condition or a count.
 //!
 //! # Notes
-//! Where a target is in Glue, `check` also says what of all this Athena reads in another way, or not at all. A note is
-//! no fault.
+//! If a target is in Glue, `check` also notes what Athena reads differently, or not at all. A note is not a fault.
 //!
 //! # `migrations/NNNN_label.sql`
 //! Four digits, unique, and a label in snake case.
@@ -110,7 +109,7 @@ use crate::source::Fault;
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "stedi-delta.toml";
 
-/// Reads and checks the project in a folder: its tables without faults, and all faults of its files.
+/// Reads and checks the project in a folder: returns its tables without faults, and all faults of its files.
 ///
 /// # Errors
 /// There is no project, or its files cannot be read.

@@ -1,4 +1,4 @@
-//! What a project says, checked: the values that the rest of the tool works with.
+//! The checked definition of a project: the values that the rest of the tool uses.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,24 +13,24 @@ use crate::source::{Fault, Place, SourceFile};
 pub use crate::sql::Condition;
 pub use crate::types::ColumnType;
 
-/// A whole project. `tables` are in topological order: a table stands after every table that it reads.
+/// A whole project. `tables` are in topological order: a table follows every table that it reads.
 #[derive(Debug)]
 pub struct Project {
     /// `name` of `stedi-delta.toml`.
     pub name: String,
     /// The project's folder.
     pub root: PathBuf,
-    /// Zones in the order in which data flows; every table is in one.
+    /// Zones in the order of data flow; every table is in one.
     pub zones: Vec<String>,
     /// Targets by name.
     pub targets: BTreeMap<String, Target>,
-    /// The target used when none is named.
+    /// The default target.
     pub default_target: String,
-    /// Most memory the query engine and the writers may hold, in bytes.
+    /// Most memory that the query engine and the writers may hold, in bytes.
     pub memory_limit: u64,
-    /// Size at which a data file is closed and the next one begun, in bytes.
+    /// Size at which a data file is closed and the next one started, in bytes.
     pub target_file_size: u64,
-    /// Where rows go that do not fit into memory; `None` = the temporary folder of the operating system.
+    /// The folder for spill files; `None` = the temporary folder of the operating system.
     pub spill_folder: Option<PathBuf>,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
@@ -38,7 +38,7 @@ pub struct Project {
     pub migrations: Vec<Migration>,
     /// `migrations/schema.json`, if there is one.
     pub schema: Option<Arc<SourceFile>>,
-    /// What its queries and columns mean elsewhere in Athena; empty where no target is in Glue. No fault of it.
+    /// Notes on queries and columns that Athena reads differently; empty if no target is in Glue. They are not faults.
     pub notes: Vec<Fault>,
 }
 
@@ -56,7 +56,7 @@ impl Project {
     }
 }
 
-/// Where a project lives: a landing root and a warehouse root, each a folder or a URL, as written.
+/// The roots of a project: a landing root and a warehouse root, each a folder or a URL, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// Root of the landing files.
@@ -65,13 +65,13 @@ pub struct Target {
     pub warehouse: String,
     /// Database in the catalog.
     pub database: String,
-    /// How its buckets are reached.
+    /// Access to its buckets.
     pub aws: AwsTarget,
     /// Set when the tables are registered in AWS Glue instead of the local catalog.
     pub glue: Option<Glue>,
 }
 
-/// How the buckets of a target are reached. Credentials come from the environment, never from the project.
+/// Access to the buckets of a target. Credentials come from the environment, never from the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwsTarget {
     /// AWS region.
@@ -121,17 +121,17 @@ pub struct Table {
     pub tags: Vec<String>,
     /// All columns, in order. A landing table's end with `source_file` and `source_offset`.
     pub columns: Vec<Column>,
-    /// Columns that identify a row; empty when none is declared.
+    /// Columns that identify a row; empty if none is declared.
     pub primary_key: Vec<String>,
     /// Columns by which rows are sorted within and across files.
     pub cluster_by: Vec<String>,
     /// Checks on rows.
     pub expectations: Vec<Expectation>,
-    /// Who may be in this table.
+    /// Whose consent this table requires.
     pub consent: Option<Consent>,
     /// Folder or URL of the table when it is not `<warehouse>/<zone>/<table>`.
     pub location: Option<String>,
-    /// What fills it.
+    /// The source of its rows.
     pub kind: TableKind,
     /// The `.toml` that defines it.
     pub file: Arc<SourceFile>,
@@ -169,7 +169,7 @@ impl Table {
     }
 }
 
-/// What fills a table.
+/// The source of a table's rows.
 #[derive(Debug)]
 pub enum TableKind {
     /// Files. Boxed, as queries are: plans are large.
@@ -188,15 +188,15 @@ pub const SOURCE_OFFSET: &str = "source_offset";
 pub struct Landing {
     /// Glob under the landing root; `*` stays within one folder, `**` crosses folders.
     pub path: String,
-    /// Globs of files that are left out.
+    /// Globs of excluded files.
     pub exclude: Vec<String>,
-    /// What the files are made of.
+    /// The format of the files.
     pub format: Format,
     /// Files younger than this wait for the next sync; `None` = the store's default.
     pub min_age: Option<Duration>,
-    /// What a changed file means.
+    /// How to treat a changed file.
     pub on_overwrite: OnOverwrite,
-    /// Records of one sync that may go to quarantine; past it none of the table lands. `None` = any number.
+    /// Records of one sync that may go to quarantine; above it nothing of the table lands. `None` = any number.
     pub max_quarantined: Option<MaxQuarantined>,
     /// Set on the table that is the record of consent.
     pub grants: Option<Grants>,
@@ -205,14 +205,14 @@ pub struct Landing {
 /// How many of a sync's records may go to quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxQuarantined {
-    /// So many.
+    /// This many.
     Records(u64),
-    /// So many millionths of those that are read.
+    /// This many millionths of the records read.
     Share(u64),
 }
 
 impl MaxQuarantined {
-    /// Whether `quarantined` of `records` are more than that.
+    /// Whether `quarantined` of `records` exceed it.
     #[must_use]
     pub fn is_exceeded(self, quarantined: u64, records: u64) -> bool {
         match self {
@@ -240,19 +240,24 @@ impl std::fmt::Display for MaxQuarantined {
     }
 }
 
-/// What landing files are made of.
+/// The format of landing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON objects.
     Json,
 }
 
-/// What to do with a file that changed after it was ingested.
+impl Format {
+    /// All of them, by their names.
+    pub const ALL: [(&str, Self); 1] = [("json", Self::Json)];
+}
+
+/// How to treat a file that changed after it was ingested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOverwrite {
     /// Stop the table.
     Fail,
-    /// Swap that file's rows in one commit.
+    /// Replace that file's rows in one commit.
     Replace,
 }
 
@@ -263,8 +268,8 @@ pub struct Grants {
     pub subjects: Vec<String>,
     /// Condition on a record: true = the person has consented. NULL has not.
     pub granted: Condition,
-    /// Columns that order a person's records; the greatest (NULL least) is the newest. On a tie the record that
-    /// refuses decides.
+    /// Columns that order a person's records; the greatest (NULL least) is the newest. On a tie the record that refuses
+    /// decides.
     pub latest: Vec<String>,
 }
 
@@ -273,20 +278,20 @@ pub struct Grants {
 pub struct Derived {
     /// The text of the `.sql` file.
     pub sql: String,
-    /// The query printed back from its syntax tree: equal for texts that differ in layout and comments only. On
-    /// `<table>_quarantine` with the condition of its rows.
+    /// The query printed from its syntax tree: equal for texts that differ only in layout and comments. On
+    /// `<table>_quarantine` it includes the condition of its rows.
     pub canonical_sql: String,
     /// The `.sql` file.
     pub sql_file: Arc<SourceFile>,
     /// Tables that the query names, in the order of the project's tables.
     pub sources: Vec<TableName>,
-    /// What to do when the change cannot be computed incrementally.
+    /// What to do if the change cannot be computed incrementally.
     pub refresh: Policy,
-    /// Where the `.toml` says so.
+    /// The place of `refresh` in the `.toml`.
     pub refresh_place: Option<Place>,
-    /// The analysed plan of the table's rows: those of the query, and where the table has quarantining expectations,
-    /// the ones that meet them all (on `<table>_quarantine`: the others). Its scans are bare table names over
-    /// schema-only providers, and its output has exactly the names and types of the table's columns.
+    /// The analysed plan of the table's rows: those of the query, and if the table has quarantining expectations, those
+    /// that meet them all (on `<table>_quarantine`: the others). Its scans are bare table names over schema-only
+    /// providers, and its output has exactly the names and types of the table's columns.
     pub plan: LogicalPlan,
     /// Set on `<table>_quarantine`: the table whose quarantining expectations these rows failed.
     pub quarantine_of: Option<TableName>,
@@ -319,7 +324,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that may hold NULL, of which nothing more is said.
+    /// A nullable column without further properties.
     pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
         Self { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
     }
@@ -338,28 +343,28 @@ pub struct Expectation {
     pub name: String,
     /// Condition on a row; a row fails unless it is true.
     pub check: Condition,
-    /// What a failing row means.
+    /// The action for a failing row.
     pub action: Action,
 }
 
-/// What a failing row means.
+/// The action for a failing row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Count and say so.
+    /// Count it and warn.
     Warn,
-    /// Keep the row out, in `<table>_quarantine`.
+    /// Move the row to `<table>_quarantine`.
     Quarantine,
     /// Stop the table before the commit, exit 3.
     Fail,
 }
 
-/// Who may be in a derived table.
+/// The consent that a derived table requires.
 #[derive(Clone, Debug)]
 pub struct Consent {
     /// The column of this table that names the person.
     pub subject: String,
     /// The landing table with `[grants]`.
     pub grants: TableName,
-    /// The subject column of the grants table that `subject` holds values of.
+    /// The subject column of the grants table to which the values of `subject` refer.
     pub names: String,
 }

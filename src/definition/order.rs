@@ -7,9 +7,9 @@ use crate::name::TableName;
 /// Tables in topological order: each as early as its zone and name allow.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
-    /// Every table once, those of cycles included.
+    /// Every table once, including those in cycles.
     pub tables: Vec<TableName>,
-    /// Tables that read each other, each cycle from its smallest name on.
+    /// Tables that read each other, each cycle starting with its smallest name.
     pub cycles: Vec<Vec<TableName>>,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn order(tables: &BTreeMap<TableName, (usize, BTreeSet<TableName>)>) 
             order.tables.push(next.1.clone());
             continue;
         }
-        // Everything left waits for something left, so following what is waited for runs into a cycle.
+        // Every remaining table waits for a remaining one, so following the waits finds a cycle.
         let mut path: Vec<&TableName> = left.iter().map(|(_, name)| *name).take(1).collect();
         let cycle = loop {
             let Some(next) = path.last().and_then(|name| waits(name)) else { break path };

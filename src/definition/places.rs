@@ -1,14 +1,14 @@
-//! Where tables are to be: each in a folder of its own, for two in one folder would overwrite each other's log, and one
-//! inside another is taken for rubbish of that.
+//! The folders of tables: each table needs its own, since two in one folder would overwrite each other's log, and files
+//! of one inside another would look like orphans of that.
 
 use std::path::{Component, Path};
 
 use url::Url;
 
-/// What stands under a warehouse and is nobody's table: ledger and runs, and the local catalog.
+/// Folders under a warehouse that belong to no table: ledger and runs, and the local catalog.
 const OURS: [&str; 2] = ["system", "_catalog"];
 
-/// A table that asks for its folders.
+/// A table that claims its folders.
 #[derive(Debug)]
 pub(crate) struct Claim {
     /// Its name.
@@ -17,13 +17,13 @@ pub(crate) struct Claim {
     pub zone: String,
     /// Its own `location`.
     pub location: Option<String>,
-    /// A landing table's quarantine stands beside it.
+    /// Whether it is a landing table, whose quarantine is beside it.
     pub is_landing: bool,
     /// Whether it is derived and has a quarantine.
     pub has_quarantine: bool,
 }
 
-/// A folder and whose it is.
+/// A folder and its owner.
 struct Folder {
     /// Index of the claim; `None` = the tool's own.
     claim: Option<usize>,
@@ -31,13 +31,13 @@ struct Folder {
     parts: Vec<String>,
 }
 
-/// Which claims cannot be met, each with the reason: at most one of each.
+/// The claims that conflict, each with the reason: at most one of each.
 pub(crate) fn clashes(
     claims: &[Claim],
     (warehouse, warehouse_base): (&str, &Path),
     root: &Path,
 ) -> Vec<(usize, String)> {
-    // What is no address is a fault of its own.
+    // An invalid address is a fault of its own.
     let Some(warehouse) = parts(warehouse, warehouse_base) else { return Vec::new() };
     let below = |names: &[&str]| warehouse.iter().cloned().chain(names.iter().map(|&n| n.to_owned())).collect();
     let ours = |name: &str| Folder { claim: None, whose: "that this tool keeps".into(), parts: below(&[name]) };
@@ -86,7 +86,7 @@ pub(crate) fn clashes(
     found
 }
 
-/// A folder or URL as store and path, each part as its store has it. `None` for what is neither.
+/// A folder or URL as store and path, each part as its store spells it. `None` if it is neither.
 fn parts(text: &str, base: &Path) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     if text.contains("://") {

@@ -1,4 +1,4 @@
-//! Files -> checked project: the order in which things are looked at, and who is spared when something before failed.
+//! Files -> checked project: the order of the checks, and which ones are skipped after an earlier fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::source::{Fault, Place, SourceFile};
 use crate::sql::references::{Reference, references};
 use crate::sql::text::Sql;
 
-/// A derived table's query as far as it can be understood alone.
+/// A derived table's query, parsed but not planned.
 pub(super) struct Parsed {
     pub sql: Sql,
-    /// `None` if it is faulty by itself.
+    /// `None` if it is faulty itself.
     pub query: Option<Box<Query>>,
     pub references: Vec<Reference>,
 }
@@ -35,7 +35,7 @@ pub(super) fn check(root: &Path, files: &[Arc<SourceFile>]) -> Result<Project, V
     if faults.is_empty() { Ok(project) } else { Err(faults) }
 }
 
-/// What the files of a project say, its tables without faults, and all faults.
+/// The project of these files, its tables without faults, and all faults.
 ///
 /// # Errors
 /// There is no project.
@@ -81,7 +81,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
     }
 
     let records: Vec<&Spec> = specs.values().filter(|s| s.grants.is_some() && s.sql.is_none()).collect();
-    // Without Glue nobody asks Athena.
+    // Without Glue, Athena does not read the tables.
     let athena = settings.targets.values().any(|target| target.glue.is_some());
     let mut assembly = Assembly::new(order.tables.clone(), athena);
     for name in &order.tables {
@@ -109,7 +109,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
     Ok((project, faults.into_sorted()))
 }
 
-/// Every table has folders of its own, at every target.
+/// Checks that every table has its own folders, at every target.
 fn locations(specs: &BTreeMap<TableName, Spec>, targets: &BTreeMap<String, Target>, root: &Path, faults: &mut Faults) {
     let claim = |spec: &'_ Spec| Claim {
         name: spec.name.to_string(),
@@ -141,7 +141,7 @@ pub(super) fn quarantines(spec: &Spec) -> bool {
     spec.sql.is_some() && spec.expectations.iter().any(|e| e.action == Action::Quarantine)
 }
 
-/// The declared table that a reference leads to: itself, or the one whose quarantine it is.
+/// The declared table of a reference: itself, or the table of a quarantine.
 fn host(
     reference: &Reference,
     specs: &BTreeMap<TableName, Spec>,
@@ -151,7 +151,7 @@ fn host(
     quarantines.get(name).cloned().or_else(|| TableName::parse(name).ok().filter(|n| specs.contains_key(n)))
 }
 
-/// Parses a query and reports every table that it names wrongly.
+/// Parses a query and reports every invalid table name in it.
 fn parse(file: &Arc<SourceFile>, names: &BTreeSet<String>, faults: &mut Faults) -> Parsed {
     let mut sql = Sql::file(file);
     let before = faults.len();

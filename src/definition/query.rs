@@ -1,4 +1,4 @@
-//! One derived table's query: planned, its output named and typed, everything wrong with it said in its own text.
+//! One derived table's query: planned, with output names and types; its faults have places in its own text.
 
 use deltalake::arrow::datatypes::FieldRef;
 use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError};
@@ -24,7 +24,7 @@ pub(super) struct Planned {
     pub columns: Vec<(String, ColumnType, Place)>,
 }
 
-/// Plans a query and checks its output, or says what is wrong.
+/// Plans a query and checks its output, or reports faults.
 pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, keys: &Keys, faults: &mut Faults) -> Option<Planned> {
     let before = faults.len();
     if sql.duplicates(query, faults) {
@@ -70,8 +70,8 @@ pub(super) fn plan(sql: &Sql, query: &Query, tables: &Tables, keys: &Keys, fault
     }
 }
 
-/// Casts the output of a plan to the types that are stored, where they differ: string views, other units of time.
-/// Times lose what is finer than a microsecond.
+/// Casts the output of a plan to the stored types, if they differ: string views, other units of time. Times are
+/// truncated to microseconds.
 pub(super) fn store(plan: LogicalPlan, columns: &[(&str, &ColumnType)]) -> Result<LogicalPlan, DataFusionError> {
     let same = plan.schema().fields().iter().zip(columns).all(|(f, (_, t))| *f.data_type() == t.arrow());
     if same {
@@ -109,7 +109,7 @@ fn output(field: &FieldRef, place: &Place, faults: &mut Faults) -> Option<Column
     }
 }
 
-/// Whether an output column has a name that a table can have; else that is a fault.
+/// Checks that an output column has a valid name for a table.
 pub(super) fn output_name(name: &str, place: &Place, faults: &mut Faults) -> bool {
     let reason = name::check(name).err();
     if let Some(reason) = &reason {

@@ -1,4 +1,4 @@
-//! The only file of this module that touches the disk: a project's folder as texts.
+//! The only file of this module that accesses the disk: reads a project's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::PROJECT_FILE;
 use crate::error::{Context, Error, Result};
 use crate::source::SourceFile;
 
-/// Folders whose files are read, all the way down.
+/// Folders whose files are read recursively.
 const FOLDERS: [&str; 2] = ["tables", "migrations"];
 
 /// The folder itself or the nearest one above it that holds `stedi-delta.toml`.
@@ -42,7 +42,7 @@ fn walk(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
         if ignored(&entry.file_name().to_string_lossy()) {
             continue;
         }
-        // Not `entry.file_type()`: a link counts as what it leads to.
+        // Not `entry.file_type()`: a link counts as its target.
         if root.join(&path).is_dir() {
             walk(root, &path, paths)?;
         } else {
@@ -52,7 +52,7 @@ fn walk(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Dotfiles, notes and what editors leave behind.
+/// Dotfiles, notes and files left by editors.
 fn ignored(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.to_ascii_lowercase().ends_with(".md")
 }

@@ -17,14 +17,14 @@ const SYSTEM_ZONE: &str = "system";
 const DEFAULT_MEMORY_LIMIT: u64 = 2 << 30;
 const DEFAULT_TARGET_FILE_SIZE: u64 = 32 << 20;
 const URL_SCHEMES: [&str; 2] = ["file", "s3"];
-/// What S3 calls its ways of encrypting an object.
+/// S3's names of its encryption modes.
 const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 
-/// What `stedi-delta.toml` says. Values that are faulty are absent or at their default.
+/// The content of `stedi-delta.toml`. Faulty values are absent or at their default.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub name: String,
-    /// `None` if the list itself is faulty, so that no table is blamed for its zone.
+    /// `None` if the list itself is faulty, so that no table is reported for its zone.
     pub zones: Option<Vec<String>>,
     pub targets: BTreeMap<String, Target>,
     pub default_target: String,
@@ -175,7 +175,7 @@ fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
     }
 }
 
-/// Refuses an address with credentials in it. The line itself is not shown: it holds them.
+/// Refuses an address with credentials in it. The line itself is not shown, since it holds them.
 fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Text> {
     if !holds_credentials(&text.value) {
         return Some(text);

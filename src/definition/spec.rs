@@ -1,4 +1,4 @@
-//! `tables/<zone>/<table>.toml`: what one file says, before it is compared with any other.
+//! `tables/<zone>/<table>.toml`: the content of one file, before it is compared with others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Spec {
     pub cluster_by: Vec<Text>,
     /// `[columns]`; `None` if a column is faulty, or if a landing table declares none.
     pub columns: Option<Vec<Declared>>,
-    /// Names under `[columns]`, also where a column is faulty.
+    /// Names under `[columns]`, including faulty columns.
     pub column_names: Vec<String>,
     pub source: Option<Source>,
     pub grants: Option<GrantsSpec>,
@@ -123,7 +123,7 @@ pub(super) fn spec(
     })
 }
 
-/// A table is either landing (`[source]`) or derived (a query), and has only the keys of its kind.
+/// Checks that a table is either landing (`[source]`) or derived (a query), and has only the keys of its kind.
 fn kind(root: &Table<'_>, sql: Option<&Arc<SourceFile>>, faults: &mut Faults) {
     let stem = root.place.file.path.with_extension("sql");
     match (root.get("source"), sql) {
@@ -152,7 +152,7 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
     if !landing && root.get("columns").is_none() {
         return Some(Vec::new());
     }
-    // Without a source the table is faulty already; what its columns would be is anybody's guess.
+    // Without a source the table is faulty already; its columns are unknown.
     root.get("source").or(root.get("columns"))?;
     let entry = root.require("columns", "[columns]", faults)?;
     let table = entry.table(faults)?;
@@ -172,7 +172,7 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
 
 fn column_names(root: &Table<'_>) -> Vec<String> {
     let columns = root.get("columns").filter(|entry| entry.is_table());
-    // It is a table: that is no fault.
+    // It is known to be a table: no fault is possible.
     let columns = columns.and_then(|entry| entry.table(&mut Faults::default()));
     columns.map(|table| table.entries().iter().map(|entry| entry.key.clone()).collect()).unwrap_or_default()
 }
@@ -180,9 +180,8 @@ fn column_names(root: &Table<'_>) -> Vec<String> {
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined"], faults);
     let path = table.required_string("path", "path = \"folder/*.json\"", faults);
-    let formats = [("json", Format::Json)];
     let format = match table.require("format", "format = \"json\"", faults) {
-        Some(_) => table.choice("format", &formats, Format::Json, faults),
+        Some(_) => table.choice("format", &Format::ALL, Format::Json, faults),
         None => Format::Json,
     };
     let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
@@ -212,7 +211,7 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     let exclude: Vec<Option<String>> =
         table.strings("exclude", faults).into_iter().map(|text| pattern("exclude", text, faults)).collect();
     let path = pattern("path", path?, faults)?;
-    // A pattern that cannot be used must not let its files through.
+    // If a pattern is unusable, its files must not pass.
     let exclude = exclude.into_iter().collect::<Option<Vec<String>>>()?;
     Some(Source { path, exclude, format, min_age, on_overwrite, max_quarantined })
 }

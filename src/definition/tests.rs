@@ -1,4 +1,4 @@
-//! The checker from texts to project or faults, and the words in which it says them.
+//! The checker from texts to project or faults, with literal messages.
 
 mod below;
 mod elsewhere;
@@ -94,7 +94,7 @@ fn table<'a>(project: &'a Project, name: &str) -> &'a Table {
     project.table(&TableName::parse(name).unwrap()).unwrap()
 }
 
-/// `name:type`, `!` where NULL may not be stored, `*` where values are personal.
+/// `name:type`, `!` if not nullable, `*` if values are personal.
 fn columns(table: &Table) -> Vec<String> {
     let mark = |yes, mark| if yes { mark } else { "" };
     let column =

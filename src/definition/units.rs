@@ -1,8 +1,8 @@
-//! Sizes and durations as people write them.
+//! Sizes and durations in readable units.
 
 use std::time::Duration;
 
-/// Bytes of `512 MB`, `2 GiB`, `64 KB`, `100`: powers of 1024, whichever way the unit is spelled.
+/// Bytes of `512 MB`, `2 GiB`, `64 KB`, `100`: powers of 1024, in either spelling of the unit.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let shift = match unit.to_ascii_lowercase().as_str() {
@@ -30,7 +30,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(ms).map(Duration::from_millis)
 }
 
-/// The millionths of `5 %`, `0.5%`: at most four decimal places, at most all.
+/// The millionths of `5 %`, `0.5%`: at most four decimal places, at most 100 %.
 pub(super) fn share(text: &str) -> Option<u64> {
     let number = text.trim().strip_suffix('%')?.trim_end();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));

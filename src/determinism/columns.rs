@@ -1,4 +1,4 @@
-//! Columns by their position, and which of them an expression stands on.
+//! Columns by their position, and the columns that an expression depends on.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, Span};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 
-/// Positions in the output of a plan, or in that of several side by side.
+/// Positions in the output of a plan, or in those of several plans in sequence.
 pub type Columns = BTreeSet<usize>;
 
-/// The columns that expressions of a node may name: those of its inputs, side by side.
+/// The columns that expressions of a node may name: those of its inputs, in sequence.
 pub struct Scope<'a>(Vec<&'a DFSchema>);
 
 impl<'a> Scope<'a> {
@@ -45,7 +45,7 @@ impl<'a> Scope<'a> {
         None
     }
 
-    /// Every column that an expression stands on, those of its correlated subqueries included.
+    /// Every column that an expression depends on, including those of its correlated subqueries.
     pub fn columns(&self, expr: &Expr) -> Columns {
         let mut found = Columns::new();
         // The visitor never returns an error.
@@ -63,7 +63,7 @@ impl<'a> Scope<'a> {
         found
     }
 
-    /// Columns that several expressions stand on.
+    /// Columns that several expressions depend on.
     pub fn all<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
         exprs.into_iter().flat_map(|e| self.columns(e)).collect()
     }
@@ -82,7 +82,7 @@ impl<'a> Scope<'a> {
         });
     }
 
-    /// The column that an expression is, but for its name and casts that keep different values different.
+    /// The column that an expression is, apart from its alias and injective casts.
     pub fn plain(&self, expr: &Expr) -> Option<usize> {
         match expr {
             Expr::Column(column) => self.index(column),
@@ -116,7 +116,7 @@ pub fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     }
 }
 
-/// Where the columns of an expression stand in the text of the query, if the planner kept it.
+/// The spans of an expression's columns in the text of the query, if the planner kept them.
 pub fn spans(expr: &Expr) -> Vec<Span> {
     let mut found = Vec::new();
     let _ = expr.apply(|e| {
@@ -128,12 +128,12 @@ pub fn spans(expr: &Expr) -> Vec<Span> {
     found
 }
 
-/// Columns of what stands to the right, counted from the left.
+/// Columns of the right input, counted from the left.
 pub fn shifted(columns: &Columns, by: usize) -> Columns {
     columns.iter().map(|c| c + by).collect()
 }
 
-/// Whether a cast that succeeds keeps different values different.
+/// Whether a cast that succeeds is injective.
 fn is_lossless(from: &DataType, to: &DataType) -> bool {
     let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let is_utc = |zone: &Option<std::sync::Arc<str>>| zone.as_deref().is_none_or(|z| z == "UTC" || z == "+00:00");

@@ -1,26 +1,26 @@
-//! What is known about rows without reading them: keys, and columns that others determine.
+//! Properties of rows that are known without reading them: keys and functional dependencies.
 
 use std::collections::BTreeSet;
 
 use super::columns::{Columns, Scope, shifted};
 use deltalake::datafusion::logical_expr::Expr;
 
-/// More than a query needs. Forgetting a fact makes the check stricter, never wrong.
+/// More than a query needs. Dropping a fact makes the check stricter, never wrong.
 const MOST: usize = 48;
 
-/// What is known about the rows of a plan. NULL counts as a value like any other.
+/// The known facts about the rows of a plan. NULL counts as a value like any other.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// How many columns there are.
+    /// The number of columns.
     pub width: usize,
-    /// Sets of columns that no two rows share. The empty set: there is one row at most.
+    /// Sets of columns that no two rows share. The empty set: there is at most one row.
     pub keys: Vec<Columns>,
-    /// Rows that agree in the first set agree in the second.
+    /// Functional dependencies: rows that agree in the first set agree in the second.
     pub dependencies: Vec<(Columns, Columns)>,
 }
 
 impl Facts {
-    /// Nothing but the number of columns.
+    /// No facts except the number of columns.
     pub fn nothing(width: usize) -> Self {
         Self { width, ..Self::default() }
     }
@@ -30,7 +30,7 @@ impl Facts {
         (0..self.width).collect()
     }
 
-    /// Every column in which rows agree that agree in these.
+    /// The closure of columns: all columns that they determine.
     pub fn closure(&self, from: &Columns) -> Columns {
         let mut found = from.clone();
         loop {
@@ -57,20 +57,20 @@ impl Facts {
         }
     }
 
-    /// Adds that columns determine others.
+    /// Adds a functional dependency.
     pub fn add(&mut self, from: Columns, to: Columns) {
         if self.dependencies.len() < MOST && !to.is_subset(&from) {
             self.dependencies.push((from, to));
         }
     }
 
-    /// Keys as dependencies too, for where rows may appear more than once.
+    /// The dependencies and the keys as dependencies, for places where rows may be repeated.
     pub fn determinants(&self) -> Vec<(Columns, Columns)> {
         let keys = self.keys.iter().map(|key| (key.clone(), self.all()));
         keys.chain(self.dependencies.iter().cloned()).collect()
     }
 
-    /// The set without what the rest of it determines; unwanted columns go first.
+    /// The set without columns that the rest determines; unwanted columns are removed first.
     fn reduced(&self, columns: Columns, is_unwanted: &dyn Fn(usize) -> bool) -> Columns {
         let mut order: Vec<usize> = columns.iter().copied().collect();
         order.sort_by_key(|c| !is_unwanted(*c));
@@ -85,7 +85,7 @@ impl Facts {
         kept
     }
 
-    /// Sets of visible columns that determine these: what is hidden is replaced by what determines it.
+    /// Sets of visible columns that determine these: a hidden column is replaced by its determinants.
     fn expressed(&self, columns: &Columns, is_visible: &dyn Fn(usize) -> bool) -> Vec<Columns> {
         let is_hidden = |c: usize| !is_visible(c);
         let determinants = self.determinants();
@@ -111,7 +111,7 @@ impl Facts {
         found
     }
 
-    /// What is known about rows of expressions over these rows.
+    /// The facts about rows of expressions over these rows.
     pub fn projected<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Self {
         let exprs: Vec<&Expr> = exprs.into_iter().collect();
         let plain: Vec<Option<usize>> = exprs.iter().map(|e| scope.plain(e)).collect();
@@ -147,7 +147,7 @@ impl Facts {
         self
     }
 
-    /// Dependencies of two sides, the keys of each among them.
+    /// The dependencies of two sides, including the keys of each.
     pub fn beside(left: &Self, right: &Self) -> Self {
         let mut found = Self::nothing(left.width + right.width);
         for (from, to) in left.determinants() {

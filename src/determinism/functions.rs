@@ -1,11 +1,11 @@
-//! What windows and aggregates take from the order of rows.
+//! How windows and aggregates depend on the order of rows.
 
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
-/// Aggregates whose result does not depend on the order of the rows. Sums of floating-point numbers do, within the
-/// rounding of the last digits.
+/// Aggregates that do not depend on the order of the rows. Sums of floating-point numbers do, within the rounding of
+/// the last digits.
 const ORDER_FREE: &[&str] = &[
     "avg",
     "bit_and",
@@ -38,34 +38,34 @@ const ORDER_FREE: &[&str] = &[
     "var_pop",
 ];
 
-/// Windows that give rows which tie in the order the same value.
+/// Windows that give tied rows the same value.
 const RANKS: &[&str] = &["rank", "dense_rank", "percent_rank", "cume_dist"];
 
 /// Windows that pick the value of one row of the frame.
 const PICKS: &[&str] = &["first_value", "last_value", "nth_value"];
 
-/// What the value of a window function depends on, apart from the relation as a whole.
+/// The dependencies of the value of a window function, apart from the relation as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// The row's partition and its place in the order; rows that tie get the same.
+    /// The row's partition and its place in the order; tied rows get the same value.
     Peers,
-    /// The same, and which of the rows that tie comes first, as far as their arguments differ.
+    /// The same, and the order of tied rows if their arguments differ.
     Values,
-    /// The row itself: rows that tie may get different values.
+    /// The row itself: tied rows may get different values.
     Rows,
 }
 
-/// Whether the rows in any order give an aggregate the same result.
+/// Whether an aggregate has the same result for every order of rows.
 pub fn is_order_free(name: &str) -> bool {
     ORDER_FREE.contains(&name)
 }
 
-/// Whether an aggregate only estimates.
+/// Whether an aggregate is approximate.
 pub fn is_approximate(name: &str) -> bool {
     name.starts_with("approx")
 }
 
-/// The call that an expression of a window node is.
+/// The function call of an expression of a window node.
 pub fn called(expr: &Expr) -> Option<&WindowFunction> {
     match expr {
         Expr::Alias(alias) => called(&alias.expr),
@@ -74,7 +74,7 @@ pub fn called(expr: &Expr) -> Option<&WindowFunction> {
     }
 }
 
-/// What a window function depends on.
+/// The dependencies of a window function.
 pub fn reach(call: &WindowFunction) -> Reach {
     let name = call.fun.name();
     let frame = &call.params.window_frame;

@@ -1,13 +1,13 @@
 //! Whether the tables of a query determine its result, as a multiset of rows.
 //!
-//! A query that keeps "the first three rows" of an order in which rows tie has more than one right answer. A table made
-//! from it would say whichever came first that day: its change could not be computed, two engines would disagree, and
-//! nothing could be verified. So such queries are refused, each with a [`Code`] and a way out.
+//! A query that keeps "the first three rows" of an order with ties has several correct results. A table of it would
+//! hold whichever row came first: its change could not be computed, two engines would disagree, and nothing could be
+//! verified. So such queries are refused, each with a [`Code`] and a remedy.
 //!
-//! An order is total where it matters if rows that tie agree in every column that the query uses: exchanging them then
-//! changes nothing that can be seen. That holds if the order contains a key (`facts`, `operators`), or names all that is
-//! used (`walk`). Every doubt counts as a tie: a query may be refused that is determined, but none passes that is not
-//! (`evaluate/tests/shuffled.rs` runs random queries over rows in one order and another).
+//! An order is total where it matters if tied rows agree in every column that the query uses: exchanging them is then
+//! not observable. That holds if the order contains a key (`facts`, `operators`), or all used columns (`walk`). The
+//! check is conservative: it may refuse a deterministic query, but never accepts a nondeterministic one
+//! (`evaluate/tests/shuffled.rs` runs random queries over rows in two orders).
 
 mod columns;
 mod facts;
@@ -27,18 +27,51 @@ pub(crate) use columns::subquery_of;
 pub use functions::is_approximate;
 pub use reason::{Code, Reason};
 
-/// Something of a query that its tables do not determine.
+/// A nondeterministic part of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undetermined {
-    /// What, with its code.
-    pub reason: Reason,
+    /// Its kind.
+    pub code: Code,
+    /// The finding as text.
+    pub finding: Finding,
     /// What to write instead.
     pub way_out: String,
-    /// Where it stands in the text of the query.
+    /// Its place in the text of the query.
     pub place: Clue,
 }
 
-/// How to find a place in the text of a query: plans do not know it.
+impl Undetermined {
+    /// The reason; `written` is the name by which the query calls the function, if known.
+    #[must_use]
+    pub fn reason(&self, written: Option<&str>) -> Reason {
+        let Finding { before, called, after } = &self.finding;
+        let name = written.or(called.as_deref()).map_or_else(String::new, |name| format!("`{name}`"));
+        Reason::new(self.code, format!("{before}{name}{after}"))
+    }
+}
+
+/// A lower-case fragment around the name of a function. Functions have several names; the message uses the one in the
+/// text of the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    before: String,
+    called: Option<String>,
+    after: String,
+}
+
+impl Finding {
+    fn of_call(before: &str, name: &str, after: impl Into<String>) -> Self {
+        Self { before: before.into(), called: Some(name.into()), after: after.into() }
+    }
+}
+
+impl From<&str> for Finding {
+    fn from(text: &str) -> Self {
+        Self { before: text.into(), called: None, after: String::new() }
+    }
+}
+
+/// How to find a place in the text of a query: plans do not contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clue {
     /// The call of a function by one of these names, before the first of these columns.
@@ -50,7 +83,7 @@ pub enum Clue {
     },
     /// The `limit` or `offset` after these columns, with this number.
     Limit {
-        /// The number that it is given.
+        /// Its number.
         number: Option<i64>,
         /// Columns of the `order by` before it.
         columns: Vec<Span>,
@@ -62,7 +95,7 @@ pub enum Clue {
     },
 }
 
-/// Everything of an analysed query that its tables do not determine; each thing once.
+/// Every nondeterministic part of an analysed query, once.
 ///
 /// `keys` gives the keys of a table by its name: sets of columns that no two of its rows share.
 #[must_use]

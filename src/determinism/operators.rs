@@ -1,4 +1,4 @@
-//! Facts about the rows of each operator, from those of its inputs.
+//! Facts about the rows of each operator, derived from those of its inputs.
 
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::utils::split_conjunction;
@@ -13,17 +13,17 @@ use super::functions::{Reach, called, reach};
 /// Keys of tables by name: each a list of columns.
 pub struct Known<'a> {
     keys: &'a dyn Fn(&str) -> Vec<Vec<String>>,
-    /// Names of recursive queries: within them they are no tables.
+    /// Names of recursive queries, which are not tables.
     hidden: Vec<String>,
 }
 
 impl<'a> Known<'a> {
-    /// What is known about the tables of a query.
+    /// The known facts about the tables of a query.
     pub fn new(keys: &'a dyn Fn(&str) -> Vec<Vec<String>>, hidden: Vec<String>) -> Self {
         Self { keys, hidden }
     }
 
-    /// What is known about the rows of a plan.
+    /// The facts about the rows of a plan.
     pub fn facts(&self, plan: &LogicalPlan) -> Facts {
         let width = plan.schema().fields().len();
         match plan {
@@ -135,7 +135,7 @@ impl<'a> Known<'a> {
             let closure = matching.closure(from);
             keys.iter().any(|key| shifted(key, by).is_subset(&closure))
         };
-        // A row has one partner at most.
+        // Each row has at most one match.
         let one_right = has(&lefts, &right.keys, by);
         let one_left = has(&rights, &left.keys, 0);
         let pairs = |facts: &mut Facts, is_usable: &dyn Fn(&Columns) -> bool| {
@@ -148,7 +148,7 @@ impl<'a> Known<'a> {
                 }
             }
         };
-        // A row without partner has NULL on the other side: what its columns determine holds where one is never NULL.
+        // A row without a match has NULL on the other side: its dependencies still hold if a determinant is never NULL.
         let schemas = [join.left.schema(), join.right.schema()];
         let never_null = |columns: &Columns| {
             columns.iter().any(|c| {
@@ -234,7 +234,7 @@ fn marked(rows: Facts, used: &Columns) -> Facts {
     facts
 }
 
-/// The number that a literal is.
+/// The integer value of a literal.
 pub fn number(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::Int64(n), _) => *n,
@@ -244,7 +244,7 @@ pub fn number(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// What conditions say about rows that meet them all: columns that equal each other, or what others give.
+/// The equalities that follow from a conjunction: equal columns, and columns computed from others.
 fn equalities<'e>(conditions: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>, facts: &mut Facts) {
     for condition in conditions {
         match condition {

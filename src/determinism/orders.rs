@@ -1,34 +1,35 @@
-//! Orders of aggregates that the query engine cannot follow, although they are determined: it would stop when the query
-//! runs, or take rows in another order without a word.
+//! Orders of aggregates that the query engine cannot follow, although they are deterministic: it would fail at run
+//! time, or silently use another order.
 
 use deltalake::datafusion::logical_expr::Expr;
 use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort};
 use deltalake::datafusion::logical_expr::utils::AggregateOrderSensitivity;
 
+use super::Finding;
 use super::walk::bare;
 
 /// An aggregate whose order is not followed.
 pub struct Unfollowed {
-    /// Its place among the aggregates.
+    /// Its position among the aggregates.
     pub at: usize,
     /// Why.
-    pub problem: String,
+    pub problem: Finding,
     /// What to write instead.
     pub way_out: &'static str,
 }
 
-/// The aggregates of one grouping whose order the engine does not follow. Columns of `grouped` are the same in all rows
-/// of a group, and order nothing.
+/// The aggregates of one grouping whose order the engine does not follow. Columns of `grouped` are constant in a group
+/// and do not affect the order.
 ///
-/// The rows of a group come in one order, that of the aggregates that need one; those that sort by themselves only have
-/// wishes (`get_finer_aggregate_exprs_requirement` of DataFusion 55). The engine also tries orders backwards, and where
-/// that makes one longer, takes it forwards and forgets the one that it had. That is a conflict here, too.
+/// The rows of a group have one order, that of the aggregates that need one; those that sort by themselves only have
+/// preferences (`get_finer_aggregate_exprs_requirement` of DataFusion 55). The engine also tries reversed orders; if
+/// that makes an order longer, it uses it forwards and drops its previous one. That is a conflict here, too.
 pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) -> Vec<Unfollowed> {
     let mut found = Vec::new();
     let all = || aggregates.iter().enumerate().filter_map(|(at, f)| Some((at, (*f)?)));
     for (at, f) in all().filter(|(_, f)| !orders_its_values(f)) {
-        let problem =
-            format!("the query engine cannot order the distinct values of `{}` by anything else", f.func.name());
+        let before = "the query engine cannot order the distinct values of ";
+        let problem = Finding::of_call(before, f.func.name(), " by anything else");
         found.push(Unfollowed { at, problem, way_out: "order them by themselves, and by nothing more" });
     }
     let sensitivity = |f: &AggregateFunction| f.func.order_sensitivity();
@@ -45,10 +46,8 @@ pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) 
         if begins_with(&order, &rows, false) {
             rows = order;
         } else if !is_wish || (is_needed && begins_with(&order, &rows, true)) {
-            let problem = format!(
-                "the query engine cannot order rows for `{}` and for another aggregate beside it",
-                f.func.name()
-            );
+            let before = "the query engine cannot order rows for ";
+            let problem = Finding::of_call(before, f.func.name(), " and for another aggregate beside it");
             let way_out = "let one order begin with the other, or compute one of them in a subquery and join it";
             found.push(Unfollowed { at, problem, way_out });
         }
@@ -56,7 +55,7 @@ pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) 
     found
 }
 
-/// Whether distinct values, where an aggregate collects them, are ordered by themselves if at all.
+/// Whether distinct values that an aggregate collects are ordered only by themselves, or not at all.
 fn orders_its_values(f: &AggregateFunction) -> bool {
     let collects = f.params.distinct && matches!(f.func.name(), "array_agg" | "string_agg");
     let value = || f.params.args.first().map(bare);

@@ -1,19 +1,19 @@
-//! Reasons with stable codes: why a query is refused, or recomputed instead of maintained.
+//! Reasons with stable codes why a query is refused, or recomputed instead of maintained.
 
 use std::fmt;
 
-/// What a reason means for the query.
+/// The effect of a reason on the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// The project's check refuses it: its tables do not determine its result.
     Refused,
-    /// Its result is determined and has no derivative: it is recomputed, and the difference applied.
+    /// Its result is deterministic, but it has no derivative: it is recomputed, and the difference applied.
     Full,
 }
 
 macro_rules! codes {
     ($($(#[$doc:meta])+ $variant:ident = $text:literal, $effect:ident;)+) => {
-        /// The kind of a reason. The text of a code is stable: scripts and people may look for it.
+        /// The kind of a reason. The text of a code is stable: scripts may search for it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $($(#[$doc])+ $variant,)+
@@ -31,7 +31,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What it means for the query.
+            /// Its effect on the query.
             #[must_use]
             pub fn effect(self) -> Effect {
                 match self {
@@ -43,7 +43,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A function whose value is another one at every run.
+    /// A function whose value differs in every run.
     VolatileFunction = "VOLATILE_FUNCTION", Refused;
     /// `limit` or `offset` by an order with ties.
     LimitWithoutTotalOrder = "LIMIT_WITHOUT_TOTAL_ORDER", Refused;
@@ -53,7 +53,7 @@ codes! {
     WindowWithoutTotalOrder = "WINDOW_WITHOUT_TOTAL_ORDER", Refused;
     /// An aggregate that depends on the order of rows, by an order with ties.
     AggregateWithoutTotalOrder = "AGGREGATE_WITHOUT_TOTAL_ORDER", Refused;
-    /// An aggregate that may answer differently for the same rows.
+    /// An aggregate that may give different results for the same rows.
     ApproximateAggregate = "APPROXIMATE_AGGREGATE", Refused;
     /// `except all` and `intersect all`, which the query engine plans wrongly.
     SetOperationAll = "SET_OPERATION_ALL", Refused;
@@ -65,11 +65,11 @@ codes! {
     UsingOfOuterJoin = "USING_OF_OUTER_JOIN", Refused;
     /// Intervals of months, days and hours, which have no order.
     IntervalOrder = "INTERVAL_ORDER", Refused;
-    /// A clause that the query engine ignores, or takes for something else.
+    /// A clause that the query engine ignores or misinterprets.
     ClauseMisread = "CLAUSE_MISREAD", Refused;
     /// A subquery for which the query engine has no plan.
     SubqueryNotPlanned = "SUBQUERY_NOT_PLANNED", Refused;
-    /// A query for which the query engine has no plan, although it understands it.
+    /// A query that the query engine parses but cannot plan.
     NotPlanned = "NOT_PLANNED", Refused;
     /// `$1`: a query of a project has no parameters.
     Parameter = "PARAMETER", Refused;
@@ -109,7 +109,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// A reason of a kind, in words.
+    /// A reason of a kind, with its text.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }

@@ -1,4 +1,4 @@
-//! Queries that are determined and queries that are not.
+//! Deterministic and nondeterministic queries.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn keys(table: &str) -> Vec<Vec<String>> {
 
 async fn codes(sql: &str) -> Vec<&'static str> {
     let plan = plan(sql).await;
-    undetermined(&plan, &keys).iter().map(|u| u.reason.code.as_str()).collect()
+    undetermined(&plan, &keys).iter().map(|u| u.code.as_str()).collect()
 }
 
 async fn all_are(code: &str, queries: &[&str]) {
@@ -94,13 +94,13 @@ async fn limits() {
             "select k from a where v in (select v from q order by k limit 2)",
             "select k, (select v from q order by k limit 1) as v from a",
             "select x.k from (select k, v from a order by v limit 2) x",
-            // The order of a subquery means nothing.
+            // The order of a subquery has no effect.
             "select x.k from (select k from a order by k) x limit 2",
             "select k from (select k, v from a order by k, v limit 5) x limit 2",
             // `upper(s)` is not `s`.
             "select s from a order by upper(s) limit 2",
             "select f from a order by cast(f as int) limit 2",
-            // A key that an outer join or a union takes away.
+            // A key that an outer join or a union does not preserve.
             "select p.id, q.v from p left join q on p.k = q.k order by p.id limit 2",
             "select id, v from p union all select id, v from q order by id limit 2",
             "select q.id, a.v from q right join a on q.k = a.k order by q.id limit 3",
@@ -199,9 +199,9 @@ async fn windows() {
             "select *, first_value(upper(s)) over (partition by k order by w, upper(s)) as n from a",
             "select *, lag(v) over (partition by k order by w, id) as n from p",
             "select *, sum(v) over (order by id rows 1 preceding) as n from p",
-            // Nobody looks at it.
+            // The column is not used.
             "select k from (select k, row_number() over (order by v) as n from a)",
-            // What one window gives is known where another one orders.
+            // The output of one window determines the order of another.
             "select k, v, m, row_number() over (partition by k order by v) as n from \
              (select k, v, max(w) over (partition by k) as m from a)",
             // The newest row per key has its partition as a key.

@@ -1,4 +1,5 @@
-//! From the result of a query down to its tables: which columns are used, and what depends on an order that has ties.
+//! A traversal from the result of a query to its tables: which columns are used, and what depends on an order with
+//! ties.
 
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort as SortExpr};
@@ -11,23 +12,23 @@ use super::facts::Facts;
 use super::functions::{Reach, called, is_approximate, is_order_free, reach};
 use super::operators::{Known, number};
 use super::orders::{Unfollowed, unfollowed};
-use super::{Clue, Code, Reason, Undetermined};
+use super::{Clue, Code, Finding, Undetermined};
 
-/// A walk through a plan.
+/// A traversal of a plan.
 pub struct Walk<'a> {
     known: Known<'a>,
-    /// What was found.
+    /// The findings.
     pub found: Vec<Undetermined>,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that found nothing yet.
+    /// A traversal without findings.
     pub fn new(known: Known<'a>) -> Self {
         Self { known, found: Vec::new() }
     }
 
-    fn add(&mut self, code: Code, text: impl Into<String>, way_out: impl Into<String>, place: Clue) {
-        let found = Undetermined { reason: Reason::new(code, text), way_out: way_out.into(), place };
+    fn add(&mut self, code: Code, finding: impl Into<Finding>, way_out: impl Into<String>, place: Clue) {
+        let found = Undetermined { code, finding: finding.into(), way_out: way_out.into(), place };
         if !self.found.contains(&found) {
             self.found.push(found);
         }
@@ -39,7 +40,7 @@ impl<'a> Walk<'a> {
         self.visit(plan, &all, false);
     }
 
-    /// A plan of which these columns are used. `is_ordered`: the order of its rows matters.
+    /// Visits a plan of which these columns are used. `is_ordered`: the order of its rows matters.
     fn visit(&mut self, plan: &LogicalPlan, used: &Columns, is_ordered: bool) {
         self.expressions(plan);
         match plan {
@@ -59,7 +60,7 @@ impl<'a> Walk<'a> {
                 if sort.fetch.is_some() {
                     self.limit(plan, used, sort.fetch.and_then(|n| i64::try_from(n).ok()));
                 }
-                // Without a limit above, sorting changes nothing.
+                // Without a limit above, sorting has no effect.
                 let by = Scope::of(&sort.input).all(sort.expr.iter().map(|s| &s.expr));
                 let used = if is_ordered || sort.fetch.is_some() { used | &by } else { used.clone() };
                 self.visit(&sort.input, &used, false);
@@ -96,7 +97,7 @@ impl<'a> Walk<'a> {
         self.visit(&join.right, &right, false);
     }
 
-    /// Functions whose value is open wherever they stand, and subqueries.
+    /// Checks functions that are nondeterministic everywhere, and subqueries.
     fn expressions(&mut self, plan: &LogicalPlan) {
         let _ = plan.apply_expressions(|expr| {
             expr.apply(|e| {
@@ -109,7 +110,7 @@ impl<'a> Walk<'a> {
     fn expression(&mut self, expr: &Expr) {
         if let Some(subquery) = subquery_of(expr) {
             match expr {
-                // Whether there are rows, and nothing of them.
+                // Only whether there are rows is used, and no column.
                 Expr::Exists(_) => self.visit(&subquery.subquery, &Columns::new(), false),
                 _ => self.result(&subquery.subquery),
             }
@@ -125,7 +126,7 @@ impl<'a> Walk<'a> {
         };
         let place = call(name, aliases, expr);
         if volatility != Volatility::Immutable {
-            let text = format!("`{name}` has another value at every run");
+            let text = Finding::of_call("", name, " has a different value in every run");
             let way_out = "a query has the same result whenever it runs: use a column instead";
             self.add(Code::VolatileFunction, text, way_out, place);
         } else if is_approximate(name) && !matches!(expr, Expr::ScalarFunction(_)) {
@@ -134,7 +135,8 @@ impl<'a> Walk<'a> {
                 "approx_median" => "write `median(...)`",
                 _ => "write `percentile_cont(...)`",
             };
-            self.add(Code::ApproximateAggregate, format!("`{name}` only estimates its result"), exact, place);
+            let text = Finding::of_call("", name, " only estimates its result");
+            self.add(Code::ApproximateAggregate, text, exact, place);
         }
     }
 
@@ -142,7 +144,7 @@ impl<'a> Walk<'a> {
     fn limit(&mut self, plan: &LogicalPlan, used: &Columns, number: Option<i64>) {
         let mut wanted = used.clone();
         let mut at = plan;
-        // Columns to sort by that are no output are projected away above the sort.
+        // Sort columns that are not in the output are projected away above the sort.
         while let LogicalPlan::Projection(projection) = at {
             wanted = picked(&projection.expr, &wanted, &Scope::of(&projection.input));
             at = &projection.input;
@@ -167,7 +169,8 @@ impl<'a> Walk<'a> {
     }
 
     fn repeated(&mut self, name: &str, place: Clue) {
-        let text = format!("the `order by` of `{name}` names a column twice, at which the query engine stops");
+        let after = " names a column twice, at which the query engine stops";
+        let text = Finding::of_call("the `order by` of ", name, after);
         self.add(Code::OrderByRepeated, text, "name it once", place);
     }
 
@@ -214,7 +217,8 @@ impl<'a> Walk<'a> {
                 WindowFunctionDefinition::WindowUDF(f) => f.aliases(),
             };
             if f.params.distinct && !is_order_free(name) {
-                let text = format!("the query engine does not order the distinct values of `{name}` in a window");
+                let before = "the query engine does not order the distinct values of ";
+                let text = Finding::of_call(before, name, " in a window");
                 let way_out = "compute them by `group by` in a subquery, and join it".to_owned();
                 self.add(Code::OrderNotFollowed, text, way_out, call(name, aliases, expr));
                 continue;
@@ -230,7 +234,7 @@ impl<'a> Walk<'a> {
             let mut wanted = match reach(f) {
                 Reach::Peers => continue,
                 Reach::Values => Columns::new(),
-                // Functions of one window see rows that tie in the same order, whichever that is.
+                // Functions of one window see tied rows in the same order.
                 Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c)).collect(),
             };
             let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
@@ -256,7 +260,7 @@ impl<'a> Walk<'a> {
             let is_unordered =
                 window.window_expr.get(tied.at - first).and_then(called).is_some_and(|f| f.params.order_by.is_empty());
             let way_out = appended(&facts, &tied.ordered, &tied.wanted, &node, "its `order by`");
-            self.add(Code::WindowWithoutTotalOrder, tied.text(is_unordered), way_out, tied.place);
+            self.add(Code::WindowWithoutTotalOrder, tied.finding(is_unordered), way_out, tied.place);
         }
         self.visit(&window.input, &needed, false);
     }
@@ -292,9 +296,10 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let text = match f.params.order_by.as_slice() {
-                [] => format!("`{name}` without `order by` depends on the order in which rows are read"),
-                _ => format!("`{name}` is arbitrary where rows tie in its `order by`"),
+                [] => " without `order by` depends on the order in which rows are read",
+                _ => " is arbitrary where rows tie in its `order by`",
             };
+            let text = Finding::of_call("", name, text);
             let way_out = match (name, f.params.order_by.as_slice()) {
                 ("any_value", _) => "write `min(...)` or `max(...)`".to_owned(),
                 (_, []) => format!("write `{name}(... order by ...)`, and order by what it is given, or by a key"),
@@ -306,7 +311,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Functions of one window that depend on the order of rows that tie in it: one fault, however many they are.
+/// Functions of one window that depend on the order of tied rows: one fault for all of them.
 struct Tied<'e> {
     /// The column of the first one.
     at: usize,
@@ -324,21 +329,24 @@ impl<'e> Tied<'e> {
         self.wanted.extend(wanted);
     }
 
-    fn text(&self, is_unordered: bool) -> String {
-        /// More would hide what is wrong.
+    fn finding(&self, is_unordered: bool) -> Finding {
+        /// More would hide the error.
         const SHOWN: usize = 3;
-        let shown: Vec<String> = self.names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-        let (names, is_one) = match (shown.as_slice(), self.names.len().saturating_sub(SHOWN)) {
-            ([one], _) => (one.clone(), true),
-            ([rest @ .., last], 0) => (format!("{} and {last} of one window", rest.join(", ")), false),
-            (shown, more) => (format!("{} and {more} more of one window", shown.join(", ")), false),
+        let (first, others) = self.names.split_first().map_or(("", [].as_slice()), |(first, others)| (*first, others));
+        let shown: Vec<String> = others.iter().take(SHOWN - 1).map(|name| format!("`{name}`")).collect();
+        let listed = |names: &[String]| names.iter().map(|name| format!(", {name}")).collect::<String>();
+        let beside = match (shown.as_slice(), others.len().saturating_sub(SHOWN - 1)) {
+            ([], _) => String::new(),
+            ([rest @ .., last], 0) => format!("{} and {last} of one window", listed(rest)),
+            (shown, more) => format!("{} and {more} more of one window", listed(shown)),
         };
-        match (is_unordered, is_one) {
-            (true, true) => format!("{names} without `order by` depends on the order in which rows are read"),
-            (true, false) => format!("{names} without `order by` depend on the order in which rows are read"),
-            (false, true) => format!("{names} is arbitrary where rows tie in its `order by`"),
-            (false, false) => format!("{names} are arbitrary where rows tie in its `order by`"),
-        }
+        let what = match (is_unordered, others.is_empty()) {
+            (true, true) => "without `order by` depends on the order in which rows are read",
+            (true, false) => "without `order by` depend on the order in which rows are read",
+            (false, true) => "is arbitrary where rows tie in its `order by`",
+            (false, false) => "are arbitrary where rows tie in its `order by`",
+        };
+        Finding::of_call("", first, format!("{beside} {what}"))
     }
 }
 
@@ -351,17 +359,17 @@ fn is_repeated<'e>(order: impl IntoIterator<Item = &'e SortExpr>) -> bool {
     })
 }
 
-/// The columns on which the used ones among expressions stand.
+/// The columns that the used expressions depend on.
 fn picked(exprs: &[Expr], used: &Columns, scope: &Scope<'_>) -> Columns {
     scope.all(used.iter().filter_map(|c| exprs.get(*c)))
 }
 
-/// Whether rows that tie agree in an expression: it is ordered by itself, or stands on columns that are.
+/// Whether tied rows agree in an expression: the order contains it, or the columns that it depends on.
 fn is_covered(expr: &Expr, order: &[&Expr], ordered: &Columns, scope: &Scope<'_>) -> bool {
     order.iter().any(|o| bare(o) == bare(expr)) || scope.columns(expr).is_subset(ordered)
 }
 
-/// An expression without the name that it is given.
+/// An expression without its alias.
 pub fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => bare(&alias.expr),
@@ -369,7 +377,7 @@ pub fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// The aggregate that an expression of a grouping is.
+/// The aggregate of an expression of a grouping.
 fn aggregated(expr: &Expr) -> Option<&AggregateFunction> {
     match expr {
         Expr::Alias(alias) => aggregated(&alias.expr),
@@ -383,7 +391,7 @@ fn call(name: &str, aliases: &[String], expr: &Expr) -> Clue {
     Clue::Call { names, columns: spans(expr) }
 }
 
-/// Which columns make an order total: those of a key, or those in which rows that tie may differ.
+/// The columns that make an order total: those of a key, or those in which tied rows may differ.
 fn appended(facts: &Facts, ordered: &Columns, wanted: &Columns, rows: &LogicalPlan, to: &str) -> String {
     let schema = rows.schema();
     let names = |columns: &Columns| -> Option<String> {

@@ -1,4 +1,4 @@
-//! Puts real tables behind the scans of a plan.
+//! Substitutes real tables for the scans of a plan.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPla
         .context(|| "a table does not have the columns that the query reads".into())
 }
 
-/// A plan with providers behind the scans that get one.
+/// A plan with providers for the scans that have one.
 pub fn bound(
     plan: LogicalPlan,
     provider: impl Fn(&TableScan) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError>,
@@ -43,7 +43,7 @@ pub fn bound(
             }
             None => Ok(Transformed::no(node)),
         },
-        // A table may know more, or less, about NULL than its declaration.
+        // A table's schema may differ in nullability from its declaration.
         _ => Ok(Transformed::yes(node.recompute_schema()?)),
     });
     bound.map(|t| t.data)

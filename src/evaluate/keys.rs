@@ -1,20 +1,20 @@
-//! What is known about materialised keys, said in a way that lets files be skipped.
+//! Conditions on materialised keys in a form by which files can be pruned.
 
 use std::collections::HashSet;
 
 use deltalake::arrow::array::{Array, RecordBatch};
 use deltalake::arrow::compute::{SortOptions, concat, sort_to_indices};
 use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue};
+use deltalake::datafusion::common::{DataFusionError, NullEquality, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::{Expr, lit};
 
-/// Most values that are listed one by one.
+/// Maximum number of values listed individually.
 const LISTED: usize = 1_000;
 
 /// A condition that holds for every value of `expr` among the keys of one column: `expr in (...)`, and
-/// `expr between least and greatest`, because not every reader can skip files by a long list. `nulls`: NULL is a key.
-/// `None`: nothing worth saying.
-pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: bool) -> Result<Option<Expr>> {
+/// `expr between minimum and maximum`, because not every reader prunes files by a long list. If NULL equals
+/// NULL, it is a key. `None`: no useful condition.
+pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: NullEquality) -> Result<Option<Expr>> {
     let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
     if arrays.first().is_none_or(|a| !is_ordered(a.data_type())) {
         return Ok(None);
@@ -22,7 +22,7 @@ pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: boo
     let values = concat(&arrays)?;
     let has_null = values.null_count() > 0;
     let mut all = None;
-    if let (Some(least), Some(greatest)) = (extreme(&values, false)?, extreme(&values, true)?) {
+    if let Some((least, greatest)) = least_and_greatest(&values)? {
         let mut known = if least == greatest {
             expr.clone().eq(lit(least))
         } else {
@@ -42,25 +42,25 @@ pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: boo
         }
         all = Some(known);
     }
-    if nulls && has_null {
+    if nulls == NullEquality::NullEqualsNull && has_null {
         let null = expr.clone().is_null();
         all = Some(all.map_or(null.clone(), |known| known.or(null)));
     }
     Ok(all)
 }
 
-/// The least or greatest value; `None` if all are NULL.
-fn extreme(values: &dyn Array, descending: bool) -> Result<Option<ScalarValue>> {
-    let order = SortOptions { descending, nulls_first: false };
-    let first = sort_to_indices(values, Some(order), Some(1)).map_err(DataFusionError::from)?;
-    if first.is_empty() {
-        return Ok(None);
-    }
-    let value = ScalarValue::try_from_array(values, first.value(0) as usize)?;
-    Ok(Some(value).filter(|v| !v.is_null()))
+/// The minimum and the maximum; `None` if all are NULL.
+pub fn least_and_greatest(values: &dyn Array) -> Result<Option<(ScalarValue, ScalarValue)>> {
+    let first = |descending| {
+        let order = SortOptions { descending, nulls_first: false };
+        let at = sort_to_indices(values, Some(order), Some(1))?;
+        let value = at.values().first().map(|at| ScalarValue::try_from_array(values, *at as usize)).transpose()?;
+        Ok::<_, DataFusionError>(value.filter(|v| !v.is_null()))
+    };
+    Ok(first(false)?.zip(first(true)?))
 }
 
-/// Types whose order is the same for everyone that may skip files by it.
+/// Types whose order is the same in every reader that prunes files by it.
 fn is_ordered(data_type: &DataType) -> bool {
     data_type.is_integer()
         || data_type.is_temporal()

@@ -1,4 +1,4 @@
-//! Runs everything of a query that a sync would run, over next to nothing.
+//! Runs all plans of a query that a sync would run, over made-up rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,30 +17,33 @@ use futures::TryStreamExt;
 use super::bind::bound;
 use super::run::{Steps, hold, prepared};
 use crate::error::{Context, Result};
-use crate::incremental::{self, ChangeKind};
+use crate::incremental::{self, ChangeKind, OldResult};
 use crate::sql;
 
-/// Plans and runs the full evaluation of an analysed query and, if `with_change` and where it has one, every step of its
-/// change, over tables of one row of NULLs: what the engine does not know how to do, it says when it plans, or when it
-/// begins. Conditions may let no row come so far: so the query runs again without them, over one row of ones, which
-/// joins. Of what fails while it runs only what the engine cannot do counts: such rows are nobody's data. A query that
-/// reads its own rows is only planned; it may end by the data alone.
+/// Plans and runs the full evaluation of an analysed query over tables of one row of NULLs: the engine reports
+/// unsupported operations when it plans, or when it starts. Conditions may filter that row, so the query also runs
+/// without conditions, over one row of ones, which joins. Of errors at run time only unsupported operations count: such
+/// rows are not real data. A recursive query is only planned; whether it ends depends on the data.
 ///
 /// # Errors
-/// What it says.
-pub async fn rehearse(plan: &LogicalPlan, with_change: bool, ctx: &SessionContext) -> Result<()> {
+/// The engine's error.
+pub async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let query = incremental::over_new(plan)?;
     rehearsed(query.clone(), ctx, "the query", &nulls).await?;
     let free = query.transform_up(|node| match node {
         LogicalPlan::Filter(filter) => Ok(Transformed::yes(Arc::unwrap_or_clone(filter.input))),
         other => Ok(Transformed::no(other)),
     });
-    rehearsed(free.context(doing)?.data, ctx, "the query", &ones).await?;
-    if !with_change {
-        return Ok(());
-    }
+    rehearsed(free.context(doing)?.data, ctx, "the query", &ones).await
+}
+
+/// The same of every step of the query's change, where it has one.
+///
+/// # Errors
+/// The engine's error.
+pub async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
-    let stages = program.stages(&|_| ChangeKind::Mutating, true)?;
+    let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained)?;
     let mut steps: Steps = HashMap::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(doing)?;
@@ -86,7 +89,7 @@ fn nulls(of_type: &DataType) -> ArrayRef {
     new_null_array(of_type, 1)
 }
 
-/// 1 as a value of a type, where there is such a value.
+/// 1 as a value of a type, if it has such a value.
 fn ones(of_type: &DataType) -> ArrayRef {
     cast(&Int64Array::from(vec![1]), of_type).unwrap_or_else(|_| nulls(of_type))
 }

@@ -7,7 +7,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
-use deltalake::datafusion::common::{DFSchemaRef, DataFusionError, NullEquality};
+use deltalake::datafusion::common::{DFSchemaRef, DataFusionError};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::logical_expr::{
@@ -32,11 +32,11 @@ use super::{Change, Limits, Sources};
 pub enum Held {
     /// All rows, in memory.
     Rows(Rows),
-    /// Too much: the step's plan, to be computed wherever it is read.
+    /// Too large: the step's plan, to be computed wherever it is read.
     View(LogicalPlan),
 }
 
-/// Rows in memory, and the same as a table.
+/// Rows in memory, also as a table.
 pub struct Rows {
     batches: Vec<RecordBatch>,
     table: Arc<dyn TableProvider>,
@@ -55,7 +55,7 @@ pub async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    let stages = program.stages(&|table| sources.change_kind(table), sources.has_result())?;
+    let stages = program.stages(&|table| sources.change_kind(table), sources.old_result())?;
     let mut steps = Steps::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
@@ -101,7 +101,7 @@ fn schema_of(program: &Program) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// All rows of a stream; `None` if they take more than `limit` bytes.
+/// All rows of a stream; `None` if they exceed `limit` bytes.
 async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> Result<Option<Vec<RecordBatch>>> {
     let (mut batches, mut bytes) = (Vec::new(), 0_usize);
     while let Some(batch) = stream.try_next().await.context(|| "the change cannot be computed".into())? {
@@ -116,7 +116,7 @@ async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> R
     Ok(Some(batches))
 }
 
-/// The rows of a step, to be read by the next ones.
+/// The rows of a step, for the following steps.
 pub fn hold(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Held> {
     let held = || {
         let declared: SchemaRef = match batches.first() {
@@ -137,7 +137,7 @@ fn is_empty(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::EmptyRelation(e) if !e.produce_one_row)
 }
 
-/// A plan with the results of earlier steps in it, without what they make empty.
+/// A plan with the results of earlier steps substituted, and empty parts removed.
 pub fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
     let plan = substituted(plan, steps)?;
     let context = OptimizerContext::new().with_skip_failing_rules(false);
@@ -175,26 +175,25 @@ fn substituted(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFus
     changed.data.recompute_schema()
 }
 
-/// A restriction by keys: nothing without keys, everything with too many, else a semi join and a condition that the
-/// reader of the table understands.
+/// A restriction by keys: nothing if there are no keys, no restriction if there are too many, otherwise a semi join and
+/// a condition that the reader of the table can use.
 fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
     let rows = match held {
         Held::View(_) => return substituted(&join.right, steps),
         Held::Rows(rows) if rows.batches.is_empty() => return Ok(empty(&join.schema)),
-        // A gate: it is open.
+        // An open gate.
         Held::Rows(_) if join.on.is_empty() => return substituted(&join.right, steps),
         Held::Rows(rows) => rows,
     };
     let mut right = substituted(&join.right, steps)?;
     for (key, expr) in &join.on {
         let (Expr::Column(column), Some(first)) = (key, rows.batches.first()) else { continue };
-        // The engine moves conditions below filters, where the expression may be asked about other rows.
+        // The engine moves conditions below filters, where the expression may be evaluated on other rows.
         if !sql::never_fails(expr, right.schema()) {
             continue;
         }
         let at = first.schema().index_of(&column.name)?;
-        let nulls = join.null_equality == NullEquality::NullEqualsNull;
-        if let Some(condition) = condition(expr, &rows.batches, at, nulls)? {
+        if let Some(condition) = condition(expr, &rows.batches, at, join.null_equality)? {
             right = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(right))?);
         }
     }
@@ -204,7 +203,7 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
     LogicalPlan::Join(join).recompute_schema()
 }
 
-/// The columns of keys that a restriction uses, each combination once: a hash join looks at every equal one for each row.
+/// The key columns that a restriction uses, each combination once: a hash join compares every equal one for each row.
 fn each_once(keys: LogicalPlan, on: &[(Expr, Expr)]) -> Result<LogicalPlan, DataFusionError> {
     let used: HashSet<&Expr> = on.iter().map(|(key, _)| key).collect();
     if used.len() == keys.schema().fields().len() {

@@ -1,4 +1,4 @@
-//! The law: the change applied to the old result is the new result. And what it may cost.
+//! The law: the old result plus the change equals the new result. Also limits on its cost.
 
 mod consent;
 mod cost;

@@ -23,7 +23,7 @@ fn binary(states: &[ArrayRef]) -> Result<&BinaryArray> {
     array.as_any().downcast_ref().ok_or_else(|| unexpected("the state is not Binary"))
 }
 
-/// First and last argument: with one argument both are that one.
+/// First and last argument: the same one if there is only one.
 fn arguments(values: &[ArrayRef]) -> Result<(&Float64Array, &Float64Array)> {
     let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return Err(unexpected("no argument"));
@@ -31,7 +31,7 @@ fn arguments(values: &[ArrayRef]) -> Result<(&Float64Array, &Float64Array)> {
     Ok((float(first)?, float(last)?))
 }
 
-/// Calls `each` with the number and the values of every row that has no NULL.
+/// Calls `each` with the number and the values of every row without NULL.
 fn rows(values: &[ArrayRef], mut each: impl FnMut(usize, f64, f64)) -> Result<()> {
     let (a, b) = arguments(values)?;
     if a.null_count() + b.null_count() == 0 {
@@ -105,8 +105,8 @@ impl<S: State> Accumulator for Single<S> {
     }
 }
 
-/// One group of distinct values, or of distinct pairs: how often each is there. As in SQL, zeros are one value, and
-/// so are NaNs.
+/// One group of distinct values, or of distinct pairs, with their counts. As in SQL, all zeros are one value, and so
+/// are all NaNs.
 #[derive(Debug)]
 pub(super) struct Distinct<S> {
     values: HashMap<[u64; 2], u64>,

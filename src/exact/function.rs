@@ -1,4 +1,4 @@
-//! The functions: the built-in ones, with another way to add up doubles.
+//! The aggregate functions: the built-in ones, with exact sums of doubles.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::extremes::{End, Extreme};
 use super::moments::{Finish, One, State, Two};
 use super::sums::Asked;
 
-/// All built-in aggregate functions, those of floating-point numbers exact.
+/// All built-in aggregate functions, with those of floating-point numbers replaced by exact ones.
 #[must_use]
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let exact = |inner: Arc<AggregateUDF>| match (Kind::of(inner.name()), End::of(inner.name())) {
@@ -53,7 +53,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// By the built-in's own name; `regr_count` adds nothing up.
+    /// By the built-in's own name; `regr_count` has no sum.
     fn of(name: &str) -> Option<Self> {
         Some(match name {
             "sum" => Self::Sum,
@@ -101,7 +101,7 @@ impl Kind {
     }
 }
 
-/// What to do with a state and its result.
+/// Uses a state and its result.
 trait With {
     type Out;
     fn call<S: State>(self, finish: Finish<S>) -> Self::Out;
@@ -129,7 +129,7 @@ impl With for ManyGroups {
     }
 }
 
-/// A built-in function that adds doubles up without rounding.
+/// A built-in function with exact sums of doubles.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Exact {
     inner: Arc<AggregateUDF>,
@@ -152,7 +152,7 @@ impl Exact {
     }
 }
 
-/// Doubles in, doubles out.
+/// Whether the function takes and returns doubles.
 fn ours(inputs: &[FieldRef], output: &FieldRef) -> bool {
     *output.data_type() == DataType::Float64 && inputs.iter().all(|f| *f.data_type() == DataType::Float64)
 }
@@ -246,7 +246,8 @@ impl AggregateUDFImpl for Exact {
         lit: &Expr,
         arg_is_left: bool,
     ) -> Result<Option<Expr>> {
-        // sum(x + 0.1) is not sum(x) + 0.1 * count(x): each x + 0.1 is rounded. And 1 * count(x) may leave the type of 1.
+        // sum(x + 0.1) is not sum(x) + 0.1 * count(x): each x + 0.1 is rounded. And 1 * count(x) may overflow the type
+        // of 1.
         if self.kind == Kind::Sum {
             return Ok(None);
         }
@@ -266,7 +267,7 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
-        // Whoever wrote the statistics has rounded.
+        // The statistics were computed with rounding.
         if args.return_type.is_floating() { None } else { self.built_in().value_from_stats(args) }
     }
 

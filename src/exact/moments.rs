@@ -1,13 +1,13 @@
-//! What is kept of the rows of a group, and the results that follow from it.
+//! The states of groups, and the results computed from them.
 
 use std::fmt::Debug;
 
 use super::big::{Int, Scaled};
 use super::number::{Sum, take};
 
-/// What is kept of the rows of a group: nothing in it depends on their order.
+/// The state of a group: independent of the order of its rows.
 pub(super) trait State: Clone + Debug + Default + Send + Sync + 'static {
-    /// Adds a row, or takes it out. With one argument both values are that one.
+    /// Adds or subtracts a row. With one argument both values are the same.
     fn add(&mut self, a: f64, b: f64, forward: bool);
     /// Adds rows of one argument.
     fn add_all(&mut self, values: &[f64]) {
@@ -15,7 +15,7 @@ pub(super) trait State: Clone + Debug + Default + Send + Sync + 'static {
     }
     /// Appends its bytes.
     fn encode(&self, into: &mut Vec<u8>);
-    /// Adds an encoded state; `None` if it is not one.
+    /// Adds an encoded state; `None` if it is invalid.
     fn absorb(&mut self, bytes: &[u8]) -> Option<()>;
     /// Bytes on the heap.
     fn heap(&self) -> usize;
@@ -92,7 +92,7 @@ struct Second {
 }
 
 impl<const PAIR: bool> State for Two<PAIR> {
-    /// Of a pair the first is y, as in `regr_slope(y, x)`.
+    /// The first of a pair is y, as in `regr_slope(y, x)`.
     fn add(&mut self, y: f64, x: f64, forward: bool) {
         step(&mut self.n, forward);
         self.x.add(x, forward);
@@ -215,7 +215,7 @@ impl<const PAIR: bool> Two<PAIR> {
         self.covariance(0)
     }
 
-    /// As the built-in: NaN in both columns is NaN, in one of them NULL.
+    /// As the built-in: NaN if both columns have NaN, NULL if one has.
     pub fn corr(&self) -> Option<f64> {
         let second = self.second(0)?;
         let nan = |s: &Sum<3>| s.special().is_some_and(f64::is_nan);

@@ -4,8 +4,8 @@ use super::big::Int;
 
 /// An exact sum: a two's complement integer of 64-bit words, the lowest of which counts `2^(64 * at)`.
 ///
-/// `K` words are held in place; a sum whose terms lie further apart gets as many as it needs on the heap. NaN and the
-/// infinities are counted beside it, so that they can be taken out again.
+/// `K` words are stored inline; a sum whose terms lie further apart uses the heap. NaN and the infinities are counted
+/// separately, so that they can be subtracted again.
 #[derive(Clone, Debug)]
 pub(super) struct Sum<const K: usize> {
     words: [u64; K],
@@ -15,9 +15,9 @@ pub(super) struct Sum<const K: usize> {
 
 #[derive(Clone, Debug, Default)]
 struct More {
-    /// The words, if they do not fit in place.
+    /// The words, if they do not fit inline.
     words: Vec<u64>,
-    /// How many NaN, +inf, -inf.
+    /// The number of NaN, +inf, -inf.
     special: [i64; 3],
 }
 
@@ -27,7 +27,7 @@ impl<const K: usize> Default for Sum<K> {
     }
 }
 
-/// The words of a negative number above those that are held.
+/// The value of the words of a number above those stored, by its sign.
 fn above(negative: bool) -> u64 {
     if negative { u64::MAX } else { 0 }
 }
@@ -51,7 +51,7 @@ fn cut(wide: u128) -> [u64; 2] {
 }
 
 impl<const K: usize> Sum<K> {
-    /// Adds a double, or takes it out.
+    /// Adds or subtracts a double.
     pub fn add(&mut self, x: f64, forward: bool) {
         if !x.is_finite() {
             return self.count_special(x, if forward { 1 } else { -1 });
@@ -61,7 +61,7 @@ impl<const K: usize> Sum<K> {
         self.add_words(exponent.div_euclid(64), &words, x.is_sign_negative() == forward);
     }
 
-    /// Adds the product of two finite doubles, or takes it out.
+    /// Adds or subtracts the product of two finite doubles.
     pub fn add_product(&mut self, x: f64, y: f64, forward: bool) {
         let ((a, i), (b, j)) = (parts(x), parts(y));
         let (product, exponent) = (u128::from(a) * u128::from(b), i + j);
@@ -73,13 +73,13 @@ impl<const K: usize> Sum<K> {
         self.add_words(exponent.div_euclid(64), &[w0, w1, w2], negative == forward);
     }
 
-    /// Adds many doubles. Where their exponents are near each other, one addition of the whole does.
+    /// Adds many doubles. If their exponents are close to each other, a single addition suffices.
     pub fn add_all(&mut self, values: &[f64]) {
         for chunk in values.chunks(1024) {
             let (mut least, mut most) = (u64::MAX, 0);
             for x in chunk {
                 let exponent = (x.to_bits() >> 52) & 0x7ff;
-                // A zero has the exponent of the smallest numbers, but nothing to add.
+                // A zero has the exponent of the smallest numbers, but adds nothing.
                 least = least.min(if *x == 0.0 { u64::MAX } else { exponent });
                 most = most.max(exponent);
             }
@@ -98,7 +98,7 @@ impl<const K: usize> Sum<K> {
                 let shifted = significand << (((bits >> 52) & 0x7ff) - least);
                 total += if x.is_sign_negative() { -shifted } else { shifted };
             }
-            // At most 2046, if there was anything but zeros.
+            // At most 2046, unless all were zeros.
             let exponent = i32::try_from(least).unwrap_or(0) - 1075;
             let shift = exponent.rem_euclid(64);
             let [low, high] = cut(total.unsigned_abs());
@@ -132,7 +132,7 @@ impl<const K: usize> Sum<K> {
         if words.is_empty() {
             return;
         }
-        // One word more where the highest bit would be taken for the sign.
+        // One word more if the highest bit would otherwise be the sign.
         self.make_room(at, words.len() + usize::from(is_negative(words)));
         let from = usize::try_from(at - self.at).unwrap_or(0);
         let held = match &mut self.more {
@@ -152,7 +152,7 @@ impl<const K: usize> Sum<K> {
                 if subtract { word.overflowing_sub(u64::from(carry)) } else { word.overflowing_add(u64::from(carry)) };
             carry = first | second;
         }
-        // Only towards its own sign can a number leave its range; the true sign is then the one it had.
+        // A number overflows only towards its own sign; the true sign is then the previous one.
         if before == subtract && is_negative(held) != before {
             self.spill();
             if let Some(more) = &mut self.more {
@@ -161,7 +161,7 @@ impl<const K: usize> Sum<K> {
         }
     }
 
-    /// Makes the words hold `[at, at + count)`.
+    /// Makes room for the words `[at, at + count)`.
     fn make_room(&mut self, at: i32, count: usize) {
         // A sum has at most some 140 words.
         let end = at + i32::try_from(count).unwrap_or(i32::MAX);
@@ -226,7 +226,7 @@ impl<const K: usize> Sum<K> {
         }
     }
 
-    /// NaN or an infinity if the terms held one.
+    /// NaN or an infinity if the terms contained one.
     pub fn special(&self) -> Option<f64> {
         match self.more.as_ref()?.special {
             [0, 0, 0] => None,
@@ -264,7 +264,7 @@ impl<const K: usize> Sum<K> {
         special.iter().flatten().for_each(|n| into.extend(n.to_le_bytes()));
     }
 
-    /// Adds an encoded sum and takes its bytes away; `None` if they are not one.
+    /// Adds an encoded sum and advances the bytes; `None` if they are invalid.
     pub fn absorb(&mut self, bytes: &mut &[u8]) -> Option<()> {
         let at = i32::from_le_bytes(take(bytes)?);
         let [count, special] = take(bytes)?;
@@ -284,7 +284,7 @@ impl<const K: usize> Sum<K> {
     }
 }
 
-/// The first bytes of what is left.
+/// Takes the first bytes.
 pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;

@@ -1,4 +1,4 @@
-//! How great the values of an expression can be, as far as its operators and literals say.
+//! Bounds on the values of an expression, from its operators and literals.
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
@@ -6,15 +6,15 @@ use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Opera
 
 use super::checked::operator;
 
-/// Doubles are near enough, with this to spare.
+/// The tolerance for rounding errors of doubles.
 const SLACK: f64 = 1.000_000_1;
 
-/// Whether all numbers up to a magnitude have a value of an integer or decimal type.
+/// Whether an integer or decimal type can hold all numbers up to a magnitude.
 pub(super) fn stays_within(magnitude: f64, of: &DataType) -> bool {
     magnitude * SLACK < greatest(of)
 }
 
-/// The greatest magnitude of the values of an expression; infinite where nobody knows.
+/// The maximum magnitude of the values of an expression; infinite if unknown.
 pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
     let by_type = || Ok::<_, deltalake::datafusion::common::DataFusionError>(greatest(&expr.get_type(schema)?));
     let of = |op: Operator, left: &Expr, right: &Expr| -> Result<f64> {
@@ -24,7 +24,7 @@ pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
             Operator::Multiply => left * right,
             _ => f64::INFINITY,
         };
-        // NaN is no number times an infinite one.
+        // NaN comes from zero times infinity.
         Ok(if result.is_nan() { f64::INFINITY } else { result })
     };
     match expr {
@@ -32,7 +32,7 @@ pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
         Expr::Alias(alias) => magnitude(&alias.expr, schema),
         Expr::Negative(inner) => magnitude(inner, schema),
         Expr::Cast(cast) if is_exact(&cast.expr.get_type(schema)?) => {
-            // A cast that does not hold a value stops; one to fewer digits rounds.
+            // A cast fails if the value does not fit; one to fewer digits rounds.
             Ok((magnitude(&cast.expr, schema)? + 1.0).min(greatest(cast.field.data_type())))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right })
@@ -56,7 +56,7 @@ fn is_exact(of: &DataType) -> bool {
     of.is_integer() || matches!(of, DataType::Decimal128(..))
 }
 
-/// One more than the greatest value of a type.
+/// One more than the maximum value of a type.
 fn greatest(of: &DataType) -> f64 {
     match of {
         DataType::Int8 => 2_f64.powi(7),
@@ -82,7 +82,7 @@ fn number(value: &ScalarValue) -> Option<f64> {
     }
 }
 
-/// Whether the quotient of two decimals has a value for every dividend: the divisor is a number and not zero.
+/// Whether the quotient of two decimals fits for every dividend: the divisor is a non-zero constant.
 pub(super) fn divides_all(left: &Expr, right: &Expr, of_type: &DataType, schema: &DFSchema) -> Result<bool> {
     let divisor = match right {
         Expr::Literal(value, _) => number(value).filter(|divisor| *divisor != 0.0),

@@ -1,8 +1,8 @@
-//! Sums and averages of integers and decimals, added up in numbers wide enough for any number of rows.
+//! Sums and averages of integers and decimals, accumulated in numbers wide enough for any number of rows.
 //!
-//! The engine adds up in the type of the result and wraps: two `9223372036854775807` are -2. Here only the result must
-//! fit, so that no order of rows, and no row that comes and goes, makes a sum fail that fits. Averages of decimals are
-//! rounded half away from zero, as Trino and PostgreSQL do; the engine cuts them off.
+//! The engine accumulates in the type of the result and wraps: two `9223372036854775807` give -2. Here only the result
+//! must fit, so that no order of rows, and no row inserted and deleted in between, makes a sum fail that fits. Averages
+//! of decimals are rounded half away from zero, as in Trino and PostgreSQL; the engine truncates them.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -25,22 +25,22 @@ use deltalake::datafusion::physical_expr::expressions::{CastExpr, Column};
 use super::accumulate::passes;
 use super::checked::{fits, overflow, sql_name};
 
-/// What is computed of the sum and of how many values there are.
+/// The result computed from the sum and the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
     /// The sum itself.
     Sum,
-    /// The sum by the number, with so many more digits after the point.
+    /// The sum divided by the count, with this many more decimal places.
     Mean(u32),
 }
 
-/// A sum or average as the query asks for it.
+/// A sum or average of a query.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     finish: Finish,
     from: DataType,
     to: DataType,
-    /// What is added up, in messages; `None` where it is no column.
+    /// The summed column, for messages; `None` if it is no column.
     of: Option<String>,
     distinct: bool,
 }
@@ -53,7 +53,7 @@ fn state_type(input: &DataType) -> DataType {
 }
 
 impl Asked {
-    /// `None` where the values are not added up here.
+    /// `None` if the values are not summed here.
     pub fn new(means: bool, inputs: &[FieldRef], output: &FieldRef) -> Option<Self> {
         let [input] = inputs else { return None };
         let (from, to) = (input.data_type().clone(), output.data_type().clone());
@@ -70,13 +70,13 @@ impl Asked {
         Some(Self { finish, from, to, of: None, distinct: false })
     }
 
-    /// The same of this argument, which messages name where it is a column.
+    /// The same with this argument, whose column messages name.
     pub fn of(self, arguments: &[Arc<dyn PhysicalExpr>], distinct: bool) -> Self {
         let of = arguments.first().and_then(column);
         Self { of, distinct, ..self }
     }
 
-    /// The fields of a state: the sum and how many values there are, or the distinct values.
+    /// The fields of a state: the sum and the count, or the distinct values.
     pub fn state_fields(&self, name: &str, distinct: bool) -> Vec<FieldRef> {
         if distinct {
             let item = Field::new_list_field(DataType::Decimal128(38, 0), true);
@@ -107,7 +107,7 @@ impl Asked {
         matches!(self.from, DataType::Decimal128(..))
     }
 
-    /// The result in units of its type; NULL of nothing.
+    /// The result in units of its type; NULL if there are no values.
     fn result(&self, sum: i256, count: u64) -> Result<Option<i128>> {
         if count == 0 {
             return Ok(None);
@@ -131,7 +131,7 @@ impl Asked {
         let call = |argument: &str| format!("{name}({distinct}{argument})");
         let wider = |argument: &str| match &self.from {
             DataType::Decimal128(..) => format!("cast({argument} as double)"),
-            // As so many microseconds.
+            // As a number of microseconds.
             DataType::Duration(_) => format!("cast(cast({argument} as bigint) as decimal(38, 0))"),
             _ => format!("cast({argument} as decimal(38, 0))"),
         };
@@ -157,14 +157,14 @@ impl Asked {
             of_type => {
                 let whole = |v: Option<i128>| v.map(|v| i64::try_from(v).map_err(|_| narrow())).transpose();
                 let values: ArrayRef = Arc::new(values.map(|v| v.and_then(whole)).collect::<Result<Int64Array>>()?);
-                // A number of units, for a duration.
+                // A duration is a number of units.
                 cast(&values, of_type)?
             }
         })
     }
 }
 
-/// The column that an argument is, whatever the engine has cast it to.
+/// The column of an argument, without the engine's casts.
 fn column(argument: &Arc<dyn PhysicalExpr>) -> Option<String> {
     match argument.downcast_ref::<CastExpr>() {
         Some(cast) => column(cast.expr()),
@@ -172,7 +172,7 @@ fn column(argument: &Arc<dyn PhysicalExpr>) -> Option<String> {
     }
 }
 
-/// A quotient, half away from zero.
+/// A quotient, rounded half away from zero.
 pub(super) fn rounded(dividend: i256, divisor: i256) -> Option<i256> {
     let (quotient, rest) = (dividend.checked_div(divisor)?, dividend.checked_rem(divisor)?);
     let (rest, half) = (rest.wrapping_abs(), divisor.wrapping_abs().wrapping_sub(rest.wrapping_abs()));
@@ -183,7 +183,7 @@ pub(super) fn rounded(dividend: i256, divisor: i256) -> Option<i256> {
     quotient.checked_add(one)
 }
 
-/// A number wide enough for the sum of as many values as there can be.
+/// A number wide enough for the sum of the maximum number of values.
 pub(super) trait Wide: Copy + Debug + Default + Send + Sync + 'static {
     type State: ArrowPrimitiveType<Native = Self>;
     fn of(value: i128) -> Self;
@@ -324,7 +324,7 @@ impl<W: Wide> Accumulator for Single<W> {
     }
 }
 
-/// One group of distinct values: how often each is there.
+/// One group of distinct values, with their counts.
 #[derive(Debug)]
 struct Distinct {
     values: HashMap<i128, u64>,

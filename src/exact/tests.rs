@@ -1,4 +1,4 @@
-//! Against a slow sum of whole bits, in any order, in SQL.
+//! Compared with a slow bitwise sum, in any order, and in SQL.
 
 use std::sync::Arc;
 

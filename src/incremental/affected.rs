@@ -1,4 +1,4 @@
-//! Grouping and windows: recompute the groups and partitions that a change touches, before and after.
+//! Grouping and windows: recompute the groups and partitions that a change touches, in the old and the new snapshot.
 
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Window};
@@ -8,7 +8,7 @@ use super::build::{conform, difference, with_inputs};
 use super::derive::{Change, Deriver};
 
 impl Deriver<'_> {
-    /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, the one group is everything.
+    /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, all rows are one group.
     pub fn affected_change(&mut self, node: &LogicalPlan) -> Result<Option<Change>> {
         let (input, exprs) = match node {
             LogicalPlan::Aggregate(a) => (&a.input, a.group_expr.clone()),
@@ -26,11 +26,11 @@ impl Deriver<'_> {
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
         let plan = conform(difference(new, old)?, node.schema())?;
-        Ok(Some(Change::computed(plan, false)))
+        Ok(Some(Change::computed(plan)))
     }
 }
 
-/// The partition expressions that all window functions of a node share: rows that differ in one of them do not see
+/// The partition expressions that all window functions of a node share: rows that differ in one of them do not affect
 /// each other.
 pub fn common_partition(window: &Window) -> Vec<Expr> {
     let mut partitions = window.window_expr.iter().map(partition_of);

@@ -1,6 +1,6 @@
-//! Floating point numbers as the integers of their bits, and back. Grouping takes -0.0 for 0.0; a change is about the
-//! rows as they are stored, where the two differ: the wrong one would not be found when it has to go. Inside of arrays,
-//! maps and structs grouping tells them apart by itself (`nested::minus_zero_comes_and_goes_as_itself`).
+//! Floating-point numbers as the integers of their bits, and back. Grouping treats -0.0 and 0.0 as equal; a change must
+//! not, since the stored rows differ: a delete with the other zero would not be found. Inside arrays, maps and structs
+//! grouping distinguishes them by itself (`nested::minus_zero_comes_and_goes_as_itself`).
 
 use deltalake::arrow::array::{ArrayData, make_array};
 use deltalake::arrow::datatypes::DataType;
@@ -46,13 +46,13 @@ fn call(name: &'static str, expr: Expr, to: DataType) -> Expr {
     ScalarUDF::from(Reinterpret { name, to, signature }).call(vec![expr])
 }
 
-/// `expr` of a type so that equal values are equal bits. Unchanged if it is so already.
+/// `expr` as a type in which equal values have equal bits. Unchanged if its type already has that property.
 pub fn to_bits(expr: Expr, data_type: &DataType) -> Expr {
     let bits = bits(data_type);
     if bits == *data_type { expr } else { call("bits", expr, bits) }
 }
 
-/// Takes [`to_bits`] back.
+/// The inverse of [`to_bits`].
 pub fn from_bits(expr: Expr, data_type: &DataType) -> Expr {
     if bits(data_type) == *data_type { expr } else { call("from_bits", expr, data_type.clone()) }
 }

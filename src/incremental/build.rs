@@ -1,4 +1,4 @@
-//! The shapes of changes: plans whose rows have a weight, and scans of one side of a table.
+//! Building blocks of changes: plans whose rows have a weight, and scans of one side of a table.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use deltalake::datafusion::logical_expr::{
 use super::bits::{from_bits, to_bits};
 use super::{ChangeKind, Side, WEIGHT, scan_name};
 pub(super) use crate::sql::shapes::{
-    Columns, add, column, columns, distinct, join, named_by_position, nth, project, renamed, with_inputs,
+    Columns, add, column, columns, distinct, join, named_by_position, named_like, nth, project, renamed, with_inputs,
 };
 
 /// The weight as an expression.
@@ -23,27 +23,23 @@ pub fn weight() -> Expr {
     Expr::Column(Column::new_unqualified(WEIGHT))
 }
 
-/// All columns of a change but the weight.
+/// All columns of a change except the weight.
 pub fn data_columns(change: &LogicalPlan) -> Vec<Expr> {
     let mut all = columns(change.schema());
     all.pop();
     all
 }
 
-/// Expressions as columns `c0, c1, ...` of a new projection, then the weight, if one is given.
+/// Expressions as columns `c0, c1, ...` of a new projection, followed by the weight if one is given.
 pub fn positional(input: LogicalPlan, exprs: Vec<Expr>, weight: Option<Expr>) -> Result<LogicalPlan> {
     project(input, named_by_position(exprs).chain(weight.map(|w| w.alias(WEIGHT))).collect())
 }
 
 /// Gives the first columns of `input` the names of `schema`, by position; further columns become the weight.
 pub fn conform(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let mut named = Vec::with_capacity(schema.fields().len() + 1);
-    for (i, (relation, field)) in schema.iter().enumerate() {
-        named.push(column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
-    }
-    if input.schema().fields().len() > schema.fields().len() {
-        named.push(column(input.schema(), schema.fields().len()).alias(WEIGHT));
-    }
+    let data = schema.fields().len();
+    let weight = (input.schema().fields().len() > data).then(|| column(input.schema(), data).alias(WEIGHT));
+    let named = named_like(&input, schema).chain(weight).collect();
     project(input, named)
 }
 
@@ -63,7 +59,7 @@ pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
     add(vec![positional(new, plus, Some(lit(1_i64)))?, positional(old, minus, Some(lit(-1_i64)))?])
 }
 
-/// Adds up the weights of equal rows and drops what cancels; columns by position.
+/// Sums the weights of equal rows and drops rows with weight 0; columns by position.
 pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
     let types: Vec<DataType> = change.schema().fields().iter().map(|f| f.data_type().clone()).collect();
     let data: Vec<Expr> = data_columns(&change).into_iter().zip(&types).map(|(e, t)| to_bits(e, t)).collect();
@@ -80,7 +76,7 @@ pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
 
 /// A scan of an earlier step; `schema` is the step's.
 pub fn scan_step(name: &str, schema: &DFSchema) -> Result<LogicalPlan> {
-    // Nullable throughout: the engine may find a column nullable that the planner did not.
+    // All nullable: the engine may find a column nullable that the planner did not.
     let fields: Vec<_> = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
     Ok(LogicalPlan::TableScan(TableScanBuilder::new(TableReference::bare(name), source).build()?))
@@ -109,7 +105,7 @@ pub fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
-/// The query over one side of its tables. A table that did not change is read at its new side always.
+/// The query over one side of its tables. A table that did not change is always read at its new side.
 pub fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -> Result<LogicalPlan> {
     let swapped = plan.clone().transform_up_with_subqueries(|node| match &node {
         LogicalPlan::TableScan(scan) if !is_rows_so_far(scan) => {
@@ -121,7 +117,7 @@ pub fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -
     Ok(swapped.data)
 }
 
-/// Whether a scan of an analysed query is no table's: the rows so far of a recursive query, which the engine holds.
+/// Whether a scan of an analysed query is the working table of a recursive query, which the engine holds.
 fn is_rows_so_far(scan: &TableScan) -> bool {
     source_as_provider(&scan.source).is_ok()
 }

@@ -1,14 +1,14 @@
-//! Counts, sums, least and greatest values at the top of a query: old value and change give the new value, and the
-//! tables below are not read at all.
+//! Counts, sums, minima and maxima at the top of a query: old value and change give the new value, without reading the
+//! tables below.
 //!
-//! A group is combined only where that is certain to be exact; the others are computed anew from their rows
+//! A group is combined only if the result is certain to be exact; the others are recomputed from their rows
 //! ([`super::root`]):
 //!
-//! - `count` and exact sums (integers, decimals) add and subtract. Without rows that go, that is all. With them, a shown
-//!   `count(*)` says whether the group is still there, and a sum is NULL only if no value is left: so its argument must
-//!   not be nullable.
-//! - `min` and `max` take what comes; a value that goes must not be the one that is shown.
-//! - A row that comes or goes several times counts as often; beyond [`MOST_COPIES`] it is left to the general rule.
+//! - `count` and exact sums (integers, decimals) add and subtract. Without deleted rows that is sufficient. With them,
+//!   a visible `count(*)` tells whether the group still exists, and a sum is NULL only if no value is left: so its
+//!   argument must not be nullable.
+//! - `min` and `max` combine with inserted values; a deleted value must differ from the current one.
+//! - A row inserted or deleted several times counts as often; beyond [`MOST_COPIES`] it is left to the general rule.
 
 use deltalake::arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::{NullEquality, Result};
@@ -23,7 +23,7 @@ use super::build::{add, column, columns, conform, join, positional, project, wei
 use super::derive::{Deriver, KeysOf};
 use super::root::{ResultReuse, over_node, scan_result, shown};
 
-/// Up to so many copies of one row a sum takes a product for them: far from where it could overflow before the sum does.
+/// Up to this many copies of one row, a sum multiplies: far below where the product could overflow before the sum does.
 const MOST_COPIES: i64 = 1_000_000;
 
 /// How the values of one aggregate combine.
@@ -48,7 +48,7 @@ struct Combined {
 
 impl Deriver<'_> {
     /// The change of a query that is a grouping under projections, if all of its aggregates combine. `keys` are those
-    /// of `change`, the change of the grouping's input; `shown_keys` the result's columns that show them.
+    /// of `change`, the change of the grouping's input; `shown_keys` are the columns of the result that show them.
     pub fn combined(
         &mut self,
         plan: &LogicalPlan,
@@ -80,7 +80,7 @@ impl Deriver<'_> {
         let anew = positional(filter(both.clone(), again.clone())?, (0..arity).map(|i| at.key(i)).collect(), None)?;
         let kept = filter(both.clone(), again.is_not_true())?;
         let mut terms = Vec::with_capacity(2);
-        // What the groups are now.
+        // The new rows of the groups.
         let mut values: Vec<Expr> = (0..arity).map(|i| at.key(i)).collect();
         for (i, part) in parts.iter().enumerate() {
             values.push(at.value(i, part)?);
@@ -88,7 +88,7 @@ impl Deriver<'_> {
         let now = filter(kept.clone(), at.gone(&parts).is_not_true())?;
         let now = over_node(plan, node, conform(project(now, numbered(values))?, &aggregate.schema)?)?;
         terms.push(positional(now.clone(), columns(now.schema()), Some(lit(1_i64)))?);
-        // What they were.
+        // The old rows.
         let was = filter(kept, at.old(width).is_not_null())?;
         terms.push(positional(was, (0..width).map(|i| at.old(i)).collect(), Some(lit(-1_i64)))?);
         let change = conform(add(terms)?, plan.schema())?;
@@ -117,7 +117,7 @@ fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Filter(Filter::try_new(predicate, input.into())?))
 }
 
-/// What combining spares; `None` where nothing combines.
+/// The reads that combining avoids; `None` if nothing combines.
 pub fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReuse> {
     let LogicalPlan::Aggregate(aggregate) = node else { return None };
     let parts = parts(plan, node, aggregate).ok()??;
@@ -130,7 +130,7 @@ pub fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReus
     Some(if counted && parts.iter().all(takes_back) { ResultReuse::All } else { ResultReuse::AllOfAppends })
 }
 
-/// The aggregates, if all of them combine and are shown.
+/// The aggregates, if all of them combine and are visible in the result.
 fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Result<Option<Vec<Combined>>> {
     // A `having` hides groups whose old values would be needed.
     if !projections_to(plan, node) {
@@ -164,7 +164,7 @@ fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Resul
 }
 
 impl Combined {
-    /// Wide enough for what comes and goes on the way to a sum that fits.
+    /// Wide enough for the intermediate sums of inserts and deletes.
     fn wide(&self) -> DataType {
         match self.data_type {
             DataType::Decimal128(_, scale) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale),
@@ -172,15 +172,15 @@ impl Combined {
         }
     }
 
-    /// The sum of so many copies of a value.
+    /// The sum of this many copies of a value.
     fn times(&self, x: Expr, copies: Expr) -> Expr {
         let copies = cast(copies, DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0));
         cast(cast(x, self.wide()) * copies, self.wide())
     }
 }
 
-/// Per group of the change: the keys, then per aggregate what comes and what goes, then whether rows go, then whether
-/// a row comes or goes too many times.
+/// Per group of the change: the keys, per aggregate the inserted and deleted values, then whether rows are deleted,
+/// then whether a row is inserted or deleted too many times.
 fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Result<LogicalPlan> {
     let mut inputs = aggregate.group_expr.clone();
     inputs.extend(parts.iter().map(|p| p.argument.clone()));
@@ -214,7 +214,7 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
     Ok(LogicalPlan::Aggregate(Aggregate::try_new(input.into(), groups, values)?))
 }
 
-/// Columns of the step: keys, pairs of what comes and goes, two flags, the old row, whether there is one.
+/// Columns of the step: keys, pairs of inserted and deleted values, two flags, the old row, whether there is one.
 struct Slots<'a> {
     arity: usize,
     parts: usize,
@@ -246,7 +246,7 @@ impl Slots<'_> {
         self.at(self.arity + 2 * self.parts + 1).eq(lit(1_i64))
     }
 
-    /// A column of the result; the one past its end is NULL where there is no row.
+    /// A column of the old row; all are NULL if there is no row.
     fn old(&self, i: usize) -> Expr {
         self.at(self.arity + 2 * self.parts + 2 + i)
     }
@@ -256,7 +256,7 @@ impl Slots<'_> {
         zero(self.old(shown)) + zero(self.plus(part)) - zero(self.minus(part))
     }
 
-    /// Whether the group is gone: only asked where that can be told.
+    /// Whether the group no longer exists; called only if that can be determined.
     fn gone(&self, parts: &[Combined]) -> Expr {
         match parts.iter().position(|p| p.kind == Kind::Rows) {
             Some(i) => self.some_go().and(self.count(i, parts[i].shown).eq(lit(0_i64))),
@@ -264,7 +264,7 @@ impl Slots<'_> {
         }
     }
 
-    /// Whether the group must be computed anew.
+    /// Whether the group must be recomputed.
     fn again(&self, parts: &[Combined]) -> Result<Expr> {
         let width = self.plan.schema().fields().len() - 1;
         let there = self.at(width);
@@ -284,7 +284,7 @@ impl Slots<'_> {
                 Kind::Sum | Kind::Rows | Kind::Count => {}
             }
             if part.kind == Kind::Sum {
-                // The sum itself says so, with a message of its own.
+                // The sum itself reports it, with its own message.
                 let sum = self.sum(i, part)?;
                 let fits = try_cast(sum.clone(), part.data_type.clone()).is_not_null();
                 too_great = too_great.or(sum.is_not_null().and(!fits));

@@ -1,17 +1,20 @@
-//! Changes in queries where something can fail, such as `x / y` and `cast(s as bigint)`: of which rows it may be asked.
+//! Changes in queries with an expression that can fail, such as `x / y` and `cast(s as bigint)`: on which rows it may
+//! be evaluated.
 //!
-//! The terms of a change hold rows that are in no cut: in `dL ⋈ R' + L° ⋈ dR` a row that leaves `L` is beside the new rows
-//! of `R`, once with -1 and once with +1, and a feed tells of rows that came and went between two syncs. They cancel; but
-//! `l.x / r.y` would be computed of them first, and stop a sync at a zero that no query shows. So in queries where
-//! something can fail such changes are added up at once.
+//! The terms of a change contain rows that are in no snapshot: in `dL ⋈ R' + L° ⋈ dR` a row deleted from `L` is paired
+//! with the new rows of `R`, once with -1 and once with +1; and a change feed has rows that were inserted and deleted
+//! between two syncs. They cancel, but `l.x / r.y` would be computed for them first, and a zero that no query shows
+//! would stop the sync. So in queries with an expression that can fail, such changes are consolidated before it is
+//! evaluated.
 
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::logical_expr::{LogicalPlan, lit, when};
 
 use super::build::{columns, consolidate, project};
 
-/// A change whose rows are or were there: what cancels is gone before anything else is computed of it. The engine moves
-/// conditions through groupings and into other conditions, so that what has cancelled is NULL besides.
+/// A change restricted to rows of the old or the new snapshot: cancelled rows are removed before anything else is
+/// computed. The engine moves conditions through groupings and into other conditions, so cancelled rows are also set to
+/// NULL.
 pub fn consolidated_before_eval(change: LogicalPlan) -> Result<LogicalPlan> {
     let names = change.schema().clone();
     let settled = consolidate(change)?;

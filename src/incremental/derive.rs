@@ -11,7 +11,7 @@ use super::build::{
 };
 use super::consolidated::consolidated_before_eval;
 use super::restrict::{Keys, On, gated};
-use super::{ChangeKind, Side, Stages, Step};
+use super::{ChangeKind, OldResult, Side, Stages, Step};
 use crate::sql::can_fail;
 
 /// The change of one plan.
@@ -21,31 +21,35 @@ pub struct Change {
     pub plan: LogicalPlan,
     /// All weights are positive.
     pub insert_only: bool,
-    /// A linear image of an insert-only change, to be streamed and never held: it can be millions of rows.
+    /// A linear image of an insert-only change, to be streamed and never materialised: it can have millions of rows.
     pub stream: bool,
-    /// A scan of a step already.
+    /// Already a scan of a step.
     pub held: bool,
 }
 
 impl Change {
-    /// A change that is neither streamed nor held.
-    pub fn computed(plan: LogicalPlan, insert_only: bool) -> Self {
-        Self { plan, insert_only, stream: false, held: false }
+    /// A change of any weights that is neither streamed nor materialised.
+    pub fn computed(plan: LogicalPlan) -> Self {
+        Self { plan, insert_only: false, stream: false, held: false }
     }
 }
 
-/// The walk over the plan.
+/// The traversal of the plan.
 pub struct Deriver<'a> {
     kind: &'a dyn Fn(&str) -> ChangeKind,
     steps: Vec<Step>,
-    /// Something in the query can fail, so that it is asked of rows only that are or were there.
+    /// Some expression may raise an error: evaluate it only on rows of the old or the new snapshot.
     settles: bool,
 }
 
 /// The stages of a normalised plan.
-pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
+pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
     let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)? };
-    let change = match if result { deriver.at_root(plan)? } else { None } {
+    let at_root = match old {
+        OldResult::Maintained => deriver.at_root(plan)?,
+        OldResult::Computed => None,
+    };
+    let change = match at_root {
         Some(change) => change,
         None => deriver.change(plan)?,
     };
@@ -142,14 +146,14 @@ impl Deriver<'_> {
         over(plan, side, self.kind)
     }
 
-    /// Makes a change cheap to read more than once: consolidated in a step, unless it is a stream.
+    /// Makes a change cheap to read repeatedly: consolidated in a step, unless it is a stream.
     pub fn held(&mut self, change: Change) -> Result<Change> {
         if change.stream || change.held {
             return Ok(change);
         }
         let names = without_last(change.plan.schema())?;
         let plan = if change.insert_only {
-            // Nothing can cancel.
+            // Insert-only: nothing can cancel.
             let data = data_columns(&change.plan);
             positional(change.plan, data, Some(weight()))?
         } else {
@@ -179,7 +183,7 @@ impl Deriver<'_> {
         self.key_step(plan, usable, nulls).map(Some)
     }
 
-    /// Keys; or, where no expression can be one, a gate: a step that says whether there is any change at all.
+    /// Keys; or, if no expression can be one, a gate: a step that is empty if there is no change.
     pub fn keys_or_gate(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<KeysOf> {
         if let Some(keys) = self.keys(plan, exprs, nulls)? {
             return Ok(keys);
@@ -207,8 +211,8 @@ impl Deriver<'_> {
     }
 }
 
-/// Positions of the expressions that can be keys. Of floating point numbers joins and groupings take the same ones for
-/// equal: both zeros, and NaN of one sign.
+/// Positions of the expressions that can be keys. Joins and groupings agree on the equality of floating-point numbers:
+/// both zeros are equal, and NaN of one sign.
 pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     let mut usable = Vec::new();
     for (i, expr) in exprs.iter().enumerate() {
@@ -220,7 +224,7 @@ pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     Ok(usable)
 }
 
-/// Keys, and which of the expressions that they were asked for they hold.
+/// Keys, and the expressions that they hold.
 #[derive(Clone, Debug)]
 pub struct KeysOf {
     /// The keys.
@@ -236,7 +240,7 @@ pub fn reorder(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     project(plan, exprs)
 }
 
-/// Adds up terms that have the same columns under the same names.
+/// The sum of terms that have the same columns under the same names.
 pub fn sum_of(mut terms: Vec<LogicalPlan>, names: &deltalake::datafusion::common::DFSchema) -> Result<LogicalPlan> {
     if terms.len() == 1 {
         return Ok(terms.remove(0));

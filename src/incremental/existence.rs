@@ -1,10 +1,10 @@
 //! Semi and anti joins (`exists`, `in`, `not exists`).
 //!
-//! A row of the left side changes for two reasons: it came or went itself, which `dL ⋉ R'` counts, or its match came
-//! into being or ceased. For the latter, only keys among the keys `K` of `dR` matter:
-//! without a further condition, the keys of `R' ⋉ K` and of `R° ⋉ K` differ by exactly the keys whose match begins or ends, and
-//! `L° ⋈ flips` is the change; with one, existence is a property of each left row, and the rows of `L° ⋉ K` are asked
-//! twice.
+//! A row of the left side changes for two reasons: it was inserted or deleted itself, which `dL ⋉ R'` covers, or its
+//! match began or ceased to exist. For the latter, only keys among the keys `K` of `dR` matter. Without a further
+//! condition, the keys of `R' ⋉ K` and of `R° ⋉ K` differ by exactly the keys whose match begins or ends, and
+//! `L° ⋈ flips` is the change. With a further condition, existence is a property of each left row, and the rows of
+//! `L° ⋉ K` are evaluated against both snapshots.
 
 use deltalake::datafusion::common::{Column, NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan, lit};
@@ -15,7 +15,7 @@ use super::restrict::Keys;
 use super::{Side, WEIGHT};
 
 impl Deriver<'_> {
-    /// The left rows whose match came into being (+) or ceased (-).
+    /// The left rows whose match began (+) or ceased (-) to exist.
     pub fn match_transitions(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
@@ -54,7 +54,7 @@ impl Deriver<'_> {
     }
 }
 
-/// Whether a semi or anti join asks for equal keys that can be counted, and for nothing else.
+/// Whether a semi or anti join has only a condition on equal keys that can be counted.
 pub fn matches_by_key(node: &Join) -> Result<bool> {
     if !matches!(node.join_type, JoinType::LeftSemi | JoinType::LeftAnti) || node.filter.is_some() {
         return Ok(false);
@@ -69,7 +69,7 @@ pub fn matches_by_key(node: &Join) -> Result<bool> {
     Ok(!node.on.is_empty())
 }
 
-/// `left ⋉ right` or `left ▷ right`, with the left side streaming past the right one.
+/// `left ⋉ right` or `left ▷ right`, with the left side streamed.
 pub fn matched(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
     let join_type = if node.join_type == JoinType::LeftAnti { JoinType::RightAnti } else { JoinType::RightSemi };
     if node.filter.is_some() || node.on.is_empty() {

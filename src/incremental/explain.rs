@@ -7,12 +7,12 @@ use super::affected::common_partition;
 use super::root::{ResultReuse, result_reuse};
 use crate::outcome::Operator;
 
-/// Expressions named before the rest is only counted.
+/// Maximum number of expressions named individually.
 const SHOWN: usize = 6;
 
 impl Program {
-    /// The normalised query as a tree, outermost operator first, each with the rule by which its change is computed.
-    /// `scan` tells what changed in a table.
+    /// The normalised query as a tree, outermost operator first, each with its delta rule. `scan` describes the change
+    /// of a table.
     #[must_use]
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
         let mut walk = Walk { scan, top: result_reuse(self.plan()), operators: Vec::new() };
@@ -23,7 +23,7 @@ impl Program {
 
 struct Walk<'a> {
     scan: &'a dyn Fn(&str) -> String,
-    /// The topmost grouping or window, where the table holds what it was.
+    /// The topmost grouping or window, if the table holds its old rows.
     top: Option<(&'a LogicalPlan, ResultReuse)>,
     operators: Vec<Operator>,
 }
@@ -31,7 +31,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn over(&mut self, plan: &LogicalPlan, depth: usize) {
         let (operator, rule) = match plan {
-            // A name and nothing else.
+            // Only renames.
             LogicalPlan::SubqueryAlias(alias) => return self.over(&alias.input, depth),
             LogicalPlan::Projection(p) if depth > 0 && p.expr.iter().all(is_column) => {
                 return self.over(&p.input, depth);
@@ -85,9 +85,11 @@ impl Walk<'_> {
         let recompute = format!("recompute affected {what} of {keys}");
         match self.top.filter(|(top, _)| std::ptr::eq(*top, plan)) {
             None => format!("{recompute}, before and after"),
-            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has what they were"),
+            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has the old rows"),
             Some((_, ResultReuse::AllOfAppends)) => {
-                format!("{recompute}, before and after, unless rows only come: they combine with the table's")
+                format!(
+                    "{recompute}, old and new, unless the change is insert-only: then it is combined with the table's rows"
+                )
             }
             Some((_, ResultReuse::All)) => "the change combined with the table's rows".to_owned(),
         }
@@ -101,7 +103,7 @@ fn is_column(expr: &Expr) -> bool {
     }
 }
 
-/// Without the numbers that tell columns of one name apart.
+/// The name without the number that makes a column unique.
 fn plain(text: &str) -> String {
     let mut parts = text.split('#');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -137,15 +139,15 @@ fn joined(join: &Join) -> String {
     if on.is_empty() { kind.to_owned() } else { format!("{kind} on {}", on.join(" and ")) }
 }
 
-/// `L`, `R` the inputs; `'` as they are, `°` as they were, `d` the change.
+/// `L`, `R` are the inputs; `'` the new state, `°` the old state, `d` the change.
 fn rule_of(join: &Join) -> &'static str {
     match join.join_type {
         JoinType::Inner => "dL ⋈ R' + L° ⋈ dR",
-        JoinType::LeftSemi | JoinType::RightSemi => "dL ⋉ R' + rows of L° whose match came or went",
-        JoinType::LeftAnti | JoinType::RightAnti => "dL ▷ R' - rows of L° whose match came or went",
+        JoinType::LeftSemi | JoinType::RightSemi => "dL ⋉ R' + rows of L° whose match began or ended",
+        JoinType::LeftAnti | JoinType::RightAnti => "dL ▷ R' - rows of L° whose match began or ended",
         JoinType::LeftMark | JoinType::RightMark => "dL with its mark + rows of L° whose mark changed",
         JoinType::Left | JoinType::Right | JoinType::Full => {
-            "dL ⋈ R' + L° ⋈ dR, and rows without a match that found or lost one"
+            "dL ⋈ R' + L° ⋈ dR, and rows of which the match began or ended"
         }
     }
 }

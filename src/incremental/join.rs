@@ -15,7 +15,7 @@ impl Deriver<'_> {
     /// The change of a join.
     pub fn join_change(&mut self, node: &Join) -> Result<Option<Change>> {
         match node.join_type {
-            // A condition that can fail is asked of pairs, which no term may mix: both sides are new, or both are old.
+            // A condition that can fail is evaluated on pairs, whose sides must be both new or both old.
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
                 if filter_can_fail(node) && self.changes(&node.left)? && self.changes(&node.right)? =>
             {
@@ -29,7 +29,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// The change of a join whose condition can fail: it is asked of what has been added up.
+    /// The change of a join whose condition can fail: the condition is evaluated after consolidation.
     fn filtered_change(&mut self, node: &Join) -> Result<Option<Change>> {
         let joined = Join { filter: None, ..node.clone() };
         let filtered = match &node.filter {
@@ -57,7 +57,7 @@ impl Deriver<'_> {
             return Ok(None);
         }
         let plan = sum_of(terms, &node.schema)?;
-        Ok(Some(Change::computed(plan, insert_only)))
+        Ok(Some(Change { insert_only, ..Change::computed(plan) }))
     }
 
     /// The change of the left side, and the new rows of the right side that it can match.
@@ -86,7 +86,7 @@ fn filter_can_fail(node: &Join) -> bool {
     node.filter.as_ref().is_some_and(|filter| !never_fails(filter, &schema))
 }
 
-/// One term. The restricted side is on the left, held in memory by a hash join; the change streams past it.
+/// One term. The restricted side is on the left, held in memory by a hash join; the change is streamed.
 fn term(node: &Join, state: LogicalPlan, change: LogicalPlan, on: Vec<(Expr, Expr)>) -> Result<LogicalPlan> {
     let nulls: NullEquality = node.null_equality;
     let joined = join(state, change, on, node.filter.clone(), JoinType::Inner, nulls)?;

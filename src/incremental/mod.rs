@@ -1,8 +1,8 @@
-//! The derivative of a query: which plans compute the change of its result from the changes of its tables.
+//! The derivative of a query: the plans that compute the change of its result from the changes of its tables.
 //!
-//! A change is a multiset of rows with a signed weight (`_w`, last column): `+n` appeared n times, `-n` disappeared.
-//! For a plan `P`, with `P°` its result over the tables as they were and `P'` over the tables as they are now, the
-//! program computes `P' - P°` without computing either of them whole:
+//! A change is a multiset of rows with a signed weight (`_w`, last column): `+n` inserted n times, `-n` deleted n
+//! times. For a plan `P`, with `P°` its result over the old snapshot of its tables and `P'` over the new one, the
+//! program computes `P' - P°` without computing either of them completely:
 //!
 //! | operator | change | rule |
 //! |---|---|---|
@@ -15,12 +15,12 @@
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
-//! Every restriction `⋉ K` by materialised keys only saves work: a superset of the keys, or no restriction at all,
-//! gives the same change. This is what lets the executor decide by size.
+//! Every restriction `⋉ K` by materialised keys is only an optimisation: a superset of the keys, or no restriction at
+//! all, gives the same change. So the executor may decide by size.
 //!
-//! This holds for queries whose tables determine their result: `determined` refuses the others, such as one whose
-//! `row_number()` goes by an order with ties. What remains are sums of floating-point numbers in another order, whose
-//! last digits may differ.
+//! This holds for queries whose tables determine their result: `determinism` refuses the others, such as one whose
+//! `row_number()` uses an order with ties. The remaining exception are sums of floating-point numbers in another order,
+//! whose last digits may differ.
 
 mod affected;
 mod bits;
@@ -60,18 +60,27 @@ pub enum Side {
     New,
     /// The difference of the two, with weights.
     Change,
-    /// The maintained table itself, as it stands: the query's result over the old rows.
+    /// The maintained table itself: the query's result over the old rows.
     Maintained,
 }
 
-/// What is known about a table's change before reading it.
+/// The source of the query's result over the old rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldResult {
+    /// [`Side::Maintained`], where a rule can read it.
+    Maintained,
+    /// It is computed.
+    Computed,
+}
+
+/// Properties of a table's change that are known before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The table did not change.
     None,
     /// All weights are positive.
     InsertOnly,
-    /// Anything.
+    /// Any weights.
     Mutating,
 }
 
@@ -100,7 +109,7 @@ pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
     }
 }
 
-/// Why a query has no derivative here, in words for the author of the query.
+/// Why a query has no derivative here, in terms that the author of the query knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotIncremental {
     /// At least one.
@@ -123,7 +132,7 @@ pub struct Program {
     tables: BTreeSet<String>,
 }
 
-/// What to compute for a given combination of changed tables.
+/// The plans for a given combination of changed tables.
 #[derive(Clone, Debug)]
 pub struct Stages {
     /// In order; a step reads tables and earlier steps.
@@ -136,13 +145,13 @@ pub struct Stages {
 
 /// An intermediate result: a view over tables and earlier steps, worth materialising while it is small.
 ///
-/// A right semi join whose left input is a scan of a step restricts its right input by the step's keys: it may be left
-/// out, and is empty when the step is.
+/// A right semi join whose left input is a scan of a step restricts its right input by the step's keys: it may be
+/// omitted, and is empty if the step is.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The name under which later plans scan it.
     pub name: String,
-    /// Columns `c0, c1, ...`; [`WEIGHT`] last where rows have weights.
+    /// Columns `c0, c1, ...`; [`WEIGHT`] last if rows have weights.
     pub plan: LogicalPlan,
 }
 
@@ -159,17 +168,16 @@ impl Program {
         &self.plan
     }
 
-    /// The steps for the tables that changed: terms of unchanged tables are absent. `result`: [`Side::Maintained`] can be
-    /// read, where that saves computing what the table holds.
+    /// The steps for the tables that changed: terms of unchanged tables are omitted.
     ///
     /// # Errors
     /// The query engine refuses a plan.
-    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, result: bool) -> Result<Stages> {
-        derive::stages(&self.plan, kind, result).context(|| "the change cannot be planned".into())
+    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
+        derive::stages(&self.plan, kind, old).context(|| "the change cannot be planned".into())
     }
 }
 
-/// Derives the program that maintains the result of an analysed query, which its tables must determine.
+/// Derives the program that maintains the result of an analysed query, which must be deterministic.
 ///
 /// # Errors
 /// Every reason for which the query has to be recomputed instead.
@@ -187,9 +195,9 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     }
     let tables = build::tables(&plan).map_err(|e| rewriting(format!("the query cannot be read: {e}")))?;
     let program = Program { plan, tables };
-    // A dry run: whatever the engine refuses to plan is found here and not in the middle of a sync.
+    // A dry run: plans that the engine refuses are found here and not in the middle of a sync.
     program
-        .stages(&|_| ChangeKind::Mutating, true)
+        .stages(&|_| ChangeKind::Mutating, OldResult::Maintained)
         .map_err(|e| rewriting(format!("its change cannot be planned: {e}")))?;
     Ok(program)
 }
@@ -199,8 +207,8 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
 /// # Errors
 /// The query engine refuses the plan.
 pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    // The same normal form as for the change, so that both answer `in` and `not in` as SQL does. What has none is left
-    // to the engine as it is.
+    // The same normal form as for the change, so that both evaluate `in` and `not in` as SQL does. A query without a
+    // normal form is passed to the engine unchanged.
     let plan = if is_recursive(plan) {
         in_place(plan).unwrap_or_else(|_| plan.clone())
     } else {
@@ -209,7 +217,7 @@ pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     build::over(&plan, Side::New, &|_| ChangeKind::Mutating).context(|| "the query cannot be planned".into())
 }
 
-/// The query over the current rows of its tables, planned as it is written: a second opinion.
+/// The query over the current rows of its tables, planned as written: a second opinion.
 ///
 /// # Errors
 /// It cannot be planned so.
@@ -227,7 +235,7 @@ pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
         .context(|| "the difference of two results cannot be planned".into())
 }
 
-/// Adds up the weights of equal rows and drops the rows that cancel; the columns and their names stay.
+/// Sums the weights of equal rows and drops rows with weight 0; the columns and their names stay.
 ///
 /// # Errors
 /// The plan is no change.

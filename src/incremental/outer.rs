@@ -1,10 +1,10 @@
-//! Joins in which a row's fate depends on all rows that match it: left and full outer joins, and mark joins (`exists`
-//! inside an expression).
+//! Joins in which the output for a row depends on all rows that match it: left and full outer joins, and mark joins
+//! (`exists` inside an expression).
 //!
-//! Left and mark joins, and likewise semi and anti joins, are linear in their left side, for each row of it is join_left_rows by itself:
-//! `d(L ⟕ R) = dL ⟕ R' + (L° ⟕ R' - L° ⟕ R°)`, and the bracket needs only the rows of `L°` whose key is among the keys
-//! of `dR`; the others see the same rows of `R` twice. A full join has no such side: its rows fall apart by key, so
-//! that the keys of `dL` and `dR` are evaluated before and after.
+//! Left and mark joins, and likewise semi and anti joins, are linear in their left side, since each left row is
+//! evaluated independently: `d(L ⟕ R) = dL ⟕ R' + (L° ⟕ R' - L° ⟕ R°)`. The bracket needs only the rows of `L°` whose
+//! key is among the keys of `dR`; for the others both terms are equal. A full join is linear in neither side: its rows
+//! are partitioned by key, and the keys of `dL` and `dR` are evaluated in the old and the new snapshot.
 
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, lit};
@@ -16,7 +16,7 @@ use super::derive::{Change, Deriver, KeysOf, reorder, sum_of};
 use super::existence::{matched, matches_by_key};
 
 impl Deriver<'_> {
-    /// The change of a join that gives left rows: left, mark, semi and anti joins.
+    /// The change of a join that outputs left rows: left, mark, semi and anti joins.
     pub fn left_change(&mut self, node: &Join) -> Result<Option<Change>> {
         let mut terms = Vec::with_capacity(2);
         let mut insert_only = true;
@@ -38,10 +38,12 @@ impl Deriver<'_> {
         if terms.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Change::computed(sum_of(terms, &node.schema)?, insert_only)))
+        let plan = sum_of(terms, &node.schema)?;
+        Ok(Some(Change { insert_only, ..Change::computed(plan) }))
     }
 
-    /// The old left rows that the right side's change can touch, against the new right side, minus against the old.
+    /// The old left rows that the right side's change can affect, joined with the new right side, minus joined with the
+    /// old one.
     fn requalify_old_rows(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys_or_gate(&change.plan, &right_on, node.null_equality)?;
@@ -50,7 +52,7 @@ impl Deriver<'_> {
             let rows = self.side(&node.left, Side::Old)?;
             let left = self.restrict_to(rows, Some(&keys), &left_on)?;
             let rows = self.side(&node.right, side)?;
-            // A gate is for the left side only: without it, both terms are empty.
+            // A gate restricts the left side only: if it is closed, both terms are empty.
             let right_keys = (!keys.usable.is_empty()).then_some(&keys);
             let right = self.restrict_to(rows, right_keys, &right_on)?;
             let kept = join_left_rows(node, left, right)?;
@@ -86,10 +88,10 @@ impl Deriver<'_> {
         }
         let (Some(old), Some(new)) = (sides.pop(), sides.pop()) else { return Ok(None) };
         let plan = conform(difference(new, old)?, &node.schema)?;
-        Ok(Some(Change::computed(plan, false)))
+        Ok(Some(Change::computed(plan)))
     }
 
-    /// The keys of several changes as one step. NULL is a key: rows that match nothing stand for themselves.
+    /// The keys of several changes as one step. NULL is a key: rows without a match have NULL on the other side.
     fn keys_of_all(&mut self, touched: &[(LogicalPlan, &Vec<Expr>)]) -> Result<Option<KeysOf>> {
         let Some((first, on)) = touched.first() else { return Ok(None) };
         let usable = super::derive::usable(first, on)?;
@@ -107,10 +109,10 @@ impl Deriver<'_> {
     }
 }
 
-/// The join over other inputs, the columns of the left side possibly followed by a weight.
+/// The join over other inputs; the columns of the left side may be followed by a weight.
 fn join_left_rows(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
     match node.join_type {
-        // The restricted side is held in memory by a hash join; the change streams past it.
+        // The restricted side is held in memory by a hash join; the change is streamed.
         JoinType::Left => {
             let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
             join(right, left, on, node.filter.clone(), JoinType::Right, node.null_equality)

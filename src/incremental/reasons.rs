@@ -1,6 +1,6 @@
-//! Why a query is not maintained incrementally, in the words of its author.
+//! Why a query is not maintained incrementally, in terms that its author knows.
 //!
-//! What its tables do not determine is refused before, where keys are known: here an `order by` is taken to be total.
+//! Nondeterministic queries are refused earlier, where keys are known: here an `order by` is assumed to be total.
 
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -11,7 +11,7 @@ use super::affected::common_partition;
 use crate::determinism::{Code, Reason, is_approximate};
 use crate::sql::decorrelate::subqueries::one_row;
 
-/// Reasons that show in the analysed query. Normalising would hide some of them.
+/// Reasons visible in the analysed query. Normalising would hide some of them.
 pub fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
@@ -24,7 +24,7 @@ pub fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
     reasons.finish(walked)
 }
 
-/// Reasons that show after normalising: what could not be rewritten into an operator that has a rule.
+/// Reasons visible after normalising: parts that could not be rewritten into an operator with a rule.
 pub fn of_normalised(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
@@ -146,7 +146,7 @@ impl Reasons {
 
     fn function(&mut self, name: &str, volatility: Volatility) {
         if volatility != Volatility::Immutable {
-            self.add(Code::VolatileFunction, format!("`{name}()` gives another value at every refresh"));
+            self.add(Code::VolatileFunction, format!("`{name}()` gives a different value at every refresh"));
         }
     }
 

@@ -24,7 +24,7 @@ pub struct Keys {
     pub nulls: NullEquality,
 }
 
-/// What a plan's rows are restricted by: an expression over the plan's columns and the position of its key.
+/// The restriction of a plan's rows: an expression over the plan's columns and the position of its key.
 pub type On = Vec<(Expr, usize)>;
 
 impl Deriver<'_> {
@@ -40,7 +40,7 @@ impl Deriver<'_> {
         }
         let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
         let shares: Vec<On> = (0..inputs.len()).map(|i| share(&plan, i, &on)).collect();
-        // A restriction that one input takes over whole need not be repeated here; a union needs it of every input.
+        // A restriction that one input applies completely need not be repeated here; a union needs it on every input.
         let whole = |share: &On| on.iter().all(|(_, key)| share.iter().any(|(_, taken)| taken == key));
         let passed = match &plan {
             LogicalPlan::Union(_) => shares.iter().all(whole),
@@ -58,9 +58,9 @@ impl Deriver<'_> {
         if passed { Ok(plan) } else { here(plan, keys, on) }
     }
 
-    /// A window function sees its whole partition, so rows may be left out by whole partitions only. Where the keys
-    /// are no partitions (the serial number, with the latest row of each e-mail), the partitions that hold a row with
-    /// one of the keys are computed first.
+    /// A window function reads its whole partition, so only whole partitions may be omitted. If the keys are not
+    /// partition keys (the serial number, with the latest row of each e-mail), the partitions that hold a row with one
+    /// of the keys are computed first.
     fn restrict_partitions(
         &mut self,
         plan: &LogicalPlan,
@@ -90,12 +90,12 @@ fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
     join(scan, plan, on, None, JoinType::RightSemi, keys.nulls)
 }
 
-/// A plan that is empty when the step is. Whoever runs it leaves the join out.
+/// A plan that is empty if the step is: the executor then omits the join.
 pub fn gated(plan: LogicalPlan, gate: &Keys) -> Result<LogicalPlan> {
     here(plan, gate, On::new())
 }
 
-/// Joins that give left rows, each answered by itself.
+/// Joins that output left rows, each evaluated independently.
 fn keeps_left(join_type: JoinType) -> bool {
     matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Left | JoinType::LeftMark)
 }
@@ -132,8 +132,8 @@ fn join_share(join: &Join, i: usize, on: &On) -> On {
     let (own, other_side) = if i == 0 { (&join.left, 0) } else { (&join.right, 1) };
     let visible = match join.join_type {
         JoinType::Inner => true,
-        // Whoever asks for left rows may leave out the right rows that match none of them. Keys over right columns
-        // stay above: an unmatched row shows NULL there.
+        // If only left rows are output, right rows that match none of them may be omitted. Keys over right columns stay
+        // above: an unmatched row shows NULL there.
         other if keeps_left(other) => i == 0,
         _ => return On::new(),
     };

@@ -1,7 +1,7 @@
-//! Grouping, distinct and windows at the top of a query, whose keys are columns of the result: what the touched groups
-//! were before need not be computed, the maintained table holds it.
+//! Grouping, distinct and windows at the top of a query whose keys are columns of the result: the old rows of the
+//! touched groups need not be computed, since the maintained table holds them.
 //!
-//! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reading, and rows that go are the table's own, to the last bit.
+//! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reads, and deleted rows are bit-identical to the table's.
 
 use std::sync::Arc;
 
@@ -14,24 +14,25 @@ use super::build::{Columns, column, columns, conform, difference, join, scan_ste
 use super::derive::{Change, Deriver, sum_of};
 use super::{Side, scan_name};
 
-/// What the maintained table spares a grouping or window at the top of a query.
+/// The reads that the maintained table saves for a grouping or window at the top of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResultReuse {
-    /// What the touched groups were before.
+    /// The old rows of the touched groups.
     Before,
-    /// Also what they are now, as long as rows only come.
+    /// Also the new rows, if the change is insert-only.
     AllOfAppends,
-    /// Also what they are now.
+    /// Also the new rows.
     All,
 }
 
-/// The grouping or window at the top of a normalised query whose old rows are the table's own, and what that spares.
+/// The grouping or window at the top of a normalised query whose old rows are the table's, and the reads that this
+/// saves.
 pub fn result_reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
     Some((node, super::combine::result_reuse(plan, node).unwrap_or(ResultReuse::Before)))
 }
 
-/// A query whose rows are told apart by the keys of its topmost grouping or window.
+/// A query whose rows are identified by the keys of its topmost grouping or window.
 struct Root<'a> {
     node: &'a LogicalPlan,
     /// The keys, over the node's input.
@@ -43,7 +44,7 @@ struct Root<'a> {
 impl<'a> Root<'a> {
     fn of(plan: &'a LogicalPlan) -> Result<Option<Self>> {
         let Some((node, exprs)) = keyed(plan) else { return Ok(None) };
-        // Where a key is not shown, or no key compares exactly, rows of the result cannot be told apart by keys.
+        // If a key is not shown, or no key compares exactly, rows of the result cannot be identified by keys.
         let mut shown = Vec::with_capacity(exprs.len());
         for key in &exprs {
             match output_of(plan, node, key) {
@@ -79,14 +80,14 @@ impl Deriver<'_> {
         let mut anew = conform(difference(new, old)?, &names)?;
         let mut terms = Vec::with_capacity(2);
         if let Some(combined) = combined {
-            // Here the keys are no mere saving: every other group is among the combined ones.
+            // Here the keys are required for correctness: the combined groups must be excluded.
             let scan = scan_step(&keys.keys.step, &keys.keys.schema)?;
             let on = shown.into_iter().zip(columns(scan.schema())).collect();
             anew = join(anew, scan, on, None, JoinType::LeftSemi, NullEquality::NullEqualsNull)?;
             terms.push(combined);
         }
         terms.push(anew);
-        Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?, false))))
+        Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?))))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which files a landing table's glob names, and which of them are old enough to be read.
+//! The files that a landing table's glob matches, and those of them that are old enough to be read.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::clock;
 use crate::definition::Landing;
 use crate::error::{Context, Result};
+use crate::retry;
 use crate::storage::{Location, ObjectMeta, Odd, PROBE};
 
 /// Files under a glob.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    /// Path under the landing root and what the store knows, sorted by path.
+    /// Path under the landing root and the store's metadata, sorted by path.
     pub files: Vec<(String, ObjectMeta)>,
     /// Paths of files younger than `min_age`.
     pub waiting: Vec<String>,
-    /// What cannot be read as a file, and why.
+    /// Paths that cannot be read as a file, and why.
     pub odd: Vec<(String, String)>,
     /// Symbolic links that lead out of the landing root.
     pub outside: Vec<String>,
@@ -29,10 +30,10 @@ impl Discovery {
     }
 }
 
-/// Whether any of these paths is one of the source's.
+/// Whether any of these paths matches the source's glob.
 ///
 /// # Errors
-/// When a pattern of the source is none.
+/// If a pattern of the source is invalid.
 pub fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p String>) -> Result<bool> {
     let names = Names::new(landing)?;
     Ok(paths.any(|path| names.take(path)))
@@ -41,13 +42,13 @@ pub fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p Strin
 /// A local file may still be being written; a PUT is atomic.
 const LOCAL_MIN_AGE: Duration = Duration::from_secs(2);
 
-/// Whether files that were written a moment ago are waited for.
+/// Whether to wait for files that were written a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Those that the default age alone keeps back, once: who drops a file and syncs expects it to be read. An age that
-    /// the definition names is never waited for.
+    /// Waits once, for files held back by the default age: a user who drops a file and syncs expects it to be read.
+    /// Never waits for an age that the definition sets.
     Waits,
-    /// None are.
+    /// Does not wait.
     Hurries,
 }
 
@@ -56,13 +57,11 @@ pub enum Patience {
 /// # Errors
 /// When the glob is wrong or the store cannot list.
 pub async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
-    let discovery = list(root, landing, clock::now_ms()).await?;
-    if discovery.waiting.is_empty() || landing.min_age.is_some() || patience == Patience::Hurries {
-        return Ok(discovery);
-    }
-    tokio::time::sleep(LOCAL_MIN_AGE).await;
-    // A file that is still young by now is still being written to.
-    list(root, landing, clock::now_ms()).await
+    let waits = landing.min_age.is_none() && patience == Patience::Waits;
+    // A file that is still young in the second listing is still being written.
+    let policy = retry::Policy::once_more_after(LOCAL_MIN_AGE);
+    let is_done = |found: &Result<Discovery>| !waits || found.as_ref().map_or(true, |d| d.waiting.is_empty());
+    policy.until(|| list(root, landing, clock::now_ms()), is_done).await
 }
 
 async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {
@@ -70,7 +69,7 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     let min_age = landing.min_age.unwrap_or(if root.url.scheme() == "file" { LOCAL_MIN_AGE } else { Duration::ZERO });
     let listing = root.survey(fixed_prefix(&landing.path)).await?;
     let mut discovery = Discovery::default();
-    // A link may be a folder of files, and so may what leads to itself.
+    // A link may be a folder of files, and so may a link that leads to itself.
     discovery.outside.extend(listing.outside.into_iter().filter(|path| !names.leave_out(path)));
     discovery.outside.sort();
     let is_meant = |path: &str, why: &Odd| names.take(path) || (*why == Odd::Loop && !names.leave_out(path));
@@ -82,7 +81,7 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
             continue;
         }
         let age_ms = now_ms - meta.last_modified.timestamp_millis();
-        // A clock that is behind the store's would keep every file waiting for ever: only a young past counts.
+        // If our clock is behind the store's, ages are negative: such files must not wait forever.
         if age_ms >= 0 && u128::from(age_ms.unsigned_abs()) < min_age.as_millis() {
             discovery.waiting.push(path);
         } else {
@@ -92,17 +91,17 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     Ok(discovery)
 }
 
-/// Which paths are those of a source.
+/// Matches paths to a source.
 struct Names {
     pattern: GlobMatcher,
     exclude: Vec<GlobMatcher>,
-    /// Parts of the pattern that name what is hidden otherwise: `_staging` in `_staging/*.json`.
+    /// Parts of the pattern that name otherwise hidden folders: `_staging` in `_staging/*.json`.
     hidden: Vec<GlobMatcher>,
-    /// Whether the pattern ends in the name of a file that is being written.
+    /// Whether the pattern ends in the suffix of an unfinished file.
     temporary: bool,
 }
 
-/// How Hadoop and others call files that are not whole yet.
+/// Suffixes of unfinished files, from Hadoop and others.
 const TEMPORARY: [&str; 2] = ["._COPYING_", ".tmp"];
 
 impl Names {
@@ -120,7 +119,7 @@ impl Names {
         self.pattern.is_match(path) && !self.leave_out(path)
     }
 
-    /// Whether a path is left out even where the pattern matches it.
+    /// Whether a path is excluded even if the pattern matches it.
     fn leave_out(&self, path: &str) -> bool {
         let unfinished = !self.temporary && TEMPORARY.iter().any(|end| path.ends_with(end));
         let hidden = |part: &str| is_hidden(part) && !self.hidden.iter().any(|named| named.is_match(part));
@@ -130,12 +129,12 @@ impl Names {
     }
 }
 
-/// What Spark, Hive and Athena pass over, unless it is a value of a partition (`_day=1`).
+/// Names that Spark, Hive and Athena skip, except a value of a partition (`_day=1`).
 fn is_hidden(part: &str) -> bool {
     part.starts_with('.') || (part.starts_with('_') && !part.contains('='))
 }
 
-/// The logs of tables and their catalog are JSON too, and a warehouse may lie under the landing root.
+/// The logs of tables and the catalog are JSON too, and a warehouse may be under the landing root.
 fn of_a_table(part: &str) -> bool {
     part == "_delta_log" || part == "_catalog" || part == PROBE
 }

@@ -28,7 +28,7 @@ impl Expectations {
     /// Compiles the checks of a table.
     ///
     /// # Errors
-    /// When a check is not a condition on the table's columns; `definition` has found that before.
+    /// If a check is not a condition on the table's columns; `definition` reports that earlier.
     pub fn new(table: &Table) -> Result<Self> {
         Ok(Self { checks: checks::compile(table, |_| true)? })
     }
@@ -41,7 +41,7 @@ impl Expectations {
     /// Checks a batch; counts rows that fail a warning in `warned`.
     ///
     /// # Errors
-    /// `Evidence` when a row fails a `fail` expectation.
+    /// `Evidence` if a row fails a `fail` expectation.
     pub fn check(&self, landed: Landed, warned: &mut BTreeMap<String, u64>) -> Result<Checked> {
         let Landed { batch, raw } = landed;
         let mut keep = BooleanArray::from(vec![true; batch.num_rows()]);

@@ -1,13 +1,13 @@
-//! Names of fields that no column takes, as warnings show them: a record may use a person's address as one.
+//! Names of unknown fields in warnings: a record may have a person's address as a field name.
 
 use super::format::MAX_UNKNOWN_CHARS;
 use crate::definition::{Column, ColumnType};
 use crate::privacy::Privacy;
 
-/// What stands for the names beyond those that are counted one by one.
+/// Stands for all names beyond those that are counted individually.
 pub const FURTHER: &str = "(further names)";
 
-/// The path of such a field: what the table declares of it as it is, the name at its end as [`Privacy::field`] shows it.
+/// The path of an unknown field: its declared part unchanged, the name at its end as [`Privacy::field`] shows it.
 pub fn shown(columns: &[Column], path: &str, privacy: &Privacy) -> String {
     if path == FURTHER {
         return format!("`{path}`");
@@ -17,10 +17,10 @@ pub fn shown(columns: &[Column], path: &str, privacy: &Privacy) -> String {
     let declared = &path[..path.len() - name.len()];
     // Within quotes the path is one name.
     let is_cut = path.chars().nth(MAX_UNKNOWN_CHARS - 1).is_some();
-    privacy.field(name, is_cut).replacen('`', &format!("`{declared}"), 1)
+    privacy.field(declared, name, is_cut)
 }
 
-/// The name of a field that a value of this type has no place for, after the path that leads to it.
+/// The name of a field that a value of this type does not declare, after the path that leads to it.
 fn inside<'p>(of: &ColumnType, path: &'p str) -> Option<&'p str> {
     match of {
         ColumnType::Array(element) => inside(element, path.strip_prefix("[]")?),

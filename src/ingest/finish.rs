@@ -9,38 +9,37 @@ use serde_json::json;
 use super::LandingContext;
 use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
-use super::schema_diff::{SchemaDiff, declaring_also};
+use super::schema_diff::{Declared, SchemaDiff, declaring_also};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
 use crate::merge::{self, Applied};
 use crate::outcome::{Io, Rows};
+use crate::retry;
 
-/// How often a commit is planned again after somebody else's.
-const ATTEMPTS: usize = 4;
-
-/// What carrying out a batch did.
+/// The effect of carrying out a batch.
 #[derive(Debug, Default)]
 pub struct Finished {
-    /// Rows that landed, older rows of replaced files that went, and records put into quarantine.
+    /// Rows that landed, older rows of replaced files that were removed, and records put into quarantine.
     pub rows: Rows,
     /// Data files added to the landing table and removed from it; bytes of those added to both tables.
     pub io: Io,
 }
 
-/// Commits what batch `number` of the table `uuid` still lacks.
+/// Commits the missing part of batch `number` of the table `uuid`.
 ///
 /// # Errors
-/// `Conflict` when other writers win again and again; else as the commits.
+/// `Conflict` if concurrent commits keep winning; else as the commits.
 pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
-        again(|| quarantine(context, number, wal)).await?;
+        retry::COMMIT.until_no_conflict(|| quarantine(context, number, wal)).await?;
         finished.rows.quarantined = wal.rows_quarantined;
         finished.io.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
     let columns = wal.columns(&context.table.columns)?;
-    let (table, applied) = again(|| landing(context, uuid, number, wal, &columns)).await?;
+    let land = || landing(context, uuid, number, wal, &columns);
+    let (table, applied) = retry::COMMIT.until_no_conflict(land).await?;
     finished.rows.inserted = wal.rows_landed;
     finished.rows.deleted = applied.rows_deleted;
     finished.io.files_added = wal.landing.len() as u64 + applied.files_rewritten;
@@ -49,10 +48,10 @@ pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: 
     Ok((table, finished))
 }
 
-/// Whether a batch that the ledger holds can be carried out on the table as it stands.
+/// Checks that a batch in the ledger can be carried out on the current table.
 ///
 /// # Errors
-/// When its data files have columns that do not fit the table's.
+/// If its data files have columns that do not fit the table's.
 pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
     let Some(table) = table else { return Ok(()) };
     written(context, &wal.columns(&context.table.columns)?, table, number).map(drop)
@@ -60,26 +59,13 @@ pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, numbe
 
 fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, number: i64) -> Result<SchemaDiff> {
     let name = &context.table.name;
-    SchemaDiff::of(context, columns, table).map_err(|misfit| {
-        let misfit = misfit.message().to_owned();
+    SchemaDiff::of(context, Declared::by_batch(columns), table).map_err(|misfit| {
         Error::failed(format!("batch {number} of {name} does not fit the table any more"))
-            .fact("found", misfit.replace("its definition", "the batch"))
+            .fact("found", misfit.message())
             .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()))
             .fact("because", "its data files were written, and then the table got other columns")
-            .help(format!("stedi-delta sync --reload {name}   (reads its landing files anew)"))
+            .help(format!("stedi-delta sync --reload {name}   (reads its landing files again)"))
     })
-}
-
-/// Runs a commit until nobody else's comes in between: every attempt plans from the newest version.
-async fn again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        match attempt().await {
-            Err(error) if error.kind() == Kind::Conflict && left > 0 => {}
-            other => return other,
-        }
-    }
 }
 
 async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Result<()> {
@@ -110,8 +96,8 @@ async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Res
     }
 }
 
-/// The table gets the `columns` that the files were written with, as if nobody had died in between: rows of other types
-/// than its schema's would make it unreadable. What the definition has since come to say is asked afterwards.
+/// The table gets the `columns` with which the files were written, as in an uninterrupted run: rows of other types than
+/// its schema's would make it unreadable. Later changes of the definition are checked afterwards.
 async fn landing(
     context: &LandingContext<'_>,
     uuid: &str,
@@ -157,7 +143,7 @@ pub(super) fn spec(context: &LandingContext<'_>, uuid: &str, columns: &[Column])
     }
 }
 
-/// `rows`: that come, that go.
+/// `rows`: inserted and removed.
 pub(super) fn commit(
     context: &LandingContext<'_>,
     number: i64,
@@ -178,13 +164,13 @@ pub(super) fn commit(
     }
 }
 
-/// A commit of a landing table, all rows of which were checked by the expectations of this fingerprint.
+/// A commit of a landing table whose rows were all checked by the expectations of this fingerprint.
 pub(super) fn checked(mut commit: Commit, expectations: i64) -> Commit {
     commit.txns.insert(app::EXPECTATIONS.to_owned(), expectations);
     commit
 }
 
-/// The table without the rows of whole files and without single records. `beside`: new rows, where the commit shall tell
+/// The table without the rows of whole files and without single records. `beside`: new rows, if the commit has to write
 /// its change.
 async fn without(
     context: &LandingContext<'_>,

@@ -1,4 +1,5 @@
-//! One landing table through a sync: recovered, its files read and written; and, once the ledger has decided, carried out.
+//! One landing table in a sync: recovers it, reads and writes its files, and carries out the batch after the ledger's
+//! commit.
 
 use deltalake::datafusion::prelude::SessionContext;
 
@@ -6,7 +7,7 @@ use super::finish::{Finished, finish};
 use super::format::quarantine_layout;
 use super::ledger::{Batch, Ledger};
 use super::pending::{Asked, pending};
-use super::recover::{Recovered, TableState, recover};
+use super::recover::{LandedFiles, Recovered, TableState, recover};
 use super::schema_diff::{check_schema, evolve_schema};
 use super::write::{Prepared, write};
 use super::{LandingContext, Patience, Report};
@@ -14,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{LakeTable, Layout, bounds_mended};
 use crate::outcome::{Io, Rows, Warning};
 
-/// A landing table of which a batch may wait for the ledger's decision.
+/// A landing table, possibly with a batch that waits for the ledger's decision.
 #[derive(Debug)]
 pub struct Landing<'a> {
     context: LandingContext<'a>,
@@ -29,31 +30,31 @@ pub struct Landing<'a> {
     unloads: bool,
 }
 
-/// What became of a landing table.
+/// The result for a landing table.
 #[derive(Debug)]
 pub struct Landed {
-    /// As it stands.
+    /// The current table.
     pub table: LakeTable,
     /// Its version before; `None` = it did not exist.
     pub version_before: Option<u64>,
-    /// Why it changed; empty when there is nothing to say.
+    /// Why it changed; empty if there is nothing to report.
     pub reason: String,
-    /// Rows that landed, went, and could not land.
+    /// Rows that landed, rows removed, and records that could not land.
     pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Files too young to be read.
     pub waiting: Vec<String>,
-    /// Files that were left out although they should be read.
+    /// Files that could not be read although they should be.
     pub left_out: Vec<Error>,
-    /// What else there is to say.
+    /// Other warnings.
     pub warnings: Vec<Warning>,
 }
 
-/// Recovers a landing table that stands as in `current`, looks for its files, reads them and writes their rows. Nothing is decided by that.
+/// Recovers a landing table, lists and reads its files and writes their rows. Nothing is decided by that.
 ///
 /// # Errors
-/// As those of the steps; `Conflict` when another sync is at work.
+/// As those of the steps; `Conflict` if another sync is running.
 pub async fn land<'a>(
     (context, current): (LandingContext<'a>, TableState),
     (ledger, session): (&Ledger, &SessionContext),
@@ -64,7 +65,8 @@ pub async fn land<'a>(
     let Some(landing) = context.table.landing() else {
         return Err(Error::new(Kind::Internal, format!("{name} is no landing table")));
     };
-    let recovered = recover(&context, current, (ledger, session), asked.reloads_all(name), report).await?;
+    let landed = if asked.reloads_all(name) { LandedFiles::AreReloaded } else { LandedFiles::Stay };
+    let recovered = recover(&context, current, (ledger, session), landed, report).await?;
     let Recovered { current, version_before, finished } = recovered;
     let mut pending = pending(&context, landing, &current, (ledger, session), asked, Patience::Waits).await?;
     let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
@@ -75,22 +77,22 @@ pub async fn land<'a>(
 }
 
 impl Landing<'_> {
-    /// What the ledger has to decide on.
+    /// The batch for the ledger to decide.
     #[must_use]
     pub fn batch(&self) -> Option<&Batch> {
         self.prepared.as_ref().map(|prepared| &prepared.batch)
     }
 
-    /// The table from which rows of files will be taken out because somebody asked for it.
+    /// The table from which `--unload` will remove rows of files.
     #[must_use]
     pub fn unloads_from(&self) -> Option<&LakeTable> {
         self.current.table.as_ref().filter(|_| self.unloads)
     }
 
-    /// Carries out what the ledger decided.
+    /// Carries out the decided batch.
     ///
     /// # Errors
-    /// As the commits. What is not carried out is, by the next sync.
+    /// As the commits. The next sync carries out the rest.
     pub async fn carry_out(self) -> Result<Landed> {
         let Self { context, current, version_before, finished, prepared, waiting, left_out, mut warnings, .. } = self;
         let files_before = current.table.as_ref().map_or(0, |t| t.size().0);
@@ -137,7 +139,7 @@ impl Landing<'_> {
             }
             None => table,
         };
-        // What the rows that landed lack is told with them, and not again while nothing lands.
+        // Undeclared columns are reported with rows that landed, and not again while nothing lands.
         if rows.inserted > 0 {
             warnings.extend(check_schema(&context, Some(&table))?.warning(context.table.name.as_str()));
         }

@@ -1,7 +1,7 @@
-//! The system table `files`: which file of which state was ingested by which batch, and a write-ahead log of each
-//! batch's commits.
+//! The system table `files`: each ingested file with its state and batch, and a write-ahead log of each batch's
+//! commits.
 //!
-//! A batch's rows are one per file, and one whose `path` is NULL and whose `actions` hold the [`Wal`]. Committing them
+//! A batch has one row per file, and one whose `path` is NULL and whose `actions` hold the [`Wal`]. Committing them
 //! decides the batch; the quarantine and landing commits that follow only carry it out, now or after a crash.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,14 +23,14 @@ pub const FOLDER: &str = "system/files";
 /// Ledger files are small; one per commit.
 const FILE_SIZE: u64 = 64 << 20;
 
-/// What the ledger says of one file.
+/// The ledger's entry of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileRow {
     /// Path under the landing root.
     pub path: String,
     /// Bytes, as stored.
     pub size: u64,
-    /// The store's tag of this state.
+    /// The store's entity tag of this state.
     pub etag: Option<String>,
     /// When the store last saw it change, ms since the epoch.
     pub modified_ms: i64,
@@ -42,22 +42,22 @@ pub struct FileRow {
     pub landed: u64,
     /// Records in quarantine.
     pub quarantined: u64,
-    /// Its rows were taken out, and it is not read any more.
+    /// Its rows were removed, and it is not read any more.
     pub is_unloaded: bool,
 }
 
-/// What stands as the size of a file that was unloaded.
+/// The stored size of an unloaded file.
 const UNLOADED: i64 = -1;
 
 impl FileRow {
-    /// The row of a file whose rows were taken out and which is not read any more.
+    /// The row of a file whose rows were removed and which is not read any more.
     #[must_use]
     pub fn unloaded(path: &str) -> Self {
         Self { path: path.to_owned(), is_unloaded: true, ..Self::default() }
     }
 }
 
-/// By what a file is known again, without looking into it.
+/// Identifies the state of a file without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileState {
     /// Bytes, as stored.
@@ -70,25 +70,25 @@ pub struct FileState {
     pub landed: u64,
 }
 
-/// A column as a batch's data files have it.
+/// A column of a batch's data files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalColumn {
     name: String,
-    /// Delta's name of it.
+    /// Its Delta type.
     r#type: String,
     nullable: bool,
 }
 
-/// What a batch still has to commit once the ledger holds it.
+/// The remaining commits of a batch once the ledger holds it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wal {
     /// Data files of landing rows.
     pub landing: Vec<Add>,
     /// Data files of quarantined records.
     pub quarantine: Vec<Add>,
-    /// Id of the quarantine table, should this batch create it.
+    /// Id of the quarantine table, if this batch creates it.
     pub quarantine_uuid: String,
-    /// Files whose older rows go from both tables.
+    /// Files whose older rows are removed from both tables.
     pub replaced: Vec<String>,
     /// Records that leave quarantine: file and offset.
     pub replayed: Vec<(String, i64)>,
@@ -96,17 +96,17 @@ pub struct Wal {
     pub rows_landed: u64,
     /// Records in `quarantine`.
     pub rows_quarantined: u64,
-    /// Columns that the files of `landing` were written with: by the time that the batch is carried out, the definition
-    /// may have others. Empty in logs from before they were recorded.
+    /// Columns with which the files of `landing` were written: when the batch is carried out, the definition may have
+    /// changed. Empty in logs from before they were recorded.
     #[serde(default)]
     pub columns: Vec<WalColumn>,
-    /// Fingerprint of the expectations that these rows were checked by; 0 in logs from before it was recorded.
+    /// Fingerprint of the expectations by which these rows were checked; 0 in logs from before it was recorded.
     #[serde(default)]
     pub expectations: i64,
 }
 
 impl Wal {
-    /// How [`Self::columns`] records columns.
+    /// The recorded form of [`Self::columns`].
     #[must_use]
     pub fn written_with(columns: &[Column]) -> Vec<WalColumn> {
         let column =
@@ -114,10 +114,10 @@ impl Wal {
         columns.iter().map(column).collect()
     }
 
-    /// The columns that its landing rows have; `declared` ones where it does not say.
+    /// The columns of its landing rows; the `declared` ones if it records none.
     ///
     /// # Errors
-    /// When it names a type that there is not.
+    /// If it names an unknown type.
     pub fn columns(&self, declared: &[Column]) -> Result<Vec<Column>> {
         if self.columns.is_empty() {
             return Ok(declared.to_vec());
@@ -139,18 +139,18 @@ pub struct Batch {
     pub table: String,
     /// Landing table's id.
     pub uuid: String,
-    /// Number, from 1, ascending per landing table's name: the quarantine knows batches by it.
+    /// Number, from 1, ascending per landing table's name: the quarantine identifies batches by it.
     pub number: i64,
     /// Files.
     pub files: Vec<FileRow>,
-    /// What is to be committed; `None` when no row lands, leaves or is quarantined.
+    /// The commits to carry out; `None` if no row lands, leaves or is quarantined.
     pub wal: Option<Wal>,
 }
 
 /// The ledger of one landing table id.
 #[derive(Clone, Debug, Default)]
 pub struct TableLedger {
-    /// The state in which each path was ingested last. Shared: there may be a million.
+    /// The last ingested state of each path. Shared: there may be a million.
     pub files: Arc<HashMap<String, FileState>>,
     /// Numbers of batches with a write-ahead log, ascending.
     pub logged: Vec<i64>,
@@ -162,13 +162,13 @@ pub struct TableLedger {
 #[derive(Debug, Default)]
 pub struct Ledger {
     table: Option<LakeTable>,
-    /// Where it lives, or will.
+    /// Its location, even before it exists.
     location: Option<Location>,
     /// By landing table name, then id.
     tables: HashMap<String, BTreeMap<String, TableLedger>>,
     /// By landing table name: the id of the table's newest rows.
     newest_uuid: HashMap<String, String>,
-    /// By landing table name, whichever its id: paths that were unloaded and not landed since.
+    /// By landing table name, for all of its ids: paths that were unloaded and have not landed since.
     unloaded: HashMap<String, BTreeSet<String>>,
 }
 
@@ -196,7 +196,7 @@ impl Ledger {
         let Some(table) = found else { return Ok(ledger) };
         session.deregister_table("files").context(reading)?;
         session.register_table("files", table.provider(session, None).await?).context(reading)?;
-        // Hashes are most of the ledger, and asked for only where a file looks changed.
+        // Hashes are most of the ledger, and only needed if a file looks changed.
         let sql =
             "select landing_table, table_uuid, batch, path, size, etag, modified_ms, landed from files order by batch";
         let batches = session.sql(sql).await.context(reading)?.collect().await.context(reading)?;
@@ -216,7 +216,7 @@ impl Ledger {
             if !is_batch(number) {
                 return Err(Error::failed(reading())
                     .fact("found", format!("batch {number} of {name}, a number that no sync gave out"))
-                    .fact("because", "somebody else wrote into it")
+                    .fact("because", "another writer wrote into it")
                     .help("in the engine that did: RESTORE the version before"));
             }
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
@@ -244,7 +244,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The newest rows of some files of a landing table's id, in one reading of the ledger.
+    /// The newest rows of some files of a landing table's id, in one scan of the ledger.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -289,19 +289,19 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// Files of a landing table's name that were unloaded and not landed since.
+    /// Files of a landing table's name that were unloaded and have not landed since.
     #[must_use]
     pub fn unloaded(&self, table: &str) -> BTreeSet<String> {
         self.unloaded.get(table).cloned().unwrap_or_default()
     }
 
-    /// What is known of a landing table's id.
+    /// The ledger of a landing table's id.
     #[must_use]
     pub fn of(&self, table: &str, uuid: &str) -> TableLedger {
         self.tables.get(table).and_then(|t| t.get(uuid)).cloned().unwrap_or_default()
     }
 
-    /// Whether somebody committed to it since it was read.
+    /// Whether another process has committed to it since it was read.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -353,10 +353,10 @@ impl Ledger {
         serde_json::from_str(text.value(0)).context(|| format!("batch {number} of {table} is broken in the ledger"))
     }
 
-    /// Commits batches: the one decision that every later commit of theirs only carries out.
+    /// Commits batches: this decides them; all later commits only carry them out.
     ///
     /// # Errors
-    /// `Conflict` when somebody else committed to the ledger since it was read.
+    /// `Conflict` if another process has committed to the ledger since it was read.
     pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<()> {
         let location = warehouse.join(FOLDER);
         let rows = rows(batches)?;

@@ -1,16 +1,16 @@
 //! Landing files -> rows of a landing table, each file exactly once, although landing, quarantine and ledger are
 //! different tables.
 //!
-//! | step | what happens | where |
+//! | step | action | module |
 //! |---|---|---|
-//! | recover | what an earlier run decided and did not finish is carried out | [`recover`] |
-//! | plan | landing files are compared with the ledger | [`pending`] |
-//! | write | files are read; rows and records in quarantine become data files of no version yet | `write`, [`format`](mod@format) |
-//! | decide | one commit of the ledger holds the rows of all files, and a write-ahead log of each batch | [`Ledger`] |
+//! | recover | carries out a batch that an earlier run decided and did not finish | [`recover`] |
+//! | plan | compares landing files with the ledger | [`pending`] |
+//! | write | reads files; rows and quarantined records become uncommitted data files | `write`, [`format`](mod@format) |
+//! | decide | one ledger commit with the rows of all files, and a write-ahead log of each batch | [`Ledger`] |
 //! | carry out | the quarantine commit, then the landing commit | `finish` |
 //!
-//! A crash before the fourth leaves orphan files only; after it the next run recovers before it does anything else.
-//! [`land`] is the way of a table through a sync, [`replay`] that of records that were in quarantine.
+//! A crash before the fourth step leaves orphan files only; after it the next run first recovers. [`land`] takes a
+//! table through a sync, [`replay`] reads quarantined records again.
 
 mod discover;
 mod expect;
@@ -41,14 +41,14 @@ pub use pending::{Asked, Pending, Reload, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
 pub use recover::{TableState, settle, state_of};
 pub use replay::replay;
-pub use schema_diff::{SchemaDiff, check_schema, lacking_migration};
+pub use schema_diff::{Declared, SchemaDiff, check_schema, lacking_migration};
 
 use crate::definition::{Format, Table};
 use crate::privacy::Privacy;
 use crate::progress::{Event, Progress};
 use crate::storage::Location;
 
-/// A landing table and everything around it.
+/// A landing table with its locations and settings.
 #[derive(Clone, Debug)]
 pub struct LandingContext<'a> {
     /// Its definition.
@@ -78,11 +78,11 @@ impl LandingContext<'_> {
     }
 }
 
-/// Who is told what a landing table is at.
+/// Reports the progress of a landing table.
 pub struct Report<'a> {
     /// The table.
     pub table: &'a Table,
-    /// Who is told.
+    /// The receiver.
     pub progress: &'a dyn Progress,
 }
 
@@ -91,7 +91,7 @@ impl Report<'_> {
         self.progress.table(self.table.name.as_str(), what);
     }
 
-    /// What was found under the table's path.
+    /// Reports the files found under the table's path.
     fn found(&self, pending: &Pending) {
         let (new, replaced) = pending.counts();
         let event = Event::info("files.found").with("table", self.table.name.as_str()).with("zone", &self.table.zone);

@@ -1,4 +1,4 @@
-//! What a report says of landing files: why they are left out, and what became of their records.
+//! Messages about landing files: why they are left out, and what happened to their records.
 
 use super::ledger::FileRow;
 use super::parse::Parsed;
@@ -8,15 +8,15 @@ use crate::definition::Landing;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{UNREAD_CONSENT, Warning, counted};
 
-/// Lines of details: more would hide the rest of the report.
+/// Maximum lines of details: more would hide the rest of the report.
 const SHOWN: usize = 5;
 
-/// What is said of files that cannot be read for their names.
+/// The error for files that cannot be read because of their names.
 pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
     let (first, why) = odd.first()?;
     let files = counted(odd.len() as u64, "file");
     Some(
-        Error::failed(format!("{files} of {name} cannot be read for what they are called"))
+        Error::failed(format!("{files} of {name} cannot be read because of their names"))
             .fact("first", first.clone())
             .fact("found", why.clone())
             .fact("meanwhile", "the other files land")
@@ -24,7 +24,7 @@ pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
     )
 }
 
-/// What is said of links that are not followed.
+/// The warning for links that are not followed.
 pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
     let count = links.len() as u64;
     (count > 0).then(|| Warning {
@@ -38,7 +38,7 @@ fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
-/// What is said of files that are not what they were when they landed.
+/// The error for files that changed after they landed.
 pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
     let first = paths.first()?;
     let files = counted(paths.len() as u64, "file");
@@ -51,7 +51,7 @@ pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
     )
 }
 
-/// What is said of files that are there although they were unloaded.
+/// The warning for present files that were unloaded.
 pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
     let first = paths.first()?;
     let count = paths.len() as u64;
@@ -62,12 +62,12 @@ pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
     })
 }
 
-/// What is said where a source has no file, and never had one.
+/// The warning for a source that has no file and never had one.
 pub(super) async fn nothing(context: &LandingContext<'_>, landing: &Landing) -> Result<Warning> {
     let (name, root) = (&context.table.name, &context.root);
-    let help = Some(format!("make sure of the landing root, and of `path` under [source] of {name}"));
+    let help = Some(format!("check the landing root, and `path` under [source] of {name}"));
     if !root.holds("").await? {
-        // True of every table, so it is said once.
+        // True for every table, so it is reported once.
         let message = format!("there is nothing under the landing root `{root}`");
         return Ok(Warning { message, details: vec![format!("pattern of {name}: `{}`", landing.path)], help });
     }
@@ -75,10 +75,10 @@ pub(super) async fn nothing(context: &LandingContext<'_>, landing: &Landing) -> 
     Ok(Warning { message, details: Vec::new(), help })
 }
 
-/// What is said where somebody else deleted rows that landed.
+/// The warning for landed rows that another writer deleted.
 pub(super) fn deleted(context: &LandingContext<'_>, current: &TableState) -> Option<Warning> {
     let table = current.table.as_ref()?;
-    // After a commit of ours on top it has been said.
+    // It was reported before our latest commit on top of it.
     if table.state().head() == Some(table.version()) {
         return None;
     }
@@ -90,17 +90,17 @@ pub(super) fn deleted(context: &LandingContext<'_>, current: &TableState) -> Opt
             counted(landed - rows, "row"),
             are(landed - rows)
         ),
-        details: vec![format!("{landed} landed, {rows} in {name} v{}: somebody else deleted them", table.version())],
+        details: vec![format!("{landed} landed, {rows} in {name} v{}: another writer deleted them", table.version())],
         help: Some(format!(
             "see who: stedi-delta history {name}; to land them again: stedi-delta sync --reload {name}"
         )),
     })
 }
 
-/// Past `max_quarantined` nothing lands.
+/// Above `max_quarantined` nothing lands.
 ///
 /// # Errors
-/// `Evidence` when more records went to quarantine than that.
+/// `Evidence` if more records than that went to quarantine.
 pub(super) fn check_quarantined(context: &LandingContext<'_>, parsed: &Parsed) -> Result<()> {
     let Some(most) = context.table.landing().and_then(|landing| landing.max_quarantined) else { return Ok(()) };
     let records: u64 = parsed.files.iter().map(|file| file.records).sum();
@@ -120,7 +120,7 @@ pub(super) fn check_quarantined(context: &LandingContext<'_>, parsed: &Parsed) -
         .help(format!("correct or remove the files, or the definition of {name}, then sync again")))
 }
 
-/// What is said of the records of a batch.
+/// The warnings about the records of a batch.
 pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let name = &context.table.name;

@@ -1,7 +1,7 @@
 //! Landing files -> uncommitted data files of the landing and quarantine tables.
 //!
-//! Every worker takes one file after the other; reading and parsing go on while the rows of before are encoded. A file
-//! is never in memory whole.
+//! Every worker takes one file after the other; reading and parsing overlap with encoding the previous rows. A file is
+//! never completely in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +23,14 @@ use crate::storage::{Location, ObjectMeta};
 
 /// Below this many bytes a second worker would only make more, smaller files.
 const BYTES_PER_WORKER: u64 = 8 << 20;
-/// Batches that may wait for the encoder, and how many KiB of them may be on their way from one worker.
+/// Batches that may wait for the encoder, and how many KiB of them may be in flight from one worker.
 const QUEUE: usize = 4;
 const IN_FLIGHT: u32 = 32 << 10;
 
-/// Memory of one worker at its most: a record of the longest kind in the buffer, in a batch and in the encoder.
+/// Peak memory of one worker: a record of maximum length in the buffer, in a batch and in the encoder.
 const WORKER_MEMORY: u64 = 256 << 20;
 
-/// How many files may be read at a time in a process that may take `memory_limit` bytes: for all landing tables together.
+/// How many files a process with `memory_limit` bytes may read concurrently, for all landing tables together.
 #[must_use]
 pub fn workers(memory_limit: u64) -> Arc<Semaphore> {
     let workers = usize::try_from(memory_limit / WORKER_MEMORY).unwrap_or(Semaphore::MAX_PERMITS);
@@ -42,11 +42,11 @@ pub fn workers(memory_limit: u64) -> Arc<Semaphore> {
 pub struct Input {
     /// Path under the landing root.
     pub path: String,
-    /// What the store knows of it.
+    /// The store's metadata of it.
     pub meta: ObjectMeta,
 }
 
-/// What was read and written.
+/// The files read and the rows written.
 #[derive(Debug, Default)]
 pub struct Parsed {
     /// One row per file, in the order of the paths.
@@ -55,9 +55,9 @@ pub struct Parsed {
     pub landing: Written,
     /// Quarantined records.
     pub quarantine: Written,
-    /// Separators that are none of JSON, by file.
+    /// Separators that are not part of JSON, by file.
     pub separators: Vec<(String, Separators)>,
-    /// Unknown fields and how often each was there.
+    /// Unknown fields and the number of their occurrences.
     pub unknown_fields: BTreeMap<String, u64>,
     /// Quarantined records: file, offset, reason; the first few.
     pub examples: Vec<(String, u64, String)>,
@@ -67,7 +67,7 @@ pub struct Parsed {
     pub bytes_read: u64,
 }
 
-/// Where the rows go.
+/// The destination of the rows.
 pub struct Target<'a> {
     /// The landing table's definition.
     pub table: &'a Table,
@@ -86,7 +86,7 @@ pub struct Target<'a> {
 /// Parses `inputs` of the landing root `root`.
 ///
 /// # Errors
-/// When a file cannot be read or changed meanwhile, a data file cannot be written, or a `fail` expectation fails.
+/// If a file cannot be read or has changed meanwhile, a data file cannot be written, or a `fail` expectation fails.
 pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> Result<Parsed> {
     let bytes: u64 = inputs.iter().map(|i| i.meta.size).sum();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -110,7 +110,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
             let out = Out { rows, faults, budget: Arc::new(Semaphore::new(IN_FLIGHT as usize)) };
             let (plan, queue, slots) = (plan.clone(), queue.clone(), target.workers.clone());
             tokio::spawn(async move {
-                // Held until everything that was read is written.
+                // Held until all rows read are written.
                 let _slot = slots.acquire_owned().await.context(cut_short)?;
                 let (worker, landing, quarantine) =
                     (tokio::spawn(work(plan, queue, out)), tokio::spawn(landing), tokio::spawn(quarantine));
@@ -123,14 +123,14 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
     for task in tasks {
         let joined = async {
             let (worker, landing, quarantine) = task.await.context(cut_short)??;
-            // The worker's error first: an encoder only sees its queue end.
+            // Report the worker's error first: an encoder only sees its queue end.
             let worker = worker.context(cut_short)?;
             Ok::<_, Error>((worker?, landing.context(cut_short)??, quarantine.context(cut_short)??))
         };
         match joined.await {
             Ok((found, landing, quarantine)) => parsed.add(found, landing, quarantine),
             Err(error) => {
-                // The others need not go on.
+                // The other workers need not continue.
                 queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 first_error.get_or_insert(error);
             }
@@ -165,7 +165,7 @@ struct Plan {
     expectations: Expectations,
 }
 
-/// What one worker found.
+/// The results of one worker.
 #[derive(Default)]
 struct Found {
     files: Vec<FileRow>,
@@ -175,19 +175,19 @@ struct Found {
     warned: BTreeMap<String, u64>,
 }
 
-/// Where a worker's batches go.
+/// The destination of a worker's batches.
 struct Out {
     rows: mpsc::Sender<Sent>,
     faults: mpsc::Sender<Sent>,
     budget: Arc<Semaphore>,
 }
 
-/// A batch and its share of what may be on its way.
+/// A batch and its share of the bytes in flight.
 type Sent = (RecordBatch, OwnedSemaphorePermit);
 
 impl Out {
     async fn send(&self, to: &mpsc::Sender<Sent>, batch: RecordBatch) -> Result<()> {
-        // A closed queue means that its encoder failed, and its own error is the one to report.
+        // A closed queue means that its encoder failed; report the encoder's error.
         let kib = u32::try_from(batch.get_array_memory_size() >> 10).unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT);
         let share = self.budget.clone().acquire_many_owned(kib).await.context(cut_short)?;
         to.send((batch, share)).await.map_err(|_| Error::failed(cut_short()))
@@ -245,7 +245,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
         let chunk = chunk?;
         hasher.update(&chunk);
         let mut rest = chunk.as_ref();
-        // Piece by piece: what a chunk decompresses to may be a thousand times as much.
+        // In pieces: a chunk may decompress to a thousand times its size.
         while broken.is_none() {
             let more = decoder.step(&mut rest, &mut |piece| reader.push(piece));
             by_check += send(plan, reader.as_mut(), found, out).await?;
@@ -289,7 +289,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
     Ok(())
 }
 
-/// Hands over what is ready; returns how many rows a check sent to quarantine.
+/// Sends finished batches; returns how many rows a check sent to quarantine.
 async fn send(plan: &Plan, reader: &mut dyn FileReader, found: &mut Found, out: &Out) -> Result<u64> {
     let mut by_check = 0;
     while let Some(ready) = reader.next_batch()? {

@@ -1,4 +1,4 @@
-//! Which landing files are to be read, taken out, waited for or left out, and what is said of them.
+//! Classifies landing files: to be read, to be unloaded, waiting, or left out, with the messages about them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::outcome::Warning;
 use crate::storage::{Location, ObjectMeta};
 
-/// `TABLE` or `TABLE:PATH`: files to be read again, or to be taken out.
+/// `TABLE` or `TABLE:PATH`: files to be read again, or to be unloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reload {
     /// Landing table.
@@ -25,7 +25,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reads `TABLE` or `TABLE:PATH`.
+    /// Parses `TABLE` or `TABLE:PATH`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text.split_once(':') {
@@ -34,7 +34,7 @@ impl Reload {
         }
     }
 
-    /// Whether a file of a table is meant.
+    /// Whether it names a file of a table.
     fn matches(&self, table: &str, path: &str) -> bool {
         let under = |wanted: &str| {
             path == wanted || path.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
@@ -43,12 +43,12 @@ impl Reload {
     }
 }
 
-/// What is asked about single files of landing tables.
+/// Requests about single files of landing tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked<'a> {
     /// Files to be read again.
     pub reload: &'a [Reload],
-    /// Files whose rows are to be taken out; each names a path.
+    /// Files whose rows are to be removed; each names a path.
     pub unload: &'a [Reload],
 }
 
@@ -63,7 +63,7 @@ impl Asked<'_> {
         self.reload.iter().any(|r| r.matches(table, path))
     }
 
-    /// The same by the file's own path: only that brings back what was unloaded.
+    /// The same by the file's own path: only that reads an unloaded file again.
     fn reloads_path(&self, table: &str, path: &str) -> bool {
         self.reload.iter().any(|r| r.path.is_some() && r.matches(table, path))
     }
@@ -72,7 +72,7 @@ impl Asked<'_> {
         self.unload.iter().any(|r| r.matches(table, path))
     }
 
-    /// Refuses what was asked about files that the table does not have.
+    /// Refuses requests about files that the table does not have.
     fn check(
         &self,
         context: &LandingContext<'_>,
@@ -107,22 +107,22 @@ impl Asked<'_> {
     }
 }
 
-/// What a sync has to do about a landing table's files.
+/// The work of a sync on a landing table's files.
 #[derive(Debug, Default)]
 pub struct Pending {
     /// Files to be read.
     pub(super) inputs: Vec<Input>,
-    /// Of these, files whose older rows go.
+    /// Those of them whose older rows are removed.
     pub(super) replaced: Vec<String>,
-    /// Files that only look changed.
+    /// Files that look changed but are not.
     pub(super) refreshed: Vec<FileRow>,
-    /// Files whose rows go and that are not read any more.
+    /// Files whose rows are removed and that are not read any more.
     pub(super) unloaded: Vec<String>,
     /// Files too young to be read.
     pub waiting: Vec<String>,
-    /// Files that are left out although they should be read: the others land.
+    /// Files that cannot be read although they should be: the others land.
     pub left_out: Vec<Error>,
-    /// What else was found at the files.
+    /// Other warnings about the files.
     pub warnings: Vec<Warning>,
 }
 
@@ -143,7 +143,7 @@ impl Pending {
 /// Lists the landing files and compares them with the ledger; reads only files that look changed.
 ///
 /// # Errors
-/// When the store fails, or what is asked for is about no file of the table.
+/// If the store fails, or if a request matches no file of the table.
 pub async fn pending(
     context: &LandingContext<'_>,
     landing: &Landing,
@@ -160,7 +160,7 @@ pub async fn pending(
     pending.warnings.extend(notes::deleted(context, current));
     if found.is_empty() {
         let known = current.ledger.files.keys().chain(&current.previous_files);
-        // Files that landed and are gone since were there: stores delete old ones.
+        // Files that landed may have been deleted since: stores delete old ones.
         if !any_fits(landing, known)? {
             pending.warnings.push(notes::nothing(context, landing).await?);
         }
@@ -190,7 +190,7 @@ pub async fn pending(
             Some(known) => suspect.push((path, known.size == meta.size, meta)),
         }
     }
-    // Only what is as long as it was can be the same, and only then its hash is asked for.
+    // Only a file of unchanged length can be unchanged, and only then is its hash needed.
     let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
     let rows = ledger.rows(session, context.table.name.as_str(), &current.uuid, &wanted).await?;
     for (path, as_long, meta) in suspect {
@@ -216,7 +216,7 @@ pub async fn pending(
     Ok(pending)
 }
 
-/// The files that are asked to be unloaded, of those that landed, whoever's table it was, and those that are there.
+/// The files to unload, among those that landed under any id of the table and those that exist.
 fn unload(name: &str, current: &TableState, found: &Discovery, asked: Asked<'_>) -> Vec<String> {
     let landed = current.ledger.files.keys().chain(&current.previous_files);
     let there = found.files.iter().map(|(path, _)| path).chain(&found.waiting);

@@ -1,4 +1,4 @@
-//! How a landing table and its ledger stand to each other, and what an earlier run left to be finished.
+//! Compares a landing table with its ledger, and finishes the batch of an interrupted run.
 
 use std::collections::BTreeSet;
 
@@ -13,39 +13,39 @@ use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::storage::Location;
 
-/// How a landing table and its ledger stand to each other.
+/// The state of a landing table relative to its ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchState {
-    /// There is no table, or none any more.
+    /// There is no table, or it was deleted.
     #[default]
     Fresh,
     /// The table holds every batch that the ledger decided.
     Current,
     /// The ledger decided this batch, and the table lacks it: it can be carried out.
     Unfinished(i64),
-    /// The table lacks this batch and cannot get it: it was put back to a state from before.
+    /// The table lacks this batch and cannot get it: it was restored to an older state.
     RolledBack(i64),
-    /// The table holds a batch that the ledger lacks. Its number would be given out again, and a batch with a number
+    /// The table holds a batch that the ledger lacks. Its number would be assigned again, and a batch with a number
     /// that the table has counts as carried out.
     LedgerBehind,
-    /// The table says that it holds this batch, which no sync can have given out.
+    /// The table claims to hold this batch, which no sync can have assigned.
     Forged(i64),
 }
 
-/// A landing table as it stands.
+/// A landing table and its state.
 #[derive(Debug, Default)]
 pub struct TableState {
-    /// How it stands to its ledger.
+    /// Its state relative to the ledger.
     pub state: BatchState,
     /// The table, if it exists.
     pub table: Option<LakeTable>,
-    /// Its id, or the one that it will get.
+    /// Its id, or the one with which it will be created.
     pub uuid: String,
     /// Its ledger.
     pub ledger: TableLedger,
     /// The newest batch that the ledger decided for this table; [`TableLedger::newest`] is that of all tables of its name.
     pub decided: i64,
-    /// Files that another table of this name ingested: the quarantine, which outlives it, may hold records of theirs.
+    /// Files that another table of this name ingested: the quarantine, which outlives it, may hold their records.
     pub previous_files: BTreeSet<String>,
 }
 
@@ -56,23 +56,23 @@ pub struct Recovered {
     pub current: TableState,
     /// Its version before.
     pub version_before: Option<u64>,
-    /// A batch of an earlier run, carried out by this one.
+    /// A batch of an earlier run that this run carried out.
     pub finished: Option<(i64, Finished)>,
 }
 
-/// Looks at a landing table and its ledger. Changes nothing.
+/// Reads a landing table and its ledger. Changes nothing.
 ///
 /// # Errors
-/// `Conflict` when another sync landed a batch since the ledger was read.
+/// `Conflict` if another sync has landed a batch since the ledger was read.
 pub async fn state_of(
     context: &LandingContext<'_>,
     (ledger, session): (&Ledger, &SessionContext),
 ) -> Result<TableState> {
     let name = context.table.name.as_str();
     let Some(table) = LakeTable::open(&context.location).await? else {
-        // The ledger decides on a batch before the table exists: its files show that. Where there are none, the table may
-        // as well have been deleted by hand, and then it starts anew under another id: with the same one, who consumed
-        // v0 of the old table would take it for v0 of the new one.
+        // The ledger decides a batch before the table exists; then its data files exist. If there are none, the table
+        // may have been deleted by hand, and it starts anew under another id: with the same one, a consumer of v0 of
+        // the old table would take the new v0 for it.
         if let Some(uuid) = ledger.newest_uuid(name) {
             let known = ledger.of(name, uuid);
             if let [only] = known.logged.as_slice() {
@@ -93,7 +93,7 @@ pub async fn state_of(
     let mut known = ledger.of(name, &uuid);
     if batch > known.newest && ledger.moved().await? {
         return Err(Error::conflict(format!("another sync has landed batch {batch} of {name} meanwhile"))
-            .help("run the command again; it reads the ledger anew"));
+            .help("run the command again; it reads the ledger again"));
     }
     let missing_batches: Vec<i64> = known.logged.iter().copied().filter(|number| *number > batch).collect();
     let state = match (table.state().impossible_batch(), missing_batches.as_slice()) {
@@ -107,7 +107,7 @@ pub async fn state_of(
         (None, [first, ..]) => BatchState::RolledBack(*first),
     };
     let decided = known.newest;
-    // Another table of this name came later, and this one was put in its place again.
+    // A newer table of this name existed, and this one was restored in its place.
     let previous_files = if ledger.newest(name) > known.newest { ledger.all_of(name).1 } else { BTreeSet::new() };
     known.newest = ledger.newest(name).max(batch);
     Ok(TableState { state, table: Some(table), uuid, ledger: known, decided, previous_files })
@@ -123,7 +123,7 @@ async fn files_exist(location: &Location, wal: &Wal) -> Result<bool> {
 }
 
 impl TableState {
-    /// The batch that is to be finished.
+    /// The batch to be finished.
     #[must_use]
     pub fn open(&self) -> Option<i64> {
         match self.state {
@@ -132,10 +132,10 @@ impl TableState {
         }
     }
 
-    /// Refuses a state in which nobody knows which files have landed: only `--reload` of all of them heals it.
+    /// Refuses a state in which the landed files are unknown: only `--reload` of all of them repairs it.
     ///
     /// # Errors
-    /// What was found.
+    /// The state found.
     pub fn check(&self, context: &LandingContext<'_>) -> Result<()> {
         let name = &context.table.name;
         let Some(table) = &self.table else { return Ok(()) };
@@ -145,7 +145,7 @@ impl TableState {
         Err(match self.state {
             BatchState::Fresh | BatchState::Current | BatchState::Unfinished(_) => return Ok(()),
             BatchState::RolledBack(first) => {
-                Error::failed(format!("{name} was put back to a state before batch {first}"))
+                Error::failed(format!("{name} was restored to a state before batch {first}"))
                     .fact("found", batches())
                     .fact("because", "the ledger says that these files have landed, and the table does not hold them")
                     .help(reload)
@@ -159,51 +159,57 @@ impl TableState {
                         "because",
                         format!(
                             "`{LEDGER_FOLDER}` was deleted or put back, or the table's folder came from elsewhere: \
-                             nobody knows which files have landed"
+                             it is unknown which files have landed"
                         ),
                     )
                     .help(format!("{reload}   (swaps the rows of every landing file)"))
             }
-            BatchState::Forged(number) => {
-                Error::failed(format!("batch {number} of {name} is none that a sync gave out"))
-                    .fact("table", unchanged)
-                    .fact(
-                        "because",
-                        "somebody else wrote it into the table's log: nobody knows which batches have landed",
-                    )
-                    .help(format!("{reload}   (swaps the rows of every landing file)"))
-            }
+            BatchState::Forged(number) => Error::failed(format!("batch {number} of {name} was not assigned by a sync"))
+                .fact("table", unchanged)
+                .fact(
+                    "because",
+                    "another writer wrote it into the table's log: it is unknown which batches have landed",
+                )
+                .help(format!("{reload}   (swaps the rows of every landing file)")),
         })
     }
 }
 
-/// Makes a landing table that was looked at ready for new batches: carries out what the ledger decided and an earlier run
-/// did not finish. `reloaded` = every file is read anew, whatever landed.
+/// The treatment of files that have landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LandedFiles {
+    /// Their rows stay.
+    Stay,
+    /// Every one is read again.
+    AreReloaded,
+}
+
+/// Prepares a landing table for new batches: carries out a batch that an earlier run decided and did not finish.
 ///
 /// # Errors
-/// When its state allows no batch, or its columns are not those of its definition;
-/// `Conflict` when another sync is at work; else as the commits.
+/// If its state allows no batch, or if its columns differ from those of its definition; `Conflict` if another sync is
+/// running; else as the commits.
 pub async fn recover(
     context: &LandingContext<'_>,
     mut current: TableState,
     (ledger, session): (&Ledger, &SessionContext),
-    reloaded: bool,
+    landed: LandedFiles,
     report: &Report<'_>,
 ) -> Result<Recovered> {
     let name = context.table.name.as_str();
-    if !reloaded {
+    if landed == LandedFiles::Stay {
         current.check(context)?;
     }
     let version_before = current.table.as_ref().map(LakeTable::version);
-    // Once the ledger has decided on a batch it must be possible to carry it out.
+    // Once the ledger has decided a batch, it must be possible to carry it out.
     check_schema(context, current.table.as_ref())?;
     let mut finished = None;
     if let Some(number) = current.open() {
         report.says("finishing an earlier run's batch");
         let wal = ledger.wal(session, name, &current.uuid, number).await?;
         match check_open(context, current.table.as_ref(), number, &wal) {
-            // Given up: its landing files are read anew, under a number above it.
-            Err(_) if reloaded => {}
+            // Abandoned: its landing files are read again, under a higher number.
+            Err(_) if landed == LandedFiles::AreReloaded => {}
             Err(error) => return Err(error),
             Ok(()) => {
                 let (table, done) = finish(context, &current.uuid, number, &wal).await?;

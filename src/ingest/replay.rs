@@ -1,4 +1,4 @@
-//! Records in quarantine once more: those that the definition accepts by now land, as a batch like any other.
+//! Reads records in quarantine again: those that the current definition accepts land, as a batch like any other.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::finish::finish;
 use super::format::{self, Decoder, Landed, Options};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::parse::declared;
-use super::recover::{Recovered, TableState, recover, state_of};
+use super::recover::{LandedFiles, Recovered, TableState, recover, state_of};
 use super::schema_diff::evolve_schema;
 use super::{LandingContext, Report};
 use crate::error::{Context, Error, Result};
@@ -21,10 +21,10 @@ use crate::outcome::Io;
 use crate::plan;
 use crate::storage::Location;
 
-/// What became of a landing table and its quarantine.
+/// The result for a landing table and its quarantine.
 #[derive(Debug)]
 pub struct Replayed {
-    /// The table as it stands.
+    /// The current table.
     pub table: LakeTable,
     /// Its version before.
     pub version_before: Option<u64>,
@@ -38,13 +38,13 @@ pub struct Replayed {
 
 /// Records that can land, as a batch for the ledger.
 struct Accepted {
-    /// `None` when no record can.
+    /// `None` if no record can.
     batch: Option<Batch>,
     landed: u64,
     stay: BTreeMap<String, u64>,
 }
 
-/// Reads every record in quarantine again, by the definition as it is now, and lands those that it accepts.
+/// Reads every record in quarantine again, by the current definition, and lands those that it accepts.
 ///
 /// # Errors
 /// When the table does not exist yet; when the quarantine or a source file cannot be read; as [`recover`] and the
@@ -56,7 +56,8 @@ pub async fn replay(
     report: &Report<'_>,
 ) -> Result<Replayed> {
     let Recovered { current, version_before, .. } =
-        recover(context, state_of(context, (ledger, session)).await?, (ledger, session), false, report).await?;
+        recover(context, state_of(context, (ledger, session)).await?, (ledger, session), LandedFiles::Stay, report)
+            .await?;
     let Some(table) = current.table.clone() else {
         return Err(Error::failed(format!("{} does not exist yet", context.table.name)).help("stedi-delta sync"));
     };
@@ -89,13 +90,13 @@ async fn accept(
     let mut writer = DataWriter::over(&context.location, context.table.schema(), context.target_file_size)
         .layout(Layout::defined(context.table));
     let mut replayed: Vec<(String, i64)> = Vec::new();
-    // Then the ledger does not know that some of these files have been read: a sync reads them again, whole.
+    // Then the ledger does not know that some of these files were read: a sync reads them again completely.
     let is_ahead = table.state().batch() > current.ledger.newest;
     let unread = |file: &str| is_ahead && !current.ledger.files.contains_key(file);
     while let Some(batch) = rows.try_next().await.context(doing)? {
         for row in 0..batch.num_rows() {
             let Some(record) = Record::at(&batch, row) else {
-                *outcome.stay.entry("it has no file or no offset: somebody else wrote it".into()).or_insert(0) += 1;
+                *outcome.stay.entry("it has no file or no offset: another writer wrote it".into()).or_insert(0) += 1;
                 continue;
             };
             let attempt = match record.bytes(context).await {
@@ -192,7 +193,7 @@ impl Record {
         })
     }
 
-    /// The whole record: what quarantine keeps, else read from the file again.
+    /// The whole record: from quarantine if it keeps all bytes, else from the file.
     async fn bytes(&self, context: &LandingContext<'_>) -> std::result::Result<Vec<u8>, String> {
         if self.raw.len() as u64 == self.length {
             return Ok(self.raw.clone());

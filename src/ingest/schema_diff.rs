@@ -1,6 +1,5 @@
-//! The columns of a landing table beside those of its definition: what it gains, what somebody else gave it, and what
-//! cannot be. What a table gains changes its metadata only: no data file is written for it, and of what came later older
-//! files have NULL.
+//! Compares the columns of a landing table with those of its definition: new ones, undeclared ones, and conflicts. New
+//! columns and fields change metadata only: no data file is written, and older files have NULL in them.
 
 use std::collections::BTreeMap;
 
@@ -9,49 +8,72 @@ use serde_json::json;
 
 use super::LandingContext;
 use super::finish::{checked, commit, spec};
-use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Error, Result};
 use crate::lake::{Change, Commit, LakeTable, NewColumns, create, declaring};
 use crate::migration::{Columns, difference};
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
-/// By this, Delta marks a column that whoever writes has to compute.
+/// Delta's mark of a column that the writer has to compute.
 const GENERATED: &str = "delta.generationExpression";
 
-/// How the columns of a table stand to those of its definition.
+/// The columns of incoming rows, and where they are declared.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared<'a> {
+    columns: &'a [Column],
+    /// The declaration, as named in messages.
+    by: &'static str,
+}
+
+impl<'a> Declared<'a> {
+    /// The columns of a table's definition.
+    #[must_use]
+    pub fn by_definition(table: &'a Table) -> Self {
+        Self { columns: &table.columns, by: "its definition" }
+    }
+
+    /// The columns of the data files of a batch.
+    #[must_use]
+    pub fn by_batch(columns: &'a [Column]) -> Self {
+        Self { columns, by: "the batch" }
+    }
+}
+
+/// The differences between the columns of a table and of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaDiff {
-    /// Columns that the definition has and the table lacks, and such fields within columns, by their paths.
+    /// Columns that the definition has and the table lacks, and such fields within columns, by path.
     pub added: Vec<String>,
-    /// Columns that can be NULL by the definition, and not in the table.
+    /// Columns that are nullable in the definition and not in the table.
     pub nullable: Vec<String>,
-    /// The description of the definition, where the table has another one.
+    /// The description of the definition, if the table has another one.
     pub description: Option<String>,
-    /// Columns that are not in the definition: they stay, and rows that land have NULL in them.
+    /// Columns that are not in the definition: they stay, and new rows have NULL in them.
     pub undeclared: Vec<String>,
 }
 
 impl SchemaDiff {
-    /// Compares the columns, before anything is read or written; `columns` are those of the definition or of a batch.
+    /// Compares the columns, before anything is read or written.
     ///
     /// # Errors
-    /// When rows as the definition has them do not fit the table.
-    pub fn of(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable) -> Result<Self> {
-        Self::over(context, columns, &table.schema(), table)
+    /// If rows with the declared columns do not fit the table.
+    pub fn of(context: &LandingContext<'_>, of: Declared<'_>, table: &LakeTable) -> Result<Self> {
+        Self::over(context, of, &table.schema(), table)
     }
 
-    /// The same with a table that has columns as in `stored`.
+    /// The same for a table with the columns of `stored`.
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub fn over(context: &LandingContext<'_>, columns: &[Column], stored: &Schema, table: &LakeTable) -> Result<Self> {
+    pub fn over(context: &LandingContext<'_>, of: Declared<'_>, stored: &Schema, table: &LakeTable) -> Result<Self> {
+        let Declared { columns, by } = of;
         let mut diff = Self::default();
         for field in stored.fields() {
             let declared = columns.iter().find(|c| c.name == *field.name());
             let fits = match declared {
-                None => undeclared(field),
-                Some(declared) => differs(declared, field),
+                None => undeclared(field, by),
+                Some(declared) => differs(declared, field, by),
             };
             if let Some((problem, help)) = fits {
                 return Err(refused(context, table, field.name(), &problem, &help));
@@ -128,7 +150,7 @@ impl SchemaDiff {
         (count > 0).then(|| Warning {
             message: format!("rows that land in {name} are NULL in {}", counted(count as u64, "column")),
             details: vec![format!("in the table, not in its definition: {}{rest}", named.join(", "))],
-            // Not `--reload`: with the rows of a file, what somebody wrote about them would go.
+            // Not `--reload`: values that another writer added to a file's rows would be lost.
             help: Some("if landing files have them, declare them under [columns]".into()),
         })
     }
@@ -151,26 +173,26 @@ fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, proble
         .help(format!("{help}, or move the table's folder away and sync"))
 }
 
-/// The property of a table that says which columns it has by its definition, once it has these, too.
+/// The table property that lists its declared columns, extended by `columns`.
 pub(super) fn declaring_also(columns: &[Column], table: Option<&LakeTable>) -> BTreeMap<String, String> {
     let own = table.map(LakeTable::declared_columns).unwrap_or_default();
     declaring(own.iter().map(String::as_str).chain(columns.iter().map(|column| column.name.as_str())))
 }
 
-/// Why rows cannot go without this column of the table, and what to do.
-fn undeclared(field: &Field) -> Option<(String, String)> {
+/// Why rows cannot omit this column of the table, and the remedy.
+fn undeclared(field: &Field, by: &str) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
     } else if field.metadata().contains_key(GENERATED) {
-        ("is computed by whoever writes", "drop it, or its expression,")
+        ("must be computed by the writer", "drop it, or its expression,")
     } else {
         return None;
     };
-    let problem = format!("is in the table, not in its definition, and {what}");
+    let problem = format!("is in the table, not in {by}, and {what}");
     Some((problem, format!("{undo} in the engine that added it, or declare it")))
 }
 
-/// Fields within a column that its definition has and the table lacks; `None` where the types differ otherwise.
+/// Fields within a column that its definition has and the table lacks; `None` if the types differ otherwise.
 fn fields_beyond(declared: &Column, field: &Field) -> Option<Vec<String>> {
     if declared.column_type.arrow() == *field.data_type() {
         return Some(Vec::new());
@@ -178,19 +200,19 @@ fn fields_beyond(declared: &Column, field: &Field) -> Option<Vec<String>> {
     declared.column_type.fields_beyond(&ColumnType::exact(field.data_type())?, &declared.name)
 }
 
-/// Whether statements of a migration lead from the one type to the other: nothing leads to another order of fields.
+/// Whether statements of a migration lead from the stored to the declared type: none changes the order of fields.
 fn is_drafted(declared: &Column, field: &Field) -> bool {
     let stored = Columns::stored(&Schema::new(vec![field.clone()]));
     let drafted = |stored: &Columns| difference(stored, &Columns::declared(std::slice::from_ref(declared)), &[]);
     stored.is_ok_and(|stored| !drafted(&stored).statements.is_empty())
 }
 
-/// Why values as they are declared do not fit this column of the table, and what to do.
-fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
+/// Why values of the declared type do not fit this column of the table, and the remedy.
+fn differs(declared: &Column, field: &Field, by: &str) -> Option<(String, String)> {
     let name = &declared.name;
     if fields_beyond(declared, field).is_none() {
         let (wanted, found) = (declared.column_type.delta_name(), ColumnType::name_of(field.data_type()));
-        let problem = format!("is `{wanted}` in its definition, the table stores {found}");
+        let problem = format!("is `{wanted}` in {by}, the table stores {found}");
         let help = match is_drafted(declared, field) {
             true => format!("stedi-delta migrate new LABEL   (drafts it); or declare `{name}` as it is stored"),
             false => format!("declare `{name}` as it is stored, and new fields anywhere among the others"),
@@ -200,7 +222,7 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     if declared.nullable || !field.is_nullable() || name == SOURCE_OFFSET {
         return None;
     }
-    let problem = "may be NULL in the table, not in its definition".to_owned();
+    let problem = format!("may be NULL in the table, not in {by}");
     Some(match name.as_str() {
         SOURCE_FILE => {
             let help = "in the engine that appended rows without it: RESTORE the version before, and append them with a \
@@ -213,15 +235,15 @@ fn differs(declared: &Column, field: &Field) -> Option<(String, String)> {
     })
 }
 
-/// Finds out whether rows as the definition has them fit the table, if there is one.
+/// Checks that rows of the definition fit the table, if there is one.
 ///
 /// # Errors
-/// When they do not.
+/// If they do not.
 pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
     let Some(table) = table else { return Ok(SchemaDiff::default()) };
     let wanted = &context.table.description;
     let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
-    let diff = SchemaDiff::of(context, &context.table.columns, table)?;
+    let diff = SchemaDiff::of(context, Declared::by_definition(context.table), table)?;
     let own = table.declared_columns();
     if let Some(column) = diff.undeclared.iter().find(|column| own.contains(*column)) {
         let problem = "is in the table, and no longer in its definition";
@@ -231,10 +253,10 @@ pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> 
     Ok(SchemaDiff { description: is_other.then(|| wanted.clone()), ..diff })
 }
 
-/// Creates a landing table that has no row yet, or gives one that stands what is new in its definition, and says why.
+/// Creates an empty landing table, or evolves an existing one to its definition; also says why.
 ///
 /// # Errors
-/// When rows as the definition has them do not fit the table.
+/// If rows of the definition do not fit the table.
 pub async fn evolve_schema(
     context: &LandingContext<'_>,
     uuid: &str,

@@ -1,4 +1,4 @@
-//! Pending files -> a batch whose data files are written, and of which nobody knows yet.
+//! Pending files -> a batch whose data files are written but not yet recorded.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::lake::LakeTable;
 use crate::outcome::Warning;
 use crate::plan;
 
-/// A batch whose data files are written and that nobody knows of yet.
+/// A batch whose data files are written but not yet recorded.
 #[derive(Debug)]
 pub struct Prepared {
     /// For the ledger.
@@ -28,13 +28,13 @@ pub struct Prepared {
     pub warnings: Vec<Warning>,
 }
 
-/// The newest batch of the quarantine table. It may be ahead of the ledger and the landing table, where these two were
-/// deleted or put back and it was not.
+/// The newest batch of the quarantine table. It may be ahead of the ledger and the landing table, if these were deleted
+/// or restored.
 async fn quarantined(context: &LandingContext<'_>) -> Result<i64> {
     Ok(LakeTable::open(&context.quarantine).await?.map_or(0, |table| table.state().batch()))
 }
 
-/// Reads the pending files and writes their data files; `None` when there is nothing to record.
+/// Reads the pending files and writes their data files; `None` if there is nothing to record.
 ///
 /// # Errors
 /// As those of reading and writing files.
@@ -42,7 +42,7 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
     if pending.inputs.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
         return Ok(None);
     }
-    // Once the ledger has decided on the batch it must be possible to commit it.
+    // Once the ledger has decided the batch, it must be possible to commit it.
     if let Some(table) = &current.table {
         table.check_writable()?;
     }
@@ -51,7 +51,7 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
     gone.extend(pending.unloaded.iter().cloned());
     let in_quarantine = quarantined(context).await?;
     let newest = current.ledger.newest;
-    // It may hold records of these files, from batches that nobody else knows of.
+    // The quarantine may hold records of these files, from batches that are not in the ledger.
     let held = |path: &String| in_quarantine > newest || current.previous_files.contains(path);
     let known: BTreeSet<String> = gone.iter().cloned().collect();
     let inputs = pending.inputs.iter().map(|input| &input.path);

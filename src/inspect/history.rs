@@ -1,4 +1,4 @@
-//! The versions of a table and what made them, from its log.
+//! The versions of a table and their commits, from its log.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::lake::{CommitFacts, LakeTable};
 use crate::outcome::HistoryEntry;
 use crate::workspace::Workspace;
 
-/// The newest `limit` versions of a table or of a landing table's quarantine, newest first; as far as the log goes.
+/// The newest `limit` versions of a table or of a landing table's quarantine, newest first, as far as the log reaches.
 ///
 /// # Errors
-/// `Usage` when there is no such table, `Failed` when it does not exist yet or its log cannot be read.
+/// `Usage` if there is no such table, `Failed` if it does not exist yet or its log cannot be read.
 pub async fn history(workspace: &Workspace, name: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
     let location = match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
         Some(table) => workspace.quarantine(table)?,

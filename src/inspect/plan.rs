@@ -1,4 +1,4 @@
-//! What a sync would do with every table, and why; read from listings and logs. Writes nothing.
+//! What a sync would do with every table, and why; from listings and logs. Writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,23 @@ use crate::refresh::{self, Foreseen, Job, Moved};
 use crate::sync;
 use crate::workspace::Workspace;
 
-/// What a sync of the selected tables would do. With `explain`, also by which rules.
+/// What a sync of the selected tables would do.
 ///
 /// # Errors
-/// `Usage` for a selector that selects nothing; when the ledger cannot be read. A table that cannot is reported.
-pub async fn plan(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
+/// `Usage` for a selector that selects nothing; if the ledger cannot be read. An unreadable table is reported.
+pub async fn plan(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
+    planned(workspace, select, false).await
+}
+
+/// The same with the delta rules.
+///
+/// # Errors
+/// As for [`plan`].
+pub async fn explain(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
+    planned(workspace, select, true).await
+}
+
+async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
     let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
     let selection = sync::checked(workspace, &options)?;
     let session = workspace.session()?;
@@ -32,7 +44,7 @@ pub async fn plan(workspace: &Workspace, select: &[String], explain: bool) -> Re
         planner.table(table).await?;
     }
     let mut tables = planner.tables;
-    // The quarantine of a derived table goes where that table goes.
+    // The quarantine of a derived table has the fate of that table.
     let is_quarantine = |name: &TableName| {
         workspace.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some())
     };
@@ -93,7 +105,7 @@ impl Planner<'_> {
             true => ingest::check_schema(&place, current.table.as_ref())?,
             false => ingest::SchemaDiff::default(),
         };
-        // As patient as a sync: it would wait for these files, too.
+        // As a sync does, wait for files written a moment ago.
         let pending = ingest::pending(&place, landing, &current, read, Asked::default(), Patience::Waits).await?;
         let mut reasons = migrations.clone();
         reasons.extend(current.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
@@ -125,7 +137,7 @@ impl Planner<'_> {
         }
         plan.reason = reasons.join(", ");
         plan.waiting.clone_from(&pending.waiting);
-        // A sync would end with 1 for the first kind.
+        // The first kind would make a sync exit with 1.
         plan.warnings.extend(pending.left_out.iter().map(Warning::from));
         plan.warnings.extend(pending.warnings);
         Ok(())
@@ -182,7 +194,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What there is to take in: from logs, and from what is expected above.
+    /// The amount of changes to process: from logs, and from predictions for the tables above.
     fn estimate(&self, job: &Job<'_>, plan: &TablePlan, foreseen: &Foreseen) -> Option<Estimate> {
         let nothing = Estimate { rows: Some(0), bytes: Some(0), at_most: false };
         let logged = match plan.action {
@@ -198,7 +210,7 @@ impl Planner<'_> {
         Some(plan.after.iter().fold(logged, |sum, name| plus(sum, self.passed_on(name))))
     }
 
-    /// How much of a table is expected to change.
+    /// The predicted change of a table.
     fn passed_on(&self, name: &TableName) -> Estimate {
         let unknown = Estimate { rows: None, bytes: None, at_most: true };
         let Some(above) = self.tables.iter().find(|t| &t.table == name) else { return unknown };
@@ -209,7 +221,7 @@ impl Planner<'_> {
         if above.action != Action::Do(Mode::Incremental) || diff.fans_out {
             return unknown;
         }
-        // A group that changes goes and comes.
+        // A changed group is deleted and inserted.
         let times = if diff.groups { 2 } else { 1 };
         let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
         Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
@@ -226,7 +238,7 @@ pub(super) fn unchecked(table: &Table, stands: Option<&LakeTable>) -> bool {
     stands.is_some_and(|stands| plan::is_unchecked(table, stands.state().expectations()))
 }
 
-/// What changed in a source.
+/// The change of a source, as text.
 fn scanned(job: &Job<'_>, moved: &[Moved], after: &[TableName], name: &str) -> String {
     let mut parts = Vec::new();
     if let Some(moved) = moved.iter().find(|m| m.name.as_str() == name) {

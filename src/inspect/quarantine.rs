@@ -1,5 +1,5 @@
-//! What is in quarantine: records of landing tables that could not land, and rows of derived tables that do not meet an
-//! expectation. Both in one shape, so that one list has them all.
+//! The content of quarantines: records of landing tables that could not land, and rows of derived tables that fail an
+//! expectation. Both have the same columns, so that one list holds all.
 
 use std::sync::Arc;
 
@@ -16,10 +16,11 @@ use crate::lake::{LakeTable, conform};
 use crate::workspace::Workspace;
 
 /// The first `limit` records and rows in quarantine, of one table or of all: `table`, `source_file`, `source_offset`,
-/// `length`, `reason`, and in `raw` the record, or the row as JSON: personal data. What a row does not have is NULL.
+/// `length`, `reason`, and in `raw` the record, or the row as JSON: personal data. Values that a row does not have are
+/// NULL.
 ///
 /// # Errors
-/// `Usage` when there is no such table, else when a quarantine cannot be read.
+/// `Usage` if there is no such table, else if a quarantine cannot be read.
 pub async fn quarantine(workspace: &Workspace, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
     let tables: Vec<&Table> = match table {
         Some(name) => {
@@ -67,7 +68,7 @@ async fn rows(
     found.iter().map(|batch| shown(&conform(batch, &quarantine.schema())?, &checks)).collect()
 }
 
-/// Rows in the shape of records.
+/// Rows with the columns of records.
 fn shown(rows: &RecordBatch, checks: &[Check]) -> Result<RecordBatch> {
     let doing = || "a row cannot be shown".to_owned();
     let mut reasons: Vec<Option<String>> = vec![None; rows.num_rows()];

@@ -1,10 +1,11 @@
-//! SQL over the project's tables, at their newest or at named versions.
+//! SQL over the project's tables, at their newest or at given versions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::context::SQLOptions;
@@ -23,20 +24,20 @@ use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
 use crate::workspace::Workspace;
 
-/// Of the memory limit, what rows may take that are to be shown together: as text they take several times as much.
+/// The share of the memory limit for rows to be formatted together: as text they take several times as much.
 const HELD: u64 = 16;
 
-/// The rows of a query, as they come.
+/// The streamed rows of a query.
 pub struct Answer {
     /// Their columns.
     pub schema: SchemaRef,
     /// Batches of them.
     pub batches: BoxStream<'static, Result<RecordBatch>>,
-    /// Most bytes of them that may be held at once.
+    /// Maximum bytes of them to hold at once.
     pub held: u64,
 }
 
-/// The whole [`answer`] to a query. At least one batch comes back, so that the columns are known.
+/// The complete [`answer`] to a query. It has at least one batch, so that the columns are known.
 ///
 /// # Errors
 /// As for [`answer`]; or a row cannot be computed.
@@ -49,11 +50,11 @@ pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>>
     Ok(batches)
 }
 
-/// Runs one query. Tables are named as in the project; `"table@v3"` reads a version, `<table>_quarantine` a
+/// Runs one query. Tables have their names in the project; `"table@v3"` reads a version, `<table>_quarantine` a
 /// quarantine, `files` and `runs` the system tables.
 ///
 /// # Errors
-/// `Usage` when a table is unknown, `Failed` when the query is wrong or cannot run.
+/// `Usage` if a table is unknown, `Failed` if the query is wrong or cannot run.
 pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
     let session = workspace.session()?;
     let question = Question::parse(sql)?;
@@ -65,7 +66,7 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
         }
     }
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
-    // A query can still hide an INSERT.
+    // A query can still contain an INSERT.
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let teller = workspace.clone();
     let wrong = move |cause| teller.told(wrong(cause));
@@ -77,32 +78,48 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
     Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD })
 }
 
-/// The engine's message without its wrapping. It may quote values: where a computation failed, they are personal data.
+/// The engine's message without its wrapping. It may quote values, which are personal data if a computation failed.
 fn wrong(cause: DataFusionError) -> Error {
-    const WRAPPINGS: [&str; 6] = [
-        "External error: ",
-        "Error during planning: ",
-        "Schema error: ",
-        "Arrow error: ",
-        "This feature is not implemented: ",
-        "SQL error: ",
-    ];
     if let Some(found) = OutOfRange::within(&cause) {
         return Error::failed(format!("the query cannot be run: {found}")).help(found.way_out.clone());
     }
-    let text = cause.find_root().strip_backtrace();
-    let mut text = text.trim();
-    while let Some(inner) = WRAPPINGS.iter().find_map(|wrapping| text.strip_prefix(wrapping)) {
-        text = inner;
-    }
-    let error = Error::failed("the query cannot be run").because(text.to_owned());
-    match Error::within(&cause).and_then(Error::next) {
+    let help = Error::within(&cause).and_then(Error::next).map(str::to_owned);
+    let error = Error::failed("the query cannot be run").because(root(cause));
+    match help {
         Some(help) => error.help(help),
         None => error,
     }
 }
 
-/// The name of a table alone: a zone is not part of it, and there are no other schemas.
+/// The error inside the engine's wrapping, with its type if it has one: the type determines whether it may quote values.
+fn root(cause: DataFusionError) -> Box<dyn std::error::Error + Send + Sync> {
+    match cause {
+        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => text.into(),
+        DataFusionError::ArrowError(error, _) => match *error {
+            ArrowError::ExternalError(below) => unwrapped(below),
+            error => error.into(),
+        },
+        DataFusionError::SchemaError(error, _) => error,
+        DataFusionError::SQL(error, _) => error,
+        DataFusionError::External(below) => unwrapped(below),
+        DataFusionError::Context(_, below) | DataFusionError::Diagnostic(_, below) => root(*below),
+        DataFusionError::Shared(below) => match Arc::try_unwrap(below) {
+            Ok(below) => root(below),
+            Err(shared) => DataFusionError::Shared(shared).into(),
+        },
+        DataFusionError::Collection(errors) => errors.into_iter().next().map_or_else(|| "it failed".into(), root),
+        other => other.into(),
+    }
+}
+
+fn unwrapped(below: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error::Error + Send + Sync> {
+    match below.downcast::<DataFusionError>() {
+        Ok(engine) => root(*engine),
+        Err(other) => other,
+    }
+}
+
+/// The unqualified name of a table: zones are not part of it, and there are no other schemas.
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };

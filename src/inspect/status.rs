@@ -1,4 +1,4 @@
-//! Every table as it stands: version, rows, what a sync would do about it, and why it is behind.
+//! The state of every table: version, rows, what a sync would do, and why it is behind.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use super::quarantine;
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
 use crate::ingest::{self, Asked, Ledger, Patience};
-use crate::lake::LakeTable;
+use crate::lake::{Evidence, LakeTable};
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::plan::{self, Decision};
 use crate::refresh;
 use crate::workspace::Workspace;
 
-/// Where every landing and derived table stands. Changes nothing.
+/// The state of every landing and derived table. Changes nothing.
 ///
 /// # Errors
-/// When the ledger cannot be read; a table that cannot is reported with its problem.
+/// If the ledger cannot be read; an unreadable table is reported with its problem.
 pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session).await?;
@@ -53,7 +53,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     tables.retain(|t| {
         workspace.project.table(&t.table).and_then(Table::derived).is_none_or(|d| d.quarantine_of.is_none())
     });
-    // By zone, and within a zone as data flows.
+    // By zone, and within a zone in the order of data flow.
     tables.sort_by_key(|t| workspace.project.zones.iter().position(|z| z == &t.zone));
     Ok(StatusOutcome {
         project: workspace.project.name.clone(),
@@ -64,7 +64,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
     })
 }
 
-/// What is in the quarantine of a derived table is told with that table, and so is what keeps it from the cut.
+/// Reports the quarantine of a derived table, and the problem that keeps it from the cut, with that table.
 fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
     for table in &workspace.project.tables {
         let Some(quarantine) = quarantine::of(workspace, table) else { continue };
@@ -74,7 +74,7 @@ fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
         let problem = found.problem.as_ref().map(|problem| format!("{}: {problem}", found.table));
         let Some(owner) = tables.iter_mut().find(|t| t.table == table.name) else { continue };
         owner.rows_in_quarantine = rows;
-        // Both move together: what is pending for both is said once.
+        // Both change together: a common reason is reported once.
         if owner.pending.is_empty() {
             owner.pending = pending;
         }
@@ -134,9 +134,9 @@ async fn of_derived(
         .collect();
     let complete = sources.len() == workspace.sources(table).len();
     let job = workspace.job(table, sources, "")?;
-    let standing = refresh::standing(&job, tables.get(&table.name), refresh::Evidence::Log).await?;
+    let standing = refresh::standing(&job, tables.get(&table.name), Evidence::Log).await?;
     let fingerprint = plan::fingerprint(&workspace.project, table, derived);
-    match plan::decide(table, &standing, fingerprint, false) {
+    match plan::decide(table, &standing, fingerprint) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),

@@ -1,8 +1,9 @@
-//! Which bounds in a log can be believed.
+//! Which bounds in a log can be trusted.
 //!
-//! Those of decimals, doubles, timestamps and cut strings are often wrong: taken through a 64-bit float, without NaN,
-//! rounded down, cut without being raised. The log does not say who wrote them, so they are believed where an add carries
-//! our mark. Integers, days and whole strings nobody gets wrong. What is not believed costs a look into the file's footer.
+//! Bounds of decimals, doubles, timestamps and truncated strings are often wrong: converted through a 64-bit float,
+//! without NaN, rounded down, or truncated without being incremented. The log does not name the writer of a file, so
+//! these bounds are trusted only if the add carries our mark. Bounds of integers, days and whole strings are always
+//! trusted. Where a bound is not trusted, the file's footer is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +14,18 @@ use serde_json::Value;
 
 use super::statistics::is_marked;
 
-/// Characters at which Spark cuts strings.
+/// Length in characters at which Spark truncates strings.
 const CUT_CHARS: usize = 32;
-/// Bytes at which Parquet writers do, less those of a character that is cut off whole.
+/// Length in bytes at which Parquet writers truncate strings, minus a partial character.
 const CUT_BYTES: usize = 64 - 3;
 
-/// Whether a bound of a string may be a part of it.
+/// Whether a bound of a string may be truncated.
 #[must_use]
 pub fn may_be_cut(bound: &str) -> bool {
     bound.len() >= CUT_BYTES || bound.chars().count() >= CUT_CHARS
 }
 
-/// Columns of whose bounds some cannot be believed.
+/// Columns with at least one bound that cannot be trusted.
 pub(super) fn doubted(schema: &Schema, adds: &[Add]) -> BTreeSet<String> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]

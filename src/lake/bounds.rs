@@ -1,9 +1,9 @@
-//! A least or greatest value -> the literal by which the log bounds it, so that whoever reads it finds every value within.
+//! A minimum or maximum value -> the literal that bounds it in the log, so that every reader finds all values within.
 //!
-//! Readers take a JSON number in two ways: as it is written, or as a 64-bit float (DuckDB, Trino), which may lie on the
-//! other side of the value: 991814.81 is read as 991814.81000000005. So a bound is moved outwards until each reading of it
-//! encloses the value, and it stays a literal of its type: within precision and scale, no fraction where there is none.
-//! Where no such number exists there is no bound: to readers that means "anything".
+//! Readers parse a JSON number in one of two ways: exactly, or as a 64-bit float (DuckDB, Trino), which may lie on the
+//! other side of the value: 991814.81 becomes 991814.81000000005. So a bound is moved outwards until it encloses the
+//! value under both readings. It stays a literal of its type: within precision and scale, and without a fraction if the
+//! type has none. If no such number exists there is no bound, which readers take as "anything".
 //! Source: Delta protocol, "Per-file Statistics".
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
@@ -11,13 +11,13 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 /// Which side of the values a bound is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Nothing is less.
+    /// The minimum.
     Min,
-    /// Nothing is greater.
+    /// The maximum.
     Max,
 }
 
-/// Digits of which every number is still itself after it was a 64-bit float.
+/// Numbers of up to this many digits survive a round trip through a 64-bit float.
 const SAFE_DIGITS: u32 = 15;
 
 /// Years that every engine can read.
@@ -26,19 +26,19 @@ const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 /// Digits after the point that hold any 64-bit float exactly.
 const ALL_DIGITS: usize = 1074;
 
-/// The integer that bounds `value`; another one where the float beside it lies within.
+/// The integer that bounds `value`, moved outwards if its nearest float lies inside.
 pub(super) fn integer(value: i64, end: End) -> i64 {
     let read = value as f64;
     match end {
         End::Min if read as i128 <= i128::from(value) => value,
         End::Min => read.next_down() as i64,
         End::Max if read as i128 >= i128::from(value) => value,
-        // Past the greatest float there is the greatest integer, which a float reads as 2^63.
+        // Above the largest float this is the largest integer, which a float reads as 2^63.
         End::Max => read.next_up() as i64,
     }
 }
 
-/// A 64-bit float, written so that it is read back exactly; none where JSON has no number for it.
+/// A 64-bit float as text that parses back exactly; `None` if JSON cannot represent it.
 pub(super) fn double(value: f64) -> Option<String> {
     value.is_finite().then(|| serde_json::to_string(&value).ok()).flatten()
 }
@@ -53,7 +53,7 @@ pub(super) fn decimal(unscaled: i128, (precision, scale): (u32, u32), end: End) 
     Some(literal(bound, scale))
 }
 
-/// The decimal nearest to `value` from below, of less than `limit`, of which no reading is above it.
+/// The largest decimal not above `value`, and below `limit`, that no reader reads as more than `value`.
 fn below(value: i128, scale: u32, limit: i128) -> Option<i128> {
     let digits = value.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
     let unit = 10_i128.pow(digits.saturating_sub(SAFE_DIGITS));
@@ -62,7 +62,7 @@ fn below(value: i128, scale: u32, limit: i128) -> Option<i128> {
     candidates.into_iter().find(|c| -limit < *c && *c < limit && stays_below(*c, scale, value))
 }
 
-/// Whether every reading of the literal is at most `value`: the nearest float exactly, the shortest text of that float,
+/// Whether every reading of the literal is at most `value`: the exact nearest float, the shortest text of that float,
 /// and that float scaled up again.
 fn stays_below(bound: i128, scale: u32, value: i128) -> bool {
     let Ok(read) = literal(bound, scale).parse::<f64>() else { return false };
@@ -72,7 +72,7 @@ fn stays_below(bound: i128, scale: u32, value: i128) -> bool {
     bound <= value && scaled <= value && [exactly, shortest].iter().all(|read| read.is_some_and(|read| read <= value))
 }
 
-/// The least number of units of `scale` that is not less than a number in plain notation.
+/// The least number of units of `scale` that is at least a number in plain notation.
 fn ceiling(text: &str, scale: u32) -> Option<i128> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -86,7 +86,7 @@ fn ceiling(text: &str, scale: u32) -> Option<i128> {
     }
 }
 
-/// A decimal as people write it, without needless zeros.
+/// A decimal in plain notation, without trailing zeros.
 fn literal(unscaled: i128, scale: u32) -> String {
     let sign = if unscaled < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale as usize + 1);
@@ -102,7 +102,7 @@ pub(super) fn day(days: i32) -> Option<String> {
     YEARS.contains(&day.year()).then(|| day.format("%Y-%m-%d").to_string())
 }
 
-/// Microseconds since 1970 in the milliseconds that the log has for them: a maximum is rounded up.
+/// Microseconds since 1970, in milliseconds as the log stores them: a maximum is rounded up.
 pub(super) fn moment(micros: i64, end: End) -> Option<String> {
     let down = micros.div_euclid(1_000);
     let up = i64::from(end == End::Max && micros.rem_euclid(1_000) > 0);
@@ -114,7 +114,7 @@ pub(super) fn moment(micros: i64, end: End) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Values of every size and sign up to a limit, those at the edges of floats among them.
+    /// Values of every size and sign up to a limit, including those at the edges of floats.
     fn values(limit: i128) -> impl Iterator<Item = i128> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {
@@ -142,7 +142,7 @@ mod tests {
             for value in values(limit) {
                 for (end, sign) in [(End::Min, 1), (End::Max, -1)] {
                     let Some(bound) = decimal(value, (precision, scale), end) else {
-                        // Only beside the limit there is no room to move.
+                        // Only near the limit there is no room to move.
                         let room = 3 * 10_i128.pow(precision.saturating_sub(SAFE_DIGITS));
                         assert!(value.abs() + room >= limit, "decimal({precision},{scale}) {value} has no {end:?}");
                         continue;
@@ -151,7 +151,7 @@ mod tests {
                     let fraction = bound.split_once('.').map_or(0, |(_, fraction)| fraction.len());
                     let units = ceiling(&bound, scale).expect("a decimal");
                     assert!(fraction <= scale as usize && units.abs() < limit, "{about}");
-                    // On one side it is a ceiling that counts, on the other a floor: the sign turns them round.
+                    // The bound is a ceiling on one side and a floor on the other: negate for the floor.
                     let turned = |text: &str| match (sign, text.strip_prefix('-')) {
                         (1, _) => text.to_owned(),
                         (_, Some(text)) => text.to_owned(),

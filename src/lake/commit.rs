@@ -27,21 +27,21 @@ use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
-/// A checkpoint is written every so many commits.
+/// A checkpoint is written every this many commits.
 const CHECKPOINT_INTERVAL: u64 = 20;
 
-/// What a commit changes.
+/// The changes of a commit.
 #[derive(Debug, Default)]
 pub struct Change {
     /// New data files.
     pub adds: Vec<Add>,
-    /// Data files of the snapshot that go.
+    /// Data files of the snapshot to remove.
     pub removes: Vec<Remove>,
     /// Change data files: path relative to the table and size.
     pub cdc: Vec<(String, u64)>,
     /// New columns, when the schema changes.
     pub schema: Option<NewColumns>,
-    /// Properties that get another value.
+    /// Properties with new values.
     pub properties: BTreeMap<String, String>,
     /// Properties that go.
     pub unset: Vec<String>,
@@ -49,12 +49,12 @@ pub struct Change {
     pub description: Option<String>,
 }
 
-/// Columns that a table gets.
+/// New columns of a table.
 #[derive(Debug)]
 pub enum NewColumns {
-    /// These and no others.
+    /// Exactly these.
     Only(Vec<Column>),
-    /// These, and after them those that the table has besides: somebody else's.
+    /// These, followed by the table's other columns, which another writer added.
     Among(Vec<Column>),
 }
 
@@ -64,7 +64,7 @@ impl NewColumns {
             Self::Only(columns) => return struct_of(fields(columns)?),
             Self::Among(columns) => (columns, stored.fields()),
         };
-        // What may be NULL stays so: rows that are there may lack it.
+        // A nullable column stays nullable: existing rows may have no value.
         let may_be_null = |name: &str| stored.field(name).is_some_and(|field| field.nullable);
         let ours = fields(columns)?
             .into_iter()
@@ -79,9 +79,9 @@ impl NewColumns {
 pub struct Commit {
     /// Delta's name of the operation: `WRITE`, `MERGE`, ...
     pub operation: &'static str,
-    /// What it changes.
+    /// Its changes.
     pub change: Change,
-    /// State to record besides [`app::HEAD`]. A commit carries the whole state of the table.
+    /// State to record besides [`app::HEAD`]. A commit carries the complete state of the table.
     pub txns: BTreeMap<String, i64>,
     /// Facts for people, in `commitInfo`; never personal data.
     pub info: BTreeMap<String, serde_json::Value>,
@@ -92,7 +92,7 @@ pub struct Commit {
 /// A table to be created.
 #[derive(Clone, Debug)]
 pub struct TableSpec {
-    /// Its id; fixed by the caller where a write-ahead log names it.
+    /// Its id; chosen by the caller if a write-ahead log names it.
     pub uuid: String,
     /// Its name.
     pub name: String,
@@ -102,14 +102,14 @@ pub struct TableSpec {
     pub columns: Vec<Column>,
     /// Its properties.
     pub properties: Properties,
-    /// What the log tells of its columns.
+    /// Which statistics the log has of its columns.
     pub layout: Layout,
 }
 
 /// Properties of a new table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Properties {
-    /// Whether commits carry their change exactly.
+    /// Whether commits write their change row by row.
     pub change_data_feed: bool,
 }
 
@@ -118,7 +118,7 @@ impl Commit {
         let now = clock::now_ms();
         let mut info: HashMap<String, serde_json::Value> = self.info.into_iter().collect();
         if !self.metrics.is_empty() {
-            // The protocol has metrics as strings.
+            // The protocol stores metrics as strings.
             let metrics: BTreeMap<_, _> = self.metrics.iter().map(|(k, v)| (*k, v.to_string())).collect();
             info.insert("operationMetrics".into(), json!(metrics));
         }
@@ -159,8 +159,8 @@ impl Commit {
     /// Commits on top of `table`.
     ///
     /// # Errors
-    /// `Conflict` when a newer version is there already; `Failed` when the store fails or the table needs features
-    /// that this tool does not write.
+    /// `Conflict` if a newer version exists; `Failed` if the store fails or the table needs features that this tool
+    /// does not write.
     pub async fn commit(mut self, table: &LakeTable) -> Result<LakeTable> {
         if !self.change.removes.is_empty() {
             table.check_removable()?;
@@ -203,7 +203,7 @@ impl Commit {
             .await
             .context(|| format!("{} cannot be read back at version {version}", table.location()))?;
         if (version + 1).is_multiple_of(CHECKPOINT_INTERVAL) {
-            // The commit stands already: a missing checkpoint costs time, not rows, and the next one makes up for it.
+            // The commit is durable: a missing checkpoint costs time, not rows, and the next one makes up for it.
             let _ = deltalake::checkpoints::create_checkpoint(&inner, None).await;
         }
         Ok(LakeTable::after_commit(Some(table), table.location().clone(), inner, (txns, hash)).await)
@@ -213,7 +213,7 @@ impl Commit {
 /// Creates a table with its first rows as version 0.
 ///
 /// # Errors
-/// `Conflict` when there is a table already.
+/// `Conflict` if the table exists.
 pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -> Result<LakeTable> {
     let mut configuration = HashMap::from([
         ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),
@@ -225,7 +225,7 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
     configuration.extend(spec.layout.properties());
     configuration.extend(std::mem::take(&mut commit.change.properties));
     let doing = || format!("{location} cannot be created");
-    // Writer version 4 is the one that knows the change data feed; reader version 1 is what everybody reads.
+    // Writer version 4 supports the change data feed; every engine reads reader version 1.
     let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };
     let protocol = json!({"minReaderVersion": 1, "minWriterVersion": writer_version});
     let protocol: Protocol = serde_json::from_value(protocol).context(doing)?;
@@ -253,8 +253,8 @@ fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64
     txns
 }
 
-/// A commit as it stands in the log. A file that is in the table is spelled as its `add` spells it, whether it goes or is
-/// described anew: the library would encode its path anew, and a file of another spelling is another file.
+/// The bytes of a commit. A file of the table keeps the spelling of its `add`, whether it is removed or described
+/// again: the library would re-encode its path, and the log treats another spelling as another file.
 fn encoded(data: &CommitData, before: Option<&LakeTable>) -> Result<Bytes> {
     let doing = || "the commit cannot be encoded".to_owned();
     let bytes = data.get_bytes().context(doing)?;
@@ -275,14 +275,14 @@ fn encoded(data: &CommitData, before: Option<&LakeTable>) -> Result<Bytes> {
     Ok(Bytes::from(lines?.join("\n")))
 }
 
-/// Creates a commit, upon the table as it was; its [`hash`].
+/// Writes a commit on top of the table's version and returns its [`hash`].
 async fn put(
     log_store: &LogStoreRef,
     (location, before): (&Location, Option<&LakeTable>),
     version: u64,
     actions: Vec<Action>,
 ) -> Result<i64> {
-    // `operation` is only used for a generated commitInfo; ours is among the actions.
+    // `operation` is only used for a generated `commitInfo`; ours is among the actions.
     let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
     let data = CommitData::new(actions, operation, HashMap::new(), Vec::new());
     let bytes = encoded(&data, before)?;
@@ -290,12 +290,12 @@ async fn put(
     match log_store.write_commit_entry(version, entry, clock::random_uuid()).await {
         Ok(()) => Ok(hash(&bytes)),
         Err(failure) => {
-            // A lost answer is not a lost commit: look whether exactly these bytes stand there.
+            // A lost response is not a lost commit: check whether exactly these bytes are stored.
             let stored = log_store.read_commit_entry(version).await;
             match (stored, failure) {
                 (Ok(Some(stored)), _) if stored == bytes => Ok(hash(&bytes)),
                 (_, TransactionError::VersionAlreadyExists(_)) | (Ok(Some(_)), _) => {
-                    Err(Error::conflict(format!("somebody else committed version {version} of {location} meanwhile"))
+                    Err(Error::conflict(format!("another writer committed version {version} of {location} meanwhile"))
                         .help("run the command again; it plans from the new version"))
                 }
                 (Ok(None), failure) => {
@@ -304,9 +304,9 @@ async fn put(
                         .help("run the command again; nothing of this table was changed"))
                 }
                 (Err(_), failure) => {
-                    Err(Error::failed(format!("nobody knows whether version {version} of {location} was committed"))
+                    Err(Error::failed(format!("it is unknown whether version {version} of {location} was committed"))
                         .because(failure)
-                        .fact("because", "the store answered neither the commit nor the question whether it stands")
+                        .fact("because", "the store answered neither the commit nor the read of that version")
                         .help("run the command again; it looks first, and neither loses nor doubles a row"))
                 }
             }
@@ -315,18 +315,18 @@ async fn put(
 }
 
 impl LakeTable {
-    /// Refuses tables that engines cannot read as they stand, or whose protocol promises more than plain files and the
-    /// change feed. To be asked before files are read for a commit; every commit asks again.
+    /// Refuses tables that engines cannot read in their current state, or whose protocol needs more than plain files
+    /// and the change feed. Call it before files are read for a commit; every commit checks again.
     ///
     /// # Errors
-    /// What is in the way, and the way out.
+    /// The obstacle, and the remedy.
     pub fn check_writable(&self) -> Result<()> {
         readable::check(self.location(), &self.obstacles())?;
         let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
         if let Some(column) = snapshot.metadata().partition_columns().first() {
             return Err(Error::failed(format!("{} is partitioned by `{column}`", self.location()))
-                .fact("expected", "no partition columns: their values would stand in the log and in the names of files")
-                .fact("because", "somebody replaced the table")
+                .fact("expected", "no partition columns: their values would be in the log and in the names of files")
+                .fact("because", "the table was replaced")
                 .help("replace it by one without partitions, or move the table's folder away and sync"));
         }
         let protocol = snapshot.protocol();
@@ -336,7 +336,7 @@ impl LakeTable {
         }
         Err(Error::failed(format!("{} needs reader version {reader} and writer version {writer}", self.location()))
             .fact("expected", "reader version 1, writer version 4 at most, so that every engine can read it")
-            .fact("because", "somebody switched a table feature on")
+            .fact("because", "another writer switched a table feature on")
             .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
     }
 }

@@ -1,8 +1,8 @@
-//! How data files are encoded, so that what a writer holds is bounded however many columns there are.
+//! How data files are encoded, so that the memory of a writer is bounded for any number of columns.
 //!
-//! Parquet's columns are written side by side, and each sets aside room of its own: 80 KB for a dictionary before its first
-//! value, 32 KB to compress pages of more than 1 KB, 8 bytes for every value of its open page, a bloom filter for all
-//! rows of a row group. Tables of up to some hundred columns are written as if none of these bounds were there.
+//! Parquet's columns are written side by side, and each allocates its own buffers: 80 KB for a dictionary before its
+//! first value, 32 KB to compress pages of more than 1 KB, 8 bytes for every value of its open page, a bloom filter for
+//! all rows of a row group. Tables of up to some hundred columns are written as if there were no bounds.
 
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::parquet::arrow::ArrowSchemaConverter;
@@ -15,38 +15,38 @@ use crate::definition::SOURCE_OFFSET;
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
-/// Bytes of a row group under construction, with all that its columns set aside.
+/// Bytes of a row group under construction, including all buffers of its columns.
 pub(super) const ROW_GROUP_BYTES: usize = 192 << 20;
 
-/// Rows that are encoded between two looks at the size of the file, and how many values they have at most.
+/// Rows encoded between two checks of the file size, and the maximum of their values.
 const SLICE_ROWS: usize = 8192;
 const SLICE_VALUES: usize = 4 << 20;
 
-/// How often a bloom filter says "perhaps" of a value that is not there.
+/// False-positive rate of a bloom filter.
 const FALSE_HITS: f64 = 0.01;
 /// Values in the bloom filters of one row group: 32 MB.
 const FILTERED_VALUES: usize = 128 * ROW_GROUP_ROWS;
 
-/// Parquet's own limits of a page, as far as all columns together stay within so many values and bytes.
+/// Parquet's own limits of a page, while all columns together stay within this many values and bytes.
 const PAGE_ROWS: usize = 20_000;
 const PAGE_VALUES: usize = 4 << 20;
 const PAGE_BYTES: usize = 1 << 20;
 const PAGES_BYTES: usize = 64 << 20;
-/// Rows between two looks at the size of a page.
+/// Rows between two checks of a page's size.
 const PAGE_STEP: usize = 1024;
 
-/// Columns with a dictionary, and columns that are compressed; the others of a table are stored as they are.
+/// Columns with a dictionary, and columns that are compressed; further columns have neither.
 const DICTIONARIES: usize = 1024;
 const COMPRESSED: usize = 4096;
 
-/// Columns as Parquet counts them: a struct is as many as it has fields.
+/// Parquet's leaf columns: a struct counts as its fields.
 fn leaves(schema: &SchemaRef) -> Vec<ColumnPath> {
     let converted = ArrowSchemaConverter::new().convert(schema);
-    // What Parquet has no columns for, the writer refuses with words of its own.
+    // The writer itself reports types that Parquet cannot represent.
     converted.map_or_else(|_| Vec::new(), |schema| schema.columns().iter().map(|leaf| leaf.path().clone()).collect())
 }
 
-/// How files of this schema and with this layout are written, and by how many rows at a time.
+/// The properties with which files of this schema and layout are written, and the rows per slice.
 pub(super) fn encoding(schema: &SchemaRef, layout: &Layout) -> (WriterProperties, usize) {
     let leaves = leaves(schema);
     let share = |of: usize, columns: usize| of / columns.max(1);
@@ -59,10 +59,10 @@ pub(super) fn encoding(schema: &SchemaRef, layout: &Layout) -> (WriterProperties
         .set_data_page_size_limit(share(PAGES_BYTES, leaves.len()).clamp(1, PAGE_BYTES))
         .set_write_batch_size(page_rows.min(PAGE_STEP))
         .set_created_by(super::ENGINE.to_owned())
-        // Every offset is another value: a dictionary would only be built to be thrown away.
+        // Offsets are unique: a dictionary would be built and then discarded.
         .set_column_dictionary_enabled(ColumnPath::from(SOURCE_OFFSET), false)
         .set_column_encoding(ColumnPath::from(SOURCE_OFFSET), Encoding::DELTA_BINARY_PACKED)
-        // Beside the footer: who looks for a value reads both at once.
+        // Beside the footer: a lookup reads both at once.
         .set_bloom_filter_position(BloomFilterPosition::End);
     for column in layout.sought() {
         let column = ColumnPath::from(column);
@@ -102,7 +102,7 @@ mod tests {
         Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
     }
 
-    /// Writes `rows` rows of equal columns and reads them again: how much was held at most, and rows of the row groups.
+    /// Writes `rows` rows of equal columns and reads them again: the peak of memory, and the rows of the row groups.
     async fn written(columns: &[Column], rows: usize, column: impl Fn(usize, usize) -> ArrayRef) -> (usize, Vec<i64>) {
         let (schema, folder) = (schema(columns), tempfile::tempdir().expect("a folder"));
         let location = Storage::default().location("t", folder.path()).expect("a location");
@@ -138,7 +138,7 @@ mod tests {
             assert!(most < ROW_GROUP_BYTES, "{count} columns: {most} bytes");
             assert_eq!(groups.len(), 1, "{count} columns: {groups:?}");
         }
-        // Every value another one.
+        // All values distinct.
         let texts = |from: usize, to: usize| {
             Arc::new((from..to).map(|n| Some(format!("{n:040}"))).collect::<StringArray>()) as ArrayRef
         };

@@ -1,4 +1,4 @@
-//! Commits that a log lacks. The library tells of them in the words of its own structures.
+//! Missing commits of a log. The library reports them in terms of its own structures.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::storage::Location;
 /// The folder of a table's log.
 const LOG: &str = "_delta_log";
 
-/// The error of a log that lacks commits before `version`, or before its newest; `None` where it lacks none.
+/// The error for a log that lacks commits before `version`, or before its newest one; `None` if it is complete.
 ///
 /// # Errors
 /// When it cannot be listed.
@@ -33,11 +33,11 @@ pub(super) async fn gap(table: &Location, version: Option<u64>) -> Result<Option
     Ok(Some(
         Error::failed(format!("{table} cannot be opened{of}: {what} missing in its log"))
             .fact("expected", format!("`{LOG}/{from:020}.json`, and every later one"))
-            .help("put it back from a backup; or move the table's folder away and sync, which builds it anew"),
+            .help("restore it from a backup; or move the table's folder away and sync, which rebuilds it"),
     ))
 }
 
-/// The first run of numbers that are missing between a checkpoint, or the beginning, and the newest commit.
+/// The first range of missing numbers between a checkpoint, or the beginning, and the newest commit.
 fn missing(commits: &BTreeSet<u64>, checkpoint: Option<u64>, version: Option<u64>) -> Option<(u64, u64)> {
     let newest = version.or(commits.last().copied())?;
     let first = checkpoint.map_or(0, |checkpoint| checkpoint + 1);

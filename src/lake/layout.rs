@@ -1,8 +1,8 @@
-//! What the log tells of a table's columns, and by which columns its files can be found without it.
+//! Which columns of a table have statistics in the log, and which have bloom filters instead.
 //!
-//! Columns classified as personal data have no statistics in the log: bounds there are values, and nothing removes them.
-//! They are found by the footers of data files instead, and so are keys: by row-group statistics and bloom filters. The
-//! table's properties say so to every writer, and are where a later rewrite finds it.
+//! Columns classified as personal data have no statistics in the log: bounds are values, and nothing removes them.
+//! Lookups by them, and by keys, use the footers of data files instead: row-group statistics and bloom filters. The
+//! table's properties declare this to every writer, including a later rewrite.
 //! Source: Delta protocol, "Per-file Statistics"; Parquet format, "Bloom Filter".
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,15 +11,15 @@ use crate::definition::{Column, ColumnType, Table};
 
 /// Columns with statistics, separated by commas.
 const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
-/// How many columns have statistics, where no list says which.
+/// Number of columns with statistics, if there is no list.
 const INDEXED_COLUMNS: &str = "delta.dataSkippingNumIndexedCols";
-/// Parquet's own name of "with a bloom filter", followed by a column.
+/// Parquet's property "with a bloom filter", followed by a column.
 const BLOOM: &str = "parquet.bloom.filter.enabled#";
 
-/// Top-level columns that are described where nothing is hidden, as in every writer of Delta tables.
+/// Number of top-level columns with statistics if nothing is hidden, as in every Delta writer.
 pub(super) const DESCRIBED_COLUMNS: usize = 32;
 
-/// What is told of which columns.
+/// Which columns have statistics, and which have bloom filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Columns with statistics in the log, those within structs by their path; `None` = the first ones.
@@ -29,7 +29,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of a table with these columns and this key.
+    /// The layout of a table with these columns and this key.
     #[must_use]
     pub fn of(columns: &[Column], key: &[String]) -> Self {
         let is_sought = |column: &&Column| column.pii || key.contains(&column.name);
@@ -44,13 +44,13 @@ impl Layout {
         Self { described, sought: sought.map(|column| column.name.clone()).collect() }
     }
 
-    /// That of a table with this definition.
+    /// The layout of a table with this definition.
     #[must_use]
     pub fn defined(table: &Table) -> Self {
         Self::of(&table.columns, &table.primary_key)
     }
 
-    /// That of a table with these properties.
+    /// The layout of a table with these properties.
     pub(super) fn by(properties: &HashMap<String, String>) -> Self {
         let listed = properties.get(STATS_COLUMNS).map(|list| split(list));
         let none = || properties.get(INDEXED_COLUMNS).is_some_and(|n| n == "0").then(BTreeSet::new);
@@ -59,7 +59,7 @@ impl Layout {
         Self { described: listed.or_else(none), sought: sought.collect() }
     }
 
-    /// This one of a table, once it does what `wanted` says: what others have asked for besides stays.
+    /// The layout that fulfils `wanted` and keeps requests of other writers.
     pub(super) fn with(&self, wanted: &Self) -> Self {
         let described = wanted.described.clone().or_else(|| self.described.clone());
         Self { described, sought: self.sought.union(&wanted.sought).cloned().collect() }
@@ -106,7 +106,7 @@ impl Layout {
             self.sought.iter().map(|name| (format!("{BLOOM}{name}"), "true".to_owned())).collect();
         match &self.described {
             None => {}
-            // An empty list means nothing to some.
+            // Some engines ignore an empty list.
             Some(none) if none.is_empty() => drop(properties.insert(INDEXED_COLUMNS.to_owned(), "0".to_owned())),
             Some(paths) => {
                 let list = paths.iter().map(String::as_str).collect::<Vec<_>>().join(",");
@@ -122,14 +122,15 @@ impl Layout {
         self.described.is_some()
     }
 
-    /// Whether the log tells of the column with this path; `None` where it depends on how many there are before it.
+    /// Whether the log has statistics of the column with this path; `None` if that depends on the number of columns
+    /// before it.
     pub(super) fn describes(&self, path: &[String]) -> Option<bool> {
         let described = self.described.as_ref()?;
         let parts: Vec<String> = path.iter().map(|part| quoted(part)).collect();
         Some((1..=parts.len()).any(|to| described.contains(&parts[..to].join("."))))
     }
 
-    /// Whether files are to be asked about values of a top-level column, rather than the log.
+    /// Whether lookups by a top-level column use the files rather than the log.
     #[must_use]
     pub fn is_found_by_files(&self, column: &str) -> bool {
         self.sought.contains(column) || self.describes(&[column.to_owned()]) == Some(false)
@@ -141,7 +142,7 @@ impl Layout {
     }
 }
 
-/// Whether there is a bloom filter for values of a type.
+/// Whether values of a type have a bloom filter.
 fn is_findable(of: &ColumnType) -> bool {
     !matches!(
         of,
@@ -155,7 +156,7 @@ fn is_findable(of: &ColumnType) -> bool {
     )
 }
 
-/// The values with an order within a column: other types must not be in the list, or Spark refuses it.
+/// The nested values of a column that have an order: Spark refuses a list with other types.
 fn leaves(path: &str, of: &ColumnType, into: &mut Vec<String>) {
     match of {
         ColumnType::Boolean | ColumnType::Binary | ColumnType::Array(_) | ColumnType::Map(_) => {}
@@ -168,7 +169,7 @@ fn leaves(path: &str, of: &ColumnType, into: &mut Vec<String>) {
     }
 }
 
-/// A name as it stands in a list of columns.
+/// A name as quoted in a list of columns.
 fn quoted(name: &str) -> String {
     let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if is_plain { name.to_owned() } else { format!("`{}`", name.replace('`', "``")) }

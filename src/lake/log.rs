@@ -1,4 +1,4 @@
-//! Single commits of a Delta log, as far as the tool looks at them.
+//! Single commits of a Delta log, reduced to the fields that the tool uses.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::storage::Location;
 pub struct CommitFacts {
     /// The version that it created.
     pub version: u64,
-    /// 63 bits over its bytes: another commit of that version has others.
+    /// 63 bits over its bytes; they identify the commit.
     pub hash: i64,
     /// Data files whose rows it changed.
     pub files: DataFiles,
@@ -30,27 +30,27 @@ pub struct CommitFacts {
     pub changes_metadata: bool,
 }
 
-/// Data files of one commit, as paths relative to the table, with their row counts where the log knows them.
+/// Data files of one commit, as paths relative to the table, with their row counts if the log has them.
 #[derive(Clone, Debug, Default)]
 pub struct DataFiles {
     /// Added.
     pub added: Vec<(String, Option<u64>)>,
     /// Removed.
     pub removed: Vec<String>,
-    /// Added although no row changed (`dataChange` is false): rewritten, or described anew.
+    /// Added without a changed row (`dataChange` is false): rewritten, or described again.
     pub moved_in: Vec<(String, Option<u64>)>,
-    /// Removed although no row changed.
+    /// Removed without a changed row.
     pub moved_out: Vec<String>,
-    /// Change data files: where there are any, they tell the change exactly, and the other two only its files.
+    /// Change data files: if there are any, they are the exact change, and `added` and `removed` are only its files.
     pub cdc: Vec<String>,
     /// Whether any of the files whose rows changed has a deletion vector.
     pub deletion_vectors: bool,
-    /// The same of the others.
+    /// The same for files without a changed row.
     pub moved_vectors: bool,
-    /// Sizes of the files whose rows changed, by path, where the log knows them.
+    /// Sizes of the files with changed rows, by path, if the log has them.
     pub bytes: BTreeMap<String, u64>,
-    /// What is odd about a path: it is spelled in another way than ours, or leads out of the table's folder. Then only a
-    /// snapshot knows which files there are.
+    /// The irregularity of a path: it is spelled differently than ours, or leads out of the table's folder. Then only a
+    /// snapshot knows the files.
     pub odd_path: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl DataFiles {
         match resolve(table, &spelled) {
             Ok(path) if path == spelled => path,
             Ok(path) => {
-                self.odd_path.get_or_insert_with(|| "spells the path of a file in another way".into());
+                self.odd_path.get_or_insert_with(|| "spells the path of a file differently".into());
                 path
             }
             Err(why) => {
@@ -117,13 +117,13 @@ impl CommitFacts {
         !(self.files.added.is_empty() && self.files.removed.is_empty() && self.files.cdc.is_empty())
     }
 
-    /// Whether it added or removed files and says that no row of them changed.
+    /// Whether it added or removed files and declares that no row changed.
     #[must_use]
     pub fn moves_files(&self) -> bool {
         !(self.files.moved_in.is_empty() && self.files.moved_out.is_empty())
     }
 
-    /// The same commit where that is not so: its files are a change like any other's.
+    /// The same commit if that declaration is false: its files then count as a change.
     #[must_use]
     pub fn not_only_moving(mut self) -> Self {
         let files = &mut self.files;
@@ -139,7 +139,7 @@ impl CommitFacts {
         self.files.removed.is_empty() && self.files.cdc.is_empty() && !self.files.deletion_vectors
     }
 
-    /// Name of the operation, `unknown` where the log does not say.
+    /// Name of the operation, `unknown` if the log has none.
     #[must_use]
     pub fn operation(&self) -> &str {
         self.info.as_ref().and_then(|i| i.operation.as_deref()).unwrap_or("unknown")
@@ -169,8 +169,8 @@ impl CommitFacts {
     }
 
     /// Whether its change data files can be trusted: delta-rs computes those of an UPDATE with EXCEPT ALL, which
-    /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956). Who does not say who it is may be
-    /// delta-rs.
+    /// DataFusion plans as an anti join, so duplicates get lost (datafusion#12956). A writer that does not name itself
+    /// may be delta-rs.
     #[must_use]
     pub fn cdc_is_exact(&self) -> bool {
         match self.info.as_ref().and_then(|i| i.engine_info.as_deref()) {
@@ -180,8 +180,8 @@ impl CommitFacts {
     }
 }
 
-/// One line of a commit, as far as it is looked at. A reader has to ignore actions that it does not know, and what is in
-/// `commitInfo` is its writer's own affair. Source: Delta protocol, "Protocol Evolution", "Commit Provenance Information".
+/// One line of a commit, reduced to the fields in use. A reader has to ignore unknown actions, and the content of
+/// `commitInfo` is up to its writer. Source: Delta protocol, "Protocol Evolution", "Commit Provenance Information".
 #[derive(Deserialize)]
 struct Line {
     add: Option<File>,
@@ -195,7 +195,7 @@ struct Line {
     protocol: Option<IgnoredAny>,
 }
 
-/// A file of an action. Its path as the log spells it, which the library's own actions do not keep.
+/// A file of an action, with its path as spelled in the log, which the library's own actions do not keep.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct File {

@@ -1,7 +1,7 @@
-//! Files that the log describes otherwise than it should: added once more, with the bounds that their footers give, without
-//! those that the log must not hold.
+//! Corrects the statistics of data files in the log: adds the files again, with the bounds of their footers and without
+//! the bounds that the log must not hold.
 //!
-//! Such a commit changes no row (`dataChange` is false), and is known by its `txn`, [`app::BOUNDS`].
+//! Such a commit changes no row (`dataChange` is false), and is recognised by its `txn`, [`app::BOUNDS`].
 
 use std::collections::BTreeMap;
 
@@ -17,23 +17,23 @@ use super::tail::{AT_ONCE, Tail};
 use crate::error::Result;
 use crate::outcome::counted;
 
-/// How the `created_by` of our data files begins, in every version.
+/// Prefix of `created_by` in our data files, in every version.
 pub(super) const OURS: &str = "stedi-delta/";
 
-/// Why a table has a new version although no row changed.
+/// The reason of a new version without a changed row.
 #[must_use]
 pub fn bounds_mended(files: u64) -> String {
     format!("statistics of {} mended", counted(files, "file"))
 }
 
 impl LakeTable {
-    /// The table with right bounds of all files of ours, without bounds that `wanted` hides, and with properties that say
-    /// so: a new version, and how many files it describes anew. `None` where nothing is amiss. A file that cannot be read
-    /// keeps its bounds, unless they are hidden: whoever needs it says so. Nothing is done to a table that we could not
-    /// write to.
+    /// Corrects the table: right bounds of all files of ours, no bounds that `wanted` hides, and matching properties.
+    /// Returns the new version and the number of files described again; `None` if nothing needs correction. A file that
+    /// cannot be read keeps its bounds unless they are hidden; its next reader reports the error. A table that this
+    /// tool cannot write to is left as it is.
     ///
     /// # Errors
-    /// `Conflict` when somebody else commits meanwhile; as [`Commit::commit`].
+    /// `Conflict` after a concurrent commit; as [`Commit::commit`].
     pub async fn mended(&self, wanted: &Layout, run: &str) -> Result<Option<(Self, u64)>> {
         if !self.is_told_otherwise(wanted) || self.check_writable().is_err() || self.indirection().is_some() {
             return Ok(None);
@@ -70,14 +70,14 @@ impl LakeTable {
         };
         let table = commit.commit(self).await?;
         if layout.hides() {
-            // Readers begin at it: what earlier commits hold is nobody's need any more. Without it rows are the same.
+            // Readers start from the checkpoint and need no earlier commit. Without a checkpoint the rows are the same.
             let _ = deltalake::checkpoints::create_checkpoint(table.inner(), None).await;
         }
         Ok(Some((table, files)))
     }
 
-    /// Whether the log may describe files of ours as an earlier version did, or otherwise than `wanted` says; of a table
-    /// that hides columns, also files that somebody else has added since.
+    /// Whether the log may describe files of ours as an earlier version did, or otherwise than `wanted` says; for a
+    /// table that hides columns, also whether another writer has added files since.
     #[must_use]
     pub fn is_told_otherwise(&self, wanted: &Layout) -> bool {
         let (state, layout) = (self.state(), self.layout());
@@ -86,14 +86,14 @@ impl LakeTable {
         !state.txns.contains_key(app::BOUNDS) || layout != wanted || (is_foreign && wanted.hides())
     }
 
-    /// The version by which the log told of all files of ours as it should, where that is known.
+    /// The version up to which the log describes all files of ours correctly, if known.
     pub(super) fn told_since(&self) -> Option<i64> {
         let looked = self.state().txns.get(app::BOUNDS).copied();
         let now = || self.adds().iter().all(is_marked).then(|| i64::try_from(self.version()).unwrap_or(i64::MAX));
         looked.or_else(now)
     }
 
-    /// Statistics of a file of ours from before they were right.
+    /// Correct statistics for a file that an earlier version of this tool wrote.
     async fn described(&self, add: &Add, layout: &Layout) -> Option<String> {
         if is_marked(add) || self.state().txns.contains_key(app::BOUNDS) {
             return None;
@@ -102,7 +102,7 @@ impl LakeTable {
         let tail = Tail::read(self.location(), &file).await.ok()?;
         let footer = tail.footer();
         footer.file_metadata().created_by()?.starts_with(OURS).then_some(())?;
-        // Whether it holds NaN only its rows know.
+        // Only its rows show whether it holds NaN.
         describe(footer, None, layout).ok()
     }
 }

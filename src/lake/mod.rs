@@ -35,20 +35,20 @@ pub use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
 pub use log::{CommitFacts, DataFiles};
 pub use mend::bounds_mended;
-pub use moved::MovedRows;
+pub use moved::{Evidence, MovedRows};
 pub use nested::{adapt, adapted};
 pub use read::{declaring, rows};
 pub use relation::Relation;
 pub use scanned::Scanned;
-pub use session::{SessionOptions, session};
+pub use session::{Joins, SessionOptions, session};
 pub use spill::{close as close_spill, sweep as sweep_spill};
 pub use state::{app, is_batch};
 pub use table::{DeltaFile, LakeTable};
 pub use tail::{AT_ONCE, Tail, Values, Wanted};
 pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
 
-/// The column of change data files that says what became of a row.
+/// The column of change data files that says whether a row was inserted or deleted.
 pub const CHANGE_TYPE: &str = "_change_type";
 
-/// What our commits and data files say wrote them.
+/// The writer's name in our commits and data files.
 pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

@@ -1,8 +1,8 @@
-//! Whether a commit that says that it changed no row (`dataChange` is false) speaks the truth: an OPTIMIZE does, but its
+//! Checks a commit that declares that it changed no row (`dataChange` is false): an OPTIMIZE does so rightly, but its
 //! name is no proof.
 //!
-//! The rows of the files that came are compared with those of the files that went, as multisets: each row is hashed
-//! under a key drawn for the comparison, and the hashes are summed. Nothing is held but a batch and two sums.
+//! The rows of the added files are compared with those of the removed ones, as multisets: each row is hashed under a
+//! key drawn for the comparison, and the hashes are summed. Memory holds only one batch and two sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,18 +23,18 @@ use crate::sql::Planner;
 /// Memory of a session that only scans.
 const MEMORY: u64 = 64 << 20;
 
-/// What a commit did that says that it changed no row.
+/// The result of checking a commit that declares that it changed no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MovedRows {
-    /// The rows that it added are those that it removed.
+    /// The added rows equal the removed ones.
     Same,
-    /// They are others.
+    /// They differ.
     Others,
-    /// Nobody can tell any more.
+    /// This can no longer be determined.
     Unknown {
         /// Why.
         why: String,
-        /// Whether the log counts as many rows on both sides.
+        /// Whether the log counts equally many rows on both sides.
         same_count: bool,
     },
 }
@@ -45,7 +45,7 @@ impl MovedRows {
     }
 }
 
-/// The files of a commit without `dataChange` that came, and those that went.
+/// The files that a commit without `dataChange` added and removed.
 struct Sides {
     before: LakeTable,
     after: LakeTable,
@@ -53,16 +53,25 @@ struct Sides {
     came: Vec<DeltaFile>,
 }
 
+/// The sources that are read to determine the effect of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The log.
+    Log,
+    /// Also the rows of data files, where the log does not decide.
+    Rows,
+}
+
 impl LakeTable {
-    /// Whether a commit changed rows without saying so. With `rows`, data files are read where the log does not decide.
+    /// Whether a commit changed rows without declaring it.
     ///
     /// # Errors
     /// When the engine cannot start; files that cannot be read make it [`MovedRows::Unknown`].
-    pub async fn moved(&self, commit: &CommitFacts, rows: bool) -> Result<MovedRows> {
+    pub async fn moved(&self, commit: &CommitFacts, evidence: Evidence) -> Result<MovedRows> {
         if !commit.moves_files() {
             return Ok(MovedRows::Same);
         }
-        // Held until it is known: tables that read the same source ask at the same time, and rows are compared once.
+        // Held until the result is known: tables with a common source ask concurrently, and the rows are compared once.
         let mut verdicts = self.verdicts().lock().await;
         if let Some(known) = verdicts.get(&commit.version) {
             return Ok(known.clone());
@@ -76,7 +85,7 @@ impl LakeTable {
         let found = match counts {
             Some((went, came)) if went != came => MovedRows::Others,
             _ if sides.went.is_empty() && sides.came.is_empty() => MovedRows::Same,
-            _ if !rows => return Ok(MovedRows::unknown("no row was looked at", counts.is_some())),
+            _ if evidence == Evidence::Log => return Ok(MovedRows::unknown("no row was looked at", counts.is_some())),
             _ => sides.compare(counts.is_some()).await?,
         };
         verdicts.insert(commit.version, found.clone());
@@ -102,7 +111,7 @@ impl LakeTable {
             files.map(|file| ((file.path.clone(), file.deletion_vector.clone(), file.size), file)).collect()
         };
         let (mut went, mut came) = (by_identity(&before), by_identity(&after));
-        // What is there before and after was only described anew.
+        // A file on both sides was only described again.
         let both: Vec<_> = went.keys().filter(|file| came.contains_key(*file)).cloned().collect();
         for file in both {
             went.remove(&file);

@@ -1,9 +1,9 @@
-//! A data file as a log spells it -> its path within the table's folder. The one resolver: scans, change sets and
-//! rewrites ask nobody else what a path means.
+//! A data file's path as spelled in a log -> its path within the table's folder. The only resolver: scans, change sets
+//! and rewrites all use it.
 //!
 //! A path is a URI, relative to the table or absolute, with percent escapes. Other engines write `/abs/x.parquet`,
-//! `file:/abs/x.parquet`, `sub/../x.parquet` and `x%2Eparquet`; all of them are `x.parquet` here. Two spellings are two
-//! files to the log (a `remove` only removes its own), so the spelling is kept beside the path.
+//! `file:/abs/x.parquet`, `sub/../x.parquet` and `x%2Eparquet`; all of them are `x.parquet` here. The log treats two
+//! spellings as two files (a `remove` only removes its own), so the spelling is kept beside the path.
 //! Source: Delta protocol, "Add File and Remove File"; delta-rs 1.1, `parse_path` of its scan, which this agrees with.
 
 use std::borrow::Cow;
@@ -21,10 +21,10 @@ use super::table::identity;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
-/// Schemes by which Hadoop's clients call S3.
+/// Schemes that Hadoop's clients use for S3.
 const S3: [&str; 3] = ["s3", "s3a", "s3n"];
 
-/// The path within the folder of the file that `spelled` names; else why it names none.
+/// The path within the folder of the file that `spelled` names, or the reason why there is none.
 pub(super) fn resolve(table: &Location, spelled: &str) -> std::result::Result<String, String> {
     if is_plain(spelled) {
         return Ok(spelled.to_owned());
@@ -42,13 +42,13 @@ pub(super) fn resolve(table: &Location, spelled: &str) -> std::result::Result<St
     below.map(str::to_owned).ok_or_else(|| "is outside of the table's folder".to_owned())
 }
 
-/// The same as an absolute URL, which is how scans select files.
+/// The same as an absolute URL, by which scans select files.
 pub(super) fn url(table: &Location, spelled: &str) -> String {
     let url = Url::parse(spelled).or_else(|_| table.url.join(spelled));
     url.map_or_else(|_| spelled.to_owned(), String::from)
 }
 
-/// Whether a path can only be spelled like this.
+/// Whether the path has only this spelling.
 fn is_plain(spelled: &str) -> bool {
     spelled.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.=/".contains(&b))
         && spelled.split('/').all(|part| !matches!(part, "" | "." | ".."))
@@ -59,19 +59,19 @@ fn is_same_store(one: &Url, other: &Url) -> bool {
     same_scheme && one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// Files of a version whose path the log spells in another way than we do.
+/// Files of a version whose path the log spells differently than we do.
 #[derive(Debug, Default)]
 pub(super) struct Spelled {
-    /// Path within the folder by decoded spelling, which is how the Delta library calls a file.
+    /// Path within the folder by decoded spelling, the Delta library's name of a file.
     paths: BTreeMap<String, String>,
-    /// How the log spells it, by path within the folder.
+    /// Spelling in the log by path within the folder.
     spellings: BTreeMap<String, String>,
-    /// The first file that is none of the folder, or there twice, and why.
+    /// The first file that is outside of the folder or listed twice, and the reason.
     refused: Option<(String, String)>,
 }
 
 impl Spelled {
-    /// Looks at all files of a version.
+    /// Reads all files of a version.
     pub(super) fn of(table: &Location, state: &DeltaTableState) -> Self {
         let mut spelled = Self::default();
         let raw: LazyCell<Result<Vec<String>>, _> = LazyCell::new(|| spellings(state));
@@ -80,10 +80,10 @@ impl Spelled {
             let spelling = match &decoded {
                 Cow::Borrowed(plain) if is_plain(plain) => continue,
                 Cow::Borrowed(other) => Ok((*other).to_owned()),
-                // What was decoded is asked for once more as it was.
+                // If decoding changed it, look it up once more in its raw form.
                 Cow::Owned(_) => match raw.as_ref() {
-                    Ok(raw) => raw.get(row).cloned().ok_or_else(|| "is spelled in no known way".to_owned()),
-                    Err(error) => Err(format!("is spelled in no known way: {error}")),
+                    Ok(raw) => raw.get(row).cloned().ok_or_else(|| "has an unknown spelling".to_owned()),
+                    Err(error) => Err(format!("has an unknown spelling: {error}")),
                 },
             };
             spelled.note(table, decoded.into_owned(), spelling);
@@ -117,22 +117,23 @@ impl Spelled {
         }
     }
 
-    /// The path within the folder of a file that the Delta library calls `decoded`.
+    /// The path within the folder of the file that the Delta library calls `decoded`.
     pub(super) fn path<'a>(&'a self, decoded: &'a str) -> &'a str {
         self.paths.get(decoded).map_or(decoded, String::as_str)
     }
 
-    /// How the log spells the file with this path.
+    /// The spelling in the log of the file with this path.
     pub(super) fn spelling<'a>(&'a self, path: &'a str) -> &'a str {
         self.spellings.get(path).map_or(path, String::as_str)
     }
 
-    /// How the log spells a file that the Delta library calls `decoded`, where a commit of ours would spell it otherwise.
+    /// The spelling in the log of a file that the Delta library calls `decoded`, if a commit of ours would spell it
+    /// differently.
     pub(super) fn other_spelling(&self, decoded: &str) -> Option<&str> {
         self.spellings.get(self.paths.get(decoded)?).map(String::as_str)
     }
 
-    /// Whether any file is spelled in another way than we do.
+    /// Whether any file is spelled differently than ours.
     pub(super) fn any(&self) -> bool {
         !self.paths.is_empty()
     }

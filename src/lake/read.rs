@@ -1,5 +1,5 @@
-//! One data file, read in its own order: what DataFusion's scans do not promise. And what a table's data files do not
-//! say of its rows.
+//! One data file, read in its own order, which DataFusion's scans do not guarantee; and properties of a table that its
+//! data files do not contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -28,7 +28,7 @@ use crate::error::{Context, Error, Result};
 use crate::storage::{Location, StoreRef};
 
 const BATCH_ROWS: usize = 8192;
-/// Bytes of a batch, about.
+/// Approximate bytes of a batch.
 const BATCH_BYTES: u64 = 16 << 20;
 
 /// The bytes of one Parquet file in a store.
@@ -67,8 +67,8 @@ pub async fn rows(
     builder.with_batch_size(BATCH_ROWS.min(width::rows(BATCH_BYTES, widest))).build().context(doing)
 }
 
-/// The file's schema with the 96-bit timestamps that Spark writes as microseconds, UTC: read as nanoseconds, which is
-/// what Parquet's Arrow reader does unasked, times before 1677 and after 2262 silently become others.
+/// The file's schema with the 96-bit timestamps of Spark as microseconds, UTC. Parquet's Arrow reader reads them as
+/// nanoseconds by default, and times before 1677 and after 2262 then silently overflow.
 fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
     let root = read.parquet_schema().root_schema();
     Arc::new(Schema::new(all_in_microseconds(read.schema().fields(), root.get_fields())))
@@ -86,7 +86,7 @@ fn in_microseconds(field: &FieldRef, parquet: &TypePtr) -> FieldRef {
             _ => field.clone(),
         };
     }
-    // Lists and maps are a group around a repeated one.
+    // Lists and maps are a group around a repeated group.
     let repeated = parquet.get_fields().first().filter(|repeated| repeated.is_group());
     match (field.data_type(), repeated) {
         (DataType::Struct(fields), _) => with(DataType::Struct(all_in_microseconds(fields, parquet.get_fields()))),
@@ -136,7 +136,7 @@ pub fn declaring<'c>(columns: impl IntoIterator<Item = &'c str>) -> BTreeMap<Str
 
 /// What a data file does not say of its own rows.
 impl LakeTable {
-    /// The first data file that cannot be read, and why. Reads everything, unless one is missing or has no end.
+    /// The first data file that cannot be read, and why. Reads everything, unless one is missing or truncated.
     pub async fn broken(&self) -> Option<(String, Error)> {
         let files = self.files();
         for file in &files {
@@ -157,8 +157,8 @@ impl LakeTable {
         None
     }
 
-    /// Why the columns of a data file are not those of the table: then only a scan of a version gives its rows. `None`
-    /// where they are.
+    /// Reason why physical and logical columns differ, so that only a scan of a version gives the rows, or `None` if
+    /// they match.
     #[must_use]
     pub fn indirection(&self) -> Option<String> {
         let metadata = self.inner().snapshot().ok()?.metadata();
@@ -193,7 +193,7 @@ impl LakeTable {
         snapshot.map(|snapshot| Layout::by(snapshot.metadata().configuration())).unwrap_or_default()
     }
 
-    /// Whether commits are asked to carry their change.
+    /// Whether the change data feed is enabled.
     #[must_use]
     pub fn has_change_feed(&self) -> bool {
         let property = |t: &deltalake::DeltaTable| {

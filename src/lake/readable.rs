@@ -1,4 +1,4 @@
-//! What would take a table out of the reach of the engines that read it, Athena first.
+//! Features that make a table unreadable for other engines, Athena first.
 //!
 //! Athena reads reader versions up to 3 with column mapping, deletion vectors and timestamps without time zone, and no
 //! other feature; names in lower case; no nested or binary partition columns.
@@ -11,21 +11,21 @@ use crate::storage::Location;
 
 /// Reader features that Athena knows.
 const ATHENA_KNOWS: [&str; 3] = ["columnMapping", "deletionVectors", "timestampNtz"];
-/// By this property a table asks for checkpoints that older readers do not find.
+/// The property by which a table requests checkpoints that older readers do not find.
 const CHECKPOINT_POLICY: &str = "delta.checkpointPolicy";
-/// Bytes that a name may have in Glue.
+/// Maximum bytes of a name in Glue.
 const NAME_BYTES: usize = 255;
 
-/// Something about a table that an engine cannot read, and the way out.
+/// A feature of a table that an engine cannot read, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What is in the way.
+    /// The obstacle.
     pub found: String,
-    /// What to do about it.
+    /// The remedy.
     pub way_out: String,
 }
 
-/// Everything in the way of reading a table with this protocol, schema and partition columns.
+/// All obstacles to reading a table with this protocol, schema and partition columns.
 #[must_use]
 pub fn obstacles(protocol: &Protocol, metadata: &Metadata, schema: &StructType) -> Vec<Obstacle> {
     let mut found = Vec::new();
@@ -53,7 +53,7 @@ pub fn obstacles(protocol: &Protocol, metadata: &Metadata, schema: &StructType) 
 /// Stops a commit that would leave a table unreadable.
 ///
 /// # Errors
-/// The first obstacle, as a person reads it.
+/// The first obstacle, as a message for people.
 pub(super) fn check(location: &Location, obstacles: &[Obstacle]) -> Result<()> {
     let Some(first) = obstacles.first() else { return Ok(()) };
     let error = Error::failed(format!("{location} would not be readable by Athena: {}", first.found));
@@ -77,8 +77,8 @@ fn features(protocol: &Protocol, found: &mut Vec<Obstacle>) {
     }
 }
 
-/// Names of one level. Two that differ by case only are one to Athena; the Delta library refuses such a schema itself,
-/// so that no table with one is ever opened or written.
+/// Names of one level. Athena treats two that differ by case only as one; the Delta library refuses such a schema
+/// itself, so that no table with one is ever opened or written.
 fn names(above: &str, schema: &StructType, found: &mut Vec<Obstacle>) {
     for field in schema.fields() {
         let name = field.name();

@@ -1,14 +1,15 @@
-//! Rows of Parquet files as a relation, with what delta-rs believes wrongly of conditions left to the engine.
+//! Rows of Parquet files as a relation, with three corrections of delta-rs.
 //!
-//! `process_predicate` of deltalake 1.1 asks whether all columns of a condition are partition columns, says yes of one
-//! without columns, and answers that it applies it exactly. But NULL leaves every file in: the rows of
-//! `where a.x = null and a.y is not distinct from a.y`, which the engine has made `null` and nothing else, stay.
+//! `process_predicate` of deltalake 1.1 checks whether all columns of a condition are partition columns, finds that
+//! true for a condition without columns, and reports it as applied exactly. But it prunes no file for NULL: the rows of
+//! `where a.x = null and a.y is not distinct from a.y`, which the engine has simplified to `null`, stay.
 //!
-//! It also believes every bound that the log has. So conditions on columns of whose bounds some are doubted stay above the
-//! scan; from there they reach the files, whose footers say the same and say it right.
+//! It also trusts every bound in the log. So conditions on columns with doubtful bounds stay above the scan; from there
+//! they reach the files, whose footers have the right bounds.
 //!
-//! Statistics of a file are taken for exact, and a column whose least value is its greatest for a constant that need not be
-//! read. Those of doubles leave NaN out, so that 1.0 was read where NaN had been written. So a file says nothing of them.
+//! Statistics of a file are taken as exact, and a column with equal minimum and maximum as a constant that need not be
+//! read. Those of doubles omit NaN, so that 1.0 was read where NaN had been written. So a file reports no statistics of
+//! doubles.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,18 +36,18 @@ use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubl
 pub struct Relation {
     inner: Arc<dyn TableProvider>,
     doubted: BTreeSet<String>,
-    /// Whose files have ends that can be asked.
+    /// The version whose file ends can be read for pruning.
     version: Option<LakeTable>,
 }
 
 impl Relation {
-    /// Files of whose values only their own footers tell.
+    /// Files whose values are described only by their own footers.
     #[must_use]
     pub fn plain(inner: Arc<dyn TableProvider>) -> Self {
         Self { inner, doubted: BTreeSet::new(), version: None }
     }
 
-    /// Rows of a version; `doubted`: columns of whose bounds in the log some are not to be believed.
+    /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted.
     pub(super) fn of(version: &LakeTable, inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
         Self { inner, doubted, version: Some(version.clone()) }
     }

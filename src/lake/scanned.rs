@@ -1,4 +1,4 @@
-//! How many rows the scans of a session have read: what an engine decodes of data files, whatever it then drops.
+//! How many rows the scans of a session have decoded from data files, including rows that it then drops.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +7,8 @@ use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use deltalake::datafusion::prelude::SessionContext;
 
-/// The counters of the scans that a session runs. Not their plans: a plan keeps the tables that its hash joins built, and
-/// what they reserved of the session's memory.
+/// The counters of a session's scans. It does not keep their plans: a plan keeps the tables that its hash joins built,
+/// and their reservation of the session's memory.
 #[derive(Default)]
 pub struct Scanned(Mutex<Vec<ExecutionPlanMetricsSet>>);
 
@@ -38,11 +38,11 @@ fn scans(plan: &dyn ExecutionPlan, found: &mut Vec<ExecutionPlanMetricsSet>) {
     plan.children().into_iter().for_each(|child| scans(child.as_ref(), found));
 }
 
-/// Rows of a scan of files. Those that a condition inside of the scan drops are decoded for it, but do not come out.
+/// Rows of a scan of files. Rows that a condition inside the scan drops are decoded for it, but not in its output.
 fn decoded(metrics: &MetricsSet) -> u64 {
     let sum = |name: &str| metrics.sum_by_name(name).map(|value| value.as_usize() as u64);
     match sum("bytes_scanned") {
-        // Rows in memory.
+        // A scan of rows in memory.
         None => 0,
         Some(_) => metrics.output_rows().unwrap_or(0) as u64 + sum("pushdown_rows_pruned").unwrap_or(0),
     }

@@ -1,4 +1,4 @@
-//! A DataFusion session for one piece of work: its memory, its spill files, its stores.
+//! A DataFusion session for one operation: its memory, its spill files, its stores.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,27 +17,36 @@ use crate::error::{Context, Result};
 use crate::sql::{Planner, engine};
 use crate::storage::Location;
 
+/// How a session joins on equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joins {
+    /// By hash joins, which cannot spill.
+    Hash,
+    /// By sort-merge joins, which can.
+    SortMerge,
+}
+
 /// How a session is set up.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// Most bytes that operators may hold before they spill.
     pub memory_limit: u64,
-    /// Where they spill to; `None` = the temporary folder of the operating system.
+    /// The folder for spill files; `None` = the temporary folder of the operating system.
     pub spill_folder: Option<PathBuf>,
-    /// False = sort-merge joins, which spill, instead of hash joins, which do not.
-    pub hash_joins: bool,
+    /// How it joins.
+    pub joins: Joins,
     /// How its queries are planned.
     pub planner: Planner,
 }
 
 impl SessionOptions {
-    /// Hash joins and all rules, with so many bytes.
+    /// Hash joins and all rules, with this many bytes.
     #[must_use]
     pub fn limited(memory_limit: u64) -> Self {
-        Self { memory_limit, spill_folder: None, hash_joins: true, planner: Planner::Optimised }
+        Self { memory_limit, spill_folder: None, joins: Joins::Hash, planner: Planner::Optimised }
     }
 
-    /// The same as a project says. Half of its limit is left to writers, snapshots and Parquet buffers.
+    /// The same by a project's settings. Half of its limit is left to writers, snapshots and Parquet buffers.
     #[must_use]
     pub fn of(project: &Project) -> Self {
         Self { spill_folder: project.spill_folder.clone(), ..Self::limited(project.memory_limit / 2) }
@@ -57,15 +66,15 @@ pub fn session(options: SessionOptions, stores: &[&Location]) -> Result<SessionC
         .build_arc()
         .context(|| "the query engine cannot start".into())?;
     let mut config: SessionConfig = DeltaSessionConfig::default().into();
-    // With one partition DataFusion plans hash joins even where merge joins are asked for.
+    // With one partition DataFusion plans hash joins even if merge joins are requested.
     let partitions = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
     config = config.with_target_partitions(partitions);
     config.set_extension(Arc::new(Scanned::default()));
     let settings = config.options_mut();
     // The pool is one half of the memory.
     settings.extensions.insert(OutputLimit::of_memory(options.memory_limit.saturating_mul(2)));
-    settings.optimizer.prefer_hash_join = options.hash_joins;
-    // What each sort sets aside for merging its spilled runs; of a small pool, 10 MB a sort leave nothing to sort in.
+    settings.optimizer.prefer_hash_join = options.joins == Joins::Hash;
+    // The bytes that each sort reserves for merging its spilled runs; 10 MB per sort would exhaust a small pool.
     let reserved = settings.execution.sort_spill_reservation_bytes;
     settings.execution.sort_spill_reservation_bytes = reserved.min(limit / (8 * partitions));
     let context = SessionContext::new_with_state(engine(config, runtime, options.planner));

@@ -1,7 +1,7 @@
-//! Files that a scan need not open, by their own ends: where the log must not tell what is in them.
+//! Prunes files of a scan by their own ends, for columns without statistics in the log.
 //!
-//! The engine asks footers and bloom filters too, but of one file after the other in each partition, and by several requests
-//! each. Of many files that is what a scan of one person costs; here it is one request each, many at once.
+//! The engine uses footers and bloom filters too, but reads one file after the other in each partition, with several
+//! requests each. With many files that dominates a scan for one person; here it is one request per file, many at once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use super::layout::Layout;
 use super::table::{DeltaFile, LakeTable};
 use super::tail::{AT_ONCE, Tail, Values, Wanted};
 
-/// So many files the engine has opened as soon as their ends were asked.
+/// Up to this many files, opening them costs the engine no more than reading their ends here.
 const FEW_FILES: usize = 8;
 
-/// `scan` of a version of `table` without the files in which no row meets all `filters`.
+/// `scan` of a version of `table` without the files in which no row can meet all `filters`.
 pub(super) async fn sieved(
     scan: Arc<dyn ExecutionPlan>,
     filters: &[Expr],
@@ -50,7 +50,7 @@ pub(super) async fn sieved(
     let wanted: &Vec<Wanted<'_>> = &asked.iter().map(Asked::wanted).collect();
     let known = &known;
     let looks = paths.into_iter().map(|path| async move {
-        // What is not known by this name, or cannot be read, the engine may say more about.
+        // A file that is unknown by this name, or cannot be read, is kept: the engine reports the error.
         let tail = Tail::read(table.location(), known.get(&path)?).await.ok()?;
         (!tail.may_hold(wanted)).then_some(path)
     });
@@ -61,7 +61,7 @@ pub(super) async fn sieved(
         let mut config = FileScanConfig::clone(config);
         for group in &mut config.file_groups {
             let mut files = std::mem::take(group).into_inner();
-            // An engine without a file has no partition either.
+            // The engine has no partition for an empty list of files.
             let first = files.first().cloned();
             files.retain(|file| !gone.contains(&file.object_meta.location));
             if files.is_empty() {
@@ -78,7 +78,7 @@ fn config(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref()
 }
 
-/// Values of a column, one of which a row must have.
+/// Values of a column; a row must have one of them.
 struct Asked {
     column: String,
     texts: Vec<String>,
@@ -93,7 +93,7 @@ impl Asked {
     }
 }
 
-/// What a condition asks of a column that files are to be asked about.
+/// The values that a condition requires of a column that is pruned by file ends.
 fn asked(filter: &Expr, layout: &Layout, schema: &SchemaRef) -> Option<Asked> {
     let mut found = Found::default();
     found.add(filter)?;
@@ -127,7 +127,7 @@ struct Found<'e> {
 }
 
 impl<'e> Found<'e> {
-    /// Takes `x = 1`, `x in (1, 2)`, `x is null`, what has one of them beside `and`, and several with `or`; `None`: another
+    /// Accepts `x = 1`, `x in (1, 2)`, `x is null`, an `and` with one of them, and an `or` of several; `None`: another
     /// condition.
     fn add(&mut self, filter: &'e Expr) -> Option<()> {
         match filter {

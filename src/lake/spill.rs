@@ -1,8 +1,8 @@
-//! Where operators put rows that do not fit into memory. They are personal data: one folder per process, for its user
-//! alone, which goes away with the process; or, where the process was killed, with the next one.
+//! The folder for rows that do not fit into memory. They are personal data: one folder per process, private to its
+//! user, and removed with the process or, if that was killed, by the next one.
 //!
-//! A living process holds a lock on a file in its folder. The operating system releases it at the end, however that comes, so
-//! that a folder without a holder has no owner any more.
+//! A running process holds a lock on a file in its folder. The operating system releases it when the process ends in
+//! any way, so a folder whose lock is free has no owner.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -17,14 +17,14 @@ use deltalake::datafusion::execution::{SpillFile, TempFileFactory};
 use crate::clock;
 use crate::error::Error;
 
-/// How the name of a folder begins.
+/// Prefix of the names of folders.
 const PREFIX: &str = "stedi-delta-spill-";
-/// The file in it that its owner holds.
+/// The file in it that its owner locks.
 const LOCK: &str = "lock";
-/// Times that another process may be faster at taking away a folder that looks like nobody's.
+/// How often another process may remove the new folder, mistaking it for an orphan, before we give up.
 const ATTEMPTS: usize = 16;
 
-/// Folders of this process, by what they are in.
+/// Folders of this process, by their parent.
 static FOLDERS: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Spill>>>> = LazyLock::new(Mutex::default);
 
 /// Spill files below one folder.
@@ -35,7 +35,7 @@ pub(super) struct Spill {
 
 #[derive(Default)]
 enum State {
-    /// Nothing was spilled yet.
+    /// Nothing has been spilled yet.
     #[default]
     Unused,
     Used {
@@ -46,17 +46,17 @@ enum State {
     Closed,
 }
 
-/// What stands in `base`; `None` = in the temporary folder of the operating system.
+/// The folder in `base`; `None` = in the temporary folder of the operating system.
 pub(super) fn below(base: Option<&Path>) -> Arc<Spill> {
     let base = base.map_or_else(std::env::temp_dir, Path::to_owned);
     lock(&FOLDERS).entry(base.clone()).or_insert_with(|| Arc::new(Spill::new(base))).clone()
 }
 
-/// Takes away what processes left behind that were killed; there and in the temporary folder of the operating system.
+/// Removes folders of killed processes, there and in the temporary folder of the operating system.
 pub fn sweep(base: Option<&Path>) {
     let temporary = std::env::temp_dir();
     for base in base.into_iter().chain([temporary.as_path()]) {
-        // What cannot be looked at is no reason not to work.
+        // A folder that cannot be read does not stop the command.
         let entries = fs::read_dir(base).into_iter().flatten().flatten();
         let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
         for path in ours.map(|entry| entry.path()).filter(|path| is_private(path)) {
@@ -65,7 +65,7 @@ pub fn sweep(base: Option<&Path>) {
     }
 }
 
-/// Takes away all spill files of this process, which is about to end.
+/// Removes all spill files of this process, which is about to end.
 pub fn close() {
     lock(&FOLDERS).values().for_each(|spill| spill.close());
 }
@@ -102,7 +102,7 @@ impl TempFileFactory for Spill {
     }
 }
 
-/// A folder that this process owns. It goes away with this value.
+/// A folder that this process owns. It is removed when this value is dropped.
 struct Folder {
     path: PathBuf,
     _lock: File,
@@ -120,24 +120,24 @@ impl Folder {
                 Err(TryLockError::Error(cause)) => Err(cause),
             });
             match held {
-                // Who took it for nobody's before it was locked may have taken it away.
+                // Another process may have removed it as an orphan before it was locked.
                 Ok(Some(lock)) if path.join(LOCK).exists() => return Ok(Self { path, _lock: lock }),
                 Ok(_) => {}
                 Err(cause) if cause.kind() == ErrorKind::NotFound => {}
                 Err(cause) => {
-                    // The first reason counts.
+                    // Report the first error.
                     let _ = fs::remove_dir_all(&path);
                     return Err(cause);
                 }
             }
         }
-        Err(io::Error::other("other processes keep taking new folders away"))
+        Err(io::Error::other("other processes keep removing new folders"))
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Work that goes on may put one more file in while the others are removed. The next run takes what is left.
+        // Running work may add a file while the others are removed. The next run removes what is left.
         for _ in 0..ATTEMPTS {
             if fs::remove_dir_all(&self.path).is_ok() || !self.path.exists() {
                 break;
@@ -146,15 +146,15 @@ impl Drop for Folder {
     }
 }
 
-/// Takes away a folder unless somebody holds it.
+/// Removes a folder unless somebody holds its lock.
 fn take_away(path: &Path) {
     let lock = path.join(LOCK);
     let is_missing = || lock.symlink_metadata().is_err_and(|cause| cause.kind() == ErrorKind::NotFound);
-    // What cannot be taken away now is left to the next run.
+    // If it cannot be removed now, the next run does it.
     let _ = if is_missing() {
         // Its owner died before it was locked, or is about to lock it and will try again.
         match fs::remove_dir(path) {
-            // An owner's first file is the lock: this is what is left of a folder that was being taken away.
+            // The lock is an owner's first file: the rest is of a folder that was being removed.
             Err(_) if is_missing() => fs::remove_dir_all(path),
             done => done,
         }
@@ -176,7 +176,7 @@ fn create_private(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Whether it is a folder, and nobody else could have put something in.
+/// Whether it is a folder into which no other user could have put a file.
 fn is_private(path: &Path) -> bool {
     let Ok(about) = path.symlink_metadata() else { return false };
     #[cfg(unix)]

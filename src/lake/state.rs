@@ -1,21 +1,21 @@
-//! What a table knows about itself, read from `txn` actions: they survive checkpoints and log clean-up.
+//! The state of a table, in `txn` actions: they survive checkpoints and log cleanup.
 
 use std::collections::BTreeMap;
 
-/// The app ids. They never contain a fingerprint: going from query A to B and back to A would resume from A's stale
+/// The app ids. They never contain a fingerprint: switching from query A to B and back to A would resume from A's stale
 /// version.
 pub mod app {
     /// The version that the commit creates.
     pub const HEAD: &str = "stedi-delta/head";
     /// 63 bits of the definition's fingerprint.
     pub const DEFINITION: &str = "stedi-delta/definition";
-    /// 63 bits over the expectations that every row of the table was checked by; 0 where nobody knows.
+    /// 63 bits over the expectations by which every row of the table was checked; 0 if unknown.
     pub const EXPECTATIONS: &str = "stedi-delta/expectations";
     /// Number of the ingest batch.
     pub const BATCH: &str = "stedi-delta/batch";
     /// 63 bits over the versions of all tables, on the system table `runs`.
     pub const STANDING: &str = "stedi-delta/standing";
-    /// The version by which all data files of ours were described with bounds that enclose their values.
+    /// The version up to which all data files of ours were described with bounds that enclose their values.
     pub const BOUNDS: &str = "stedi-delta/bounds";
     /// Number of the newest migration included.
     pub const MIGRATION: &str = "stedi-delta/migration";
@@ -28,19 +28,19 @@ pub mod app {
         format!("{SOURCE_PREFIX}{uuid}")
     }
 
-    /// Which commit of that source created the consumed version: 63 bits over its bytes, 0 where nobody knows. A number
-    /// alone says nothing once a log was put back: the same one is then given out a second time.
+    /// Which commit of that source created the consumed version: 63 bits over its bytes, 0 if unknown. A restored log
+    /// assigns the same version numbers again, so that the number alone does not identify the version.
     #[must_use]
     pub fn commit(uuid: &str) -> String {
         format!("stedi-delta/commit/{uuid}")
     }
 
-    /// What [`source`] begins with.
+    /// The prefix of [`source`].
     pub const SOURCE_PREFIX: &str = "stedi-delta/source/";
 }
 
-/// Whether a sync may have given out a batch number: they begin at 1, and count. A greater one is somebody else's, and one
-/// more than the greatest is none at all.
+/// Whether a sync may have assigned a batch number: they start at 1 and count up. A greater one is another writer's,
+/// and the greatest one has no successor.
 #[must_use]
 pub fn is_batch(number: i64) -> bool {
     (0..=1 << 53).contains(&number)
@@ -51,18 +51,18 @@ pub fn is_batch(number: i64) -> bool {
 pub struct Consumed {
     /// Its number.
     pub version: u64,
-    /// [`CommitFacts::hash`](super::CommitFacts::hash) of the commit that created it, where that is known.
+    /// [`CommitFacts::hash`](super::CommitFacts::hash) of the commit that created it, if known.
     pub commit: Option<i64>,
 }
 
-/// The newest commit of ours on a table, and what came after it.
+/// The newest commit of ours on a table, and the commits after it.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// All `txn` actions of the newest commit of ours, by app id.
     pub txns: BTreeMap<String, i64>,
-    /// Versions after the newest commit of ours, oldest first, committed by somebody else.
+    /// Versions after the newest commit of ours, oldest first, by other writers.
     pub foreign: Vec<super::CommitFacts>,
-    /// False when commits between ours and the newest could not be read: then nothing is known of `foreign`.
+    /// False if commits between ours and the newest could not be read: then `foreign` is unknown.
     pub readable: bool,
 }
 
@@ -73,25 +73,25 @@ impl State {
         self.version(app::HEAD)
     }
 
-    /// The fingerprint of the definition that built the table.
+    /// The fingerprint of the definition with which the table was built.
     #[must_use]
     pub fn definition(&self) -> Option<i64> {
         self.txns.get(app::DEFINITION).copied()
     }
 
-    /// The fingerprint of the expectations that every row was checked by; 0 where nobody knows.
+    /// The fingerprint of the expectations by which every row was checked; 0 if unknown.
     #[must_use]
     pub fn expectations(&self) -> i64 {
         self.txns.get(app::EXPECTATIONS).copied().unwrap_or(0)
     }
 
-    /// The newest ingest batch that is in the table; 0 where none is, or one that no sync gave out.
+    /// The newest ingest batch in the table; 0 if there is none, or its number was not assigned by a sync.
     #[must_use]
     pub fn batch(&self) -> i64 {
         self.txns.get(app::BATCH).copied().filter(|number| is_batch(*number)).unwrap_or(0)
     }
 
-    /// A batch number that no sync gave out.
+    /// A batch number that no sync assigned.
     #[must_use]
     pub fn impossible_batch(&self) -> Option<i64> {
         self.txns.get(app::BATCH).copied().filter(|number| !is_batch(*number))

@@ -1,8 +1,8 @@
-//! The footer of a data file -> what the log tells of its values.
+//! The footer of a data file -> its statistics in the log.
 //!
-//! Not the library's own statistics: those take decimals through a 64-bit float, round the greatest timestamp down, and say
-//! nothing of NaN, which is greater than every bound. Adds with statistics of ours carry [`MARK`] in their `tags`, which
-//! checkpoints keep: the log does not say otherwise who described a file.
+//! The library's own statistics are not used: they convert decimals through a 64-bit float, round the maximum timestamp
+//! down, and ignore NaN, which is greater than every bound. Adds with statistics of ours carry [`MARK`] in their
+//! `tags`, which checkpoints keep: otherwise the log does not show who described a file.
 //! Source: Delta protocol, "Per-file Statistics"; Parquet format, "Statistics".
 
 use std::cmp::Ordering;
@@ -31,10 +31,10 @@ pub(super) fn is_marked(add: &Add) -> bool {
     add.tags.as_ref().is_some_and(|tags| tags.contains_key(MARK))
 }
 
-/// The tag of an add whose file has bloom filters: how many bytes from the end they begin.
+/// The tag of an add whose file has bloom filters: their start, in bytes from the end.
 const TAIL: &str = "stedi-delta.tail";
 
-/// The tag of an add whose file has wide rows: the most bytes that one of them has in texts and lists.
+/// The tag of an add whose file has wide rows: the bytes of texts and lists in the widest one.
 const WIDEST: &str = "stedi-delta.widest";
 
 /// The tags of an add whose statistics are ours.
@@ -42,7 +42,7 @@ pub(super) fn marks() -> HashMap<String, Option<String>> {
     HashMap::from([(MARK.to_owned(), Some("1".to_owned()))])
 }
 
-/// Those of an add whose file has an end of this length, [`Tail`](super::Tail), and a row that is so wide.
+/// Those of an add whose file has an end of this length, [`Tail`](super::Tail), and a widest row of this size.
 pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> HashMap<String, Option<String>> {
     let mut tags = marks();
     let told = [(TAIL, tail), (WIDEST, widest)].into_iter();
@@ -50,12 +50,12 @@ pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> HashMap<Stri
     tags
 }
 
-/// The length of the end of a file, where its add says it.
+/// The length of the end of a file, if its add has it.
 pub(super) fn tail_of(add: &Add) -> Option<u64> {
     number(add, TAIL)
 }
 
-/// The most bytes of a row of a file, where its add says that it has wide ones.
+/// The bytes of the widest row of a file, if its add says that it has wide ones.
 pub(super) fn widest_of(add: &Add) -> Option<u64> {
     number(add, WIDEST)
 }
@@ -64,12 +64,12 @@ fn number(add: &Add, tag: &str) -> Option<u64> {
     add.tags.as_ref()?.get(tag)?.as_ref()?.parse().ok()
 }
 
-/// Floating-point columns of a file that hold NaN, by the dotted path that Parquet has for them.
+/// Floating-point columns of a file that hold NaN, by Parquet's dotted path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nan(BTreeSet<String>);
 
 impl Nan {
-    /// Looks through rows on their way into a file.
+    /// Scans rows before they are written to a file.
     pub(super) fn note(&mut self, batch: &RecordBatch) {
         for (column, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {
             self.look(column, field.name());
@@ -94,7 +94,7 @@ impl Nan {
     }
 }
 
-/// Values of one column, by column: those of a struct are within it.
+/// Values by column; those of a struct are nested.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told {
@@ -109,12 +109,12 @@ struct Statement {
     min_values: BTreeMap<String, Told>,
     max_values: BTreeMap<String, Told>,
     null_count: BTreeMap<String, Told>,
-    /// Set where engines would otherwise take a bound of a long for a value of the file, and answer `max(x)` by it.
+    /// Set to false if engines would otherwise take a widened bound of a long for a value, and answer `max(x)` with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tight_bounds: Option<bool>,
 }
 
-/// A value of a Parquet column, so that two of one column compare as the column's type does.
+/// A value of a Parquet column; two of one column compare in the order of the column's type.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub(super) enum Value {
     Boolean(bool),
@@ -127,8 +127,8 @@ pub(super) enum Value {
     Text(String),
 }
 
-/// Statistics of the file with this footer, as the JSON that an add has, of the columns that `layout` describes. `nan`: its
-/// columns with NaN; `None` where nobody looked, and floating-point columns get no bounds.
+/// Statistics of the file with this footer, as the JSON of an add, for the columns that `layout` describes. `nan`: its
+/// columns with NaN; `None` if unknown, and then floating-point columns get no bounds.
 ///
 /// # Errors
 /// When they cannot be encoded.
@@ -142,7 +142,7 @@ pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>, layout: &Lay
         if seen.last() != Some(&top.as_str()) {
             seen.push(top);
         }
-        // What is told of elements of lists and maps nobody could use.
+        // Statistics on elements of lists and maps have no use.
         if column.max_rep_level() > 0 || !layout.describes(path).unwrap_or(seen.len() <= DESCRIBED_COLUMNS) {
             continue;
         }
@@ -165,7 +165,7 @@ pub(super) fn describe(footer: &ParquetMetaData, nan: Option<&Nan>, layout: &Lay
     serde_json::to_string(&told).context(|| "the statistics of a data file cannot be encoded".into())
 }
 
-/// These statistics without the columns that `layout` does not describe; `None` where there are none of such.
+/// These statistics without the columns that `layout` does not describe; `None` if there are none.
 pub(super) fn reduced(stats: &str, layout: &Layout) -> Option<String> {
     let mut told: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stats).ok()?;
     let mut is_less = false;
@@ -179,7 +179,7 @@ pub(super) fn reduced(stats: &str, layout: &Layout) -> Option<String> {
     is_less.then(|| serde_json::to_string(&told).ok()).flatten()
 }
 
-/// Values by column without those that are not described; `None` where all are. Numbers keep their digits.
+/// Values by column without those that are not described; `None` if all are. Numbers keep their digits.
 fn without(values: &RawValue, path: &mut Vec<String>, layout: &Layout) -> Option<Box<RawValue>> {
     let columns: BTreeMap<String, Box<RawValue>> = serde_json::from_str(values.get()).ok()?;
     let mut kept = BTreeMap::new();
@@ -203,7 +203,7 @@ fn without(values: &RawValue, path: &mut Vec<String>, layout: &Layout) -> Option
     is_less.then(|| serde_json::value::to_raw_value(&kept).ok()).flatten()
 }
 
-/// Puts JSON under a path.
+/// Inserts JSON under a path.
 fn put(into: &mut BTreeMap<String, Told>, path: &[String], text: String) {
     let Ok(told) = RawValue::from_string(text) else { return };
     let Some((last, above)) = path.split_last() else { return };
@@ -220,12 +220,12 @@ fn nulls<'c>(mut chunks: impl Iterator<Item = &'c ColumnChunkMetaData>) -> Optio
     chunks.try_fold(0, |sum, chunk| Some(sum + chunk.statistics()?.null_count_opt()?))
 }
 
-/// Whether a part of a column holds no value.
+/// Whether a column chunk holds no value.
 pub(super) fn is_all_null(chunk: &ColumnChunkMetaData, statistics: &Statistics) -> bool {
     statistics.null_count_opt().is_some_and(|nulls| i64::try_from(nulls) == Ok(chunk.num_values()))
 }
 
-/// The least and the greatest value of a column; `None` where it has none, or a part of it does not say.
+/// The minimum and maximum of a column; `None` if it has none, or a row group does not say.
 fn extremes<'c>(
     column: &ColumnDescriptor,
     chunks: impl Iterator<Item = &'c ColumnChunkMetaData>,
@@ -248,7 +248,7 @@ fn extremes<'c>(
     found
 }
 
-/// One extreme of a part of a column; `None` for types of which no order is known.
+/// One extreme of a column chunk; `None` for types without a known order.
 pub(super) fn value(column: &ColumnDescriptor, statistics: &Statistics, end: End) -> Option<Value> {
     fn pick<T: Clone>(min: Option<&T>, max: Option<&T>, end: End) -> Option<T> {
         if end == End::Min { min } else { max }.cloned()
@@ -302,7 +302,7 @@ fn big_endian(bytes: &[u8]) -> Option<i128> {
 }
 
 impl Value {
-    /// The JSON by which the log bounds it.
+    /// The JSON of its bound in the log.
     fn bound(&self, end: End) -> Option<String> {
         match self {
             Self::Boolean(value) => Some(value.to_string()),
@@ -312,7 +312,7 @@ impl Value {
             Self::Moment(micros) => bounds::moment(*micros, end).map(|moment| json!(moment).to_string()),
             Self::Double(value) => bounds::double(*value),
             Self::Decimal(unscaled, precision, scale) => bounds::decimal(*unscaled, (*precision, *scale), end),
-            // Parquet cuts long strings at 64 bytes, the greatest upwards.
+            // Parquet truncates long strings at 64 bytes, the maximum upwards.
             Self::Text(text) => Some(json!(text).to_string()),
         }
     }
@@ -330,7 +330,7 @@ mod tests {
 
     use super::*;
 
-    /// The statistics of a file of these batches, each a row group of its own.
+    /// The statistics of a file of these batches, each a row group.
     fn told(batches: &[Vec<(&str, ArrayRef)>], looked: bool) -> Json {
         let fields = batches[0].iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

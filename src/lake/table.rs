@@ -27,7 +27,7 @@ use super::width;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
-/// How many commits are searched backwards for the newest one of ours before the checkpoint is asked instead.
+/// How many commits are searched backwards for the newest one of ours before the checkpoint is used instead.
 const SEARCH_COMMITS: u64 = 64;
 
 /// A table at one version, with its whole file list in memory.
@@ -36,44 +36,42 @@ pub struct LakeTable {
     location: Location,
     inner: DeltaTable,
     state: Arc<State>,
-    /// Older versions that were opened through this one or a clone of it: tables that read the same source ask for the
-    /// same ones.
+    /// Older versions opened through this one or a clone of it: tables with a common source need the same ones.
     older: Arc<Mutex<BTreeMap<u64, Self>>>,
-    /// What is known of the commits of this log by version: [`CommitFacts::hash`], `None` where the log no longer holds
-    /// one.
+    /// Cached facts about commits of this log by version: [`CommitFacts::hash`], `None` if the log no longer holds one.
     hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
-    /// What the log calls the files of this version, once somebody has asked.
+    /// Spellings of this version's files in the log, computed on first use.
     spelled: Arc<OnceLock<Spelled>>,
-    /// Columns of this version of whose bounds some cannot be believed, and the most bytes of a row, once somebody has asked.
+    /// Columns of this version with bounds that cannot be trusted, and the most bytes of a row; computed on first use.
     of_files: Arc<OnceLock<(BTreeSet<String>, u64)>>,
-    /// Whether commits of this log that say that they changed no row speak the truth, by version.
+    /// Whether commits of this log that declare that they changed no row really did not, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
 
 /// [`LakeTable::hashes`] and [`LakeTable::verdicts`].
 type OfLog = (Arc<Mutex<BTreeMap<u64, Option<i64>>>>, Arc<Mutex<BTreeMap<u64, MovedRows>>>);
 
-/// Older versions of a table that are kept at once.
+/// Maximum number of older versions that are cached.
 const OLDER_KEPT: usize = 4;
 
 /// A data file of a version.
 #[derive(Clone, Debug)]
 pub struct DeltaFile {
-    /// Path relative to the table, however the log spells it.
+    /// Path relative to the table, independent of its spelling in the log.
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Rows, where the log says so.
+    /// Rows, if the log has the count.
     pub rows: Option<u64>,
     /// Statistics as the JSON of the protocol's "Per-file Statistics".
     pub stats: Option<String>,
-    /// Which deletion vector hides some of its rows: with another one, the same file holds other rows.
+    /// The deletion vector that hides some of its rows: with another one, the same file holds other rows.
     pub deletion_vector: Option<String>,
-    /// Whether the statistics are ours: bounds of all types can be believed.
+    /// Whether the statistics are ours: bounds of all types can be trusted.
     pub is_vouched: bool,
-    /// Bytes of its end with bloom filters and footer, where the log says so.
+    /// Bytes of its end with bloom filters and footer, if the log has the length.
     pub tail: Option<u64>,
-    /// The most bytes that a row has in texts and lists, where the log says that it has wide ones.
+    /// The most bytes of texts and lists in a row, if the log says that it has wide ones.
     pub widest: Option<u64>,
 }
 
@@ -84,7 +82,7 @@ impl From<&Add> for DeltaFile {
 }
 
 impl DeltaFile {
-    /// A file of which no log tells.
+    /// A file that no log describes.
     #[must_use]
     pub fn bare(path: String, size: u64) -> Self {
         Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None, widest: None }
@@ -115,7 +113,7 @@ impl LakeTable {
         Ok(Some(table))
     }
 
-    /// `of_log`: what is known of the commits of its log.
+    /// `of_log`: cached facts about the commits of its log.
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
         let (older, spelled, of_files) = (Arc::default(), Arc::default(), Arc::default());
@@ -146,7 +144,7 @@ impl LakeTable {
         Ok(table)
     }
 
-    /// Wraps the table as it stands after a commit of ours to `before`.
+    /// Wraps the table after a commit of ours on `before`.
     pub(super) async fn after_commit(
         before: Option<&Self>,
         location: Location,
@@ -160,7 +158,7 @@ impl LakeTable {
         table
     }
 
-    /// Where it lives.
+    /// Its location.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
@@ -172,13 +170,13 @@ impl LakeTable {
         self.inner.version().unwrap_or_default()
     }
 
-    /// The id that the table was created with; a recreated table has another.
+    /// The id assigned at creation; a recreated table has another.
     #[must_use]
     pub fn uuid(&self) -> String {
         self.inner.snapshot().map(|s| s.metadata().id().to_owned()).unwrap_or_default()
     }
 
-    /// What our newest commit says, and what came after it.
+    /// The state in our newest commit, and the commits after it.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -202,7 +200,7 @@ impl LakeTable {
         self.inner.snapshot().ok().and_then(|s| serde_json::to_string(s.schema().as_ref()).ok()).unwrap_or_default()
     }
 
-    /// What keeps engines from reading this version.
+    /// The obstacles to reading this version with other engines.
     #[must_use]
     pub fn obstacles(&self) -> Vec<Obstacle> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
@@ -222,20 +220,21 @@ impl LakeTable {
         })
     }
 
-    /// Whether the log spells the path of a file in another way than our commits do: then only snapshots say which
-    /// files there are, since a `remove` in one spelling does not end an `add` in another.
+    /// Whether the log spells the path of a file differently than our commits do: then only snapshots know the files,
+    /// since a `remove` in one spelling does not end an `add` in another.
     #[must_use]
     pub fn is_spelled_otherwise(&self) -> bool {
         self.spelled().any()
     }
 
-    /// How the log spells a file that the Delta library calls `decoded`, where a commit of ours would spell it otherwise.
+    /// The spelling in the log of a file that the Delta library calls `decoded`, if a commit of ours would spell it
+    /// differently.
     pub(super) fn other_spelling(&self, decoded: &str) -> Option<&str> {
         self.spelled().other_spelling(decoded)
     }
 
-    /// Refuses a version whose log names a file outside of the table's folder, or one file twice: engines differ in what
-    /// they read then, and a vacuum or a backup of the folder does not know of it.
+    /// Refuses a version whose log names a file outside of the table's folder, or one file twice: engines then read
+    /// different rows, and a vacuum or a backup of the folder misses the file.
     ///
     /// # Errors
     /// The first such file, by its name in the log.
@@ -278,7 +277,7 @@ impl LakeTable {
         snapshot.log_data().iter().fold((0, 0), |(n, bytes), f| (n + 1, bytes + f.size().unsigned_abs()))
     }
 
-    /// Rows, where every file's count is known.
+    /// Rows, if every file's count is known.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         let snapshot = self.inner.snapshot().ok()?;
@@ -366,7 +365,7 @@ impl LakeTable {
         Ok(found)
     }
 
-    /// Every commit of ours carries the whole state, so the newest one is enough: one small read when nobody else
+    /// Every commit of ours carries the complete state, so the newest one is enough: one small read if no other writer
     /// committed since.
     async fn find_state(&self) -> Result<State> {
         let log_store = self.log_store();
@@ -389,7 +388,7 @@ impl LakeTable {
         self.state_from_checkpoint().await
     }
 
-    /// The commits are gone or too many: ask the snapshot, which also knows those of the checkpoint.
+    /// The commits are gone or too many: read the snapshot, which also knows the state of the checkpoint.
     async fn state_from_checkpoint(&self) -> Result<State> {
         let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
         let log_store = self.log_store();
@@ -435,8 +434,8 @@ impl LakeTable {
         Ok(state.source(source_uuid))
     }
 
-    /// Whether the commit that created a consumed version of this table is another one by now: the log was put back or
-    /// replaced, and its numbers mean other rows. Where nobody knows, it is not.
+    /// Whether the commit that created a consumed version of this table has been replaced: the log was restored or
+    /// replaced, and its numbers mean other rows. False if unknown.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -454,7 +453,7 @@ impl LakeTable {
     }
 }
 
-/// Lets delta-rs keep a log on S3 over our own store. Its S3 crate would resolve credentials on its own.
+/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself.
 #[derive(Debug)]
 struct OnOurStore;
 
@@ -487,7 +486,7 @@ pub(super) fn builder(location: &Location) -> Result<DeltaTableBuilder> {
 }
 
 async fn load(location: &Location, version: Option<u64>) -> Result<Option<DeltaTable>> {
-    // A missing local folder is no table; delta-rs reports it as an error of the store.
+    // A missing local folder means no table; delta-rs reports it as an error of the store.
     if location.no_folder().is_some() {
         return Ok(None);
     }

@@ -1,21 +1,21 @@
-//! What a table promises about its rows without needing a newer protocol: rules that its engine would check on every
-//! row, and that a writer who does not look at them breaks.
+//! Constraints on the rows of a table that need no newer protocol: its engine would check them on every row, and a
+//! writer that ignores them violates them.
 
 use deltalake::kernel::{MetadataValue, StructType};
 
 use super::table::LakeTable;
 use crate::error::{Error, Result};
 
-/// How a CHECK constraint begins, among a table's properties.
+/// Prefix of the property of a CHECK constraint.
 const CHECK: &str = "delta.constraints.";
-/// By this property no row is ever taken out.
+/// The property that forbids removing rows.
 const APPEND_ONLY: &str = "delta.appendOnly";
-/// Rules of columns, in their metadata.
+/// Constraints of columns, in their metadata.
 const OF_COLUMNS: [(&str, &str); 2] =
     [("delta.invariants", "has an invariant"), ("delta.generationExpression", "is computed by the engine")];
 
 impl LakeTable {
-    /// Refuses tables with rules on rows that other engines made, and that this tool does not check.
+    /// Refuses tables with constraints on rows that other engines added and this tool does not check.
     pub(super) fn check_promises(&self) -> Result<()> {
         let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
         let mut names: Vec<&String> = snapshot.metadata().configuration().keys().collect();
@@ -35,10 +35,10 @@ impl LakeTable {
         }
     }
 
-    /// Refuses to take rows out of a table that promises to keep them.
+    /// Refuses to remove rows from an append-only table.
     ///
     /// # Errors
-    /// It does.
+    /// If the table is append-only.
     pub fn check_removable(&self) -> Result<()> {
         let Ok(snapshot) = self.inner().snapshot() else { return Ok(()) };
         let asked = snapshot.metadata().configuration().get(APPEND_ONLY);
@@ -54,12 +54,12 @@ impl LakeTable {
     fn promises(&self, what: &str, way_out: &str) -> Error {
         Error::failed(format!("{} {what}", self.location()))
             .fact("table", format!("v{}, unchanged", self.version()))
-            .fact("because", "somebody else made it so, and this tool would not keep to it")
+            .fact("because", "another writer added it, and this tool does not enforce it")
             .help(way_out)
     }
 }
 
-/// The first column with a rule of its own, at any depth.
+/// The first column with its own constraint, at any depth.
 fn of_columns(above: &str, schema: &StructType) -> Option<(String, &'static str)> {
     schema.fields().find_map(|field| {
         let name = format!("{above}{}", field.name());

@@ -1,5 +1,5 @@
-//! The end of a data file: bloom filters, then the footer. One ranged read tells whether the file may hold a value, where the
-//! log must not tell it.
+//! The end of a data file: bloom filters, then the footer. One ranged read tells whether the file may hold a value of a
+//! column without statistics in the log.
 
 use bytes::Bytes;
 use deltalake::logstore::object_store::ObjectStoreExt;
@@ -16,24 +16,24 @@ use super::table::DeltaFile;
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
-/// Ends that are read at once.
+/// File ends that are read concurrently.
 pub const AT_ONCE: usize = 64;
-/// Bytes that are read of the end of a file of which nobody knows how long it is.
+/// Bytes to read from the end of a file if its length is unknown.
 const USUAL_BYTES: u64 = 64 << 10;
-/// More values than these would each find some filter that says "perhaps".
+/// Above this number of values, some filter has a false positive for one of them.
 const ASKED_VALUES: usize = 4096;
-/// How the `created_by` of writers begins whose row-group statistics are right: ours, and after them those known to be.
+/// Prefixes of `created_by` of writers with right row-group statistics: ours, then others known to be right.
 const SOUND: [&str; 5] =
     [OURS, "parquet-rs version ", "parquet-mr version 1.1", "parquet-cpp-arrow version ", "DuckDB version v1"];
 
-/// Values of a column, one of which a file must hold.
+/// Values of a column; a file must hold one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'v> {
     /// A top-level column.
     pub column: &'v str,
     /// The values.
     pub values: Values<'v>,
-    /// Whether NULL will do.
+    /// Whether NULL counts as a match.
     pub or_null: bool,
 }
 
@@ -50,12 +50,12 @@ pub enum Values<'v> {
 pub struct Tail {
     footer: ParquetMetaData,
     bytes: Bytes,
-    /// Where `bytes` begin in the file.
+    /// The offset of `bytes` in the file.
     start: u64,
 }
 
 impl Tail {
-    /// Reads it: by one request where the log says how long it is, or it is as short as usual.
+    /// Reads it, by one request if the log has its length, or if it is not longer than usual.
     ///
     /// # Errors
     /// When the file cannot be read or is no Parquet file.
@@ -116,7 +116,7 @@ impl Tail {
         }
     }
 
-    /// Whether the chunk's bloom filter, if there is one, lets one of the values pass.
+    /// Whether the chunk's bloom filter, if there is one, accepts one of the values.
     fn may_have<T>(&self, chunk: &ColumnChunkMetaData, values: &[T], check: impl Fn(&Sbbf, &T) -> bool) -> bool {
         if values.is_empty() || values.len() > ASKED_VALUES {
             return !values.is_empty();
@@ -144,14 +144,14 @@ fn number(value: &Value) -> Option<(i64, bool)> {
     }
 }
 
-/// Those of sorted values that lie within bounds.
+/// The sorted values within bounds.
 fn between<'v, T: Ord>(values: &'v [T], min: &T, max: &T) -> &'v [T] {
     let first = values.partition_point(|value| value < min);
     let rest = values.get(first..).unwrap_or_default();
     rest.get(..rest.partition_point(|value| value <= max)).unwrap_or_default()
 }
 
-/// How long the end of the file with this footer is, where it has bloom filters.
+/// The length of the end of the file with this footer, if it has bloom filters.
 pub(super) fn length(footer: &ParquetMetaData, size: u64) -> Option<u64> {
     let chunks = footer.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let first = chunks.filter_map(ColumnChunkMetaData::bloom_filter_offset).min()?;
@@ -170,7 +170,7 @@ mod tests {
     use crate::definition::{Column, ColumnType};
     use crate::storage::Storage;
 
-    /// A file with every third number, a text with it, and a day that only every other row has.
+    /// A file with every third number, the number as text, and a day in every other row.
     async fn file(count: i64) -> (tempfile::TempDir, Location, DeltaFile) {
         let column = |name: &str, column_type, pii| {
             let (name, description) = (name.to_owned(), String::new());

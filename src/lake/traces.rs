@@ -1,4 +1,4 @@
-//! Entries of a log from before its columns were hidden: nothing but the clean-up of the log removes them.
+//! Log entries from before columns were hidden: only log cleanup removes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::error::{Context, Result};
 use crate::storage::ObjectMeta;
 
 impl LakeTable {
-    /// How many entries of the log, in commits and in checkpoints, hold values of these columns as bounds. Reads the log as
-    /// far as that is possible: nothing of a table that was never otherwise.
+    /// How many log entries, in commits and in checkpoints, hold bounds of these columns. Reads as much of the log as
+    /// exists, and nothing if the table has always hidden its columns.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -1,7 +1,7 @@
-//! How many bytes the widest row of a file has, so that whoever reads it takes no more rows at a time than fit.
+//! The bytes of the widest row of a file, so that readers take only as many rows at a time as fit.
 //!
-//! The engine cuts batches by rows: 8192 of them, whatever they hold, wherever it reads, joins, filters or repartitions. Of
-//! rows of a megabyte that is more than any machine has. A batch has fewer rows where a table says that it has such ones.
+//! The engine cuts batches by rows: 8192 of them, of any size, wherever it reads, joins, filters or repartitions. With
+//! rows of a megabyte that exceeds any memory. If a table has such rows, its batches have fewer rows.
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::{ArrowNativeType, DataType, Fields};
@@ -9,20 +9,19 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::bounded::OutputLimit;
 
-/// What the log says nothing of: of rows up to this size, batches are as large as ever.
+/// Rows up to this size are not recorded in the log: their batches have the usual number of rows.
 pub(super) const USUAL: u64 = 1 << 10;
-/// Of the most that a function may make of a batch, what a batch of the widest rows may take: several of them are on their
-/// way at a time.
+/// A batch of the widest rows may take a quarter of a function's output limit: several batches are in flight at a time.
 const OF_LIMIT: u64 = 4;
 
-/// The most bytes that a row of a batch has in texts and lists.
+/// The bytes of texts and lists in the widest row of a batch.
 pub(super) fn widest(batch: &RecordBatch) -> u64 {
     let mut sizes = vec![0; batch.num_rows()];
     batch.columns().iter().for_each(|column| measure(column, &mut sizes));
     sizes.into_iter().max().unwrap_or(0)
 }
 
-/// Adds to the size of each row what it has in a column.
+/// Adds each row's bytes in a column to its size.
 fn measure(column: &ArrayRef, sizes: &mut [u64]) {
     match column.data_type() {
         DataType::Utf8 => lengths(column.as_string::<i32>().offsets(), sizes),
@@ -46,11 +45,11 @@ fn lengths(offsets: &[i32], sizes: &mut [u64]) {
     }
 }
 
-/// What lists hold: 8 bytes for an element, whatever it is, and its texts.
+/// The content of lists: 8 bytes per element of any type, and its texts.
 fn inner(elements: &ArrayRef, offsets: &[i32], sizes: &mut [u64]) {
     let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return };
     let first = first.as_usize();
-    // Rows may be a few of a larger batch.
+    // The rows may be a slice of a larger batch.
     let elements = elements.slice(first, last.as_usize() - first);
     let mut each = vec![8; elements.len()];
     measure(&elements, &mut each);
@@ -60,7 +59,7 @@ fn inner(elements: &ArrayRef, offsets: &[i32], sizes: &mut [u64]) {
     }
 }
 
-/// Bytes of a row beside its texts and lists.
+/// Bytes of a row without its texts and lists.
 pub(super) fn fixed(fields: &Fields) -> u64 {
     let of = |of: &DataType| match of {
         DataType::Struct(fields) => fixed(fields),
@@ -69,7 +68,7 @@ pub(super) fn fixed(fields: &Fields) -> u64 {
     fields.iter().map(|field| of(field.data_type())).sum()
 }
 
-/// Lets a session take fewer rows at a time, so that a batch of rows of this size is bounded.
+/// Reduces the session's rows per batch so that a batch of rows of this size is bounded.
 pub(super) fn narrow(session: &SessionContext, widest: u64) {
     if widest <= USUAL {
         return;

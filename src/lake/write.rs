@@ -1,4 +1,4 @@
-//! Rows -> data files, not yet part of any version.
+//! Rows -> data files that no version names yet.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use crate::clock;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
-/// Parts of one file under way to the store, and the size of one.
+/// Concurrent uploads of parts of one file, and the size of a part.
 const PARTS: usize = 10;
 const PART_BYTES: usize = 5 << 20;
 
-/// Full files under way to the store; more would only fill the memory.
+/// Full files being uploaded; more would only fill the memory.
 const CLOSING_FILES: usize = 4;
 
 /// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
@@ -42,18 +42,18 @@ pub const CHANGING_FILE_ROWS: u64 = 262_144;
 pub struct DataWriter {
     store: ObjectStoreRef,
     properties: WriterProperties,
-    /// Rows that are encoded between two looks at the size of the file.
+    /// Rows encoded between two checks of the file size.
     slice_rows: usize,
     layout: Arc<Layout>,
     schema: SchemaRef,
     target_file_size: u64,
     rows_per_file: u64,
     rows: u64,
-    /// Names the files of this writer, together with their number.
+    /// Prefix of this writer's file names, followed by a number.
     id: String,
     begun: usize,
     open: Option<OpenFile>,
-    /// Full files on their way to the store.
+    /// Full files being uploaded.
     closing: VecDeque<JoinHandle<Result<Add>>>,
     adds: Vec<Add>,
 }
@@ -76,7 +76,7 @@ impl Written {
 }
 
 impl DataWriter {
-    /// A writer into a table as it stands.
+    /// A writer into an existing table.
     #[must_use]
     pub fn new(table: &LakeTable, target_file_size: u64) -> Self {
         Self::over(table.location(), table.schema(), target_file_size).layout(table.layout())
@@ -103,20 +103,20 @@ impl DataWriter {
         }
     }
 
-    /// Tells of columns what `layout` says. Before the first row.
+    /// Sets the layout of statistics. Call it before the first row.
     #[must_use]
     pub fn layout(self, layout: Layout) -> Self {
         let (properties, slice_rows) = encoding(&self.schema, &layout);
         Self { properties, slice_rows, layout: Arc::new(layout), ..self }
     }
 
-    /// Begins a new file after this many rows, whatever their size.
+    /// Starts a new file after this many rows, of any size.
     #[must_use]
     pub fn rows_per_file(self, rows_per_file: u64) -> Self {
         Self { rows_per_file, ..self }
     }
 
-    /// Appends rows; columns are taken by position and cast to the table's types where only the encoding differs.
+    /// Appends rows; columns are matched by position and cast to the table's types if only the encoding differs.
     ///
     /// # Errors
     /// When a batch does not fit the schema or the store fails.
@@ -149,12 +149,12 @@ impl DataWriter {
         self.open.as_ref().map_or(0, |file| file.inner.memory_size())
     }
 
-    /// Names as other writers of Delta tables give them.
+    /// File names in the form of other Delta writers.
     fn name(&self) -> String {
         format!("part-{:05}-{}-c000.snappy.parquet", self.begun, self.id)
     }
 
-    /// Finishes the open file beside the next one.
+    /// Finishes the open file while the next one is written.
     async fn next_file(&mut self) -> Result<()> {
         if let Some(full) = self.open.take() {
             self.closing.push_back(tokio::spawn(full.close()));
@@ -189,7 +189,7 @@ impl DataWriter {
     }
 }
 
-/// A data file that gets rows.
+/// A data file being written.
 struct OpenFile {
     path: String,
     inner: AsyncArrowWriter<Upload>,
@@ -226,7 +226,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Bytes so far, about.
+    /// Approximate bytes so far.
     fn bytes(&self) -> u64 {
         (self.inner.bytes_written() + self.inner.in_progress_size()) as u64
     }
@@ -251,7 +251,7 @@ impl OpenFile {
     }
 }
 
-/// Bytes on their way to the store.
+/// Bytes being uploaded.
 struct Upload(BufWriter);
 
 impl AsyncFileWriter for Upload {
@@ -264,17 +264,20 @@ impl AsyncFileWriter for Upload {
     }
 }
 
-/// The store's own words, which come wrapped.
+/// The store's error, unwrapped from Parquet's.
 fn unwritten(cause: ParquetError) -> Error {
-    let text = cause.to_string();
-    let text = text.strip_prefix("External: ").unwrap_or(&text).to_owned();
-    Error::failed("a data file cannot be written").because(text).help("make sure that the warehouse can be written to")
+    let error = Error::failed("a data file cannot be written");
+    let error = match cause {
+        ParquetError::External(store) => error.because(store),
+        other => error.because(other),
+    };
+    error.help("make sure that the warehouse can be written to")
 }
 
-/// `batch` with exactly `schema`: columns by position, cast where the encoding differs, never losing a value.
+/// `batch` with exactly `schema`: columns by position, cast if the encoding differs, without losing a value.
 ///
 /// # Errors
-/// When the number of columns differs, a cast fails, or a NULL stands in a column that may not hold one.
+/// If the number of columns differs, a cast fails, or a non-nullable column has a NULL.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());

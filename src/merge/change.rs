@@ -1,4 +1,4 @@
-//! Rows that go and rows that come: in memory up to a limit, past it in change data files, which the commit names in any
+//! Deleted and inserted rows: in memory up to a limit, above it in change data files, which the commit names in any
 //! case.
 
 use deltalake::arrow::array::RecordBatch;
@@ -10,10 +10,10 @@ use super::rewrite::complete;
 use crate::error::{Context, Result};
 use crate::lake::{DeltaFile, LakeTable, conform, rows};
 
-/// Rows of a change, one per copy, in the shape of the table.
+/// Rows of a change, one per copy, with the schema of the table.
 pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
 
-/// Rows that go and rows that come, of one table, being taken.
+/// The deleted and inserted rows of one table, being collected.
 pub struct Taking {
     rows: RowChange,
     bytes: usize,
@@ -21,7 +21,7 @@ pub struct Taking {
     come: Option<Feed>,
 }
 
-/// Rows that go and rows that come, of one table.
+/// The deleted and inserted rows of one table.
 #[derive(Clone, Debug)]
 pub struct RowChange {
     table: LakeTable,
@@ -38,7 +38,7 @@ struct Rows {
 }
 
 impl Taking {
-    /// Takes rows of a change of `table`, of which at most `limit` bytes are held in memory.
+    /// Collects rows of a change of `table`, of which at most `limit` bytes are held in memory.
     #[must_use]
     pub fn new(table: &LakeTable, limit: usize) -> Self {
         let (gone, come) = (Rows::default(), Rows::default());
@@ -46,7 +46,7 @@ impl Taking {
         Self { rows, bytes: 0, gone: None, come: None }
     }
 
-    /// Takes rows.
+    /// Adds rows.
     ///
     /// # Errors
     /// When they do not fit the table, or the store fails.
@@ -73,7 +73,7 @@ impl Taking {
         self.rows.deletes() + self.rows.inserts()
     }
 
-    /// Ends taking.
+    /// Ends collecting.
     ///
     /// # Errors
     /// When the store fails.
@@ -96,34 +96,34 @@ async fn spill(table: &LakeTable, rows: &mut Rows, feed: &mut Option<Feed>, told
 }
 
 impl RowChange {
-    /// Rows that go.
+    /// Deleted rows.
     #[must_use]
     pub fn deletes(&self) -> u64 {
         self.gone.count
     }
 
-    /// Rows that come.
+    /// Inserted rows.
     #[must_use]
     pub fn inserts(&self) -> u64 {
         self.come.count
     }
 
-    /// Whether its rows stand in change data files already.
+    /// Whether its rows are already in change data files.
     fn is_written(&self) -> bool {
         !(self.gone.files.is_empty() && self.come.files.is_empty())
     }
 
-    /// Most bytes that may be held of it.
+    /// Maximum bytes of it to hold in memory.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The rows that go, where they are held in memory.
+    /// The deleted rows, if they are held in memory.
     pub(super) fn held_deletes(&self) -> Option<&[RecordBatch]> {
         (!self.is_written()).then_some(self.gone.held.as_slice())
     }
 
-    /// The rows that go, or those that come.
+    /// The deleted rows, or the inserted ones.
     #[must_use]
     pub fn rows(&self, told: CdcChange) -> RowStream {
         let side = if told == CdcChange::Delete { &self.gone } else { &self.come };
@@ -144,7 +144,7 @@ impl RowChange {
         held.chain(told).boxed()
     }
 
-    /// The change data files that tell it, path and size.
+    /// Its change data files, path and size.
     ///
     /// # Errors
     /// When the store fails.
@@ -161,7 +161,7 @@ impl RowChange {
         feed.close().await
     }
 
-    /// Removes what was written of it: no commit will name it.
+    /// Removes its files: no commit will name them.
     pub async fn forget(self) {
         for rows in [&self.gone, &self.come] {
             feed::forget(&self.table, &rows.files).await;

@@ -1,4 +1,4 @@
-//! Change data files: every row that goes or comes, so that the feed of a commit is exact.
+//! Change data files: every deleted or inserted row, so that the feed of a commit is exact.
 //! Source: Delta protocol, "Add CDC File".
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::lake::{CHANGE_TYPE, DataWriter, DeltaFile, LakeTable, conform, rows};
 
 const FOLDER: &str = "_change_data";
 
-/// What a change data file says of a row (`_change_type`).
+/// The change type of a row in a change data file (`_change_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CdcChange {
     /// It was deleted.
@@ -36,7 +36,7 @@ impl Feed {
         let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
         fields.push(Field::new(CHANGE_TYPE, DataType::Utf8, true));
         let with_type = Arc::new(Schema::new(fields));
-        // One file, whatever its size: a feed file is read whole.
+        // One file of any size: a feed file is read completely.
         Self {
             writer: DataWriter::over(&table.location().join(FOLDER), with_type.clone(), u64::MAX),
             schema,
@@ -64,7 +64,7 @@ impl Feed {
         self.writer.write(&batch).await
     }
 
-    /// Finishes it: path relative to the table and size; nothing without rows.
+    /// Finishes it: path relative to the table and size; empty without rows.
     ///
     /// # Errors
     /// When the store fails.
@@ -77,7 +77,7 @@ impl Feed {
     }
 }
 
-/// The rows of new data files, told as rows that come.
+/// The rows of new data files as inserts.
 ///
 /// # Errors
 /// When a file cannot be read or the store fails.

@@ -1,4 +1,4 @@
-//! Which rows of which files go, found in several passes: for changes whose rows cannot be counted in memory at once.
+//! Finds the deleted rows of files in several passes, for changes whose rows cannot all be counted in memory at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::rows::{At, DeletePredicate, Floats, Part, RowMultiset};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::{DeltaFile, LakeTable, rows};
 
-/// One bit per row of each file that holds a row that goes.
+/// One bit per row of each file with a deleted row.
 #[derive(Debug, Default)]
 pub struct Marks {
     files: HashMap<String, BooleanBuffer>,
 }
 
 impl Marks {
-    /// Looks every row that goes up in the files of `table`, `parts` passes over them; and how many were not found.
+    /// Looks every deleted row up in the files of `table`, in `parts` passes, and counts those not found.
     pub async fn find(table: &LakeTable, change: &RowChange, floats: Floats, parts: u64) -> Result<(Self, u64)> {
         let mut marks = Self::default();
         let (files, mut left) = (table.files(), 0);

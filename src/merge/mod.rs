@@ -1,8 +1,8 @@
 //! The change set of a table -> data files to add and to remove: the copy-on-write half of a MERGE.
 //!
-//! `DeltaTable::merge` is not used: it writes the key range it pruned with into the log, commits nothing when nothing
-//! changes, and destroys the clustering. Here only files that hold a row to be deleted are rewritten, each into files
-//! of its own. Rows are matched whole, as multisets: a row that is there twice and goes once stays once.
+//! `DeltaTable::merge` is not used: it writes the key range by which it pruned into the log, commits nothing if nothing
+//! changes, and destroys the clustering. Here only files that hold a deleted row are rewritten (copy-on-write), each
+//! into files of its own. Rows are matched as a whole, as multisets: of a row with two copies, one delete removes one.
 
 mod change;
 mod feed;
@@ -27,10 +27,10 @@ use crate::lake::{Add, Change, DeltaFile, LakeTable};
 use crate::outcome::counted;
 use marks::Marks;
 use prune::Probe;
-use rewrite::Rewritten;
+use rewrite::{DeletedRows, Rewritten};
 use rows::{COUNTED_BYTES, Floats, Part, RowMultiset};
 
-/// What applying a change did, before the commit.
+/// The result of applying a change, before the commit.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// For the commit.
@@ -39,38 +39,43 @@ pub struct Applied {
     pub files_touched: u64,
     /// Data files written in their place.
     pub files_rewritten: u64,
-    /// Rows of rewritten files that stayed.
+    /// Rows of rewritten files that were kept.
     pub rows_copied: u64,
-    /// Rows that went.
+    /// Rows deleted.
     pub rows_deleted: u64,
-    /// Bytes of new data files, change data files included.
+    /// Bytes of new data files, including change data files.
     pub bytes_written: u64,
 }
 
-/// Rows to be deleted that are not in the table: it is not what our newest commit left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lacking(pub u64);
+/// The result of deleting rows from a table.
+#[derive(Debug)]
+pub enum Merged<T> {
+    /// The table contained them.
+    Done(T),
+    /// The table does not contain all of them: it has drifted since our last commit.
+    Drifted(MissingRows),
+}
 
-impl fmt::Display for Lacking {
+/// How many rows to be deleted a table does not contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingRows(pub u64);
+
+impl fmt::Display for MissingRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = if self.0 == 1 { "is" } else { "are" };
         write!(f, "{} that must go {is} not in it", counted(self.0, "row"))
     }
 }
 
-/// Writes the files that turn `table` into itself without the rows of `change` that go. Where it lacks some of them,
-/// nothing is left written.
+/// Writes the files that remove the deleted rows of `change` from `table`. If the table lacks some of them, all written
+/// files are removed again.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn remove(
-    table: &LakeTable,
-    change: &RowChange,
-    target_file_size: u64,
-) -> Result<std::result::Result<Applied, Lacking>> {
+pub async fn remove(table: &LakeTable, change: &RowChange, target_file_size: u64) -> Result<Merged<Applied>> {
     let mut applied = Applied::default();
     if change.deletes() == 0 {
-        return Ok(Ok(applied));
+        return Ok(Merged::Done(applied));
     }
     let (mut rewritten, mut left) = rewrite_without(table, change, Floats::Exact, target_file_size).await?;
     if left > 0 && table.schema().fields().iter().any(|f| f.data_type().is_floating()) {
@@ -79,13 +84,13 @@ pub async fn remove(
     }
     if left > 0 {
         discard(table, rewritten).await;
-        return Ok(Err(Lacking(left)));
+        return Ok(Merged::Drifted(MissingRows(left)));
     }
     take(&mut applied, rewritten);
-    Ok(Ok(applied))
+    Ok(Merged::Done(applied))
 }
 
-/// Writes down row by row what goes and what comes, where rows go: without them a commit is its data files.
+/// Writes change data files if rows are deleted: without them the data files are the change of a commit.
 ///
 /// # Errors
 /// When the store fails.
@@ -105,7 +110,7 @@ async fn discard(table: &LakeTable, rewritten: Rewritten) {
     }
 }
 
-/// Files without the rows that go, and how many of these were not found.
+/// The files without the deleted rows, and the number of rows not found.
 async fn rewrite_without(
     table: &LakeTable,
     change: &RowChange,
@@ -121,10 +126,9 @@ async fn rewrite_without(
             return Ok((Rewritten::default(), left));
         }
         let probe = Arc::new(Probe::none());
-        return Ok((
-            rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), false, target_file_size).await?,
-            0,
-        ));
+        let deleted = DeletedRows::Drop;
+        let rewritten = rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), deleted, target_file_size);
+        return Ok((rewritten.await?, 0));
     }
     let schema = table.schema();
     let (probe, ends) = match change.held_deletes() {
@@ -134,17 +138,17 @@ async fn rewrite_without(
         None => (Probe::none(), Vec::new()),
     };
     let counted = Arc::new(RowMultiset::new(table, change, floats, Part::WHOLE).await?);
-    let rewritten =
-        rewrite::rewrite_without(table, (&Arc::new(probe), &ends), counted.clone(), false, target_file_size).await?;
-    Ok((rewritten, counted.left()))
+    let (probe, deleted) = (Arc::new(probe), DeletedRows::Drop);
+    let rewritten = rewrite::rewrite_without(table, (&probe, &ends), counted.clone(), deleted, target_file_size);
+    Ok((rewritten.await?, counted.left()))
 }
 
-/// Writes the files that turn `table` into itself without the rows for which `goes` is true. `column` holds one of
-/// `values` in each of them; files without such a value are left alone.
+/// Writes the files that remove the rows for which `goes` is true from `table`. In each of these rows `column` has one
+/// of `values`; files without such a value are not touched.
 ///
-/// `beside` are files with new rows that the same commit adds: with them, and where the table has a change feed, the
-/// commit tells its change row by row, if that is less to read than its data files. A commit without change data files
-/// is its data files, those that go and those that come.
+/// `beside` are files with new rows that the same commit adds: with them, and if the table has a change feed, the
+/// commit writes its change row by row if that is smaller than its data files. Without change data files, the change of
+/// a commit is its added and removed data files.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -161,10 +165,12 @@ pub async fn delete_where(
     let mut applied = Applied::default();
     let landed: Option<Vec<DeltaFile>> = beside.map(|adds| adds.iter().map(DeltaFile::from).collect());
     let comes = landed.as_ref().and_then(|files| files.iter().map(|file| file.rows).sum::<Option<u64>>());
-    // More than stays cannot come: then nobody need write down what goes.
+    // With at least as many inserted rows as the table has, the feed cannot be smaller: the deleted rows need not be
+    // written.
     let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
+    let deleted = if write_cdc { DeletedRows::WriteCdc } else { DeletedRows::Drop };
     let goes = Arc::new(rows::Predicate(goes));
-    let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, write_cdc, target_file_size).await?;
+    let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, deleted, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);

@@ -1,4 +1,4 @@
-//! Which files can hold a row that goes: first by the statistics in the log, then by one column's values.
+//! Prunes the files that can hold a deleted row: first by the statistics in the log, then by one column's values.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::error::{Context, Result};
 use crate::lake::{self, DeltaFile, Layout, Wanted, may_be_cut};
 
-/// More values than these leave hardly a file out.
+/// With more values than this, hardly any file is pruned.
 const MOST_VALUES: usize = 10_000;
 
-/// Values of one column, by which rows and files are ruled out.
+/// Values of one column by which rows and files are excluded.
 #[derive(Clone, Debug)]
 pub struct Probe {
     column: String,
@@ -27,11 +27,11 @@ enum Values {
     Strings(Vec<String>, HashSet<String>),
     /// Sorted, and as a set.
     Integers(Vec<i64>, HashSet<i64>, Meaning),
-    /// No column can rule anything out.
+    /// No column can exclude anything.
     Any,
 }
 
-/// What the integers of a column stand for, in files and in statistics.
+/// The meaning of a column's integers, in files and in statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meaning {
     /// Themselves.
@@ -49,13 +49,13 @@ impl Probe {
         Self { column: column.to_owned(), values: Values::strings(set), has_null: false }
     }
 
-    /// A probe that rules nothing out.
+    /// A probe that excludes nothing.
     pub fn none() -> Self {
         Self { column: String::new(), values: Values::Any, has_null: false }
     }
 
-    /// The column that leaves the fewest bytes of `files`; of several, the one with the fewest distinct values among the
-    /// rows that go.
+    /// The column that leaves the fewest bytes of `files`; on a tie, the one with the fewest distinct values among the
+    /// deleted rows.
     pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
         let stats: Vec<(u64, Option<CdcChange>)> = files.iter().map(|file| (file.size, CdcChange::by(file))).collect();
         let mut best = Self::none();
@@ -71,8 +71,8 @@ impl Probe {
         Ok(best)
     }
 
-    /// Of the rows that go, the values by which the ends of files are asked: of few enough, in columns that the log is
-    /// silent about or that have bloom filters.
+    /// The values of the deleted rows by which file ends are pruned: of columns with few enough values that have no
+    /// statistics in the log, or have bloom filters.
     pub fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
         let mut probes = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
@@ -86,7 +86,7 @@ impl Probe {
         Ok(probes)
     }
 
-    /// What the end of a file is asked.
+    /// The lookup in the end of a file.
     pub fn wanted(&self) -> Option<Wanted<'_>> {
         let values = match &self.values {
             Values::Strings(sorted, _) => lake::Values::Texts(sorted),
@@ -96,7 +96,7 @@ impl Probe {
         Some(Wanted { column: &self.column, values, or_null: self.has_null })
     }
 
-    /// The values of one column; `None` where its type cannot rule anything out.
+    /// The values of one column; `None` if its type cannot exclude anything.
     fn over(name: &str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
         let meaning = match data_type {
             DataType::Utf8 => None,
@@ -131,12 +131,12 @@ impl Probe {
         Ok(Some(Self { column: name.to_owned(), values, has_null }))
     }
 
-    /// The column to read first; `None` when no column helps.
+    /// The column to read first; `None` if no column helps.
     pub fn column(&self) -> Option<&str> {
         (!matches!(self.values, Values::Any)).then_some(self.column.as_str())
     }
 
-    /// Whether the statistics of `file` leave room for one of the values.
+    /// Whether the statistics of `file` allow one of the values.
     pub fn may_be_in(&self, file: &DeltaFile) -> bool {
         self.has_room(CdcChange::by(file).as_ref())
     }
@@ -148,7 +148,7 @@ impl Probe {
         }
         let (min, max) = (&stats["minValues"][&self.column], &stats["maxValues"][&self.column]);
         match &self.values {
-            // Long strings have their maximum cut and rounded up where the bounds are ours.
+            // If the bounds are ours, the maximum of long strings is truncated and rounded up.
             Values::Strings(sorted, _) => match (min.as_str(), max.as_str()) {
                 (Some(min), Some(max)) if *is_vouched || !(may_be_cut(min) || may_be_cut(max)) => {
                     let first = sorted.partition_point(|v| v.as_str() < min);
@@ -209,7 +209,7 @@ impl Values {
 }
 
 impl Meaning {
-    /// A column of a data file, of whichever encoding, as integers.
+    /// A column of a data file, in any encoding, as integers.
     fn integers(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let column = match self {
             Self::Number => column.clone(),
@@ -219,7 +219,7 @@ impl Meaning {
         as_type(&column, &DataType::Int64)
     }
 
-    /// A bound from the statistics; `None` where it cannot be read.
+    /// A bound from the statistics; `None` if it cannot be read.
     fn bound(&self, value: &Value) -> Option<i64> {
         match self {
             Self::Number => value.as_i64(),
@@ -232,10 +232,10 @@ impl Meaning {
     }
 }
 
-/// What the log tells of the values of a file.
+/// A file's statistics in the log.
 struct CdcChange {
     stats: Value,
-    /// Whether bounds that others get wrong can be believed.
+    /// Whether bounds that other writers get wrong can be trusted.
     is_vouched: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Data files without the rows that go: each touched file is read in order and written anew, by itself, which keeps
-//! the clustering.
+//! Copy-on-write: each touched file is read in order and rewritten separately without the deleted rows, which keeps the
+//! clustering.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,28 +17,37 @@ use crate::error::{Context, Error, Result};
 use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rows};
 use crate::storage::Location;
 
-/// Files written anew and the files that they stand for.
+/// Rewritten files and the files that they replace.
 #[derive(Debug, Default)]
 pub struct Rewritten {
-    /// New files; a file whose every row went has none.
+    /// New files; a file without remaining rows has none.
     pub adds: Vec<Add>,
-    /// Files that go.
+    /// Files to remove.
     pub removes: Vec<Remove>,
-    /// Rows that stayed.
+    /// Rows kept.
     pub rows_kept: u64,
-    /// Rows that went.
+    /// Rows deleted.
     pub rows_gone: u64,
-    /// Change data files with the rows that went, where they were asked for.
+    /// Change data files with the deleted rows, if requested.
     pub feed: Vec<(String, u64)>,
 }
 
-/// Rewrites the files of `table`, which is [`removable`], that hold a row that goes. The log is asked by `probe`, then the ends of files by `ends`;
-/// `write_cdc`: these rows are written to change data files.
+/// The treatment of deleted rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletedRows {
+    /// They are written to change data files.
+    WriteCdc,
+    /// They are not written.
+    Drop,
+}
+
+/// Rewrites the files of `table`, which is [`removable`], that hold a deleted row. Files are pruned by `probe` in the
+/// log, then by `ends` in the ends of files.
 pub async fn rewrite_without(
     table: &LakeTable,
     (probe, ends): (&Arc<Probe>, &[Probe]),
     goes: Arc<dyn DeletePredicate>,
-    write_cdc: bool,
+    deleted: DeletedRows,
     target_file_size: u64,
 ) -> Result<Rewritten> {
     let may_hold = |file: &DeltaFile| probe.may_be_in(file) && goes.may_be_in(&file.path);
@@ -46,7 +55,7 @@ pub async fn rewrite_without(
     let candidates = sift(table, ends, candidates).await;
     let outcomes = each(candidates, |file| {
         let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
-        async move { rewrite(&table, &file, &probe, goes.as_ref(), write_cdc, target_file_size).await }
+        async move { rewrite(&table, &file, &probe, goes.as_ref(), deleted, target_file_size).await }
     });
     let mut rewritten = Rewritten::default();
     let mut touched = HashSet::new();
@@ -63,7 +72,7 @@ pub async fn rewrite_without(
     Ok(rewritten)
 }
 
-/// What `work` gives for each file, by path; as many at once as there are processors.
+/// The result of `work` for each file, by path; as many at once as there are processors.
 pub async fn each<T, F>(files: Vec<DeltaFile>, work: impl Fn(DeltaFile) -> F) -> Result<Vec<(String, T)>>
 where
     T: Send + 'static,
@@ -84,16 +93,16 @@ where
     Ok(found)
 }
 
-/// Refuses tables whose files cannot be written anew.
+/// Refuses tables whose files cannot be rewritten.
 ///
 /// # Errors
-/// Says why.
+/// The reason.
 pub fn removable(table: &LakeTable) -> Result<()> {
     table.check_removable()?;
     whole_in_files(table)
 }
 
-/// Files are read as they are: what the log adds to them, or hides of them, would be lost, and hidden rows would return.
+/// Files are read without the log: values that the log adds would be lost, and rows that it hides would return.
 fn whole_in_files(table: &LakeTable) -> Result<()> {
     let hidden = || table.files().iter().any(|f| f.deletion_vector.is_some()).then(|| "it has deletion vectors".into());
     let Some(why) = table.indirection().or_else(hidden) else { return Ok(()) };
@@ -102,13 +111,13 @@ fn whole_in_files(table: &LakeTable) -> Result<()> {
         .help("undo it in the engine that did it, or move the table's folder away and sync"))
 }
 
-/// `None` when no row goes.
+/// `None` if no row is deleted.
 async fn rewrite(
     table: &LakeTable,
     file: &DeltaFile,
     probe: &Probe,
     goes: &dyn DeletePredicate,
-    write_cdc: bool,
+    deleted: DeletedRows,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     if !holds_a_hit(table.location(), file, probe).await? {
@@ -117,7 +126,7 @@ async fn rewrite(
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    let mut feed = write_cdc.then(|| Feed::new(table));
+    let mut feed = (deleted == DeletedRows::WriteCdc).then(|| Feed::new(table));
     let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;
@@ -141,7 +150,7 @@ async fn rewrite(
         Some(feed) => feed.close().await?,
         None => Vec::new(),
     };
-    // Even where the probe's column hit, the whole rows may all differ.
+    // The probe's column may match although every whole row differs.
     if gone == 0 {
         for add in &written.adds {
             table.location().remove(&add.path).await;
@@ -152,14 +161,14 @@ async fn rewrite(
     Ok(Some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed }))
 }
 
-/// Reads only the probe's column, and stops at the first hit.
+/// Reads only the probe's column, and stops at the first match.
 async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Result<bool> {
     let Some(column) = probe.column() else { return Ok(true) };
     let mut stream = rows(location, file, Some(column)).await?;
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let hit = match batch.columns().first() {
             Some(column) => probe.hits(column)?.true_count() > 0,
-            // Written before the column was added: NULL everywhere.
+            // Written before the column was added: all NULL.
             None => true,
         };
         if hit {
@@ -169,7 +178,7 @@ async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Re
     Ok(false)
 }
 
-/// Which rows stay; `None` = all.
+/// The rows to keep; `None` = all.
 fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn DeletePredicate) -> Result<Option<BooleanArray>> {
     let hits = match probe.column().and_then(|c| batch.column_by_name(c)) {
         Some(column) => probe.hits(column)?,

@@ -1,4 +1,4 @@
-//! Which rows of a file go.
+//! Selects the deleted rows of a file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,48 +13,48 @@ use super::feed::CdcChange;
 use crate::error::{Context, Result};
 use crate::lake::{LakeTable, conform};
 
-/// Where a batch stands: from this row on of the file of this path.
+/// The position of a batch: its first row and the path of its file.
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a> {
     /// Relative to the table.
     pub path: &'a str,
-    /// Of the batch before the probe ruled rows out.
+    /// In the batch before the probe excluded rows.
     pub row: usize,
 }
 
-/// Says which rows of a batch go. Only asked about rows that the probe did not rule out.
+/// Selects the deleted rows of a batch. Only called on rows that the probe did not exclude.
 pub trait DeletePredicate: Send + Sync {
-    /// False where no row of the file goes.
+    /// False if no row of the file is deleted.
     fn may_be_in(&self, _path: &str) -> bool {
         true
     }
 
-    /// True for each row that goes.
+    /// True for each deleted row.
     ///
     /// # Errors
     /// When the rows cannot be compared.
     fn goes(&self, at: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray>;
 }
 
-/// Which floating-point numbers are equal.
+/// Equality of floating-point numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Floats {
-    /// Those of the same bits.
+    /// Bit-identical numbers are equal.
     Exact,
-    /// As the engine groups them: every NaN equals every other one, and -0.0 equals 0.0. Which of the two zeros stands
-    /// for a group is left open there, so a row that goes may carry the other one than the row that is stored.
+    /// As in the engine's grouping: all NaNs are equal, and -0.0 equals 0.0. The sign of a group's zero is then
+    /// undefined, so a deleted row may have another zero than the stored row.
     Grouped,
 }
 
-/// Bytes that one row of a [`RowMultiset`] takes in memory: key and count, and the room that a hash map leaves.
+/// Memory of one row of a [`RowMultiset`]: key and count, and the spare capacity of a hash map.
 pub const COUNTED_BYTES: usize = 64;
 
-/// One of several parts of the rows that go, of about the same size.
+/// One of several partitions of the deleted rows, of about equal size.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
-    /// Which one, from 0.
+    /// Its number, from 0.
     pub part: u64,
-    /// How many there are.
+    /// The number of partitions.
     pub parts: u64,
 }
 
@@ -67,8 +67,8 @@ impl Part {
     }
 }
 
-/// Whole rows with how many copies of each are still to go. NULL equals NULL. Rows are told apart by 128-bit hashes: two
-/// different ones share one with a chance below 10^-20 at 10^9 rows.
+/// Whole rows with the number of copies still to delete. NULL equals NULL. Rows are identified by 128-bit hashes: the
+/// probability of a collision is below 10^-20 at 10^9 rows.
 pub struct RowMultiset {
     schema: SchemaRef,
     floats: Floats,
@@ -77,7 +77,7 @@ pub struct RowMultiset {
 }
 
 impl RowMultiset {
-    /// Counts the rows of `change` that go.
+    /// Counts the deleted rows of `change`.
     ///
     /// # Errors
     /// When a column type cannot be compared, or the rows cannot be read back.
@@ -103,7 +103,7 @@ impl RowMultiset {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
-    /// True for each row that goes: each copy is found once.
+    /// True for each deleted row: each copy is found once.
     ///
     /// # Errors
     /// When the rows cannot be compared.
@@ -126,7 +126,7 @@ fn doing() -> String {
     "rows of this table cannot be compared".into()
 }
 
-/// The hash by which rows and keys are told apart.
+/// The hash that identifies rows and keys.
 pub fn hashed(row: Row<'_>) -> u128 {
     let mut first = [0_u8; 16];
     first.copy_from_slice(&blake3::hash(row.as_ref()).as_bytes()[..16]);
@@ -141,7 +141,7 @@ fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Res
     converter.convert_columns(&columns).context(doing)
 }
 
-/// Floating-point numbers with one zero and one NaN, as SQL takes them for equal; other columns as they are.
+/// Floating-point numbers with one zero and one NaN, as in SQL's equality; other columns unchanged.
 pub fn grouped(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {

@@ -1,15 +1,15 @@
-//! Which of the files that the log leaves can hold a row that goes, by their own ends: where personal data is, the log is
-//! silent.
+//! Prunes the files that the log leaves by their own ends: personal data has no statistics in the log.
 
 use futures::StreamExt;
 
 use super::prune::Probe;
 use crate::lake::{AT_ONCE, DeltaFile, LakeTable, Tail, Wanted};
 
-/// The files that may hold a value of every probe. One whose end cannot be read stays: who reads it says why.
+/// The files that may hold a value of every probe. A file whose end cannot be read is kept: its reader reports the
+/// error.
 pub async fn sift(table: &LakeTable, probes: &[Probe], files: Vec<DeltaFile>) -> Vec<DeltaFile> {
     let wanted: &Vec<Wanted<'_>> = &probes.iter().filter_map(Probe::wanted).collect();
-    // One file is read as fast as its end.
+    // Reading one file costs as much as reading its end.
     if wanted.is_empty() || files.len() < 2 {
         return files;
     }

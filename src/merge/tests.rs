@@ -1,4 +1,4 @@
-//! A change is applied in the same way whether its rows are held in memory or written down first.
+//! A change is applied in the same way whether its rows are held in memory or written to files first.
 
 use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use deltalake::arrow::util::display::array_value_to_string;
@@ -55,7 +55,7 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
     let mut rows = Vec::new();
     for batch in batches {
         for row in 0..batch.num_rows() {
-            // Which of the two zeros goes is left open where a change names one that is not there.
+            // The sign of the deleted zero is undefined if a change names one that is not in the table.
             let value = |column: &ArrayRef| array_value_to_string(column, row).expect("a value").replace("-0.0", "0.0");
             rows.push(batch.columns().iter().map(value).collect::<Vec<_>>().join("|"));
         }
@@ -64,8 +64,8 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
     rows
 }
 
-/// What is left in the files that stand after taking `gone` out, and what the change data files say; or how many rows
-/// are lacking.
+/// The rows left in the files after `gone` was removed, and the content of the change data files; or the number of
+/// missing rows.
 async fn rewrite_without(
     table: &LakeTable,
     gone: &[Row],
@@ -83,8 +83,8 @@ async fn rewrite_without(
     let came: Vec<RecordBatch> = change.rows(CdcChange::Insert).try_collect().await.expect("rows that come");
     assert_eq!(texts(&came), texts(&[batch(come, &table.schema())]));
     let mut applied = match remove(table, &change, u64::MAX).await.expect("applied") {
-        Ok(applied) => applied,
-        Err(Lacking(rows)) => {
+        Merged::Done(applied) => applied,
+        Merged::Drifted(MissingRows(rows)) => {
             change.forget().await;
             return Err(rows);
         }
@@ -134,9 +134,9 @@ proptest! {
             let folder = tempfile::tempdir().expect("a folder");
             let table = table(folder.path(), &files).await;
             let held = rewrite_without(&table, &gone, &come, usize::MAX).await;
-            // Every row of its own part.
+            // Every row in its own partition.
             assert_eq!(rewrite_without(&table, &gone, &come, 0).await, held);
-            // Written down, in one part.
+            // Written to files, in one partition.
             assert_eq!(rewrite_without(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
             if let Ok([stays, told]) = held {
                 let before: usize = files.iter().map(Vec::len).sum();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -16,13 +15,8 @@ use crate::lake::{Change, Commit, LakeTable, Layout, NewColumns, app, declaring}
 use crate::migration::{Action, Parsed, Part, Reshape, Statement};
 use crate::name::TableName;
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome, counted};
+use crate::retry;
 use crate::workspace::Workspace;
-
-/// How often what is pending is looked at again after somebody else's commit.
-const ATTEMPTS: u32 = 4;
-
-/// Pause before that; it grows.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +36,16 @@ type Done = BTreeMap<u32, Vec<StatementOutcome>>;
 /// Faults of the migrations, statements that the rows do not allow: nothing is changed then. `Conflict` when somebody
 /// else commits again and again.
 pub async fn apply(workspace: &Workspace, asked: Asked<'_>) -> Result<Vec<MigrationOutcome>> {
-    let mut done = Done::new();
-    let mut attempt = 1;
-    loop {
-        match once(workspace, asked, &mut done).await {
-            Err(error) if error.kind() == Kind::Conflict && attempt < ATTEMPTS => {
-                tokio::time::sleep(PAUSE * attempt).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(workspace.told(error)),
-            Ok(pending) => return Ok(outcomes(&pending, done, asked)),
-        }
+    // What an attempt carried out before a conflict is not pending in the next one.
+    let attempt = |mut done: Done| async move {
+        let tried = once(workspace, asked, &mut done).await;
+        let so_far = done.clone();
+        (done, tried.map(|pending| (pending, so_far)))
+    };
+    let tried = retry::CUT.with(Done::new(), attempt, |tried| !retry::is_conflict(tried), |_| {});
+    match tried.await {
+        Ok((pending, done)) => Ok(outcomes(&pending, done, asked)),
+        Err(error) => Err(workspace.told(error)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::journal::Journal;
 use crate::definition::Table;
 use crate::error::{Error, Result};
-use crate::ingest::SchemaDiff;
+use crate::ingest::{Declared, SchemaDiff};
 use crate::lake::LakeTable;
 use crate::migration::{self, Action, Columns, Parsed, Reshape, Statement};
 use crate::name::{TableName, nearest};
@@ -223,7 +223,7 @@ impl Pending {
             if faults.len() == before {
                 let context = workspace.place(table, run)?;
                 let last = all.last().map(|statement| statement.text()).unwrap_or_default();
-                SchemaDiff::over(&context, &context.table.columns, &columns.schema(), stands)
+                SchemaDiff::over(&context, Declared::by_definition(table), &columns.schema(), stands)
                     .map_err(|error| error.fact("after", last))?;
             }
             steps.insert(name.clone(), Arc::new(reshapes));

@@ -153,10 +153,13 @@ pub fn difference(before: &Columns, declared: &Columns, renamed: &[(String, Stri
     found
 }
 
-/// `column`: the one that all of it is within, and its declared type.
+/// The fields of a struct, or the columns of a table.
+type Fields<'f> = &'f [(String, ColumnType)];
+
+/// `column`: the column that contains the path, and its declared type.
 fn fields(
     path: &str,
-    (before, declared): (&[(String, ColumnType)], &[(String, ColumnType)]),
+    (before, declared): (Fields<'_>, Fields<'_>),
     column: Option<(&str, &ColumnType)>,
     renamed: &[(String, String)],
     found: &mut Difference,
@@ -222,7 +225,7 @@ fn values(
                 (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
             } else {
                 // Only a person knows what it is made of.
-                let hint = format!("write what makes {} of the values of {path}, such as `named_struct(...)`", name);
+                let hint = format!("write what makes {name} of the values of {path}, such as `named_struct(...)`");
                 (format!("alter column {top} type {} using", column.1.delta_name()), Some(hint))
             };
             if !found.statements.contains(&statement) {

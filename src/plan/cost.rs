@@ -1,15 +1,15 @@
-//! Incremental or full, by what each of them would read and write: bytes from the logs, before any row is read.
+//! Incremental or full, by the bytes that each of them would read and write, from the logs, before any row is read.
 //!
 //! ```text
 //! incremental = changes + looked up + rewritten
 //! full        = sources + table     + rewritten
 //! ```
 //!
-//! *Looked up* are the files of sources that may hold a key of the change: at most one file for each changed row, and
-//! of it what the filter by keys leaves; for a join once for each source that changed, for touched groups as they were
-//! and as they are, unless the maintained table spares that. *Rewritten* are the table's files that may hold a row that
-//! goes, read and written. A full refresh is applied as a difference and rewrites them, too. All numbers are whole, so
-//! that the same logs give the same choice everywhere.
+//! *Looked up* are the files of sources that may hold a key of the change: at most one file per changed row, and of it
+//! the share that the filter by keys leaves; for a join once for each source that changed, for touched groups in the
+//! old and the new snapshot, unless the maintained table makes that unnecessary. *Rewritten* are the table's files that
+//! may hold a deleted row, read and written. A full refresh is applied as a difference and rewrites them, too. All
+//! numbers are integers, so that the same logs give the same decision everywhere.
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
@@ -18,48 +18,49 @@ use super::Decision;
 use crate::incremental::{self, ResultReuse};
 use crate::outcome::sized;
 
-/// Where a full refresh reads less than this, both ways cost about nothing, and what is incremental stays so.
+/// If a full refresh reads less than this, both modes are cheap, and incremental is kept.
 pub const SMALL: u64 = 4 << 20;
 
-/// Per cent of a full refresh's cost up to which the change is computed: the figures are estimates, and a change that
+/// Percentage of a full refresh's cost up to which the change is computed: the costs are estimates, and a change that
 /// costs nearly as much as the whole gains nothing.
 pub const WORTHWHILE: u64 = 70;
 
-/// A row that a filter by keys drops right after the scan costs this share of one that goes through the whole query.
+/// The cost of a row that a filter by keys drops right after the scan, as a fraction of one that passes through the
+/// whole query.
 pub const LOOKUP_SHARE: u64 = 4;
 
-/// How much there is of something.
+/// An amount of data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Bytes of data files.
     pub bytes: u64,
     /// Data files.
     pub files: u64,
-    /// Rows, where the log says so.
+    /// Rows, if the log has the count.
     pub rows: Option<u64>,
 }
 
-/// A source: all of it, and what changed since the consumed version.
+/// A source: its total size, and the change since the consumed version.
 #[derive(Clone, Debug)]
 pub struct SourceSize {
     /// Its name.
     pub name: String,
     /// At the cut.
     pub whole: Size,
-    /// The rows that came and went. No bytes: it did not change.
+    /// The inserted and deleted rows. No bytes: it did not change.
     pub change: Size,
-    /// Whether rows only came.
+    /// Whether rows were only inserted.
     pub only_adds: bool,
 }
 
-/// What a query does that makes its change cost more than its input's.
+/// Properties of a query that make its change cost more than its input's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Rows of one source are looked up by those of another.
     pub joins: bool,
-    /// Groups or matches are computed twice, before and after.
+    /// Groups or matches are computed twice, for the old and the new snapshot.
     pub groups: bool,
-    /// The topmost groups or partitions, and what of them the maintained table spares.
+    /// The topmost groups or partitions, and which of their reads the maintained table saves.
     pub top: Option<ResultReuse>,
     /// One changed row can change any number of rows of the result.
     pub fans_out: bool,
@@ -92,7 +93,7 @@ impl Shape {
         shape
     }
 
-    /// How often the rows of touched groups are looked up, as they were and as they are.
+    /// How often the rows of touched groups are looked up, for the old and the new snapshot.
     fn sides(self, only_adds: bool) -> u64 {
         let of_top = match self.top {
             None | Some(ResultReuse::All) => 0,
@@ -103,7 +104,7 @@ impl Shape {
     }
 }
 
-/// What both ways would cost, in bytes.
+/// The cost of both modes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Costs {
     /// Bytes of the changes.
@@ -116,7 +117,7 @@ pub struct Costs {
     pub full: u64,
 }
 
-/// What both ways would cost.
+/// The cost of both modes.
 #[must_use]
 pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
     let changed: Vec<&SourceSize> = sources.iter().filter(|s| s.change.bytes > 0).collect();
@@ -148,7 +149,7 @@ pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
     }
 }
 
-/// The cheaper of the change and the whole, with the reason in words.
+/// The cheaper mode, with the reason as text.
 #[must_use]
 pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, Costs) {
     let costs = costs(sources, table, shape);
@@ -158,7 +159,7 @@ pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, C
     }
     let most = sources.iter().filter(|s| s.change.bytes > 0).max_by_key(|s| share(s));
     let why = match most {
-        // A small change of one source may still be looked for in all of another.
+        // A small change of one source may still be looked up in all of another.
         Some(source) if share(source) >= 100 => {
             format!("auto: full is cheaper: {} % of {} changed", share(source) / 10, source.name)
         }
@@ -169,17 +170,17 @@ pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, C
     (Decision::Full(why), costs)
 }
 
-/// Whether there is nothing to choose.
+/// Whether the costs are too small to matter.
 fn is_small(costs: &Costs) -> bool {
     costs.full < SMALL && costs.changed < SMALL
 }
 
-/// Changed rows, each of which may have a key of its own.
+/// Changed rows, each of which may have its own key.
 fn keys(source: &SourceSize) -> u64 {
     source.change.rows.unwrap_or(u64::MAX)
 }
 
-/// Changed rows of a thousand; bytes, where rows are not known.
+/// Changed rows per thousand; bytes, if row counts are unknown.
 fn share(source: &SourceSize) -> u64 {
     let (change, whole) = match (source.change.rows, source.whole.rows) {
         (Some(change), Some(whole)) => (change, whole),
@@ -188,14 +189,14 @@ fn share(source: &SourceSize) -> u64 {
     part(1000, change.min(whole.max(1)), whole.max(1))
 }
 
-/// What a look-up by `keys` keys costs, where `share` of a thousand rows are wanted.
+/// The cost of a lookup by `keys` keys, if `share` of a thousand rows are wanted.
 fn keyed(whole: Size, keys: u64, share: u64) -> u64 {
     let files = part(whole.bytes, keys.min(whole.files), whole.files);
     let dropped = 1000 / LOOKUP_SHARE;
     part(files, dropped + part(1000 - dropped, share, 1000), 1000)
 }
 
-/// `value * of / all`; nothing of nothing.
+/// `value * of / all`; 0 if `all` is 0.
 fn part(value: u64, of: u64, all: u64) -> u64 {
     let all = u128::from(all);
     (u128::from(value) * u128::from(of)).checked_div(all).and_then(|p| u64::try_from(p).ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What a derived table's rows depend on besides the rows of its sources.
+//! Fingerprints of what a derived table's rows depend on besides the rows of its sources.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 use super::reads::reads;
 use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table};
 
-/// Raised by hand when the same definition comes to mean other rows. 2: aggregates of floating-point numbers are exact.
+/// Increased by hand when the same definition gets another meaning. 2: aggregates of floating-point numbers are exact.
 /// 3: `is distinct from` ends before `and`; conditions without columns and keys over several tables are not lost.
-/// 4: lists and NaN are read as they are written, decimals beside doubles are doubles.
-/// 5: rows are compared column by column, differences of row numbers have a sign; what `using` shares, keys that stand
-/// twice and constants on the left of `=` are what they say.
+/// 4: lists and NaN follow SQL, decimals beside doubles are doubles.
+/// 5: rows are compared column by column, differences of row numbers are signed; columns of `using`, duplicate GROUP BY
+/// keys and constants on the left of `=` are correct.
 /// 6: NULL equals nothing beside null-safe keys; conditions are planned as they are checked.
 const SEMANTICS: u32 = 6;
 
@@ -35,7 +35,7 @@ impl Fingerprint {
 }
 
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
-/// what the query reads of its sources. Another value means that the table must be rebuilt. Never over plan text: that
+/// what the query reads of its sources. If the value differs, the table must be rebuilt. Never over plan text: that
 /// changes with the query engine.
 #[must_use]
 pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> Fingerprint {
@@ -69,9 +69,9 @@ fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, BTre
     hash.finish()
 }
 
-/// 63 bits over the expectations of a table that are checked on its rows: all of a landing table; of a derived one those
-/// that do not quarantine, since these are part of its query. 0 where there are none. Another value means that no row
-/// of the table has been checked by them.
+/// 63 bits over the expectations of a table that are checked on its rows: all of a landing table; of a derived one
+/// those that do not quarantine, since quarantining ones are part of its query. 0 if there are none. If the value
+/// differs, no row of the table has been checked by them.
 #[must_use]
 pub fn expectations(table: &Table) -> i64 {
     let is_checked = |e: &&Expectation| table.landing().is_some() || e.action != Action::Quarantine;
@@ -128,7 +128,7 @@ fn inputs(plan: &LogicalPlan) -> BTreeSet<String> {
     for (table, schema) in scans {
         for field in schema.fields().iter().filter(|f| names.contains(f.name())) {
             let data_type = field.data_type();
-            // How Arrow writes a nested type is not for ever.
+            // Arrow's text of a nested type may change.
             let name = if data_type.is_nested() { ColumnType::name_of(data_type) } else { data_type.to_string() };
             inputs.insert(format!("{table}.{} {name}", field.name()));
         }

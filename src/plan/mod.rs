@@ -1,4 +1,4 @@
-//! A table as it stands -> what a refresh has to do about it, and why. Pure.
+//! The state of a table -> what a refresh has to do, and why. Pure.
 
 pub mod cost;
 mod fingerprint;
@@ -16,24 +16,24 @@ use crate::outcome::{Action, Mode};
 use crate::source::{Fault, Place};
 use crate::sql;
 
-/// A derived table as it stands.
+/// The state of a derived table.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// Its version; `None` when it does not exist.
+    /// Its version; `None` if it does not exist.
     pub version: Option<u64>,
-    /// Where it lives, for messages.
+    /// Its location, for messages.
     pub location: String,
-    /// Whether any commit of ours is in its log.
+    /// Whether its log contains a commit of ours.
     pub ours: bool,
-    /// Fingerprint of the definition that built it.
+    /// Fingerprint of the definition with which it was built.
     pub definition: Option<i64>,
-    /// Fingerprint of the expectations that all of its rows were checked by; 0 where nobody knows.
+    /// Fingerprint of the expectations by which all of its rows were checked; 0 if unknown.
     pub expectations: i64,
-    /// By which columns it differs from its definition: `+ zip string`.
+    /// The columns by which it differs from its definition: `+ zip string`.
     pub columns: Option<String>,
-    /// What somebody else did to its rows since our newest commit.
+    /// Changes of its rows by another writer since our newest commit.
     pub drift: Option<String>,
-    /// Its sources, the grants table included.
+    /// Its sources, including the grants table.
     pub sources: Vec<SourceStanding>,
 }
 
@@ -42,20 +42,20 @@ pub struct Standing {
 pub struct SourceStanding {
     /// Its name.
     pub name: TableName,
-    /// The version that the table was computed from; `None` when it was computed from another table of that name.
+    /// The version from which the table was computed; `None` if it was computed from another table of that name.
     pub consumed: Option<u64>,
     /// The version of the cut.
     pub current: u64,
-    /// Whether the consumed version is not what it was: its log was put back or replaced.
+    /// Whether the consumed version now has another content: its log was restored or replaced.
     pub replaced: bool,
 }
 
-/// Queries for which there is no plan, and those that say `refresh = "incremental"` and have no derivative.
+/// Queries without a plan, and queries with `refresh = "incremental"` that have no derivative.
 #[must_use]
 pub fn unmaintainable(project: &Project) -> Vec<Fault> {
     let mut faults = Vec::new();
     for table in &project.tables {
-        // The quarantine half has the same query; one fault is enough.
+        // The quarantine has the same query; one fault is enough.
         let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
         if let Err(reason) = sql::plannable(&derived.plan) {
             faults.push(unplannable(derived, &reason, "write the subquery as a join"));
@@ -74,7 +74,7 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
     faults
 }
 
-/// The fault of a query for which there is no plan.
+/// The fault of a query without a plan.
 #[must_use]
 pub fn unplannable(derived: &Derived, reason: &Reason, label: &str) -> Fault {
     Fault {
@@ -93,25 +93,25 @@ fn first_word(sql: &str) -> std::ops::Range<usize> {
 /// How a derived table gets to the cut.
 #[derive(Debug)]
 pub enum Decision {
-    /// It is there.
+    /// It is at the cut.
     UpToDate,
-    /// It is there, and its rows have not been checked by the expectations as they are now.
+    /// It is at the cut, and its rows have not been checked by the current expectations.
     Check,
-    /// It is there, and somebody else has written its files anew: a commit of ours keeps that they hold the same rows, so
-    /// that they are not compared again.
+    /// It is at the cut, and another writer rewrote its files: a commit of ours records that they hold the same rows,
+    /// so that they are not compared again.
     Adopt(String),
-    /// Compute the change, for a reason; none as long as nobody has looked at the change.
+    /// Compute the change, for a reason; the reason is empty until the change has been examined.
     Incremental(String),
-    /// Compute the whole, for a reason.
+    /// Compute the whole query, for a reason.
     Full(String),
-    /// Compute the whole, because what stands there is not what the newest commit of ours left: drift.
+    /// Compute the whole query, because the table has drifted since our newest commit.
     Repair(String),
-    /// Not at all.
+    /// It cannot be brought there.
     Stop(Error),
 }
 
 impl Decision {
-    /// What it is to people.
+    /// The mode shown to people.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
@@ -123,7 +123,7 @@ impl Decision {
         }
     }
 
-    /// Why; empty when there is nothing to say.
+    /// The reason; may be empty.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -134,36 +134,36 @@ impl Decision {
     }
 }
 
-/// The change that a table has to take in, as far as the logs of its sources and its query tell.
+/// The change to apply to a table, as far as the logs of its sources and its query determine it.
 #[derive(Debug)]
 pub enum Change {
-    /// Rows of a version that it was computed from are gone.
+    /// Rows of a version from which it was computed are missing.
     Lost {
-        /// Which.
+        /// The reason.
         why: String,
-        /// What is said where it may not be recomputed.
+        /// The error if the table may not be recomputed.
         error: Error,
     },
     /// Its query has no derivative.
     Underivable(String),
     /// It can be computed.
     Known {
-        /// What happened to the sources.
+        /// The changes of the sources.
         what: String,
-        /// The cheaper way, where that was asked for.
+        /// The cheaper mode, if requested.
         cheaper: Option<Decision>,
     },
 }
 
-/// Decides how a derived table is brought to the cut. [`Decision::Incremental`] is what its definition wants: once the
-/// change has been looked at, [`by_change`] has the last word.
+/// The reason to build a table that does not exist.
+const FIRST_BUILD: &str = "first build";
+
+/// Decides how a derived table is brought to the cut. [`Decision::Incremental`] follows its definition; after the
+/// change has been examined, [`by_change`] decides finally.
 #[must_use]
-pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint, full_refresh: bool) -> Decision {
+pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
-    let Some(version) = standing.version else { return Decision::Full("first build".into()) };
-    if full_refresh {
-        return Decision::Full("--full-refresh".into());
-    }
+    let Some(version) = standing.version else { return Decision::Full(FIRST_BUILD.into()) };
     if !standing.ours {
         return Decision::Stop(
             Error::failed(format!("{} is not a table of stedi-delta", standing.location))
@@ -189,7 +189,13 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint, full
     }
 }
 
-/// Decides about a table that is not what our newest commit left.
+/// The decision of a sync with `--full-refresh`.
+#[must_use]
+pub fn full_refresh(standing: &Standing) -> Decision {
+    Decision::Full(standing.version.map_or(FIRST_BUILD, |_| "--full-refresh").into())
+}
+
+/// Decides about a drifted table.
 #[must_use]
 pub fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
     match table.derived().map_or(Policy::Auto, |d| d.refresh) {
@@ -198,7 +204,7 @@ pub fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
     }
 }
 
-/// Decides between the change and the whole.
+/// Decides between incremental and full.
 #[must_use]
 pub fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
@@ -214,7 +220,7 @@ pub fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision
     }
 }
 
-/// Why rows that nobody touched are checked.
+/// The reason for checking unchanged rows.
 pub const EXPECTATIONS_CHANGED: &str = "changed expectations";
 
 /// Whether the rows of a table have yet to be checked by its expectations; `checked` is the fingerprint of those by
@@ -254,10 +260,10 @@ fn drift_of(standing: &Standing) -> Option<String> {
     })
 }
 
-/// What is wrong where a source's log was put back or replaced, and its numbers mean other rows.
+/// The problem of a source whose log was restored or replaced, so that its version numbers mean other rows.
 #[must_use]
 pub fn another_commit(source: &TableName, consumed: u64) -> String {
     format!(
-        "{source} v{consumed} is another commit than the one that it was computed from: it was put back or replaced"
+        "{source} v{consumed} is another commit than the one that it was computed from: it was restored or replaced"
     )
 }

@@ -1,21 +1,21 @@
-//! Characters that do something to a terminal, or to the reading of a text, instead of being seen.
+//! Characters that control a terminal, or the layout of a text, instead of being displayed.
 
 use std::borrow::Cow;
 
-/// Whether a character acts: controls, and those that turn the direction of what stands around them. Line breaks and tabs
+/// Whether a character is a control: also those that change the direction of the text around them. Line breaks and tabs
 /// are layout.
 fn acts(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && c != '\n' && c != '\t')
 }
 
-/// A text with `\u001b` for a character that acts. Within a JSON document that is the same string.
+/// A text with `\u001b` for a control character. Within a JSON document that is the same string.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     each(text, acts, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// The same on one line: what must not look like several.
+/// The same on one line: it must not look like several.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     each(
@@ -29,8 +29,8 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// A text of the same length in bytes with `?` for what acts, so that places in it stay where they are. The first half of
-/// a line break of two characters stays.
+/// A text of the same length in bytes with `?` for control characters, so that places in it stay valid. The carriage
+/// return of a line break stays.
 #[must_use]
 pub fn covered(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -1,24 +1,24 @@
-//! Credentials in addresses: found, refused, and hidden wherever text is printed.
+//! Credentials in addresses: detected, refused, and hidden in printed text.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 
-/// What stands for a credential.
+/// The replacement for a credential.
 const HIDDEN: &str = "…";
 
-/// Parts of the names of query parameters that are credentials, in lower case and without separators: those of presigned
-/// S3 URLs, of other clouds, and of whatever takes a password.
+/// Parts of the names of query parameters with credentials, in lower case and without separators: those of presigned S3
+/// URLs, of other clouds, and of passwords.
 const SECRET_PARTS: [&str; 8] =
     ["signature", "token", "password", "passwd", "secret", "credential", "apikey", "accesskey"];
-/// Whole names, too short to be looked for inside of others.
+/// Whole names, too short to be searched inside others.
 const SECRET_NAMES: [&str; 4] = ["sig", "pwd", "pass", "auth"];
 
-/// How credentials in a text end.
+/// Where credentials in a text end.
 #[derive(Clone, Copy)]
 enum Until {
-    /// At what cannot stand in a URL: around it is other text.
+    /// At a character that cannot be in a URL: other text surrounds it.
     Text,
     /// At a blank: the text is a line of a file, in which a quote may be part of the password.
     Blank,
@@ -40,11 +40,11 @@ pub fn holds_credentials(url: &str) -> bool {
 }
 
 fn names_user(url: &str) -> bool {
-    // A `/` may stand in a password, so that only the whole text is safe to look at.
+    // A `/` may be in a password, so only the whole text is safe to examine.
     url.split_once("://").is_some_and(|(_, rest)| user(rest).is_some())
 }
 
-/// Length of the user and the password with which an authority begins.
+/// Length of the user and the password at the start of an authority.
 fn user(rest: &str) -> Option<usize> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if let Some(at) = authority.rfind('@') {
@@ -53,15 +53,16 @@ fn user(rest: &str) -> Option<usize> {
     rest.rfind('@').filter(|_| authority.contains(':') && !is_port(authority))
 }
 
-/// Whether what stands after the `:` of an authority is a port.
+/// Whether the part after the `:` of an authority is a port.
 fn is_port(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the message.
+/// Refuses an address that [holds credentials](holds_credentials), without repeating it; `what` names it in the
+/// message.
 ///
 /// # Errors
-/// It does.
+/// If it holds credentials.
 pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
     if !holds_credentials(url) {
         return Ok(());
@@ -70,7 +71,7 @@ pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
         .help("take them out: credentials come from AWS's own chain"))
 }
 
-/// `holds a user or a password`, or what else an address has that [holds credentials](holds_credentials).
+/// `holds a user or a password`, or the other kind of credential that an address [holds](holds_credentials).
 #[must_use]
 pub fn what_it_holds(url: &str) -> &'static str {
     if names_user(url) { "holds a user or a password" } else { "holds a signature, a token or a password" }
@@ -82,7 +83,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Text), |_| HIDDEN.to_owned())
 }
 
-/// A text of the same length in bytes with `*` for credentials, so that places in it stay where they are.
+/// A text of the same length in bytes with `*` for credentials, so that places in it stay valid.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Blank), |secret| "*".repeat(secret.len()))
@@ -94,7 +95,7 @@ fn replaced(text: &str, secrets: Vec<Range<usize>>, by: impl Fn(&str) -> String)
     }
     let (mut shown, mut from) = (String::with_capacity(text.len()), 0);
     for secret in secrets {
-        // One may lie within another: a password that looks like a parameter.
+        // One may be inside another: a password that looks like a parameter.
         if let Some(before) = text.get(from..secret.start) {
             shown.push_str(before);
             shown.push_str(&by(&text[secret.clone()]));
@@ -105,7 +106,7 @@ fn replaced(text: &str, secrets: Vec<Range<usize>>, by: impl Fn(&str) -> String)
     Cow::Owned(shown)
 }
 
-/// All credentials, by their places.
+/// The ranges of all credentials.
 fn found(text: &str, until: Until) -> Vec<Range<usize>> {
     let mut found = parameters(text, until);
     for (at, scheme) in text.match_indices("://") {
@@ -118,10 +119,10 @@ fn found(text: &str, until: Until) -> Vec<Range<usize>> {
     found
 }
 
-/// Values of query parameters that are credentials, by their places.
+/// The ranges of the values of query parameters that are credentials.
 fn parameters(text: &str, until: Until) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    // A URL within a URL has its signs escaped.
+    // A URL inside a URL has escaped separators.
     for equals in ["=", "%3D", "%3d"] {
         for (at, _) in text.match_indices(equals).filter(|(at, _)| is_secret(&text[..*at])) {
             let begins = at + equals.len();
@@ -135,14 +136,14 @@ fn parameters(text: &str, until: Until) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a text ends with the name of a parameter that is a credential.
+/// Whether a text ends with the name of a parameter that holds a credential.
 fn is_secret(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let before = text.trim_end_matches(is_name);
     let name = &text[before.len()..];
     let name = match before.chars().next_back() {
         Some('?' | '&' | ';' | '#') => name,
-        // `%26`, of which the digits are taken for the beginning of the name.
+        // `%26`, whose digits would be taken as the beginning of the name.
         Some('%') => match name.get(..2).map(str::to_ascii_lowercase).as_deref() {
             Some("3f" | "26" | "3b" | "23") => &name[2..],
             _ => return false,

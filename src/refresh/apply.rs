@@ -1,4 +1,4 @@
-//! The work of a refresh: rows computed, written, judged and committed.
+//! The work of a refresh: computes, writes, checks and commits rows.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,21 @@ use super::broken::Unreadable;
 use super::choose::Planned;
 use super::consent::{Ended, Scope};
 use super::inputs::Inputs;
-use super::inspect::Inspector;
+use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::clock;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, LakeTable, Layout, Properties, Scanned, TableSpec, app, create,
+    CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned, TableSpec, app,
+    create,
 };
-use crate::merge::{self, CdcChange, Lacking, RowChange};
+use crate::merge::{self, CdcChange, Merged, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::plan;
 
-/// A commit ready to be made, and what to say about it.
+/// A commit ready to be made, with its messages.
 pub(super) struct Ready {
     pub change: Change,
     pub mode: Mode,
@@ -37,21 +38,30 @@ pub(super) struct Ready {
     pub ambiguous: Option<Warning>,
 }
 
+/// The contents of the batches of a stream of new rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batches {
+    /// Each row as often as it comes.
+    Rows,
+    /// Rows with their weight.
+    Weighted,
+}
+
 impl Work<'_> {
     /// Computes the change and commits it.
     pub(super) async fn incremental(self, planned: Planned, reason: String) -> Result<Refreshed> {
         let Planned { program, inputs } = planned;
         let change = match self.change(&program, &inputs).await {
             Err(error) if out_of_memory(&error) => {
-                let inputs = inputs.with_session(self.session(false)?);
+                let inputs = inputs.with_session(self.session(Joins::SortMerge)?);
                 self.change(&program, &inputs).await
             }
             other => other,
         };
         match change {
-            Ok(Ok(ready)) => self.commit(Ready { reason, ..ready }).await,
-            Ok(Err(lacking)) => self.drifted(lacking.to_string()).await,
-            // A consumed version can turn out to be gone only when its rows are asked for.
+            Ok(Merged::Done(ready)) => self.commit(Ready { reason, ..ready }).await,
+            Ok(Merged::Drifted(missing)) => self.drifted(missing.to_string()).await,
+            // A missing consumed version may only be noticed when its rows are read.
             Err(error) => match inputs.gone() {
                 Some(lost) => self.not_by_change(lost).await,
                 None => match self.unreadable(&error).await {
@@ -63,20 +73,16 @@ impl Work<'_> {
         }
     }
 
-    /// Commits nothing but that the table is up to date as it stands.
+    /// Commits only that the current table is up to date.
     pub(super) async fn adopt(self, reason: String) -> Result<Refreshed> {
-        let seen = Inspector::new(self.job.table, false)?;
+        let seen = Inspector::new(self.job.table, Coverage::NewRows)?;
         let files_before = self.current.as_ref().map_or(0, |table| table.size().0);
         let io = Io { files_before, ..Io::default() };
         let (change, mode) = (Change::default(), Mode::Incremental);
         self.commit(Ready { change, mode, reason, seen, io, ended: 0, replaced: None, ambiguous: None }).await
     }
 
-    async fn change(
-        &self,
-        program: &incremental::Program,
-        inputs: &Inputs,
-    ) -> Result<std::result::Result<Ready, Lacking>> {
+    async fn change(&self, program: &incremental::Program, inputs: &Inputs) -> Result<Merged<Ready>> {
         let Some(current) = &self.current else {
             return Err(Error::new(Kind::Internal, "a table that does not exist cannot change"));
         };
@@ -90,10 +96,10 @@ impl Work<'_> {
             Scope::Change(ended) => ended.count(),
             Scope::All => 0,
         };
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
-            self.append(stream, true, &mut seen, &mut io).await?
+            self.append(stream, Batches::Weighted, &mut seen, &mut io).await?
         } else {
             let limit = Limits::of(inputs.session()).bytes;
             let stream = change.into_stream();
@@ -101,22 +107,24 @@ impl Work<'_> {
                 return Err(Error::new(Kind::Internal, "a change has more rows than can be counted"));
             };
             match self.merge(current, rows, inputs.session(), &mut seen, &mut io).await? {
-                Ok(merged) => merged,
-                Err(lacking) => return Ok(Err(lacking)),
+                Merged::Done(change) => change,
+                Merged::Drifted(missing) => return Ok(Merged::Drifted(missing)),
             }
         };
         io.rows_read = Scanned::rows(inputs.session());
-        self.discard_if_rejected(&delta, self.check_constraints(inputs, &mut seen, &scope, false).await).await?;
+        let verdict = self.check_constraints(inputs, Some(current), &mut seen, &scope).await;
+        self.discard_if_rejected(&delta, verdict).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
-        Ok(Ok(Ready { change: delta, mode: Mode::Incremental, reason, seen, io, ended, replaced: None, ambiguous }))
+        let mode = Mode::Incremental;
+        Ok(Merged::Done(Ready { change: delta, mode, reason, seen, io, ended, replaced: None, ambiguous }))
     }
 
     /// Writes rows into new files.
     pub(super) async fn append(
         &self,
         mut stream: SendableRecordBatchStream,
-        weighted: bool,
+        batches: Batches,
         seen: &mut Inspector,
         io: &mut Io,
     ) -> Result<Change> {
@@ -125,7 +133,10 @@ impl Work<'_> {
             .layout(Layout::defined(self.job.table))
             .rows_per_file(CHANGING_FILE_ROWS);
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-            let rows = if weighted { rows::spread(&batch)?.0 } else { batch };
+            let rows = match batches {
+                Batches::Rows => batch,
+                Batches::Weighted => rows::spread(&batch)?.0,
+            };
             let rows = seen.inserts(&rows)?;
             writer.write(&rows).await?;
         }
@@ -135,7 +146,7 @@ impl Work<'_> {
         Ok(Change { adds: written.adds, ..Change::default() })
     }
 
-    /// Applies rows that come and go.
+    /// Applies deleted and inserted rows.
     pub(super) async fn merge(
         &self,
         current: &LakeTable,
@@ -143,17 +154,17 @@ impl Work<'_> {
         session: &SessionContext,
         seen: &mut Inspector,
         io: &mut Io,
-    ) -> Result<std::result::Result<Change, Lacking>> {
-        // Those that go are seen first: a key that goes is no new one.
+    ) -> Result<Merged<Change>> {
+        // Deleted rows are observed first: a deleted key is not new.
         let mut gone = rows.rows(CdcChange::Delete);
         while let Some(batch) = gone.try_next().await? {
             seen.deletes(&batch)?;
         }
         let mut applied = match merge::remove(current, &rows, self.job.project.target_file_size).await? {
-            Ok(applied) => applied,
-            Err(lacking) => {
+            Merged::Done(applied) => applied,
+            Merged::Drifted(missing) => {
                 rows.forget().await;
-                return Ok(Err(lacking));
+                return Ok(Merged::Drifted(missing));
             }
         };
         io.files_added += applied.change.adds.len() as u64;
@@ -161,15 +172,15 @@ impl Work<'_> {
         if rows.inserts() > 0 {
             let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
             let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
-            applied.change.adds.extend(self.append(come, false, seen, io).await?.adds);
+            applied.change.adds.extend(self.append(come, Batches::Rows, seen, io).await?.adds);
         }
         merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
-        Ok(Ok(applied.change))
+        Ok(Merged::Done(applied.change))
     }
 
-    /// Passes a verdict on. The files of a refused change go at once: no version names them, and they hold rows of
-    /// people who have not consented.
+    /// Returns a verdict. The files of a refused change are removed at once: no version names them, and they hold rows
+    /// of people who have not consented.
     pub(super) async fn discard_if_rejected(&self, change: &Change, verdict: Result<()>) -> Result<()> {
         if verdict.is_err() {
             let files =
@@ -181,16 +192,16 @@ impl Work<'_> {
         verdict
     }
 
-    /// Expectations, primary key and consent: nothing is committed against them.
+    /// Expectations, primary key and consent: nothing is committed against them. `before`: the table whose rows stay but
+    /// for the change.
     pub(super) async fn check_constraints(
         &self,
         inputs: &Inputs,
+        before: Option<&LakeTable>,
         seen: &mut Inspector,
         scope: &Scope,
-        whole: bool,
     ) -> Result<()> {
-        let before = if whole { None } else { self.current.as_ref() };
-        if let Some(current) = before.filter(|_| self.all_rows) {
+        if let Some(current) = before.filter(|_| self.coverage == Coverage::AllRows) {
             self.standing_rows(current, inputs.session(), seen).await?;
         }
         seen.verdict(&self.job.privacy).map_err(|error| match scope {
@@ -199,9 +210,12 @@ impl Work<'_> {
             }
             _ => error,
         })?;
-        let all = matches!(scope, Scope::All);
-        if let (Some(current), true) = (before, seen.asks_who_stays(all)) {
-            self.keys_are_new(current, inputs.session(), seen, all).await?;
+        let keys = match scope {
+            Scope::Change(_) => Coverage::NewRows,
+            Scope::All => Coverage::AllRows,
+        };
+        if let (Some(current), true) = (before, seen.asks_who_stays(keys)) {
+            self.keys_are_new(current, inputs.session(), seen, keys).await?;
         }
         if let Some(guard) = self.guard() {
             guard.check(inputs, before, seen, scope, &self.job.privacy).await?;
@@ -209,7 +223,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Subjects that identify nobody, when the record of consent moved.
+    /// Warns of subjects that identify nobody, if the record of consent changed.
     pub(super) async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
         let Some(guard) = self.guard() else { return Ok(None) };
         if !inputs.moved(guard.record.name.as_str()) {
@@ -219,26 +233,26 @@ impl Work<'_> {
         Ok((count > 0).then(|| guard.ambiguity(count)))
     }
 
-    /// No row that comes may have the primary key of a row that stays. Read are the key columns, of files that may hold
-    /// one of the new keys; in a full refresh of all: rows that stay may never have been looked at, under another
-    /// definition or somebody else's.
+    /// Checks that no inserted row has the primary key of a kept row. Reads the key columns, of files that may hold one
+    /// of the new keys; in a full refresh of all files: kept rows may be unchecked, since they come from another
+    /// definition or another writer.
     async fn keys_are_new(
         &self,
         current: &LakeTable,
         session: &SessionContext,
         seen: &mut Inspector,
-        all: bool,
+        coverage: Coverage,
     ) -> Result<()> {
         let doing = || format!("the primary keys of {} cannot be compared", self.job.table.name);
         let mut frame = session.read_table(current.provider(session, None).await?).context(doing)?;
-        if let Some(range) = seen.range_of_new_keys().filter(|_| !all) {
+        if let Some(range) = seen.range_of_new_keys().filter(|_| coverage == Coverage::NewRows) {
             frame = frame.filter(range).context(doing)?;
         }
         let keys = self.job.table.primary_key.iter().map(deltalake::datafusion::logical_expr::ident);
         let mut stream =
             frame.select(keys.collect::<Vec<_>>()).context(doing)?.execute_stream().await.context(doing)?;
         while let Some(batch) = stream.try_next().await.context(doing)? {
-            seen.stays(&batch, all)?;
+            seen.stays(&batch, coverage)?;
         }
         seen.verdict(&self.job.privacy)
     }
@@ -253,7 +267,7 @@ impl Work<'_> {
             (app::DEFINITION.to_owned(), self.fingerprint.now),
             (app::MIGRATION.to_owned(), job.migration),
         ]);
-        // Also where there are none any more: a checkpoint keeps what an earlier commit said.
+        // Also if there are none: a checkpoint keeps the value of an earlier commit.
         let expectations = plan::expectations(job.table);
         if expectations != 0 || self.standing.expectations != 0 {
             txns.insert(app::EXPECTATIONS.to_owned(), expectations);
@@ -261,7 +275,7 @@ impl Work<'_> {
         for source in job.sources.values() {
             let version = source.version();
             txns.insert(app::source(&source.uuid()), i64::try_from(version).unwrap_or(i64::MAX));
-            // Also where it is not known: a checkpoint keeps what an earlier commit said.
+            // Also if it is unknown: a checkpoint keeps the value of an earlier commit.
             txns.insert(app::commit(&source.uuid()), source.commit_hash(version).await?.unwrap_or(0));
         }
         let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
@@ -322,7 +336,7 @@ mod tests {
         let within = DataFusionError::Context("of a stage".into(), Box::new(exhausted()));
         assert!(out_of_memory(&Error::failed("it stopped").because(exhausted())));
         assert!(out_of_memory(&Error::failed("it failed").because(Error::failed("it stopped").because(within))));
-        // What it says is no proof: a value may say the same.
+        // The text is no proof: a value may contain the same.
         let quoted = DataFusionError::Execution("cannot cast 'Resources exhausted'".into());
         assert!(!out_of_memory(&Error::failed("it stopped").because(quoted)));
     }

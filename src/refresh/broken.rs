@@ -1,6 +1,6 @@
-//! Data files that are gone or garbled: which one of which table it is, and what heals it.
+//! Missing or corrupt data files: identifies the file and its table, and the remedy.
 //!
-//! The engine's own errors name neither, so the tables of a refresh that failed at reading are read once more.
+//! The engine's own errors name neither, so if reading failed, the tables of the refresh are read once more.
 
 use super::Work;
 use super::inputs::Lost;
@@ -8,15 +8,15 @@ use crate::definition::Table;
 use crate::error::{Error, Kind};
 use crate::lake::LakeTable;
 
-/// What errors of stores and of Parquet files say of themselves.
+/// Texts by which errors of stores and of Parquet files are recognised.
 const READING: [&str; 6] =
     ["data file `", "Object Store error", "Object at location", "Error performing", "Parquet", "parquet"];
 
 /// Why reading failed.
 pub(super) enum Unreadable {
-    /// A data file of a table as it stands.
+    /// A data file of a current table.
     Stands(Error),
-    /// One of a version that a source had: the change cannot be told.
+    /// A data file of a source's older version: the change cannot be computed.
     Before(Lost),
 }
 
@@ -26,9 +26,9 @@ fn is_of_reading(error: &Error) -> bool {
     error.kind() == Kind::Failed && (says(error.message()) || error.causes().iter().any(|cause| says(cause)))
 }
 
-/// What to say of a table that `error` was met at, if it has a data file that cannot be read.
+/// The error for a table whose reading failed with `error`, if it has a data file that cannot be read.
 pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
-    // A table that is refused has said so by itself.
+    // A refused table has its own error.
     if !is_of_reading(error) || stands.check_files().is_err() {
         return None;
     }
@@ -48,7 +48,7 @@ pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable)
 }
 
 impl Work<'_> {
-    /// The data file of the table itself that `error` was met at.
+    /// The data file of the table itself that caused `error`.
     pub(super) async fn broken_itself(&self, error: &Error) -> Option<String> {
         if !is_of_reading(error) {
             return None;
@@ -56,7 +56,7 @@ impl Work<'_> {
         Some(self.current.as_ref()?.broken().await?.0)
     }
 
-    /// What `error` was met at, if it is a data file: of the table itself, of a source, or of what a source was.
+    /// The cause of `error`, if it is a data file: of the table itself, of a source, or of a source's older version.
     pub(super) async fn unreadable(&self, error: &Error) -> Option<Unreadable> {
         if let Some(current) = &self.current
             && let Some(found) = unreadable(error, self.job.table, current).await
@@ -81,7 +81,7 @@ impl Work<'_> {
         None
     }
 
-    /// The same of sources as they stand.
+    /// The same for sources at the cut.
     pub(super) async fn unreadable_source(&self, error: &Error) -> Option<Error> {
         for (name, source) in &self.job.sources {
             let Some(table) = self.job.project.table(name) else { continue };

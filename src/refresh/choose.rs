@@ -1,5 +1,4 @@
-//! How a table gets to the cut, decided from the logs before any row is read. `plan` asks the same question and gets
-//! the same answer.
+//! How a table gets to the cut, decided from the logs before any row is read. `plan` uses the same decision.
 
 use std::collections::HashMap;
 
@@ -9,12 +8,12 @@ use crate::changes::size;
 use crate::definition::Policy;
 use crate::error::Result;
 use crate::incremental::{self, Program};
-use crate::lake::LakeTable;
+use crate::lake::{Joins, LakeTable};
 use crate::name::TableName;
 use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
 use crate::plan::{self, Change, Decision};
 
-/// How a table gets to the cut, and what had to be found out for that.
+/// How a table gets to the cut, and the facts on which that depends.
 pub(super) struct Strategy {
     pub(super) decision: Decision,
     /// For [`Decision::Incremental`].
@@ -35,7 +34,7 @@ pub(super) struct Planned {
     pub(super) inputs: Inputs,
 }
 
-/// What happened to a source since the consumed version.
+/// The change of a source since the consumed version.
 #[derive(Clone, Debug)]
 pub struct Moved {
     /// Its name.
@@ -44,35 +43,35 @@ pub struct Moved {
     pub from: u64,
     /// The version of the cut.
     pub to: u64,
-    /// Rows that came and went.
+    /// Inserted and deleted rows.
     pub change: Size,
-    /// Whether rows only came.
+    /// Whether rows were only inserted.
     pub only_adds: bool,
-    /// What tells the change: `change feed`, `data files`.
+    /// The source of the change: `change feed`, `data files`.
     pub by: &'static str,
 }
 
-/// What a refresh would do.
+/// The prediction of a refresh.
 #[derive(Debug)]
 pub struct Foreseen {
-    /// What.
+    /// The decision.
     pub decision: Decision,
-    /// Sources that moved; empty where their changes were not looked at.
+    /// Sources that changed; empty if their changes were not read.
     pub moved: Vec<Moved>,
-    /// What both ways would cost.
+    /// The costs of both modes.
     pub costs: Option<Costs>,
 }
 
-/// Whether figures are found out that decide nothing.
+/// Whether to compute estimates that do not affect the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Estimates {
-    /// For people.
+    /// Yes, for people.
     All,
-    /// Only those on which the choice depends.
+    /// Only those on which the decision depends.
     Needed,
 }
 
-/// Finds out what [`super::refresh`] would do, and writes nothing.
+/// Predicts what [`super::refresh`] would do, and writes nothing.
 ///
 /// # Errors
 /// When a log cannot be read.
@@ -85,23 +84,26 @@ pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Fores
 impl Work<'_> {
     /// Decides.
     pub(super) async fn strategy(&self, estimates: Estimates) -> Result<Strategy> {
-        match plan::decide(self.job.table, &self.standing, self.fingerprint, self.job.full_refresh) {
+        if self.job.full_refresh {
+            return Ok(plan::full_refresh(&self.standing).into());
+        }
+        match plan::decide(self.job.table, &self.standing, self.fingerprint) {
             Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
             Decision::Incremental(_) => self.by_change(estimates).await,
             other => Ok(other.into()),
         }
     }
 
-    /// Which commit of somebody else moved rows of a table that is up to date.
+    /// The commit of another writer that moved rows of an up-to-date table.
     fn adoptable(&self) -> Option<String> {
         let foreign = &self.current.as_ref()?.state().foreign;
         let moves = foreign.iter().rfind(|commit| commit.moves_files())?;
-        Some(format!("v{} ({}) by somebody else holds the same rows", moves.version, moves.operation()))
+        Some(format!("v{} ({}) by another writer holds the same rows", moves.version, moves.operation()))
     }
 
     async fn by_change(&self, estimates: Estimates) -> Result<Strategy> {
         let decide = |change: Change| plan::by_change(self.job.table, &self.standing, change);
-        let mut inputs = self.inputs(true)?;
+        let mut inputs = self.inputs(Joins::Hash)?;
         let consumed: HashMap<String, u64> =
             self.standing.sources.iter().filter_map(|s| Some((s.name.to_string(), s.consumed?))).collect();
         if let Some(lost) = inputs.since(&consumed).await? {
@@ -162,7 +164,7 @@ impl Work<'_> {
     }
 
     fn costs(&self, program: &Program, moved: &[Moved]) -> (Decision, Costs) {
-        // The record of consent is read whole both ways.
+        // The record of consent is read completely in both modes.
         let read = self.job.sources.iter().filter(|(name, _)| program.tables().contains(name.as_str()));
         let sources: Vec<SourceSize> = read
             .map(|(name, table)| {

@@ -1,7 +1,7 @@
 //! Law 6: a table that declares consent never holds a row whose subject has not consented in the same cut.
 //!
-//! Grants are evaluated from the landing record of consent, never through a table derived by the same condition. Per
-//! person the newest record decides, on a tie the one that refuses; a value that the current records of several people
+//! Grants are evaluated from the landing record of consent, never through a table derived by the same condition. A
+//! person's newest record decides, on a tie the one that refuses; a value that the current records of several people
 //! claim has not consented, and neither has NULL.
 
 use std::collections::{HashMap, HashSet};
@@ -31,13 +31,13 @@ use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 use crate::sql::{plan_sql, scan};
 
-/// What the query for grants calls the records.
+/// The name of the records in the query for grants.
 const RECORDS: &str = "_records";
 
-/// How much of a table is looked at.
+/// Which rows of a table are checked.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Rows that come, and all rows of these subjects, whose grant ended.
+    /// Inserted rows, and all rows of these subjects, whose grant ended.
     Change(Ended),
     /// Every row.
     All,
@@ -48,7 +48,7 @@ pub enum Scope {
 pub struct Ended(HashSet<String>);
 
 impl Ended {
-    /// How many.
+    /// Their number.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len() as u64
@@ -65,14 +65,14 @@ fn ambiguous(consent: &Consent, grants: &Grants, table: &Table) -> Result<Logica
     subjects(&consent.names, grants, table, "count(*) > 1")
 }
 
-/// Subjects by what the current records of those who claim them say.
+/// Subjects selected by a condition on the current records of the people who claim them.
 fn subjects(names: &str, grants: &Grants, table: &Table, having: &str) -> Result<LogicalPlan> {
     let quoted = |name: &str| format!("\"{name}\"");
     let granted = granted_name(table);
     let person = quoted(grants.subjects.first().map_or("", String::as_str));
     let names = quoted(names);
     let newest: String = grants.latest.iter().map(|c| format!("{} desc nulls last, ", quoted(c))).collect();
-    // One line per step: the newest record of each person, what it says, and who else claims the same value.
+    // One line per step: the newest record of each person, whether it grants, and the other people with the same value.
     let sql = format!(
         "select cast(subject as varchar) as subject from ( \
            select {names} as subject, {granted} as granted, \
@@ -93,7 +93,7 @@ fn subjects(names: &str, grants: &Grants, table: &Table, having: &str) -> Result
     over_records.map(|plan| plan.data).context(doing)
 }
 
-/// How many persons' consent ends and begins between two versions of a record of consent; `None` if `table` is none.
+/// How many persons' consent ends and begins between two versions of a record of consent; `None` if `table` is not one.
 ///
 /// # Errors
 /// When a version cannot be read.
@@ -120,7 +120,7 @@ pub async fn consent_changes(
     Ok(Some((before.difference(after).count() as u64, after.difference(before).count() as u64)))
 }
 
-/// The name of what a record grants, which no column of the table has.
+/// A name for the grant of a record that no column of the table has.
 fn granted_name(table: &Table) -> String {
     let mut name = "_granted".to_owned();
     while table.columns.iter().any(|column| column.name == name) {
@@ -141,7 +141,7 @@ fn records(grants: &Grants, table: &Table, granted: &str) -> Result<LogicalPlan,
 
 /// The record of consent behind a table's `[consent]`.
 pub struct Guard<'a> {
-    /// The table to be guarded.
+    /// The table to be checked.
     pub table: &'a Table,
     /// Its `[consent]`.
     pub consent: &'a Consent,
@@ -177,7 +177,7 @@ impl Guard<'_> {
         Ok(Ended(ended))
     }
 
-    /// How many values of the subject column several people claim, where it does not identify a person by itself.
+    /// How many values of the subject column several people claim, unless the column itself identifies a person.
     ///
     /// # Errors
     /// When the record of consent cannot be read.
@@ -194,7 +194,7 @@ impl Guard<'_> {
         Ok(count)
     }
 
-    /// What to say about them.
+    /// The warning about them.
     #[must_use]
     pub fn ambiguity(&self, count: u64) -> Warning {
         Warning {
@@ -210,10 +210,10 @@ impl Guard<'_> {
         }
     }
 
-    /// Refuses the change if it would leave a row of somebody who has not consented.
+    /// Refuses the change if it would leave a row of a person who has not consented.
     ///
     /// # Errors
-    /// `Evidence`, naming the subjects only as hashes.
+    /// `Evidence`; names the subjects only as hashes.
     pub async fn check(
         &self,
         inputs: &Inputs,
@@ -222,7 +222,7 @@ impl Guard<'_> {
         scope: &Scope,
         privacy: &Privacy,
     ) -> Result<()> {
-        // Rows per subject as they would be after the commit: those of the table, and the change on top.
+        // Rows per subject after the commit: those of the table plus the change.
         let mut after: HashMap<Option<String>, i64> = HashMap::new();
         match (scope, before) {
             (Scope::All, Some(before)) => after = self.rows_of(inputs.session(), before, None).await?,
@@ -267,14 +267,14 @@ impl Guard<'_> {
         table: &LakeTable,
         some: Option<&HashSet<String>>,
     ) -> Result<HashMap<Option<String>, i64>> {
-        /// More literals than this cost more than reading the column.
+        /// Above this number of literals, reading the whole column is cheaper.
         const LITERALS: usize = 1000;
         let doing = || format!("the subjects of {} cannot be counted", self.table.name);
         let column = ident(&self.consent.subject);
         let mut frame = session.read_table(table.provider(session, None).await?).context(doing)?;
         let text = matches!(self.subject_type(), DataType::Utf8);
         if let Some(some) = some.filter(|s| text && s.len() <= LITERALS) {
-            // File statistics only know plain comparisons.
+            // File statistics support only plain comparisons.
             let list: Vec<Expr> = some.iter().map(|s| lit(s.clone())).collect();
             frame = frame.filter(column.clone().in_list(list, false)).context(doing)?;
         }

@@ -1,11 +1,11 @@
-//! Expectations that changed since the rows of a table were checked: they hold of all rows, not only of new ones.
+//! Expectations that changed since the rows of a table were checked: they apply to all rows, not only to new ones.
 
-use super::inspect::Inspector;
+use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work};
 use crate::checks;
 use crate::definition::Action;
 use crate::error::{Error, Kind, Result};
-use crate::lake::LakeTable;
+use crate::lake::{Joins, LakeTable};
 use crate::outcome::{Io, Mode};
 use crate::plan::EXPECTATIONS_CHANGED;
 
@@ -15,8 +15,8 @@ impl Work<'_> {
         let Some(current) = self.current.clone() else {
             return Err(Error::new(Kind::Internal, "a table that does not exist cannot be checked"));
         };
-        let session = self.session(true)?;
-        let mut seen = Inspector::new(self.job.table, true)?;
+        let session = self.session(Joins::Hash)?;
+        let mut seen = Inspector::new(self.job.table, Coverage::AllRows)?;
         self.standing_rows(&current, &session, &mut seen).await?;
         seen.verdict(&self.job.privacy)?;
         let table = checks::record(&current, self.job.table, &self.job.run).await?;
@@ -26,7 +26,7 @@ impl Work<'_> {
         Ok(Refreshed { warnings: seen.warnings(), ..done })
     }
 
-    /// Checks the rows that stood before the change.
+    /// Checks the rows from before the change.
     pub(super) async fn standing_rows(
         &self,
         current: &LakeTable,

@@ -1,4 +1,4 @@
-//! What is done where a table's change cannot be computed, as its definition says.
+//! The fallback by a table's definition if its change cannot be computed.
 
 use super::inputs::Lost;
 use super::{Refreshed, Work};
@@ -10,20 +10,20 @@ use crate::outcome::{Warning, counted};
 use crate::plan::{self, Change, Decision};
 
 impl Work<'_> {
-    /// What is done where an incremental refresh was begun, and rows that it needs turn out to be gone.
+    /// The fallback if an incremental refresh was started and rows that it needs are missing.
     pub(super) async fn not_by_change(self, lost: Lost) -> Result<Refreshed> {
         let change = Change::Lost { why: lost.to_string(), error: self.loses(&lost) };
         let decision = plan::by_change(self.job.table, &self.standing, change);
         self.whole(decision).await
     }
 
-    /// The same where the table turned out not to be what our newest commit left.
+    /// The fallback if the table has drifted.
     pub(super) async fn drifted(self, reason: String) -> Result<Refreshed> {
         let decision = plan::drifted(self.job.table, &self.standing, reason);
         self.whole(decision).await
     }
 
-    /// A decision for the whole, or for nothing.
+    /// Carries out a decision for a full refresh, or to stop.
     pub(super) async fn whole(self, decision: Decision) -> Result<Refreshed> {
         match decision {
             Decision::Full(reason) => self.full(reason).await,
@@ -33,8 +33,8 @@ impl Work<'_> {
         }
     }
 
-    /// The error of a table with `refresh = "incremental"` for which the change of a source is lost. Other tables read that
-    /// source, or this table, and what a vacuum took is lost to them as well: the hint heals them all.
+    /// The error of a table with `refresh = "incremental"` if the change of a source is lost. Other tables that read
+    /// that source, or this table, lost the vacuumed files as well: the hint repairs them all.
     pub(super) fn loses(&self, lost: &Lost) -> Error {
         let table = self.job.table;
         let error = plan::not_incremental(table, &self.standing, &lost.to_string());
@@ -50,7 +50,7 @@ impl Work<'_> {
         error
     }
 
-    /// A full refresh of a table that is not what our newest commit left, and a word about it.
+    /// A full refresh of a drifted table, with a warning.
     pub(super) async fn repair(self, reason: String) -> Result<Refreshed> {
         let warning = Warning {
             message: format!("{} had drifted and was rebuilt: {reason}", self.job.table.name),

@@ -1,26 +1,27 @@
-//! A full refresh: the whole query, against what stands.
+//! A full refresh: computes the whole query and compares it with the table.
 
-use super::apply::{Ready, out_of_memory};
+use super::apply::{Batches, Ready, out_of_memory};
 use super::consent::Scope;
 use super::inputs::Inputs;
-use super::inspect::Inspector;
+use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::error::Result;
 use crate::evaluate::{self, Limits};
-use crate::lake::{LakeTable, NewColumns, Scanned};
+use crate::lake::{Joins, LakeTable, NewColumns, Scanned};
+use crate::merge::Merged;
 use crate::outcome::{Io, Mode};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-/// A change of more rows than this is not applied row by row: the table is written anew.
+/// A change of more rows than this is not applied row by row: the table is rewritten.
 const DIFFERENCE_ROWS: u64 = 1_000_000;
 
 impl Work<'_> {
-    /// Computes the whole query and commits what is not as it says.
+    /// Computes the whole query and commits the difference.
     pub(super) async fn full(mut self, reason: String) -> Result<Refreshed> {
-        self.all_rows = true;
-        let inputs = self.inputs(true)?;
+        self.coverage = Coverage::AllRows;
+        let inputs = self.inputs(Joins::Hash)?;
         let ready = match self.recompute(&inputs, reason.clone()).await {
-            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(false)?, reason).await,
+            Err(error) if out_of_memory(&error) => self.recompute(&self.inputs(Joins::SortMerge)?, reason).await,
             other => other,
         };
         match ready {
@@ -29,8 +30,8 @@ impl Work<'_> {
         }
     }
 
-    /// The whole result: as a difference where the table stands in the same shape, so that its readers see only what
-    /// changed; else as a new set of files. So, too, where its rows are lost with a data file: nothing of them is needed.
+    /// The whole result: as a difference if the table has the same columns, so that its readers see only what changed;
+    /// else as a new set of files. The latter also if a data file of the table is lost: none of its rows is needed.
     async fn recompute(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
         let Some(current) = self.current.as_ref().filter(|t| t.schema() == self.job.table.schema()) else {
             return self.replace(inputs, reason).await;
@@ -51,7 +52,7 @@ impl Work<'_> {
         }
     }
 
-    /// The difference to the rows as they stand. What cannot be taken out row by row is `None`.
+    /// The difference to the current rows. `None` if it cannot be applied row by row.
     async fn by_difference(&self, current: &LakeTable, inputs: &Inputs, reason: String) -> Result<Option<Ready>> {
         let mut io = Io { files_read: inputs.files(), files_before: current.size().0, ..Io::default() };
         let session = inputs.session();
@@ -60,15 +61,18 @@ impl Work<'_> {
         let limit = Limits::of(session).bytes;
         let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
         let Some(rows) = rows else { return Ok(None) };
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
-        let Ok(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else { return Ok(None) };
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
+        let Merged::Done(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else {
+            return Ok(None);
+        };
         io.rows_read = Scanned::rows(session);
-        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, false).await).await?;
+        let verdict = self.check_constraints(inputs, Some(current), &mut seen, &Scope::All).await;
+        self.discard_if_rejected(&change, verdict).await?;
         let ambiguous = self.ambiguous(inputs).await?;
         Ok(Some(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None, ambiguous }))
     }
 
-    /// The whole result in new files instead of all that are there.
+    /// The whole result in new files that replace all existing ones.
     async fn replace(&self, inputs: &Inputs, reason: String) -> Result<Ready> {
         let files_before = self.current.as_ref().map_or(0, |t| t.size().0);
         let mut io = Io { files_read: inputs.files(), files_before, ..Io::default() };
@@ -76,13 +80,16 @@ impl Work<'_> {
         if let Some(current) = self.current.as_ref().filter(|t| t.size().0 > 0) {
             current.check_removable()?;
         }
-        // Sorted by itself: an order asked of the query's own plan is pushed into it, which the engine cannot do for every one.
+        // Sorted separately: an order on the query's own plan is pushed into it, which the engine does not support for
+        // every plan.
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let mut seen = Inspector::new(self.job.table, self.all_rows)?;
-        let mut change = self.append(stream, false, &mut seen, &mut io).await?;
+        let mut seen = Inspector::new(self.job.table, self.coverage)?;
+        let mut change = self.append(stream, Batches::Rows, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
-        self.discard_if_rejected(&change, self.check_constraints(inputs, &mut seen, &Scope::All, true).await).await?;
+        // No row stays.
+        let verdict = self.check_constraints(inputs, None, &mut seen, &Scope::All).await;
+        self.discard_if_rejected(&change, verdict).await?;
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

@@ -1,24 +1,26 @@
-//! The primary keys of rows that come, go and stay: each may be there once.
+//! The primary keys of inserted, deleted and kept rows: each must be unique.
 
 use std::collections::{HashMap, HashSet};
 
 use deltalake::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
-use deltalake::arrow::compute::{SortOptions, cast, filter, sort_to_indices};
+use deltalake::arrow::compute::{cast, filter};
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::arrow::util::display::array_value_to_string;
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 
+use super::inspect::Coverage;
 use crate::definition::Table;
 use crate::error::{Context, Error, Result};
+use crate::evaluate::least_and_greatest;
 use crate::merge::{grouped, hashed};
 use crate::outcome::counted;
 use crate::privacy::Privacy;
 
-/// Most repeated keys that a message shows.
+/// Maximum number of duplicate keys in a message.
 const EXAMPLES: usize = 3;
-/// Most characters of a value in a message.
+/// Maximum characters of a value in a message.
 const SHOWN: usize = 60;
 
 /// A column of the key.
@@ -28,17 +30,17 @@ struct Column {
     data_type: DataType,
     pii: bool,
     nulls: u64,
-    /// Least and greatest value among the new keys; `None` where the type has no order that files are skipped by.
+    /// Minimum and maximum of the new keys; `None` if files cannot be pruned by the type's order.
     range: Option<(ScalarValue, ScalarValue)>,
 }
 
-/// The keys seen so far, as 128-bit hashes. Two different keys share one with a chance below 10^-20 at 10^9 rows.
+/// The keys seen so far, as 128-bit hashes. The probability of a collision is below 10^-20 at 10^9 rows.
 pub struct Keys {
     columns: Vec<Column>,
     converter: Option<RowConverter>,
     came: HashSet<u128>,
     went: HashSet<u128>,
-    /// Rows that go and were not yet met among the table's rows, by key.
+    /// Deleted rows that were not yet found among the table's rows, by key.
     going: HashMap<u128, u64>,
     stayed: HashSet<u128>,
     repeated: u64,
@@ -47,7 +49,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// For the rows of a table; without a primary key there is nothing to see.
+    /// For the rows of a table; without a primary key nothing is checked.
     pub fn new(table: &Table, schema: &SchemaRef) -> Result<Self> {
         let column = |name: &String| {
             let index = schema.index_of(name).ok()?;
@@ -81,7 +83,7 @@ impl Keys {
         })
     }
 
-    /// Takes rows that come. Rows that go are taken before them: a key that goes is no new one.
+    /// Observes inserted rows. Deleted rows come first: a deleted key is not new.
     pub fn observe_insert(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
@@ -103,7 +105,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes rows that go.
+    /// Observes deleted rows.
     pub fn observe_delete(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
@@ -115,9 +117,10 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes rows of the table before the change, of which only the key columns, in order. `all`: every row is shown, so
-    /// that also two that stay are compared.
-    pub fn observe_existing(&mut self, batch: &RecordBatch, all: bool) -> Result<()> {
+    /// Observes rows of the table before the change, of which only the key columns, in order. If every row is
+    /// passed, duplicates among kept rows are found, too.
+    pub fn observe_existing(&mut self, batch: &RecordBatch, coverage: Coverage) -> Result<()> {
+        let all = coverage == Coverage::AllRows;
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
             columns.push(grouped(&cast(values, &column.data_type).context(doing)?));
@@ -132,17 +135,17 @@ impl Keys {
         Ok(())
     }
 
-    /// Whether there is a key to be unique.
+    /// Whether there is a primary key.
     pub fn is_declared(&self) -> bool {
         self.converter.is_some()
     }
 
-    /// Keys that both go and come: updates.
+    /// Keys that are both deleted and inserted: updates.
     pub fn updated(&self) -> u64 {
         self.came.intersection(&self.went).count() as u64
     }
 
-    /// Whether a key comes without going: it might be in the table already.
+    /// Whether a key is inserted without being deleted: it might be in the table already.
     pub fn has_new(&self) -> bool {
         self.came.difference(&self.went).next().is_some()
     }
@@ -156,7 +159,7 @@ impl Keys {
         self.columns.iter().filter_map(within).reduce(Expr::and)
     }
 
-    /// Refuses NULL and repetition.
+    /// Refuses NULL and duplicates.
     pub fn verdict(&self, table: &str, privacy: &Privacy) -> Result<()> {
         if let Some(column) = self.columns.iter().find(|c| c.nulls > 0) {
             return Err(Error::failed(format!("{table} gets NULL in the primary key column `{}`", column.name))
@@ -206,7 +209,7 @@ impl Keys {
 }
 
 impl Column {
-    /// Takes values of new keys.
+    /// Observes values of new keys.
     fn widen(&mut self, values: &ArrayRef) -> Result<()> {
         let is_ordered = self.data_type.is_integer()
             || matches!(self.data_type, DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..))
@@ -214,24 +217,13 @@ impl Column {
         if !is_ordered {
             return Ok(());
         }
-        let (Some(least), Some(greatest)) = (extreme(values, false)?, extreme(values, true)?) else { return Ok(()) };
+        let Some((least, greatest)) = least_and_greatest(values).context(doing)? else { return Ok(()) };
         self.range = Some(match self.range.take() {
             Some((low, high)) => (if least < low { least } else { low }, if greatest > high { greatest } else { high }),
             None => (least, greatest),
         });
         Ok(())
     }
-}
-
-/// The least or greatest value; `None` where there is none.
-fn extreme(values: &ArrayRef, descending: bool) -> Result<Option<ScalarValue>> {
-    let order = SortOptions { descending, nulls_first: false };
-    let first = sort_to_indices(values, Some(order), Some(1)).context(doing)?;
-    if first.is_empty() {
-        return Ok(None);
-    }
-    let value = ScalarValue::try_from_array(values, first.value(0) as usize).context(doing)?;
-    Ok(Some(value).filter(|v| !v.is_null()))
 }
 
 fn short(value: &str) -> String {

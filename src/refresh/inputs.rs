@@ -1,4 +1,4 @@
-//! The sources of one refresh: each at the version consumed, at the version of the cut, and as the change between.
+//! The sources of one refresh: each at the consumed version, at the version of the cut, and as the change between.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 
-use crate::changes::{self, ChangeSet};
+use crate::changes::{self, ChangeSet, Changes};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::Sources;
-use crate::incremental::{ChangeKind, Side};
+use crate::incremental::{ChangeKind, OldResult, Side};
 use crate::lake::LakeTable;
 
 /// One source.
@@ -19,17 +19,17 @@ use crate::lake::LakeTable;
 struct Source {
     /// At the cut.
     table: LakeTable,
-    /// The version consumed; `None` where only the cut is needed.
+    /// The consumed version; `None` if only the cut is needed.
     consumed: Option<u64>,
     change: Option<ChangeSet>,
 }
 
-/// Why the change of a source cannot be told.
+/// Why the change of a source cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// Its name.
     pub source: String,
-    /// What is lost.
+    /// The reason.
     pub why: String,
 }
 
@@ -44,9 +44,9 @@ impl fmt::Display for Lost {
 pub struct Inputs {
     session: SessionContext,
     sources: HashMap<String, Source>,
-    /// The maintained table as it stands.
+    /// The current maintained table.
     result: Option<LakeTable>,
-    /// Why a consumed version turned out to be gone, once a plan asked for its rows.
+    /// Why a consumed version is missing, if a plan read its rows and failed.
     gone: Arc<Mutex<Option<Lost>>>,
 }
 
@@ -59,29 +59,29 @@ impl Inputs {
         Self { session, sources, result: None, gone: Arc::default() }
     }
 
-    /// Finds out what changed in each source since `consumed`.
+    /// Determines what changed in each source since `consumed`.
     ///
     /// # Errors
-    /// When a log is broken. Why a change cannot be told any more is no error but the value.
+    /// If a log is broken. The reason why a change can no longer be computed is not an error but the value.
     pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<Option<Lost>> {
         for (name, source) in &mut self.sources {
             let Some(from) = consumed.get(name) else { continue };
             match changes::since(&source.table, *from).await? {
-                Ok(change) => source.change = Some(change),
-                Err(why) => return Ok(Some(Lost { source: name.clone(), why })),
+                Changes::Known(change) => source.change = Some(*change),
+                Changes::Lost(why) => return Ok(Some(Lost { source: name.clone(), why })),
             }
             source.consumed = Some(*from);
         }
         Ok(None)
     }
 
-    /// What happened to a source since the version consumed, once [`Self::since`] has found out.
+    /// The change of a source since the consumed version, after [`Self::since`].
     #[must_use]
     pub fn change(&self, name: &str) -> Option<&ChangeSet> {
         self.sources.get(name)?.change.as_ref()
     }
 
-    /// The same sources beside the table that is maintained over them.
+    /// The same sources, and the table that is maintained over them.
     #[must_use]
     pub fn beside(&self, maintained: &LakeTable) -> Self {
         Self { result: Some(maintained.clone()), ..self.clone() }
@@ -93,27 +93,27 @@ impl Inputs {
         &self.session
     }
 
-    /// The same sources read by another session.
+    /// The same sources with another session.
     #[must_use]
     pub fn with_session(&self, session: SessionContext) -> Self {
         Self { session, sources: self.sources.clone(), result: None, gone: Arc::clone(&self.gone) }
     }
 
-    /// Whether a source's rows are not those that were consumed, or were never consumed.
+    /// Whether a source's rows differ from the consumed ones, or were never consumed.
     #[must_use]
     pub fn moved(&self, name: &str) -> bool {
         self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
     }
 
-    /// Why the change cannot be computed after all: rows of a consumed version are gone.
+    /// Why the change cannot be computed after all: rows of a consumed version are missing.
     #[must_use]
     pub fn gone(&self) -> Option<Lost> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The rows that were consumed.
+    /// The consumed rows.
     async fn old(&self, name: &str, source: &Source, consumed: u64) -> Result<Arc<dyn TableProvider>> {
-        // Files that were only rewritten hold the same rows, and are there.
+        // Files that were only rewritten hold the same rows, and exist.
         if source.change.as_ref().is_some_and(ChangeSet::is_empty) {
             return source.table.provider(&self.session, None).await;
         }
@@ -138,8 +138,8 @@ impl Inputs {
         old.provider(&self.session, None).await
     }
 
-    /// Which sources moved, for people: `customer_landing v3 -> v4`; with the reason where a table that should tell its
-    /// change does not.
+    /// The changed sources, for people: `customer_landing v3 -> v4`; with the reason if a table that should have an
+    /// exact feed does not.
     #[must_use]
     pub fn what_changed(&self) -> String {
         let mut moved: Vec<String> = self
@@ -196,7 +196,7 @@ impl Sources for Inputs {
         }
     }
 
-    fn has_result(&self) -> bool {
-        self.result.is_some()
+    fn old_result(&self) -> OldResult {
+        if self.result.is_some() { OldResult::Maintained } else { OldResult::Computed }
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at every row that comes or goes, on its way to the files: expectations, subjects, primary keys.
+//! Checks every inserted or deleted row on its way to the files: expectations, subjects, primary keys.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,12 +15,21 @@ use crate::privacy::Privacy;
 
 use super::identity::Keys;
 
+/// Which rows of a table are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Those that come.
+    NewRows,
+    /// Also those that stay.
+    AllRows,
+}
+
 /// An expectation, and the rows that fail it.
 struct Counted {
     check: Check,
     come: u64,
     go: u64,
-    /// Of the table before the change, where all of its rows were checked.
+    /// Failing rows of the table before the change, if all of its rows were checked.
     stood: Option<u64>,
 }
 
@@ -32,35 +41,36 @@ impl Counted {
         }
     }
 
-    /// `2 new rows`, and where all were checked `2 rows`.
+    /// `2 new rows`, and if all were checked `2 rows`.
     fn rows(&self) -> String {
         counted(self.failing(), if self.stood.is_some() { "row" } else { "new row" })
     }
 }
 
-/// What was seen so far.
+/// Checks of the rows seen so far, and their counts.
 pub struct Inspector {
     table: String,
     schema: SchemaRef,
     checks: Vec<Counted>,
-    /// Whether rows that go are checked, too: they are counted among those that stood.
-    all_rows: bool,
+    /// With [`Coverage::AllRows`] deleted rows are checked, too: they are included in the counts of the old rows.
+    coverage: Coverage,
     subject: Option<usize>,
     /// Net rows per subject; `None` is NULL.
     subjects: HashMap<Option<String>, i64>,
     keys: Keys,
-    /// Rows seen coming.
+    /// Inserted rows seen.
     pub inserted: u64,
-    /// Rows seen going.
+    /// Deleted rows seen.
     pub deleted: u64,
 }
 
 impl Inspector {
-    /// For the rows of a table. With `all_rows`, also those that stay are checked: [`Self::stood`] is told of them.
+    /// For the rows of a table. With [`Coverage::AllRows`], kept rows are checked as well: [`Self::stood`]
+    /// takes their counts.
     ///
     /// # Errors
-    /// When a check cannot be compiled; `definition` has found that before.
-    pub fn new(table: &Table, all_rows: bool) -> Result<Self> {
+    /// If a check cannot be compiled; `definition` reports that earlier.
+    pub fn new(table: &Table, coverage: Coverage) -> Result<Self> {
         let schema = table.schema();
         let checks = checks::compile(table, |action| action != Action::Quarantine)?;
         let checks = checks.into_iter().map(|check| Counted { check, come: 0, go: 0, stood: None }).collect();
@@ -71,14 +81,14 @@ impl Inspector {
             keys: Keys::new(table, &schema)?,
             schema,
             checks,
-            all_rows,
+            coverage,
             subjects: HashMap::new(),
             inserted: 0,
             deleted: 0,
         })
     }
 
-    /// Takes rows that come.
+    /// Observes inserted rows.
     ///
     /// # Errors
     /// When a row does not fit the table.
@@ -93,21 +103,21 @@ impl Inspector {
         Ok(batch)
     }
 
-    /// Takes rows that go.
+    /// Observes deleted rows.
     ///
     /// # Errors
     /// When a row does not fit the table.
     pub fn deletes(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.deleted += batch.num_rows() as u64;
-        for counted in self.checks.iter_mut().filter(|_| self.all_rows) {
+        for counted in self.checks.iter_mut().filter(|_| self.coverage == Coverage::AllRows) {
             counted.go += counted.check.fails(&batch)?;
         }
         self.keys.observe_delete(&batch)?;
         self.count_subjects(&batch, -1)
     }
 
-    /// Takes how many rows failed each expectation before the change, in the order of the checks.
+    /// Takes the number of rows that failed each expectation before the change, in the order of the checks.
     pub fn stood(&mut self, failing: &[(Check, u64)]) {
         for (counted, (_, rows)) in self.checks.iter_mut().zip(failing) {
             counted.stood = Some(*rows);
@@ -117,7 +127,7 @@ impl Inspector {
     fn count_subjects(&mut self, batch: &RecordBatch, weight: i64) -> Result<()> {
         let Some(column) = self.subject else { return Ok(()) };
         let column = cast(batch.column(column), &DataType::Utf8).context(|| "the subject cannot be read".into())?;
-        // Rows come sorted more often than not: a run of equal subjects is looked up once.
+        // Rows are usually sorted: a run of equal subjects is looked up once.
         let column = column.as_string::<i32>();
         let mut run: (Option<&str>, i64) = (None, 0);
         for value in column {
@@ -143,34 +153,34 @@ impl Inspector {
         &self.subjects
     }
 
-    /// Rows whose primary key both goes and comes: updates.
+    /// Rows whose primary key is both deleted and inserted: updates.
     #[must_use]
     pub fn updated(&self) -> u64 {
         self.keys.updated()
     }
 
-    /// Whether the primary keys of the rows that stay have to be looked at: where a key comes that does not go, or,
-    /// `all` of them, where nobody has looked at them before.
+    /// Whether the primary keys of kept rows must be checked: if a key is inserted that is not deleted, or if
+    /// they have never been checked.
     #[must_use]
-    pub fn asks_who_stays(&self, all: bool) -> bool {
-        self.keys.is_declared() && (all || self.keys.has_new())
+    pub fn asks_who_stays(&self, coverage: Coverage) -> bool {
+        self.keys.is_declared() && (coverage == Coverage::AllRows || self.keys.has_new())
     }
 
-    /// A condition that holds for every row with the primary key of one that comes and does not go.
+    /// A condition that holds for every row with the primary key of a row that is inserted and not deleted.
     #[must_use]
     pub fn range_of_new_keys(&self) -> Option<Expr> {
         self.keys.range()
     }
 
-    /// Takes the primary keys of rows of the table before the change; `all`: of every one.
+    /// Observes the primary keys of rows of the table before the change, with [`Coverage::AllRows`] of every one.
     ///
     /// # Errors
     /// When the keys cannot be compared.
-    pub fn stays(&mut self, keys: &RecordBatch, all: bool) -> Result<()> {
-        self.keys.observe_existing(keys, all)
+    pub fn stays(&mut self, keys: &RecordBatch, coverage: Coverage) -> Result<()> {
+        self.keys.observe_existing(keys, coverage)
     }
 
-    /// Rows that warn, as warnings.
+    /// Failed `warn` expectations, as warnings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let failed = |c: &&Counted| c.check.action == Action::Warn && c.failing() > 0;
@@ -178,7 +188,7 @@ impl Inspector {
         self.checks.iter().filter(failed).map(warning).collect()
     }
 
-    /// Refuses rows that fail a `fail` expectation and keys that come twice.
+    /// Refuses rows that fail a `fail` expectation, and duplicate keys.
     ///
     /// # Errors
     /// `Evidence` for expectations, `Failed` for keys.

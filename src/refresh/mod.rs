@@ -1,7 +1,7 @@
-//! One derived table -> the cut: plan, change sets, derivative, checks, commit.
+//! Brings one derived table to the cut: plan, change sets, derivative, checks, commit.
 //!
-//! Whatever the mode, rows pass the same inspector and the same consent check before the commit, and the commit
-//! carries the versions of every source that they were computed from.
+//! In every mode, rows pass the same inspector and the same consent check before the commit, and the commit carries the
+//! versions of every source from which they were computed.
 
 mod apply;
 mod broken;
@@ -23,7 +23,7 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, MovedRows, SessionOptions, session};
+use crate::lake::{Evidence, Joins, LakeTable, MovedRows, SessionOptions, session};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Rows, Warning};
 use crate::plan::{self, Decision, Fingerprint, SourceStanding, Standing};
@@ -36,10 +36,11 @@ pub use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
 pub use consent::consent_changes;
 use inputs::Inputs;
+use inspect::Coverage;
 pub(crate) use verify::mismatch;
 pub use verify::verify;
 
-/// One refresh to be done.
+/// The refresh of one table.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
     /// The project.
@@ -50,9 +51,9 @@ pub struct Job<'a> {
     pub derived: &'a Derived,
     /// Its folder.
     pub location: Location,
-    /// Its sources at the cut, the grants table included.
+    /// Its sources at the cut, including the grants table.
     pub sources: BTreeMap<TableName, LakeTable>,
-    /// Recompute whatever the state.
+    /// Recompute regardless of the state.
     pub full_refresh: bool,
     /// Run id, for the log.
     pub run: String,
@@ -62,37 +63,28 @@ pub struct Job<'a> {
     pub privacy: Privacy,
 }
 
-/// What a refresh did.
+/// The result of a refresh.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// The table as it stands.
+    /// The current table.
     pub table: LakeTable,
     /// Version before.
     pub version_before: Option<u64>,
-    /// How.
+    /// The mode.
     pub mode: Mode,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Rows that are new, whose primary key stayed, and that are gone.
+    /// Rows inserted, updated (same primary key), and deleted.
     pub rows: Rows,
     /// Files and bytes.
     pub io: Io,
     /// Failed `warn` expectations.
     pub warnings: Vec<Warning>,
-    /// Subjects whose grant ended, of whom no row is left.
+    /// Subjects whose grant ended and who have no row left.
     pub grants_ended: u64,
 }
 
-/// What is looked at to find out what others did to a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// Its log.
-    Log,
-    /// Also the rows of commits that say that they changed none.
-    Rows,
-}
-
-/// A derived table against the cut.
+/// The state of a derived table relative to the cut.
 ///
 /// # Errors
 /// When a log cannot be read.
@@ -163,39 +155,39 @@ async fn drift(table: &LakeTable, evidence: Evidence) -> Result<Option<String>> 
     for commit in &state.foreign {
         let (version, operation) = (commit.version, commit.operation());
         if commit.changes_data() {
-            return Ok(Some(format!("version {version} ({operation}) was committed by somebody else")));
+            return Ok(Some(format!("version {version} ({operation}) was committed by another writer")));
         }
-        let lies = match table.moved(commit, evidence == Evidence::Rows).await? {
+        let lies = match table.moved(commit, evidence).await? {
             MovedRows::Same => continue,
             MovedRows::Others => "its files hold other rows than those that they replace".to_owned(),
             MovedRows::Unknown { .. } if evidence == Evidence::Log => continue,
-            MovedRows::Unknown { why, .. } => format!("nobody can make sure of that: {why}"),
+            MovedRows::Unknown { why, .. } => format!("this cannot be verified: {why}"),
         };
         return Ok(Some(format!(
-            "version {version} ({operation}) by somebody else says that it changed no row, and {lies}"
+            "version {version} ({operation}) by another writer declares that it changed no row, but {lies}"
         )));
     }
     Ok(None)
 }
 
-/// What somebody did to the columns of a table whose definition is still the one that built it.
+/// A change of the columns of a table by another writer, if its definition has not changed.
 fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
     let stored = stands.schema();
     let declared = |name: &str| table.columns.iter().find(|c| c.name == name);
     let found = stored.fields().iter().find_map(|field| match declared(field.name()) {
-        None => Some(format!("column `{}` was added by somebody else", field.name())),
+        None => Some(format!("column `{}` was added by another writer", field.name())),
         Some(column) if column.column_type.arrow() == *field.data_type() => None,
         Some(_) => {
-            Some(format!("somebody else made column `{}` {}", field.name(), ColumnType::name_of(field.data_type())))
+            Some(format!("another writer made column `{}` {}", field.name(), ColumnType::name_of(field.data_type())))
         }
     });
     let gone = || table.columns.iter().find(|c| stored.field_with_name(&c.name).is_err());
-    found.or_else(|| gone().map(|c| format!("column `{}` was removed by somebody else", c.name)))
+    found.or_else(|| gone().map(|c| format!("column `{}` was removed by another writer", c.name)))
 }
 
-/// A derived table as it stands, opened ahead of its refresh: all of them at once, while files are still ingested, so
-/// that a store far away is waited for once and not once per table. Who commits in between makes the refresh's own
-/// commit a conflict.
+/// A derived table, opened ahead of its refresh: all of them concurrently, while files are still ingested, so that the
+/// latency of a remote store is paid once and not per table. A commit by another writer in between makes the refresh's
+/// own commit a conflict.
 #[derive(Debug)]
 pub struct Opened {
     meter: Arc<Meter>,
@@ -221,7 +213,7 @@ impl Opened {
         self.current.as_ref()
     }
 
-    /// A table that is open already.
+    /// An already open table.
     fn with(job: &Job<'_>, current: Option<LakeTable>) -> Self {
         let meter = Arc::new(Meter::default());
         Self { location: job.location.metered(&meter), meter, current }
@@ -231,8 +223,8 @@ impl Opened {
 /// Brings one derived table to the cut.
 ///
 /// # Errors
-/// `Evidence` when an expectation or consent forbids the commit, `Conflict` when somebody else committed meanwhile,
-/// `Failed` otherwise. Nothing was committed then.
+/// `Evidence` if an expectation or consent forbids the commit, `Conflict` after a concurrent commit, `Failed`
+/// otherwise. Nothing was committed then.
 pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     let work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
@@ -252,8 +244,8 @@ pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     }
 }
 
-/// A table that was computed from a newer version of a source than the cut has was refreshed by another sync, unless
-/// that version does not exist (any more).
+/// A table that was computed from a newer version of a source than the cut's was refreshed by another sync, unless that
+/// version does not exist (any more).
 async fn overtaken(job: &Job<'_>, standing: &Standing) -> Result<()> {
     for source in &standing.sources {
         let Some(consumed) = source.consumed.filter(|v| *v > source.current) else { continue };
@@ -274,8 +266,8 @@ struct Work<'a> {
     standing: Standing,
     fingerprint: Fingerprint,
     meter: Arc<Meter>,
-    /// Whether expectations are checked on rows that stay, too.
-    all_rows: bool,
+    /// The rows on which expectations are checked.
+    coverage: Coverage,
 }
 
 impl<'a> Work<'a> {
@@ -283,8 +275,9 @@ impl<'a> Work<'a> {
         let Opened { meter, location, current } = opened;
         let standing = standing(job, current.as_ref(), Evidence::Rows).await?;
         let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
-        let all_rows = plan::is_unchecked(job.table, standing.expectations);
-        Ok(Self { job, location, current, standing, fingerprint, meter, all_rows })
+        let is_unchecked = plan::is_unchecked(job.table, standing.expectations);
+        let coverage = if is_unchecked { Coverage::AllRows } else { Coverage::NewRows };
+        Ok(Self { job, location, current, standing, fingerprint, meter, coverage })
     }
 
     fn up_to_date(self) -> Result<Refreshed> {
@@ -305,19 +298,19 @@ impl<'a> Work<'a> {
     }
 
     /// A session for this table's queries.
-    fn session(&self, hash_joins: bool) -> Result<SessionContext> {
-        self.planned_by(Planner::Optimised, hash_joins)
+    fn session(&self, joins: Joins) -> Result<SessionContext> {
+        self.planned_by(Planner::Optimised, joins)
     }
 
-    fn planned_by(&self, planner: Planner, hash_joins: bool) -> Result<SessionContext> {
+    fn planned_by(&self, planner: Planner, joins: Joins) -> Result<SessionContext> {
         let metered: Vec<Location> = self.job.sources.values().map(|t| t.location().metered(&self.meter)).collect();
         let stores: Vec<&Location> = metered.iter().chain([&self.location]).collect();
-        session(SessionOptions { hash_joins, planner, ..SessionOptions::of(self.job.project) }, &stores)
+        session(SessionOptions { joins, planner, ..SessionOptions::of(self.job.project) }, &stores)
     }
 
-    fn inputs(&self, hash_joins: bool) -> Result<Inputs> {
+    fn inputs(&self, joins: Joins) -> Result<Inputs> {
         let tables = self.job.sources.iter().map(|(name, table)| (name.as_str(), table));
-        Ok(Inputs::at_cut(self.session(hash_joins)?, tables))
+        Ok(Inputs::at_cut(self.session(joins)?, tables))
     }
 
     fn guard(&self) -> Option<Guard<'_>> {

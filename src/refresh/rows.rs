@@ -1,4 +1,4 @@
-//! Streams of rows on their way into files: sorted by the clustering columns, with weights spread out into copies.
+//! Streams of rows on their way into files: sorted by the clustering columns, with weights expanded into copies.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ fn order(cluster_by: &[String]) -> Vec<SortExpr> {
     cluster_by.iter().map(|column| ident(column).sort(true, true)).collect()
 }
 
-/// A stream in the order of `cluster_by`, spilling where it does not fit.
+/// A stream in the order of `cluster_by`, spilled if it does not fit.
 pub async fn sorted(
     stream: SendableRecordBatchStream,
     cluster_by: &[String],
@@ -65,7 +65,7 @@ impl PartitionStream for Once {
     }
 }
 
-/// A batch of a change as the rows that it adds and the rows that it removes, one per copy, without the weight.
+/// A batch of a change as inserted rows and deleted rows, one per copy, without the weight.
 pub fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
     let doing = || "a change cannot be spread into rows".to_owned();
     let last = batch.num_columns().checked_sub(1).ok_or_else(|| Error::new(Kind::Internal, doing()))?;
@@ -85,7 +85,7 @@ pub fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
     Ok((copies(1)?, copies(-1)?))
 }
 
-/// All of a change, for `current`, of which at most `limit` bytes are held in memory; `None` when it has more rows than
+/// A complete change for `current`, of which at most `limit` bytes are held in memory; `None` if it has more rows than
 /// `most`.
 pub async fn row_change(
     mut stream: SendableRecordBatchStream,

@@ -1,9 +1,9 @@
-//! A derived table against its query, computed anew over the versions that the table records, by a plan of another kind
-//! than that of a refresh.
+//! Compares a derived table with its query, recomputed over the versions that the table records, by another kind of
+//! plan than a refresh uses.
 //!
-//! Rows are compared as multisets, exactly but for one thing: a sum of floating point numbers depends on the order in
-//! which they are added, so values of `double` columns may differ by one part in 10^9 and of `float` columns by one in
-//! 10^6, if all other columns are equal. A sum that cancels to nearly nothing can differ by more: `decimal` is exact.
+//! Rows are compared as multisets, exactly but for one thing: a sum of floating-point numbers depends on the order of
+//! addition, so values of `double` columns may differ by one part in 10^9 and of `float` columns by one in 10^6, if all
+//! other columns are equal. A sum that cancels to nearly zero can differ by more: `decimal` is exact.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -22,26 +22,25 @@ use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
-use crate::lake::LakeTable;
+use crate::lake::{Joins, LakeTable};
 use crate::name::TableName;
 use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
 use crate::sql::Planner;
 
-/// How far two `double` values may be apart, relative to the greater.
+/// Maximum difference of two `double` values, relative to the greater.
 const DOUBLE: f64 = 1e-9;
 
-/// How far two `float` values may be apart: less than this they cannot hold.
+/// Maximum difference of two `float` values: their precision allows no less.
 const FLOAT: f64 = 1e-6;
 
-/// Rows that differ in some bits and are compared by value; more are not held in memory.
+/// Maximum number of differing rows that are compared by value, in memory.
 const COMPARED: usize = 1_000_000;
 
 /// Compares a table with its query over the versions of its sources that it records.
 ///
 /// # Errors
-/// When one of these versions can no longer be read; `Evidence` when the rows are those of the query and fail an
-/// expectation.
+/// If one of these versions can no longer be read; `Evidence` if the rows equal the query's and fail an expectation.
 pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let name = &job.table.name;
     let cannot = |error: Error| {
@@ -54,11 +53,11 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let sources = recorded(job, table).await.map_err(cannot)?;
     let by = |planner| compare_within_memory(&work, table, &sources, planner);
     let failing =
-        checks::failing(job.table, table, &work.session(true)?, |a| a == Action::Fail).await.map_err(cannot)?;
+        checks::failing(job.table, table, &work.session(Joins::Hash)?, |a| a == Action::Fail).await.map_err(cannot)?;
     let failing = failing.iter().filter(|(_, rows)| *rows > 0);
     let failing = failing.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
     checks::refused(name.as_str(), &failing).map_or(Ok(()), Err)?;
-    // A plan of another kind does not repeat the mistakes of the one that the table was computed by.
+    // Another kind of plan does not repeat the mistakes of the plan by which the table was computed.
     match by(Planner::Plain).await {
         Ok(found) if found.is_equal() => Ok(found),
         Ok(found) => match by(Planner::Optimised).await {
@@ -70,20 +69,20 @@ pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     }
 }
 
-/// Compares with hash joins, or with those that spill.
+/// Compares with hash joins, or with those that can spill.
 async fn compare_within_memory(
     work: &Work<'_>,
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
 ) -> Result<Verified> {
-    match compare(work, table, sources, planner, true).await {
-        Err(error) if out_of_memory(&error) => compare(work, table, sources, planner, false).await,
+    match compare(work, table, sources, planner, Joins::Hash).await {
+        Err(error) if out_of_memory(&error) => compare(work, table, sources, planner, Joins::SortMerge).await,
         other => other,
     }
 }
 
-/// The error of a table that is not its query.
+/// The error of a table that does not equal its query.
 pub(crate) fn mismatch(job: &Job<'_>, table: &LakeTable, found: Verified) -> Error {
     let name = &job.table.name;
     let error = Error::new(Kind::Evidence, format!("{name} does not hold what its query gives"))
@@ -93,7 +92,7 @@ pub(crate) fn mismatch(job: &Job<'_>, table: &LakeTable, found: Verified) -> Err
         .fact("computed", "over the versions of its sources that the table records");
     if found.planner == VerifiedBy::PlannersDisagree {
         return error
-            .fact("because", "the query engine gives other rows where it optimises this query: one of the two is wrong")
+            .fact("because", "the query engine gives other rows with its optimizer: one of the two results is wrong")
             .help("write the query another way, and tell us: a full refresh would compute the same rows again");
     }
     error.help(format!("stedi-delta sync -s {name} --full-refresh"))
@@ -104,7 +103,7 @@ async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName
     let mut sources = BTreeMap::new();
     for (name, source) in &job.sources {
         let Some(consumed) = table.consumed(&source.uuid()).await? else {
-            return Err(Error::failed(format!("it was computed from another {name} than the one that stands there")));
+            return Err(Error::failed(format!("it was computed from another {name} than the current one")));
         };
         let version = consumed.version;
         if source.is_other_than(consumed).await? {
@@ -120,9 +119,9 @@ async fn compare(
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
-    hash_joins: bool,
+    joins: Joins,
 ) -> Result<Verified> {
-    let session = work.planned_by(planner, hash_joins)?;
+    let session = work.planned_by(planner, joins)?;
     let inputs = Inputs::at_cut(session.clone(), sources.iter().map(|(name, table)| (name.as_str(), table)));
     let old = table.provider(&session, None).await?;
     let plan = &work.job.derived.plan;
@@ -167,10 +166,10 @@ fn weights(batch: &RecordBatch) -> Result<Vec<i64>> {
     Ok(weights.values().to_vec())
 }
 
-/// Values of the floating point columns of a row, and copies of it that are not paired yet.
+/// Values of the floating-point columns of a row, and the number of its unpaired copies.
 type Floats = (Vec<Option<f64>>, u64);
 
-/// How many rows that come are rows that go, but for the last digits of floating point numbers.
+/// How many surplus rows equal missing rows except for the last digits of floating-point numbers.
 fn paired(batches: &[RecordBatch]) -> Result<u64> {
     let Some(first) = batches.first() else { return Ok(0) };
     let schema = first.schema();
@@ -183,7 +182,7 @@ fn paired(batches: &[RecordBatch]) -> Result<u64> {
     let mut groups: HashMap<Box<[u8]>, [Vec<Floats>; 2]> = HashMap::new();
     for batch in batches {
         let columns: Vec<_> = exact.iter().map(|i| batch.column(*i).clone()).collect();
-        // No column but floating point ones: one group.
+        // Only floating-point columns: one group.
         let rows = if columns.is_empty() { None } else { Some(converter.convert_columns(&columns).context(doing)?) };
         let mut values = Vec::new();
         for i in &floats {
@@ -192,7 +191,7 @@ fn paired(batches: &[RecordBatch]) -> Result<u64> {
         for (row, weight) in weights(batch)?.into_iter().enumerate() {
             let key: Box<[u8]> = rows.as_ref().map_or_else(Box::default, |rows| Box::from(rows.row(row).as_ref()));
             let of = |column: &deltalake::arrow::array::ArrayRef| {
-                // One NaN, so that those of either sign stand together.
+                // One NaN, so that those of either sign sort together.
                 let value = |v: f64| if v.is_nan() { f64::NAN } else { v };
                 (!column.is_null(row)).then(|| value(column.as_primitive::<Float64Type>().value(row)))
             };
@@ -209,7 +208,7 @@ fn bounds(schema: &Schema, floats: &[usize]) -> Vec<f64> {
     floats.iter().map(of).collect()
 }
 
-/// Pairs rows up in the order of their first value.
+/// Pairs rows in the order of their first value.
 fn paired_in([mut come, mut go]: [Vec<Floats>; 2], bounds: &[f64]) -> u64 {
     come.sort_by(first);
     go.sort_by(first);

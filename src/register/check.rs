@@ -1,4 +1,4 @@
-//! `catalog check` and `catalog register`: every table of the project, its log, its definition and its entry.
+//! `catalog check` and `catalog register`: for every table of the project, its log, its definition and its entry.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::progress::Progress;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-/// What `catalog register` may do beyond bringing entries up to date.
+/// Additional repairs of `catalog register`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Repairs {
-    /// Point entries here that lead to other tables.
+    /// Point entries here that belong to other tables.
     pub relocate: bool,
     /// Drop entries of tables that left the project.
     pub prune: bool,
@@ -48,7 +48,7 @@ pub async fn check(workspace: &Workspace) -> Result<CatalogOutcome> {
     Ok(outcome)
 }
 
-/// Makes the catalog equal to the logs. What fails for one table does not stop the others.
+/// Updates the catalog to match the logs. A failure of one table does not stop the others.
 ///
 /// # Errors
 /// When the catalog cannot be listed.
@@ -122,7 +122,7 @@ fn gone(name: &str, listing: &Listing, state: EntryState) -> EntryOutcome {
     EntryOutcome { table: name.to_owned(), location, state, drift: Vec::new(), notes: Vec::new() }
 }
 
-/// One table: its entry against its log, its log against its definition, its log against what engines read.
+/// Compares one table: its entry with its log, its log with its definition, and its log with what engines can read.
 async fn compare(
     workspace: &Workspace,
     described: &Described,
@@ -154,7 +154,7 @@ async fn compare(
     Ok(found)
 }
 
-/// Where the log's columns are not those that are declared.
+/// Where the log's columns differ from the declared ones.
 fn undeclared(declared: &[Column], schema_string: &str) -> Vec<String> {
     let in_log: BTreeMap<String, String> =
         hive::columns(schema_string).into_iter().map(|(name, r#type, _)| (name, r#type)).collect();

@@ -1,14 +1,14 @@
-//! The statements with which a person registers tables in Athena by hand.
+//! The statements to register tables in Athena by hand.
 
 use crate::error::{Error, Result};
 use crate::workspace::{ResolvedTarget, TablePlace, unknown_table};
 
-/// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes nothing but the place: columns come from
-/// the log. Names are quoted as DDL wants it: `order` is a word of Hive's grammar.
+/// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes only the location: columns come from the
+/// log. Names are quoted as DDL requires: `order` is a keyword of Hive's grammar.
 /// Source: Athena user guide, "Create Delta Lake tables", "Escape reserved keywords in queries".
 ///
 /// # Errors
-/// A table is unknown, or does not lie on S3.
+/// A table is unknown, or not on S3.
 pub fn ddl(address: &ResolvedTarget, tables: &[String]) -> Result<String> {
     let places = address.places();
     let known: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
@@ -17,7 +17,7 @@ pub fn ddl(address: &ResolvedTarget, tables: &[String]) -> Result<String> {
     }
     let database = address.database();
     let mut text = format!("CREATE DATABASE IF NOT EXISTS `{database}`;\n");
-    // A quarantine may not be there, so it must be asked for.
+    // A quarantine may not exist, so it must be named explicitly.
     let asked = |place: &TablePlace| {
         if tables.is_empty() { !place.is_quarantine } else { tables.contains(&place.name) }
     };

@@ -1,4 +1,4 @@
-//! What a catalog should say of a table.
+//! What a catalog entry should contain.
 
 use crate::catalog::Entry;
 use crate::definition::{Column, Table};
@@ -6,7 +6,7 @@ use crate::ingest::format::quarantine_columns;
 use crate::lake::{LakeTable, schema_string};
 use crate::storage::Location;
 
-/// What a table is called and described as, and its columns as they are declared.
+/// The name, description and declared columns of a table.
 #[derive(Clone, Debug)]
 pub struct Described {
     /// Name in the catalog.
@@ -35,15 +35,15 @@ impl Described {
         }
     }
 
-    /// The entry of a table as its log stands.
+    /// The entry of a table by its current log.
     #[must_use]
     pub fn entry(&self, table: &LakeTable) -> Entry {
         let (schema, committed) = (table.schema_string(), table.committed_ms().unwrap_or_default());
         self.entry_of(table.location(), &schema, table.version(), committed)
     }
 
-    /// The entry of a table whose log holds exactly the declared columns; its version and time, which are no part of
-    /// any comparison, are left at 0.
+    /// The entry of a table whose log holds exactly the declared columns. Its version and time, which are not compared,
+    /// are 0.
     #[must_use]
     pub fn entry_as_declared(&self, location: &Location) -> Entry {
         self.entry_of(location, &schema_string(&self.columns), 0, 0)

@@ -1,8 +1,8 @@
 //! Tables' newest versions -> catalog entries equal to their logs.
 //!
-//! After the commit, never before: an entry without a version sends readers to nothing, while a version without an
-//! entry is found and registered by the next sync. One listing of the database tells what stands there; calls are made
-//! only where something differs.
+//! After the commit, never before: an entry without a version leads readers to nothing, while a version without an
+//! entry is found and registered by the next sync. One listing of the database reads the entries; other calls are made
+//! only for differences.
 
 mod check;
 mod ddl;
@@ -14,33 +14,29 @@ pub use described::Described;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::time::Duration;
-
 use futures::future::{join, join_all};
 
-use crate::catalog::{ATTEMPTS, Entry, Put, put_once};
+use crate::catalog::{Entry, Put, put_once};
 use crate::definition::Table;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::progress::{Event, Progress};
+use crate::retry;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-/// Pause after somebody else's change of an entry; it grows with every one.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// The entries of the target's database by table name, as one listing saw them.
+/// The entries of the target's database by table name, from one listing.
 pub(crate) type Listing = BTreeMap<String, Entry>;
 
-/// What a sync did about the catalog.
+/// The catalog changes of a sync.
 #[derive(Debug, Default)]
 pub struct Registered {
     /// Tables whose entry was created or updated.
     pub changed: Vec<(String, Put)>,
-    /// Tables that the catalog has under this warehouse, and the project no more.
+    /// Tables that the catalog has under this warehouse, but the project no longer has.
     pub left: Vec<String>,
-    /// The first failure; what came after it was tried all the same.
+    /// The first failure; the remaining tables were still processed.
     pub problem: Option<Error>,
 }
 
@@ -56,7 +52,7 @@ impl Registered {
     }
 }
 
-/// Registers tables as they stand, and the quarantines of landing tables among them.
+/// Registers the current tables, and the quarantines of landing tables among them.
 ///
 /// # Errors
 /// When the catalog cannot be listed.
@@ -103,7 +99,7 @@ fn tell(workspace: &Workspace, table: &str, put: Put, progress: &dyn Progress) {
     progress.event(&event.with("database", &workspace.database));
 }
 
-/// What stands in the target's database.
+/// The entries of the target's database.
 async fn list(workspace: &Workspace) -> Result<Listing> {
     Ok(workspace
         .catalog
@@ -115,7 +111,7 @@ async fn list(workspace: &Workspace) -> Result<Listing> {
 }
 
 /// Registers the quarantines of the landing tables among `standing`. Their columns are always the same, so a log is
-/// read only where the entry must change.
+/// read only if the entry must change.
 async fn quarantines(
     workspace: &Workspace,
     standing: &BTreeMap<TableName, LakeTable>,
@@ -141,7 +137,7 @@ async fn quarantines(
     puts.await
 }
 
-/// Puts a table's entry into the catalog, unless one of its name leads to another table that is still there.
+/// Puts a table's entry into the catalog, unless the existing entry of its name points to another existing table.
 async fn place(
     workspace: &Workspace,
     described: &Described,
@@ -149,55 +145,77 @@ async fn place(
     listing: &Listing,
     relocate: bool,
 ) -> Result<Put> {
-    let mut entry = described.entry(stands);
-    let mut standing = listing.get(&entry.name).cloned();
-    for tried in 0..ATTEMPTS {
-        if let Some(other) = &standing {
-            if !relocate && elsewhere(workspace, &entry, other).await? {
-                return Err(taken(workspace, &entry, other));
-            }
-            // Who registered a later version knew a newer log than this one.
-            let is_late = other.is_at(entry.location()) && other.version() > entry.version();
-            if is_late && entry.differs(other) {
-                let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Put::Unchanged) };
-                entry = described.entry(&newest);
-            }
+    let entry = described.entry(stands);
+    let name = entry.name.clone();
+    let mut seen = Some(listing.get(&name).cloned());
+    let attempt = |mut entry: Entry| {
+        let seen = seen.take();
+        async move {
+            let put = place_once(workspace, described, stands, &mut entry, seen, relocate).await;
+            (entry, put)
         }
-        if let Some(put) = put_once(workspace.catalog.as_ref(), &workspace.database, &entry, standing.as_ref()).await? {
-            return Ok(put);
+    };
+    let put = retry::CATALOG_ENTRY.with(entry, attempt, |put| !matches!(put, Ok(None)), |_| {}).await?;
+    put.ok_or_else(|| {
+        let name = format!("`{}.{name}` in {}", workspace.database, workspace.catalog.name());
+        Error::conflict(format!("{name}: concurrent changes kept winning")).help("stedi-delta catalog register")
+    })
+}
+
+/// One attempt to put `entry`, which is replaced by the entry of a newer log if the catalog has a later version. `seen`:
+/// the existing entry according to a listing; without a listing, the catalog is read. `None` = the current entry is
+/// another one.
+async fn place_once(
+    workspace: &Workspace,
+    described: &Described,
+    stands: &LakeTable,
+    entry: &mut Entry,
+    seen: Option<Option<Entry>>,
+    relocate: bool,
+) -> Result<Option<Put>> {
+    let standing = match seen {
+        Some(standing) => standing,
+        None => workspace.catalog.get(&workspace.database, &entry.name).await?,
+    };
+    if let Some(other) = &standing {
+        if !relocate && elsewhere(workspace, entry, other).await? {
+            return Err(taken(workspace, entry, other));
         }
-        tokio::time::sleep(PAUSE * (tried + 1)).await;
-        standing = workspace.catalog.get(&workspace.database, &entry.name).await?;
+        // The writer of a later version had a newer log than this one.
+        let is_late = other.is_at(entry.location()) && other.version() > entry.version();
+        if is_late && entry.differs(other) {
+            let Some(newest) = LakeTable::open(stands.location()).await? else { return Ok(Some(Put::Unchanged)) };
+            *entry = described.entry(&newest);
+        }
     }
-    let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
-    Err(Error::conflict(format!("{name} is changed again and again")).help("stedi-delta catalog register"))
+    put_once(workspace.catalog.as_ref(), &workspace.database, entry, standing.as_ref()).await
 }
 
 fn taken(workspace: &Workspace, entry: &Entry, other: &Entry) -> Error {
     let name = format!("`{}.{}` in {}", workspace.database, entry.name, workspace.catalog.name());
-    Error::failed(format!("{name} leads to another table"))
+    Error::failed(format!("{name} points to another table"))
         .fact("found", other.location())
         .fact("expected", entry.location())
-        .fact("because", "a table is there, or nobody may look, and others may be reading it")
+        .fact("because", "a table is there, or access is denied, and others may be reading it")
         .help(
             "give this target a database of its own, or point the entry here: stedi-delta catalog register --relocate",
         )
 }
 
-/// Whether an entry leads to another place, at which there is a table. The local catalog lies in the warehouse and
-/// moves with it; one that others use may be theirs.
+/// Whether an entry points to another location with an existing table. The local catalog is in the warehouse and moves
+/// with it; in a shared one the entry may belong to others.
 async fn elsewhere(workspace: &Workspace, entry: &Entry, other: &Entry) -> Result<bool> {
     if !workspace.catalog.is_shared() || !other.is_delta() || other.is_at(entry.location()) {
         return Ok(false);
     }
-    // A place that we may not even look at is not ours to point away from.
+    // If we may not even read a location, we must not redirect its entry.
     match workspace.place_at(other.location()) {
         Ok(location) => Ok(location.holds("_delta_log").await.unwrap_or(true)),
         Err(_) => Ok(true),
     }
 }
 
-/// Tables in the catalog that lie under this warehouse and are not in the project.
+/// Tables in the catalog that are under this warehouse and not in the project.
 fn left(workspace: &Workspace, listing: &Listing) -> Vec<String> {
     let mut known = BTreeSet::new();
     for table in &workspace.project.tables {
@@ -210,7 +228,7 @@ fn left(workspace: &Workspace, listing: &Listing) -> Vec<String> {
     listing.values().filter(ours).map(|entry| entry.name.clone()).collect()
 }
 
-/// Every table and landing quarantine of the project with its place, in the order of zones.
+/// Every table and landing quarantine of the project with its location, in the order of zones.
 fn all(workspace: &Workspace) -> Result<Vec<(&Table, Described, Location)>> {
     let mut found = Vec::new();
     for zone in &workspace.project.zones {

@@ -1,4 +1,4 @@
-//! All faults of a project, collected while checking goes on.
+//! All faults of a project, collected while checking continues.
 
 use crate::source::{Fault, Place};
 
@@ -12,7 +12,7 @@ impl Faults {
         self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help: None });
     }
 
-    /// Adds a fault at a place with a next thing to do.
+    /// Adds a fault at a place with the next thing to do.
     pub fn add_with_help(
         &mut self,
         place: Place,
@@ -30,7 +30,7 @@ impl Faults {
         self.0.push(Fault { message, place: None, label: String::new(), help });
     }
 
-    /// Adds those that were collected apart.
+    /// Adds separately collected faults.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
     }
@@ -40,7 +40,7 @@ impl Faults {
         self.0.len()
     }
 
-    /// Everything found, by file and place, each fault once.
+    /// All faults, by file and place, each once.
     pub fn into_sorted(self) -> Vec<Fault> {
         sorted(self.0)
     }

@@ -1,4 +1,4 @@
-//! Definition files as text with places in them: what a fault points at.
+//! Definition files as text with places, to which faults point.
 
 pub(crate) mod faults;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct SourceFile {
     /// Path relative to the project folder.
     pub path: PathBuf,
-    /// The whole text, as it stands on disk.
+    /// The whole text, as on disk.
     pub text: String,
 }
 
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-/// Something wrong with a definition, with its place and the way out.
+/// A fault of a definition, with its place and remedy.
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// What was found, as a lower-case fragment: ``table `x` is not in this project``.
@@ -44,7 +44,7 @@ pub struct Fault {
     pub place: Option<Place>,
     /// Text under the carets: what was expected, or "did you mean ...".
     pub label: String,
-    /// The next thing to do, when the label does not say it.
+    /// The next thing to do, if the label does not say it.
     pub help: Option<String>,
 }
 
@@ -53,6 +53,6 @@ pub struct Fault {
 pub struct Text {
     /// The text.
     pub value: String,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }

@@ -1,4 +1,4 @@
-//! A query that somebody asks: its subqueries as those of tables are, its rows in the order that it wants.
+//! An ad-hoc query: its subqueries are rewritten as those of tables are, and its rows keep their order.
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{Result, plan_datafusion_err};
@@ -8,8 +8,8 @@ use crate::sql::is_recursive;
 use crate::sql::normalise::{in_place, leaves_subqueries, normalise};
 use crate::sql::shapes::renamed;
 
-/// An analysed query, for the engine to run: left to itself it has no plan for `in` and
-/// `exists` in a select list, and fewer than [`normalise`] for subqueries that look outside.
+/// An analysed query, prepared for the engine: the engine alone has no plan for `in` and `exists` in a select list, and
+/// decorrelates fewer subqueries than [`normalise`].
 #[must_use]
 pub fn asked(plan: LogicalPlan) -> LogicalPlan {
     if is_ordered(&plan) {
@@ -23,7 +23,7 @@ pub fn asked(plan: LogicalPlan) -> LogicalPlan {
     whole.or_else(|| in_place(&plan).ok()).unwrap_or(plan)
 }
 
-/// Whether the order of the rows is decided here or below: to [`normalise`] it means nothing.
+/// Whether the order of the rows is decided here or below: [`normalise`] would drop it.
 fn is_ordered(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Explain(_) => true,

@@ -1,4 +1,4 @@
-//! A condition on the rows of one table: planned once, over the columns of its table alone.
+//! A condition on the rows of one table, planned once over the columns of that table.
 
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, TableReference, plan_datafusion_err};
@@ -9,18 +9,18 @@ use deltalake::datafusion::sql::sqlparser::ast::Expr as SqlExpr;
 
 use super::planner::{Tables, analyse, to_dialect};
 
-/// A condition on the rows of one table. It is planned once, when the project is checked: the same plan decides wherever the
-/// condition is asked.
+/// A condition on the rows of one table. It is planned once, when the project is checked: the same plan is used
+/// wherever the condition is evaluated.
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// As it is written.
+    /// The text as written.
     pub text: String,
-    /// As it is planned: every part has its type, and columns go by their bare names.
+    /// The planned expression: every part has its type, and columns have bare names.
     pub expr: Expr,
 }
 
 impl Condition {
-    /// The condition over the rows of a plan, whose columns are found by their names.
+    /// The condition over the rows of a plan, whose columns are resolved by name.
     ///
     /// # Errors
     /// The plan has no column of such a name, or several.

@@ -1,4 +1,4 @@
-//! The query engine with all that is mended of it.
+//! The query engine with all corrections.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ pub enum Planner {
     /// By all rules.
     #[default]
     Optimised,
-    /// By those alone without which no plan runs, and no condition goes to a table: a second opinion.
+    /// With only the rules without which no plan runs, and without predicate pushdown: a second opinion.
     Plain,
 }
 
-/// A session's state that plans as `planner` says, whatever else `config` asks for.
+/// A session's state that plans by `planner`, overriding `config`.
 #[must_use]
 pub fn engine(mut config: SessionConfig, runtime: Arc<RuntimeEnv>, planner: Planner) -> SessionState {
     let settings = config.options_mut();
@@ -44,7 +44,7 @@ pub fn engine(mut config: SessionConfig, runtime: Arc<RuntimeEnv>, planner: Plan
             (plain_rules(), plain_physical_rules())
         }
     };
-    // Last, when every function has the arguments that it will be called with.
+    // Last, when every function has its final arguments.
     let bounded: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(BoundedFunctions);
     let state = SessionStateBuilder::new()
         .with_default_features()
@@ -57,7 +57,7 @@ pub fn engine(mut config: SessionConfig, runtime: Arc<RuntimeEnv>, planner: Plan
         .with_physical_optimizer_rules(physical);
     let mut state = state.build();
     for function in exact::functions() {
-        // Over the engine's own of the same names.
+        // Replaces the engine's own of the same names.
         let _ = state.register_udaf(function);
     }
     state

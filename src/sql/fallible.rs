@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Logic
 use crate::bounded::JOINED;
 use crate::exact;
 
-/// Whether something in a query can fail.
+/// Whether any expression of a query can fail.
 pub fn can_fail(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| {
         let schema = merge_schema(&node.inputs());
@@ -23,7 +23,7 @@ pub fn can_fail(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// Whether what an operator computes has a value for every row.
+/// Whether an operator's expression has a value for every row.
 fn computes(expr: &Expr, schema: &DFSchema) -> bool {
     let all = |exprs: &[Expr]| exprs.iter().all(|expr| computes(expr, schema));
     match expr {
@@ -41,8 +41,8 @@ fn computes(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// Whether an expression has a value for every row: below a filter or a join it is asked about rows that the query never
-/// computes it for. A `cast('none' as bigint)` behind `where s <> 'none'` would stop the change there.
+/// Whether an expression has a value for every row. Below a filter or a join it is evaluated on rows for which the
+/// query never computes it: a `cast('none' as bigint)` behind `where s <> 'none'` would stop the change there.
 #[must_use]
 pub fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
     let fails = expr.exists(|e| {
@@ -73,7 +73,7 @@ fn has_result(of: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
             let divisor = || matches!(of.right.as_ref(), Expr::Literal(by, _) if is_divisor(by));
             match Expr::BinaryExpr(of.clone()).get_type(schema)? {
                 result if result.is_floating() => true,
-                // What can leave its type is a function of `exact` by now.
+                // Operations that can overflow are functions of `exact` by now.
                 result if result.is_integer() => !divides || divisor(),
                 DataType::Decimal128(..) => !divides || divisor(),
                 DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
@@ -85,7 +85,7 @@ fn has_result(of: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
     })
 }
 
-/// Whether everything can be divided by a number: the least integer by -1 is none.
+/// Whether every dividend is safe: the least integer divided by -1 overflows.
 fn is_divisor(by: &ScalarValue) -> bool {
     let minus_one = ScalarValue::new_negative_one(&by.data_type());
     let zero = ScalarValue::new_zero(&by.data_type());
@@ -127,13 +127,13 @@ fn is_total(name: &str, args: &[Expr]) -> bool {
         "make_array",
         "array_length",
     ];
-    // These read a part that the query names; what it names is checked with the project.
+    // These take constants that select a part; they are checked with the project.
     const BY_CONSTANTS: [&str; 4] = ["substr", "left", "right", "date_part"];
     let constants = || args.iter().filter(|arg| !matches!(arg, Expr::Literal(..))).count() <= 1;
     ALWAYS.contains(&name) || BY_CONSTANTS.contains(&name) && constants()
 }
 
-/// Whether a type has a value for every value of another one.
+/// Whether a type can represent every value of another one.
 fn holds_all(to: &DataType, from: &DataType) -> bool {
     let bits = |t: &DataType| t.primitive_width().unwrap_or(usize::MAX);
     let before_comma = |p: u8, s: i8| i16::from(p) - i16::from(s);
@@ -151,7 +151,7 @@ fn holds_all(to: &DataType, from: &DataType) -> bool {
         (DataType::Int32, DataType::Decimal128(p, s)) => before_comma(*p, *s) >= 10,
         (DataType::Int64, DataType::Decimal128(p, s)) => before_comma(*p, *s) >= 19,
         (DataType::UInt64, DataType::Decimal128(p, s)) => before_comma(*p, *s) >= 20,
-        // Of the engine's own, and none of them beyond 63 bits.
+        // Only the engine's own functions return these, and no value exceeds 63 bits.
         (_, DataType::Int64) if from.is_unsigned_integer() => true,
         (_, DataType::Float32 | DataType::Float64) => from.is_numeric(),
         (_, _) if from.is_signed_integer() && to.is_signed_integer() => bits(to) >= bits(from),

@@ -1,4 +1,4 @@
-//! The functions that a query may call, by every name that they have.
+//! The functions that a query may call, by all of their names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 use super::rewrite::lateral::UnnestRelation;
 
-/// Built-in functions by every name that they have.
+/// Built-in functions by all of their names.
 pub(crate) struct Functions {
     pub(crate) scalar: HashMap<String, Arc<ScalarUDF>>,
     pub(crate) aggregate: HashMap<String, Arc<AggregateUDF>>,

@@ -1,17 +1,17 @@
-//! SQL: the one front door for every text that somebody writes, and all that makes the query engine mean what SQL says.
+//! SQL: the single entry point for every text that a user writes, and all rules that make the query engine follow SQL.
 //!
-//! | step | what happens | where |
+//! | step | action | module |
 //! |---|---|---|
-//! | read | text -> syntax, each part with its place; what the parser reads and the planner would drop is refused | [`text`], [`references`], [`refuse`] |
-//! | rewrite | syntax -> syntax, in the words that the engine knows | [`rewrite`] |
-//! | plan | syntax -> plan over the columns of tables, by the functions that are there | [`planner`], [`functions`] |
+//! | read | text -> syntax, each part with its place; refuses clauses that the parser misreads or the planner drops | [`text`], [`references`], [`refuse`] |
+//! | rewrite | syntax -> syntax that the engine supports | [`rewrite`] |
+//! | plan | syntax -> plan over the columns of tables, with the known functions | [`planner`], [`functions`] |
 //! | analyse | every expression gets its type | [`analyse`] |
-//! | normalise | a query in the small language that the calculus knows; subqueries are joins | [`mod@normalise`], [`decorrelate`] |
-//! | optimise | the engine's rules, some of them ours | [`optimizer`] |
-//! | run | the engine's operators, kept from what it believes wrongly | [`physical`] |
+//! | normalise | the query in the few operators of the calculus; subqueries become joins | [`mod@normalise`], [`decorrelate`] |
+//! | optimise | the engine's rules, some of them replaced | [`optimizer`] |
+//! | run | the engine's operators, with corrections | [`physical`] |
 //!
-//! The query of a table, a condition and a question that a person asks all go this way: [`plan_sql`], [`Condition`],
-//! [`Question`]. docs/datafusion.md has a row for everything here that the engine should do itself one day.
+//! The query of a table, a condition and an ad-hoc query all take this path: [`plan_sql`], [`Condition`], [`Question`].
+//! docs/datafusion.md lists every rule here that the engine should make unnecessary one day.
 
 pub(crate) mod analyse;
 mod ad_hoc_query;
@@ -50,7 +50,7 @@ pub use question::Question;
 use crate::determinism::{Code, Reason};
 use optimizer::reorder;
 
-/// Whether there is a plan for a query: all of its subqueries are joins, or values that the engine computes first.
+/// Checks that a query has a plan: all of its subqueries are joins, or values that the engine computes first.
 ///
 /// # Errors
 /// Why there is none.
@@ -69,7 +69,7 @@ pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
     }
 }
 
-/// Whether a query reads its own rows so far.
+/// Whether a query is recursive.
 #[must_use]
 pub fn is_recursive(plan: &LogicalPlan) -> bool {
     let mut found = false;

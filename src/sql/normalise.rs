@@ -1,4 +1,4 @@
-//! A query in the small language that the rules know.
+//! Normalises a query to the operators that have delta rules.
 
 use std::sync::Arc;
 
@@ -33,15 +33,14 @@ use crate::sql::shapes::{Columns, columns, distinct, join, project, renamed, wit
 use crate::sql::unique::named_uniquely;
 
 /// Rewrites an analysed query: `exists` and `in` become semi, anti and mark joins, scalar subqueries left joins, right
-/// joins left joins, comma joins inner joins with keys, `distinct` grouping, `distinct on`
-/// numbered rows; filters and projections move to the
-/// scans, sorting disappears.
+/// joins left joins, comma joins inner joins with keys, `distinct` grouping, `distinct on` numbered rows; filters and
+/// projections move to the scans, sorting is dropped.
 ///
 /// # Errors
 /// The query engine refuses the plan.
 pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let is_whole = |plan: &Result<LogicalPlan>| plan.as_ref().is_ok_and(|plan| !leaves_subqueries(plan));
-    // The engine's way with subqueries first: its plans are smaller.
+    // Try the engine's decorrelation first: its plans are smaller.
     let first = (!loses_empty_groups(plan)).then(|| normalised(plan, &subqueries::rewritten));
     let first = match first {
         Some(first) if is_whole(&first) => return first,
@@ -55,7 +54,7 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     }
 }
 
-/// What can be rewritten of a query that reads its own rows: subqueries and windows, in their places.
+/// Rewrites the possible parts of a recursive query: subqueries and windows, in place.
 pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
     let rewritten = subqueries::asked_first(plan.clone())?.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => ordered_once(window),
@@ -64,8 +63,8 @@ pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<Log
     Ok(rewritten.data)
 }
 
-/// Whether the engine would forget rows of subqueries: `min` without a group gives a row also where nothing matches, and
-/// the engine, which groups by what matches, only remembers that of a scalar subquery that is just that.
+/// Whether the engine would lose rows of subqueries: `min` without a group gives a row even if nothing matches. The
+/// engine groups by the correlated columns, and restores that row only if the scalar subquery is just the aggregate.
 pub fn loses_empty_groups(plan: &LogicalPlan) -> bool {
     holds(plan, |e| match e {
         Expr::ScalarSubquery(subquery) => loses_rows(&subquery.subquery, true),
@@ -100,7 +99,7 @@ pub fn leaves_correlated(plan: &LogicalPlan) -> bool {
     })
 }
 
-/// Whether an expression of a plan, or of a subquery in it, is meant. Where nobody can tell, it is.
+/// Whether an expression of a plan, or of a subquery in it, satisfies `is_meant`. True if unknown.
 fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
     let mut found = false;
     let walked = plan.apply_with_subqueries(|node| {
@@ -146,12 +145,12 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
     prepare().context(|| "the query cannot be normalised".into())
 }
 
-/// Tells the sort below a `limit` how many rows count, so that it is not taken for one that means nothing.
+/// Pushes the row count of a `limit` into the sort below, so that the sort is not dropped as meaningless.
 pub fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
     let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
     else {
-        return Err(DataFusionError::NotImplemented("`limit` that is no number".into()));
+        return Err(DataFusionError::NotImplemented("`limit` that is not a number".into()));
     };
     let rows = skip.saturating_add(fetch);
     let mut limit = limit.clone();
@@ -174,7 +173,7 @@ fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Resu
     }
 }
 
-/// Drops what means nothing for a multiset, and hides the providers, so that no filter disappears into a scan.
+/// Drops operators without effect on a multiset, and hides the providers, so that no filter disappears into a scan.
 pub fn prepared(
     node: LogicalPlan,
     subqueries: Rewrite<'_>,
@@ -196,8 +195,8 @@ pub fn prepared(
     }
 }
 
-/// Right joins as left joins; and where a match does not depend on the right row, one right row stands for all, so
-/// that only its coming and going is a change.
+/// Right joins as left joins; if a match does not depend on the right row, the right side is reduced to one row, so
+/// that only its existence is a change.
 fn joined(node: Join) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     match node.join_type {
         JoinType::Right => {
@@ -225,8 +224,8 @@ fn looks_right(node: &Join) -> bool {
         .is_some_and(|f| f.column_refs().iter().any(|c| node.right.schema().maybe_index_of_column(c).is_some()))
 }
 
-/// A window whose `order by` names each column once, and none that `partition by` names: the engine stops at the second,
-/// and at one that it has sorted the other way round already.
+/// A window whose `order by` names each column once, and no column of `partition by`: the engine fails on a repeated
+/// column, and on one that it has already sorted in the other direction.
 fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     let mut exprs = Vec::with_capacity(window.window_expr.len());
     let mut changed = false;
@@ -241,7 +240,7 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transfo
                     }
                 }
                 if let (true, Some(key)) = (order.is_empty(), asked.first()) {
-                    // All rows tie, whichever way. Without any order a `range` or `groups` frame would be another.
+                    // All rows tie in either direction. Without any order a `range` or `groups` frame would differ.
                     order.push(key.expr.clone().sort(true, false));
                 }
                 changed |= order != asked;
@@ -250,7 +249,7 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transfo
             }
             other => Ok(Transformed::no(other)),
         })?;
-        // Two windows may differ in nothing but what is left out.
+        // Two windows may differ only in what is dropped.
         exprs.push(if once.data == *expr { once.data } else { once.data.alias(expr.schema_name().to_string()) });
     }
     if !changed {
@@ -260,7 +259,7 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transfo
     Ok(Transformed::yes(renamed(once, &window.schema)?))
 }
 
-/// `distinct on` as the rows that are number one.
+/// `distinct on` as a filter on `row_number() = 1`.
 fn first_rows(on: DistinctOn) -> deltalake::datafusion::common::Result<LogicalPlan> {
     const NUMBER: &str = "_number";
     let mut number = WindowFunction::new(row_number_udwf(), Vec::new());

@@ -1,8 +1,8 @@
 //! SQL -> analysed logical plan, with one set of options for every query of the tool.
 //!
 //! Plans are analysed (types are coerced) and not optimised. Scans are bare table names over schema-only sources that
-//! take no filters: whoever runs a plan puts real tables in their place. Only the rows so far of a recursive query are
-//! there already, as the engine knows them.
+//! take no filters: to run a plan, real tables are substituted. Only the working table of a recursive query is already
+//! the engine's own.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ use crate::sql::text::Sql;
 /// Plans one query over tables given by name and schema.
 ///
 /// # Errors
-/// What the parser, the planner or the analyser says.
+/// The error of the parser, the planner or the analyser.
 pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan, DataFusionError> {
     let file = Arc::new(SourceFile { path: PathBuf::new(), text: sql.to_owned() });
     let mut faults = Faults::default();
@@ -59,7 +59,7 @@ pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan
     }
 }
 
-/// Rewrites what the engine takes for something else, or for nothing at all.
+/// Rewrites syntax that the engine misinterprets or does not support.
 pub(crate) fn to_dialect(syntax: &mut (impl VisitMut + ToString), columns_of: ColumnsOf<'_>) {
     spell_functions(syntax);
     take_first(syntax, |name| FUNCTIONS.aggregate.contains_key(name));
@@ -80,7 +80,7 @@ pub(crate) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
     {
         plan = Ok(other);
     }
-    // `select sum(x) as x ... order by sum(x)` is the same name twice to the engine, for an order that means nothing here.
+    // `select sum(x) as x ... order by sum(x)` has a duplicate name for the engine, because of an order without effect.
     if plan.is_err() && cast_column_names::are_confused(&plan) && means_nothing(&query) {
         plan = planned(Query { order_by: None, ..query });
     }
@@ -89,14 +89,14 @@ pub(crate) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
     Ok(plan)
 }
 
-/// Whether the order of a query decides nothing about its rows.
+/// Whether the order of a query has no effect on its rows.
 fn means_nothing(query: &Query) -> bool {
     query.limit_clause.is_none()
         && query.fetch.is_none()
         && matches!(query.body.as_ref(), SetExpr::Select(of) if !matches!(of.distinct, Some(Distinct::On(_))))
 }
 
-/// Another spelling of a query in which the engine takes a cast for another one, or for what is cast.
+/// Another spelling of a query in which the engine confuses a cast with another cast, or with its operand.
 fn disambiguate_casts(query: &Query, planned: &Result<LogicalPlan, DataFusionError>) -> Option<Query> {
     if !cast_column_names::are_confused(planned) {
         return None;
@@ -117,7 +117,7 @@ fn arrow_type(planner: &SqlToRel<'_, Tables>, of: &SqlType) -> Option<String> {
     }
 }
 
-/// A recursive query has a name of its own and is read in `from` alone: elsewhere the planner takes it for a table.
+/// Checks that a recursive query is read only in `from`, by its own name: elsewhere the planner takes it for a table.
 fn recursion(plan: &LogicalPlan, tables: &Tables) -> Result<(), DataFusionError> {
     let (mut recursive, mut read) = (Vec::new(), Vec::new());
     plan.apply_with_subqueries(|node| {
@@ -147,15 +147,15 @@ pub fn scan(table: &str, schema: SchemaRef) -> Result<LogicalPlan, DataFusionErr
     LogicalPlanBuilder::scan(TableReference::bare(table), Arc::new(SchemaOnly(schema)), None)?.build()
 }
 
-/// Twice, so that casts that the engine puts in are seen by our rules as well: a session that runs the plan analyses it
-/// again, a condition that is compiled by itself is not.
+/// Runs the analyser twice, so that our rules also see casts that the engine inserts: a session that runs the plan
+/// analyses it again, but a condition compiled alone does not.
 pub(crate) fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan, DataFusionError> {
     let analyser = Analyzer::with_rules(analyser_rules());
     let once = analyser.execute_and_check(plan, options, |_, _| {})?;
     analyser.execute_and_check(once, options, |_, _| {})
 }
 
-/// The engine's rules that give every expression its type, and ours before and after.
+/// The engine's rules that type every expression, and ours before and after.
 #[must_use]
 pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let ours: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Beside), Arc::new(Operands)];
@@ -163,7 +163,7 @@ pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     ours.into_iter().chain(Analyzer::new().rules).chain([checked]).collect()
 }
 
-/// A table by its schema alone. It takes no filters, so that a plan over it means the same over any other source.
+/// A schema-only table. It takes no filters, so that a plan over it has the same meaning over any other source.
 #[derive(Debug)]
 struct SchemaOnly(SchemaRef);
 
@@ -198,7 +198,7 @@ impl Tables {
         self.sources.insert(name, Arc::new(SchemaOnly(schema)));
     }
 
-    /// Gives a table more columns, of which nothing but the names is known.
+    /// Adds columns to a table of which only the names are known.
     pub fn widen(&mut self, table: &str, names: &[String]) {
         let Some(source) = self.sources.get(table) else { return };
         let mut fields: Vec<FieldRef> = source.schema().fields().iter().cloned().collect();

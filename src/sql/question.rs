@@ -1,5 +1,5 @@
-//! SQL that a person asks, through the same door as the query of a table: parsed, rewritten and planned alike, with
-//! faults that have a place.
+//! An ad-hoc query of a user, through the same entry point as the query of a table: parsed, rewritten and planned
+//! alike, with faults that have a place.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::sql::references::{Reference, references};
 use crate::sql::refuse::report::report;
 use crate::sql::text::Sql;
 
-/// What faults call the text of a query that stands in no file.
+/// The name of the text in faults: it is in no file.
 const ASKED: &str = "query";
 
 /// One query, parsed.
@@ -27,7 +27,7 @@ pub struct Question {
     explain: Option<Explain>,
 }
 
-/// What `explain` asks for.
+/// The variant of `explain`.
 #[derive(Clone, Copy)]
 struct Explain {
     verbose: bool,
@@ -38,7 +38,7 @@ impl Question {
     /// Parses a query, or `explain` and a query.
     ///
     /// # Errors
-    /// `Usage` for a statement that does not only read; `Failed`, with faults, for what is no valid SQL.
+    /// `Usage` for a statement that does not only read; `Failed`, with faults, for invalid SQL.
     pub fn parse(text: &str) -> Result<Self> {
         let file = Arc::new(SourceFile { path: PathBuf::from(ASKED), text: text.to_owned() });
         let mut sql = Sql::file(&file);
@@ -65,7 +65,7 @@ impl Question {
         Ok(Self { sql, query, references, explain })
     }
 
-    /// The tables that it names, each with the parts of its name and its place.
+    /// The tables in it, each with the parts of its name and its place.
     pub fn tables(&self) -> impl Iterator<Item = (&[String], &Place)> {
         self.references.iter().map(|reference| (reference.parts.as_slice(), &reference.place))
     }
@@ -82,7 +82,7 @@ impl Question {
         })
     }
 
-    /// The plan that is run: the query's own, or what `explain` says of it.
+    /// The plan to run: the query's own, or that of `explain`.
     ///
     /// # Errors
     /// The plan cannot be explained.

@@ -1,4 +1,4 @@
-//! The tables that a query names, as the planner will look them up.
+//! The tables that a query names, as the planner will resolve them.
 
 use std::ops::ControlFlow;
 
@@ -24,7 +24,7 @@ pub(crate) fn references(sql: &Sql, query: &Query, faults: &mut Faults) -> Vec<R
     visitor.found
 }
 
-/// One query on the way down, with the names of its `with` clause.
+/// One query during the traversal, with the names of its `with` clause.
 struct Frame {
     /// Each name with the identity of its query.
     names: Vec<(*const Query, String)>,
@@ -35,7 +35,7 @@ struct Frame {
 struct References<'a> {
     sql: &'a Sql,
     frames: Vec<Frame>,
-    /// The next relation is the name of a table function.
+    /// Whether the next relation is the name of a table function.
     function: bool,
     found: Vec<Reference>,
     faults: &'a mut Faults,
@@ -69,7 +69,7 @@ impl Visitor for References<'_> {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args, with_hints, version, partitions, sample, .. } = factor {
             self.function = args.is_some();
-            // The planner would pass over these without a word.
+            // The planner would silently ignore these.
             let extra = !with_hints.is_empty() || version.is_some() || !partitions.is_empty() || sample.is_some();
             if extra && let Some(span) = Span::try_from_sqlparser_span(name.span()) {
                 let label = "a query reads the whole table at the cut: remove what follows the name";

@@ -1,7 +1,7 @@
-//! The few plan shapes that all rules are made of.
+//! The few plan shapes that all rules use.
 //!
-//! Names are the hard part: after joins, two columns may differ by their qualifier only. So everything that crosses a
-//! union or a step has its columns named by position (`c0`, `c1`, ...) and gets its names back afterwards.
+//! Names need care: after joins, two columns may differ by their qualifier only. So columns that cross a union or a
+//! step are named by position (`c0`, `c1`, ...) and get their names back afterwards.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use deltalake::datafusion::logical_expr::{
     Aggregate, Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection, TableSource, Union,
 };
 
-/// A table of which only the columns are known. It takes no filter over, so that filters stay visible in the plan.
+/// A table of which only the columns are known. It takes no filters, so that they stay visible in the plan.
 #[derive(Debug)]
 pub struct Columns(SchemaRef);
 
@@ -85,12 +85,14 @@ pub fn named_by_position(exprs: Vec<Expr>) -> impl Iterator<Item = Expr> {
 
 /// Gives the columns of `input` the names of `schema`, by position.
 pub fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let named = schema
-        .iter()
-        .enumerate()
-        .map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()));
-    let named = named.collect();
+    let named = named_like(&input, schema).collect();
     project(input, named)
+}
+
+/// The first columns of `input` by the names of `schema`, by position.
+pub fn named_like(input: &LogicalPlan, schema: &DFSchema) -> impl Iterator<Item = Expr> {
+    let named = schema.iter().enumerate();
+    named.map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()))
 }
 
 /// All rows of plans whose columns are named by position.

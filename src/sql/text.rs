@@ -1,4 +1,4 @@
-//! SQL as text with places: parsing, the tables that a query names, and what can be said before planning.
+//! SQL as text with places: parsing, the tables that a query names, and checks before planning.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::source::{Place, SourceFile, Text};
 use crate::sql::refuse::misread;
 use crate::sql::rewrite::precedence::fix_distinct_from;
 
-/// A piece of SQL and where it stands in its file.
+/// A piece of SQL and its place in its file.
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
     text: String,
     file: Arc<SourceFile>,
-    /// What its columns can be of, in messages.
+    /// Where an unknown column was looked for, as in messages.
     pub scope: &'static str,
-    /// Where `text` begins in the file; `None` if the file spells it with escapes.
+    /// Offset of `text` in the file; `None` if the file spells it with escapes.
     base: Option<usize>,
-    /// The whole of it in the file.
+    /// Its range in the file.
     whole: Range<usize>,
     tokens: Vec<TokenWithSpan>,
 }
@@ -61,7 +61,7 @@ impl Sql {
         Place { file: self.file.clone(), span: base + start..base + end.max(start) }
     }
 
-    /// The first word, for faults without a place of their own.
+    /// The first word, for faults without their own place.
     pub fn start(&self) -> Place {
         match self.words().next() {
             Some(token) => self.place(span_of(token.span)),
@@ -146,8 +146,8 @@ impl Sql {
         self.tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_)))
     }
 
-    /// Splits the text into tokens, with unquoted identifiers folded to lower case: what is printed back from the
-    /// syntax tree is then the same for any spelling.
+    /// Splits the text into tokens, with unquoted identifiers in lower case: text printed from the syntax tree is then
+    /// the same for every spelling.
     fn tokenize(&mut self) -> Result<(), ParserError> {
         self.tokens = Tokenizer::new(&GenericDialect {}, &self.text).tokenize_with_location()?;
         for token in &mut self.tokens {
@@ -197,14 +197,14 @@ impl Sql {
         statement
     }
 
-    /// A query as SQL means it, where the parser reads it otherwise. Clauses that the engine would misread are faults.
+    /// Corrects a query that the parser reads differently than SQL. Clauses that the engine would misread are faults.
     pub fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
         fix_distinct_from(&mut query);
         misread::report(&query, self, faults);
         query
     }
 
-    /// Whether the text begins like a query: what cannot be parsed may be a statement of another kind.
+    /// Whether the text begins like a query: an unparsable text may be a statement of another kind.
     pub fn reads(&self) -> bool {
         const WRITING: [Keyword; 12] = [
             Keyword::ALTER,
@@ -245,7 +245,7 @@ impl Sql {
         Some(expr)
     }
 
-    /// The parser says where only in its message.
+    /// The parser gives the place only in its message.
     fn syntax(&self, error: &ParserError, faults: &mut Faults) {
         let text = match error {
             ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
@@ -256,8 +256,7 @@ impl Sql {
             None => (text, None),
         };
         let place = location.map_or_else(|| self.end_or_start(), |at| self.token_place(at));
-        let label = lower_first(message).replace("expected: ", "expected ").replace("EOF", "the end");
-        faults.add(place, "this is not valid SQL", label.replace("found: ", "found "));
+        faults.add(place, "this is not valid SQL", told(message, location.is_some()));
     }
 
     fn end_or_start(&self) -> Place {
@@ -272,7 +271,7 @@ impl Sql {
         self.place(token.map_or(Span::new(at, Location { line: at.line, column: at.column + 1 }), |t| span_of(t.span)))
     }
 
-    /// What the planner accepts and gets wrong, or cannot repeat.
+    /// Reports constructs that the planner accepts but gets wrong, or that are not repeatable.
     pub fn unsupported(&self, faults: &mut Faults) {
         let words: Vec<_> = self.words().collect();
         for pair in words.windows(2) {
@@ -295,7 +294,7 @@ impl Sql {
         }
     }
 
-    /// The place of the n-th output column, if the query lists its columns one by one up to there.
+    /// The place of the n-th output column, if the query lists its columns individually up to there.
     pub fn item(&self, query: &Query, index: usize) -> Option<Place> {
         let items = &first_select(&query.body)?.projection;
         let listed = items.iter().take(index + 1).all(|i| name_of(i).is_some() || is_expr(i));
@@ -303,7 +302,7 @@ impl Sql {
         listed.then(|| self.place(span))
     }
 
-    /// The names of the output columns, if the query gives each one.
+    /// The names of the output columns, if the query gives all of them.
     pub fn names(&self, query: &Query) -> Option<Vec<String>> {
         first_select(&query.body)?.projection.iter().map(name_of).collect()
     }
@@ -340,13 +339,32 @@ fn span_of(span: tokenizer::Span) -> Span {
     Span::new(span.start.into(), span.end.into())
 }
 
+/// A message of the parser in our style; `is_at_token`: the message has the place of the token found. Quoted parts of
+/// the query are unchanged.
+fn told(message: &str, is_at_token: bool) -> String {
+    const END: &str = "the end";
+    if let Some((expected, found)) = message.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: ")) {
+        let expected = match expected.trim_start_matches(':').trim() {
+            "EOF" => END,
+            expected => expected,
+        };
+        let found = if found == "EOF" && !is_at_token { END } else { found };
+        return format!("expected {expected}, found {found}");
+    }
+    match message.strip_suffix(" before EOF.") {
+        Some(delimiter) => format!("{} before {END}", lower_first(delimiter)),
+        None if message == "Unexpected EOF while in a multi-line comment" => "unterminated comment".to_owned(),
+        None => lower_first(message),
+    }
+}
+
 fn parse_location(text: &str) -> Option<Location> {
     let (line, column) = text.split_once(", Column: ")?;
     let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
     Some(Location { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
 }
 
-/// A message of a foreign crate in our tone: a lower-case fragment.
+/// A message of a foreign crate in our style: a lower-case fragment.
 pub(crate) fn lower_first(text: &str) -> String {
     let mut chars = text.trim().trim_end_matches('.').chars();
     chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
@@ -365,7 +383,7 @@ fn is_expr(item: &SelectItem) -> bool {
     matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
 }
 
-/// The name of an output column, where the text gives one.
+/// The name of an output column, if the text gives one.
 fn name_of(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),

@@ -1,7 +1,7 @@
-//! One name for one column: after this pass no operator sees two columns of the same name, and none has a qualifier.
+//! Unique column names: after this pass no operator has two columns of the same name, and no column has a qualifier.
 //!
-//! The engine tells columns apart by qualifier in logical plans and by name alone in some rules on physical ones
-//! (projections pushed into a join of two tables that both have a `k`), where it then takes one for the other.
+//! The engine identifies columns by qualifier in logical plans and by name alone in some physical rules (projections
+//! pushed into a join of two tables that both have a `k`), which then confuse them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::sql::shapes::{column, columns, project};
 /// The same plan with unique column names inside, and its own names, without qualifiers, at the top.
 ///
 /// # Errors
-/// An operator that no rule knows.
+/// An unknown operator.
 pub fn named_uniquely(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let names: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
-    // A mark join calls its own column `mark`, whatever its inputs have.
+    // A mark join names its own column `mark`, regardless of its inputs.
     let inner = Names { taken: HashSet::from(["mark".to_owned()]) }.renamed(plan)?;
     let exprs = columns(inner.schema()).into_iter().zip(names).map(|(c, name)| c.alias(name)).collect();
     project(inner, exprs)
@@ -32,7 +32,7 @@ struct Names {
 }
 
 impl Names {
-    /// A name that no other column has. Those of steps (`c0`) are left free.
+    /// A name that no other column has. Names of steps (`c0`) are reserved.
     fn fresh(&mut self, wanted: &str) -> String {
         let positional =
             wanted.strip_prefix('c').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
@@ -49,7 +49,7 @@ impl Names {
         }
     }
 
-    /// The plan with its output columns in the same order under names of their own.
+    /// The plan with its output columns in the same order under unique names.
     fn renamed(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
         match plan {
             LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => {
@@ -135,7 +135,7 @@ impl Names {
             node.null_aware,
         )?;
         let plan = LogicalPlan::Join(plain);
-        // A mark is a column of neither side.
+        // The mark is a column of neither side.
         if matches!(node.join_type, JoinType::LeftMark | JoinType::RightMark) {
             let mut exprs = columns(plan.schema());
             if let Some(mark) = exprs.pop() {

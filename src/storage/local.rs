@@ -1,4 +1,4 @@
-//! What is in a local folder, where not everything in it can be read as a file.
+//! The content of a local folder, including entries that cannot be read as files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,21 +7,20 @@ use std::path::{Path, PathBuf};
 
 use super::Odd;
 
-/// What was found below a folder.
+/// The entries found below a folder.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Whether there are plain files and folders only: no links, no odd names.
+    /// Whether there are only plain files and folders: no links, no irregular names.
     pub(super) is_plain: bool,
     /// Files that can be read, with their paths from the root.
     pub(super) files: Vec<String>,
-    /// What cannot be, and why.
+    /// Entries that cannot be read, and why.
     pub(super) odd: Vec<(String, Odd)>,
     /// Links that lead out of the root.
     pub(super) outside: Vec<String>,
 }
 
-/// Looks at everything below `folder` of `root`. Links are followed within the root only. A folder that is not there holds
-/// nothing.
+/// Lists everything below `folder` of `root`. Links are followed within the root only. A missing folder is empty.
 pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
     let mut survey = Survey { is_plain: true, ..Survey::default() };
     let Ok(real_root) = fs::canonicalize(root) else { return Ok(survey) };
@@ -36,7 +35,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
     while let Some((path, relative, above)) = waiting.pop() {
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            // It went away meanwhile, or the pattern names a file.
+            // It was deleted meanwhile, or the pattern names a file.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
             Err(error) => return Err(error),
         };
@@ -48,7 +47,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
                 survey.is_plain = false;
                 let shown = below(&name.to_string_lossy().escape_debug().to_string());
                 let why =
-                    if name.to_str().is_some() { "a control character in its name" } else { "its name is no UTF-8" };
+                    if name.to_str().is_some() { "a control character in its name" } else { "its name is not UTF-8" };
                 survey.odd.push((shown, Odd::Name(why.to_owned())));
                 continue;
             };
@@ -67,7 +66,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
     Ok(survey)
 }
 
-/// A folder to be looked at: its path, its path from the root, and where the links above it lead.
+/// A folder to be listed: its path, its path from the root, and the targets of the links above it.
 type Waiting = (PathBuf, String, BTreeSet<PathBuf>);
 
 fn follow(
@@ -80,7 +79,7 @@ fn follow(
 ) {
     let real = match fs::canonicalize(&path) {
         Ok(real) => real,
-        // A link to nothing is nothing.
+        // A dangling link is ignored.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(_) => return survey.odd.push((relative, Odd::Loop)),
     };
@@ -97,7 +96,7 @@ fn follow(
     }
 }
 
-/// Whether a folder is one of those in which `path` lies.
+/// Whether a folder contains `path`.
 fn is_above(folder: &Path, path: &Path) -> bool {
     path.parent().and_then(|parent| fs::canonicalize(parent).ok()).is_some_and(|parent| parent.starts_with(folder))
 }

@@ -1,4 +1,4 @@
-//! A store that counts what goes through it.
+//! A store that counts its requests and bytes.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 
 use super::StoreRef;
 
-/// Counts what goes through a store.
+/// Counts the requests and bytes of a store.
 #[derive(Debug, Default)]
 pub struct Meter {
     requests: AtomicU64,
@@ -30,13 +30,13 @@ impl Meter {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Bytes asked for by reads.
+    /// Bytes requested by reads.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Bytes handed over by writes.
+    /// Bytes passed to writes.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.bytes_written.load(Ordering::Relaxed)

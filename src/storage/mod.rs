@@ -1,7 +1,7 @@
-//! URL or folder -> object store: the one door to `object_store`.
+//! URL or folder -> object store: the only user of `object_store`.
 //!
-//! Every byte that the tool reads or writes goes through a store handed out here, so that a test can put a faulty or
-//! counting store under everything, and each table's bytes can be metered on their own.
+//! Every byte that the tool reads or writes passes through a store created here, so that a test can put a faulty or
+//! counting store under everything, and each table's bytes can be metered separately.
 
 mod read_cache;
 mod local;
@@ -36,14 +36,14 @@ use crate::privacy::without_credentials;
 use crate::progress::Progress;
 use watch::Watched;
 
-/// What is said of a local path with something else than a folder at its end.
+/// The problem of a local path that ends in something other than a folder.
 pub const NOT_A_FOLDER: &str = "is a file, not a folder";
 /// A store of a whole `scheme://authority`.
 pub type StoreRef = Arc<dyn ObjectStore>;
-/// Wraps every store on its way out; identity outside tests.
+/// Wraps every store; identity outside tests.
 pub type Layer = Arc<dyn Fn(StoreRef) -> StoreRef + Send + Sync>;
 
-/// Hands out stores, one per `scheme://authority`.
+/// Creates stores, one per `scheme://authority`.
 #[derive(Clone, Default)]
 pub struct Storage {
     layer: Option<Layer>,
@@ -52,7 +52,7 @@ pub struct Storage {
     stores: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
-/// A store as it is handed out, and its bucket where it has one.
+/// A wrapped store, and its bucket if it has one.
 #[derive(Clone)]
 struct Opened {
     store: StoreRef,
@@ -72,19 +72,19 @@ impl Storage {
         Self { layer: Some(layer), ..Self::default() }
     }
 
-    /// The same with a way into S3.
+    /// The same with access to S3.
     #[must_use]
     pub fn with_aws(self, aws: Aws, encryption: Encryption) -> Self {
         Self { aws: Some((aws, encryption)), stores: Arc::default(), ..self }
     }
 
-    /// The same with somebody who listens to every request.
+    /// The same with a listener to every request.
     #[must_use]
     pub fn with_listener(self, listener: Arc<dyn Progress>) -> Self {
         Self { listener: Some(listener), stores: Arc::default(), ..self }
     }
 
-    /// The way into AWS, if there is one.
+    /// The access to AWS, if there is one.
     #[must_use]
     pub fn aws(&self) -> Option<&Aws> {
         self.aws.as_ref().map(|(aws, _)| aws)
@@ -130,7 +130,7 @@ impl Storage {
             "file" => (self.watched(Arc::new(LocalFileSystem::new()), &key), None),
             "s3" => {
                 let bucket = self.bucket(url)?;
-                // What is kept is no request.
+                // A cached read is not a request.
                 (Arc::new(CachedStore::new(self.watched(Arc::new(bucket.clone()), &key))), Some(bucket))
             }
             other => {
@@ -156,7 +156,7 @@ impl Storage {
         }
     }
 
-    /// Who listens to every request.
+    /// The listener to every request.
     #[must_use]
     pub fn listener(&self) -> Option<Arc<dyn Progress>> {
         self.listener.clone()
@@ -174,7 +174,7 @@ impl Storage {
     }
 }
 
-/// `path` with `.` and `..` resolved by name, made absolute; it need not exist.
+/// `path` with `.` and `..` resolved textually, made absolute; it need not exist.
 fn normalised(path: &FsPath) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).context(|| format!("`{}` cannot be made absolute", path.display()))?;
     let mut out = PathBuf::new();
@@ -202,23 +202,23 @@ pub struct Location {
     bucket: Option<s3::S3Store>,
 }
 
-/// Files of a folder that somebody else fills.
+/// Files of a folder that others write to.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Path relative to the location, and what the store knows, sorted by path.
+    /// Path relative to the location, and the store's metadata, sorted by path.
     pub files: Vec<(String, ObjectMeta)>,
-    /// What cannot be read as a file: its path as far as it can be printed, and why.
+    /// Entries that cannot be read as a file: the path as far as it can be printed, and why.
     pub odd: Vec<(String, Odd)>,
     /// Symbolic links that lead out of the location; they are not followed.
     pub outside: Vec<String>,
 }
 
-/// Why something cannot be read as a file.
+/// Why an entry cannot be read as a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Odd {
     /// Its name, for this reason.
     Name(String),
-    /// A symbolic link that leads to itself: whether it would be a file or a folder of files nobody knows.
+    /// A symbolic link that leads to itself: whether it is a file or a folder is unknown.
     Loop,
 }
 
@@ -237,7 +237,7 @@ impl fmt::Debug for Location {
     }
 }
 
-/// Whether S3 says that the bucket itself is not there; the client has no kind of its own for that.
+/// Whether S3 reports that the bucket itself does not exist; the client has no error kind for that.
 fn is_no_bucket(cause: &object_store::Error) -> bool {
     cause.to_string().contains("NoSuchBucket")
 }
@@ -286,17 +286,18 @@ impl Location {
         Self { url, store: self.store.clone(), path: parent, bucket: self.bucket.clone() }.join(name)
     }
 
-    /// The same folder, with everything that goes through it counted by `meter`.
+    /// The same folder, with all of its traffic counted by `meter`.
     #[must_use]
     pub fn metered(&self, meter: &Arc<Meter>) -> Self {
         let store: StoreRef = Arc::new(Metered { inner: self.store.clone(), meter: meter.clone() });
         Self { url: self.url.clone(), store, path: self.path.clone(), bucket: self.bucket.clone() }
     }
 
-    /// What a local path is that is no folder: [`NOT_A_FOLDER`] or `does not exist`. Stores have no folders.
+    /// The problem of a local path that is not a folder: [`NOT_A_FOLDER`] or `does not exist`. Object stores have no
+    /// folders.
     #[must_use]
     pub fn no_folder(&self) -> Option<&'static str> {
-        // Without the slash at the end, with which a file does not even exist.
+        // Without the trailing slash: with it even a file does not exist.
         let path = (self.url.scheme() == "file").then(|| PathBuf::from(self.to_string()))?;
         match (path.is_dir(), path.exists()) {
             (true, _) => None,
@@ -308,7 +309,7 @@ impl Location {
     /// Every file under `folder` (relative to this location), with its path relative to this location.
     ///
     /// # Errors
-    /// When the listing fails. A folder that does not exist holds no files.
+    /// If the listing fails. A missing folder holds no files.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
         let prefix = self.join(folder).path;
         match self.store.list(Some(&prefix)).try_collect().await {
@@ -330,11 +331,11 @@ impl Location {
         files
     }
 
-    /// [`Self::list`] of a folder that somebody else fills: what no path can name is told and does not stop the rest.
-    /// Links that lead out of the location are not followed.
+    /// [`Self::list`] of a folder that others write to: entries that no path can name are reported and do not stop the
+    /// rest. Links that lead out of the location are not followed.
     ///
     /// # Errors
-    /// When the listing fails, or the bucket does not exist. A folder that does not exist holds no files.
+    /// If the listing fails, or the bucket does not exist. A missing folder holds no files.
     pub async fn survey(&self, folder: &str) -> Result<Listing> {
         if let ("file", Ok(root)) = (self.url.scheme(), self.url.to_file_path()) {
             let (below, folder_name) = (folder.to_owned(), folder);
@@ -344,7 +345,7 @@ impl Location {
             if survey.is_plain {
                 return Ok(Listing { files: self.list(folder).await?, ..Listing::default() });
             }
-            // The store's own listing follows every link and ends at the first odd name.
+            // The store's own listing follows every link and ends at the first irregular name.
             let mut listing = Listing { odd: survey.odd, outside: survey.outside, ..Listing::default() };
             for file in survey.files {
                 if let Some(meta) = self.find(&file).await? {
@@ -357,7 +358,7 @@ impl Location {
         let prefix = self.join(folder).path;
         let cause = match (self.store.list(Some(&prefix)).try_collect().await, &self.bucket) {
             (Ok(listed), _) => return Ok(Listing { files: self.relative(listed), ..Listing::default() }),
-            // A bucket has no folders that could be missing: what was not found is the bucket itself.
+            // A bucket has no folders that could be missing: the bucket itself was not found.
             (Err(object_store::Error::NotFound { .. }), None) => return Ok(Listing::default()),
             (Err(object_store::Error::InvalidPath { .. }), Some(bucket)) => match bucket.list_around(&prefix).await {
                 Ok((listed, odd)) => {
@@ -382,21 +383,21 @@ impl Location {
         match self.store.list(Some(&prefix)).next().await {
             Some(Ok(_)) => Ok(true),
             Some(Err(object_store::Error::NotFound { .. })) | None => Ok(false),
-            // Where there is no bucket there is no object.
+            // A missing bucket holds no object.
             Some(Err(cause)) if is_no_bucket(&cause) => Ok(false),
             Some(Err(cause)) => Err(self.unlisted(folder, cause)),
         }
     }
 
-    /// Makes sure that the bucket, if it stands in one, is there.
+    /// Checks that the bucket, if the location is in one, exists.
     ///
     /// # Errors
-    /// When it is not.
+    /// If it does not.
     pub async fn check_bucket(&self) -> Result<()> {
         match (self.store.list(Some(&self.path)).next().await, &self.bucket) {
             (Some(Err(cause)), Some(_)) if is_no_bucket(&cause) => {
-                let error = Error::failed(format!("`{self}` is in no bucket that there is")).because(cause);
-                Err(error.help("make sure of the bucket and of AWS_REGION, or name another root with --landing"))
+                let error = Error::failed(format!("`{self}` is in a bucket that does not exist")).because(cause);
+                Err(error.help("check the bucket and AWS_REGION, or name another root with --landing"))
             }
             _ => Ok(()),
         }
@@ -412,32 +413,32 @@ impl Location {
         error
     }
 
-    /// The path in the store of a file, from its path relative to this location as a listing or a Delta table has it.
-    /// What looks like an escape in it is part of a name; [`Self::join`] is for names that are still to be given.
+    /// The path in the store of a file, from its path relative to this location as in a listing or a Delta table.
+    /// Percent escapes in it are part of the name; [`Self::join`] is for new names.
     ///
     /// # Errors
-    /// When there is an empty name in it, `.` or `..`.
+    /// If it contains an empty name, `.` or `..`.
     pub fn file(&self, file: &str) -> Result<Path> {
         let path = format!("{}/{file}", self.path);
         Path::parse(path.trim_start_matches('/')).context(|| format!("`{file}` is not a path"))
     }
 
-    /// Removes a file, if it is there and the store lets us.
+    /// Removes a file, if it exists and the store allows it.
     pub async fn remove(&self, file: &str) {
         if let Ok(path) = self.file(file) {
             let _ = self.store.delete(&path).await;
         }
     }
 
-    /// What the store knows of a file.
+    /// The store's metadata of a file.
     ///
     /// # Errors
-    /// When there is none, or the store fails.
+    /// If there is none, or the store fails.
     pub async fn head(&self, file: &str) -> Result<ObjectMeta> {
         self.store.head(&self.file(file)?).await.context(|| format!("`{file}` cannot be read"))
     }
 
-    /// What the store knows of a file; `None` where there is none.
+    /// The store's metadata of a file; `None` if there is no such file.
     ///
     /// # Errors
     /// When the store fails.
@@ -452,9 +453,9 @@ impl Location {
     /// The bytes of a file in large chunks, all of the one state that `meta` describes.
     ///
     /// # Errors
-    /// The stream yields an error when the file changed meanwhile or the store fails.
+    /// The stream yields an error if the file changed meanwhile or the store fails.
     pub fn chunks(&self, meta: &ObjectMeta) -> BoxStream<'static, Result<Bytes>> {
-        // A local file's own stream comes in 8 KiB pieces, and a store's is one slow connection.
+        // A local file's own stream has 8 KiB pieces, and a store's is one slow connection.
         const CHUNK: u64 = 4 << 20;
         let (store, meta) = (self.store.clone(), meta.clone());
         let starts = (0..meta.size).step_by(CHUNK as usize);

@@ -1,9 +1,9 @@
-//! Small objects that never change, read once: a store over a network for one run.
+//! Caches small immutable objects of a remote store for one run.
 //!
 //! The Delta library reads every commit since the last checkpoint two or three times to open a table, and every table
-//! that reads a source reads the source's new files. Commits and data files are written once. Should a table be put
-//! back or made anew under the same name, the listing of its log shows other tags, and what was kept of that commit is
-//! forgotten; data files carry a random name.
+//! that reads a source reads the source's new files. Commits and data files are written once. If a table is restored or
+//! recreated under the same name, the listing of its log shows other tags, and the cached commits are dropped; data
+//! files have random names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,12 +23,12 @@ use futures::{FutureExt, StreamExt};
 use super::StoreRef;
 use crate::clock;
 
-/// Larger objects are read again, and only the parts that are asked for.
+/// Larger objects are not cached; only the requested parts are read.
 const LARGEST: u64 = 256 << 10;
-/// Bytes kept at most; what comes later is read again.
+/// Maximum bytes of the cache; further objects are not cached.
 const ALL: u64 = 64 << 20;
 
-/// A store and what was read from it or written to it.
+/// A store and the cache of objects read from or written to it.
 #[derive(Debug)]
 pub(super) struct CachedStore {
     inner: StoreRef,
@@ -57,7 +57,7 @@ impl Objects {
         }
     }
 
-    /// Forgets what a listing shows in another state.
+    /// Drops cached objects that a listing shows in another state.
     fn listed(&mut self, listed: &ObjectMeta) {
         if let Some((kept, _)) = self.by_path.get(&listed.location)
             && (kept.e_tag != listed.e_tag || kept.size != listed.size)
@@ -90,7 +90,7 @@ impl CachedStore {
             .boxed()
     }
 
-    /// The object, if it is small: from memory, or whole in one request. `None` = it is larger than what is kept.
+    /// The object, if it is small: from memory, or completely in one request. `None` = it is too large for the cache.
     async fn whole(&self, path: &Path) -> object_store::Result<Option<(ObjectMeta, Bytes)>> {
         let kept = self.objects().by_path.get(path).cloned();
         if kept.is_some() {
@@ -115,12 +115,12 @@ fn is_commit(path: &Path) -> bool {
     folder.ends_with("_delta_log") && number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A data file, or one of the change feed: not a checkpoint, which is large.
+/// A data file, or one of the change feed; checkpoints are large and not cached.
 fn is_data(path: &Path) -> bool {
     path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log/")
 }
 
-/// Whether the newest state is asked for, whatever it is.
+/// Whether the request is for the current state without conditions.
 fn is_plain(options: &GetOptions) -> bool {
     let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, version, .. } = options;
     if_match.is_none()
@@ -140,7 +140,7 @@ fn bounds(range: Option<&GetRange>, size: u64) -> Range<u64> {
     }
 }
 
-/// Whether a range lies in what one request for a small object brings: if not, the object is large.
+/// Whether a range is within the size of a cacheable object: if not, the object is large.
 fn may_be_small(range: Option<&GetRange>) -> bool {
     match range {
         None => true,
@@ -196,7 +196,7 @@ impl ObjectStore for CachedStore {
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let range = options.range.as_ref();
         let ours = (is_commit(from) || is_data(from)) && is_plain(&options) && may_be_small(range);
-        // A HEAD alone is no reason to fetch the object, only to answer from memory.
+        // A HEAD alone does not fetch the object; it is only answered from memory.
         let known = || self.objects().by_path.contains_key(from);
         if !ours || (options.head && !known()) {
             return self.inner.get_opts(from, options).await;

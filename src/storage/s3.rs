@@ -1,8 +1,8 @@
-//! S3 and stores like it: the client, built from what [`Aws`] found, and what every request goes through.
+//! S3 and stores like it: the client, configured by [`Aws`], and a wrapper around every request.
 //!
-//! Two things happen on the way. Before the first write of a run the store must prove that it refuses a second
-//! conditional PUT: a Delta commit rests on nothing else. And what a store answers is cut down to its code and message,
-//! without credentials: S3 repeats keys and tokens in some of its errors.
+//! The wrapper does two things. Before the first write of a run the store must prove that it refuses a second
+//! conditional PUT, on which Delta commits depend. And responses of the store are reduced to code and message, without
+//! credentials: S3 repeats keys and tokens in some of its errors.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,13 +29,13 @@ use crate::error::{Context, Result};
 /// The object by which a store proves that it refuses a second conditional PUT. It stays: the next run then needs one
 /// request for the proof.
 pub const PROBE: &str = "_stedi_delta_probe";
-/// A request with a data file of the usual size, on a slow line.
+/// Timeout for the upload of a data file of the usual size over a slow connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How objects are encrypted by the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encryption {
-    /// `AES256`, `aws:kms` or `aws:kms:dsse`; `None` = as the bucket says.
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`; `None` = the bucket's default.
     pub sse: Option<String>,
     /// Id or ARN of a KMS key; `None` = AWS's own.
     pub kms_key_id: Option<String>,
@@ -53,7 +53,7 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
         options = options.with_allow_http(may_be_plain(&endpoint)?);
         builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
     } else {
-        // A dot in the name does not fit AWS's certificate.
+        // AWS's certificate does not match a bucket name with a dot.
         let virtual_hosted = !bucket.contains('.');
         let endpoint = amazon(aws.region(), aws.s3_variant(), virtual_hosted.then_some(bucket));
         builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(virtual_hosted);
@@ -71,7 +71,7 @@ pub(super) fn store(aws: &Aws, encryption: &Encryption, bucket: &str) -> Result<
     Ok(S3Store { inner: Arc::new(inner), gate: Arc::default(), aws: aws.clone() })
 }
 
-/// A throttled store is given some half a minute.
+/// A throttled store is retried for about half a minute.
 fn retries() -> RetryConfig {
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(10), base: 3.0 };
@@ -85,7 +85,7 @@ fn amazon(region: &str, variant: &str, bucket: Option<&str>) -> String {
     format!("https://{bucket}{variant}.{region}.{suffix}")
 }
 
-/// The AWS chain, as `object_store` asks for credentials.
+/// The AWS chain as a credential provider of `object_store`.
 #[derive(Debug)]
 struct Chain(Aws);
 
@@ -107,10 +107,10 @@ fn generic(text: String) -> object_store::Error {
     object_store::Error::Generic { store: "S3", source: text.into() }
 }
 
-/// What opens once the store has proven itself.
+/// The state of the proof.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// Folders that are written to, as far as they are known.
+    /// Known folders that are written to.
     roots: Mutex<BTreeSet<String>>,
     open: OnceCell<()>,
 }
@@ -133,15 +133,16 @@ pub(super) struct S3Store {
 }
 
 impl S3Store {
-    /// Names a folder that may be written to, for the probe.
+    /// Registers a folder that may be written to, for the probe.
     pub fn writes_below(&self, path: &Path) {
         self.gate.roots.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string());
     }
 
-    /// Objects below a folder, and keys that no path can name, with the reason: for a listing that failed on one of those.
+    /// Objects below a folder, and keys that no path can name, with the reason: for a listing that failed on one of
+    /// those.
     pub async fn list_around(&self, folder: &Path) -> object_store::Result<(Vec<ObjectMeta>, Vec<(String, String)>)> {
         use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
-        /// What the store gives at a time.
+        /// Keys per page of the store.
         const PAGE: usize = 1000;
         let prefix = format!("{folder}/");
         let (mut found, mut odd) = (Vec::new(), Vec::new());
@@ -162,7 +163,7 @@ impl S3Store {
                     }
                     most = (2 * most).min(PAGE);
                 }
-                // One key fails its page: pages get smaller until it is alone.
+                // One irregular key fails its page: reduce the page size until the key is alone.
                 Err(object_store::Error::InvalidPath { .. }) if most > 1 => most = most.div_ceil(4),
                 Err(object_store::Error::InvalidPath { source }) => {
                     use object_store::path::Error as P;
@@ -181,14 +182,14 @@ impl S3Store {
         }
     }
 
-    /// Lets a write pass once the store has refused a second conditional PUT.
+    /// Delays a write until the store has refused a second conditional PUT.
     async fn gate(&self, to: &Path) -> object_store::Result<()> {
         self.gate.open.get_or_try_init(|| self.probe(to)).await.copied()
     }
 
     async fn probe(&self, to: &Path) -> object_store::Result<()> {
         let probe = Path::from(self.gate.root(to)).join(PROBE);
-        // The first one may already stand from an earlier run, which is proof enough.
+        // The object may exist from an earlier run; one refused PUT is then sufficient.
         for _ in 0..2 {
             let text = PutPayload::from_static(b"stedi-delta: this store refuses a second conditional PUT\n");
             match self.inner.put_opts(&probe, text, PutMode::Create.into()).await {
@@ -210,7 +211,7 @@ impl S3Store {
         ))
     }
 
-    /// The error without what no log may hold.
+    /// The error without credentials and request data.
     fn plain(&self, error: object_store::Error) -> object_store::Error {
         use object_store::Error as E;
         let text = |source: Box<dyn std::error::Error + Send + Sync>| -> Box<dyn std::error::Error + Send + Sync> {
@@ -238,7 +239,7 @@ impl S3Store {
     }
 }
 
-/// An answer of S3 as `Code: message`, and what to do about it; its other fields repeat the request, keys included.
+/// A response of S3 as `Code: message`, with its remedy; its other fields repeat the request, including keys.
 fn shortened(text: &str) -> String {
     const REDIRECT: &str = "redirect without LOCATION";
     let Some(start) = ["<?xml", "<Error>"].iter().filter_map(|mark| text.find(mark)).min() else {
@@ -253,7 +254,7 @@ fn shortened(text: &str) -> String {
     let message = field("Message").map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default();
     let advice = match code {
         "AccessDenied" => "; docs/athena.md has the policies",
-        "NoSuchBucket" => "; make sure of its name, and that AWS_REGION is its region",
+        "NoSuchBucket" => "; check its name, and that AWS_REGION is its region",
         "PermanentRedirect" | "AuthorizationHeaderMalformed" => "; set AWS_REGION to the bucket's region",
         "ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" => "; log in again",
         "RequestTimeTooSkewed" => "; set this machine's clock",

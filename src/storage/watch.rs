@@ -1,4 +1,4 @@
-//! A store that tells every request: what an operator reads with `--verbose`.
+//! A store that reports every request, for `--verbose`.
 
 use std::fmt;
 use std::future::Future;
@@ -18,7 +18,7 @@ use super::StoreRef;
 use crate::clock;
 use crate::progress::{Event, Progress};
 
-/// A store and who listens to it.
+/// A store and the listener to its requests.
 pub(super) struct Watched {
     pub inner: StoreRef,
     pub listener: Arc<dyn Progress>,
@@ -53,7 +53,7 @@ impl Watched {
         result
     }
 
-    /// A listing is told when it is asked for: its pages come as they are read.
+    /// Reports a listing when it starts: its pages arrive as they are read.
     fn listing(&self, operation: &str, prefix: Option<&Path>) {
         let path = prefix.map_or("", |prefix| prefix.as_ref());
         let event = Event::debug("request").with("store", &self.name).with("operation", operation).with("path", path);

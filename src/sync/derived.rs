@@ -1,4 +1,4 @@
-//! The second half of a sync: every derived table is brought to the cut, as soon as its sources are.
+//! The second half of a sync: every derived table is brought to the cut as soon as its sources are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use crate::lake::{LakeTable, Layout, bounds_mended};
 use crate::name::TableName;
 use crate::refresh::{self, Job, Opened};
 
-/// Logs that are opened at once.
+/// Logs opened concurrently.
 const OPEN_AT_ONCE: usize = 16;
 
-/// What became of a derived table.
+/// The result for a derived table.
 pub(super) enum Fate {
     /// It is at the cut.
     Done(Box<Done>),
@@ -27,7 +27,7 @@ pub(super) enum Fate {
     Skipped(TableName),
 }
 
-/// Derived tables as they stood when the attempt began.
+/// Derived tables opened at the start of the attempt.
 pub(super) type Ahead = BTreeMap<TableName, Result<Opened>>;
 
 impl Attempt<'_> {
@@ -50,8 +50,8 @@ impl Attempt<'_> {
         (table.name.clone(), opened)
     }
 
-    /// Refreshes the selected derived tables over the tables of the cut: what became of each, and the first conflict
-    /// with somebody else's commit. After a conflict nothing more is begun: a new cut must be pinned.
+    /// Refreshes the selected derived tables over the tables of the cut: the result of each, and the first conflict
+    /// with a concurrent commit. After a conflict no further refresh is started: a new cut must be pinned.
     pub(super) async fn refresh_all(
         &self,
         mut cut: BTreeMap<TableName, LakeTable>,
@@ -115,13 +115,13 @@ impl Attempt<'_> {
                 full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
                 ..self.workspace.job(table, sources, self.run)?
             };
-            // Boxed: a refresh's future is large, and a project may run many at once.
+            // Boxed: the future of a refresh is large, and a project may run many concurrently.
             let opened = match opened {
                 Some(opened) => opened?,
                 None => Opened::at(&job.location).await?,
             };
             let done = Box::pin(refresh::refresh(&job, opened)).await?;
-            // Only now: commits that others made since ours have been looked at.
+            // Only now: commits of other writers since ours have been examined.
             let (stands, reason) = match done.table.mended(&Layout::defined(table), self.run).await? {
                 Some((mended, files)) if done.reason.is_empty() => (mended, bounds_mended(files)),
                 Some((mended, _)) => (mended, done.reason),

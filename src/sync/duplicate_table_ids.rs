@@ -1,6 +1,6 @@
 //! Two tables of a project with one Delta id: a folder was copied over another's.
 //!
-//! Derived tables record by Delta id what they consumed, so for a reader of both one version would stand for two.
+//! Derived tables record consumed versions by Delta id, so for a reader of both tables one record would stand for two.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::lake::LakeTable;
 use crate::name::TableName;
 
-/// Every table that has the id of another one, with what to say about it.
+/// Every table that has the id of another one, with its error.
 pub(super) fn twins(cut: &BTreeMap<TableName, LakeTable>, ahead: &Ahead) -> Vec<(TableName, Error)> {
     let derived = ahead.iter().filter_map(|(name, opened)| Some((name, opened.as_ref().ok()?.table()?)));
     let mut by_id: BTreeMap<String, Vec<(&TableName, &LakeTable)>> = BTreeMap::new();
@@ -35,5 +35,5 @@ pub(crate) fn one_id(id: &str, table: (&TableName, &LakeTable), other: (&TableNa
         .fact("other", place(other))
         .fact("id", id.to_owned())
         .fact("because", "one folder is a copy of the other, and readers know a table by its id")
-        .help("move the folder that is the copy away, then: stedi-delta sync   (makes that table anew)")
+        .help("move the folder that is the copy away, then: stedi-delta sync   (creates that table again)")
 }

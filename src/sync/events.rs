@@ -1,7 +1,7 @@
-//! What a sync tells while it runs: one event when something has become of a table.
+//! Events of a sync: one when the result of a table is known.
 //!
-//! A conflict is told by the attempt that follows it, not by the table that met it. The quarantine of a derived table
-//! belongs to that table, here as in reports.
+//! A conflict is reported by the attempt that follows it, not by the table. The quarantine of a derived table belongs
+//! to that table, here as in reports.
 
 use std::time::Instant;
 
@@ -13,14 +13,14 @@ use crate::outcome::SyncOutcome;
 use crate::progress::{Event, Progress};
 
 impl Attempt<'_> {
-    /// Work on the table begins.
+    /// Work on the table starts.
     pub(super) fn started(&self, table: &Table) {
         if table.quarantine_of().is_none() {
             self.progress.event(&about(Event::info("table.started"), table));
         }
     }
 
-    /// What became of the table.
+    /// The result of the table.
     pub(super) fn ended(&self, table: &Table, started: Instant, result: &Result<Done>) {
         match (result, table.quarantine_of()) {
             (Ok(done), Some(owner)) => self.grew(owner, done.rows.inserted),
@@ -42,7 +42,7 @@ impl Attempt<'_> {
         self.progress.event(&event.seconds(started.elapsed()));
     }
 
-    /// The table stays where it is, because its source does.
+    /// The table is unchanged, because its source failed or was skipped.
     pub(super) fn skipped(&self, table: &Table, source: &TableName) {
         let event = about(Event::warn("table.skipped"), table);
         self.progress.event(&event.with("because", source.as_str()));
@@ -55,12 +55,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Somebody else committed meanwhile: attempt number `attempt` begins.
+/// A concurrent commit conflicted: attempt number `attempt` starts.
 pub(super) fn retried(progress: &dyn Progress, attempt: usize, error: &Error) {
     progress.event(&Event::info("run.retried").with("attempt", attempt).with("reason", error.to_string()));
 }
 
-/// How many persons' consent ended, if anybody's did.
+/// How many persons' consent ended, if any.
 pub(super) fn consent(progress: &dyn Progress, outcome: &SyncOutcome) {
     if outcome.grants_ended > 0 {
         let event = Event::info("consent.ended").with("persons", outcome.grants_ended);

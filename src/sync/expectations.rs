@@ -1,41 +1,51 @@
-//! Changed expectations of a landing table: records are checked as they land, and rows that have landed by this.
+//! Changed expectations of a landing table: new records are checked when they land, existing rows here.
 
 use super::{Attempt, Done};
 use crate::checks;
 use crate::definition::{Action, Table};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::outcome::{Mode, Warning, counted};
 use crate::plan::{self, EXPECTATIONS_CHANGED};
-
-/// How often a commit is made again after somebody else's.
-const ATTEMPTS: usize = 4;
+use crate::retry;
 
 impl Attempt<'_> {
-    /// Checks all rows of a landing table, where its expectations are not those by which they were, and records that in
+    /// Checks all rows of a landing table if its expectations have changed since they were checked, and records that in
     /// a commit of its own. Rows that should be in quarantine stay: their records are in the landing files.
     ///
     /// # Errors
-    /// `Evidence` when rows fail a `fail` expectation: they have landed, and nothing below the table takes them.
+    /// `Evidence` if rows fail a `fail` expectation: they have landed, but tables below do not use them.
     pub(super) async fn checked(&self, table: &Table, mut done: Done) -> Result<Done> {
-        let mut left = ATTEMPTS;
-        while plan::is_unchecked(table, done.table.state().expectations()) {
-            left -= 1;
-            let (stands, warnings) = match self.check_rows(table, &done.table).await {
-                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
-                    done.table = LakeTable::open(done.table.location()).await?.unwrap_or(done.table);
-                    continue;
-                }
-                other => other?,
-            };
-            done.table = stands;
-            done.warnings.extend(warnings);
-            if done.mode == Mode::None {
-                done.mode = Mode::Check;
-            }
-            let reasons = [done.reason.as_str(), EXPECTATIONS_CHANGED].into_iter().filter(|reason| !reason.is_empty());
-            done.reason = reasons.collect::<Vec<_>>().join(", ");
+        let is_unchecked = |stands: &LakeTable| plan::is_unchecked(table, stands.state().expectations());
+        if !is_unchecked(&done.table) {
+            return Ok(done);
         }
+        let known = &done.table;
+        let mut first = Some(known.clone());
+        let check = || {
+            let first = first.take();
+            async move {
+                let stands = match first {
+                    Some(stands) => stands,
+                    None => LakeTable::open(known.location()).await?.unwrap_or_else(|| known.clone()),
+                };
+                if is_unchecked(&stands) {
+                    let (stands, warnings) = self.check_rows(table, &stands).await?;
+                    return Ok((stands, Some(warnings)));
+                }
+                Ok((stands, None))
+            }
+        };
+        let (stands, warnings) = retry::COMMIT.until_no_conflict(check).await?;
+        done.table = stands;
+        // `None`: a concurrent run has checked the rows.
+        let Some(warnings) = warnings else { return Ok(done) };
+        done.warnings.extend(warnings);
+        if done.mode == Mode::None {
+            done.mode = Mode::Check;
+        }
+        let reasons = [done.reason.as_str(), EXPECTATIONS_CHANGED].into_iter().filter(|reason| !reason.is_empty());
+        done.reason = reasons.collect::<Vec<_>>().join(", ");
         Ok(done)
     }
 

@@ -1,4 +1,4 @@
-//! The first half of a sync: every landing table takes its files, and the ledger decides all batches in one commit.
+//! The first half of a sync: every landing table ingests its files, and the ledger decides all batches in one commit.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use crate::outcome::{Mode, Warning, counted};
 use crate::refresh;
 
 impl Attempt<'_> {
-    /// Ingests all selected landing tables. Each one's outcome or error, by name.
+    /// Ingests all selected landing tables. Returns the result or error of each, by name.
     ///
     /// # Errors
-    /// `Conflict` when another sync decided batches meanwhile; a failure of the ledger itself.
+    /// `Conflict` if another sync has decided batches meanwhile; a failure of the ledger itself.
     pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
         let session = self.workspace.session()?;
         let ledger = Ledger::read(&self.workspace.warehouse, &session).await?;
@@ -56,7 +56,7 @@ impl Attempt<'_> {
         for (name, result) in landing {
             match result {
                 Ok(landing) => ready.push(landing),
-                // Another sync carried the same open batch out: look again.
+                // Another sync carried the same open batch out: start again.
                 Err(error) if error.kind() == Kind::Conflict => return Err(error),
                 Err(error) => {
                     results.insert(name, Err(error));
@@ -64,7 +64,7 @@ impl Attempt<'_> {
             }
         }
         if ready.is_empty() && !results.is_empty() {
-            // That there is no such bucket is no table's fault, and said once.
+            // A missing bucket is not the fault of a table, and is reported once.
             self.workspace.landing.check_bucket().await?;
         }
         let batches: Vec<Batch> = ready.iter().filter_map(|(.., landing)| landing.batch().cloned()).collect();
@@ -73,7 +73,7 @@ impl Attempt<'_> {
         }
         let landed = join_all(ready.into_iter().map(|(table, started, landing)| async move {
             let before = landing.unloads_from().cloned();
-            // On the heap: what a table needs on its way is much for the stack that waits for all of them.
+            // On the heap: the future of a table is large for a stack that waits for all of them.
             let settled = Box::pin(async {
                 let mut done = done(landing.carry_out().await?, started);
                 if let Some(before) = before {
@@ -155,7 +155,7 @@ async fn unloaded_consent(
     }))
 }
 
-/// What a sync did with a landing table.
+/// The result of a landing table.
 fn done(landed: Landed, started: Instant) -> Done {
     let Landed { table, version_before, reason, rows, io, waiting, left_out, warnings } = landed;
     let mode = if version_before == Some(table.version()) { Mode::None } else { Mode::Ingest };

@@ -1,7 +1,7 @@
 //! The whole project to one consistent cut: ingest, pin, refresh in topological order, register, record the run.
 //!
-//! Consumed versions never go back and no table is computed from inputs of two cuts: whoever finds that somebody else
-//! committed meanwhile pins a new cut and starts again, a few times, then gives up with a conflict.
+//! Consumed versions never go back and no table is computed from inputs of two cuts: after a concurrent commit a new
+//! cut is pinned and the attempt starts again, a few times, then the sync gives up with a conflict.
 
 mod derived;
 mod events;
@@ -20,7 +20,6 @@ use futures::future::join;
 pub use runs::FOLDER as RUNS_FOLDER;
 
 use crate::clock;
-use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest;
 pub use crate::ingest::Reload;
@@ -30,19 +29,14 @@ use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
 use crate::register::{Registered, register};
+use crate::retry;
 use crate::storage::NOT_A_FOLDER;
 use crate::workspace::Workspace;
 use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use select::Selection;
 
-/// New cuts that are pinned before a sync gives up.
-const ATTEMPTS: usize = 4;
-
-/// Pause before the next cut; it grows with every one.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// What a sync is asked to do.
+/// The options of a sync.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Selectors; empty = all tables.
@@ -53,7 +47,7 @@ pub struct Options {
     pub verify: bool,
     /// Files to be read again.
     pub reload: Vec<Reload>,
-    /// Files whose rows are to be taken out; each names a path.
+    /// Files whose rows are to be removed; each names a path.
     pub unload: Vec<Reload>,
     /// Stop where a migration is pending, rather than carry it out.
     pub no_migrate: bool,
@@ -67,7 +61,7 @@ impl Options {
     }
 }
 
-/// What was done with one table.
+/// The result for one table.
 #[derive(Debug)]
 struct Done {
     table: LakeTable,
@@ -83,7 +77,7 @@ struct Done {
     grants_ended: u64,
 }
 
-/// One try at one cut.
+/// One attempt at one cut.
 struct Attempt<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
@@ -137,10 +131,10 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
     outcome
 }
 
-/// The selection, once everything that was typed makes sense.
+/// The selection, after all options were validated.
 ///
 /// # Errors
-/// What does not.
+/// The invalid option.
 pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
     for reload in options.reload.iter().chain(&options.unload) {
         workspace.landing_table(&reload.table)?;
@@ -157,13 +151,24 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
             .fact("target", workspace.target.clone())
             .help("create it, or name another one with --landing"));
     }
-    // One that does not exist yet is created.
+    // A missing folder is created.
     if let Some(found @ NOT_A_FOLDER) = workspace.warehouse.no_folder() {
         return Err(Error::failed(format!("the warehouse `{}` {found}", workspace.warehouse))
             .fact("target", workspace.target.clone())
             .help("name a folder, existing or new, with --warehouse"));
     }
     select::select(workspace, &options.select)
+}
+
+/// The options of the next attempt. Files reloaded before the conflict are in the ledger and need not be reloaded again.
+/// Unloaded files likewise: if there was nothing else to unload, they would not be found any more.
+fn left_to_do(mut options: Options, outcome: &SyncOutcome) -> Options {
+    let done = |asked: &Reload, rows: fn(&Rows) -> u64| {
+        outcome.tables.iter().any(|t| t.table.as_str() == asked.table && rows(&t.rows) > 0)
+    };
+    options.reload.retain(|reload| !done(reload, |rows| rows.inserted));
+    options.unload.retain(|unload| !done(unload, |rows| rows.deleted));
+    options
 }
 
 struct Work<'a> {
@@ -180,42 +185,30 @@ impl Work<'_> {
         // Before anything is read of the landing files.
         self.migrate(outcome).await?;
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
-        let mut reload = self.options.reload.clone();
-        let mut unload = self.options.unload.clone();
-        let mut left = ATTEMPTS;
-        loop {
-            left -= 1;
-            let options = Options { reload: reload.clone(), unload: unload.clone(), ..self.options.clone() };
-            let attempt = Attempt {
-                workspace: self.workspace,
-                options: &options,
-                selection: &self.selection,
-                run: self.run,
-                progress: self.progress,
-            };
-            match self.attempt(&attempt, outcome, &mut standing).await {
-                Ok(()) => break,
-                Err(error) if error.kind() == Kind::Conflict && left > 0 => {
-                    // What was reloaded before the conflict is in the ledger and need not be again.
-                    let landed =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.inserted > 0);
-                    reload.retain(|r| !landed(r));
-                    // And so is what was unloaded, where there was nothing else to do it would not be found any more.
-                    let gone =
-                        |r: &Reload| outcome.tables.iter().any(|t| t.table.as_str() == r.table && t.rows.deleted > 0);
-                    unload.retain(|r| !gone(r));
-                    events::retried(self.progress, ATTEMPTS - left + 1, &error);
-                    // Two that lost the same race should not run the next one side by side.
-                    let jitter = u64::try_from(clock::now_ms()).unwrap_or(0) % 97 + u64::from(std::process::id()) % 53;
-                    tokio::time::sleep(PAUSE * (ATTEMPTS - left) as u32 + Duration::from_millis(jitter)).await;
-                }
-                Err(error) => return Err(error),
+        let work = &*self;
+        let mut attempts = 1;
+        let again = |tried: &Result<()>| {
+            attempts += 1;
+            if let Err(conflict) = tried {
+                events::retried(work.progress, attempts, conflict);
             }
-        }
+        };
+        let state = (&mut *outcome, &mut standing, work.options.clone());
+        let tried = retry::CUT.with(
+            state,
+            |(outcome, standing, options)| async move {
+                let tried = work.attempt(&options, outcome, standing).await;
+                let options = left_to_do(options, outcome);
+                ((outcome, standing, options), tried)
+            },
+            |tried| !retry::is_conflict(tried),
+            again,
+        );
+        tried.await?;
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
-        // What was committed is recorded, whatever becomes of the catalog.
+        // Commits are recorded even if the catalog fails.
         let registered = register(self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
@@ -237,10 +230,17 @@ impl Work<'_> {
     /// One try: what was done is in `outcome` even when it ends with a conflict.
     async fn attempt(
         &self,
-        attempt: &Attempt<'_>,
+        options: &Options,
         outcome: &mut SyncOutcome,
         standing: &mut BTreeMap<TableName, LakeTable>,
     ) -> Result<()> {
+        let attempt = Attempt {
+            workspace: self.workspace,
+            options,
+            selection: &self.selection,
+            run: self.run,
+            progress: self.progress,
+        };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
         let (ingested, mut ahead) = join(attempt.ingest(), attempt.open_all()).await;
@@ -292,7 +292,7 @@ impl Work<'_> {
         self.workspace.project.table(name).is_some_and(|t| t.landing().is_some())
     }
 
-    /// Adds what was done to a table to what earlier attempts of this run did.
+    /// Adds the result of a table to those of earlier attempts of this run.
     fn note(&self, outcome: &mut SyncOutcome, name: &TableName, done: Done) {
         let said: BTreeSet<String> =
             outcome.tables.iter().flat_map(|t| &t.warnings).map(|w| w.message.clone()).collect();
@@ -313,7 +313,7 @@ impl Work<'_> {
         entry.waiting = done.waiting;
         entry.left_out = done.left_out;
         entry.problem = None;
-        // What is true of a source is said once, not by every table that reads it.
+        // A warning about a source is reported once, not by every table that reads it.
         let new = |w: &Warning| !said.contains(&w.message);
         entry.warnings.extend(done.warnings.into_iter().filter(new));
         if done.grants_ended > 0 {
@@ -328,7 +328,7 @@ impl Work<'_> {
         }
     }
 
-    /// A table that nothing was done with, or that failed, stands where it stood.
+    /// Fills in the current version of tables that were not processed, or failed.
     async fn fill_in(&self, outcome: &mut SyncOutcome) {
         for table in self.workspace.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
             if outcome.tables.iter().any(|t| t.table == table.name && t.version_after.is_some()) {
@@ -339,19 +339,19 @@ impl Work<'_> {
                 Err(error) => Err(error),
             };
             if let Some(entry) = self.entry(outcome, &table.name) {
-                // What cannot be opened has said so already.
+                // A table that cannot be opened has reported its error.
                 let version = opened.ok().flatten().map(|stands| stands.version());
                 (entry.version_before, entry.version_after) = (version, version);
             }
         }
     }
 
-    /// The table's place in the outcome, in the order of the project.
+    /// The table's entry in the outcome, in the order of the project.
     fn entry<'o>(&self, outcome: &'o mut SyncOutcome, name: &TableName) -> Option<&'o mut TableOutcome> {
         if let Some(at) = outcome.tables.iter().position(|t| &t.table == name) {
             return outcome.tables.get_mut(at);
         }
-        // By zone, and within a zone as data flows.
+        // By zone, and within a zone in the order of data flow.
         let rank = |wanted: &TableName| {
             let at = self.workspace.project.tables.iter().position(|t| &t.name == wanted)?;
             let zone = &self.workspace.project.tables.get(at)?.zone;
@@ -359,7 +359,8 @@ impl Work<'_> {
         };
         let table = self.workspace.project.table(name)?;
         let at = outcome.tables.partition_point(|t| rank(&t.table) < rank(name));
-        outcome.tables.insert(at, blank(table, self.workspace));
+        let location = self.workspace.location(table).map(|location| location.to_string()).unwrap_or_default();
+        outcome.tables.insert(at, TableOutcome::untouched(table.name.clone(), &table.zone, location));
         outcome.tables.get_mut(at)
     }
 
@@ -370,7 +371,7 @@ impl Work<'_> {
     }
 
     async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
-        // A sync of some tables says nothing about the others, and one that found no table has nothing to say.
+        // A sync of some tables does not know the versions of the others, and one without tables has nothing to record.
         if standing.is_empty() || self.selection.tables.len() < self.workspace.project.tables.len() {
             return Ok(());
         }
@@ -387,8 +388,8 @@ impl Work<'_> {
     }
 }
 
-/// Quarantine tables of derived tables are counted with the table that they belong to, unless something is wrong, or
-/// nothing was done but to the quarantine.
+/// Counts the quarantine tables of derived tables with their tables, unless something is wrong, or only the quarantine
+/// changed.
 fn fold_quarantines(workspace: &Workspace, outcome: &mut SyncOutcome) {
     let of = |t: &TableOutcome| workspace.project.table(&t.table)?.derived()?.quarantine_of.clone();
     let rows: Vec<(TableName, u64)> = outcome.tables.iter().filter_map(|t| Some((of(t)?, t.rows.inserted))).collect();
@@ -403,25 +404,4 @@ fn fold_quarantines(workspace: &Workspace, outcome: &mut SyncOutcome) {
         t.problem.is_some() || (still.contains(owner) && !still.contains(&t.table))
     };
     outcome.tables.retain(|t| of(t).is_none_or(|owner| is_own_line(t, &owner)));
-}
-
-/// A table with which nothing was done.
-fn blank(table: &Table, workspace: &Workspace) -> TableOutcome {
-    TableOutcome {
-        table: table.name.clone(),
-        zone: table.zone.clone(),
-        location: workspace.location(table).map(|l| l.to_string()).unwrap_or_default(),
-        version_before: None,
-        version_after: None,
-        mode: Mode::None,
-        reason: String::new(),
-        rows: Rows::default(),
-        io: Io::default(),
-        elapsed: Duration::ZERO,
-        waiting: Vec::new(),
-        warnings: Vec::new(),
-        left_out: Vec::new(),
-        verified: None,
-        problem: None,
-    }
 }

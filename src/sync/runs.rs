@@ -1,6 +1,6 @@
-//! The system table `runs`: one row per sync that committed something, naming the version of every table then.
+//! The system table `runs`: one row per sync that committed something, with the versions of all tables.
 //!
-//! For people and audits. A sync reads only its newest commit's `txn`, to see whether that row still holds.
+//! For people and audits. A sync reads only its newest commit's `txn`, to check whether that row is still current.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use deltalake::arrow::datatypes::Schema;
 
 use crate::clock;
 use crate::definition::{Column, ColumnType};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Result};
 use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, app, create};
+use crate::retry;
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -22,34 +23,31 @@ pub const FOLDER: &str = "system/runs";
 pub struct Run<'a> {
     /// Its id.
     pub id: &'a str,
-    /// When it began, ms since the epoch.
+    /// Start time, ms since the epoch.
     pub started_ms: i64,
     /// `ok` or `failed`.
     pub status: &'a str,
-    /// Table -> id and version standing now.
+    /// Table -> id and current version.
     pub standing: &'a BTreeMap<String, (String, u64)>,
 }
 
-/// Records the run unless the newest row names the versions that stand now.
+/// Records the run unless the newest row already has the current versions.
 ///
 /// # Errors
 /// When the table cannot be read or written.
 pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
     let location = warehouse.join(FOLDER);
     let mark = mark(run);
-    // Two syncs that end at once both have a row to add; neither depends on the other's.
-    for _ in 0..8 {
+    let add = || async {
         let table = LakeTable::open(&location).await?;
         if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
             return Ok(false);
         }
-        match write(&location, table, run, mark).await {
-            Err(error) if error.kind() == Kind::Conflict => {}
-            other => return other.map(|()| true),
-        }
-    }
-    // Under that much traffic somebody else's row names newer versions than ours would.
-    Ok(false)
+        write(&location, table, run, mark).await.map(|()| true)
+    };
+    let added = retry::RUN.until_no_conflict(add).await;
+    // With that many conflicts, another sync's row has newer versions than ours would.
+    if retry::is_conflict(&added) { Ok(false) } else { added }
 }
 
 async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<()> {
@@ -94,7 +92,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
     }
 }
 
-/// 63 bits over the standing versions.
+/// 63 bits over the current versions.
 fn mark(run: &Run<'_>) -> i64 {
     let mut hasher = blake3::Hasher::new();
     for (name, (uuid, version)) in run.standing {

@@ -1,4 +1,4 @@
-//! `--select`: which tables a sync is about, in dbt's words.
+//! `--select`: the tables of a sync, in dbt's syntax.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use crate::workspace::Workspace;
 /// Tables of a selection.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// Tables to be brought to the cut: those named, what they read, and what consent requires.
+    /// Tables to bring to the cut: those named, their ancestors, and those that consent requires.
     pub tables: BTreeSet<TableName>,
     /// Tables named.
     pub named: BTreeSet<TableName>,
 }
 
-/// Resolves selectors: `table`, `+table`, `table+`, `zone.*`, `tag:label`. What a table reads is always included, and
-/// so is every table with consent whose record of consent is. A derived table and its quarantine are selected together:
-/// a row that leaves the one is in the other.
+/// Resolves selectors: `table`, `+table`, `table+`, `zone.*`, `tag:label`. The ancestors of a table are always
+/// included, and so is every table with consent if its record of consent is. A derived table and its quarantine are
+/// selected together: a row that leaves one is in the other.
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing.
@@ -52,7 +52,7 @@ pub fn select(workspace: &Workspace, selectors: &[String]) -> Result<Selection> 
     }
     let named = with_halves(workspace, named);
     let mut tables = with_ancestors(workspace, named.clone());
-    // Changed grants make every table with consent due, and so what it reads.
+    // Changed grants make every table with consent due, and so its ancestors.
     let guarded = all().filter(|t| t.consent.as_ref().is_some_and(|c| tables.contains(&c.grants)));
     let guarded: BTreeSet<TableName> = guarded.map(|t| t.name.clone()).collect();
     tables.extend(with_ancestors(workspace, guarded));
@@ -60,8 +60,8 @@ pub fn select(workspace: &Workspace, selectors: &[String]) -> Result<Selection> 
     Ok(Selection { tables, named })
 }
 
-/// The tables with the quarantines that belong to them, and the tables to which the quarantines belong. The two have one
-/// query, and so the same ancestors.
+/// The tables with their quarantines, and quarantines with their tables. Both have one query, and so the same
+/// ancestors.
 fn with_halves(workspace: &Workspace, mut names: BTreeSet<TableName>) -> BTreeSet<TableName> {
     let halves = workspace.project.tables.iter().filter_map(|t| Some((t.quarantine_of()?, &t.name)));
     for (owner, quarantine) in halves {

@@ -1,5 +1,5 @@
-//! The last part of a sync where it is asked for: every selected derived table is compared with its query, those with
-//! nothing to do as well.
+//! The last part of a sync with `--verify`: every selected derived table is compared with its query, including
+//! unchanged ones.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::outcome::{Problem, SyncOutcome};
 use crate::refresh;
 
 impl Work<'_> {
-    /// Verifies what stands. Tables that failed or were skipped have said so already.
+    /// Verifies the current tables. Tables that failed or were skipped have reported that already.
     pub(super) async fn verify(&self, outcome: &mut SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) {
         for table in self.workspace.project.tables.iter().filter(|t| self.selection.tables.contains(&t.name)) {
             let (Some(_), Some(found)) = (table.derived(), standing.get(&table.name)) else { continue };

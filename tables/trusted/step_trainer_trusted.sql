@@ -1,5 +1,5 @@
 -- A serial number that the current records of several customers claim (a device passed on) identifies nobody:
--- its readings stay out, whoever of them consents. Current records are those of all customers, consenting or not.
+-- its readings stay out, even if all of them consent. Current records are those of all customers, consenting or not.
 select s.sensorreadingtime, s.serialnumber, s.distancefromobject
 from step_trainer_landing s
 where exists (select 1 from customers_curated c where c.serialnumber = s.serialnumber)

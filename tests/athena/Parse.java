@@ -1,4 +1,4 @@
-// What Trino's own parser says: `java -cp 'target/trino-parser/*' tests/athena/Parse.java FILE...`, each file one
+// Runs Trino's own parser: `java -cp 'target/trino-parser/*' tests/athena/Parse.java FILE...`, each file one
 // statement. Prints a line for each: the file, `ok` or the parser's message.
 
 import io.trino.sql.parser.ParsingException;

@@ -1,5 +1,5 @@
-//! What leaves its type is an error that says what to write, and nothing is committed; what fits is right, whatever came and
-//! went on the way. Expected values are those of PostgreSQL and DuckDB.
+//! A result that overflows its type is an error that says what to write, and nothing is committed; a result that fits
+//! is right even if intermediate rows would overflow. Expected values are those of PostgreSQL and DuckDB.
 
 use stedi_delta::inspect;
 use stedi_delta::outcome::{Problem, SyncOutcome};
@@ -33,7 +33,7 @@ const LARGE: &str = "{\"id\":1,\"k\":\"a\",\"i\":50000,\"l\":9223372036854775807
 const SMALL: &str = "{\"id\":1,\"k\":\"a\",\"i\":5,\"l\":9,\"m\":6.5,\"n\":1}\n\
      {\"id\":2,\"k\":\"a\",\"i\":3,\"l\":-9,\"m\":6,\"n\":2}\n";
 
-/// Each of them wraps or is cut in the engine: the query, what is said, and what to write instead.
+/// Each of them wraps or is truncated in the engine: the query, the message, and the replacement.
 const LEAVING: &[(&str, &str, &str, &str)] = &[
     (
         "squares",
@@ -117,7 +117,7 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
         let Err(asked) = inspect::query(&lake.workspace().await, sql).await else { panic!("{name} was answered") };
         assert!(asked.to_string().contains(said), "{name}: {asked}");
     }
-    // What to write instead works.
+    // The replacement works.
     for (name, sql, _, way_out) in LEAVING {
         let written = way_out.trim_start_matches("write `").trim_end_matches('`');
         let wrong = said_in(sql, written);
@@ -128,14 +128,14 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
     lake.assert_recomputed().await;
     assert_eq!(lake.rows("select id, square from squares").await, ["1|25", "2|9"]);
     assert_eq!(lake.rows("select k, total from decimals").await, ["a|12.500000000000000000"]);
-    // A change that leaves the type keeps what stands.
+    // A change that overflows the type leaves the table unchanged.
     lake.land(
         "numbers/b.json",
         "{\"id\":3,\"k\":\"a\",\"i\":50000,\"l\":9223372036854775807,\"m\":99999999999999999999}",
     );
     let outcome = lake.try_sync().await;
     for (name, _, said, _) in LEAVING {
-        // 9 - 9 + the greatest one fits.
+        // 9 - 9 + the maximum fits.
         if matches!(*name, "sums" | "windows") {
             assert!(of(&outcome, name).problem.is_none(), "{name}");
             continue;
@@ -146,7 +146,7 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
     assert_eq!(lake.rows("select k, total from sums").await, ["a|9223372036854775807"]);
 }
 
-/// A query with an expression in place of the one that it casts.
+/// A query with an expression instead of the one that it casts.
 fn said_in(sql: &str, written: &str) -> String {
     for (wrong, right) in [
         ("i * i", "cast(i as bigint) * i"),
@@ -175,7 +175,7 @@ async fn what_comes_and_goes_does_not_matter_where_the_sum_fits() {
     lake.land("numbers/a.json", row(1, i64::MAX - 5, "99999999999999999990"));
     lake.land("numbers/b.json", row(2, -10, "-99999999999999999990"));
     lake.sync().await;
-    // Within the change the sums of what comes, and of what goes, are beyond the type.
+    // Within the change the sums of the inserted and of the deleted rows overflow the type.
     lake.land("numbers/a.json", row(1, i64::MAX, "99999999999999999999"));
     lake.land("numbers/b.json", row(2, i64::MIN, "-99999999999999999999"));
     lake.land("numbers/c.json", row(3, i64::MAX, "99999999999999999998") + &row(4, i64::MIN, "-99999999999999999998"));
@@ -231,7 +231,7 @@ async fn sums_of_times_do_not_wrap() {
     assert_eq!(lake.rows(&long.replace("sum", "avg")).await, ["40"]);
     let asked = inspect::query(&lake.workspace().await, long).await.expect_err("it leaves its type");
     assert!(asked.to_string().contains("`sum(...)` has a value beyond interval day to second"), "{asked}");
-    // As so many microseconds.
+    // As a number of microseconds.
     let micros = "select sum(cast(cast(ends - begins as bigint) as decimal(38, 0))) from spans";
     assert_eq!(lake.rows(micros).await, ["12621515903960000000"]);
 }

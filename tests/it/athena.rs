@@ -1,4 +1,4 @@
-//! What is meant for Athena, read by two parsers that are not ours: sqlglot, and Trino's own.
+//! SQL for Athena, parsed by two independent parsers: sqlglot, and Trino's own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ struct Statements {
 }
 
 impl Statements {
-    /// Those of this repository. Prints the skip where there is no Python.
+    /// Those of this repository. Prints the skip if there is no Python.
     fn list() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let script = repository().join("tests/athena/parse.py");
@@ -33,7 +33,7 @@ impl Statements {
     }
 }
 
-/// A parser: what it says of each file, `ok` or its message. `None`, with the skip printed, where it is not there.
+/// A parser: its result for each file, `ok` or its message. `None`, with the skip printed, if it is not installed.
 type Parser = fn(&[PathBuf]) -> Option<Vec<(String, String)>>;
 
 /// The interpreter with sqlglot.
@@ -48,7 +48,7 @@ fn sqlglot(files: &[PathBuf]) -> Option<Vec<(String, String)>> {
     verdicts(&mut command)
 }
 
-/// Trino's own parser, of the release that Athena is nearest to.
+/// Trino's own parser, of the release nearest to Athena.
 fn trino(files: &[PathBuf]) -> Option<Vec<(String, String)>> {
     let jars = repository().join("target/trino-parser");
     if !jars.join("installed.xml").is_file() {
@@ -80,7 +80,7 @@ fn verdicts(command: &mut Command) -> Option<Vec<(String, String)>> {
     Some(text.lines().map(verdict).collect())
 }
 
-/// Panics where the parser does not take each of the files, or does not refuse each of them.
+/// Panics unless the parser accepts, or refuses, each of the files.
 fn assert_verdict(parser: Parser, files: &[PathBuf], taken: bool) {
     if files.is_empty() {
         return;

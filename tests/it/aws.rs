@@ -1,5 +1,5 @@
-//! The shipped project on S3 and Glue, and what the store may do to it: the program as a child process against a local
-//! AWS of its own.
+//! The shipped project on S3 and Glue, with faults of the store: the program as a child process against its own local
+//! AWS.
 
 mod catalog;
 mod credentials;
@@ -27,14 +27,14 @@ const SAMPLE: [(&str, &str, u64); 8] = [
 /// Rows of STEDI's own data.
 const STEDI: [u64; 8] = [956, 81_273, 28_680, 482, 40_981, 14_460, 482, 40_981];
 
-/// A local AWS of one's own with a bucket: `landing/` holds files, `warehouse/` will hold tables.
+/// A local AWS for one test, with a bucket: `landing/` holds files, `warehouse/` will hold tables.
 pub struct Prod {
     pub aws: Aws,
     pub bucket: String,
 }
 
 impl Prod {
-    /// With the sample's files. `None` where there is no local AWS; that is said.
+    /// With the sample's files. `None`, with the skip printed, if there is no local AWS.
     pub fn sample() -> Option<Self> {
         let prod = Self::empty()?;
         prod.aws.put_all(&prod.bucket, "landing", &repository().join("sample/landing"));
@@ -47,7 +47,7 @@ impl Prod {
         Some(Self { aws, bucket })
     }
 
-    /// The program on the shipped project's target `prod`, with nothing edited, in this environment.
+    /// The program on the shipped project's target `prod`, unedited, in this environment.
     pub fn run_in(&self, env: &[(String, String)], args: &[&str]) -> Ran {
         let root = |folder: &str| format!("s3://{}/{folder}", self.bucket);
         let project = repository().to_str().unwrap();
@@ -110,7 +110,7 @@ fn the_shipped_project_lands_on_s3_and_in_glue_and_a_second_sync_writes_nothing(
     assert_eq!(writes(&requests), Vec::<String>::new());
     let glue: Vec<_> = requests.iter().filter(|r| r.service == "glue").map(|r| r.operation.as_str()).collect();
     assert_eq!(glue, ["GetTables"], "one listing tells that nothing differs");
-    assert!(prod.run(&["catalog", "check"]).fine().out.contains("the catalog says what the logs say"));
+    assert!(prod.run(&["catalog", "check"]).fine().out.contains("the catalog matches the logs"));
     let count = prod.run(&["query", "select count(*) as n from machine_learning_curated", "--format", "csv"]).fine();
     assert_eq!(count.out, "n\n4309\n");
 }

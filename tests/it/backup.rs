@@ -1,4 +1,4 @@
-//! Folders that are put back from a backup, copied or deleted: the logs then give numbers out a second time.
+//! Folders restored from a backup, copied or deleted: the logs then assign version numbers a second time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ async fn built(refresh: &str) -> Lake {
     lake
 }
 
-/// Copies a folder of the warehouse aside; gives it back where it is asked.
+/// Copies a folder of the warehouse; restores it on request.
 struct Backup(tempfile::TempDir, PathBuf);
 
 impl Backup {
@@ -77,7 +77,7 @@ fn failure(outcome: &SyncOutcome, table: &str) -> String {
     }
 }
 
-/// What happens to the folders of a built lake before a sync.
+/// Changes to the folders of a built lake before a sync.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
     Reloaded,
@@ -88,7 +88,7 @@ enum Scene {
     Overtaken,
 }
 
-/// Leaves `landing/orders` at another version 1, or beyond it, than the one that was consumed.
+/// Leaves `landing/orders` at another version 1 than the consumed one, or beyond it.
 async fn play(lake: &Lake, scene: Scene) -> sync::Options {
     let backup = Backup::of(lake, "landing/orders");
     if matches!(scene, Scene::Reloaded) {
@@ -140,13 +140,13 @@ async fn a_source_at_the_consumed_number_with_another_commit_is_noticed() {
 async fn a_table_that_may_not_be_recomputed_stops_where_its_source_was_put_back() {
     let lake = built("incremental").await;
     let options = play(&lake, Scene::OtherDelete).await;
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     let of_cheap = planned.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
     assert_eq!(of_cheap.action, Action::Stop);
     let outcome = lake.try_sync_with(options).await;
     assert_eq!(exit::of_sync(&outcome), 1);
     let text = failure(&outcome, "cheap");
-    assert!(text.contains("put back or replaced") && text.contains("--full-refresh"), "{text}");
+    assert!(text.contains("restored or replaced") && text.contains("--full-refresh"), "{text}");
     assert_ok(&lake.try_sync_with(sync::Options { full_refresh: true, ..sync::Options::default() }).await);
     lake.assert_recomputed().await;
 }
@@ -194,7 +194,7 @@ async fn two_tables_with_one_id_are_refused() {
     lake.define("tables/trusted/dear.sql", "select o.id, o.item, o.price from orders o where o.price > 5");
     lake.sync().await;
     Backup::of(&lake, "trusted/dear").put_at(&lake.warehouse().join("trusted/cheap"));
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     assert!(planned.tables.iter().any(|t| t.action == Action::Stop));
     let outcome = lake.try_sync().await;
     assert_eq!(exit::of_sync(&outcome), 1);

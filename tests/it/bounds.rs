@@ -1,5 +1,5 @@
-//! Bounds in the logs enclose their values, whoever reads them; those of earlier versions are mended, those of others not
-//! believed.
+//! Bounds in the logs enclose their values for every reader; those of earlier versions are corrected, those of other
+//! writers not trusted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::support::second::second_engine;
 use crate::support::shop::derived;
 use crate::support::{Lake, of, repository};
 
-/// Lets DuckDB and Python look at the log and the data files of a table. Panics where a bound is wrong.
+/// Lets DuckDB and Python check the log and the data files of a table. Panics on a wrong bound.
 fn judge(folder: &Path) {
     let Some(python) = second_engine() else { return };
     let output = Command::new(python).arg(repository().join("tests/it/bounds/judge.py")).arg(folder).output().unwrap();
@@ -36,7 +36,7 @@ fn landing(name: &str, columns: &str) -> String {
     )
 }
 
-/// Decimals whose 64-bit floats lie beside them.
+/// Decimals that differ from their nearest 64-bit float.
 const DECIMALS: [(&str, &str); 5] = [
     ("decimal(38,18)", "991814.81"),
     ("decimal(20,0)", "18446744073709551615"),
@@ -96,7 +96,7 @@ const ALL: &str = "byte = \"byte\"\nshort = \"short\"\ninteger = \"integer\"\nlo
      wide = \"decimal(38,18)\"\nwhole = \"decimal(20,0)\"\nprice = \"decimal(18,2)\"\nsmall = \"decimal(4,2)\"\n\
      inner = \"struct<price:decimal(18,2),at:timestamp,text:string>\"\nlist = \"array<decimal(18,2)>\"\n";
 
-/// Values at the edges of their types: one record per file, so that each is a least and a greatest one.
+/// Values at the edges of their types: one record per file, so that each is a minimum and a maximum.
 fn extremes() -> Vec<String> {
     let long = |character: &str| character.repeat(80);
     let record = |n: usize, d: [&str; 4], at: &str, text: &str| {
@@ -195,7 +195,8 @@ fn commits(table: &Path) -> Vec<(PathBuf, Vec<Value>)> {
     commits.into_iter().map(|path| (path.clone(), lines(&path))).collect()
 }
 
-/// Makes a log one of an earlier version: no marks, nothing known of bounds, decimals through a division of 64-bit floats.
+/// Turns a log into one of an earlier version: no marks, no `txn` of bounds, decimals through a division of 64-bit
+/// floats.
 fn age(table: &Path) {
     for (path, mut actions) in commits(table) {
         actions.retain(|action| action["txn"]["appId"] != "stedi-delta/bounds");
@@ -227,14 +228,14 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
     let tables =
         ["landing/a", "landing/a_quarantine", "curated/counts", "curated/copy", "curated/pairs", "system/files"];
     tables.iter().for_each(|table| age(&lake.warehouse().join(table)));
-    // Not believed, so found all the same.
+    // Not trusted, and still found.
     assert_eq!(lake.rows("select v from a where id = cast('991814.81' as decimal(38,18))").await, ["1"]);
     let before = lake.contents().await;
     let outcome = lake.sync().await;
     for name in ["a", "counts", "copy", "pairs"] {
         let done = of(&outcome, name);
         let versions = (done.version_before, done.version_after);
-        // Those that read the table take note of its new version first.
+        // Tables that read it record its new version first.
         let newest = if name == "a" { 1 } else { 2 };
         assert_eq!(versions, (Some(0), Some(newest)), "{name}: {:?} {}", done.mode, done.reason);
         assert_eq!((done.rows.inserted, done.rows.deleted), (0, 0), "{name}");
@@ -254,7 +255,7 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
     }
     let idle = lake.sync().await;
     assert!(idle.tables.iter().all(|t| t.version_before == t.version_after), "nothing is left to mend");
-    // What follows is computed from a change that is none, then from one that is.
+    // The next sync sees an empty change, then a real one.
     lake.land("a/2.json", "{\"id\":991814.81,\"v\":2}\n");
     let outcome = lake.sync().await;
     assert!(["counts", "copy", "pairs"].iter().all(|name| of(&outcome, name).mode == Mode::Incremental));
@@ -281,7 +282,7 @@ async fn marks_survive_checkpoints() {
     assert_eq!(lake.rows(asked).await.len(), 21);
 }
 
-/// Somebody else's file, with bounds as delta-rs writes them.
+/// Another writer's file, with bounds as delta-rs writes them.
 fn append_as_delta_rs_does(table: &Path, version: u64) {
     let id =
         Decimal128Array::from(vec![991_814_810_000_000_000_000_000_i128]).with_precision_and_scale(38, 18).unwrap();

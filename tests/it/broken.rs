@@ -1,4 +1,4 @@
-//! Data files that are gone or garbled, and rules on rows that others made: what is said of them, and what heals them.
+//! Missing or corrupt data files, and constraints of other writers: the messages, and the remedies.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn data_files(lake: &Lake, table: &str) -> Vec<PathBuf> {
     files.filter(|p| p.parent() == Some(&folder) && p.extension().is_some_and(|e| e == "parquet")).collect()
 }
 
-/// Loses or garbles every data file of a table.
+/// Deletes or corrupts every data file of a table.
 fn break_files(lake: &Lake, table: &str, garble: bool) {
     for file in data_files(lake, table) {
         if garble { fs::write(file, "garbled").unwrap() } else { fs::remove_file(file).unwrap() }
@@ -60,7 +60,7 @@ async fn a_full_refresh_heals_a_derived_table_whose_rows_are_lost() {
         let cheap = crate::support::of(&healed, "cheap");
         assert_eq!((cheap.mode, cheap.rows.inserted), (Mode::Full, 3), "{}", cheap.reason);
         assert!(cheap.reason.contains("cannot be read"), "{}", cheap.reason);
-        // Who reads it cannot learn from its lost rows what changed.
+        // A reader of the table cannot compute the change from its lost rows.
         lake.sync().await;
         lake.assert_recomputed().await;
         assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
@@ -102,7 +102,7 @@ async fn a_broken_landing_table_is_named_with_its_file_and_a_way_out() {
     }
 }
 
-/// Commits what somebody else's ALTER TABLE does to the metadata of the only version.
+/// Commits the metadata change of another engine's ALTER TABLE to the only version.
 fn alter(lake: &Lake, table: &str, from: &str, to: &str) -> PathBuf {
     let log = lake.warehouse().join(table).join("_delta_log");
     let first = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();

@@ -1,5 +1,5 @@
-//! Which files are read for one person where the log must not tell where people are: one ranged read of those that other
-//! columns leave, many at once, and no more of a file that does not hold the person.
+//! Files read for one person if the log has no statistics of people: one ranged read of those that other columns leave,
+//! many concurrently, and nothing more of a file that does not hold the person.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use stedi_delta::internals::lake::{LakeTable, SessionOptions, session};
 use crate::support::crowd::Crowd;
 use crate::support::slow::Reads;
 
-/// Ends of files that are read at once.
+/// File ends that are read concurrently.
 const AT_ONCE: usize = 64;
 
-/// Files of which the end was read and nothing else, of which more was read, and of which nothing was.
+/// Files of which only the end was read, of which more was read, and of which nothing was read.
 fn counts(table: &LakeTable, reads: &Reads) -> [usize; 3] {
     let by_file = reads.by_file();
     let mut counts = [0, 0, 0];
@@ -27,7 +27,7 @@ fn counts(table: &LakeTable, reads: &Reads) -> [usize; 3] {
     counts
 }
 
-/// The [`counts`] of a withdrawal, and most reads at once.
+/// The [`counts`] of a withdrawal, and the maximum of concurrent reads.
 async fn read(crowd: Crowd, number: u64) -> ([usize; 3], usize) {
     let folder = tempfile::tempdir().unwrap();
     let reads = Reads::after(Duration::from_millis(5));
@@ -50,7 +50,7 @@ async fn a_person_is_found_by_one_read_of_each_file_many_at_once() {
     let crowd = Crowd { files: 300, rows: 20, files_of_a_day: 300, classified: true };
     let ([by_end, further, unread], at_once) = read(crowd, 4321).await;
     assert_eq!((by_end + further, unread, at_once), (300, 0, AT_ONCE));
-    // A bloom filter is wrong of one value in a hundred, two of them hardly ever.
+    // One bloom filter has a false positive for one value in a hundred, two of them hardly ever.
     assert!(further <= 2, "{further}");
 }
 
@@ -81,7 +81,7 @@ async fn a_query_for_a_person_opens_no_file_without_them() {
     let serial = crowd.serial(4321);
     let session = session(SessionOptions::limited(64 << 20), &[&location]).unwrap();
     let rows = session.read_table(table.provider(&session, None).await.unwrap()).unwrap();
-    // The log knows the days.
+    // The log has statistics of the days.
     let rows = rows.filter(
         col("day")
             .gt_eq(lit(ScalarValue::Date32(Some(20_002))))

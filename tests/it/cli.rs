@@ -1,4 +1,4 @@
-//! The program as a person or a pipeline meets it: a child process, its standard output, standard error and exit code.
+//! The program as used by a person or a pipeline: a child process, its standard output, standard error and exit code.
 
 mod documents;
 mod faults;
@@ -184,7 +184,7 @@ fn roots_come_from_the_environment_unless_the_command_line_names_others() {
     assert!(other.join("landing/people/_delta_log").is_dir());
     let named = [&count[..], &["--warehouse", "w"]].concat();
     assert_eq!(shell.run_in(&project, &[("STEDI_DELTA_WAREHOUSE", "/nowhere")], &named).out, "n\n3\n");
-    // CI systems set a variable to nothing where they mean to leave it out.
+    // CI systems set a variable to the empty string to leave it out.
     let empty = [("STEDI_DELTA_LANDING", ""), ("STEDI_DELTA_WAREHOUSE", ""), ("STEDI_DELTA_TARGET", "")];
     assert_eq!(shell.run_in(&project, &empty, &count).out, "n\n3\n");
 }
@@ -219,7 +219,7 @@ fn an_interruption_exits_130_and_says_what_holds() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "interrupted; what was committed stands, the next sync goes on from there\n"
+        "interrupted; commits already made stand, and the next sync continues from there\n"
     );
 }
 

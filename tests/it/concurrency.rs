@@ -1,4 +1,4 @@
-//! Several syncs at once on one warehouse: no row is lost or doubled.
+//! Several concurrent syncs on one warehouse: no row is lost or doubled.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use stedi_delta::sync;
 use crate::support::shop::{orders, shop};
 use crate::support::{Lake, assert_ok};
 
-/// `n` syncs at once, each with stores of its own; the exit code of each.
+/// `n` concurrent syncs, each with its own stores; the exit code of each.
 pub async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
     let mut syncs = Vec::new();
     for _ in 0..n {
@@ -47,7 +47,7 @@ async fn syncs_at_once_end_as_one_sync_would() {
             let codes = at_once(&lake, 4).await;
             assert!(codes.iter().all(|code| [0, 4].contains(code)) && codes.contains(&0), "{codes:?}");
             alone.sync().await;
-            // Whatever a loser left to be done.
+            // The rest of a loser's work.
             lake.sync().await;
             assert_eq!(lake.everything().await, alone.everything().await, "step {step}");
             assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));

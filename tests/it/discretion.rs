@@ -1,4 +1,4 @@
-//! Personal data stands in data files and nowhere else: not in logs, checkpoints or the ledger. Rows are found all the same.
+//! Personal data is in data files and nowhere else: not in logs, checkpoints or the ledger. Rows are still found.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ const PEOPLE: &str = "description = \"People\"\n[source]\npath = \"people/*.json
      home = { type = \"struct<street:string,number:long>\", classification = \"pii\" }\n\
      balance = { type = \"decimal(18,2)\", classification = \"pii\" }\nkind = \"string\"\nweight = \"long\"\n";
 
-/// A person by number; nobody else has one of these values, and none of them is a part of a path or a time.
+/// A person by number, with unique values that are not part of a path or a time.
 fn person(n: u64) -> (u64, String) {
     let serial = 7_310_000_000_000_000 + n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003;
     let record = format!(
@@ -55,7 +55,7 @@ fn lake(classified: bool) -> Lake {
     ])
 }
 
-/// Files of the warehouse that hold one of the secrets, but for data files, change data and quarantine.
+/// Files of the warehouse that hold one of the secrets, except data files, change data and quarantine.
 fn leaks(lake: &Lake, secrets: &[String]) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = lake.files().into_iter().map(|(path, _)| path).collect();
     let text_of = |path: &PathBuf| {
@@ -94,7 +94,7 @@ async fn only_data_files_hold_personal_data_also_after_a_withdrawal_and_a_checkp
     assert_eq!(leaks(&lake, &all), Vec::<PathBuf>::new());
     assert_eq!(lake.rows("select n from told").await.len(), 20);
     lake.assert_recomputed().await;
-    // Other writers are told.
+    // The properties inform other writers.
     for (path, expected) in [
         ("landing/people", "kind,source_file,source_offset,weight"),
         ("trusted/members", "kind,weight"),
@@ -145,7 +145,7 @@ async fn a_table_that_told_of_people_does_so_no_more_after_the_next_sync() {
     }
     let before = lake.contents().await;
     assert!(!leaks(&lake, &all).is_empty());
-    // Now somebody says that it is personal data; somebody else's commit tells of it as well.
+    // Now the column is classified as personal data; a commit of another writer has its statistics as well.
     lake.define("tables/landing/people.toml", PEOPLE);
     let outcome = lake.sync().await;
     let done = of(&outcome, "people");
@@ -184,7 +184,7 @@ async fn a_table_that_told_of_people_does_so_no_more_after_the_next_sync() {
             .collect::<Vec<_>>()
     };
     assert_eq!(entries().await, [3, 3, 3]);
-    // What docs/state.md says removes them.
+    // The steps of docs/state.md remove them.
     for path in ["landing/people", "trusted/members", "curated/told"] {
         keep_no_log(&lake.warehouse().join(path)).await;
     }
@@ -214,14 +214,14 @@ async fn keep_no_log(folder: &Path) {
     opened(folder).await.set_tbl_properties().with_properties(retention).await.unwrap();
 }
 
-/// As delta-rs cleans a log up.
+/// Log cleanup as by delta-rs.
 async fn clean_up(folder: &Path) {
     let table = opened(folder).await;
     deltalake::checkpoints::create_checkpoint(&table, None).await.unwrap();
     deltalake::checkpoints::cleanup_metadata(&table, None).await.unwrap();
 }
 
-/// How many candidate files a withdrawal opens: the log says nothing, the ends of files say it all.
+/// How many candidate files a withdrawal opens: the log has no statistics, the ends of files suffice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_taken_out_of_the_one_file_that_holds_it() {
     let lake = lake(true);

@@ -1,5 +1,5 @@
-//! docs/datafusion.md and the source say the same: which rules stand against the query engine, where they are, and which
-//! test fails without each.
+//! docs/datafusion.md and the source agree: which rules correct the query engine, where they are, and which test fails
+//! without each.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::repository;
 
 const PAGE: &str = "docs/datafusion.md";
-/// Where every file is a rule.
+/// Folders in which every file is a rule.
 const FOLDERS: [&str; 5] = ["rewrite", "analyse", "decorrelate", "optimizer", "physical"];
 
 /// One row of a table of the page: its cells by the names of their columns.
@@ -17,7 +17,7 @@ struct Row {
 }
 
 impl Row {
-    /// What stands in code marks in a cell; nothing where the table has no such column.
+    /// The code spans of a cell; empty if the table has no such column.
     fn code(&self, column: &str) -> Vec<&str> {
         let cell = self.cells.iter().find(|(name, _)| name == column);
         cell.map_or_else(Vec::new, |(_, text)| text.split('`').skip(1).step_by(2).collect())
@@ -54,14 +54,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Whether a text has a word that is no part of a longer one.
+/// Whether a text contains a word that is not part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(word)
         .any(|(at, _)| !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next()))
 }
 
-/// The lines of a text that are no comments.
+/// The lines of a text that are not comments.
 fn code_of(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }

@@ -1,5 +1,5 @@
-//! Expectations hold of every row: of those in quarantine, whatever is selected, and of those that stood before the
-//! expectation was written.
+//! Expectations apply to every row: to those in quarantine, in every selection, and to those older than the
+//! expectation.
 
 use std::fs;
 
@@ -60,13 +60,13 @@ async fn a_row_that_leaves_a_table_is_in_its_quarantine_whatever_is_selected() {
         assert_eq!(kept, ["0", "1", "2", "3", "4"], "{select}");
         lake.assert_recomputed().await;
     }
-    // Also where another table reads it.
+    // Also if another table reads it.
     lake.define("tables/curated/few.toml", &derived("incremental"));
     lake.define("tables/curated/few.sql", "select id from cheap where id < 2");
     define_cheap(&lake, "incremental", &expect("price < 3", "quarantine"));
     lake.try_sync_with(selected("few")).await;
     lake.assert_recomputed().await;
-    // One command heals both.
+    // One command repairs both.
     let options = Options { full_refresh: true, ..selected("cheap") };
     let modes: Vec<Mode> = lake.try_sync_with(options).await.tables.iter().map(|t| t.mode).collect();
     assert_eq!(modes, [Mode::None, Mode::Full]);
@@ -85,14 +85,14 @@ async fn a_changed_expectation_is_checked_on_every_row_and_rebuilds_nothing() {
         let status = inspect::status(&workspace).await.unwrap();
         let cheap = status.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
         assert_eq!(cheap.pending, ["check: changed expectations"]);
-        let planned = inspect::plan(&workspace, &[], false).await.unwrap();
+        let planned = inspect::plan(&workspace, &[]).await.unwrap();
         assert!(exit::is_pending(&planned) && format!("{planned:?}").contains("action: Do(Check)"), "{planned:?}");
         let outcome = lake.sync().await;
         let done = of(&outcome, "cheap");
         assert_eq!(change(done), (Mode::Check, 0, 0, 1), "{refresh}");
         assert_eq!(warned(done), ["expectation `small` of cheap is not met by 2 rows"]);
         assert_still(&lake.sync().await);
-        // Together with a change: what stays and what comes.
+        // Together with a change: kept rows and inserted ones.
         define_cheap(&lake, refresh, &expect("id < 1", "warn"));
         lake.land_more_orders();
         let outcome = lake.sync().await;
@@ -126,7 +126,7 @@ async fn a_failing_expectation_stops_a_table_that_already_violates_it() {
         files.iter().filter(|(path, _)| path.to_str().unwrap().contains("/cheap/_delta_log/")).count()
     };
     assert_eq!(cheap(&lake.files()), cheap(&before));
-    // Half mended is not mended.
+    // A partial correction is not sufficient.
     lake.land("orders/a.json", orders(0..4));
     let said = failed(&lake.try_sync().await, "cheap");
     assert!(said.contains("is not met by 1 row"), "{said}");
@@ -194,7 +194,7 @@ async fn changed_expectations_of_a_landing_table_are_checked_on_what_has_landed(
     assert_still(&lake.sync().await);
 }
 
-/// A commit that says that every row was checked, as no sync of ours writes it.
+/// A commit that claims that every row was checked, which no sync of ours wrote.
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_checks_expectations_whatever_the_log_says() {
     let lake = shop("incremental");

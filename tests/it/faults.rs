@@ -1,4 +1,4 @@
-//! Law 2: whatever operation a process dies at, running again gives the result of never having died.
+//! Law 2: wherever a process dies, running again gives the result of an uninterrupted run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::support::faulty::{Fault, Plan, When};
 use crate::support::shop::shop;
 use crate::support::{Lake, assert_ok, repository};
 
-/// Where lakes are: in folders, or in buckets of a local AWS.
+/// The location of lakes: in folders, or in buckets of a local AWS.
 type Place = Option<&'static Aws>;
 
 /// A lake in one of the states from which the faulty sync starts.
@@ -33,7 +33,7 @@ async fn prepared(place: Place, second: bool) -> Lake {
     lake
 }
 
-/// Where a sync that never dies ends, and how many operations it takes: all, and those that write.
+/// The result of an uninterrupted sync, and how many operations it takes: all, and those that write.
 async fn undisturbed(place: Place, second: bool) -> (Vec<(String, Vec<String>)>, usize, Vec<usize>) {
     let plan = Plan::counting();
     let lake = prepared(place, second).await.through(plan.storage());
@@ -61,14 +61,14 @@ async fn dies_and_recovers(
     true
 }
 
-/// Every operation is the last one in turn: before its effect, and where it writes also after it.
+/// Every operation is the last one in turn: before its effect, and for writes also after it.
 async fn dies_everywhere(place: Place, second: bool) {
     let (expected, calls, writes) = undisturbed(place, second).await;
     let mut at = 1;
     while dies_and_recovers(place, second, at, Fault::Dead, When::Before, &expected).await {
         at += 1;
     }
-    // Reads run side by side, so that runs differ by a few operations, not by many.
+    // Reads run concurrently, so that runs differ by a few operations, not by many.
     assert!(at.abs_diff(calls) < 20, "{at} operations, {calls} undisturbed");
     for at in writes {
         dies_and_recovers(place, second, at, Fault::Dead, When::After, &expected).await;
@@ -126,8 +126,8 @@ const ROOT: &str = "STEDI_TEST_ROOT";
 const FOLDER: &str = "STEDI_TEST_FOLDER";
 const AT: &str = "STEDI_TEST_AT";
 
-/// One sync of `root` over `folder` in a process of its own that ends hard at operation `at`, before or after it took
-/// effect; whether it did.
+/// One sync of `root` over `folder` in a process of its own that is killed at operation `at`, before or after its
+/// effect; whether it was killed.
 fn child_dies(root: &Path, folder: &Path, at: usize, when: When) -> bool {
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["faults::a_child_that_dies", "--exact", "--ignored", "--test-threads", "1"])

@@ -1,4 +1,4 @@
-//! What other engines write into our tables is read as they meant it.
+//! Files of other engines in our tables are read with their meaning.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::support::shop::derived;
 const THINGS: &str = "description = \"Things\"\n[source]\npath = \"things/*.json\"\nformat = \"json\"\n\
      [columns]\nid = \"long\"\nmoment = \"timestamp\"\n";
 
-/// Two rows as Spark writes them unasked: times as a Julian day and nanoseconds of the day, in 96 bits.
+/// Two rows as Spark writes them by default: times as a Julian day and nanoseconds of the day, in 96 bits.
 fn write_as_spark_does(file: &Path, ids: [i64; 2], days: [u32; 2]) -> u64 {
     let message = "message spark_schema { optional int64 id; optional int96 moment; \
                    required binary source_file (UTF8); required int64 source_offset; }";

@@ -1,5 +1,5 @@
-//! One front door: a condition means the same as a query, as a derived table, as an expectation of either kind of table and
-//! as a grant.
+//! One entry point: a condition has the same meaning in an ad-hoc query, as a derived table, as an expectation of both
+//! kinds of table and as a grant.
 
 use stedi_delta::outcome::{Problem, SyncOutcome};
 
@@ -17,7 +17,7 @@ const FACTS: &[&str] = &[
     r#"{"id":5,"a":true,"b":false,"x":2,"y":2,"d":2,"f":2.0,"s":"b","t":"c","at":"2024-01-02T00:00:00.001Z","day":"2024-01-05","u":"2024-01-05T01:02:03Z"}"#,
 ];
 
-/// Conditions whose text the engine reads, plans or simplifies in another way than SQL does, and the records for which
+/// Conditions whose text the engine reads, plans or simplifies differently than SQL does, and the records for which
 /// they are true.
 const CONDITIONS: &[(&str, &[i64])] = &[
     ("a is distinct from true and b is not null", &[3]),
@@ -63,7 +63,7 @@ fn landing(more: &str) -> String {
     format!("description = \"Facts\"\n[source]\npath = \"facts/*.json\"\nformat = \"json\"\n[columns]\n{COLUMNS}{more}")
 }
 
-/// A project that asks each condition at every door.
+/// A project that uses each condition in every place.
 fn asking(conditions: &[&str]) -> Lake {
     let mut files = vec![("tables/landing/facts.toml".to_owned(), landing(""))];
     for (i, condition) in conditions.iter().enumerate() {
@@ -89,7 +89,7 @@ fn asking(conditions: &[&str]) -> Lake {
     Lake::project(&files)
 }
 
-/// How many people the record of consent says have not consented.
+/// How many people have not consented by the record of consent.
 fn refused(outcome: &SyncOutcome, table: &str) -> usize {
     match &of(outcome, table).problem {
         None => 0,
@@ -102,7 +102,7 @@ fn refused(outcome: &SyncOutcome, table: &str) -> usize {
     }
 }
 
-/// What every door says of each condition, against what it should say.
+/// The result of each condition in every place, compared with the expected one.
 async fn assert_agree(lake: &Lake, outcome: &SyncOutcome, conditions: &[(&str, Vec<String>)], records: usize) {
     for (i, (condition, expected)) in conditions.iter().enumerate() {
         for (door, sql) in [

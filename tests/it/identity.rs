@@ -1,4 +1,4 @@
-//! Primary keys: whatever would repeat one is not committed, and the message names column, rows and values.
+//! Primary keys: duplicates are never committed, and the message names column, rows and values.
 
 use stedi_delta::outcome::{Mode, Problem};
 
@@ -27,7 +27,7 @@ fn person(id: i64, day: &str, email: &str) -> String {
     format!("{{\"id\":{id},\"day\":\"{day}\",\"email\":\"{email}\"}}\n")
 }
 
-/// A sync that the key stops: nothing was committed, and this is the message.
+/// A sync that a duplicate key stops: nothing was committed, and this is the message.
 async fn refused(lake: &Lake) -> String {
     let before =
         lake.files().into_iter().filter(|(p, _)| p.to_string_lossy().contains("curated/known")).collect::<Vec<_>>();
@@ -56,7 +56,7 @@ async fn a_key_that_comes_twice_at_once_or_again_is_named_with_its_columns_rows_
     assert!(text.contains("id = 1, day = 2026-01-01"), "{text}");
     lake.land("people/a.json", person(1, "2026-01-01", "a@x") + &person(1, "2026-01-02", "b@x"));
     lake.sync().await;
-    // A row that stays has the key.
+    // A kept row has the key.
     lake.land("people/b.json", person(1, "2026-01-02", "c@x") + &person(2, "2026-01-02", "c@x"));
     let text = refused(&lake).await;
     assert!(text.contains("is repeated by 1 row: `id`, `day`") && text.contains("id = 1, day = 2026-01-02"), "{text}");
@@ -99,7 +99,7 @@ async fn keys_that_move_and_swap_are_updates_and_a_row_updated_to_the_key_of_ano
     lake.land("people/a.json", person(3, "2026-01-01", "a") + &person(1, "2026-01-01", "b"));
     let text = refused(&lake).await;
     assert!(text.contains("is repeated by 1 row: `id`") && text.contains("id = 3"), "{text}");
-    // Once the other one goes, it may have its key.
+    // Once the other row is deleted, it may have its key.
     lake.land("people/b.json", person(5, "2026-01-01", "c"));
     lake.sync().await;
     lake.assert_recomputed().await;
@@ -111,7 +111,7 @@ async fn a_key_that_is_declared_later_is_asked_of_the_rows_that_are_there() {
     lake.land("people/a.json", person(1, "2026-01-01", "a") + &person(1, "2026-01-01", "b"));
     lake.sync().await;
     key(&lake, "primary_key = [\"id\"]");
-    // The query gives the very same rows: no row comes or goes.
+    // The query gives the same rows: no row is inserted or deleted.
     let text = refused(&lake).await;
     assert!(text.contains("is repeated by 1 row: `id`"), "{text}");
     key(&lake, "primary_key = [\"email\"]");

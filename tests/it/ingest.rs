@@ -1,4 +1,4 @@
-//! Landing files end to end: what lands, what does not, and what a second look at the same files does.
+//! Landing files end to end: landed and refused records, and a second sync over the same files.
 
 mod damaged;
 mod lost;
@@ -284,7 +284,7 @@ async fn a_deleted_landing_file_keeps_its_rows() {
     lake.sync().await;
     fs::remove_file(lake.landing().join("orders/a.json")).unwrap();
     assert_still(&lake.sync().await);
-    // Not even a landing table without any file left loses them, nor does it take them twice when they return.
+    // Even a landing table whose files were all deleted keeps its rows, and does not land them twice when they return.
     fs::remove_dir_all(lake.landing().join("orders")).unwrap();
     assert_still(&lake.sync().await);
     lake.land("orders/a.json", order(1));
@@ -348,7 +348,7 @@ async fn a_column_whose_type_changed_stops_the_sync_before_anything_is_written()
         assert_eq!(without_runs(&lake.files()), without_runs(&before), "{word}");
         fs::remove_file(lake.landing().join(landed)).unwrap();
     }
-    // Put back, it goes on as if nothing had been.
+    // When it is restored, syncs continue as before.
     lake.define("tables/landing/orders.toml", &sound);
     lake.land("orders/b.json", order(2));
     lake.sync().await;
@@ -384,7 +384,7 @@ async fn a_corrected_definition_lands_records_from_quarantine_once() {
     let none = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
     assert_eq!((none.mode, none.rows.inserted), (Mode::None, 0));
     assert_eq!(assert_accounted(&lake).await, (5, 1, 4));
-    // Quarantine holds what an expectation refused, until the expectation is gone.
+    // Quarantine holds the records that an expectation refused, until the expectation is removed.
     let strict = "[[expectations]]\nname = \"small\"\ncheck = \"id < 10\"\naction = \"quarantine\"\n";
     lake.define("tables/landing/orders.toml", &orders("", COLUMNS, strict));
     lake.land("orders/c.json", order(11) + &order(3) + &order(12));

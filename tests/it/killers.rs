@@ -1,5 +1,5 @@
-//! Cases on which other systems went wrong, on real tables, each by name (docs/killers.md). What somebody else does to
-//! a table is done by delta-rs's own operations.
+//! Cases in which other systems were wrong, on real tables, each by name (docs/killers.md). delta-rs's own operations
+//! act as the other writer.
 
 mod commits;
 mod documented;
@@ -51,7 +51,7 @@ fn batch(table: &DeltaTable, ids: &[i64]) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// Appends rows of somebody else.
+/// Appends rows as another writer.
 async fn append(lake: &Lake, ids: &[i64]) {
     let table = open(lake, "landing/orders").await;
     let rows = batch(&table, ids);

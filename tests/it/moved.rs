@@ -1,4 +1,4 @@
-//! A commit that says that it changed no row is believed where that is so, whatever its name.
+//! A commit that declares that it changed no row is accepted if that is true, under any operation name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn rows(ids: &[i64], landing: bool) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// Writes rows, and says in the commit that it is an OPTIMIZE.
+/// Writes rows in a commit that declares an OPTIMIZE.
 async fn pretend(folder: &Path, rows: RecordBatch, mode: SaveMode) {
     let written = open(folder).await.write(vec![rows]).with_save_mode(mode).await.unwrap();
     let commit = folder.join(format!("_delta_log/{:020}.json", written.version().unwrap()));
@@ -89,7 +89,7 @@ async fn an_optimize_that_adds_or_changes_rows_is_drift() {
         for (ids, mode, why) in cases {
             let lake = built(refresh).await;
             pretend(&folder(&lake, "trusted/cheap"), rows(ids, false), mode).await;
-            let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+            let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
             let planned = plan.tables.iter().find(|t| t.table.as_str() == "cheap").unwrap();
             let outcome = lake.try_sync().await;
             if refresh == "auto" {
@@ -119,9 +119,9 @@ async fn rows_that_were_only_written_anew_are_looked_at_once() {
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
     assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 0, 0));
-    assert_eq!(done.reason, "v2 (OPTIMIZE) by somebody else holds the same rows");
+    assert_eq!(done.reason, "v2 (OPTIMIZE) by another writer holds the same rows");
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
-    // The same by delta-rs, and with statistics anew.
+    // The same by delta-rs, and with new statistics.
     lake.land("orders/c.json", orders(1..3));
     lake.sync().await;
     open(&cheap).await.optimize().await.unwrap();
@@ -177,7 +177,10 @@ async fn nobody_gets_past_consent_by_an_optimize() {
     assert_eq!(lake.rows("select user from accelerometer_trusted").await, ["a@x", "b@x"]);
     let outcome = lake.try_sync().await;
     let Some(Problem::Failed(error)) = &of(&outcome, "accelerometer_trusted").problem else { panic!("{outcome:?}") };
-    assert!(error.message().contains("version 1 (OPTIMIZE) by somebody else says that it changed no row"), "{error}");
+    assert!(
+        error.message().contains("version 1 (OPTIMIZE) by another writer declares that it changed no row"),
+        "{error}"
+    );
     let full = sync::Options { select: vec!["accelerometer_trusted".into()], full_refresh: true, ..Default::default() };
     assert_ok(&lake.try_sync_with(full).await);
     assert_eq!(lake.rows("select user from accelerometer_trusted").await, before);

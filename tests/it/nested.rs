@@ -1,4 +1,4 @@
-//! Columns with values inside, from the landing files to tables that a second engine reads.
+//! Nested columns, from the landing files to tables that a second engine reads.
 
 use std::fs;
 use std::process::Command;
@@ -61,7 +61,7 @@ fn lake() -> Lake {
     lake
 }
 
-/// Numbers that look random and are not.
+/// Pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -74,7 +74,7 @@ impl Dice {
         of[usize::try_from(self.below(of.len() as u64)).unwrap()]
     }
 
-    /// A record of values that collide, and that differ only in what is empty, missing and NULL.
+    /// A record of values that collide, or differ only in empty, missing and NULL.
     fn record(&mut self) -> String {
         let id = self.one(&["1", "2", "3", "4", "null"]);
         let k = self.one(&["0", "1", "2", "null"]);
@@ -110,7 +110,7 @@ impl Dice {
     }
 }
 
-/// Every table as DuckDB reads it, row by row as JSON, is what we read.
+/// Every table as DuckDB reads it, row by row as JSON, equals our rows.
 pub async fn assert_duckdb_reads_the_same(lake: &Lake) {
     const SCRIPT: &str = r#"
 import importlib.util, json, pathlib, sys
@@ -233,7 +233,7 @@ async fn history(seed: u64, syncs: usize) -> Lake {
             assert!(!(incremental && full), "seed {seed}: {name} was computed in full");
         }
         lake.assert_recomputed().await;
-        // Somebody compacts a table.
+        // Another writer compacts a table.
         let all = TABLES.len() as u64;
         let table = match dice.below(2 * all) {
             at if at < all => format!("curated/{}", TABLES[usize::try_from(at).unwrap()].0),
@@ -364,7 +364,7 @@ async fn older_rows_have_null_in_a_nested_column_that_came_later() {
         "4|NULL|[{q: 1}, NULL]|{k: [v]}|{p: {q: 2024-01-01}}|2024-01-01",
     ];
     assert_eq!(lake.rows("select * from t").await, expected);
-    // The file that lacks the columns is written anew.
+    // The file that lacks the columns is rewritten.
     lake.land("n/a.json", r#"{"id":1,"s":{"a":1}} {"id":2,"a2":[]}"#);
     let outcome = lake.sync().await;
     assert_eq!(of(&outcome, "t").mode, Mode::Incremental);

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::second::second_engine;
 use crate::support::{Lake, real_data, repository};
 
-/// Panics where the second engine computes or reads anything else than the lake holds.
+/// Panics if the second engine computes or reads anything else than the lake's tables.
 async fn assert_agrees(lake: &Lake) {
     let Some(python) = second_engine() else { return };
     let output = Command::new(python)

@@ -1,5 +1,5 @@
-//! Queries that came from outside: each went wrong once, found by a generator of projects, queries and histories that knew
-//! nothing of this one and ran the built program. The rows are those of another engine (DuckDB), written down.
+//! Queries that were once wrong, found by an independent generator of projects, queries and histories that ran the
+//! built program. The rows are those of another engine (DuckDB), written by hand.
 
 use stedi_delta::outcome::Mode;
 
@@ -43,9 +43,9 @@ const PEOPLE_AFTER: &[Person] = &[
 
 /// Query by name, and its rows after each of the four syncs.
 const QUERIES: &[(&str, &str, [&str; 4])] = &[
-    // A list with NULL: the Delta library says that it applies a filter without columns, and does not.
+    // A list with NULL: the Delta library reports a filter without columns as applied, but does not apply it.
     ("not_in", "select v.id from visits v where v.spent not in (7, null)", ["", "", "", ""]),
-    // A key that stands on two tables.
+    // A key over two tables.
     (
         "spanning",
         "select a.id, p.name, c.id as other from visits a cross join people p join visits c \
@@ -70,7 +70,7 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
          on v.active is not distinct from p.vip and v.who is not distinct from p.name",
         ["1|x 4|x", "1|x 3|y 4|x", "1|x 3|y 4|x 5|NULL", ""],
     ),
-    // What can be NULL after an outer join, beside what cannot.
+    // A nullable column after an outer join, beside a non-nullable one.
     (
         "nullable",
         "select p.city, v.active is true as yes from people p right join visits v on p.name = v.who \
@@ -88,14 +88,14 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
         "select id, cast(rank() over (partition by who order by spent desc, spent) as bigint) as r from visits",
         ["1|1 2|1 3|1 4|2", "1|1 3|1 4|2 5|1 6|2", "1|1 3|1 4|2 5|1 6|2", "1|1"],
     ),
-    // A group with `having` around outer values.
+    // A group with `having` over outer values.
     (
         "having",
         "select v.id from visits v where exists ( \
            select 1 from people p where p.age >= v.spent and p.city is not null group by p.city having count(*) > 1)",
         ["2 4", "4 6", "4 6", ""],
     ),
-    // `is not distinct from` between inside and outside.
+    // `is not distinct from` between inner and outer columns.
     (
         "nulls",
         "select v.id, case when v.spent > (select min(p.age) from people p where p.name is not distinct from v.who) \
@@ -107,7 +107,7 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
             "1|less",
         ],
     ),
-    // A count of nothing.
+    // A count of no rows.
     (
         "nothing",
         "select v.id, (select count(*) + 1 from people p where p.age < v.spent and p.name is distinct from v.who) as n from visits v",
@@ -120,7 +120,7 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
            select 1 from (values ('ann', 7), ('bob', 5)) as t(name, n) where t.name = v.who and t.n <= v.spent group by t.n having count(*) = 1)",
         ["2 3 4", "4 5 6", "4 5 6", ""],
     ),
-    // A condition on the outside alone.
+    // A condition on outer columns alone.
     (
         "outside",
         "select v.id, (select max(p.city) from people p where v.active) as city from visits v",
@@ -133,14 +133,14 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
          where b.id is null) as alone from people p",
         ["NULL|16 ann|5 bob|16", "NULL|47 ann|31 bob|47", "NULL|47 ann|31 bob|31 cid|31", ""],
     ),
-    // A union around outer values.
+    // A union over outer values.
     (
         "union_of",
         "select p.name from people p where p.age in ( \
            select v.spent from visits v where v.who = p.name union all select v.spent + 29 from visits v where v.active <> p.vip)",
         ["bob", "", "cid", ""],
     ),
-    // A window around outer values.
+    // A window over outer values.
     (
         "window_of",
         "select v.id from visits v where v.id not in ( \
@@ -148,7 +148,7 @@ const QUERIES: &[(&str, &str, [&str; 4])] = &[
                              from visits b where b.spent <= v.spent) w where w.n = 1 and w.id is distinct from v.spent)",
         ["1 2", "1 6", "1 6", ""],
     ),
-    // An order over a union of constants and of rows that a join leaves in order; the table is clustered by it too.
+    // An order over a union of constants and of rows that a join leaves ordered; the table is clustered by it too.
     (
         "constants",
         "select v.who as c0, t.name as c1 from (values ('ann')) as t(name) join visits v on t.name = v.who \
@@ -214,8 +214,8 @@ async fn a_question_is_read_as_a_query_of_the_project_is() {
     assert_eq!(lake.rows(sql).await, ["1|true|false", "2|false|true", "3|NULL|false", "4|true|true"]);
 }
 
-/// A query that reads its own rows is computed as a whole, its difference alone is written, and its parts keep what they
-/// are: who is above whom is said of persons.
+/// A recursive query is computed completely, only its difference is written, and classifications are inherited: the
+/// hierarchy is one of persons.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recursive_query_is_recomputed_and_its_difference_written() {
     let staff = "description = \"Staff\"\n[source]\npath = \"staff/*.json\"\nformat = \"json\"\n\
@@ -256,8 +256,8 @@ fn reading(id: i64, above: f64, below: f64, at: &str) -> String {
     serde_json::json!({"id": id, "above": above, "below": below, "at": at}).to_string() + "\n"
 }
 
-/// NaN is beyond every number, by its sign bit above or below, and statistics leave it out: a file of 1.0, 2.0 and NaN
-/// says that it holds 1.0 to 2.0, one of 3.0 and NaN that all is 3.0.
+/// NaN is beyond every number, by its sign bit above or below, and statistics omit it: a file of 1.0, 2.0 and NaN has
+/// the bounds 1.0 and 2.0, one of 3.0 and NaN the bounds 3.0 and 3.0.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_with_nan_is_not_skipped_with_its_file() {
     let beyond = "select id, ratio from ratios where ratio > 5 or ratio < -5";
@@ -288,7 +288,7 @@ async fn a_row_with_nan_is_not_skipped_with_its_file() {
     agree(&["4"]).await;
 }
 
-/// The engine estimates that more rows come out of such a condition than go in, and stopped at that.
+/// The engine estimates more output than input rows for such a condition, and an assertion failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_on_a_cast_of_a_cast_is_planned() {
     let lake = Lake::project(&[
@@ -309,7 +309,7 @@ async fn a_condition_on_a_cast_of_a_cast_is_planned() {
     assert_eq!(lake.rows("select id from midnight").await, ["2", "4"]);
 }
 
-/// The engine takes a decimal of fifteen places for what a decimal and a double have in common: 1e300 then stops a sync,
+/// The engine uses a decimal of fifteen places as the common type of a decimal and a double: 1e300 then stops a sync,
 /// and 1e-16 is 0.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decimal_beside_a_double_is_a_double() {
@@ -340,7 +340,7 @@ async fn a_decimal_beside_a_double_is_a_double() {
             "select n as v from measures where id > 3 union select x from measures where id > 1",
             "1.5 1e-16 1e300 2.0 NULL",
         ),
-        // Literals are as they are written: no double makes the sum of decimals inexact.
+        // Literals are unchanged: no double makes the sum of decimals inexact.
         (
             "literal",
             "select sum(coalesce(n, 0.5)) as v from measures where n is null or n <> 1e-16",
@@ -357,8 +357,8 @@ async fn a_decimal_beside_a_double_is_a_double() {
     give("measures", measures, &rows, &queries).await;
 }
 
-/// Queries over one landing table whose rows land one after the other: what each gives in the end, and that it is
-/// maintained on the way.
+/// Queries over one landing table whose rows land one after the other: the final result of each, and that it is
+/// maintained incrementally.
 async fn give(name: &str, definition: &str, rows: &[&str], queries: &[(&str, &str, &str)]) {
     let mut files = vec![(format!("tables/landing/{name}.toml"), definition.to_owned())];
     for (name, sql, _) in queries {
@@ -381,8 +381,9 @@ async fn give(name: &str, definition: &str, rows: &[&str], queries: &[(&str, &st
     }
 }
 
-/// The difference of two timestamps is an interval of no days to the engine, hours added to a date vanish, and whatever
-/// meets a timestamp becomes nanoseconds, which end in 2262: the open end of a period, 9999-12-31, stopped a sync.
+/// In the engine the difference of two timestamps is an interval of no days, hours added to a date vanish, and
+/// everything beside a timestamp becomes nanoseconds, which end in 2262: the open end of a period, 9999-12-31, stopped
+/// a sync.
 #[tokio::test(flavor = "multi_thread")]
 async fn moments_are_compared_and_moved_as_they_are_meant() {
     let periods = "description = \"Periods\"\n[source]\npath = \"periods/*.json\"\nformat = \"json\"\n\
@@ -419,7 +420,7 @@ async fn moments_are_compared_and_moved_as_they_are_meant() {
     give("periods", periods, &rows, &queries).await;
 }
 
-/// To the engine row numbers, ranks and lengths have no sign: 1 - 2 was 18446744073709551615.
+/// In the engine row numbers, ranks and lengths are unsigned: 1 - 2 was 18446744073709551615.
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_rows_have_a_sign() {
     let notes = "description = \"Notes\"\n[source]\npath = \"notes/*.json\"\nformat = \"json\"\n\
@@ -455,7 +456,7 @@ async fn numbers_of_rows_have_a_sign() {
     give("notes", notes, &rows, &queries).await;
 }
 
-/// Columns of a derived table without a name have no qualifier: an alias of the select list took their place.
+/// Columns of a derived table without an alias have no qualifier: an alias of the select list replaced them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_derived_table_needs_no_name() {
     let queries = [
@@ -482,13 +483,13 @@ async fn a_derived_table_needs_no_name() {
             "1|2 2|5 3|-2",
         ),
         ("both", "select x from (select -x as x from marks) where x in (select x from marks)", "-2 2"),
-        // The engine knows no other escape than the backslash.
+        // The engine supports only the backslash as an escape.
         ("escaped", "select k from (select k, s || '_%' as s from marks) where s like 'a!_!%' escape '!'", "1"),
     ];
     give("marks", MARKS, MARKED, &queries).await;
 }
 
-/// What a generator that knew nothing of this program found, against two other engines.
+/// Findings of an independent generator, compared with two other engines.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_keys_are_the_same_however_they_are_written() {
     let price = "cast(x as decimal(8,3))";
@@ -496,7 +497,7 @@ async fn equal_keys_are_the_same_however_they_are_written() {
     let greatest = format!("select greatest(round({price}, 1), {price}) as g from marks");
     let chosen = format!("select case when k > 1 then round({price}, 0) else {price} end as g from marks");
     let queries = [
-        // The engine took `1 = k` and `k = 1` for a contradiction: the second is the key that the change looks for.
+        // The engine treated `1 = k` and `k = 1` as a contradiction: the change adds the second one as its key.
         ("left", "select x, rank() over (partition by k order by x) as r from marks where 1 + 0 = k", "-2|1 3|2"),
         (
             "below",
@@ -513,14 +514,14 @@ async fn equal_keys_are_the_same_however_they_are_written() {
             "select s, rank() over (partition by s order by x) as r from marks where lower(s) = s",
             "a|1 b|1 c|1",
         ),
-        // A key that stands twice shifted those after it.
+        // A duplicate key shifted those after it.
         (
             "twice",
             "select k, k as k2, 0 * x as o, count(*) as n from marks group by k, k2, o",
             "1|1|0|2 2|2|0|1 3|3|0|1",
         ),
         ("repeated", "select max(x) as x from marks group by k, 0 * x, k except select 2", "3 -5"),
-        // The column that `using` shares was that of the query around.
+        // The shared column of `using` was resolved to that of the outer query.
         ("shared", "select x from marks where k in (select k from marks a join marks b using (k) where k > 1)", "-5 2"),
         (
             "outer",
@@ -528,11 +529,11 @@ async fn equal_keys_are_the_same_however_they_are_written() {
             "-2|1 3|1 -5|2 2|3",
         ),
         ("plain", "select k from marks a join marks b using (k) join marks c on c.k = k where k > 1", "2 3"),
-        // The type of `round` was one when planned and another one when computed.
+        // `round` had one type when planned and another one when computed.
         ("rounded", &rounded, "1 1 2 3"),
         ("greatest", &greatest, "-2.000 3.000 -5.000 2.000"),
         ("chosen", &chosen, "-2.000 3.000 -5.000 2.000"),
-        // The last value before, of a subquery that looks outside.
+        // The last value, of a correlated subquery.
         (
             "before",
             "select a.x, (select b.x from marks b where b.k = a.k and b.x < a.x order by b.x desc limit 1) as p from marks a",
@@ -548,7 +549,7 @@ async fn equal_keys_are_the_same_however_they_are_written() {
     give("marks", MARKS, MARKED, &queries).await;
 }
 
-/// To the engine a cast has the name of what is in it.
+/// In the engine a cast has the name of its operand.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_casts_of_one_column_are_two_columns() {
     let sizes = "description = \"Sizes\"\n[source]\npath = \"sizes/*.json\"\nformat = \"json\"\n\

@@ -1,5 +1,5 @@
-//! `plan` says what a sync then does and writes nothing; `sync --verify` compares tables with their queries; the
-//! choice between incremental and full; drift.
+//! `plan` predicts a sync and writes nothing; `sync --verify` compares tables with their queries; the choice between
+//! incremental and full; drift.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::support::{Lake, assert_ok, of, verify};
 
 async fn planned(lake: &Lake) -> PlanOutcome {
     let before = lake.files();
-    let plan = inspect::plan(&lake.workspace().await, &[], true).await.unwrap();
+    let plan = inspect::explain(&lake.workspace().await, &[]).await.unwrap();
     assert_eq!(lake.files(), before, "a plan writes nothing");
     plan
 }
@@ -35,13 +35,13 @@ async fn foreign_delete(lake: &Lake, table: &str) {
     table.delete().with_predicate("id = 1").await.unwrap();
 }
 
-/// Somebody deletes a row of a table at v0 and forges the log so that it seems to be ours.
+/// Another writer deletes a row of a table at v0 and forges the log so that the commit looks like ours.
 async fn forged_delete(lake: &Lake, table: &str) {
     foreign_delete(lake, table).await;
     forge(lake, table);
 }
 
-/// What somebody did to a table at v0 seems to be ours.
+/// Makes another writer's commit on a table at v0 look like ours.
 fn forge(lake: &Lake, table: &str) {
     let log = lake.warehouse().join(table).join("_delta_log");
     let ours = fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
@@ -121,9 +121,9 @@ async fn a_plan_tells_a_change_by_the_files_that_the_sync_then_reads() {
         let rule = &operators.iter().find(|o| o.operator == "scan cheap").unwrap().rule;
         (late.estimate.unwrap().rows, rule.rsplit_once(", ").unwrap().0.to_owned())
     };
-    // Orders 0, 1 and 4 went.
+    // Orders 0, 1 and 4 were deleted.
     assert_eq!(scan().await, (Some(3), "change feed v0 -> v1, 3 rows".to_owned()));
-    // Without the feed a file of five rows stands against one of two.
+    // Without the feed a file of five rows is compared with one of two.
     fs::remove_dir_all(lake.warehouse().join("trusted/cheap/_change_data")).unwrap();
     assert_eq!(scan().await, (Some(7), "data files v0 -> v1, 7 rows".to_owned()));
     let outcome = lake.sync().await;
@@ -141,7 +141,7 @@ async fn a_table_that_stops_leaves_those_below_behind() {
     foreign_delete(&lake, "trusted/cheap").await;
     let plan = planned(&lake).await;
     assert_eq!(plan_of(&plan, "cheap").action, Action::Stop);
-    assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by somebody else"));
+    assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by another writer"));
     assert_eq!((plan_of(&plan, "late").action, plan_of(&plan, "late").reason.as_str()), (Action::Skip, "cheap stops"));
     assert_eq!(exit::of_plan(&plan, false), 1);
 }
@@ -177,7 +177,7 @@ async fn drift_that_only_the_change_meets_is_repaired_in_the_same_sync_or_stops(
         lake.sync().await;
         forged_delete(&lake, "trusted/cheap").await;
         assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None), "nothing in the log says so");
-        // The first file's orders go, the missing one among them.
+        // The first file's orders are deleted, including the missing one.
         lake.land("orders/a.json", orders(2..4));
         let files = |lake: &Lake| -> Vec<_> {
             let data = |file: &(PathBuf, u64)| {
@@ -209,7 +209,7 @@ async fn drift_that_only_the_change_meets_is_repaired_in_the_same_sync_or_stops(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zero_goes_under_either_sign() {
-    // Which zero stands for a group of both is open in the engine, and so is the one that a change names.
+    // Which zero represents a group of both is undefined in the engine, and so is the one in a change.
     let lake = shop("incremental");
     lake.land_first_orders();
     lake.sync().await;

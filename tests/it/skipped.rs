@@ -1,6 +1,6 @@
-//! What readers need not read of our data files: row groups that bloom filters leave out, pages that page indexes do.
+//! Parts of our data files that readers can skip: row groups by bloom filters, pages by page indexes.
 //!
-//! Whether a reader leaves something out is seen where it cannot be read: it is destroyed, and the answer is right.
+//! To show that a reader skips a part, the test destroys it: the result must still be right.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,9 +25,9 @@ const PEOPLE: &str = "description = \"People\"\n[source]\npath = \"people/*.json
      moment = { type = \"timestamp\", classification = \"pii\" }\n";
 /// Columns of personal data.
 const PERSONAL: [&str; 5] = ["serial", "email", "number", "born", "moment"];
-/// Columns of which DuckDB asks our filters where it reads; it does not of days and times.
+/// Columns for which DuckDB uses our filters; it does not for days and times.
 const ASKED_BY_DUCKDB: [&str; 4] = ["serial", "email", "number", "code"];
-/// More than the engine opens at once: their ends are asked first.
+/// More than the engine opens at once: their ends are read first.
 const FILES: u64 = 10;
 const ROWS: u64 = 24;
 
@@ -69,7 +69,7 @@ fn footer(file: &Path) -> ParquetMetaData {
     reader.finish().unwrap()
 }
 
-/// Makes the values of a file unreadable; its end stays.
+/// Makes the values of a file unreadable; its end stays intact.
 fn destroy(file: &Path) {
     for group in footer(file).row_groups() {
         for chunk in group.columns() {
@@ -79,7 +79,7 @@ fn destroy(file: &Path) {
     }
 }
 
-/// Makes all pages of a file of one row group unreadable but those with this row.
+/// Makes all pages of a file of one row group unreadable except those with this row.
 fn destroy_around(file: &Path, row: i64) -> usize {
     let footer = footer(file);
     let mut destroyed = 0;
@@ -104,9 +104,9 @@ fn overwrite(file: &Path, start: u64, length: u64) {
 
 #[derive(Deserialize)]
 struct Answer {
-    /// Wrongly left out, rightly left out, files without the value.
+    /// Wrongly skipped, rightly skipped, files without the value.
     probed: BTreeMap<String, (u64, u64, u64)>,
-    /// Rows, or why there are none.
+    /// Rows, or the reason why there are none.
     found: BTreeMap<String, Value>,
 }
 
@@ -147,7 +147,7 @@ async fn files_are_left_out_by_our_bloom_filters_and_every_row_is_found() {
             }
             assert_eq!(answer.found["all"], FILES * ROWS);
         }
-        // Now none but the one that holds the person can be read.
+        // Now only the file that holds the person can be read.
         let code = conditions(WHO, "")["code"].split('\'').nth(1).unwrap().to_owned();
         let others: Vec<_> = files.iter().filter(|file| !decoded(file).contains(&format!("\"{code}\""))).collect();
         assert_eq!(others.len() as u64, FILES - 1);

@@ -1,4 +1,4 @@
-//! Whatever happens to a source between two syncs, what is derived from it follows, and says how it found out.
+//! After every kind of change of a source, the derived tables follow, and report the source of the change.
 
 mod again;
 mod columns;
@@ -23,7 +23,7 @@ use url::Url;
 use crate::support::shop::{CHEAP, ITEMS, ORDERS, derived, orders};
 use crate::support::{Lake, of};
 
-/// Orders, a filter, a grouping, and two tables over those: one joins, so that it reads what was there before.
+/// Orders, a filter, a grouping, and two tables over those: one joins, so that it reads old rows.
 fn lake(refresh: &str) -> Lake {
     let lake = Lake::project(&[("tables/landing/orders.toml", ORDERS)]);
     for (name, sql) in [
@@ -58,7 +58,7 @@ async fn open(lake: &Lake) -> DeltaTable {
     DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap()
 }
 
-/// Orders as somebody else writes them.
+/// Orders written by another writer.
 fn batch(rows: &[(i64, &str, f64)]) -> RecordBatch {
     let fields = [("id", DataType::Int64), ("item", DataType::Utf8), ("price", DataType::Float64)];
     let more = [("source_file", DataType::Utf8), ("source_offset", DataType::Int64)];
@@ -120,7 +120,7 @@ async fn commit(lake: &Lake, actions: &[serde_json::Value]) {
     fs::write(folder(lake).join(format!("_delta_log/{version:020}.json")), text).unwrap();
 }
 
-/// A sync after which everything derived is its query, and `cheap` says how it was refreshed.
+/// A sync after which every derived table equals its query, and `cheap` reports how it was refreshed.
 async fn follows(lake: &Lake, mode: Mode, reason: &str) {
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
@@ -172,7 +172,7 @@ async fn a_table_that_was_optimised_and_vacuumed_still_has_its_rows_where_only_o
     lake.sync().await;
     open(&lake).await.optimize().await.unwrap();
     vacuum(&lake).await;
-    // The files of the version consumed are gone, their rows are not.
+    // The files of the consumed version are gone, their rows are not.
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "pairs").mode, of(&outcome, "cheap").rows.inserted), (Mode::Incremental, 0));
     lake.assert_recomputed().await;
@@ -197,7 +197,7 @@ async fn rows_that_a_join_reads_at_the_version_consumed_and_that_are_vacuumed_ma
     append(&lake, &[(20, "nut", 1.0)]).await;
     vacuum(&lake).await;
     let outcome = lake.sync().await;
-    // Appended rows are told by their own file; the filter needs no more.
+    // Appended rows are in their own file; the filter needs no more.
     assert_eq!(of(&outcome, "cheap").mode, Mode::Incremental, "{}", of(&outcome, "cheap").reason);
     let pairs = of(&outcome, "pairs");
     assert_eq!((pairs.mode, pairs.reason.as_str()), (Mode::Full, "files of v1 are vacuumed (orders)"));
@@ -241,7 +241,7 @@ async fn actions_and_provenance_that_nobody_here_knows_are_ignored() {
     let domain = json!({"domainMetadata": {"domain": "x", "configuration": "{}", "removed": false}});
     commit(&lake, &[json!({"foo": {"bar": 1}}), json!({"baz": []}), domain]).await;
     follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
-    // What a writer says of itself has no form.
+    // A writer's own description has no fixed form.
     let odd = json!({"commitInfo": {"operation": {"is": 7}, "isolationLevel": "Chaos", "tags": [null]}});
     let remove = json!({"remove": {"path": layouts::first(&lake, "add")["add"]["path"], "dataChange": true}});
     commit(&lake, &[odd, json!({"foo": null}), remove]).await;

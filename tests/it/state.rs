@@ -1,4 +1,4 @@
-//! What the commits remember, and what is done about commits of others.
+//! The state in commits, and the reaction to commits of other writers.
 
 use std::fs;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn optimize(lake: &Lake, table: &str) {
     open(lake, table).await.optimize().await.unwrap();
 }
 
-/// Somebody else's row: an order, with the landing columns if there are more than three.
+/// Another writer's row: an order, with the landing columns if there are more than three.
 async fn append(table: DeltaTable, id: i64) {
     let fields: Vec<Field> = table
         .snapshot()
@@ -86,7 +86,7 @@ async fn a_query_that_changes_and_changes_back_is_right_each_time() {
     lake.assert_recomputed().await;
     let cheap = |contents: &[(String, Vec<String>)]| contents.iter().find(|(n, _)| n == "cheap").unwrap().1.clone();
     assert_eq!(cheap(&lake.contents().await), cheap(&first));
-    // Layout and comments are no change.
+    // Layout and comments are not a change.
     lake.define("tables/trusted/cheap.sql", &CHEAP.replace(" from", "\n  from"));
     assert_eq!(of(&lake.sync().await, "cheap").mode, Mode::None);
 }
@@ -149,7 +149,7 @@ async fn an_optimize_between_two_syncs_is_passed_over() {
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "items").mode), (Mode::Incremental, Mode::Incremental));
     lake.assert_recomputed().await;
-    // Nothing but an OPTIMIZE: nothing to compute, and then nothing to do.
+    // Only an OPTIMIZE: nothing to compute, and then nothing to do.
     optimize(&lake, "landing/orders").await;
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "cheap").rows.inserted, of(&outcome, "cheap").rows.deleted), (0, 0));
@@ -230,7 +230,7 @@ async fn two_definitions_that_race_end_as_one_of_them() {
         for outcome in [&a, &b] {
             assert!([0, 4].contains(&exit::of_sync(outcome)), "{:?}", outcome.problem);
         }
-        // The last of them decides; whoever syncs next has its own definition.
+        // The last of them decides; the next sync has its own definition.
         if round % 2 == 0 {
             other.sync().await;
             other.assert_recomputed().await;
@@ -245,7 +245,7 @@ async fn a_source_whose_old_files_were_vacuumed_is_read_in_full_or_stops() {
     for refresh in ["auto", "incremental"] {
         let lake = built(refresh).await;
         lake.land_more_orders();
-        // Only the landing table moves on, and forgets what it held before.
+        // Only the landing table advances, and loses its earlier versions.
         let select = vec!["orders".to_owned()];
         assert_ok(&lake.try_sync_with(sync::Options { select, ..sync::Options::default() }).await);
         let vacuum = open(&lake, "landing/orders").await.vacuum();

@@ -149,7 +149,7 @@ async fn of_several_records_of_a_person_only_the_newest_counts_while_consent_com
         let expected = if shares.is_some() { [2, 6, 2, 6, 6] } else { [1, 3, 1, 3, 3] };
         assert_eq!(lake.sizes().await, expected, "at {at}");
     }
-    // The whole story again, newest first, in one file: nothing of it is news.
+    // The whole history again, newest first, in one file: nothing changes.
     let story: String = (1..7).rev().map(|n| customer("ann@x", "A", n * 100, (n % 2 == 0).then_some(1))).collect();
     lake.land_customers("again", story);
     assert_eq!(lake.advance().await.grants_ended, 0);
@@ -170,7 +170,7 @@ async fn a_serial_number_that_somebody_else_also_claims_takes_its_readings_out_a
     lake.land_accelerometer("1", accelerometer("ann@x", 3..5));
     lake.advance().await;
     assert_eq!(lake.sizes().await, [2, 8, 2, 3, 3]);
-    // The other one gets a device of his own.
+    // The other person gets another device.
     lake.land_customers("2", customer("cid@x", "C", 101, None));
     lake.advance().await;
     assert_eq!(lake.sizes().await, [2, 8, 2, 8, 8]);
@@ -274,7 +274,7 @@ async fn addresses_that_differ_in_case_are_different_people() {
     assert_eq!(outcome.grants_ended, 0);
 }
 
-/// A copy of the STEDI project in a lake of its own, with files that its test replaces.
+/// A copy of the STEDI project in its own lake, with files that its test replaces.
 fn own_project(changed: &[(&str, &str)]) -> Lake {
     let lake = Lake::project(&[]);
     let mut paths = vec!["stedi-delta.toml".to_owned()];
@@ -291,7 +291,7 @@ fn own_project(changed: &[(&str, &str)]) -> Lake {
     lake
 }
 
-/// The files of readings with their first and last person, by their own footers: the log does not tell.
+/// The files of readings with their first and last person, from their own footers: the log has no statistics.
 async fn readings_files(lake: &Lake) -> Vec<(String, String, String)> {
     let workspace = lake.workspace().await;
     let location = workspace.location(workspace.table("accelerometer_trusted").unwrap()).unwrap();
@@ -370,7 +370,7 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
     lake.build().await;
     lake.land_customers("1", customer("ann@x", "A", 200, None));
     let before = lake.contents().await;
-    // The second try ends like the first: what is refused stays refused.
+    // The second attempt ends like the first: the change is refused again.
     for _ in 0..2 {
         let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
         assert_eq!(exit::of_sync(&outcome), 3);
@@ -386,13 +386,13 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
         }
         assert_eq!(lake.count("select count(*) from customer_trusted").await, 1);
     }
-    // New rows of somebody who never consented are refused too.
+    // New rows of a person who never consented are refused too.
     let first = own_project(&[("tables/trusted/accelerometer_trusted.sql", sql)]);
     first.land_accelerometer("0", accelerometer("eve@x", 0..3));
     let (outcome, text) = first.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
     assert_eq!((exit::of_sync(&outcome), of(&outcome, "accelerometer_trusted").version_after), (3, None));
     assert!(!text.contains("eve@x"), "{text}");
-    // The corrected query lets the withdrawal through.
+    // The corrected query applies the withdrawal.
     let path = "tables/trusted/accelerometer_trusted.sql";
     lake.define(path, &std::fs::read_to_string(repository().join(path)).unwrap());
     let outcome = lake.sync().await;
@@ -441,7 +441,7 @@ fn history(lake: &Lake, n: i64) {
     let mut records = String::new();
     for _ in 0..16 {
         let person = dice(8);
-        // Now and then somebody has the device of a neighbour, a record comes late, or has no time.
+        // Now and then a person has the device of a neighbour, a record is late, or has no time.
         let serial = if dice(12) == 0 { (person + 1) % 8 } else { person };
         let updated = (dice(40) != 0).then(|| n * 10 + dice(10) - if dice(6) == 0 { 300 } else { 0 });
         let shares = (dice(3) != 0).then_some(n);

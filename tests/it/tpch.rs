@@ -1,4 +1,4 @@
-//! TPC-H as a project (`examples/tpch`): the 22 queries as tables, over data that comes, goes and changes.
+//! TPC-H as a project (`examples/tpch`): the 22 queries as tables, over data that is inserted, deleted and updated.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ mod generate;
 
 const SCALE: &str = "0.01";
 const ROUNDS: u32 = 3;
-/// Percent of the orders that a round changes.
+/// Percentage of the orders that a round changes.
 const CHANGED: &str = "10";
 
 /// Whether a query is maintained incrementally. `docs/tpch.md` shows the same table, with the reasons.
@@ -62,7 +62,7 @@ fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The example's project. What is maintained incrementally must be: `auto` would be free to recompute small tables.
+/// The example's project. Incremental maintenance is required: `auto` could recompute small tables.
 fn lake() -> Lake {
     let lake = Lake::project(&[]);
     let tables = project().join("tables");
@@ -89,7 +89,7 @@ fn make(lake: &Lake, round: u32) {
     assert_eq!(made, std::process::ExitCode::SUCCESS);
 }
 
-/// DuckDB reads the landing files, runs the queries as they are, and compares with our tables row by row.
+/// DuckDB reads the landing files, runs the queries unchanged, and compares with our tables row by row.
 fn second_opinion(lake: &Lake) {
     let python = python();
     if !python.is_file() {

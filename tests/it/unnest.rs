@@ -1,4 +1,4 @@
-//! `unnest` in `from`, as Athena writes it: in queries and in tables, whole and by their changes.
+//! `unnest` in `from`, in Athena's syntax: in queries and in tables, full and incremental.
 
 use crate::support::{Lake, assert_ok, verify};
 
@@ -70,7 +70,7 @@ async fn lists_come_apart_beside_their_rows() {
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let lake = Lake::project(&files);
-    // Row by row, then one goes and one comes again.
+    // Row by row, then one is deleted and one inserted again.
     lake.land("n/1.json", ROWS[0]);
     lake.land("n/4.json", ROWS[3].replace("\"x\",\"x\"", "\"z\""));
     assert_ok(&lake.try_sync_with(verify()).await);

@@ -5,9 +5,9 @@
 //! cargo run --release --example tpch -- --out examples/tpch/data --scale 0.01 --round 1 --changed 1
 //! ```
 //!
-//! A round changes so many percent of the orders: a third of them are new (TPC-H's RF1, in files of their own), a third
-//! disappears with its items (RF2), and a third gets other values (RF3): the files that held them are written anew.
-//! Unless `--facts` is given, customers, parts, suppliers and their prices change as well.
+//! A round changes a percentage of the orders: a third of them are new (TPC-H's RF1, in files of their own), a third is
+//! deleted with its items (RF2), and a third gets other values (RF3): their files are overwritten. Unless `--facts` is
+//! given, customers, parts, suppliers and their prices change as well.
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     run(std::env::args().skip(1))
 }
 
-/// Makes the files that `args` ask for.
+/// Generates the files.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
@@ -99,7 +99,7 @@ impl Options {
     }
 }
 
-/// Writes a file that is old enough to be read at once: `sync` leaves alone what may still be being written.
+/// Writes a file that is old enough to be read at once: `sync` skips files that may still be being written.
 fn write(path: &std::path::Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -1,5 +1,5 @@
-//! What a stand-in for AWS does not enforce, with answers written down from the API's model: versions, throttling,
-//! pages, folded names, denied calls. Requests go through the SDK whole; only the wire is ours.
+//! Rules that an AWS emulator does not enforce, with responses recorded by the API's model: versions, throttling,
+//! pages, lowercased names, denied calls. Requests pass through the whole SDK; only the transport is replaced.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use super::super::conformance::{self, put};
 use super::*;
 use crate::aws::AwsSettings;
 
-/// Answers calls in turn and keeps them: operation and body.
+/// Answers calls in turn and records them: operation and body.
 #[derive(Clone, Debug, Default)]
 struct Wire {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
@@ -68,7 +68,7 @@ impl Wire {
     }
 }
 
-/// Sleeps not at all: the SDK's backoff is its own to test.
+/// Does not sleep; the SDK tests its own backoff.
 #[derive(Debug)]
 struct AtOnce;
 
@@ -86,7 +86,7 @@ fn fine() -> (u16, Value) {
     (200, json!({}))
 }
 
-/// A table as Glue gives it back.
+/// A table in Glue's response.
 fn standing(entry: &Entry, version: &str) -> Value {
     let mut table = serde_json::to_value(entry).expect("an entry is JSON");
     table["DatabaseName"] = "lake".into();
@@ -208,7 +208,7 @@ async fn an_entry_that_is_changed_again_and_again_is_a_conflict() {
     let mut old = entry(1);
     old.storage_descriptor.number_of_buckets = None;
     let mut answers = Vec::new();
-    for _ in 0..super::super::ATTEMPTS {
+    for _ in 0..crate::retry::CATALOG_ENTRY.attempts() {
         answers.extend([got(&old, "1"), error("ConcurrentModificationException"), got(&old, "1")]);
     }
     let wire = Wire::answering(answers);
@@ -231,7 +231,7 @@ async fn throttled_and_failing_calls_are_made_again() {
 
 #[tokio::test]
 async fn an_answer_that_was_lost_is_looked_up() {
-    // The first CreateTable took effect and its answer did not arrive: the SDK asks again.
+    // The first CreateTable took effect but its response was lost: the SDK retries.
     let wire = Wire::answering(vec![(503, json!({})), error("AlreadyExistsException"), got(&entry(1), "0")]);
     assert_eq!(put(&wire.catalog(), "lake", &entry(1), None).await.expect("there"), Put::Unchanged);
     assert_eq!(wire.operations(), ["CreateTable", "CreateTable", "GetTable"]);

@@ -11,7 +11,7 @@ fn journal(form: Form, least: Level) -> (Journal, Captured) {
     (Journal::new(form, least, "r1", Some("dev".into()), Sink::new(Box::new(written.clone()))), written)
 }
 
-/// The lines without their times, which are looked at here.
+/// The lines without their times, which are checked here.
 fn lines(written: &Captured) -> Vec<String> {
     let lines = written.text();
     let without_time = |line: &str| {

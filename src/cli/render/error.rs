@@ -1,4 +1,4 @@
-//! Errors and warnings: what was found, the facts around it, and the next thing to type.
+//! Errors and warnings: what was found, its facts, and the next thing to type.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::outcome::Warning;
 use crate::privacy::one_line;
 use crate::source::Fault;
 
-/// Facts stand in one column at least this wide, so that errors below each other line up.
+/// Facts are aligned in one column at least this wide, so that consecutive errors line up.
 const LABEL_WIDTH: usize = 9;
 const RED: &str = "1;31";
 const YELLOW: &str = "1;33";
@@ -21,7 +21,7 @@ pub(in crate::cli) fn error(error: &Error, color: bool) -> String {
     table_error(None, error, None, color)
 }
 
-/// An error of a table; `behind` = what it holds up.
+/// An error of a table; `behind` = the tables that it holds up.
 pub(in crate::cli) fn table_error(
     table: Option<&TableName>,
     error: &Error,
@@ -32,7 +32,7 @@ pub(in crate::cli) fn table_error(
         return faults(error, color);
     }
     let mut causes = error.causes().into_iter();
-    // The reason stands on the line of what failed.
+    // The reason is on the line of the failed operation.
     let headline = match causes.next() {
         Some(cause) => format!("{}: {cause}", error.message()),
         None => error.message().to_owned(),
@@ -58,7 +58,7 @@ pub(in crate::cli) fn table_error(
     text
 }
 
-/// A warning that belongs to no table.
+/// A warning without a table.
 pub(in crate::cli) fn plain_warning(message: &str, lines: &[String], color: bool) -> String {
     let mut text = format!("{} {}\n", painted("warning:", YELLOW, color), one_line(message));
     for line in lines {
@@ -96,7 +96,7 @@ fn faults(error: &Error, color: bool) -> String {
         text.push_str(styled(&render_fault(fault, color)).trim_end());
         text.push_str("\n\n");
     }
-    // A query stands in no file, and tables were opened for it.
+    // A query is not in a file, and tables were opened for it.
     if error.kind() != Kind::Definition {
         text.truncate(text.trim_end().len() + 1);
         return text;

@@ -2,7 +2,7 @@
 
 use crate::privacy::one_line;
 
-/// How a column is set.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Column {
     right: bool,
@@ -11,7 +11,7 @@ pub(in crate::cli) struct Column {
 }
 
 impl Column {
-    /// A column of words, `gap` blanks after the one before it and at least `width` characters wide.
+    /// A column of words, `gap` blanks after the previous one and at least `width` characters wide.
     pub(in crate::cli) fn left(gap: usize, width: usize) -> Self {
         Self { right: false, gap, width }
     }
@@ -48,7 +48,7 @@ impl Grid {
         for row in &self.rows {
             let mut line = String::new();
             for (column, cell) in self.columns.iter().zip(row) {
-                // A column without any text takes no room.
+                // A column without any text takes no space.
                 if column.width == 0 {
                     continue;
                 }

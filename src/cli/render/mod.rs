@@ -1,4 +1,4 @@
-//! What texts for people are made of.
+//! Building blocks of texts for people.
 
 pub(super) mod error;
 pub(super) mod grid;

@@ -1,4 +1,4 @@
-//! Rows of a query, in the format asked for. NULL is `NULL` in a table, `null` in JSON, nothing in CSV.
+//! Rows of a query, in the requested format. NULL is `NULL` in a table, `null` in JSON, empty in CSV.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::text;
 use crate::cli::Format;
 use crate::error::{Context, Error, Result};
 
-/// Columns of a quarantined record that say where it is and why, in reading order.
+/// Columns with the place and reason of a quarantined record, in reading order.
 const PLACE_COLUMNS: [&str; 5] = ["table", "source_file", "source_offset", "length", "reason"];
 /// The record itself: personal data.
 const RAW_COLUMN: &str = "raw";
@@ -31,7 +31,7 @@ pub(in crate::cli) fn write(batches: &[RecordBatch], format: Format, out: &mut i
     rows.finish()
 }
 
-/// Writes rows as they come, in a format that needs not know all of them: any but a table.
+/// Writes rows as a stream, in a format that does not need all of them: any but a table.
 pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
     match format {
         Format::Json => RowWriter::Json(WriterBuilder::new().with_explicit_nulls(true).build(out)),
@@ -40,7 +40,7 @@ pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
     }
 }
 
-/// Rows on their way out.
+/// A writer of streamed rows.
 pub(in crate::cli) enum RowWriter<W: Write> {
     Json(json::Writer<W, JsonArray>),
     Lines(json::Writer<W, LineDelimited>),
@@ -48,7 +48,7 @@ pub(in crate::cli) enum RowWriter<W: Write> {
 }
 
 impl<W: Write> RowWriter<W> {
-    /// Writes some more.
+    /// Writes a batch.
     pub(in crate::cli) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let written = match self {
             Self::Json(rows) => rows.write(batch),
@@ -58,7 +58,7 @@ impl<W: Write> RowWriter<W> {
         written.context(doing)
     }
 
-    /// Writes what follows the last one.
+    /// Writes the end.
     pub(in crate::cli) fn finish(self) -> Result<()> {
         let written = match self {
             Self::Json(mut rows) => rows.finish().and_then(|()| Ok(rows.into_inner().write_all(b"\n")?)),
@@ -79,7 +79,7 @@ pub(in crate::cli) fn count(batches: &[RecordBatch]) -> String {
     format!("{}\n", text::count(rows as u64, "row"))
 }
 
-/// Quarantined records as they are shown: their place and reason, and the record itself only where it is asked for.
+/// Quarantined records for display: place and reason, and the record itself only if requested.
 pub(in crate::cli) fn quarantined(batches: &[RecordBatch], reveal: bool) -> Result<Vec<RecordBatch>> {
     batches.iter().map(|batch| project(batch, reveal)).collect()
 }
@@ -100,7 +100,7 @@ fn project(batch: &RecordBatch, reveal: bool) -> Result<RecordBatch> {
     readable(&shown).context(doing)
 }
 
-/// Bytes as text: what arrived as a record is meant to be read, even where it is damaged.
+/// Bytes as text: records are shown as text even if they are damaged.
 fn readable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let text = |column: &ArrayRef| -> ArrayRef {
         let Some(bytes) = column.as_binary_opt::<i32>() else { return column.clone() };
@@ -119,7 +119,7 @@ fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError
     Ok(writeln!(out, "{text}")?)
 }
 
-/// Nested values as the text of their JSON: CSV has no other place for them.
+/// Nested values as the text of their JSON, for CSV.
 fn nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
     let options = EncoderOptions::default().with_explicit_nulls(true);

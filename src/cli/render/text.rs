@@ -1,4 +1,4 @@
-//! Numbers, sizes and times as a person reads them.
+//! Numbers, sizes and times for people.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::cli::outlet::styled;
 use crate::clock::rfc3339;
 use crate::outcome::sized;
 
-/// The line above a table of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
+/// The line above the list of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
 pub(in crate::cli) fn heading(project: &str, target: &str, landing: &str, warehouse: &str) -> String {
     format!("{project} -> {target}  (landing {landing}, warehouse {warehouse})\n\n")
 }
 
-/// A zone's cell: its name where it begins, nothing below.
+/// A zone's cell: its name in its first row, then empty.
 pub(in crate::cli) fn unless_same(zone: &str, above: &str) -> String {
     if zone == above { String::new() } else { zone.to_owned() }
 }
@@ -80,7 +80,7 @@ pub(in crate::cli) fn change(inserted: u64, updated: u64, deleted: u64) -> Strin
     if parts.is_empty() { "0".into() } else { parts.join(" ") }
 }
 
-/// Text in a colour, where colour is wanted.
+/// Text in a colour, if colour is enabled.
 pub(in crate::cli) fn painted(text: &str, ansi: &str, color: bool) -> String {
     if color { styled(&format!("\u{1b}[{ansi}m{text}\u{1b}[0m")) } else { text.to_owned() }
 }

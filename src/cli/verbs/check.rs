@@ -1,4 +1,4 @@
-//! `check`: the project's files, and nothing else. Its document is `check/1`: faults, and notes.
+//! `check`: the project's files. Its document is `check/1`: faults and notes.
 
 use serde::Serialize;
 
@@ -41,12 +41,12 @@ fn answer(project: &Project) -> String {
     format!("{}: {tables} in {zones}, no errors{warnings}.\n", project.name)
 }
 
-/// What `check` found.
+/// The result of `check`.
 #[derive(Debug, Serialize)]
 pub struct CheckReport {
     /// `check/1`.
     pub report: &'static str,
-    /// Project name; `null` where it could not be read.
+    /// Project name; `null` if it could not be read.
     pub project: Option<String>,
     /// Exit code of the command.
     pub exit_code: u8,
@@ -54,9 +54,9 @@ pub struct CheckReport {
     pub tables: Option<usize>,
     /// All faults, in the order of files and places.
     pub faults: Vec<FaultReport>,
-    /// What Athena reads in another way, or not at all; of a project without faults.
+    /// Parts that Athena reads differently, or not at all, of a project without faults.
     pub warnings: Vec<FaultReport>,
-    /// What else stopped the check: there is no project here, a file cannot be read.
+    /// Another error that stopped the check: there is no project here, a file cannot be read.
     pub error: Option<ErrorReport>,
 }
 

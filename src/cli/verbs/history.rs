@@ -87,7 +87,7 @@ pub struct HistoryReport {
     pub exit_code: u8,
     /// Newest first.
     pub versions: Vec<VersionReport>,
-    /// Why there is no answer.
+    /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
 
@@ -100,7 +100,7 @@ pub struct VersionReport {
     pub committed_at: Option<String>,
     /// Delta operation.
     pub operation: String,
-    /// Who wrote it.
+    /// The writer.
     pub engine: Option<String>,
     /// How the table was brought up to date.
     pub mode: Option<String>,
@@ -108,13 +108,13 @@ pub struct VersionReport {
     pub reason: Option<String>,
     /// Run id.
     pub run: Option<String>,
-    /// Rows that were not there before.
+    /// New rows.
     pub rows_inserted: Option<u64>,
     /// Rows whose values changed.
     pub rows_updated: Option<u64>,
-    /// Rows that are gone.
+    /// Deleted rows.
     pub rows_deleted: Option<u64>,
-    /// Source table -> version that this version was computed from.
+    /// Source table -> version from which this version was computed.
     pub sources: BTreeMap<String, u64>,
 }
 

@@ -1,7 +1,7 @@
 //! One module per verb: its arguments, its call of one operation, its text and its document.
 //!
-//! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line in
-//! that module, and a test in `tests/it/cli`.
+//! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line
+//! in that module, and a test in `tests/it/cli`.
 
 pub(super) mod catalog;
 pub(super) mod check;
@@ -15,7 +15,7 @@ pub(super) mod sync;
 #[cfg(test)]
 mod tests;
 
-use clap::Subcommand;
+use clap::{Command, Subcommand};
 
 use super::Session;
 use crate::error::Result;
@@ -32,20 +32,20 @@ use sync::SyncArgs;
 pub enum Verb {
     /// Check the project's files; reads and writes no data
     Check,
-    /// Bring tables to the newest cut: ingest new files, refresh what depends on them
+    /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
     Sync(SyncArgs),
     /// Show what a sync would do and why; writes nothing
     Plan(PlanArgs),
-    /// Show where every table stands and what a sync would do
+    /// Show the state of every table and what a sync would do
     Status,
     /// Run a query over the tables
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
-    /// Look at the migrations of the project, and carry out those that are pending
+    /// List migrations, draft one, or carry out those that are pending
     #[command(subcommand)]
     Migrate(MigrateVerb),
-    /// Look at records that could not land, and try them again
+    /// List quarantined records (those that could not land), or read them again
     #[command(subcommand)]
     Quarantine(QuarantineVerb),
     /// Compare the catalog with the tables, repair it, or print the statements for Athena
@@ -53,10 +53,16 @@ pub enum Verb {
     Catalog(CatalogVerb),
 }
 
+/// The names of all verbs.
+pub(super) fn names() -> Vec<String> {
+    let all = Verb::augment_subcommands(Command::new(""));
+    all.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
 /// Runs a verb; returns the exit code.
 ///
 /// # Errors
-/// What ended it: text for it is the caller's.
+/// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
         Verb::Check => check::run(session).await,

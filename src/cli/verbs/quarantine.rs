@@ -1,4 +1,4 @@
-//! `quarantine`: records that could not land. `replay/1` is the document of trying them again.
+//! `quarantine`: records that could not land. `replay/1` is the document of reading them again.
 
 use clap::{Args, Subcommand};
 use deltalake::arrow::array::RecordBatch;
@@ -16,7 +16,7 @@ use crate::{inspect, replay};
 pub enum QuarantineVerb {
     /// List records with their file, byte offset and reason
     Ls(QuarantineLsArgs),
-    /// Read the records of a table again, as it is defined now
+    /// Read the records of a table again, by its current definition
     Replay(ReplayArgs),
 }
 
@@ -57,7 +57,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &QuarantineVerb
     }
 }
 
-/// Writes records, without what is personal unless `--reveal` says so.
+/// Prints records; personal data only with `--reveal`.
 pub(in crate::cli) fn listed(session: &mut Session<'_>, format: Format, batches: &[RecordBatch]) -> Result<u8> {
     let shown = render::rows::quarantined(batches, session.globals.reveal)?;
     let rows: usize = shown.iter().map(|batch| batch.num_rows()).sum();
@@ -72,7 +72,7 @@ pub(in crate::cli) fn listed(session: &mut Session<'_>, format: Format, batches:
     Ok(exit::DONE)
 }
 
-/// Tells what became of the records of a table.
+/// Prints the result of a replay for a table.
 pub(in crate::cli) fn replayed(session: &mut Session<'_>, format: Format, outcome: &TableOutcome) -> u8 {
     let ui = &mut *session.ui;
     if format == Format::Json {
@@ -93,16 +93,16 @@ fn answer(table: &TableOutcome) -> String {
     }
 }
 
-/// What a replay did with one table.
+/// The result of a replay for one table.
 #[derive(Debug, Serialize)]
 pub struct ReplayReport {
     /// `replay/1`.
     pub report: &'static str,
     /// Exit code of the command.
     pub exit_code: u8,
-    /// What happened to the table.
+    /// The result for the table.
     pub table: Option<TableReport>,
-    /// Why nothing happened.
+    /// Why nothing was done.
     pub error: Option<ErrorReport>,
 }
 
@@ -112,7 +112,7 @@ pub(in crate::cli) fn document(outcome: &TableOutcome) -> ReplayReport {
     ReplayReport { report: "replay/1", exit_code: exit::of_table(outcome), table: Some(table(outcome)), error: None }
 }
 
-/// The document of a replay that never began.
+/// The document of a replay that did not start.
 #[must_use]
 pub(in crate::cli) fn failed(error: &Error) -> ReplayReport {
     ReplayReport { report: "replay/1", exit_code: exit::of(error.kind()), table: None, error: Some(error.into()) }

@@ -22,10 +22,10 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &QueryArgs) -> 
     told(session, format, answer).await
 }
 
-/// Writes the rows of an answer.
+/// Prints the rows of a result.
 pub(in crate::cli) async fn told(session: &mut Session<'_>, format: Format, answer: Answer) -> Result<u8> {
     let Answer { schema, mut batches, held } = answer;
-    // An answer that can be held is written once it is whole: an error then leaves no half of it behind.
+    // A result that fits into memory is printed when it is complete, so that an error leaves no partial output.
     let (mut whole, mut bytes) = (Vec::new(), 0);
     let mut rest = None;
     while let Some(batch) = batches.try_next().await? {

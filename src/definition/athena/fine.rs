@@ -1,5 +1,5 @@
-//! Whether times can be finer than a millisecond, to which Athena rounds them. What lands is not: a record with such a time
-//! goes to quarantine. So it takes an expression that makes them.
+//! Whether times can be finer than a millisecond, to which Athena rounds them. Landed times cannot: a record with such
+//! a time goes to quarantine. So only an expression can create them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use super::values::is_text;
 
-/// Functions that make such times of numbers.
+/// Functions that create such times from numbers.
 const MAKERS: [&str; 4] = ["to_timestamp_micros", "to_timestamp_nanos", "arrow_cast", "arrow_try_cast"];
 
 /// Whether a plan has times finer than a millisecond; `tables` are those that may hold some.
@@ -48,7 +48,7 @@ fn makes(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// Whether a time that is read out of this value can be that fine: out of a text or a number.
+/// Whether a time parsed from this value can be that fine: from a text or a number.
 fn reads(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => {

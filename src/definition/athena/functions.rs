@@ -1,8 +1,8 @@
-//! Functions: which mean the same in Athena, which mean something else, and which it does not have.
+//! Functions by their meaning in Athena: the same, another one, or missing.
 //!
 //! The lists hold the names that both engines have: `SHOW FUNCTIONS` of Trino 435 (and the forms of its grammar)
-//! against the registry of DataFusion 55. Those of the first list were called in both, over
-//! rows with NULL and at their edges; those of the second to see how they differ.
+//! against the registry of DataFusion 55. Those of the first list were called in both, over rows with NULL and with
+//! edge cases; those of the second to see how they differ.
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::sql::sqlparser::ast::{
@@ -22,17 +22,17 @@ pub(super) const SAME: &str = "\
     replace reverse round row_number sin sinh sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring \
     sum tan tanh translate upper var_pop var_samp";
 
-/// Both engines have them, and they mean something else, always or with some arguments: see [`differs`].
+/// Both engines have them, with another meaning, always or for some arguments: see [`differs`].
 pub(super) const OTHER: &str = "\
     any_value approx_distinct array_max array_min array_position array_remove array_sort arrays_overlap concat \
     contains date_format element_at first_value greatest last_value least log lpad ltrim md5 nth_value position \
     regexp_count regexp_like regexp_replace repeat rpad rtrim sha256 sha512 split_part to_hex to_unixtime trim";
 
-/// Both engines have them; whether they mean the same was not found out.
+/// Both engines have them; whether their meaning is the same is unknown.
 pub(super) const UNKNOWN: &str = "\
     map map_entries row";
 
-/// Functions that Athena has not, and what to write instead where there is something that both know.
+/// Functions that Athena does not have, with a replacement that both engines know, if there is one.
 pub(super) const INSTEAD: &[(&str, &str)] = &[
     ("arrow_cast", "write `cast(... as type)`"),
     ("arrow_try_cast", "write `try_cast(... as type)`"),
@@ -71,7 +71,7 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
     ("var_sample", "write `var_samp(...)`"),
 ];
 
-/// Whether a list of names has this one.
+/// Whether a list of names contains this one.
 pub(super) fn has(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|known| known == name)
 }
@@ -133,7 +133,7 @@ fn call(function: &Function, reader: &mut Reader<'_>) {
         reader.note(span, message, label);
     } else if has(UNKNOWN, name) {
         let message = format!("`{name}` may mean something else in Athena");
-        reader.note(span, message, "compare what it gives there");
+        reader.note(span, message, "compare its result there");
     } else if !has(SAME, name) && !has(OTHER, name) {
         let instead = INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead);
         let label = instead.unwrap_or("both know no other spelling: compute it in a table of its own");
@@ -156,7 +156,7 @@ fn distinct(function: &Function, args: &[&Expr], reader: &mut Reader<'_>) {
     }
 }
 
-/// What a call means in Athena, where that is something else.
+/// The different meaning of a call in Athena.
 fn differs(
     name: &str,
     function: &Function,

@@ -1,9 +1,8 @@
-//! What a query means in Athena: notes about SQL that Athena reads in another way, or not at all.
+//! Notes on the meaning of a query in Athena: SQL that Athena reads differently, or not at all.
 //!
-//! A note never makes a project faulty: the tables are ours, and right. It says that the same text, pasted into
-//! Athena, gives something else. Athena's engine is Trino; both sides of every note were measured, DataFusion 55
-//! against Trino 435 (`tests/athena/refused.sql` holds what Trino's own parser refuses). What is not known for sure
-//! is not said.
+//! A note never makes a project faulty: the tables are correct. It says that the same text, pasted into Athena, gives
+//! another result. Athena's engine is Trino; both sides of every note were measured, DataFusion 55 against Trino 435
+//! (`tests/athena/refused.sql` holds texts that Trino's own parser refuses). Uncertain differences are not reported.
 
 mod fine;
 mod functions;
@@ -29,8 +28,8 @@ use crate::sql::text::Sql;
 pub(super) use fine::has_microseconds;
 use scope::Scope;
 
-/// Adds the notes on a query that plans without faults over `tables`; `has_microseconds`: some of its times may be finer
-/// than a millisecond.
+/// Adds the notes on a query that plans without faults over `tables`; `has_microseconds`: some of its times may be
+/// finer than a millisecond.
 pub(super) fn query(
     file: &SourceFile,
     (sql, query): (&Sql, &Query),
@@ -44,13 +43,13 @@ pub(super) fn query(
     let _ = query.visit(&mut reader);
 }
 
-/// Walks a query and notes what it finds; knows at every expression which tables it sees.
+/// Traverses a query and notes differences; knows the visible tables at every expression.
 struct Reader<'a> {
     sql: &'a Sql,
     scope: Scope<'a>,
     has_microseconds: bool,
     notes: &'a mut Faults,
-    /// Calls inside something that makes both engines agree.
+    /// Calls inside an expression that makes both engines agree.
     agreed: Vec<tokenizer::Span>,
 }
 

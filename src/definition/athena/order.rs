@@ -1,4 +1,4 @@
-//! What orders, groups and partitions rows: NULL stands elsewhere in Athena, and times are coarser.
+//! Ordering, grouping and partitioning: Athena sorts NULL differently, and its times are coarser.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, NamedWindowExpr, OrderByExpr,

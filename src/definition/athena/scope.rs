@@ -1,4 +1,4 @@
-//! The type of an expression in the middle of a query: planned over the tables that it sees there.
+//! The type of an expression in the middle of a query: planned over the tables visible there.
 
 use deltalake::arrow::datatypes::FieldRef;
 use deltalake::datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -10,23 +10,23 @@ use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
 use crate::sql::planner::{Tables, plan_query};
 
-/// One query around the expression in hand.
+/// One query around the current expression.
 #[derive(Default)]
 struct Frame {
     with: Vec<Cte>,
-    /// How many of `with` can be seen from where the walk is.
+    /// How many queries of `with` are visible from the current position.
     visible: usize,
-    /// How many of `with` were walked or are being walked.
+    /// How many queries of `with` were traversed or are being traversed.
     walked: usize,
-    /// The select that is being walked, or was the last.
+    /// The current or the last select.
     select: Option<Select>,
 }
 
-/// The queries around the expression in hand, outermost first.
+/// The queries around the current expression, outermost first.
 pub(super) struct Scope<'a> {
     tables: &'a Tables,
     frames: Vec<Frame>,
-    /// A query to put expressions into.
+    /// A query into which expressions are inserted.
     probe: Option<Query>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Scope<'a> {
         Self { tables, frames: Vec::new(), probe: probe.ok().map(|query| *query) }
     }
 
-    /// The walk enters a query.
+    /// The traversal enters a query.
     pub fn enter(&mut self, query: &Query) {
         if let Some(parent) = self.frames.last_mut()
             && parent.select.is_none()
@@ -51,7 +51,7 @@ impl<'a> Scope<'a> {
         self.frames.push(Frame { with: tables, ..Frame::default() });
     }
 
-    /// The walk leaves a query.
+    /// The traversal leaves a query.
     pub fn leave(&mut self) {
         self.frames.pop();
         if let Some(parent) = self.frames.last_mut() {
@@ -59,7 +59,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The walk enters a select of the query.
+    /// The traversal enters a select of the query.
     pub fn select(&mut self, select: &Select) {
         if let Some(frame) = self.frames.last_mut() {
             frame.visible = frame.with.len();
@@ -72,13 +72,13 @@ impl<'a> Scope<'a> {
         self.frames.last()?.select.as_ref()
     }
 
-    /// Types and nullability of expressions of the innermost select; `None` where they cannot be told.
+    /// Types and nullability of expressions of the innermost select; `None` if they cannot be determined.
     pub fn fields(&self, exprs: &[&Expr]) -> Option<Vec<FieldRef>> {
         let select = self.innermost()?;
         let ungrouped = GroupByExpr::Expressions(Vec::new(), Vec::new());
         self.plan(exprs, select, select.from.clone(), ungrouped.clone())
             .or_else(|| self.plan(exprs, select, select.from.clone(), select.group_by.clone()))
-            // Correlated: the tables around it are in sight too.
+            // Correlated: outer tables are visible too.
             .or_else(|| self.plan(exprs, select, self.all_tables(), ungrouped))
     }
 
@@ -87,7 +87,7 @@ impl<'a> Scope<'a> {
         self.fields(&[expr])?.pop()
     }
 
-    /// What stands for an output column's alias or number in `order by` and `group by`.
+    /// The expression of an output column's alias or number in `order by` and `group by`.
     pub fn output(&self, expr: &Expr) -> Option<Expr> {
         let select = self.innermost()?;
         let item = match expr {
@@ -130,7 +130,7 @@ impl<'a> Scope<'a> {
         Some(plan.schema().fields().iter().cloned().collect())
     }
 
-    /// The names of `with` that can be seen, the inner ones instead of outer ones of the same name.
+    /// The visible names of `with`; inner ones hide outer ones of the same name.
     fn with(&self) -> Option<With> {
         let mut tables: Vec<Cte> = Vec::new();
         for frame in &self.frames {

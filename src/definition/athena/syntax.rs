@@ -1,4 +1,4 @@
-//! What Trino's grammar does not have, though ours has it.
+//! Syntax that our grammar has and Trino's does not.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CastKind, DataType, DateTimeField, Distinct, Expr, ExtractSyntax, FunctionArg,
@@ -255,7 +255,7 @@ fn operator(operator: &BinaryOperator) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// What to write instead of a type that Trino does not know under this name.
+/// The replacement for a type that Trino does not know by this name.
 fn type_name(data_type: &DataType) -> Option<&'static str> {
     use DataType as Type;
     Some(match data_type {

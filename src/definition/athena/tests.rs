@@ -1,4 +1,4 @@
-//! Queries, and what is noted of each; places; the project of this repository, which has nothing to note.
+//! Queries and their notes; places; the project of this repository, which has no notes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn line(fault: &Fault) -> String {
     format!("{line}:{column} {} | {}", fault.message, fault.label)
 }
 
-/// That these queries have exactly one note each, which begins with these words.
+/// Asserts that these queries have exactly one note each, which begins with these words.
 fn assert_noted(expected: &[(&str, &str)]) {
     let wrong: Vec<_> = expected
         .iter()
@@ -235,7 +235,7 @@ fn functions_that_athena_has_not_are_noted_with_what_to_write() {
     );
     assert_eq!(
         notes("select array_join(map_keys(map(array[key], array[s])), ',') as y from t"),
-        ["1:28 `map` may mean something else in Athena | compare what it gives there"]
+        ["1:28 `map` may mean something else in Athena | compare its result there"]
     );
     for missing in [
         "nvl(s, 'a')",

@@ -1,4 +1,4 @@
-//! What Trino's grammar does not have, seen in the text: the syntax tree keeps no trace of it.
+//! Syntax that Trino's grammar does not have and that is visible only in the text, not in the syntax tree.
 
 use deltalake::datafusion::common::Span;
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -12,7 +12,7 @@ use crate::sql::text::Sql;
 /// Notes on the tokens of a query.
 pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Faults) {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, &file.text).tokenize_with_location() else { return };
-    // Open parentheses, each with whether `limit` stands in it.
+    // Open parentheses, each with whether it contains a `limit`.
     let mut limits = vec![false];
     let mut before = None;
     for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))) {
@@ -49,7 +49,7 @@ pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Faults) {
     }
 }
 
-/// Tokens that Trino has not, or reads as something else.
+/// Tokens that Trino does not have, or reads differently.
 fn spelling(token: &Token, at: &TokenWithSpan, file: &SourceFile, sql: &Sql) -> Option<(&'static str, &'static str)> {
     Some(match token {
         Token::DoubleColon => ("Athena does not know `::`", "write `cast(... as type)`"),

@@ -1,4 +1,4 @@
-//! Operators and casts whose result depends on the types of what they work on.
+//! Operators and casts whose result depends on the types of their operands.
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::sql::sqlparser::ast::{
@@ -9,7 +9,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 use super::Reader;
 use super::functions::name_of;
 
-/// What to do about times that are compared.
+/// The remedy for compared times.
 pub(super) const COARSE_TIMES: &str = "microseconds decide here and not there: compare epoch milliseconds as bigint";
 
 /// Notes on one operator or cast.
@@ -66,7 +66,7 @@ fn divided(left: &Expr, right: &Expr, span: Span, reader: &mut Reader<'_>) {
     }
 }
 
-/// Athena takes `0.1` for a decimal, which only a double on the other side makes a double.
+/// Athena reads `0.1` as a decimal, unless the other side is a double.
 fn literal(left: &Expr, right: &Expr, span: Span, reader: &mut Reader<'_>) -> bool {
     let (exact, other) = match (is_exact(left), is_exact(right)) {
         (false, false) => return false,
@@ -114,7 +114,7 @@ fn compared(left: &Expr, others: &[&Expr], span: Span, reader: &mut Reader<'_>) 
     }
 }
 
-/// What cannot be compared with text in Athena, and how it is written.
+/// Types that Athena cannot compare with text, and how to write their literals.
 fn comparable(data_type: &DataType) -> Option<(&'static str, &'static str)> {
     Some(match data_type {
         DataType::Date32 => ("a date", "write `date '...'`"),
@@ -129,7 +129,7 @@ fn coarse(span: Span, reader: &mut Reader<'_>) {
     reader.note(span, "compares a time, which Athena reads rounded to milliseconds", COARSE_TIMES);
 }
 
-/// Whether an expression is a time that was not cut to milliseconds or less.
+/// Whether an expression is a time that was not truncated to milliseconds or coarser.
 pub(super) fn is_fine_time(expr: &Expr, reader: &Reader<'_>) -> bool {
     let is_cut = match expr {
         Expr::Nested(inner) => return is_fine_time(inner, reader),
@@ -218,7 +218,7 @@ fn is_whole(target: &SqlType) -> bool {
     )
 }
 
-/// `round(x)`, `floor(x)`, `ceil(x)`, `trunc(x)`: a fraction that a cast could lose is gone.
+/// `round(x)`, `floor(x)`, `ceil(x)`, `trunc(x)`: there is no fraction left that a cast could lose.
 fn is_rounded(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_rounded(inner),
@@ -254,7 +254,7 @@ fn types(exprs: [&Expr; 2], reader: &Reader<'_>) -> Option<[DataType; 2]> {
     Some([first.data_type().clone(), second.data_type().clone()])
 }
 
-/// The type of an expression, where it can be told.
+/// The type of an expression, if it can be determined.
 pub(super) fn type_of(expr: &Expr, reader: &Reader<'_>) -> Option<DataType> {
     reader.scope.field(expr).map(|f| f.data_type().clone())
 }

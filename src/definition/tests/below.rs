@@ -1,4 +1,4 @@
-//! Tables below a faulty one are looked at, too: what is wrong whatever that one turns out to be is reported with its faults.
+//! Tables below a faulty one are checked, too: faults that do not depend on it are reported with its faults.
 
 use super::*;
 
@@ -40,14 +40,14 @@ fn faults_below_a_faulty_table_are_reported_with_its_own() {
 #[test]
 fn nothing_that_follows_from_a_fault_is_reported() {
     for (a, b, c) in [
-        // Types are not known, and all that depends on them.
+        // Types are unknown, and everything that depends on them.
         (
             "select nosuch(email) as email, updated + 'x' as at from customer_landing where nosuch",
             "select a.email || 'x' as e, date_trunc('day', a.at) as day, sum(a.email) as s, a.at['x'] as f from a \
              group by a.email, a.at",
             "select b.e, b.s * 2 as s from b where b.day > date '2020-01-01' and b.f.g = 1",
         ),
-        // Columns are not known.
+        // Columns are unknown.
         (
             "select * from customer_landing c, nosuch(c.email)",
             "select email, shares from a",

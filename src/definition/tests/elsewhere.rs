@@ -1,4 +1,4 @@
-//! Functions of other engines: what is said of them can be written.
+//! Functions of other engines: the suggested replacements are valid.
 
 use super::*;
 use crate::sql::functions::function_names;

@@ -114,18 +114,12 @@ fn an_order_that_means_nothing_is_no_fault() {
 #[test]
 fn what_fails_whatever_the_rows_hold_is_said_before() {
     for (sql, expected) in [
-        ("updated / 0", "t.sql:1:1 `/` fails whatever the rows hold: Divide by zero error | give it other constants"),
-        ("1 % 0", "`%` fails whatever the rows hold: Divide by zero error | give it other constants"),
-        (
-            "cast('abc' as bigint)",
-            "`cast` fails whatever the rows hold: Cannot cast string 'abc' to value of Int64 type",
-        ),
-        (
-            "date_trunc('foo', birthday)",
-            "`date_trunc` fails whatever the rows hold: Unsupported date_trunc granularity: 'foo'",
-        ),
-        ("regexp_replace(email, '(', 'x')", "`regexp_replace` fails whatever the rows hold: regex parse error"),
-        ("power(0, -1)", "`power` fails whatever the rows hold: zero raised to a negative power"),
+        ("updated / 0", "t.sql:1:1 `/` fails for every row: Divide by zero error | give it other constants"),
+        ("1 % 0", "`%` fails for every row: Divide by zero error | give it other constants"),
+        ("cast('abc' as bigint)", "`cast` fails for every row: Cannot cast string 'abc' to value of Int64 type"),
+        ("date_trunc('foo', birthday)", "`date_trunc` fails for every row: Unsupported date_trunc granularity: 'foo'"),
+        ("regexp_replace(email, '(', 'x')", "`regexp_replace` fails for every row: regex parse error"),
+        ("power(0, -1)", "`power` fails for every row: zero raised to a negative power"),
     ] {
         let found = query_faults(&format!("select {sql} as c from customer_landing"));
         assert!(found.len() == 1 && found[0].contains(expected), "{sql}: {found:?}");
@@ -143,6 +137,13 @@ fn syntax() {
         ("select selec from", "t.sql:1:14 this is not valid SQL | expected identifier, found the end"),
         ("selec 1", "t.sql:1:1 this is not valid SQL | expected an SQL statement, found selec"),
         ("select\n  'abc", "t.sql:2:3 this is not valid SQL | unterminated string literal"),
+        ("select 1 /* a", "t.sql:1:14 this is not valid SQL | unterminated comment"),
+        ("select \"a", "t.sql:1:8 this is not valid SQL | expected close delimiter '\"' before the end"),
+        // Quoted parts of the query are unchanged.
+        (
+            "select 1 from t u 'found: EOF'",
+            "t.sql:1:19 this is not valid SQL | expected end of statement, found 'found: EOF'",
+        ),
         ("select 1 as a; select 2 as b", "t.sql:1:1 found 2 statements | write one query: remove the others"),
         ("-- nothing", "t.sql:1:1 there is no query | expected `select` or `with`"),
         ("insert into x values (1)", "t.sql:1:1 this is not a query | expected `select` or `with`"),
@@ -284,7 +285,7 @@ fn a_recursive_query_is_read_in_from_and_has_a_name_of_its_own() {
 
 #[test]
 fn what_cannot_be_repeated_or_is_planned_wrongly() {
-    let repeat = "has another value at every run [VOLATILE_FUNCTION] | a query has the same result whenever it runs: use a column instead";
+    let repeat = "has a different value in every run [VOLATILE_FUNCTION] | a query has the same result whenever it runs: use a column instead";
     assert_eq!(
         query_faults(
             "select uuid() as u, current_date as d from customer_landing\n\
@@ -318,7 +319,7 @@ fn what_cannot_be_repeated_or_is_planned_wrongly() {
 
 #[test]
 fn what_the_engine_plans_wrongly_is_refused() {
-    let tail = "in a right or full join takes its column from the left side, also where that has no row \
+    let tail = "in a right or full join takes its column from the left side, even if that has no row \
                 [USING_OF_OUTER_JOIN] | write `on`, and `coalesce(l.k, r.k)` for the column of both";
     for (kind, rest, at) in [("right join", " using (email)", 79), ("full join", " using (email)", 78)] {
         let sql = format!("select email, l.updated from customer_landing l {kind} customer_landing r{rest}");
@@ -342,7 +343,7 @@ fn plans_of_other_modules_mean_the_same() {
     use crate::definition::SOURCE_OFFSET;
     let project = derived("select email from customer_landing", "").unwrap();
     let schema = table(&project, "customer_landing").schema();
-    // Rows that somebody else appends may have none.
+    // Rows of other writers may have none.
     let nullable = |field: &FieldRef| match field.name().as_str() {
         SOURCE_OFFSET => Arc::new(field.as_ref().clone().with_nullable(true)),
         _ => field.clone(),

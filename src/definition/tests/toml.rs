@@ -217,7 +217,7 @@ fn conditions() {
         ),
         (
             "now() > birthday",
-            "customer_landing.toml:13:12 `now` has another value at every run [VOLATILE_FUNCTION] | \
+            "customer_landing.toml:13:12 `now` has a different value in every run [VOLATILE_FUNCTION] | \
              a query has the same result whenever it runs: use a column instead",
         ),
     ] {
@@ -265,7 +265,7 @@ fn layout() {
         found.into_iter().next().unwrap()
     };
     for (path, expected) in [
-        ("tables/x.toml", "x.toml:1:1 a table stands in the folder of its zone | move it to tables/<zone>/"),
+        ("tables/x.toml", "x.toml:1:1 a table is in the folder of its zone | move it to tables/<zone>/"),
         ("tables/landing/sub/x.toml", "x.toml:1:1 a zone has no folders | move the file to tables/<zone>/"),
         (
             "tables/trustd/x.toml",

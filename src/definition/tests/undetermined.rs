@@ -1,4 +1,4 @@
-//! Queries whose result their tables do not determine: where it is said, and what to write instead.
+//! Nondeterministic queries: where the fault is reported, and what to write instead.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn each_is_a_fault_at_its_place_with_the_way_out() {
         ),
         (
             "select email, current_timestamp as s from customer_landing",
-            "t.sql:1:15 `current_timestamp` has another value at every run [VOLATILE_FUNCTION] | \
+            "t.sql:1:15 `current_timestamp` has a different value in every run [VOLATILE_FUNCTION] | \
              a query has the same result whenever it runs: use a column instead",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! The queries that a lake of consents is made of, over random histories of people, readings and steps.
+//! The queries of a lake with consent, over random histories of people, readings and steps.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,5 @@
-//! What a change may cost: what is opened, what is held, what the reader of a table is told.
+//! Limits on the cost of a change: which tables are opened, which results are held, which conditions a table's reader
+//! gets.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +19,9 @@ use super::consent::{TRUSTED, readings, steps, world};
 use super::support::{TestTable, World, counted, program, session};
 use crate::error::Result;
 use crate::evaluate::{Sources, full, run};
-use crate::incremental::{ChangeKind, Side, WEIGHT, scan_name};
+use crate::incremental::{ChangeKind, OldResult, Side, WEIGHT, scan_name};
 
-/// Says what was opened, and with which filters it was read.
+/// Records which tables were opened, and with which filters.
 #[derive(Debug)]
 struct Watched {
     world: World,
@@ -80,8 +81,8 @@ impl Sources for Watched {
         self.world.change_kind(table)
     }
 
-    fn has_result(&self) -> bool {
-        self.result.is_some()
+    fn old_result(&self) -> OldResult {
+        if self.result.is_some() { OldResult::Maintained } else { OldResult::Computed }
     }
 }
 
@@ -90,7 +91,7 @@ impl Watched {
         Self { world, result: None, opened: Mutex::default(), filters: Arc::default() }
     }
 
-    /// Names of what was opened, each once, sorted.
+    /// Names of the opened tables, each once, sorted.
     fn opened(&self) -> Vec<String> {
         let mut names = self.opened.lock().expect("lock").clone();
         names.sort();
@@ -149,7 +150,7 @@ async fn keys_that_are_no_partitions_still_restrict_a_window() {
 
 #[tokio::test]
 async fn what_combines_with_the_result_reads_nothing_else() {
-    // One row that stays, one that comes twice.
+    // One row that stays, one that is inserted twice.
     let world = world(&[], &[], &[draw(0, 0, 0, 0), draw(0, 0, 0, 2), draw(0, 0, 0, 2)]);
     let ctx = session();
     // The engine wraps `count(*)` in two names.
@@ -175,7 +176,7 @@ async fn nothing_changed_nothing_opened() {
     assert!(watched.opened().is_empty());
 }
 
-/// Many readings, appended: more than the memory that the engine may hold.
+/// Many readings, appended: more than the engine's memory limit.
 #[derive(Debug)]
 struct Append {
     world: World,

@@ -1,5 +1,5 @@
-//! Doubles and floats: what is computed again over fewer rows, in another order, has the same bits; and what they are
-//! as keys, where zeros have a sign and NaN equals itself.
+//! Doubles and floats: results recomputed over fewer rows, in another order, are bit-identical; and their behaviour as
+//! keys, where zeros have a sign and NaN equals itself.
 
 use deltalake::arrow::datatypes::DataType;
 
@@ -55,7 +55,7 @@ async fn sums_of_doubles_are_maintained_to_the_last_bit() {
     }
 }
 
-/// As they stand in columns of `float` and of `double`: two zeros, NaN, NULL, and values that round differently.
+/// Values of `float` and `double` columns: two zeros, NaN, NULL, and values that round differently.
 const NARROW: [Option<f64>; 9] = [
     Some(0.0),
     Some(-0.0),
@@ -105,7 +105,7 @@ async fn floats_and_doubles_are_values_keys_and_sums() {
     };
     for data_type in [DataType::Float32, DataType::Float64] {
         for (turn, value) in NARROW.into_iter().enumerate() {
-            // Rows of the two tables that are there come and go, and some that are not come.
+            // Existing rows of the two tables are deleted and inserted, and new ones are inserted.
             let gone = |shift: usize, i: usize| (row(i % 3, NARROW[(i + shift) % NARROW.len()]), -1);
             let t = vec![gone(0, turn), gone(0, turn + 4), (row(1, value), 1), (row(7, value), 2)];
             let u = vec![gone(2, turn + 1), (row(0, NARROW[(turn + 5) % NARROW.len()]), 1)];

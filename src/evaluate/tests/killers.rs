@@ -1,4 +1,4 @@
-//! Cases on which other systems went wrong, each by name (docs/killers.md): what they share.
+//! Cases in which other systems were wrong, each by name (docs/killers.md): shared helpers.
 
 mod groups;
 mod joins;

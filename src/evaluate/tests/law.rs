@@ -301,7 +301,7 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let limits = match tape.pick(3) {
         0 => Limits::default(),
         1 => Limits { bytes: 0 },
-        // Some are held, some are not.
+        // Some results are held, some are not.
         _ => Limits { bytes: 600 },
     };
     let world = World { tables: ["a", "b", "c"].map(|n| tape.table(n)).into(), before: false };

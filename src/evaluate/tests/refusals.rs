@@ -1,4 +1,4 @@
-//! Reasons, as the author of a query reads them.
+//! Reasons, as shown to the author of a query.
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};

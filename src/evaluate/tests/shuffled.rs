@@ -1,4 +1,4 @@
-//! What passes is determined: random queries over rows in one order and another.
+//! Accepted queries are deterministic: random queries over rows in two orders.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ const AGGREGATES: &[&str] = &[
     "any_value(s)",
 ];
 
-/// The same sequence at every run.
+/// The same sequence in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -144,7 +144,7 @@ impl Dice {
             ),
             3 => format!("select k, {} as x from {from} t group by k", self.one(AGGREGATES).replace("{}", &order)),
             _ => {
-                // The engine stops where a column is there twice.
+                // The engine fails if a column is repeated.
                 let order = order.replace(" order by ", ", ");
                 let order: String = order.split(", ").filter(|c| !c.starts_with('k')).collect::<Vec<_>>().join(", ");
                 format!("select distinct on (k) {columns} from {from} t order by k{order}")
@@ -223,7 +223,7 @@ fn context(tables: &[(&str, Vec<Row>)], dice: &mut Dice) -> SessionContext {
     context
 }
 
-/// The rows of a result as sorted text; `None` where the engine gives up.
+/// The rows of a result as sorted text; `None` if the engine fails.
 async fn result(context: &SessionContext, sql: &str) -> Option<Vec<String>> {
     let batches = context.sql(sql).await.ok()?.collect().await.ok()?;
     let text = pretty_format_batches(&batches).ok()?.to_string();
@@ -242,7 +242,7 @@ async fn passes(context: &SessionContext, sql: &str) -> Option<bool> {
     Some(undetermined(&plan, &keys).is_empty())
 }
 
-/// DataFusion 55 takes the constants of a side of an outer join for constants of the result.
+/// DataFusion 55 treats the constants of a side of an outer join as constants of the result.
 #[tokio::test]
 async fn the_side_that_an_outer_join_pads_has_no_constants() {
     let mut dice = Dice(3);
@@ -317,7 +317,7 @@ async fn values(context: &SessionContext, sql: &str) -> Vec<Vec<String>> {
     (0..columns).map(column).collect()
 }
 
-/// Aggregates of one grouping, each in an order of its own: what passes is what each of them gives alone.
+/// Aggregates of one grouping, each with its own order: accepted ones equal their results when computed alone.
 #[tokio::test]
 async fn orders_that_pass_are_followed() {
     let mut dice = Dice(11);

@@ -18,8 +18,8 @@ use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, plain_difference, run_with};
-use crate::incremental::{ChangeKind, Program, Side, WEIGHT, differentiate};
-use crate::lake::{self, SessionOptions};
+use crate::incremental::{ChangeKind, OldResult, Program, Side, WEIGHT, differentiate};
+use crate::lake::{self, Joins, SessionOptions};
 use crate::sql::Planner;
 use crate::sql::plan_sql;
 
@@ -49,7 +49,7 @@ pub struct TestTable {
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub tables: Vec<TestTable>,
-    /// Read the old rows where the new ones are asked for: to evaluate the query as it was.
+    /// Read the old rows instead of the new ones, to evaluate the old result.
     pub before: bool,
 }
 
@@ -145,7 +145,7 @@ impl World {
         table.provider(if self.before && side == Side::New { Side::Old } else { side })
     }
 
-    /// An analysed plan, as the definition makes it: only schemas are known.
+    /// An analysed plan, as in the definition: only schemas are known.
     pub fn plan(&self, sql: &str) -> LogicalPlan {
         let schema = |table: &TestTable| {
             let fields = table.columns.iter().map(|(name, of)| Field::new(name, of.clone(), true));
@@ -183,22 +183,22 @@ impl Sources for Maintained<'_> {
         self.world.change_kind(table)
     }
 
-    fn has_result(&self) -> bool {
-        true
+    fn old_result(&self) -> OldResult {
+        OldResult::Maintained
     }
 }
 
 /// The product's session, over small batches.
 pub fn session() -> SessionContext {
-    session_of(true)
+    session_of(Joins::Hash)
 }
 
-/// With sort-merge joins instead of hash joins, as where memory is short.
-pub fn session_of(hash_joins: bool) -> SessionContext {
-    small(SessionOptions { hash_joins, ..SessionOptions::limited(1 << 30) })
+/// With sort-merge joins instead of hash joins, as with little memory.
+pub fn session_of(joins: Joins) -> SessionContext {
+    small(SessionOptions { joins, ..SessionOptions::limited(1 << 30) })
 }
 
-/// For queries planned as they are written.
+/// For queries planned as written.
 pub fn plain_session() -> SessionContext {
     small(SessionOptions { planner: Planner::Plain, ..SessionOptions::limited(1 << 30) })
 }
@@ -251,16 +251,16 @@ pub fn program(world: &World, sql: &str) -> (LogicalPlan, Program) {
     (plan, program)
 }
 
-/// How often the plain plan was asked for its opinion, and how often it had one.
+/// How often the plain plan was tried, and how often it worked.
 static ASKED: AtomicUsize = AtomicUsize::new(0);
 static ANSWERED: AtomicUsize = AtomicUsize::new(0);
 
-/// Both of them so far.
+/// Both counts so far.
 pub fn second_opinions() -> (usize, usize) {
     (ASKED.load(Ordering::Relaxed), ANSWERED.load(Ordering::Relaxed))
 }
 
-/// Checks the law for one query and one change; says what is wrong.
+/// Checks the law for one query and one change; returns the violation.
 pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
     law_in(&session(), world, sql, limits).await
 }
@@ -316,7 +316,7 @@ pub async fn law_in(ctx: &SessionContext, world: &World, sql: &str, limits: Limi
         let _ = writeln!(text, "old     {old:?}\nchange  {change_rows:?}\napplied {applied:?}\nfull    {new:?}");
         return Err(text);
     }
-    // The query planned as it is written: the optimizer is wrong where the two differ. What stops it has no opinion.
+    // The query planned as written: a difference is a fault of the optimizer. A plan that fails is ignored.
     let plain_session = plain_session();
     let plain = plain_difference(&plan, Arc::clone(&stored), &plain_session, world).await;
     let plain = match plain {

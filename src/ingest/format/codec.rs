@@ -5,17 +5,17 @@ use std::io::{self, Write as _};
 use flate2::write::GzDecoder;
 use zstd::stream::raw::{Decoder as ZstdDecoder, Operation as _};
 
-/// Most bytes that come out of one step.
+/// Maximum output of one step.
 const PIECE: usize = 64 << 10;
-/// Bytes by which every format that is known can be told.
+/// Bytes that identify every known format.
 const MAGIC: usize = 6;
 
-/// What the first bytes of a file say that it is.
+/// The format by the first bytes of a file.
 #[derive(Clone, Copy)]
 pub(super) enum Format {
     Plain,
     Packed(Packing),
-    /// A format that is not read, by its name.
+    /// A format that is not supported, by name.
     Other(&'static str),
 }
 
@@ -26,11 +26,12 @@ pub(super) enum Packing {
     Bzip2,
 }
 
-/// What begins with `head`; `None` when more bytes must tell. No text of JSON begins with any of these.
+/// The format of a file that begins with `head`; `None` if more bytes are needed. No JSON text begins with any of
+/// these.
 pub(super) fn recognise(head: &[u8]) -> Option<Format> {
     Some(match head {
         [0x1f, 0x8b, ..] => Format::Packed(Packing::Gzip),
-        // A frame, or one to be skipped: those written in parallel begin with such.
+        // A frame, or a skippable one: parallel writers begin with such.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Packed(Packing::Zstd),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Format::Packed(Packing::Bzip2),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::Other("compressed with xz"),
@@ -45,11 +46,11 @@ pub(super) fn recognise(head: &[u8]) -> Option<Format> {
     })
 }
 
-/// What a step came to.
+/// The result of a step.
 pub(super) enum Step {
-    /// There may be more to be had without further input.
+    /// There may be more output without further input.
     More,
-    /// Nothing happens before there is more input.
+    /// More input is needed.
     Hungry,
     /// The member has ended, and its checksum is right.
     Ended,
@@ -64,7 +65,7 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    /// `None` when the library refuses to start.
+    /// `None` if the library fails to start.
     pub(super) fn new(packing: Packing) -> Option<Self> {
         Some(match packing {
             Packing::Gzip => Self::Gzip(Box::new(GzDecoder::new(Vec::new()))),
@@ -81,7 +82,7 @@ impl Codec {
         }
     }
 
-    /// Decompresses the beginning of `bytes`, moves them on, and hands over what came out, at most a piece.
+    /// Decompresses the beginning of `bytes`, advances it, and passes on the output, at most a piece.
     pub(super) fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(&[u8])) -> Step {
         match self {
             Self::Gzip(gzip) => {
@@ -91,7 +92,7 @@ impl Codec {
                 // One call writes no more than its own buffer holds, 32 KiB.
                 let written = gzip.write(bytes);
                 let step = match written {
-                    // The member ended with the bytes before these.
+                    // The member ended before these bytes.
                     Ok(0) => return if self.finish(sink) { Step::Ended } else { Step::Corrupt },
                     Ok(n) => {
                         *bytes = &bytes[n..];
@@ -99,7 +100,7 @@ impl Codec {
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::More,
                     Err(_) => {
-                        // What was decompressed before the fault may still be inside.
+                        // Output from before the fault may still be buffered.
                         let _ = gzip.flush();
                         Step::Corrupt
                     }
@@ -135,7 +136,7 @@ impl Codec {
         }
     }
 
-    /// Whether the member is whole where the file ends.
+    /// Whether the member is complete at the end of the file.
     pub(super) fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> bool {
         match self {
             Self::Gzip(gzip) => {
@@ -143,7 +144,7 @@ impl Codec {
                 drain(gzip.get_mut(), sink);
                 ended.is_ok()
             }
-            // Their end shows as soon as it was read.
+            // Their end is detected when it is read.
             Self::Zstd(..) | Self::Bzip2(..) => false,
         }
     }

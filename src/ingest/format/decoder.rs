@@ -1,13 +1,13 @@
-//! Raw bytes of a file into the bytes that hold its records.
+//! Raw bytes of a file -> the bytes that hold its records.
 
 use super::codec::{Codec, Format, Step, recognise};
 
 /// Decompresses gzip, zstd and bzip2, recognised by the first bytes and not by the file's name; other bytes pass
-/// unchanged. Any number of compressed members one after the other, with blanks between them or without, are one stream.
+/// unchanged. Several compressed members in sequence, with or without blanks between them, are one stream.
 pub struct Decoder(State);
 
 enum State {
-    /// Too few bytes of a file, or of the next member of one that is compressed as `after`, to tell what they are.
+    /// Too few bytes of a file, or of the next member after one compressed as `after`, to recognise the format.
     Start {
         head: Vec<u8>,
         after: Option<&'static str>,
@@ -30,18 +30,18 @@ impl Decoder {
         Self(State::Start { head: Vec::new(), after: None })
     }
 
-    /// Decodes the next bytes of the file and hands the result to `sink`, piece by piece as [`Self::step`].
+    /// Decodes the next bytes of the file and passes the result to `sink`, in pieces as [`Self::step`].
     ///
     /// # Errors
-    /// Why the stream cannot be read on, for [`FileReader::break_off`](super::FileReader::break_off). Everything
-    /// before that point was handed over.
+    /// Why the stream is broken, for [`FileReader::break_off`](super::FileReader::break_off). Everything before that
+    /// point was passed on.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         while self.step(&mut bytes, sink)? {}
         Ok(())
     }
 
-    /// Decodes the beginning of `bytes`, moves them on, and hands at most one piece of bounded size to `sink`, however
-    /// well it was compressed. True when there is more to be had, from the rest of `bytes` or from what was taken.
+    /// Decodes the beginning of `bytes`, advances it, and passes at most one piece of bounded size to `sink`, for any
+    /// compression ratio. Returns true if there is more output, from the rest of `bytes` or from bytes already taken.
     ///
     /// # Errors
     /// As for [`Self::push`].
@@ -87,7 +87,7 @@ impl Decoder {
     /// Ends the file.
     ///
     /// # Errors
-    /// As for [`Self::push`]: the stream is cut off or its checksum is wrong.
+    /// As for [`Self::push`]: the stream is truncated or its checksum is wrong.
     pub fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         match &mut self.0 {
             State::Start { head, after: None } => {
@@ -112,7 +112,7 @@ impl Decoder {
         }
     }
 
-    /// Goes on with a stream that begins with `head`.
+    /// Continues with a stream that begins with `head`.
     fn begin(
         &mut self,
         format: Format,
@@ -126,7 +126,7 @@ impl Decoder {
                     return Err(self.broken("the decompressor cannot be started".to_owned()));
                 };
                 let mut head = head;
-                // A few bytes, less than any header is long.
+                // A few bytes, fewer than any header has.
                 while !head.is_empty() {
                     if !matches!(codec.step(&mut head, sink), Step::More | Step::Hungry) {
                         return Err(self.broken(format!("{} stream is corrupt", codec.name())));

@@ -1,11 +1,11 @@
-//! Landing files -> batches, whatever their format.
+//! Landing files -> batches, for any format.
 //!
 //! - [`Decoder`]: raw bytes of a file -> decompressed bytes.
-//! - [`FileReader`]: decompressed bytes -> batches of rows, and of records that cannot be used.
+//! - [`FileReader`]: decompressed bytes -> batches of rows, and of unusable records.
 //! - [`FileFormat::read_one`]: one record again, after its quarantine.
 //!
-//! A new format is a folder beside `json/` that implements [`FileFormat`], its name in
-//! [`Format`], and its arm in [`of`].
+//! A new format is a folder beside `json/` that implements [`FileFormat`], its name in [`Format`], and its arm in
+//! [`of`].
 
 mod codec;
 mod decoder;
@@ -42,29 +42,31 @@ pub trait FileFormat: Sync {
     ) -> Result<RecordBatch, String>;
 }
 
-/// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until there is
-/// none. What comes out does not depend on how the bytes were cut into pieces.
+/// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until
+/// there is none. The output does not depend on how the bytes were divided.
 pub trait FileReader: Send {
     /// Takes the next decompressed bytes of the file.
     fn push(&mut self, bytes: &[u8]);
 
-    /// Takes the end of the file.
+    /// Ends the file.
     fn finish(&mut self);
 
-    /// Takes that there are no more bytes although the file has not ended.
+    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once: with
+    /// the record that it truncates, or with an empty record.
     fn break_off(&mut self, reason: String);
 
-    /// A batch that is ready.
+    /// Reads until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
     ///
     /// # Errors
-    /// When a batch cannot be built.
+    /// Only faults of our own: whatever is in a file, it lands or goes to quarantine.
     fn next_batch(&mut self) -> Result<Option<Ready>>;
 
-    /// What was found so far.
+    /// The counts so far.
+    #[must_use]
     fn counts(&self) -> Counts;
 }
 
-/// How files of a format are read.
+/// The implementation of a format.
 #[must_use]
 pub fn of(format: Format) -> &'static dyn FileFormat {
     match format {
@@ -72,16 +74,16 @@ pub fn of(format: Format) -> &'static dyn FileFormat {
     }
 }
 
-/// A batch that is full, or the last one of a file.
+/// A full batch, or the last one of a file.
 #[derive(Debug)]
 pub enum Ready {
     /// Rows.
     Landed(Box<Landed>),
-    /// Records that could not be used, with the columns of [`quarantine_columns`].
+    /// Unusable records, with the columns of [`quarantine_columns`].
     Quarantined(RecordBatch),
 }
 
-/// How a file is read.
+/// Options of reading a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Rows of a batch.
@@ -109,7 +111,7 @@ pub struct Landed {
     pub raw: Option<Raw>,
 }
 
-/// The records that rows were made of, one per row.
+/// The records of the rows, one per row.
 #[derive(Debug)]
 pub struct Raw {
     /// The record's bytes, at most the first [`Options::max_raw`].
@@ -118,38 +120,38 @@ pub struct Raw {
     pub lengths: Int64Array,
 }
 
-/// What was found in a file so far. `records = landed + quarantined`.
+/// Counts of a file so far. `records = landed + quarantined`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Records found.
     pub records: u64,
     /// Records that became rows.
     pub landed: u64,
-    /// Records that could not be used.
+    /// Records that were unusable.
     pub quarantined: u64,
-    /// Fields of landed records that no column takes.
+    /// Fields of landed records without a column.
     pub unknown_fields: UnknownFields,
-    /// What stands between records and is no blank.
+    /// Separators between records that are not blanks.
     pub separators: Separators,
     /// The first quarantined records, at most three: offset and reason.
     pub examples: Vec<(u64, String)>,
 }
 
-/// Separators that were skipped, of those that JSON does not know.
+/// Skipped separators that are not part of JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Separators {
-    /// Commas that are not those between two elements of an array.
+    /// Commas other than those between two elements of an array.
     pub commas: u64,
     /// RS (0x1E).
     pub record_separators: u64,
     /// Backslash and `n`, `r` or `t`.
     pub escaped_blanks: u64,
-    /// Byte order marks behind the file's beginning.
+    /// Byte order marks after the beginning of the file.
     pub byte_order_marks: u64,
 }
 
 impl Separators {
-    /// Those that were there, with their names: `3 commas, 1 record separator (0x1E)`. Empty when there were none.
+    /// The separators found, with their names: `3 commas, 1 record separator (0x1E)`. Empty if there were none.
     #[must_use]
     pub fn describe(&self) -> String {
         let found = [
@@ -167,10 +169,10 @@ impl Separators {
 /// Characters kept of the name of an unknown field.
 pub const MAX_UNKNOWN_CHARS: usize = 100;
 
-/// Names of unknown fields that are counted one by one.
+/// Names of unknown fields that are counted individually.
 const MAX_UNKNOWN: usize = 1000;
 
-/// Fields that no column takes, by name.
+/// Fields without a column, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownFields {
     /// Landed records that have the field; at most 1000 names, each cut to 100 characters.

@@ -1,4 +1,4 @@
-//! Records that could not be used, as rows of the quarantine table.
+//! Unusable records, as rows of the quarantine table.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::lake::Layout;
 /// A batch is closed at this many bytes.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// What the log of such a table tells of them.
+/// The layout of statistics of such a table.
 #[must_use]
 pub fn quarantine_layout() -> Layout {
     Layout::of(&quarantine_columns(), &[])
@@ -44,12 +44,12 @@ pub fn quarantine_columns() -> Vec<Column> {
     ]
 }
 
-/// One record that could not be used.
+/// One unusable record.
 pub(in crate::ingest) struct Fault {
     pub(in crate::ingest) offset: u64,
     pub(in crate::ingest) length: u64,
     pub(in crate::ingest) reason: String,
-    /// At most the first bytes of it.
+    /// At most its first bytes.
     pub(in crate::ingest) raw: Vec<u8>,
 }
 

@@ -1,10 +1,10 @@
-//! Values of variable length on their way into Arrow.
+//! Values of variable length for Arrow arrays.
 
 use deltalake::arrow::array::{BinaryArray, StringArray};
 use deltalake::arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use deltalake::arrow::error::ArrowError;
 
-/// Values of variable length, one after the other.
+/// Values of variable length, concatenated.
 pub(in crate::ingest) struct Texts {
     offsets: Vec<i32>,
     data: Vec<u8>,
@@ -28,7 +28,7 @@ impl Texts {
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
         let Self { offsets, mut data } = std::mem::replace(self, Self::new());
-        // A text that grew until it was whole has room for twice as much.
+        // A text that grew may have allocated twice its size.
         data.shrink_to_fit();
         (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data))
     }

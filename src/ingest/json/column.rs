@@ -1,5 +1,5 @@
-//! One column of the batch under construction. A value is appended as soon as its field was read and taken back when
-//! the record turns out to be unusable, so that nothing is kept twice.
+//! One column of the batch under construction. A value is appended when its field is read, and removed if the record
+//! turns out to be unusable, so that nothing is stored twice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,12 +61,12 @@ impl ColumnBuffer {
         self.buffer.len()
     }
 
-    /// Takes back what is beyond `rows`.
+    /// Removes the values beyond `rows`.
     pub(super) fn truncate(&mut self, rows: usize) {
         self.buffer.truncate(rows);
     }
 
-    /// Appends NULL; `how` says how the record has it: `null` or `missing`.
+    /// Appends NULL; `how`: the record's form of it, `null` or `missing`.
     pub(super) fn push_null(&mut self, how: &str) -> Result<(), String> {
         if !self.nullable {
             return Err(format!("field `{}` is {how}, expected a value", self.name));
@@ -75,8 +75,8 @@ impl ColumnBuffer {
         Ok(())
     }
 
-    /// Appends a value, given as valid JSON without blanks around it. What is wrong is said without the value: it may
-    /// be personal data.
+    /// Appends a value, given as valid JSON without surrounding blanks. Errors do not quote the value: it may be
+    /// personal data.
     #[inline]
     pub(super) fn push(&mut self, json: &str) -> Result<(), String> {
         if json == "null" {
@@ -86,7 +86,7 @@ impl ColumnBuffer {
         pushed.map_err(|refused| format!("field `{}{}` {}", self.name, refused.path, refused.what))
     }
 
-    /// Fields inside the values pushed since, for which there is no place; each once.
+    /// Fields inside the values pushed since the last call that the type does not have; each once.
     pub(super) fn take_unknown(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.unknown.names)
     }
@@ -106,14 +106,14 @@ pub(super) struct Buffer {
     any_null: bool,
 }
 
-/// Why a value was not taken: where inside of it, and what is wrong there.
+/// Why a value was refused: its place inside the value, and the problem.
 pub(super) struct Refused {
     pub(super) path: String,
     what: String,
 }
 
 impl Refused {
-    /// A name that an object has already.
+    /// A repeated name in an object.
     pub(super) fn twice() -> Self {
         Self { path: String::new(), what: "is there twice".to_owned() }
     }
@@ -146,7 +146,7 @@ impl Buffer {
         self.valid.len()
     }
 
-    /// Takes back what is beyond `rows`.
+    /// Removes the values beyond `rows`.
     pub(super) fn truncate(&mut self, rows: usize) {
         self.valid.truncate(rows);
         match &mut self.values {
@@ -185,8 +185,8 @@ impl Buffer {
         self.any_null = true;
     }
 
-    /// Appends a value, given as valid JSON without blanks around it. When it is refused, some of it may be left behind
-    /// until the next [`Self::truncate`].
+    /// Appends a value, given as valid JSON without surrounding blanks. If it is refused, parts of it may remain until
+    /// the next [`Self::truncate`].
     #[inline]
     pub(super) fn push(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refused> {
         if json == "null" {
@@ -246,7 +246,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// What is wrong, without the value.
+    /// The problem, without the value.
     fn explain(&self, json: &str, refusal: Refusal) -> Refused {
         let type_name = self.column_type.delta_name();
         let what = match refusal {
@@ -308,13 +308,13 @@ impl Buffer {
 
 /// Why a value cannot be stored in its column.
 pub(super) enum Refusal {
-    /// Another kind of JSON value than the column takes.
+    /// Another kind of JSON value than the column accepts.
     Kind,
-    /// Something inside the value.
+    /// A problem inside the value.
     Inside(Box<Refused>),
     /// A number that does not fit.
     Number(Misfit),
-    /// A string whose text is not what the column takes.
+    /// A string whose text the column does not accept.
     Text(&'static str),
 }
 
@@ -348,14 +348,14 @@ fn narrow<T: TryFrom<i64>>(json: &str) -> Result<T, Refusal> {
     T::try_from(number::integer(number(json)?)?).map_err(|_| Misfit::Range.into())
 }
 
-/// Calls `then` with the text of a JSON string: borrowed where it has no escapes.
+/// Calls `then` with the text of a JSON string: borrowed if it has no escapes.
 #[inline]
 fn with_text(json: &str, then: impl FnOnce(&str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Err(Refusal::Kind);
     };
     if inner.as_bytes().contains(&b'\\') {
-        // The syntax was checked before: what is left to go wrong is half a surrogate pair.
+        // The syntax was checked before: only a lone surrogate can fail.
         let text: String = serde_json::from_str(json).map_err(|_| Refusal::Text("a string with a lone surrogate"))?;
         then(&text)
     } else {

@@ -1,6 +1,6 @@
-//! Values with values inside: arrays, structs and maps. Their parts lie in buffers of their own.
+//! Nested values: arrays, structs and maps. Their parts have buffers of their own.
 //!
-//! A part is read as the text of its JSON, from the outside in: a text is read once per level of its type.
+//! A part is read as JSON text, from the outside in: a text is read once per level of its type.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -17,14 +17,14 @@ use super::column::{Buffer, Refusal, Refused};
 use crate::definition::ColumnType;
 use crate::ingest::format::texts::Texts;
 
-/// Names that are remembered of one value.
+/// Unknown names that are recorded per value.
 const MAX_UNKNOWN: usize = 1000;
 
-/// Fields inside a value for which there is no place, as paths: `.city`, `[].price`.
+/// Unknown fields inside a value, as paths: `.city`, `[].price`.
 #[derive(Default)]
 pub(super) struct Unknown {
     pub(super) names: BTreeSet<String>,
-    /// Where the reader is.
+    /// The reader's current position.
     path: String,
 }
 
@@ -35,7 +35,7 @@ impl Unknown {
         }
     }
 
-    /// Runs `then` one level further in.
+    /// Runs `then` one level deeper.
     fn within<T>(&mut self, step: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
         self.path.push_str(step);
@@ -45,7 +45,7 @@ impl Unknown {
     }
 }
 
-/// Where each of several lists in one buffer ends.
+/// The end offsets of several lists in one buffer.
 struct Ends(Vec<i32>);
 
 impl Ends {
@@ -107,7 +107,7 @@ impl Arrays {
     }
 }
 
-/// Structs of one type. A field that an object lacks is NULL.
+/// Structs of one type. A missing field is NULL.
 pub(super) struct Structs {
     fields: Fields,
     buffers: Vec<Buffer>,
@@ -137,7 +137,7 @@ impl Structs {
 
     pub(super) fn append(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refusal> {
         let Self { fields, buffers, by_name, rows } = self;
-        // The field that comes next if they come in the order of the type.
+        // The next field, if they come in the order of the type.
         let mut expected = 0;
         object(json, |name, value| {
             let found = match fields.get(expected) {
@@ -168,8 +168,8 @@ impl Structs {
     }
 }
 
-/// Maps from strings to values of one type. Entries are kept in the order of their keys: objects that differ in the
-/// order of their names only are one value.
+/// Maps from strings to values of one type. Entries are kept in the order of their keys: objects that differ only in
+/// the order of their names are one value.
 pub(super) struct Maps {
     field: FieldRef,
     ends: Ends,
@@ -178,7 +178,7 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    /// The project's check has seen to it that `key` is the type string.
+    /// The project's check guarantees that `key` is the type string.
     pub(super) fn new(key: &ColumnType, value: &ColumnType) -> Self {
         let field = ColumnType::entries(key, value);
         Self { field, ends: Ends::new(), keys: Texts::new(), values: Buffer::new(value) }
@@ -227,13 +227,13 @@ impl Maps {
     }
 }
 
-/// A refusal, seen from one level further out.
+/// A refusal with the path extended by one outer level.
 fn inside(step: &str, mut refused: Refused) -> Refusal {
     refused.path.insert_str(0, step);
     Refusal::Inside(Box::new(refused))
 }
 
-/// Hands each element of an array to `take`, until one is refused.
+/// Passes each element of an array to `take`, until one is refused.
 fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     if !json.starts_with('[') {
         return Err(Refusal::Kind);
@@ -244,13 +244,13 @@ fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) ->
     parts.refusal.map_or(Ok(()), Err)
 }
 
-/// Hands name and value of each field of an object to `take`, until one is refused.
+/// Passes name and value of each field of an object to `take`, until one is refused.
 fn object<'j>(json: &'j str, take: impl FnMut(String, &'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     if !json.starts_with('{') {
         return Err(Refusal::Kind);
     }
     let mut parts = Members { take, refusal: None };
-    // The syntax was checked before: what is left to go wrong is half a surrogate pair in a name.
+    // The syntax was checked before: only a lone surrogate in a name can fail.
     serde_json::Deserializer::from_str(json)
         .deserialize_map(&mut parts)
         .map_err(|_| Refusal::Text("an object with a lone surrogate in a name"))?;

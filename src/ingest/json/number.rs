@@ -1,4 +1,4 @@
-//! Number literals of JSON as column values, only where nothing is lost.
+//! Number literals of JSON as column values, if nothing is lost.
 
 /// Why a literal does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) fn scaled(literal: &str, scale: i64) -> Result<i128, Misfit> {
         None => (rest, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // The value is the digits without the zeros around them, times ten to the power of `shift`.
+    // The value is the digits without leading and trailing zeros, times ten to the power of `shift`.
     let trailing = trailing_zeros(whole, fraction);
     let digits = || whole.bytes().chain(fraction.bytes()).take(whole.len() + fraction.len() - trailing);
     let significant = digits().skip_while(|b| *b == b'0').count();

@@ -1,10 +1,14 @@
-//! The usual record, read in one pass: an object of strings without escapes, numbers without exponents, and literals.
+//! A fast path for the usual record, read in one pass: an object of strings without escapes, numbers without exponents,
+//! and literals.
 //!
-//! Gives up on anything else, broken records included: the general reader then starts anew and has the last word. So
-//! this file only needs to be right about what it accepts, and is free to be fast.
+//! It gives up on anything else, including invalid records: the general reader then starts again and decides. So this
+//! file only needs to be correct about what it accepts, and can be fast.
+//!
+//! Its only purpose is speed; remove it if it is not faster: `tests::speed` reads the same records with it and, by means
+//! of one exponent, with the general reader.
 
-/// Hands name and value of each field at the start of `text` to `field`, values as JSON without blanks around them.
-/// The object's length in bytes; `None` when it is not usual or `field` declines.
+/// Passes name and value of each field at the start of `text` to `field`, values as JSON without surrounding blanks.
+/// Returns the object's length in bytes; `None` if it is not usual or `field` declines.
 #[inline]
 pub(super) fn object<'t>(text: &'t str, mut field: impl FnMut(&'t str, &'t str) -> bool) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -55,7 +59,7 @@ fn string(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes[start + length] == b'"').then_some(start + length + 1)
 }
 
-/// The end of the number that begins at `at`; something must follow it, else it may go on in bytes to come.
+/// The end of the number that begins at `at`; something must follow it, else it may continue in later bytes.
 #[inline]
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
     let whole = if bytes[at] == b'-' { at + 1 } else { at };
@@ -138,14 +142,14 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is accepted is JSON and says the same to a reader that we did not write.
+        /// Accepted text is JSON with the same meaning to an independent reader.
         #[test]
         fn what_is_accepted_is_what_serde_reads(text in "[{}\\[\\]\",:truefalsn0-9.e\\\\ \\n-]{0,24}") {
             let text = format!("{{\"a\":{text}");
             if let Some((length, found)) = fields(&text) {
                 let read: Map<String, Value> = serde_json::from_str(&text[..length]).unwrap();
                 for (name, value) in read {
-                    // A name that is there twice has its last value.
+                    // A repeated name has its last value.
                     let ours = found.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| v.as_str()).unwrap();
                     prop_assert_eq!(serde_json::from_str::<Value>(ours).unwrap(), value);
                 }

@@ -15,20 +15,18 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::format::quarantine::{Fault, Quarantine};
 use crate::ingest::format::{Counts, FileReader, Landed, Options, Ready};
 
-/// Bytes that may be read a second time after a broken record: so many, and [`REREAD_PER_BYTE`] more for each byte of
-/// the file before it. Keeps reading linear in the size of the file, whatever is in it.
+/// Bytes that may be read a second time after a broken record: this many, and [`REREAD_PER_BYTE`] more for each byte of
+/// the file before it. This keeps reading linear in the size of any file.
 const REREAD_AT_ONCE: u64 = 16 << 20;
 const REREAD_PER_BYTE: u64 = 4;
-/// Bytes by which a buffer of a long record grows at least.
+/// Minimum growth of a buffer for a long record.
 const GROWS_BY: usize = 8 << 20;
-/// Quarantined records named in [`Counts::examples`].
+/// Maximum number of quarantined records in [`Counts::examples`].
 const MAX_EXAMPLES: usize = 3;
 /// Upper limit of [`Options::max_record`] and [`Options::max_raw`].
 const MAX_RECORD: usize = 1 << 30;
 
-/// Reads one file. Bytes go in, and batches are taken out between: `push`, [`next_batch`](Self::next_batch) until there
-/// is none, ..., `finish`, `next_batch` until there is none. Holds at most [`Options::max_record`] bytes beyond the last
-/// ones pushed, and one batch of each kind.
+/// Reads one file. Holds at most [`Options::max_record`] bytes beyond the last ones pushed, and one batch of each kind.
 pub struct RecordReader {
     options: Options,
     rows: Rows,
@@ -36,28 +34,28 @@ pub struct RecordReader {
     landed: VecDeque<Landed>,
     quarantined: VecDeque<RecordBatch>,
     counts: Counts,
-    /// Bytes of the file from `base` on; those before `at` are done with.
+    /// Bytes of the file from `base` on; those before `at` are processed.
     buffer: Vec<u8>,
     base: u64,
     at: usize,
-    /// An attempt with fewer bytes than this could only fail as the last one did.
+    /// An attempt with fewer bytes than this would fail like the last one.
     wanted: usize,
-    /// Whether nothing is left to do with the bytes so far.
+    /// Whether the bytes so far are processed.
     idle: bool,
-    /// Whether no bytes follow, and whether the last batches were made.
+    /// Whether no bytes follow, and whether the last batches were built.
     ending: bool,
     ended: bool,
     place: Place,
     /// Blanks before `at` on its line, if there is nothing else.
     indent: Option<usize>,
-    /// What is being passed over.
+    /// The stretch being skipped.
     stretch: Option<Stretch>,
     reread: u64,
     /// Why there are no more bytes although the file has not ended.
     broken_off: Option<String>,
 }
 
-/// What may come next.
+/// The expected next element.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The byte order mark.
@@ -70,13 +68,13 @@ enum Place {
     Element,
     /// A comma or the end, after an element.
     Separator,
-    /// Anything of an array, after bytes that were passed over.
+    /// Anything in an array, after skipped bytes.
     Somewhere,
 }
 
-/// What to do next.
+/// The next step.
 enum Step {
-    /// Go on behind what was read.
+    /// Continue after the bytes read.
     Go,
     /// Wait for more bytes.
     Wait,
@@ -111,19 +109,20 @@ impl RecordReader {
             broken_off: None,
         }
     }
+}
 
-    /// Takes the next decompressed bytes of the file.
-    pub fn push(&mut self, bytes: &[u8]) {
+impl FileReader for RecordReader {
+    fn push(&mut self, bytes: &[u8]) {
         if self.at > 0 {
             self.buffer.drain(..self.at);
             self.base += self.at as u64;
             self.at = 0;
             if self.buffer.len() < GROWS_BY && self.buffer.capacity() > 2 * GROWS_BY {
-                // The room of a long record that is done with.
+                // Release the space of a processed long record.
                 self.buffer.shrink_to(GROWS_BY);
             }
         }
-        // Doubled, a buffer of the longest record would take twice its memory.
+        // A doubled buffer of a record of maximum length would take twice its memory.
         if self.buffer.len() + bytes.len() > self.buffer.capacity() && self.buffer.len() > GROWS_BY {
             self.buffer.reserve_exact(bytes.len() + self.buffer.len() / 4);
         }
@@ -131,24 +130,17 @@ impl RecordReader {
         self.idle &= self.buffer.len() < self.wanted;
     }
 
-    /// Ends the file.
-    pub fn finish(&mut self) {
+    fn finish(&mut self) {
         self.ending = true;
         self.idle = false;
     }
 
-    /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once:
-    /// with the record that it cuts off, or with a record of no bytes.
-    pub fn break_off(&mut self, reason: String) {
+    fn break_off(&mut self, reason: String) {
         self.broken_off = Some(reason);
         self.finish();
     }
 
-    /// Reads on until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
-    ///
-    /// # Errors
-    /// Only faults of our own: whatever is in a file, it lands or goes to quarantine.
-    pub fn next_batch(&mut self) -> Result<Option<Ready>> {
+    fn next_batch(&mut self) -> Result<Option<Ready>> {
         loop {
             if let Some(landed) = self.landed.pop_front() {
                 return Ok(Some(Ready::Landed(Box::new(landed))));
@@ -167,12 +159,18 @@ impl RecordReader {
         }
     }
 
-    /// Makes the last batches.
+    fn counts(&self) -> Counts {
+        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
+    }
+}
+
+impl RecordReader {
+    /// Builds the last batches.
     fn end(&mut self) -> Result<()> {
         if let Some(reason) = self.broken_off.take() {
             self.fault(&[], reason)?;
         } else if matches!(self.place, Place::First | Place::Element | Place::Separator) {
-            // Cut off between two elements: nothing is broken, but something may be missing.
+            // Truncated between two elements: nothing is broken, but something may be missing.
             self.fault(&[], "the array of records is not closed".to_owned())?;
         }
         self.place = Place::Top;
@@ -181,25 +179,19 @@ impl RecordReader {
         Ok(())
     }
 
-    /// What was found so far.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
-    }
-
-    /// Reads as far as the buffer goes, or to a full batch.
+    /// Reads to the end of the buffer, or until a batch is full.
     fn run(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
         let done = self.read_all(&buffer, self.ending);
         self.buffer = buffer;
         self.idle = done?;
         let pending = self.buffer.len() - self.at;
-        // Twice as much, so that reading anew costs no more than reading once, but never more than a record may have.
+        // Twice as much, so that rereading costs no more than reading once, but at most the maximum length of a record.
         self.wanted = (2 * pending).min(self.options.max_record).max(pending + 1);
         Ok(())
     }
 
-    /// Whether nothing is left to do before there are more bytes.
+    /// Whether nothing can be read before there are more bytes.
     fn read_all(&mut self, buffer: &[u8], last: bool) -> Result<bool> {
         let mut text = Text::of(buffer, self.at);
         while self.at < buffer.len() {
@@ -214,7 +206,7 @@ impl RecordReader {
                     }
                     Reach::Open(n) => {
                         self.at += n;
-                        // What follows tells whether a record begins here.
+                        // The following bytes decide whether a record begins here.
                         if self.at < buffer.len() {
                             return Ok(true);
                         }
@@ -230,7 +222,7 @@ impl RecordReader {
             let step = match (self.place, first) {
                 (Place::Start, _) => Step::Wait,
                 (_, b'{') => self.record(buffer, &text, last)?,
-                // A separator that may not be whole yet.
+                // A separator that may be incomplete.
                 (_, b'\\' | 0xEF) if !last && self.may_be_separator(buffer) => Step::Wait,
                 (Place::Separator, _) => self.garbage(buffer, 0, "not JSON: expected `,` or `]`".to_owned())?,
                 _ => self.other_value(buffer, last)?,
@@ -245,7 +237,7 @@ impl RecordReader {
         Ok(true)
     }
 
-    /// Goes to the first byte that belongs to a record.
+    /// Advances to the first byte of a record.
     fn skip_separators(&mut self, buffer: &[u8], last: bool) {
         if self.place == Place::Start {
             if buffer.len() < BYTE_ORDER_MARK.len() && !last {
@@ -266,7 +258,7 @@ impl RecordReader {
                     None
                 }
                 (b']', Place::First | Place::Element | Place::Separator | Place::Somewhere) => {
-                    // A comma behind the last element.
+                    // A comma after the last element.
                     self.counts.separators.commas += u64::from(self.place == Place::Element);
                     self.place = Place::Top;
                     None
@@ -300,7 +292,7 @@ impl RecordReader {
         }
     }
 
-    /// Whether the buffer ends within what may be a separator.
+    /// Whether the buffer ends inside a possible separator.
     fn may_be_separator(&self, buffer: &[u8]) -> bool {
         let rest = &buffer[self.at..];
         rest == b"\\" || (rest.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(rest))
@@ -326,7 +318,7 @@ impl RecordReader {
                 self.pass(length);
                 return Ok(Step::Go);
             }
-            // Without a byte in the way that is no UTF-8, the object's end is simply not here.
+            // Unless a byte is invalid UTF-8, the object's end is just not in the buffer.
             Attempt::Incomplete if !text.invalid(last) && rest.len() < self.options.max_record => {
                 return self.incomplete(buffer, last);
             }
@@ -335,7 +327,7 @@ impl RecordReader {
         }
         match extent(rest, self.options.max_record) {
             Extent::Whole(length) => {
-                // Well-formed, but with something in a name or a text that is no character.
+                // Well-formed, but with an invalid character in a name or a text.
                 let reason = reason.map_or_else(
                     || format!("not UTF-8 at byte {}", text.end.saturating_sub(self.at)),
                     |error| not_json(&error, None),
@@ -349,7 +341,7 @@ impl RecordReader {
         }
     }
 
-    /// Passes over a value at `at` that is no object, or over bytes that are no JSON.
+    /// Skips a value at `at` that is not an object, or bytes that are not JSON.
     fn other_value(&mut self, buffer: &[u8], last: bool) -> Result<Step> {
         let rest = &buffer[self.at..];
         match extent(rest, self.options.max_record) {
@@ -376,7 +368,7 @@ impl RecordReader {
         }
     }
 
-    /// Whether a byte can stand behind a value that is no record.
+    /// Whether a byte can follow a value that is not a record.
     fn can_follow(&self, byte: u8) -> bool {
         match byte {
             b'{' | RECORD_SEPARATOR => true,
@@ -385,7 +377,7 @@ impl RecordReader {
         }
     }
 
-    /// The buffer ends before the value at `at` does.
+    /// Handles a value at `at` that is longer than the buffer.
     fn incomplete(&mut self, buffer: &[u8], last: bool) -> Result<Step> {
         let rest = &buffer[self.at..];
         if rest.len() >= self.options.max_record {
@@ -399,7 +391,7 @@ impl RecordReader {
         } else if last {
             let reason = match self.broken_off.take() {
                 Some(reason) => {
-                    // Where the bytes end says nothing about the record: it is taken as it is.
+                    // The end of the bytes does not depend on the record: it is quarantined as it is.
                     self.fault(rest, reason)?;
                     self.at = buffer.len();
                     self.place = Place::Top;
@@ -416,7 +408,7 @@ impl RecordReader {
         }
     }
 
-    /// The object at `at` is no JSON from its byte `fault` on.
+    /// Handles an object at `at` that is invalid JSON from its byte `fault` on.
     fn broken(&mut self, buffer: &[u8], fault: usize, reason: String, last: bool) -> Result<Step> {
         let rest = &buffer[self.at..];
         let most = self.options.max_record.min(fault.saturating_add(self.allowance()));
@@ -463,14 +455,14 @@ impl RecordReader {
         }
     }
 
-    /// What begins at `at` is no value from its byte `fault` on, and no object.
+    /// Handles bytes at `at` that are neither a value, from the byte `fault` on, nor an object.
     fn garbage(&mut self, buffer: &[u8], fault: usize, reason: String) -> Result<Step> {
         self.pass_over(buffer, fault, reason, usize::MAX, self.around())
     }
 
-    /// Passes over bytes, of which those up to `fault` are no record's beginning, up to the next record. That may be a line
-    /// that was already read as part of this record (a line that lost its end swallows the next one), so looking for it
-    /// starts at the record's beginning where the allowance for reading twice suffices.
+    /// Skips bytes up to the next record; no record begins in those up to `fault`. The next record may be a line that
+    /// was already read as part of this record (a line without its end includes the next one), so the search starts at
+    /// the record's beginning if the allowance for rereading is sufficient.
     fn pass_over(&mut self, buffer: &[u8], fault: usize, reason: String, limit: usize, around: Around) -> Result<Step> {
         let rest = &buffer[self.at..];
         let offset = self.base + self.at as u64;
@@ -494,7 +486,7 @@ impl RecordReader {
         usize::try_from((REREAD_AT_ONCE + REREAD_PER_BYTE * offset).saturating_sub(self.reread)).unwrap_or(usize::MAX)
     }
 
-    /// What garbage at `at` stands in.
+    /// The context of garbage at `at`.
     fn around(&self) -> Around {
         if self.place == Place::Top { Around::File } else { Around::Array }
     }
@@ -511,14 +503,14 @@ impl RecordReader {
         Ok(())
     }
 
-    /// Goes on with whatever comes next of an array.
+    /// Continues with the next element of an array.
     fn leave_element(&mut self) {
         if self.place != Place::Top {
             self.place = Place::Somewhere;
         }
     }
 
-    /// Goes behind a value.
+    /// Advances past a value.
     fn pass(&mut self, length: usize) {
         self.at += length;
         self.indent = None;
@@ -553,26 +545,4 @@ fn kind_of(first: u8) -> &'static str {
 
 fn internal(error: ArrowError) -> Error {
     Error::new(Kind::Internal, "a batch could not be built").because(error)
-}
-
-impl FileReader for RecordReader {
-    fn push(&mut self, bytes: &[u8]) {
-        Self::push(self, bytes);
-    }
-
-    fn finish(&mut self) {
-        Self::finish(self);
-    }
-
-    fn break_off(&mut self, reason: String) {
-        Self::break_off(self, reason);
-    }
-
-    fn next_batch(&mut self) -> Result<Option<Ready>> {
-        Self::next_batch(self)
-    }
-
-    fn counts(&self) -> Counts {
-        Self::counts(self)
-    }
 }

@@ -1,68 +1,68 @@
-//! Where reading goes on after an object that is no JSON.
+//! The place at which reading continues after an object that is not JSON.
 //!
-//! Behind its balanced end, strings and escapes honoured, if it has one; at the line of the next record, if that comes
-//! first; and where another record begins that lost what stands before it.
+//! It is after its balanced end, strings and escapes honoured, if it has one; at the line of the next record, if that
+//! comes first; or where another record begins, if the object lost its end.
 
 use super::stretch::{BYTE_ORDER_MARK, RECORD_SEPARATOR, is_blank, is_space};
 
-/// The place from which on reading can go on, from the object's first byte.
+/// The place at which reading can continue, from the object's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resync {
-    /// The object ends here, and something may separate it from the next one.
+    /// The object ends here, and a separator may follow.
     Closed(usize),
     /// Another record begins here, before the object's end.
     Record(usize),
     /// Nowhere: the object has no end.
     Lost,
-    /// Not within the bytes that may be looked at: the object may go on behind them.
+    /// Not within the bytes that may be examined: the object may continue after them.
     Open,
-    /// More bytes must tell.
+    /// More bytes are needed.
     Unknown,
 }
 
-/// An object that is no JSON, and how it is looked at.
+/// An object that is not JSON, and the limits of the search.
 pub(super) struct Broken<'b> {
-    /// The bytes from its first one on, as far as they may be looked at.
+    /// The bytes from its first one on, as far as they may be examined.
     pub(super) bytes: &'b [u8],
-    /// The first byte at which it is no JSON.
+    /// The first invalid byte.
     pub(super) fault: usize,
-    /// Whether more bytes than these will never be looked at.
+    /// Whether no more bytes than these will ever be examined.
     pub(super) complete: bool,
     /// Whether it is an element of an array of records.
     pub(super) in_array: bool,
-    /// Blanks that the line of the next record has at most; deeper lines are the object's own.
+    /// Maximum indentation of the next record's line; deeper lines belong to the object.
     pub(super) limit: usize,
     /// Bytes that may be read again.
     pub(super) allowance: usize,
 }
 
-/// Where a scan came to.
+/// The end of a scan.
 enum Scan {
     Closed(usize),
     /// A line that begins a record, or a separator before one.
     Line(usize),
-    /// `}{` among the fields of an object, where not even a lost comma explains it: the second of the two.
+    /// `}{` among the fields of an object, where not even a lost comma explains it: the position of the `{`.
     Touching(usize),
-    /// The object has no balanced end: strings that go over a line's end, or the array closes before it.
+    /// The object has no balanced end: strings cross a line's end, or the array closes before it.
     Unbalanced,
     /// The bytes end.
     Inside,
 }
 
-/// Brackets that are open, and how many of them are those of arrays.
+/// Open brackets, and how many of them are those of arrays.
 #[derive(Clone, Default)]
 struct State {
     open: Vec<u8>,
     arrays: usize,
     in_string: bool,
     escaped: bool,
-    /// The first `{` that stands where no value can begin: it may begin the next record.
+    /// The first `{` where no value can begin: it may begin the next record.
     misplaced: Option<usize>,
-    /// How far it was looked.
+    /// How far the scan read.
     reach: usize,
     /// The last quote that opened a string.
     quote: usize,
-    /// Whether a `[` at the fault is taken for no bracket.
+    /// Whether a `[` at the fault is not counted as a bracket.
     passes_fault: bool,
 }
 
@@ -72,7 +72,7 @@ impl State {
         self.open.push(opening);
     }
 
-    /// Closes the innermost bracket of a kind, and with it what was opened within and lost its end.
+    /// Closes the innermost bracket of a kind, and with it unclosed ones inside.
     fn close(&mut self, opening: u8) {
         while let Some(open) = self.open.pop() {
             self.arrays -= usize::from(open == b'[');
@@ -83,11 +83,11 @@ impl State {
     }
 }
 
-/// Brackets beyond this depth are counted as unbalanced: nothing but an attack has them.
+/// Brackets beyond this depth count as unbalanced: only an attack has them.
 const MAX_DEPTH: usize = 1 << 20;
 
 impl Broken<'_> {
-    /// Where reading goes on, and how many bytes had to be looked at.
+    /// Where reading continues, and how many bytes had to be examined.
     pub(super) fn resync(&self) -> (Resync, usize) {
         let mut state = State::default();
         let before = self.scan(&mut state, 0, self.fault);
@@ -101,7 +101,7 @@ impl Broken<'_> {
             if is_open && !self.complete {
                 return (Resync::Unknown, state.reach);
             }
-            // Behind a value it opens nothing, and the object does not close with it: `{"a":1[{"a":2}` lost its bracket.
+            // After a value it opens nothing, and the object does not close with it: `{"a":1[{"a":2}` lost its bracket.
             let mut other = State { passes_fault: true, ..at_fault.clone() };
             let found = self.scan(&mut other, self.fault, self.bytes.len());
             if let Some(next) = self.after(&found, other.misplaced) {
@@ -111,9 +111,9 @@ impl Broken<'_> {
         if let Some(next) = self.after(&found, self.begins_at_fault().or(state.misplaced)) {
             return (next, state.reach);
         }
-        // Its quotes do not pair. Where the fault stands behind a string, that one perhaps lost its end: a backslash came
-        // before it, or it was none, and the quote that ended it begins the next one. Otherwise the fault perhaps stands in a
-        // string that lost its beginning.
+        // Its quotes do not pair. If the fault follows a string, that string may have lost its end: a backslash came
+        // before its closing quote, or the quote is missing, and the quote that ended it begins the next string.
+        // Otherwise the fault may be inside a string that lost its opening quote.
         let follows_string = self.bytes[..self.fault].iter().rfind(|b| !is_space(**b)) == Some(&b'"');
         let before = (follows_string && !at_fault.in_string).then_some(at_fault.quote + 1);
         let unescaped = before.and_then(|begins| self.escaped_quote(begins));
@@ -136,7 +136,7 @@ impl Broken<'_> {
         (second_best.map_or(lost, Resync::Record), reach)
     }
 
-    /// What stands behind the first escaped quote of the string that begins here.
+    /// The position after the first escaped quote of the string that begins here.
     fn escaped_quote(&self, begins: usize) -> Option<usize> {
         let mut at = begins;
         while at + 1 < self.fault {
@@ -149,7 +149,7 @@ impl Broken<'_> {
         None
     }
 
-    /// Where reading goes on after a scan, where that or another record tells it.
+    /// Where reading continues after a scan, if its end or another record determines it.
     fn after(&self, found: &Scan, candidate: Option<usize>) -> Option<Resync> {
         match *found {
             Scan::Closed(end) => Some(Resync::Closed(end)),
@@ -159,8 +159,8 @@ impl Broken<'_> {
         }
     }
 
-    /// The record that begins where the object stops being JSON: it lost its closing bracket, `{"a":1{"a":2}`, or the
-    /// quote before that, `{"b":"x}{"b":"y"}`, so that the next record's first quote ends its text.
+    /// The record that begins at the fault: the object lost its closing bracket, `{"a":1{"a":2}`, or the quote before
+    /// it, `{"b":"x}{"b":"y"}`, so that the next record's first quote ends its text.
     fn begins_at_fault(&self) -> Option<usize> {
         if self.bytes.get(self.fault) == Some(&b'{') {
             return Some(self.fault);
@@ -180,7 +180,7 @@ impl Broken<'_> {
         }
     }
 
-    /// Goes from one byte to another.
+    /// Scans from one byte to another.
     fn scan(&self, state: &mut State, from: usize, to: usize) -> Scan {
         let bytes = self.bytes;
         let mut last = bytes[..from].iter().rposition(|b| !is_space(*b)).map_or(0, |at| bytes[at]);
@@ -198,7 +198,7 @@ impl Broken<'_> {
                     _ => {}
                 }
             }
-            // It stands between records only, in no string either.
+            // It stands only between records, and never in a string.
             if byte == RECORD_SEPARATOR && self.may_return(at) {
                 return Scan::Line(at);
             }
@@ -234,7 +234,7 @@ impl Broken<'_> {
                     None if !self.complete => return Scan::Inside,
                     // Between a colon and its value it ends nothing.
                     Some(b'[' | b'{') if last == b':' => {}
-                    // The end of the array that the object stands in.
+                    // The end of the array that contains the object.
                     None | Some(b'\n' | b'[' | b'{' | &RECORD_SEPARATOR) if self.in_array => return Scan::Unbalanced,
                     _ => {}
                 },
@@ -247,7 +247,7 @@ impl Broken<'_> {
                 _ => {}
             }
             if !is_space(byte) {
-                // No value follows the bracket or the colon at which the object stops being JSON.
+                // No value follows the bracket or the colon at the fault.
                 let is_none = at == self.fault && (byte == b':' || (byte == b'[' && state.passes_fault));
                 last = if is_none { 0 } else { byte };
             }
@@ -255,7 +255,7 @@ impl Broken<'_> {
         Scan::Inside
     }
 
-    /// Whether a place before the fault can be gone back to.
+    /// Whether reading can return to a place before the fault.
     fn may_return(&self, at: usize) -> bool {
         self.fault.saturating_sub(at) <= self.allowance
     }
@@ -270,7 +270,7 @@ mod tests {
         let fault = text.find(fault).expect("the fault is in the text");
         let of = |bytes, complete| Broken { bytes, fault, complete, in_array, limit: 0, allowance: 1 << 20 };
         assert_eq!(of(text.as_bytes(), true).resync().0, expected, "{text}");
-        // With fewer bytes it says the same or waits.
+        // With fewer bytes the result is the same, or it waits.
         for end in fault + 1..text.len() {
             let early = of(&text.as_bytes()[..end], false).resync().0;
             assert!(early == expected || early == Resync::Unknown, "{text} up to {end}: {early:?}");
@@ -282,12 +282,12 @@ mod tests {
         check("{\"n\":NaN}{\"n\":3}", "NaN", false, Resync::Closed(9));
         check("{\"n\":NaN,\"t\":\"}\\\"}{\",\"u\":[{}]} x", "NaN", false, Resync::Closed(30));
         check("{\"n\":NaN,\n  \"u\":[\n    {\"n\":1}\n  ]}", "NaN", false, Resync::Closed(34));
-        // A bracket that lost its other half.
+        // A bracket without its counterpart.
         check("{\"n\":[1,2}{\"n\":3}", "}", false, Resync::Closed(10));
         check("{\"n\":1]}{\"n\":3}", "]", false, Resync::Closed(8));
         check("{\"n\":]1},{\"n\":3}]", "]", true, Resync::Closed(8));
         check("{\"z\":][{\"n\":1}],\"b\":\"y\"},{\"n\":3}]", "][", true, Resync::Closed(24));
-        // An object without a name is no other record where the first one is balanced.
+        // An object without a name is no other record if the first one is balanced.
         check("{\"n\":1,{\"m\":2},\"o\":3},{\"n\":4}]", "{\"m", true, Resync::Closed(21));
     }
 
@@ -300,7 +300,7 @@ mod tests {
         check("{\"n\":{[1]},{\"n\":3},{\"n\":4}]", "[", true, Resync::Record(11));
         check("{\"b\":\"x}{\"b\":\"y\"}", "b\":\"y", false, Resync::Record(8));
         check("{\"b\":\"x},\n{\"b\":\"y\"}", "\n{", false, Resync::Record(10));
-        // A quote got lost in an element of an array.
+        // A lost quote in an element of an array.
         check("{\"b\":\"x,\"c\":[{},{}]},{\"b\":\"y\"}]", "c", true, Resync::Closed(20));
         check("{\"b\":x\"},{\"b\":\"y\"}]", "x", true, Resync::Closed(8));
         check("{\"z\":{\"a:{}},\"b\":1},{\"b\":2}]", "b\":1", true, Resync::Closed(19));

@@ -16,21 +16,21 @@ use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
 use crate::ingest::format::texts::Texts;
 use crate::ingest::format::{Landed, Options, Raw, UnknownFields};
 
-/// A batch is closed at this many bytes of records and of values that they lack: what is in memory at a time is some
-/// batches, and the offsets of their text columns fit 32 bits.
+/// A batch is closed at this many bytes of records and of missing values: memory holds a few batches, and the offsets
+/// of their text columns fit 32 bits.
 const BATCH_BYTES: usize = 8 << 20;
-/// Bytes of a value that is not there.
+/// Bytes counted for a missing value.
 const NULL_BYTES: usize = 9;
 
-/// What one attempt at a record came to.
+/// The result of one attempt at a record.
 pub(super) enum Attempt {
-    /// The first so many bytes are a record, and its row was appended.
+    /// This many bytes are a record, and its row was appended.
     Landed(usize),
-    /// The first so many bytes are an object that is no row of this table.
+    /// This many bytes are an object that does not fit the table.
     Refused(usize, String),
     /// The text ends before the object does.
     Incomplete,
-    /// No JSON.
+    /// Not JSON.
     Malformed(serde_json::Error),
 }
 
@@ -46,19 +46,19 @@ pub(super) struct Rows {
     max_raw: usize,
     max_rows: usize,
     bytes: usize,
-    /// Bytes that a row takes whatever its record holds.
+    /// Bytes of a row independent of its record.
     row_bytes: usize,
     pub(super) unknown: UnknownFields,
     record: Record,
 }
 
-/// What is known of the record being read.
+/// The state of the record being read.
 #[derive(Default)]
 struct Record {
-    /// The column that the next field belongs to if fields come in the order of the columns.
+    /// The column of the next field if fields come in the order of the columns.
     expected: usize,
     refusal: Option<String>,
-    /// Unknown names, one after the other, and where each ends.
+    /// Unknown names, concatenated, and their ends.
     unknown: String,
     unknown_ends: Vec<usize>,
 }
@@ -96,7 +96,7 @@ impl Rows {
         let parsed = json.deserialize_map(ObjectVisitor(self));
         let length = json.into_iter::<IgnoredAny>().byte_offset();
         let attempt = match parsed {
-            // A number that ends with the text (`-`, `1.`) is called invalid, not unfinished.
+            // A number at the end of the text (`-`, `1.`) is reported as invalid, not as unfinished.
             Err(error) if error.is_eof() || length == text.len() => Attempt::Incomplete,
             Err(error) => Attempt::Malformed(error),
             Ok(()) => match self.record.refusal.take().map_or_else(|| self.fill_missing(), Err) {
@@ -116,7 +116,7 @@ impl Rows {
         attempt
     }
 
-    /// Reads a usual record whose every field has a column and fits it.
+    /// Reads a usual record in which every field has a column and fits it.
     #[inline]
     fn read_plain(&mut self, text: &str) -> Option<usize> {
         let row = self.offsets.len();
@@ -154,7 +154,7 @@ impl Rows {
         }
     }
 
-    /// The column of a field, remembering the name if there is none.
+    /// The column of a field; records the name if there is none.
     #[inline]
     fn column(&mut self, name: &str) -> Option<usize> {
         let expected = self.record.expected;
@@ -173,7 +173,7 @@ impl Rows {
         found
     }
 
-    /// Stores a field's value; the first refusal decides the record's fate.
+    /// Stores a field's value; the first refusal decides.
     #[inline]
     fn store(&mut self, column: usize, json: &str) {
         if self.record.refusal.is_some() {
@@ -209,7 +209,7 @@ impl Rows {
     /// The rows so far as a batch; `None` if there are none. The rows are gone afterwards.
     ///
     /// # Errors
-    /// None that a file could cause: the buffers hold equally many valid values of the schema's types.
+    /// None that a file can cause: the buffers hold equally many valid values of the schema's types.
     pub(super) fn take(&mut self) -> Result<Option<Landed>, ArrowError> {
         let rows = self.offsets.len();
         if rows == 0 {
@@ -231,7 +231,7 @@ impl Rows {
     }
 }
 
-/// Values that a NULL of a type takes room for.
+/// Leaf values that a NULL of a type takes.
 fn leaves(column_type: &ColumnType) -> usize {
     match column_type {
         ColumnType::Struct(fields) => fields.iter().map(|(_, t)| leaves(t)).sum(),
@@ -239,8 +239,8 @@ fn leaves(column_type: &ColumnType) -> usize {
     }
 }
 
-/// Reads an object's fields into the columns. Only errors of syntax stop it: the end of a record that is refused must
-/// be found too.
+/// Reads an object's fields into the columns. Only syntax errors stop it: the end of a refused record must be found,
+/// too.
 struct ObjectVisitor<'r>(&'r mut Rows);
 
 impl<'de> Visitor<'de> for ObjectVisitor<'_> {

@@ -1,18 +1,18 @@
-//! Bytes that are passed over until reading can go on: they become one quarantined record. Memory is bounded by the bytes
-//! that are kept of it.
+//! Bytes skipped until reading can continue: they become one quarantined record. Memory is bounded by the bytes kept of
+//! it.
 
 use crate::ingest::format::quarantine::Fault;
 
-/// Of the separators that may stand between records, the one that stands nowhere else in JSON (RFC 7464).
+/// The only separator between records that occurs nowhere else in JSON (RFC 7464).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// What ends a stretch.
+/// The end of a stretch.
 enum End {
     /// A place where a record can begin.
     Record(Seeker),
-    /// The bracket or quote that closes what the first byte opened. Nothing is checked but strings and depth.
+    /// The bracket or quote that closes the first byte. Only strings and depth are checked.
     Closing { depth: u64, in_string: bool, escaped: bool },
 }
 
@@ -28,11 +28,11 @@ pub(super) struct Stretch {
     end: End,
 }
 
-/// How far a stretch goes within some bytes.
+/// How much of some bytes a stretch takes.
 pub(super) enum Reach {
-    /// So many bytes belong to it, and reading goes on there.
+    /// This many bytes belong to it, and reading continues there.
     Ended(usize),
-    /// So many bytes belong to it. The rest, if there is any, is told by the bytes to come.
+    /// This many bytes belong to it. Later bytes decide about the rest.
     Open(usize),
 }
 
@@ -47,13 +47,13 @@ pub(super) fn is_space(byte: u8) -> bool {
 }
 
 impl Stretch {
-    /// A stretch that ends where the next record can begin: at a line that begins with `{`, indented by at most
-    /// `limit` bytes, and where a `{` stands that can only begin a record.
+    /// A stretch that ends where the next record can begin: at a line that begins with `{`, indented by at most `limit`
+    /// bytes, or at a `{` that can only begin a record.
     pub(super) fn to_record(offset: u64, reason: String, limit: usize, around: Around, max_raw: usize) -> Self {
         Self::new(offset, reason, max_raw, End::Record(Seeker::new(limit, around)))
     }
 
-    /// A stretch that ends behind the value that begins it.
+    /// A stretch that ends after the value that begins it.
     pub(super) fn to_closing(offset: u64, reason: String, max_raw: usize) -> Self {
         Self::new(offset, reason, max_raw, End::Closing { depth: 0, in_string: false, escaped: false })
     }
@@ -62,13 +62,13 @@ impl Stretch {
         Self { offset, reason, max_raw, raw: Vec::new(), seen: 0, length: 0, end }
     }
 
-    /// The stretch as a quarantined record, without the blanks at its end.
+    /// The stretch as a quarantined record, without trailing blanks.
     pub(super) fn into_fault(mut self) -> Fault {
         self.raw.truncate(usize::try_from(self.length).unwrap_or(usize::MAX));
         Fault { offset: self.offset, length: self.length, reason: self.reason, raw: self.raw }
     }
 
-    /// Takes bytes that belong to the stretch whatever they are.
+    /// Takes bytes that belong to the stretch in any case.
     pub(super) fn absorb(&mut self, bytes: &[u8]) {
         self.keep(bytes);
         if let End::Record(seeker) = &mut self.end {
@@ -89,7 +89,7 @@ impl Stretch {
                     self.keep(&bytes[..n]);
                     return Reach::Ended(n);
                 }
-                // No string of JSON goes over a line's end: from here on a record may begin anywhere.
+                // No JSON string crosses a line's end: from here on a record may begin anywhere.
                 Closing::Never(n) => {
                     self.keep(&bytes[..n]);
                     closed = n;
@@ -110,7 +110,7 @@ impl Stretch {
         }
     }
 
-    /// Blanks before the place at which the stretch ended, on its line, if there is nothing else.
+    /// Blanks before the end of the stretch, on its line, if there is nothing else.
     pub(super) fn indent(&self) -> Option<usize> {
         match &self.end {
             End::Record(seeker) => seeker.line,
@@ -118,7 +118,7 @@ impl Stretch {
         }
     }
 
-    /// Whether an array that the stretch began in turned out to be none.
+    /// Whether the array in which the stretch began turned out not to be one.
     pub(super) fn left_array(&self) -> bool {
         matches!(&self.end, End::Record(Seeker { around: Around::File, .. }))
     }
@@ -133,7 +133,7 @@ impl Stretch {
     }
 }
 
-/// What the bytes stand in.
+/// The context of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Around {
     /// The file: a comma separates its records, if anything does.
@@ -144,13 +144,13 @@ pub(super) enum Around {
     Broken,
 }
 
-/// Looks for a place where a record can begin, in bytes that are no JSON.
+/// Finds a place where a record can begin, in bytes that are not JSON.
 ///
-/// In valid JSON a `{` outside a string follows `:`, `,`, `[` or nothing. So behind anything else it begins a record,
-/// and behind a comma it does where no bracket is open.
+/// In valid JSON a `{` outside a string follows `:`, `,`, `[` or nothing. So after anything else it begins a record;
+/// after a comma it does if no bracket is open.
 struct Seeker {
     around: Around,
-    /// Blanks so far on this line, if there is nothing else, and how many of them the line of a record may have.
+    /// Blanks so far on this line, if there is nothing else, and the maximum indentation of a record's line.
     line: Option<usize>,
     limit: usize,
     depth: u64,
@@ -165,7 +165,7 @@ impl Seeker {
         Self { around, line: None, limit, depth: 0, in_string: false, escaped: false, before: [0; 2] }
     }
 
-    /// Goes on behind some bytes, as if nothing were known of them but their last line.
+    /// Continues after some bytes as if only their last line were known.
     fn skip(&mut self, bytes: &[u8]) {
         let line = match bytes.iter().rposition(|b| *b == b'\n') {
             Some(newline) => {
@@ -181,7 +181,7 @@ impl Seeker {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
                 b'\n' => {
-                    // No string of JSON goes over a line's end.
+                    // No JSON string crosses a line's end.
                     (self.line, self.in_string, self.escaped) = (Some(0), false, false);
                     continue;
                 }
@@ -222,7 +222,7 @@ impl Seeker {
                             Some(b'\n' | b',' | b'{' | b'[' | b']' | &RECORD_SEPARATOR) => return Reach::Ended(at),
                             None if last => return Reach::Ended(at),
                             None => return Reach::Open(at),
-                            // Text such as `[info] started`, which never was an array.
+                            // Text such as `[info] started`, which is not an array.
                             Some(_) => self.around = Around::File,
                         }
                     }
@@ -231,7 +231,7 @@ impl Seeker {
                 }
             }
             self.before = match (byte, self.before) {
-                // A blank in two characters, as it may stand between two records.
+                // A blank in two characters, as some programs write between records.
                 (b'n' | b'r' | b't', [b'\\', closing @ (b'}' | b']')]) => [closing, 0],
                 _ => [*byte, self.before[0]],
             };
@@ -239,12 +239,12 @@ impl Seeker {
         Reach::Open(bytes.len())
     }
 
-    /// Whether a `{` here, with a name behind it, can be a record's first byte only.
+    /// Whether a `{` here, followed by a name, can only be a record's first byte.
     fn can_begin(&self) -> bool {
         let closed = |b: u8| matches!(b, b'}' | b']');
         let between = self.around != Around::Broken;
         match (self.before[0], self.in_string) {
-            // What looks like a string is what stands between two, where a quote got lost: `"x}{"b"`.
+            // If a quote was lost, the text between two strings looks like a string: `"x}{"b"`.
             (b, true) => closed(b) || (between && b == b',' && closed(self.before[1])),
             (b',', false) => between && self.depth == 0,
             (b':' | b'[' | 0, false) => false,

@@ -1,4 +1,4 @@
-//! Bytes as UTF-8 and as JSON values, without looking into them.
+//! Bytes as UTF-8 and as JSON values, without interpreting them.
 
 use serde::Deserialize as _;
 use serde::de::IgnoredAny;
@@ -8,7 +8,7 @@ pub(super) struct Text<'b> {
     text: &'b str,
     start: usize,
     pub(super) end: usize,
-    /// Bytes follow that can never be UTF-8, and bytes that need more to become it.
+    /// Bytes follow that can never be UTF-8, rather than an incomplete character.
     invalid: bool,
     unfinished: bool,
 }
@@ -32,13 +32,13 @@ impl<'b> Text<'b> {
         &rest[..rest.floor_char_boundary(most)]
     }
 
-    /// Whether the text ends before something that is no UTF-8; `last`: no bytes follow the buffer.
+    /// Whether the text ends before invalid UTF-8; `last`: no bytes follow the buffer.
     pub(super) fn invalid(&self, last: bool) -> bool {
         self.invalid || (last && self.unfinished)
     }
 }
 
-/// How far the JSON value at the start of some bytes goes; texts are not looked into.
+/// The extent of the JSON value at the start of some bytes; strings are not interpreted.
 pub(super) enum Extent {
     Whole(usize),
     Incomplete,
@@ -52,13 +52,13 @@ pub(super) fn extent(bytes: &[u8], most: usize) -> Extent {
     let end = json.into_iter::<IgnoredAny>().byte_offset();
     match ignored {
         Ok(_) => Extent::Whole(end),
-        // A number that ends with the bytes (`-`, `1.`) is called invalid, not unfinished.
+        // A number at the end of the bytes (`-`, `1.`) is reported as invalid, not as unfinished.
         Err(error) if error.is_eof() || end == bytes.len() => Extent::Incomplete,
         Err(error) => Extent::Broken(end, error),
     }
 }
 
-/// The parser's complaint without its line and column, which count from the record. Parsers quote no data.
+/// The parser's message without line and column, which are relative to the record. Parsers quote no data.
 pub(super) fn not_json(error: &serde_json::Error, at: Option<usize>) -> String {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);

@@ -1,4 +1,4 @@
-//! Texts as days and moments.
+//! Texts as dates and timestamps.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
@@ -7,7 +7,7 @@ use super::column::Refusal;
 /// Days since the epoch.
 pub(super) fn date(text: &str) -> Result<i32, Refusal> {
     const EPOCH_FROM_CE: i32 = 719_163;
-    let refused = Refusal::Text("a string that is no date");
+    let refused = Refusal::Text("a string that is not a date");
     let shape = text.len() == 10
         && text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
     if !shape {
@@ -23,8 +23,9 @@ pub(super) fn date(text: &str) -> Result<i32, Refusal> {
 
 /// Microseconds since the epoch.
 pub(super) fn timestamp(text: &str) -> Result<i64, Refusal> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| Refusal::Text("a string that is no RFC 3339 time"))?;
-    // A leap second has no place among the microseconds since the epoch.
+    let time =
+        DateTime::parse_from_rfc3339(text).map_err(|_| Refusal::Text("a string that is not an RFC 3339 time"))?;
+    // Microseconds since the epoch cannot represent a leap second.
     if time.nanosecond() >= 1_000_000_000 {
         return Err(Refusal::Text("a leap second"));
     }

@@ -1,4 +1,4 @@
-//! Types of a planned query: what every expression is given before the engine looks for a type by itself.
+//! Type coercion of a planned query, before the engine's own.
 
 pub mod subquery_in_join_condition;
 pub mod type_coercion;

@@ -1,8 +1,8 @@
-//! Subqueries in the condition of a join, for which the engine has no plan: asked of the rows of one side before the join,
-//! or of the joined rows after it.
+//! Subqueries in the condition of a join, for which the engine has no plan: evaluated on the rows of one side before
+//! the join, or on the joined rows after it.
 //!
-//! `a left join b on a.k = b.k and b.v in (S)` joins the rows of `b` that are in `S`; `a left join b on a.k = b.k and
-//! a.v in (S)` keeps every row of `a`, so that `a.v in (S)` becomes a column of `a`.
+//! `a left join b on a.k = b.k and b.v in (S)` joins the rows of `b` that are in `S`;
+//! `a left join b on a.k = b.k and a.v in (S)` keeps every row of `a`, so that `a.v in (S)` becomes a column of `a`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use deltalake::datafusion::optimizer::AnalyzerRule;
 
 use crate::determinism::{Code, Reason};
 
-/// The rule; runs before the engine looks whether it likes the plan.
+/// The rule; runs before the engine checks the plan.
 #[derive(Debug)]
 pub(crate) struct Beside;
 
@@ -35,7 +35,7 @@ impl AnalyzerRule for Beside {
     }
 }
 
-/// A join whose condition asks no subquery. One that asks about both sides of an outer join has no plan.
+/// A join without a subquery in its condition. A subquery over both sides of an outer join has no plan.
 fn asked_beside(of: Join, number: &mut usize) -> Result<Transformed<LogicalPlan>> {
     if !of.on.iter().any(|(l, r)| asks(l) || asks(r)) && !of.filter.iter().any(asks) {
         return Ok(Transformed::no(LogicalPlan::Join(of)));
@@ -50,7 +50,7 @@ fn asked_beside(of: Join, number: &mut usize) -> Result<Transformed<LogicalPlan>
             }
         }
     }
-    // The side whose rows without a partner do not show.
+    // The side whose unmatched rows are not in the output.
     let unseen = match of.join_type {
         JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => Some(1),
         JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => Some(0),
@@ -120,7 +120,7 @@ fn asks(expr: &Expr) -> bool {
     expr.exists(|e| Ok(is_subquery(e))).unwrap_or(true)
 }
 
-/// One side of a join and what is asked of its rows.
+/// One side of a join and the subqueries evaluated on its rows.
 struct Asked {
     plan: Arc<LogicalPlan>,
     conditions: Vec<Expr>,
@@ -132,7 +132,7 @@ impl Asked {
         Self { plan: Arc::clone(plan), conditions: Vec::new(), columns: Vec::new() }
     }
 
-    /// Whether an expression is about nothing but this side.
+    /// Whether an expression uses only columns of this side.
     fn sees(&self, expr: &Expr) -> bool {
         let has = |c: &Column| self.plan.schema().maybe_index_of_column(c).is_some();
         let outer = |e: &Expr| matches!(e, Expr::OuterReferenceColumn(_, c) if has(c));

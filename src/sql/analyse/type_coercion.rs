@@ -1,13 +1,13 @@
-//! Operands of unlike types, before the engine looks for a type that they have in common.
+//! Coercion of operands of different types, before the engine's own.
 //!
-//! What DataFusion 55 finds loses values, or stops at some: decimal(30,15) for a decimal and a double (1e300 fails, 1e-16
-//! is 0), nanoseconds for a date or a text and a timestamp (9999-12-31 fails). The difference of two timestamps becomes
-//! an interval of no days, which is less than `interval '1 day'` however many hours it has; hours added to a date
-//! vanish. Here decimals beside doubles become doubles, dates and texts beside timestamps timestamps, intervals beside
-//! differences so many microseconds, a date that hours are added to a timestamp, and numbers without a sign that one
-//! computes with get one: `row_number() over (...) - 5`. Two dates are days apart, `at time zone` keeps microseconds, and
-//! a cast from there to a timestamp without zone is what clocks show. Numbers as they are written stay: `price > 0.1` compares
-//! decimals, as it reads.
+//! The common types of DataFusion 55 lose values, or fail: decimal(30,15) for a decimal and a double (1e300 fails,
+//! 1e-16 is 0), nanoseconds for a date or a text and a timestamp (9999-12-31 fails). The difference of two timestamps
+//! becomes an interval of no days, which is less than `interval '1 day'` even if it has 36 hours; hours added to a date
+//! vanish. Here, decimals beside doubles become doubles; dates and texts beside timestamps become timestamps; intervals
+//! beside differences become microseconds; a date with added hours becomes a timestamp; unsigned numbers in arithmetic
+//! become signed: `row_number() over (...) - 5`. The difference of two dates is a number of days, `at time zone` keeps
+//! microseconds, and a cast from there to a timestamp without zone is the local time. Number literals are unchanged:
+//! `price > 0.1` compares decimals.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneIn
 use crate::determinism::{Code, Reason};
 use crate::node::{visible, with_expressions};
 
-/// Timestamps are what tables hold: microseconds. The engine's nanoseconds end in 2262.
+/// Timestamps are microseconds, as in tables. The engine's nanoseconds end in 2262.
 #[derive(Debug)]
 pub struct Timestamps;
 
@@ -46,7 +46,7 @@ impl TypePlanner for Timestamps {
     }
 }
 
-/// Functions whose arguments get one type.
+/// Functions whose arguments get one common type.
 const OF_ONE_TYPE: [&str; 7] = ["coalesce", "nvl", "ifnull", "nvl2", "greatest", "least", "make_array"];
 
 /// The rule; runs before the engine's own coercion.
@@ -84,11 +84,12 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         other => Ok(Transformed::no(other)),
     })?;
-    // A column that was a decimal may be a double now, here or below.
+    // A former decimal column may be a double now, here or below.
     rewritten.map_data(LogicalPlan::recompute_schema)
 }
 
-/// Casts what has to have one type: the operands of a comparison, the results of a `case`, the arguments of a function.
+/// Casts expressions that need one type: the operands of a comparison, the results of a `case`, the arguments of a
+/// function.
 fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let united = |operands: Vec<&mut Expr>| agree(operands, schema, false);
     let compared = |mut operands: Vec<&mut Expr>| -> Result<bool> {
@@ -123,7 +124,7 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::ScalarFunction(of) if of.name() == "nullif" => compared(of.args.iter_mut().collect())?,
         Expr::ScalarFunction(of) if of.name() == "round" => return rounded(expr, schema),
         Expr::ScalarFunction(of) if OF_ONE_TYPE.contains(&of.name()) => {
-            // The first argument of `nvl2` is only asked whether it is NULL.
+            // The first argument of `nvl2` is only tested for NULL.
             let asked = usize::from(of.name() == "nvl2");
             united(of.args.iter_mut().skip(asked).collect())?
         }
@@ -152,8 +153,8 @@ fn in_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
 }
 
-/// Distinct floating-point numbers with one zero, as `group by` has them: the engine tells -0.0 and 0.0 apart where it counts
-/// them without grouping.
+/// Distinct floating-point numbers with one zero, as in `group by`: without grouping the engine counts -0.0 and 0.0
+/// separately.
 fn one_zero(of: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     let mut changed = false;
     for arg in of {
@@ -168,7 +169,7 @@ fn one_zero(of: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
-/// Whether dates are subtracted: the engine plans a number of days and computes a duration.
+/// Whether dates are subtracted: the engine plans a number of days but computes a duration.
 fn both_dates(of: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
     Ok(is_date(&of.left.get_type(schema)?) && is_date(&of.right.get_type(schema)?))
 }
@@ -178,14 +179,14 @@ fn days(date: Expr, schema: &DFSchema) -> Result<Expr> {
     date.cast_to(&DataType::Date32, schema)?.cast_to(&DataType::Int32, schema)?.cast_to(&DataType::Int64, schema)
 }
 
-/// Casts to timestamps: of microseconds, also where the engine writes nanoseconds (`at time zone`); and a timestamp of a zone
-/// without that zone is what clocks show there, where the engine goes on with UTC.
+/// Casts to timestamps: to microseconds even where the engine writes nanoseconds (`at time zone`); and a timestamp of a
+/// zone cast to one without is the local time, where the engine uses UTC.
 fn in_zone(of: &mut Box<Expr>, field: &mut FieldRef, schema: &DFSchema) -> Result<bool> {
     let DataType::Timestamp(unit, zone) = field.data_type() else { return Ok(false) };
     let (unit, zone) = (*unit, zone.clone());
     let from = of.get_type(schema)?;
     let mut changed = false;
-    // Of a number the unit says what it counts.
+    // A number is counted in the unit.
     if unit == TimeUnit::Nanosecond && !from.is_numeric() {
         let to = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
         *field = Arc::new(field.as_ref().clone().with_data_type(to));
@@ -198,8 +199,8 @@ fn in_zone(of: &mut Box<Expr>, field: &mut FieldRef, schema: &DFSchema) -> Resul
     Ok(changed)
 }
 
-/// The type of `round(x, 1)` of a decimal depends on whether the engine knows the digits by then, which it does once it has
-/// cast them: rows had another type than the plan. So the result gets the type that it has without them.
+/// The type of `round(x, 1)` of a decimal depends on whether the engine knows the digits as a constant, which it does
+/// after a cast: rows then had another type than the plan. So the result is cast to the type without known digits.
 fn rounded(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(of) = &mut expr else { return Ok(Transformed::no(expr)) };
     let Some(DataType::Decimal128(digits, scale)) = of.args.first().map(|of| of.get_type(schema)).transpose()? else {
@@ -223,8 +224,9 @@ fn agree(operands: Vec<&mut Expr>, schema: &DFSchema, compared: bool) -> Result<
     Ok(true)
 }
 
-/// Intervals beside differences of timestamps as differences, a month of 30 days as elsewhere. Other intervals cannot be
-/// compared: the engine goes by months, then days, then the rest, so that 25 hours are less than a day.
+/// Converts intervals beside differences of timestamps to differences, with a month of 30 days as elsewhere. Other
+/// intervals cannot be compared: the engine compares months, then days, then the rest, so that 25 hours are less than a
+/// day.
 fn spans(operands: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
     const DAY_US: i64 = 86_400_000_000;
     let types = operands.iter().map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
@@ -251,7 +253,7 @@ fn spans(operands: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
     Ok(true)
 }
 
-/// A date that an interval with hours, or one that nobody knows, is added to or taken from, as a timestamp.
+/// Converts a date to a timestamp if an interval with hours, or an unknown one, is added or subtracted.
 fn of_date(date: &mut Expr, interval: &Expr, schema: &DFSchema) -> Result<bool> {
     if !is_date(&date.get_type(schema)?)
         || interval.get_type(schema)? != DataType::Interval(IntervalUnit::MonthDayNano)
@@ -263,7 +265,7 @@ fn of_date(date: &mut Expr, interval: &Expr, schema: &DFSchema) -> Result<bool> 
     Ok(true)
 }
 
-/// Numbers of rows and lengths, which the engine has without a sign: 1 - 2 of them would be 18446744073709551615.
+/// Row numbers and lengths, which are unsigned in the engine: 1 - 2 of them would be 18446744073709551615.
 fn signed(operands: [&mut Expr; 2], schema: &DFSchema) -> Result<bool> {
     let mut changed = false;
     for operand in operands {
@@ -289,7 +291,7 @@ fn compares(op: Operator) -> bool {
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
-/// `group by k, j, k`: the engine computes the second `k`, and does not count it among the columns.
+/// `group by k, j, k`: the engine computes the second `k` but does not count it among the columns.
 fn each_key_once(mut grouped: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let keys = grouped.group_expr.len();
     let mut seen = HashSet::new();
@@ -326,7 +328,7 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
 }
 
-/// Whether a column of a union's input is a number that a decimal holds.
+/// Whether a column of a union's input is a numeric literal that a decimal can hold.
 fn is_literal_column(input: &LogicalPlan, i: usize) -> bool {
     match input {
         LogicalPlan::Projection(p) => p.expr.get(i).is_some_and(is_literal),
@@ -335,7 +337,7 @@ fn is_literal_column(input: &LogicalPlan, i: usize) -> bool {
     }
 }
 
-/// The type that the operands get, if the engine would find a worse one. Numbers as they are written have no say.
+/// The common type of operands, if the engine would choose a worse one. Numeric literals do not affect it.
 fn common<'e>(
     operands: impl IntoIterator<Item = (&'e Expr, &'e DFSchema)>,
     compared: bool,
@@ -353,7 +355,7 @@ fn common_type(types: &[DataType], compared: bool) -> Option<DataType> {
     // The wider of two: Float64 before Float32, a zone before none.
     let rank = |of: &&DataType| matches!(of, DataType::Float64 | DataType::Timestamp(_, Some(_)));
     let to = types.iter().filter(to).max_by_key(rank)?;
-    // What is united with a text becomes text.
+    // In a union with text everything becomes text.
     let adapted = |of: &DataType| adapts(of, to) && (compared || !of.is_string());
     types.iter().any(adapted).then(|| to.clone())
 }
@@ -366,7 +368,7 @@ fn adapts(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// A number as it is written in a query, in the digits that the engine gives a decimal beside it.
+/// A numeric literal with the digits that the engine gives a decimal beside it.
 fn is_literal(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(ScalarValue::Float64(Some(v)), _) => {

@@ -1,10 +1,10 @@
-//! Correlated subqueries as joins, where the engine knows no way: `is not distinct from` between inside and outside,
-//! `having`, groupings, joins and `values` below the condition, conditions on the outside alone.
+//! Decorrelates subqueries for which the engine has no rule: `is not distinct from` between inner and outer columns,
+//! `having`, groupings, joins and `values` below the condition, conditions on outer columns alone.
 //!
-//! A subquery is asked once for every row around it, and answers rows with the same outer values alike. So it is
-//! evaluated for the distinct outer values `D`, all at once: every operator of it carries the columns of `D` along and
-//! groups by them, down to where no outer value is used any more, which is joined with `D`. What comes out is joined
-//! with the rows around it on `D`, NULL being equal to NULL.
+//! A subquery gives the same result for rows with the same outer values. So it is evaluated for the distinct outer
+//! values `D` (the domain) all at once: every operator carries the columns of `D` along and groups by them, down to a
+//! plan without outer columns, which is joined with `D`. The result is joined with the outer rows on `D`, with NULL
+//! equal to NULL.
 
 use std::cell::Cell;
 
@@ -23,15 +23,15 @@ use deltalake::datafusion::logical_expr::{
 use crate::sql::decorrelate::subqueries::{condition, counted, has_subquery, is_member, one_row, value};
 use crate::sql::shapes::{add, by_position, column, columns, distinct, join, nth, project};
 
-/// The distinct outer values of a subquery, as a relation of its own name.
+/// The distinct outer values of a subquery, as a relation with its own name.
 struct Outer {
     name: TableReference,
-    /// What the subquery calls them.
+    /// Their names in the subquery.
     columns: Vec<Column>,
     plan: LogicalPlan,
 }
 
-/// Gives every relation of outer values another name.
+/// Gives every relation of outer values a unique name.
 #[derive(Debug, Default)]
 pub struct Unnest(Cell<usize>);
 
@@ -39,7 +39,7 @@ impl Unnest {
     /// Rewrites the correlated subqueries in the expressions of one operator.
     ///
     /// # Errors
-    /// A subquery holds what has no such form.
+    /// A subquery contains an operator that has no such form.
     pub fn rewritten(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         if !has_subquery(&node)? {
             return Ok(Transformed::no(node));
@@ -97,8 +97,8 @@ impl Unnest {
         }
     }
 
-    /// An expression whose correlated subqueries are columns of a wider input. They are asked of the rows as they were
-    /// before it was widened: else each subquery would hold the plans of all those before it, twice.
+    /// An expression whose correlated subqueries are columns of a wider input. They are evaluated on the rows before
+    /// widening: otherwise each subquery would contain the plans of all previous ones, twice.
     fn valued(&self, mut input: LogicalPlan, asked_of: &LogicalPlan, expr: Expr) -> Result<(LogicalPlan, Expr)> {
         let rewritten = counted(expr)?.transform_up(|e| {
             let Expr::ScalarSubquery(subquery) = &e else { return Ok(Transformed::no(e)) };
@@ -122,7 +122,7 @@ impl Unnest {
         TableReference::bare(format!("_{what}_{}", self.0.get()))
     }
 
-    /// The outer values that a subquery takes from these rows; `None` if it takes none.
+    /// The outer values that a subquery takes from these rows; `None` if it is not correlated.
     fn outer(&self, input: &LogicalPlan, subquery: &Subquery) -> Result<Option<Outer>> {
         let mut found: Vec<Column> = Vec::new();
         subquery.subquery.apply_with_subqueries(|node| {
@@ -237,7 +237,7 @@ impl Unnest {
         if !node.group_expr.is_empty() {
             return outer.shown(grouped, shown, &node.schema);
         }
-        // Without a group there is a row also where there is nothing: count is 0 then, and most others NULL.
+        // A global aggregate has a row even if its input is empty: `count` is 0 then, and most others NULL.
         let (name, arity) = (self.name("group"), outer.columns.len());
         let mut named: Vec<Expr> = (0..arity).map(|i| column(grouped.schema(), i)).collect();
         named.append(&mut shown);
@@ -342,7 +342,7 @@ impl Outer {
         project(input, all)
     }
 
-    /// Rows joined with what was found for their outer values.
+    /// Rows joined with the results for their outer values.
     fn matched(&self, rows: LogicalPlan, found: LogicalPlan, values: Vec<Expr>, how: JoinType) -> Result<LogicalPlan> {
         let on = self.columns.iter().cloned().map(Expr::Column).zip(values).collect();
         join(rows, found, on, None, how, NullEquality::NullEqualsNull)
@@ -359,7 +359,7 @@ fn renamed(exprs: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
     named.map(|(e, (relation, field))| e.unalias().alias_qualified(relation.cloned(), field.name())).collect()
 }
 
-/// A part of a `where` as `[not] exists`, if it is one, or `in`.
+/// A conjunct of a `where` as `[not] exists`, if it is that or `in`.
 fn existence(part: Expr, schema: &DFSchema) -> Result<Expr> {
     match part {
         Expr::InSubquery(within) if !within.negated && !within.subquery.outer_ref_columns.is_empty() => {

@@ -1,7 +1,7 @@
-//! `in` and `exists` in the shapes that the engine rewrites into joins, with the meaning that SQL gives them.
+//! `in` and `exists` in the shapes that the engine rewrites into joins, with SQL's meaning.
 //!
-//! Left to itself, the engine answers `x in (S)` inside `or`, `case` or `not` with false where SQL says NULL, plans
-//! `x not in (S)` with an operator that allows one key only, and has no plan for `exists` in a select list. So:
+//! The engine alone evaluates `x in (S)` inside `or`, `case` or `not` to false where SQL says NULL, plans
+//! `x not in (S)` with an operator that supports one key only, and has no plan for `exists` in a select list. So:
 //!
 //! - `x not in (S)` as a condition: `not exists (S: y = x) and not exists (S: y is null) and not exists (S: x is null)`;
 //! - `x in (S)` inside an expression: `case when exists (S: y = x) then true when exists (S: y is null) or
@@ -23,10 +23,10 @@ use deltalake::datafusion::logical_expr::{Aggregate, Case, Expr, ExprSchemable, 
 use crate::sql::analyse::subquery_in_join_condition::is_subquery;
 use crate::sql::shapes::{column, columns, project};
 
-/// Subqueries that become columns below the operator that asks them:
+/// Computes subqueries as columns below their operator:
 ///
-/// - in `x in (S)` and `x = any (S)` the whole `x` that holds one. Both rewritings, ours and the engine's, put `x` among
-///   the rows of `S`, where a column of the same name would take its place in that subquery;
+/// - in `x in (S)` and `x = any (S)` the whole `x` that contains one. Both rewritings, ours and the engine's, put `x`
+///   among the rows of `S`, where a column of the same name would capture it;
 /// - those in a grouping, an aggregate or a window: only projections and filters are rewritten.
 pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut number = 0;
@@ -85,7 +85,7 @@ pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// Rewrites the subqueries in the expressions of one operator.
 ///
 /// # Errors
-/// A scalar subquery may give several rows: only the engine can say so, when it runs.
+/// A scalar subquery may give several rows: only the engine can report that, at run time.
 pub fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if !has_subquery(&node)? {
         return Ok(Transformed::no(node));
@@ -133,7 +133,7 @@ pub fn has_subquery(node: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// Whether a plan gives at most one row whatever its tables hold.
+/// Whether a plan gives at most one row for any content of its tables.
 pub fn one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(a) => a.group_expr.is_empty(),
@@ -149,7 +149,7 @@ pub fn one_row(plan: &LogicalPlan) -> bool {
     }
 }
 
-/// A part of a `where`: true or not, NULL is as good as false.
+/// A conjunct of a `where`: NULL counts as false.
 pub fn condition(part: &Expr, schema: &DFSchema) -> Result<Expr> {
     match part {
         Expr::InSubquery(InSubquery { negated: false, .. }) | Expr::Exists(_) => Ok(part.clone()),
@@ -211,7 +211,7 @@ fn membership(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
     Ok(Expr::Case(Case { expr: None, when_then_expr: when, else_expr: Some(Box::new(lit(no))) }))
 }
 
-/// A relation that the plan does not know. Without one, `k in (select k from a)` over `a` would ask whether `a.k = a.k`.
+/// A relation name that the plan does not use. Without it, `k in (select k from a)` over `a` would compare `a.k = a.k`.
 fn member_name(plan: &LogicalPlan) -> TableReference {
     let text = plan.display_indent().to_string();
     let mut names = (0..).map(|n| format!("_member_{n}"));
@@ -221,7 +221,7 @@ fn member_name(plan: &LogicalPlan) -> TableReference {
 /// The parts of `x in (select y ...)`.
 struct Members {
     subquery: Subquery,
-    /// `x` as the subquery sees it.
+    /// `x` in the scope of the subquery.
     x: Expr,
     y: Expr,
     references: Vec<Expr>,

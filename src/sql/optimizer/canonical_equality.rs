@@ -1,9 +1,9 @@
 //! Columns on the left of `=`, constants on the right.
 //!
-//! `PushDownFilter` of DataFusion 55 compares equalities of one column as they are written (`simplify_predicates`): it takes
-//! `d = date '2024-01-01'` and `date '2024-01-01' = d` for two values, so for no row at all. Its own canonical form does
-//! not cover constants that are computed, nor columns that a projection below makes constants. And of `lower(g) = g` the
-//! engine makes a class of equal expressions under the name of the first one, and does not find an order by `g` again.
+//! `PushDownFilter` of DataFusion 55 compares equalities of one column as written (`simplify_predicates`): it takes
+//! `d = date '2024-01-01'` and `date '2024-01-01' = d` as two values, so as a contradiction. Its own canonical form
+//! covers neither computed constants nor columns that a projection below makes constant. And from `lower(g) = g` the
+//! engine makes an equivalence class named after its first expression, and then does not find an order by `g`.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl OptimizerRule for Sides {
     }
 }
 
-/// An expression whose equalities have columns on the left, what is computed of them next, and constants on the right.
+/// An expression whose equalities have columns on the left, then expressions over them, and constants on the right.
 ///
 /// # Errors
 /// Never of its own.
@@ -64,7 +64,7 @@ pub fn columns_first(expr: Expr, is_constant: &dyn Fn(&Column) -> bool) -> Resul
     })
 }
 
-/// Whether a column has the same value in every row, as the plan says it.
+/// Whether the plan shows that a column has the same value in every row.
 fn is_constant(plan: &Arc<LogicalPlan>, column: &Column) -> bool {
     let Some(at) = plan.schema().maybe_index_of_column(column) else { return false };
     let below = |expr: &Expr, input: &Arc<LogicalPlan>| match expr.clone().unalias_nested().data {

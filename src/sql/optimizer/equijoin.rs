@@ -1,9 +1,9 @@
-//! Equalities in the condition of a join as its keys, where the join takes NULL for equal to NULL.
+//! Equalities in the condition of a join as its keys, for joins in which NULL equals NULL.
 //!
 //! A join has one null equality for all of its keys. `ExtractEquijoinPredicate` of DataFusion 55 makes
-//! `x.k is not distinct from y.k` a key of a join in which NULL equals NULL, and then adds every `=` that a filter above
-//! brings into its condition: `where x.a = y.a` was true of two NULLs. Here such a key keeps `is not null` beside it.
-//! And a join without keys has no null equality: the first `=` decides.
+//! `x.k is not distinct from y.k` a key of a join in which NULL equals NULL, and then adds every `=` of a filter above
+//! to its keys: `where x.a = y.a` was true for two NULLs. Here such a key keeps `is not null` beside it. A join without
+//! keys has no null equality: the first `=` decides.
 
 use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::common::{DFSchema, NullEquality, Result};
@@ -43,8 +43,8 @@ impl OptimizerRule for EquijoinKeys {
     }
 }
 
-/// Takes `=` and `is not distinct from` of the condition among the keys. `l = r` is `l is not distinct from r` where one
-/// of them is not NULL; that part can go on to the input that [`side_to_ask`] names.
+/// Moves `=` and `is not distinct from` of the condition to the keys. `l = r` is `l is not distinct from r` where one
+/// of them is not NULL; that part can move to the input given by [`side_to_ask`].
 fn null_safe(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     let Some(filter) = join.filter.take() else { return Ok(Transformed::no(LogicalPlan::Join(join))) };
     let (left, right) = (join.left.schema(), join.right.schema());
@@ -67,7 +67,7 @@ fn null_safe(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     Ok(if found { Transformed::yes(join) } else { Transformed::no(join) })
 }
 
-/// A part of a condition that can be a key: how it compares, and the sides.
+/// A conjunct that can be a key: its operator and its sides.
 fn key(part: &Expr, left: &DFSchema, right: &DFSchema) -> Result<Option<(Operator, Expr, Expr)>> {
     let Expr::BinaryExpr(BinaryExpr { left: a, op: op @ (Operator::Eq | Operator::IsNotDistinctFrom), right: b }) =
         part
@@ -79,7 +79,7 @@ fn key(part: &Expr, left: &DFSchema, right: &DFSchema) -> Result<Option<(Operato
     Ok(hashes.then_some((*op, l, r)))
 }
 
-/// The side whose rows without partner do not show: a condition on it can be asked before the join.
+/// The side whose unmatched rows are not in the output: a condition on it can be evaluated before the join.
 fn side_to_ask<'e>(join_type: JoinType, left: &'e Expr, right: &'e Expr) -> &'e Expr {
     match join_type {
         JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => left,

@@ -1,10 +1,11 @@
-//! `in` and `not in` over lists of values, as SQL has them, before the engine simplifies them.
+//! `in` and `not in` over lists of values with SQL's meaning, before the engine simplifies them.
 //!
-//! The simplifier of DataFusion 55 merges two lists about one value by their elements alone. NULL in a list is a value to
-//! it, so that `x in (1, null) and x not in (2, null)` keeps 1; a column is another value than any literal, so that
-//! `x in (y, 1) and x in (2)` keeps nothing; and what is left empty is false or true, also where `x` is NULL, so that
-//! `x not in (1) or x not in (2)` keeps that row. Here NULL and columns leave the lists, and lists about one value become
-//! one list, which the engine has nothing to merge with. (Unless it has folded constants or moved casts first.)
+//! The simplifier of DataFusion 55 merges two lists about one value by their elements alone. It treats NULL in a list
+//! as a value, so that `x in (1, null) and x not in (2, null)` keeps 1; it treats a column as different from any
+//! literal, so that `x in (y, 1) and x in (2)` keeps nothing; and an empty result is false or true even if `x` is NULL,
+//! so that `x not in (1) or x not in (2)` keeps that row. Here NULL and columns are moved out of the lists, and lists
+//! about one value become one list, so that the engine has nothing to merge. (Unless it has folded constants or moved
+//! casts first.)
 
 use std::collections::HashSet;
 
@@ -41,7 +42,7 @@ impl OptimizerRule for Lists {
     }
 }
 
-/// One expression, for whoever gives it to the engine's simplifier without a plan.
+/// One expression, for callers that use the engine's simplifier without a plan.
 ///
 /// # Errors
 /// None is known.
@@ -49,7 +50,7 @@ pub fn as_sql_has_them(expr: Expr) -> Result<Expr> {
     rewritten(expr).map(|rewritten| rewritten.data)
 }
 
-/// An expression in which each chain of `and` and `or` is looked at once, as a whole.
+/// An expression in which each chain of `and` and `or` is processed once, as a whole.
 fn rewritten(expr: Expr) -> Result<Transformed<Expr>> {
     match expr {
         Expr::InList(_) => {
@@ -65,7 +66,7 @@ fn rewritten(expr: Expr) -> Result<Transformed<Expr>> {
             for member in members_of(&expr, op) {
                 let member = rewritten(member.clone())?;
                 changed |= member.transformed;
-                // What a list became may be a chain of this kind.
+                // A rewritten list may be a chain of this kind.
                 if member.transformed {
                     members.extend(members_of(&member.data, op).into_iter().cloned());
                 } else {
@@ -121,7 +122,7 @@ fn split(list: InList) -> Transformed<Expr> {
     Transformed::yes(if list.negated { negated(any) } else { any })
 }
 
-/// The value that an expression is, as the literal of a list.
+/// The value of an expression that is a literal of a list.
 fn value(expr: &Expr) -> Option<ScalarValue> {
     match expr {
         Expr::Literal(value, _) => Some(value.clone()),
@@ -130,7 +131,7 @@ fn value(expr: &Expr) -> Option<ScalarValue> {
     }
 }
 
-/// Whether `not` in front of it would be moved into a list.
+/// Whether a preceding `not` would be moved into a list.
 fn holds_a_list(expr: &Expr) -> bool {
     match expr {
         Expr::InList(_) => true,
@@ -142,7 +143,7 @@ fn holds_a_list(expr: &Expr) -> bool {
     }
 }
 
-/// `not` as deep as it goes, where the lists that meet are merged.
+/// Pushes `not` down as far as possible, to merge the lists that meet.
 fn negated(expr: Expr) -> Expr {
     match expr {
         Expr::InList(list) => Expr::InList(InList { negated: !list.negated, ..list }),
@@ -162,7 +163,7 @@ fn chain(members: Vec<Expr>, op: Operator) -> Expr {
     members.into_iter().reduce(|all, next| binary_expr(all, op, next)).unwrap_or_else(|| lit(op == Operator::And))
 }
 
-/// The members of a chain with one list about each value; `None` where there is nothing to merge.
+/// The members of a chain with one list about each value; `None` if there is nothing to merge.
 fn merged(members: &[Expr], op: Operator) -> Option<Vec<Expr>> {
     let mut groups: Vec<Vec<(usize, Set)>> = Vec::new();
     for (at, member) in members.iter().enumerate() {
@@ -172,7 +173,7 @@ fn merged(members: &[Expr], op: Operator) -> Option<Vec<Expr>> {
             None => groups.push(vec![(at, set)]),
         }
     }
-    // `x = 1 or x = 2` is what the engine makes of short lists.
+    // The engine rewrites short lists to `x = 1 or x = 2`.
     let engines = if op == Operator::Or { Operator::Eq } else { Operator::NotEq };
     let is_engines = |at: usize| matches!(&members[at], Expr::BinaryExpr(comparison) if comparison.op == engines);
     groups.retain(|group| group.len() > 1 && !group.iter().all(|(at, _)| is_engines(*at)));
@@ -189,7 +190,7 @@ fn merged(members: &[Expr], op: Operator) -> Option<Vec<Expr>> {
     Some(members.into_iter().flatten().collect())
 }
 
-/// `x in (values)` or `x not in (values)`; NULL where `x` is NULL, also without any value.
+/// `x in (values)` or `x not in (values)`; NULL if `x` is NULL, even without any value.
 struct Set {
     x: Expr,
     negated: bool,
@@ -197,7 +198,7 @@ struct Set {
 }
 
 impl Set {
-    /// What an expression says of one value, if that is all it says.
+    /// The set of an expression that is only about one value.
     fn of(expr: &Expr) -> Option<Self> {
         let (x, negated, values) = match expr {
             Expr::InList(list) => {
@@ -224,14 +225,14 @@ impl Set {
         is_set_of.then(|| Self { x: x.clone(), negated, values })
     }
 
-    /// What both say, or either of them.
+    /// The conjunction or disjunction of both.
     fn with(mut self, mut other: Self, op: Operator) -> Self {
         if self.negated != other.negated && self.negated == (op == Operator::And) {
             std::mem::swap(&mut self, &mut other);
         }
         let theirs: HashSet<&ScalarValue> = other.values.iter().collect();
         if self.negated != other.negated {
-            // What one list has and the other has not.
+            // The values that only one of the lists has.
             self.values.retain(|value| !theirs.contains(value));
         } else if self.negated == (op == Operator::And) {
             let ours: HashSet<ScalarValue> = self.values.iter().cloned().collect();

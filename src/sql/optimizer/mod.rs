@@ -1,4 +1,4 @@
-//! Rules that stand before, in the place of, or instead of the engine's logical optimizer's.
+//! Rules before, or in place of, those of the engine's logical optimizer.
 
 pub mod equijoin;
 pub mod in_list;

@@ -1,10 +1,10 @@
-//! A second way to plan a query, for whoever doubts the first: as it is written, with the rules alone without which it
-//! cannot run.
+//! A second way to plan a query, as a check on the first: as written, with only the rules without which it cannot run.
 //!
-//! Correlated subqueries are joined by [`Unnest`], the engine's own way being the first one's. No expression is simplified,
-//! no condition goes to a table, no join changes its kind or its place, and every column is read. Of the engine's rules
-//! those stay that make joins of uncorrelated subqueries and groupings of `distinct`; of ours, what keeps the engine from
-//! stopping (`asked_first`, `ordered_once`), and the conditions of comma joins, without which a join would be all pairs.
+//! Correlated subqueries are joined by [`Unnest`]; the first way uses the engine's own rules. No expression is
+//! simplified, no predicate is pushed to a table, no join changes its type or its place, and every column is read. Of
+//! the engine's rules those remain that turn uncorrelated subqueries into joins and `distinct` into groupings; of ours,
+//! those that keep the engine from failing (`asked_first`, `ordered_once`), and the conditions of comma joins, without
+//! which a join would be a cross product.
 
 use std::sync::Arc;
 
@@ -45,10 +45,10 @@ pub fn plain_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     ]
 }
 
-/// An analysed query as it is written, ready to run.
+/// An analysed query as written, ready to run.
 ///
 /// # Errors
-/// It cannot be planned so.
+/// It has no such plan.
 pub fn plainly(plan: &LogicalPlan) -> Result<LogicalPlan> {
     if is_recursive(plan) {
         return Err(DataFusionError::NotImplemented("a query that reads its own rows has one plan".into()));
@@ -63,7 +63,7 @@ pub fn plainly(plan: &LogicalPlan) -> Result<LogicalPlan> {
     Optimizer::with_rules(plain_rules()).optimize(plan, &context, |_, _| {})
 }
 
-/// Functions in the form in which they run: `coalesce` does only as a `case`.
+/// Functions in their executable form: `coalesce` runs only as a `case`.
 #[derive(Debug)]
 struct RunnableForms;
 
@@ -118,8 +118,8 @@ fn changed(simpler: Expr, before: &Expr) -> Result<Transformed<Expr>> {
     Ok(if simpler == *before { Transformed::no(simpler) } else { Transformed::yes(simpler) })
 }
 
-/// Conditions above inner joins that name several of the inputs, in the lowest join that has all of them. Those on one input
-/// stay where they are written, and so do those that can fail: what stands beside them may guard them.
+/// Moves conditions above inner joins that name several of the inputs to the lowest join that has all of them.
+/// Conditions on one input stay in place, and so do those that can fail: the conditions beside them may guard them.
 #[derive(Debug)]
 struct JoinConditions;
 

@@ -1,9 +1,9 @@
-//! Comma joins as joins with keys, where the engine does not lose a key on the way.
+//! Comma joins as joins with keys, unless the engine would lose a key.
 //!
-//! `EliminateCrossJoin` of DataFusion 55 takes a tree of inner joins apart and puts it together again in another order.
-//! A key finds its place only if each of its sides stands on one input: `a.x + b.x = c.x` does not once `c` comes before
-//! `b`, nor does `31 = c.x`, which the key `coalesce(31, a.x) = c.x` becomes. Such keys vanish, and so does the difference
-//! between `=` and `is not distinct from` among them. So such trees keep their order.
+//! `EliminateCrossJoin` of DataFusion 55 decomposes a tree of inner joins and reassembles it in another order. A key is
+//! kept only if each of its sides uses one input: `a.x + b.x = c.x` is lost if `c` is joined before `b`, and so is
+//! `31 = c.x`, which the key `coalesce(31, a.x) = c.x` becomes. The rule also loses the difference between `=` and
+//! `is not distinct from`. So such trees keep their order.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use crate::sql::optimizer::equijoin::EquijoinKeys;
 use crate::sql::optimizer::in_list::Lists;
 use crate::sql::options::engine_options;
 
-/// The engine's rules for logical plans, with those of ours in place of its own of the same name, after the one that keeps
-/// lists of values as SQL has them.
+/// The engine's rules for logical plans, with ours in place of those of the same name, after the rule for lists of
+/// values.
 #[must_use]
 pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours: [Arc<dyn OptimizerRule + Send + Sync>; 3] =
@@ -38,7 +38,7 @@ pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     std::iter::once(Arc::new(Lists) as Arc<dyn OptimizerRule + Send + Sync>).chain(rules).collect()
 }
 
-/// A plan as the engine optimises it before it runs it.
+/// A plan optimised as the engine does before it runs it.
 ///
 /// # Errors
 /// A rule of the engine fails.
@@ -63,7 +63,7 @@ impl OptimizerRule for Reorder {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        // The engine's rule goes into subqueries, too.
+        // The engine's rule descends into subqueries, too.
         let mut loses = false;
         plan.apply_with_subqueries(|node| {
             if let LogicalPlan::Join(join) = node
@@ -77,8 +77,8 @@ impl OptimizerRule for Reorder {
     }
 }
 
-/// `SingleDistinctToGroupBy`, where nothing is added up beside the distinct values: the rule adds up sums of parts, and a
-/// part may leave its type, or lose the last digits of a double, where the whole does not.
+/// `SingleDistinctToGroupBy`, if there is no sum beside the distinct values: the rule sums up partial sums, and a
+/// partial sum may overflow its type, or lose the last digits of a double, where the total does not.
 #[derive(Debug, Default)]
 struct SumsAtOnce(SingleDistinctToGroupBy);
 
@@ -104,7 +104,7 @@ impl OptimizerRule for SumsAtOnce {
     }
 }
 
-/// Whether a key of this join may find no place in another order.
+/// Whether a key of this join may be lost in another order.
 fn loses_a_key(join: &Join) -> Result<bool> {
     if join.null_equality == NullEquality::NullEqualsNull {
         return Ok(true);
@@ -123,7 +123,7 @@ fn loses_a_key(join: &Join) -> Result<bool> {
     Ok(false)
 }
 
-/// What a tree of inner joins joins.
+/// The inputs of a tree of inner joins.
 fn leaves<'p>(plan: &'p LogicalPlan, found: &mut Vec<&'p LogicalPlan>) {
     match plan {
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {

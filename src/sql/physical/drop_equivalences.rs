@@ -1,20 +1,20 @@
-//! What the query engine believes wrongly of outer joins, unions, conditions and doubles, and how it is kept from it: by
-//! an operator that passes rows on and forgets something about them.
+//! Corrects wrong assumptions of the query engine about outer joins, unions, conditions and doubles, with an operator
+//! that passes rows on and drops some of their properties.
 //!
 //! `EquivalenceGroup::join` of DataFusion 55 takes over the constants of both sides, also of the side whose columns are
-//! NULL in rows without partner. After `left join q on q.id = p.w and q.v = 1` it holds `q.v` to be 1 everywhere, and
-//! drops it from `order by q.v, p.id`: limits and windows pick the wrong rows. So that side forgets its constants.
+//! NULL in unmatched rows. After `left join q on q.id = p.w and q.v = 1` it assumes that `q.v` is 1 everywhere, and
+//! drops it from `order by q.v, p.id`: limits and windows pick the wrong rows. So that side drops its constants.
 //!
-//! A union one of whose parts has a constant where the others have an order is sorted part by part, found not to be
-//! sorted, and refused (`SanityCheckPlan`). Its parts forget their constants too.
+//! A union in which one part has a constant where the others have an order is sorted part by part, found unsorted, and
+//! refused (`SanityCheckPlan`). Its parts drop their constants too.
 //!
-//! `CastExpr::propagate_constraints` widens the bounds of a column: more rows seem to come out of
-//! `where cast(cast(at as date) as timestamp) = at` than go in, and an assertion stops the plan. So scans forget their
-//! bounds; how many rows there are, and bytes, they know.
+//! `CastExpr::propagate_constraints` widens the bounds of a column: the estimate for
+//! `where cast(cast(at as date) as timestamp) = at` has more output than input rows, and an assertion fails. So scans
+//! drop their bounds; they keep the number of rows and bytes.
 //!
-//! Bounds of doubles leave NaN out, in the log and in Parquet's row groups (the Parquet format says so), while the engine
-//! compares NaN by its sign bit as more or less than every number: `where f > 5` would lose it with the file that holds
-//! it. So conditions on doubles do not reach the files.
+//! Bounds of doubles omit NaN, in the log and in Parquet's row groups (the Parquet format says so), while the engine
+//! orders NaN by its sign bit above or below every number: `where f > 5` would lose it with its file. So conditions on
+//! doubles are not pushed to the files.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use deltalake::datafusion::physical_plan::{
 
 use super::shared_texts::ShareTexts;
 
-/// The engine's rules for physical plans, after the one that makes it forget and before the one that lets rows share texts.
+/// The engine's rules for physical plans, between the rule that drops properties and the rule that shares texts.
 #[must_use]
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
@@ -50,8 +50,8 @@ pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules
 }
 
-/// Those of them without which no plan runs within its memory, or which give every input the order and the partitions that
-/// it needs.
+/// Those of them without which no plan runs within its memory, or which establish the order and the partitions that an
+/// input needs.
 #[must_use]
 pub fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     const NEEDED: [&str; 7] = [
@@ -112,7 +112,7 @@ fn join_type(node: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
     node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type())
 }
 
-/// Whether values of a type are doubles or hold some.
+/// Whether values of a type are doubles or contain some.
 pub(crate) fn holds_doubles(of_type: &DataType) -> bool {
     match of_type {
         DataType::Struct(fields) => fields.iter().any(|field| holds_doubles(field.data_type())),
@@ -123,16 +123,16 @@ pub(crate) fn holds_doubles(of_type: &DataType) -> bool {
     }
 }
 
-/// What is forgotten about rows.
+/// The properties of rows that are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forgotten {
     /// Constants, orders, equal columns.
     Constants,
-    /// Least and greatest values. Conditions on doubles stay above.
+    /// Minima and maxima. Conditions on doubles are not pushed below.
     Bounds,
 }
 
-/// Passes rows on and forgets something about them.
+/// Passes rows on and drops some of their properties.
 #[derive(Debug)]
 pub(crate) struct ForgetExec {
     input: Arc<dyn ExecutionPlan>,

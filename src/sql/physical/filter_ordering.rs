@@ -1,9 +1,9 @@
-//! Conditions guard each other: `x <> 0 and 100 / x > 20` divides by no zero.
+//! Conditions guard each other: `x <> 0 and 100 / x > 20` never divides by zero.
 //!
-//! SQL leaves open in which order the parts of a condition are asked. DataFusion asks the second of all rows as soon as
-//! some rows pass the first, pushes the conditions of a query behind those of the queries around it, and makes of
-//! `case when x <> 0 then 100 / x > 20 else false end`, which SQL does give an order, an `and`. So after its last
-//! rule, when nothing moves conditions any more, parts that can fail are put last, and into a `case`.
+//! SQL does not define the order in which the parts of a condition are evaluated. DataFusion evaluates the second part
+//! on all rows once some rows pass the first, pushes the conditions of a query behind those of outer queries, and
+//! simplifies `case when x <> 0 then 100 / x > 20 else false end`, for which SQL does define an order, to an `and`. So
+//! after its last rule, when conditions no longer move, parts that can fail are put last, and into a `case`.
 
 use std::sync::Arc;
 
@@ -44,23 +44,24 @@ impl QueryPlanner for Guarded {
     }
 }
 
-/// Parts that can fail and are asked one after the other. Beyond, a condition would nest deeper than stacks are.
+/// Maximum number of parts that can fail and are evaluated in order. Deeper nesting could overflow the stack.
 const MOST: usize = 16;
 
-/// An analysed expression over rows of a schema, compiled as a session would: rewritten, simplified, its parts in order.
+/// An analysed expression over rows of a schema, compiled as a session would: rewritten, simplified, its parts in
+/// order.
 ///
 /// # Errors
 /// It is no expression over these columns.
 pub fn compiled(expr: Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
     let schema = DFSchema::try_from(schema.as_ref().clone())?;
     let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone()));
-    // Functions such as `coalesce` run only in the form that simplifying gives them.
+    // Functions such as `coalesce` run only in their simplified form.
     let simplifier = ExprSimplifier::new(context.with_config_options(Arc::new(engine_options())).build());
     let expr = simplifier.simplify(bounded_within(as_sql_has_them(expr)?, &schema)?)?;
     create_physical_expr(&ordered(expr, &schema).data()?, &schema, &execution_props(), &Default::default())
 }
 
-/// An expression whose parts are asked in order.
+/// An expression whose parts are evaluated in order.
 fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     columns_first(expr, &|_| false)?.transform_data(|expr| expr.transform_down(|e| in_order(e, schema)))
 }
@@ -83,7 +84,7 @@ fn guarded(plan: LogicalPlan) -> Result<LogicalPlan> {
     .data()
 }
 
-/// A condition that is true where all parts are: what can fail is asked of those rows only that pass the rest.
+/// A conjunction in which parts that can fail are evaluated only on rows that pass the rest.
 fn passing(parts: Vec<Expr>, schema: &DFSchema) -> Expr {
     let (sure, daring) = parted(parts, schema);
     let first = conjunction(sure);
@@ -108,14 +109,14 @@ fn in_order(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             if daring.is_empty() || daring.len() > MOST {
                 return Ok(Transformed::no(expr));
             }
-            // Where the first part is NULL, the second one decides.
+            // If the first part is NULL, the second one decides.
             let after = |then: Expr, first: Expr| {
                 let open = if op == Operator::And { first.clone().is_not_false() } else { first.clone().is_not_true() };
                 binary_expr(first, op, when(open, then, lit(ScalarValue::Boolean(None))))
             };
             Ok(Transformed::yes(sure.into_iter().chain(daring).rev().reduce(after).unwrap_or(expr)))
         }
-        // The engine computes arguments before it asks the filter.
+        // The engine computes arguments before it applies the filter.
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
             if let Some(filter) = &params.filter {
                 for arg in params.args.iter_mut().filter(|arg| !never_fails(arg, schema)) {

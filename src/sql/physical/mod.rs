@@ -1,4 +1,5 @@
-//! Physical plans: what the engine believes wrongly of rows, in which order conditions are asked, and which texts rows share.
+//! Physical plans: corrections of the engine's assumptions about rows, the order of conditions, and texts shared by
+//! rows.
 
 pub mod drop_equivalences;
 pub mod filter_ordering;

@@ -1,8 +1,8 @@
 //! Texts that `unnest` repeats for the elements of a list are shared by their rows, not copied for each.
 //!
-//! The engine cuts its batches by rows, and one of the rows that go in is never cut: a text of megabytes beside a list of
-//! thousands of elements would be one array of gigabytes. As a view of the text each element takes 16 bytes, and what
-//! comes out is cut to batches before it is copied.
+//! The engine cuts batches by rows, and never splits the output of one input row: a text of megabytes beside a list of
+//! thousands of elements would be one array of gigabytes. As a view of the text each element takes 16 bytes, and the
+//! output is cut into batches before it is copied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use deltalake::datafusion::physical_plan::unnest::UnnestExec;
 
-/// The rule. After all others, which would take the casts away again.
+/// The rule. It runs after all others, which would remove the casts again.
 #[derive(Debug)]
 pub(super) struct ShareTexts;
 
@@ -49,7 +49,7 @@ fn view(of: &DataType) -> Option<DataType> {
     }
 }
 
-/// The same operator over views, and what makes texts of them again; `None` where it repeats no text.
+/// The same operator over views, and the casts back to texts; `None` if it repeats no text.
 fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let (input, output) = (unnest.input().schema(), ExecutionPlan::schema(unnest));
     let count = |schema: &Schema, name: &str| schema.fields().iter().filter(|field| field.name() == name).count();
@@ -58,7 +58,7 @@ fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
             || unnest.struct_column_indices().contains(&at)
     };
     let repeated = input.fields().iter().enumerate().filter(|(at, _)| !is_unnested(*at));
-    // The operator itself finds its columns by their names.
+    // The operator itself finds its columns by name.
     let repeated = repeated.filter(|(_, f)| count(&input, f.name()) == 1 && count(&output, f.name()) == 1);
     let views: BTreeMap<&str, DataType> =
         repeated.filter_map(|(_, field)| Some((field.name().as_str(), view(field.data_type())?))).collect();
@@ -77,7 +77,7 @@ fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     Ok((above.schema() == output).then_some(above))
 }
 
-/// All columns, those with another type in it.
+/// A projection of all columns with some cast.
 fn cast(input: Arc<dyn ExecutionPlan>, to: impl Fn(&str, usize) -> Option<DataType>) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = input.schema();
     let exprs = schema.fields().iter().enumerate().map(|(at, field)| {

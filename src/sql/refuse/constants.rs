@@ -1,5 +1,5 @@
-//! What fails whatever the rows hold, because of constants that the query gives it: `date_trunc('foo', at)`, `x / 0`,
-//! `cast('abc' as bigint)`. Said when the project is checked: over rows it would stop a sync.
+//! Expressions that fail for every row because of constants in the query: `date_trunc('foo', at)`, `x / 0`,
+//! `cast('abc' as bigint)`. They are reported when the project is checked: over rows they would stop a sync.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::OutOfRange;
 use crate::exact;
 use crate::sql::options::execution_props;
 
-/// The word to point at and what the engine says of a call over its constants, with NULL for what comes from rows.
+/// The word to point at and the engine's error for a call over its constants, with NULL in place of columns.
 pub(crate) fn fails(expr: &Expr, schema: &DFSchema) -> Option<(String, String)> {
     let (word, call) = match expr {
         Expr::ScalarFunction(call) if let Some(op) = exact::operator(call) => {
@@ -53,7 +53,7 @@ pub(crate) fn fails(expr: &Expr, schema: &DFSchema) -> Option<(String, String)> 
     if let Some(found) = OutOfRange::within(&error) {
         return Some((word, format!("{found}: {}", found.way_out)));
     }
-    // What the engine cannot do is not the constants' fault, and said when the whole query is tried.
+    // An expression that the engine does not support at all is reported when the whole query is tried.
     if matches!(error.find_root(), DataFusionError::Internal(_) | DataFusionError::NotImplemented(_)) {
         return None;
     }
@@ -75,7 +75,7 @@ fn is_constant(expr: &Expr) -> bool {
 fn computed(call: &Expr) -> Result<()> {
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
-    // What has no plan says so in a place of its own.
+    // An expression without a plan is reported elsewhere.
     let Ok(call) =
         create_physical_expr(call, &DFSchema::empty(), &execution_props(), &PhysicalPlanningContext::default())
     else {

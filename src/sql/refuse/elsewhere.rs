@@ -1,7 +1,7 @@
-//! Functions of Athena, Spark and DuckDB that are not there, and what to write instead.
+//! Functions of Athena, Spark and DuckDB that do not exist here, and their replacements.
 
-/// Names, whose they are, and expressions that say the same here: of `s` and `t` (texts), `x` and `y` (integers), `f`
-/// (double), `b` (boolean), `d` and `e` (dates), `at` and `to` (timestamps), `tags` (array of texts), `m` (map).
+/// Names, their engines, and equivalent expressions here: of `s` and `t` (texts), `x` and `y` (integers), `f` (double),
+/// `b` (boolean), `d` and `e` (dates), `at` and `to` (timestamps), `tags` (array of texts), `m` (map).
 pub(crate) const SPELLED: &[(&str, &str, &[&str])] = &[
     ("date_diff", "Athena and DuckDB", &["e - d", "to_unixtime(to) - to_unixtime(at)"]),
     ("datediff timestampdiff", "Spark", &["e - d", "to_unixtime(to) - to_unixtime(at)"]),
@@ -116,7 +116,7 @@ const ROWS: &str = "write `from n cross join unnest(tags) as t(tag)`";
 const JSON: &str =
     "give the column its type under [columns], such as `struct<a:long,b:array<string>>`: it is read once";
 
-/// Names, whose they are, and another way to the same.
+/// Names, their engines, and another way to the same result.
 const ANOTHER_WAY: &[(&str, &str, &str)] = &[
     ("filter transform reduce any_match all_match none_match zip_with transform_values map_filter", "Athena", APART),
     ("aggregate exists forall map_zip_with transform_keys", "Spark", APART),
@@ -137,7 +137,7 @@ const ANOTHER_WAY: &[(&str, &str, &str)] = &[
     ("sha1", "Athena and DuckDB", "write `sha256(...)`"),
 ];
 
-/// Names of functions for which there is nothing.
+/// Names of functions without a replacement.
 const NOTHING: &[(&str, &str)] = &[
     (
         "bit_count bitwise_not bitwise_xor checksum classify_regression combinations convex_hull_agg cosine_similarity \
@@ -157,7 +157,7 @@ const NOTHING: &[(&str, &str)] = &[
     ("bar count_star list_aggregate mode pivot product regexp_split_to_array reservoir_quantile", "DuckDB"),
 ];
 
-/// What to say of a function that is not there.
+/// The hint for a function that does not exist.
 pub(crate) fn hint(name: &str) -> Option<String> {
     let has = |names: &str| names.split_whitespace().any(|known| known == name);
     let have = |whose: &str| if whose.contains(" and ") { "have" } else { "has" };

@@ -1,5 +1,5 @@
-//! What the query engine cannot do with values inside of values, said when the project is checked and not when its
-//! data are there.
+//! Operations on nested values that the query engine does not support, reported when the project is checked rather than
+//! when rows are read.
 
 use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::DataType;
@@ -13,7 +13,7 @@ use crate::sql::refuse::constants;
 use crate::sql::text::Sql;
 use crate::types::ColumnType;
 
-/// Reports what is planned and cannot be run, or runs into a result that depends on the order of rows.
+/// Reports expressions that are planned but cannot run, or whose result depends on the order of rows.
 pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
     let mut found: Vec<(String, String, &str)> = Vec::new();
     // The visitors below never return an error.
@@ -30,8 +30,7 @@ pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
             && join.join_constraint == JoinConstraint::Using
             && matches!(join.join_type, JoinType::Right | JoinType::Full)
         {
-            let text =
-                "`using` in a right or full join takes its column from the left side, also where that has no row";
+            let text = "`using` in a right or full join takes its column from the left side, even if that has no row";
             let message = Reason::new(Code::UsingOfOuterJoin, text).to_string();
             found.push(("using".into(), message, "write `on`, and `coalesce(l.k, r.k)` for the column of both"));
         }
@@ -40,7 +39,7 @@ pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
             expr.apply(|expr| {
                 found.extend(limit(expr, &schema));
                 found.extend(constants::fails(expr, &schema).map(|(word, why)| {
-                    (word.clone(), format!("`{word}` fails whatever the rows hold: {why}"), "give it other constants")
+                    (word.clone(), format!("`{word}` fails for every row: {why}"), "give it other constants")
                 }));
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -52,14 +51,14 @@ pub(crate) fn nested(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
     }
 }
 
-/// The columns that the expressions of a node see.
+/// The columns that the expressions of a node can use.
 fn inputs(node: &LogicalPlan) -> DFSchema {
     let mut all = DFSchema::empty();
     node.inputs().iter().for_each(|input| all.merge(input.schema()));
     all
 }
 
-/// The word to point at, what is wrong, and what to write instead.
+/// The word to point at, the problem, and the replacement.
 fn limit(expr: &Expr, schema: &DFSchema) -> Option<(String, String, &'static str)> {
     let (name, args) = match expr {
         Expr::AggregateFunction(call) => (call.func.name(), &call.params.args),
@@ -85,7 +84,7 @@ fn limit(expr: &Expr, schema: &DFSchema) -> Option<(String, String, &'static str
     Some((name.to_owned(), message, "such values have no order that covers NULL inside: use a part of them"))
 }
 
-/// A cast of a value with others inside to one without.
+/// A cast of a nested value to a plain one.
 fn text(expr: &Expr, to: &DataType, word: &str, schema: &DFSchema) -> Option<(String, String, &'static str)> {
     let from = expr.get_type(schema).ok()?;
     if !from.is_nested() || to.is_nested() || can_cast_types(&from, to) {

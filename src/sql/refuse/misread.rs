@@ -1,4 +1,4 @@
-//! What the parser reads and the query engine ignores or takes for something else, said when the project is checked.
+//! Clauses that the parser accepts and the query engine ignores or misinterprets, reported when the project is checked.
 
 use std::ops::ControlFlow;
 
@@ -22,7 +22,7 @@ pub(crate) fn report(query: &Query, sql: &Sql, faults: &mut Faults) {
     }
 }
 
-/// The code, the word to point at, what is wrong, and what to write instead.
+/// The code, the word to point at, the problem, and the replacement.
 struct Found(Vec<(Code, String, String, &'static str)>);
 
 impl Found {
@@ -38,7 +38,7 @@ impl Found {
     }
 
     fn select(&mut self, select: &Select) {
-        // The engine expands `*` to the shared column of whichever side comes first in the alphabet.
+        // The engine expands `*` to the shared column of the side whose name comes first in the alphabet.
         if select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)))
             && let Some(word) = select.from.iter().find_map(shared_column)
         {
@@ -60,7 +60,7 @@ impl Found {
     }
 }
 
-/// The word by which a left join has columns that both sides share.
+/// The keyword that gives a left join shared columns.
 fn shared_column(tables: &TableWithJoins) -> Option<&'static str> {
     let of_join = |join: &Join| match &join.join_operator {
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => match on {
@@ -95,7 +95,7 @@ impl Visitor for Found {
             match body {
                 SetExpr::Select(select) => self.select(select),
                 SetExpr::SetOperation { left: one, right: two, .. } => left.extend([one.as_ref(), two.as_ref()]),
-                // A query in brackets is visited by itself.
+                // A query in parentheses is visited separately.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! What a query may not say, and how that is said to its author: with its place, what was expected and what to write.
+//! Constructs that a query must not contain, reported to its author with place, expectation and replacement.
 
 pub mod constants;
 pub mod elsewhere;

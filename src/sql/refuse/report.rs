@@ -1,4 +1,4 @@
-//! What the planner says of a query -> faults with places and ways out.
+//! Errors of the planner -> faults with places and remedies.
 
 use deltalake::datafusion::common::{Column as PlanColumn, DataFusionError, SchemaError};
 
@@ -9,7 +9,7 @@ use crate::source::faults::{Faults, one_of};
 use crate::sql::functions::function_names;
 use crate::sql::text::{Sql, lower_first};
 
-/// Turns what the planner says into faults with places and ways out.
+/// Turns errors of the planner into faults with places and remedies.
 pub(crate) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
     match error {
         DataFusionError::Collection(errors) => errors.iter().for_each(|e| report(e, sql, faults)),

@@ -1,4 +1,4 @@
-//! What the tables of a query do not determine, as faults in its own text.
+//! Nondeterministic parts of a query, as faults in its text.
 
 use deltalake::datafusion::common::{Location, Span};
 use deltalake::datafusion::logical_expr::LogicalPlan;
@@ -11,31 +11,32 @@ use crate::sql::text::Sql;
 /// Keys of tables by name: each a list of columns that no two rows share.
 pub(crate) type Keys = std::collections::HashMap<String, Vec<Vec<String>>>;
 
-/// Reports everything of a query that its tables do not determine: there would be no right answer to maintain.
+/// Reports every nondeterministic part of a query: there would be no single correct result to maintain.
 pub(crate) fn determined(plan: &LogicalPlan, keys: &Keys, sql: &Sql, faults: &mut Faults) {
     for found in undetermined(plan, &|table| keys.get(table).cloned().unwrap_or_default()) {
         report(found, sql, faults);
     }
 }
 
-/// Reports functions of a condition on one row whose value is another one at the next run.
+/// Reports functions in a condition on one row whose value differs in the next run.
 pub(crate) fn repeatable(plan: &LogicalPlan, sql: &Sql, faults: &mut Faults) {
     for found in undetermined(plan, &|_| Vec::new()) {
-        if found.reason.code == Code::VolatileFunction {
+        if found.code == Code::VolatileFunction {
             report(found, sql, faults);
         }
     }
 }
 
 fn report(found: Undetermined, sql: &Sql, faults: &mut Faults) {
-    let (place, mut reason) = (place(&found.place, sql), found.reason);
-    if let Clue::Call { names, .. } = &found.place
-        && let (Some(name), Some(written)) = (names.last(), place.file.text.get(place.span.clone()))
-        && names.contains(&written.to_lowercase())
-    {
-        // Functions have several names: the text says which.
-        reason.text = reason.text.replacen(&format!("`{name}`"), &format!("`{}`", written.to_lowercase()), 1);
-    }
+    let place = place(&found.place, sql);
+    let written = match &found.place {
+        Clue::Call { names, .. } => {
+            let written = place.file.text.get(place.span.clone()).map(str::to_lowercase);
+            written.filter(|written| names.contains(written))
+        }
+        Clue::Limit { .. } | Clue::DistinctOn { .. } => None,
+    };
+    let reason = found.reason(written.as_deref());
     faults.add(place, reason.to_string(), found.way_out);
 }
 

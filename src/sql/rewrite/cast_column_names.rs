@@ -1,8 +1,8 @@
-//! Casts by a name of their own, for queries that the engine otherwise takes two of them for one.
+//! Gives casts unique names, for queries in which the engine confuses two of them.
 //!
-//! To DataFusion 55 `cast(n as int)` is called `n`, in a grouping `t.n`: beside `n` itself, or `cast(n as varchar)`, it is
-//! refused as the same name twice, or found under the other one's. `arrow_cast(n, 'Int32')` has a name of its own. So
-//! a query in which that happens is planned again with this spelling.
+//! In DataFusion 55 `cast(n as int)` is named `n`, in a grouping `t.n`: beside `n` itself, or `cast(n as varchar)`, it
+//! is refused as a duplicate name, or resolved to the other one. `arrow_cast(n, 'Int32')` has its own name. So such a
+//! query is planned again with this spelling.
 
 use std::ops::ControlFlow;
 
@@ -16,7 +16,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 
 use crate::sql::rewrite::function_aliases::parsed;
 
-/// Whether planning came upon the name of a cast twice: as an error, or as columns of one name.
+/// Whether planning found the name of a cast twice: as an error, or as columns of one name.
 pub(crate) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bool {
     let plan = match planned {
         Ok(plan) => plan,
@@ -40,11 +40,11 @@ pub(crate) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bo
     found || walked.is_err()
 }
 
-/// Spells every cast of a query so that its type is part of its name. `type_of` is the engine's name of a type; where it
-/// has none the query stays as it is.
+/// Spells every cast of a query so that its type is part of its name. `type_of` is the engine's name of a type; if it
+/// has none, the query is unchanged.
 pub(crate) fn spelled_out(query: &Query, type_of: impl Fn(&SqlType) -> Option<String>) -> Option<Query> {
     let mut spelled = query.clone();
-    // What the select list shows of a cast keeps its name.
+    // A cast in the select list keeps its visible name.
     let _ = spelled.visit(&mut Named);
     let mut any = false;
     let flow = visit_expressions_mut(&mut spelled, |expr| {
@@ -76,7 +76,7 @@ fn call(function: &str, to: &str) -> Option<Expr> {
     parsed(&format!("{function}(0, '{}')", to.replace('\'', "''")))
 }
 
-/// Gives casts in select lists the names that the engine gives them.
+/// Gives casts in select lists the names that the engine would give them.
 struct Named;
 
 impl VisitorMut for Named {

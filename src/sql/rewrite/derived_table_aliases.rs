@@ -1,13 +1,13 @@
-//! Derived tables without a name get one.
+//! Gives derived tables without an alias one.
 //!
-//! To the engine their columns have no qualifier, so that an alias of the select list takes their place in `having` and
-//! `qualify`: `select abs(x) as x from (...) group by abs(x) having min(x) < 0` asked for `min(abs(x))`.
+//! In the engine their columns have no qualifier, so that an alias of the select list replaces them in `having` and
+//! `qualify`: `select abs(x) as x from (...) group by abs(x) having min(x) < 0` evaluated `min(abs(x))`.
 
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableFactor, VisitMut, VisitorMut};
 
-/// Names every derived table of a query that has no name, by one that the query does not use.
+/// Gives every derived table of a query without an alias one that the query does not use.
 pub fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
     let mut names = unused(&syntax.to_string(), "_derived");
     let _ = syntax.visit(&mut Namer(&mut names));

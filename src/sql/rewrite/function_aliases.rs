@@ -1,4 +1,4 @@
-//! Functions by the names that other engines give them, Athena's first, where ours has another name or none.
+//! Names of functions in other engines, Athena's first, if ours differ or do not exist.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
-/// Writes `year(d)` as `date_part('year', d)`, `mod(a, b)` as `a % b`, `if(c, a, b)` as a `case`, and their like.
+/// Rewrites `year(d)` to `date_part('year', d)`, `mod(a, b)` to `a % b`, `if(c, a, b)` to a `case`, and their like.
 pub fn spell_functions(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Function(call) = expr
@@ -55,7 +55,7 @@ fn spelled(call: &Function) -> Option<Expr> {
     }
 }
 
-/// Writes `array[a, b]` as a call: in the literal, the planner knows no column of the query around it.
+/// Rewrites `array[a, b]` to a call: inside the literal the planner does not resolve outer columns.
 pub(crate) fn arrays_as_calls(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Array(array) = expr
@@ -89,7 +89,7 @@ fn nested(expr: &Expr) -> Box<Expr> {
     Box::new(Expr::Nested(Box::new(expr.clone())))
 }
 
-/// An expression of ours.
+/// Parses an expression of ours.
 pub(crate) fn parsed(text: &str) -> Option<Expr> {
     Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
 }

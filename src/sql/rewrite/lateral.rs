@@ -1,8 +1,9 @@
-//! `cross join unnest(tags) as t(tag)`: the rows of a list beside the row that has it, as Athena writes it.
+//! `cross join unnest(tags) as t(tag)`: the elements of a list joined with the row that has it, in Athena's syntax.
 //!
-//! DataFusion 55 plans this as a join with a lateral subquery, and has no way to run one that holds `unnest`. Here the
-//! subquery is taken apart: what it computes is computed over the rows of the other side, which go along. A list that is
-//! NULL or empty gives no row, as in Athena, Spark, DuckDB and PostgreSQL; after `left join unnest(...) on true` one of NULLs.
+//! DataFusion 55 plans this as a join with a lateral subquery, which cannot run if it contains `unnest`. Here the
+//! subquery is decorrelated: its expressions are computed over the rows of the other side, whose columns are kept. A
+//! NULL or empty list gives no row, as in Athena, Spark, DuckDB and PostgreSQL; after `left join unnest(...) on true`
+//! it gives one of NULLs.
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -53,8 +54,8 @@ impl RelationPlanner for UnnestRelation {
     }
 }
 
-/// `named`: how many names the alias has for the columns. Structs come apart into their fields unless it has one for each
-/// whole.
+/// `named`: the number of column names in the alias. Structs are split into their fields unless there is exactly one
+/// name per struct.
 fn unnested(args: Vec<Expr>, with_ordinality: bool, named: usize) -> Result<LogicalPlan> {
     let call = |name: &str, args: Vec<Expr>| Ok::<_, DataFusionError>(scalar(name)?.call(args));
     let none = DFSchema::empty();
@@ -115,7 +116,7 @@ fn unnested(args: Vec<Expr>, with_ordinality: bool, named: usize) -> Result<Logi
     LogicalPlanBuilder::from(rows).project(output)?.build()
 }
 
-/// Takes joins with a lateral `unnest` apart, wherever they stand in a plan.
+/// Decorrelates joins with a lateral `unnest` anywhere in a plan.
 pub(crate) fn without_lateral_unnest(plan: LogicalPlan) -> Result<LogicalPlan> {
     let taken = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Join(join) if join.on.is_empty() => match taken_apart(&join)? {
@@ -127,7 +128,7 @@ pub(crate) fn without_lateral_unnest(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !taken.transformed {
         return Ok(taken.data);
     }
-    // A subquery around a join had the columns of the join's own side among those of the query around it.
+    // In a subquery around a join, columns of the join's own side were marked as outer columns.
     let outer = |expr: Expr| {
         let again = |query: Subquery| Subquery { outer_ref_columns: query.subquery.all_out_ref_exprs(), ..query };
         Ok(match expr {
@@ -172,7 +173,7 @@ fn taken_apart(join: &Join) -> Result<Option<LogicalPlan>> {
     Ok(Some(rows))
 }
 
-/// A lateral subquery, computed beside the rows that it is about.
+/// A lateral subquery, computed over the rows that it refers to.
 struct LateralUnnest<'a> {
     left: &'a LogicalPlan,
     /// Whether a row without elements stays.
@@ -181,8 +182,8 @@ struct LateralUnnest<'a> {
 }
 
 impl LateralUnnest<'_> {
-    /// The plan over the rows of the left side, whose columns it keeps in front; and which of its columns the subquery's are.
-    /// `None` where the subquery holds something else than lists taken apart.
+    /// The plan over the rows of the left side, whose columns come first, and the columns of the subquery in it. `None`
+    /// if the subquery contains anything else than unnested lists.
     fn rows(&mut self, node: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<Column>)>> {
         Ok(Some(match node {
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => (self.left.clone(), Vec::new()),
@@ -200,7 +201,7 @@ impl LateralUnnest<'_> {
                 let mut named = Vec::new();
                 for expr in &projection.expr {
                     self.fresh += 1;
-                    // No name of the left side's.
+                    // Not a name of the left side.
                     let name = format!("__lateral_{}", self.fresh);
                     exprs.push(self.over(expr.clone().unalias(), projection.input.schema(), &found)?.alias(&name));
                     named.push(Column::new_unqualified(name));
@@ -229,7 +230,7 @@ impl LateralUnnest<'_> {
         }))
     }
 
-    /// Lists that are empty are NULL: the engine makes a row of these alone.
+    /// Replaces empty lists by NULL: the engine makes a row only for NULL.
     fn without_empty(&self, rows: LogicalPlan) -> Result<LogicalPlan> {
         let first = self.left.schema().fields().len();
         let exprs = rows.schema().columns().into_iter().enumerate().map(|(at, column)| {
@@ -253,7 +254,7 @@ impl LateralUnnest<'_> {
                 let of = found.get(at).cloned();
                 Ok(Transformed::yes(Expr::Column(of.ok_or_else(|| plan_datafusion_err!("`{column}` is not there"))?)))
             }
-            // One of a query further out stays what it is.
+            // A column of a query further out is unchanged.
             Expr::OuterReferenceColumn(_, column) if self.left.schema().has_column(&column) => {
                 Ok(Transformed::yes(Expr::Column(column)))
             }

@@ -1,10 +1,10 @@
-//! `like 'a!_b' escape '!'`: the engine knows the backslash alone, and without being asked.
+//! `like 'a!_b' escape '!'`: the engine supports only the backslash, and always treats it as the escape character.
 
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Value, VisitMut, visit_expressions_mut};
 
-/// Writes every pattern that has an escape character of its own with the backslash.
+/// Rewrites every pattern with its own escape character to use the backslash.
 pub fn escape_with_backslashes(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Like { pattern, escape_char: own @ Some(_), .. }
@@ -28,7 +28,7 @@ fn backslashed(pattern: &str, escape: &str) -> Option<String> {
     let mut written = String::with_capacity(pattern.len());
     while let Some(c) = chars.next() {
         let letter = if c == escape { chars.next()? } else { c };
-        // A backslash that is no escape is a letter.
+        // A backslash that is not the escape character is literal.
         if c == escape || letter == '\\' {
             written.push('\\');
         }

@@ -1,4 +1,4 @@
-//! Syntax -> syntax, before planning: what the engine would take for something else, or for nothing at all.
+//! Syntax -> syntax, before planning: corrects syntax that the engine misinterprets or does not support.
 
 pub mod cast_column_names;
 pub mod like_escape;

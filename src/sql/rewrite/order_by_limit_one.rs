@@ -1,5 +1,5 @@
-//! `(select b.v from b where b.k = a.k order by b.at desc limit 1)`, the last value before: as an aggregate,
-//! `first_value(b.v order by b.at desc)`. The engine has no plan for a limit in a subquery that looks outside.
+//! `(select b.v from b where b.k = a.k order by b.at desc limit 1)`, the last value, as an aggregate:
+//! `first_value(b.v order by b.at desc)`. The engine has no plan for a limit in a correlated subquery.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use crate::sql::rewrite::function_aliases::parsed;
 use crate::sql::rewrite::using_columns::name_of;
 
-/// Rewrites every such subquery that is a value. `is_aggregate` knows functions by name.
+/// Rewrites every such scalar subquery. `is_aggregate` tells aggregate functions by name.
 pub fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Subquery(query) = expr
@@ -55,7 +55,7 @@ fn first(query: &Query, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Query> {
         _ => None,
     };
     let order = order.iter().map(|by| {
-        // `order by 1`, and by the name that the value has.
+        // `order by 1`, and by the alias of the value.
         let is_value = match &by.expr {
             Expr::Value(of) => matches!(&of.value, Value::Number(n, _) if n == "1"),
             Expr::Identifier(name) => alias.as_ref() == Some(&name_of(name)),
@@ -73,7 +73,7 @@ fn first(query: &Query, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Query> {
     Some(Query { body: Box::new(SetExpr::Select(select)), order_by: None, limit_clause: None, ..query.clone() })
 }
 
-/// The names that columns of a select's own tables go by.
+/// The names by which columns of a select's own tables are qualified.
 fn own_names(select: &Select) -> HashSet<String> {
     let joined = |from: &TableWithJoins| {
         let joins = from.joins.iter().map(|join| join.relation.clone());
@@ -91,7 +91,7 @@ fn own_names(select: &Select) -> HashSet<String> {
         .collect()
 }
 
-/// Whether a query names a table that is not its own, and what it calls.
+/// Whether a query names a table other than its own, and which functions it calls.
 struct Seen {
     own: HashSet<String>,
     outside: bool,

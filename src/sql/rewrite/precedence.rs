@@ -1,7 +1,7 @@
-//! `a is distinct from b and c`, read as SQL means it.
+//! The precedence of `a is distinct from b and c`, corrected to SQL's.
 //!
-//! The parser takes everything that follows for the right side: `a is distinct from (b and c)`, which is another
-//! condition, without a word where all three are boolean. So what `and` and `or` connect is put together anew.
+//! The parser takes everything that follows as the right operand: `a is distinct from (b and c)`, silently another
+//! condition if all three are boolean. So chains of `and` and `or` are reassembled.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, UnaryOperator, Value, VisitMut, visit_expressions_mut,
 };
 
-/// Puts every `is [not] distinct from` of a query or a condition in brackets of its own, where something follows it.
+/// Puts every `is [not] distinct from` of a query or a condition in parentheses, if something follows it.
 pub fn fix_distinct_from(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         let goes_on = |e: &Expr| match e {
@@ -31,7 +31,7 @@ fn connects(op: &BinaryOperator) -> bool {
     matches!(op, BinaryOperator::And | BinaryOperator::Or)
 }
 
-/// A condition in the order in which it is written: what `and` and `or` connect, and which of them stands before.
+/// A condition in its written order: the operands of `and` and `or`, and the operator before each.
 #[derive(Default)]
 struct Parts(Vec<(BinaryOperator, Expr)>);
 
@@ -55,7 +55,7 @@ impl Parts {
         }
     }
 
-    /// What was taken for an operand as a whole: only its first part is one.
+    /// Corrects an operand that was parsed too long: only its first part is the operand.
     fn first_of(&mut self, before: BinaryOperator, operand: Expr, within: impl FnOnce(Box<Expr>) -> Expr) {
         let mut parts = Self::default();
         parts.take(operand);

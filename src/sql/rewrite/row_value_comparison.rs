@@ -1,10 +1,9 @@
 //! Rows as values: `(a, b) in (select x, y ...)`, `(a, b) = (c, d)`.
 //!
-//! The engine makes structs of them, which equal each other or do not, where SQL says that `(1, null) = (1, 2)` is
-//! unknown; and it knows no subquery of several columns. So they are compared column by column:
-//!
+//! The engine makes structs of them and compares these for equality, where SQL says that `(1, null) = (1, 2)` is
+//! unknown; and it does not support subqueries of several columns. So rows are compared column by column:
 //! - `(a, b) in (S)` as a condition: `exists (select 1 from (S) as r (x, y) where x = a and y = b)`;
-//! - `(a, b) not in (S)` as a condition: no such row, and none that is not known to be another one,
+//! - `(a, b) not in (S)` as a condition: no equal row exists, and none whose comparison is unknown,
 //!   `(x = a) is not false and (y = b) is not false`;
 //! - both inside an expression: a `case` of the two.
 
@@ -43,7 +42,7 @@ impl VisitorMut for Rows<'_> {
 }
 
 impl Rows<'_> {
-    /// Where only what is true counts: no row that may be the one need be told from none at all.
+    /// In a condition only true counts: false and NULL need not be distinguished.
     fn condition(&mut self, expr: &mut Expr, opposite: bool) {
         match expr {
             Expr::BinaryOp { left, op: Op::And, right } if !opposite => {
@@ -74,7 +73,7 @@ impl Rows<'_> {
         Some(and(none, not(self.exists(row, subquery, true)?)))
     }
 
-    /// Whether a subquery has a row: the one, or with `unsure` one of which nobody knows that it is another one.
+    /// Whether a subquery has an equal row, or with `unsure` one whose comparison is not false.
     fn exists(&mut self, row: &[Expr], subquery: &Query, unsure: bool) -> Option<Expr> {
         let name = self.0.next()?;
         let names: Vec<String> = (1..=row.len()).map(|n| format!("{name}_{n}")).collect();
@@ -93,7 +92,7 @@ impl Rows<'_> {
         Some(exists)
     }
 
-    /// Where NULL matters.
+    /// In an expression NULL matters.
     fn value(&mut self, expr: &Expr) -> Option<Expr> {
         match expr {
             Expr::InSubquery { expr, subquery, negated } => {
@@ -136,7 +135,7 @@ fn bare(expr: &Expr) -> &Expr {
     if let Expr::Nested(inner) = expr { bare(inner) } else { expr }
 }
 
-/// A comparison of two rows of as many columns; what is less or greater is so in the first column that differs.
+/// A comparison of two rows of the same length; the order is decided by the first column that differs.
 fn compared(left: &[Expr], op: &Op, right: &[Expr]) -> Option<Expr> {
     let equal = |left: &[Expr], right: &[Expr]| by_column(left, right, |l, r| binary(l, Op::Eq, r));
     match op {
@@ -161,7 +160,7 @@ fn compared(left: &[Expr], op: &Op, right: &[Expr]) -> Option<Expr> {
     }
 }
 
-/// NULL is NULL.
+/// Null-safe equality.
 fn same(left: &[Expr], right: &[Expr]) -> Option<Expr> {
     by_column(left, right, |l, r| Expr::IsNotDistinctFrom(Box::new(l), Box::new(r)))
 }

@@ -1,7 +1,7 @@
-//! The column that `using` and `natural` share, by its full name.
+//! Qualifies the columns shared by `using` and `natural`.
 //!
-//! In `where`, in a later `on` and anywhere inside of a subquery, DataFusion 55 takes `k` after `a join b using (k)` for two
-//! columns. It refuses it; or, where a query around this one has a `k`, takes that one: other rows, and no word.
+//! In `where`, in a later `on` and anywhere inside a subquery, DataFusion 55 resolves `k` after `a join b using (k)` to
+//! two columns. It refuses the query; or, if an outer query has a `k`, silently uses that one, which gives other rows.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -11,10 +11,10 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
 
-/// The columns of a table by its name, where they are known.
+/// The columns of a table by its name, if known.
 pub type ColumnsOf<'c> = &'c dyn Fn(&str) -> Option<Vec<String>>;
 
-/// Writes out, in every select of a query, which table's column is meant. `columns_of` finds what `natural` shares, and the
+/// Qualifies shared columns in every select of a query. `columns_of` gives the columns that `natural` shares, and the
 /// owner of a column among several tables.
 pub fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
     let _ = syntax.visit(&mut Selects { columns_of, named: HashSet::new() });
@@ -77,7 +77,7 @@ fn qualify(select: &mut Select, owners: &HashMap<String, Option<Ident>>) {
     let _ = select.named_window.visit(names);
 }
 
-/// Puts the owner before the column, but in subqueries, whose tables may have such a column themselves.
+/// Adds the qualifier to the column, except in subqueries whose tables may have such a column themselves.
 struct Names<'o> {
     owners: &'o HashMap<String, Option<Ident>>,
     inside: usize,
@@ -108,7 +108,7 @@ impl VisitorMut for Names<'_> {
     }
 }
 
-/// The columns that the joins of one `from` share, with the table whose value they have.
+/// The shared columns of the joins of one `from`, with the table that provides the value.
 fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Option<Ident>)> {
     let mut tables = vec![Table::of(&from.relation, columns_of)];
     let mut found: Vec<(String, Option<Ident>)> = Vec::new();
@@ -117,7 +117,7 @@ fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Opti
         let (constraint, inner) = match join_operator {
             JoinOperator::Join(of) | JoinOperator::Inner(of) => (of, true),
             JoinOperator::Left(of) | JoinOperator::LeftOuter(of) => (of, false),
-            // Of other outer joins it is neither column, and refused.
+            // In other outer joins it is neither column, and refused.
             _ => return Vec::new(),
         };
         let columns: Vec<String> = match constraint {
@@ -152,7 +152,7 @@ fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Opti
     found
 }
 
-/// A table of a join by the name that its columns go by.
+/// A table of a join by the name that qualifies its columns.
 struct Table {
     name: Option<Ident>,
     columns: Option<Vec<String>>,
@@ -175,13 +175,13 @@ impl Table {
         }
     }
 
-    /// Whether it has a column, where that is known.
+    /// Whether it has a column, if known.
     fn has(&self, column: &str) -> Option<bool> {
         self.columns.as_ref().map(|columns| columns.iter().any(|own| own == column))
     }
 }
 
-/// A name as it is looked up.
+/// A name in the form in which it is looked up.
 pub(crate) fn name_of(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }

@@ -1,4 +1,4 @@
-//! Tables in Glue: the entry that Athena reads, what is kept, what is repaired, what is refused.
+//! Tables in Glue: the entry that Athena reads, and what is kept, repaired and refused.
 
 use serde_json::{Value, json};
 use stedi_delta::internals::catalog::{Catalog, GlueCatalog, conformance};
@@ -13,7 +13,7 @@ fn entry(prod: &Prod, table: &str) -> Value {
     prod.aws.glue("GetTable", &body).unwrap()["Table"].clone()
 }
 
-/// A table's entry as somebody else writes it.
+/// A table's entry by another tool.
 fn rewrite(prod: &Prod, table: &str, change: impl FnOnce(&mut Value)) {
     let mut standing = entry(prod, table);
     for key in ["DatabaseName", "CatalogId", "CreateTime", "UpdateTime", "VersionId", "CreatedBy"] {
@@ -152,16 +152,16 @@ fn a_registration_that_failed_after_the_commit_is_made_up_for_by_the_next_sync()
 fn an_entry_of_somebody_elses_table_is_not_taken_over_unasked() {
     let Some(prod) = Prod::sample() else { return };
     prod.run(&["sync"]).fine();
-    // A colleague tries the same target on a warehouse of his own.
+    // A colleague uses the same target with another warehouse.
     let sandbox = Prod { bucket: prod.aws.bucket(), aws: prod.aws };
     sandbox.aws.put_all(&sandbox.bucket, "landing", &crate::support::repository().join("sample/landing"));
     let refused = sandbox.run(&["sync"]);
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("in Glue in us-east-1 leads to another table"), "{}", refused.err);
+    assert!(refused.err.contains("in Glue in us-east-1 points to another table"), "{}", refused.err);
     assert!(refused.err.contains(" catalog register --relocate\n"), "{}", refused.err);
     let checked = sandbox.run(&["catalog", "check"]);
     assert_eq!(checked.code, 2);
-    assert!(checked.out.contains("leads to another table"), "{}", checked.out);
+    assert!(checked.out.contains("points to another table"), "{}", checked.out);
     sandbox.run(&["catalog", "register", "--relocate"]).fine();
     sandbox.run(&["catalog", "check"]).fine();
     assert!(
@@ -170,7 +170,7 @@ fn an_entry_of_somebody_elses_table_is_not_taken_over_unasked() {
             .unwrap()
             .contains(&sandbox.bucket)
     );
-    // Where the other table is gone, a sync follows by itself.
+    // If the other table no longer exists, a sync updates the entry by itself.
     for key in sandbox.aws.keys(&sandbox.bucket, "warehouse/") {
         sandbox.aws.delete(&sandbox.bucket, &key);
     }

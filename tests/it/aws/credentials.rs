@@ -1,4 +1,4 @@
-//! Credentials come from AWS's own chain and go nowhere.
+//! Credentials come from AWS's own chain and are never printed.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::aws::{ACCESS_KEY, SECRET_KEY};
 
 const TOKEN: &str = "session-token-that-nobody-may-print-0123456789";
 
-/// The environment with other credentials than keys in it.
+/// The environment with credentials from another source than keys in it.
 fn without_keys(prod: &Prod, more: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut env: Vec<_> = prod.aws.env().into_iter().filter(|(name, _)| !name.contains("KEY")).collect();
     env.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
@@ -69,7 +69,7 @@ fn a_web_identity_is_exchanged_for_keys() {
 #[test]
 fn keys_that_end_are_fetched_anew_before_they_do() {
     let Some(prod) = Prod::sample() else { return };
-    // A sync that takes longer than its first keys live, on a service that refuses ended ones.
+    // A sync that takes longer than its first keys live, on a service that refuses expired ones.
     prod.aws.container_lifetime(2, true);
     prod.aws.latency(15);
     let url = prod.aws.container_credentials();
@@ -77,7 +77,7 @@ fn keys_that_end_are_fetched_anew_before_they_do() {
     prod.aws.clear_requests();
     prod.run_in(&env, &["sync"]).fine();
     assert!(keys(&prod).len() > 1, "{:?}", keys(&prod));
-    // Glue answers 400 also for a database that is not there yet.
+    // Glue answers 400 also for a database that does not exist yet.
     let is_refused = |r: &crate::support::aws::Request| r.service == "s3" && [400, 403].contains(&r.status);
     let refused: Vec<_> = prod.aws.requests().into_iter().filter(is_refused).collect();
     assert!(refused.is_empty(), "a request went out with ended keys: {refused:?}");
@@ -94,7 +94,7 @@ fn without_credentials_nothing_is_tried() {
     assert!(prod.aws.requests().iter().all(|r| r.service != "s3" && r.service != "glue"));
 }
 
-/// Neither output holds a key, a secret or a token.
+/// Checks that neither output holds a key, a secret or a token.
 fn assert_silent(ran: &Ran, what: &str) {
     for secret in [ACCESS_KEY, SECRET_KEY, TOKEN] {
         for (stream, text) in [("output", &ran.out), ("errors", &ran.err)] {
@@ -108,7 +108,7 @@ fn nothing_that_is_printed_holds_a_credential() {
     let Some(prod) = Prod::sample() else { return };
     let mut env = prod.aws.env();
     env.push(("AWS_SESSION_TOKEN".into(), TOKEN.into()));
-    // What S3 answers to a wrong signature repeats the request, keys and token included.
+    // S3's response to a wrong signature repeats the request, including keys and token.
     let body = format!("no</Message><AWSAccessKeyId>{ACCESS_KEY}</AWSAccessKeyId><CanonicalRequest>{TOKEN}");
     let refusals = [
         serde_json::json!([]),
@@ -134,7 +134,7 @@ fn nothing_that_is_printed_holds_a_credential() {
 
 const PASSWORD: &str = "password-in-an-address-0123456789";
 
-/// A command that must fail, and say nothing of the password.
+/// A command that must fail without printing the password.
 fn assert_refused(ran: &Ran, what: &str) {
     assert!(ran.code != 0, "{what}: {}", ran.out);
     assert!(ran.err.contains("user or a password"), "{what}: {}", ran.err);

@@ -1,4 +1,4 @@
-//! A store that throttles, loses answers, or does not honour conditions; many syncs at once.
+//! A store that throttles, loses responses, or ignores conditions; many concurrent syncs.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ fn throttling_and_failing_answers_are_waited_out() {
 #[test]
 fn a_commit_whose_answer_was_lost_is_looked_up_and_stands() {
     let Some(prod) = Prod::sample() else { return };
-    // The first commit of every table takes effect, and nobody hears of it.
+    // The first commit of every table takes effect, but its response is lost.
     let tables = SAMPLE.iter().map(|(_, table, _)| *table).chain(["system/files", "system/runs"]);
     let rules = tables.map(|table| {
         let log = format!("{table}/_delta_log/00000000000000000000.json");
@@ -83,7 +83,7 @@ fn a_commit_that_was_neither_answered_nor_can_be_looked_up_is_not_guessed() {
     ]));
     let ran = prod.run(&["sync"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("nobody knows whether version 0 of"), "{}", ran.err);
+    assert!(ran.err.contains("it is unknown whether version 0 of"), "{}", ran.err);
     prod.aws.rules(&json!([]));
     let ran = prod.run(&["sync", "--format", "json"]).fine();
     assert_eq!(prod.run(&["query", "select count(*) as n from customer_trusted", "--format", "csv"]).out, "n\n33\n");
@@ -104,7 +104,7 @@ async fn sixteen_syncs_at_once_end_as_one_sync_would() {
         let codes = at_once(&lake, 16).await;
         assert!(codes.iter().all(|code| [0, 4].contains(code)) && codes.contains(&0), "{codes:?}");
         alone.sync().await;
-        // Whatever a loser left to be done.
+        // The rest of a loser's work.
         lake.sync().await;
         assert_eq!(lake.everything().await, alone.everything().await, "step {step}");
         lake.assert_recomputed().await;
@@ -126,8 +126,9 @@ async fn sixteen_syncs_at_once_end_as_one_sync_would() {
     }
 }
 
-/// As in a folder: before its first file a root is as empty as a mistyped one, and waiting tables are what was asked for. No
-/// row goes because its file did, so an empty root costs nothing later either. Only a bucket that is not there is refused.
+/// As in a folder: before its first file a root is as empty as a mistyped one, and waiting tables are the requested
+/// result. No row is deleted because its file was, so an empty root costs nothing later either. Only a missing bucket
+/// is refused.
 #[test]
 fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused() {
     let Some(prod) = Prod::empty() else { return };
@@ -141,7 +142,7 @@ fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused(
     for _ in 0..2 {
         let ran = from("s3://stedi-delta-no-such-bucket/landing/");
         assert_eq!(ran.code, 1, "{}", ran.out);
-        let text = "`s3://stedi-delta-no-such-bucket/landing` is in no bucket that there is";
+        let text = "`s3://stedi-delta-no-such-bucket/landing` is in a bucket that does not exist";
         assert!(ran.err.contains(text) && ran.err.contains("NoSuchBucket"), "{}", ran.err);
         assert_eq!(prod.aws.keys(&prod.bucket, ""), Vec::<String>::new());
     }
@@ -150,7 +151,7 @@ fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused(
     assert_eq!(told.matches(&format!("there is nothing under the landing root `{root}/landing`")).count(), 1, "{told}");
     assert!(told.contains("pattern of accelerometer_landing: `accelerometer/landing/"), "{told}");
     assert!(!prod.aws.keys(&prod.bucket, "warehouse/landing/customer_landing/_delta_log/").is_empty());
-    // Landed, and gone since: the rows stay.
+    // Landed and deleted since: the rows stay.
     let key = "landing/customer/landing/a.json";
     let record = "{\"email\": \"a@example.com\", \"serialNumber\": \"6af3ffb2-4503-4fdc-8404-97183f65b989\"}";
     prod.aws.put(&prod.bucket, key, record);
@@ -159,7 +160,7 @@ fn an_empty_landing_root_is_warned_of_and_a_bucket_that_is_not_there_is_refused(
     prod.run(&["sync"]).fine();
     let count = prod.run(&["query", "select count(*) as n from customer_landing", "--format", "csv"]).fine();
     assert_eq!(count.out, "n\n1\n");
-    // A lake whose bucket went away says so, too.
+    // A lake whose bucket was deleted reports it, too.
     assert_eq!(from("s3://stedi-delta-no-such-bucket/landing/").code, 1);
     let same = super::bare(
         &prod.aws.env(),

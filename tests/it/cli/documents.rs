@@ -1,4 +1,4 @@
-//! `--format json`: one document per command, whatever became of it, and its exit code is the command's.
+//! `--format json`: one document per command, even if it fails, with the command's exit code.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// A sync's document, once everything that holds for each of them has been looked at.
+/// A sync's document, after the checks that apply to each of them.
 fn document(ran: &Ran) -> Value {
     let document = ran.json();
     assert_eq!(document["report"], "sync/1");
@@ -161,7 +161,7 @@ fn missing_consent_exits_3_before_anything_else_and_names_nobody() {
          because    the query keeps rows that `people` does not grant\n  \
          next       tables/trusted/members.sql: filter by consent, then sync again\n"
     );
-    // Evidence goes before failure.
+    // Evidence precedes failure.
     shell.land("notes/a.json", "{\"id\":1}");
     assert_eq!(shell.run(&["sync"]).code, 3);
     shell.land("notes/a.json", "{\"id\":2222}");
@@ -206,7 +206,7 @@ fn a_failed_expectation_exits_3() {
 #[test]
 fn a_writer_that_is_always_faster_exits_4() {
     let shell = Shell::synced();
-    // In the place of the next commit stands what no listing shows as one.
+    // The path of the next commit is taken by an object that no listing shows as a commit.
     let taken = "w/landing/people/_delta_log/00000000000000000001.json/x";
     shell.define(taken, "");
     shell.land("people/b.json", &person("zoe", 1, true));

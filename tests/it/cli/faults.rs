@@ -1,4 +1,4 @@
-//! Folders that are not what they should be, and names that a shell or a URL would trip over.
+//! Invalid folders, and names with special characters for a shell or a URL.
 
 use super::person;
 use super::shell::{NO_NOTES, Shell};
@@ -120,7 +120,7 @@ fn a_table_in_another_table_s_folder_is_refused_before_anything_is_done() {
             assert!(ran.err.contains("tables/trusted/members.toml:2:12\n"), "{}", ran.err);
         }
     }
-    // One that only the command line brings about.
+    // A conflict that only the command line causes.
     shell.define("tables/trusted/members.toml", members("o/landing/people"));
     assert_eq!(shell.run(&["check"]).code, 0);
     let ran = shell.run(&["sync", "--warehouse", "o"]);
@@ -138,7 +138,7 @@ fn a_table_in_another_table_s_folder_is_refused_before_anything_is_done() {
 fn a_warehouse_that_cannot_be_written_to_says_so_without_a_stack() {
     let shell = Shell::shop();
     shell.land("people/a.json", &person("ann", 1, true));
-    // A file where a folder has to be: also root cannot write there.
+    // A file instead of a folder: even root cannot write there.
     shell.define("w/landing", "");
     let ran = shell.run_in(&shell.project(), &[("RUST_BACKTRACE", "1")], &["sync"]);
     assert_eq!(ran.code, 1);

@@ -1,10 +1,10 @@
-//! Names, values and addresses that are made to do harm where they are printed: everything that the program prints about
-//! them, at its most talkative, is looked at.
+//! Names, values and addresses that attack the terminal where they are printed: checks everything that the program
+//! prints about them at its most verbose.
 
 use super::shell::{NOTES, Ran, Shell};
 use super::{person, shell};
 
-/// Parts of credentials, none of which may be printed; the addresses they stand in are below.
+/// Parts of credentials, which must never be printed; the addresses that contain them are below.
 const SECRETS: [&str; 4] = ["5iGnAtUrE", "t0kEnT0kEn", "hunter2", "pa55"];
 const SIGNED: &str =
     "https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=5iGnAtUrE&X-Amz-Security-Token=t0kEnT0kEn";
@@ -12,11 +12,11 @@ const QUERY: &str = "s3://bucket/raw?password=hunter2";
 const USER: &str = "https://ann:pa55@example.com/x";
 const ADDRESSES: [&str; 3] = [SIGNED, QUERY, USER];
 
-/// Clears the screen, sets the title, turns the reading direction, goes back to the line's beginning.
+/// Clears the screen, sets the title, changes the text direction, returns to the line's beginning.
 const ACTS: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\r";
 const WHO: &str = "zoe@example.org";
 
-/// The ways in which the program says most.
+/// The most verbose options of the program.
 const TALKATIVE: [&[&str]; 4] = [
     &["--verbose"],
     &["--verbose", "--color", "always"],
@@ -24,7 +24,7 @@ const TALKATIVE: [&[&str]; 4] = [
     &["--verbose", "--format", "json"],
 ];
 
-/// What must not be in a text, and is; the escapes of colours are no harm where they are asked for.
+/// Forbidden parts found in a text; escapes of colours are allowed if requested.
 fn harm(text: &str, with_colours: bool) -> Option<String> {
     if let Some(secret) = SECRETS.iter().chain([&WHO]).find(|secret| text.contains(**secret)) {
         return Some((*secret).to_owned());
@@ -51,7 +51,7 @@ fn assert_harmless(ran: &Ran, args: &[&str]) {
     }
 }
 
-/// Runs a command in every talkative way.
+/// Runs a command with each of the verbose options.
 fn told(shell: &Shell, environment: &[(&str, &str)], args: &[&str]) -> Vec<Ran> {
     let run = |more: &&[&str]| {
         let args = [args, more].concat();
@@ -62,7 +62,7 @@ fn told(shell: &Shell, environment: &[(&str, &str)], args: &[&str]) -> Vec<Ran> 
     TALKATIVE.iter().map(run).collect()
 }
 
-/// A project whose landing files have names, fields and values that act.
+/// A project whose landing files have names, fields and values with control characters.
 fn hostile() -> Shell {
     let shell = Shell::shop();
     let nested = format!("{NOTES}at = {{ type = \"array<struct<city:string>>\" }}\n");
@@ -141,7 +141,7 @@ fn addresses_with_credentials_are_refused_and_never_repeated() {
         for variable in ["STEDI_DELTA_LANDING", "STEDI_DELTA_WAREHOUSE"] {
             assert_eq!(told(&shell, &[(variable, address)], &["sync"]).remove(0).code, 64);
         }
-        // What is no address at all is repeated, without its credentials.
+        // An invalid address is repeated, without its credentials.
         for args in [
             &["sync", address][..],
             &[address],
@@ -226,7 +226,7 @@ fn a_query_that_fails_at_a_value_does_not_tell_it() {
         for ran in told(&shell, &[], &["query", sql]) {
             assert!(!ran.err.contains("example.com") && !ran.out.contains("example.com"), "{}{}", ran.out, ran.err);
             assert!(ran.err.contains("the query cannot be run") && ran.err.contains('…'), "{}", ran.err);
-            assert!(ran.err.contains("--reveal to print it"), "{}", ran.err);
+            assert!(ran.err.contains("--reveal to print them"), "{}", ran.err);
         }
         let revealed = shell.run(&["query", sql, "--reveal"]);
         assert!(revealed.err.contains("@example.com"), "{}", revealed.err);

@@ -1,4 +1,4 @@
-//! Whatever a query asks for, the program takes little more memory than `memory_limit` says, and says what was too much.
+//! For every query, the program takes little more memory than `memory_limit`, and reports what was too large.
 
 use std::fs;
 use std::process::Child;
@@ -6,22 +6,22 @@ use std::process::Child;
 use super::shell::{NOTES, Shell};
 
 const MEGABYTE: u64 = 1 << 20;
-/// What the program takes beside its limit: itself, its stacks, what the allocator keeps.
+/// Memory of the program beside its limit: itself, its stacks, and the allocator's reserve.
 const BESIDE: u64 = 300 * MEGABYTE;
 
-/// The most memory that a process has held so far, in bytes.
+/// Peak memory of a process so far, in bytes.
 fn peak(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Runs a query; its exit code, what it said, and the most memory that it held.
+/// Runs a query; its exit code, its output, and its peak memory.
 fn measured(shell: &Shell, sql: &str) -> (Option<i32>, String, u64) {
     run(shell, &["query", sql, "--format", "csv"])
 }
 
-/// The same of any command.
+/// The same for any command.
 fn run(shell: &Shell, args: &[&str]) -> (Option<i32>, String, u64) {
     let mut child = shell.command(&shell.project(), &[], args).spawn().unwrap();
     let mut most = 0;
@@ -79,7 +79,7 @@ fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
     assert_eq!((code, said.as_str()), (Some(0), "n,p\n2000000,007\n"));
 }
 
-/// Parquet sets aside 110 KB for each column that is written, before its first value.
+/// Parquet allocates 110 KB for each written column before its first value.
 #[test]
 fn a_struct_of_thousands_of_fields_lands_within_the_limit() {
     let shell = Shell::shop();
@@ -97,7 +97,7 @@ fn a_struct_of_thousands_of_fields_lands_within_the_limit() {
     assert_eq!(said, "n,s\n100,499900\n");
 }
 
-/// The engine cuts what joins and `unnest` make by rows, and copies a text for each of them.
+/// The engine cuts the output of joins and `unnest` by rows, and copies a text for each of them.
 #[test]
 fn a_large_text_that_a_query_repeats_takes_the_memory_of_a_few() {
     let shell = Shell::shop();

@@ -1,10 +1,10 @@
-//! What is said about mistakes: what was found, what was expected, where, and the next thing to type.
+//! Error messages: what was found, what was expected, where, and the next thing to type.
 
 use serde_json::json;
 
 use super::shell::{NOTES, Shell};
 
-/// Exit code and standard error of a command that answers nothing.
+/// Exit code and standard error of a command without a result.
 fn said(shell: &Shell, args: &[&str]) -> (i32, String) {
     let ran = shell.run(args);
     assert_eq!(ran.out, "", "{args:?}");
@@ -221,7 +221,7 @@ fn a_check_plans_every_query() {
     );
 }
 
-/// Where a condition lets no made-up row pass, and where only a made-up row fails.
+/// Queries whose condition lets no made-up row pass, and queries that only a made-up row makes fail.
 #[test]
 fn a_check_refuses_what_the_engine_cannot_do_and_nothing_else() {
     let shell = Shell::shop();
@@ -259,7 +259,7 @@ error: this is not valid TOML
 1 | a = [
   |      ^ unclosed array, expected `]`
 
-error: `now` has another value at every run [VOLATILE_FUNCTION]
+error: `now` has a different value in every run [VOLATILE_FUNCTION]
  --> tables/trusted/later.sql:1:15
   |
 1 | select email, now() as at from people
@@ -318,7 +318,7 @@ error: `strng` is not a type of this tool
             "tables/trusted/members.toml:5:18",
         ]
     );
-    // Faults stop every verb alike, and nothing was touched.
+    // Faults stop every verb alike, and nothing was changed.
     assert_eq!(said(&shell, &["sync"]), (1, expected.to_owned()));
     assert!(shell.warehouse().is_empty());
 }

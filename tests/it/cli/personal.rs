@@ -1,4 +1,4 @@
-//! What the engine says where a computation fails at somebody's data.
+//! Messages of the engine about a computation that fails on personal data.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::shell::{Ran, Shell};
 const WHO: &str = "secret.person@example.org";
 const NUMBER: &str = "4711999";
 
-/// A project of one landing table of personal data and what is computed from it.
+/// A project of one landing table of personal data and tables computed from it.
 fn shell(expectation: &str, sql: &str, about: &str, classification: &str) -> Shell {
     let shell = Shell::shop();
     for file in ["landing/people.toml", "landing/notes.toml", "trusted/members.toml", "trusted/members.sql"] {
@@ -41,7 +41,7 @@ fn assert_silent(ran: &Ran) {
     }
 }
 
-/// Neither what is recorded of runs nor what commits say of themselves.
+/// Checks that the records of runs and the `commitInfo` of commits contain no personal data.
 fn assert_unwritten(folder: &Path, is_of_runs: bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {
@@ -77,7 +77,9 @@ fn values_of_personal_data_are_in_no_message_where_computing_fails() {
         let at_once = shell.run(&["sync"]);
         assert_eq!(at_once.code, 1, "{sql}");
         assert!(at_once.err.contains(told), "{sql}: {}", at_once.err);
-        assert!(at_once.err.contains("next       what stands for … may be personal data; --reveal to print it"));
+        assert!(
+            at_once.err.contains("next       `…` replaces values that may be personal data; --reveal to print them")
+        );
         assert_silent(&at_once);
         for args in [
             &["sync", "--format", "json"][..],

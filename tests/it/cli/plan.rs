@@ -1,4 +1,4 @@
-//! `plan` as a person and a pipeline meet it.
+//! `plan` as used by a person and a pipeline.
 
 use super::person;
 use super::shell::{NO_NOTES, Shell};
@@ -24,7 +24,7 @@ fn a_plan_is_a_line_per_table_and_touches_nothing() {
     let explained = shell.run(&["plan", "--explain", "-s", "members"]);
     assert!(explained.out.contains("members    v0   incremental (after ingest)"), "{}", explained.out);
     assert!(
-        explained.out.contains("recompute affected partitions of email; the table has what they were"),
+        explained.out.contains("recompute affected partitions of email; the table has the old rows"),
         "{}",
         explained.out
     );
@@ -50,7 +50,7 @@ fn a_verified_sync_says_so() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--verify"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, NO_NOTES));
-    assert!(ran.out.ends_with("1 table verified: it holds what its query gives.\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("1 table verified: it equals its query.\n"), "{}", ran.out);
     let document = shell.run(&["sync", "--verify", "--format", "json"]).json();
     assert_eq!(document["totals"]["tables_verified"], 1);
 }

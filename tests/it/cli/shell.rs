@@ -33,10 +33,10 @@ format = \"json\"
 [columns]
 id = { type = \"long\" }
 ";
-/// What a sync says of them while there is no file of them.
+/// The message of a sync about them while they have no file.
 pub const NO_NOTES: &str = "
 warning: no file of notes is there: none under `<folder>/project/l` fits `notes/*.json`
-  make sure of the landing root, and of `path` under [source] of notes
+  check the landing root, and `path` under [source] of notes
 ";
 const MEMBERS: &str = "description = \"People who share\"\n[consent]\nsubject = \"email\"\n";
 /// The people whose newest record consents.
@@ -115,7 +115,7 @@ impl Shell {
         files
     }
 
-    /// A command of the program in a folder, with nothing of ours from the environment but what is given.
+    /// A command of the program in a folder, with only the given environment variables of ours.
     pub fn command(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
         for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY", "LOG_FORMAT"] {
@@ -130,7 +130,7 @@ impl Shell {
     /// Runs the program in a folder.
     pub fn run_in(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Ran {
         let Ran { code, out, err } = Ran::of(&mut self.command(folder, environment, args));
-        // The folder has another name every time.
+        // The folder has another name in every run.
         let named = |text: String| text.replace(self.folder.path().to_str().unwrap(), "<folder>");
         Ran { code, out: named(out), err: named(err) }
     }

@@ -1,4 +1,4 @@
-//! Rows that are spilled are personal data: where they stand, who can open them, and that nothing of them stays.
+//! Spilled rows are personal data: their location, their permissions, and their removal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ fn project(spill_folder: &str) -> Shell {
     shell
 }
 
-/// What stands in a folder.
+/// The entries of a folder.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
@@ -32,7 +32,7 @@ fn bytes(folder: &Path) -> u64 {
     entries(folder).into_iter().map(size).sum()
 }
 
-/// A query at work that has spilled to `folder`.
+/// A running query that has spilled to `folder`.
 fn spilling(shell: &Shell, temporary: &Path, folder: &Path) -> Child {
     let environment = [("TMPDIR", temporary.to_str().unwrap())];
     let mut child = shell.command(&shell.project(), &environment, &["query", ENDLESS]).spawn().unwrap();
@@ -93,7 +93,7 @@ fn a_setting_says_where() {
     assert_eq!(shell.run(&["status"]).code, 0);
     assert!(entries(&scratch).is_empty());
 
-    // Where nothing can be spilled, the error says so.
+    // If nothing can be spilled, the error says so.
     fs::remove_dir(&scratch).unwrap();
     fs::write(&scratch, "").unwrap();
     let failed = shell.run(&["query", ENDLESS]);

@@ -1,5 +1,5 @@
-//! Random people land, consent, withdraw, break rules and are refused, while the program says all that it can say. Then
-//! everything that it printed is searched for them, and every object but data files, change data and quarantine.
+//! Random people land, consent, withdraw, violate expectations and are refused, with the most verbose output. Then all
+//! output is searched for them, and every object except data files, change data and quarantine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,11 +44,11 @@ const MEMBERS_SQL: &str = "select email, serial, home, balance, kind, at from (\
      where newest = 1 and shares is not null";
 const TOLD_SQL: &str = "select lower(email) as who, serial + 0 as number, max(balance) as most, count(*) as n \
      from members group by lower(email), serial";
-/// Enough people are paired to be spilled, and for a while.
+/// Enough pairs of people to spill, and for a while.
 const PAIRS_SQL: &str = "select p.email || q.email as pair, min(p.balance) as least, count(*) as n \
      from people p join people q on p.kind = q.kind group by p.email || q.email";
 
-/// Somebody whom no other run has.
+/// A person that no other run has.
 struct Person {
     email: String,
     serial: i64,
@@ -80,7 +80,7 @@ impl Person {
         )
     }
 
-    /// Records that cannot land, and one with a field that nobody has declared.
+    /// Records that cannot land, and one with an undeclared field.
     fn broken(&self) -> String {
         let Self { email, serial, street, .. } = self;
         format!(
@@ -96,14 +96,14 @@ impl Person {
         secrets.text(&self.street["Ü".len()..]);
         secrets.number(self.serial);
         secrets.number(self.cents);
-        // Bounds may lie beside their values.
+        // Bounds may be next to their values.
         for number in [self.serial, self.cents] {
             secrets.text(&number.to_string()[..12]);
         }
     }
 }
 
-/// A project of random people; `classified`: it says that they are.
+/// A project of random people; `classified`: whether it classifies their columns.
 struct Scene {
     shell: Shell,
     people: Vec<Person>,
@@ -143,14 +143,14 @@ impl Scene {
         self.shell.command(&self.shell.project(), &[("TMPDIR", temporary.to_str().unwrap())], args)
     }
 
-    /// Runs a command as talkative as it can be, and keeps what it says.
+    /// Runs a command at its most verbose, and keeps its output.
     fn run(&mut self, args: &[&str], code: i32) {
         for more in [&["-vv", "--color", "always"][..], &["-vv", "--log-format", "json", "--format", "json"]] {
             let args = [args, more].concat();
             let Ran { code: found, out, err } = Ran::of(&mut self.command(&args));
             assert_eq!(found, code, "{args:?} of seed {}:\n{out}\n{err}", self.seed);
             self.printed.push((args.join(" "), format!("{out}\n{err}")));
-            // The same again may have nothing to do any more.
+            // The same command again may have nothing to do.
             if args[0] == "sync" || args.contains(&"replay") {
                 break;
             }
@@ -161,7 +161,7 @@ impl Scene {
         self.shell.land(&format!("people/{file}.json"), text);
     }
 
-    /// What was printed about people, and the objects that hold some of them.
+    /// The output about people, and the objects that hold some of them.
     fn found(&self) -> Vec<String> {
         let printed = self.printed.iter().filter_map(|(command, text)| {
             let found = self.secrets.within(text.as_bytes());
@@ -209,7 +209,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether people stand in a file below a folder, which may be going away.
+/// Whether a file below a folder holds people; the folder may be removed meanwhile.
 fn holds_people(folder: &Path) -> bool {
     let is_person = |bytes: &[u8]| bytes.windows(12).any(|window| window == b"@Example.org");
     let holds = |path: PathBuf| match path.is_dir() {
@@ -219,7 +219,7 @@ fn holds_people(folder: &Path) -> bool {
     fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| holds(entry.path()))
 }
 
-/// A life of the project: everything that can go right and wrong about a person.
+/// A history of the project: every success and failure that concerns a person.
 fn live(scene: &mut Scene) {
     let records =
         |people: &[Person], kind: &str| -> String { people.iter().map(|person| person.record("1", 2, kind)).collect() };
@@ -227,7 +227,7 @@ fn live(scene: &mut Scene) {
     scene.run(&["check"], 0);
     scene.run(&["plan", "--explain"], 0);
     scene.run(&["sync"], 0);
-    // Broken, refused by a rule here and there, warned of.
+    // Invalid, refused by an expectation, warned of.
     let refused = records(&scene.people[8..9], "unknown") + &records(&scene.people[9..10], "odd");
     scene.land("b", &(records(&scene.people[6..8], "k") + &refused + &scene.people[10].broken()));
     scene.land("c", &scene.people[11].record("1", 20, "k"));
@@ -237,14 +237,14 @@ fn live(scene: &mut Scene) {
         scene.run(listed, 0);
     }
     scene.run(&["quarantine", "replay", "people"], 0);
-    // Withdrawn, taken back, replaced, read again.
+    // Withdrawn, unloaded, replaced, reloaded.
     scene.land("d", &scene.people[0].record("null", 3, "k"));
     scene.run(&["sync"], 0);
     scene.run(&["sync", "--unload", "people:people/c.json"], 0);
     scene.land("a", &records(&scene.people[..4], "k"));
     scene.run(&["sync", "--verify"], 0);
     scene.run(&["sync", "--reload", "people:people/c.json"], 0);
-    // Not consented to; not computable.
+    // Without consent; with a failing expression.
     let shell = &scene.shell;
     shell.define("tables/trusted/leaky.toml", "description = \"Leaky\"\n[consent]\nsubject = \"email\"\n");
     shell.define("tables/trusted/leaky.sql", "select email, serial from people");

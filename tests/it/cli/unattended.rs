@@ -1,4 +1,4 @@
-//! `--log-format json`: standard error as a machine reads it, and the page on running unattended.
+//! `--log-format json`: standard error for machines, and the page on running unattended.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::support::repository;
 /// The keys with which every line begins.
 const FIXED: [&str; 6] = ["time", "level", "event", "run", "project", "target"];
 
-/// Standard error, once everything that holds for each of its lines has been looked at.
+/// Standard error, after the checks that apply to each of its lines.
 fn lines(ran: &Ran) -> Vec<Value> {
     assert!(ran.err.is_empty() || ran.err.ends_with('\n'), "{}", ran.err);
     let lines: Vec<Value> = ran.err.lines().map(line).collect();
@@ -54,7 +54,7 @@ fn of<'l>(lines: &'l [Value], event: &str, table: &str) -> &'l Value {
     found.unwrap_or_else(|| panic!("no {event} {table} in {lines:?}"))
 }
 
-/// What the program says about a sync of the project as it stands.
+/// The output of the program for a sync of the current project.
 fn synced(shell: &Shell) -> (Ran, Vec<Value>) {
     let ran = shell.run(&["sync", "--format", "json", "--log-format", "json"]);
     let lines = lines(&ran);

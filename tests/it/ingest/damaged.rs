@@ -1,4 +1,4 @@
-//! Files that other programs wrote, or that got damaged on their way.
+//! Files of other programs, and damaged files.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! Landing tables that somebody deletes or puts back.
+//! Deleted or restored landing tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ async fn a_landing_table_that_was_deleted_by_hand_takes_its_files_anew() {
     lake.land("orders/b.json", order(2));
     lake.sync().await;
     fs::remove_dir_all(lake.warehouse().join("landing")).unwrap();
-    // What was computed from the old one may not be taken for what the new one gives.
+    // Rows computed from the old table must not be attributed to the new one.
     lake.sync_failing("sold", &[]).await;
     assert_eq!(ids(&lake).await, ["1", "2"]);
     assert_eq!(lake.count("select count(*) from orders_quarantine").await, 1);
     let options = Options { select: vec!["sold".into()], full_refresh: true, ..Options::default() };
     assert_ok(&lake.try_sync_with(options).await);
     lake.assert_recomputed().await;
-    // Only its own folder: what is in quarantine stays there once.
+    // Only its own folder is deleted: the quarantine keeps its records, once.
     fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
     lake.try_sync().await;
     assert_eq!(ids(&lake).await, ["1", "2"]);
@@ -60,7 +60,7 @@ async fn the_quarantine_of_a_table_deleted_by_hand_goes_on() {
     assert_eq!(ids(&lake).await, ["0", "1", "2", "3"]);
     let quarantined = lake.rows("select source_file, source_offset from orders_quarantine").await;
     assert_eq!(quarantined.len(), 4, "{quarantined:?}");
-    // And so does the next one's.
+    // The same for the next one.
     lake.land("orders/4.json", order(4) + "broken\n");
     lake.try_sync().await;
     assert_eq!(lake.count("select count(*) from orders_quarantine").await, 5);
@@ -111,7 +111,7 @@ async fn a_landing_table_put_back_by_one_batch_never_names_data_files_that_went_
     let outcome = lake.try_sync_with(Options { reload: vec![Reload::parse("orders")], ..Options::default() }).await;
     assert!(of(&outcome, "orders").problem.is_none(), "{:?}", of(&outcome, "orders").problem);
     assert_eq!(ids(&lake).await, ["1", "2"]);
-    // Only the newest commit undone, with its data files still there: the batch is finished, and read from no file.
+    // Only the newest commit is undone, its data files exist: the batch is finished without reading a file.
     lake.land("orders/c.json", order(3));
     lake.try_sync().await;
     fs::remove_dir_all(lake.landing().join("orders")).unwrap();
@@ -152,7 +152,7 @@ async fn a_ledger_that_was_deleted_or_put_back_stops_its_tables_until_they_are_r
             copy_folder(&copy, &system);
         }
         lake.land("orders/c.json", order(3) + "broken\n");
-        // Also one file alone is not enough.
+        // One file alone is not sufficient.
         for reload in [vec![], vec![Reload::parse("orders:orders/c.json")]] {
             let outcome = lake.try_sync_with(Options { reload, ..Options::default() }).await;
             let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("orders did not stop") };
@@ -164,7 +164,7 @@ async fn a_ledger_that_was_deleted_or_put_back_stops_its_tables_until_they_are_r
         reload(&lake, "orders").await;
         assert_eq!(assert_accounted(&lake).await, (6, 3, 3));
         assert_eq!(ids(&lake).await, ["1", "2", "3"]);
-        // And it goes on from there.
+        // And syncs continue from there.
         lake.land("orders/d.json", order(4) + "broken\n");
         assert_eq!(of(&lake.sync().await, "sold").mode, Mode::Incremental);
         assert_eq!(assert_accounted(&lake).await, (8, 4, 4));
@@ -189,7 +189,7 @@ async fn a_folder_from_another_warehouse_or_of_another_name_stops_until_it_is_re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quarantine_ahead_of_ledger_and_table_keeps_every_record_once() {
-    // Ledger and table are put back, or gone.
+    // Ledger and table are restored, or deleted.
     for put_back in [false, true] {
         let (lake, system, copy) = landed_twice("system").await;
         let (table, aside) = (lake.warehouse().join("landing/orders"), lake.warehouse().join("../orders"));
@@ -202,7 +202,7 @@ async fn a_quarantine_ahead_of_ledger_and_table_keeps_every_record_once() {
             copy_folder(&aside, &table);
             let newest = fs::read_dir(table.join("_delta_log")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
             fs::remove_file(newest).unwrap();
-            // What the ledger does not know is no file of its own yet.
+            // A file unknown to the ledger is not its own yet.
             let outcome = stedi_delta::replay::replay(&lake.workspace().await, "orders").await.unwrap();
             assert_eq!(outcome.rows.inserted, 0);
         }
@@ -233,7 +233,7 @@ async fn a_landing_table_that_another_one_of_its_name_followed_is_put_back() {
     assert_eq!(lake.count("select count(*) from orders_quarantine").await, 3);
 }
 
-/// A commit as if it were ours, with a batch number of somebody else's.
+/// A commit that looks like ours, with a batch number of another writer.
 fn claim_batch(lake: &Lake, table: &str, number: i64) {
     let log = lake.warehouse().join(table).join("_delta_log");
     let version =
@@ -255,7 +255,7 @@ async fn a_batch_number_that_no_sync_gave_out_is_not_counted_on() {
         lake.land("orders/b.json", order(2) + "broken\n");
         let outcome = lake.try_sync().await;
         let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{number}: {outcome:?}") };
-        assert_eq!(error.message(), format!("batch {number} of orders is none that a sync gave out"));
+        assert_eq!(error.message(), format!("batch {number} of orders was not assigned by a sync"));
         assert!(error.next().unwrap().starts_with("stedi-delta sync --reload orders "), "{error}");
         reload(&lake, "orders").await;
         assert_eq!(ids(&lake).await, ["1", "2"]);

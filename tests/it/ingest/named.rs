@@ -1,4 +1,4 @@
-//! Files that are left out: for their names, for links, because they are not whole yet.
+//! Files that are skipped: because of their names, because of links, because they are incomplete.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn hidden_and_temporary_files_do_not_land_and_neither_does_what_is_exclude
     assert_eq!(of(&outcome, "orders").reason, "2 new files");
     assert_eq!(ids(&lake).await, ["1", "2"]);
     assert_still(&lake.sync().await);
-    // A pattern that names them means them.
+    // A pattern that names them includes them.
     let named = orders("", COLUMNS, "").replace("orders/**/*.json*", "orders/_temporary/**/*.json");
     lake.define("tables/landing/orders.toml", &named);
     lake.sync().await;
@@ -48,7 +48,7 @@ async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
     let done = of(&outcome, "orders");
     assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
     let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
-    assert_eq!(left_out.message(), "3 files of orders cannot be read for what they are called");
+    assert_eq!(left_out.message(), "3 files of orders cannot be read because of their names");
     lake.land("orders/b.json", order(4));
     assert_eq!(exit::of_sync(&lake.try_sync().await), 1);
     assert_eq!(ids(&lake).await, ["1", "4"]);

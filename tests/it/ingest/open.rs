@@ -1,4 +1,4 @@
-//! Batches that the ledger holds and the table lacks, while the definition or the table got other columns.
+//! Batches that are in the ledger and not in the table, with changed columns of the definition or the table.
 
 use std::fs;
 
@@ -15,8 +15,7 @@ fn defined(lake: &Lake, column: &str) {
     lake.define("tables/landing/orders.toml", &orders("on_overwrite = \"replace\"", &format!("{COLUMNS}{column}"), ""));
 }
 
-/// The lake whose batch `b.json` with a `double` column `nu` is in the ledger only, and whose batch of before is there or
-/// not.
+/// The lake whose batch `b.json` with a `double` column `nu` is only in the ledger, with or without an earlier batch.
 async fn open(first: bool) -> Lake {
     let lake = shop(&orders("on_overwrite = \"replace\"", COLUMNS, ""));
     if first {
@@ -61,7 +60,7 @@ async fn a_column_whose_type_was_changed_while_the_batch_was_open_is_as_it_was_w
         defined(&lake, "nu = { type = \"boolean\" }\n");
         let text = refused(&lake).await;
         assert!(text.contains("column `nu`") && text.contains("double"), "{text}");
-        // Nothing is broken: as if the sync had not died.
+        // Nothing is broken: as in an uninterrupted sync.
         defined(&lake, "nu = { type = \"double\" }\n");
         lake.sync().await;
         assert_eq!(lake.rows("select id, item, nu from orders").await, expected(first));
@@ -101,7 +100,7 @@ async fn a_batch_that_does_not_fit_what_somebody_made_of_the_table_is_read_anew_
     defined(&lake, "nu = { type = \"string\" }\n");
     let text = refused(&lake).await;
     assert!(text.contains("batch 2 of orders does not fit") && text.contains("--reload orders"), "{text}");
-    // One file alone is not enough.
+    // One file alone is not sufficient.
     let one = Options { reload: vec![Reload::parse("orders:orders/b.json")], ..Options::default() };
     assert!(of(&lake.try_sync_with(one).await, "orders").problem.is_some());
     reload(&lake, "orders").await;

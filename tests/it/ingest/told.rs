@@ -1,4 +1,4 @@
-//! What a sync says where nothing failed and something may be wrong all the same.
+//! Warnings of a sync in which nothing failed.
 
 use super::*;
 use crate::support::customer;
@@ -56,7 +56,7 @@ async fn a_pattern_without_a_file_and_an_empty_root_are_named_and_tables_are_mad
     assert_eq!(warned(&lake.sync().await), std::slice::from_ref(&mistyped));
     lake.land("orders/a.json", order(2));
     assert!(warned(&lake.sync().await).is_empty());
-    // Files that landed and are gone since were there.
+    // Files that landed and were deleted since count as existing once.
     fs::remove_file(lake.landing().join("orders/a.json")).unwrap();
     assert!(warned(&lake.sync().await).is_empty());
     let other = orders("", COLUMNS, "").replace("orders/**", "oders/**");

@@ -1,4 +1,4 @@
-//! Files whose rows are taken out again.
+//! Unloaded files.
 
 use super::*;
 use crate::support::customer;
@@ -23,7 +23,7 @@ async fn an_unloaded_file_leaves_landing_and_quarantine_and_comes_back_by_reload
     assert_eq!(ids(&lake).await, ["2"]);
     assert_eq!(lake.rows("select source_file from orders_quarantine").await, ["orders/b.json"]);
     assert_eq!(assert_accounted(&lake).await, (2, 1, 1));
-    // Whatever is under that path is skipped and named, also when it changes.
+    // Every file under that path is skipped and named, even if it changes.
     for text in [order(1), order(1), order(7)] {
         lake.land("orders/a.json", text);
         let outcome = lake.sync().await;
@@ -32,7 +32,7 @@ async fn an_unloaded_file_leaves_landing_and_quarantine_and_comes_back_by_reload
         assert_eq!(warning.message, "1 file of orders is skipped: unloaded before");
         assert_eq!(warning.details, ["orders/a.json"]);
     }
-    // All files again are those that are not unloaded.
+    // Reloading all files excludes unloaded ones.
     reload(&lake, "orders").await;
     assert_eq!(ids(&lake).await, ["2"]);
     reload(&lake, "orders:orders/a.json").await;
@@ -58,7 +58,7 @@ async fn a_file_that_is_gone_can_be_unloaded_and_so_can_a_folder() {
         let outcome = unload(&lake, what).await;
         assert_eq!(exit::of_sync(&outcome), code, "{what}: {outcome:?}");
     }
-    // The table made anew does not bring them back either.
+    // A recreated table does not land them again either.
     fs::remove_dir_all(lake.warehouse().join("landing/orders")).unwrap();
     lake.land("orders/d.json", order(9));
     let _ = lake.try_sync().await;

@@ -1,4 +1,4 @@
-//! What a commit carries, and what two changes in one sync come to.
+//! The content of a commit, and the combination of two changes in one sync.
 
 use stedi_delta::outcome::Mode;
 use stedi_delta::sync;
@@ -8,7 +8,7 @@ use crate::concurrency::at_once;
 use crate::support::shop::{derived, orders, shop};
 use crate::support::{Lake, assert_ok, of};
 
-/// delta-rs's MERGE commits nothing then, and the version that was consumed is forgotten.
+/// delta-rs's MERGE commits nothing then, and the consumed version is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn f4_nothing_changes_and_the_progress_is_recorded_all_the_same() {
     let lake = chain("incremental").await;
@@ -124,7 +124,7 @@ async fn f13_added_column_leaves_old_rows_with_null() {
     lake.define("tables/curated/notes.toml", &derived("incremental"));
     lake.define("tables/curated/notes.sql", "select o.note, count(*) as n from orders o group by o.note");
     lake.sync().await;
-    // The files that are replaced now lack the column.
+    // The files to be replaced now lack the column.
     lake.land("orders/a.json", orders(2..4));
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "notes").mode, of(&outcome, "cheap").mode), (Mode::Incremental, Mode::Incremental));

@@ -1,4 +1,4 @@
-//! What a change data feed says, does not say, or says wrongly.
+//! Change data feeds that are exact, missing or wrong.
 
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::protocol::SaveMode;
@@ -31,12 +31,12 @@ async fn f2_feed_that_was_never_on_or_is_off_for_a_while() {
     let lake = chain("incremental").await;
     append(&lake, &[100, 101, 102]).await;
     lake.sync().await;
-    // Never on: whole files come and go.
+    // Never enabled: whole files are compared.
     open(&lake, "landing/orders").await.delete().with_predicate("id = 100").await.unwrap();
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "cheap").mode, of(&outcome, "cheap").rows.deleted), (Mode::Incremental, 1));
     lake.assert_recomputed().await;
-    // On, off and on again within one range.
+    // Enabled, disabled and enabled again within one range.
     feed(&lake, "landing/orders", true).await;
     open(&lake, "landing/orders").await.delete().with_predicate("id = 101").await.unwrap();
     feed(&lake, "landing/orders", false).await;
@@ -66,7 +66,7 @@ async fn f2_feed_of_our_own_table_switched_off_by_somebody() {
 async fn f11_vacuumed_change_data_is_noticed_before_anything_is_written() {
     for refresh in ["auto", "incremental"] {
         let lake = chain(refresh).await;
-        // The cheap orders move on alone, with a feed, and the feed's files are vacuumed.
+        // Only the cheap orders advance, with a feed, and the feed's files are vacuumed.
         lake.land_more_orders();
         let select = vec!["orders".to_owned(), "cheap".to_owned()];
         assert_ok(&lake.try_sync_with(sync::Options { select, ..sync::Options::default() }).await);
@@ -89,7 +89,7 @@ async fn feldera_6154_rewritten_files_are_no_inserts() {
     let lake = chain("incremental").await;
     lake.land("orders/c.json", crate::support::shop::orders(0..3));
     lake.sync().await;
-    // Compacted, one row deleted, compacted: most rows were written three times and came never.
+    // Compacted, one row deleted, compacted: most rows were written three times and never inserted.
     open(&lake, "landing/orders").await.optimize().await.unwrap();
     open(&lake, "landing/orders").await.delete().with_predicate("id = 4").await.unwrap();
     append(&lake, &[100]).await;
@@ -143,7 +143,7 @@ async fn replace_upstream_is_a_small_change_where_most_rows_stay() {
     table.write(vec![rows]).with_save_mode(SaveMode::Overwrite).await.unwrap();
     let outcome = lake.sync().await;
     let done = of(&outcome, "cheap");
-    // Five of the first orders go and 100; 103 comes; 101 and 102 were written again and stay.
+    // Five of the first orders and 100 are deleted; 103 is inserted; 101 and 102 were rewritten and kept.
     assert_eq!((done.mode, done.rows.inserted, done.rows.deleted), (Mode::Incremental, 1, 6));
     lake.assert_recomputed().await;
 }

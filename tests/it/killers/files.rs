@@ -1,4 +1,4 @@
-//! Which files a change reads and rewrites.
+//! The files that a change reads and rewrites.
 
 use std::collections::BTreeSet;
 use std::fs;

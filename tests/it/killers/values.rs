@@ -20,7 +20,7 @@ fn lake(tables: &[(&str, &str)]) -> Lake {
 #[tokio::test(flavor = "multi_thread")]
 async fn f14_negative_zero_and_nan_are_replaced_as_they_were_written() {
     const TABLES: [(&str, &str); 6] = [
-        // Both zeros go at once here, and in the change they are one row that goes twice.
+        // Both zeros are deleted at once here, and in the change they are one row that is deleted twice.
         ("bare", "select t.v from things t"),
         ("plain", "select t.id, t.v, cast(t.s as double) as f from things t"),
         ("keyed", "select t.v, count(*) as n from things t group by t.v"),
@@ -42,7 +42,7 @@ async fn f14_negative_zero_and_nan_are_replaced_as_they_were_written() {
         lake.land("things/a.json", text);
         let outcome = lake.sync().await;
         assert!(["plain", "keyed", "single"].iter().all(|t| of(&outcome, t).problem.is_none()));
-        // The engine groups both zeros as one, so which of them is stored is left open; nothing else is.
+        // The engine groups both zeros as one, so which of them is stored is undefined; everything else is defined.
         for (table, sql) in TABLES {
             let one_zero = |rows: Vec<String>| {
                 let mut rows: Vec<String> = rows.into_iter().map(|row| row.replace("-0.0", "0.0")).collect();
@@ -56,7 +56,7 @@ async fn f14_negative_zero_and_nan_are_replaced_as_they_were_written() {
     assert_eq!(lake.rows("select id, v, f from plain").await, ["3|1.5|0.0"]);
 }
 
-/// Delta stores microseconds: what differs in nanoseconds is equal once it is stored.
+/// Delta stores microseconds: values that differ in nanoseconds are equal once stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn ns_timestamps_end_as_the_microseconds_that_are_stored() {
     let lake = lake(&[
@@ -111,8 +111,8 @@ async fn null_keys_are_groups_of_their_own_on_real_tables() {
     }
 }
 
-/// deltalake 1.1 says that it applies a condition without columns exactly, and takes NULL for true. The engine makes
-/// one of what follows, and splits it off.
+/// deltalake 1.1 reports a condition without columns as applied exactly, and treats NULL as true. The engine makes one
+/// of these conditions, and splits it off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_that_is_null_whatever_the_row_keeps_nothing() {
     let lake = shop("auto");
@@ -133,7 +133,7 @@ async fn a_condition_that_is_null_whatever_the_row_keeps_nothing() {
     }
 }
 
-/// Also where the statistics of files, which leave NaN out, would answer.
+/// Even if the statistics of files, which omit NaN, could answer the query.
 #[tokio::test(flavor = "multi_thread")]
 async fn nan_is_the_greatest_number_to_min_and_max() {
     const TABLES: [(&str, &str); 3] = [
@@ -154,8 +154,8 @@ async fn nan_is_the_greatest_number_to_min_and_max() {
     lake.assert_recomputed().await;
 }
 
-/// DataFusion 55 checks that a plan and its physical form agree about NULL, and simplifies `coalesce` to a `case` of
-/// which it knows less.
+/// DataFusion 55 checks that a plan and its physical form agree about nullability, and simplifies `coalesce` to a
+/// `case` whose nullability it knows less precisely.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distinct_value_that_cannot_be_null_is_planned() {
     let lake = shop("incremental");

@@ -1,4 +1,4 @@
-//! Tables as multisets of rows, read without a line of what is tested, and how two of them differ.
+//! Tables as multisets of rows, read independently of the tested code, and their differences.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,10 +25,10 @@ use super::world::Column;
 /// Rows as text, `|` between the values, with how often each is there.
 pub type Bag = BTreeMap<String, i64>;
 
-/// A table as it stands.
+/// The current state of a table.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Which table it is: one that was made anew under the same name is another one.
+    /// Its identity: a table recreated under the same name is another one.
     pub id: String,
     pub version: u64,
     /// Its data files.
@@ -66,7 +66,7 @@ pub async fn read(folder: &Path) -> Result<Stored, String> {
     Ok(Stored { id, version: table.version().unwrap_or(0), files, schema, batches })
 }
 
-/// A plain session over the tables' rows. It takes expressions as they are written: the engine's simplifier errs about
+/// A plain session over the tables' rows. It runs expressions as written: the engine's simplifier has faults with
 /// lists.
 pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(1);
@@ -81,7 +81,7 @@ pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
     context
 }
 
-/// A query, if the plain engine has a plan for it: for `exists` in a select list or in a `case` it has none.
+/// A query, if the plain engine can plan it: it cannot for `exists` in a select list or in a `case`.
 pub async fn planned(context: &SessionContext, sql: &str) -> Option<DataFrame> {
     let plan = context.sql(sql).await.ok()?.into_unoptimized_plan();
     let plan = plan.transform_up_with_subqueries(spelled_out).ok()?.data;
@@ -116,7 +116,7 @@ pub fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
     Ok(bag)
 }
 
-/// The net of rows with a weight, which is their last column.
+/// The net of rows with a weight, their last column.
 pub fn net(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
     let mut net = Bag::new();
     for batch in batches {

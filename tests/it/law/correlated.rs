@@ -1,10 +1,10 @@
-//! Subqueries that look outside in ways for which the plain engine has no plan, or a wrong one: DuckDB is who knows better.
+//! Correlated subqueries that the plain engine cannot plan, or plans wrongly: DuckDB gives the expected rows.
 
 use super::query::{Generator, Node, Scope};
 use super::world::{Column, Type};
 
 impl Generator<'_> {
-    /// A subquery with a group, a union, a window, values or a join around what it takes from outside.
+    /// A subquery with a group, a union, a window, values or a join over outer columns.
     pub fn correlated(&mut self, depth: usize) -> Node {
         let ((x, l, left), (y, r, right)) = (self.source(depth), self.second(0));
         let Some((a, b)) = self.pair(&left, &right).filter(|_| x.rows * y.rows < 1000.0) else {

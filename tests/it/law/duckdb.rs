@@ -48,7 +48,7 @@ fn exported(columns: &[Column], bag: &Bag) -> Value {
     json!({ "columns": types, "rows": rows })
 }
 
-/// Compares every query that means the same in both engines; how many there were.
+/// Compares every query with the same meaning in both engines; returns their number.
 pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, String> {
     let mut exports = BTreeMap::new();
     let columns = case.landing.iter().map(|l| (&l.name, &l.columns));
@@ -64,7 +64,7 @@ pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, S
     let mut answered = 0;
     for derived in &portable {
         let answer = &answer[&derived.name];
-        // An outer join around what a subquery takes from outside, say.
+        // For example, an outer join over outer columns of a subquery.
         if answer.as_str().is_some_and(|why| why.contains("Not implemented Error")) {
             continue;
         }

@@ -7,18 +7,18 @@ use crate::support::{Lake, assert_ok};
 
 const FILES: usize = 4;
 
-/// What happens between two syncs.
+/// An event between two syncs.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A file of one of the two landing tables is written, or written anew.
+    /// A file of one of the two landing tables is written or overwritten.
     Land { left: bool, file: usize, rows: Vec<(Option<i64>, Option<i64>, Option<i64>)> },
-    /// Somebody compacts a table.
+    /// Another writer compacts a table.
     Optimize(usize),
     /// The lake is brought to the cut.
     Sync,
 }
 
-/// Values that collide and are missing often.
+/// Values that collide and are often missing.
 fn value() -> impl Strategy<Value = Option<i64>> {
     prop_oneof![1 => Just(None), 4 => (0..4_i64).prop_map(Some)]
 }

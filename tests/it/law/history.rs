@@ -1,4 +1,4 @@
-//! What happens to the tables between two syncs, as random values and carried out.
+//! The events between two syncs, as random values, and their execution.
 
 use std::fs;
 use std::path::Path;
@@ -15,14 +15,14 @@ use deltalake::{DeltaTable, DeltaTableBuilder};
 use super::world::{Derived, Landing, Rng, Row, Type};
 use crate::support::Lake;
 
-/// One thing that somebody does. Everything random about it is in it, so that it replays.
+/// One event. It contains all of its random values, so that it can be replayed.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// A landing file is written, or written anew.
+    /// A landing file is written or overwritten.
     Land { table: usize, file: usize, rows: Vec<Row> },
-    /// Rows are appended, or take the place of all others.
+    /// Rows are appended, or replace all others.
     Write { table: usize, overwrite: bool, rows: Vec<Row> },
-    /// Rows with this value in the first column go.
+    /// Rows with this value in the first column are deleted.
     Delete { table: usize, value: &'static str },
     /// A column of some rows gets this value, in rows with that one in the first column.
     Update { table: usize, value: &'static str, column: usize, set: Option<&'static str> },
@@ -30,11 +30,11 @@ pub enum Op {
     Merge { table: usize, delete: bool, row: Row },
     /// Small files become larger ones.
     Optimize(String),
-    /// Back to an earlier version: this share of them.
+    /// RESTORE of an earlier version: this share of them.
     Restore { table: usize, share: usize },
     /// Files that the newest version does not hold are deleted.
     Vacuum(String),
-    /// A column that the definition does not know.
+    /// A column that the definition does not have.
     AddColumn(String),
     /// The change feed is switched.
     Feed { table: usize, on: bool },
@@ -51,7 +51,7 @@ impl Op {
         }
     }
 
-    /// The landing table that it is about.
+    /// Its landing table.
     pub fn table(&self) -> Option<usize> {
         match self {
             Self::Optimize(_) | Self::Vacuum(_) | Self::AddColumn(_) => None,
@@ -66,7 +66,7 @@ impl Op {
         }
     }
 
-    /// The folder that it is about.
+    /// Its folder.
     pub fn path(&self) -> Option<&String> {
         match self {
             Self::Optimize(path) | Self::Vacuum(path) | Self::AddColumn(path) => Some(path),
@@ -149,7 +149,7 @@ pub async fn open(folder: &Path) -> Option<DeltaTable> {
     DeltaTableBuilder::from_url(url).ok()?.load().await.ok()
 }
 
-/// Rows in the shape of the table as it stands, by somebody of this name.
+/// Rows with the current columns of the table, by a writer of this name.
 fn batch(delta: &DeltaTable, table: &Landing, rows: &[Row], by: &str) -> RecordBatch {
     let schema = delta.snapshot().unwrap().snapshot().arrow_schema();
     let fields = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), f.is_nullable()));
@@ -166,7 +166,7 @@ fn batch(delta: &DeltaTable, table: &Landing, rows: &[Row], by: &str) -> RecordB
     RecordBatch::try_new(schema.clone(), schema.fields().iter().map(|f| column(f)).collect()).unwrap()
 }
 
-/// Does it. What the writing library cannot do is told and passed over: the table did not change.
+/// Executes it. If the writing library does not support it, that is printed and skipped: the table did not change.
 pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), String> {
     let folder = |table: &usize| lake.warehouse().join("landing").join(&landing[*table].name);
     let fail = |e: deltalake::DeltaTableError| format!("{op:?}: {e}");
@@ -249,7 +249,7 @@ pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), Stri
     Ok(())
 }
 
-/// Rows come to a landing table and go again; `optimize`: in between, its files are written anew.
+/// Inserts rows into a landing table and deletes them again; `optimize`: its files are compacted in between.
 pub async fn there_and_back(lake: &Lake, table: &Landing, rows: &[Row], optimize: bool) -> Result<(), String> {
     let folder = lake.warehouse().join("landing").join(&table.name);
     let Some(delta) = open(&folder).await else { return Ok(()) };

@@ -1,9 +1,9 @@
-//! What must be the same by another way: a change told by each rung of the ladder, and rows that come and go.
+//! Equal results by different paths: a change from each of its sources, and rows inserted and deleted again.
 
 use std::collections::BTreeMap;
 
 use stedi_delta::Storage;
-use stedi_delta::internals::changes::{self, ChangeSet, ChangeSource};
+use stedi_delta::internals::changes::{self, ChangeSet, ChangeSource, Changes};
 use stedi_delta::internals::lake::{LakeTable, SessionOptions, session};
 
 use super::compare::{Bag, Stored, bag, difference, minus, net};
@@ -11,7 +11,7 @@ use super::history;
 use super::world::{Case, Rng};
 use crate::support::Lake;
 
-/// How often a change was told by the whole ladder, by the feed, by the files of the commits, by the two snapshots.
+/// How often a change was computed by all sources, by the feed, by the files of the commits, by the two snapshots.
 pub type Told = [usize; 4];
 
 const WAYS: [(&str, Option<ChangeSource>); 4] = [
@@ -21,9 +21,9 @@ const WAYS: [(&str, Option<ChangeSource>); 4] = [
     ("the snapshots", Some(ChangeSource::Snapshots)),
 ];
 
-/// The change of a table since the sync before, by each rung that can tell it, is the difference of its rows. Asked of
-/// one table that moved, another one at every step.
-pub async fn rungs_agree(
+/// The change of a table since the previous sync, from each source that can give it, equals the difference of its rows.
+/// Checked for one changed table, a different one at every step.
+pub async fn change_sources_agree(
     lake: &Lake,
     case: &Case,
     step: usize,
@@ -36,7 +36,7 @@ pub async fn rungs_agree(
     let moved: Vec<&String> = now.keys().filter(moved).collect();
     let Some(name) = moved.get(step % moved.len().max(1)) else { return Ok(told) };
     let (old, new) = (&before[*name], &now[*name]);
-    // Old rows lack what somebody added since, behind all others; a change has the columns of now.
+    // Old rows lack columns that another writer added since, after all others; a change has the current columns.
     let Some(added) = new.schema.fields().len().checked_sub(old.schema.fields().len()) else { return Ok(told) };
     let padded = |(row, copies)| (format!("{row}{}", "|NULL".repeat(added)), copies);
     let was = bag(&old.batches, &old.schema)?.into_iter().map(padded).collect();
@@ -45,12 +45,12 @@ pub async fn rungs_agree(
     let folder = lake.warehouse().join(zone).join(name);
     let location = Storage::default().location(".", &folder).map_err(|e| e.to_string())?;
     let table = LakeTable::open(&location).await.map_err(|e| e.to_string())?.ok_or("no table")?;
-    for (at, (way, rung)) in WAYS.into_iter().enumerate() {
-        let change = match rung {
+    for (at, (way, source)) in WAYS.into_iter().enumerate() {
+        let change = match source {
             None => changes::since(&table, old.version).await,
-            Some(rung) => changes::since_by(&table, old.version, rung).await,
+            Some(source) => changes::since_by(&table, old.version, source).await,
         };
-        let Ok(change) = change.map_err(|e| e.to_string())? else { continue };
+        let Changes::Known(change) = change.map_err(|e| e.to_string())? else { continue };
         let found = rows(&change, &table, new).await?;
         if let Some(text) = difference(&minus(&found, &expected), &Bag::new(), &[]) {
             return Err(format!("the change of {name} since v{} is another one by {way}\n    {text}", old.version));
@@ -67,7 +67,7 @@ async fn rows(change: &ChangeSet, table: &LakeTable, stored: &Stored) -> Result<
     net(&frame.collect().await.map_err(|e| e.to_string())?, &stored.schema)
 }
 
-/// Rows come to every landing table and go again, their files compacted in between or not.
+/// Inserts rows into every landing table and deletes them again, with their files compacted in between or not.
 pub async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
     let mut rng = Rng(case.steps.iter().map(Vec::len).sum::<usize>() as u64);
     for (at, table) in case.landing.iter().enumerate() {
@@ -77,7 +77,7 @@ pub async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-/// Nothing that is derived has other files than before.
+/// No derived table has other files than before.
 pub fn untouched(
     case: &Case,
     before: &BTreeMap<String, Stored>,

@@ -21,7 +21,7 @@ use std::time::Instant;
 use run::{Stats, accepted, run};
 use world::Case;
 
-/// Every so many seeds DuckDB computes the tables too.
+/// DuckDB also computes the tables for every so many seeds.
 const SECOND_ENGINE: u64 = 20;
 
 fn variable(name: &str) -> Option<u64> {
@@ -33,7 +33,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     builder.worker_threads(1).enable_all().thread_stack_size(16 << 20).build().unwrap().block_on(future)
 }
 
-/// One seed: what was done, or the failure as its reader needs it.
+/// One seed: its statistics, or the failure for the reader.
 async fn seed(seed: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let Some(case) = accepted(Case::of(seed), &mut stats).await else { return Ok(stats) };
@@ -102,7 +102,7 @@ fn histories() {
     assert!(stats.refused * 5 < stats.queries, "too many queries are refused: {stats:?}");
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
     assert!(stats.verified * 3 < stats.compared, "too many tables are only verified: {stats:?}");
-    assert!(stats.told.iter().all(|told| *told > 0), "a rung of the ladder told no change: {stats:?}");
+    assert!(stats.told.iter().all(|told| *told > 0), "a source of changes told no change: {stats:?}");
 }
 
 fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {

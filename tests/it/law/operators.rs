@@ -89,7 +89,7 @@ impl Generator<'_> {
         let (x, l, left) = self.source(depth);
         let (mut y, r, mut right) = self.second(depth);
         if self.rng.chance(15) {
-            // A self-join of whatever it is.
+            // A self-join of any relation.
             y = x.clone();
             right = Self::scope(&r, &y).into_iter().filter(|c| !c.approximate).collect();
         }
@@ -235,7 +235,7 @@ impl Generator<'_> {
             3 => (format!("count(*) filter (where {})", self.condition(scope)), Type::Big, true),
             4 if kind == Type::Bool => (format!("bool_and({n})"), kind, true),
             4 if whole => (format!("cast(sum({n}) as bigint)"), Type::Big, true),
-            // At the top of a query these are added to what the table holds.
+            // At the top of a query these are combined with the table's values.
             5 if whole => (format!("sum({n})"), Type::Big, true),
             6 if whole && self.rng.chance(70) => (format!("sum(coalesce({n}, 1))"), Type::Big, true),
             4 | 5 if kind == Type::Decimal => (format!("cast(sum({n}) as decimal(10,2))"), kind, true),
@@ -384,7 +384,7 @@ impl Generator<'_> {
         Self::node(text, vec![x], columns, rows)
     }
 
-    /// Determined, and without a derivative: over all rows at once.
+    /// Deterministic, without a derivative: over all rows at once.
     pub fn undivided(&mut self) -> Node {
         let (x, t, scope) = self.source(1);
         let (order, rows) = (self.total_order(&scope), x.rows);

@@ -1,5 +1,5 @@
-//! Shapes on which generators from outside found wrong rows: two kinds of equality in one join, constants on either side,
-//! keys that stand twice, guards, numbers and dates at their ends.
+//! Patterns with which external generators found wrong rows: two kinds of equality in one join, constants on either
+//! side, duplicate keys, guards, numbers and dates at their limits.
 
 use super::query::{Generator, Node, Scope};
 use super::world::{Column, Type};
@@ -97,7 +97,7 @@ impl Generator<'_> {
         Self::node(text, vec![x, y], columns, rows)
     }
 
-    /// A subquery within a subquery, both of which look at the outermost row.
+    /// A subquery within a subquery, both of which refer to the outermost row.
     fn two_levels(&mut self, depth: usize) -> Node {
         let ((x, l, left), (y, r, right), (z, s, third)) = (self.source(depth), self.second(0), self.second(0));
         let (Some((a, b)), Some((c, d)), Some((e, f))) =
@@ -150,7 +150,7 @@ impl Generator<'_> {
         Self::node(text, vec![x, y], columns, rows)
     }
 
-    /// Keys of a group, of a partition or of an order that stand twice.
+    /// Duplicate keys of a group, of a partition or of an order.
     fn repeated_keys(&mut self, depth: usize) -> Node {
         let (x, t, scope) = self.source(depth);
         let (k, j) = (self.any(&scope), self.any(&scope));
@@ -191,7 +191,7 @@ impl Generator<'_> {
         Self::node(text, vec![x], columns, rows)
     }
 
-    /// The greatest and least numbers and dates: what can be asked of them without leaving their types.
+    /// The maximum and minimum numbers and dates, in expressions that do not overflow.
     fn at_the_ends(&mut self, depth: usize) -> Node {
         let (x, t, scope) = self.source(depth);
         let c = self.any(&scope);

@@ -1,9 +1,9 @@
-//! Random queries. Each is determined by its rows: orders are total (over every column of the relation), and what is
-//! compared exactly does not depend on the order of additions.
+//! Random queries. Each is deterministic: orders are total (over every column of the relation), and exactly compared
+//! values do not depend on the order of additions.
 
 use super::world::{Column, Rng, Type};
 
-/// A query: its text has `{0}`, `{1}`, ... where its subqueries stand, so that a failing one can be taken apart.
+/// A query: its text has `{0}`, `{1}`, ... in place of its subqueries, so that a failing one can be decomposed.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub text: String,
@@ -37,9 +37,9 @@ pub struct Generator<'a> {
     pub rng: &'a mut Rng,
     tables: &'a [Node],
     aliases: usize,
-    /// Nothing in it means something else elsewhere.
+    /// Whether it has the same meaning in the other engine.
     pub portable: bool,
-    /// The plain engine plans it, and rightly.
+    /// Whether the plain engine plans it, and correctly.
     pub plain: bool,
 }
 

@@ -1,4 +1,4 @@
-//! One case from its first file to its last sync, with everything that must hold on the way.
+//! One case from its first file to its last sync, with all conditions checked on the way.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -18,12 +18,13 @@ use super::world::{Case, Derived};
 use super::{duckdb, history, metamorphic};
 use crate::support::Lake;
 
-/// What was done, to see that the test is not vacuous.
+/// Counts that show that the test is not vacuous.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     pub syncs: usize,
     pub compared: usize,
-    /// Tables whose query the plain engine cannot plan: compared with our own full evaluation, and with DuckDB's at last.
+    /// Tables whose query the plain engine cannot plan: compared with our own full evaluation, and at the end with
+    /// DuckDB's.
     pub verified: usize,
     pub incremental: usize,
     pub full: usize,
@@ -107,7 +108,7 @@ async fn tables(lake: &Lake, case: &Case) -> Result<BTreeMap<String, Stored>, St
     Ok(tables)
 }
 
-/// Takes the queries that the project refuses out of the case, and those that read them.
+/// Removes the queries that the project refuses from the case, and those that read them.
 pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
     stats.queries += case.derived.len();
     loop {
@@ -118,14 +119,14 @@ pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
                     eprintln!("refused: {why} {:?}\n{case}", why.faults());
                 }
                 stats.refused += 1;
-                // One of them is wrong: the last one that goes without it.
+                // One of them is wrong: the last one without which the project is accepted.
                 case.derived.pop()?;
             }
         }
     }
 }
 
-/// Runs a case. The error says what does not hold.
+/// Runs a case. The error is the violated condition.
 pub async fn run(case: &Case, second_engine: bool) -> Result<Stats, String> {
     let run = AssertUnwindSafe(go(case, second_engine)).catch_unwind().await;
     run.unwrap_or_else(|panic| {
@@ -172,7 +173,7 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
             unplannable = true;
         }
         stats.feeds += fed(&lake, case, &before, &now).await.map_err(at)?;
-        let told = metamorphic::rungs_agree(&lake, case, number, &before, &now).await.map_err(at)?;
+        let told = metamorphic::change_sources_agree(&lake, case, number, &before, &now).await.map_err(at)?;
         stats.told.iter_mut().zip(told).for_each(|(sum, n)| *sum += n);
         if number % 3 == 0 || number + 1 == case.steps.len() {
             let outcome = synced(&opened(&lake).await?).await.map_err(at)?;
@@ -196,7 +197,7 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
     Ok(stats)
 }
 
-/// Law 1: each derived table is its query. Those whose query the plain engine has no plan for are returned.
+/// Law 1: each derived table equals its query. Returns those whose query the plain engine cannot plan.
 async fn equal<'c>(case: &'c Case, now: &BTreeMap<String, Stored>) -> Result<Vec<&'c Derived>, (String, String)> {
     let context = session(now);
     let mut unplanned = Vec::new();
@@ -219,7 +220,7 @@ async fn equal<'c>(case: &'c Case, now: &BTreeMap<String, Stored>) -> Result<Vec
     Ok(unplanned)
 }
 
-/// Each derived table's own change feed says what changed in it.
+/// Each derived table's own change feed equals its change.
 async fn fed(
     lake: &Lake,
     case: &Case,
@@ -234,7 +235,7 @@ async fn fed(
         }
         let folder = lake.warehouse().join("curated").join(name);
         let feed = match feed(&folder, old.version, new.version, &new.schema).await {
-            // A vacuum took the files of the commits in between.
+            // A vacuum deleted the files of the commits in between.
             Err(why) if why.contains("No such file") || why.contains("not found") => continue,
             other => other?,
         };

@@ -1,13 +1,13 @@
-//! A failing case made small: less of it is tried as long as it still fails.
+//! Shrinks a failing case: parts are removed as long as it still fails.
 
 use super::query::Node;
 use super::run::{Stats, accepted, run};
 use super::world::{Case, Type};
 
-/// How many smaller cases are tried at most.
+/// Maximum number of smaller cases to try.
 const TRIES: usize = 400;
 
-/// The smallest failing case that was found, and how it fails.
+/// The smallest failing case found, and its failure.
 pub async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Case, String) {
     let mut left = TRIES;
     'again: loop {
@@ -32,7 +32,7 @@ pub async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Ca
     }
 }
 
-/// What kind of failure it is: another one would be another bug.
+/// The kind of failure: another one would be another bug.
 fn kind(why: &str) -> usize {
     let kinds = [
         "not its query",

@@ -1,4 +1,4 @@
-//! A case: landing tables with their types, derived tables, and what happens to them. All of it is made from a seed.
+//! A case: landing tables with their types, derived tables, and the events. A seed determines all of it.
 
 use super::history::{self, Op};
 use super::query::{Generator, Node};
@@ -133,7 +133,7 @@ pub struct Column {
     pub name: String,
     /// Its type.
     pub kind: Type,
-    /// The last digits depend on the order of the rows: compared with a tolerance, and read by no other query.
+    /// The last digits depend on the order of the rows: compared with a tolerance, and not read by other queries.
     pub approximate: bool,
 }
 
@@ -173,20 +173,20 @@ pub struct Derived {
     pub name: String,
     /// Its query.
     pub query: Node,
-    /// Another engine gives the same answer.
+    /// Whether another engine gives the same result.
     pub portable: bool,
-    /// The plain engine gives the right one.
+    /// Whether the plain engine gives the right one.
     pub plain: bool,
     /// Its refresh policy.
     pub policy: &'static str,
 }
 
-/// What a seed stands for.
+/// The content of a seed.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub landing: Vec<Landing>,
     pub derived: Vec<Derived>,
-    /// What happens before each sync.
+    /// The events before each sync.
     pub steps: Vec<Vec<Op>>,
 }
 

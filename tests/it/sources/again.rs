@@ -1,4 +1,4 @@
-//! Files that are added although they are there, and removed although they are not: no row comes or goes.
+//! Adds of present files, and removes of missing ones: no row is inserted or deleted.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn registered(lake: &Lake, name: &str) -> Value {
     add
 }
 
-/// The same file described anew.
+/// The same file described again.
 fn again(add: &Value) -> Value {
     let mut again = add.clone();
     again["add"]["tags"] = json!({"seen": "again"});
@@ -43,7 +43,7 @@ async fn a_file_that_is_there_and_is_added_again_adds_nothing() {
         commit(&lake, &[described]).await;
         commit(&lake, &[again(&add)]).await;
         follows(&lake, Mode::Incremental, "orders v1 -> v3").await;
-        // A registration, and a later try of the same one, beside a change.
+        // A registration, and its retry, beside a change.
         let registered = registered(&lake, "registered.parquet");
         commit(&lake, std::slice::from_ref(&registered)).await;
         follows(&lake, Mode::Incremental, "orders v3 -> v4").await;
@@ -74,7 +74,7 @@ async fn a_file_that_is_added_twice_within_the_range_comes_once_and_goes_once() 
         append(&lake, &[(20, "nut", 1.0)]).await;
         follows(&lake, Mode::Incremental, "orders v6 -> v8").await;
         assert_eq!(lake.count("select count(*) from orders").await, 21);
-        // Which of the two counts is what the engine says.
+        // Which of the two counts is up to the engine.
         commit(&lake, &[two.clone(), remove(&two)]).await;
         follows(&lake, Mode::Incremental, "orders v8 -> v9").await;
         commit(&lake, &[remove(&two), two.clone()]).await;
@@ -89,12 +89,12 @@ async fn what_a_restore_brings_back_comes_wherever_it_went() {
         append(&lake, &[(20, "nut", 1.0), (21, "nut", 1.0)]).await;
         append(&lake, &[(22, "nut", 1.0)]).await;
         follows(&lake, Mode::Incremental, "orders v1 -> v3").await;
-        // It went before the range.
+        // It was removed before the range.
         overwrite(&lake, &[(30, "nut", 1.0)]).await;
         follows(&lake, Mode::Incremental, "orders v3 -> v4").await;
         restore(&lake, 3).await;
         follows(&lake, Mode::Incremental, "orders v4 -> v5").await;
-        // Within it, by a commit that only moved rows, and what it was moved into goes by one with a feed.
+        // Within it, by a commit that only moved rows, whose new file a commit with a feed removes.
         open(&lake).await.optimize().await.unwrap();
         delete(&lake, "id = 20").await;
         restore(&lake, 5).await;
@@ -122,7 +122,7 @@ async fn another_file_under_the_name_of_one_that_is_there_is_no_change_that_can_
     follows(&lake, Mode::Full, reason).await;
 }
 
-/// The snapshot of the version consumed is asked for where somebody else moved files, and not for commits of ours.
+/// The snapshot of the consumed version is read if another writer moved files, and not for commits of ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_of_ours_are_followed_without_the_snapshot_before_them() {
     for ours in [true, false] {

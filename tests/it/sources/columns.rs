@@ -1,4 +1,4 @@
-//! Columns that somebody else adds.
+//! Columns added by other writers.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn add_column(lake: &Lake, table: &str) {
     table.add_columns().with_fields([StructField::nullable("extra", DataType::STRING)]).await.unwrap();
 }
 
-/// A sync after which every derived table is its query; only these were computed whole.
+/// A sync after which every derived table equals its query; only these were computed in full.
 async fn goes_on(lake: &Lake, full: &[&str]) -> SyncOutcome {
     let outcome = lake.try_sync_with(verify()).await;
     assert_ok(&outcome);
@@ -40,7 +40,7 @@ fn warnings(table: &TableOutcome) -> Vec<&str> {
     table.warnings.iter().map(|w| w.message.as_str()).collect()
 }
 
-/// What is written about two orders of somebody else's column.
+/// The values of two orders in another writer's column.
 async fn extra(lake: &Lake) -> Vec<String> {
     lake.rows("select id, extra from orders where id in (8, 20)").await
 }
@@ -69,7 +69,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     // Rows land without it.
     lake.land("orders/d.json", orders(20..22));
     let said = "rows that land in orders are NULL in 1 column";
-    let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     assert_eq!((plan.tables[0].action, plan.tables[0].warnings[0].message.as_str()), (Action::Do(Mode::Ingest), said));
     let outcome = goes_on(&lake, &[]).await;
     assert_eq!(warnings(of(&outcome, "orders")), [said]);
@@ -90,13 +90,13 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     assert_eq!(columns(&lake).await, ["id", "item", "price", "note", "source_file", "source_offset", "extra"]);
     assert_eq!(extra(&lake).await, ["20|NULL", "8|seen"]);
 
-    // The catalog says what engines find in the log, and its check that nobody declared it.
+    // The catalog has the columns of the log, and `catalog check` notes the undeclared one.
     let checked = register::check(&lake.workspace().await).await.unwrap();
     let entry = checked.entries.iter().find(|e| e.table == "orders").unwrap();
     assert!(entry.drift.is_empty(), "{entry:?}");
     assert_eq!(entry.notes, ["column `extra` is in the table and not declared"]);
 
-    // Declared, it is one of ours.
+    // After its declaration it is one of ours.
     lake.define("tables/landing/orders.toml", &format!("{ORDERS}note = \"string\"\nextra = \"string\"\n"));
     lake.land("orders/d.json", "{\"id\":20,\"item\":\"nut\",\"price\":1.0,\"extra\":\"ours\"}\n");
     let outcome = goes_on(&lake, &["everything"]).await;
@@ -104,7 +104,7 @@ async fn a_column_that_somebody_adds_to_a_landing_table_stays_and_stops_nothing(
     assert_eq!(extra(&lake).await, ["20|ours", "8|seen"]);
 }
 
-/// Somebody else's column, as the log has it.
+/// Another writer's column, as in the log.
 async fn add_field(lake: &Lake, field: Value) {
     let mut metadata = first(lake, "metaData");
     let mut schema: Value = serde_json::from_str(metadata["metaData"]["schemaString"].as_str().unwrap()).unwrap();
@@ -117,7 +117,7 @@ async fn add_field(lake: &Lake, field: Value) {
 async fn a_column_that_rows_cannot_lack_stops_the_table_before_anything_is_read() {
     for (nullable, metadata, problem) in [
         (false, json!({}), "cannot be NULL"),
-        (true, json!({"delta.generationExpression": "id + 1"}), "is computed by whoever writes"),
+        (true, json!({"delta.generationExpression": "id + 1"}), "must be computed by the writer"),
     ] {
         let lake = built("incremental").await;
         add_field(&lake, json!({"name": "extra", "type": "long", "nullable": nullable, "metadata": metadata})).await;
@@ -128,7 +128,7 @@ async fn a_column_that_rows_cannot_lack_stops_the_table_before_anything_is_read(
         assert_eq!(error.message(), expected);
         assert!(error.next().unwrap().contains("in the engine that added it, or declare it"), "{error}");
         assert_eq!(lake.count("select count(*) from files where path like '%d.json'").await, 0);
-        let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+        let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
         assert_eq!(plan.tables[0].action, Action::Stop);
     }
 }
@@ -138,8 +138,8 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
     for refresh in ["auto", "incremental"] {
         let lake = built(refresh).await;
         add_column(&lake, "curated/items").await;
-        let reason = "column `extra` was added by somebody else";
-        let plan = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+        let reason = "column `extra` was added by another writer";
+        let plan = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
         let planned = plan.tables.iter().find(|t| t.table.as_str() == "items").unwrap().action;
         lake.land("orders/d.json", orders(20..22));
         let outcome = lake.try_sync().await;
@@ -161,7 +161,7 @@ async fn a_column_that_somebody_adds_to_a_derived_table_is_drift() {
     }
 }
 
-/// Orders that somebody appends with a column more and without an offset, as `schema_mode="merge"` lets them.
+/// Orders appended by another writer with an additional column and without an offset, as `schema_mode="merge"` allows.
 async fn append_without_offset(lake: &Lake, ids: &[i64]) {
     let rows = super::batch(&ids.iter().map(|id| (*id, "nut", 1.0)).collect::<Vec<_>>());
     let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
@@ -190,14 +190,14 @@ async fn rows_that_somebody_appends_without_an_offset_are_rows_like_others() {
     goes_on(&lake, &[]).await;
     assert_eq!(lake.rows("select id from lacking").await, ["20", "4"]);
     assert_eq!(lake.rows("select n, m from offsets").await, ["10|12"]);
-    // The table goes on: files land, are replaced, and bring columns.
+    // The table continues to work: files land, are replaced, and bring columns.
     lake.land_more_orders();
     goes_on(&lake, &[]).await;
     lake.define("tables/landing/orders.toml", &format!("{ORDERS}more = \"string\"\n"));
     lake.land("orders/d.json", orders(30..32));
     goes_on(&lake, &[]).await;
     assert_eq!(lake.count("select count(*) from orders where source_offset is null").await, 2);
-    // Without a file a row is nobody's.
+    // A row without a file belongs to none.
     let mut metadata = first(&lake, "metaData");
     let schema =
         metadata["metaData"]["schemaString"].as_str().unwrap().replace("\"nullable\":false", "\"nullable\":true");

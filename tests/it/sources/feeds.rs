@@ -1,4 +1,4 @@
-//! Change feeds: used where they are exact and there, replaced where not.
+//! Change feeds: used if they are exact and present, replaced otherwise.
 
 use std::fs;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn f1_an_update_by_delta_rs_whose_feed_loses_duplicates() {
     let lake = with_feed(true).await;
     append(&lake, &[(20, "nut", 1.0), (21, "nut", 1.0)]).await;
     follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
-    // Afterwards two equal rows: the feed says that one went, and not that the other is there twice.
+    // Afterwards there are two equal rows: the feed has the delete of one, and not the second copy of the other.
     update(&lake, "id = 20", "id", "21").await;
     let reason = "orders v2 -> v3 (file diff: the change feed of v3 (UPDATE) is not exact)";
     follows(&lake, Mode::Incremental, reason).await;
@@ -68,7 +68,7 @@ async fn a_vacuumed_file_that_came_and_went_within_the_range_is_not_needed() {
     append(&lake, &[(20, "nut", 1.0), (21, "nut", 2.0)]).await;
     let appended: Vec<String> = open(&lake).await.get_file_uris().unwrap().collect();
     delete(&lake, "id = 20").await;
-    // The feed takes a row out of a file that is gone, so that the two cannot be added up. Two snapshots can.
+    // The feed deletes a row of a removed file, so that the two cannot be added up. Two snapshots can be compared.
     let now: Vec<String> = open(&lake).await.get_file_uris().unwrap().collect();
     let gone: Vec<_> = appended.iter().filter(|file| !now.contains(file)).collect();
     assert_eq!(gone.len(), 1);
@@ -85,7 +85,7 @@ async fn a_feed_over_files_that_the_same_range_added_and_a_restore_after_it() {
     follows(&lake, Mode::Incremental, "orders v1 -> v3").await;
     append(&lake, &[(30, "nut", 1.0), (31, "nut", 2.0)]).await;
     delete(&lake, "id = 30").await;
-    // Brings back the very file that the delete replaced.
+    // Adds the very file again that the delete replaced.
     restore(&lake, 4).await;
     follows(&lake, Mode::Incremental, "orders v3 -> v6").await;
     assert_eq!(lake.rows("select id from cheap where id > 9").await, ["21", "30", "31"]);
@@ -125,8 +125,8 @@ async fn an_overwrite_of_a_table_with_a_feed() {
     assert_eq!(lake.rows("select id from cheap").await, ["1"]);
 }
 
-/// Writes other rows into the change feed of a commit: those for which `keeps` is true of their id, `times` each, and
-/// without the column that says what became of them if not `typed`.
+/// Replaces the rows of a commit's change feed: by those for which `keeps` is true of their id, `times` each, and
+/// without the change type column if not `typed`.
 fn forge(lake: &Lake, version: u64, keeps: fn(i64) -> bool, times: usize, typed: bool) {
     let commit = folder(lake).join(format!("_delta_log/{version:020}.json"));
     let text = fs::read_to_string(&commit).unwrap();
@@ -163,13 +163,13 @@ fn forge(lake: &Lake, version: u64, keeps: fn(i64) -> bool, times: usize, typed:
 async fn a_feed_of_somebody_that_is_belied_by_its_data_files_is_not_believed() {
     type Keeps = fn(i64) -> bool;
     let cases: [(Keeps, usize, bool, &str); 3] = [
-        (|id| id == 7, 1, true, "tells of -1 rows, its files of -2"),
-        (|_| true, 2, true, "tells of -4 rows, its files of -2"),
+        (|id| id == 7, 1, true, "has -1 rows, its files -2"),
+        (|_| true, 2, true, "has -4 rows, its files -2"),
         (|_| true, 1, false, "has no column `_change_type`"),
     ];
     for (keeps, times, typed, why) in cases {
         let lake = with_feed(true).await;
-        // The file that the delete rewrites is described by the consumed version only.
+        // Only the consumed version describes the file that the delete rewrites.
         delete(&lake, "id in (1, 7)").await;
         forge(&lake, 2, keeps, times, typed);
         append(&lake, &[(20, "nut", 1.0)]).await;

@@ -1,4 +1,4 @@
-//! Tables whose data files alone do not say what their rows are.
+//! Tables whose data files alone do not determine their rows.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ async fn rows_hidden_by_a_deletion_vector_go() {
     follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
     assert_eq!(lake.rows("select id from cheap").await, ["0", "1", "2"]);
     assert_eq!(lake.count("select count(*) from orders").await, 29);
-    // What is hidden is not brought back by a rewrite.
+    // A rewrite does not restore hidden rows.
     lake.land("orders/a.json", orders(0..1));
     let outcome = lake.try_sync().await;
     assert!(matches!(&of(&outcome, "orders").problem, Some(Problem::Failed(_))), "{outcome:?}");
@@ -85,9 +85,9 @@ async fn a_table_with_column_mapping_is_read_by_its_names() {
     let remove = json!({"remove": {"path": path, "dataChange": true, "deletionTimestamp": 1}});
     commit(&lake, &[protocol(&["columnMapping"]), metadata, remove]).await;
     let outcome = lake.try_sync().await;
-    // Its columns are found in the files in another way than before: nothing is guessed.
+    // Its columns are mapped to the files differently than before: nothing is guessed.
     let Some(Problem::Failed(error)) = &of(&outcome, "cheap").problem else { panic!("{outcome:?}") };
-    assert!(error.message().contains("is stored in another way than in v0 (orders)"), "{error}");
+    assert!(error.message().contains("is stored differently than in v0 (orders)"), "{error}");
     let all = stedi_delta::sync::Options { full_refresh: true, ..Default::default() };
     crate::support::assert_ok(&lake.try_sync_with(all).await);
     lake.assert_recomputed().await;

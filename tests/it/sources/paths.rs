@@ -1,4 +1,4 @@
-//! Data files that somebody else's log spells in another way than ours, or that are not the table's own.
+//! Data files whose paths another writer's log spells differently than ours, or that are outside of the table's folder.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn respell(folder: &std::path::Path, named: &str, spelled: &str) {
     fs::write(&newest, actions.iter().map(|action| format!("{action}\n")).collect::<String>()).unwrap();
 }
 
-/// A row as it would have come with the landing file `a.json`.
+/// A row as it would have landed with the file `a.json`.
 async fn append_to_a(lake: &Lake, id: i64) {
     let rows = batch(&[(id, "nut", 1.0)]);
     let mut columns = rows.columns().to_vec();
@@ -54,7 +54,7 @@ async fn a_file_is_the_same_however_it_is_spelled() {
         respell(&folder(&lake), named, &spelled);
         follows(&lake, Mode::Incremental, "orders v0 -> v1").await;
         assert_eq!(lake.count("select count(*) from cheap where id = 4").await, 2, "{spelled}");
-        // What is told by files of later commits does not depend on it.
+        // A change from the files of later commits does not depend on it.
         append(&lake, &[(3, "nut", 1.0)]).await;
         follows(&lake, Mode::Incremental, "orders v1 -> v2").await;
         assert_eq!(lake.count("select count(*) from cheap where id = 3").await, 2, "{spelled}");
@@ -93,10 +93,10 @@ async fn a_file_outside_of_the_table_is_refused_by_name() {
         let Some(Problem::Failed(error)) = &of(&outcome, "orders").problem else { panic!("{spelled}: {outcome:?}") };
         assert_eq!(error.message(), refused);
         assert!(matches!(&of(&outcome, "cheap").problem, Some(Problem::Skipped(_))), "{spelled}");
-        // Older versions are what they were, and the way out works.
+        // Older versions are unchanged, and the remedy works.
         assert_eq!(lake.count("select count(*) from \"orders@v0\"").await, 10);
         if spelled.contains(['%', '?']) {
-            // delta-rs removes it in another spelling, and so not at all.
+            // delta-rs removes it in another spelling, which removes nothing.
             continue;
         }
         restore(&lake, 0).await;

@@ -1,4 +1,4 @@
-//! Versions that can no longer be read, and logs with holes.
+//! Versions that can no longer be read, and logs with gaps.
 
 use std::fs;
 
@@ -35,10 +35,10 @@ async fn a_version_that_was_vacuumed_answers_nothing_and_the_oldest_readable_is_
             }
         }
     }
-    // Nor is a table verified over it.
+    // A table is not verified over it either.
     let outcome = lake.try_sync_with(verify()).await;
     crate::support::assert_ok(&outcome);
-    // Where the newest version alone is left.
+    // If only the newest version is left.
     lake.land("orders/a.json", orders(1..2));
     lake.land("orders/b.json", orders(2..3));
     lake.sync().await;
@@ -100,7 +100,7 @@ async fn one_command_heals_all_tables_that_a_vacuum_cut_off() {
     lake.assert_recomputed().await;
     assert_eq!(lake.count("select count(*) from cheap_quarantine").await, 1);
     assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
-    // With nobody else below, the hint is about that table alone.
+    // Without other tables below, the hint names that table alone.
     let lake = shop("incremental");
     fs::remove_file(lake.root().join("tables/curated/items.toml")).unwrap();
     fs::remove_file(lake.root().join("tables/curated/items.sql")).unwrap();

@@ -1,5 +1,5 @@
-//! AWS on this machine: moto's S3, Glue and STS behind a port of 127.0.0.1, and what a test may do to them
-//! (`tests/aws/control.py` has the details).
+//! AWS on this machine: moto's S3, Glue and STS on a port of 127.0.0.1, with fault injection (`tests/aws/control.py`
+//! has the details).
 
 #![expect(dead_code, reason = "not every control has found its test yet")]
 
@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 
 use super::repository;
 
-/// The key that the direct calls of this module are signed with, as far as they are, and that [`Aws::env`] gives.
+/// The key that signs the direct calls of this module, as far as they are signed, and that [`Aws::env`] gives.
 pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
-/// Its secret: nothing may ever print it.
+/// Its secret: it must never be printed.
 pub const SECRET_KEY: &str = "secret-of-the-test-that-nobody-may-print";
 
-/// A local AWS. It ends with this value, or with the test process, however that one dies.
+/// A local AWS. It ends with this value, or with the test process, even if that is killed.
 #[derive(Debug)]
 pub struct Aws {
     server: Child,
     port: u16,
 }
 
-/// One request as the server saw it.
+/// One request recorded by the server.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Request {
     /// `s3`, `glue`, `sts` or `imds`.
@@ -38,9 +38,9 @@ pub struct Request {
     pub operation: String,
     /// `/bucket/key`, decoded.
     pub path: String,
-    /// What stands after the `?`, as sent.
+    /// The query string without the `?`, as sent.
     pub query: String,
-    /// 0 where the connection was closed without an answer.
+    /// 0 if the connection was closed without a response.
     pub status: u16,
     /// Length of the request's body.
     pub bytes_in: u64,
@@ -58,21 +58,21 @@ pub struct Request {
     pub ms: f64,
 }
 
-/// What the server answered to a direct call.
+/// The server's response to a direct call.
 struct Answer {
     status: u16,
     body: Vec<u8>,
 }
 
 impl Aws {
-    /// The server that all tests of this process share: everybody has buckets of their own, and nobody its controls.
-    /// Prints the skip where there can be none.
+    /// The server that all tests of this process share: each test has its own buckets, and none uses its controls.
+    /// Prints the skip if it is not available.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Result<Aws, String>> = OnceLock::new();
         SHARED.get_or_init(Self::launch).as_ref().map_err(skip).ok()
     }
 
-    /// A server of one's own. Prints the skip where there can be none.
+    /// A server for one test. Prints the skip if it is not available.
     pub fn start() -> Option<Self> {
         Self::launch().map_err(|reason| skip(&reason)).ok()
     }
@@ -99,23 +99,23 @@ impl Aws {
             assert_eq!(output.status.code(), Some(77), "the local AWS does not start: {said}");
             return Err(said);
         };
-        // Whatever it still says is read, so that it never waits for a reader.
+        // Its further output is read, so that it never waits for a reader.
         let mut errors = server.stderr.take().unwrap();
         std::thread::spawn(move || io::copy(&mut errors, &mut io::stderr()));
         Ok(Self { server, port: u16::try_from(port).unwrap() })
     }
 
-    /// Where S3, Glue and STS are.
+    /// The address of S3, Glue and STS.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where a container finds its credentials, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    /// The address of container credentials, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
     pub fn container_credentials(&self) -> String {
         self.endpoint() + "/_control/credentials/container"
     }
 
-    /// Variables of a child process that is to use this AWS and nothing else of the machine.
+    /// Variables of a child process that uses only this AWS.
     pub fn env(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.endpoint().as_str()),
@@ -130,7 +130,7 @@ impl Aws {
         .to_vec()
     }
 
-    /// Makes a bucket that nobody else has.
+    /// Creates a unique bucket.
     pub fn bucket(&self) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
         let name = format!("bucket-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -188,7 +188,7 @@ impl Aws {
         if answer.status == 200 { Ok(document) } else { Err(document) }
     }
 
-    /// Everything that was asked since the last [`Aws::clear_requests`].
+    /// All requests since the last [`Aws::clear_requests`].
     pub fn requests(&self) -> Vec<Request> {
         serde_json::from_value(self.control("GET", "requests", &Value::Null)).unwrap()
     }
@@ -198,7 +198,7 @@ impl Aws {
         self.control("POST", "requests/clear", &Value::Null);
     }
 
-    /// Lets every request wait before it is handled.
+    /// Delays every request.
     pub fn latency(&self, ms: u64) {
         self.control("POST", "latency", &json!({ "ms": ms }));
     }
@@ -214,7 +214,7 @@ impl Aws {
         rules.as_array().unwrap().iter().map(|r| r["fired"].as_u64().unwrap()).collect()
     }
 
-    /// How long the keys live that containers get, and whether later requests with them are refused.
+    /// The lifetime of container credentials, and whether later requests with expired ones are refused.
     pub fn container_lifetime(&self, seconds: u64, enforce: bool) {
         self.control("POST", "credentials", &json!({ "lifetime_seconds": seconds, "enforce": enforce }));
     }
@@ -234,7 +234,7 @@ impl Aws {
         self.call(method, target, Some("s3"), &[], body)
     }
 
-    /// One request on a connection of its own. moto checks no signature; it finds the service by it.
+    /// One request on its own connection. moto checks no signature; it routes by it.
     fn call(&self, method: &str, target: &str, service: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let (port, length) = (self.port, body.len());
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");

@@ -42,7 +42,7 @@ impl Lake {
         self.cloud.as_ref().map_or("", |cloud| &cloud.bucket)
     }
 
-    /// The way into the lake's AWS.
+    /// Access to the lake's AWS.
     pub async fn connection(&self) -> Option<Connection> {
         self.cloud.as_ref()?.storage(Storage::default()).await.aws().cloned()
     }
@@ -76,7 +76,7 @@ impl Cloud {
         }
     }
 
-    /// `storage` with a way into this AWS.
+    /// `storage` with access to this AWS.
     pub(super) async fn storage(&self, storage: Storage) -> Storage {
         let credentials = aws_credential_types::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
         let http =
@@ -87,7 +87,7 @@ impl Cloud {
         storage.with_aws(Connection::from_config(config, AwsSettings::default()), Encryption::default())
     }
 
-    /// Every object below the warehouse but the probe, with its size left out.
+    /// Every object below the warehouse except the probe, without its size.
     pub(super) fn files(&self) -> Vec<(PathBuf, u64)> {
         let keys = self.aws.keys(&self.bucket, "warehouse/");
         keys.into_iter().filter(|key| !key.ends_with(PROBE)).map(|key| (key.into(), 0)).collect()

@@ -1,4 +1,4 @@
-//! A table of many small files of people, of whom neither order nor bounds tell where they are.
+//! A table of many small files of people, unordered and without useful bounds.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, St
 use deltalake::arrow::datatypes::SchemaRef;
 use stedi_delta::internals::definition::{Column, ColumnType};
 use stedi_delta::internals::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
-use stedi_delta::internals::merge::{Applied, CdcChange, Taking, remove, told};
+use stedi_delta::internals::merge::{Applied, CdcChange, Merged, Taking, remove, told};
 use stedi_delta::internals::storage::Location;
 
-/// How many there are, and what is said of them.
+/// Their number and properties.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
     /// Data files.
     pub files: u64,
     /// People in each.
     pub rows: u64,
-    /// Files in a row that have the same day, of which the log tells.
+    /// Consecutive files with the same day, of which the log has statistics.
     pub files_of_a_day: u64,
     /// Whether they are personal data.
     pub classified: bool,
@@ -33,12 +33,12 @@ impl Crowd {
         ]
     }
 
-    /// The number by which a person is known.
+    /// The number that identifies a person.
     pub fn serial(self, n: u64) -> i64 {
         7_310_000_000_000_000 + (n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003) as i64
     }
 
-    /// The people with these numbers, which go from file to file.
+    /// The people with these numbers, spread over the files.
     fn batch(self, numbers: impl Iterator<Item = u64> + Clone, schema: &SchemaRef) -> RecordBatch {
         let serial = |n: u64| self.serial(n);
         let day = |n: u64| i32::try_from(20_000 + n / self.rows / self.files_of_a_day).unwrap();
@@ -71,13 +71,15 @@ impl Crowd {
         Commit { change, ..write() }.commit(&table).await.unwrap();
     }
 
-    /// Takes the person with this number out, and commits.
+    /// Deletes the person with this number, and commits.
     pub async fn withdraw(self, table: &LakeTable, number: u64) -> (LakeTable, Applied) {
         let mut taking = Taking::new(table, usize::MAX);
         let row = self.batch(std::iter::once(number), &table.schema());
         taking.add(&row, CdcChange::Delete).await.unwrap();
         let change = taking.close().await.unwrap();
-        let mut applied = remove(table, &change, u64::MAX).await.unwrap().unwrap();
+        let Merged::Done(mut applied) = remove(table, &change, u64::MAX).await.unwrap() else {
+            panic!("person {number} is not in the table");
+        };
         told(&mut applied, change).await.unwrap();
         let change = std::mem::take(&mut applied.change);
         let commit = Commit { operation: "MERGE", change, ..Commit::default() };

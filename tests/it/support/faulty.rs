@@ -1,4 +1,4 @@
-//! A store that fails or dies at its n-th operation, or lets somebody else in between.
+//! A store that fails or dies at its n-th operation, or lets another writer act in between.
 
 use std::fmt;
 use std::future::Future;
@@ -18,21 +18,21 @@ use futures::{FutureExt, StreamExt};
 use stedi_delta::Storage;
 use stedi_delta::internals::storage::StoreRef;
 
-/// What happens at the n-th operation.
+/// The fault at the n-th operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It fails and so does everything after it: for the state on disk, the process died.
     Dead,
     /// It fails, once.
     Fails,
-    /// The process ends at once.
+    /// The process is killed.
     Aborts,
 }
 
 /// When, relative to the operation's effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// It has none.
+    /// Before it.
     Before,
     /// "Written, but reported failed".
     After,
@@ -56,7 +56,7 @@ impl Plan {
         Arc::new(Self { at, fault, when, calls, reached, writes })
     }
 
-    /// Counts and lets everything pass.
+    /// Counts, without a fault.
     pub fn counting() -> Arc<Self> {
         Self::new(usize::MAX, Fault::Fails, When::Before)
     }
@@ -197,10 +197,10 @@ impl MultipartUpload for Upload {
     }
 }
 
-/// What somebody else does.
+/// The action of another writer.
 pub type Intrusion = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// A storage in which somebody else acts right before the first write to a path that ends with `path`.
+/// A storage in which another writer acts right before the first write to a path that ends with `path`.
 pub fn intruded(path: &'static str, intrusion: Intrusion) -> Storage {
     let intrusion = Arc::new(Mutex::new(Some(intrusion)));
     Storage::with_layer(Arc::new(move |inner| {

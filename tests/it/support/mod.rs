@@ -36,7 +36,7 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The real STEDI landing files, where this machine has them. Prints the skip where it does not.
+/// The real STEDI landing files, if this machine has them. Prints the skip otherwise.
 pub fn real_data() -> Option<PathBuf> {
     let folder = repository().join("../shared/data/stedi");
     if folder.is_dir() {
@@ -142,7 +142,7 @@ impl Lake {
         self.base().join("warehouse")
     }
 
-    /// The project at its target, loaded anew.
+    /// The project at its target, loaded again.
     pub async fn workspace(&self) -> Workspace {
         self.site_through(self.storage.clone()).await
     }
@@ -177,18 +177,18 @@ impl Lake {
         self
     }
 
-    /// A sync whose outcome may be anything.
+    /// A sync with any outcome.
     pub async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         sync::sync(&self.workspace().await, &options, &progress).await
     }
 
-    /// A sync whose outcome may be anything.
+    /// A sync with any outcome.
     pub async fn try_sync(&self) -> SyncOutcome {
         self.try_sync_with(sync::Options::default()).await
     }
 
-    /// A sync that must go well.
+    /// A sync that must succeed.
     pub async fn sync(&self) -> SyncOutcome {
         let outcome = self.try_sync().await;
         assert_ok(&outcome);
@@ -209,7 +209,7 @@ impl Lake {
         batches[0].column(0).as_primitive::<deltalake::arrow::datatypes::Int64Type>().value(0)
     }
 
-    /// Every derived table equals its query over the tables as they stand, as a multiset.
+    /// Every derived table equals its query over the current tables, as a multiset.
     pub async fn assert_recomputed(&self) {
         let workspace = self.workspace().await;
         for table in workspace.project.tables.iter().filter(|t| t.derived().is_some()) {
@@ -234,7 +234,7 @@ impl Lake {
         contents
     }
 
-    /// A table as it stands, by its folder in the warehouse.
+    /// The current table in a folder of the warehouse.
     pub async fn table(&self, path: &str) -> LakeTable {
         LakeTable::open(&self.workspace().await.warehouse.join(path)).await.unwrap().unwrap()
     }
@@ -251,7 +251,7 @@ impl Lake {
     }
 }
 
-/// The query whose rows a table holds: its own, where its quarantining expectations are met.
+/// The query that a table must equal: its own, where its quarantining expectations are met.
 fn effective(table: &Table) -> String {
     let sql = &table.derived().unwrap().canonical_sql;
     let checks = table.expectations.iter().filter(|e| e.action == Action::Quarantine);
@@ -261,7 +261,7 @@ fn effective(table: &Table) -> String {
     }
 }
 
-/// A sync that computes each table anew and compares.
+/// A sync that recomputes each table and compares.
 pub fn verify() -> sync::Options {
     sync::Options { verify: true, ..sync::Options::default() }
 }

@@ -1,4 +1,4 @@
-//! STEDI's landing records written by hand, and what a sync of them may do.
+//! STEDI's landing records written by hand, and the allowed effects of a sync of them.
 
 use std::ops::Range;
 
@@ -54,14 +54,14 @@ impl Lake {
         self.land(&format!("step_trainer/landing/{file}.json"), records);
     }
 
-    /// A first sync, after which every derived table is its query.
+    /// A first sync, after which every derived table equals its query.
     pub async fn build(&self) -> SyncOutcome {
         let outcome = self.sync().await;
         self.assert_recomputed().await;
         outcome
     }
 
-    /// A later sync: no derived table is built anew, and afterwards each is its query.
+    /// A later sync: no derived table is rebuilt, and afterwards each equals its query.
     pub async fn advance(&self) -> SyncOutcome {
         let outcome = self.sync().await;
         for table in DERIVED {
@@ -73,7 +73,7 @@ impl Lake {
         outcome
     }
 
-    /// A sync in which the table `failed` fails and those in `skipped` wait for it; the error as its reader sees it.
+    /// A sync in which the table `failed` fails and those in `skipped` are skipped; the error as printed.
     pub async fn sync_failing(&self, failed: &str, skipped: &[&str]) -> (SyncOutcome, String) {
         use stedi_delta::outcome::Problem;
         let mut outcome = self.try_sync().await;
@@ -102,7 +102,7 @@ impl Lake {
     }
 }
 
-/// The outcome has no problem and every table stands still.
+/// The outcome has no problem and every table is unchanged.
 pub fn assert_still(outcome: &SyncOutcome) {
     assert_ok(outcome);
     for table in &outcome.tables {

@@ -1,10 +1,10 @@
-//! The program as a child process, once it has ended.
+//! The program as a finished child process.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What a command did.
+/// The result of a command.
 pub struct Ran {
     /// Exit code.
     pub code: i32,
@@ -20,13 +20,13 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
     }
 
-    /// A command that went well.
+    /// A command that succeeded.
     pub fn fine(self) -> Self {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self
     }
 
-    /// The answer up to the time it took.
+    /// The result up to the elapsed time.
     pub fn head(&self) -> &str {
         self.out.rsplit_once(" in ").map_or(self.out.as_str(), |(head, _)| head)
     }

@@ -1,4 +1,4 @@
-//! The engine beside ours: DuckDB, in a Python that `scripts/setup` installs.
+//! The second engine: DuckDB, in a Python that `scripts/setup` installs.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::repository;
 
-/// The Python that tests use, whether it is there or not.
+/// The Python of the tests, even if it is not installed.
 pub fn python() -> PathBuf {
     let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
     given.unwrap_or_else(|| repository().join("target/venv/bin/python"))
 }
 
-/// The Python with DuckDB. Prints the skip where there is none.
+/// The Python with DuckDB. Prints the skip if it is not installed.
 pub fn second_engine() -> Option<PathBuf> {
     let python = python();
     if !python.is_file() {
@@ -24,7 +24,7 @@ pub fn second_engine() -> Option<PathBuf> {
     python.is_file().then_some(python)
 }
 
-/// What a script answers, from JSON to JSON. It exits with 77 where it has no DuckDB; that prints the skip.
+/// The result of a script, from JSON to JSON. It exits with 77 without DuckDB; that prints the skip.
 pub fn answered<T: DeserializeOwned>(script: &str, input: &Value) -> Result<Option<T>, String> {
     let Some(python) = second_engine() else { return Ok(None) };
     let mut command = Command::new(python);

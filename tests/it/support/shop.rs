@@ -47,10 +47,10 @@ impl Lake {
         self.land("orders/c.json", orders(0..2));
     }
 
-    /// Everything that a sync decides: all tables, quarantine, and the ledger's sums.
+    /// Everything that a sync determines: all tables, quarantine, and the ledger's totals.
     pub async fn everything(&self) -> Vec<(String, Vec<String>)> {
         let mut everything = self.contents().await;
-        // How often a file was recorded depends on what died; what was found in it does not.
+        // How often a file was recorded depends on what died; its counts do not.
         let ledger = "select distinct path, records, landed, quarantined from files where path is not null";
         let quarantine = "select source_file, source_offset, length, reason from orders_quarantine";
         for (name, sql) in [("quarantine", quarantine), ("ledger", ledger)] {

@@ -1,4 +1,4 @@
-//! A store that answers late, and counts what is read of it.
+//! A store with latency that counts its reads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,12 +26,12 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// None so far; each will wait.
+    /// A counter of none so far; each read will wait.
     pub fn after(latency: Duration) -> Arc<Self> {
         Arc::new(Self { latency, ..Self::default() })
     }
 
-    /// A storage that counts here.
+    /// A storage with this counter.
     pub fn storage(self: &Arc<Self>) -> Storage {
         let reads = self.clone();
         Storage::with_layer(Arc::new(move |inner| Arc::new(Slow { inner, reads: reads.clone() }) as StoreRef))
@@ -47,7 +47,7 @@ impl Reads {
         self.by_file().values().fold((0, 0), |(n, bytes), one| (n + one.0, bytes + one.1))
     }
 
-    /// Most requests that were under way at once.
+    /// Maximum number of concurrent requests.
     pub fn at_once(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
@@ -93,7 +93,7 @@ impl ObjectStore for Slow {
         self.inner.put_multipart_opts(to, opts).await
     }
 
-    /// Ranges of one file come one by one, as from S3 where they do not touch.
+    /// Ranges of one file are requested one by one, as from S3 if they are not adjacent.
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
         self.reads.wait(from).await;
         let result = self.inner.get_opts(from, options).await?;

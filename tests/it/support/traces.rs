@@ -1,4 +1,4 @@
-//! Where a value stands that must stand in data files only, in whatever form.
+//! Finds values that must be in data files only, in any encoding.
 
 use std::fs;
 use std::path::Path;
@@ -26,15 +26,14 @@ pub fn decoded(path: &Path) -> String {
     String::from_utf8(writer.into_inner()).unwrap()
 }
 
-/// Values in the forms that they may take: text in lower case, numbers as they lie in files, both as hexadecimal and in
-/// base64.
+/// Values in all of their encodings: text in lower case, numbers as in files, both as hexadecimal and in base64.
 #[derive(Default)]
 pub struct Secrets {
     forms: Vec<(String, String)>,
 }
 
 impl Secrets {
-    /// Looks for a text, whatever its case. So long that it is nowhere by chance.
+    /// Searches a text in any case. It is long enough not to occur by chance.
     pub fn text(&mut self, text: &str) {
         let lower = text.to_lowercase();
         self.add(text, lower.as_bytes());
@@ -43,7 +42,7 @@ impl Secrets {
         }
     }
 
-    /// Looks for a number of many digits.
+    /// Searches a number of many digits.
     pub fn number(&mut self, number: i64) {
         let digits = number.to_string();
         self.text(&digits);
@@ -64,7 +63,7 @@ impl Secrets {
         self.forms.push((name.to_owned(), characters(form)));
     }
 
-    /// The values that stand in these bytes.
+    /// The values found in these bytes.
     pub fn within(&self, bytes: &[u8]) -> Vec<&str> {
         let text = characters(bytes);
         let mut found: Vec<&str> = Vec::new();
@@ -76,7 +75,7 @@ impl Secrets {
         found
     }
 
-    /// The values that stand in a file: as it is, and in its rows where it is a Parquet file.
+    /// The values found in a file: in its bytes, and in its rows if it is a Parquet file.
     pub fn within_file(&self, path: &Path) -> Vec<&str> {
         let mut found = self.within(&fs::read(path).unwrap());
         if path.extension().is_some_and(|e| e == "parquet") {
@@ -86,7 +85,7 @@ impl Secrets {
     }
 }
 
-/// The characters of base64 that these bytes alone decide where so many stand before them.
+/// The characters of base64 that these bytes alone determine after this many preceding ones.
 fn base64_within(bytes: &[u8], before: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();

@@ -1,4 +1,4 @@
-//! `catalog`: what query engines are told about the tables.
+//! `catalog`: the entries of the tables for query engines.
 
 mod report;
 mod text;
@@ -15,9 +15,9 @@ use crate::register;
 /// What to do about the catalog.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CatalogVerb {
-    /// Compare catalog, logs and definitions, field by field; exit 2 where they differ
+    /// Compare catalog, logs and definitions, field by field; exit 2 if they differ
     Check,
-    /// Make the catalog say what the logs say
+    /// Update the catalog to match the logs
     Register(CatalogRegisterArgs),
     /// Print the CREATE EXTERNAL TABLE statements for Athena
     Ddl(CatalogDdlArgs),
@@ -26,7 +26,7 @@ pub enum CatalogVerb {
 /// Options of `catalog register`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CatalogRegisterArgs {
-    /// Point entries here that lead to other tables
+    /// Point entries here that belong to other tables
     #[arg(long)]
     pub relocate: bool,
     /// Drop entries of tables that left the project; never data
@@ -64,7 +64,7 @@ async fn check(session: &mut Session<'_>) -> Result<u8> {
     Ok(checked(session, format, &outcome))
 }
 
-/// Tells what a catalog says.
+/// Prints the result of `catalog check`.
 pub(in crate::cli) fn checked(session: &mut Session<'_>, format: Format, outcome: &CatalogOutcome) -> u8 {
     let exit_code = exit::of_catalog(outcome);
     if format == Format::Json {
@@ -91,7 +91,7 @@ async fn repair(session: &mut Session<'_>, args: &CatalogRegisterArgs) -> Result
     Ok(repaired(session, format, &outcome))
 }
 
-/// Tells what was repaired.
+/// Prints the result of `catalog register`.
 pub(in crate::cli) fn repaired(session: &mut Session<'_>, format: Format, outcome: &CatalogOutcome) -> u8 {
     let exit_code = exit::of_repair(outcome);
     if format == Format::Json {

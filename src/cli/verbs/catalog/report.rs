@@ -1,4 +1,4 @@
-//! `catalog/1`: the catalog compared with logs and definitions, or brought up to date.
+//! `catalog/1`: the catalog compared with logs and definitions, or updated.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub struct CatalogReport {
     pub project: Option<String>,
     /// Target name.
     pub target: Option<String>,
-    /// What the catalog is called.
+    /// The name of the catalog.
     pub catalog: Option<String>,
     /// Database in it.
     pub database: Option<String>,
@@ -24,7 +24,7 @@ pub struct CatalogReport {
     pub exit_code: u8,
     /// Tables in the order of the project, then those that left it.
     pub tables: Vec<EntryReport>,
-    /// What stopped the command, or a part of it.
+    /// The error that stopped the command, or a part of it.
     pub error: Option<ErrorReport>,
 }
 
@@ -40,7 +40,7 @@ pub struct EntryReport {
     pub state: EntryState,
     /// Fields of the entry that differ.
     pub drift: Vec<Drift>,
-    /// What else is not as it should be.
+    /// Other problems.
     pub notes: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub fn document(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
     }
 }
 
-/// The document where there is no answer.
+/// The document if there is no result.
 #[must_use]
 pub fn failed(error: &Error) -> CatalogReport {
     CatalogReport {

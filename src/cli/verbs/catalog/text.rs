@@ -1,37 +1,37 @@
-//! What a catalog says of a project: a line per table, and under it every field that is not as it should be.
+//! The state of the catalog: a line per table, and under it every differing field.
 
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{count, number};
 use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
 
-/// Characters of a value that are shown; a schema has thousands.
+/// Characters of a value to show; a schema has thousands.
 const SHOWN: usize = 60;
 
-/// The answer of `catalog check`.
+/// The result of `catalog check`.
 pub(in crate::cli) fn check(outcome: &CatalogOutcome) -> String {
     let mut text = headline(outcome);
     text.push_str(&lines(outcome, &outcome.entries.iter().collect::<Vec<_>>()));
     let uneven = outcome.entries.iter().filter(|e| !EntryOutcome::is_even(e)).count() as u64;
     let all = count(outcome.entries.len() as u64, "table");
     text.push_str(&match uneven {
-        0 => format!("\n{all}: the catalog says what the logs say.\n"),
+        0 => format!("\n{all}: the catalog matches the logs.\n"),
         _ => format!("\n{} of {all} {} not as declared.\n", number(uneven), if uneven == 1 { "is" } else { "are" }),
     });
     text
 }
 
-/// The answer of `catalog register`.
+/// The result of `catalog register`.
 pub(in crate::cli) fn registered(outcome: &CatalogOutcome) -> String {
     let changed: Vec<&EntryOutcome> = outcome.entries.iter().filter(|e| e.state != EntryState::Equal).collect();
     if changed.is_empty() {
-        return format!("Nothing to do: {} says what the logs say.\n", outcome.catalog);
+        return format!("Nothing to do: {} matches the logs.\n", outcome.catalog);
     }
     let done = |e: &&&EntryOutcome| matches!(e.state, EntryState::Created | EntryState::Updated | EntryState::Dropped);
     let brought = changed.iter().filter(done).count() as u64;
     format!("{}{}\n{} changed.\n", headline(outcome), lines(outcome, &changed), count(brought, "catalog entry"))
 }
 
-/// What to type where something differs.
+/// What to type if something differs.
 pub(in crate::cli) fn next(outcome: &CatalogOutcome) -> Option<String> {
     let any = |wanted: &[EntryState]| outcome.entries.iter().any(|e| wanted.contains(&e.state));
     let (verb, why) = if any(&[EntryState::Missing, EntryState::Differs]) {
@@ -95,8 +95,8 @@ fn state(state: EntryState) -> &'static str {
         EntryState::Equal => "equal",
         EntryState::Missing => "not in the catalog",
         EntryState::Differs => "differs",
-        EntryState::Elsewhere => "leads to another table",
-        EntryState::Foreign => "is no Delta table in the catalog",
+        EntryState::Elsewhere => "points to another table",
+        EntryState::Foreign => "is not a Delta table in the catalog",
         EntryState::NotCreated => "not created yet",
         EntryState::Gone => "in the catalog, and not in the warehouse",
         EntryState::Unreadable => "its log cannot be read",

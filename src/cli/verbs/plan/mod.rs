@@ -17,7 +17,7 @@ pub struct PlanArgs {
     /// Only these tables and those they read
     #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
     pub select: Vec<String>,
-    /// Show by which rules each change is computed, or why it cannot be
+    /// Show the delta rules of each query, or why it has none
     #[arg(long)]
     pub explain: bool,
     /// Exit 2 if a sync would change something
@@ -28,7 +28,8 @@ pub struct PlanArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &PlanArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => inspect::plan(&lake.workspace, &args.select, args.explain).await,
+        Ok(lake) if args.explain => inspect::explain(&lake.workspace, &args.select).await,
+        Ok(lake) => inspect::plan(&lake.workspace, &args.select).await,
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;

@@ -12,7 +12,7 @@ use crate::outcome::{Action, Explanation, PlanOutcome, TablePlan};
 pub struct PlanReport {
     /// `plan/1`.
     pub report: &'static str,
-    /// Project name; `null`, like the next three, where there is no answer.
+    /// Project name; `null`, like the next three, if there is no result.
     pub project: Option<String>,
     /// Target name.
     pub target: Option<String>,
@@ -26,7 +26,7 @@ pub struct PlanReport {
     pub pending: bool,
     /// Selected tables in the order of the project.
     pub tables: Vec<TablePlanReport>,
-    /// Why there is no answer.
+    /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
 
@@ -45,13 +45,13 @@ pub struct TablePlanReport {
     pub action: Action,
     /// Tables that change first: then the action is a prediction.
     pub after: Vec<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How much there is to take in; `null` = nothing.
+    /// The amount of data to process; `null` = none.
     pub estimate: Option<EstimateReport>,
     /// Files too young to be read.
     pub waiting: Vec<String>,
-    /// What to look at.
+    /// Warnings.
     pub warnings: Vec<WarningReport>,
     /// How the change is computed; `null` unless asked for.
     pub explain: Option<ExplainReport>,
@@ -59,21 +59,21 @@ pub struct TablePlanReport {
     pub error: Option<ErrorReport>,
 }
 
-/// How much there is to take in.
+/// The amount of data to process.
 #[derive(Debug, Serialize)]
 pub struct EstimateReport {
-    /// Changed rows of its sources, all rows where it is computed whole; `null` = not known yet.
+    /// Changed rows of its sources, or all rows for a full refresh; `null` = not known yet.
     pub rows: Option<u64>,
     /// Their bytes.
     pub bytes: Option<u64>,
-    /// It depends on what happens above.
+    /// It is an upper bound, because it depends on tables above.
     pub at_most: bool,
 }
 
 /// How a change is computed.
 #[derive(Debug, Serialize)]
 pub struct ExplainReport {
-    /// Outermost operator first; empty where the query has no derivative.
+    /// Outermost operator first; empty if the query has no derivative.
     pub operators: Vec<OperatorReport>,
     /// Why it has none.
     pub reasons: Vec<String>,
@@ -88,9 +88,9 @@ pub struct ExplainReport {
 pub struct OperatorReport {
     /// Depth in the plan.
     pub depth: usize,
-    /// What it is.
+    /// Its description.
     pub operator: String,
-    /// By which rule its change is computed.
+    /// Its delta rule.
     pub rule: String,
 }
 

@@ -1,4 +1,4 @@
-//! A plan: one line per table, then by which rules, where that was asked for.
+//! A plan: one line per table, then the delta rules, if requested.
 
 use crate::cli::exit::is_pending;
 use crate::cli::render::error::{table_error, warning};
@@ -7,10 +7,10 @@ use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, heading, number, unless_same};
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan};
 
-/// Most characters of an operator.
+/// Maximum characters of an operator.
 const OPERATOR_WIDTH: usize = 60;
 
-/// The answer.
+/// The result.
 pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     let mut grid = Grid::new(vec![
@@ -53,7 +53,7 @@ pub(in crate::cli) fn problems(outcome: &PlanOutcome, color: bool) -> String {
     blocks.join("\n")
 }
 
-/// What to type where a sync would do something.
+/// What to type if a sync would do something.
 pub(in crate::cli) fn next(outcome: &PlanOutcome) -> Option<&'static str> {
     is_pending(outcome).then_some("Next: stedi-delta sync\n")
 }
@@ -112,7 +112,7 @@ fn strategy(explanation: &Explanation) -> String {
     text
 }
 
-/// An operator at a width that leaves room for its rule; the document has all of it.
+/// An operator, truncated to leave room for its rule; the document has all of it.
 fn clipped(text: &str) -> String {
     if text.chars().count() <= OPERATOR_WIDTH {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! `status`: where every table stands.
+//! `status`: the state of every table.
 
 mod report;
 pub(in crate::cli) mod text;

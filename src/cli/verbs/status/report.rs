@@ -1,4 +1,4 @@
-//! `status/1`: where every table stands, and what a sync would do.
+//! `status/1`: the state of every table, and what a sync would do.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{StatusOutcome, TableStatus};
 
-/// Where every table stands.
+/// The state of every table.
 #[derive(Debug, Serialize)]
 pub struct StatusReport {
     /// `status/1`.
@@ -25,11 +25,11 @@ pub struct StatusReport {
     pub exit_code: u8,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatusReport>,
-    /// Why there is no answer.
+    /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
 
-/// Where a table stands.
+/// The state of a table.
 #[derive(Debug, Serialize)]
 pub struct TableStatusReport {
     /// Table name.
@@ -58,7 +58,7 @@ pub struct TableStatusReport {
     pub pending: Vec<String>,
     /// Tables above it that are behind.
     pub behind: Vec<String>,
-    /// What stops it.
+    /// The problem that stops it.
     pub problem: Option<String>,
 }
 
@@ -77,7 +77,7 @@ pub fn document(outcome: &StatusOutcome) -> StatusReport {
     }
 }
 
-/// The document of a status that could not be found out.
+/// The document of a status that could not be determined.
 #[must_use]
 pub fn failed(error: &Error) -> StatusReport {
     StatusReport {

@@ -4,7 +4,7 @@ use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, date_time, heading, number, plural, unless_same};
 use crate::outcome::{StatusOutcome, TableStatus};
 
-/// The answer: where every table stands.
+/// The result: the state of every table.
 pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     let mut grid = Grid::new(vec![
@@ -36,12 +36,12 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
     text
 }
 
-/// What to type where a sync would do something.
+/// What to type if a sync would do something.
 pub(in crate::cli) fn next(outcome: &StatusOutcome) -> Option<&'static str> {
     outcome.tables.iter().any(|t| !t.pending.is_empty()).then_some("Next: stedi-delta sync\n")
 }
 
-/// Rows, files, size and time; nothing of a table that does not exist.
+/// Rows, files, size and time; empty for a table that does not exist.
 fn contents(table: &TableStatus) -> [String; 6] {
     if table.version.is_none() {
         return Default::default();

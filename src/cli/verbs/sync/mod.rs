@@ -18,25 +18,25 @@ pub struct SyncArgs {
     /// Only these tables and those they read
     #[arg(short, long, value_name = "TABLES", num_args = 1.., value_delimiter = ',')]
     pub select: Vec<String>,
-    /// Compute the derived tables from scratch
+    /// Recompute the derived tables
     #[arg(long)]
     pub full_refresh: bool,
-    /// Compare every derived table with its query, computed anew; exit 3 where they differ
+    /// Compare every derived table with its recomputed query; exit 3 if they differ
     #[arg(long)]
     pub verify: bool,
     /// Read the files of a landing table again, or one of them
     #[arg(long, value_name = "TABLE[:PATH]")]
     pub reload: Vec<String>,
-    /// Take the rows of a file out of a landing table; it is not read again until --reload names it
+    /// Remove the rows of a file from a landing table; it is not read again until --reload names it
     #[arg(long, value_name = "TABLE:PATH")]
     pub unload: Vec<String>,
-    /// Stop where a migration is pending, rather than carry it out first
+    /// Stop if a migration is pending, instead of carrying it out first
     #[arg(long)]
     pub no_migrate: bool,
 }
 
 impl SyncArgs {
-    /// What they ask of a sync.
+    /// The options of the operation.
     fn options(&self, run: &str) -> Options {
         Options {
             select: self.select.clone(),
@@ -58,7 +58,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     Ok(told(session, format, &outcome))
 }
 
-/// Tells what a sync did.
+/// Prints the result of a sync.
 pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &SyncOutcome) -> u8 {
     let exit_code = exit::of_sync(outcome);
     let ui = &mut *session.ui;

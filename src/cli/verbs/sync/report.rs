@@ -1,4 +1,4 @@
-//! `sync/1`: what a sync did.
+//! `sync/1`: the result of a sync.
 
 use serde::Serialize;
 
@@ -9,12 +9,12 @@ use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug, Serialize)]
 pub struct SyncReport {
     /// `sync/1`.
     pub report: &'static str,
-    /// Project name; `null`, like the next six, where the project could not be opened.
+    /// Project name; `null`, like the next six, if the project could not be opened.
     pub project: Option<String>,
     /// Target name.
     pub target: Option<String>,
@@ -24,7 +24,7 @@ pub struct SyncReport {
     pub warehouse: Option<String>,
     /// Run id.
     pub run: Option<String>,
-    /// When it began.
+    /// Start time.
     pub started_at: Option<String>,
     /// Wall-clock time.
     pub seconds: Option<f64>,
@@ -32,22 +32,22 @@ pub struct SyncReport {
     pub exit_code: u8,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableReport>,
-    /// Migrations of which a statement was carried out first; not there when there are none.
+    /// Migrations of which a statement was carried out first; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub migrations: Vec<MigrationReport>,
-    /// Sums over the tables.
+    /// Totals over the tables.
     pub totals: Totals,
     /// Persons whose consent ended.
     pub grants_ended: u64,
-    /// Tables that were checked and hold nothing of them.
+    /// Tables that were checked and hold no row of them.
     pub grants_ended_tables: u64,
-    /// Tables that the catalog has under this warehouse, and the project no more.
+    /// Tables that the catalog has under this warehouse, but the project no longer has.
     pub left_in_catalog: Vec<String>,
-    /// A failure that belongs to no table.
+    /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
 
-/// What a sync did with one table.
+/// The result of a sync for one table.
 #[derive(Debug, Serialize)]
 pub struct TableReport {
     /// Table name.
@@ -81,20 +81,20 @@ pub struct TableReport {
     pub bytes_written: u64,
     /// Wall-clock time.
     pub seconds: f64,
-    /// What waits for the next sync.
+    /// Files that wait for the next sync.
     pub waiting: Vec<String>,
-    /// What to look at.
+    /// Warnings.
     pub warnings: Vec<WarningReport>,
-    /// Landing files that were left out although they should be read; not there when there are none.
+    /// Landing files that could not be read although they should be; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<ErrorReport>,
-    /// The table compared with its query; `null` unless asked for.
+    /// The table compared with its query; `null` unless requested.
     pub verified: Option<Verified>,
     /// Why the table is not at the cut.
     pub error: Option<ErrorReport>,
 }
 
-/// Sums over the tables of a sync.
+/// Totals over the tables of a sync.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Tables at the cut that a commit changed.
@@ -103,7 +103,7 @@ pub struct Totals {
     pub tables_unchanged: u64,
     /// Tables that failed.
     pub tables_failed: u64,
-    /// Tables behind because of one that failed.
+    /// Tables skipped because of a failed one.
     pub tables_skipped: u64,
     /// `rows_inserted`, `rows_updated`, `rows_deleted`, `rows_quarantined`.
     #[serde(flatten)]
@@ -147,7 +147,7 @@ pub fn document(outcome: &SyncOutcome) -> SyncReport {
     }
 }
 
-/// The document of a sync that never began: the project has faults, or its stores cannot be opened.
+/// The document of a sync that did not start: the project has faults, or its stores cannot be opened.
 #[must_use]
 pub fn failed(error: &Error) -> SyncReport {
     SyncReport {
@@ -177,7 +177,7 @@ pub fn changed(table: &TableOutcome) -> bool {
 }
 
 impl Totals {
-    /// Sums over the tables of an outcome.
+    /// Totals over the tables of an outcome.
     #[must_use]
     pub fn of(outcome: &SyncOutcome) -> Self {
         let mut totals = Self { entries_registered: outcome.registered, ..Self::default() };

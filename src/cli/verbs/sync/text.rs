@@ -1,4 +1,4 @@
-//! A sync: one line per table that changed, then what it comes to.
+//! A sync: one line per changed table, then the totals.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
 
-/// Waiting things named per table before the rest is only counted.
+/// Maximum number of waiting files named per table.
 const WAITING_SHOWN: usize = 5;
 
-/// The answer: what happened.
+/// The result.
 pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let totals = Totals::of(outcome);
     let left_out = outcome.tables.iter().any(|t| !t.left_out.is_empty());
@@ -27,7 +27,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     }
     let idle = totals.tables_changed + totals.tables_failed + totals.tables_skipped + outcome.registered == 0;
     if outcome.problem.is_some() && idle && !migrated {
-        // The error says it all: no table was even looked at.
+        // The error is sufficient: no table was processed.
         return String::new();
     }
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
@@ -48,7 +48,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     text
 }
 
-/// Warnings and errors, in the order of the tables; empty where there are none. `run` = a failure of no table.
+/// Warnings and errors, in the order of the tables; empty if there are none. `run` = a failure without a table.
 pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, color: bool) -> String {
     let mut behind = behind(tables);
     let mut blocks = Vec::new();
@@ -62,7 +62,7 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
         }
         blocks.extend(table.left_out.iter().map(|error| table_error(Some(&table.table), error, None, color)));
     }
-    // What is left waits for a table that this run did not work on.
+    // The rest waits for a table that this run did not process.
     for (source, names) in behind {
         let error = Error::failed(format!("{source} is not at the cut"));
         blocks.push(table_error(None, &error, Some(meanwhile(&names)), color));
@@ -71,7 +71,7 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
     blocks.join("\n")
 }
 
-/// Tables that the catalog has and the project no more.
+/// Tables that the catalog has but the project no longer has.
 pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String> {
     let first = outcome.left.first()?;
     let tables = count(outcome.left.len() as u64, "table");
@@ -82,7 +82,7 @@ pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String>
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
 
-/// What to type where files wait, and after the first sync of a project.
+/// What to type if files wait, and after the first sync of a project.
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
         return Some("Next: stedi-delta sync   (files are read once they have their `min_age`)\n".into());
@@ -92,7 +92,7 @@ pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     Some(format!("Next: stedi-delta query \"select count(*) from {}\"\n", table.table))
 }
 
-/// The lines of `shown`, set as wide as all tables need, so that two runs line up.
+/// The lines of `shown`, with the column widths of all tables, so that two runs line up.
 pub(in crate::cli) fn lines(all: &[TableOutcome], shown: &[&TableOutcome]) -> String {
     let widest = |text: fn(&TableOutcome) -> &str| all.iter().map(|t| text(t).chars().count()).max().unwrap_or(0);
     let mut grid = Grid::new(vec![
@@ -131,12 +131,12 @@ fn versions(table: &TableOutcome) -> String {
     }
 }
 
-/// How the table was brought up to date, and why so.
+/// The mode and its reason.
 fn how(table: &TableOutcome) -> String {
     let mut parts = Vec::new();
     match table.mode {
         Mode::None => parts.push(table.reason.clone()),
-        // Finishing an earlier batch reads no file: then the reason says what happened.
+        // Finishing an earlier batch reads no file: the reason describes it.
         Mode::Ingest if table.io.files_read == 0 => parts.push(table.reason.clone()),
         Mode::Ingest => parts.push(count(table.io.files_read, "file")),
         Mode::Full => parts.push(explained("full", &table.reason)),
@@ -148,7 +148,7 @@ fn how(table: &TableOutcome) -> String {
                     format!("{} of {} rewritten", number(removed), count(before.max(removed), "file"))
                 }
             };
-            // Which sources moved is in the document; the lines above this one say it too.
+            // The document has the changed sources; the lines above show them too.
             parts.push(explained("incremental", &rewritten));
         }
     }
@@ -170,12 +170,12 @@ fn nothing_to_do(outcome: &SyncOutcome) -> String {
     )
 }
 
-/// What a comparison with the queries found; what differs is an error.
+/// The result of the comparison with the queries; a difference is an error.
 fn verified(totals: &Totals) -> String {
     match totals.tables_verified {
         0 => String::new(),
-        1 => "1 table verified: it holds what its query gives.\n".to_owned(),
-        tables => format!("{} tables verified: each holds what its query gives.\n", number(tables)),
+        1 => "1 table verified: it equals its query.\n".to_owned(),
+        tables => format!("{} tables verified: each equals its query.\n", number(tables)),
     }
 }
 
@@ -210,7 +210,7 @@ fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {
         text.push_str(&format!(" {}.", moved.join(", ")));
     }
     if totals.tables_changed == 0 && totals.entries_registered > 0 {
-        // Beside changed tables this goes without saying.
+        // If tables changed, updated entries are expected.
         text.push_str(&format!(" {} brought up to date.", count(totals.entries_registered, "catalog entry")));
     }
     text.push('\n');
@@ -232,13 +232,13 @@ fn waiting(outcome: &SyncOutcome) -> String {
     text
 }
 
-/// Failed table -> the tables that are behind because of it, directly or through others.
+/// Failed table -> the tables that were skipped because of it, directly or indirectly.
 fn behind(tables: &[TableOutcome]) -> BTreeMap<&TableName, Vec<&TableName>> {
     let mut cause: BTreeMap<&TableName, &TableName> = BTreeMap::new();
     let mut behind: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
     for table in tables {
         if let Some(Problem::Skipped(source)) = &table.problem {
-            // Tables stand after what they read, so the source's own cause is known.
+            // Tables follow their sources, so the source's own cause is known.
             let root = cause.get(source).copied().unwrap_or(source);
             cause.insert(&table.table, root);
             behind.entry(root).or_default().push(&table.table);
@@ -253,7 +253,7 @@ fn meanwhile(names: &[&TableName]) -> String {
     format!("{} below it {are} behind: {}", count(names.len() as u64, "table"), list.join(", "))
 }
 
-/// An error may have said already what it holds up.
+/// The note about skipped tables, unless the error already contains it.
 fn said_once(error: &Error, meanwhile: Option<String>) -> Option<String> {
     meanwhile.filter(|_| error.facts().iter().all(|(label, _)| label != "meanwhile"))
 }

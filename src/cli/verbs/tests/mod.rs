@@ -1,4 +1,4 @@
-//! Documents and texts, literally.
+//! Documents and texts, compared literally.
 
 mod report;
 mod text;

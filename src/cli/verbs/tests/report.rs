@@ -19,10 +19,6 @@ fn name(text: &str) -> TableName {
 
 fn table(problem: Option<Problem>) -> TableOutcome {
     TableOutcome {
-        table: name("orders"),
-        zone: "trusted".into(),
-        location: "/wh/trusted/orders".into(),
-        version_before: None,
         version_after: Some(0),
         mode: Mode::Full,
         reason: "first build".into(),
@@ -39,9 +35,8 @@ fn table(problem: Option<Problem>) -> TableOutcome {
         elapsed: Duration::from_millis(1234),
         waiting: vec!["a.json".into()],
         warnings: vec![Warning { message: "m".into(), details: vec!["d".into()], help: None }],
-        left_out: vec![],
-        verified: None,
         problem,
+        ..TableOutcome::untouched(name("orders"), "trusted", "/wh/trusted/orders")
     }
 }
 

@@ -152,7 +152,8 @@ async fn deletes_and_inserts_in_one_version_cancel_or_count() {
     holds((a, change), (vec![], vec![]), &["select k, s from a", "select distinct k from a", GROUP, LATEST]).await;
 }
 
-/// What the table holds and what comes and goes make the new row: the lesser of two leasts, unless the least itself goes.
+/// The new row is combined from the table's and the change: the lesser of two minima, unless the minimum itself is
+/// deleted.
 #[tokio::test]
 async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
     let at = |k: i64, v: Option<i64>| vec![int(Some(k)), Value::Text(Some("a".into())), int(v)];

@@ -96,7 +96,7 @@ async fn self_join_has_the_change_on_both_sides() {
     .await;
 }
 
-/// Ids made by hashing ids of the inputs depend on how the joins are bracketed, and on where one value ends.
+/// Ids made by hashing ids of the inputs depend on the nesting of joins, and on where one value ends.
 #[tokio::test]
 async fn hash_of_hash_pg_trickle_463_a_row_is_its_values() {
     let a = vec![(row(Some(1), "a", 12), 1), (row(Some(11), "ab", 2), 1), (row(Some(1), "", 1), 1)];
@@ -121,7 +121,8 @@ async fn pg_trickle_938_left_joins_in_a_chain_under_min_and_max() {
                  left join b y on x.k = y.k left join a z on y.v = z.v group by x.k";
     let a = vec![(row(Some(1), "a", 5), 1), (row(Some(2), "a", 6), 1), (row(Some(3), "a", 7), 1)];
     let b = vec![(row(Some(1), "b", 5), 1), (row(Some(1), "c", 6), 1), (row(Some(2), "b", 9), 1)];
-    // The least goes, the match of 2 moves, 3 gains its first match, and the greatest of 1 goes with its row.
+    // The minimum is deleted, the match of 2 moves, 3 gains its first match, and the maximum of 1 is deleted with its
+    // row.
     holds(
         (a, vec![(row(Some(2), "a", 6), -1)]),
         (b, vec![(row(Some(1), "b", 5), -1), (row(Some(2), "b", 9), -1), (row(Some(3), "z", 7), 1)]),
@@ -193,7 +194,7 @@ async fn rows_that_only_come_on_the_right_take_rows_away() {
     }
 }
 
-/// The group of NULL is that of the rows without partner: who has one, in no group that changes, does not belong to it.
+/// The group of NULL consists of unmatched rows: a matched row whose group is unchanged does not belong to it.
 #[tokio::test]
 async fn rows_without_partner_are_those_that_have_none_whatever_the_keys() {
     let a = vec![(row(Some(1), "p", 1), 1), (row(Some(2), "p", 2), 1)];
@@ -206,7 +207,7 @@ async fn rows_without_partner_are_those_that_have_none_whatever_the_keys() {
     holds((a, vec![(row(Some(3), "p", 3), 1)]), (b, vec![]), &queries).await;
 }
 
-/// What leaves one side of a join stands beside what is new on the other one until the terms are added up.
+/// A row deleted from one side of a join is paired with new rows of the other side until the terms are consolidated.
 #[tokio::test]
 async fn pairs_that_never_were_are_asked_nothing() {
     let a = vec![(row(Some(1), "number", 10), 1), (row(Some(2), "number", 20), 1)];
@@ -215,7 +216,7 @@ async fn pairs_that_never_were_are_asked_nothing() {
     let from_b = vec![
         (row(Some(1), "12", 5), -1),
         (row(Some(1), "twelve", 0), 1),
-        // It came and went between two syncs.
+        // It was inserted and deleted between two syncs.
         (row(Some(2), "none", 0), 1),
         (row(Some(2), "none", 0), -1),
     ];
@@ -242,7 +243,7 @@ async fn pairs_that_never_were_are_asked_nothing() {
         "select a.k, c.v / b.v as q from a join b on a.k = b.k join a c on c.v > b.v",
     ];
     holds((a.clone(), from_a.clone()), (b.clone(), from_b), &queries).await;
-    // The other way round, for terms are not alike.
+    // The other way round: the terms are asymmetric.
     let queries =
         queries.map(|sql| sql.replace("a.v / b.v", "b.v / (a.v - 7)").replace("x.v / y.v", "y.v / (x.v - 7)"));
     let from_a = vec![(row(Some(1), "number", 10), -1), (row(Some(1), "text", 7), 1)];

@@ -1,5 +1,5 @@
-//! `=` beside `is not distinct from`: NULL = NULL is not true, wherever the two meet as keys of one join. The rows are
-//! those that PostgreSQL and DuckDB give.
+//! `=` beside `is not distinct from`: NULL = NULL is not true, even if both are keys of one join. The rows are those of
+//! PostgreSQL and DuckDB.
 
 use super::truth::means_over;
 use super::{int, row};
@@ -72,7 +72,7 @@ async fn null_equals_null_for_null_safe_keys_only() {
                 "select x.k, y.k as j from a x full join b y on x.k is not distinct from y.k and x.v = y.v",
                 ["1:∅ 2:∅ ∅:∅", "1:∅ 2:∅ ∅:1 ∅:∅ ∅:∅", "1:∅ 2:2 ∅:1 ∅:∅"],
             ),
-            // Within a subquery that looks at nothing outside.
+            // In an uncorrelated subquery.
             (
                 "select k from a where k in ( \
                    select x.k from a x join b y on x.k is not distinct from y.k join a z on z.v = y.v where x.v = y.v)",

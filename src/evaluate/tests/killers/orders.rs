@@ -1,4 +1,4 @@
-//! Orders that decide which row counts, and how many.
+//! Orders that decide which rows count, and how many.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::super::support::{Bag, World, counted, session};
 use super::{holds, row, table};
 use crate::evaluate::full;
 
-/// Queries without a derivative are rewritten like the others: what they mean must not change by it.
+/// Queries without a derivative are rewritten like the others: their meaning must not change.
 #[tokio::test]
 async fn a_limit_keeps_its_order_when_the_query_is_normalised() {
     let a = (1..6).map(|v| (row(Some(v), "a", 10 - v), 1)).collect::<Bag>();
@@ -57,7 +57,7 @@ async fn an_order_decides_and_the_row_that_it_chose_goes() {
         "select k, v, first_value(s) over (partition by k order by v, s) as f from a",
         "select k, v, s, rank() over (partition by k order by v) as r, count(*) over (partition by k) as n from a",
         "select k, v, string_agg(s, '') over (partition by k order by s, v) as t from a",
-        // What `partition by` names orders nothing, whichever way round; a frame goes by the order that is left.
+        // Columns of `partition by` order nothing, in either direction; a frame uses the remaining order.
         "select k, v, s, row_number() over (partition by k order by k desc, v, s) as n from a",
         "select k, v, rank() over (partition by k order by k desc) as n, sum(v) over (partition by k order by k desc) as t from a",
         "select k, v, s, rank() over (partition by v, s order by s desc, k nulls first, v desc) as n from a",

@@ -1,4 +1,4 @@
-//! Subqueries as expressions: they change under the rows that ask them.
+//! Subqueries as expressions: they change while the outer rows do not.
 
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::Expr;
@@ -18,7 +18,7 @@ async fn pg_trickle_474_a_scalar_subquery_in_where_is_retracted() {
         "select k, (select max(v) from b) as m from a",
         "select s, sum(v) as t from a group by s having sum(v) > (select min(v) from b)",
     ];
-    // The greatest goes; a greater one comes; the last one goes; the first one comes.
+    // The maximum is deleted; a greater one is inserted; the last row is deleted; the first one is inserted.
     for (old, change) in [
         (vec![(5, 1), (7, 1)], vec![(7, -1)]),
         (vec![(5, 1)], vec![(7, 1)]),
@@ -34,7 +34,7 @@ async fn pg_trickle_474_a_scalar_subquery_in_where_is_retracted() {
 
 #[tokio::test]
 async fn scalar_subquery_flips_and_flips_nothing() {
-    // Another row holds the same greatest value: the subquery's rows change, its value does not.
+    // Another row holds the same maximum: the subquery's rows change, its value does not.
     let a = vec![(row(Some(1), "a", 7), 1), (row(Some(2), "a", 5), 1)];
     let b = vec![(row(Some(1), "b", 7), 1)];
     let change = vec![(row(Some(1), "b", 7), -1), (row(Some(9), "z", 7), 1)];
@@ -85,7 +85,7 @@ fn pg_trickle_549_now_and_random_are_refused_wherever_they_stand() {
     }
 }
 
-/// The second opinion of `--verify` is one: queries of every kind have a plain plan.
+/// The second opinion of `--verify` works: queries of every kind have a plain plan.
 #[tokio::test]
 async fn queries_can_be_planned_as_they_are_written() {
     let world = World { tables: vec![table("a", vec![], vec![]), table("b", vec![], vec![])], before: false };

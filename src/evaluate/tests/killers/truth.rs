@@ -1,5 +1,5 @@
-//! What `in`, `not in`, `exists` and scalar subqueries mean, against rows written down by hand: the full evaluation
-//! shares its rewriting with the incremental one, so that their agreement alone would prove nothing.
+//! The meaning of `in`, `not in`, `exists` and scalar subqueries, compared with rows written by hand: the full
+//! evaluation shares its rewriting with the incremental one, so their agreement alone would prove nothing.
 
 use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt;
@@ -9,7 +9,7 @@ use crate::evaluate::Limits;
 use crate::evaluate::full;
 use crate::evaluate::tests::support::{Bag, World, counted, law, session};
 
-/// What `b` holds: nothing; 1; NULL; 1 and NULL.
+/// The states of `b`: empty; 1; NULL; 1 and NULL.
 fn states() -> [Bag; 4] {
     let (one, null) = ((row(Some(1), "x", 5), 1), (row(None, "x", 5), 1));
     [vec![], vec![one.clone()], vec![null.clone()], vec![one, null]]
@@ -57,7 +57,7 @@ fn three() -> Bag {
     vec![(row(Some(1), "x", 1), 1), (row(Some(2), "x", 1), 1), (row(None, "x", 1), 1)]
 }
 
-/// The same, and 1 and NULL of `y`, of which `b` never holds anything.
+/// The same, and 1 and NULL with values of `y` that `b` never contains.
 fn five() -> Bag {
     let mut rows = three();
     rows.extend([(row(Some(1), "y", 1), 1), (row(None, "y", 1), 1)]);
@@ -117,7 +117,7 @@ async fn truth_of_in_and_not_in_inside_an_expression() {
     .await;
 }
 
-/// The same whatever `b` holds.
+/// The same for every state of `b`.
 fn always(rows: &str) -> [&str; 4] {
     [rows; 4]
 }
@@ -200,7 +200,7 @@ async fn truth_of_conditions_whose_parts_can_fail() {
             ("select k from a where k = 2 or 1 / (k - 2) = -1", always("1 2")),
             ("select k from a where case when k <> 2 then 1 / (k - 2) = -1 else true end", always("1 2 ∅")),
             ("select k from (select k from a where k <> 2) t where 1 / (k - 2) = -1", always("1")),
-            // The engine takes `1 = k` and `k = 1` for a contradiction.
+            // The engine treats `1 = k` and `k = 1` as a contradiction.
             ("select k from (select k, 1 as c from a where k = 1) t where c = k", always("1")),
             ("select k from (select k from a where k = 1) t where 2 - 1 = k", always("1")),
             ("select k, k <> 2 and 1 / (k - 2) = -1 as m from a", always("1:true 2:false ∅:∅")),
@@ -329,7 +329,7 @@ async fn truth_of_scalar_subqueries_over_nothing_and_the_count_bug() {
     .await;
 }
 
-/// A subquery over the table around it, under the same name.
+/// A subquery over the outer table, under the same name.
 #[tokio::test]
 async fn truth_of_in_and_not_in_over_the_same_table() {
     let same = |rows| [rows; 4];
@@ -360,8 +360,8 @@ async fn truth_of_in_and_not_in_over_the_same_table() {
     .await;
 }
 
-/// `min` and `count` without a group give a row also where nothing matches: the engine remembers that in scalar
-/// subqueries alone.
+/// `min` and `count` without a group give a row even if nothing matches: the engine preserves that only for scalar
+/// subqueries.
 #[tokio::test]
 async fn truth_of_subqueries_on_the_left_of_in() {
     let most = "(select max(b.k) from b where b.k = a.k)";
@@ -412,7 +412,7 @@ async fn truth_of_subqueries_in_groupings_aggregates_and_windows() {
     .await;
 }
 
-/// Every subquery is asked of the rows as they were: else the plan of each would hold those of all before it, twice.
+/// Every subquery is evaluated on the original rows: otherwise the plan of each would contain all previous ones, twice.
 #[tokio::test]
 async fn truth_of_several_subqueries_that_look_outside() {
     let within = "k in (select b.k from b where b.v > a.v)";

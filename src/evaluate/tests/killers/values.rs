@@ -5,6 +5,7 @@ use deltalake::arrow::datatypes::DataType;
 use super::{holds, int, row, table};
 use crate::evaluate::Limits;
 use crate::evaluate::tests::support::{TestTable, World, law, law_in, session_of};
+use crate::lake::Joins;
 
 #[tokio::test]
 async fn f14_negative_zero_and_nan_in_keys_and_values() {
@@ -25,7 +26,7 @@ async fn f14_negative_zero_and_nan_in_keys_and_values() {
         (vec![(zero.clone(), 2), (nan.clone(), 1)], vec![(zero.clone(), -1), (negative.clone(), 1)]),
         (vec![(nan.clone(), 2), (negative.clone(), 1)], vec![(nan.clone(), -1), (zero.clone(), 1)]),
         (vec![(nan.clone(), 1)], vec![(nan.clone(), -1)]),
-        // A zero comes to the group of the other one.
+        // A zero is inserted into the group of the other one.
         (vec![(zero.clone(), 2)], vec![(negative.clone(), 1)]),
     ] {
         let b = vec![(zero.clone(), 1), (nan.clone(), 1)];
@@ -37,7 +38,7 @@ async fn f14_negative_zero_and_nan_in_keys_and_values() {
 
 #[tokio::test]
 async fn doubles_and_arrays_tell_groups_apart() {
-    // Under one k, a group that must be looked at anew (its greatest row goes) and one that a row is added to.
+    // Under one k, a group that must be recomputed (its maximum is deleted) and one with an inserted row.
     let a = vec![(row(Some(1), "1.5", 9), 1), (row(Some(1), "1.5", 3), 1), (row(Some(1), "0.0", 1), 1)];
     let change = vec![(row(Some(1), "1.5", 9), -1), (row(Some(1), "0.0", 2), 1)];
     let queries = [
@@ -61,12 +62,12 @@ async fn doubles_are_keys_of_merge_joins_too() {
         format!("select distinct f from {doubles} t"),
     ] {
         for limits in [Limits::default(), Limits { bytes: 0 }] {
-            law_in(&session_of(false), &world, &sql, limits).await.expect(&sql);
+            law_in(&session_of(Joins::SortMerge), &world, &sql, limits).await.expect(&sql);
         }
     }
 }
 
-/// The change looks for keys as `k = 1`: the engine took that and `1 = k` for a contradiction.
+/// The change restricts keys by `k = 1`: the engine treated that and `1 = k` as a contradiction.
 #[tokio::test]
 async fn constants_stand_on_either_side() {
     let a = vec![(row(Some(1), "a", 1), 1), (row(Some(2), "a", 2), 1)];

@@ -106,7 +106,7 @@ fn what_is_not_read_is_named() {
             assert_eq!((out, ended), (Vec::new(), Err(expected)));
         }
     }
-    // Text that begins like one of them.
+    // Text that begins like a compressed format.
     for text in ["P", "PA", "Object 1", "BZ", "BZhello", "Object"] {
         assert_eq!(decode(text.as_bytes(), 1), (text.as_bytes().to_vec(), Ok(())));
     }
@@ -142,7 +142,7 @@ fn pieces_stay_small_however_well_bytes_were_compressed() {
         let mut rest = file.as_slice();
         let mut more = true;
         while more {
-            // What one step hands over.
+            // The output of one step.
             let mut step = 0;
             more = decoder.step(&mut rest, &mut |bytes| step += bytes.len()).expect("valid");
             largest = largest.max(step);

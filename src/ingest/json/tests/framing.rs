@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Reads a file and renders what came out: landed rows as `offset:a`, quarantined records as `offset+length reason`.
+/// Reads a file and renders the result: landed rows as `offset:a`, quarantined records as `offset+length reason`.
 fn rendered(bytes: &[u8]) -> Vec<String> {
     let outcome = read(&columns(), bytes);
     let mut all: Vec<(usize, String)> =
@@ -57,7 +57,7 @@ fn one_bad_record_takes_nothing_with_it() {
     check("[{\"a\":11},{\"a\":NaN},{\"a\":13}]", &["1:11", &format!("10+9 {nan}"), "20:13"]);
     check("{\"a\":1},{\"a\":NaN},{\"a\":3}", &["0:1", &format!("8+9 {nan}"), "18:3"]);
     check("{\"a\":NaN,\"b\":\"}\\\"{\"}{\"a\":2}", &[&format!("0+20 {nan}"), "20:2"]);
-    // Objects within a broken one are no records.
+    // Objects within a broken one are not records.
     check("{\"a\":NaN,\"z\":{\"a\":7}}{\"a\":2}", &[&format!("0+21 {nan}"), "21:2"]);
     check("[{\"a\":NaN,\"z\":[{\"a\":7},{\"a\":8}]},{\"a\":2}]", &[&format!("1+31 {nan}"), "33:2"]);
     check("{\"a\":NaN,\"z\":[\n  {\"a\":7}\n]}\n{\"a\":2}", &[&format!("0+27 {nan}"), "28:2"]);
@@ -95,7 +95,7 @@ fn an_array_of_records() {
 #[test]
 fn a_broken_array() {
     check("[{\"a\":1},{\"a\":", &["1:1", "9+5 record is cut off"]);
-    // Cut off between elements: nothing shows it but the missing bracket.
+    // Truncated between elements: only the missing bracket shows it.
     check("[{\"a\":1}", &["1:1", "8+0 the array of records is not closed"]);
     check("[{\"a\":1},\n", &["1:1", "10+0 the array of records is not closed"]);
     check("[", &["1+0 the array of records is not closed"]);
@@ -105,7 +105,7 @@ fn a_broken_array() {
         "[\n  {\"a\":1},\n  {\"a\":},\n  {\"a\":3},\n  {\"a\":4}\n]",
         &["4:1", "15+6 not JSON: expected value at byte 5", "25:3", "36:4"],
     );
-    // A bracket that is never closed swallows the elements behind it; they are read anew.
+    // An unclosed bracket includes the elements after it; they are read again.
     check("[{\"a\":[1,\n{\"a\":2},\n{\"a\":3}]", &["1+8 record is cut off", "10:2", "19:3"]);
     check("{\"a\":1}]\n{\"a\":2}", &["0:1", "7+1 not JSON: expected value at byte 0", "9:2"]);
 }
@@ -124,7 +124,7 @@ fn broken_records_between_good_ones() {
         ("{\"b\":\"two", "not JSON: control character (\\u0000-\\u001F) found while parsing a string at byte 9"),
         ("{\"b\":\"\\x\"}", "not JSON: invalid escape at byte 8"),
         ("{\"a\":{\"b\":2}", "not JSON: expected `,` or `}` at byte 13"),
-        // The next line is a value here, and a record once the line after it shows that something is missing.
+        // The next line is a value here, and a record once the following line shows that something is missing.
         ("{\"a\":2,\"b\":", "not JSON: expected `,` or `}` at byte 20"),
         ("{\"a\":[2,", "not JSON: expected `,` or `]` at byte 17"),
         ("{\"a\":2}}", "not JSON: expected value at byte 0"),
@@ -143,7 +143,7 @@ fn broken_records_between_good_ones() {
 
 #[test]
 fn a_broken_record_over_several_lines() {
-    // The object on its own line within the broken record is deeper, so it is not taken for a record.
+    // The object on its own line within the broken record is deeper, so it is not a record.
     let broken = "{\n  \"a\": 1,\n  \"b\": [\n    {\n      \"a\": 7\n    }\n  ]]\n}\n{\n  \"a\": 2\n}";
     check(broken, &["0+52 not JSON: expected `,` or `}` at byte 49", "53:2"]);
 }
@@ -172,7 +172,7 @@ fn a_bracket_that_became_another_character() {
         let lines = format!("[\n  {record},\n  {{\"a\":2}},\n  {{\"a\":3}}\n]");
         check(lines, &[&format!("4{six}"), "15:2", "26:3"]);
     }
-    // The record lost its opening bracket to a quote, and two characters that stand for a line's end follow it.
+    // The record's opening bracket was replaced by a quote, and two characters for a line's end follow it.
     check("\"\"a\":0}\\n{\"a\":1}\\n{\"a\":2}", &["0+9 not JSON: expected a record's end at byte 2", "9:1", "18:2"]);
 }
 

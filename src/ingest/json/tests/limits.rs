@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Reads within a time that quadratic work would exceed by far.
+/// Reads within a time limit that quadratic work would exceed by far.
 fn read_soon(options: Options, bytes: &[u8]) -> Outcome {
     let started = Instant::now();
     let outcome = read_in(&columns(), options, bytes, &[64 << 10]);

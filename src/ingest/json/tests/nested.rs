@@ -1,4 +1,4 @@
-//! Fields with values inside.
+//! Fields with nested values.
 
 use super::values::{lands, refused};
 use super::*;

@@ -1,4 +1,4 @@
-//! What holds for any file.
+//! Properties of every file.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -99,7 +99,7 @@ fn record() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What stands before, between and behind the records of a file, and whether it is an array.
+/// The text before, between and after the records of a file, and whether it is an array.
 const LAYOUTS: [(&str, &str, &str); 9] = [
     ("", "\n", "\n"),
     ("", "\r\n", ""),
@@ -112,7 +112,7 @@ const LAYOUTS: [(&str, &str, &str); 9] = [
     ("", "\n\u{feff}", ""),
 ];
 
-/// A record of `a` and more, whose texts hold what could be taken for brackets and quotes.
+/// A record of `a` and more, whose texts contain brackets and quotes.
 fn nested() -> impl Strategy<Value = String> {
     let text = prop_oneof![Just("x"), Just("}{"), Just("\\\"}"), Just("},{\\\"a"), Just("[{]"), Just("\\\\")];
     (any::<u8>(), text, 0..4_usize).prop_map(|(a, text, shape)| match shape {
@@ -137,7 +137,7 @@ fn laid_out(records: &[String], (begin, between, end): (&str, &str, &str)) -> (S
     (file, starts)
 }
 
-/// That every record that was left whole has landed at its place, and nothing from within a broken one.
+/// Checks that every intact record has landed at its place, and nothing from within a broken one.
 fn check_landed(records: &[String], is_whole: impl Fn(usize) -> bool, layout: usize, sizes: &[usize]) {
     let (file, starts) = laid_out(records, LAYOUTS[layout]);
     let outcome = read_in(&columns(), small(), file.as_bytes(), sizes);
@@ -157,7 +157,7 @@ fn check_landed(records: &[String], is_whole: impl Fn(usize) -> bool, layout: us
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
-    /// Records that are no JSON, but balanced: the others land, and nothing of theirs does.
+    /// Balanced records that are not JSON: the others land, and nothing of the broken ones does.
     #[test]
     fn balanced_records_take_nothing_with_them(
         mut records in vec((nested(), any::<bool>()), 1..12),
@@ -176,7 +176,7 @@ proptest! {
         prop_assert_eq!(outcome.bad.len(), broken.iter().filter(|broken| **broken).count());
     }
 
-    /// A byte of one record of each line is lost, added or another one.
+    /// A byte of one record of each line is lost, added or changed.
     #[test]
     fn lines_take_nothing_with_them(
         mut records in vec((nested(), proptest::option::of((any::<usize>(), 0..3_u8, "[ -~]"))), 1..12),
@@ -192,7 +192,7 @@ proptest! {
         check_landed(&records, |at| !broken[at], layout, &sizes);
     }
 
-    /// A byte of one record of a file is lost, added or another one, whatever separates the records.
+    /// A byte of one record of a file is lost, added or changed, with any separator.
     #[test]
     fn damage_stays_in_its_record(
         mut records in vec(plain(), 1..12),
@@ -202,13 +202,13 @@ proptest! {
     ) {
         let which = which % records.len();
         damaged(&mut records[which], at, how, &byte);
-        // In an array, the records behind another opening bracket are the elements of an inner array, which is JSON.
+        // In an array, the records after another opening bracket are the elements of an inner array, which is JSON.
         prop_assume!(!(LAYOUTS[layout].0.starts_with('[') && records[which].starts_with("[{")));
         check_landed(&records, |at| at != which, layout, &sizes);
     }
 }
 
-/// A record whose texts hold no brackets and quotes.
+/// A record whose texts contain no brackets and quotes.
 fn plain() -> impl Strategy<Value = String> {
     (any::<u8>(), 0..4_usize).prop_map(|(a, shape)| match shape {
         0 => format!("{{\"a\":{a}}}"),
@@ -243,7 +243,7 @@ proptest! {
                 other => other.to_string(),
             };
             prop_assert_eq!(&row.values[0], &expected);
-            let again = read_one(&columns(), "f", 0, &row.raw, small()).expect("what landed once lands again");
+            let again = Json.read_one(&columns(), "f", 0, &row.raw, small()).expect("what landed once lands again");
             prop_assert_eq!(values_of(&again, 0, 2), row.values.clone());
         }
     }

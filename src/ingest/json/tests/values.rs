@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// What a field value becomes in a column of a type: the stored value as text, or the reason.
+/// A field value in a column of a type: the stored value as text, or the reason.
 pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
-    let one = read_one(&columns, "f", 7, record.as_bytes(), Options::default());
+    let one = Json.read_one(&columns, "f", 7, record.as_bytes(), Options::default());
     // The reader and the replay of quarantine follow the same rules.
     let outcome = read(&columns, record.as_bytes());
     match one {
@@ -87,7 +87,7 @@ fn integers() {
 #[test]
 fn doubles() {
     let double = |json: &str| {
-        let batch = read_one(
+        let batch = Json.read_one(
             &[column("v", ColumnType::Double)],
             "f",
             0,
@@ -181,7 +181,7 @@ fn dates_and_times() {
     lands(&ColumnType::Date, "\"1970-01-01\"", "1970-01-01");
     lands(&ColumnType::Date, "\"2024-02-29\"", "2024-02-29");
     for json in ["\"2023-02-29\"", "\"2024-2-29\"", "\"2024-02-29T00:00:00Z\"", "\"+024-02-29\"", "\"\""] {
-        refused(&ColumnType::Date, json, "is a string that is no date, expected a string YYYY-MM-DD");
+        refused(&ColumnType::Date, json, "is a string that is not a date, expected a string YYYY-MM-DD");
     }
     refused(&ColumnType::Date, "19000", "is a number, expected a string YYYY-MM-DD");
     lands(&ColumnType::Timestamp, "\"2024-02-29T12:30:00Z\"", "2024-02-29T12:30:00Z");
@@ -190,7 +190,7 @@ fn dates_and_times() {
     lands(&ColumnType::Timestamp, "\"1969-12-31T23:59:59.999Z\"", "1969-12-31T23:59:59.999Z");
     let shape = "expected an RFC 3339 string of at most milliseconds";
     for json in ["\"2024-02-29T12:30:00\"", "\"2024-02-29\"", "\"2024-02-30T00:00:00Z\"", "\"noon\""] {
-        refused(&ColumnType::Timestamp, json, &format!("is a string that is no RFC 3339 time, {shape}"));
+        refused(&ColumnType::Timestamp, json, &format!("is a string that is not an RFC 3339 time, {shape}"));
     }
     refused(
         &ColumnType::Timestamp,
@@ -251,7 +251,7 @@ fn a_lone_surrogate_in_a_name() {
 
 #[test]
 fn one_record_again() {
-    let one = |record: &str| read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
+    let one = |record: &str| Json.read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
     let batch = one(" {\"a\":1}\r\n").expect("a record");
     assert_eq!(values_of(&batch, 0, 4), ["1", "-", "dir/f.json", "41"]);
     for (record, reason) in [
@@ -265,6 +265,6 @@ fn one_record_again() {
     ] {
         assert_eq!(one(record).map(|_| ()), Err(reason.to_owned()), "{record}");
     }
-    let invalid = read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
+    let invalid = Json.read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
     assert_eq!(invalid.map(|_| ()), Err("not UTF-8 at byte 6".to_owned()));
 }

@@ -1,7 +1,8 @@
-//! What the query engine's errors may say. It quotes the value at which a computation failed, and values are data: of
-//! such a message only the words that are the engine's own are kept.
+//! Redaction of the query engine's messages by their words, for texts in which no type separates a value from the words
+//! around it: of a message that quotes the value at which a computation failed, only known words of the engine are kept.
 
-/// What stands before a text that may quote values: where the engine fails at a row, not at a query.
+/// Prefixes of messages that may quote values: the names of the variants about rows, as in texts that a library made
+/// from such an error.
 const QUOTING: [&str; 11] = [
     "Cast error: ",
     "Parser error: ",
@@ -16,7 +17,7 @@ const QUOTING: [&str; 11] = [
     "panicked with message ",
 ];
 
-/// How the engine writes a literal of a plan, which may have been a key of a row.
+/// Prefixes of the engine's literals in plans, which may have been a key of a row.
 const LITERALS: [&str; 26] = [
     "Utf8(\"",
     "LargeUtf8(\"",
@@ -46,7 +47,7 @@ const LITERALS: [&str; 26] = [
     "TimestampNanosecond(",
 ];
 
-/// The engine's own words, in messages that quote values. Left out is what is a name as well (`max`, `may`, `mark`).
+/// The engine's own words in messages that quote values, without those that are also names (`max`, `may`, `mark`).
 const WORDS: &str = "\
     a above accept all allowed already an and any are argument arguments arithmetic array arrays arrow as at backtrack be \
     been below between binary but by byte bytes can can't cannot cast casting cause caused character characters child \
@@ -67,19 +68,18 @@ const WORDS: &str = "\
     undefined unexpected unicode union unit unknown unmatched unopened unrecognized unsigned unsupported use used using \
     valid value values was when while with within would year years zero zone";
 
-/// Types, as the engine spells them.
+/// The engine's spelling of types.
 const TYPES: &str = "\
     Binary BinaryView Boolean DataType Date32 Date64 Decimal128 Decimal256 Decimal32 Decimal64 Dictionary Duration \
     Float16 Float32 Float64 Int16 Int32 Int64 Int8 Interval LargeBinary LargeList LargeUtf8 List Map Microsecond \
     Millisecond MonthDayNano Nanosecond Null Second Some Struct Time32 Time64 Timestamp UInt16 UInt32 UInt64 UInt8 UTC \
     Utf8 Utf8View";
 
-/// What stands for a value.
-const HIDDEN: &str = "…";
+/// The replacement for a value.
+pub(super) const HIDDEN: &str = "…";
 
 /// A message of the engine without the values in it.
-#[must_use]
-pub fn redact(text: &str) -> String {
+pub(super) fn redact(text: &str) -> String {
     let quoting = QUOTING.iter().filter_map(|before| text.find(before).map(|at| at + before.len())).min();
     let (said, about) = text.split_at(quoting.unwrap_or(text.len()));
     let mut redacted = without_literals(said);
@@ -90,14 +90,14 @@ pub fn redact(text: &str) -> String {
     redacted
 }
 
-/// A text without the literals in it.
+/// A text without its literals.
 fn without_literals(text: &str) -> String {
     let mut text = text.to_owned();
     for literal in LITERALS {
         let mut from = 0;
         while let Some(at) = text.get(from..).and_then(|rest| rest.find(literal)) {
             let begins = from + at + literal.len();
-            // A longer name ends with this one: `UInt8(`, which has its turn, or a column's.
+            // A longer name ends with this one: `UInt8(`, which is handled separately, or a column's.
             let follows = text.get(..from + at).and_then(|before| before.chars().next_back());
             let ends = if literal.ends_with('"') { "\")" } else { ")" };
             let length = text.get(begins..).and_then(|rest| rest.find(ends));
@@ -110,8 +110,8 @@ fn without_literals(text: &str) -> String {
     text
 }
 
-/// Of a text its words that are the engine's.
-fn own_words(text: &str) -> String {
+/// Keeps only the engine's words of a text.
+pub(super) fn own_words(text: &str) -> String {
     let mut kept = String::new();
     let mut was_hidden = false;
     for word in without_quoted(text).split_whitespace() {
@@ -128,7 +128,7 @@ fn own_words(text: &str) -> String {
     kept
 }
 
-/// A text with its quoted parts hidden, whatever words they are made of.
+/// A text with its quoted parts hidden, even if they consist of known words.
 fn without_quoted(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
@@ -137,7 +137,7 @@ fn without_quoted(text: &str) -> String {
         rest = &rest[next.len_utf8()..];
         kept.push(next);
         if matches!(next, '\'' | '"' | '`') && !before.is_alphanumeric() {
-            // A quote within a word (`O'Brien`) ends nothing.
+            // A quote inside a word (`O'Brien`) is no end.
             let ends = rest
                 .match_indices(next)
                 .map(|(at, _)| at)
@@ -153,7 +153,8 @@ fn without_quoted(text: &str) -> String {
     kept
 }
 
-/// A word between spaces: as it is if the engine has it, else hidden, up to quotes and the stop after it.
+/// A word between spaces: unchanged if the engine uses it, else hidden, with the quotes and the punctuation around it
+/// kept.
 fn own_word(word: &str) -> String {
     let around = |c: char| "'\"`,.:;()[]{}".contains(c);
     let core = word.trim_matches(around);

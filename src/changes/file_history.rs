@@ -1,8 +1,8 @@
-//! Whether the commits of a range add files that are not there and remove files that are, which is what counting files
-//! takes for granted.
+//! Checks that the commits of a range only add missing files and only remove present ones, which counting files
+//! assumes.
 //!
-//! An `add` of a file that the table holds already replaces the earlier one, and a `remove` of one that it does not hold
-//! removes nothing: neither changes a row. A registration of a file that is tried again does the first.
+//! An `add` of a present file replaces the earlier one, and a `remove` of a missing file removes nothing: neither
+//! changes a row. A repeated registration of a file does the former.
 //! Source: Delta protocol, "Action Reconciliation".
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,33 +10,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tally::{Unfit, is_fed};
 use crate::lake::{CommitFacts, DataFiles, LakeTable};
 
-/// How the files of a range come and go.
+/// The order of adds and removes of a range's files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileHistory {
-    /// In turns: their counts are the change.
+    /// Alternating: the counts are the change.
     InTurns,
-    /// That depends on what the table held before the range.
+    /// It depends on the table's files before the range.
     Depends,
-    /// Not in turns, and why that is.
+    /// Not alternating, with the reason.
     Odd(String),
 }
 
-/// Why the files of these commits must not be counted; `None` where they may.
+/// Why the files of these commits must not be counted; `None` if they may.
 ///
-/// What the table held at `from` takes a look at that snapshot. Commits of ours need none, each having been computed
-/// from the very snapshot before it; nor do those that are told by their change data files.
+/// The table's files at `from` require that snapshot. Commits of ours do not need the check, since each was computed
+/// from the snapshot before it; neither do commits whose change data files are used.
 pub(super) async fn replay_anomaly(
     table: &LakeTable,
     from: u64,
     commits: &[CommitFacts],
     unfit: &Unfit,
 ) -> Option<String> {
-    let mut found = course(commits, unfit, None);
+    let mut found = file_history(commits, unfit, None);
     if found == FileHistory::Depends {
         let Ok(old) = table.at(from).await else { return Some(format!("v{from} cannot be read")) };
-        // With a deletion vector it is another file, which no action without one means.
+        // With a deletion vector it is another file, which actions without one do not refer to.
         let plain = old.files().into_iter().filter(|file| file.deletion_vector.is_none());
-        found = course(commits, unfit, Some(&plain.map(|file| file.path).collect()));
+        found = file_history(commits, unfit, Some(&plain.map(|file| file.path).collect()));
     }
     match found {
         FileHistory::Odd(why) => Some(why),
@@ -44,8 +44,8 @@ pub(super) async fn replay_anomaly(
     }
 }
 
-/// Follows every file through the range; `before` are those that the table held.
-pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> FileHistory {
+/// Follows every file through the range; `before` are the table's files before it.
+pub(super) fn file_history(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTreeSet<String>>) -> FileHistory {
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut depends = false;
     for commit in commits {
@@ -78,19 +78,18 @@ pub(super) fn course(commits: &[CommitFacts], unfit: &Unfit, before: Option<&BTr
     if depends { FileHistory::Depends } else { FileHistory::InTurns }
 }
 
-/// A file comes or goes.
+/// An add or remove of a file.
 struct Event<'c> {
     path: &'c str,
     comes: bool,
-    /// Whether its rows come or go with it.
+    /// Whether it counts towards the change.
     counts: bool,
 }
 
 fn events(files: &DataFiles) -> impl Iterator<Item = Event<'_>> {
-    let event = |comes, counts| move |path| Event { path, comes, counts };
-    let added = files.added.iter().map(|(path, _)| path.as_str()).map(event(true, true));
-    let removed = files.removed.iter().map(String::as_str).map(event(false, true));
-    let moved_in = files.moved_in.iter().map(|(path, _)| path.as_str()).map(event(true, false));
-    let moved_out = files.moved_out.iter().map(String::as_str).map(event(false, false));
+    let added = files.added.iter().map(|(path, _)| Event { path, comes: true, counts: true });
+    let removed = files.removed.iter().map(|path| Event { path, comes: false, counts: true });
+    let moved_in = files.moved_in.iter().map(|(path, _)| Event { path, comes: true, counts: false });
+    let moved_out = files.moved_out.iter().map(|path| Event { path, comes: false, counts: false });
     added.chain(removed).chain(moved_in).chain(moved_out)
 }
