@@ -38,7 +38,7 @@ type Done = BTreeMap<u32, Vec<StatementOutcome>>;
 pub async fn apply(workspace: &Workspace, asked: Asked<'_>) -> Result<Vec<MigrationOutcome>> {
     // What an attempt carried out before a conflict is not pending in the next one.
     let attempt = |mut done: Done| async move {
-        let tried = once(workspace, asked, &mut done).await;
+        let tried = Box::pin(once(workspace, asked, &mut done)).await;
         let so_far = done.clone();
         (done, tried.map(|pending| (pending, so_far)))
     };

@@ -183,7 +183,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
         // Before anything is read of the landing files.
-        self.migrate(outcome).await?;
+        Box::pin(self.migrate(outcome)).await?;
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
         let work = &*self;
         let mut attempts = 1;

@@ -66,12 +66,13 @@ pub(super) fn names() -> Vec<String> {
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
         Verb::Check => check::run(session).await,
-        Verb::Sync(args) => sync::run(session, args).await,
+        // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
+        Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
         Verb::Plan(args) => plan::run(session, args).await,
         Verb::Status => status::run(session).await,
         Verb::Query(args) => query::run(session, args).await,
         Verb::History(args) => history::run(session, args).await,
-        Verb::Migrate(verb) => migrate::run(session, verb).await,
+        Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => quarantine::run(session, verb).await,
         Verb::Catalog(verb) => catalog::run(session, verb).await,
     }
