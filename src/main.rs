@@ -1,5 +1,8 @@
 //! The `stedi-delta` program: a runtime, the command line, an exit code.
 
+// The future of the whole program is nested more deeply than the compiler expects.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 /// Batches are allocated by one thread and freed by another; the system allocator is slow at that.

@@ -65,15 +65,15 @@ pub(super) fn names() -> Vec<String> {
 /// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
-        Verb::Check => check::run(session).await,
+        Verb::Check => Box::pin(check::run(session)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
-        Verb::Plan(args) => plan::run(session, args).await,
-        Verb::Status => status::run(session).await,
-        Verb::Query(args) => query::run(session, args).await,
-        Verb::History(args) => history::run(session, args).await,
+        Verb::Plan(args) => Box::pin(plan::run(session, args)).await,
+        Verb::Status => Box::pin(status::run(session)).await,
+        Verb::Query(args) => Box::pin(query::run(session, args)).await,
+        Verb::History(args) => Box::pin(history::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
-        Verb::Quarantine(verb) => quarantine::run(session, verb).await,
-        Verb::Catalog(verb) => catalog::run(session, verb).await,
+        Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
+        Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,
     }
 }
