@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use deltalake::datafusion::logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan};
 
 use super::model::Column;
@@ -31,7 +32,20 @@ pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, 
             column.map(|c| Origin { description: c.description.clone(), pii: c.pii }).unwrap_or_default()
         }
         LogicalPlan::Projection(p) => of_nth(p.expr.get(index), &p.input, tables),
-        LogicalPlan::Aggregate(a) => of_nth(a.group_expr.iter().chain(&a.aggr_expr).nth(index), &a.input, tables),
+        LogicalPlan::Aggregate(a) => {
+            let keys = grouping_set_to_exprlist(&a.group_expr).unwrap_or_default();
+            // Beside the keys of grouping sets stands the id of the set, which is computed from no value.
+            let id = usize::from(matches!(a.group_expr.as_slice(), [Expr::GroupingSet(_)]));
+            match index.checked_sub(keys.len()) {
+                None => of_nth(keys.get(index).copied(), &a.input, tables),
+                Some(0) if id == 1 => Origin::default(),
+                Some(at) => of_nth(a.aggr_expr.get(at - id), &a.input, tables),
+            }
+        }
+        LogicalPlan::Unnest(unnest) => match unnest.dependency_indices.get(index) {
+            Some(at) => below(&unnest.input, *at),
+            None => any_of(&unnest.input, tables),
+        },
         LogicalPlan::Distinct(Distinct::On(d)) => of_nth(d.select_expr.get(index), &d.input, tables),
         LogicalPlan::Window(w) => match index.checked_sub(w.input.schema().fields().len()) {
             Some(at) => of_nth(w.window_expr.get(at), &w.input, tables),
@@ -59,14 +73,20 @@ pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, 
         }
         // Filters, sorts, limits, aliases: the columns of their only input.
         other => match other.inputs().as_slice() {
-            [input] if index < input.schema().fields().len() => below(input, index),
-            _ => Origin::default(),
+            [input] if input.schema().fields().len() == other.schema().fields().len() => below(input, index),
+            inputs => Origin { pii: inputs.iter().any(|input| any_of(input, tables).pii), ..Origin::default() },
         },
     }
 }
 
+/// The origin of a value that may come from any column of a plan.
+fn any_of(plan: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -> Origin {
+    let pii = (0..plan.schema().fields().len()).any(|index| origin(plan, index, tables).pii);
+    Origin { pii, ..Origin::default() }
+}
+
 fn of_nth(expr: Option<&Expr>, input: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -> Origin {
-    expr.map(|e| of(e, input, tables)).unwrap_or_default()
+    expr.map_or_else(|| any_of(input, tables), |e| of(e, input, tables))
 }
 
 fn of(expr: &Expr, input: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -> Origin {
@@ -76,8 +96,10 @@ fn of(expr: &Expr, input: &LogicalPlan, tables: &HashMap<String, Vec<Column>>) -
         Expr::Cast(cast) => of(&cast.expr, input, tables),
         Expr::Column(column) => match input.schema().maybe_index_of_column(column) {
             Some(index) => origin(input, index, tables),
-            None => Origin::default(),
+            None => any_of(input, tables),
         },
+        // Of a query around this one, whose columns are not known here.
+        Expr::OuterReferenceColumn(..) => Origin { pii: true, ..Origin::default() },
         Expr::ScalarSubquery(query) => Origin { description: String::new(), ..origin(&query.subquery, 0, tables) },
         Expr::AggregateFunction(call) if COUNTS.contains(&call.func.name()) => Origin::default(),
         Expr::AggregateFunction(call) => any(&call.params.args),

@@ -148,6 +148,8 @@ pub struct Separators {
     pub escaped_blanks: u64,
     /// Byte order marks after the beginning of the file.
     pub byte_order_marks: u64,
+    /// NUL (0x00): padding that a crash or a rotation of the file left.
+    pub nul_bytes: u64,
 }
 
 impl Separators {
@@ -159,6 +161,7 @@ impl Separators {
             (self.record_separators, "record separator (0x1E)", "record separators (0x1E)"),
             (self.escaped_blanks, "`\\n` in two characters", "times `\\n` in two characters"),
             (self.byte_order_marks, "byte order mark", "byte order marks"),
+            (self.nul_bytes, "NUL (0x00)", "NULs (0x00)"),
         ];
         let found = found.iter().filter(|(count, ..)| *count > 0);
         let texts = found.map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }));

@@ -8,6 +8,7 @@
 //! bytes were divided.
 
 mod column;
+mod enclosed;
 mod nested;
 mod number;
 mod plain;

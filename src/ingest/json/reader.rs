@@ -276,6 +276,10 @@ impl RecordReader {
                     self.counts.separators.record_separators += 1;
                     self.indent
                 }
+                (0, _) => {
+                    self.counts.separators.nul_bytes += 1;
+                    self.indent
+                }
                 (b'\\', _) if matches!(buffer.get(self.at + 1), Some(b'n' | b'r' | b't')) => {
                     self.counts.separators.escaped_blanks += 1;
                     length = 2;
