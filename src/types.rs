@@ -42,7 +42,7 @@ pub enum ColumnType {
 }
 
 /// Maximum levels of nested types. Code that traverses a type or a value of it may recurse.
-const MAX_LEVELS: usize = 16;
+pub(crate) const MAX_LEVELS: usize = 16;
 
 /// Names of types in the order of the help text.
 static SCALARS: [(&str, ColumnType); 15] = [
@@ -179,6 +179,17 @@ impl ColumnType {
     #[must_use]
     pub fn is_nested(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Struct(_) | Self::Map(_))
+    }
+
+    /// Levels of types within each other.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        1 + match self {
+            Self::Array(element) => element.levels(),
+            Self::Struct(fields) => fields.iter().map(|(_, t)| t.levels()).max().unwrap_or_default(),
+            Self::Map(entry) => entry.0.levels().max(entry.1.levels()),
+            _ => 0,
+        }
     }
 
     /// Whether this type, or a type inside it, satisfies `wanted`.

@@ -139,6 +139,7 @@ impl Assembly {
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
             max_quarantined: source.max_quarantined,
+            readings: declared.iter().map(|d| d.reading.clone()).collect(),
             grants,
         }));
         self.tables.push(table(spec, columns, expectations, None, kind));

@@ -50,6 +50,8 @@
 //! email = { type = "string", nullable = false, description = "...", classification = "pii" }
 //! x = "double"
 //! tags = "array<string>"                      # docs/columns.md has the types
+//! detail = { type = "string", from = "detail-type" }   # landing: a field of another name; a path; or a list of them
+//! address = { type = "struct", fields = { city = "string", zip = { type = "string", from = "zip-code" } } }
 //!
 //! [grants]                                    # landing: this table is the record of consent
 //! subjects = ["email", "serialnumber"]
@@ -89,8 +91,10 @@ mod places;
 mod project;
 mod query;
 mod read;
+mod reading;
 mod render;
 mod settings;
+mod sources;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -101,6 +105,8 @@ use std::path::Path;
 pub use model::*;
 pub(crate) use places::{Claim, clashes};
 pub use read::find_root;
+pub use reading::Reading;
+pub(crate) use reading::is_path;
 pub use render::{render, render_note};
 
 use crate::error::{Error, Result};

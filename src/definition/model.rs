@@ -8,6 +8,7 @@ use std::time::Duration;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use super::reading::Reading;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
 pub use crate::sql::Condition;
@@ -196,6 +197,8 @@ pub struct Landing {
     pub on_overwrite: OnOverwrite,
     /// Records of one sync that may go to quarantine; above it nothing of the table lands. `None` = any number.
     pub max_quarantined: Option<MaxQuarantined>,
+    /// How the declared columns come in records, in their order: all but those that are appended.
+    pub readings: Vec<Reading>,
     /// Set on the table that is the record of consent.
     pub grants: Option<Grants>,
 }

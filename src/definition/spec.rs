@@ -161,7 +161,7 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
         return None;
     }
     let before = faults.len();
-    let columns = columns::columns(&table, faults);
+    let columns = columns::columns(&table, landing, faults);
     let appended = table.entries().iter().filter(|e| [SOURCE_FILE, SOURCE_OFFSET].contains(&e.key.as_str()));
     for entry in appended.filter(|_| landing) {
         let message = format!("`{}` is added to every landing table", entry.key);

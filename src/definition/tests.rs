@@ -3,6 +3,7 @@
 mod below;
 mod elsewhere;
 mod queries;
+mod sources;
 mod toml;
 mod undetermined;
 

@@ -176,6 +176,7 @@ mod tests {
                 min_age: None,
                 on_overwrite,
                 max_quarantined: None,
+                readings: Vec::new(),
                 grants: None,
             })
             .expect("patterns")

@@ -17,7 +17,7 @@ use deltalake::arrow::error::ArrowError;
 use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
 use super::time::{date, timestamp};
-use crate::definition::{Column, ColumnType};
+use crate::definition::{Column, ColumnType, Reading};
 use crate::ingest::format::texts::Texts;
 
 enum Values {
@@ -40,20 +40,15 @@ enum Values {
 
 /// One declared column and the values of the rows so far.
 pub(super) struct ColumnBuffer {
-    name: String,
     nullable: bool,
     buffer: Buffer,
     unknown: Unknown,
 }
 
 impl ColumnBuffer {
-    pub(super) fn new(column: &Column) -> Self {
-        let (name, nullable) = (column.name.clone(), column.nullable);
-        Self { name, nullable, buffer: Buffer::new(&column.column_type), unknown: Unknown::default() }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn new(column: &Column, reading: &Reading) -> Self {
+        let buffer = Buffer::new(&column.column_type, reading);
+        Self { nullable: column.nullable, buffer, unknown: Unknown::default() }
     }
 
     /// Values so far.
@@ -66,24 +61,26 @@ impl ColumnBuffer {
         self.buffer.truncate(rows);
     }
 
-    /// Appends NULL; `how`: the record's form of it, `null` or `missing`.
-    pub(super) fn push_null(&mut self, how: &str) -> Result<(), String> {
-        if !self.nullable {
-            return Err(format!("field `{}` is {how}, expected a value", self.name));
+    /// Appends NULL; whether the column may hold it.
+    pub(super) fn push_null(&mut self) -> bool {
+        if self.nullable {
+            self.buffer.push_null();
         }
-        self.buffer.push_null();
-        Ok(())
+        self.nullable
     }
 
-    /// Appends a value, given as valid JSON without surrounding blanks. Errors do not quote the value: it may be
-    /// personal data.
+    /// Appends a value, given as valid JSON without blanks around it, of the field `source`. What is wrong is said without
+    /// the value: it may be personal data.
     #[inline]
-    pub(super) fn push(&mut self, json: &str) -> Result<(), String> {
+    pub(super) fn push(&mut self, source: &str, json: &str) -> Result<(), String> {
         if json == "null" {
-            return self.push_null("null");
+            return match self.push_null() {
+                true => Ok(()),
+                false => Err(format!("field `{source}` is null, expected a value")),
+            };
         }
         let pushed = self.buffer.push(json, &mut self.unknown);
-        pushed.map_err(|refused| format!("field `{}{}` {}", self.name, refused.path, refused.what))
+        pushed.map_err(|refused| format!("field `{source}{}` {}", refused.path, refused.what))
     }
 
     /// Fields inside the values pushed since the last call that the type does not have; each once.
@@ -109,18 +106,22 @@ pub(super) struct Buffer {
 /// Why a value was refused: its place inside the value, and the problem.
 pub(super) struct Refused {
     pub(super) path: String,
-    what: String,
+    pub(super) what: String,
 }
 
 impl Refused {
+    pub(super) fn new(what: String) -> Self {
+        Self { path: String::new(), what }
+    }
+
     /// A repeated name in an object.
     pub(super) fn twice() -> Self {
-        Self { path: String::new(), what: "is there twice".to_owned() }
+        Self::new("is there twice".to_owned())
     }
 }
 
 impl Buffer {
-    pub(super) fn new(column_type: &ColumnType) -> Self {
+    pub(super) fn new(column_type: &ColumnType, reading: &Reading) -> Self {
         let values = match column_type {
             ColumnType::String => Values::String(Texts::new()),
             ColumnType::Long => Values::Long(Vec::new()),
@@ -134,9 +135,9 @@ impl Buffer {
             ColumnType::Date => Values::Date(Vec::new()),
             ColumnType::Timestamp => Values::Timestamp(Vec::new()),
             ColumnType::Decimal(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
-            ColumnType::Array(element) => Values::Array(Box::new(Arrays::new(element))),
-            ColumnType::Struct(fields) => Values::Struct(Structs::new(fields)),
-            ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1))),
+            ColumnType::Array(element) => Values::Array(Box::new(Arrays::new(element, reading))),
+            ColumnType::Struct(fields) => Values::Struct(Structs::new(fields, reading)),
+            ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1, reading))),
         };
         Self { column_type: column_type.clone(), values, valid: Vec::new(), any_null: false }
     }
@@ -260,7 +261,7 @@ impl Buffer {
             },
             Refusal::Number(Misfit::Inexact) => format!("is a number that the type {type_name} cannot hold exactly"),
         };
-        Refused { path: String::new(), what }
+        Refused::new(what)
     }
 
     fn expected(&self) -> &'static str {

@@ -6,7 +6,7 @@ use super::*;
 pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
-    let one = Json.read_one(&columns, "f", 7, record.as_bytes(), Options::default());
+    let one = Json.read_one(&RecordShape::plain(&columns), "f", 7, record.as_bytes(), Options::default());
     // The reader and the replay of quarantine follow the same rules.
     let outcome = read(&columns, record.as_bytes());
     match one {
@@ -88,7 +88,7 @@ fn integers() {
 fn doubles() {
     let double = |json: &str| {
         let batch = Json.read_one(
-            &[column("v", ColumnType::Double)],
+            &RecordShape::plain(&[column("v", ColumnType::Double)]),
             "f",
             0,
             format!("{{\"v\":{json}}}").as_bytes(),
@@ -251,7 +251,9 @@ fn a_lone_surrogate_in_a_name() {
 
 #[test]
 fn one_record_again() {
-    let one = |record: &str| Json.read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
+    let one = |record: &str| {
+        Json.read_one(&RecordShape::plain(&columns()), "dir/f.json", 41, record.as_bytes(), Options::default())
+    };
     let batch = one(" {\"a\":1}\r\n").expect("a record");
     assert_eq!(values_of(&batch, 0, 4), ["1", "-", "dir/f.json", "41"]);
     for (record, reason) in [
@@ -265,6 +267,6 @@ fn one_record_again() {
     ] {
         assert_eq!(one(record).map(|_| ()), Err(reason.to_owned()), "{record}");
     }
-    let invalid = Json.read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
+    let invalid = Json.read_one(&RecordShape::plain(&columns()), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
     assert_eq!(invalid.map(|_| ()), Err("not UTF-8 at byte 6".to_owned()));
 }

@@ -1,0 +1,140 @@
+//! `from` and `fields`: in which fields of records columns are found.
+
+use super::*;
+
+const T: &str = "tables/landing/t.toml";
+
+fn landing(columns: &str) -> String {
+    format!("description = \"T\"\n[source]\npath = \"t/*.json\"\nformat = \"json\"\n[columns]\n{columns}")
+}
+
+fn wrong(columns: &str) -> Vec<String> {
+    faults(&[(T, &landing(columns))])
+}
+
+fn readings(columns: &str) -> (Vec<String>, Vec<Reading>) {
+    let project =
+        checked(&[(T, &landing(columns))]).unwrap_or_else(|f| panic!("{:?}", f.iter().map(line).collect::<Vec<_>>()));
+    let table = table(&project, "t");
+    (self::columns(table), table.landing().expect("a landing table").readings.clone())
+}
+
+fn from(names: &[&str], inside: Vec<Reading>) -> Reading {
+    Reading { from: names.iter().map(|name| (*name).to_owned()).collect(), inside }
+}
+
+#[test]
+fn columns_say_where_they_are_found() {
+    let (columns, found) = readings(
+        r#"id = "long"
+detail = { type = "string", from = "detail-type" }
+city = { type = "string", from = ["address.city", "City Name"], classification = "pii" }
+customer = { type = "struct", fields = { email = { type = "string", from = "e-mail", classification = "pii" }, at = "date" } }
+lines = { type = "array< Struct >", from = "@lines", fields = { price = { type = "double", from = "unit-price" } } }
+by = { type = "map<string,array<struct>>", fields = { x = "struct<y:int>" } }
+geo = "struct<lat:double>"
+"#,
+    );
+    assert_eq!(
+        columns,
+        [
+            "id:long",
+            "detail:string",
+            "city:string*",
+            "customer:struct<email:string,at:date>*",
+            "lines:array<struct<price:double>>",
+            "by:map<string,array<struct<x:struct<y:integer>>>>",
+            "geo:struct<lat:double>",
+            "source_file:string!",
+            "source_offset:long!",
+        ]
+    );
+    let unnamed = |inside| from(&[], vec![from(&[], inside)]).inside;
+    assert_eq!(
+        found,
+        [
+            from(&["id"], vec![]),
+            from(&["detail-type"], vec![]),
+            from(&["address.city", "City Name"], vec![]),
+            from(&["customer"], vec![from(&["e-mail"], vec![]), from(&["at"], vec![])]),
+            from(&["@lines"], unnamed(vec![from(&["unit-price"], vec![])])),
+            from(&["by"], vec![from(&[], unnamed(vec![from(&["x"], vec![from(&["y"], vec![])])]))]),
+            from(&["geo"], vec![from(&["lat"], vec![])]),
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_found_is_a_fault() {
+    assert_eq!(
+        wrong(
+            r#"a = { type = "string", from = "" }
+b = { type = "string", from = [] }
+c = { type = "string", from = 3 }
+d = { type = "string", from = ["x", "x"] }
+e = { type = "string", form = "x" }
+f = { type = "string", from = ["y", "Y"] }
+"#
+        ),
+        [
+            "t.toml:6:31 `from` is empty | write the name of a field",
+            "t.toml:7:31 `from` is empty | write the name of a field",
+            "t.toml:8:31 `from` has the wrong type | found integer 3, expected a string or a list of strings",
+            "t.toml:9:37 `x` is twice in `from` | remove one",
+            "t.toml:10:24 unknown key `form` | did you mean `from`?",
+            "t.toml:11:37 field `Y` is read twice | remove one: names are found whatever their case",
+        ]
+    );
+    assert_eq!(
+        wrong("a = \"string\"\nb = { type = \"string\", from = [\"c\", \"A\"] }\nc = \"long\"\n"),
+        [
+            "t.toml:7:37 field `A` is read twice | `a` reads it, and a field is read once",
+            "t.toml:8:1 field `c` is read twice | `b` reads it, and a field is read once",
+        ]
+    );
+    assert_eq!(
+        wrong("address = \"struct<zip:string>\"\ncity = { type = \"string\", from = \"Address.city\" }\n"),
+        ["t.toml:7:34 `Address.city` leads into a field that `address` reads | \
+          `address` is struct<zip:string>: take its part in a query, or read it otherwise"]
+    );
+}
+
+#[test]
+fn structs_whose_fields_are_written_apart() {
+    assert_eq!(
+        wrong(
+            r#"a = { type = "struct", fields = {} }
+b = { type = "string", fields = { x = "int" } }
+c = { type = "struct", fields = { X = "int", y = { type = "int", nullable = true }, z = "inte" } }
+d = { type = "struct", fields = { x = "int", y = { type = "int", from = "X" } } }
+e = { type = "struct" }
+f = { type = "struct", fields = ["x"] }
+"#
+        ),
+        [
+            "t.toml:6:33 `fields` is empty | name at least one field",
+            "t.toml:7:24 `fields` belongs to a struct | write `type = \"struct\"`, \"array<struct>\" or \"map<string,struct>\"",
+            "t.toml:8:35 `X` cannot be a field | a name begins with a letter a-z, found `X`",
+            "t.toml:8:66 unknown key `nullable` | one of `type`, `classification`, `from`, `fields`",
+            "t.toml:8:89 `inte` is not a type of this tool | did you mean `int`?",
+            "t.toml:9:73 field `X` is read twice | `x` reads it, and a field is read once",
+            "t.toml:10:14 `struct` is not a type of this tool | write `struct<name:T,...>`, as in `struct<city:string,zip:int>`",
+            "t.toml:11:33 `fields` has the wrong type | found list, expected a table",
+        ]
+    );
+    let deep =
+        format!("a = {{ type = \"{}struct{}\", fields = {{ x = \"int\" }} }}\n", "array<".repeat(15), ">".repeat(15));
+    assert_eq!(wrong(&deep), ["t.toml:6:14 the type of `a` is nested too deeply | a type has at most 16 levels"]);
+}
+
+#[test]
+fn a_derived_table_reads_no_fields() {
+    let found = derived("select user from reading_landing", "[columns]\nuser = { type = \"string\", from = \"x\" }\n");
+    let found: Vec<_> = found.expect_err("a fault").iter().map(line).collect();
+    assert_eq!(found, ["t.toml:3:27 `from` belongs to a landing table | this one has a query"]);
+    let text = "[columns]\ns = { type = \"struct\", fields = { a = \"long\" } }\n";
+    assert_eq!(
+        columns(table(&derived("select named_struct('a', timestamp) as s from reading_landing", text).unwrap(), "t")),
+        ["s:struct<a:long>"]
+    );
+}

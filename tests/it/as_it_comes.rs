@@ -1,0 +1,105 @@
+//! Records as they come: fields of other names.
+
+use stedi_delta::outcome::{Mode, TableOutcome};
+use stedi_delta::replay::replay;
+use stedi_delta::sync::{Options, Reload};
+
+use crate::support::{Lake, of, verify};
+
+const EVENTS: &str = "description = \"Events\"\n[source]\npath = \"e/*.json\"\nformat = \"json\"\n[columns]\n";
+
+fn lake(columns: &str, query: &str) -> Lake {
+    Lake::project(&[
+        ("tables/landing/events.toml", &format!("{EVENTS}{columns}")),
+        ("tables/trusted/seen.toml", "description = \"Seen\"\nrefresh = \"incremental\"\n"),
+        ("tables/trusted/seen.sql", query),
+    ])
+}
+
+fn said(table: &TableOutcome) -> Vec<String> {
+    table.warnings.iter().flat_map(|w| std::iter::once(w.message.clone()).chain(w.details.clone())).collect()
+}
+
+const NAMED: &str = r#"id = { type = "long", from = ["id", "Event Id"], nullable = false }
+kind = { type = "string", from = "detail-type" }
+at = { type = "timestamp", from = "@timestamp" }
+city = { type = "string", from = "address.city" }
+customer = { type = "struct", fields = { email = { type = "string", from = "e-mail", classification = "pii" } } }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_other_names_land_are_quarantined_replayed_and_reloaded() {
+    let lake = lake(NAMED, "select id, kind, city, customer.email as email from events");
+    lake.land(
+        "e/a.json",
+        r#"{"id":1,"detail-type":"x","@timestamp":"2026-01-01T00:00:00Z","address":{"city":"Rome","zip":1}}
+           {"Event Id":2,"customer":{"E-Mail":"a@x.org","name":"A"},"kind":"lost"}
+           {"id":3,"Event Id":30,"address":{"city":"Bari"},"address.city":"Pisa"}
+           {"Event Id":null,"detail-type":"y"}
+           {"id":4,"address":"Rome"}
+           {"id":5,"detail-type":"z"}"#,
+    );
+    let outcome = lake.sync().await;
+    let events = of(&outcome, "events");
+    assert_eq!((events.rows.inserted, events.rows.quarantined), (4, 2));
+    assert_eq!(
+        said(events)[..3],
+        [
+            "2 records could not land",
+            "e/a.json at byte 273: field `Event Id` is null, expected a value",
+            "e/a.json at byte 320: field `address` is a string, expected an object",
+        ],
+        "{:?}",
+        said(events)
+    );
+    assert_eq!(
+        said(events)[3..],
+        [
+            "values of 5 fields that events does not declare were dropped",
+            "`Event Id` in 1 record",
+            "`address.city` in 1 record",
+            "`address.zip` in 1 record",
+            "`customer.name` in 1 record",
+            "`kind` in 1 record",
+        ],
+        "{:?}",
+        said(events)
+    );
+    let rows = ["1|x|Rome|NULL", "2|NULL|NULL|a@x.org", "3|NULL|Pisa|NULL", "5|z|NULL|NULL"];
+    assert_eq!(lake.rows("select * from seen").await, rows);
+    assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+
+    // The definition learns where they are.
+    let corrected =
+        NAMED.replace(", nullable = false", "").replace("city = { type = \"string\", from = \"address.city\" }\n", "");
+    lake.define(
+        "tables/landing/events.toml",
+        &format!("{EVENTS}{corrected}city = {{ type = \"string\", from = [\"address.city\", \"address.town\"] }}\n"),
+    );
+    let replayed = replay(&lake.workspace().await, "events").await.unwrap();
+    assert_eq!(replayed.rows.inserted, 1, "{:?}", said(&replayed));
+    lake.define(
+        "tables/landing/events.toml",
+        &format!("{EVENTS}{corrected}city = {{ type = \"string\", from = \"address\" }}\n"),
+    );
+    let replayed = replay(&lake.workspace().await, "events").await.unwrap();
+    assert_eq!(replayed.rows.inserted, 1, "{:?}", said(&replayed));
+    lake.sync().await;
+    assert_eq!(
+        lake.rows("select id, kind, city from seen where id is null or id = 4").await,
+        ["4|NULL|Rome", "NULL|y|NULL"]
+    );
+
+    // Another field for rows that have landed.
+    let other = corrected.replace("\"detail-type\"", "\"kind\"");
+    lake.define(
+        "tables/landing/events.toml",
+        &format!("{EVENTS}{other}city = {{ type = \"string\", from = \"address.city\" }}\n"),
+    );
+    assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+    let reload = Options { reload: vec![Reload::parse("events")], ..verify() };
+    let outcome = lake.try_sync_with(reload).await;
+    assert_eq!(of(&outcome, "seen").mode, Mode::Incremental);
+    assert_eq!(lake.rows("select id, kind, city from seen where id = 2").await, ["2|lost|NULL"]);
+    lake.assert_recomputed().await;
+}
