@@ -131,6 +131,9 @@ impl Assembly {
         checks::keys(spec, &columns, faults);
         let expectations = checks::expectations(spec, &self.planner, false, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
+        if self.athena && declared.iter().any(|d| d.reading.is_fine()) {
+            self.fine.insert(spec.name.to_string());
+        }
         let Some(source) = &spec.source else { return };
         let kind = TableKind::Landing(Box::new(Landing {
             path: source.path.clone(),

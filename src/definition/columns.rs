@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::document::{Entry, Table};
 use super::model::{Column, ColumnType};
-use super::reading::Reading;
+use super::reading::{Reading, TimeFormat};
 use super::sources;
 use crate::name;
 use crate::source::faults::Faults;
@@ -35,8 +35,13 @@ pub(super) struct Value {
     pii: bool,
 }
 
-const COLUMN_KEYS: [&str; 6] = ["type", "nullable", "description", "classification", "from", "fields"];
-const FIELD_KEYS: [&str; 4] = ["type", "classification", "from", "fields"];
+const COLUMN_KEYS: [&str; 7] = ["type", "nullable", "description", "classification", "from", "format", "fields"];
+const FIELD_KEYS: [&str; 5] = ["type", "classification", "from", "format", "fields"];
+const FORMATS: [(&str, TimeFormat); 3] = [
+    ("epoch_s", TimeFormat::EpochSeconds),
+    ("epoch_ms", TimeFormat::EpochMillis),
+    ("epoch_us", TimeFormat::EpochMicros),
+];
 
 /// The columns of a table, or `None` if one of them is faulty.
 pub(super) fn columns(table: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<Declared>> {
@@ -95,14 +100,15 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
     let table = entry.table(faults)?;
     table.only(keys, faults);
     let pii = table.choice("classification", &[("pii", true)], false, faults);
-    let sources = match table.get("from") {
-        Some(from) if !landing => {
-            faults.add(from.key_place.clone(), "`from` belongs to a landing table", "this one has a query");
-            own_name()
-        }
+    for key in ["from", "format"].iter().filter(|_| !landing).filter_map(|key| table.get(key)) {
+        let message = format!("`{}` belongs to a landing table", key.key);
+        faults.add(key.key_place.clone(), message, "this one has a query");
+    }
+    let sources = match table.get("from").filter(|_| landing) {
         Some(from) => from.one_or_more(faults),
         None => own_name(),
     };
+    let times = table.choice("format", &FORMATS, TimeFormat::Rfc3339, faults);
     let text = table.required_string("type", "type = \"string\"", faults)?;
     let mut inside = Inside { pii: false, column_type: ColumnType::String, reading: Reading::default() };
     match table.get("fields") {
@@ -124,8 +130,17 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         }
         None => {
             inside.column_type = parsed(&text, faults)?;
-            inside.reading = Reading::of(&entry.key, &inside.column_type);
+            inside.reading = Reading::of(&entry.key, &inside.column_type).with_times(times);
         }
+    }
+    if let Some(format) = table.get("format")
+        && (table.get("fields").is_some() || !inside.column_type.any(&|t| *t == ColumnType::Timestamp))
+    {
+        let label = match table.get("fields") {
+            Some(_) => "give it to the fields that are one".to_owned(),
+            None => format!("this is {}: write `type = \"timestamp\"`", inside.column_type.delta_name()),
+        };
+        faults.add(format.key_place.clone(), "`format` belongs to a timestamp", label);
     }
     let Inside { column_type, reading, pii: has_personal } = inside;
     let reading = Reading { from: sources.iter().map(|text| text.value.clone()).collect(), ..reading };
@@ -171,7 +186,8 @@ fn fields(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<Insid
         return None;
     }
     let pii = found.iter().any(|(_, value)| value.pii);
-    let reading = Reading { from: Vec::new(), inside: found.iter().map(|(_, value)| value.reading.clone()).collect() };
+    let inside = found.iter().map(|(_, value)| value.reading.clone()).collect();
+    let reading = Reading { inside, ..Reading::default() };
     let column_type = ColumnType::Struct(found.into_iter().map(|(name, value)| (name, value.column_type)).collect());
     Some(Inside { column_type, reading, pii })
 }

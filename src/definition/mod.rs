@@ -51,6 +51,7 @@
 //! x = "double"
 //! tags = "array<string>"                      # docs/columns.md has the types
 //! detail = { type = "string", from = "detail-type" }   # landing: a field of another name; a path; or a list of them
+//! at = { type = "timestamp", format = "epoch_ms" }     # landing: epoch_s | epoch_ms | epoch_us
 //! address = { type = "struct", fields = { city = "string", zip = { type = "string", from = "zip-code" } } }
 //!
 //! [grants]                                    # landing: this table is the record of consent
@@ -105,8 +106,8 @@ use std::path::Path;
 pub use model::*;
 pub(crate) use places::{Claim, clashes};
 pub use read::find_root;
-pub use reading::Reading;
 pub(crate) use reading::is_path;
+pub use reading::{Reading, TimeFormat};
 pub use render::{render, render_note};
 
 use crate::error::{Error, Result};

@@ -63,7 +63,7 @@ mod tests {
         let of = |name: &str, t| ColumnType::Struct([(name.to_owned(), t)].into());
         let prices = ColumnType::Array(of("price", ColumnType::Double).into());
         let lines = of("by", ColumnType::Map((ColumnType::String, prices).into()));
-        let city = Reading { from: vec!["geo.at.city".into(), "The City".into()], inside: Vec::new() };
+        let city = Reading { from: vec!["geo.at.city".into(), "The City".into()], ..Reading::default() };
         let mut shape = RecordShape::plain(&[
             Column::new("a", ColumnType::Long),
             Column::new("lines", lines),

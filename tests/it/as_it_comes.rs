@@ -1,4 +1,4 @@
-//! Records as they come: fields of other names.
+//! Records as they come: fields of other names, times that are numbers.
 
 use stedi_delta::outcome::{Mode, TableOutcome};
 use stedi_delta::replay::replay;
@@ -101,5 +101,30 @@ async fn fields_of_other_names_land_are_quarantined_replayed_and_reloaded() {
     let outcome = lake.try_sync_with(reload).await;
     assert_eq!(of(&outcome, "seen").mode, Mode::Incremental);
     assert_eq!(lake.rows("select id, kind, city from seen where id = 2").await, ["2|lost|NULL"]);
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_are_numbers_land_to_the_microsecond() {
+    let columns = "id = \"long\"\nat = { type = \"timestamp\", format = \"epoch_s\" }\n\
+         d = { type = \"struct\", fields = { seen = { type = \"timestamp\", from = \"seen-at\", format = \"epoch_ms\" } } }\n";
+    let lake = lake(columns, "select id, at, d.seen as seen from events where at > timestamp '2020-01-01 00:00:00'");
+    lake.land(
+        "e/a.json",
+        r#"{"id":1,"at":1655564444.103001,"d":{"seen-at":1655564444103}}
+           {"id":2,"at":1655564444103,"d":null}
+           {"id":3,"at":"2022-06-18T15:00:44Z"}
+           {"id":4,"at":0,"d":{"seen-at":0.25}}"#,
+    );
+    let outcome = lake.sync().await;
+    assert_eq!((of(&outcome, "events").rows.inserted, of(&outcome, "events").rows.quarantined), (2, 2));
+    assert_eq!(lake.rows("select * from seen").await, ["1|2022-06-18T15:00:44.103001Z|2022-06-18T15:00:44.103Z"]);
+    // The right unit, and another way to write a time.
+    let corrected = columns.replace("epoch_s", "epoch_ms");
+    lake.define("tables/landing/events.toml", &format!("{EVENTS}{corrected}"));
+    let replayed = replay(&lake.workspace().await, "events").await.unwrap();
+    assert_eq!(replayed.rows.inserted, 1, "{:?}", said(&replayed));
+    lake.sync().await;
+    assert_eq!(lake.rows("select id, at from seen where id = 2").await, ["2|2022-06-18T15:00:44.103Z"]);
     lake.assert_recomputed().await;
 }

@@ -20,7 +20,7 @@ fn readings(columns: &str) -> (Vec<String>, Vec<Reading>) {
 }
 
 fn from(names: &[&str], inside: Vec<Reading>) -> Reading {
-    Reading { from: names.iter().map(|name| (*name).to_owned()).collect(), inside }
+    Reading { from: names.iter().map(|name| (*name).to_owned()).collect(), inside, ..Reading::default() }
 }
 
 #[test]
@@ -115,7 +115,7 @@ f = { type = "struct", fields = ["x"] }
             "t.toml:6:33 `fields` is empty | name at least one field",
             "t.toml:7:24 `fields` belongs to a struct | write `type = \"struct\"`, \"array<struct>\" or \"map<string,struct>\"",
             "t.toml:8:35 `X` cannot be a field | a name begins with a letter a-z, found `X`",
-            "t.toml:8:66 unknown key `nullable` | one of `type`, `classification`, `from`, `fields`",
+            "t.toml:8:66 unknown key `nullable` | one of `type`, `classification`, `from`, `format`, `fields`",
             "t.toml:8:89 `inte` is not a type of this tool | did you mean `int`?",
             "t.toml:9:73 field `X` is read twice | `x` reads it, and a field is read once",
             "t.toml:10:14 `struct` is not a type of this tool | write `struct<name:T,...>`, as in `struct<city:string,zip:int>`",
@@ -125,6 +125,36 @@ f = { type = "struct", fields = ["x"] }
     let deep =
         format!("a = {{ type = \"{}struct{}\", fields = {{ x = \"int\" }} }}\n", "array<".repeat(15), ">".repeat(15));
     assert_eq!(wrong(&deep), ["t.toml:6:14 the type of `a` is nested too deeply | a type has at most 16 levels"]);
+}
+
+#[test]
+fn times_that_are_numbers() {
+    let (columns, found) = readings(
+        r#"a = { type = "timestamp", format = "epoch_ms" }
+b = { type = "array<timestamp>", format = "epoch_s" }
+c = { type = "struct", fields = { at = { type = "timestamp", from = "@at", format = "epoch_us" }, other = "timestamp" } }
+"#,
+    );
+    assert_eq!(columns[..2], ["a:timestamp", "b:array<timestamp>"]);
+    let times =
+        |reading: &Reading| (reading.times, reading.inside.iter().map(|inside| inside.times).collect::<Vec<_>>());
+    use TimeFormat::{EpochMicros, EpochMillis, EpochSeconds, Rfc3339};
+    assert_eq!(times(&found[0]), (EpochMillis, vec![]));
+    assert_eq!(times(&found[1]).1, [EpochSeconds]);
+    assert_eq!(times(&found[2]).1, [EpochMicros, Rfc3339]);
+    assert_eq!(
+        wrong(
+            r#"a = { type = "timestamp", format = "epoch" }
+b = { type = "long", format = "epoch_ms" }
+c = { type = "struct", format = "epoch_ms", fields = { at = "timestamp" } }
+"#
+        ),
+        [
+            "t.toml:6:36 `format` is \"epoch\" | one of \"epoch_s\", \"epoch_ms\", \"epoch_us\"",
+            "t.toml:7:22 `format` belongs to a timestamp | this is long: write `type = \"timestamp\"`",
+            "t.toml:8:24 `format` belongs to a timestamp | give it to the fields that are one",
+        ]
+    );
 }
 
 #[test]

@@ -16,8 +16,8 @@ use deltalake::arrow::error::ArrowError;
 
 use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
-use super::time::{date, timestamp};
-use crate::definition::{Column, ColumnType, Reading};
+use super::time::{date, since_epoch, timestamp};
+use crate::definition::{Column, ColumnType, Reading, TimeFormat};
 use crate::ingest::format::texts::Texts;
 
 enum Values {
@@ -97,6 +97,7 @@ impl ColumnBuffer {
 /// Values of one type: of a column, or inside the values of another.
 pub(super) struct Buffer {
     column_type: ColumnType,
+    times: TimeFormat,
     values: Values,
     /// One per value: false = NULL. `any_null` saves the bitmap of columns without NULL.
     valid: Vec<bool>,
@@ -139,7 +140,8 @@ impl Buffer {
             ColumnType::Struct(fields) => Values::Struct(Structs::new(fields, reading)),
             ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1, reading))),
         };
-        Self { column_type: column_type.clone(), values, valid: Vec::new(), any_null: false }
+        let times = reading.times;
+        Self { column_type: column_type.clone(), times, values, valid: Vec::new(), any_null: false }
     }
 
     /// Values so far.
@@ -236,6 +238,9 @@ impl Buffer {
                 v.push(date(text)?);
                 Ok(())
             })?,
+            Values::Timestamp(v) if self.times != TimeFormat::Rfc3339 => {
+                v.push(since_epoch(number(json)?, self.times)?)
+            }
             Values::Timestamp(v) => with_text(json, |text| {
                 v.push(timestamp(text)?);
                 Ok(())
@@ -254,6 +259,7 @@ impl Buffer {
             Refusal::Inside(refused) => return *refused,
             Refusal::Kind => format!("is {}, expected {}", kind(json), self.expected()),
             Refusal::Text(what) => format!("is {what}, expected {}", self.expected()),
+            Refusal::Year => format!("is a time outside the years 0 to 9999, expected {}", self.expected()),
             Refusal::Number(Misfit::Range) => format!("is out of range for the type {type_name}"),
             Refusal::Number(Misfit::Fraction) => match self.column_type {
                 ColumnType::Decimal(_, scale) => format!("has too many decimal places, expected at most {scale}"),
@@ -272,7 +278,12 @@ impl Buffer {
             ColumnType::Boolean => "true or false",
             ColumnType::Binary => "a base64 string",
             ColumnType::Date => "a string YYYY-MM-DD",
-            ColumnType::Timestamp => "an RFC 3339 string of at most milliseconds",
+            ColumnType::Timestamp => match self.times {
+                TimeFormat::Rfc3339 => "an RFC 3339 string of at most milliseconds",
+                TimeFormat::EpochSeconds => "a number of seconds since 1970",
+                TimeFormat::EpochMillis => "a number of milliseconds since 1970",
+                TimeFormat::EpochMicros => "a number of microseconds since 1970",
+            },
             ColumnType::Array(_) => "an array",
             ColumnType::Struct(_) | ColumnType::Map(_) => "an object",
         }
@@ -315,8 +326,10 @@ pub(super) enum Refusal {
     Inside(Box<Refused>),
     /// A number that does not fit.
     Number(Misfit),
-    /// A string whose text the column does not accept.
+    /// A string whose text is not what the column takes, or a number that is no time of the column's.
     Text(&'static str),
+    /// A time out of range.
+    Year,
 }
 
 impl From<Misfit> for Refusal {

@@ -110,13 +110,10 @@ fn a_path_leads_into_objects_unless_a_field_has_its_name() {
 fn fields_of_structs_have_other_names_too() {
     let customer = ColumnType::parse("struct<email:string,city:string>").expect("a type");
     let mut shape = RecordShape::plain(&[column("c", ColumnType::Array(customer.into()))]);
-    let fields = vec![
-        Reading { from: vec!["e-mail".into(), "mail".into()], ..Reading::default() },
-        Reading { from: vec!["home.city".into()], ..Reading::default() },
-    ];
-    shape.readings[0] = Reading { from: vec!["customers".into()], inside: fields }.clone();
-    let inside = std::mem::take(&mut shape.readings[0].inside);
-    shape.readings[0].inside = vec![Reading { from: Vec::new(), inside }];
+    let field = |from: &[&str]| Reading { from: from.iter().map(|s| (*s).to_owned()).collect(), ..Reading::default() };
+    let inside = vec![field(&["e-mail", "mail"]), field(&["home.city"])];
+    let element = Reading { inside, ..Reading::default() };
+    shape.readings[0] = Reading { from: vec!["customers".into()], ..element.within() };
     for (record, values, unknown) in [
         (r#"{"customers":[{"e-mail":"a"},{"home":{"city":"b"}}]}"#, "[{email: a, city: }, {email: , city: b}]", ""),
         (r#"{"customers":[{"mail":"a","e-mail":null,"x":1}]}"#, "[{email: a, city: }]", "customers[].x"),
