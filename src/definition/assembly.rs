@@ -341,6 +341,10 @@ fn columns(
         let description = declared.map(|d| d.column.description.clone()).filter(|d| !d.is_empty());
         let is_key = spec.primary_key.iter().any(|k| k.value == *name);
         let is_required = declared.is_some_and(|d| d.says_nullable && !d.column.nullable);
+        if let Some(place) = declared.and_then(|d| d.says_none.clone()).filter(|_| origin.pii) {
+            let message = format!("column `{name}` is computed from personal data");
+            faults.add(place, message, "it stays `pii`: remove `classification`");
+        }
         Column {
             name: name.clone(),
             column_type: column_type.clone(),
@@ -349,6 +353,6 @@ fn columns(
             pii: declared.is_some_and(|d| d.column.pii) || origin.pii,
         }
     });
-    let columns = columns.collect();
+    let columns: Vec<Column> = columns.collect();
     (faults.len() == before).then_some(columns)
 }

@@ -23,6 +23,8 @@ pub(super) struct Declared {
     pub type_place: Place,
     /// Whether `nullable` is written explicitly.
     pub says_nullable: bool,
+    /// Where `classification = "none"` is written.
+    pub says_none: Option<Place>,
 }
 
 /// What is written of a column, or of a field of a struct.
@@ -33,6 +35,7 @@ pub(super) struct Value {
     reading: Reading,
     type_place: Place,
     pii: bool,
+    says_none: Option<Place>,
 }
 
 const COLUMN_KEYS: [&str; 7] = ["type", "nullable", "description", "classification", "from", "format", "fields"];
@@ -81,6 +84,7 @@ fn column(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<(Decl
         place: entry.key_place.clone(),
         type_place: value.type_place.clone(),
         says_nullable: nullable.is_some(),
+        says_none: value.says_none.clone(),
     };
     Some((declared, value))
 }
@@ -92,14 +96,18 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         let text = entry.string(faults)?;
         let column_type = parsed(&text, faults)?;
         let reading = Reading::of(&entry.key, &column_type);
-        return Some(Value { column_type, sources: own_name(), reading, type_place: text.place, pii: false });
+        let pii = is_personal(&column_type);
+        let (sources, type_place) = (own_name(), text.place.clone());
+        no_json(&column_type, &text, landing, faults);
+        return Some(Value { column_type, sources, reading, type_place, pii, says_none: None });
     }
     if !entry.is_table() {
         return entry.expected("a type such as \"string\", or { type = \"string\" }", faults);
     }
     let table = entry.table(faults)?;
     table.only(keys, faults);
-    let pii = table.choice("classification", &[("pii", true)], false, faults);
+    let pii = table.choice("classification", &[("pii", Some(true)), ("none", Some(false))], None, faults);
+    let says_none = table.get("classification").filter(|_| pii == Some(false)).map(|entry| entry.place().clone());
     for key in ["from", "format"].iter().filter(|_| !landing).filter_map(|key| table.get(key)) {
         let message = format!("`{}` belongs to a landing table", key.key);
         faults.add(key.key_place.clone(), message, "this one has a query");
@@ -142,9 +150,32 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         };
         faults.add(format.key_place.clone(), "`format` belongs to a timestamp", label);
     }
+    no_json(&inside.column_type, &text, landing, faults);
     let Inside { column_type, reading, pii: has_personal } = inside;
+    if let Some(place) = says_none.clone().filter(|_| has_personal) {
+        let message = format!("`{}` is not classified, and a field of it is `pii`", entry.key);
+        faults.add(place, message, "remove one of the two");
+    }
+    let has_personal = has_personal || (table.get("fields").is_none() && is_personal(&column_type));
     let reading = Reading { from: sources.iter().map(|text| text.value.clone()).collect(), ..reading };
-    Some(Value { column_type, sources, reading, type_place: text.place, pii: pii || has_personal })
+    let pii = pii.unwrap_or(has_personal);
+    Some(Value { column_type, sources, reading, type_place: text.place, pii, says_none })
+}
+
+/// Whether values of a type are personal data unless something else is said: what comes as it is may hold anything.
+fn is_personal(column_type: &ColumnType) -> bool {
+    column_type.any(&|t| *t == ColumnType::Json)
+}
+
+/// A query gives strings, wherever they come from.
+fn no_json(column_type: &ColumnType, text: &Text, landing: bool, faults: &mut Faults) {
+    if !landing && is_personal(column_type) {
+        faults.add(
+            text.place.clone(),
+            "`json` is a type of landing columns",
+            "write `string`: that is what a query gives",
+        );
+    }
 }
 
 fn parsed(text: &Text, faults: &mut Faults) -> Option<ColumnType> {

@@ -52,6 +52,7 @@
 //! tags = "array<string>"                      # docs/columns.md has the types
 //! detail = { type = "string", from = "detail-type" }   # landing: a field of another name; a path; or a list of them
 //! at = { type = "timestamp", format = "epoch_ms" }     # landing: epoch_s | epoch_ms | epoch_us
+//! payload = { type = "json", classification = "none" } # whatever comes, as text: pii unless it says so
 //! address = { type = "struct", fields = { city = "string", zip = { type = "string", from = "zip-code" } } }
 //!
 //! [grants]                                    # landing: this table is the record of consent

@@ -40,8 +40,8 @@ fn through<'v>(source: &Text, values: &[(&'v str, &'v Value)]) -> Option<(&'v st
 }
 
 /// Whether any value can be one of a type, whatever is inside.
-fn takes_anything(_: &ColumnType) -> bool {
-    false
+fn takes_anything(of: &ColumnType) -> bool {
+    *of == ColumnType::Json
 }
 
 fn is_same(one: &str, other: &str) -> bool {

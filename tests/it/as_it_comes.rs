@@ -1,4 +1,4 @@
-//! Records as they come: fields of other names, times that are numbers.
+//! Records as they come: fields of other names, times that are numbers, JSON as text.
 
 use stedi_delta::outcome::{Mode, TableOutcome};
 use stedi_delta::replay::replay;
@@ -127,4 +127,63 @@ async fn times_that_are_numbers_land_to_the_microsecond() {
     lake.sync().await;
     assert_eq!(lake.rows("select id, at from seen where id = 2").await, ["2|2022-06-18T15:00:44.103Z"]);
     lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_lands_whatever_it_is_and_is_taken_apart_incrementally() {
+    let columns = "id = \"long\"\npayload = { type = \"json\", from = \"detail\" }\n\
+         kind = { type = \"string\", from = \"detail.type\" }\nmore = \"map<string,json>\"\n";
+    let query = "select id, kind, json_extract_scalar(payload, '$.type') as same, json_extract(payload, '$.lines[1]') as \
+         line, json_extract_scalar(more['a b'], '$') as ab from events where json_extract_scalar(payload, '$.gone') is null";
+    let lake = lake(columns, query);
+    lake.define("tables/curated/kinds.toml", "description = \"Kinds\"\nrefresh = \"incremental\"\n");
+    lake.define("tables/curated/kinds.sql", "select same, count(*) as n from seen group by same");
+    lake.land(
+        "e/a.json",
+        r#"{"id":1,"detail":{"type":"x", "lines":[1,{"b": 1.50, "c":"\u00e9"}]},"more":{"a b":"v","c":null}}
+           {"id":2,"detail":"x"}
+           {"id":3,"detail":[1.0, 2]}
+           {"id":4,"detail":null}
+           {"id":5}"#,
+    );
+    lake.sync().await;
+    let payloads = [
+        "1|{\"type\":\"x\", \"lines\":[1,{\"b\": 1.50, \"c\":\"\\u00e9\"}]}",
+        "2|\"x\"",
+        "3|[1.0, 2]",
+        "4|NULL",
+        "5|NULL",
+    ];
+    assert_eq!(lake.rows("select id, payload from events").await, payloads);
+    let seen = [
+        "1|x|x|{\"b\":1.50,\"c\":\"é\"}|v",
+        "2|NULL|NULL|NULL|NULL",
+        "3|NULL|NULL|NULL|NULL",
+        "4|NULL|NULL|NULL|NULL",
+        "5|NULL|NULL|NULL|NULL",
+    ];
+    assert_eq!(lake.rows("select * from seen").await, seen);
+    lake.land(
+        "e/b.json",
+        r#"{"id":6,"detail":{"type":"x"}} {"id":7,"detail":{"type":7,"gone":1}} {"id":8,"detail":{"type":"y"}}"#,
+    );
+    let outcome = lake.try_sync_with(verify()).await;
+    assert_eq!(of(&outcome, "events").rows.quarantined, 1, "a field of the path is a number");
+    for name in ["seen", "kinds"] {
+        let table = of(&outcome, name);
+        assert_eq!(table.mode, Mode::Incremental, "{}", table.reason);
+        assert!(table.verified.is_some_and(|v| v.is_equal()), "{table:?}");
+    }
+    assert_eq!(lake.rows("select * from kinds").await, ["NULL|4", "x|2", "y|1"]);
+    // Nothing of such a column is told by the log.
+    let log =
+        std::fs::read_to_string(lake.warehouse().join("landing/events/_delta_log/00000000000000000000.json")).unwrap();
+    assert!(!log.contains("lines") && log.contains("payload"), "{log}");
+    // A column that was text takes everything from now on, and its table stays as it is.
+    lake.define(
+        "tables/landing/events.toml",
+        &format!("{EVENTS}{}", columns.replace("kind = { type = \"string\"", "kind = { type = \"json\", classification = \"none\"")),
+    );
+    assert!(lake.sync().await.tables.iter().all(|t| t.mode == Mode::None));
+    assert_eq!(replay(&lake.workspace().await, "events").await.unwrap().rows.inserted, 1);
 }

@@ -92,6 +92,7 @@ impl Visitor for Reader<'_> {
         self.scope.select(select);
         syntax::select(select, self);
         order::select(select, self);
+        functions::select(select, self);
         ControlFlow::Continue(())
     }
 

@@ -214,6 +214,8 @@ fn functions_that_mean_something_else_are_noted() {
         ("select contains(s, 'a') as y from t", "1:8 `contains` looks into arrays only"),
         ("select first_value(x order by x) as y from t", "1:8 Athena wants `over (...)`"),
         ("select date_format(d, '%H:%M') as y from t", "1:8 Athena takes MySQL's letters"),
+        ("select x from t where json_extract(s, '$.a') = '1'", "1:23 gives text here, and JSON in Athena"),
+        ("select cast(json_extract(s, '$.a') as varchar) as y from t", "1:13 gives text here, and JSON in Athena"),
         ("select sha256(s) as y from t", "1:8 takes bytes and gives bytes in Athena"),
     ]);
     assert_agreed(&[
@@ -222,6 +224,8 @@ fn functions_that_mean_something_else_are_noted() {
         "select coalesce(split_part(s, ',', 2), '') as y, nullif(split_part(s, ',', 2), '') as z from t",
         "select x from t where s like 'a\\%' escape '\\' or s like 'a_%' or regexp_like(s, '^\\w$')",
         "select extract(year from d) as y, date_format(d, '%Y-%m-%d') as z, lag(x) over (order by s, source_file, source_offset) as w from t",
+        "select json_extract(json_extract(s, '$.a'), '$.b') as y, json_extract_scalar(s, '$[0]') as z from t \
+         where json_extract(s, '$.c') is not null",
         "select first_value(x) over (order by s, x) as y, coalesce(x, 1) as z, nullif(x, 1) as w, round(f, 2) as v from t",
     ]);
 }

@@ -158,6 +158,79 @@ c = { type = "struct", format = "epoch_ms", fields = { at = "timestamp" } }
 }
 
 #[test]
+fn json_is_personal_unless_it_is_said_not_to_be() {
+    let (found, _) = readings(
+        r#"a = "json"
+b = { type = "json", classification = "none" }
+c = "map<string,json>"
+d = { type = "struct", fields = { x = "json", y = "long" } }
+e = { type = "struct", fields = { x = { type = "json", classification = "none" } } }
+f = { type = "json", from = "detail", classification = "pii" }
+g = { type = "string", from = "detail.type" }
+h = { type = "string", classification = "none" }
+"#,
+    );
+    let expected =
+        ["a:string*", "b:string", "c:map<string,string>*", "d:struct<x:string,y:long>*", "e:struct<x:string>"];
+    assert_eq!(found[..5], expected);
+    assert_eq!(found[5..8], ["f:string*", "g:string", "h:string"]);
+    assert_eq!(
+        wrong("a = { type = \"struct\", classification = \"none\", fields = { x = \"json\" } }\n"),
+        ["t.toml:6:41 `a` is not classified, and a field of it is `pii` | remove one of the two"]
+    );
+    assert_eq!(
+        wrong("b = \"map<json,string>\"\n"),
+        [
+            "t.toml:6:5 column `b` is a map whose keys are not strings | names in JSON are strings: write `map<string,T>`"
+        ]
+    );
+    let toml = landing("a = \"json\"\n").replace("[source]", "cluster_by = [\"a\"]\n[source]");
+    assert_eq!(
+        faults(&[(T, &toml)]),
+        ["t.toml:2:15 `a` cannot be in `cluster_by` | it is json: name a column without values inside"]
+    );
+}
+
+#[test]
+fn what_is_computed_from_personal_data_stays_personal() {
+    let found = |more: &str| {
+        let toml = format!("{TRUSTED}[columns]\n{more}");
+        let sql = "select json_extract_scalar(a, '$.kind') as kind, b from v";
+        let v = landing("a = \"json\"\nb = \"long\"\n");
+        faults(&[("tables/landing/v.toml", &v), ("tables/trusted/t.toml", &toml), ("tables/trusted/t.sql", sql)])
+    };
+    assert_eq!(
+        found(
+            "kind = { type = \"string\", classification = \"none\" }\nb = { type = \"long\", classification = \"none\" }\n"
+        ),
+        ["t.toml:3:44 column `kind` is computed from personal data | it stays `pii`: remove `classification`"]
+    );
+    assert_eq!(
+        found("kind = \"json\"\n"),
+        ["t.toml:3:8 `json` is a type of landing columns | write `string`: that is what a query gives"]
+    );
+}
+
+#[test]
+fn a_path_into_json_is_a_constant() {
+    let found = |call: &str| {
+        let sql = format!("select {call} as y from v");
+        let v = landing("a = \"json\"\nb = \"string\"\n");
+        faults(&[("tables/landing/v.toml", &v), ("tables/trusted/t.toml", TRUSTED), ("tables/trusted/t.sql", &sql)])
+    };
+    assert_eq!(found("json_extract_scalar(a, '$.x[0]')"), [""; 0]);
+    for (call, says) in [
+        ("json_extract_scalar(a, '$.x-y')", "`$.x-y` is no path of json_extract_scalar: write `$`"),
+        ("json_extract(a, b)", "the path of json_extract must be a constant text"),
+        ("json_extract(a, 1)", "json_extract takes a text and a path"),
+        ("json_extract(a)", "json_extract takes a text and a path"),
+    ] {
+        let found = found(call);
+        assert!(found.len() == 1 && found[0].contains(says), "{call}: {found:?}");
+    }
+}
+
+#[test]
 fn a_derived_table_reads_no_fields() {
     let found = derived("select user from reading_landing", "[columns]\nuser = { type = \"string\", from = \"x\" }\n");
     let found: Vec<_> = found.expect_err("a fault").iter().map(line).collect();

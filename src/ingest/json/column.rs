@@ -22,6 +22,7 @@ use crate::ingest::format::texts::Texts;
 
 enum Values {
     String(Texts),
+    Json(Texts),
     Long(Vec<i64>),
     Integer(Vec<i32>),
     Short(Vec<i16>),
@@ -125,6 +126,7 @@ impl Buffer {
     pub(super) fn new(column_type: &ColumnType, reading: &Reading) -> Self {
         let values = match column_type {
             ColumnType::String => Values::String(Texts::new()),
+            ColumnType::Json => Values::Json(Texts::new()),
             ColumnType::Long => Values::Long(Vec::new()),
             ColumnType::Integer => Values::Integer(Vec::new()),
             ColumnType::Short => Values::Short(Vec::new()),
@@ -153,7 +155,7 @@ impl Buffer {
     pub(super) fn truncate(&mut self, rows: usize) {
         self.valid.truncate(rows);
         match &mut self.values {
-            Values::String(v) | Values::Binary(v) => v.truncate(rows),
+            Values::String(v) | Values::Json(v) | Values::Binary(v) => v.truncate(rows),
             Values::Long(v) | Values::Timestamp(v) => v.truncate(rows),
             Values::Integer(v) | Values::Date(v) => v.truncate(rows),
             Values::Short(v) => v.truncate(rows),
@@ -171,7 +173,7 @@ impl Buffer {
     /// Appends NULL.
     pub(super) fn push_null(&mut self) {
         match &mut self.values {
-            Values::String(v) | Values::Binary(v) => v.push(b""),
+            Values::String(v) | Values::Json(v) | Values::Binary(v) => v.push(b""),
             Values::Long(v) | Values::Timestamp(v) => v.push(0),
             Values::Integer(v) | Values::Date(v) => v.push(0),
             Values::Short(v) => v.push(0),
@@ -214,6 +216,7 @@ impl Buffer {
                 v.push(text.as_bytes());
                 Ok(())
             })?,
+            Values::Json(v) => v.push(json.as_bytes()),
             Values::Integer(v) => v.push(narrow(json)?),
             Values::Short(v) => v.push(narrow(json)?),
             Values::Byte(v) => v.push(narrow(json)?),
@@ -239,7 +242,7 @@ impl Buffer {
                 Ok(())
             })?,
             Values::Timestamp(v) if self.times != TimeFormat::Rfc3339 => {
-                v.push(since_epoch(number(json)?, self.times)?)
+                v.push(since_epoch(number(json)?, self.times)?);
             }
             Values::Timestamp(v) => with_text(json, |text| {
                 v.push(timestamp(text)?);
@@ -273,6 +276,7 @@ impl Buffer {
     fn expected(&self) -> &'static str {
         match self.column_type {
             ColumnType::String => "a string",
+            ColumnType::Json => "a value",
             ColumnType::Long | ColumnType::Integer | ColumnType::Short | ColumnType::Byte => "an integer",
             ColumnType::Float | ColumnType::Double | ColumnType::Decimal(..) => "a number",
             ColumnType::Boolean => "true or false",
@@ -294,7 +298,7 @@ impl Buffer {
         let valid = std::mem::take(&mut self.valid);
         let nulls = std::mem::take(&mut self.any_null).then(|| NullBuffer::from(valid));
         Ok(match &mut self.values {
-            Values::String(v) => Arc::new(v.strings(nulls)?),
+            Values::String(v) | Values::Json(v) => Arc::new(v.strings(nulls)?),
             Values::Binary(v) => Arc::new(v.binaries(nulls)?),
             Values::Long(v) => Arc::new(Int64Array::new(std::mem::take(v).into(), nulls)),
             Values::Integer(v) => Arc::new(Int32Array::new(std::mem::take(v).into(), nulls)),

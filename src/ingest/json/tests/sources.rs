@@ -132,9 +132,9 @@ fn fields_of_structs_have_other_names_too() {
 /// Records of fields that are read by name, by one of several, and by a path.
 fn record() -> impl Strategy<Value = String> {
     let leaf = || prop_oneof![Just("null"), Just("\"x\""), Just("\"y\""), Just("\"\\u0078\""), Just("1")];
-    let object = proptest::collection::vec((prop_oneof![Just("city"), Just("zip")], leaf()), 0..3)
-        .prop_map(|fields| object(&fields.iter().map(|(n, v)| (*n, (*v).to_owned())).collect::<Vec<_>>()));
-    let value = prop_oneof![4 => leaf().prop_map(str::to_owned), 1 => object];
+    let inner = proptest::collection::vec((prop_oneof![Just("city"), Just("zip")], leaf()), 0..3)
+        .prop_map(|fields| text(&fields.iter().map(|(n, v)| (*n, (*v).to_owned())).collect::<Vec<_>>()));
+    let value = prop_oneof![4 => leaf().prop_map(str::to_owned), 1 => inner];
     let name = prop_oneof![
         Just("id"),
         Just("ID"),
@@ -145,10 +145,10 @@ fn record() -> impl Strategy<Value = String> {
         Just("plain"),
         Just("z")
     ];
-    proptest::collection::vec((name, value), 0..5).prop_map(|fields| object(&fields))
+    proptest::collection::vec((name, value), 0..5).prop_map(|fields| text(&fields))
 }
 
-fn object(fields: &[(&str, String)]) -> String {
+fn text(fields: &[(&str, String)]) -> String {
     format!("{{{}}}", fields.iter().map(|(n, v)| format!("\"{n}\":{v}")).collect::<Vec<_>>().join(","))
 }
 

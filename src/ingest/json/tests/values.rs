@@ -202,6 +202,27 @@ fn dates_and_times() {
 }
 
 #[test]
+fn json_lands_as_it_stands() {
+    for json in [
+        "1.50",
+        "-0",
+        "1e400",
+        "true",
+        "\"a\\u0062 \\ud800\"",
+        "{ \"a\" : [1,\n2] }",
+        "[]",
+        "{\"a\":1,\"a\":2}",
+        "\"null\"",
+    ] {
+        lands(&ColumnType::Json, json, json);
+    }
+    lands(&ColumnType::Json, " null ", "-");
+    lands(&ColumnType::parse("array<json>").expect("a type"), "[1 , null,{\"a\": 1}]", "[1, , {\"a\": 1}]");
+    let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+    lands(&ColumnType::Json, &deep, &deep);
+}
+
+#[test]
 fn times_that_are_numbers() {
     use crate::definition::TimeFormat::{EpochMicros, EpochMillis, EpochSeconds};
     let at = |times, json: &str| {
