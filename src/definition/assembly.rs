@@ -12,8 +12,8 @@ use super::checks::{self, Known};
 use super::guess::{self, Guess};
 use super::lineage;
 use super::model::{
-    Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table,
-    TableKind,
+    Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, OnNewField, RESCUED, SOURCE_FILE,
+    SOURCE_OFFSET, Table, TableKind,
 };
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
@@ -115,6 +115,7 @@ impl Assembly {
         };
         checks::landable(declared, faults);
         let mut columns: Vec<Column> = declared.iter().map(|d| d.column.clone()).collect();
+        columns.extend(rescued(spec));
         let appended = [
             (SOURCE_FILE, ColumnType::String, "Path of the file under the landing root"),
             (SOURCE_OFFSET, ColumnType::Long, "Byte offset of the record in the decompressed file"),
@@ -142,6 +143,7 @@ impl Assembly {
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
             max_quarantined: source.max_quarantined,
+            on_new_field: source.on_new_field,
             readings: declared.iter().map(|d| d.reading.clone()).collect(),
             grants,
         }));
@@ -278,6 +280,18 @@ fn split<'c>(
 
 fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
+}
+
+/// The column of undeclared fields, if a landing table keeps them.
+fn rescued(spec: &Spec) -> Option<Column> {
+    spec.source.as_ref().filter(|source| source.on_new_field == OnNewField::Rescue)?;
+    let said = spec.rescued.as_ref();
+    let description = said.and_then(|said| said.description.clone());
+    Some(Column {
+        description: description.unwrap_or_else(|| "Fields of the record that are not declared, as JSON".into()),
+        pii: said.is_none_or(|said| said.pii),
+        ..Column::new(RESCUED, ColumnType::String)
+    })
 }
 
 /// Columns of a quarantine: no constraint may exclude its rows.

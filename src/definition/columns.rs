@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::document::{Entry, Table};
-use super::model::{Column, ColumnType};
+use super::model::{Column, ColumnType, RESCUED};
 use super::reading::{Reading, TimeFormat};
 use super::sources;
 use crate::name;
@@ -25,6 +25,13 @@ pub(super) struct Declared {
     pub says_nullable: bool,
     /// Where `classification = "none"` is written.
     pub says_none: Option<Place>,
+}
+
+/// What is written of the column of undeclared fields.
+#[derive(Clone, Debug)]
+pub(super) struct Rescued {
+    pub description: Option<String>,
+    pub pii: bool,
 }
 
 /// What is written of a column, or of a field of a struct.
@@ -49,7 +56,8 @@ const FORMATS: [(&str, TimeFormat); 3] = [
 /// The columns of a table, or `None` if one of them is faulty.
 pub(super) fn columns(table: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<Declared>> {
     let before = faults.len();
-    let found: Vec<_> = table.entries().iter().filter_map(|entry| column(entry, landing, faults)).collect();
+    let entries = table.entries().iter().filter(|entry| !landing || entry.key != RESCUED);
+    let found: Vec<_> = entries.filter_map(|entry| column(entry, landing, faults)).collect();
     if landing {
         let values: Vec<_> = found.iter().map(|(declared, value)| (declared.column.name.as_str(), value)).collect();
         sources::check(&values, faults);
@@ -87,6 +95,21 @@ fn column(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<(Decl
         says_none: value.says_none.clone(),
     };
     Some((declared, value))
+}
+
+/// Reads what is said of the column of undeclared fields: a string, personal unless it says otherwise.
+pub(super) fn rescued(entry: &Entry<'_>, faults: &mut Faults) -> Option<Rescued> {
+    let value = value(entry, &["type", "description", "classification"], true, faults)?;
+    if value.column_type != ColumnType::String {
+        faults.add(
+            value.type_place.clone(),
+            format!("`{RESCUED}` is a string"),
+            "write `string`: it holds JSON as text",
+        );
+    }
+    let table = if entry.is_table() { entry.table(faults) } else { None };
+    let description = table.and_then(|table| table.string("description", faults)).map(|text| text.value);
+    Some(Rescued { description, pii: value.says_none.is_none() })
 }
 
 /// Reads a type, or a table with a type; `keys` are those that the table may have.

@@ -26,8 +26,10 @@ pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, 
     let below = |input: &LogicalPlan, index| origin(input, index, tables);
     match plan {
         LogicalPlan::TableScan(scan) => {
-            let index = scan.projection.as_ref().map_or(Some(index), |p| p.get(index).copied());
-            let column = tables.get(scan.table_name.table()).zip(index).and_then(|(columns, i)| columns.get(i));
+            // By name: not every column of a table is planned with.
+            let name = scan.projected_schema.fields().get(index).map(|field| field.name());
+            let columns = tables.get(scan.table_name.table());
+            let column = columns.zip(name).and_then(|(columns, name)| columns.iter().find(|c| c.name == *name));
             column.map(|c| Origin { description: c.description.clone(), pii: c.pii }).unwrap_or_default()
         }
         LogicalPlan::Projection(p) => of_nth(p.expr.get(index), &p.input, tables),

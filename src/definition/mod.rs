@@ -45,6 +45,7 @@
 //! min_age = "2s"                              # ms, s, m, h, d
 //! on_overwrite = "fail"                       # fail | replace
 //! max_quarantined = "5 %"                     # or a number: past it nothing of a sync's files lands
+//! on_new_field = "warn"                       # warn | quarantine | ignore | rescue: in a column `_rescued`, as JSON
 //!
 //! [columns]                                   # landing: all columns, in order; derived: documents and asserts
 //! email = { type = "string", nullable = false, description = "...", classification = "pii" }

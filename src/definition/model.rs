@@ -118,7 +118,8 @@ pub struct Table {
     pub description: String,
     /// Free labels to select by.
     pub tags: Vec<String>,
-    /// All columns, in order. A landing table's end with `source_file` and `source_offset`.
+    /// All columns, in order. A landing table's end with `source_file` and `source_offset`, and
+    /// before these [`RESCUED`], if it has one.
     pub columns: Vec<Column>,
     /// Columns that identify a row; empty if none is declared.
     pub primary_key: Vec<String>,
@@ -182,6 +183,8 @@ pub const SOURCE_FILE: &str = "source_file";
 /// Name of the landing and quarantine column that holds the record's byte offset in the decompressed file.
 pub const SOURCE_OFFSET: &str = "source_offset";
 
+pub use crate::name::RESCUED;
+
 /// A landing table's source.
 #[derive(Debug)]
 pub struct Landing {
@@ -197,6 +200,8 @@ pub struct Landing {
     pub on_overwrite: OnOverwrite,
     /// Records of one sync that may go to quarantine; above it nothing of the table lands. `None` = any number.
     pub max_quarantined: Option<MaxQuarantined>,
+    /// What becomes of fields that no column takes.
+    pub on_new_field: OnNewField,
     /// How the declared columns come in records, in their order: all but those that are appended.
     pub readings: Vec<Reading>,
     /// Set on the table that is the record of consent.
@@ -251,6 +256,20 @@ pub enum Format {
 impl Format {
     /// All of them, by their names.
     pub const ALL: [(&str, Self); 1] = [("json", Self::Json)];
+}
+
+/// What to do with fields of a record that no column takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnNewField {
+    /// Drop their values and say so.
+    #[default]
+    Warn,
+    /// Put the record into quarantine.
+    Quarantine,
+    /// Drop their values.
+    Ignore,
+    /// Keep them in [`RESCUED`], as JSON.
+    Rescue,
 }
 
 /// How to treat a file that changed after it was ingested.

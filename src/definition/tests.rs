@@ -2,6 +2,7 @@
 
 mod below;
 mod elsewhere;
+mod new_fields;
 mod queries;
 mod sources;
 mod toml;

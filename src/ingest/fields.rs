@@ -2,23 +2,40 @@
 
 use super::format::{MAX_UNKNOWN_CHARS, RecordShape};
 use crate::definition::{ColumnType, Reading, is_path};
-use crate::privacy::Privacy;
+use crate::privacy::{Privacy, is_field_name};
 
 /// Stands for all names beyond those that are counted individually.
 pub const FURTHER: &str = "(further names)";
+
+/// The path of such a field as the reason of a quarantine, which stays: a name that may be a value is left out.
+pub fn named(shape: &RecordShape, path: &str) -> String {
+    let declared = declared_of(shape, path);
+    let name = &path[declared.len()..];
+    let above = declared.trim_end_matches('.');
+    match (is_field_name(name) || name.is_empty(), above.is_empty()) {
+        (true, _) => format!("field `{path}` is not declared"),
+        (false, true) => "a field is not declared whose name may be personal data".to_owned(),
+        (false, false) => format!("a field of `{above}` is not declared whose name may be personal data"),
+    }
+}
+
+/// What a table declares of a path.
+fn declared_of<'p>(shape: &RecordShape, path: &'p str) -> &'p str {
+    let mut columns = shape.columns.iter().zip(&shape.readings);
+    let name = columns.find_map(|(column, reading)| below(&column.column_type, reading, path)).unwrap_or(path);
+    &path[..path.len() - name.len()]
+}
 
 /// The path of an unknown field: its declared part unchanged, the name at its end as [`Privacy::field`] shows it.
 pub fn shown(shape: &RecordShape, path: &str, privacy: &Privacy) -> String {
     if path == FURTHER {
         return format!("`{path}`");
     }
-    let mut columns = shape.columns.iter().zip(&shape.readings);
-    let nested = columns.find_map(|(column, reading)| below(&column.column_type, reading, path));
-    let name = nested.unwrap_or(path);
+    let declared = declared_of(shape, path);
+    let name = &path[declared.len()..];
     if name.is_empty() && !path.is_empty() {
         return format!("`{path}`");
     }
-    let declared = &path[..path.len() - name.len()];
     // Within quotes the path is one name.
     let is_cut = path.chars().nth(MAX_UNKNOWN_CHARS - 1).is_some();
     privacy.field(declared, name, is_cut)
@@ -56,6 +73,20 @@ fn inside<'p>(of: &ColumnType, reading: &Reading, path: &'p str) -> Option<&'p s
 mod tests {
     use super::*;
     use crate::definition::Column;
+
+    #[test]
+    fn a_reason_names_no_field_whose_name_may_be_a_value() {
+        let of = ColumnType::Struct([("city".to_owned(), ColumnType::String)].into());
+        let shape = RecordShape::plain(&[Column::new("address", ColumnType::Array(of.into()))]);
+        for (path, said) in [
+            ("zip", "field `zip` is not declared"),
+            ("address[].zip", "field `address[].zip` is not declared"),
+            ("ann@x.org", "a field is not declared whose name may be personal data"),
+            ("address[].ann@x.org", "a field of `address[]` is not declared whose name may be personal data"),
+        ] {
+            assert_eq!(named(&shape, path), said);
+        }
+    }
 
     #[test]
     fn what_is_declared_of_a_path_is_shown() {

@@ -49,7 +49,7 @@ struct Reader<'a> {
     scope: Scope<'a>,
     has_microseconds: bool,
     notes: &'a mut Faults,
-    /// Calls inside an expression that makes both engines agree.
+    /// Calls, and `*`, inside something that makes both engines agree.
     agreed: Vec<tokenizer::Span>,
 }
 
@@ -107,6 +107,9 @@ impl Visitor for Reader<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Exists { subquery, .. } = expr {
+            syntax::exists(subquery, self);
+        }
         syntax::expr(expr, self);
         values::expr(expr, self);
         functions::expr(expr, self);

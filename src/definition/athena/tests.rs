@@ -40,6 +40,7 @@ fn check(project_file: &str, sql: &str) -> Result<Project, Vec<Fault>> {
         ("stedi-delta.toml", project_file),
         ("tables/landing/t.toml", T),
         ("tables/landing/u.toml", U),
+        ("tables/landing/w.toml", &U.replace("[columns]", "on_new_field = \"rescue\"\n[columns]")),
         ("tables/trusted/fine.toml", "description = \"Times to the microsecond\"\n"),
         ("tables/trusted/fine.sql", "select x, d, to_timestamp_micros(x) as m from t"),
         ("tables/trusted/r.toml", "description = \"r\"\n"),
@@ -252,6 +253,20 @@ fn functions_that_athena_has_not_are_noted_with_what_to_write() {
         let found = notes(&format!("select {missing} as y from t"));
         assert!(found.len() == 1 && found[0].contains("Athena does not know `"), "{missing}: {found:?}");
     }
+}
+
+#[test]
+fn a_star_over_undeclared_fields_is_noted() {
+    assert_noted(&[
+        ("select * from w", "1:8 `*` leaves out `_rescued` here, and has it in Athena"),
+        ("select u.x as y, q.* from w as q join u on q.x = u.x where q.x > 0", "1:20 `*` leaves out"),
+        ("select x from (select * from w) as q", "1:23 `*` leaves out"),
+    ]);
+    assert_agreed(&[
+        "select u.* from w join u on w.x = u.x",
+        "select x from u where exists (select * from w where w.x = u.x)",
+        "with w as (select x from u) select * from w",
+    ]);
 }
 
 #[test]

@@ -8,8 +8,10 @@
 //! bytes were divided.
 
 mod column;
+mod leftover;
 mod names;
 mod nested;
+mod new_fields;
 mod number;
 mod plain;
 mod reader;

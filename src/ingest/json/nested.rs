@@ -246,7 +246,7 @@ pub(super) fn inside(step: &str, mut refused: Refused) -> Refusal {
 }
 
 /// Passes each element of an array to `take`, until one is refused.
-fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     if !json.starts_with('[') {
         return Err(Refusal::Kind);
     }

@@ -158,7 +158,7 @@ impl FileReader for RecordReader {
     }
 
     fn counts(&self) -> Counts {
-        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
+        Counts { unknown_fields: self.rows.unknown(), ..self.counts.clone() }
     }
 }
 

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 
 use super::column::{ColumnBuffer, Refusal};
 use super::names::{Candidate, Names};
-use super::nested::Unknown;
+use super::new_fields::NewFields;
 use super::plain;
-use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, OnNewField, RESCUED, SOURCE_FILE, SOURCE_OFFSET};
 use crate::ingest::format::texts::Texts;
 use crate::ingest::format::{Landed, Options, Raw, RecordShape, UnknownFields};
 
@@ -39,6 +39,7 @@ pub(super) enum Attempt {
 pub(super) struct Rows {
     columns: Vec<ColumnBuffer>,
     names: Names,
+    new_fields: NewFields,
     schema: SchemaRef,
     source_file: Vec<u8>,
     offsets: Vec<i64>,
@@ -48,7 +49,6 @@ pub(super) struct Rows {
     bytes: usize,
     /// Bytes of a row independent of its record.
     row_bytes: usize,
-    pub(super) unknown: UnknownFields,
     record: Record,
 }
 
@@ -58,21 +58,9 @@ struct Record {
     /// The column of the next field if fields come in the order of the columns.
     expected: usize,
     refusal: Option<String>,
-    /// Unknown names, concatenated, and their ends.
-    unknown: String,
-    unknown_ends: Vec<usize>,
-    /// The same of objects that paths lead into.
-    inside: Unknown,
 }
 
 impl Record {
-    /// Remembers a field without a column.
-    fn has_unknown(&mut self, before: &str, name: &str) {
-        self.unknown.push_str(before);
-        self.unknown.push_str(name);
-        self.unknown_ends.push(self.unknown.len());
-    }
-
     /// What is wrong with something that no column holds.
     fn refuse(&mut self, refusal: Refusal) {
         if let Refusal::Inside(refused) = refusal {
@@ -84,13 +72,17 @@ impl Record {
 
 impl Rows {
     pub(super) fn new(shape: &RecordShape, source_file: &str, options: &Options) -> Self {
-        let RecordShape { columns, readings } = shape;
+        let RecordShape { columns, readings, on_new_field } = shape;
         let mut fields: Vec<Field> = columns.iter().map(Column::field).collect();
+        if *on_new_field == OnNewField::Rescue {
+            fields.push(Field::new(RESCUED, DataType::Utf8, true));
+        }
         fields.push(Field::new(SOURCE_FILE, DataType::Utf8, false));
         fields.push(Field::new(SOURCE_OFFSET, DataType::Int64, false));
         Self {
             columns: columns.iter().zip(readings).map(|(column, reading)| ColumnBuffer::new(column, reading)).collect(),
             names: Names::new(readings),
+            new_fields: NewFields::new(shape),
             schema: Arc::new(Schema::new(fields)),
             source_file: source_file.as_bytes().to_vec(),
             offsets: Vec::new(),
@@ -99,7 +91,6 @@ impl Rows {
             max_rows: options.batch_rows.max(1),
             bytes: 0,
             row_bytes: source_file.len() + NULL_BYTES * columns.iter().map(|c| leaves(&c.column_type)).sum::<usize>(),
-            unknown: UnknownFields::default(),
             record: Record::default(),
         }
     }
@@ -120,7 +111,7 @@ impl Rows {
             // A number at the end of the text (`-`, `1.`) is reported as invalid, not as unfinished.
             Err(error) if error.is_eof() || length == text.len() => Attempt::Incomplete,
             Err(error) => Attempt::Malformed(error),
-            Ok(()) => match self.finish_record(candidates) {
+            Ok(()) => match self.finish_record(&text[..length], candidates) {
                 Ok(()) => {
                     self.keep(&text.as_bytes()[..length], offset);
                     Attempt::Landed(length)
@@ -132,9 +123,7 @@ impl Rows {
             self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));
         }
         self.record.refusal = None;
-        self.record.inside.names.clear();
-        self.record.unknown.clear();
-        self.record.unknown_ends.clear();
+        self.new_fields.clear();
         attempt
     }
 
@@ -158,18 +147,16 @@ impl Rows {
     }
 
     /// Stores what is known of a record once it was read whole.
-    fn finish_record(&mut self, candidates: Vec<Candidate<'_>>) -> Result<(), String> {
+    fn finish_record(&mut self, text: &str, candidates: Vec<Candidate<'_>>) -> Result<(), String> {
         if !candidates.is_empty() && self.record.refusal.is_none() {
-            let Self { names, record, .. } = self;
-            match names.chosen(candidates, |source| record.has_unknown("", source)) {
+            let Self { names, record, new_fields, .. } = self;
+            match names.chosen(candidates, |source| new_fields.add("", source)) {
                 Ok(chosen) => chosen.into_iter().for_each(|found| self.store(&found)),
                 Err(refusal) => record.refuse(refusal),
             }
         }
-        for inside in std::mem::take(&mut self.record.inside.names) {
-            self.record.has_unknown("", inside.trim_start_matches('.'));
-        }
-        self.record.refusal.take().map_or_else(|| self.fill_missing(), Err)
+        self.record.refusal.take().map_or_else(|| self.fill_missing(), Err)?;
+        self.new_fields.settle(text)
     }
 
     fn fill_missing(&mut self) -> Result<(), String> {
@@ -189,11 +176,7 @@ impl Rows {
             texts.push(&record[..record.len().min(self.max_raw)]);
             lengths.push(record.len() as i64);
         }
-        let mut start = 0;
-        for end in &self.record.unknown_ends {
-            self.unknown.count(&self.record.unknown[start..*end]);
-            start = *end;
-        }
+        self.bytes += self.new_fields.keep();
     }
 
     /// The target of a field, remembering the name if there is none.
@@ -202,7 +185,7 @@ impl Rows {
         let found = self.names.find_from(self.record.expected, name);
         match found {
             Some(target) => self.record.expected = target + 1,
-            None => self.record.has_unknown("", name),
+            None => self.new_fields.add("", name),
         }
         found
     }
@@ -221,8 +204,8 @@ impl Rows {
                 self.store(&found);
             }
         }
-        let Self { names, record, .. } = self;
-        if let Err(refusal) = names.at(target).look(json, false, &mut record.inside, candidates) {
+        let Self { names, record, new_fields, .. } = self;
+        if let Err(refusal) = names.at(target).look(json, false, &mut new_fields.inside, candidates) {
             record.refuse(refusal);
         }
     }
@@ -230,7 +213,7 @@ impl Rows {
     /// Stores a value.
     #[inline]
     fn store(&mut self, found: &Candidate<'_>) {
-        let Self { names, columns, record, offsets, .. } = self;
+        let Self { names, columns, record, new_fields, offsets, .. } = self;
         if record.refusal.is_some() {
             return;
         }
@@ -241,9 +224,14 @@ impl Rows {
         };
         let unknown = column.take_unknown();
         match stored {
-            Ok(()) => unknown.iter().for_each(|inside| record.has_unknown(source, inside)),
+            Ok(()) => unknown.iter().for_each(|inside| new_fields.add(source, inside)),
             Err(reason) => record.refusal = Some(reason),
         }
+    }
+
+    /// How often which fields without a column were there, where they are counted.
+    pub(super) fn unknown(&self) -> UnknownFields {
+        self.new_fields.counts()
     }
 
     /// Whether the batch should be taken.
@@ -262,6 +250,7 @@ impl Rows {
         }
         self.bytes = 0;
         let mut arrays = self.columns.iter_mut().map(ColumnBuffer::finish).collect::<Result<Vec<ArrayRef>, _>>()?;
+        arrays.extend(self.new_fields.finish()?);
         let mut files = Texts::new();
         (0..rows).for_each(|_| files.push(&self.source_file));
         arrays.push(Arc::new(files.strings(None)?));

@@ -2,6 +2,7 @@ mod decoder;
 mod framing;
 mod limits;
 mod nested;
+mod new_fields;
 mod properties;
 mod sources;
 mod values;
