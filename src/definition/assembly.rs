@@ -365,6 +365,7 @@ fn columns(
             nullable: !(is_key || is_required),
             description: description.unwrap_or(origin.description),
             pii: declared.is_some_and(|d| d.column.pii) || origin.pii,
+            public: if declared.is_some_and(|d| d.column.pii) { Vec::new() } else { origin.public },
         }
     });
     let columns: Vec<Column> = columns.collect();

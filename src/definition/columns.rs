@@ -42,6 +42,8 @@ pub(super) struct Value {
     reading: Reading,
     type_place: Place,
     pii: bool,
+    /// Paths to what is inside and is not.
+    public: Vec<Vec<String>>,
     says_none: Option<Place>,
 }
 
@@ -80,11 +82,11 @@ fn column(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<(Decl
         return None;
     }
     let column = Column {
-        name: entry.key.clone(),
-        column_type: value.column_type.clone(),
         nullable: nullable.unwrap_or(true),
         description: description.unwrap_or_default(),
         pii: value.pii,
+        public: value.public.clone(),
+        ..Column::new(&entry.key, value.column_type.clone())
     };
     let declared = Declared {
         column,
@@ -122,7 +124,7 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         let pii = is_personal(&column_type);
         let (sources, type_place) = (own_name(), text.place.clone());
         no_json(&column_type, &text, landing, faults);
-        return Some(Value { column_type, sources, reading, type_place, pii, says_none: None });
+        return Some(Value { column_type, sources, reading, type_place, pii, public: Vec::new(), says_none: None });
     }
     if !entry.is_table() {
         return entry.expected("a type such as \"string\", or { type = \"string\" }", faults);
@@ -141,7 +143,8 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
     };
     let times = table.choice("format", &FORMATS, TimeFormat::Rfc3339, faults);
     let text = table.required_string("type", "type = \"string\"", faults)?;
-    let mut inside = Inside { pii: false, column_type: ColumnType::String, reading: Reading::default() };
+    let mut inside =
+        Inside { pii: false, public: Vec::new(), column_type: ColumnType::String, reading: Reading::default() };
     match table.get("fields") {
         Some(entry) => {
             let Some(around) = bare_struct(&text.value) else {
@@ -150,6 +153,10 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
                 return None;
             };
             inside = fields(entry, landing, faults)?;
+            if !around.is_empty() {
+                // Of arrays and maps nothing is told apart.
+                inside.public.clear();
+            }
             for around in around.into_iter().rev() {
                 let of = inside.column_type;
                 inside.column_type = match around {
@@ -174,7 +181,10 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         faults.add(format.key_place.clone(), "`format` belongs to a timestamp", label);
     }
     no_json(&inside.column_type, &text, landing, faults);
-    let Inside { column_type, reading, pii: has_personal } = inside;
+    let Inside { column_type, reading, pii: has_personal, mut public } = inside;
+    if pii.is_some() {
+        public.clear();
+    }
     if let Some(place) = says_none.clone().filter(|_| has_personal) {
         let message = format!("`{}` is not classified, and a field of it is `pii`", entry.key);
         faults.add(place, message, "remove one of the two");
@@ -182,7 +192,7 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
     let has_personal = has_personal || (table.get("fields").is_none() && is_personal(&column_type));
     let reading = Reading { from: sources.iter().map(|text| text.value.clone()).collect(), ..reading };
     let pii = pii.unwrap_or(has_personal);
-    Some(Value { column_type, sources, reading, type_place: text.place, pii, says_none })
+    Some(Value { column_type, sources, reading, type_place: text.place, pii, public, says_none })
 }
 
 /// Whether values of a type are personal data unless something else is said: what comes as it is may hold anything.
@@ -215,8 +225,10 @@ fn parsed(text: &Text, faults: &mut Faults) -> Option<ColumnType> {
 struct Inside {
     column_type: ColumnType,
     reading: Reading,
-    /// Whether a field of it is classified `pii`: then all of it is.
+    /// Whether a field of it is classified `pii`: then the column is.
     pii: bool,
+    /// Paths to fields that are not.
+    public: Vec<Vec<String>>,
 }
 
 fn fields(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<Inside> {
@@ -240,10 +252,17 @@ fn fields(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<Insid
         return None;
     }
     let pii = found.iter().any(|(_, value)| value.pii);
+    let mut public: Vec<Vec<String>> = Vec::new();
+    for (name, value) in &found {
+        if !value.pii {
+            public.push(vec![name.clone()]);
+        }
+        public.extend(value.public.iter().map(|path| std::iter::once(name).chain(path).cloned().collect()));
+    }
     let inside = found.iter().map(|(_, value)| value.reading.clone()).collect();
     let reading = Reading { inside, ..Reading::default() };
     let column_type = ColumnType::Struct(found.into_iter().map(|(name, value)| (name, value.column_type)).collect());
-    Some(Inside { column_type, reading, pii })
+    Some(Inside { column_type, reading, pii, public })
 }
 
 /// What stands around a struct whose fields are written apart.

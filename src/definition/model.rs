@@ -341,12 +341,22 @@ pub struct Column {
     pub description: String,
     /// `classification = "pii"`: values never leave the data in clear.
     pub pii: bool,
+    /// Of a struct that is classified for some of its fields only, the paths to the others. What queries take by these is not
+    /// personal data.
+    pub public: Vec<Vec<String>>,
 }
 
 impl Column {
     /// A nullable column without further properties.
     pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
-        Self { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
+        Self {
+            name: name.into(),
+            column_type,
+            nullable: true,
+            description: String::new(),
+            pii: false,
+            public: Vec::new(),
+        }
     }
 
     /// The column as an Arrow field.

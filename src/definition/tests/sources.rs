@@ -192,6 +192,38 @@ h = { type = "string", classification = "none" }
 }
 
 #[test]
+fn fields_beside_a_personal_one_are_not_personal() {
+    let v = landing(
+        r#"c = { type = "struct", fields = { mail = { type = "string", classification = "pii" }, city = "string", deep = { type = "struct", fields = { x = "long", y = "json" } } } }
+whole = { type = "struct", classification = "pii", fields = { city = "string" } }
+many = { type = "array<struct>", fields = { mail = { type = "string", classification = "pii" }, city = "string" } }
+"#,
+    );
+    let of = |sql: &str| {
+        let files =
+            [("tables/landing/v.toml", v.as_str()), ("tables/trusted/t.toml", TRUSTED), ("tables/trusted/t.sql", sql)];
+        let project = checked(&files).unwrap_or_else(|f| panic!("{:?}", f.iter().map(line).collect::<Vec<_>>()));
+        let named = |c: &Column| format!("{}{}", c.name, if c.pii { "*" } else { "" });
+        table(&project, "t").columns.iter().map(named).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        of(
+            "select c, c.mail as mail, c.city as city, c['deep']['x'] as x, c.deep.y as y, c.deep as d, upper(c.city) as u from v"
+        ),
+        "c* mail* city x y* d* u"
+    );
+    assert_eq!(of("select whole.city as a, many[1]['city'] as b from v"), "a* b*");
+    assert_eq!(of("select q.d.x as x, q.d.y as y, q.d.x + 1 as z from (select c.deep as d from v) as q"), "x y* z");
+    assert_eq!(of("select c.city as a from v union all select c.mail from v"), "a*");
+    assert_eq!(of("select q.s.city as a from (select c as s from v union all select c as s from v) as q"), "a");
+    assert_eq!(
+        of("select max(c.city) as a, max(c.mail) as b, min(named_struct('a', c.city)['a']) as e from v"),
+        "a b* e"
+    );
+    assert_eq!(of("select coalesce(c, c)['city'] as a from v"), "a*");
+}
+
+#[test]
 fn what_is_computed_from_personal_data_stays_personal() {
     let found = |more: &str| {
         let toml = format!("{TRUSTED}[columns]\n{more}");
