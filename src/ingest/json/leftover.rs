@@ -1,7 +1,7 @@
 //! What of a record has no place in its row, as JSON of its own: `{"zip": 1}`, and within what is declared
 //! `{"address": {"zip": 1}, "items": [null, {"color": "red"}]}`, so that a path leads to the same as in the record.
 
-use super::names::{Candidate, Names};
+use super::names::{Candidate, Candidates, Names};
 use super::nested::{Unknown, array, object};
 use crate::definition::{Column, ColumnType, Reading};
 use crate::ingest::format::RecordShape;
@@ -41,13 +41,15 @@ impl Fields {
     }
 
     fn chosen<'t>(&self, json: &'t str) -> Chosen<'t> {
-        let (mut candidates, mut unknown) = (Vec::new(), Unknown::default());
+        let (mut candidates, mut unknown) = (Candidates::default(), Unknown::default());
         let mut chosen: Chosen<'t> = vec![None; self.values.len()];
         // What can go wrong has gone wrong before.
         let _ = object(json, |name, value| {
             let Some(at) = self.names.find(&name) else { return Ok(()) };
             let target = self.names.at(at);
-            candidates.extend(target.value.map(|(of, rank)| Candidate { value: of, rank, json: value }));
+            if let Some((of, rank)) = target.value {
+                candidates.push(Candidate { value: of, rank, json: value });
+            }
             target.look(value, false, &mut unknown, &mut candidates)
         });
         for found in self.names.chosen(candidates, |_| {}).unwrap_or_default() {

@@ -35,6 +35,24 @@ pub(super) struct Candidate<'t> {
     pub(super) json: &'t str,
 }
 
+/// What was found of one object.
+#[derive(Default)]
+pub(super) struct Candidates<'t> {
+    found: Vec<Candidate<'t>>,
+    /// Fields that paths led into: each can be there once.
+    ways: Vec<*const Target>,
+}
+
+impl<'t> Candidates<'t> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    pub(super) fn push(&mut self, found: Candidate<'t>) {
+        self.found.push(found);
+    }
+}
+
 impl Names {
     /// The fields that hold values which are read so.
     pub(super) fn new(readings: &[Reading]) -> Self {
@@ -130,9 +148,10 @@ impl Names {
     /// hold something else are fields without a place.
     pub(super) fn chosen<'t>(
         &self,
-        mut candidates: Vec<Candidate<'t>>,
+        candidates: Candidates<'t>,
         mut other: impl FnMut(&str),
     ) -> Result<Vec<Candidate<'t>>, Refusal> {
+        let mut candidates = candidates.found;
         candidates.sort_by_key(|found| (found.value, found.rank));
         let is_twice = |pair: &&[Candidate<'t>]| (pair[0].value, pair[0].rank) == (pair[1].value, pair[1].rank);
         if let Some([found, _]) = candidates.windows(2).find(is_twice) {
@@ -158,9 +177,15 @@ impl Target {
         json: &'t str,
         is_taken: bool,
         unknown: &mut Unknown,
-        candidates: &mut Vec<Candidate<'t>>,
+        candidates: &mut Candidates<'t>,
     ) -> Result<(), Refusal> {
         let Some(names) = &self.inside else { return Ok(()) };
+        if self.value.is_none() {
+            if candidates.ways.iter().any(|way| std::ptr::eq(*way, self)) {
+                return Err(inside(&format!(".{}", self.name), Refused::twice()));
+            }
+            candidates.ways.push(self);
+        }
         let is_taken = is_taken || self.value.is_some();
         if json == "null" || (is_taken && !json.starts_with('{')) {
             return Ok(());
@@ -175,7 +200,9 @@ impl Target {
                     return Ok(());
                 };
                 let target = names.at(at);
-                candidates.extend(target.value.map(|(of, rank)| Candidate { value: of, rank, json: value }));
+                if let Some((of, rank)) = target.value {
+                    candidates.push(Candidate { value: of, rank, json: value });
+                }
                 target.look(value, is_taken, unknown, candidates)
             })
         });

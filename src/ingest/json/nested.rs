@@ -14,7 +14,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::{Buffer, Refusal, Refused};
-use super::names::{Candidate, Names};
+use super::names::{Candidate, Candidates, Names};
 use crate::definition::{ColumnType, Reading};
 use crate::ingest::format::texts::Texts;
 
@@ -145,7 +145,7 @@ impl Structs {
             }
             unknown.within(&step, |unknown| buffer.push(found.json, unknown)).map_err(|refused| inside(&step, refused))
         };
-        let mut candidates = Vec::new();
+        let mut candidates = Candidates::default();
         // The next field, if they come in the order of the type.
         let mut expected = 0;
         object(json, |name, value| {

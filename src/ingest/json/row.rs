@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::{ColumnBuffer, Refusal};
-use super::names::{Candidate, Names};
+use super::names::{Candidate, Candidates, Names};
 use super::new_fields::NewFields;
 use super::plain;
 use crate::definition::{Column, ColumnType, OnNewField, RESCUED, SOURCE_FILE, SOURCE_OFFSET};
@@ -103,7 +103,7 @@ impl Rows {
         }
         self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));
         self.record.expected = 0;
-        let mut candidates = Vec::new();
+        let mut candidates = Candidates::default();
         let mut json = serde_json::Deserializer::from_str(text);
         let parsed = json.deserialize_map(ObjectVisitor { rows: self, candidates: &mut candidates });
         let length = json.into_iter::<IgnoredAny>().byte_offset();
@@ -147,7 +147,7 @@ impl Rows {
     }
 
     /// Stores what is known of a record once it was read whole.
-    fn finish_record(&mut self, text: &str, candidates: Vec<Candidate<'_>>) -> Result<(), String> {
+    fn finish_record(&mut self, text: &str, candidates: Candidates<'_>) -> Result<(), String> {
         if !candidates.is_empty() && self.record.refusal.is_none() {
             let Self { names, record, new_fields, .. } = self;
             match names.chosen(candidates, |source| new_fields.add("", source)) {
@@ -192,7 +192,7 @@ impl Rows {
 
     /// Takes a field's value; the first refusal decides the record's fate.
     #[inline]
-    fn take_field<'t>(&mut self, target: usize, json: &'t str, candidates: &mut Vec<Candidate<'t>>) {
+    fn take_field<'t>(&mut self, target: usize, json: &'t str, candidates: &mut Candidates<'t>) {
         if self.record.refusal.is_some() {
             return;
         }
@@ -277,7 +277,7 @@ fn leaves(column_type: &ColumnType) -> usize {
 /// too.
 struct ObjectVisitor<'r, 'c, 't> {
     rows: &'r mut Rows,
-    candidates: &'c mut Vec<Candidate<'t>>,
+    candidates: &'c mut Candidates<'t>,
 }
 
 impl<'de> Visitor<'de> for ObjectVisitor<'_, '_, 'de> {

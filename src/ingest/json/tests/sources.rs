@@ -102,6 +102,8 @@ fn a_path_leads_into_objects_unless_a_field_has_its_name() {
     refused(&shape, r#"{"address":[{"city":"Rome"}]}"#, "field `address` is an array, expected an object");
     refused(&shape, r#"{"address":{"geo":1}}"#, "field `address.geo` is a number, expected an object");
     refused(&shape, r#"{"address":{"city":1}}"#, "field `address.city` is a number, expected a string");
+    refused(&shape, r#"{"address":{"city":"a"},"ADDRESS":{}}"#, "field `address` is there twice");
+    refused(&shape, r#"{"address":{"geo":{},"geo":null}}"#, "field `address.geo` is there twice");
     refused(&shape, r#"{"address":{"city":"a","City":"a"}}"#, "field `address.city` is there twice");
     refused(&shape, r#"{"id":1,"address":{"city":1}}"#, "field `id` is a number, expected a string");
 }
@@ -165,7 +167,10 @@ proptest! {
     fn every_reader_finds_the_same_values(record in record()) {
         let shape = shape(&[("plain", &["plain"]), ("id", &["id", "key"]), ("city", &["address.city"])]);
         // A record that the quick reader leaves to the general one: the last name has an escape.
-        let slow = record.replacen('{', "{\"\\u007a\":1,", 1);
+        let slow = match record.as_str() {
+            "{}" => "{\"\\u007a\":1}".to_owned(),
+            other => other.replacen('{', "{\"\\u007a\":1,", 1),
+        };
         let (quick, general) = (one(&shape, &record), one(&shape, &slow));
         let values = |outcome: &Result<(Vec<String>, Vec<String>), String>| outcome.clone().map(|(values, _)| values);
         prop_assert_eq!(values(&quick), values(&general));
