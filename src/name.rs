@@ -10,6 +10,10 @@ use std::fmt;
 #[serde(transparent)]
 pub struct TableName(String);
 
+/// Name of the landing column that holds the undeclared fields of a record. No other column has such a name, and it is in
+/// the result of a query only where it is named.
+pub const RESCUED: &str = "_rescued";
+
 /// Longest accepted name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 

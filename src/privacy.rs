@@ -86,7 +86,8 @@ impl Privacy {
 }
 
 /// Whether a text looks like the name of a field, and not like a value used as one: `@type`, `unit-price`.
-fn is_field_name(text: &str) -> bool {
+#[must_use]
+pub fn is_field_name(text: &str) -> bool {
     let name = text.strip_prefix('@').unwrap_or(text);
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let is_next = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

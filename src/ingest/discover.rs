@@ -154,7 +154,7 @@ fn fixed_prefix(pattern: &str) -> &str {
 mod tests {
     use super::*;
     use crate::definition::Format;
-    use crate::definition::OnOverwrite;
+    use crate::definition::{OnNewField, OnOverwrite};
 
     #[test]
     fn only_folders_before_the_first_wildcard_are_listed() {
@@ -176,6 +176,8 @@ mod tests {
                 min_age: None,
                 on_overwrite,
                 max_quarantined: None,
+                on_new_field: OnNewField::Warn,
+                readings: Vec::new(),
                 grants: None,
             })
             .expect("patterns")

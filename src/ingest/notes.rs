@@ -1,5 +1,6 @@
 //! Messages about landing files: why they are left out, and what happened to their records.
 
+use super::format::RecordShape;
 use super::ledger::FileRow;
 use super::parse::Parsed;
 use super::recover::TableState;
@@ -164,7 +165,8 @@ pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<W
         });
     }
     if !parsed.unknown_fields.is_empty() {
-        let shown = |path: &str| fields::shown(&context.table.columns, path, &context.privacy);
+        let shape = RecordShape::of(context.table);
+        let shown = |path: &str| fields::shown(&shape, path, &context.privacy);
         let details = parsed
             .unknown_fields
             .iter()

@@ -13,10 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::expect::Expectations;
 use super::fields::FURTHER;
 use super::format::{
-    self, Decoder, FileFormat, FileReader, Options, Ready, Separators, quarantine_columns, quarantine_layout,
+    self, Decoder, FileFormat, FileReader, Options, Ready, RecordShape, Separators, quarantine_columns,
+    quarantine_layout,
 };
 use super::ledger::FileRow;
-use crate::definition::{Column, Format, SOURCE_FILE, SOURCE_OFFSET, Table};
+use crate::definition::{Column, Format, Table};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, Layout, Written};
 use crate::storage::{Location, ObjectMeta};
@@ -95,7 +96,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
     let plan = Arc::new(Plan {
         root: root.clone(),
         format: format::of(target.format),
-        columns: declared(target.table),
+        shape: RecordShape::of(target.table),
         expectations: Expectations::new(target.table)?,
     });
     let tasks: Vec<_> = (0..workers)
@@ -149,11 +150,6 @@ fn cut_short() -> String {
     "reading the landing files was cut short".into()
 }
 
-/// The columns that a record can fill.
-pub fn declared(table: &Table) -> Vec<Column> {
-    table.columns.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET).cloned().collect()
-}
-
 fn schema_of(columns: &[Column]) -> deltalake::arrow::datatypes::SchemaRef {
     Arc::new(deltalake::arrow::datatypes::Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }
@@ -161,7 +157,7 @@ fn schema_of(columns: &[Column]) -> deltalake::arrow::datatypes::SchemaRef {
 struct Plan {
     root: Location,
     format: &'static dyn FileFormat,
-    columns: Vec<Column>,
+    shape: RecordShape,
     expectations: Expectations,
 }
 
@@ -235,7 +231,7 @@ async fn work(plan: Arc<Plan>, queue: Arc<Mutex<VecDeque<Input>>>, out: Out) -> 
 
 async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Result<()> {
     let options = Options { keep_raw: plan.expectations.quarantine(), ..Options::default() };
-    let mut reader = plan.format.reader(&plan.columns, &input.path, options);
+    let mut reader = plan.format.reader(&plan.shape, &input.path, options);
     let mut decoder = Decoder::new();
     let mut hasher = blake3::Hasher::new();
     let mut chunks = plan.root.chunks(&input.meta);

@@ -224,7 +224,7 @@ fn files_that_are_no_json() {
 #[test]
 fn a_stream_that_breaks_off() {
     let broken = |bytes: &str| {
-        let mut reader = RecordReader::new(&columns(), "dir/a.json", small());
+        let mut reader = RecordReader::new(&RecordShape::plain(&columns()), "dir/a.json", small());
         reader.push(bytes.as_bytes());
         reader.break_off("gzip stream is corrupt".to_owned());
         let outcome = collect(reader, Outcome::default());
