@@ -49,7 +49,7 @@ pub(super) fn origin(plan: &LogicalPlan, index: usize, tables: &HashMap<String, 
             }
         }
         LogicalPlan::Unnest(unnest) => match unnest.dependency_indices.get(index) {
-            Some(at) => below(&unnest.input, *at),
+            Some(at) => Origin { public: Vec::new(), ..below(&unnest.input, *at) },
             None => any_of(&unnest.input, tables),
         },
         LogicalPlan::Distinct(Distinct::On(d)) => of_nth(d.select_expr.get(index), &d.input, tables),
