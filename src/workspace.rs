@@ -18,7 +18,7 @@ use crate::ingest::{self, LandingContext};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
-use crate::privacy::{Privacy, without_credentials};
+use crate::privacy::{Privacy, without_credentials, word};
 use crate::refresh::Job;
 use crate::source::Fault;
 use crate::source::faults::sorted;
@@ -180,7 +180,7 @@ impl ResolvedTarget {
             let known: Vec<&str> = project.targets.keys().map(String::as_str).collect();
             let error = Error::new(Kind::Usage, format!("target `{name}` is not in this project"))
                 .fact("targets", known.join(", "));
-            return Err(match nearest(&name, known) {
+            return Err(match nearest(&name, known).and_then(word) {
                 Some(near) => error.help(format!("did you mean `--target {near}`?")),
                 None => error.help("add it to stedi-delta.toml as [targets.NAME]"),
             });

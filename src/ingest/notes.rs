@@ -7,6 +7,7 @@ use super::{LandingContext, fields};
 use crate::definition::Landing;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{UNREAD_CONSENT, Warning, counted};
+use crate::privacy::word;
 
 /// Maximum lines of details: more would hide the rest of the report.
 const SHOWN: usize = 5;
@@ -42,12 +43,16 @@ fn are(count: u64) -> &'static str {
 pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
     let first = paths.first()?;
     let files = counted(paths.len() as u64, "file");
+    let next = match word(&format!("{name}:{first}")) {
+        Some(file) => format!("stedi-delta sync --reload {file}   (swaps that file's rows)"),
+        None => format!("stedi-delta sync --reload {name}   (swaps the rows of every file)"),
+    };
     Some(
         Error::failed(format!("{files} of {name} changed after being ingested"))
             .fact("first", first.clone())
             .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
             .fact("meanwhile", "the rows that landed stay, and the other files land")
-            .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")),
+            .help(next),
     )
 }
 
@@ -55,10 +60,11 @@ pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
 pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
     let first = paths.first()?;
     let count = paths.len() as u64;
+    let or = word(&format!("{name}:{first}")).map(|file| format!(", or: stedi-delta sync --reload {file}"));
     Some(Warning {
         message: format!("{} of {name} {} skipped: unloaded before", counted(count, "file"), are(count)),
         details: paths.iter().take(SHOWN).cloned().collect(),
-        help: Some(format!("delete what is not to come back, or: stedi-delta sync --reload {name}:{first}")),
+        help: Some(format!("delete what is not to come back{}", or.unwrap_or_default())),
     })
 }
 
@@ -142,13 +148,14 @@ pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<W
     let rejected: Vec<&FileRow> = parsed.files.iter().filter(|f| f.records > 0 && f.landed == 0).collect();
     if !rejected.is_empty() {
         let details = rejected.iter().take(SHOWN).map(|f| format!("{}: {}", f.path, counted(f.records, "record")));
+        let file = word(&format!("{name}:{}", rejected[0].path));
+        let or = file.map(|file| format!("; or take them back: stedi-delta sync --unload {file}"));
         warnings.push(Warning {
             message: format!("no record of {} of {name} could land", counted(rejected.len() as u64, "file")),
             details: details.collect(),
             help: Some(format!(
-                "correct the definition, then: stedi-delta quarantine replay {name}; or take them back: stedi-delta \
-                 sync --unload {name}:{}",
-                rejected[0].path
+                "correct the definition, then: stedi-delta quarantine replay {name}{}",
+                or.unwrap_or_default()
             )),
         });
     }

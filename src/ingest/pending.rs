@@ -13,6 +13,7 @@ use super::{LandingContext, notes};
 use crate::definition::{Landing, OnOverwrite};
 use crate::error::{Error, Result};
 use crate::outcome::Warning;
+use crate::privacy::word;
 use crate::storage::{Location, ObjectMeta};
 
 /// `TABLE` or `TABLE:PATH`: files to be read again, or to be unloaded.
@@ -88,11 +89,12 @@ impl Asked<'_> {
                 continue;
             }
             let is_gone = current.ledger.files.keys().any(|file| wanted.matches(name, file));
-            let unload = || format!("stedi-delta sync --unload {name}:{path}   (takes out the rows of what is gone)");
+            let gone = word(&format!("{name}:{path}")).filter(|_| is_gone);
+            let unload = |word| format!("stedi-delta sync --unload {word}   (takes out the rows of what is gone)");
             return Err(Error::failed(format!("`{path}` is no file of {name}"))
                 .fact("landing", context.root.to_string())
                 .fact("expected", format!("a path below it that fits `{}`", landing.path))
-                .help(if is_gone { unload() } else { files() }));
+                .help(gone.map_or_else(files, unload)));
         }
         for wanted in self.unload.iter().filter(|u| u.table == name) {
             let path = wanted.path.as_deref().unwrap_or_default();

@@ -134,6 +134,8 @@ async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Re
         Some((name, version)) => (name, Some(version)),
         None => (full, None),
     };
+    // Before the name is in a suggested command: only known names need no quotes.
+    let location = location(workspace, name)?;
     let version = version.map(|text| {
         text.parse::<u64>().map_err(|_| {
             Error::new(Kind::Usage, format!("`{full}` has no version number"))
@@ -141,7 +143,7 @@ async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Re
         })
     });
     let version = version.transpose()?;
-    let Some(table) = LakeTable::open(&location(workspace, name)?).await? else {
+    let Some(table) = LakeTable::open(&location).await? else {
         return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
     };
     let table = match version {
