@@ -12,6 +12,23 @@ fn verbose_may_be_given_twice() {
 }
 
 #[test]
+fn an_empty_place_is_no_default() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    for flag in ["--landing", "--warehouse", "--target"] {
+        for args in [&["sync", flag, ""][..], &[flag, "", "sync"], &["status", flag, "", "--format", "json"]] {
+            let ran = shell.run(args);
+            assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{args:?}");
+            let said = format!("error: `{flag}` is empty\n\n  tip: give it a value, or leave it out\n");
+            assert!(ran.err.starts_with(&said), "{args:?}: {}", ran.err);
+        }
+    }
+    let ran = shell.run(&["sync", "--project", ""]);
+    assert!(ran.code == 64 && ran.err.contains("'--project <DIR>'"), "{}", ran.err);
+    assert_eq!(shell.warehouse(), before);
+}
+
+#[test]
 fn no_migrate_says_that_it_changes_nothing() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--no-migrate"]);
