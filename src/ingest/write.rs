@@ -48,11 +48,14 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
     }
     let (new, replaced) = pending.counts();
     let mut gone = pending.replaced;
-    gone.extend(pending.unloaded.iter().cloned());
     let in_quarantine = quarantined(context).await?;
     let newest = current.ledger.newest;
     // The quarantine may hold records of these files, from batches that are not in the ledger.
     let held = |path: &String| in_quarantine > newest || current.previous_files.contains(path);
+    // A file that never landed has nothing to remove: only the ledger changes.
+    let landed =
+        |path: &&String| current.ledger.files.contains_key(*path) || pending.put_back.contains(*path) || held(path);
+    gone.extend(pending.unloaded.iter().filter(landed).cloned());
     let known: BTreeSet<String> = gone.iter().cloned().collect();
     let inputs = pending.inputs.iter().map(|input| &input.path);
     gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
