@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::{self, LandingContext};
-use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
+use crate::lake::{LakeTable, SessionOptions, session, sweep_spill, with_memory_limit};
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials, word};
@@ -366,6 +366,7 @@ impl Workspace {
     /// An error of a computation over rows, redacted by the project's privacy.
     #[must_use]
     pub fn told(&self, error: Error) -> Error {
+        let error = with_memory_limit(error, self.project.memory_limit);
         self.privacy.tell(error, self.project.has_personal_data())
     }
 

@@ -9,6 +9,7 @@ mod encoding;
 mod gap;
 mod layout;
 mod log;
+mod memory;
 mod mend;
 mod migrations;
 mod moved;
@@ -34,6 +35,7 @@ pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, sche
 pub use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
 pub use log::{CommitFacts, DataFiles};
+pub use memory::{out_of_memory, with_memory_limit};
 pub use mend::bounds_mended;
 pub use moved::{Evidence, MovedRows};
 pub use read::rows;
