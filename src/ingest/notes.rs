@@ -25,6 +25,19 @@ pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
     )
 }
 
+/// The error for files that may not be read.
+pub(super) fn denied(name: &str, paths: &[String]) -> Option<Error> {
+    let files = counted(paths.len() as u64, "file");
+    let error = Error::failed(format!("{files} of {name} cannot be read: permission denied"));
+    let error = paths.iter().take(SHOWN).fold(error, |error, path| error.fact("file", path.as_str()));
+    (!paths.is_empty()).then(|| {
+        error.fact("meanwhile", "the other files land").help(format!(
+            "give the user or role of this sync permission to read, then sync again; or leave files out: \
+             `exclude = [...]` under [source] of {name}"
+        ))
+    })
+}
+
 /// The warning for links that are not followed.
 pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
     let count = links.len() as u64;

@@ -19,7 +19,7 @@ use crate::error::{Context, Error, Result};
 use crate::lake::LakeTable;
 use crate::outcome::Warning;
 use crate::privacy::word;
-use crate::storage::{Location, ObjectMeta};
+use crate::storage::{Location, ObjectMeta, is_denied};
 
 /// `TABLE` or `TABLE:PATH`: files to be read again, or to be unloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,10 +207,21 @@ pub async fn pending(
     // Only a file of unchanged length can be unchanged, and only then is its hash needed.
     let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
     let rows = ledger.rows(session, context.table.name.as_str(), &current.uuid, &wanted).await?;
+    let mut denied = found.denied;
     for (path, as_long, meta) in suspect {
         let known = rows.get(&path).filter(|_| as_long);
+        let content_hash = match known {
+            Some(_) => match hash(&context.root, &meta).await {
+                Err(error) if is_denied(&error) => {
+                    denied.push(path);
+                    continue;
+                }
+                hash => Some(hash?),
+            },
+            None => None,
+        };
         if let Some(known) = known
-            && hash(&context.root, &meta).await? == known.content_hash
+            && content_hash.as_ref() == Some(&known.content_hash)
         {
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
@@ -224,6 +235,7 @@ pub async fn pending(
             overwritten.push(path);
         }
     }
+    pending.left_out.extend(notes::denied(name, &denied));
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
     asked.check(context, landing, current, (&pending, &unloaded))?;

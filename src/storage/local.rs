@@ -31,12 +31,18 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
         return Ok(survey);
     }
     let folder = folder.trim_matches('/').to_owned();
-    let mut waiting = vec![(root.join(&folder), folder, BTreeSet::from([real]))];
+    let mut waiting = vec![(root.join(&folder), folder.clone(), BTreeSet::from([real]))];
     while let Some((path, relative, above)) = waiting.pop() {
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             // It was deleted meanwhile, or the pattern names a file.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            // The pattern's own folder is not one of several.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && relative != folder => {
+                survey.is_plain = false;
+                survey.odd.push((relative, Odd::Denied));
+                continue;
+            }
             Err(error) => return Err(error),
         };
         for entry in entries {

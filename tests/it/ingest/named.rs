@@ -32,6 +32,56 @@ async fn hidden_and_temporary_files_do_not_land_and_neither_does_what_is_exclude
     assert_eq!(ids(&lake).await, ["1", "10", "2"]);
 }
 
+/// Takes the permissions of a file or folder away; `false` if this user can read it all the same, as root can.
+#[cfg(unix)]
+fn deny(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::File::open(path).is_err()
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_be_read_stops_nothing_but_itself() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lake = plain();
+    lake.land("orders/a.json", order(1));
+    lake.land("orders/b.json", order(2));
+    let path = lake.landing().join("orders/b.json");
+    if !deny(&path) {
+        return;
+    }
+    for landed in ["1 new file", ""] {
+        let outcome = lake.try_sync().await;
+        assert_eq!(exit::of_sync(&outcome), 1);
+        let done = of(&outcome, "orders");
+        assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
+        assert_eq!(done.reason, landed);
+        let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
+        assert_eq!(left_out.message(), "1 file of orders cannot be read: permission denied");
+        assert_eq!(left_out.facts()[0], ("file".to_owned(), "orders/b.json".to_owned()));
+        assert!(left_out.next().unwrap().contains("permission to read, then sync again"), "{left_out:?}");
+        assert_eq!(ids(&lake).await, ["1"]);
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    lake.sync().await;
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    // Its rows stay if it is to be read again.
+    deny(&path);
+    let options = Options { reload: vec![Reload::parse("orders")], ..Options::default() };
+    assert_eq!(exit::of_sync(&lake.try_sync_with(options).await), 1);
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    // A folder, too.
+    lake.land("orders/c.json", order(3));
+    lake.land("orders/shut/d.json", order(4));
+    deny(&lake.landing().join("orders/shut"));
+    let outcome = lake.try_sync().await;
+    fs::set_permissions(lake.landing().join("orders/shut"), fs::Permissions::from_mode(0o755)).unwrap();
+    let [left_out] = of(&outcome, "orders").left_out.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(left_out.facts()[0].1, "orders/shut");
+    assert_eq!(ids(&lake).await, ["1", "2", "3"]);
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
