@@ -46,7 +46,7 @@ pub use spill::{close as close_spill, sweep as sweep_spill};
 pub use state::{app, is_batch};
 pub use table::{DeltaFile, LakeTable};
 pub use tail::{AT_ONCE, Tail, Values, Wanted};
-pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
+pub use write::{CHANGING_FILE_ROWS, DataWriter, NullFound, Written, conform};
 
 /// The column of change data files that says whether a row was inserted or deleted.
 pub const CHANGE_TYPE: &str = "_change_type";

@@ -139,6 +139,29 @@ fn a_command_line_that_cannot_be_read_exits_64() {
 }
 
 #[test]
+fn a_null_where_none_may_be_names_what_forbids_it() {
+    let shell = Shell::synced();
+    shell.land("notes/a.json", "{\"id\":1}\n{\"id\":null}\n");
+    shell.define("tables/trusted/keyed.sql", "select id from notes");
+    for (declared, expected) in [
+        (
+            "primary_key = [\"id\"]\n",
+            "error: column `id` is in the primary key of keyed, and the query gives NULL\n  rows       1\n  \
+             next       filter these rows out, or take `id` out of `primary_key`\n",
+        ),
+        (
+            "[columns]\nid = { type = \"long\", nullable = false }\n",
+            "error: column `id` of keyed is declared `nullable = false`, and the query gives NULL\n  rows       1\n  \
+             next       filter these rows out, or drop `nullable = false` from the definition\n",
+        ),
+    ] {
+        shell.define("tables/trusted/keyed.toml", format!("description = \"Keyed\"\n{declared}"));
+        let ran = shell.run(&["sync"]);
+        assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_folder_without_a_project_is_named() {
     let shell = Shell::shop();
     let here = shell.run_in(&shell.folder(), &[], &["status"]);
