@@ -14,15 +14,27 @@ const SHOWN: usize = 5;
 
 /// The error for files that cannot be read because of their names.
 pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
-    let (first, why) = odd.first()?;
-    let files = counted(odd.len() as u64, "file");
+    let (files, whose) = match odd.len() {
+        0 => return None,
+        1 => ("1 file".to_owned(), "its name"),
+        several => (format!("{several} files"), "their names"),
+    };
+    let error = Error::failed(format!("{files} of {name} cannot be read because of {whose}"));
+    let named = |error: Error, (path, why): &(String, String)| error.fact("file", format!("{path}: {why}"));
+    let them = if odd.len() == 1 { "it" } else { "them" };
     Some(
-        Error::failed(format!("{files} of {name} cannot be read because of their names"))
-            .fact("first", first.clone())
-            .fact("found", why.clone())
+        and_more(odd.iter().take(SHOWN).fold(error, named), odd.len())
             .fact("meanwhile", "the other files land")
-            .help(format!("rename it, or leave it out: `exclude = [...]` under [source] of {name}")),
+            .help(format!("rename {them}, or leave {them} out: `exclude = [...]` under [source] of {name}")),
     )
+}
+
+/// Counts the files that an error does not name.
+fn and_more(error: Error, files: usize) -> Error {
+    match files.saturating_sub(SHOWN) {
+        0 => error,
+        more => error.fact("files", format!("{more} more")),
+    }
 }
 
 /// The error for files that may not be read.
@@ -30,6 +42,7 @@ pub(super) fn denied(name: &str, paths: &[String]) -> Option<Error> {
     let files = counted(paths.len() as u64, "file");
     let error = Error::failed(format!("{files} of {name} cannot be read: permission denied"));
     let error = paths.iter().take(SHOWN).fold(error, |error, path| error.fact("file", path.as_str()));
+    let error = and_more(error, paths.len());
     (!paths.is_empty()).then(|| {
         error.fact("meanwhile", "the other files land").help(format!(
             "give the user or role of this sync permission to read, then sync again; or leave files out: \

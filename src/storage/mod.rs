@@ -33,7 +33,7 @@ pub use s3::{Encryption, PROBE};
 
 use crate::aws::Aws;
 use crate::error::{Context, Error, Kind, Result};
-use crate::privacy::without_credentials;
+use crate::privacy::{one_line, without_credentials};
 use crate::progress::Progress;
 use watch::Watched;
 
@@ -375,7 +375,7 @@ impl Location {
             (Err(object_store::Error::InvalidPath { .. }), Some(bucket)) => match bucket.list_around(&prefix).await {
                 Ok((listed, odd)) => {
                     let root = format!("{}/", self.path);
-                    let below = |key: &str| key.strip_prefix(&root).unwrap_or(key).escape_debug().to_string();
+                    let below = |key: &str| one_line(key.strip_prefix(&root).unwrap_or(key)).into_owned();
                     let odd = odd.into_iter().map(|(key, why)| (below(&key), Odd::Name(why))).collect();
                     return Ok(Listing { files: self.relative(listed), odd, ..Listing::default() });
                 }

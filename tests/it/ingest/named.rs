@@ -84,6 +84,32 @@ async fn a_file_that_may_not_be_read_stops_nothing_but_itself() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
+async fn odd_names_are_told_one_by_one_up_to_five() {
+    let lake = plain();
+    lake.land("orders/a\u{1b}.json", order(1));
+    let told = |outcome: &SyncOutcome| {
+        let [left_out] = of(outcome, "orders").left_out.as_slice() else { panic!("{outcome:?}") };
+        (left_out.message().to_owned(), left_out.facts().to_vec(), left_out.next().unwrap().to_owned())
+    };
+    let (message, facts, next) = told(&lake.try_sync().await);
+    assert_eq!(message, "1 file of orders cannot be read because of its name");
+    assert_eq!(facts[0].1, "orders/a\\u001b.json: a control character in its name");
+    assert!(next.starts_with("rename it, or leave it out: "), "{next}");
+    for letter in ["b", "c", "d", "e", "f", "g"] {
+        lake.land(&format!("orders/{letter}\n.json"), order(1));
+    }
+    let (message, facts, _) = told(&lake.try_sync().await);
+    assert_eq!(message, "7 files of orders cannot be read because of their names");
+    let labels: Vec<&str> = facts.iter().map(|fact| fact.0.as_str()).collect();
+    assert_eq!(labels, ["file", "file", "file", "file", "file", "files", "meanwhile"]);
+    assert_eq!(
+        (facts[1].1.as_str(), facts[5].1.as_str()),
+        ("orders/b\\n.json: a control character in its name", "2 more")
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
     use std::os::unix::ffi::OsStrExt as _;
     let lake = plain();
@@ -99,6 +125,16 @@ async fn an_odd_name_stops_nothing_but_its_file_until_it_is_excluded() {
     assert!(done.problem.is_none() && of(&outcome, "sold").problem.is_none(), "{outcome:?}");
     let [left_out] = done.left_out.as_slice() else { panic!("{outcome:?}") };
     assert_eq!(left_out.message(), "3 files of orders cannot be read because of their names");
+    let files: Vec<&str> = left_out.facts().iter().filter(|f| f.0 == "file").map(|f| f.1.as_str()).collect();
+    assert_eq!(
+        files,
+        [
+            "orders/caf\u{fffd}.json: its name is not UTF-8",
+            "orders/loop: a symbolic link that leads to itself",
+            "orders/tab\\there.json: a control character in its name",
+        ]
+    );
+    assert!(left_out.next().unwrap().starts_with("rename them, or leave them out: "), "{left_out:?}");
     lake.land("orders/b.json", order(4));
     assert_eq!(exit::of_sync(&lake.try_sync().await), 1);
     assert_eq!(ids(&lake).await, ["1", "4"]);
