@@ -29,6 +29,26 @@ fn an_empty_place_is_no_default() {
 }
 
 #[test]
+fn a_file_is_either_reloaded_or_unloaded() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    for (reload, unload) in
+        [("people:people/a.json", "people:people/a.json"), ("people:people", "people:people/"), ("notes:x", "notes:x")]
+    {
+        let ran = shell.run(&["sync", "--reload", reload, "--unload", unload]);
+        let said = format!(
+            "error: `--reload {reload}` and `--unload {unload}` name the same files\n  \
+             expected   files are either read again or taken out\n  next       leave one of the two out\n"
+        );
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (64, "", said));
+    }
+    assert_eq!(shell.warehouse(), before);
+    // All but one.
+    let ran = shell.run(&["sync", "--reload", "people", "--unload", "people:people/a.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
 fn no_migrate_says_that_it_changes_nothing() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--no-migrate"]);
