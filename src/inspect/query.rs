@@ -123,6 +123,11 @@ fn unwrapped(below: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::er
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };
+    if schema.eq_ignore_ascii_case("information_schema") {
+        return Err(Error::new(Kind::Usage, "there is no `information_schema`")
+            .fact("expected", "a table of the project")
+            .help("stedi-delta status   (lists the tables)"));
+    }
     let what = if workspace.project.zones.contains(schema) { "names a zone" } else { "has a dot in it" };
     Err(Error::new(Kind::Usage, format!("`{}` {what}", parts.join(".")))
         .fact("expected", "the table's name alone")

@@ -42,6 +42,12 @@ fn a_query_that_is_wrong_says_where() {
             64,
             "error: `trusted.members` names a zone\n  expected   the table's name alone\n  next       write `members`\n",
         ),
+        (
+            "select * from information_schema.tables",
+            64,
+            "error: there is no `information_schema`\n  expected   a table of the project\n  \
+             next       stedi-delta status   (lists the tables)\n",
+        ),
         ("select * from \"members@v9\"", 64, "error: members has no version 9\n  newest     v0\n"),
         (
             "select * from \"members@vx\"",
