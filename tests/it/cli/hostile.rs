@@ -112,8 +112,8 @@ fn a_suggested_command_has_the_name_of_a_file_as_one_word_of_a_shell() {
         ("$(touch pwned).json", "'notes:notes/$(touch pwned).json'"),
         ("sp ace.json", "'notes:notes/sp ace.json'"),
         ("x;id.json", "'notes:notes/x;id.json'"),
-        ("ann's `id`.json", r"'notes:notes/ann'\''s `id`.json'"),
-        ("day=1,a+b@c%d.json", "notes:notes/day=1,a+b@c%d.json"),
+        ("ann's $HOME.json", r"'notes:notes/ann'\''s $HOME.json'"),
+        ("day=1,a+b@c.json", "notes:notes/day=1,a+b@c.json"),
     ] {
         let shell = Shell::shop();
         let path = format!("notes/{name}");

@@ -85,8 +85,9 @@ fn memory_that_runs_out_names_the_setting() {
     let settings = shell.definition("stedi-delta.toml");
     shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"32 MB\"\n"));
     // A hash join cannot spill, and its smaller side takes 80 MB.
-    let numbers = "(select unnest(generate_series(1, 10000000)) as i)";
-    let sql = format!("select count(*) as n from {numbers} as a join {numbers} as b on a.i = b.i");
+    let numbers = "(select x.i * 10000 + y.i as k from (select unnest(generate_series(1, 1000)) as i) as x \
+                   cross join (select unnest(generate_series(1, 10000)) as i) as y)";
+    let sql = format!("select count(*) as n from {numbers} as a join {numbers} as b on a.k = b.k");
     let (code, said, _) = measured(&shell, &sql);
     let expected = "error: the query cannot be run: memory ran out\n  limit      memory_limit = \"32 MB\"\n  \
                     next       write `memory_limit = \"64 MB\"` under [defaults] of stedi-delta.toml\n";
