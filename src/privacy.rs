@@ -2,11 +2,13 @@
 
 mod controls;
 mod secrets;
+mod shell;
 
 use std::fmt;
 
 pub use controls::{covered, escaped, one_line};
 pub use secrets::{holds_credentials, masked, redacted, what_it_holds, without_credentials};
+pub use shell::{PROGRAM, quoted, word};
 
 use crate::error::Error;
 

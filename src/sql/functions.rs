@@ -45,6 +45,11 @@ pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
     scalar.keys().chain(aggregate.keys()).chain(window.keys()).map(String::as_str)
 }
 
+/// Names of the functions that can be called with `*`.
+pub(crate) fn aggregate_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.aggregate.keys().map(String::as_str)
+}
+
 /// A built-in scalar function.
 ///
 /// # Errors

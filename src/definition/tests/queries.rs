@@ -221,6 +221,8 @@ fn columns_and_functions() {
             "t.sql:1:8 column `email` is in several tables of this query | write `<table>.email`",
         ),
         ("select lowr(email) as x from customer_landing", "t.sql:1:8 unknown function `lowr` | did you mean `lower`?"),
+        ("select cont(*) as x from customer_landing", "t.sql:1:8 unknown function `cont` | did you mean `count`?"),
+        ("select mx(email) as x from customer_landing", "t.sql:1:8 unknown function `mx` | did you mean `max`?"),
         (
             "select email, updated as email from customer_landing",
             "t.sql:1:15 two columns are called `email` | add `as` and another name, or remove it",
