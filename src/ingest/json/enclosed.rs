@@ -178,7 +178,7 @@ mod tests {
             check(records, Following::Records);
         }
         check(",{\"n\":2}]}", Following::Inside(Some(10)));
-        check(",{\"n\":2}],\"m\":[3],\"s\":\"}\"}{\"n\":4}", Following::Inside(Some(27)));
+        check(",{\"n\":2}],\"m\":[3],\"s\":\"}\"}{\"n\":4}", Following::Inside(Some(26)));
         check(",{\"n\":2},{\"n\":3}]}]", Following::Inside(Some(18)));
         check(",{\"n\":2}},{\"n\":4}", Following::Inside(Some(9)));
         check(",\"n\":2}\n", Following::Inside(Some(7)));

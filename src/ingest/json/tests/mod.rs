@@ -171,8 +171,8 @@ fn check_coverage(bytes: &[u8], outcome: &Outcome) {
 }
 
 fn check_between(mut bytes: &[u8]) {
-    const SEPARATORS: [&[u8]; 11] =
-        [b" ", b"\t", b"\r", b"\n", b",", b"[", b"]", b"\x1e", b"\\n", b"\\r", b"\xEF\xBB\xBF"];
+    const SEPARATORS: [&[u8]; 12] =
+        [b" ", b"\t", b"\r", b"\n", b",", b"[", b"]", b"\x1e", b"\0", b"\\n", b"\\r", b"\xEF\xBB\xBF"];
     while !bytes.is_empty() {
         let next = SEPARATORS.iter().find_map(|s| bytes.strip_prefix(*s)).or_else(|| bytes.strip_prefix(b"\\t"));
         bytes = next.unwrap_or_else(|| panic!("a byte is in no record: {}", String::from_utf8_lossy(bytes)));
