@@ -40,9 +40,10 @@ mod privacy;
 mod retry;
 // Helpers for plans and their expressions.
 mod node;
-// Arithmetic: sums independent of the order of rows, times of every year, and results that fit into memory.
+// Arithmetic: sums that no order of rows changes, times of every year, parts of JSON, and results that fit into memory.
 mod exact;
 mod calendar;
+mod json_path;
 mod bounded;
 // Intent: text and plans in, values out.
 mod determinism;

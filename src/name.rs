@@ -2,6 +2,7 @@
 //!
 //! The rule is Athena's (lower case, no blanks or punctuation), restricted to names that need no quoting in any engine.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 /// The name of a table or zone: `[a-z][a-z0-9_]*`, at most 200 bytes, so that suffixes such as `_quarantine` fit
@@ -9,6 +10,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct TableName(String);
+
+/// Name of the landing column that holds the undeclared fields of a record. No other column has such a name, and it is in
+/// the result of a query only where it is named.
+pub const RESCUED: &str = "_rescued";
 
 /// Longest accepted name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -80,13 +85,14 @@ pub fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// The candidate nearest to `word`, if one is near enough to be a typing error.
+/// The candidate nearest to `word`, if one is near enough to be a typing error. Of several at one distance the longest:
+/// relative to its length it is the nearest.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(word, c), c))
         .filter(|(distance, c)| *distance <= 1 + c.len().min(word.len()) / 4)
-        .min()
+        .min_by_key(|(distance, c)| (*distance, Reverse(c.len()), *c))
         .map(|(_, c)| c)
 }
 
@@ -115,5 +121,6 @@ mod tests {
     fn the_nearest_name_is_offered_only_when_it_is_near() {
         assert_eq!(nearest("customer_landng", ["customer_landing", "x"]), Some("customer_landing"));
         assert_eq!(nearest("zzz", ["customer_landing"]), None);
+        assert_eq!(nearest("cont", ["cot", "count", "cos"]), Some("count"));
     }
 }

@@ -2,11 +2,13 @@
 
 mod controls;
 mod secrets;
+mod shell;
 
 use std::fmt;
 
 pub use controls::{covered, escaped, one_line};
 pub use secrets::{holds_credentials, masked, redacted, what_it_holds, without_credentials};
+pub use shell::{PROGRAM, quoted, word};
 
 use crate::error::Error;
 
@@ -86,7 +88,8 @@ impl Privacy {
 }
 
 /// Whether a text looks like the name of a field, and not like a value used as one: `@type`, `unit-price`.
-fn is_field_name(text: &str) -> bool {
+#[must_use]
+pub fn is_field_name(text: &str) -> bool {
     let name = text.strip_prefix('@').unwrap_or(text);
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let is_next = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

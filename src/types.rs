@@ -11,6 +11,8 @@ use crate::name::{self, nearest};
 pub enum ColumnType {
     /// UTF-8 text.
     String,
+    /// The text of a JSON value, as a landing column takes it. Stored, and in every query, it is a string.
+    Json,
     /// 64 bits, signed.
     Long,
     /// 32 bits, signed.
@@ -42,10 +44,10 @@ pub enum ColumnType {
 }
 
 /// Maximum levels of nested types. Code that traverses a type or a value of it may recurse.
-const MAX_LEVELS: usize = 16;
+pub(crate) const MAX_LEVELS: usize = 16;
 
 /// Names of types in the order of the help text.
-static SCALARS: [(&str, ColumnType); 15] = [
+static SCALARS: [(&str, ColumnType); 16] = [
     ("string", ColumnType::String),
     ("long", ColumnType::Long),
     ("integer", ColumnType::Integer),
@@ -57,6 +59,7 @@ static SCALARS: [(&str, ColumnType); 15] = [
     ("binary", ColumnType::Binary),
     ("date", ColumnType::Date),
     ("timestamp", ColumnType::Timestamp),
+    ("json", ColumnType::Json),
     ("bigint", ColumnType::Long),
     ("int", ColumnType::Integer),
     ("smallint", ColumnType::Short),
@@ -68,7 +71,7 @@ impl ColumnType {
     #[must_use]
     pub fn arrow(&self) -> DataType {
         match self {
-            Self::String => DataType::Utf8,
+            Self::String | Self::Json => DataType::Utf8,
             Self::Long => DataType::Int64,
             Self::Integer => DataType::Int32,
             Self::Short => DataType::Int16,
@@ -136,7 +139,7 @@ impl ColumnType {
     #[must_use]
     pub fn delta_name(&self) -> String {
         self.name(&|scalar| match scalar {
-            Self::String => "string",
+            Self::String | Self::Json => "string",
             Self::Long => "long",
             Self::Integer => "integer",
             Self::Short => "short",
@@ -154,7 +157,7 @@ impl ColumnType {
     #[must_use]
     pub fn hive_name(&self) -> String {
         self.name(&|scalar| match scalar {
-            Self::String => "string",
+            Self::String | Self::Json => "string",
             Self::Long => "bigint",
             Self::Integer => "int",
             Self::Short => "smallint",
@@ -218,7 +221,18 @@ impl ColumnType {
         }
     }
 
-    /// Whether this type, or one inside it, is what `wanted` says.
+    /// Levels of types within each other.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        1 + match self {
+            Self::Array(element) => element.levels(),
+            Self::Struct(fields) => fields.iter().map(|(_, t)| t.levels()).max().unwrap_or_default(),
+            Self::Map(entry) => entry.0.levels().max(entry.1.levels()),
+            _ => 0,
+        }
+    }
+
+    /// Whether this type, or a type inside it, satisfies `wanted`.
     #[must_use]
     pub fn any(&self, wanted: &dyn Fn(&Self) -> bool) -> bool {
         wanted(self)
@@ -266,7 +280,7 @@ fn parse(text: &str, level: usize) -> Result<ColumnType, String> {
         _ => match nearest(&lower, SCALARS.iter().map(|(name, _)| *name)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
-                let names: Vec<_> = SCALARS[..11].iter().map(|(name, _)| *name).collect();
+                let names: Vec<_> = SCALARS[..12].iter().map(|(name, _)| *name).collect();
                 format!("one of {}, decimal(p,s), array<T>, struct<name:T,...>, map<string,T>", names.join(", "))
             }
         },
@@ -441,6 +455,14 @@ mod tests {
     }
 
     #[test]
+    fn json_is_stored_as_text() {
+        let found = ColumnType::parse("map<string,array<JSON>>").expect("a type");
+        assert!(found.any(&|t| *t == ColumnType::Json));
+        assert_eq!((found.delta_name(), found.hive_name()), (parsed("map<string,array<string>>"), found.delta_name()));
+        assert_eq!(found.arrow(), ColumnType::parse("map<string,array<string>>").expect("a type").arrow());
+    }
+
+    #[test]
     fn other_types_come_with_a_way_out() {
         assert_eq!(refused("varchar(20)"), "write `string`");
         assert_eq!(refused("timestamp_ntz"), "write `timestamp`: times are UTC");
@@ -453,6 +475,7 @@ mod tests {
         assert_eq!(refused("map<array<int>,int>"), "the keys of a map cannot be nested: write `map<string,T>`");
         assert_eq!(refused("struct<a:int,a:long>"), "field `a` is there twice");
         assert_eq!(refused("struct<City:int>"), "field `City`: a name begins with a letter a-z, found `C`");
+        assert_eq!(refused("jsonb"), "did you mean `json`?");
         for bad in ["decimal", "decimal(39,0)", "decimal(5,6)", "decimal(5,-1)", "xyzzy", "array", "array<>"] {
             refused(bad);
         }

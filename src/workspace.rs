@@ -15,11 +15,11 @@ use crate::error::{Error, Kind, Result};
 use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::{self, LandingContext};
-use crate::lake::{LakeTable, SessionOptions, session, sweep_spill};
+use crate::lake::{LakeTable, SessionOptions, session, sweep_spill, with_memory_limit};
 use crate::migration;
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
-use crate::privacy::{Privacy, without_credentials};
+use crate::privacy::{Privacy, without_credentials, word};
 use crate::refresh::Job;
 use crate::source::Fault;
 use crate::source::faults::sorted;
@@ -184,7 +184,7 @@ impl ResolvedTarget {
             let known: Vec<&str> = project.targets.keys().map(String::as_str).collect();
             let error = Error::new(Kind::Usage, format!("target `{name}` is not in this project"))
                 .fact("targets", known.join(", "));
-            return Err(match nearest(&name, known) {
+            return Err(match nearest(&name, known).and_then(word) {
                 Some(near) => error.help(format!("did you mean `--target {near}`?")),
                 None => error.help("add it to stedi-delta.toml as [targets.NAME]"),
             });
@@ -370,6 +370,7 @@ impl Workspace {
     /// An error of a computation over rows, redacted by the project's privacy.
     #[must_use]
     pub fn told(&self, error: Error) -> Error {
+        let error = with_memory_limit(error, self.project.memory_limit);
         self.privacy.tell(error, self.project.has_personal_data())
     }
 

@@ -303,7 +303,7 @@ mod tests {
     use crate::definition::ColumnType;
 
     fn column(name: &str, column_type: ColumnType, description: &str) -> Column {
-        Column { name: name.into(), column_type, nullable: true, description: description.into(), pii: false }
+        Column { description: description.into(), ..Column::new(name, column_type) }
     }
 
     const SCHEMA: &str = r#"{"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{}},{"name":"region","type":"string","nullable":true,"metadata":{}}]}"#;

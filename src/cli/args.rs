@@ -1,9 +1,10 @@
 //! The command line. Global options may precede or follow the verb.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use super::exit;
@@ -129,9 +130,23 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&args).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+        if let Some(flag) = empty_flag(&matches) {
+            let message = format!("`--{flag}` is empty\n\n  tip: give it a value, or leave it out");
+            return Err(Cli::command().error(ErrorKind::InvalidValue, message));
+        }
         Ok(Cli { typed: typed(&matches), ..cli })
     });
     parsed.map_err(|error| ended(&error, log_json(&args, std::env::var_os(LOG_FORMAT))))
+}
+
+/// The option of the target or its roots that was typed with an empty value, as `"$UNSET"` gives: the default would be
+/// another place than the user meant. A variable of ours that is empty counts as absent: CI systems leave one out so.
+fn empty_flag(matches: &ArgMatches) -> Option<&'static str> {
+    // `clap` itself refuses an empty path.
+    ["target", "landing", "warehouse"].into_iter().find(|flag| {
+        let is_typed = matches.value_source(flag) == Some(ValueSource::CommandLine);
+        is_typed && matches.get_raw(flag).is_some_and(|mut values| values.any(OsStr::is_empty))
+    })
 }
 
 fn typed(matches: &ArgMatches) -> String {
@@ -252,6 +267,28 @@ mod tests {
         assert!(!asks("stedi-delta synk --log-format text", "json"));
         assert!(!asks("stedi-delta synk --log-format", ""));
         assert!(!asks("stedi-delta synk", ""));
+    }
+
+    #[test]
+    fn an_empty_place_is_refused_before_and_after_the_verb() {
+        for (line, flag) in [
+            ("stedi-delta sync --landing=", "--landing"),
+            ("stedi-delta --warehouse= sync", "--warehouse"),
+            ("stedi-delta quarantine ls --target=", "--target"),
+        ] {
+            let ended = parsed(line).expect_err(line);
+            assert_eq!((ended.exit_code, ended.message), (64, format!("`{flag}` is empty")), "{line}");
+            assert_eq!(ended.help.as_deref(), Some("tip: give it a value, or leave it out"), "{line}");
+        }
+        let project = parsed("stedi-delta status --project=").expect_err("an empty path");
+        assert_eq!(
+            (project.exit_code, project.message.contains("'--project <DIR>'")),
+            (64, true),
+            "{}",
+            project.message
+        );
+        let args = ["stedi-delta", "sync", "-t", ""].map(OsString::from);
+        assert_eq!(parse(args).expect_err("an empty target").message, "`--target` is empty");
     }
 
     #[test]

@@ -268,13 +268,13 @@ async fn a_signal_is_heard_while_the_work_computes() {
 }
 
 #[test]
-fn an_empty_target_is_none() {
+fn the_target_is_that_of_the_flag() {
     let mut ui = Ui::over(Box::new(Captured::default()), Box::new(Captured::default()));
     let target_of = |line: &[&str], ui: &mut Ui| {
         let line = ["stedi-delta", "--project", "p", "query", "select 1"].iter().chain(line).map(OsString::from);
         let cli = parse(line).expect("a command line");
         Session { globals: &cli.globals, ui }.options().expect("options").target
     };
-    assert_eq!(target_of(&["--target", ""], &mut ui), None);
+    assert_eq!(target_of(&[], &mut ui), None);
     assert_eq!(target_of(&["--target", "prod"], &mut ui).as_deref(), Some("prod"));
 }

@@ -13,16 +13,8 @@ use super::verbs::sync::{Totals, text};
 use crate::clock;
 use crate::error::Error;
 use crate::outcome::{Problem, TableOutcome};
+use crate::privacy::{PROGRAM, quoted};
 use crate::progress::{Level, Progress, Silent};
-
-/// The beginning of a command line in a hint.
-const PROGRAM: &str = "stedi-delta ";
-
-/// A word quoted for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/:._-~+@%=".contains(c));
-    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
-}
 
 /// Standard output and standard error of one command.
 pub struct Ui {
@@ -90,7 +82,9 @@ impl Ui {
         let flag = |(flag, value, variable): (&str, &Option<String>, &str)| {
             // A variable also applies to the next command.
             let is_typed = |value: &&String| !value.is_empty() && std::env::var(variable).ok().as_ref() != Some(*value);
-            Some(format!("{flag} {}", quoted(value.as_ref().filter(is_typed)?)))
+            let value = value.as_ref().filter(is_typed)?;
+            let between = if value.starts_with('-') { '=' } else { ' ' };
+            Some(format!("{flag}{between}{}", quoted(value)))
         };
         self.flags = given.into_iter().filter_map(flag).collect();
         let target = globals.target.clone().filter(|name| !name.is_empty());

@@ -12,8 +12,8 @@ use super::checks::{self, Known};
 use super::guess::{self, Guess};
 use super::lineage;
 use super::model::{
-    Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, SOURCE_FILE, SOURCE_OFFSET, Table,
-    TableKind,
+    Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, OnNewField, RESCUED, SOURCE_FILE,
+    SOURCE_OFFSET, Table, TableKind,
 };
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
@@ -115,6 +115,7 @@ impl Assembly {
         };
         checks::landable(declared, faults);
         let mut columns: Vec<Column> = declared.iter().map(|d| d.column.clone()).collect();
+        columns.extend(rescued(spec));
         let appended = [
             (SOURCE_FILE, ColumnType::String, "Path of the file under the landing root"),
             (SOURCE_OFFSET, ColumnType::Long, "Byte offset of the record in the decompressed file"),
@@ -131,6 +132,9 @@ impl Assembly {
         checks::keys(spec, &columns, faults);
         let expectations = checks::expectations(spec, &self.planner, false, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
+        if self.athena && declared.iter().any(|d| d.reading.is_fine()) {
+            self.fine.insert(spec.name.to_string());
+        }
         let Some(source) = &spec.source else { return };
         let kind = TableKind::Landing(Box::new(Landing {
             path: source.path.clone(),
@@ -139,6 +143,8 @@ impl Assembly {
             min_age: source.min_age,
             on_overwrite: source.on_overwrite,
             max_quarantined: source.max_quarantined,
+            on_new_field: source.on_new_field,
+            readings: declared.iter().map(|d| d.reading.clone()).collect(),
             grants,
         }));
         self.tables.push(table(spec, columns, expectations, None, kind));
@@ -276,6 +282,18 @@ fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }
 
+/// The column of undeclared fields, if a landing table keeps them.
+fn rescued(spec: &Spec) -> Option<Column> {
+    spec.source.as_ref().filter(|source| source.on_new_field == OnNewField::Rescue)?;
+    let said = spec.rescued.as_ref();
+    let description = said.and_then(|said| said.description.clone());
+    Some(Column {
+        description: description.unwrap_or_else(|| "Fields of the record that are not declared, as JSON".into()),
+        pii: said.is_none_or(|said| said.pii),
+        ..Column::new(RESCUED, ColumnType::String)
+    })
+}
+
 /// Columns of a quarantine: no constraint may exclude its rows.
 fn unconstrained(columns: &[Column]) -> Vec<Column> {
     columns.iter().map(|c| Column { nullable: true, ..c.clone() }).collect()
@@ -337,14 +355,19 @@ fn columns(
         let description = declared.map(|d| d.column.description.clone()).filter(|d| !d.is_empty());
         let is_key = spec.primary_key.iter().any(|k| k.value == *name);
         let is_required = declared.is_some_and(|d| d.says_nullable && !d.column.nullable);
+        if let Some(place) = declared.and_then(|d| d.says_none.clone()).filter(|_| origin.pii) {
+            let message = format!("column `{name}` is computed from personal data");
+            faults.add(place, message, "it stays `pii`: remove `classification`");
+        }
         Column {
             name: name.clone(),
             column_type: column_type.clone(),
             nullable: !(is_key || is_required),
             description: description.unwrap_or(origin.description),
             pii: declared.is_some_and(|d| d.column.pii) || origin.pii,
+            public: if declared.is_some_and(|d| d.column.pii) { Vec::new() } else { origin.public },
         }
     });
-    let columns = columns.collect();
+    let columns: Vec<Column> = columns.collect();
     (faults.len() == before).then_some(columns)
 }

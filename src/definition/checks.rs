@@ -48,9 +48,11 @@ pub(super) fn keys(spec: &Spec, columns: &[Column], faults: &mut Faults) {
 /// A column whose values all engines compare and order alike.
 fn plain_column<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut Faults) -> Option<&'a Column> {
     let column = column_named(text, key, columns, faults)?;
-    if column.column_type.is_nested() {
+    let is_json = column.column_type == ColumnType::Json;
+    if is_json || column.column_type.is_nested() {
         let message = format!("`{}` cannot be in `{key}`", text.value);
-        let label = format!("it is {}: name a column without values inside", column.column_type.delta_name());
+        let found = if is_json { "json".to_owned() } else { column.column_type.delta_name() };
+        let label = format!("it is {found}: name a column without values inside");
         faults.add(text.place.clone(), message, label);
         return None;
     }

@@ -205,6 +205,24 @@ impl<'d> Entry<'d> {
         texts
     }
 
+    /// The value as one string or a list of strings, none of them empty.
+    pub fn one_or_more(&self, faults: &mut Faults) -> Vec<Text> {
+        let texts = match self.value {
+            DeValue::String(_) => self.string(faults).into_iter().collect(),
+            DeValue::Array(_) => self.strings(faults),
+            _ => {
+                self.expected::<()>("a string or a list of strings", faults);
+                return Vec::new();
+            }
+        };
+        if let Some(empty) = texts.iter().find(|text| text.value.is_empty()) {
+            faults.add(empty.place.clone(), format!("`{}` is empty", self.key), "write the name of a field");
+        } else if texts.is_empty() {
+            faults.add(self.place.clone(), format!("`{}` is empty", self.key), "write the name of a field");
+        }
+        texts
+    }
+
     /// Reports that the value has the wrong type.
     pub fn expected<T>(&self, what: &str, faults: &mut Faults) -> Option<T> {
         let found = match self.value {

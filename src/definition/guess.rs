@@ -9,7 +9,7 @@ use deltalake::datafusion::common::{DataFusionError, SchemaError};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::sql::sqlparser::ast::Query;
 
-use super::model::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use super::model::{Column, ColumnType, OnNewField, RESCUED, SOURCE_FILE, SOURCE_OFFSET};
 use super::query::output_name;
 use super::spec::Spec;
 use crate::source::faults::Faults;
@@ -37,8 +37,11 @@ impl Guess {
     pub fn landing(spec: &Spec) -> Self {
         let appended = [(SOURCE_FILE, ColumnType::String), (SOURCE_OFFSET, ColumnType::Long)];
         let appended = appended.map(|(name, column_type)| (name.to_owned(), Some(column_type)));
-        let named = spec.column_names.iter().filter(|name| ![SOURCE_FILE, SOURCE_OFFSET].contains(&name.as_str()));
-        let columns = named.map(|name| (name.clone(), None)).chain(appended).collect();
+        let ours = [SOURCE_FILE, SOURCE_OFFSET, RESCUED];
+        let named = spec.column_names.iter().filter(|name| !ours.contains(&name.as_str()));
+        let is_rescued = spec.source.as_ref().is_some_and(|source| source.on_new_field == OnNewField::Rescue);
+        let rescued = is_rescued.then(|| (RESCUED.to_owned(), Some(ColumnType::String)));
+        let columns = named.map(|name| (name.clone(), None)).chain(rescued).chain(appended).collect();
         Self { columns, is_open: spec.column_names.is_empty() }
     }
 

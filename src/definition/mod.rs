@@ -45,11 +45,16 @@
 //! min_age = "2s"                              # ms, s, m, h, d
 //! on_overwrite = "fail"                       # fail | replace
 //! max_quarantined = "5 %"                     # or a number: past it nothing of a sync's files lands
+//! on_new_field = "warn"                       # warn | quarantine | ignore | rescue: in a column `_rescued`, as JSON
 //!
 //! [columns]                                   # landing: all columns, in order; derived: documents and asserts
 //! email = { type = "string", nullable = false, description = "...", classification = "pii" }
 //! x = "double"
 //! tags = "array<string>"                      # docs/columns.md has the types
+//! detail = { type = "string", from = "detail-type" }   # landing: a field of another name; a path; or a list of them
+//! at = { type = "timestamp", format = "epoch_ms" }     # landing: epoch_s | epoch_ms | epoch_us
+//! payload = { type = "json", classification = "none" } # whatever comes, as text: pii unless it says so
+//! address = { type = "struct", fields = { city = "string", zip = { type = "string", from = "zip-code" } } }
 //!
 //! [grants]                                    # landing: this table is the record of consent
 //! subjects = ["email", "serialnumber"]
@@ -89,8 +94,10 @@ mod places;
 mod project;
 mod query;
 mod read;
+mod reading;
 mod render;
 mod settings;
+mod sources;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -101,6 +108,8 @@ use std::path::Path;
 pub use model::*;
 pub(crate) use places::{Claim, clashes};
 pub use read::find_root;
+pub(crate) use reading::is_path;
+pub use reading::{Reading, TimeFormat};
 pub use render::{render, render_note};
 
 use crate::error::{Error, Result};

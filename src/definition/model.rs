@@ -8,6 +8,7 @@ use std::time::Duration;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use super::reading::Reading;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
 pub use crate::sql::Condition;
@@ -119,7 +120,8 @@ pub struct Table {
     pub description: String,
     /// Free labels to select by.
     pub tags: Vec<String>,
-    /// All columns, in order. A landing table's end with `source_file` and `source_offset`.
+    /// All columns, in order. A landing table's end with `source_file` and `source_offset`, and
+    /// before these [`RESCUED`], if it has one.
     pub columns: Vec<Column>,
     /// Columns that identify a row; empty if none is declared.
     pub primary_key: Vec<String>,
@@ -183,6 +185,8 @@ pub const SOURCE_FILE: &str = "source_file";
 /// Name of the landing and quarantine column that holds the record's byte offset in the decompressed file.
 pub const SOURCE_OFFSET: &str = "source_offset";
 
+pub use crate::name::RESCUED;
+
 /// A landing table's source.
 #[derive(Debug)]
 pub struct Landing {
@@ -198,6 +202,10 @@ pub struct Landing {
     pub on_overwrite: OnOverwrite,
     /// Records of one sync that may go to quarantine; above it nothing of the table lands. `None` = any number.
     pub max_quarantined: Option<MaxQuarantined>,
+    /// What becomes of fields that no column takes.
+    pub on_new_field: OnNewField,
+    /// How the declared columns come in records, in their order: all but those that are appended.
+    pub readings: Vec<Reading>,
     /// Set on the table that is the record of consent.
     pub grants: Option<Grants>,
 }
@@ -250,6 +258,20 @@ pub enum Format {
 impl Format {
     /// All of them, by their names.
     pub const ALL: [(&str, Self); 1] = [("json", Self::Json)];
+}
+
+/// What to do with fields of a record that no column takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnNewField {
+    /// Drop their values and say so.
+    #[default]
+    Warn,
+    /// Put the record into quarantine.
+    Quarantine,
+    /// Drop their values.
+    Ignore,
+    /// Keep them in [`RESCUED`], as JSON.
+    Rescue,
 }
 
 /// How to treat a file that changed after it was ingested.
@@ -321,12 +343,22 @@ pub struct Column {
     pub description: String,
     /// `classification = "pii"`: values never leave the data in clear.
     pub pii: bool,
+    /// Of a struct that is classified for some of its fields only, the paths to the others. What queries take by these is not
+    /// personal data.
+    pub public: Vec<Vec<String>>,
 }
 
 impl Column {
     /// A nullable column without further properties.
     pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
-        Self { name: name.into(), column_type, nullable: true, description: String::new(), pii: false }
+        Self {
+            name: name.into(),
+            column_type,
+            nullable: true,
+            description: String::new(),
+            pii: false,
+            public: Vec::new(),
+        }
     }
 
     /// The column as an Arrow field.

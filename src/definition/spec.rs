@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::columns::{self, Declared};
+use super::columns::{self, Declared, Rescued};
 use super::document::{self, Table};
-use super::model::{Action, Format, MaxQuarantined, OnOverwrite, Policy, SOURCE_FILE, SOURCE_OFFSET};
+use super::model::{
+    Action, Format, MaxQuarantined, OnNewField, OnOverwrite, Policy, RESCUED, SOURCE_FILE, SOURCE_OFFSET,
+};
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
@@ -30,6 +32,8 @@ pub(super) struct Spec {
     pub cluster_by: Vec<Text>,
     /// `[columns]`; `None` if a column is faulty, or if a landing table declares none.
     pub columns: Option<Vec<Declared>>,
+    /// What `[columns]` says of the column of undeclared fields.
+    pub rescued: Option<Rescued>,
     /// Names under `[columns]`, including faulty columns.
     pub column_names: Vec<String>,
     pub source: Option<Source>,
@@ -47,6 +51,7 @@ pub(super) struct Source {
     pub min_age: Option<Duration>,
     pub on_overwrite: OnOverwrite,
     pub max_quarantined: Option<MaxQuarantined>,
+    pub on_new_field: OnNewField,
 }
 
 /// `[grants]`.
@@ -101,6 +106,8 @@ pub(super) fn spec(
     root.only(&KEYS, faults);
     kind(&root, sql, faults);
     let description = root.required_string("description", "description = \"...\"", faults);
+    let source = root.table("source", faults).and_then(|t| source(&t, faults));
+    let rescued = rescued(&root, source.as_ref().filter(|_| sql.is_none()), faults);
     let refresh = [("auto", Policy::Auto), ("incremental", Policy::Incremental), ("full", Policy::Full)];
     Some(Spec {
         name,
@@ -115,8 +122,9 @@ pub(super) fn spec(
         primary_key: root.strings("primary_key", faults),
         cluster_by: root.strings("cluster_by", faults),
         columns: declared(&root, sql.is_none(), faults),
+        rescued,
         column_names: column_names(&root),
-        source: root.table("source", faults).and_then(|t| source(&t, faults)),
+        source,
         grants: root.table("grants", faults).map(|t| grants(&t, faults)),
         consent: root.table("consent", faults).map(|t| consent(&t, faults)),
         expectations: expectations(&root, faults),
@@ -161,13 +169,25 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
         return None;
     }
     let before = faults.len();
-    let columns = columns::columns(&table, faults);
+    let columns = columns::columns(&table, landing, faults);
     let appended = table.entries().iter().filter(|e| [SOURCE_FILE, SOURCE_OFFSET].contains(&e.key.as_str()));
     for entry in appended.filter(|_| landing) {
         let message = format!("`{}` is added to every landing table", entry.key);
         faults.add(entry.key_place.clone(), message, "remove this line");
     }
     columns.filter(|_| faults.len() == before)
+}
+
+/// What a landing table says of the column of undeclared fields, which it has if it asks for it under `[source]`.
+fn rescued(root: &Table<'_>, source: Option<&Source>, faults: &mut Faults) -> Option<Rescued> {
+    let source = source?;
+    let columns = root.get("columns").filter(|entry| entry.is_table()).and_then(|entry| entry.table(faults))?;
+    let entry = columns.get(RESCUED)?;
+    if source.on_new_field != OnNewField::Rescue {
+        let message = format!("`{RESCUED}` holds what `on_new_field = \"rescue\"` keeps");
+        faults.add(entry.key_place.clone(), message, "add that under [source], or remove this line");
+    }
+    columns::rescued(entry, faults)
 }
 
 fn column_names(root: &Table<'_>) -> Vec<String> {
@@ -178,7 +198,7 @@ fn column_names(root: &Table<'_>) -> Vec<String> {
 }
 
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
-    table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined"], faults);
+    table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined", "on_new_field"], faults);
     let path = table.required_string("path", "path = \"folder/*.json\"", faults);
     let format = match table.require("format", "format = \"json\"", faults) {
         Some(_) => table.choice("format", &Format::ALL, Format::Json, faults),
@@ -186,6 +206,13 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     };
     let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
     let on_overwrite = table.choice("on_overwrite", &overwrite, OnOverwrite::Fail, faults);
+    let new_field = [
+        ("warn", OnNewField::Warn),
+        ("quarantine", OnNewField::Quarantine),
+        ("ignore", OnNewField::Ignore),
+        ("rescue", OnNewField::Rescue),
+    ];
+    let on_new_field = table.choice("on_new_field", &new_field, OnNewField::Warn, faults);
     let min_age = table.string("min_age", faults).and_then(|text| {
         let age = units::duration(&text.value);
         if age.is_none() {
@@ -213,7 +240,7 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     let path = pattern("path", path?, faults)?;
     // If a pattern is unusable, its files must not pass.
     let exclude = exclude.into_iter().collect::<Option<Vec<String>>>()?;
-    Some(Source { path, exclude, format, min_age, on_overwrite, max_quarantined })
+    Some(Source { path, exclude, format, min_age, on_overwrite, max_quarantined, on_new_field })
 }
 
 /// A pattern of files under the landing root.

@@ -2,7 +2,9 @@
 
 mod below;
 mod elsewhere;
+mod new_fields;
 mod queries;
+mod sources;
 mod toml;
 mod undetermined;
 
@@ -246,7 +248,7 @@ fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
             "stedi-delta.toml:1:1 unknown key `nam` | did you mean `name`?",
             "stedi-delta.toml:1:1 `name` is missing | add `name = \"my_project\"`",
             "customer_landing.toml:8:12 `day` is not a type of this tool | one of string, long, integer, short, byte, \
-             float, double, boolean, binary, date, timestamp, decimal(p,s), array<T>, struct<name:T,...>, map<string,T>",
+             float, double, boolean, binary, date, timestamp, json, decimal(p,s), array<T>, struct<name:T,...>, map<string,T>",
             "a.sql:1:8 column `nothing` is in no table of this query | one of `email`, `serialnumber`, `birthday`, \
              `updated`, `shares`, `source_file`, `source_offset`",
             "a.toml:1:1 `description` is missing | add `description = \"...\"`",

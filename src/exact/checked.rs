@@ -112,7 +112,22 @@ fn shown(expr: &Expr) -> String {
         return shown(&cast.expr);
     }
     let text = written(expr).and_then(|expr| expr_to_sql(&expr)).map(|sql| sql.to_string());
-    text.unwrap_or_else(|_| expr.human_display().to_string())
+    let text = text.unwrap_or_else(|_| expr.human_display().to_string());
+    // Columns of an aggregate are called as the engine displays their expressions.
+    let computed = expr.column_refs().into_iter().filter(|c| c.relation.is_none() && !is_plain(&c.name));
+    computed.fold(text, |text, column| text.replace(&format!("\"{}\"", column.name), as_in_query(&column.name)))
+}
+
+/// An expression that the engine displays, `max(c.num)`, if a query can contain it in this form, and else `...`: the
+/// engine's literals and types are words with capitals before a `(`, its windows stand in brackets.
+fn as_in_query(displayed: &str) -> &str {
+    let is_of_engine = |(at, _): (usize, &str)| {
+        let before = &displayed[..at];
+        let word = before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default();
+        word.chars().any(|c| c.is_ascii_uppercase())
+    };
+    let is_foreign = displayed.contains(['[', '{', '"']) || displayed.match_indices('(').any(is_of_engine);
+    if is_foreign { "..." } else { displayed }
 }
 
 /// An expression with the query's own operators, over unqualified columns.

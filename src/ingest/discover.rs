@@ -19,6 +19,8 @@ pub struct Discovery {
     pub waiting: Vec<String>,
     /// Paths that cannot be read as a file, and why.
     pub odd: Vec<(String, String)>,
+    /// Folders that may not be listed.
+    pub denied: Vec<String>,
     /// Symbolic links that lead out of the landing root.
     pub outside: Vec<String>,
 }
@@ -26,7 +28,8 @@ pub struct Discovery {
 impl Discovery {
     /// Whether nothing at all was found.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.waiting.is_empty() && self.odd.is_empty() && self.outside.is_empty()
+        let unread = [&self.waiting, &self.denied, &self.outside];
+        self.files.is_empty() && self.odd.is_empty() && unread.iter().all(|paths| paths.is_empty())
     }
 }
 
@@ -72,9 +75,18 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     // A link may be a folder of files, and so may a link that leads to itself.
     discovery.outside.extend(listing.outside.into_iter().filter(|path| !names.leave_out(path)));
     discovery.outside.sort();
-    let is_meant = |path: &str, why: &Odd| names.take(path) || (*why == Odd::Loop && !names.leave_out(path));
-    let odd = listing.odd.into_iter().filter(|(path, why)| is_meant(path, why));
-    discovery.odd.extend(odd.map(|(path, why)| (path, why.to_string())));
+    // Below a folder of the pattern's depth nothing matches it.
+    let depth = |path: &str| path.matches('/').count();
+    let reaches = |path: &str| landing.path.contains("**") || depth(path) < depth(&landing.path);
+    for (path, why) in listing.odd {
+        match why {
+            Odd::Denied if reaches(&path) && !names.leave_out(&path) => discovery.denied.push(path),
+            Odd::Loop if !names.leave_out(&path) => discovery.odd.push((path, why.to_string())),
+            Odd::Name(_) if names.take(&path) => discovery.odd.push((path, why.to_string())),
+            _ => {}
+        }
+    }
+    discovery.denied.sort();
     discovery.odd.sort();
     for (path, meta) in listing.files {
         if !names.take(&path) {
@@ -154,7 +166,7 @@ fn fixed_prefix(pattern: &str) -> &str {
 mod tests {
     use super::*;
     use crate::definition::Format;
-    use crate::definition::OnOverwrite;
+    use crate::definition::{OnNewField, OnOverwrite};
 
     #[test]
     fn only_folders_before_the_first_wildcard_are_listed() {
@@ -176,6 +188,8 @@ mod tests {
                 min_age: None,
                 on_overwrite,
                 max_quarantined: None,
+                on_new_field: OnNewField::Warn,
+                readings: Vec::new(),
                 grants: None,
             })
             .expect("patterns")

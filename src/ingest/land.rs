@@ -69,10 +69,11 @@ pub async fn land<'a>(
     let recovered = recover(&context, current, (ledger, session), landed, report).await?;
     let Recovered { current, version_before, finished } = recovered;
     let mut pending = pending(&context, landing, &current, (ledger, session), asked, Patience::Waits).await?;
-    let (left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
+    let (mut left_out, warnings) = (std::mem::take(&mut pending.left_out), std::mem::take(&mut pending.warnings));
     let (waiting, unloads) = (pending.waiting.clone(), !pending.unloaded.is_empty());
     report.found(&pending);
-    let prepared = write(&context, &current, pending).await?;
+    let (prepared, denied) = write(&context, &current, pending).await?;
+    left_out.extend(denied);
     Ok(Landing { context, current, version_before, finished, prepared, waiting, left_out, warnings, unloads })
 }
 

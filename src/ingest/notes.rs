@@ -1,5 +1,6 @@
 //! Messages about landing files: why they are left out, and what happened to their records.
 
+use super::format::RecordShape;
 use super::ledger::FileRow;
 use super::parse::Parsed;
 use super::recover::TableState;
@@ -7,21 +8,48 @@ use super::{LandingContext, fields};
 use crate::definition::Landing;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{UNREAD_CONSENT, Warning, counted};
+use crate::privacy::word;
 
 /// Maximum lines of details: more would hide the rest of the report.
 const SHOWN: usize = 5;
 
 /// The error for files that cannot be read because of their names.
 pub(super) fn odd(name: &str, odd: &[(String, String)]) -> Option<Error> {
-    let (first, why) = odd.first()?;
-    let files = counted(odd.len() as u64, "file");
+    let (files, whose) = match odd.len() {
+        0 => return None,
+        1 => ("1 file".to_owned(), "its name"),
+        several => (format!("{several} files"), "their names"),
+    };
+    let error = Error::failed(format!("{files} of {name} cannot be read because of {whose}"));
+    let named = |error: Error, (path, why): &(String, String)| error.fact("file", format!("{path}: {why}"));
+    let them = if odd.len() == 1 { "it" } else { "them" };
     Some(
-        Error::failed(format!("{files} of {name} cannot be read because of their names"))
-            .fact("first", first.clone())
-            .fact("found", why.clone())
+        and_more(odd.iter().take(SHOWN).fold(error, named), odd.len())
             .fact("meanwhile", "the other files land")
-            .help(format!("rename it, or leave it out: `exclude = [...]` under [source] of {name}")),
+            .help(format!("rename {them}, or leave {them} out: `exclude = [...]` under [source] of {name}")),
     )
+}
+
+/// Counts the files that an error does not name.
+fn and_more(error: Error, files: usize) -> Error {
+    match files.saturating_sub(SHOWN) {
+        0 => error,
+        more => error.fact("files", format!("{more} more")),
+    }
+}
+
+/// The error for files that may not be read.
+pub(super) fn denied(name: &str, paths: &[String]) -> Option<Error> {
+    let files = counted(paths.len() as u64, "file");
+    let error = Error::failed(format!("{files} of {name} cannot be read: permission denied"));
+    let error = paths.iter().take(SHOWN).fold(error, |error, path| error.fact("file", path.as_str()));
+    let error = and_more(error, paths.len());
+    (!paths.is_empty()).then(|| {
+        error.fact("meanwhile", "the other files land").help(format!(
+            "give the user or role of this sync permission to read, then sync again; or leave files out: \
+             `exclude = [...]` under [source] of {name}"
+        ))
+    })
 }
 
 /// The warning for links that are not followed.
@@ -42,12 +70,16 @@ fn are(count: u64) -> &'static str {
 pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
     let first = paths.first()?;
     let files = counted(paths.len() as u64, "file");
+    let next = match word(&format!("{name}:{first}")) {
+        Some(file) => format!("stedi-delta sync --reload {file}   (swaps that file's rows)"),
+        None => format!("stedi-delta sync --reload {name}   (swaps the rows of every file)"),
+    };
     Some(
         Error::failed(format!("{files} of {name} changed after being ingested"))
             .fact("first", first.clone())
             .fact("expected", "landing files are written once (`on_overwrite = \"fail\"`)")
             .fact("meanwhile", "the rows that landed stay, and the other files land")
-            .help(format!("stedi-delta sync --reload {name}:{first}   (swaps that file's rows)")),
+            .help(next),
     )
 }
 
@@ -55,10 +87,11 @@ pub(super) fn overwritten(name: &str, paths: &[String]) -> Option<Error> {
 pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
     let first = paths.first()?;
     let count = paths.len() as u64;
+    let or = word(&format!("{name}:{first}")).map(|file| format!(", or: stedi-delta sync --reload {file}"));
     Some(Warning {
         message: format!("{} of {name} {} skipped: unloaded before", counted(count, "file"), are(count)),
         details: paths.iter().take(SHOWN).cloned().collect(),
-        help: Some(format!("delete what is not to come back, or: stedi-delta sync --reload {name}:{first}")),
+        help: Some(format!("delete what is not to come back{}", or.unwrap_or_default())),
     })
 }
 
@@ -142,13 +175,14 @@ pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<W
     let rejected: Vec<&FileRow> = parsed.files.iter().filter(|f| f.records > 0 && f.landed == 0).collect();
     if !rejected.is_empty() {
         let details = rejected.iter().take(SHOWN).map(|f| format!("{}: {}", f.path, counted(f.records, "record")));
+        let file = word(&format!("{name}:{}", rejected[0].path));
+        let or = file.map(|file| format!("; or take them back: stedi-delta sync --unload {file}"));
         warnings.push(Warning {
             message: format!("no record of {} of {name} could land", counted(rejected.len() as u64, "file")),
             details: details.collect(),
             help: Some(format!(
-                "correct the definition, then: stedi-delta quarantine replay {name}; or take them back: stedi-delta \
-                 sync --unload {name}:{}",
-                rejected[0].path
+                "correct the definition, then: stedi-delta quarantine replay {name}{}",
+                or.unwrap_or_default()
             )),
         });
     }
@@ -164,7 +198,8 @@ pub(super) fn of_records(context: &LandingContext<'_>, parsed: &Parsed) -> Vec<W
         });
     }
     if !parsed.unknown_fields.is_empty() {
-        let shown = |path: &str| fields::shown(&context.table.columns, path, &context.privacy);
+        let shape = RecordShape::of(context.table);
+        let shown = |path: &str| fields::shown(&shape, path, &context.privacy);
         let details = parsed
             .unknown_fields
             .iter()

@@ -13,13 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::expect::Expectations;
 use super::fields::FURTHER;
 use super::format::{
-    self, Decoder, FileFormat, FileReader, Options, Ready, Separators, quarantine_columns, quarantine_layout,
+    self, Decoder, FileFormat, FileReader, Options, Ready, RecordShape, Separators, quarantine_columns,
+    quarantine_layout,
 };
 use super::ledger::FileRow;
-use crate::definition::{Column, Format, SOURCE_FILE, SOURCE_OFFSET, Table};
+use crate::definition::{Column, Format, Table};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, Layout, Written};
-use crate::storage::{Location, ObjectMeta};
+use crate::storage::{Location, ObjectMeta, is_denied};
 
 /// Below this many bytes a second worker would only make more, smaller files.
 const BYTES_PER_WORKER: u64 = 8 << 20;
@@ -63,6 +64,8 @@ pub struct Parsed {
     pub examples: Vec<(String, u64, String)>,
     /// Rows that failed a warning expectation, by its name.
     pub warned: BTreeMap<String, u64>,
+    /// Files that may not be read.
+    pub denied: Vec<String>,
     /// Bytes read from the landing store.
     pub bytes_read: u64,
 }
@@ -86,7 +89,7 @@ pub struct Target<'a> {
 /// Parses `inputs` of the landing root `root`.
 ///
 /// # Errors
-/// If a file cannot be read or has changed meanwhile, a data file cannot be written, or a `fail` expectation fails.
+/// If a file cannot be read, but for lack of permission, or has changed meanwhile, a data file cannot be written, or a `fail` expectation fails.
 pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> Result<Parsed> {
     let bytes: u64 = inputs.iter().map(|i| i.meta.size).sum();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -95,7 +98,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
     let plan = Arc::new(Plan {
         root: root.clone(),
         format: format::of(target.format),
-        columns: declared(target.table),
+        shape: RecordShape::of(target.table),
         expectations: Expectations::new(target.table)?,
     });
     let tasks: Vec<_> = (0..workers)
@@ -140,6 +143,7 @@ pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> 
         return Err(error);
     }
     parsed.files.sort_by(|a, b| a.path.cmp(&b.path));
+    parsed.denied.sort();
     parsed.examples.sort();
     parsed.separators.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(parsed)
@@ -149,11 +153,6 @@ fn cut_short() -> String {
     "reading the landing files was cut short".into()
 }
 
-/// The columns that a record can fill.
-pub fn declared(table: &Table) -> Vec<Column> {
-    table.columns.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET).cloned().collect()
-}
-
 fn schema_of(columns: &[Column]) -> deltalake::arrow::datatypes::SchemaRef {
     Arc::new(deltalake::arrow::datatypes::Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }
@@ -161,7 +160,7 @@ fn schema_of(columns: &[Column]) -> deltalake::arrow::datatypes::SchemaRef {
 struct Plan {
     root: Location,
     format: &'static dyn FileFormat,
-    columns: Vec<Column>,
+    shape: RecordShape,
     expectations: Expectations,
 }
 
@@ -173,6 +172,8 @@ struct Found {
     examples: Vec<(String, u64, String)>,
     separators: Vec<(String, Separators)>,
     warned: BTreeMap<String, u64>,
+    denied: Vec<String>,
+    bytes_denied: u64,
 }
 
 /// The destination of a worker's batches.
@@ -197,6 +198,8 @@ impl Out {
 impl Parsed {
     fn add(&mut self, found: Found, landing: Written, quarantine: Written) {
         self.files.extend(found.files);
+        self.denied.extend(found.denied);
+        self.bytes_read -= found.bytes_denied;
         self.separators.extend(found.separators);
         self.examples.extend(found.examples);
         for (to, from) in [(&mut self.unknown_fields, found.unknown_fields), (&mut self.warned, found.warned)] {
@@ -235,14 +238,22 @@ async fn work(plan: Arc<Plan>, queue: Arc<Mutex<VecDeque<Input>>>, out: Out) -> 
 
 async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Result<()> {
     let options = Options { keep_raw: plan.expectations.quarantine(), ..Options::default() };
-    let mut reader = plan.format.reader(&plan.columns, &input.path, options);
+    let mut reader = plan.format.reader(&plan.shape, &input.path, options);
     let mut decoder = Decoder::new();
     let mut hasher = blake3::Hasher::new();
     let mut chunks = plan.root.chunks(&input.meta);
     let mut by_check = 0;
     let mut broken: Option<String> = None;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
+        let chunk = match chunk {
+            // Nothing of it has been sent yet.
+            Err(error) if hasher.count() == 0 && is_denied(&error) => {
+                found.denied.push(input.path.clone());
+                found.bytes_denied += input.meta.size;
+                return Ok(());
+            }
+            other => other?,
+        };
         hasher.update(&chunk);
         let mut rest = chunk.as_ref();
         // In pieces: a chunk may decompress to a thousand times its size.

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use deltalake::arrow::array::AsArray;
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::logical_expr::{ident, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -10,10 +14,12 @@ use super::ledger::{FileRow, FileState, Ledger};
 use super::parse::Input;
 use super::recover::TableState;
 use super::{LandingContext, notes};
-use crate::definition::{Landing, OnOverwrite};
-use crate::error::{Error, Result};
+use crate::definition::{Landing, OnOverwrite, SOURCE_FILE};
+use crate::error::{Context, Error, Result};
+use crate::lake::LakeTable;
 use crate::outcome::Warning;
-use crate::storage::{Location, ObjectMeta};
+use crate::privacy::word;
+use crate::storage::{Location, ObjectMeta, is_denied};
 
 /// `TABLE` or `TABLE:PATH`: files to be read again, or to be unloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +84,7 @@ impl Asked<'_> {
         context: &LandingContext<'_>,
         landing: &Landing,
         current: &TableState,
-        pending: &Pending,
+        (pending, unloaded): (&Pending, &BTreeSet<String>),
     ) -> Result<()> {
         let name = context.table.name.as_str();
         let files = || format!("stedi-delta query \"select path from files where landing_table = '{name}'\"");
@@ -88,15 +94,17 @@ impl Asked<'_> {
                 continue;
             }
             let is_gone = current.ledger.files.keys().any(|file| wanted.matches(name, file));
-            let unload = || format!("stedi-delta sync --unload {name}:{path}   (takes out the rows of what is gone)");
+            let gone = word(&format!("{name}:{path}")).filter(|_| is_gone);
+            let unload = |word| format!("stedi-delta sync --unload {word}   (takes out the rows of what is gone)");
             return Err(Error::failed(format!("`{path}` is no file of {name}"))
                 .fact("landing", context.root.to_string())
                 .fact("expected", format!("a path below it that fits `{}`", landing.path))
-                .help(if is_gone { unload() } else { files() }));
+                .help(gone.map_or_else(files, unload)));
         }
         for wanted in self.unload.iter().filter(|u| u.table == name) {
             let path = wanted.path.as_deref().unwrap_or_default();
-            if !pending.unloaded.iter().any(|file| wanted.matches(name, file)) {
+            // What was unloaded before is done.
+            if !pending.unloaded.iter().chain(unloaded).any(|file| wanted.matches(name, file)) {
                 let expected = "a file or folder of which rows have landed, with its path under the landing root";
                 return Err(Error::failed(format!("`{path}` is no file of {name}"))
                     .fact("expected", expected)
@@ -118,6 +126,8 @@ pub struct Pending {
     pub(super) refreshed: Vec<FileRow>,
     /// Files whose rows are removed and that are not read any more.
     pub(super) unloaded: Vec<String>,
+    /// Those of them that were unloaded before, and whose rows are back.
+    pub(super) put_back: BTreeSet<String>,
     /// Files too young to be read.
     pub waiting: Vec<String>,
     /// Files that cannot be read although they should be: the others land.
@@ -166,16 +176,20 @@ pub async fn pending(
         }
     }
     let unloaded = ledger.unloaded(name);
-    pending.unloaded = unload(name, current, &found, asked);
+    let again = unloaded.iter().filter(|path| asked.unloads(name, path)).cloned().collect();
+    pending.put_back = put_back(context, current, session, again).await?;
+    pending.unloaded = unload(name, current, (&found, &unloaded), asked);
+    pending.unloaded.extend(pending.put_back.iter().cloned());
     let mut overwritten = Vec::new();
     let mut suspect = Vec::new();
     let mut skipped = Vec::new();
     pending.waiting.retain(|path| !asked.unloads(name, path));
     for (path, meta) in found.files {
-        if asked.unloads(name, &path) {
+        let is_unloaded = unloaded.contains(&path);
+        if asked.unloads(name, &path) && !is_unloaded {
             continue;
         }
-        if unloaded.contains(&path) && !asked.reloads_path(name, &path) {
+        if is_unloaded && !asked.reloads_path(name, &path) {
             skipped.push(path);
             continue;
         }
@@ -193,10 +207,21 @@ pub async fn pending(
     // Only a file of unchanged length can be unchanged, and only then is its hash needed.
     let wanted = suspect.iter().filter(|(_, as_long, _)| *as_long).map(|(path, ..)| path.as_str()).collect();
     let rows = ledger.rows(session, context.table.name.as_str(), &current.uuid, &wanted).await?;
+    let mut denied = found.denied;
     for (path, as_long, meta) in suspect {
         let known = rows.get(&path).filter(|_| as_long);
+        let content_hash = match known {
+            Some(_) => match hash(&context.root, &meta).await {
+                Err(error) if is_denied(&error) => {
+                    denied.push(path);
+                    continue;
+                }
+                hash => Some(hash?),
+            },
+            None => None,
+        };
         if let Some(known) = known
-            && hash(&context.root, &meta).await? == known.content_hash
+            && content_hash.as_ref() == Some(&known.content_hash)
         {
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
@@ -210,18 +235,52 @@ pub async fn pending(
             overwritten.push(path);
         }
     }
+    pending.left_out.extend(notes::denied(name, &denied));
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
-    asked.check(context, landing, current, &pending)?;
+    asked.check(context, landing, current, (&pending, &unloaded))?;
     Ok(pending)
 }
 
-/// The files to unload, among those that landed under any id of the table and those that exist.
-fn unload(name: &str, current: &TableState, found: &Discovery, asked: Asked<'_>) -> Vec<String> {
+/// The files to unload, among those that landed under any id of the table and those that exist, without those that were
+/// unloaded before.
+fn unload(
+    name: &str,
+    current: &TableState,
+    (found, unloaded): (&Discovery, &BTreeSet<String>),
+    asked: Asked<'_>,
+) -> Vec<String> {
     let landed = current.ledger.files.keys().chain(&current.previous_files);
     let there = found.files.iter().map(|(path, _)| path).chain(&found.waiting);
-    let wanted: BTreeSet<&String> = landed.chain(there).filter(|path| asked.unloads(name, path)).collect();
+    let is_wanted = |path: &&String| asked.unloads(name, path) && !unloaded.contains(*path);
+    let wanted: BTreeSet<&String> = landed.chain(there).filter(is_wanted).collect();
     wanted.into_iter().cloned().collect()
+}
+
+/// The files among `paths`, unloaded before, that have rows in the table or in its quarantine: another writer may have
+/// restored an older version.
+async fn put_back(
+    context: &LandingContext<'_>,
+    current: &TableState,
+    session: &SessionContext,
+    paths: Vec<String>,
+) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    if paths.is_empty() {
+        return Ok(found);
+    }
+    let doing = || format!("the rows of unloaded files of {} cannot be looked up", context.table.name);
+    let quarantine = LakeTable::open(&context.quarantine).await?;
+    for table in current.table.iter().chain(&quarantine) {
+        let is_of_these = ident(SOURCE_FILE).in_list(paths.iter().map(|path| lit(path.as_str())).collect(), false);
+        let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+        let frame = frame.filter(is_of_these).and_then(|f| f.select(vec![ident(SOURCE_FILE)])).context(doing)?;
+        for batch in frame.distinct().context(doing)?.collect().await.context(doing)? {
+            let files = cast(batch.column(0), &DataType::Utf8).context(doing)?;
+            found.extend(files.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+    }
+    Ok(found)
 }
 
 fn same_state(known: &FileState, meta: &ObjectMeta) -> bool {

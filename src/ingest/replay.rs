@@ -9,9 +9,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::expect::Expectations;
 use super::finish::finish;
-use super::format::{self, Decoder, Landed, Options};
+use super::format::{self, Decoder, Landed, Options, RecordShape};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
-use super::parse::declared;
 use super::recover::{LandedFiles, Recovered, TableState, recover, state_of};
 use super::schema_diff::evolve_schema;
 use super::{LandingContext, Report};
@@ -85,7 +84,7 @@ async fn accept(
     let Some(table) = LakeTable::open(&context.quarantine).await? else { return Ok(outcome) };
     let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
     let mut rows = frame.execute_stream().await.context(doing)?;
-    let (columns, format) = (declared(context.table), format::of(context.format()));
+    let (shape, format) = (RecordShape::of(context.table), format::of(context.format()));
     let expectations = Expectations::new(context.table)?;
     let mut writer = DataWriter::over(&context.location, context.table.schema(), context.target_file_size)
         .layout(Layout::defined(context.table));
@@ -102,7 +101,7 @@ async fn accept(
             let attempt = match record.bytes(context).await {
                 Ok(_) if unread(&record.file) => Err("its file is not in the ledger: stedi-delta sync".into()),
                 Ok(bytes) => {
-                    format.read_one(&columns, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
+                    format.read_one(&shape, &record.file, record.offset.unsigned_abs(), &bytes, Options::default())
                 }
                 Err(reason) => Err(reason),
             };

@@ -8,7 +8,7 @@ use super::pending::Pending;
 use super::recover::TableState;
 use super::{LandingContext, notes};
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::outcome::Warning;
 use crate::plan;
@@ -34,25 +34,32 @@ async fn quarantined(context: &LandingContext<'_>) -> Result<i64> {
     Ok(LakeTable::open(&context.quarantine).await?.map_or(0, |table| table.state().batch()))
 }
 
-/// Reads the pending files and writes their data files; `None` if there is nothing to record.
+/// Reads the pending files and writes their data files; no batch if there is nothing to record. Also returns the error
+/// for files that may not be read.
 ///
 /// # Errors
 /// As those of reading and writing files.
-pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: Pending) -> Result<Option<Prepared>> {
+pub async fn write(
+    context: &LandingContext<'_>,
+    current: &TableState,
+    pending: Pending,
+) -> Result<(Option<Prepared>, Option<Error>)> {
     if pending.inputs.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
-        return Ok(None);
+        return Ok((None, None));
     }
     // Once the ledger has decided the batch, it must be possible to commit it.
     if let Some(table) = &current.table {
         table.check_writable()?;
     }
-    let (new, replaced) = pending.counts();
     let mut gone = pending.replaced;
-    gone.extend(pending.unloaded.iter().cloned());
     let in_quarantine = quarantined(context).await?;
     let newest = current.ledger.newest;
     // The quarantine may hold records of these files, from batches that are not in the ledger.
     let held = |path: &String| in_quarantine > newest || current.previous_files.contains(path);
+    // A file that never landed has nothing to remove: only the ledger changes.
+    let landed =
+        |path: &&String| current.ledger.files.contains_key(*path) || pending.put_back.contains(*path) || held(path);
+    gone.extend(pending.unloaded.iter().filter(landed).cloned());
     let known: BTreeSet<String> = gone.iter().cloned().collect();
     let inputs = pending.inputs.iter().map(|input| &input.path);
     gone.extend(inputs.filter(|path| held(path) && !known.contains(*path)).cloned());
@@ -70,8 +77,16 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
     let parsed = parse::parse(&context.root, pending.inputs, &target).await?;
     let warnings = notes::of_records(context, &parsed);
     notes::check_quarantined(context, &parsed)?;
-    let Parsed { mut files, landing, quarantine, bytes_read, .. } = parsed;
+    let Parsed { mut files, landing, quarantine, bytes_read, denied, .. } = parsed;
+    let left_out = notes::denied(context.table.name.as_str(), &denied);
+    if files.is_empty() && pending.refreshed.is_empty() && pending.unloaded.is_empty() {
+        return Ok((None, left_out));
+    }
+    // Their older rows stay.
+    gone.retain(|path| denied.binary_search(path).is_err());
     let files_read = files.len() as u64;
+    let replaced = files.iter().filter(|file| known.contains(&file.path)).count();
+    let new = files.len() - replaced;
     files.extend(pending.refreshed);
     files.extend(pending.unloaded.iter().map(|path| FileRow::unloaded(path)));
     let wal = Wal {
@@ -86,7 +101,7 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
         expectations: plan::expectations(context.table),
     };
     let nothing = wal.landing.is_empty() && wal.quarantine.is_empty() && wal.replaced.is_empty();
-    Ok(Some(Prepared {
+    let prepared = Prepared {
         batch: Batch {
             table: context.table.name.to_string(),
             uuid: current.uuid.clone(),
@@ -98,7 +113,8 @@ pub async fn write(context: &LandingContext<'_>, current: &TableState, pending: 
         bytes_read,
         reason: reason(&[(new, "new"), (replaced, "replaced"), (pending.unloaded.len(), "unloaded")]),
         warnings,
-    }))
+    };
+    Ok((Some(prepared), left_out))
 }
 
 fn reason(counts: &[(usize, &str)]) -> String {

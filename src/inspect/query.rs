@@ -123,6 +123,11 @@ fn unwrapped(below: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::er
 fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
     let Some((name, before)) = parts.split_last() else { return Ok("") };
     let Some(schema) = before.last() else { return Ok(name) };
+    if schema.eq_ignore_ascii_case("information_schema") {
+        return Err(Error::new(Kind::Usage, "there is no `information_schema`")
+            .fact("expected", "a table of the project")
+            .help("stedi-delta status   (lists the tables)"));
+    }
     let what = if workspace.project.zones.contains(schema) { "names a zone" } else { "has a dot in it" };
     Err(Error::new(Kind::Usage, format!("`{}` {what}", parts.join(".")))
         .fact("expected", "the table's name alone")
@@ -134,6 +139,8 @@ async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Re
         Some((name, version)) => (name, Some(version)),
         None => (full, None),
     };
+    // Before the name is in a suggested command: only known names need no quotes.
+    let location = location(workspace, name)?;
     let version = version.map(|text| {
         text.parse::<u64>().map_err(|_| {
             Error::new(Kind::Usage, format!("`{full}` has no version number"))
@@ -141,7 +148,7 @@ async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Re
         })
     });
     let version = version.transpose()?;
-    let Some(table) = LakeTable::open(&location(workspace, name)?).await? else {
+    let Some(table) = LakeTable::open(&location).await? else {
         return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
     };
     let table = match version {

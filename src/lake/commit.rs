@@ -368,7 +368,7 @@ fn data_type(column_type: &ColumnType) -> Result<DataType> {
             let fields = StructType::try_new(fields.collect::<Result<Vec<_>>>()?);
             return Ok(fields.context(|| "a struct has faulty fields".into())?.into());
         }
-        ColumnType::String => PrimitiveType::String,
+        ColumnType::String | ColumnType::Json => PrimitiveType::String,
         ColumnType::Long => PrimitiveType::Long,
         ColumnType::Integer => PrimitiveType::Integer,
         ColumnType::Short => PrimitiveType::Short,

@@ -9,6 +9,7 @@ mod encoding;
 mod gap;
 mod layout;
 mod log;
+mod memory;
 mod mend;
 mod moved;
 mod nested;
@@ -34,6 +35,7 @@ pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, sche
 pub use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
 pub use log::{CommitFacts, DataFiles};
+pub use memory::{out_of_memory, with_memory_limit};
 pub use mend::bounds_mended;
 pub use moved::{Evidence, MovedRows};
 pub use nested::{adapt, adapted};
@@ -45,7 +47,7 @@ pub use spill::{close as close_spill, sweep as sweep_spill};
 pub use state::{app, is_batch};
 pub use table::{DeltaFile, LakeTable};
 pub use tail::{AT_ONCE, Tail, Values, Wanted};
-pub use write::{CHANGING_FILE_ROWS, DataWriter, Written, conform};
+pub use write::{CHANGING_FILE_ROWS, DataWriter, NullFound, Written, conform};
 
 /// The column of change data files that says whether a row was inserted or deleted.
 pub const CHANGE_TYPE: &str = "_change_type";

@@ -172,10 +172,7 @@ mod tests {
 
     /// A file with every third number, the number as text, and a day in every other row.
     async fn file(count: i64) -> (tempfile::TempDir, Location, DeltaFile) {
-        let column = |name: &str, column_type, pii| {
-            let (name, description) = (name.to_owned(), String::new());
-            Column { name, column_type, nullable: true, description, pii }
-        };
+        let column = |name: &str, column_type, pii| Column { pii, ..Column::new(name, column_type) };
         let columns = [
             column("n", ColumnType::Long, false),
             column("s", ColumnType::String, true),

@@ -1,6 +1,7 @@
 //! Rows -> data files that no version names yet.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use super::table::LakeTable;
 use super::{tail, width};
 use crate::clock;
 use crate::error::{Context, Error, Result};
+use crate::outcome::counted;
 use crate::storage::Location;
 
 /// Concurrent uploads of parts of one file, and the size of a part.
@@ -274,6 +276,23 @@ fn unwritten(cause: ParquetError) -> Error {
     error.help("make sure that the warehouse can be written to")
 }
 
+/// A NULL in a column that has none.
+#[derive(Debug)]
+pub struct NullFound {
+    /// The column.
+    pub column: String,
+    /// Rows of the batch that have it.
+    pub rows: usize,
+}
+
+impl fmt::Display for NullFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column `{}` is NULL in {}", self.column, counted(self.rows as u64, "row"))
+    }
+}
+
+impl std::error::Error for NullFound {}
+
 /// `batch` with exactly `schema`: columns by position, cast if the encoding differs, without losing a value.
 ///
 /// # Errors
@@ -292,12 +311,8 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (column, field) in batch.columns().iter().zip(schema.fields()) {
         if !field.is_nullable() && column.null_count() > 0 {
-            return Err(Error::failed(format!(
-                "column `{}` is declared `nullable = false`, and the query gives NULL",
-                field.name()
-            ))
-            .fact("rows", column.null_count().to_string())
-            .help("filter these rows out, or drop `nullable = false` from the definition"));
+            let found = NullFound { column: field.name().clone(), rows: column.null_count() };
+            return Err(Error::failed("rows do not fit the table").because(found));
         }
         columns.push(if column.data_type() == field.data_type() {
             column.clone()

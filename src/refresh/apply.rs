@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -20,7 +19,7 @@ use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
     CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned, TableSpec, app,
-    create,
+    create, out_of_memory,
 };
 use crate::merge::{self, CdcChange, Merged, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
@@ -317,27 +316,5 @@ impl Work<'_> {
             warnings: seen.warnings().into_iter().chain(ambiguous).collect(),
             grants_ended: ended,
         })
-    }
-}
-
-/// Hash joins cannot spill; merge joins can.
-pub(super) fn out_of_memory(error: &Error) -> bool {
-    let engine = error.cause_of::<DataFusionError>();
-    engine.is_some_and(|engine| matches!(engine.find_root(), DataFusionError::ResourcesExhausted(_)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_that_ran_out_is_told_from_what_else_stops() {
-        let exhausted = || DataFusionError::ResourcesExhausted("64 KB for a join".into());
-        let within = DataFusionError::Context("of a stage".into(), Box::new(exhausted()));
-        assert!(out_of_memory(&Error::failed("it stopped").because(exhausted())));
-        assert!(out_of_memory(&Error::failed("it failed").because(Error::failed("it stopped").because(within))));
-        // The text is no proof: a value may contain the same.
-        let quoted = DataFusionError::Execution("cannot cast 'Resources exhausted'".into());
-        assert!(!out_of_memory(&Error::failed("it stopped").because(quoted)));
     }
 }

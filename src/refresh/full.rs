@@ -1,13 +1,13 @@
 //! A full refresh: computes the whole query and compares it with the table.
 
-use super::apply::{Batches, Ready, out_of_memory};
+use super::apply::{Batches, Ready};
 use super::consent::Scope;
 use super::inputs::Inputs;
 use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::error::Result;
 use crate::evaluate::{self, Limits};
-use crate::lake::{Joins, LakeTable, NewColumns, Scanned};
+use crate::lake::{Joins, LakeTable, NewColumns, Scanned, out_of_memory};
 use crate::merge::Merged;
 use crate::outcome::{Io, Mode};
 use deltalake::datafusion::logical_expr::LogicalPlan;

@@ -13,6 +13,7 @@ mod identity;
 mod inputs;
 mod inspect;
 mod fallback_to_full;
+mod nulls;
 mod rows;
 mod verify;
 
@@ -226,6 +227,10 @@ impl Opened {
 /// `Evidence` if an expectation or consent forbids the commit, `Conflict` after a concurrent commit, `Failed`
 /// otherwise. Nothing was committed then.
 pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
+    refreshed(job, opened).await.map_err(|error| nulls::forbidden_null(error, job.table))
+}
+
+async fn refreshed(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     let work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
     let Strategy { decision, planned, .. } = work.strategy(Estimates::Needed).await?;

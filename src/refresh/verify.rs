@@ -14,7 +14,6 @@ use deltalake::arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
 use deltalake::arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt;
 
-use super::apply::out_of_memory;
 use super::inputs::Inputs;
 use super::{Job, Opened, Work};
 use crate::changes;
@@ -22,7 +21,7 @@ use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
-use crate::lake::{Joins, LakeTable};
+use crate::lake::{Joins, LakeTable, out_of_memory};
 use crate::name::TableName;
 use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;

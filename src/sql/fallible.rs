@@ -128,7 +128,7 @@ fn is_total(name: &str, args: &[Expr]) -> bool {
         "array_length",
     ];
     // These take constants that select a part; they are checked with the project.
-    const BY_CONSTANTS: [&str; 4] = ["substr", "left", "right", "date_part"];
+    const BY_CONSTANTS: [&str; 6] = ["substr", "left", "right", "date_part", "json_extract", "json_extract_scalar"];
     let constants = || args.iter().filter(|arg| !matches!(arg, Expr::Literal(..))).count() <= 1;
     ALWAYS.contains(&name) || BY_CONSTANTS.contains(&name) && constants()
 }

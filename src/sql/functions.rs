@@ -29,7 +29,9 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
         names
     };
     Functions {
-        scalar: by_name(crate::calendar::functions(), |f| with_aliases(f.name(), f.aliases())),
+        scalar: by_name(crate::calendar::functions().into_iter().chain(crate::json_path::functions()).collect(), |f| {
+            with_aliases(f.name(), f.aliases())
+        }),
         aggregate: by_name(crate::exact::functions(), |f| with_aliases(f.name(), f.aliases())),
         window: by_name(SessionStateDefaults::default_window_functions(), |f| with_aliases(f.name(), f.aliases())),
         planners: SessionStateDefaults::default_expr_planners(),
@@ -41,6 +43,11 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
 pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
     let Functions { scalar, aggregate, window, .. } = &*FUNCTIONS;
     scalar.keys().chain(aggregate.keys()).chain(window.keys()).map(String::as_str)
+}
+
+/// Names of the functions that can be called with `*`.
+pub(crate) fn aggregate_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.aggregate.keys().map(String::as_str)
 }
 
 /// A built-in scalar function.

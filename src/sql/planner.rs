@@ -25,6 +25,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 use crate::exact::CheckedArithmetic;
+use crate::name::RESCUED;
 use crate::source::SourceFile;
 use crate::source::faults::Faults;
 use crate::sql::analyse::subquery_in_join_condition::Beside;
@@ -34,6 +35,7 @@ use crate::sql::options::engine_options;
 use crate::sql::rewrite::cast_column_names;
 use crate::sql::rewrite::derived_table_aliases::name_derived;
 use crate::sql::rewrite::function_aliases::spell_functions;
+use crate::sql::rewrite::hidden_columns;
 use crate::sql::rewrite::lateral::without_lateral_unnest;
 use crate::sql::rewrite::like_escape::escape_with_backslashes;
 use crate::sql::rewrite::order_by_limit_one::take_first;
@@ -71,7 +73,13 @@ pub(crate) fn to_dialect(syntax: &mut (impl VisitMut + ToString), columns_of: Co
 
 /// Plans a parsed query.
 pub(crate) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    let names_it = hidden_columns::may_name(&query);
+    let hiding = if names_it { None } else { tables.without(RESCUED) };
+    let tables = hiding.as_ref().unwrap_or(tables);
     to_dialect(&mut query, &|table| tables.columns_of(table));
+    if names_it {
+        hidden_columns::leave_out(&mut query, &|table| tables.columns_of(table));
+    }
     let planner = SqlToRel::new_with_options(tables, ParserOptions::from(&tables.options.sql_parser));
     let planned = |query: Query| planner.sql_statement_to_plan(Statement::Query(Box::new(query)));
     let mut plan = planned(query.clone());
@@ -191,6 +199,19 @@ impl Tables {
     pub(crate) fn columns_of(&self, table: &str) -> Option<Vec<String>> {
         let schema = self.sources.get(table)?.schema();
         Some(schema.fields().iter().map(|field| field.name().clone()).collect())
+    }
+
+    /// The same tables without a column; `None` if none of them has it.
+    fn without(&self, column: &str) -> Option<Self> {
+        let having = self.sources.iter().filter(|(_, source)| source.schema().field_with_name(column).is_ok());
+        let mut having = having.map(|(name, source)| (name.clone(), source.schema())).peekable();
+        having.peek()?;
+        let mut tables = self.clone();
+        for (name, schema) in having {
+            let fields: Vec<FieldRef> = schema.fields().iter().filter(|f| f.name() != column).cloned().collect();
+            tables.add(name, Arc::new(Schema::new(fields)));
+        }
+        Some(tables)
     }
 
     /// Adds a table.

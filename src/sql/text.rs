@@ -97,6 +97,16 @@ impl Sql {
         self.nearest_before(&words, &calls, before)
     }
 
+    /// Whether a function of this name is called with `*`.
+    pub fn is_of_rows(&self, name: &str) -> bool {
+        let words: Vec<_> = self.words().collect();
+        let is_named = |token: &Token| matches!(token, Token::Word(w) if w.value.eq_ignore_ascii_case(name));
+        words.windows(4).any(|of| {
+            let rest = of[1..].iter().map(|word| &word.token);
+            is_named(&of[0].token) && rest.eq([&Token::LParen, &Token::Mul, &Token::RParen])
+        })
+    }
+
     /// The last `distinct on` before a place, or else the first one.
     pub fn distinct_on(&self, before: Option<Location>) -> Option<Place> {
         let words: Vec<_> = self.words().collect();

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Odd;
+use crate::privacy::one_line;
 
 /// The entries found below a folder.
 #[derive(Debug, Default)]
@@ -31,12 +32,18 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
         return Ok(survey);
     }
     let folder = folder.trim_matches('/').to_owned();
-    let mut waiting = vec![(root.join(&folder), folder, BTreeSet::from([real]))];
+    let mut waiting = vec![(root.join(&folder), folder.clone(), BTreeSet::from([real]))];
     while let Some((path, relative, above)) = waiting.pop() {
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             // It was deleted meanwhile, or the pattern names a file.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            // The pattern's own folder is not one of several.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && relative != folder => {
+                survey.is_plain = false;
+                survey.odd.push((relative, Odd::Denied));
+                continue;
+            }
             Err(error) => return Err(error),
         };
         for entry in entries {
@@ -45,7 +52,7 @@ pub(super) fn survey(root: &Path, folder: &str) -> io::Result<Survey> {
             let below = |name: &str| if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
             let Some(text) = name.to_str().filter(|text| !text.chars().any(|c| c.is_ascii_control())) else {
                 survey.is_plain = false;
-                let shown = below(&name.to_string_lossy().escape_debug().to_string());
+                let shown = below(&one_line(&name.to_string_lossy()));
                 let why =
                     if name.to_str().is_some() { "a control character in its name" } else { "its name is not UTF-8" };
                 survey.odd.push((shown, Odd::Name(why.to_owned())));

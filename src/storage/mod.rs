@@ -11,6 +11,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,7 +33,7 @@ pub use s3::{Encryption, PROBE};
 
 use crate::aws::Aws;
 use crate::error::{Context, Error, Kind, Result};
-use crate::privacy::without_credentials;
+use crate::privacy::{one_line, without_credentials};
 use crate::progress::Progress;
 use watch::Watched;
 
@@ -213,6 +214,14 @@ pub struct Listing {
     pub outside: Vec<String>,
 }
 
+/// Whether an error of a read says that this user, or these credentials, may not read.
+#[must_use]
+pub fn is_denied(error: &Error) -> bool {
+    let by_system = error.cause_of::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
+    let by_store = error.cause_of::<object_store::Error>();
+    by_system || matches!(by_store, Some(object_store::Error::PermissionDenied { .. }))
+}
+
 /// Why an entry cannot be read as a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Odd {
@@ -220,6 +229,8 @@ pub enum Odd {
     Name(String),
     /// A symbolic link that leads to itself: whether it is a file or a folder is unknown.
     Loop,
+    /// A folder that may not be listed.
+    Denied,
 }
 
 impl fmt::Display for Odd {
@@ -227,6 +238,7 @@ impl fmt::Display for Odd {
         match self {
             Self::Name(why) => f.write_str(why),
             Self::Loop => f.write_str("a symbolic link that leads to itself"),
+            Self::Denied => f.write_str("a folder that may not be listed"),
         }
     }
 }
@@ -363,7 +375,7 @@ impl Location {
             (Err(object_store::Error::InvalidPath { .. }), Some(bucket)) => match bucket.list_around(&prefix).await {
                 Ok((listed, odd)) => {
                     let root = format!("{}/", self.path);
-                    let below = |key: &str| key.strip_prefix(&root).unwrap_or(key).escape_debug().to_string();
+                    let below = |key: &str| one_line(key.strip_prefix(&root).unwrap_or(key)).into_owned();
                     let odd = odd.into_iter().map(|(key, why)| (below(&key), Odd::Name(why))).collect();
                     return Ok(Listing { files: self.relative(listed), odd, ..Listing::default() });
                 }
@@ -458,10 +470,12 @@ impl Location {
         // A local file's own stream has 8 KiB pieces, and a store's is one slow connection.
         const CHUNK: u64 = 4 << 20;
         let (store, meta) = (self.store.clone(), meta.clone());
+        let path = meta.location.as_ref();
+        let name = path.strip_prefix(self.path.as_ref()).unwrap_or(path).trim_start_matches('/').to_owned();
         let starts = (0..meta.size).step_by(CHUNK as usize);
         futures::stream::iter(starts)
             .map(move |start| {
-                let (store, meta) = (store.clone(), meta.clone());
+                let (store, meta, name) = (store.clone(), meta.clone(), name.clone());
                 async move {
                     let options = GetOptions {
                         range: Some((start..(start + CHUNK).min(meta.size)).into()),
@@ -469,7 +483,7 @@ impl Location {
                         ..GetOptions::default()
                     };
                     let read = async { store.get_opts(&meta.location, options).await?.bytes().await };
-                    read.await.context(|| format!("`{}` cannot be read", meta.location))
+                    read.await.context(|| format!("`{name}` cannot be read"))
                 }
             })
             .buffered(2)

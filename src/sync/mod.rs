@@ -146,6 +146,14 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
             .fact("expected", "TABLE:PATH, a file or a folder under the landing root")
             .help(format!("stedi-delta query \"select path from files where landing_table = '{}'\"", whole.table)));
     }
+    if let Some((reload, unload)) = contradiction(options) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("`--reload {reload}` and `--unload {unload}` name the same files"),
+        )
+        .fact("expected", "files are either read again or taken out")
+        .help("leave one of the two out"));
+    }
     if let Some(found) = workspace.landing.no_folder() {
         return Err(Error::failed(format!("the landing folder `{}` {found}", workspace.landing))
             .fact("target", workspace.target.clone())
@@ -158,6 +166,17 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
             .help("name a folder, existing or new, with --warehouse"));
     }
     select::select(workspace, &options.select)
+}
+
+/// The same file or folder in `--reload` and in `--unload`, as typed. A file of a folder that is reloaded may be taken
+/// out.
+fn contradiction(options: &Options) -> Option<(String, String)> {
+    let path = |asked: &Reload| asked.path.as_ref().map(|path| path.trim_end_matches('/').to_owned());
+    let typed = |asked: &Reload| format!("{}:{}", asked.table, asked.path.as_deref().unwrap_or_default());
+    options.unload.iter().find_map(|unload| {
+        let same = |reload: &&Reload| reload.table == unload.table && path(reload) == path(unload);
+        Some((typed(options.reload.iter().find(same)?), typed(unload)))
+    })
 }
 
 /// The options of the next attempt. Files reloaded before the conflict are in the ledger and need not be reloaded again.

@@ -146,6 +146,32 @@ async fn what_leaves_its_type_stops_its_table_and_heals_with_the_data() {
     assert_eq!(lake.rows("select k, total from sums").await, ["a|9223372036854775807"]);
 }
 
+#[tokio::test]
+async fn an_aggregate_is_told_as_the_query_has_it() {
+    let lake = lake(&[]);
+    lake.land("numbers/a.json", LARGE);
+    lake.sync().await;
+    for (sql, said, way_out) in [
+        (
+            "select max(c.l) * 2 as twice from numbers as c",
+            "`max(c.l) * 2` has a value beyond bigint, in column `twice`",
+            "write `cast(max(c.l) as decimal(38, 0)) * 2`",
+        ),
+        // The engine displays the 1 as its own literal.
+        (
+            "select max(c.l - 1) * 2 as twice from numbers as c",
+            "`... * 2` has a value beyond bigint, in column `twice`",
+            "write `cast(... as decimal(38, 0)) * 2`",
+        ),
+    ] {
+        let Err(error) = inspect::query(&lake.workspace().await, sql).await else { panic!("{sql} was answered") };
+        assert!(error.to_string().contains(said), "{sql}: {error}");
+        assert_eq!(error.next(), Some(way_out), "{sql}");
+    }
+    let right = "select cast(max(c.l) as decimal(38, 0)) * 2 as twice from numbers as c";
+    assert_eq!(lake.rows(right).await, ["18446744073709551614"]);
+}
+
 /// A query with an expression instead of the one that it casts.
 fn said_in(sql: &str, written: &str) -> String {
     for (wrong, right) in [

@@ -52,6 +52,8 @@ fn lake(classified: bool) -> Lake {
             "select lower(email) as who, serial + 0 as number, max(balance) as most, min(born) as first, count(*) as n \
              from members group by lower(email), serial",
         ),
+        ("tables/curated/totals.toml", &derived("auto")),
+        ("tables/curated/totals.sql", "select weight, max(email) as last from members group by rollup (weight)"),
     ])
 }
 
@@ -99,6 +101,7 @@ async fn only_data_files_hold_personal_data_also_after_a_withdrawal_and_a_checkp
         ("landing/people", "kind,source_file,source_offset,weight"),
         ("trusted/members", "kind,weight"),
         ("curated/told", "n"),
+        ("curated/totals", "weight"),
         ("landing/people_quarantine", "length,reason,source_file,source_offset"),
     ] {
         let table = opened(&lake.warehouse().join(path)).await;

@@ -7,6 +7,7 @@ mod support;
 // By name.
 mod architecture;
 mod arithmetic;
+mod as_it_comes;
 mod athena;
 mod aws;
 mod backup;

@@ -1,5 +1,5 @@
-//! Whether times can be finer than a millisecond, to which Athena rounds them. Landed times cannot: a record with such
-//! a time goes to quarantine. So only an expression can create them.
+//! Whether times can be finer than a millisecond, to which Athena rounds them. What lands as a text is not: a record with
+//! such a time goes to quarantine. So it takes a number that lands as a time, or an expression that makes them.
 
 use std::collections::BTreeSet;
 

@@ -6,8 +6,8 @@
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, TrimWhereField,
-    UnaryOperator, Value,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Select, SelectItem, Spanned,
+    TrimWhereField, UnaryOperator, Value,
 };
 
 use super::values::{COARSE_TIMES, is_decimal, is_fine_time, type_of};
@@ -17,7 +17,7 @@ use super::{Reader, order};
 pub(super) const SAME: &str = "\
     abs acos array_agg array_distinct array_except array_intersect array_join array_union asin atan atan2 avg \
     bool_and bool_or cardinality cbrt ceil chr coalesce concat_ws corr cos cosh count covar_pop covar_samp cume_dist \
-    date_trunc degrees dense_rank exp flatten floor from_unixtime grouping lag lead length ln log10 log2 lower \
+    date_trunc degrees dense_rank exp flatten floor from_unixtime grouping json_extract_scalar lag lead length ln log10 log2 lower \
     map_keys map_values max min ntile nullif percent_rank pi pow power radians rank regr_intercept regr_slope \
     replace reverse round row_number sin sinh sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring \
     sum tan tanh translate upper var_pop var_samp";
@@ -25,7 +25,7 @@ pub(super) const SAME: &str = "\
 /// Both engines have them, with another meaning, always or for some arguments: see [`differs`].
 pub(super) const OTHER: &str = "\
     any_value approx_distinct array_max array_min array_position array_remove array_sort arrays_overlap concat \
-    contains date_format element_at first_value greatest last_value least log lpad ltrim md5 nth_value position \
+    contains date_format element_at first_value greatest json_extract last_value least log lpad ltrim md5 nth_value position \
     regexp_count regexp_like regexp_replace repeat rpad rtrim sha256 sha512 split_part to_hex to_unixtime trim";
 
 /// Both engines have them; whether their meaning is the same is unknown.
@@ -80,6 +80,7 @@ pub(super) fn has(list: &str, name: &str) -> bool {
 pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
     match expr {
         Expr::Function(function) => call(function, reader),
+        Expr::IsNull(inner) | Expr::IsNotNull(inner) => agreed(inner, reader),
         Expr::Trim { trim_where, trim_what, trim_characters, expr: inner } => {
             let plain = trim_what.is_none() && trim_characters.is_none();
             let side = match trim_where {
@@ -98,6 +99,24 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
             reader.note(expr.span().union(&start.span()), message, "begin at 1 or later");
         }
         _ => {}
+    }
+}
+
+/// Notes on the columns of a select: shown as it is, JSON and its text are one.
+pub(super) fn select(select: &Select, reader: &mut Reader<'_>) {
+    for item in &select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            agreed(expr, reader);
+        }
+    }
+}
+
+/// A call of `json_extract` where its text means the same as JSON.
+fn agreed(expr: &Expr, reader: &mut Reader<'_>) {
+    if let Expr::Function(inner) = expr
+        && name_of(inner) == Some("json_extract")
+    {
+        reader.agreed.push(inner.name.span());
     }
 }
 
@@ -127,6 +146,9 @@ fn call(function: &Function, reader: &mut Reader<'_>) {
         && let [Expr::Function(inner), Expr::Value(value)] = args.as_slice()
         && matches!(&value.value, Value::SingleQuotedString(text) if text.is_empty())
     {
+        reader.agreed.push(inner.name.span());
+    }
+    if let ("json_extract" | "json_extract_scalar", Some(Expr::Function(inner))) = (name, args.first()) {
         reader.agreed.push(inner.name.span());
     }
     if let Some((message, label)) = differs(name, function, &args, reader) {
@@ -175,6 +197,10 @@ fn differs(
         "greatest" | "least" if may_be_null() => {
             ("skips NULL here, and gives NULL in Athena", "write `coalesce(...)` around what may be NULL")
         }
+        "json_extract" if !reader.agreed.contains(&function.name.span()) => (
+            "gives text here, and JSON in Athena, which is no text there",
+            "write `json_extract_scalar(...)` for a value",
+        ),
         "log" if args.len() == 1 => ("Athena wants the base: `log(base, x)`", "write `log10(...)` or `ln(...)`"),
         "lpad" | "rpad" if args.len() == 2 => ("Athena wants the letter to fill with", "write `lpad(..., n, ' ')`"),
         "ltrim" if args.len() == 1 => {

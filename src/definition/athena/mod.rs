@@ -49,7 +49,7 @@ struct Reader<'a> {
     scope: Scope<'a>,
     has_microseconds: bool,
     notes: &'a mut Faults,
-    /// Calls inside an expression that makes both engines agree.
+    /// Calls, and `*`, inside something that makes both engines agree.
     agreed: Vec<tokenizer::Span>,
 }
 
@@ -92,6 +92,7 @@ impl Visitor for Reader<'_> {
         self.scope.select(select);
         syntax::select(select, self);
         order::select(select, self);
+        functions::select(select, self);
         ControlFlow::Continue(())
     }
 
@@ -106,6 +107,9 @@ impl Visitor for Reader<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Exists { subquery, .. } = expr {
+            syntax::exists(subquery, self);
+        }
         syntax::expr(expr, self);
         values::expr(expr, self);
         functions::expr(expr, self);

@@ -67,6 +67,12 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Whether a name in `from` is a table that has this column.
+    pub fn has_column(&self, table: &str, column: &str) -> bool {
+        let is_named = self.frames.iter().flat_map(|frame| &frame.with).any(|cte| cte.alias.name.value == table);
+        !is_named && self.tables.columns_of(table).is_some_and(|columns| columns.iter().any(|name| name == column))
+    }
+
     /// The innermost select.
     pub fn innermost(&self) -> Option<&Select> {
         self.frames.last()?.select.as_ref()

@@ -3,12 +3,14 @@
 use deltalake::datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CastKind, DataType, DateTimeField, Distinct, Expr, ExtractSyntax, FunctionArg,
     FunctionArgumentClause, FunctionArguments, GroupByExpr, Interval, JoinConstraint, JoinOperator, LimitClause,
-    OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetQuantifier, Spanned, Subscript, TableAlias,
-    TableFactor, TimezoneInfo, TypedString, UnaryOperator, Value, WildcardAdditionalOptions,
+    OrderByKind, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetQuantifier,
+    Spanned, Subscript, TableAlias, TableFactor, TimezoneInfo, TypedString, UnaryOperator, Value,
+    WildcardAdditionalOptions,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Reader;
+use crate::name::RESCUED;
 
 /// Notes on the clauses of a query.
 pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
@@ -71,9 +73,44 @@ pub(super) fn select(select: &Select, reader: &mut Reader<'_>) {
             SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => wildcard(options, reader),
             _ => {}
         }
+        star(item, select, reader);
     }
     for join in select.from.iter().flat_map(|t| &t.joins) {
         joined(&join.join_operator, join.span(), reader);
+    }
+}
+
+/// Notes a `*` over a table with a column that it leaves out here.
+fn star(item: &SelectItem, select: &Select, reader: &mut Reader<'_>) {
+    let (of, options) = match item {
+        SelectItem::Wildcard(options) => (None, options),
+        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+            (name.0.last().and_then(|part| part.as_ident()), options)
+        }
+        _ => return,
+    };
+    let from = select.from.iter();
+    let mut factors = from.flat_map(|f| std::iter::once(&f.relation).chain(f.joins.iter().map(|join| &join.relation)));
+    let has_it = factors.any(|factor| {
+        let TableFactor::Table { name, alias, .. } = factor else { return false };
+        let Some(table) = name.0.last().and_then(|part| part.as_ident()) else { return false };
+        let called = alias.as_ref().map_or(table, |alias| &alias.name);
+        of.is_none_or(|of| of.value == called.value) && reader.scope.has_column(&table.value, RESCUED)
+    });
+    let span = options.wildcard_token.0.span;
+    if has_it && !reader.agreed.contains(&span) {
+        let message = format!("`*` leaves out `{RESCUED}` here, and has it in Athena");
+        reader.note(span, message, "list the columns");
+    }
+}
+
+/// In `exists` it makes no difference what is selected.
+pub(super) fn exists(subquery: &Query, reader: &mut Reader<'_>) {
+    let SetExpr::Select(select) = subquery.body.as_ref() else { return };
+    for item in &select.projection {
+        if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+            reader.agreed.push(options.wildcard_token.0.span);
+        }
     }
 }
 

@@ -40,6 +40,7 @@ fn check(project_file: &str, sql: &str) -> Result<Project, Vec<Fault>> {
         ("stedi-delta.toml", project_file),
         ("tables/landing/t.toml", T),
         ("tables/landing/u.toml", U),
+        ("tables/landing/w.toml", &U.replace("[columns]", "on_new_field = \"rescue\"\n[columns]")),
         ("tables/trusted/fine.toml", "description = \"Times to the microsecond\"\n"),
         ("tables/trusted/fine.sql", "select x, d, to_timestamp_micros(x) as m from t"),
         ("tables/trusted/r.toml", "description = \"r\"\n"),
@@ -214,6 +215,8 @@ fn functions_that_mean_something_else_are_noted() {
         ("select contains(s, 'a') as y from t", "1:8 `contains` looks into arrays only"),
         ("select first_value(x order by x) as y from t", "1:8 Athena wants `over (...)`"),
         ("select date_format(d, '%H:%M') as y from t", "1:8 Athena takes MySQL's letters"),
+        ("select x from t where json_extract(s, '$.a') = '1'", "1:23 gives text here, and JSON in Athena"),
+        ("select cast(json_extract(s, '$.a') as varchar) as y from t", "1:13 gives text here, and JSON in Athena"),
         ("select sha256(s) as y from t", "1:8 takes bytes and gives bytes in Athena"),
     ]);
     assert_agreed(&[
@@ -222,6 +225,8 @@ fn functions_that_mean_something_else_are_noted() {
         "select coalesce(split_part(s, ',', 2), '') as y, nullif(split_part(s, ',', 2), '') as z from t",
         "select x from t where s like 'a\\%' escape '\\' or s like 'a_%' or regexp_like(s, '^\\w$')",
         "select extract(year from d) as y, date_format(d, '%Y-%m-%d') as z, lag(x) over (order by s, source_file, source_offset) as w from t",
+        "select json_extract(json_extract(s, '$.a'), '$.b') as y, json_extract_scalar(s, '$[0]') as z from t \
+         where json_extract(s, '$.c') is not null",
         "select first_value(x) over (order by s, x) as y, coalesce(x, 1) as z, nullif(x, 1) as w, round(f, 2) as v from t",
     ]);
 }
@@ -248,6 +253,20 @@ fn functions_that_athena_has_not_are_noted_with_what_to_write() {
         let found = notes(&format!("select {missing} as y from t"));
         assert!(found.len() == 1 && found[0].contains("Athena does not know `"), "{missing}: {found:?}");
     }
+}
+
+#[test]
+fn a_star_over_undeclared_fields_is_noted() {
+    assert_noted(&[
+        ("select * from w", "1:8 `*` leaves out `_rescued` here, and has it in Athena"),
+        ("select u.x as y, q.* from w as q join u on q.x = u.x where q.x > 0", "1:20 `*` leaves out"),
+        ("select x from (select * from w) as q", "1:23 `*` leaves out"),
+    ]);
+    assert_agreed(&[
+        "select u.* from w join u on w.x = u.x",
+        "select x from u where exists (select * from w where w.x = u.x)",
+        "with w as (select x from u) select * from w",
+    ]);
 }
 
 #[test]

@@ -45,9 +45,9 @@ fn functions_of_other_engines_get_a_hint() {
             "t.sql:1:8 unknown function `collect_list` | Spark has it; here write `array_agg(s order by s)`",
         ),
         (
-            "json_extract_scalar(s, '$.a')",
-            "t.sql:1:8 unknown function `json_extract_scalar` | Athena has it; here give the column \
-          its type under [columns], such as `struct<a:long,b:array<string>>`: it is read once",
+            "json_parse(s)",
+            "t.sql:1:8 unknown function `json_parse` | Athena has it; here give the column \
+          its type under [columns], such as `struct<a:long,b:array<string>>`, or write `json_extract_scalar(s, '$.a')`",
         ),
         (
             "skewness(f)",

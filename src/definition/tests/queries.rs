@@ -62,6 +62,25 @@ fn personal_data_stays_personal() {
         ["s:string*"]
     );
     assert_eq!(output("select max(email) as m, count(email) as n from customer_landing"), ["m:string*", "n:long"]);
+    // The keys of grouping sets, the id of the set, the aggregates.
+    for grouping in ["rollup (updated)", "cube (updated)", "grouping sets ((updated), (shares, updated), ())"] {
+        assert_eq!(
+            output(&format!(
+                "select updated as u, max(email) as m, count(*) as n from customer_landing group by {grouping}"
+            )),
+            ["u:long", "m:string*", "n:long"],
+            "{grouping}"
+        );
+    }
+    for grouping in ["cube (updated, email)", "rollup (email, updated)", "updated, email, updated"] {
+        assert_eq!(
+            output(&format!(
+                "select updated as u, email as e, max(shares) as s from customer_landing group by {grouping}"
+            )),
+            ["u:long", "e:string*", "s:long"],
+            "{grouping}"
+        );
+    }
 }
 
 #[test]
@@ -202,6 +221,8 @@ fn columns_and_functions() {
             "t.sql:1:8 column `email` is in several tables of this query | write `<table>.email`",
         ),
         ("select lowr(email) as x from customer_landing", "t.sql:1:8 unknown function `lowr` | did you mean `lower`?"),
+        ("select cont(*) as x from customer_landing", "t.sql:1:8 unknown function `cont` | did you mean `count`?"),
+        ("select mx(email) as x from customer_landing", "t.sql:1:8 unknown function `mx` | did you mean `max`?"),
         (
             "select email, updated as email from customer_landing",
             "t.sql:1:15 two columns are called `email` | add `as` and another name, or remove it",

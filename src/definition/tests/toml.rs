@@ -112,7 +112,7 @@ action = \"wran\"
             "customer_landing.toml:12:1 `Email` cannot be a column | a name begins with a letter a-z, found `E`",
             "customer_landing.toml:13:9 `varchar` is not a type of this tool | write `string`",
             "customer_landing.toml:14:21 unknown key `nulable` | did you mean `nullable`?",
-            "customer_landing.toml:14:55 `classification` is \"secret\" | expected \"pii\"",
+            "customer_landing.toml:14:55 `classification` is \"secret\" | one of \"pii\", \"none\"",
             "customer_landing.toml:15:1 `source_file` is added to every landing table | remove this line",
             "customer_landing.toml:16:5 `type` is missing | add `type = \"string\"`",
             "customer_landing.toml:17:5 `z` has the wrong type | \

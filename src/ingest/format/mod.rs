@@ -19,14 +19,13 @@ pub use decoder::Decoder;
 pub use quarantine::{quarantine_columns, quarantine_layout};
 
 use super::json::Json;
-use crate::definition::{Column, Format};
+use crate::definition::{Column, Format, OnNewField, RESCUED, Reading, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::Result;
 
 /// A format of landing files.
 pub trait FileFormat: Sync {
-    /// A reader of one file into rows of `columns`: the declared ones, without `source_file` and `source_offset`.
-    /// `source_file` is the value of the former.
-    fn reader(&self, columns: &[Column], source_file: &str, options: Options) -> Box<dyn FileReader>;
+    /// A reader of one file into rows of this shape. `source_file` is the value of the column of that name.
+    fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader>;
 
     /// One record again, by the same rules: the batch has one row.
     ///
@@ -34,7 +33,7 @@ pub trait FileFormat: Sync {
     /// Why the record cannot be used.
     fn read_one(
         &self,
-        columns: &[Column],
+        shape: &RecordShape,
         source_file: &str,
         source_offset: u64,
         record: &[u8],
@@ -74,6 +73,36 @@ pub fn of(format: Format) -> &'static dyn FileFormat {
     }
 }
 
+/// How the records of a table become its rows.
+#[derive(Clone, Debug)]
+pub struct RecordShape {
+    /// The declared columns, without those that are appended.
+    pub columns: Vec<Column>,
+    /// How each of them comes.
+    pub readings: Vec<Reading>,
+    /// What becomes of fields that none of them takes.
+    pub on_new_field: OnNewField,
+}
+
+impl RecordShape {
+    /// That of a landing table.
+    #[must_use]
+    pub fn of(table: &Table) -> Self {
+        let is_declared = |column: &&Column| ![SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column.name.as_str());
+        let columns = table.columns.iter().filter(is_declared).cloned().collect();
+        let (readings, on_new_field) =
+            table.landing().map(|landing| (landing.readings.clone(), landing.on_new_field)).unwrap_or_default();
+        Self { columns, readings, on_new_field }
+    }
+
+    /// That of columns which are found by their own names.
+    #[cfg(test)]
+    pub(crate) fn plain(columns: &[Column]) -> Self {
+        let readings = columns.iter().map(|column| Reading::of(&column.name, &column.column_type)).collect();
+        Self { columns: columns.to_vec(), readings, on_new_field: OnNewField::Warn }
+    }
+}
+
 /// A full batch, or the last one of a file.
 #[derive(Debug)]
 pub enum Ready {
@@ -105,7 +134,8 @@ impl Default for Options {
 /// Rows of the landing table.
 #[derive(Debug)]
 pub struct Landed {
-    /// The declared columns, then `source_file` (Utf8) and `source_offset` (Int64), both without NULL.
+    /// The declared columns, `_rescued` (Utf8) if the table has it, then `source_file` (Utf8) and `source_offset` (Int64),
+    /// both without NULL.
     pub batch: RecordBatch,
     /// The rows' records, if [`Options::keep_raw`].
     pub raw: Option<Raw>,
@@ -148,6 +178,8 @@ pub struct Separators {
     pub escaped_blanks: u64,
     /// Byte order marks after the beginning of the file.
     pub byte_order_marks: u64,
+    /// NUL (0x00): padding that a crash or a rotation of the file left.
+    pub nul_bytes: u64,
 }
 
 impl Separators {
@@ -159,6 +191,7 @@ impl Separators {
             (self.record_separators, "record separator (0x1E)", "record separators (0x1E)"),
             (self.escaped_blanks, "`\\n` in two characters", "times `\\n` in two characters"),
             (self.byte_order_marks, "byte order mark", "byte order marks"),
+            (self.nul_bytes, "NUL (0x00)", "NULs (0x00)"),
         ];
         let found = found.iter().filter(|(count, ..)| *count > 0);
         let texts = found.map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }));

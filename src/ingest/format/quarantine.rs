@@ -23,11 +23,10 @@ pub fn quarantine_layout() -> Layout {
 #[must_use]
 pub fn quarantine_columns() -> Vec<Column> {
     let column = |name: &str, column_type, nullable, pii, description: &str| Column {
-        name: name.to_owned(),
-        column_type,
         nullable,
         description: description.to_owned(),
         pii,
+        ..Column::new(name, column_type)
     };
     vec![
         column(SOURCE_FILE, ColumnType::String, false, false, "Path of the file under the landing root"),

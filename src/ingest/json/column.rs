@@ -16,12 +16,13 @@ use deltalake::arrow::error::ArrowError;
 
 use super::nested::{Arrays, Maps, Structs, Unknown};
 use super::number::{self, Misfit};
-use super::time::{date, timestamp};
-use crate::definition::{Column, ColumnType};
+use super::time::{date, since_epoch, timestamp};
+use crate::definition::{Column, ColumnType, Reading, TimeFormat};
 use crate::ingest::format::texts::Texts;
 
 enum Values {
     String(Texts),
+    Json(Texts),
     Long(Vec<i64>),
     Integer(Vec<i32>),
     Short(Vec<i16>),
@@ -40,20 +41,15 @@ enum Values {
 
 /// One declared column and the values of the rows so far.
 pub(super) struct ColumnBuffer {
-    name: String,
     nullable: bool,
     buffer: Buffer,
     unknown: Unknown,
 }
 
 impl ColumnBuffer {
-    pub(super) fn new(column: &Column) -> Self {
-        let (name, nullable) = (column.name.clone(), column.nullable);
-        Self { name, nullable, buffer: Buffer::new(&column.column_type), unknown: Unknown::default() }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn new(column: &Column, reading: &Reading) -> Self {
+        let buffer = Buffer::new(&column.column_type, reading);
+        Self { nullable: column.nullable, buffer, unknown: Unknown::default() }
     }
 
     /// Values so far.
@@ -66,24 +62,26 @@ impl ColumnBuffer {
         self.buffer.truncate(rows);
     }
 
-    /// Appends NULL; `how`: the record's form of it, `null` or `missing`.
-    pub(super) fn push_null(&mut self, how: &str) -> Result<(), String> {
-        if !self.nullable {
-            return Err(format!("field `{}` is {how}, expected a value", self.name));
+    /// Appends NULL; whether the column may hold it.
+    pub(super) fn push_null(&mut self) -> bool {
+        if self.nullable {
+            self.buffer.push_null();
         }
-        self.buffer.push_null();
-        Ok(())
+        self.nullable
     }
 
-    /// Appends a value, given as valid JSON without surrounding blanks. Errors do not quote the value: it may be
-    /// personal data.
+    /// Appends a value, given as valid JSON without blanks around it, of the field `source`. What is wrong is said without
+    /// the value: it may be personal data.
     #[inline]
-    pub(super) fn push(&mut self, json: &str) -> Result<(), String> {
+    pub(super) fn push(&mut self, source: &str, json: &str) -> Result<(), String> {
         if json == "null" {
-            return self.push_null("null");
+            return match self.push_null() {
+                true => Ok(()),
+                false => Err(format!("field `{source}` is null, expected a value")),
+            };
         }
         let pushed = self.buffer.push(json, &mut self.unknown);
-        pushed.map_err(|refused| format!("field `{}{}` {}", self.name, refused.path, refused.what))
+        pushed.map_err(|refused| format!("field `{source}{}` {}", refused.path, refused.what))
     }
 
     /// Fields inside the values pushed since the last call that the type does not have; each once.
@@ -100,6 +98,7 @@ impl ColumnBuffer {
 /// Values of one type: of a column, or inside the values of another.
 pub(super) struct Buffer {
     column_type: ColumnType,
+    times: TimeFormat,
     values: Values,
     /// One per value: false = NULL. `any_null` saves the bitmap of columns without NULL.
     valid: Vec<bool>,
@@ -109,20 +108,25 @@ pub(super) struct Buffer {
 /// Why a value was refused: its place inside the value, and the problem.
 pub(super) struct Refused {
     pub(super) path: String,
-    what: String,
+    pub(super) what: String,
 }
 
 impl Refused {
+    pub(super) fn new(what: String) -> Self {
+        Self { path: String::new(), what }
+    }
+
     /// A repeated name in an object.
     pub(super) fn twice() -> Self {
-        Self { path: String::new(), what: "is there twice".to_owned() }
+        Self::new("is there twice".to_owned())
     }
 }
 
 impl Buffer {
-    pub(super) fn new(column_type: &ColumnType) -> Self {
+    pub(super) fn new(column_type: &ColumnType, reading: &Reading) -> Self {
         let values = match column_type {
             ColumnType::String => Values::String(Texts::new()),
+            ColumnType::Json => Values::Json(Texts::new()),
             ColumnType::Long => Values::Long(Vec::new()),
             ColumnType::Integer => Values::Integer(Vec::new()),
             ColumnType::Short => Values::Short(Vec::new()),
@@ -134,11 +138,12 @@ impl Buffer {
             ColumnType::Date => Values::Date(Vec::new()),
             ColumnType::Timestamp => Values::Timestamp(Vec::new()),
             ColumnType::Decimal(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
-            ColumnType::Array(element) => Values::Array(Box::new(Arrays::new(element))),
-            ColumnType::Struct(fields) => Values::Struct(Structs::new(fields)),
-            ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1))),
+            ColumnType::Array(element) => Values::Array(Box::new(Arrays::new(element, reading))),
+            ColumnType::Struct(fields) => Values::Struct(Structs::new(fields, reading)),
+            ColumnType::Map(entry) => Values::Map(Box::new(Maps::new(&entry.0, &entry.1, reading))),
         };
-        Self { column_type: column_type.clone(), values, valid: Vec::new(), any_null: false }
+        let times = reading.times;
+        Self { column_type: column_type.clone(), times, values, valid: Vec::new(), any_null: false }
     }
 
     /// Values so far.
@@ -150,7 +155,7 @@ impl Buffer {
     pub(super) fn truncate(&mut self, rows: usize) {
         self.valid.truncate(rows);
         match &mut self.values {
-            Values::String(v) | Values::Binary(v) => v.truncate(rows),
+            Values::String(v) | Values::Json(v) | Values::Binary(v) => v.truncate(rows),
             Values::Long(v) | Values::Timestamp(v) => v.truncate(rows),
             Values::Integer(v) | Values::Date(v) => v.truncate(rows),
             Values::Short(v) => v.truncate(rows),
@@ -168,7 +173,7 @@ impl Buffer {
     /// Appends NULL.
     pub(super) fn push_null(&mut self) {
         match &mut self.values {
-            Values::String(v) | Values::Binary(v) => v.push(b""),
+            Values::String(v) | Values::Json(v) | Values::Binary(v) => v.push(b""),
             Values::Long(v) | Values::Timestamp(v) => v.push(0),
             Values::Integer(v) | Values::Date(v) => v.push(0),
             Values::Short(v) => v.push(0),
@@ -211,6 +216,7 @@ impl Buffer {
                 v.push(text.as_bytes());
                 Ok(())
             })?,
+            Values::Json(v) => v.push(json.as_bytes()),
             Values::Integer(v) => v.push(narrow(json)?),
             Values::Short(v) => v.push(narrow(json)?),
             Values::Byte(v) => v.push(narrow(json)?),
@@ -235,6 +241,9 @@ impl Buffer {
                 v.push(date(text)?);
                 Ok(())
             })?,
+            Values::Timestamp(v) if self.times != TimeFormat::Rfc3339 => {
+                v.push(since_epoch(number(json)?, self.times)?);
+            }
             Values::Timestamp(v) => with_text(json, |text| {
                 v.push(timestamp(text)?);
                 Ok(())
@@ -253,6 +262,7 @@ impl Buffer {
             Refusal::Inside(refused) => return *refused,
             Refusal::Kind => format!("is {}, expected {}", kind(json), self.expected()),
             Refusal::Text(what) => format!("is {what}, expected {}", self.expected()),
+            Refusal::Year => format!("is a time outside the years 0 to 9999, expected {}", self.expected()),
             Refusal::Number(Misfit::Range) => format!("is out of range for the type {type_name}"),
             Refusal::Number(Misfit::Fraction) => match self.column_type {
                 ColumnType::Decimal(_, scale) => format!("has too many decimal places, expected at most {scale}"),
@@ -260,18 +270,24 @@ impl Buffer {
             },
             Refusal::Number(Misfit::Inexact) => format!("is a number that the type {type_name} cannot hold exactly"),
         };
-        Refused { path: String::new(), what }
+        Refused::new(what)
     }
 
     fn expected(&self) -> &'static str {
         match self.column_type {
             ColumnType::String => "a string",
+            ColumnType::Json => "a value",
             ColumnType::Long | ColumnType::Integer | ColumnType::Short | ColumnType::Byte => "an integer",
             ColumnType::Float | ColumnType::Double | ColumnType::Decimal(..) => "a number",
             ColumnType::Boolean => "true or false",
             ColumnType::Binary => "a base64 string",
             ColumnType::Date => "a string YYYY-MM-DD",
-            ColumnType::Timestamp => "an RFC 3339 string of at most milliseconds",
+            ColumnType::Timestamp => match self.times {
+                TimeFormat::Rfc3339 => "an RFC 3339 string of at most milliseconds",
+                TimeFormat::EpochSeconds => "a number of seconds since 1970",
+                TimeFormat::EpochMillis => "a number of milliseconds since 1970",
+                TimeFormat::EpochMicros => "a number of microseconds since 1970",
+            },
             ColumnType::Array(_) => "an array",
             ColumnType::Struct(_) | ColumnType::Map(_) => "an object",
         }
@@ -282,7 +298,7 @@ impl Buffer {
         let valid = std::mem::take(&mut self.valid);
         let nulls = std::mem::take(&mut self.any_null).then(|| NullBuffer::from(valid));
         Ok(match &mut self.values {
-            Values::String(v) => Arc::new(v.strings(nulls)?),
+            Values::String(v) | Values::Json(v) => Arc::new(v.strings(nulls)?),
             Values::Binary(v) => Arc::new(v.binaries(nulls)?),
             Values::Long(v) => Arc::new(Int64Array::new(std::mem::take(v).into(), nulls)),
             Values::Integer(v) => Arc::new(Int32Array::new(std::mem::take(v).into(), nulls)),
@@ -314,8 +330,10 @@ pub(super) enum Refusal {
     Inside(Box<Refused>),
     /// A number that does not fit.
     Number(Misfit),
-    /// A string whose text the column does not accept.
+    /// A string whose text is not what the column takes, or a number that is no time of the column's.
     Text(&'static str),
+    /// A time out of range.
+    Year,
 }
 
 impl From<Misfit> for Refusal {

@@ -8,7 +8,11 @@
 //! bytes were divided.
 
 mod column;
+mod enclosed;
+mod leftover;
+mod names;
 mod nested;
+mod new_fields;
 mod number;
 mod plain;
 mod reader;
@@ -27,20 +31,19 @@ use reader::RecordReader;
 use row::{Attempt, Rows};
 use syntax::{Extent, extent, not_json};
 
-use super::format::{FileFormat, FileReader, Options};
-use crate::definition::Column;
+use super::format::{FileFormat, FileReader, Options, RecordShape};
 
 /// The JSON format.
 pub struct Json;
 
 impl FileFormat for Json {
-    fn reader(&self, columns: &[Column], source_file: &str, options: Options) -> Box<dyn FileReader> {
-        Box::new(RecordReader::new(columns, source_file, options))
+    fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader> {
+        Box::new(RecordReader::new(shape, source_file, options))
     }
 
     fn read_one(
         &self,
-        columns: &[Column],
+        shape: &RecordShape,
         source_file: &str,
         source_offset: u64,
         record: &[u8],
@@ -61,7 +64,7 @@ impl FileFormat for Json {
                 Extent::Broken(at, error) => not_json(&error, Some(at)),
             });
         }
-        let mut rows = Rows::new(columns, source_file, &Options { keep_raw: false, ..options });
+        let mut rows = Rows::new(shape, source_file, &Options { keep_raw: false, ..options });
         match rows.read(text, source_offset) {
             Attempt::Landed(length) if length == text.len() => match rows.take() {
                 Ok(Some(landed)) => Ok(landed.batch),

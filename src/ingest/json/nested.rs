@@ -2,7 +2,7 @@
 //!
 //! A part is read as JSON text, from the outside in: a text is read once per level of its type.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::column::{Buffer, Refusal, Refused};
-use crate::definition::ColumnType;
+use super::names::{Candidate, Candidates, Names};
+use crate::definition::{ColumnType, Reading};
 use crate::ingest::format::texts::Texts;
 
 /// Unknown names that are recorded per value.
@@ -29,14 +30,14 @@ pub(super) struct Unknown {
 }
 
 impl Unknown {
-    fn add(&mut self, name: &str) {
+    pub(super) fn add(&mut self, name: &str) {
         if self.names.len() < MAX_UNKNOWN {
             self.names.insert(format!("{}.{name}", self.path));
         }
     }
 
     /// Runs `then` one level deeper.
-    fn within<T>(&mut self, step: &str, then: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn within<T>(&mut self, step: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
         self.path.push_str(step);
         let done = then(self);
@@ -75,8 +76,8 @@ pub(super) struct Arrays {
 }
 
 impl Arrays {
-    pub(super) fn new(element: &ColumnType) -> Self {
-        Self { field: element.element(), ends: Ends::new(), elements: Buffer::new(element) }
+    pub(super) fn new(element: &ColumnType, reading: &Reading) -> Self {
+        Self { field: element.element(), ends: Ends::new(), elements: Buffer::new(element, &reading.element()) }
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -111,18 +112,17 @@ impl Arrays {
 pub(super) struct Structs {
     fields: Fields,
     buffers: Vec<Buffer>,
-    /// Field of a lower-case name.
-    by_name: HashMap<String, usize>,
+    names: Names,
     /// Values so far.
     rows: usize,
 }
 
 impl Structs {
-    pub(super) fn new(fields: &[(String, ColumnType)]) -> Self {
+    pub(super) fn new(fields: &[(String, ColumnType)], reading: &Reading) -> Self {
         let field = |(name, t): &(String, ColumnType)| Arc::new(Field::new(name, t.arrow(), true));
-        let buffers = fields.iter().map(|(_, t)| Buffer::new(t)).collect();
-        let by_name = fields.iter().enumerate().map(|(at, (name, _))| (name.to_ascii_lowercase(), at)).collect();
-        Self { fields: fields.iter().map(field).collect(), buffers, by_name, rows: 0 }
+        let buffers = fields.iter().zip(&reading.inside).map(|((_, t), reading)| Buffer::new(t, reading)).collect();
+        let names = Names::new(&reading.inside);
+        Self { fields: fields.iter().map(field).collect(), buffers, names, rows: 0 }
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -136,26 +136,38 @@ impl Structs {
     }
 
     pub(super) fn append(&mut self, json: &str, unknown: &mut Unknown) -> Result<(), Refusal> {
-        let Self { fields, buffers, by_name, rows } = self;
+        let Self { buffers, names, rows, .. } = self;
+        let mut put = |found: &Candidate<'_>, unknown: &mut Unknown| {
+            let step = format!(".{}", names.source(found.value, found.rank));
+            let buffer = &mut buffers[found.value];
+            if buffer.len() > *rows {
+                return Err(inside(&step, Refused::twice()));
+            }
+            unknown.within(&step, |unknown| buffer.push(found.json, unknown)).map_err(|refused| inside(&step, refused))
+        };
+        let mut candidates = Candidates::default();
         // The next field, if they come in the order of the type.
         let mut expected = 0;
         object(json, |name, value| {
-            let found = match fields.get(expected) {
-                Some(field) if field.name().eq_ignore_ascii_case(&name) => Some(expected),
-                _ => by_name.get(&name.to_ascii_lowercase()).copied(),
-            };
-            let Some(at) = found else {
+            let Some(at) = names.find_from(expected, &name) else {
                 unknown.add(&name);
                 return Ok(());
             };
             expected = at + 1;
-            let step = format!(".{}", fields[at].name());
-            if buffers[at].len() > *rows {
-                return Err(inside(&step, Refused::twice()));
+            let target = names.at(at);
+            if let Some((of, rank)) = target.value {
+                let found = Candidate { value: of, rank, json: value };
+                if names.is_late(of) {
+                    candidates.push(found);
+                } else {
+                    put(&found, unknown)?;
+                }
             }
-            let buffer = &mut buffers[at];
-            unknown.within(&step, |unknown| buffer.push(value, unknown)).map_err(|refused| inside(&step, refused))
+            target.look(value, false, unknown, &mut candidates)
         })?;
+        for found in names.chosen(candidates, |source| unknown.add(source))? {
+            put(&found, unknown)?;
+        }
         buffers.iter_mut().filter(|b| b.len() == *rows).for_each(Buffer::push_null);
         *rows += 1;
         Ok(())
@@ -179,9 +191,9 @@ pub(super) struct Maps {
 
 impl Maps {
     /// The project's check guarantees that `key` is the type string.
-    pub(super) fn new(key: &ColumnType, value: &ColumnType) -> Self {
+    pub(super) fn new(key: &ColumnType, value: &ColumnType, reading: &Reading) -> Self {
         let field = ColumnType::entries(key, value);
-        Self { field, ends: Ends::new(), keys: Texts::new(), values: Buffer::new(value) }
+        Self { field, ends: Ends::new(), keys: Texts::new(), values: Buffer::new(value, &reading.element()) }
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -228,13 +240,13 @@ impl Maps {
 }
 
 /// A refusal with the path extended by one outer level.
-fn inside(step: &str, mut refused: Refused) -> Refusal {
+pub(super) fn inside(step: &str, mut refused: Refused) -> Refusal {
     refused.path.insert_str(0, step);
     Refusal::Inside(Box::new(refused))
 }
 
 /// Passes each element of an array to `take`, until one is refused.
-fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     if !json.starts_with('[') {
         return Err(Refusal::Kind);
     }
@@ -245,7 +257,10 @@ fn array<'j>(json: &'j str, take: impl FnMut(&'j str) -> Result<(), Refusal>) ->
 }
 
 /// Passes name and value of each field of an object to `take`, until one is refused.
-fn object<'j>(json: &'j str, take: impl FnMut(String, &'j str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn object<'j>(
+    json: &'j str,
+    take: impl FnMut(String, &'j str) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     if !json.starts_with('{') {
         return Err(Refusal::Kind);
     }

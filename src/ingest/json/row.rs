@@ -1,6 +1,5 @@
 //! One record into one row: JSON object to columns.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,11 +9,13 @@ use deltalake::arrow::error::ArrowError;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::column::ColumnBuffer;
+use super::column::{ColumnBuffer, Refusal};
+use super::names::{Candidate, Candidates, Names};
+use super::new_fields::NewFields;
 use super::plain;
-use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Column, ColumnType, OnNewField, RESCUED, SOURCE_FILE, SOURCE_OFFSET};
 use crate::ingest::format::texts::Texts;
-use crate::ingest::format::{Landed, Options, Raw, UnknownFields};
+use crate::ingest::format::{Landed, Options, Raw, RecordShape, UnknownFields};
 
 /// A batch is closed at this many bytes of records and of missing values: memory holds a few batches, and the offsets
 /// of their text columns fit 32 bits.
@@ -37,8 +38,8 @@ pub(super) enum Attempt {
 /// The batch of landed rows under construction.
 pub(super) struct Rows {
     columns: Vec<ColumnBuffer>,
-    /// Column of a lower-case name.
-    by_name: HashMap<String, usize>,
+    names: Names,
+    new_fields: NewFields,
     schema: SchemaRef,
     source_file: Vec<u8>,
     offsets: Vec<i64>,
@@ -48,7 +49,6 @@ pub(super) struct Rows {
     bytes: usize,
     /// Bytes of a row independent of its record.
     row_bytes: usize,
-    pub(super) unknown: UnknownFields,
     record: Record,
 }
 
@@ -58,19 +58,31 @@ struct Record {
     /// The column of the next field if fields come in the order of the columns.
     expected: usize,
     refusal: Option<String>,
-    /// Unknown names, concatenated, and their ends.
-    unknown: String,
-    unknown_ends: Vec<usize>,
+}
+
+impl Record {
+    /// What is wrong with something that no column holds.
+    fn refuse(&mut self, refusal: Refusal) {
+        if let Refusal::Inside(refused) = refusal {
+            let path = refused.path.trim_start_matches('.');
+            self.refusal.get_or_insert(format!("field `{path}` {}", refused.what));
+        }
+    }
 }
 
 impl Rows {
-    pub(super) fn new(columns: &[Column], source_file: &str, options: &Options) -> Self {
+    pub(super) fn new(shape: &RecordShape, source_file: &str, options: &Options) -> Self {
+        let RecordShape { columns, readings, on_new_field } = shape;
         let mut fields: Vec<Field> = columns.iter().map(Column::field).collect();
+        if *on_new_field == OnNewField::Rescue {
+            fields.push(Field::new(RESCUED, DataType::Utf8, true));
+        }
         fields.push(Field::new(SOURCE_FILE, DataType::Utf8, false));
         fields.push(Field::new(SOURCE_OFFSET, DataType::Int64, false));
         Self {
-            columns: columns.iter().map(ColumnBuffer::new).collect(),
-            by_name: columns.iter().enumerate().map(|(i, c)| (c.name.to_ascii_lowercase(), i)).collect(),
+            columns: columns.iter().zip(readings).map(|(column, reading)| ColumnBuffer::new(column, reading)).collect(),
+            names: Names::new(readings),
+            new_fields: NewFields::new(shape),
             schema: Arc::new(Schema::new(fields)),
             source_file: source_file.as_bytes().to_vec(),
             offsets: Vec::new(),
@@ -79,7 +91,6 @@ impl Rows {
             max_rows: options.batch_rows.max(1),
             bytes: 0,
             row_bytes: source_file.len() + NULL_BYTES * columns.iter().map(|c| leaves(&c.column_type)).sum::<usize>(),
-            unknown: UnknownFields::default(),
             record: Record::default(),
         }
     }
@@ -92,14 +103,15 @@ impl Rows {
         }
         self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));
         self.record.expected = 0;
+        let mut candidates = Candidates::default();
         let mut json = serde_json::Deserializer::from_str(text);
-        let parsed = json.deserialize_map(ObjectVisitor(self));
+        let parsed = json.deserialize_map(ObjectVisitor { rows: self, candidates: &mut candidates });
         let length = json.into_iter::<IgnoredAny>().byte_offset();
         let attempt = match parsed {
             // A number at the end of the text (`-`, `1.`) is reported as invalid, not as unfinished.
             Err(error) if error.is_eof() || length == text.len() => Attempt::Incomplete,
             Err(error) => Attempt::Malformed(error),
-            Ok(()) => match self.record.refusal.take().map_or_else(|| self.fill_missing(), Err) {
+            Ok(()) => match self.finish_record(&text[..length], candidates) {
                 Ok(()) => {
                     self.keep(&text.as_bytes()[..length], offset);
                     Attempt::Landed(length)
@@ -111,8 +123,7 @@ impl Rows {
             self.columns.iter_mut().for_each(|c| c.truncate(self.offsets.len()));
         }
         self.record.refusal = None;
-        self.record.unknown.clear();
-        self.record.unknown_ends.clear();
+        self.new_fields.clear();
         attempt
     }
 
@@ -121,22 +132,40 @@ impl Rows {
     fn read_plain(&mut self, text: &str) -> Option<usize> {
         let row = self.offsets.len();
         let mut expected = 0;
+        let Self { names, columns, .. } = self;
         let length = plain::object(text, |name, value| {
-            let found = match self.columns.get(expected) {
-                Some(column) if column.name() == name || column.name().eq_ignore_ascii_case(name) => Some(expected),
-                _ => self.by_name.get(name).copied(),
-            };
-            let Some(at) = found else { return false };
+            let Some(at) = names.find_from(expected, name) else { return false };
             expected = at + 1;
-            let column = &mut self.columns[at];
-            column.len() == row && column.push(value).is_ok()
+            let target = names.at(at);
+            let Some((value_at, rank)) = target.value else { return false };
+            let column = &mut columns[value_at];
+            // Of several fields a later one may be the value.
+            let is_open = value == "null" && names.is_late(value_at);
+            column.len() == row && !is_open && column.push(names.source(value_at, rank), value).is_ok()
         })?;
         self.fill_missing().is_ok().then_some(length)
     }
 
+    /// Stores what is known of a record once it was read whole.
+    fn finish_record(&mut self, text: &str, candidates: Candidates<'_>) -> Result<(), String> {
+        if !candidates.is_empty() && self.record.refusal.is_none() {
+            let Self { names, record, new_fields, .. } = self;
+            match names.chosen(candidates, |source| new_fields.add("", source)) {
+                Ok(chosen) => chosen.into_iter().for_each(|found| self.store(&found)),
+                Err(refusal) => record.refuse(refusal),
+            }
+        }
+        self.record.refusal.take().map_or_else(|| self.fill_missing(), Err)?;
+        self.new_fields.settle(text)
+    }
+
     fn fill_missing(&mut self) -> Result<(), String> {
         let row = self.offsets.len();
-        self.columns.iter_mut().filter(|c| c.len() == row).try_for_each(|c| c.push_null("missing"))
+        let mut missing = self.columns.iter_mut().enumerate().filter(|(_, column)| column.len() == row);
+        match missing.find_map(|(at, column)| (!column.push_null()).then_some(at)) {
+            Some(at) => Err(format!("field {} is missing, expected a value", self.names.all_sources(at))),
+            None => Ok(()),
+        }
     }
 
     /// Makes the row final.
@@ -147,58 +176,62 @@ impl Rows {
             texts.push(&record[..record.len().min(self.max_raw)]);
             lengths.push(record.len() as i64);
         }
-        let mut start = 0;
-        for end in &self.record.unknown_ends {
-            self.unknown.count(&self.record.unknown[start..*end]);
-            start = *end;
-        }
+        self.bytes += self.new_fields.keep();
     }
 
-    /// The column of a field; records the name if there is none.
+    /// The target of a field, remembering the name if there is none.
     #[inline]
-    fn column(&mut self, name: &str) -> Option<usize> {
-        let expected = self.record.expected;
-        let found = match self.columns.get(expected) {
-            Some(column) if column.name() == name || column.name().eq_ignore_ascii_case(name) => Some(expected),
-            _ if name.bytes().any(|b| b.is_ascii_uppercase()) => self.by_name.get(&name.to_ascii_lowercase()).copied(),
-            _ => self.by_name.get(name).copied(),
-        };
+    fn target(&mut self, name: &str) -> Option<usize> {
+        let found = self.names.find_from(self.record.expected, name);
         match found {
-            Some(column) => self.record.expected = column + 1,
-            None => {
-                self.record.unknown.push_str(name);
-                self.record.unknown_ends.push(self.record.unknown.len());
-            }
+            Some(target) => self.record.expected = target + 1,
+            None => self.new_fields.add("", name),
         }
         found
     }
 
-    /// Stores a field's value; the first refusal decides.
+    /// Takes a field's value; the first refusal decides the record's fate.
     #[inline]
-    fn store(&mut self, column: usize, json: &str) {
+    fn take_field<'t>(&mut self, target: usize, json: &'t str, candidates: &mut Candidates<'t>) {
         if self.record.refusal.is_some() {
             return;
         }
-        let row = self.offsets.len();
-        let column = &mut self.columns[column];
-        let stored = if column.len() > row {
-            Err(format!("field `{}` is there twice", column.name()))
-        } else {
-            column.push(json)
-        };
-        match stored {
-            Ok(()) => {
-                for inside in column.take_unknown() {
-                    self.record.unknown.push_str(column.name());
-                    self.record.unknown.push_str(&inside);
-                    self.record.unknown_ends.push(self.record.unknown.len());
-                }
-            }
-            Err(reason) => {
-                drop(column.take_unknown());
-                self.record.refusal = Some(reason);
+        if let Some((value, rank)) = self.names.at(target).value {
+            let found = Candidate { value, rank, json };
+            if self.names.is_late(value) {
+                candidates.push(found);
+            } else {
+                self.store(&found);
             }
         }
+        let Self { names, record, new_fields, .. } = self;
+        if let Err(refusal) = names.at(target).look(json, false, &mut new_fields.inside, candidates) {
+            record.refuse(refusal);
+        }
+    }
+
+    /// Stores a value.
+    #[inline]
+    fn store(&mut self, found: &Candidate<'_>) {
+        let Self { names, columns, record, new_fields, offsets, .. } = self;
+        if record.refusal.is_some() {
+            return;
+        }
+        let (column, source) = (&mut columns[found.value], names.source(found.value, found.rank));
+        let stored = match column.len() > offsets.len() {
+            true => Err(format!("field `{source}` is there twice")),
+            false => column.push(source, found.json),
+        };
+        let unknown = column.take_unknown();
+        match stored {
+            Ok(()) => unknown.iter().for_each(|inside| new_fields.add(source, inside)),
+            Err(reason) => record.refusal = Some(reason),
+        }
+    }
+
+    /// How often which fields without a column were there, where they are counted.
+    pub(super) fn unknown(&self) -> UnknownFields {
+        self.new_fields.counts()
     }
 
     /// Whether the batch should be taken.
@@ -217,6 +250,7 @@ impl Rows {
         }
         self.bytes = 0;
         let mut arrays = self.columns.iter_mut().map(ColumnBuffer::finish).collect::<Result<Vec<ArrayRef>, _>>()?;
+        arrays.extend(self.new_fields.finish()?);
         let mut files = Texts::new();
         (0..rows).for_each(|_| files.push(&self.source_file));
         arrays.push(Arc::new(files.strings(None)?));
@@ -241,9 +275,12 @@ fn leaves(column_type: &ColumnType) -> usize {
 
 /// Reads an object's fields into the columns. Only syntax errors stop it: the end of a refused record must be found,
 /// too.
-struct ObjectVisitor<'r>(&'r mut Rows);
+struct ObjectVisitor<'r, 'c, 't> {
+    rows: &'r mut Rows,
+    candidates: &'c mut Candidates<'t>,
+}
 
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+impl<'de> Visitor<'de> for ObjectVisitor<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -251,11 +288,11 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(column) = map.next_key_seed(NameSeed(self.0))? {
-            match column {
-                Some(column) => {
+        while let Some(target) = map.next_key_seed(NameSeed(self.rows))? {
+            match target {
+                Some(target) => {
                     let value: &'de RawValue = map.next_value()?;
-                    self.0.store(column, value.get());
+                    self.rows.take_field(target, value.get(), self.candidates);
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -266,7 +303,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// Reads a field's name and finds its column.
+/// Reads a field's name and finds its target.
 struct NameSeed<'r>(&'r mut Rows);
 
 impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
@@ -285,6 +322,6 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.column(name))
+        Ok(self.0.target(name))
     }
 }

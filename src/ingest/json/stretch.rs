@@ -1,10 +1,14 @@
 //! Bytes skipped until reading can continue: they become one quarantined record. Memory is bounded by the bytes kept of
 //! it.
 
+use super::enclosed::{Following, following};
 use crate::ingest::format::quarantine::Fault;
 
 /// The only separator between records that occurs nowhere else in JSON (RFC 7464).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
+
+/// Bytes after a possible record that are examined for brackets that it did not open.
+const LOOKAHEAD: usize = 64 << 10;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -158,11 +162,13 @@ struct Seeker {
     escaped: bool,
     /// The last two bytes that are not blank.
     before: [u8; 2],
+    /// Bytes that are known to be inside a broken record.
+    inside: usize,
 }
 
 impl Seeker {
     fn new(limit: usize, around: Around) -> Self {
-        Self { around, line: None, limit, depth: 0, in_string: false, escaped: false, before: [0; 2] }
+        Self { around, line: None, limit, depth: 0, in_string: false, escaped: false, before: [0; 2], inside: 0 }
     }
 
     /// Continues after some bytes as if only their last line were known.
@@ -179,10 +185,11 @@ impl Seeker {
 
     fn seek(&mut self, bytes: &[u8], last: bool) -> Reach {
         for (at, byte) in bytes.iter().enumerate() {
+            self.inside = self.inside.saturating_sub(1);
             match byte {
                 b'\n' => {
                     // No JSON string crosses a line's end.
-                    (self.line, self.in_string, self.escaped) = (Some(0), false, false);
+                    (self.line, self.in_string, self.escaped, self.inside) = (Some(0), false, false, 0);
                     continue;
                 }
                 b if is_blank(*b) => {
@@ -191,7 +198,13 @@ impl Seeker {
                     continue;
                 }
                 b'{' if self.line.is_some_and(|indent| indent <= self.limit) => return Reach::Ended(at),
-                b'{' if self.can_begin() => match bytes[at + 1..].iter().find(|b| !is_space(**b)) {
+                b'{' if self.inside == 0 && self.can_begin() => match bytes[at + 1..].iter().find(|b| !is_space(**b)) {
+                    // After a comma it may be an object of a record that lost its beginning.
+                    Some(b'"') if self.before[0] == b',' => match following(bytes, at, last, LOOKAHEAD) {
+                        Following::Records => return Reach::Ended(at),
+                        Following::Inside(end) => self.inside = end.map_or(usize::MAX, |end| end - at),
+                        Following::Unknown => return Reach::Open(at),
+                    },
                     Some(b'"') => return Reach::Ended(at),
                     Some(b'}') if !self.in_string && matches!(self.before[0], b'}' | b']' | b',') => {
                         return Reach::Ended(at);

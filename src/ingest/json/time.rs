@@ -1,8 +1,10 @@
-//! Texts as dates and timestamps.
+//! Texts and numbers as days and moments.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
 use super::column::Refusal;
+use super::number::{self, Misfit};
+use crate::definition::TimeFormat;
 
 /// Days since the epoch.
 pub(super) fn date(text: &str) -> Result<i32, Refusal> {
@@ -34,4 +36,21 @@ pub(super) fn timestamp(text: &str) -> Result<i64, Refusal> {
         return Err(Refusal::Text("a time finer than milliseconds"));
     }
     Ok(time.timestamp_micros())
+}
+
+/// Microseconds since the epoch of a number of seconds, milliseconds or microseconds.
+pub(super) fn since_epoch(literal: &str, format: TimeFormat) -> Result<i64, Refusal> {
+    /// The years 0 to 9999, as texts have them.
+    const FIRST: i64 = -62_167_219_200_000_000;
+    const END: i64 = 253_402_300_800_000_000;
+    let zeros = match format {
+        TimeFormat::EpochSeconds => 6,
+        TimeFormat::EpochMillis => 3,
+        TimeFormat::EpochMicros | TimeFormat::Rfc3339 => 0,
+    };
+    match number::scaled(literal, zeros) {
+        Ok(at) => i64::try_from(at).ok().filter(|at| (FIRST..END).contains(at)).ok_or(Refusal::Year),
+        Err(Misfit::Fraction) => Err(Refusal::Text("a time finer than microseconds")),
+        Err(_) => Err(Refusal::Year),
+    }
 }

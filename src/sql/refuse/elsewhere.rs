@@ -113,8 +113,8 @@ pub(crate) const SPELLED: &[(&str, &str, &[&str])] = &[
 const APART: &str =
     "take the array apart: `cross join unnest(tags) as t(tag)`, and `group by` to put it together again";
 const ROWS: &str = "write `from n cross join unnest(tags) as t(tag)`";
-const JSON: &str =
-    "give the column its type under [columns], such as `struct<a:long,b:array<string>>`: it is read once";
+const JSON: &str = "give the column its type under [columns], such as `struct<a:long,b:array<string>>`, or write \
+     `json_extract_scalar(s, '$.a')`";
 
 /// Names, their engines, and another way to the same result.
 const ANOTHER_WAY: &[(&str, &str, &str)] = &[
@@ -123,11 +123,7 @@ const ANOTHER_WAY: &[(&str, &str, &str)] = &[
     ("list_transform list_filter list_apply list_reduce array_transform array_filter array_apply", "DuckDB", APART),
     ("explode explode_outer posexplode posexplode_outer inline inline_outer stack", "Spark", ROWS),
     ("zip", "Athena", "write `from n cross join unnest(tags, more) as t(tag, other)`"),
-    (
-        "json_extract json_extract_scalar json_parse json_array_get json_array_length json_size json_format",
-        "Athena",
-        JSON,
-    ),
+    ("json_parse json_array_get json_array_length json_size json_format", "Athena", JSON),
     ("get_json_object from_json json_tuple schema_of_json json_object_keys", "Spark", JSON),
     ("json_extract_string json_extract_path json_extract_path_text json_transform", "DuckDB", JSON),
     ("json_value json_query json_exists", "Athena and DuckDB", JSON),

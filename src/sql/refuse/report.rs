@@ -6,7 +6,7 @@ use super::elsewhere;
 use crate::name::nearest;
 use crate::source::Place;
 use crate::source::faults::{Faults, one_of};
-use crate::sql::functions::function_names;
+use crate::sql::functions::{aggregate_names, function_names};
 use crate::sql::text::{Sql, lower_first};
 
 /// Turns errors of the planner into faults with places and remedies.
@@ -23,7 +23,11 @@ pub(crate) fn report(error: &DataFusionError, sql: &Sql, faults: &mut Faults) {
             }
             if let Some(name) = diagnostic.message.strip_prefix("Invalid function '") {
                 let name = name.trim_end_matches('\'');
-                let near = || nearest(name, function_names()).map(|near| format!("did you mean `{near}`?"));
+                let near = match sql.is_of_rows(name) {
+                    true => nearest(name, aggregate_names()),
+                    false => nearest(name, function_names()),
+                };
+                let near = || near.map(|near| format!("did you mean `{near}`?"));
                 let label = elsewhere::hint(name).or_else(near);
                 let label = label.unwrap_or_else(|| "no function has this name".to_owned());
                 return faults.add(place.unwrap_or_else(|| sql.start()), format!("unknown function `{name}`"), label);

@@ -55,6 +55,22 @@ fn throttling_and_failing_answers_are_waited_out() {
 }
 
 #[test]
+fn an_object_that_may_not_be_read_stops_nothing_but_itself() {
+    let Some(prod) = Prod::sample() else { return };
+    let file = "customer/landing/customer-1691348231478.json";
+    prod.aws.rules(&json!([
+        {"service": "s3", "operation": "GetObject", "path_contains": file, "action": "status", "status": 403, "code": "AccessDenied", "message": "no"},
+    ]));
+    let ran = prod.run(&["sync"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let said = format!("1 file of customer_landing cannot be read: permission denied\n  file       {file}\n");
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    assert!(!ran.err.contains("is not at the cut"), "{}", ran.err);
+    prod.aws.rules(&json!([]));
+    prod.run(&["sync"]).fine();
+}
+
+#[test]
 fn a_commit_whose_answer_was_lost_is_looked_up_and_stands() {
     let Some(prod) = Prod::sample() else { return };
     // The first commit of every table takes effect, but its response is lost.

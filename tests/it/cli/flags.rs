@@ -12,6 +12,43 @@ fn verbose_may_be_given_twice() {
 }
 
 #[test]
+fn an_empty_place_is_no_default() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    for flag in ["--landing", "--warehouse", "--target"] {
+        for args in [&["sync", flag, ""][..], &[flag, "", "sync"], &["status", flag, "", "--format", "json"]] {
+            let ran = shell.run(args);
+            assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{args:?}");
+            let said = format!("error: `{flag}` is empty\n\n  tip: give it a value, or leave it out\n");
+            assert!(ran.err.starts_with(&said), "{args:?}: {}", ran.err);
+        }
+    }
+    let ran = shell.run(&["sync", "--project", ""]);
+    assert!(ran.code == 64 && ran.err.contains("'--project <DIR>'"), "{}", ran.err);
+    assert_eq!(shell.warehouse(), before);
+}
+
+#[test]
+fn a_file_is_either_reloaded_or_unloaded() {
+    let shell = Shell::synced();
+    let before = shell.warehouse();
+    for (reload, unload) in
+        [("people:people/a.json", "people:people/a.json"), ("people:people", "people:people/"), ("notes:x", "notes:x")]
+    {
+        let ran = shell.run(&["sync", "--reload", reload, "--unload", unload]);
+        let said = format!(
+            "error: `--reload {reload}` and `--unload {unload}` name the same files\n  \
+             expected   files are either read again or taken out\n  next       leave one of the two out\n"
+        );
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (64, "", said));
+    }
+    assert_eq!(shell.warehouse(), before);
+    // All but one.
+    let ran = shell.run(&["sync", "--reload", "people", "--unload", "people:people/a.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
 fn no_migrate_stops_where_a_migration_is_pending() {
     let shell = Shell::synced();
     let ran = shell.run(&["sync", "--no-migrate"]);

@@ -104,6 +104,43 @@ fn what_is_told_of_hostile_files_does_no_harm() {
     assert_eq!(harm(&revealed.err, false), None);
 }
 
+/// A user pastes what is suggested.
+#[cfg(unix)]
+#[test]
+fn a_suggested_command_has_the_name_of_a_file_as_one_word_of_a_shell() {
+    for (name, word) in [
+        ("$(touch pwned).json", "'notes:notes/$(touch pwned).json'"),
+        ("sp ace.json", "'notes:notes/sp ace.json'"),
+        ("x;id.json", "'notes:notes/x;id.json'"),
+        ("ann's $HOME.json", r"'notes:notes/ann'\''s $HOME.json'"),
+        ("day=1,a+b@c.json", "notes:notes/day=1,a+b@c.json"),
+    ] {
+        let shell = Shell::shop();
+        let path = format!("notes/{name}");
+        shell.land(&path, "{\"id\":1}\n");
+        assert_eq!(shell.run(&["sync"]).code, 0);
+        shell.land(&path, "{\"id\":1}\n{\"id\":2}\n");
+        let ran = shell.run(&["sync"]);
+        let next = format!("stedi-delta sync --reload {word}");
+        assert!(ran.err.contains(&format!("  next       {next}   (swaps that file's rows)\n")), "{}", ran.err);
+        let pasted = next.replacen("stedi-delta", "\"$0\"", 1);
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", &pasted, env!("CARGO_BIN_EXE_stedi-delta")]).current_dir(shell.project());
+        let output = sh.output().unwrap();
+        assert!(output.status.success(), "{pasted}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!shell.project().join("pwned").exists());
+        assert_eq!(shell.run(&["query", "select count(*) as n from notes", "--format", "csv"]).out, "n\n2\n");
+    }
+    // This name is not printed unchanged, and would name no file.
+    let shell = Shell::shop();
+    shell.land("notes/a\u{202e}b.json", "{\"id\":1}\n");
+    assert_eq!(shell.run(&["sync"]).code, 0);
+    shell.land("notes/a\u{202e}b.json", "{\"id\":1}\n{\"id\":2}\n");
+    let ran = shell.run(&["sync"]);
+    let next = "  next       stedi-delta sync --reload notes   (swaps the rows of every file)\n";
+    assert!(ran.err.contains(next), "{}", ran.err);
+}
+
 #[test]
 fn rows_are_shown_without_what_acts_and_as_they_are_to_a_machine() {
     let shell = Shell::shop();

@@ -79,6 +79,21 @@ fn a_function_that_makes_too_much_is_an_error_and_takes_no_memory() {
     assert_eq!((code, said.as_str()), (Some(0), "n,p\n2000000,007\n"));
 }
 
+#[test]
+fn memory_that_runs_out_names_the_setting() {
+    let shell = Shell::synced();
+    let settings = shell.definition("stedi-delta.toml");
+    shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"32 MB\"\n"));
+    // A hash join cannot spill, and its smaller side takes 80 MB.
+    let numbers = "(select x.i * 10000 + y.i as k from (select unnest(generate_series(1, 1000)) as i) as x \
+                   cross join (select unnest(generate_series(1, 10000)) as i) as y)";
+    let sql = format!("select count(*) as n from {numbers} as a join {numbers} as b on a.k = b.k");
+    let (code, said, _) = measured(&shell, &sql);
+    let expected = "error: the query cannot be run: memory ran out\n  limit      memory_limit = \"32 MB\"\n  \
+                    next       write `memory_limit = \"64 MB\"` under [defaults] of stedi-delta.toml\n";
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+}
+
 /// Parquet allocates 110 KB for each written column before its first value.
 #[test]
 fn a_struct_of_thousands_of_fields_lands_within_the_limit() {

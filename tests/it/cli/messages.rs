@@ -42,6 +42,12 @@ fn a_query_that_is_wrong_says_where() {
             64,
             "error: `trusted.members` names a zone\n  expected   the table's name alone\n  next       write `members`\n",
         ),
+        (
+            "select * from information_schema.tables",
+            64,
+            "error: there is no `information_schema`\n  expected   a table of the project\n  \
+             next       stedi-delta status   (lists the tables)\n",
+        ),
         ("select * from \"members@v9\"", 64, "error: members has no version 9\n  newest     v0\n"),
         (
             "select * from \"members@vx\"",
@@ -135,6 +141,29 @@ fn a_command_line_that_cannot_be_read_exits_64() {
     for verb in ["check", "sync", "status", "query", "history", "quarantine"] {
         assert!(help.out.contains(&format!("  {verb} ")), "{verb}: {}", help.out);
         assert_eq!(shell.run(&[verb, "--help"]).code, 0, "{verb}");
+    }
+}
+
+#[test]
+fn a_null_where_none_may_be_names_what_forbids_it() {
+    let shell = Shell::synced();
+    shell.land("notes/a.json", "{\"id\":1}\n{\"id\":null}\n");
+    shell.define("tables/trusted/keyed.sql", "select id from notes");
+    for (declared, expected) in [
+        (
+            "primary_key = [\"id\"]\n",
+            "error: column `id` is in the primary key of keyed, and the query gives NULL\n  rows       1\n  \
+             next       filter these rows out, or take `id` out of `primary_key`\n",
+        ),
+        (
+            "[columns]\nid = { type = \"long\", nullable = false }\n",
+            "error: column `id` of keyed is declared `nullable = false`, and the query gives NULL\n  rows       1\n  \
+             next       filter these rows out, or drop `nullable = false` from the definition\n",
+        ),
+    ] {
+        shell.define("tables/trusted/keyed.toml", format!("description = \"Keyed\"\n{declared}"));
+        let ran = shell.run(&["sync"]);
+        assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
     }
 }
 

@@ -66,6 +66,57 @@ async fn a_file_that_is_gone_can_be_unloaded_and_so_can_a_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_unloaded_already_commits_nothing() {
+    let lake = plain();
+    for (at, path) in ["orders/a.json", "orders/old/b.json", "orders/old/c.json"].iter().enumerate() {
+        lake.land(path, order(at as i64) + "{\"id\":\"x\"}\n");
+    }
+    lake.sync().await;
+    fs::remove_file(lake.landing().join("orders/old/c.json")).unwrap();
+    let versions = || async {
+        let runs = "select max(batch), count(*) from files";
+        (lake.rows(runs).await, fs::read_dir(lake.warehouse().join("curated/sold/_delta_log")).unwrap().count())
+    };
+    for what in ["orders:orders/a.json", "orders:orders/old", "orders:orders/old/c.json", "orders:orders"] {
+        let first = unload(&lake, what).await;
+        assert_ok(&first);
+        let before = versions().await;
+        let again = unload(&lake, what).await;
+        assert_still(&again);
+        assert_eq!(of(&again, "orders").reason, "", "{what}");
+        assert_eq!(versions().await, before, "{what}");
+    }
+    assert_eq!(assert_accounted(&lake).await, (0, 0, 0));
+    // A file that has not landed has no rows to remove, and is not read from now on.
+    lake.land("orders/new.json", order(7));
+    assert_still(&unload(&lake, "orders:orders/new.json").await);
+    assert_still(&lake.sync().await);
+    lake.land("orders/d.json", order(8));
+    lake.sync().await;
+    assert_eq!(ids(&lake).await, ["8"]);
+    assert_eq!(exit::of_sync(&unload(&lake, "orders:orders/none.json").await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_writer_put_back_can_be_unloaded_again() {
+    let lake = plain();
+    lake.land("orders/a.json", order(1));
+    lake.land("orders/b.json", order(2));
+    lake.sync().await;
+    assert_ok(&unload(&lake, "orders:orders/a.json").await);
+    let folder = url::Url::from_directory_path(lake.warehouse().join("landing/orders")).unwrap();
+    let table = deltalake::DeltaTableBuilder::from_url(folder).unwrap().load().await.unwrap();
+    table.restore().with_version_to_restore(0).await.unwrap();
+    let _ = lake.try_sync().await;
+    assert_eq!(ids(&lake).await, ["1", "2"]);
+    let outcome = unload(&lake, "orders:orders/a.json").await;
+    assert_ok(&outcome);
+    assert_eq!(of(&outcome, "orders").rows.deleted, 1);
+    assert_eq!(ids(&lake).await, ["2"]);
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unloading_consent_says_whose_changes() {
     let lake = Lake::stedi();
     lake.land_customers("a", customer("ann@x", "s1", 1, 1) + &customer("bob@x", "s2", 1, 1));

@@ -42,6 +42,8 @@ fn what_other_programs_write_between_records() {
     check("{\"a\":1},{\"a\":2},\n{\"a\":3},\n", &["0:1", "8:2", "17:3"], "3 commas");
     check("{\"a\":1}\\n{\"a\":2}\\r\\n", &["0:1", "9:2"], "3 times `\\n` in two characters");
     check("\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n", &["1:1", "10:2"], "2 record separators (0x1E)");
+    check("\0{\"a\":1}\n\0\0{\"a\":2}\n\0", &["1:1", "11:2"], "4 NULs (0x00)");
+    check("[{\"a\":1},\0{\"a\":2}]", &["1:1", "10:2"], "1 NUL (0x00)");
     check("\u{feff}{\"a\":1}\n\u{feff}{\"a\":2}", &["3:1", "14:2"], "1 byte order mark");
     check("[{\"a\":1},,{\"a\":2},]", &["1:1", "10:2"], "2 commas");
     check("[,{\"a\":1}{\"a\":2}]", &["2:1", "9:2"], "1 comma");
@@ -222,7 +224,7 @@ fn files_that_are_no_json() {
 #[test]
 fn a_stream_that_breaks_off() {
     let broken = |bytes: &str| {
-        let mut reader = RecordReader::new(&columns(), "dir/a.json", small());
+        let mut reader = RecordReader::new(&RecordShape::plain(&columns()), "dir/a.json", small());
         reader.push(bytes.as_bytes());
         reader.break_off("gzip stream is corrupt".to_owned());
         let outcome = collect(reader, Outcome::default());

@@ -2,7 +2,9 @@ mod decoder;
 mod framing;
 mod limits;
 mod nested;
+mod new_fields;
 mod properties;
+mod sources;
 mod values;
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
@@ -12,7 +14,9 @@ use deltalake::arrow::util::display::array_value_to_string;
 use super::Json;
 use super::reader::RecordReader;
 use crate::definition::{Column, ColumnType};
-use crate::ingest::format::{Counts, Decoder, FileFormat, FileReader, Landed, Options, Ready, quarantine_columns};
+use crate::ingest::format::{
+    Counts, Decoder, FileFormat, FileReader, Landed, Options, Ready, RecordShape, quarantine_columns,
+};
 
 fn column(name: &str, column_type: ColumnType) -> Column {
     Column::new(name, column_type)
@@ -117,7 +121,12 @@ fn values_of(batch: &RecordBatch, row: usize, columns: usize) -> Vec<String> {
 
 /// Reads a file pushed in pieces of these sizes, repeatedly.
 fn read_in(columns: &[Column], options: Options, bytes: &[u8], sizes: &[usize]) -> Outcome {
-    let mut reader = RecordReader::new(columns, "dir/a.json", options);
+    read_shaped(&RecordShape::plain(columns), options, bytes, sizes)
+}
+
+/// The same for a table that names the fields of its columns.
+fn read_shaped(shape: &RecordShape, options: Options, bytes: &[u8], sizes: &[usize]) -> Outcome {
+    let mut reader = RecordReader::new(shape, "dir/a.json", options);
     let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
     let mut outcome = Outcome::default();
     while !rest.is_empty() {
@@ -162,8 +171,8 @@ fn check_coverage(bytes: &[u8], outcome: &Outcome) {
 }
 
 fn check_between(mut bytes: &[u8]) {
-    const SEPARATORS: [&[u8]; 11] =
-        [b" ", b"\t", b"\r", b"\n", b",", b"[", b"]", b"\x1e", b"\\n", b"\\r", b"\xEF\xBB\xBF"];
+    const SEPARATORS: [&[u8]; 12] =
+        [b" ", b"\t", b"\r", b"\n", b",", b"[", b"]", b"\x1e", b"\0", b"\\n", b"\\r", b"\xEF\xBB\xBF"];
     while !bytes.is_empty() {
         let next = SEPARATORS.iter().find_map(|s| bytes.strip_prefix(*s)).or_else(|| bytes.strip_prefix(b"\\t"));
         bytes = next.unwrap_or_else(|| panic!("a byte is in no record: {}", String::from_utf8_lossy(bytes)));
@@ -196,7 +205,7 @@ fn speed() {
 /// Reads half a gigabyte of copies of one record; returns bytes, records and seconds.
 fn timed(columns: &[Column], begin: &str, record: &str) -> (f64, f64, f64) {
     let chunk = record.repeat(40_000);
-    let mut reader = RecordReader::new(columns, "a.json", Options::default());
+    let mut reader = RecordReader::new(&RecordShape::plain(columns), "a.json", Options::default());
     reader.push(begin.as_bytes());
     let started = std::time::Instant::now();
     let mut bytes = 0;

@@ -243,7 +243,7 @@ proptest! {
                 other => other.to_string(),
             };
             prop_assert_eq!(&row.values[0], &expected);
-            let again = Json.read_one(&columns(), "f", 0, &row.raw, small()).expect("what landed once lands again");
+            let again = Json.read_one(&RecordShape::plain(&columns()), "f", 0, &row.raw, small()).expect("what landed once lands again");
             prop_assert_eq!(values_of(&again, 0, 2), row.values.clone());
         }
     }

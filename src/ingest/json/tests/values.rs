@@ -6,7 +6,7 @@ use super::*;
 pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
-    let one = Json.read_one(&columns, "f", 7, record.as_bytes(), Options::default());
+    let one = Json.read_one(&RecordShape::plain(&columns), "f", 7, record.as_bytes(), Options::default());
     // The reader and the replay of quarantine follow the same rules.
     let outcome = read(&columns, record.as_bytes());
     match one {
@@ -88,7 +88,7 @@ fn integers() {
 fn doubles() {
     let double = |json: &str| {
         let batch = Json.read_one(
-            &[column("v", ColumnType::Double)],
+            &RecordShape::plain(&[column("v", ColumnType::Double)]),
             "f",
             0,
             format!("{{\"v\":{json}}}").as_bytes(),
@@ -202,6 +202,75 @@ fn dates_and_times() {
 }
 
 #[test]
+fn json_lands_as_it_stands() {
+    for json in [
+        "1.50",
+        "-0",
+        "1e400",
+        "true",
+        "\"a\\u0062 \\ud800\"",
+        "{ \"a\" : [1,\n2] }",
+        "[]",
+        "{\"a\":1,\"a\":2}",
+        "\"null\"",
+    ] {
+        lands(&ColumnType::Json, json, json);
+    }
+    lands(&ColumnType::Json, " null ", "-");
+    lands(&ColumnType::parse("array<json>").expect("a type"), "[1 , null,{\"a\": 1}]", "[1, , {\"a\": 1}]");
+    let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+    lands(&ColumnType::Json, &deep, &deep);
+}
+
+#[test]
+fn times_that_are_numbers() {
+    use crate::definition::TimeFormat::{EpochMicros, EpochMillis, EpochSeconds};
+    let at = |times, json: &str| {
+        let mut shape = RecordShape::plain(&[column("v", ColumnType::parse("array<timestamp>").expect("a type"))]);
+        shape.readings[0] = shape.readings[0].clone().with_times(times);
+        let record = format!("{{\"v\":[{json}]}}");
+        let batch = Json.read_one(&shape, "f", 0, record.as_bytes(), Options::default())?;
+        Ok::<_, String>(values_of(&batch, 0, 1).remove(0))
+    };
+    for (times, json, expected) in [
+        (EpochSeconds, "0", "1970-01-01T00:00:00Z"),
+        (EpochSeconds, "1655564444.103", "2022-06-18T15:00:44.103Z"),
+        (EpochSeconds, "1.655564444103001e9", "2022-06-18T15:00:44.103001Z"),
+        (EpochSeconds, "-0.000001", "1969-12-31T23:59:59.999999Z"),
+        (EpochSeconds, "253402300799.999999", "9999-12-31T23:59:59.999999Z"),
+        (EpochSeconds, "-62167219200", "0000-01-01T00:00:00Z"),
+        (EpochMillis, "1655564444103", "2022-06-18T15:00:44.103Z"),
+        (EpochMillis, "1655564444103.250", "2022-06-18T15:00:44.103250Z"),
+        (EpochMillis, "1655564444103.2500000", "2022-06-18T15:00:44.103250Z"),
+        (EpochMicros, "1655564444103001", "2022-06-18T15:00:44.103001Z"),
+        (EpochMicros, "9007199254740993", "2255-06-05T23:47:34.740993Z"),
+        (EpochMicros, "null", ""),
+    ] {
+        assert_eq!(at(times, json), Ok(format!("[{expected}]")), "{json}");
+    }
+    let shape = "expected a number of";
+    for (times, json, expected) in [
+        (EpochSeconds, "1655564444103", format!("is a time outside the years 0 to 9999, {shape} seconds since 1970")),
+        (
+            EpochMillis,
+            "253402300800000",
+            format!("is a time outside the years 0 to 9999, {shape} milliseconds since 1970"),
+        ),
+        (
+            EpochMillis,
+            "-62167219200000.001",
+            format!("is a time outside the years 0 to 9999, {shape} milliseconds since 1970"),
+        ),
+        (EpochMicros, "1e99", format!("is a time outside the years 0 to 9999, {shape} microseconds since 1970")),
+        (EpochSeconds, "0.0000001", format!("is a time finer than microseconds, {shape} seconds since 1970")),
+        (EpochMicros, "0.5", format!("is a time finer than microseconds, {shape} microseconds since 1970")),
+        (EpochMillis, "\"1655564444103\"", format!("is a string, {shape} milliseconds since 1970")),
+    ] {
+        assert_eq!(at(times, json), Err(format!("field `v[1]` {expected}")), "{json}");
+    }
+}
+
+#[test]
 fn fields_match_ignoring_case_and_order() {
     let columns = [column("serialnumber", ColumnType::String), column("a", ColumnType::Long)];
     let outcome = read(
@@ -251,7 +320,9 @@ fn a_lone_surrogate_in_a_name() {
 
 #[test]
 fn one_record_again() {
-    let one = |record: &str| Json.read_one(&columns(), "dir/f.json", 41, record.as_bytes(), Options::default());
+    let one = |record: &str| {
+        Json.read_one(&RecordShape::plain(&columns()), "dir/f.json", 41, record.as_bytes(), Options::default())
+    };
     let batch = one(" {\"a\":1}\r\n").expect("a record");
     assert_eq!(values_of(&batch, 0, 4), ["1", "-", "dir/f.json", "41"]);
     for (record, reason) in [
@@ -265,6 +336,6 @@ fn one_record_again() {
     ] {
         assert_eq!(one(record).map(|_| ()), Err(reason.to_owned()), "{record}");
     }
-    let invalid = Json.read_one(&columns(), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
+    let invalid = Json.read_one(&RecordShape::plain(&columns()), "f", 0, b"{\"b\":\"\xFF\"}", Options::default());
     assert_eq!(invalid.map(|_| ()), Err("not UTF-8 at byte 6".to_owned()));
 }
