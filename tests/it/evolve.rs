@@ -86,7 +86,7 @@ async fn fields_that_a_definition_gains_at_any_depth_are_null_in_older_rows_and_
     let before = lake.contents().await;
     lake.define("tables/landing/n.toml", &landing(AFTER));
 
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     let of_plan = |name: &str| planned.tables.iter().find(|t| t.table.as_str() == name).unwrap();
     assert_eq!((of_plan("n").action, of_plan("n").reason.as_str()), (Action::Do(Mode::Ingest), ADDED));
     assert_eq!(of_plan("whole").action, Action::Do(Mode::Full));

@@ -132,7 +132,7 @@ async fn each_statement_is_one_commit_and_what_does_not_read_its_column_stays_in
     lake.define("tables/curated/named.sql", "select n.id, n.title from n");
     let files = lake.files();
 
-    let planned = inspect::plan(&lake.workspace().await, &[], false).await.unwrap();
+    let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     let n = planned.tables.iter().find(|t| t.table.as_str() == "n").unwrap();
     assert_eq!(n.action, Action::Do(Mode::Ingest));
     assert!(
