@@ -20,6 +20,7 @@ pub(crate) mod decorrelate;
 mod engine;
 mod fallible;
 pub(crate) mod functions;
+mod hidden_columns;
 pub(crate) mod normalise;
 pub(crate) mod optimizer;
 pub(crate) mod options;

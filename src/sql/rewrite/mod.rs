@@ -1,7 +1,6 @@
 //! Syntax -> syntax, before planning: corrects syntax that the engine misinterprets or does not support.
 
 pub mod cast_column_names;
-pub mod hidden_columns;
 pub mod like_escape;
 pub mod order_by_limit_one;
 pub mod lateral;

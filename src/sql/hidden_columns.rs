@@ -11,7 +11,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     SelectItemQualifiedWildcardKind, TableFactor, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
-use super::using_columns::{ColumnsOf, name_of};
+use super::rewrite::using_columns::{ColumnsOf, name_of};
 use crate::name::RESCUED;
 
 /// Whether a query may name the column.
