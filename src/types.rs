@@ -195,7 +195,7 @@ impl ColumnType {
     #[must_use]
     pub fn fields_beyond(&self, older: &Self, path: &str) -> Option<Vec<String>> {
         let mut found = Vec::new();
-        self.grows(older, path, &mut found).then_some(found)
+        self.as_stored().grows(&older.as_stored(), path, &mut found).then_some(found)
     }
 
     fn grows(&self, older: &Self, path: &str, found: &mut Vec<String>) -> bool {
@@ -218,6 +218,20 @@ impl ColumnType {
                 before.next().is_none()
             }
             (now, before) => now == before,
+        }
+    }
+
+    /// The type that a table has for this one: JSON is text there.
+    #[must_use]
+    pub fn as_stored(&self) -> Self {
+        match self {
+            Self::Json => Self::String,
+            Self::Array(element) => Self::Array(Arc::new(element.as_stored())),
+            Self::Struct(fields) => {
+                Self::Struct(fields.iter().map(|(name, t)| (name.clone(), t.as_stored())).collect())
+            }
+            Self::Map(entry) => Self::Map(Arc::new((entry.0.as_stored(), entry.1.as_stored()))),
+            other => other.clone(),
         }
     }
 

@@ -10,7 +10,8 @@ mod snapshot;
 mod statement;
 mod values;
 
-use crate::definition::{Migration, Project};
+use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
+use crate::name::RESCUED;
 use crate::source::{Fault, Place};
 
 pub use shape::Columns;
@@ -72,6 +73,11 @@ pub fn faults(project: &Project) -> Vec<Fault> {
 pub fn differences(project: &Project) -> Vec<Fault> {
     let Some(file) = &project.schema else { return Vec::new() };
     parsed(project).map(|migrations| snapshot::faults(project, file, &migrations)).unwrap_or_default()
+}
+
+/// Whether a column is the tool's own: no migration touches it.
+fn is_system(column: &str) -> bool {
+    [SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column)
 }
 
 /// Numbers that nobody has, below some that somebody has.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::is_system;
 use super::statement::{Action, ColumnPath, Part, Statement};
-use crate::definition::{ColumnType, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::ColumnType;
 use crate::name;
 use crate::source::{Fault, Place, SourceFile, Text};
 use crate::sql::words::{Word, words};
@@ -153,7 +154,8 @@ impl<'a> Parser<'a> {
     fn new_type(&mut self, path: ColumnPath) -> Result<Action, Fault> {
         let text = self.until(&["using", ";"], "a type")?;
         let of = ColumnType::parse(&text.value)
-            .map_err(|label| fault(text.place.clone(), format!("`{}` is no type", text.value), label))?;
+            .map_err(|label| fault(text.place.clone(), format!("`{}` is no type", text.value), label))?
+            .as_stored();
         let using = match self.eats("using") {
             true => Some(self.until(&[";"], "an expression over the columns of the table")?),
             false => None,
@@ -213,7 +215,7 @@ impl<'a> Parser<'a> {
         }
         let place = Place { file: self.file.clone(), span: start..self.end().span.end };
         let path = ColumnPath { parts, place };
-        if [SOURCE_FILE, SOURCE_OFFSET].contains(&path.column()) {
+        if is_system(path.column()) {
             let message = format!("`{}` cannot be changed", path.column());
             return Err(fault(path.place, message, "by it a sync knows which records have landed"));
         }

@@ -52,7 +52,7 @@ impl Columns {
     /// Those of a definition.
     #[must_use]
     pub fn declared(columns: &[Column]) -> Self {
-        let column = |c: &Column| Stored { name: c.name.clone(), of: c.column_type.clone(), nullable: c.nullable };
+        let column = |c: &Column| Stored { name: c.name.clone(), of: c.column_type.as_stored(), nullable: c.nullable };
         Self(columns.iter().map(column).collect())
     }
 

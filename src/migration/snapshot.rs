@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Parsed;
 use super::shape::{Columns, Stored};
-use crate::definition::{ColumnType, Project, SOURCE_FILE, SOURCE_OFFSET};
+use super::{Parsed, is_system};
+use crate::definition::{ColumnType, Project};
 use crate::source::{Fault, Place, SourceFile};
 
 /// Where it is in a project.
@@ -94,7 +94,7 @@ impl Snapshot {
     #[must_use]
     pub fn text(&self) -> String {
         let column = |c: &Stored| FileColumn { name: c.name.clone(), r#type: c.of.delta_name(), nullable: c.nullable };
-        let own = |c: &&Stored| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET;
+        let own = |c: &&Stored| !is_system(&c.name);
         let columns = |columns: &Columns| columns.0.iter().filter(own).map(column).collect();
         let tables = self.tables.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
         let text = serde_json::to_string_pretty(&File { migration: self.migration, tables });
@@ -134,11 +134,11 @@ pub struct Difference {
 pub fn difference(before: &Columns, declared: &Columns, renamed: &[(String, String)]) -> Difference {
     let mut found = Difference::default();
     let row = |columns: &Columns| -> Vec<(String, ColumnType)> {
-        let own = columns.0.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET);
+        let own = columns.0.iter().filter(|c| !is_system(&c.name));
         own.map(|c| (c.name.clone(), c.of.clone())).collect()
     };
     fields("", (&row(before), &row(declared)), None, renamed, &mut found);
-    for column in declared.0.iter().filter(|c| c.name != SOURCE_FILE && c.name != SOURCE_OFFSET) {
+    for column in declared.0.iter().filter(|c| !is_system(&c.name)) {
         let from = renamed.iter().find(|(_, to)| *to == column.name).map_or(&column.name, |(from, _)| from);
         match before.get(from) {
             Some(known) if known.nullable && !column.nullable => {
