@@ -11,7 +11,7 @@ use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Error, Result};
 use crate::lake::{Change, Commit, LakeTable, NewColumns, create, declaring};
-use crate::migration::{Columns, difference};
+use crate::migration::{Columns, difference, is_system};
 use crate::outcome::{Warning, counted};
 use crate::plan;
 
@@ -245,7 +245,7 @@ pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> 
     let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
     let diff = SchemaDiff::of(context, Declared::by_definition(context.table), table)?;
     let own = table.declared_columns();
-    if let Some(column) = diff.undeclared.iter().find(|column| own.contains(*column)) {
+    if let Some(column) = diff.undeclared.iter().find(|column| own.contains(*column) && !is_system(column)) {
         let problem = "is in the table, and no longer in its definition";
         let help = "stedi-delta migrate new LABEL   (drafts `drop column`; with --rename, `rename column`)";
         return Err(refused(context, table, column, problem, help));

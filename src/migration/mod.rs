@@ -76,7 +76,8 @@ pub fn differences(project: &Project) -> Vec<Fault> {
 }
 
 /// Whether a column is the tool's own: no migration touches it.
-fn is_system(column: &str) -> bool {
+#[must_use]
+pub fn is_system(column: &str) -> bool {
     [SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column)
 }
 

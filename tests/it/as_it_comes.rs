@@ -226,7 +226,7 @@ async fn fields_without_a_column_are_refused_ignored_and_kept() {
     let plan = stedi_delta::inspect::plan(&lake.workspace().await, &[]).await.unwrap();
     assert!(plan.tables[0].warnings.is_empty(), "{:?}", plan.tables[0]);
     let outcome = lake.sync().await;
-    assert!(of(&outcome, "events").reason.starts_with("new columns"), "{}", of(&outcome, "events").reason);
+    assert!(of(&outcome, "events").reason.starts_with("new column"), "{}", of(&outcome, "events").reason);
     assert!(matches!(of(&outcome, "seen").mode, Mode::Incremental | Mode::None));
     assert_eq!(replay(&lake.workspace().await, "events").await.unwrap().rows.inserted, 2);
     lake.land("e/c.json", record(5, ",\"address\":{},\"to\":[1, {\"a\":null}]") + &record(6, ""));
