@@ -33,22 +33,20 @@ pub(super) fn following(bytes: &[u8], mut at: usize, complete: bool, limit: usiz
             },
             Some(b'"') if has_comma => return rest(bytes, next, complete),
             Some(b'}') => return rest(bytes, next, complete),
-            Some(b']') => match bytes[next + 1..].iter().find(|b| !is_blank(**b)) {
-                None => return end,
-                // The end of an array of records.
-                Some(b'\n' | b'{' | b'[' | &RECORD_SEPARATOR) => return Following::Records,
-                Some(b',') if !name_follows(bytes, next + 1) => return Following::Records,
-                Some(_) => return rest(bytes, next, complete),
-            },
+            Some(b']') => {
+                let (after, _) = separator(bytes, next + 1);
+                return match bytes.get(after) {
+                    None => end,
+                    // The end of an array of records.
+                    Some(b'\n' | b'{' | b'[' | &RECORD_SEPARATOR) => Following::Records,
+                    Some(_) => rest(bytes, next, complete),
+                };
+            }
+            // Perhaps half of a separator.
+            Some(b'\\' | 0xEF) if !complete && bytes.len() - next < BYTE_ORDER_MARK.len() => return end,
             Some(_) => return Following::Records,
         }
     }
-}
-
-/// Whether a comma and a string follow.
-fn name_follows(bytes: &[u8], at: usize) -> bool {
-    let (next, has_comma) = separator(bytes, at);
-    has_comma && matches!(bytes.get(next), Some(b'"' | b']' | b'}'))
 }
 
 /// The position after blanks and what some programs write between records, and whether a comma is among it.
