@@ -8,7 +8,8 @@ use super::*;
 fn read_soon(options: Options, bytes: &[u8]) -> Outcome {
     let started = Instant::now();
     let outcome = read_in(&columns(), options, bytes, &[64 << 10]);
-    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+    // Quadratic time would be a quarter of an hour.
+    assert!(started.elapsed() < Duration::from_secs(120), "took {:?}", started.elapsed());
     outcome
 }
 
