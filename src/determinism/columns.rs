@@ -24,7 +24,18 @@ impl<'a> Scope<'a> {
         Self(vec![left.schema().as_ref(), right.schema().as_ref()])
     }
 
-    fn index(&self, column: &Column) -> Option<usize> {
+    /// The columns of the inputs of any node.
+    pub fn of_inputs(inputs: &[&'a LogicalPlan]) -> Self {
+        Self(inputs.iter().map(|input| input.schema().as_ref()).collect())
+    }
+
+    /// The columns of a relation.
+    pub fn of_schema(schema: &'a DFSchema) -> Self {
+        Self(vec![schema])
+    }
+
+    /// The position of a column.
+    pub fn index(&self, column: &Column) -> Option<usize> {
         let mut before = 0;
         for schema in &self.0 {
             if let Some(at) = schema.maybe_index_of_column(column) {
@@ -54,7 +65,7 @@ impl<'a> Scope<'a> {
                 Expr::Column(column) => found.extend(self.index(column)),
                 e => {
                     if let Some(subquery) = subquery_of(e) {
-                        self.outer(&subquery.subquery, &mut found);
+                        found.extend(self.outer(&subquery.subquery));
                     }
                 }
             }
@@ -68,8 +79,10 @@ impl<'a> Scope<'a> {
         exprs.into_iter().flat_map(|e| self.columns(e)).collect()
     }
 
-    /// The columns of this scope to which a subquery refers.
-    fn outer(&self, subquery: &LogicalPlan, found: &mut Columns) {
+    /// The columns of this scope to which a plan refers as those of an outer query.
+    pub fn outer(&self, subquery: &LogicalPlan) -> Columns {
+        let mut found = Columns::new();
+        // The visitors never return an error.
         let _ = subquery.apply_with_subqueries(|node| {
             node.apply_expressions(|expr| {
                 expr.apply(|e| {
@@ -80,6 +93,7 @@ impl<'a> Scope<'a> {
                 })
             })
         });
+        found
     }
 
     /// The column that an expression is, apart from its alias and injective casts.

@@ -23,7 +23,7 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-pub(crate) use columns::subquery_of;
+pub(crate) use columns::{Scope, subquery_of};
 pub use functions::is_approximate;
 pub use reason::{Code, Reason};
 

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 
 use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{Column, DFSchema};
+use deltalake::datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use deltalake::datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, Unnest};
 
 use crate::definition::ColumnType;
-use crate::determinism::subquery_of;
+use crate::determinism::{Scope, subquery_of};
 
 /// A part of a value: names of fields, one within the other.
 type Path = Vec<String>;
@@ -65,20 +66,8 @@ fn add(needed: &mut Needed, at: usize, paths: &BTreeSet<Path>) {
     needed.entry(at).or_default().extend(paths.iter().cloned());
 }
 
-/// The columns that the expressions of a node may name: those of its inputs, side by side.
-struct Scope<'a>(Vec<&'a DFSchema>);
-
-impl Scope<'_> {
-    fn at(&self, column: &Column) -> Option<usize> {
-        let mut before = 0;
-        for schema in &self.0 {
-            if let Some(at) = schema.maybe_index_of_column(column) {
-                return Some(before + at);
-            }
-            before += schema.fields().len();
-        }
-        None
-    }
+fn wholes(columns: &BTreeSet<usize>, needed: &mut Needed) {
+    columns.iter().for_each(|at| add(needed, *at, &whole()));
 }
 
 struct Reads(BTreeSet<String>);
@@ -117,7 +106,7 @@ impl Reads {
             LogicalPlan::Unnest(unnest) => self.unnest(unnest, &needed),
             other => {
                 let inputs = other.inputs();
-                let scope = Scope(inputs.iter().map(|input| input.schema().as_ref()).collect());
+                let scope = Scope::of_inputs(&inputs);
                 for expr in other.expressions() {
                     self.expr(&expr, &whole(), &scope, &mut Needed::new());
                 }
@@ -135,7 +124,7 @@ impl Reads {
         wanted: impl Iterator<Item = (&'e Expr, &'e BTreeSet<Path>)>,
         mut needed: Needed,
     ) {
-        let scope = Scope(vec![input.schema().as_ref()]);
+        let scope = Scope::of(input);
         for (expr, paths) in wanted {
             self.expr(expr, paths, &scope, &mut needed);
         }
@@ -147,7 +136,7 @@ impl Reads {
         match expr {
             Expr::Alias(alias) => return self.expr(&alias.expr, paths, scope, needed),
             Expr::Column(column) => {
-                if let Some(at) = scope.at(column) {
+                if let Some(at) = scope.index(column) {
                     add(needed, at, paths);
                 }
                 return;
@@ -167,7 +156,7 @@ impl Reads {
         }
         if let Some(subquery) = subquery_of(expr) {
             let plan = &subquery.subquery;
-            outer(plan, scope, needed);
+            wholes(&scope.outer(plan), needed);
             let columns = if matches!(expr, Expr::Exists(_)) { Needed::new() } else { all(plan.schema()) };
             self.plan(plan, columns);
         }
@@ -184,7 +173,8 @@ impl Reads {
             let wanted = aggregate.group_expr.iter().chain(&aggregate.aggr_expr).map(|expr| (expr, &whole));
             return self.over(&aggregate.input, wanted, Needed::new());
         }
-        let groups = aggregate.group_expr.len();
+        // A key that is named twice is one column.
+        let groups = grouping_set_to_exprlist(&aggregate.group_expr).map_or(0, |keys| keys.len());
         let computed = needed.keys().filter_map(|at| aggregate.aggr_expr.get(at.checked_sub(groups)?));
         let wanted = aggregate.group_expr.iter().chain(computed).map(|expr| (expr, &whole));
         self.over(&aggregate.input, wanted, Needed::new());
@@ -200,13 +190,13 @@ impl Reads {
                 _ => add(&mut both, *at, paths),
             }
         }
-        let scope = Scope(vec![join.left.schema().as_ref(), join.right.schema().as_ref()]);
+        let scope = Scope::of_both(&join.left, &join.right);
         let keys = join.on.iter().flat_map(|(left, right)| [left, right]);
         for expr in keys.chain(&join.filter) {
             self.expr(expr, &whole(), &scope, &mut both);
         }
         // A lateral one names columns of the left side within the right one.
-        outer(&join.right, &Scope(vec![join.left.schema().as_ref()]), &mut both);
+        wholes(&Scope::of(&join.left).outer(&join.right), &mut both);
         let right = both.split_off(&columns);
         self.plan(&join.left, both);
         self.plan(&join.right, right.into_iter().map(|(at, paths)| (at - columns, paths)).collect());
@@ -234,7 +224,7 @@ impl Reads {
 
     fn scan(&mut self, scan: &TableScan, mut needed: Needed) {
         let schema = &scan.projected_schema;
-        let scope = Scope(vec![schema.as_ref()]);
+        let scope = Scope::of_schema(schema);
         for filter in &scan.filters {
             self.expr(filter, &whole(), &scope, &mut needed);
         }
@@ -251,23 +241,6 @@ impl Reads {
             self.0.extend(read.iter().filter(|(name, _)| !is_inside(name)).map(|(name, of)| format!("{name} {of}")));
         }
     }
-}
-
-/// The columns of a scope to which a plan refers as one outside of it.
-fn outer(plan: &LogicalPlan, scope: &Scope<'_>, needed: &mut Needed) {
-    // The visitors never return an error.
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::OuterReferenceColumn(_, column) = e
-                    && let Some(at) = scope.at(column)
-                {
-                    add(needed, at, &whole());
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
 }
 
 /// Which part a function takes of its first argument.
@@ -345,6 +318,11 @@ mod tests {
             ["n.id Int64", "n.k Int64", "o.k Int64", "o.other Utf8"]
         );
         assert_eq!(read("select n.k, count(*) as c from n group by n.k"), ["n.k Int64"]);
+        assert_eq!(
+            read("select n.k, max(n.new) as m from n group by n.k, n.id, n.k"),
+            ["n.id Int64", "n.k Int64", "n.new Utf8"],
+            "a key that is named twice"
+        );
         assert_eq!(
             read("select count(*) as c from (select distinct n.k, n.new from n) t"),
             ["n.k Int64", "n.new Utf8"]
