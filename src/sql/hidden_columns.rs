@@ -3,15 +3,14 @@
 //! Tables are planned without it where the text of a query does not have its name. Where it does, the tables that have such a
 //! column are left their other ones under `*`.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     ExceptSelectItem, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableFactor, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
-use super::rewrite::using_columns::{ColumnsOf, name_of};
+use super::relations::{ColumnsOf, Relation, Relations, name_of};
 use crate::name::RESCUED;
 
 /// Whether a query may name the column.
@@ -21,26 +20,16 @@ pub fn may_name(query: &Query) -> bool {
 
 /// Leaves the column out of every `*` over a table that has it.
 pub fn leave_out(query: &mut Query, columns_of: ColumnsOf<'_>) {
-    let _ = query.visit(&mut Selects { columns_of, named: HashSet::new() });
+    let _ = query.visit(&mut Selects(Relations::new(columns_of)));
 }
 
-struct Selects<'c> {
-    columns_of: ColumnsOf<'c>,
-    /// Queries of `with`, which may have the name of a table.
-    named: HashSet<String>,
-}
-
-/// A relation of `from`: the name that it goes by, and whether it is a table that has the column.
-struct Relation {
-    name: Option<Ident>,
-    has_it: bool,
-}
+struct Selects<'c>(Relations<'c>);
 
 impl VisitorMut for Selects<'_> {
     type Break = std::convert::Infallible;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        self.named.extend(query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| name_of(&cte.alias.name)));
+        self.0.enter(query);
         ControlFlow::Continue(())
     }
 
@@ -49,8 +38,8 @@ impl VisitorMut for Selects<'_> {
             .from
             .iter()
             .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
-        let relations: Vec<Relation> = factors.map(|factor| self.relation(factor)).collect();
-        if !relations.iter().any(|relation| relation.has_it) {
+        let relations: Vec<Relation> = factors.map(|factor| self.0.of(factor)).collect();
+        if !relations.iter().any(has_it) {
             return ControlFlow::Continue(());
         }
         let is_apart = relations.len() > 1 && !shares_columns(select) && relations.iter().all(|r| r.name.is_some());
@@ -60,23 +49,9 @@ impl VisitorMut for Selects<'_> {
     }
 }
 
-impl Selects<'_> {
-    fn relation(&self, factor: &TableFactor) -> Relation {
-        match factor {
-            TableFactor::Table { name, alias, .. } => {
-                let own = name.0.last().and_then(ObjectNamePart::as_ident);
-                let table = own.map(name_of).filter(|own| name.0.len() == 1 && !self.named.contains(own));
-                let columns = table.and_then(|table| (self.columns_of)(&table)).unwrap_or_default();
-                let is_renamed = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
-                let has_it = !is_renamed && columns.iter().any(|column| column == RESCUED);
-                Relation { name: alias.as_ref().map(|alias| &alias.name).or(own).cloned(), has_it }
-            }
-            TableFactor::Derived { alias, .. } => {
-                Relation { name: alias.as_ref().map(|alias| alias.name.clone()), has_it: false }
-            }
-            _ => Relation { name: None, has_it: false },
-        }
-    }
+/// Whether a relation is a table that has the column.
+fn has_it(relation: &Relation) -> bool {
+    relation.has(RESCUED) == Some(true)
 }
 
 /// Whether two relations have a column in common under `*`.
@@ -101,7 +76,7 @@ fn without(item: SelectItem, relations: &[Relation], is_apart: bool) -> Vec<Sele
         SelectItem::Wildcard(options) if is_apart && has_no_options(&options) => {
             let of = |relation: &Relation| {
                 let name = relation.name.clone()?;
-                let options = if relation.has_it { but_for_it(options.clone()) } else { options.clone() };
+                let options = if has_it(relation) { but_for_it(options.clone()) } else { options.clone() };
                 let kind = SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(vec![name]));
                 Some(SelectItem::QualifiedWildcard(kind, options))
             };
@@ -116,8 +91,7 @@ fn without(item: SelectItem, relations: &[Relation], is_apart: bool) -> Vec<Sele
                 }
                 SelectItemQualifiedWildcardKind::Expr(_) => false,
             };
-            let has_it = relations.iter().find(is_of).is_some_and(|relation| relation.has_it);
-            let options = if has_it { but_for_it(options) } else { options };
+            let options = if relations.iter().find(is_of).is_some_and(has_it) { but_for_it(options) } else { options };
             vec![SelectItem::QualifiedWildcard(kind, options)]
         }
         other => vec![other],

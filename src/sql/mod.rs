@@ -28,6 +28,7 @@ pub(crate) mod physical;
 pub(crate) mod planner;
 mod question;
 pub(crate) mod references;
+mod relations;
 pub(crate) mod refuse;
 pub(crate) mod rewrite;
 pub(crate) mod shapes;

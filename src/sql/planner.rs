@@ -33,6 +33,7 @@ use crate::sql::analyse::type_coercion::{Operands, Timestamps};
 use crate::sql::functions::FUNCTIONS;
 use crate::sql::hidden_columns;
 use crate::sql::options::engine_options;
+use crate::sql::relations::ColumnsOf;
 use crate::sql::rewrite::cast_column_names;
 use crate::sql::rewrite::derived_table_aliases::name_derived;
 use crate::sql::rewrite::function_aliases::spell_functions;
@@ -40,7 +41,7 @@ use crate::sql::rewrite::lateral::without_lateral_unnest;
 use crate::sql::rewrite::like_escape::escape_with_backslashes;
 use crate::sql::rewrite::order_by_limit_one::take_first;
 use crate::sql::rewrite::row_value_comparison::compare_rows;
-use crate::sql::rewrite::using_columns::{ColumnsOf, qualify_shared};
+use crate::sql::rewrite::using_columns::qualify_shared;
 use crate::sql::text::Sql;
 
 /// Plans one query over tables given by name and schema.

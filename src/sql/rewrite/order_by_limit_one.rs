@@ -10,8 +10,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     Visitor, visit_expressions_mut,
 };
 
+use crate::sql::relations::name_of;
 use crate::sql::rewrite::function_aliases::parsed;
-use crate::sql::rewrite::using_columns::name_of;
 
 /// Rewrites every such scalar subquery. `is_aggregate` tells aggregate functions by name.
 pub fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {

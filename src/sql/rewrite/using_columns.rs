@@ -3,42 +3,36 @@
 //! In `where`, in a later `on` and anywhere inside a subquery, DataFusion 55 resolves `k` after `a join b using (k)` to
 //! two columns. It refuses the query; or, if an outer query has a `k`, silently uses that one, which gives other rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
-    TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    TableWithJoins, VisitMut, VisitorMut,
 };
 
-/// The columns of a table by its name, if known.
-pub type ColumnsOf<'c> = &'c dyn Fn(&str) -> Option<Vec<String>>;
+use crate::sql::relations::{ColumnsOf, Relations, name_of};
 
 /// Qualifies shared columns in every select of a query. `columns_of` gives the columns that `natural` shares, and the
 /// owner of a column among several tables.
 pub fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
-    let _ = syntax.visit(&mut Selects { columns_of, named: HashSet::new() });
+    let _ = syntax.visit(&mut Selects(Relations::new(columns_of)));
 }
 
-struct Selects<'c> {
-    columns_of: ColumnsOf<'c>,
-    /// Queries of `with`, which may have the name of a table.
-    named: HashSet<String>,
-}
+struct Selects<'c>(Relations<'c>);
 
 impl VisitorMut for Selects<'_> {
     type Break = std::convert::Infallible;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        self.named.extend(query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| name_of(&cte.alias.name)));
+        self.0.enter(query);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-        let columns_of = |table: &str| if self.named.contains(table) { None } else { (self.columns_of)(table) };
         let mut owners: HashMap<String, Option<Ident>> = HashMap::new();
         for from in &select.from {
-            for (column, owner) in shared(from, &columns_of) {
+            for (column, owner) in shared(from, &self.0) {
                 // In two joins of a comma list it is ambiguous.
                 let twice = owners.contains_key(&column);
                 owners.insert(column, owner.filter(|_| !twice));
@@ -109,11 +103,11 @@ impl VisitorMut for Names<'_> {
 }
 
 /// The shared columns of the joins of one `from`, with the table that provides the value.
-fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Option<Ident>)> {
-    let mut tables = vec![Table::of(&from.relation, columns_of)];
+fn shared(from: &TableWithJoins, relations: &Relations<'_>) -> Vec<(String, Option<Ident>)> {
+    let mut tables = vec![relations.of(&from.relation)];
     let mut found: Vec<(String, Option<Ident>)> = Vec::new();
     for Join { relation, join_operator, .. } in &from.joins {
-        let right = Table::of(relation, columns_of);
+        let right = relations.of(relation);
         let (constraint, inner) = match join_operator {
             JoinOperator::Join(of) | JoinOperator::Inner(of) => (of, true),
             JoinOperator::Left(of) | JoinOperator::LeftOuter(of) => (of, false),
@@ -150,38 +144,4 @@ fn shared(from: &TableWithJoins, columns_of: ColumnsOf<'_>) -> Vec<(String, Opti
         tables.push(right);
     }
     found
-}
-
-/// A table of a join by the name that qualifies its columns.
-struct Table {
-    name: Option<Ident>,
-    columns: Option<Vec<String>>,
-}
-
-impl Table {
-    fn of(factor: &TableFactor, columns_of: ColumnsOf<'_>) -> Self {
-        match factor {
-            TableFactor::Table { name, alias, .. } => {
-                let own = name.0.last().and_then(ObjectNamePart::as_ident);
-                let columns = own.filter(|_| name.0.len() == 1).and_then(|own| columns_of(&name_of(own)));
-                let plain = alias.as_ref().is_none_or(|alias| alias.columns.is_empty());
-                let name = alias.as_ref().map(|alias| &alias.name).or(own).cloned();
-                Self { name, columns: columns.filter(|_| plain) }
-            }
-            TableFactor::Derived { alias, .. } => {
-                Self { name: alias.as_ref().map(|alias| alias.name.clone()), columns: None }
-            }
-            _ => Self { name: None, columns: None },
-        }
-    }
-
-    /// Whether it has a column, if known.
-    fn has(&self, column: &str) -> Option<bool> {
-        self.columns.as_ref().map(|columns| columns.iter().any(|own| own == column))
-    }
-}
-
-/// A name in the form in which it is looked up.
-pub(crate) fn name_of(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
