@@ -13,14 +13,15 @@ use serde_json::{Value, json};
 use stedi_delta::internals::lake::Layout;
 use stedi_delta::outcome::Mode;
 
-use crate::support::second::second_engine;
+use crate::support::second::{DELTA, second_engine};
 use crate::support::shop::derived;
-use crate::support::{Lake, of, repository};
+use crate::support::{Lake, of};
 
 /// Lets DuckDB and Python check the log and the data files of a table. Panics on a wrong bound.
 fn judge(folder: &Path) {
     let Some(python) = second_engine() else { return };
-    let output = Command::new(python).arg(repository().join("tests/it/bounds/judge.py")).arg(folder).output().unwrap();
+    let script = format!("{DELTA}{}", include_str!("bounds/judge.py"));
+    let output = Command::new(python).arg("-c").arg(script).arg(folder).output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.code() {
         Some(0) => assert_ne!(text.trim(), "0", "no bound was looked at"),

@@ -7,7 +7,7 @@ use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
 use stedi_delta::inspect;
 use stedi_delta::outcome::Mode;
 
-use crate::support::second::second_engine;
+use crate::support::second::{DELTA, second_engine};
 use crate::support::{Lake, assert_ok, of};
 
 const LANDING: &str = "description = \"Nested\"\n[source]\npath = \"n/*.json\"\nformat = \"json\"\n\
@@ -113,17 +113,7 @@ impl Dice {
 /// Every table as DuckDB reads it, row by row as JSON, equals our rows.
 pub async fn assert_duckdb_reads_the_same(lake: &Lake) {
     const SCRIPT: &str = r#"
-import importlib.util, json, pathlib, sys
-try:
-    import duckdb
-    package = importlib.util.find_spec("duckdb_extension_delta")
-    folders = map(pathlib.Path, package.submodule_search_locations if package else [])
-    binaries = [b for f in folders for b in f.glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension")]
-    connection = duckdb.connect()
-    connection.execute(f"load '{binaries[0]}'" if binaries else "load delta")
-except Exception as missing:
-    print(missing, file=sys.stderr)
-    sys.exit(77)
+import json
 plain = lambda rows: sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)
 for arguments in sys.argv[1:]:
     folder, ours = arguments.split("|")
@@ -146,7 +136,7 @@ for arguments in sys.argv[1:]:
         let stored = lake.warehouse().join(&table.zone).join(table.name.as_str());
         arguments.push(format!("{}|{}", stored.display(), ours.display()));
     }
-    let output = Command::new(python).arg("-c").arg(SCRIPT).args(arguments).output().unwrap();
+    let output = Command::new(python).arg("-c").arg(format!("{DELTA}{SCRIPT}")).args(arguments).output().unwrap();
     match output.status.code() {
         Some(0) => {}
         Some(77) => eprintln!("SKIP: {}", String::from_utf8_lossy(&output.stderr)),

@@ -1,26 +1,11 @@
-"""Which data files DuckDB leaves out by our bloom filters, and that it finds rows by them. Exit code 77: no DuckDB.
+"""Which data files DuckDB leaves out by our bloom filters, and that it finds rows by them. After `support/delta.py`.
 
 JSON in: `files` of one row group each, `columns` with a filter, a `table` and `conditions` by name. Out: `probed`, by column
 [wrongly left out, rightly left out, files that do not hold the value], where the values are what DuckDB itself finds in
 the files; and `found`, how many rows of the table a condition finds, or why that cannot be told.
 """
 
-import importlib.util
 import json
-import pathlib
-import sys
-
-try:
-    import duckdb
-
-    package = importlib.util.find_spec("duckdb_extension_delta")
-    folders = [pathlib.Path(f) for f in package.submodule_search_locations or []] if package else []
-    binaries = [b for f in folders for b in f.glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension")]
-    connection = duckdb.connect()
-    connection.execute(f"load '{binaries[0]}'" if binaries else "load delta")
-except Exception as missing:
-    print(missing, file=sys.stderr)
-    sys.exit(77)
 
 VALUES_PER_FILE = 6
 

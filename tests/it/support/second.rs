@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::repository;
 
+/// The beginning of a script that reads Delta tables with DuckDB, by its `connection`. It exits with 77 without DuckDB.
+pub const DELTA: &str = include_str!("delta.py");
+
 /// The Python of the tests, even if it is not installed.
 pub fn python() -> PathBuf {
     let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
