@@ -526,6 +526,14 @@ pub enum MigrationState {
     Included,
 }
 
+impl MigrationState {
+    /// Whether the lake has all of the migration.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Applied | Self::Included)
+    }
+}
+
 /// A statement of a migration that was carried out, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementOutcome {

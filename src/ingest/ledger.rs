@@ -12,16 +12,13 @@ use deltalake::arrow::datatypes::Int64Type;
 use deltalake::datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create, is_batch};
+use crate::lake::{Add, Commit, LakeTable, SystemTable, is_batch};
 use crate::storage::Location;
 
 /// Under the warehouse root.
 pub const FOLDER: &str = "system/files";
-/// Ledger files are small; one per commit.
-const FILE_SIZE: u64 = 64 << 20;
 
 /// The ledger's entry of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -358,30 +355,10 @@ impl Ledger {
     /// # Errors
     /// `Conflict` if another process has committed to the ledger since it was read.
     pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<()> {
-        let location = warehouse.join(FOLDER);
-        let rows = rows(batches)?;
-        let spec = TableSpec {
-            uuid: clock::random_uuid().to_string(),
-            name: "files".into(),
-            description: "Ledger of ingested files; written by stedi-delta only".into(),
-            columns: columns(),
-            properties: Properties { change_data_feed: false },
-            layout: Layout::default(),
-        };
-        let schema = rows.schema();
-        let mut writer = DataWriter::over(&location, schema, FILE_SIZE);
-        writer.write(&rows).await?;
-        let written = writer.close().await?;
-        let commit = Commit {
-            operation: "WRITE",
-            change: Change { adds: written.adds, ..Change::default() },
-            info: BTreeMap::from([("runId".to_owned(), run.into())]),
-            ..Commit::default()
-        };
-        match &self.table {
-            Some(table) => commit.commit(table).await?.mended(&Layout::default(), run).await.map(drop),
-            None => create(&location, &spec, commit).await.map(drop),
-        }
+        let commit = Commit { info: BTreeMap::from([("runId".to_owned(), run.into())]), ..Commit::default() };
+        let files = SystemTable { name: "files", description: "Ledger of ingested files", columns: columns() };
+        let at = (&warehouse.join(FOLDER), self.table.as_ref());
+        files.append(at, &rows(batches)?, commit, run).await.map(drop)
     }
 }
 

@@ -174,12 +174,12 @@ async fn begin(pending: &mut Pending, run: &str) -> Result<()> {
 /// Records what the tables include by now.
 async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
     let all: Vec<Parsed> = pending.unrecorded().cloned().collect();
-    let mut outcomes: Vec<(usize, MigrationState, Option<StatementOutcome>)> = Vec::new();
-    for (at, parsed) in all.iter().enumerate() {
+    let mut outcomes: Vec<(&Parsed, MigrationState, Option<StatementOutcome>)> = Vec::new();
+    for parsed in &all {
         let number = parsed.migration.number;
         let carried_out = done.get(&number);
         if carried_out.is_none() && !pending.journal.entries.contains_key(&number) {
-            outcomes.push((at, MigrationState::Included, None));
+            outcomes.push((parsed, MigrationState::Included, None));
             continue;
         }
         for (index, statement) in parsed.statements.iter().enumerate() {
@@ -196,15 +196,12 @@ async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
                 bytes_read: 0,
                 bytes_written: 0,
             };
-            outcomes.push((at, MigrationState::Applied, Some(known.unwrap_or_else(other))));
+            outcomes.push((parsed, MigrationState::Applied, Some(known.unwrap_or_else(other))));
         }
     }
     let rows: Vec<Row<'_>> = outcomes
         .iter()
-        .filter_map(|(at, state, outcome)| {
-            let statement = outcome.as_ref().map(|outcome| (outcome.number, outcome));
-            Some(Row { migration: all.get(*at)?, state: *state, statement })
-        })
+        .map(|(migration, state, statement)| Row { migration, state: *state, statement: statement.as_ref() })
         .collect();
     pending.journal.write(&rows, run).await
 }

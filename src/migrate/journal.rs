@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Result};
-use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
+use crate::lake::{Commit, LakeTable, SystemTable};
 use crate::migration::Parsed;
 use crate::outcome::{MigrationState, StatementOutcome};
 use crate::storage::Location;
@@ -55,8 +55,8 @@ pub struct Journal {
 pub(super) struct Row<'a> {
     pub migration: &'a Parsed,
     pub state: MigrationState,
-    /// Its number, from 1, and what it did.
-    pub statement: Option<(usize, &'a StatementOutcome)>,
+    /// What one of its statements did.
+    pub statement: Option<&'a StatementOutcome>,
 }
 
 impl Journal {
@@ -94,8 +94,7 @@ impl Journal {
 
     /// The number of the newest migration of which it knows that it is in the lake.
     pub(super) fn newest_done(&self) -> u32 {
-        let is_done = |entry: &Entry| matches!(entry.state, MigrationState::Applied | MigrationState::Included);
-        self.entries.iter().rfind(|(_, entry)| is_done(entry)).map_or(0, |(number, _)| *number)
+        self.entries.iter().rfind(|(_, entry)| entry.state.is_done()).map_or(0, |(number, _)| *number)
     }
 
     /// Adds rows, in one commit upon what was read.
@@ -105,29 +104,14 @@ impl Journal {
     pub(super) async fn write(&mut self, rows: &[Row<'_>], run: &str) -> Result<()> {
         let doing = || "the journal of migrations cannot be written".to_owned();
         let schema = Arc::new(Schema::new(columns().iter().map(Column::field).collect::<Vec<_>>()));
-        let batch = RecordBatch::try_new(schema.clone(), arrays(rows, run)).context(doing)?;
-        let mut writer = DataWriter::over(&self.location, schema, u64::MAX);
-        writer.write(&batch).await?;
+        let batch = RecordBatch::try_new(schema, arrays(rows, run)).context(doing)?;
         let commit = Commit {
-            operation: "WRITE",
-            change: Change { adds: writer.close().await?.adds, ..Change::default() },
             info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run}))]),
             ..Commit::default()
         };
-        self.table = Some(match &self.table {
-            Some(table) => commit.commit(table).await?,
-            None => {
-                let spec = TableSpec {
-                    uuid: clock::random_uuid().to_string(),
-                    name: "migrations".into(),
-                    description: "Migrations that are in this lake; written by stedi-delta only".into(),
-                    columns: columns(),
-                    properties: Properties { change_data_feed: false },
-                    layout: Layout::default(),
-                };
-                create(&self.location, &spec, commit).await?
-            }
-        });
+        let journal =
+            SystemTable { name: "migrations", description: "Migrations that are in this lake", columns: columns() };
+        self.table = Some(journal.append((&self.location, self.table.as_ref()), &batch, commit, run).await?);
         Ok(())
     }
 }
@@ -176,7 +160,6 @@ fn arrays(rows: &[Row<'_>], run: &str) -> Vec<ArrayRef> {
     let longs =
         |of: &dyn Fn(&Row<'_>) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
     let version = |version: Option<u64>| version.and_then(|version| i64::try_from(version).ok());
-    let done = |row: &Row<'_>| row.statement.map(|(_, done)| done.clone());
     let now = clock::now_ms() * 1000;
     vec![
         longs(&|row| Some(row.migration.migration.number.into())),
@@ -185,12 +168,12 @@ fn arrays(rows: &[Row<'_>], run: &str) -> Vec<ArrayRef> {
         texts(&|row| Some(state_name(row.state).to_owned())),
         Arc::new(TimestampMicrosecondArray::from(vec![now; rows.len()]).with_timezone("UTC")),
         texts(&|_| Some(run.to_owned())),
-        longs(&|row| row.statement.and_then(|(number, _)| i64::try_from(number).ok())),
-        texts(&|row| done(row).map(|done| done.text)),
-        texts(&|row| done(row).map(|done| done.table)),
-        texts(&|row| done(row).and_then(|done| done.table_uuid)),
-        longs(&|row| done(row).and_then(|done| version(done.version_before))),
-        longs(&|row| done(row).and_then(|done| version(done.version_after))),
+        longs(&|row| row.statement.and_then(|done| i64::try_from(done.number).ok())),
+        texts(&|row| row.statement.map(|done| done.text.clone())),
+        texts(&|row| row.statement.map(|done| done.table.clone())),
+        texts(&|row| row.statement.and_then(|done| done.table_uuid.clone())),
+        longs(&|row| row.statement.and_then(|done| version(done.version_before))),
+        longs(&|row| row.statement.and_then(|done| version(done.version_after))),
     ]
 }
 

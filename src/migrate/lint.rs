@@ -34,7 +34,7 @@ pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
 }
 
 fn finding(statement: &Statement, message: String, label: &str) -> Fault {
-    Fault { message, place: Some(statement.place.clone()), label: label.to_owned(), help: None }
+    Fault::at(&statement.place, message, label)
 }
 
 fn of_statement(statement: &Statement) -> Vec<Fault> {

@@ -37,8 +37,7 @@ pub async fn status(workspace: &Workspace) -> Result<Vec<MigrationOutcome>> {
         let entry = pending.journal.entries.get(&number);
         let lacking: Vec<StatementOutcome> = pending.of(number).map(|statement| statement.outcome(parsed)).collect();
         let state = match (entry.map(|entry| entry.state), lacking.is_empty()) {
-            (Some(MigrationState::Applied), _) => MigrationState::Applied,
-            (Some(MigrationState::Included), _) => MigrationState::Included,
+            (Some(recorded), _) if recorded.is_done() => recorded,
             (Some(_), _) => MigrationState::Begun,
             (None, true) => MigrationState::Included,
             (None, false) => MigrationState::Pending,

@@ -10,9 +10,9 @@ use crate::ingest::{Declared, SchemaDiff};
 use crate::lake::LakeTable;
 use crate::migration::{self, Action, Columns, Parsed, Reshape, Statement};
 use crate::name::{TableName, nearest};
-use crate::outcome::{MigrationState, StatementOutcome};
+use crate::outcome::StatementOutcome;
+use crate::source::Fault;
 use crate::source::faults::sorted;
-use crate::source::{Fault, Place};
 use crate::workspace::Workspace;
 
 /// A statement that its table lacks.
@@ -111,8 +111,7 @@ impl Pending {
 
     /// Whether the journal knows that a migration is in the lake.
     fn is_done(&self, parsed: &Parsed) -> bool {
-        let entry = self.journal.entries.get(&parsed.migration.number);
-        entry.is_some_and(|entry| matches!(entry.state, MigrationState::Applied | MigrationState::Included))
+        self.journal.entries.get(&parsed.migration.number).is_some_and(|entry| entry.state.is_done())
     }
 
     /// Migrations that the journal has to get: all of which it does not know that they are in the lake.
@@ -270,12 +269,8 @@ fn still_declared(table: &Table, statements: &[&Statement], columns: &Columns) -
             _ => (false, String::new()),
         };
         if is_gone && path.is_column() && columns.get(path.column()).is_none() && declared(path.column()) {
-            faults.push(Fault {
-                message: format!("`{}` is still declared in {}", path.column(), table.file.path.display()),
-                place: Some(path.place.clone()),
-                label: what,
-                help: None,
-            });
+            let message = format!("`{}` is still declared in {}", path.column(), table.file.path.display());
+            faults.push(Fault::at(&path.place, message, what));
         }
     }
     faults
@@ -288,14 +283,10 @@ fn unknown(workspace: &Workspace, statement: &Statement) -> Fault {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}", crate::source::faults::one_of(known())),
     };
-    at(&statement.table.place, format!("table `{name}` is not in this project"), label)
+    Fault::at(&statement.table.place, format!("table `{name}` is not in this project"), label)
 }
 
 fn derived(statement: &Statement) -> Fault {
     let message = format!("{} is a derived table: it has the columns of its query", statement.table.value);
-    at(&statement.table.place, message, "change the query; the next sync replaces the table".into())
-}
-
-fn at(place: &Place, message: String, label: String) -> Fault {
-    Fault { message, place: Some(place.clone()), label, help: None }
+    Fault::at(&statement.table.place, message, "change the query; the next sync replaces the table")
 }

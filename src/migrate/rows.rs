@@ -55,7 +55,7 @@ pub(super) async fn violations(
         all = Some(match all {
             None => some,
             Some(all) if some.step > all.step => all,
-            Some(all) if some.step < all.step => Violations { ..some },
+            Some(all) if some.step < all.step => some,
             Some(all) => Violations { rows: all.rows + some.rows, ..all },
         });
     }

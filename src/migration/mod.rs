@@ -91,12 +91,9 @@ fn gaps(migrations: &[Migration]) -> Vec<Fault> {
                 last if last == expected => format!("{expected:04} is"),
                 last => format!("{expected:04} to {last:04} are"),
             };
-            faults.push(Fault {
-                message: format!("migration {missing} missing"),
-                place: Some(Place { file: migration.file.clone(), span: 0..0 }),
-                label: format!("put it back, or give this one the number {expected:04}"),
-                help: None,
-            });
+            let place = Place { file: migration.file.clone(), span: 0..0 };
+            let label = format!("put it back, or give this one the number {expected:04}");
+            faults.push(Fault::at(&place, format!("migration {missing} missing"), label));
         }
         expected = migration.number + 1;
     }

@@ -37,13 +37,9 @@ pub(super) fn statements(file: &Arc<SourceFile>) -> Result<Vec<Statement>, Vec<F
     }
     if statements.is_empty() && faults.is_empty() {
         let place = Place { file: file.clone(), span: 0..0 };
-        faults.push(fault(place, "there is no statement", "expected `alter table`; or remove the file"));
+        faults.push(Fault::at(&place, "there is no statement", "expected `alter table`; or remove the file"));
     }
     if faults.is_empty() { Ok(statements) } else { Err(faults) }
-}
-
-fn fault(place: Place, message: impl Into<String>, label: impl Into<String>) -> Fault {
-    Fault { message: message.into(), place: Some(place), label: label.into(), help: None }
 }
 
 struct Parser<'a> {
@@ -80,8 +76,8 @@ impl<'a> Parser<'a> {
 
     fn unexpected(&self, expected: &str) -> Fault {
         match self.word() {
-            Some(word) => fault(word.place.clone(), format!("found `{}`", word.text), format!("expected {expected}")),
-            None => fault(self.end(), "the file ends within a statement", format!("expected {expected}")),
+            Some(word) => Fault::at(&word.place, format!("found `{}`", word.text), format!("expected {expected}")),
+            None => Fault::at(&self.end(), "the file ends within a statement", format!("expected {expected}")),
         }
     }
 
@@ -96,14 +92,14 @@ impl<'a> Parser<'a> {
         let data = ["insert", "update", "delete", "merge", "create", "truncate"];
         if let Some(word) = self.word().filter(|word| data.contains(&word.text.as_str())) {
             let label = "a migration changes what tables are, not which rows they have: expected `alter table`";
-            return Err(fault(word.place.clone(), format!("`{}` is no statement of a migration", word.text), label));
+            return Err(Fault::at(&word.place, format!("`{}` is no statement of a migration", word.text), label));
         }
         self.expects(&["alter", "table"], "`alter table`")?;
         let table = self.name("the name of a table")?;
         if self.sees(".") {
             let place = Place { file: self.file.clone(), span: table.place.span.start..self.next_end(2) };
             let bare = self.words.get(self.at + 1).map_or("", |word| word.text.as_str());
-            return Err(fault(place, "this is a qualified name", format!("write the bare table name: `{bare}`")));
+            return Err(Fault::at(&place, "this is a qualified name", format!("write the bare table name: `{bare}`")));
         }
         let action = self.action()?;
         let span = start..self.end().span.end;
@@ -126,7 +122,7 @@ impl<'a> Parser<'a> {
             let to = self.name("the new name")?;
             if self.sees(".") {
                 let place = self.word().map_or_else(|| self.end(), |word| word.place.clone());
-                return Err(fault(place, "a field stays where it is", "expected its new name alone"));
+                return Err(Fault::at(&place, "a field stays where it is", "expected its new name alone"));
             }
             return Ok(Action::Rename { path, to });
         }
@@ -146,7 +142,7 @@ impl<'a> Parser<'a> {
         }
         if let Some(word) = self.word().filter(|word| word.text == "add") {
             let label = "declare the column in tables/: a sync adds it";
-            return Err(fault(word.place.clone(), "a column needs no migration to come", label));
+            return Err(Fault::at(&word.place, "a column needs no migration to come", label));
         }
         Err(self.unexpected(CHANGES))
     }
@@ -154,7 +150,7 @@ impl<'a> Parser<'a> {
     fn new_type(&mut self, path: ColumnPath) -> Result<Action, Fault> {
         let text = self.until(&["using", ";"], "a type")?;
         let of = ColumnType::parse(&text.value)
-            .map_err(|label| fault(text.place.clone(), format!("`{}` is no type", text.value), label))?
+            .map_err(|label| Fault::at(&text.place, format!("`{}` is no type", text.value), label))?
             .as_stored();
         let using = match self.eats("using") {
             true => Some(self.until(&[";"], "an expression over the columns of the table")?),
@@ -189,7 +185,7 @@ impl<'a> Parser<'a> {
     fn name(&mut self, expected: &str) -> Result<Text, Fault> {
         let Some(word) = self.word().filter(|word| word.is_name) else { return Err(self.unexpected(expected)) };
         if let Err(reason) = name::check(&word.text) {
-            return Err(fault(word.place.clone(), format!("`{}` cannot be a name", word.text), reason));
+            return Err(Fault::at(&word.place, format!("`{}` cannot be a name", word.text), reason));
         }
         self.at += 1;
         Ok(Text { value: word.text.clone(), place: word.place.clone() })
@@ -217,7 +213,7 @@ impl<'a> Parser<'a> {
         let path = ColumnPath { parts, place };
         if is_system(path.column()) {
             let message = format!("`{}` cannot be changed", path.column());
-            return Err(fault(path.place, message, "by it a sync knows which records have landed"));
+            return Err(Fault::at(&path.place, message, "by it a sync knows which records have landed"));
         }
         Ok(path)
     }

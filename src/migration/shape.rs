@@ -138,7 +138,7 @@ impl Columns {
 }
 
 fn at(place: &Place, (message, label): Refusal) -> Fault {
-    Fault { message, place: Some(place.clone()), label, help: None }
+    Fault::at(place, message, label)
 }
 
 fn missing(name: &str, of: &str, names: &[&str]) -> Refusal {

@@ -69,11 +69,9 @@ impl Snapshot {
             let at = (start + column.saturating_sub(1)).min(file.text.len());
             Place { file: file.clone(), span: at..at }
         };
-        let fault = |place, label: String| Fault {
-            message: "this is not what `migrate new` wrote".into(),
-            place: Some(place),
-            label,
+        let fault = |place: Place, label: String| Fault {
             help: Some(format!("put it back, or delete it and run {DRAFT}")),
+            ..Fault::at(&place, "this is not what `migrate new` wrote", label)
         };
         let parsed: File = serde_json::from_str(&file.text)
             .map_err(|error| fault(at(error.line(), error.column()), error.to_string()))?;
@@ -257,22 +255,20 @@ pub fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) 
     };
     let mut faults = Vec::new();
     for table in project.tables.iter().filter(|table| table.landing().is_some()) {
-        let place = Some(Place { file: table.file.clone(), span: 0..0 });
-        let mut fault = |message: String, label: String| {
-            faults.push(Fault { message, place: place.clone(), label, help: None });
-        };
+        let place = Place { file: table.file.clone(), span: 0..0 };
+        let mut fault = |message: String| faults.push(Fault::at(&place, message, DRAFT));
         let declared = Columns::declared(&table.columns);
         match known.get(table.name.as_str()) {
-            None => fault(format!("{PATH} lacks the table {}", table.name), DRAFT.to_owned()),
+            None => fault(format!("{PATH} lacks the table {}", table.name)),
             Some(before) => {
                 let found = difference(before, &declared, &[]);
                 let statements: Vec<&str> = found.statements.iter().map(|(text, _)| text.as_str()).collect();
                 if !statements.is_empty() {
                     let message = format!("the columns of {} need a migration: {}", table.name, statements.join(", "));
-                    fault(message, DRAFT.to_owned());
+                    fault(message);
                 } else if !found.additions.is_empty() {
                     let message = format!("{PATH} lacks changes of {}: {}", table.name, found.additions.join(", "));
-                    fault(message, DRAFT.to_owned());
+                    fault(message);
                 }
             }
         }

@@ -205,6 +205,5 @@ fn computed(
 }
 
 fn unplanned(text: &Text, error: &Error) -> Fault {
-    let label = error.causes().join(": ");
-    Fault { message: "this expression cannot be computed".into(), place: Some(text.place.clone()), label, help: None }
+    Fault::at(&text.place, "this expression cannot be computed", error.causes().join(": "))
 }

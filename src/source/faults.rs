@@ -9,7 +9,7 @@ pub(crate) struct Faults(Vec<Fault>);
 impl Faults {
     /// Adds a fault at a place.
     pub fn add(&mut self, place: Place, message: impl Into<String>, label: impl Into<String>) {
-        self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help: None });
+        self.0.push(Fault::at(&place, message, label));
     }
 
     /// Adds a fault at a place with the next thing to do.
@@ -20,8 +20,7 @@ impl Faults {
         label: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let help = Some(help.into());
-        self.0.push(Fault { message: message.into(), place: Some(place), label: label.into(), help });
+        self.0.push(Fault { help: Some(help.into()), ..Fault::at(&place, message, label) });
     }
 
     /// Adds a fault whose place must not be shown; `message` names it.

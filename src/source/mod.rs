@@ -48,6 +48,13 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+impl Fault {
+    /// A fault at a place, of which the label says all that is to be done.
+    pub(crate) fn at(place: &Place, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { message: message.into(), place: Some(place.clone()), label: label.into(), help: None }
+    }
+}
+
 /// A piece of text with its place.
 #[derive(Clone, Debug)]
 pub struct Text {

@@ -11,7 +11,7 @@ use deltalake::arrow::datatypes::Schema;
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Result};
-use crate::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, app, create};
+use crate::lake::{Commit, LakeTable, SystemTable, app};
 use crate::retry;
 use crate::storage::Location;
 
@@ -58,7 +58,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
     let versions = serde_json::to_string(&versions).context(doing)?;
     let time = |ms: i64| Arc::new(TimestampMicrosecondArray::from(vec![ms * 1000]).with_timezone("UTC"));
     let row = RecordBatch::try_new(
-        schema.clone(),
+        schema,
         vec![
             Arc::new(StringArray::from(vec![run.id])),
             time(run.started_ms),
@@ -67,29 +67,13 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
             Arc::new(StringArray::from(vec![versions])),
         ],
     );
-    let mut writer = DataWriter::over(location, schema, u64::MAX);
-    writer.write(&row.context(doing)?).await?;
     let commit = Commit {
-        operation: "WRITE",
-        change: Change { adds: writer.close().await?.adds, ..Change::default() },
         txns: BTreeMap::from([(app::STANDING.to_owned(), mark)]),
         info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run.id}))]),
         ..Commit::default()
     };
-    match table {
-        Some(table) => commit.commit(&table).await?.mended(&Layout::default(), run.id).await.map(drop),
-        None => {
-            let spec = TableSpec {
-                uuid: clock::random_uuid().to_string(),
-                name: "runs".into(),
-                description: "Syncs that changed something; written by stedi-delta only".into(),
-                columns: columns(),
-                properties: Properties { change_data_feed: false },
-                layout: Layout::default(),
-            };
-            create(location, &spec, commit).await.map(drop)
-        }
-    }
+    let runs = SystemTable { name: "runs", description: "Syncs that changed something", columns: columns() };
+    runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await.map(drop)
 }
 
 /// 63 bits over the current versions.

@@ -1,0 +1,59 @@
+//! Tables of the tool's own under `system/`, to which rows are only added.
+
+use deltalake::arrow::array::RecordBatch;
+
+use super::commit::{Change, Commit, Properties, TableSpec, create};
+use super::layout::Layout;
+use super::table::LakeTable;
+use super::write::DataWriter;
+use crate::clock;
+use crate::definition::Column;
+use crate::error::Result;
+use crate::storage::Location;
+
+/// Size at which data files are closed.
+const FILE_SIZE: u64 = 64 << 20;
+
+/// A system table.
+pub struct SystemTable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its rows, in one sentence.
+    pub description: &'static str,
+    /// Its columns.
+    pub columns: Vec<Column>,
+}
+
+impl SystemTable {
+    /// Adds rows in one commit, with the `txn` actions and the `commitInfo` of `commit`, upon the version that was read;
+    /// creates the table if there is none.
+    ///
+    /// # Errors
+    /// `Conflict` after a concurrent commit; if the store fails.
+    pub async fn append(
+        self,
+        (location, table): (&Location, Option<&LakeTable>),
+        rows: &RecordBatch,
+        commit: Commit,
+        run: &str,
+    ) -> Result<LakeTable> {
+        let mut writer = DataWriter::over(location, rows.schema(), FILE_SIZE);
+        writer.write(rows).await?;
+        let change = Change { adds: writer.close().await?.adds, ..Change::default() };
+        let commit = Commit { operation: "WRITE", change, ..commit };
+        if let Some(table) = table {
+            let table = commit.commit(table).await?;
+            let mended = table.mended(&Layout::default(), run).await?;
+            return Ok(mended.map_or(table, |(mended, _)| mended));
+        }
+        let spec = TableSpec {
+            uuid: clock::random_uuid().to_string(),
+            name: self.name.to_owned(),
+            description: format!("{}; written by stedi-delta only", self.description),
+            columns: self.columns,
+            properties: Properties { change_data_feed: false },
+            layout: Layout::default(),
+        };
+        create(location, &spec, commit).await
+    }
+}
