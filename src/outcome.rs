@@ -242,7 +242,7 @@ pub struct SyncOutcome {
     pub left: Vec<String>,
     /// The name of the catalog.
     pub catalog: String,
-    /// Migrations of which this run carried out a statement.
+    /// Migrations of which this run applied a statement.
     pub migrations: Vec<MigrationOutcome>,
 }
 
@@ -516,13 +516,13 @@ pub fn counted(count: u64, noun: &str) -> String {
 /// How far a migration is in a lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MigrationState {
-    /// Some of its statements are still to be carried out, and none has been.
+    /// Some of its statements are still to be applied, and none has been.
     Pending,
-    /// It was begun, and not all of its statements have been carried out.
+    /// It was begun, and not all of its statements are applied.
     Begun,
-    /// All of its statements have been carried out.
+    /// All of its statements are applied.
     Applied,
-    /// The tables were made with what it says.
+    /// The tables were created with its changes.
     Included,
 }
 
@@ -534,7 +534,7 @@ impl MigrationState {
     }
 }
 
-/// A statement of a migration that was carried out, or would be.
+/// A statement of a migration that was applied, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementOutcome {
     /// Its number within the migration, from 1.
@@ -568,6 +568,6 @@ pub struct MigrationOutcome {
     pub recorded_ms: Option<i64>,
     /// The run that recorded it.
     pub run: Option<String>,
-    /// Its statements: those that are pending of one that is, those that were carried out of one that was applied.
+    /// Its statements: the pending ones of a pending migration, the applied ones of an applied one.
     pub statements: Vec<StatementOutcome>,
 }

@@ -1,4 +1,4 @@
-//! How values come in records: in which fields, and times how written.
+//! How records hold values: in which fields, and the format of times.
 
 use super::model::ColumnType;
 
@@ -10,7 +10,7 @@ pub struct Reading {
     pub from: Vec<String>,
     /// How a time is written.
     pub times: TimeFormat,
-    /// What is inside: the fields of a struct in their order, the element of an array, the value of a map.
+    /// Nested values: the fields of a struct in order, the element of an array, the value of a map.
     pub inside: Vec<Reading>,
 }
 
@@ -52,7 +52,7 @@ impl Reading {
         Self { inside: vec![self], ..Self::default() }
     }
 
-    /// What values that hold one other alone hold.
+    /// The single nested value of an array or a map.
     #[must_use]
     pub fn element(&self) -> Self {
         self.inside.first().cloned().unwrap_or_default()

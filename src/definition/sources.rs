@@ -29,7 +29,7 @@ pub(super) fn check(values: &[(&str, &Value)], faults: &mut Faults) {
     }
 }
 
-/// What reads the whole of an object that a path leads into, and would refuse it or call its fields undeclared.
+/// A column that reads the whole object that a path leads into: it would refuse it, or report its fields as undeclared.
 fn through<'v>(source: &Text, values: &[(&'v str, &'v Value)]) -> Option<(&'v str, &'v Value)> {
     if !is_path(&source.value) {
         return None;

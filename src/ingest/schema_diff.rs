@@ -139,7 +139,7 @@ impl SchemaDiff {
         commit
     }
 
-    /// What to say where rows landed without some of the table's columns.
+    /// The warning for rows that landed without some of the table's columns.
     #[must_use]
     pub fn warning(&self, name: &str) -> Option<Warning> {
         /// More would hide the rest of the report.
@@ -161,7 +161,7 @@ impl SchemaDiff {
 pub fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Vec<String> {
     let Ok(Columns(mut stored)) = Columns::stored(&table.schema()) else { return Vec::new() };
     let declared = Columns::declared(&context.table.columns);
-    // What somebody else added stays.
+    // Columns that another writer added stay.
     let own = table.declared_columns();
     stored.retain(|column| declared.get(&column.name).is_some() || own.contains(&column.name));
     difference(&Columns(stored), &declared, &[]).statements.into_iter().map(|(statement, _)| statement).collect()

@@ -1,7 +1,7 @@
 //! `json_extract` and `json_extract_scalar`: parts of JSON texts, with the paths of Athena's engine.
 //!
-//! A path is a constant: what is taken of a text is then no longer than the text, and a wrong path is a fault of `check`.
-//! Reading stops at the part that is looked for. What is no JSON up to there has no parts.
+//! A path is a constant: `check` reports a wrong one, and a result is never longer than its input. Parsing stops at the
+//! sought part. A text that is not valid JSON up to there gives NULL.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use deltalake::datafusion::logical_expr::{
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Most steps of a path: each is a level of the text.
+/// Maximum number of steps of a path; each is a level of nesting.
 const MAX_STEPS: usize = 100;
 
 /// The functions.
@@ -31,7 +31,7 @@ pub fn functions() -> [Arc<ScalarUDF>; 2] {
     })
 }
 
-/// What is taken of a text.
+/// The part of a text that a function returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
     /// Any value, as the text of its JSON.
@@ -148,7 +148,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// What can stand in a name without quotes in every release of the engine.
+/// Characters that every release of the engine accepts in a name without quotes.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || (!c.is_ascii() && c.is_alphabetic())
 }
@@ -177,7 +177,7 @@ impl Part {
     fn of(self, path: &[Step], text: &str) -> Option<String> {
         let mut found = None;
         let mut json = serde_json::Deserializer::from_str(text);
-        // It stops at what it finds, and at what is no JSON.
+        // It stops at the part that it finds, and at invalid JSON.
         let _ = Find { steps: path, found: &mut found }.deserialize(&mut json);
         let found: &str = found?;
         match (self, found.as_bytes().first()?) {
@@ -195,7 +195,7 @@ struct Find<'p, 'f, 't> {
     found: &'f mut Option<&'t str>,
 }
 
-/// What ends the search: nothing behind it is read.
+/// The error that ends the search, so that the rest is not read.
 fn over<E: serde::de::Error>() -> E {
     E::custom("the search is over")
 }

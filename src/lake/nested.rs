@@ -180,7 +180,7 @@ fn same_fields(a: &DataType, b: &DataType) -> bool {
     let same = |a: &FieldRef, b: &FieldRef| same_fields(a.data_type(), b.data_type());
     match (a, b) {
         (DataType::Map(a, _), DataType::Map(b, _)) => match (a.data_type(), b.data_type()) {
-            // What keys and values are called is their writer's own affair.
+            // Writers choose the names of keys and values.
             (DataType::Struct(a), DataType::Struct(b)) => a.iter().zip(b).all(|(a, b)| same(a, b)),
             _ => true,
         },

@@ -1,4 +1,4 @@
-//! Carries out what is pending: all of it is checked first, then each statement is one commit.
+//! Applies pending statements: all are checked first, then each is one commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome, counted
 use crate::retry;
 use crate::workspace::Workspace;
 
-/// What is asked for.
+/// The options of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Id of the run.
@@ -27,16 +27,16 @@ pub struct Asked<'a> {
     pub dry_run: bool,
 }
 
-/// What has been carried out so far, by migration.
+/// The statements applied so far, by migration.
 type Done = BTreeMap<u32, Vec<StatementOutcome>>;
 
-/// Carries out every pending statement, and records it. The migrations of which one was, or would be.
+/// Applies every pending statement and records it. Returns the migrations with such statements.
 ///
 /// # Errors
-/// Faults of the migrations, statements that the rows do not allow: nothing is changed then. `Conflict` when somebody
-/// else commits again and again.
+/// Faults of the migrations, and statements that rows violate: nothing is changed then. `Conflict` if concurrent commits
+/// kept winning.
 pub async fn apply(workspace: &Workspace, asked: Asked<'_>) -> Result<Vec<MigrationOutcome>> {
-    // What an attempt carried out before a conflict is not pending in the next one.
+    // Statements that an attempt applied before a conflict are not pending in the next one.
     let attempt = |mut done: Done| async move {
         let tried = Box::pin(once(workspace, asked, &mut done)).await;
         let so_far = done.clone();
@@ -94,13 +94,13 @@ fn outcomes(pending: &Pending, mut done: Done, asked: Asked<'_>) -> Vec<Migratio
     pending.migrations.iter().filter_map(outcome).collect()
 }
 
-/// Carries out batches that the ledger decided and an earlier run did not finish: their files have the columns from
-/// before. Whether there were any.
+/// Finishes batches that the ledger decided in an earlier run: their files have the columns before the migration. Returns
+/// whether there were any.
 async fn settle(workspace: &Workspace, pending: &Pending, run: &str) -> Result<bool> {
     let named: Vec<&str> = pending.unrecorded().flat_map(|p| &p.statements).map(|s| s.table.value.as_str()).collect();
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session).await?;
-    // Such a batch was decided before any of these was carried out.
+    // Such a batch was decided before any of these statements was applied.
     let known = pending.journal.newest_done().into();
     let mut any = false;
     for table in workspace.project.tables.iter().filter(|t| t.landing().is_some() && named.contains(&t.name.as_str())) {
@@ -111,7 +111,7 @@ async fn settle(workspace: &Workspace, pending: &Pending, run: &str) -> Result<b
     Ok(any)
 }
 
-/// Reads the rows of a table where a statement might refuse one.
+/// Reads the rows of a table if they can violate a statement.
 async fn check_rows(
     workspace: &Workspace,
     pending: &Pending,
@@ -156,7 +156,7 @@ fn refused(
     error.help(format!("{replace}, or give it values: `alter column {column} type ... using coalesce({column}, ...)`"))
 }
 
-/// From now on the texts of these migrations cannot be changed.
+/// Records that these migrations have begun: their texts cannot change any more.
 async fn begin(pending: &mut Pending, run: &str) -> Result<()> {
     let is_begun = |parsed: &&Parsed| {
         let number = parsed.migration.number;
@@ -171,7 +171,7 @@ async fn begin(pending: &mut Pending, run: &str) -> Result<()> {
     pending.journal.write(&rows, run).await
 }
 
-/// Records what the tables include by now.
+/// Records the migrations that the tables include now.
 async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
     let all: Vec<Parsed> = pending.unrecorded().cloned().collect();
     let mut outcomes: Vec<(&Parsed, MigrationState, Option<StatementOutcome>)> = Vec::new();
@@ -185,7 +185,7 @@ async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
         for (index, statement) in parsed.statements.iter().enumerate() {
             let known = carried_out.into_iter().flatten().find(|outcome| outcome.number == index + 1).cloned();
             let table = TableName::parse(&statement.table.value).ok().and_then(|name| pending.tables.get(&name));
-            // Carried out by a run that died before it could say so, or on a table that was made with it.
+            // Applied by a run that died before it was recorded, or included in a table when it was created.
             let other = || StatementOutcome {
                 number: index + 1,
                 text: statement.text(),
@@ -263,7 +263,7 @@ async fn carry_out(
     Ok((table, outcome))
 }
 
-/// Names of Delta's for what other engines do alike.
+/// The names that other engines give such operations in Delta logs.
 fn operation(action: &Action) -> &'static str {
     match action {
         Action::Rename { .. } => "RENAME COLUMN",
@@ -286,7 +286,7 @@ fn info(pending: &Pending, lacking: &Lacking, statement: &Statement, run: &str) 
     BTreeMap::from([("stediDelta".to_owned(), facts)])
 }
 
-/// The property that lists the table's own columns, where a statement changes their names.
+/// The property that lists the table's declared columns, if a statement changes their names.
 fn declared(stands: &LakeTable, statement: &Statement) -> BTreeMap<String, String> {
     let (mut own, path) = (stands.declared_columns(), statement.action.path());
     if !path.is_column() || !own.remove(path.column()) {
@@ -300,13 +300,13 @@ fn declared(stands: &LakeTable, statement: &Statement) -> BTreeMap<String, Strin
     declaring(own.iter().map(String::as_str))
 }
 
-/// What the log tells of the columns afterwards.
+/// The columns that the log describes afterwards.
 fn moved(layout: &Layout, statement: &Statement) -> Layout {
     let field = |part: &Part| match part {
         Part::Field(name) => Some(name.clone()),
         Part::Element | Part::Value => None,
     };
-    // Of what is in arrays and maps nothing is told.
+    // The log does not describe fields inside arrays and maps.
     let Some(path) = statement.action.path().parts.iter().map(field).collect::<Option<Vec<_>>>() else {
         return layout.clone();
     };

@@ -39,20 +39,20 @@ impl Renamed {
     }
 }
 
-/// What was drafted.
+/// A drafted migration.
 #[derive(Debug, Default)]
 pub struct Draft {
     /// The migration, under the project's folder; `None` = there is nothing that needs one.
     pub file: Option<PathBuf>,
     /// Its statements.
     pub statements: Vec<String>,
-    /// What a sync does without it, by table.
+    /// Changes that a sync makes without a migration, by table.
     pub additions: Vec<String>,
     /// Whether `migrations/schema.json` was written.
     pub wrote_snapshot: bool,
 }
 
-/// What the tables have now, to be compared with what is declared.
+/// The present columns of the tables, to compare with the declared ones.
 #[derive(Debug)]
 pub struct Before(BTreeMap<String, Columns>);
 
@@ -69,10 +69,10 @@ impl Before {
         known.after(&migrations).map(Self).map(Some).map_err(definition)
     }
 
-    /// By the tables of a lake, once the pending migrations are carried out.
+    /// The columns of a lake's tables after its pending migrations.
     ///
     /// # Errors
-    /// When the lake cannot be read; a pending statement that cannot be carried out.
+    /// If the lake cannot be read, or a pending statement cannot be applied.
     pub async fn stored(workspace: &Workspace) -> Result<Self> {
         let pending = Pending::find(workspace).await?;
         let mut tables = BTreeMap::new();
@@ -118,7 +118,7 @@ pub fn draft(project: &Project, label: &str, renamed: &[Renamed], before: &Befor
     if !draft.statements.is_empty() {
         snapshot.migration += 1;
         let leaf = format!("{:04}_{label}.sql", snapshot.migration);
-        let head = "-- Drafted by `stedi-delta migrate new`: read it before anybody carries it out.\n";
+        let head = "-- Drafted by `stedi-delta migrate new`: review it before it is applied.\n";
         write(&folder.join(&leaf), &format!("{head}{text}"))?;
         draft.file = Some(Path::new("migrations").join(leaf));
     }
@@ -130,7 +130,7 @@ pub fn draft(project: &Project, label: &str, renamed: &[Renamed], before: &Befor
     Ok(draft)
 }
 
-/// What is to be done about each table.
+/// The statements that each table needs.
 fn differences(project: &Project, renamed: &[Renamed], before: &Before) -> Result<Vec<(String, Difference)>> {
     let mut all = Vec::new();
     let mut used = Vec::new();

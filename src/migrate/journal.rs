@@ -1,8 +1,8 @@
-//! The system table `migrations`: which migration is in this lake, since when, by which text, and which versions of which
-//! tables it made.
+//! The system table `migrations`: the migrations of this lake, with time, text checksum and the table versions that they
+//! created.
 //!
-//! Whether a table includes a statement is in the table's own log; the journal says what its text was. So it is written
-//! before the first statement of a migration is carried out (`begun`), and completed after the last one (`applied`).
+//! A table's own log says which statements the table includes; the journal keeps their text. So it is written before the
+//! first statement of a migration is applied (`begun`), and completed after the last one (`applied`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::storage::Location;
 /// Under the warehouse root.
 pub const FOLDER: &str = "system/migrations";
 
-/// What the journal has of a migration.
+/// The journal's record of a migration.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The rest of its name.
@@ -38,7 +38,7 @@ pub struct Entry {
     pub at_ms: i64,
     /// The run that recorded it.
     pub run: String,
-    /// Its statements, once all are carried out.
+    /// Its statements, once all are applied.
     pub statements: Vec<StatementOutcome>,
 }
 
@@ -55,7 +55,7 @@ pub struct Journal {
 pub(super) struct Row<'a> {
     pub migration: &'a Parsed,
     pub state: MigrationState,
-    /// What one of its statements did.
+    /// The outcome of one of its statements.
     pub statement: Option<&'a StatementOutcome>,
 }
 
@@ -87,20 +87,20 @@ impl Journal {
         Ok(journal)
     }
 
-    /// That of a lake of which nobody asks.
+    /// An empty journal, for projects without migrations: the lake is not read.
     pub(super) fn none(warehouse: &Location) -> Self {
         Self { location: warehouse.join(FOLDER), table: None, entries: BTreeMap::new() }
     }
 
-    /// The number of the newest migration of which it knows that it is in the lake.
+    /// The number of the newest migration that it records as applied or included.
     pub(super) fn newest_done(&self) -> u32 {
         self.entries.iter().rfind(|(_, entry)| entry.state.is_done()).map_or(0, |(number, _)| *number)
     }
 
-    /// Adds rows, in one commit upon what was read.
+    /// Adds rows in one commit after the version that was read.
     ///
     /// # Errors
-    /// `Conflict` when somebody else wrote meanwhile; when the store fails.
+    /// `Conflict` after a concurrent commit; if the store fails.
     pub(super) async fn write(&mut self, rows: &[Row<'_>], run: &str) -> Result<()> {
         let doing = || "the journal of migrations cannot be written".to_owned();
         let schema = Arc::new(Schema::new(columns().iter().map(Column::field).collect::<Vec<_>>()));

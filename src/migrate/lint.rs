@@ -6,7 +6,7 @@ use crate::migration::{self, Action, Statement};
 use crate::source::Fault;
 use crate::source::faults::sorted;
 
-/// What statements lose, break or change, each at its place: of the newest migration, or of all.
+/// Losses, breaks and changes by the statements of the newest migration, or of all, each with its place.
 ///
 /// # Errors
 /// Faults of the migrations.
@@ -17,7 +17,7 @@ pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
     for parsed in migrations.iter().skip(from) {
         for (at, statement) in parsed.statements.iter().enumerate() {
             let table = project.tables.iter().find(|table| table.name.as_str() == statement.table.value);
-            // What it is called in the end.
+            // Its name after later renames.
             let name =
                 parsed.statements.iter().skip(at).filter(|later| later.table.value == statement.table.value).fold(
                     statement.action.path().column().to_owned(),
@@ -64,7 +64,7 @@ fn of_statement(statement: &Statement) -> Vec<Fault> {
     }
 }
 
-/// What hangs on a column, as the definition has it.
+/// The uses of a column in the definition.
 fn of_table(statement: &Statement, table: &Table, name: &str) -> Vec<Fault> {
     if matches!(statement.action, Action::SetNotNull { .. }) {
         return Vec::new();

@@ -1,12 +1,12 @@
-//! `migrations/` and a lake: which statements its tables lack, and carrying these out.
+//! Applies the migrations of a project to a lake: finds the statements that its tables lack, checks and applies them.
 //!
-//! Each table says in its own log which statements it includes (`stedi-delta/migration` and `stedi-delta/statement` of its
-//! newest commit of ours), so that nothing has to be remembered between two commits: whoever dies in the middle, and
-//! whoever loses a race, looks again. The [`Journal`] keeps what each migration said when it was carried out, and lets no
-//! text be changed afterwards.
+//! Each table's log records the statements that the table includes (`stedi-delta/migration` and `stedi-delta/statement` of
+//! our newest commit). So there is no other state between two commits: after a crash or a conflict the tables are read
+//! again. The [`Journal`] keeps the text of each applied migration, so that later edits are detected.
 //!
-//! Statements are checked before anything is changed: against the columns that those before them lead to, against the
-//! definitions, and against the rows where one could be refused. Then each is one commit that replaces every data file.
+//! All statements are checked before the first change: against the columns that the statements before them produce,
+//! against the definitions, and against the rows if a row can violate them. Then each statement is one commit that
+//! replaces every data file.
 
 mod apply;
 mod draft;

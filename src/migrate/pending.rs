@@ -1,4 +1,4 @@
-//! Which statements the tables of a lake lack, checked without looking at a row.
+//! The statements that the tables of a lake lack, checked without reading rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Lacking {
         parsed.statements.get(self.number - 1)
     }
 
-    /// What is said of it before it is carried out.
+    /// Its outcome before it is applied.
     pub(super) fn outcome(&self, parsed: &Parsed) -> StatementOutcome {
         StatementOutcome {
             number: self.number,
@@ -64,11 +64,11 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Reads the journal, and the logs of tables that statements change of which the journal does not know that they
-    /// were carried out. Reads nothing where the project has no migration.
+    /// Reads the journal, and the logs of the tables of all statements that the journal does not record as applied. Reads
+    /// nothing if the project has no migration.
     ///
     /// # Errors
-    /// Faults of the migrations; those whose text is not what was carried out; when the lake cannot be read.
+    /// Faults of the migrations; migrations edited after they were applied; if the lake cannot be read.
     pub async fn find(workspace: &Workspace) -> Result<Self> {
         let migrations = migration::parsed(&workspace.project).map_err(|faults| Error::definition(sorted(faults)))?;
         let journal = match migrations.is_empty() {
@@ -109,12 +109,12 @@ impl Pending {
         Ok(pending)
     }
 
-    /// Whether the journal knows that a migration is in the lake.
+    /// Whether the journal records a migration as applied or included.
     fn is_done(&self, parsed: &Parsed) -> bool {
         self.journal.entries.get(&parsed.migration.number).is_some_and(|entry| entry.state.is_done())
     }
 
-    /// Migrations that the journal has to get: all of which it does not know that they are in the lake.
+    /// Migrations that the journal does not yet record as applied or included.
     pub(super) fn unrecorded(&self) -> impl Iterator<Item = &Parsed> {
         self.migrations.iter().filter(|parsed| !self.is_done(parsed))
     }
@@ -141,7 +141,7 @@ impl Pending {
         self.lacking.iter().filter(|lacking| &lacking.table == table).filter_map(of).collect()
     }
 
-    /// What was carried out has to be what the files say.
+    /// Checks that applied migrations have not been edited, removed or overtaken.
     fn check_history(&self) -> Result<()> {
         let newest = self.journal.entries.last_key_value();
         for (number, entry) in &self.journal.entries {
@@ -154,15 +154,14 @@ impl Pending {
             };
             if parsed.checksum() != entry.checksum {
                 return Err(Error::failed(format!(
-                    "migration {} is not what this lake has carried out",
+                    "migration {} was edited after it was applied in this lake",
                     parsed.name()
                 ))
                 .fact("recorded", format!("{when} as {name}, run {}", entry.run))
-                .fact("because", "its text has changed since then")
-                .help("put its text back, and write what is to change into a new migration"));
+                .help("restore its text, and write the change as a new migration"));
             }
         }
-        // Two branches: the other one was first.
+        // Of two branches, the other one was applied first.
         let late = self.migrations.iter().find(|parsed| {
             let number = parsed.migration.number;
             !self.journal.entries.contains_key(&number) && newest.is_some_and(|(newest, _)| number < *newest)
@@ -170,21 +169,20 @@ impl Pending {
         match (late, newest) {
             (Some(parsed), Some((newest, entry))) => {
                 Err(Error::failed(format!("migration {} comes after one that is in this lake already", parsed.name()))
-                    .fact("found", format!("{newest:04}_{} was carried out", entry.label))
+                    .fact("found", format!("{newest:04}_{} was applied", entry.label))
                     .help(format!("give it the number {:04}", self.next_number())))
             }
             _ => Ok(()),
         }
     }
 
-    /// The number of a migration to come.
+    /// The number of the next migration.
     #[must_use]
     pub fn next_number(&self) -> u32 {
         self.migrations.last().map_or(0, |parsed| parsed.migration.number) + 1
     }
 
-    /// What each table becomes, statement by statement, where all of them can be carried out and lead to what the
-    /// definitions say.
+    /// The steps of each table, one per statement, if all of them can be applied and lead to the definitions.
     ///
     /// # Errors
     /// Every statement that cannot be.
@@ -230,7 +228,7 @@ impl Pending {
         if faults.is_empty() { Ok(steps) } else { Err(Error::definition(sorted(faults))) }
     }
 
-    /// Whether all of them can be carried out and lead to what the definitions say, as far as no row is looked at.
+    /// Checks, without reading rows, that all statements can be applied and lead to the definitions.
     ///
     /// # Errors
     /// Every statement that cannot be.
@@ -245,7 +243,7 @@ impl Pending {
     }
 }
 
-/// The columns of a table whose data files can be written anew.
+/// The columns of a table whose data files can be rewritten.
 pub(super) fn stored(table: &Table, stands: &LakeTable) -> Result<Columns> {
     stands.check_files()?;
     stands.check_writable()?;
@@ -257,7 +255,7 @@ pub(super) fn stored(table: &Table, stands: &LakeTable) -> Result<Columns> {
     })
 }
 
-/// Names that are gone from the table and not from its definition: the next sync would make them anew, and empty.
+/// Columns that leave the table but not its definition: the next sync would add them again, empty.
 fn still_declared(table: &Table, statements: &[&Statement], columns: &Columns) -> Vec<Fault> {
     let mut faults = Vec::new();
     let declared = |name: &str| table.columns.iter().any(|column| column.name == name);

@@ -1,4 +1,4 @@
-//! A statement over the rows of a table: every data file is read once, in its order, and written once.
+//! Applies a statement to the rows of a table: every data file is read once, in order, and written once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::lake::{Add, DataWriter, DeltaFile, LakeTable, Layout, rows};
 use crate::merge::complete;
 use crate::migration::Reshape;
 
-/// Memory that is reckoned for a file that is read and written: an open row group, and what it is made of.
+/// Memory estimated for a file that is read and written: an open row group and its input.
 const PER_FILE: u64 = 256 << 20;
 
-/// Files that are read and written at once, where a command may take so much memory.
+/// The number of files that are read and written concurrently within a memory limit.
 pub(super) fn at_once(memory_limit: u64) -> usize {
     let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     usize::try_from(memory_limit / PER_FILE).unwrap_or(usize::MAX).clamp(1, processors)
 }
 
-/// Rows that a statement does not allow.
+/// Rows that violate a statement.
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     /// Which of the statements.
@@ -36,10 +36,10 @@ pub(super) struct Violations {
     pub key: Option<String>,
 }
 
-/// Rows that one of several statements, one after the other, does not allow; of the first such statement.
+/// The rows that violate the first violated one of several successive statements.
 ///
 /// # Errors
-/// When a file cannot be read, or a value cannot be computed.
+/// If a file cannot be read, or a value cannot be computed.
 pub(super) async fn violations(
     table: &LakeTable,
     steps: &Arc<Vec<Reshape>>,
@@ -107,11 +107,11 @@ fn values(batch: &RecordBatch, key: &[String], row: usize) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// Writes the data files of a table anew by a statement. Nothing names them until a commit does.
+/// Writes new data files for a table by a statement. No version refers to them until a commit does.
 ///
 /// # Errors
-/// When a file cannot be read or written, or a row is not allowed: somebody has added it since the rows were checked.
-/// What was written is taken away again.
+/// If a file cannot be read or written, or a row added since the check violates the statement. The new files are deleted
+/// again.
 pub(super) async fn rewritten(
     table: &LakeTable,
     step: &Arc<Reshape>,
@@ -168,7 +168,7 @@ fn unreadable(file: &DeltaFile) -> String {
     format!("data file `{}` cannot be read", file.path)
 }
 
-/// What `work` gives for each data file.
+/// The results of `work` for each data file.
 async fn each<T, F>(table: &LakeTable, at_once: usize, work: impl Fn(DeltaFile) -> F) -> Result<Vec<T>>
 where
     T: Send + 'static,

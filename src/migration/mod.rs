@@ -1,8 +1,7 @@
-//! What the files of `migrations/` say: statements that change a table whose rows are there.
+//! The files of `migrations/`: statements that change existing tables.
 //!
-//! A migration is text until it is parsed (`parse`), with a place for every word, into [`Statement`]s. `shape` has what a
-//! statement makes of the columns of a table, and `values` what it makes of their rows. Nothing here reads a table: that,
-//! and the commits, are in `migrate`.
+//! `parse` turns the text of a migration into [`Statement`]s, with a place for every word. `shape` applies a statement to
+//! the columns of a table, and `values` to its rows. Nothing here reads a table: that, and the commits, are in `migrate`.
 
 mod parse;
 mod shape;
@@ -24,7 +23,7 @@ pub use values::Reshape;
 pub struct Parsed {
     /// The file.
     pub migration: Migration,
-    /// What it says, in its order.
+    /// Its statements, in order.
     pub statements: Vec<Statement>,
 }
 
@@ -68,7 +67,7 @@ pub fn faults(project: &Project) -> Vec<Fault> {
     parsed(project).err().unwrap_or_default()
 }
 
-/// Where the definitions of a project are not what `migrations/schema.json` and the migrations since then say.
+/// Differences between the definitions of a project and `migrations/schema.json` with the migrations since then.
 #[must_use]
 pub fn differences(project: &Project) -> Vec<Fault> {
     let Some(file) = &project.schema else { return Vec::new() };
@@ -81,7 +80,7 @@ pub fn is_system(column: &str) -> bool {
     [SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column)
 }
 
-/// Numbers that nobody has, below some that somebody has.
+/// Missing numbers below existing ones.
 fn gaps(migrations: &[Migration]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut expected = 1;

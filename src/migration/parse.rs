@@ -9,7 +9,7 @@ use crate::name;
 use crate::source::{Fault, Place, SourceFile, Text};
 use crate::sql::words::{Word, words};
 
-/// What can follow `alter table t`.
+/// The words that can follow `alter table t`.
 const CHANGES: &str =
     "`rename column a to b`, `drop column a`, `alter column a type t` or `alter column a set not null`";
 

@@ -1,4 +1,4 @@
-//! What a statement makes of the columns of a table, or why it cannot.
+//! Applies a statement to the columns of a table, or finds the reason why that is impossible.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::name::nearest;
 use crate::source::faults::one_of;
 use crate::source::{Fault, Place};
 
-/// A column as it is stored.
+/// A stored column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its name.
@@ -25,7 +25,7 @@ pub struct Stored {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns(pub Vec<Stored>);
 
-/// What becomes of the end of a path.
+/// The change at the end of a path.
 enum Change<'a> {
     Rename(&'a str),
     Drop,
@@ -36,10 +36,10 @@ enum Change<'a> {
 type Refusal = (String, String);
 
 impl Columns {
-    /// Those of stored rows. A column of a type that is none of ours is named in the error.
+    /// The columns of stored rows.
     ///
     /// # Errors
-    /// Its name and type.
+    /// The name and type of a column whose type is not supported.
     pub fn stored(schema: &Schema) -> Result<Self, (String, String)> {
         let column = |field: &Arc<Field>| {
             let other = || (field.name().clone(), ColumnType::name_of(field.data_type()));
@@ -49,7 +49,7 @@ impl Columns {
         schema.fields().iter().map(column).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Those of a definition.
+    /// The columns of a definition.
     #[must_use]
     pub fn declared(columns: &[Column]) -> Self {
         let column = |c: &Column| Stored { name: c.name.clone(), of: c.column_type.as_stored(), nullable: c.nullable };
@@ -63,7 +63,7 @@ impl Columns {
         Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()))
     }
 
-    /// As columns of which nothing more is said.
+    /// As columns without further properties.
     #[must_use]
     pub fn columns(&self) -> Vec<Column> {
         let column = |c: &Stored| Column { nullable: c.nullable, ..Column::new(&c.name, c.of.clone()) };
@@ -76,7 +76,7 @@ impl Columns {
         self.0.iter().find(|column| column.name == name)
     }
 
-    /// What they are after a statement.
+    /// The columns after a statement.
     ///
     /// # Errors
     /// Why it cannot be done, at the word that cannot be meant.
@@ -149,7 +149,7 @@ fn missing(name: &str, of: &str, names: &[&str]) -> Refusal {
     (format!("`{name}` is not in {}", called(of)), label)
 }
 
-/// What the value at a path is called; the empty path is the table's row.
+/// The name of the value at a path, for messages; the empty path is the table's row.
 fn called(path: &str) -> String {
     if path.is_empty() { "this table".to_owned() } else { format!("`{path}`") }
 }

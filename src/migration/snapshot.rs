@@ -1,5 +1,5 @@
-//! `migrations/schema.json`: the columns that `tables/` had when the newest migration was written. By it a difference that
-//! needs a migration is found without access to a lake.
+//! `migrations/schema.json`: the columns in `tables/` when the newest migration was written. With it, differences that need
+//! a migration are found without access to a lake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::source::{Fault, Place, SourceFile};
 /// Where it is in a project.
 pub const PATH: &str = "migrations/schema.json";
 
-/// What to do about a difference.
+/// The command that resolves a difference.
 const DRAFT: &str = "stedi-delta migrate new LABEL";
 
 /// The columns of landing tables by table.
@@ -62,7 +62,7 @@ impl Snapshot {
     /// Reads the file of a project.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Its fault.
     pub fn parse(file: &Arc<SourceFile>) -> Result<Self, Fault> {
         let at = |line: usize, column: usize| {
             let start: usize = file.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
@@ -102,7 +102,7 @@ impl Snapshot {
     /// The columns after the migrations that came since.
     ///
     /// # Errors
-    /// A statement that cannot be carried out on them.
+    /// Statements that cannot be applied to them.
     pub fn after(&self, migrations: &[Parsed]) -> Result<Tables, Vec<Fault>> {
         let (mut tables, mut faults) = (self.tables.clone(), Vec::new());
         let later = migrations.iter().filter(|parsed| parsed.migration.number > self.migration);
@@ -118,12 +118,12 @@ impl Snapshot {
     }
 }
 
-/// What makes columns what they are declared to be.
+/// The changes that turn columns into the declared ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Statements without their table: `drop column a`; each with a word about it where it needs one.
     pub statements: Vec<(String, Option<String>)>,
-    /// What a sync adds by itself: `+ zone`.
+    /// Additions that a sync makes without a migration: `+ zone`.
     pub additions: Vec<String>,
 }
 
@@ -222,7 +222,7 @@ fn values(
             } else if path == top {
                 (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
             } else {
-                // Only a person knows what it is made of.
+                // The expression has to be written by a person.
                 let hint = format!("write what makes {name} of the values of {path}, such as `named_struct(...)`");
                 (format!("alter column {top} type {} using", column.1.delta_name()), Some(hint))
             };
@@ -246,7 +246,7 @@ fn sql_name(of: &ColumnType) -> String {
     }
 }
 
-/// Where the definitions are not what the file says, once the migrations since then are carried out.
+/// Differences between the definitions and the file with the migrations since then.
 #[must_use]
 pub fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
     let known = match Snapshot::parse(file).map_err(|fault| vec![fault]).and_then(|known| known.after(migrations)) {

@@ -10,7 +10,7 @@ use crate::source::{Place, Text};
 pub struct Statement {
     /// The table that it changes.
     pub table: Text,
-    /// What it does.
+    /// Its action.
     pub action: Action,
     /// All of its text.
     pub place: Place,
@@ -29,7 +29,7 @@ impl Statement {
     }
 }
 
-/// What a statement does.
+/// The action of a statement.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// `rename column`: the column or field of this path gets another name.
@@ -50,7 +50,7 @@ pub enum Action {
         path: ColumnPath,
         /// Its new type.
         of: ColumnType,
-        /// What the values are computed by; `None` = they are what they were, and the new type holds all of them.
+        /// The expression of the new values; `None` = values stay, and the new type can hold all of them.
         using: Option<Text>,
     },
     /// `alter column ... set not null`.

@@ -1,4 +1,4 @@
-//! What a statement makes of rows, a batch at a time.
+//! Applies a statement to rows, a batch at a time.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub struct Reshape {
 enum Step {
     /// Values stay, under the names of the new schema.
     Names,
-    /// What stands at the path goes.
+    /// Removes the value at the path.
     Drop,
     /// Values get the type of the new schema, which holds them.
     Cast,
@@ -54,7 +54,7 @@ impl Reshape {
     /// Compiles a statement over rows of `before`, which make rows of `after`.
     ///
     /// # Errors
-    /// What is wrong with its expression.
+    /// The faults of its expression.
     pub fn new(statement: &Statement, before: &Columns, after: &Columns) -> std::result::Result<Self, Vec<Fault>> {
         let step = match &statement.action {
             Action::Rename { .. } | Action::SetNotNull { .. } => Step::Names,

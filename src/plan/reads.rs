@@ -1,8 +1,8 @@
-//! Which columns of its sources the rows of a query depend on, and which fields of structs within them: what the query
-//! merely passes by, as a `select *` in the middle of it does, may come and go without it.
+//! The source columns, and fields of structs in them, on which the rows of a query depend. Columns that the query only
+//! passes through a `select *` inside it can be added and dropped without a change of its result.
 //!
-//! From the top of the plan down: each node says which columns of its inputs it needs for those that are needed of it.
-//! Of a node that is not known here all are.
+//! The plan is walked from the top: each node maps the columns needed of its output to those needed of its inputs. Nodes
+//! that are not known here need all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
@@ -19,7 +19,7 @@ use crate::determinism::{Scope, subquery_of};
 /// A part of a value: names of fields, one within the other.
 type Path = Vec<String>;
 
-/// What is needed of columns, by their position: parts of their values. The whole is the empty path.
+/// The needed parts of columns, by position of the column. The empty path is the whole value.
 type Needed = BTreeMap<usize, BTreeSet<Path>>;
 
 /// Stands in a [`Path`] for the elements of a list.
@@ -233,7 +233,7 @@ impl Reads {
             let column = format!("{}.{}", scan.table_name, field.name());
             let read = paths.iter().map(|path| typed(&column, field.data_type(), path));
             let read: BTreeSet<(String, String)> = read.collect();
-            // What lies within something else that is read is read with it.
+            // A part inside another part that is read is read with it.
             let is_inside = |name: &str| {
                 read.iter()
                     .any(|(other, _)| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.')))

@@ -1,7 +1,7 @@
-//! `*` without the column of undeclared fields: it is in a result where a query names it.
+//! Excludes the column of undeclared fields from `*`: a query has to name it.
 //!
-//! Tables are planned without it where the text of a query does not have its name. Where it does, the tables that have such a
-//! column are left their other ones under `*`.
+//! If the text of a query does not contain its name, tables are planned without it. Otherwise each `*` over a table that
+//! has the column is rewritten to exclude it.
 
 use std::ops::ControlFlow;
 
@@ -65,7 +65,7 @@ fn shares_columns(select: &Select) -> bool {
         | JoinOperator::RightOuter(of)
         | JoinOperator::FullOuter(of) => matches!(of, JoinConstraint::Using(_) | JoinConstraint::Natural),
         JoinOperator::CrossJoin(_) => false,
-        // Of a semi join `*` is one side.
+        // The `*` of a semi join is one side.
         _ => true,
     })
 }

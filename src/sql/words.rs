@@ -10,7 +10,7 @@ use crate::source::{Fault, Place, SourceFile};
 /// A token that is neither blank nor a comment.
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
-    /// As it is compared: unquoted names in lower case, quoted ones without their quotes.
+    /// The form for comparison: unquoted names in lower case, quoted ones without their quotes.
     pub text: String,
     /// Whether it is a name or a keyword, and no sign, number or text.
     pub is_name: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Word {
 /// Splits a file into its words.
 ///
 /// # Errors
-/// What does not end, or is no word, and where it begins.
+/// A word that does not end or is invalid, and where it begins.
 pub(crate) fn words(file: &Arc<SourceFile>) -> Result<Vec<Word>, Fault> {
     let lines = Lines::of(&file.text);
     let place = |start: Location, end: Location| Place { file: file.clone(), span: lines.at(start)..lines.at(end) };

@@ -42,7 +42,7 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
-    /// List migrations, draft one, or carry out those that are pending
+    /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
     /// List quarantined records (those that could not land), or read them again

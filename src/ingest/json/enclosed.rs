@@ -5,7 +5,7 @@
 
 use super::stretch::{BYTE_ORDER_MARK, RECORD_SEPARATOR, is_blank};
 
-/// What follows a place on a line at which a record seems to begin.
+/// The kind of text after a place where a record seems to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Following {
     /// Records, or nothing that shows the opposite.

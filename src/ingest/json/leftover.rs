@@ -1,18 +1,18 @@
-//! What of a record has no place in its row, as JSON of its own: `{"zip": 1}`, and within what is declared
-//! `{"address": {"zip": 1}, "items": [null, {"color": "red"}]}`, so that a path leads to the same as in the record.
+//! The undeclared fields of a record, as a JSON value of their own: `{"zip": 1}`, and inside declared values
+//! `{"address": {"zip": 1}, "items": [null, {"color": "red"}]}`, so that paths are the same as in the record.
 
 use super::names::{Candidate, Candidates, Names};
 use super::nested::{Unknown, array, object};
 use crate::definition::{Column, ColumnType, Reading};
 use crate::ingest::format::RecordShape;
 
-/// Fields of an object that have a place, and what has a place inside of them.
+/// The declared fields of an object, and the declared values inside them.
 pub(super) struct Fields {
     names: Names,
     values: Vec<Place>,
 }
 
-/// What of a value has a place.
+/// The declared part of a value.
 enum Place {
     /// All of it.
     Whole,
@@ -21,11 +21,11 @@ enum Place {
     Entries(Box<Place>),
 }
 
-/// Of each value of an object, the field that it is: its rank, and its text.
+/// For each value of an object, its field: rank and text.
 type Chosen<'t> = Vec<Option<(usize, &'t str)>>;
 
 impl Fields {
-    /// Those of the records of a table.
+    /// The declared fields of a table's records.
     pub(super) fn of(shape: &RecordShape) -> Self {
         let values = |(column, reading): (&Column, &Reading)| Place::of(&column.column_type, reading);
         Self {
@@ -34,7 +34,7 @@ impl Fields {
         }
     }
 
-    /// The fields of a valid object that have no place; `None` if there are none.
+    /// The undeclared fields of a valid object; `None` if there are none.
     pub(super) fn leftover(&self, json: &str) -> Option<String> {
         let chosen = self.chosen(json);
         self.rest(&self.names, json, &chosen)
@@ -43,7 +43,7 @@ impl Fields {
     fn chosen<'t>(&self, json: &'t str) -> Chosen<'t> {
         let (mut candidates, mut unknown) = (Candidates::default(), Unknown::default());
         let mut chosen: Chosen<'t> = vec![None; self.values.len()];
-        // What can go wrong has gone wrong before.
+        // The object has been read before: errors were reported then.
         let _ = object(json, |name, value| {
             let Some(at) = self.names.find(&name) else { return Ok(()) };
             let target = self.names.at(at);
@@ -58,7 +58,7 @@ impl Fields {
         chosen
     }
 
-    /// What is left of an object whose fields go by `names`: this one, or one that a path of this one leads into.
+    /// The undeclared fields of an object with these `names`: of the record, or of an object that one of its paths leads into.
     fn rest<'t>(&self, names: &Names, json: &'t str, chosen: &Chosen<'t>) -> Option<String> {
         let mut rest = Rest::new();
         let _ = object(json, |name, value| {

@@ -1,4 +1,4 @@
-//! Which value a field of an object is: by its name, by another one, or by a path into objects inside of it.
+//! Maps the fields of an object to values: by name, by another name, or by a path into nested objects.
 
 use std::collections::HashMap;
 
@@ -6,40 +6,40 @@ use super::column::{Refusal, Refused, kind};
 use super::nested::{Unknown, inside, object};
 use crate::definition::{Reading, is_path};
 
-/// The fields of an object that have a place.
+/// The declared fields of an object.
 pub(super) struct Names {
     /// Target of a lower-case name.
     by_name: HashMap<String, usize>,
     /// The first ones are the values that are found in one field alone, at their own places.
     targets: Vec<Target>,
-    /// Of each value, the name of its field, if it is found in one alone.
+    /// For each value with one source, the name of its field.
     only: Vec<Option<String>>,
-    /// Of each value, what its sources are called, by rank.
+    /// For each value, the names of its sources, by rank.
     sources: Vec<Vec<String>>,
 }
 
-/// Where a field goes.
+/// The target of a field.
 #[derive(Default)]
 pub(super) struct Target {
     name: String,
-    /// The value that it is, and its rank among the sources of that value.
+    /// The value, and the field's rank among the sources of that value.
     pub(super) value: Option<(usize, usize)>,
-    /// Where fields inside of it go.
+    /// The targets of nested fields.
     pub(super) inside: Option<Box<Names>>,
 }
 
-/// A field that may be a value, and may not: another one may come before it.
+/// A field that may provide a value, unless a source of higher rank does.
 pub(super) struct Candidate<'t> {
     pub(super) value: usize,
     pub(super) rank: usize,
     pub(super) json: &'t str,
 }
 
-/// What was found of one object.
+/// The fields found in one object.
 #[derive(Default)]
 pub(super) struct Candidates<'t> {
     found: Vec<Candidate<'t>>,
-    /// Fields that paths led into: each can be there once.
+    /// Fields that paths led into; each may occur once.
     ways: Vec<*const Target>,
 }
 
@@ -132,20 +132,20 @@ impl Names {
         self.only[value].is_none()
     }
 
-    /// What the source of a value is called.
+    /// The name of a source of a value.
     pub(super) fn source(&self, value: usize, rank: usize) -> &str {
         self.sources[value].get(rank).map_or("", String::as_str)
     }
 
-    /// What the fields of a value are called, for people: `a` or `b`.
+    /// The names of a value's fields, for messages: `a` or `b`.
     pub(super) fn all_sources(&self, value: usize) -> String {
         let mut names: Vec<String> = self.sources[value].iter().map(|name| format!("`{name}`")).collect();
         names.dedup();
         names.join(" or ")
     }
 
-    /// Of the candidates of an object those that are its values: of each value the first one that is not NULL. Others that
-    /// hold something else are fields without a place.
+    /// Chooses the values among the candidates of an object: for each value the first one that is not NULL. Later ones with
+    /// another value count as undeclared fields.
     pub(super) fn chosen<'t>(
         &self,
         candidates: Candidates<'t>,

@@ -1,4 +1,4 @@
-//! Fields that no column takes: those of the record being read, and what becomes of them.
+//! Undeclared fields of the record being read, and how they are handled.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::ingest::fields;
 use crate::ingest::format::texts::Texts;
 use crate::ingest::format::{RecordShape, UnknownFields};
 
-/// The fields of the record being read that no column takes.
+/// The undeclared fields of the record being read.
 pub(super) struct NewFields {
     fate: Fate,
     /// Their names, one after the other, and where each ends.
     names: String,
     ends: Vec<usize>,
-    /// Those of objects that paths lead into.
+    /// Undeclared fields of objects that paths lead into.
     pub(super) inside: Unknown,
 }
 
-/// What becomes of them.
+/// How they are handled.
 enum Fate {
     Counted(UnknownFields),
     Ignored,
@@ -38,7 +38,7 @@ struct Kept {
     texts: Texts,
     /// One per row: whether there are any.
     valid: Vec<bool>,
-    /// Those of the record being read.
+    /// The undeclared fields of the record being read.
     record: Option<String>,
 }
 
@@ -119,7 +119,7 @@ impl NewFields {
         }
     }
 
-    /// Those of the rows so far, where they are kept. They are gone afterwards.
+    /// Takes the undeclared fields of the rows so far, if they are kept.
     pub(super) fn finish(&mut self) -> Result<Option<ArrayRef>, ArrowError> {
         let Fate::Kept(kept) = &mut self.fate else { return Ok(None) };
         let nulls = NullBuffer::from(std::mem::take(&mut kept.valid));

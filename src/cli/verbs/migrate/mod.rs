@@ -12,25 +12,25 @@ use crate::cli::{Format, Session, exit};
 use crate::error::Result;
 use crate::migrate::{self, Asked};
 
-/// What to do with migrations.
+/// The verbs of migrations.
 #[derive(Clone, Debug, Subcommand)]
 pub enum MigrateVerb {
-    /// Draft the migration by which the tables become what tables/ says; writes into the project
+    /// Draft the migration that brings the tables to their definitions; writes into the project
     New(NewArgs),
-    /// Show every migration and how it stands in this lake; writes nothing
+    /// Show the state of every migration in this lake; writes nothing
     Status,
-    /// Carry out the migrations that are pending, as every sync does first
+    /// Apply pending migrations, as every sync does first
     Apply(ApplyArgs),
-    /// Say what the newest migration loses, breaks or changes; reads the project alone
+    /// Report what the newest migration loses, breaks or changes; reads only the project
     Lint(LintArgs),
 }
 
 /// Options of `migrate new`.
 #[derive(Args, Clone, Debug)]
 pub struct NewArgs {
-    /// What the file is called: `crm_names` for migrations/0001_crm_names.sql
+    /// The name of the file: `crm_names` for migrations/0001_crm_names.sql
     pub label: String,
-    /// A column that has another name from now on
+    /// A renamed column or field
     #[arg(long, value_name = "TABLE.COLUMN=NAME")]
     pub rename: Vec<String>,
 }
@@ -38,7 +38,7 @@ pub struct NewArgs {
 /// Options of `migrate lint`.
 #[derive(Args, Clone, Debug)]
 pub struct LintArgs {
-    /// Look at every migration, not at the newest alone
+    /// Check every migration, not only the newest
     #[arg(long)]
     pub all: bool,
 }
@@ -46,7 +46,7 @@ pub struct LintArgs {
 /// Options of `migrate apply`.
 #[derive(Args, Clone, Debug)]
 pub struct ApplyArgs {
-    /// Check them, against the rows too, and write nothing
+    /// Check them, rows included, and write nothing
     #[arg(long)]
     pub dry_run: bool,
 }

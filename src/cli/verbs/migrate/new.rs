@@ -57,7 +57,7 @@ fn answer(draft: &Draft) -> String {
     text
 }
 
-/// What was drafted.
+/// The drafted migration.
 #[derive(Debug, Serialize)]
 struct DraftReport {
     /// `draft/1`.
@@ -68,7 +68,7 @@ struct DraftReport {
     file: Option<String>,
     /// Its statements.
     statements: Vec<String>,
-    /// What the next sync adds by itself.
+    /// Additions that the next sync makes without a migration.
     additions: Vec<String>,
     /// Whether `migrations/schema.json` was written.
     wrote_schema: bool,
@@ -108,14 +108,14 @@ pub(super) fn lint(session: &mut Session<'_>, args: &LintArgs) -> Result<u8> {
     Ok(if found.is_empty() { exit::DONE } else { exit::of(Kind::Evidence) })
 }
 
-/// What there is to say of migrations.
+/// The findings about migrations.
 #[derive(Debug, Serialize)]
 struct LintReport {
     /// `lint/1`.
     report: &'static str,
     /// Exit code of the command.
     exit_code: u8,
-    /// What they lose, break or change.
+    /// Losses, breaks and changes.
     findings: Vec<FaultReport>,
     /// Why there is no answer.
     error: Option<ErrorReport>,

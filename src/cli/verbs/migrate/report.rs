@@ -8,13 +8,13 @@ use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
 
-/// What a command did about them.
+/// What the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
     /// It looked.
     Nothing,
-    /// It checked whether they can be carried out.
+    /// It checked whether they can be applied.
     Checked,
     /// It carried them out.
     Applied,
@@ -29,7 +29,7 @@ pub struct MigrationsReport {
     pub done: Done,
     /// Exit code of the command.
     pub exit_code: u8,
-    /// All of them, or those that were checked or carried out.
+    /// All of them, or those that were checked or applied.
     pub migrations: Vec<MigrationReport>,
     /// Why there is no answer.
     pub error: Option<ErrorReport>,
@@ -48,7 +48,7 @@ pub struct MigrationReport {
     pub recorded_at: Option<String>,
     /// The run that recorded it.
     pub run: Option<String>,
-    /// Its statements: those that are pending, or that were carried out.
+    /// Its statements: the pending or the applied ones.
     pub statements: Vec<StatementReport>,
 }
 

@@ -15,7 +15,7 @@ pub(in crate::cli) fn answer(done: Done, migrations: &[MigrationOutcome]) -> Str
     lines(migrations)
 }
 
-/// What to type where something is pending.
+/// The next command if migrations are pending.
 pub(in crate::cli) fn next(done: Done, migrations: &[MigrationOutcome]) -> Option<&'static str> {
     let is_pending = |m: &MigrationOutcome| matches!(m.state, MigrationState::Pending | MigrationState::Begun);
     match done {
