@@ -3,20 +3,27 @@
 //! The engine cuts batches by rows, and never splits the output of one input row: a text of megabytes beside a list of
 //! thousands of elements would be one array of gigabytes. As a view of the text each element takes 16 bytes, and the
 //! output is cut into batches before it is copied.
+//!
+//! The engine does not see that a cast to a view keeps the order of rows. Windows and groups above rely on the order that
+//! the other rules found, so the operator that casts back ([`SharedExec`]) has the properties of the one it replaces.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Schema};
-use deltalake::datafusion::common::Result;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Result, plan_datafusion_err};
+use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::physical_expr::expressions::{CastExpr, Column};
 use deltalake::datafusion::physical_optimizer::PhysicalOptimizerRule;
-use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use deltalake::datafusion::physical_plan::unnest::UnnestExec;
+use deltalake::datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
 
 /// The rule. It runs after all others, which would remove the casts again.
 #[derive(Debug)]
@@ -72,9 +79,63 @@ fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     });
     let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), output.metadata().clone());
     let (lists, structs) = (unnest.list_column_indices().to_vec(), unnest.struct_column_indices().to_vec());
-    let unnest = UnnestExec::new(below, lists, structs, Arc::new(schema), unnest.options().clone())?;
-    let above = cast(Arc::new(unnest), |_, at| Some(output.field(at).data_type().clone()))?;
-    Ok((above.schema() == output).then_some(above))
+    let over_views = UnnestExec::new(below, lists, structs, Arc::new(schema), unnest.options().clone())?;
+    let input = cast(Arc::new(over_views), |_, at| Some(output.field(at).data_type().clone()))?;
+    if input.schema() != output {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(SharedExec { input, properties: Arc::clone(unnest.properties()) })))
+}
+
+/// Passes on the rows of an `unnest` over views, with the order and the partitions of the `unnest` over texts.
+#[derive(Debug)]
+struct SharedExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl DisplayAs for SharedExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedExec")
+    }
+}
+
+impl ExecutionPlan for SharedExec {
+    fn name(&self) -> &'static str {
+        "SharedExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or_else(|| plan_datafusion_err!("SharedExec has one input"))?;
+        Ok(Arc::new(Self { input, properties: Arc::clone(&self.properties) }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
 }
 
 /// A projection of all columns with some cast.

@@ -27,6 +27,30 @@ async fn a_limit_keeps_its_order_when_the_query_is_normalised() {
     }
 }
 
+/// Windows and groups find their partitions by the order below an `unnest`, which shares its texts with views.
+#[tokio::test]
+async fn an_order_below_an_unnest_is_known_above_it() {
+    let a = (1..6).map(|k| (row(Some(k), ["a", "b"][k as usize % 2], k), 1)).collect::<Bag>();
+    let world = World { tables: vec![table("a", a.clone(), vec![]), table("b", a, vec![])], before: false };
+    let ctx = session();
+    for sql in [
+        "select s, sum(v) over (partition by s) as v from {x}",
+        "select s, count(*) over (partition by s order by v) as v from {x}",
+        "select s, max(v) as v from {x} group by s",
+        "select distinct s, 1 as v from {x} order by s",
+    ] {
+        let below = "(select s, unnest(make_array(k, v)) as v from (select * from a order by s, k limit 5))";
+        let plain = "(select s, k as v from a union all select s, v from a)";
+        let mut rows = Vec::new();
+        for x in [below, plain] {
+            let plan = world.plan(&sql.replace("{x}", x));
+            let batches: Vec<_> = full(&plan, &ctx, &world).await.expect(sql).try_collect().await.expect(sql);
+            rows.push(counted(&batches, false));
+        }
+        assert_eq!(rows[0], rows[1], "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn an_order_decides_and_the_row_that_it_chose_goes() {
     let a = vec![
