@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The result of a child.
-pub struct Run {
+pub(crate) struct Run {
     /// From start to end.
     pub time: Duration,
     /// Peak resident size, if `/proc` has it.
@@ -16,21 +16,21 @@ pub struct Run {
 
 impl Run {
     /// Bytes read and written, from a sync's document.
-    pub fn bytes(&self) -> Option<(u64, u64)> {
+    pub(crate) fn bytes(&self) -> Option<(u64, u64)> {
         let report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;
         let sum = |key: &str| report["tables"].as_array().map(|t| t.iter().filter_map(|t| t[key].as_u64()).sum());
         Some((sum("bytes_read")?, sum("bytes_written")?))
     }
 
     /// The entry of a table in a sync's document.
-    pub fn table(&self, name: &str) -> Option<serde_json::Value> {
+    pub(crate) fn table(&self, name: &str) -> Option<serde_json::Value> {
         let mut report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;
         report["tables"].as_array_mut()?.iter_mut().find(|t| t["table"] == name).map(serde_json::Value::take)
     }
 }
 
 /// Runs a program to its end; it must succeed.
-pub fn run(program: &Path, args: &[&OsStr]) -> Run {
+pub(crate) fn run(program: &Path, args: &[&OsStr]) -> Run {
     let started = Instant::now();
     let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("the program starts");
     let status_file = format!("/proc/{}/status", child.id());

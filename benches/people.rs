@@ -29,7 +29,7 @@ const PEOPLE: usize = 5000;
 const READINGS_OF_EACH: usize = 10;
 
 /// Prints the tables.
-pub fn measure() {
+pub(crate) fn measure() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build();
     let runtime = runtime.expect("a runtime starts");
     println!("\none person goes, reads of data files wait for {LATENCY_MS} ms");

@@ -24,7 +24,7 @@ const FILES: usize = 1_000_000;
 const LATENCY_MS: u64 = 30;
 
 /// Prints the tables.
-pub fn measure() {
+pub(crate) fn measure() {
     let Some(aws) = Aws::start() else { return };
     let sample = repository().join("sample/landing");
     for latency in [0, LATENCY_MS] {

@@ -59,7 +59,7 @@ struct Bench {
 }
 
 /// Prints the ratios.
-pub fn measure() {
+pub(crate) fn measure() {
     let scale = std::env::var("TPCH_BENCH_SCALE").unwrap_or_else(|_| "1".into());
     let changed = std::env::var("TPCH_BENCH_CHANGED").unwrap_or_else(|_| "0.01,0.1,1,10,20".into());
     let percents: Vec<&str> = changed.split(',').map(str::trim).collect();

@@ -31,12 +31,12 @@ use crate::error::Result;
 use crate::lake::{CommitFacts, Evidence, LakeTable, MovedRows};
 use file_history::replay_anomaly;
 use files::{all_there, look_up};
-pub use size::size;
+pub(crate) use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
 pub use change_source::{ChangeSource, since_by};
-pub use readable::readable_at;
+pub(crate) use readable::readable_at;
 
 /// The source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

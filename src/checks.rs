@@ -20,7 +20,7 @@ use crate::sql::physical::filter_ordering::compiled;
 
 /// One compiled expectation.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub(crate) struct Check {
     /// Its name.
     pub name: String,
     /// The action for a failing row.
@@ -32,7 +32,7 @@ pub struct Check {
 ///
 /// # Errors
 /// If a check is not a condition on the table's columns; `definition` reports that earlier.
-pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
+pub(crate) fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
     compile_over(table, &table.schema(), wanted)
 }
 
@@ -40,7 +40,7 @@ pub fn compile(table: &Table, wanted: impl Fn(Action) -> bool) -> Result<Vec<Che
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_over(table: &Table, schema: &SchemaRef, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
+pub(crate) fn compile_over(table: &Table, schema: &SchemaRef, wanted: impl Fn(Action) -> bool) -> Result<Vec<Check>> {
     let checks = table.expectations.iter().filter(|e| wanted(e.action)).map(|expectation| {
         let expr = compiled(expectation.check.expr.clone(), schema)
             .context(|| format!("expectation `{}` of {} cannot be checked", expectation.name, table.name))?;
@@ -54,7 +54,7 @@ pub fn compile_over(table: &Table, schema: &SchemaRef, wanted: impl Fn(Action) -
 ///
 /// # Errors
 /// When the table cannot be read, or a check fails on a value.
-pub async fn failing(
+pub(crate) async fn failing(
     table: &Table,
     stands: &LakeTable,
     session: &SessionContext,
@@ -91,7 +91,7 @@ fn read_by(table: &Table, wanted: impl Fn(&Expectation) -> bool) -> SchemaRef {
 
 /// The warning for rows that fail a `warn` expectation.
 #[must_use]
-pub fn warning(check: &str, table: &str, rows: u64) -> Warning {
+pub(crate) fn warning(check: &str, table: &str, rows: u64) -> Warning {
     let message = format!("expectation `{check}` of {table} is not met by {}", counted(rows, "row"));
     Warning { message, details: Vec::new(), help: None }
 }
@@ -99,7 +99,7 @@ pub fn warning(check: &str, table: &str, rows: u64) -> Warning {
 /// The error that stops a table with rows that fail a `fail` expectation; `failing` has the counts, as text, by its
 /// name.
 #[must_use]
-pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
+pub(crate) fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
     let mut failing = failing.iter();
     let (name, rows) = failing.next()?;
     let message = format!("expectation `{name}` of {table} is not met by {rows}");
@@ -112,7 +112,7 @@ pub fn refused(table: &str, failing: &BTreeMap<&str, String>) -> Option<Error> {
 ///
 /// # Errors
 /// `Conflict` after a concurrent commit.
-pub async fn record(stands: &LakeTable, table: &Table, run: &str) -> Result<LakeTable> {
+pub(crate) async fn record(stands: &LakeTable, table: &Table, run: &str) -> Result<LakeTable> {
     let mut txns = stands.state().carried();
     txns.insert(app::EXPECTATIONS.to_owned(), plan::expectations(table));
     let facts = serde_json::json!({"mode": "check", "reason": EXPECTATIONS_CHANGED, "run": run});
@@ -125,7 +125,7 @@ impl Check {
     ///
     /// # Errors
     /// As [`Self::passes`].
-    pub fn fails(&self, batch: &RecordBatch) -> Result<u64> {
+    pub(crate) fn fails(&self, batch: &RecordBatch) -> Result<u64> {
         Ok((batch.num_rows() - self.passes(batch)?.true_count()) as u64)
     }
 
@@ -133,7 +133,7 @@ impl Check {
     ///
     /// # Errors
     /// If the check fails on a value, such as a division by zero.
-    pub fn passes(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+    pub(crate) fn passes(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         let value = self.expr.evaluate(batch).and_then(|v| v.into_array(batch.num_rows()));
         let value = value.context(|| format!("expectation `{}` cannot be checked", self.name))?;
         let value = value.as_boolean();

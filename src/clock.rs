@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// Milliseconds since the Unix epoch; negative if the clock is before it.
 #[must_use]
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     ms(SystemTime::now())
 }
 
@@ -24,7 +24,7 @@ fn ms(time: SystemTime) -> i64 {
 ///
 /// # Errors
 /// The clock's time.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     refuse_before_epoch(now_ms())
 }
 
@@ -39,19 +39,19 @@ fn refuse_before_epoch(now_ms: i64) -> Result<()> {
 
 /// The time of day, for expiries.
 #[must_use]
-pub fn system_time() -> SystemTime {
+pub(crate) fn system_time() -> SystemTime {
     SystemTime::now()
 }
 
 /// A point in time to measure from, by a monotonic clock.
 #[must_use]
-pub fn instant() -> Instant {
+pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
 /// A new run id: a UUIDv7, so that ids sort by time.
 #[must_use]
-pub fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     // A UUID of the present panics before 1970.
     let id = if now_ms() < 0 { Uuid::new_v7(Timestamp::from_unix(NoContext, 0, 0)) } else { Uuid::now_v7() };
     id.simple().to_string()
@@ -59,13 +59,13 @@ pub fn run_id() -> String {
 
 /// A random UUIDv4, for table ids and file names.
 #[must_use]
-pub fn random_uuid() -> uuid::Uuid {
+pub(crate) fn random_uuid() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
 /// `2026-11-23T08:14:02.120Z`, for a time in milliseconds since the epoch.
 #[must_use]
-pub fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

@@ -29,13 +29,13 @@ use futures::TryStreamExt;
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind, OldResult, Program, Side};
 
-pub use keys::least_and_greatest;
-pub use rehearse::{rehearse, rehearse_change};
-pub use run::run_with;
+pub(crate) use keys::least_and_greatest;
+pub(crate) use rehearse::{rehearse, rehearse_change};
+pub(crate) use run::run_with;
 
 /// The tables of a program.
 #[async_trait]
-pub trait Sources: Send + Sync {
+pub(crate) trait Sources: Send + Sync {
     /// The rows of one side of a table. `Old` and `New` have the table's columns; `Change` has the weight
     /// ([`incremental::WEIGHT`]) as a further column. Columns are found by name; others are ignored.
     ///
@@ -57,7 +57,7 @@ const LEAST_HELD: usize = 8 << 20;
 
 /// Size up to which intermediate results are held in memory. The limit does not affect results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Maximum bytes of one. A larger change is recomputed wherever it is used; a larger set of keys does not restrict
     /// rows.
     pub bytes: usize,
@@ -73,7 +73,7 @@ impl Default for Limits {
 impl Limits {
     /// A quarter of the session's memory limit for operators.
     #[must_use]
-    pub fn of(session: &SessionContext) -> Self {
+    pub(crate) fn of(session: &SessionContext) -> Self {
         match session.runtime_env().memory_pool.memory_limit() {
             MemoryLimit::Finite(bytes) => Self { bytes: (bytes / 4).max(LEAST_HELD) },
             MemoryLimit::Infinite | MemoryLimit::Unknown => Self::default(),
@@ -82,7 +82,7 @@ impl Limits {
 }
 
 /// The change of a query's result.
-pub struct Change {
+pub(crate) struct Change {
     /// The result's columns, then the weight.
     pub schema: SchemaRef,
     /// Every weight is positive. Then equal rows may be in several pieces; otherwise each row is there once.
@@ -93,7 +93,7 @@ pub struct Change {
 impl Change {
     /// The rows.
     #[must_use]
-    pub fn into_stream(self) -> SendableRecordBatchStream {
+    pub(crate) fn into_stream(self) -> SendableRecordBatchStream {
         self.stream
     }
 
@@ -101,7 +101,7 @@ impl Change {
     ///
     /// # Errors
     /// The evaluation fails.
-    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
+    pub(crate) async fn collect(self) -> Result<Vec<RecordBatch>> {
         self.stream.try_collect().await.context(|| "the change cannot be computed".into())
     }
 }
@@ -119,7 +119,7 @@ impl fmt::Debug for Change {
 ///
 /// # Errors
 /// A table cannot be read, or the engine fails, for example for lack of memory; the engine's error is the cause.
-pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources) -> Result<Change> {
+pub(crate) async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources) -> Result<Change> {
     run_with(program, ctx, sources, Limits::of(ctx)).await
 }
 
@@ -127,7 +127,7 @@ pub async fn run(program: &Program, ctx: &SessionContext, sources: &dyn Sources)
 ///
 /// # Errors
 /// A table lacks a column.
-pub fn over_tables(
+pub(crate) fn over_tables(
     plan: LogicalPlan,
     tables: &BTreeMap<String, Arc<dyn TableProvider>>,
 ) -> Result<LogicalPlan, DataFusionError> {
@@ -138,7 +138,7 @@ pub fn over_tables(
 ///
 /// # Errors
 /// As for [`run`].
-pub async fn full(
+pub(crate) async fn full(
     plan: &LogicalPlan,
     ctx: &SessionContext,
     sources: &dyn Sources,
@@ -153,7 +153,7 @@ pub async fn full(
 ///
 /// # Errors
 /// As for [`run`]; or `old` lacks a column.
-pub async fn difference(
+pub(crate) async fn difference(
     plan: &LogicalPlan,
     old: Arc<dyn TableProvider>,
     ctx: &SessionContext,
@@ -166,7 +166,7 @@ pub async fn difference(
 ///
 /// # Errors
 /// As for [`difference`]; or the query has no such plan.
-pub async fn plain_difference(
+pub(crate) async fn plain_difference(
     plan: &LogicalPlan,
     old: Arc<dyn TableProvider>,
     ctx: &SessionContext,

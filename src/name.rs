@@ -13,10 +13,10 @@ pub struct TableName(String);
 
 /// Name of the landing column that holds the undeclared fields of a record. No other column has such a name, and it is in
 /// the result of a query only where it is named.
-pub const RESCUED: &str = "_rescued";
+pub(crate) const RESCUED: &str = "_rescued";
 
 /// Longest accepted name, in bytes.
-pub const MAX_NAME_BYTES: usize = 200;
+pub(crate) const MAX_NAME_BYTES: usize = 200;
 
 impl TableName {
     /// Parses a name.
@@ -54,7 +54,7 @@ impl AsRef<str> for TableName {
 
 /// Characters that Delta readers misinterpret in the path of a folder, and as what.
 #[must_use]
-pub fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
+pub(crate) fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
     let is_escape = |at: &usize| {
         let digits = path.as_bytes().get(at + 1..at + 3);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
@@ -69,7 +69,7 @@ pub fn misread_in_path(path: &str) -> Option<(&str, &'static str)> {
 ///
 /// # Errors
 /// The reason, as a lower-case fragment without a period.
-pub fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), String> {
     let Some(first) = text.chars().next() else {
         return Err("a name cannot be empty".into());
     };
@@ -87,7 +87,7 @@ pub fn check(text: &str) -> Result<(), String> {
 
 /// The candidate nearest to `word`, if one is near enough to be a typing error. Of several at one distance the longest:
 /// relative to its length it is the nearest.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(word, c), c))

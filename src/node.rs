@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// The columns that the expressions of a node may use: those of its inputs, or the output of a scan.
 #[must_use]
-pub fn visible(node: &LogicalPlan) -> DFSchema {
+pub(crate) fn visible(node: &LogicalPlan) -> DFSchema {
     let mut schema = merge_schema(&node.inputs());
     if let LogicalPlan::TableScan(scan) = node {
         schema.merge(&scan.projected_schema);
@@ -20,7 +20,7 @@ pub fn visible(node: &LogicalPlan) -> DFSchema {
 ///
 /// # Errors
 /// An expression cannot be rewritten.
-pub fn with_expressions(
+pub(crate) fn with_expressions(
     node: LogicalPlan,
     mut rewrite: impl FnMut(Expr) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {

@@ -6,9 +6,9 @@ mod shell;
 
 use std::fmt;
 
-pub use controls::{covered, escaped, one_line};
-pub use secrets::{holds_credentials, masked, redacted, what_it_holds, without_credentials};
-pub use shell::{PROGRAM, quoted, word};
+pub(crate) use controls::{covered, escaped, one_line};
+pub(crate) use secrets::{holds_credentials, masked, redacted, what_it_holds, without_credentials};
+pub(crate) use shell::{PROGRAM, quoted, word};
 
 use crate::error::Error;
 
@@ -89,7 +89,7 @@ impl Privacy {
 
 /// Whether a text looks like the name of a field, and not like a value used as one: `@type`, `unit-price`.
 #[must_use]
-pub fn is_field_name(text: &str) -> bool {
+pub(crate) fn is_field_name(text: &str) -> bool {
     let name = text.strip_prefix('@').unwrap_or(text);
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let is_next = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

@@ -14,7 +14,7 @@ use crate::error::{Kind, Result};
 
 /// The number of attempts, and the pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Total attempts, including the first one.
     attempts: u32,
     /// Pause before the second attempt; twice as long before the third, three times before the fourth, and so on.
@@ -24,34 +24,34 @@ pub struct Policy {
 }
 
 /// A commit after a conflict: it is planned again from the newest version, and needs no pause.
-pub const COMMIT: Policy = Policy { attempts: 4, pause: Duration::ZERO, is_spread: false };
+pub(crate) const COMMIT: Policy = Policy { attempts: 4, pause: Duration::ZERO, is_spread: false };
 
 /// A sync that found a table past its cut pins a new one. Two syncs with the same conflict should not retry in
 /// parallel.
-pub const CUT: Policy = Policy { attempts: 4, pause: Duration::from_millis(100), is_spread: true };
+pub(crate) const CUT: Policy = Policy { attempts: 4, pause: Duration::from_millis(100), is_spread: true };
 
 /// The row of a run: concurrent syncs each have a row to add; none depends on another's.
-pub const RUN: Policy = Policy { attempts: 8, pause: Duration::ZERO, is_spread: false };
+pub(crate) const RUN: Policy = Policy { attempts: 8, pause: Duration::ZERO, is_spread: false };
 
 /// A catalog entry that was changed between our read and our write.
-pub const CATALOG_ENTRY: Policy = Policy { attempts: 8, pause: Duration::from_millis(50), is_spread: false };
+pub(crate) const CATALOG_ENTRY: Policy = Policy { attempts: 8, pause: Duration::from_millis(50), is_spread: false };
 
 impl Policy {
     /// One more attempt after a pause.
     #[must_use]
-    pub const fn once_more_after(pause: Duration) -> Self {
+    pub(crate) const fn once_more_after(pause: Duration) -> Self {
         Self { attempts: 2, pause, is_spread: false }
     }
 
     /// The same number of attempts, without pauses.
     #[must_use]
-    pub const fn at_once(self) -> Self {
+    pub(crate) const fn at_once(self) -> Self {
         Self { pause: Duration::ZERO, is_spread: false, ..self }
     }
 
     /// Total attempts.
     #[cfg(test)]
-    pub const fn attempts(self) -> u32 {
+    pub(crate) const fn attempts(self) -> u32 {
         self.attempts
     }
 
@@ -59,7 +59,7 @@ impl Policy {
     ///
     /// # Errors
     /// `Conflict` if concurrent commits keep winning, else as the attempt.
-    pub async fn until_no_conflict<T, F>(self, attempt: impl FnMut() -> F) -> Result<T>
+    pub(crate) async fn until_no_conflict<T, F>(self, attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -67,7 +67,7 @@ impl Policy {
     }
 
     /// Repeats an attempt until its outcome `is_done`; returns the last outcome.
-    pub async fn until<T, F>(self, mut attempt: impl FnMut() -> F, is_done: impl Fn(&T) -> bool) -> T
+    pub(crate) async fn until<T, F>(self, mut attempt: impl FnMut() -> F, is_done: impl Fn(&T) -> bool) -> T
     where
         F: Future<Output = T>,
     {
@@ -80,7 +80,7 @@ impl Policy {
 
     /// As [`until`](Self::until), for attempts that pass a state to the next one; `again` is called with every outcome
     /// that is followed by another attempt.
-    pub async fn with<S, T, F>(
+    pub(crate) async fn with<S, T, F>(
         self,
         state: S,
         mut attempt: impl FnMut(S) -> F,
@@ -109,7 +109,7 @@ impl Policy {
 }
 
 /// Whether the outcome is a conflict with a concurrent commit.
-pub fn is_conflict<T>(outcome: &Result<T>) -> bool {
+pub(crate) fn is_conflict<T>(outcome: &Result<T>) -> bool {
     outcome.as_ref().is_err_and(|error| error.kind() == Kind::Conflict)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One record per line.
     Lines,
     /// Records without anything between them.
@@ -19,14 +19,14 @@ pub enum Format {
 }
 
 /// A landing file being written.
-pub struct Sink {
+pub(crate) struct Sink {
     pub format: Format,
     out: Output,
     records: u64,
 }
 
 impl Sink {
-    pub fn create(folder: &Path, name: &str, format: Format) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path, name: &str, format: Format) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let name = if format == Format::Gzip { format!("{name}.gz") } else { name.to_owned() };
         let file = BufWriter::with_capacity(1 << 20, File::create(folder.join(name))?);
@@ -37,11 +37,11 @@ impl Sink {
         Ok(Self { format, out, records: 0 })
     }
 
-    pub fn blank_line(&mut self) -> io::Result<()> {
+    pub(crate) fn blank_line(&mut self) -> io::Result<()> {
         self.out.write(b"\n")
     }
 
-    pub fn record(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn record(&mut self, text: &str) -> io::Result<()> {
         let (before, after) = match self.format {
             Format::Lines | Format::Gzip => ("", "\n"),
             Format::Crlf => ("", "\r\n"),
@@ -55,7 +55,7 @@ impl Sink {
         self.out.write(after.as_bytes())
     }
 
-    pub fn finish(mut self) -> io::Result<u64> {
+    pub(crate) fn finish(mut self) -> io::Result<u64> {
         if self.format == Format::Array {
             self.out.write(if self.records == 0 { b"[]\n" } else { b"\n]\n" })?;
         }

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 /// Generates the files.
-pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(reason) => {

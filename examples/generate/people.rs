@@ -3,10 +3,10 @@
 use super::{DAY_MS, FIRST_DAY_MS, Options};
 
 /// SplitMix64: small, fast and the same everywhere.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -14,16 +14,16 @@ impl Random {
     }
 
     /// A number in `0..n`.
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(n)) >> 64) as u64
     }
 
     /// True once in `n` times.
-    pub fn once_in(&mut self, n: u64) -> bool {
+    pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
     }
 }
@@ -37,7 +37,7 @@ const LAST: [&str; 20] = [
     "Moreau", "Novak", "Okafor", "Petrov", "Rossi", "Silva", "Tanaka", "Weber",
 ];
 
-pub struct Person {
+pub(crate) struct Person {
     pub name: String,
     pub email: String,
     pub phone: String,
@@ -55,11 +55,11 @@ fn second_hand(i: u64) -> bool {
 }
 
 /// Every other seller has a new device by now; the rest still claim the one that they sold.
-pub fn replaced(i: u64) -> bool {
+pub(crate) fn replaced(i: u64) -> bool {
     i % 30 == 28
 }
 
-pub fn people(options: &Options) -> Vec<Person> {
+pub(crate) fn people(options: &Options) -> Vec<Person> {
     let person = |i| {
         let mut random = options.random(1, i);
         let (first, last) = (random.pick(&FIRST), random.pick(&LAST));
@@ -76,7 +76,7 @@ pub fn people(options: &Options) -> Vec<Person> {
     (0..options.people).map(person).collect()
 }
 
-pub fn serial(mut random: Random) -> String {
+pub(crate) fn serial(mut random: Random) -> String {
     let (a, b) = (random.draw(), random.draw());
     let (a1, a2, a3) = (a >> 32, (a >> 16) & 0xFFFF, a & 0xFFF);
     format!("{a1:08x}-{a2:04x}-4{a3:03x}-8{:03x}-{:012x}", b >> 52, b & 0xFFFF_FFFF_FFFF)

@@ -22,7 +22,7 @@ const SHORTEST: usize = 12;
 pub(super) struct Seen(Mutex<Vec<String>>);
 
 impl Seen {
-    pub fn note(&self, part: Option<&str>) {
+    pub(super) fn note(&self, part: Option<&str>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Real ones are longer; the `test` of an emulator is an ordinary word.
         if let Some(part) = part.filter(|part| part.len() >= SHORTEST && !seen.iter().any(|known| known == part)) {
@@ -32,7 +32,7 @@ impl Seen {
         }
     }
 
-    pub fn scrub(&self, text: &str) -> String {
+    pub(super) fn scrub(&self, text: &str) -> String {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(credential)"))
     }
@@ -59,7 +59,7 @@ impl fmt::Debug for Refreshed {
 
 impl Refreshed {
     /// Over a chain; all its credentials are recorded in `seen`.
-    pub fn new(chain: Option<SharedCredentialsProvider>, seen: Arc<Seen>) -> Self {
+    pub(super) fn new(chain: Option<SharedCredentialsProvider>, seen: Arc<Seen>) -> Self {
         Self { chain, seen, current: tokio::sync::Mutex::default() }
     }
 

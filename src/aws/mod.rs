@@ -224,7 +224,7 @@ fn http_client() -> SharedHttpClient {
 ///
 /// # Errors
 /// It may not, it is not a URL, or it holds credentials. The message contains none of them.
-pub fn may_be_plain(endpoint: &str) -> Result<bool> {
+pub(crate) fn may_be_plain(endpoint: &str) -> Result<bool> {
     without_credentials(Kind::Failed, "the URL of an AWS endpoint", endpoint)?;
     let url = Url::parse(endpoint)
         .context(|| format!("the AWS endpoint `{endpoint}` is not a URL"))
@@ -269,7 +269,7 @@ fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
 }
 
 /// An error and its sources, on one line.
-pub fn chained(error: &dyn std::error::Error) -> String {
+pub(crate) fn chained(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -44,20 +44,20 @@ impl ConfigExtension for OutputLimit {
 impl OutputLimit {
     /// The limit for a command with this memory limit.
     #[must_use]
-    pub fn of_memory(memory_limit: u64) -> Self {
+    pub(crate) fn of_memory(memory_limit: u64) -> Self {
         Self { bytes: (memory_limit / 4).min(i32::MAX as u64) }
     }
 
     /// The limit in the options of a session.
     #[must_use]
-    pub fn within(options: &ConfigOptions) -> u64 {
+    pub(crate) fn within(options: &ConfigOptions) -> u64 {
         options.extensions.get::<Self>().cloned().unwrap_or_default().bytes
     }
 }
 
 /// The error of a result that would exceed the limit.
 #[must_use]
-pub fn too_large(what: &str, bytes: u64, limit: u64) -> DataFusionError {
+pub(crate) fn too_large(what: &str, bytes: u64, limit: u64) -> DataFusionError {
     let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
     let message = format!("{what} would take {} MB at once, the limit is {} MB", megabytes(bytes), megabytes(limit));
     let help = "make less of each row, or raise `memory_limit` of stedi-delta.toml: four times as much as the limit";
@@ -66,7 +66,7 @@ pub fn too_large(what: &str, bytes: u64, limit: u64) -> DataFusionError {
 
 /// The rule that bounds all such functions of a plan. Names and types stay.
 #[derive(Debug)]
-pub struct BoundedFunctions;
+pub(crate) struct BoundedFunctions;
 
 impl AnalyzerRule for BoundedFunctions {
     fn name(&self) -> &'static str {
@@ -87,7 +87,7 @@ impl AnalyzerRule for BoundedFunctions {
 ///
 /// # Errors
 /// It is no expression over these columns.
-pub fn bounded_within(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+pub(crate) fn bounded_within(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| bounded(e, schema, OutputLimit::default().bytes)).data()
 }
 
@@ -270,4 +270,4 @@ impl ScalarUDFImpl for Joined {
 }
 
 /// The name of the function for `||`.
-pub const JOINED: &str = "joined_text";
+pub(crate) const JOINED: &str = "joined_text";

@@ -43,7 +43,7 @@ pub(super) enum Growth {
 
 impl Growth {
     /// The rule of a function; `None` if its result is not larger than its arguments.
-    pub fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "concat" | "overlay" | "translate" | "make_array" | "array_concat" | "array_append" | "array_prepend"
             | "struct" | "named_struct" | "map" => Self::Sum,
@@ -62,12 +62,12 @@ impl Growth {
     }
 
     /// Whether a numeric argument determines the size of the result.
-    pub fn is_by_number(self) -> bool {
+    pub(super) fn is_by_number(self) -> bool {
         matches!(self, Self::Repeat | Self::Pad | Self::Series | Self::Copies | Self::Resize)
     }
 
     /// Whether the number of bytes is an upper bound that may be far above the true one.
-    pub fn is_guess(self) -> bool {
+    pub(super) fn is_guess(self) -> bool {
         self == Self::Matches
     }
 
@@ -76,7 +76,7 @@ impl Growth {
     ///
     /// # Errors
     /// A constant cannot be an array of one row.
-    pub fn bytes(self, args: &[ColumnarValue], rows: usize) -> Result<u64> {
+    pub(super) fn bytes(self, args: &[ColumnarValue], rows: usize) -> Result<u64> {
         let args: Vec<Arg> = args.iter().map(Arg::new).collect::<Result<_>>()?;
         let rows = if args.iter().any(|arg| arg.is_array) { rows } else { 1 };
         let sum = |of: &dyn Fn(usize) -> u64| (0..rows).map(of).fold(0, u64::saturating_add);

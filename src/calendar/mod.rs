@@ -82,7 +82,7 @@ impl<T: Times> ScalarUDFImpl for InPlace<T> {
 
 /// All built-in scalar functions, with those of times replaced.
 #[must_use]
-pub fn functions() -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
     let ours = |built_in: Arc<ScalarUDF>| match built_in.name() {
         "date_trunc" => InPlace::of(built_in, truncate::Truncate),
         "date_bin" => InPlace::of(built_in, bin::Bin),

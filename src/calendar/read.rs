@@ -47,7 +47,7 @@ pub(super) struct ToTimestamp {
 
 impl ToTimestamp {
     /// By the name of the function.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         let (unit, grain) = match name {
             "to_timestamp" => (Unit::Seconds, 1),
             "to_timestamp_seconds" => (Unit::Seconds, 1_000_000),

@@ -9,7 +9,7 @@ use crate::outcome::Drift;
 /// Every difference between two documents, in the order of their paths. Lists of objects with a `Name` are compared by
 /// name, and their order separately.
 #[must_use]
-pub fn differences(found: &Value, expected: &Value) -> Vec<Drift> {
+pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<Drift> {
     let mut drifts = Vec::new();
     compare("", Some(found), Some(expected), &mut drifts);
     drifts

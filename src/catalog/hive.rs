@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Name, Hive type and comment of every column of a `schemaString`, in its order; a type unknown to Hive keeps Delta's
 /// name. Empty if it is not a schema.
 #[must_use]
-pub fn columns(schema_string: &str) -> Vec<(String, String, Option<String>)> {
+pub(crate) fn columns(schema_string: &str) -> Vec<(String, String, Option<String>)> {
     let schema: Value = serde_json::from_str(schema_string).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let fields = schema["fields"].as_array().map(Vec::as_slice).unwrap_or_default();

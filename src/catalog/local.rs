@@ -23,7 +23,7 @@ const READS_AT_ONCE: usize = 16;
 
 /// Entries as pretty-printed JSON files in an object store.
 #[derive(Clone, Debug)]
-pub struct LocalCatalog {
+pub(crate) struct LocalCatalog {
     store: Arc<dyn ObjectStore>,
     root: Path,
 }
@@ -31,7 +31,7 @@ pub struct LocalCatalog {
 impl LocalCatalog {
     /// The catalog of a warehouse; `warehouse` is its root within `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, warehouse: &Path) -> Self {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, warehouse: &Path) -> Self {
         Self { store, root: warehouse.clone().join(FOLDER) }
     }
 

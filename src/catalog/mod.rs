@@ -4,16 +4,16 @@
 //! and the next sync repairs a missing or outdated entry. Input: an [`Entry`] built from the log. Output: the change
 //! that the call made. Every implementation passes [`conformance::suite`].
 
-pub mod entry;
-pub mod drift;
-pub mod hive;
-pub mod local;
-pub mod glue;
+pub(crate) mod entry;
+pub(crate) mod drift;
+pub(crate) mod hive;
+pub(crate) mod local;
+pub(crate) mod glue;
 pub mod conformance;
 
 pub use entry::Entry;
 pub use glue::GlueCatalog;
-pub use local::LocalCatalog;
+pub(crate) use local::LocalCatalog;
 
 use async_trait::async_trait;
 
@@ -76,7 +76,7 @@ pub trait Catalog: Send + Sync {
 ///
 /// # Errors
 /// The catalog cannot be read or written, or an entry of that name describes something that is not a Delta table.
-pub async fn put_once(
+pub(crate) async fn put_once(
     catalog: &dyn Catalog,
     database: &str,
     entry: &Entry,

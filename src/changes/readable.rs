@@ -11,7 +11,7 @@ use crate::lake::LakeTable;
 ///
 /// # Errors
 /// If the log or the files of that version are gone; names the oldest version that can be read.
-pub async fn readable_at(table: &LakeTable, name: &str, version: u64) -> Result<LakeTable> {
+pub(crate) async fn readable_at(table: &LakeTable, name: &str, version: u64) -> Result<LakeTable> {
     if version == table.version() {
         return Ok(table.clone());
     }

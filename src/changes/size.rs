@@ -42,7 +42,7 @@ impl ChangeSet {
 
 /// The size of a table at its version.
 #[must_use]
-pub fn size(table: &crate::lake::LakeTable) -> Size {
+pub(crate) fn size(table: &crate::lake::LakeTable) -> Size {
     let (files, bytes) = table.size();
     Size { bytes, files, rows: table.rows() }
 }

@@ -17,7 +17,7 @@ use crate::source::Fault;
 
 /// A problem.
 #[derive(Debug, Serialize)]
-pub struct ErrorReport {
+pub(super) struct ErrorReport {
     /// `usage`, `definition`, `failed`, `evidence`, `conflict`, `internal`; or `skipped`: a table that it reads failed.
     pub kind: &'static str,
     /// What happened.
@@ -34,7 +34,7 @@ pub struct ErrorReport {
 
 /// One labelled fact.
 #[derive(Debug, Serialize)]
-pub struct FactReport {
+pub(super) struct FactReport {
     /// `table`, `rows`, `because`, ...
     pub label: String,
     /// Its value.
@@ -74,7 +74,7 @@ impl ErrorReport {
 
 /// One fault with its place.
 #[derive(Debug, Serialize)]
-pub struct FaultReport {
+pub(super) struct FaultReport {
     /// Path relative to the project folder; `null` for a whole missing file.
     pub file: Option<String>,
     /// Line, from 1.
@@ -105,7 +105,7 @@ impl From<&Fault> for FaultReport {
 
 /// A problem that did not stop the table.
 #[derive(Debug, Serialize)]
-pub struct WarningReport {
+pub(super) struct WarningReport {
     /// What happened.
     pub message: String,
     /// Details.

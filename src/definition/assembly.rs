@@ -53,7 +53,7 @@ pub(super) struct Assembly {
 
 impl Assembly {
     /// The state before any table, for tables in this order.
-    pub fn new(order: Vec<TableName>, athena: bool) -> Self {
+    pub(super) fn new(order: Vec<TableName>, athena: bool) -> Self {
         Self {
             tables: Vec::new(),
             known: Known::new(),
@@ -106,7 +106,7 @@ impl Assembly {
     }
 
     /// Adds a landing table.
-    pub fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
+    pub(super) fn landing(&mut self, spec: &Spec, faults: &mut Faults) {
         let Some(declared) = &spec.columns else {
             let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
             self.suppose(spec, &Guess::landing(spec), faults);
@@ -151,7 +151,7 @@ impl Assembly {
     }
 
     /// Adds a derived table and its quarantine, unless a table that it reads has faults.
-    pub fn derived(&mut self, spec: &Spec, parsed: &Parsed, records: &[&Spec], faults: &mut Faults) {
+    pub(super) fn derived(&mut self, spec: &Spec, parsed: &Parsed, records: &[&Spec], faults: &mut Faults) {
         let (Some(query), Some(file)) = (&parsed.query, &spec.sql) else {
             return self.without_plan(spec, parsed, &mut Faults::default(), faults);
         };

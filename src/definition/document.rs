@@ -42,7 +42,7 @@ pub(super) fn parse<'d>(file: &'d Arc<SourceFile>, faults: &mut Faults) -> Optio
 
 impl<'d> Table<'d> {
     /// The top level of a document.
-    pub fn root(file: &Arc<SourceFile>, table: &'d Spanned<DeTable<'d>>) -> Self {
+    pub(super) fn root(file: &Arc<SourceFile>, table: &'d Spanned<DeTable<'d>>) -> Self {
         Self::new(file, table.get_ref(), 0..0)
     }
 
@@ -61,7 +61,7 @@ impl<'d> Table<'d> {
     }
 
     /// Reports every key that is not one of `known`.
-    pub fn only(&self, known: &[&str], faults: &mut Faults) {
+    pub(super) fn only(&self, known: &[&str], faults: &mut Faults) {
         for entry in self.entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
             let label = match nearest(&entry.key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -72,17 +72,17 @@ impl<'d> Table<'d> {
     }
 
     /// All entries, for tables whose keys are names.
-    pub fn entries(&self) -> &[Entry<'d>] {
+    pub(super) fn entries(&self) -> &[Entry<'d>] {
         &self.entries
     }
 
     /// The entry of a key.
-    pub fn get(&self, key: &str) -> Option<&Entry<'d>> {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry<'d>> {
         self.entries.iter().find(|e| e.key == key)
     }
 
     /// The entry of a key, or a fault that shows how to write it.
-    pub fn require(&self, key: &str, example: &str, faults: &mut Faults) -> Option<&Entry<'d>> {
+    pub(super) fn require(&self, key: &str, example: &str, faults: &mut Faults) -> Option<&Entry<'d>> {
         let entry = self.get(key);
         if entry.is_none() {
             faults.add(self.place.clone(), format!("`{key}` is missing"), format!("add `{example}`"));
@@ -91,12 +91,12 @@ impl<'d> Table<'d> {
     }
 
     /// An optional string.
-    pub fn string(&self, key: &str, faults: &mut Faults) -> Option<Text> {
+    pub(super) fn string(&self, key: &str, faults: &mut Faults) -> Option<Text> {
         self.get(key)?.string(faults)
     }
 
     /// A required string that is not blank.
-    pub fn required_string(&self, key: &str, example: &str, faults: &mut Faults) -> Option<Text> {
+    pub(super) fn required_string(&self, key: &str, example: &str, faults: &mut Faults) -> Option<Text> {
         let text = self.require(key, example, faults)?.string(faults)?;
         if text.value.trim().is_empty() {
             faults.add(text.place, format!("`{key}` is empty"), format!("write `{example}`"));
@@ -106,7 +106,7 @@ impl<'d> Table<'d> {
     }
 
     /// An optional boolean.
-    pub fn boolean(&self, key: &str, faults: &mut Faults) -> Option<bool> {
+    pub(super) fn boolean(&self, key: &str, faults: &mut Faults) -> Option<bool> {
         let entry = self.get(key)?;
         match entry.value {
             DeValue::Boolean(value) => Some(*value),
@@ -115,17 +115,17 @@ impl<'d> Table<'d> {
     }
 
     /// A list of strings without repetitions; empty when absent or faulty.
-    pub fn strings(&self, key: &str, faults: &mut Faults) -> Vec<Text> {
+    pub(super) fn strings(&self, key: &str, faults: &mut Faults) -> Vec<Text> {
         self.get(key).map(|e| e.strings(faults)).unwrap_or_default()
     }
 
     /// An optional sub-table.
-    pub fn table(&self, key: &str, faults: &mut Faults) -> Option<Table<'d>> {
+    pub(super) fn table(&self, key: &str, faults: &mut Faults) -> Option<Table<'d>> {
         self.get(key)?.table(faults)
     }
 
     /// One of several values; `default` if absent or faulty.
-    pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)], default: T, faults: &mut Faults) -> T {
+    pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)], default: T, faults: &mut Faults) -> T {
         let Some(text) = self.string(key, faults) else { return default };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.value) {
             return *value;
@@ -140,12 +140,12 @@ impl<'d> Table<'d> {
 
 impl<'d> Entry<'d> {
     /// Place of the value.
-    pub fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Place {
         &self.place
     }
 
     /// The value as a string.
-    pub fn string(&self, faults: &mut Faults) -> Option<Text> {
+    pub(super) fn string(&self, faults: &mut Faults) -> Option<Text> {
         match self.value {
             DeValue::String(value) => Some(Text { value: value.to_string(), place: self.place.clone() }),
             _ => self.expected("a string", faults),
@@ -153,7 +153,7 @@ impl<'d> Entry<'d> {
     }
 
     /// The value as a table, written as `[header]` or inline.
-    pub fn table(&self, faults: &mut Faults) -> Option<Table<'d>> {
+    pub(super) fn table(&self, faults: &mut Faults) -> Option<Table<'d>> {
         match self.value {
             DeValue::Table(table) => Some(Table::new(&self.place.file, table, self.place.span.clone())),
             _ => self.expected("a table", faults),
@@ -161,7 +161,7 @@ impl<'d> Entry<'d> {
     }
 
     /// The value as a non-negative integer; the outer `None` if it is not an integer.
-    pub fn integer(&self) -> Option<Option<u64>> {
+    pub(super) fn integer(&self) -> Option<Option<u64>> {
         match self.value {
             DeValue::Integer(i) => Some(u64::from_str_radix(i.as_str(), i.radix()).ok()),
             _ => None,
@@ -169,17 +169,17 @@ impl<'d> Entry<'d> {
     }
 
     /// Whether the value is a string.
-    pub fn is_string(&self) -> bool {
+    pub(super) fn is_string(&self) -> bool {
         self.value.is_str()
     }
 
     /// Whether the value is a table.
-    pub fn is_table(&self) -> bool {
+    pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
     }
 
     /// The value as an array of tables.
-    pub fn tables(&self, faults: &mut Faults) -> Vec<Table<'d>> {
+    pub(super) fn tables(&self, faults: &mut Faults) -> Vec<Table<'d>> {
         let DeValue::Array(items) = self.value else {
             self.expected::<()>(&format!("[[{}]]", self.key), faults);
             return Vec::new();
@@ -188,7 +188,7 @@ impl<'d> Entry<'d> {
     }
 
     /// The value as a list of strings without repetitions.
-    pub fn strings(&self, faults: &mut Faults) -> Vec<Text> {
+    pub(super) fn strings(&self, faults: &mut Faults) -> Vec<Text> {
         let DeValue::Array(items) = self.value else {
             self.expected::<()>("a list of strings", faults);
             return Vec::new();
@@ -206,7 +206,7 @@ impl<'d> Entry<'d> {
     }
 
     /// The value as one string or a list of strings, none of them empty.
-    pub fn one_or_more(&self, faults: &mut Faults) -> Vec<Text> {
+    pub(super) fn one_or_more(&self, faults: &mut Faults) -> Vec<Text> {
         let texts = match self.value {
             DeValue::String(_) => self.string(faults).into_iter().collect(),
             DeValue::Array(_) => self.strings(faults),
@@ -224,7 +224,7 @@ impl<'d> Entry<'d> {
     }
 
     /// Reports that the value has the wrong type.
-    pub fn expected<T>(&self, what: &str, faults: &mut Faults) -> Option<T> {
+    pub(super) fn expected<T>(&self, what: &str, faults: &mut Faults) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "string".to_owned(),
             DeValue::Integer(i) => format!("integer {i}"),

@@ -29,12 +29,12 @@ pub(super) struct Guess {
 
 impl Guess {
     /// A table with unknown columns.
-    pub fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { columns: Vec::new(), is_open: true }
     }
 
     /// A landing table with a faulty column.
-    pub fn landing(spec: &Spec) -> Self {
+    pub(super) fn landing(spec: &Spec) -> Self {
         let appended = [(SOURCE_FILE, ColumnType::String), (SOURCE_OFFSET, ColumnType::Long)];
         let appended = appended.map(|(name, column_type)| (name.to_owned(), Some(column_type)));
         let ours = [SOURCE_FILE, SOURCE_OFFSET, RESCUED];
@@ -62,19 +62,19 @@ impl Guess {
     }
 
     /// Whether anything is unknown.
-    pub fn is_vague(&self) -> bool {
+    pub(super) fn is_vague(&self) -> bool {
         self.is_open || self.columns.iter().any(|(_, column_type)| column_type.is_none())
     }
 
     /// A column of unknown type has the type NULL, which coerces to every other type.
-    pub fn schema(&self) -> SchemaRef {
+    pub(super) fn schema(&self) -> SchemaRef {
         let of = |column_type: &Option<ColumnType>| column_type.as_ref().map_or(DataType::Null, ColumnType::arrow);
         let fields = self.columns.iter().map(|(name, column_type)| Field::new(name, of(column_type), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     /// The columns for checks of names: those of an unknown type are text.
-    pub fn named(&self) -> Vec<Column> {
+    pub(super) fn named(&self) -> Vec<Column> {
         let column = |(name, column_type): &(String, Option<ColumnType>)| {
             Column::new(name, column_type.clone().unwrap_or(ColumnType::String))
         };

@@ -107,22 +107,22 @@ use std::path::Path;
 
 pub use model::*;
 pub(crate) use places::{Claim, clashes};
-pub use read::find_root;
+pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
-pub use reading::{Reading, TimeFormat};
-pub use render::{render, render_note};
+pub(crate) use reading::{Reading, TimeFormat};
+pub(crate) use render::{render, render_note};
 
 use crate::error::{Error, Result};
 use crate::source::Fault;
 
 /// The file that makes a folder a project.
-pub const PROJECT_FILE: &str = "stedi-delta.toml";
+pub(crate) const PROJECT_FILE: &str = "stedi-delta.toml";
 
 /// Reads and checks the project in a folder: returns its tables without faults, and all faults of its files.
 ///
 /// # Errors
 /// There is no project, or its files cannot be read.
-pub fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
+pub(crate) fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     let files = read::read(root)?;
     project::examine(root, &files).map_err(Error::definition)
 }

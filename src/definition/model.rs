@@ -11,7 +11,7 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 use super::reading::Reading;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
-pub use crate::sql::Condition;
+pub(crate) use crate::sql::Condition;
 pub use crate::types::ColumnType;
 
 /// A whole project. `tables` are in topological order: a table follows every table that it reads.
@@ -181,11 +181,11 @@ pub enum TableKind {
 }
 
 /// Name of the landing and quarantine column that holds the file's path under the landing root.
-pub const SOURCE_FILE: &str = "source_file";
+pub(crate) const SOURCE_FILE: &str = "source_file";
 /// Name of the landing and quarantine column that holds the record's byte offset in the decompressed file.
-pub const SOURCE_OFFSET: &str = "source_offset";
+pub(crate) const SOURCE_OFFSET: &str = "source_offset";
 
-pub use crate::name::RESCUED;
+pub(crate) use crate::name::RESCUED;
 
 /// A landing table's source.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ const FOLDERS: [&str; 2] = ["tables", "migrations"];
 
 /// The folder itself or the nearest one above it that holds `stedi-delta.toml`.
 #[must_use]
-pub fn find_root(start: &Path) -> Option<PathBuf> {
+pub(crate) fn find_root(start: &Path) -> Option<PathBuf> {
     let start = std::path::absolute(start).ok()?;
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
 }

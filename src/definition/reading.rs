@@ -84,6 +84,6 @@ impl Reading {
 
 /// Whether the name of a field can be a path into objects: `address.city`, not `a..b`.
 #[must_use]
-pub fn is_path(source: &str) -> bool {
+pub(crate) fn is_path(source: &str) -> bool {
     source.contains('.') && source.split('.').all(|part| !part.is_empty())
 }

@@ -8,13 +8,13 @@ use crate::source::Fault;
 /// The fault in the style of rustc, without a final line break; `color` adds ANSI colours. Neither control characters nor
 /// credentials of the project's files are in it.
 #[must_use]
-pub fn render(fault: &Fault, color: bool) -> String {
+pub(crate) fn render(fault: &Fault, color: bool) -> String {
     render_as(Level::ERROR, fault, color)
 }
 
 /// The same for a note: a warning.
 #[must_use]
-pub fn render_note(note: &Fault, color: bool) -> String {
+pub(crate) fn render_note(note: &Fault, color: bool) -> String {
     render_as(Level::WARNING, note, color)
 }
 

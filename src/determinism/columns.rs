@@ -8,34 +8,34 @@ use deltalake::datafusion::common::{Column, DFSchema, Span};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 
 /// Positions in the output of a plan, or in those of several plans in sequence.
-pub type Columns = BTreeSet<usize>;
+pub(super) type Columns = BTreeSet<usize>;
 
 /// The columns that expressions of a node may name: those of its inputs, in sequence.
-pub struct Scope<'a>(Vec<&'a DFSchema>);
+pub(crate) struct Scope<'a>(Vec<&'a DFSchema>);
 
 impl<'a> Scope<'a> {
     /// The columns of one plan.
-    pub fn of(plan: &'a LogicalPlan) -> Self {
+    pub(crate) fn of(plan: &'a LogicalPlan) -> Self {
         Self(vec![plan.schema().as_ref()])
     }
 
     /// The columns of two plans, those of the first one first.
-    pub fn of_both(left: &'a LogicalPlan, right: &'a LogicalPlan) -> Self {
+    pub(crate) fn of_both(left: &'a LogicalPlan, right: &'a LogicalPlan) -> Self {
         Self(vec![left.schema().as_ref(), right.schema().as_ref()])
     }
 
     /// The columns of the inputs of any node.
-    pub fn of_inputs(inputs: &[&'a LogicalPlan]) -> Self {
+    pub(crate) fn of_inputs(inputs: &[&'a LogicalPlan]) -> Self {
         Self(inputs.iter().map(|input| input.schema().as_ref()).collect())
     }
 
     /// The columns of a relation.
-    pub fn of_schema(schema: &'a DFSchema) -> Self {
+    pub(crate) fn of_schema(schema: &'a DFSchema) -> Self {
         Self(vec![schema])
     }
 
     /// The position of a column.
-    pub fn index(&self, column: &Column) -> Option<usize> {
+    pub(crate) fn index(&self, column: &Column) -> Option<usize> {
         let mut before = 0;
         for schema in &self.0 {
             if let Some(at) = schema.maybe_index_of_column(column) {
@@ -57,7 +57,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Every column that an expression depends on, including those of its correlated subqueries.
-    pub fn columns(&self, expr: &Expr) -> Columns {
+    pub(crate) fn columns(&self, expr: &Expr) -> Columns {
         let mut found = Columns::new();
         // The visitor never returns an error.
         let _ = expr.apply(|e| {
@@ -75,12 +75,12 @@ impl<'a> Scope<'a> {
     }
 
     /// Columns that several expressions depend on.
-    pub fn all<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
+    pub(crate) fn all<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
         exprs.into_iter().flat_map(|e| self.columns(e)).collect()
     }
 
     /// The columns of this scope to which a plan refers as those of an outer query.
-    pub fn outer(&self, subquery: &LogicalPlan) -> Columns {
+    pub(crate) fn outer(&self, subquery: &LogicalPlan) -> Columns {
         let mut found = Columns::new();
         // The visitors never return an error.
         let _ = subquery.apply_with_subqueries(|node| {
@@ -97,7 +97,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The column that an expression is, apart from its alias and injective casts.
-    pub fn plain(&self, expr: &Expr) -> Option<usize> {
+    pub(crate) fn plain(&self, expr: &Expr) -> Option<usize> {
         match expr {
             Expr::Column(column) => self.index(column),
             Expr::Alias(alias) => self.plain(&alias.expr),
@@ -114,13 +114,13 @@ impl<'a> Scope<'a> {
     }
 
     /// The plain columns among expressions.
-    pub fn plain_among<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
+    pub(crate) fn plain_among<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
         exprs.into_iter().filter_map(|e| self.plain(e)).collect()
     }
 }
 
 /// The subquery that an expression is.
-pub fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+pub(crate) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     match expr {
         Expr::ScalarSubquery(subquery) => Some(subquery),
         Expr::Exists(exists) => Some(&exists.subquery),
@@ -131,7 +131,7 @@ pub fn subquery_of(expr: &Expr) -> Option<&Subquery> {
 }
 
 /// The spans of an expression's columns in the text of the query, if the planner kept them.
-pub fn spans(expr: &Expr) -> Vec<Span> {
+pub(super) fn spans(expr: &Expr) -> Vec<Span> {
     let mut found = Vec::new();
     let _ = expr.apply(|e| {
         if let Expr::Column(column) = e {
@@ -143,7 +143,7 @@ pub fn spans(expr: &Expr) -> Vec<Span> {
 }
 
 /// Columns of the right input, counted from the left.
-pub fn shifted(columns: &Columns, by: usize) -> Columns {
+pub(super) fn shifted(columns: &Columns, by: usize) -> Columns {
     columns.iter().map(|c| c + by).collect()
 }
 

@@ -10,7 +10,7 @@ const MOST: usize = 48;
 
 /// The known facts about the rows of a plan. NULL counts as a value like any other.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The number of columns.
     pub width: usize,
     /// Sets of columns that no two rows share. The empty set: there is at most one row.
@@ -21,17 +21,17 @@ pub struct Facts {
 
 impl Facts {
     /// No facts except the number of columns.
-    pub fn nothing(width: usize) -> Self {
+    pub(super) fn nothing(width: usize) -> Self {
         Self { width, ..Self::default() }
     }
 
     /// All columns.
-    pub fn all(&self) -> Columns {
+    pub(super) fn all(&self) -> Columns {
         (0..self.width).collect()
     }
 
     /// The closure of columns: all columns that they determine.
-    pub fn closure(&self, from: &Columns) -> Columns {
+    pub(super) fn closure(&self, from: &Columns) -> Columns {
         let mut found = from.clone();
         loop {
             if self.keys.iter().any(|key| key.is_subset(&found)) {
@@ -50,7 +50,7 @@ impl Facts {
     }
 
     /// Adds a key, without the columns that the others determine.
-    pub fn add_key(&mut self, key: Columns) {
+    pub(super) fn add_key(&mut self, key: Columns) {
         let key = self.reduced(key, &|_| false);
         if self.keys.len() < MOST && !self.keys.iter().any(|known| known.is_subset(&key)) {
             self.keys.push(key);
@@ -58,14 +58,14 @@ impl Facts {
     }
 
     /// Adds a functional dependency.
-    pub fn add(&mut self, from: Columns, to: Columns) {
+    pub(super) fn add(&mut self, from: Columns, to: Columns) {
         if self.dependencies.len() < MOST && !to.is_subset(&from) {
             self.dependencies.push((from, to));
         }
     }
 
     /// The dependencies and the keys as dependencies, for places where rows may be repeated.
-    pub fn determinants(&self) -> Vec<(Columns, Columns)> {
+    pub(super) fn determinants(&self) -> Vec<(Columns, Columns)> {
         let keys = self.keys.iter().map(|key| (key.clone(), self.all()));
         keys.chain(self.dependencies.iter().cloned()).collect()
     }
@@ -112,7 +112,7 @@ impl Facts {
     }
 
     /// The facts about rows of expressions over these rows.
-    pub fn projected<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Self {
+    pub(super) fn projected<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Self {
         let exprs: Vec<&Expr> = exprs.into_iter().collect();
         let plain: Vec<Option<usize>> = exprs.iter().map(|e| scope.plain(e)).collect();
         let stands_on: Vec<Columns> = exprs.iter().map(|e| scope.columns(e)).collect();
@@ -142,13 +142,13 @@ impl Facts {
     }
 
     /// These rows with more columns.
-    pub fn widened(mut self, by: usize) -> Self {
+    pub(super) fn widened(mut self, by: usize) -> Self {
         self.width += by;
         self
     }
 
     /// The dependencies of two sides, including the keys of each.
-    pub fn beside(left: &Self, right: &Self) -> Self {
+    pub(super) fn beside(left: &Self, right: &Self) -> Self {
         let mut found = Self::nothing(left.width + right.width);
         for (from, to) in left.determinants() {
             found.add(from, to);

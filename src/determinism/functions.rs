@@ -46,7 +46,7 @@ const PICKS: &[&str] = &["first_value", "last_value", "nth_value"];
 
 /// The dependencies of the value of a window function, apart from the relation as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(super) enum Reach {
     /// The row's partition and its place in the order; tied rows get the same value.
     Peers,
     /// The same, and the order of tied rows if their arguments differ.
@@ -56,17 +56,17 @@ pub enum Reach {
 }
 
 /// Whether an aggregate has the same result for every order of rows.
-pub fn is_order_free(name: &str) -> bool {
+pub(super) fn is_order_free(name: &str) -> bool {
     ORDER_FREE.contains(&name)
 }
 
 /// Whether an aggregate is approximate.
-pub fn is_approximate(name: &str) -> bool {
+pub(crate) fn is_approximate(name: &str) -> bool {
     name.starts_with("approx")
 }
 
 /// The function call of an expression of a window node.
-pub fn called(expr: &Expr) -> Option<&WindowFunction> {
+pub(super) fn called(expr: &Expr) -> Option<&WindowFunction> {
     match expr {
         Expr::Alias(alias) => called(&alias.expr),
         Expr::WindowFunction(call) => Some(call),
@@ -75,7 +75,7 @@ pub fn called(expr: &Expr) -> Option<&WindowFunction> {
 }
 
 /// The dependencies of a window function.
-pub fn reach(call: &WindowFunction) -> Reach {
+pub(super) fn reach(call: &WindowFunction) -> Reach {
     let name = call.fun.name();
     let frame = &call.params.window_frame;
     let by_peers = frame.units != WindowFrameUnits::Rows || is_whole(frame);

@@ -24,12 +24,12 @@ use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use columns::{Scope, subquery_of};
-pub use functions::is_approximate;
-pub use reason::{Code, Reason};
+pub(crate) use functions::is_approximate;
+pub(crate) use reason::{Code, Reason};
 
 /// A nondeterministic part of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undetermined {
+pub(crate) struct Undetermined {
     /// Its kind.
     pub code: Code,
     /// The finding as text.
@@ -43,7 +43,7 @@ pub struct Undetermined {
 impl Undetermined {
     /// The reason; `written` is the name by which the query calls the function, if known.
     #[must_use]
-    pub fn reason(&self, written: Option<&str>) -> Reason {
+    pub(crate) fn reason(&self, written: Option<&str>) -> Reason {
         let Finding { before, called, after } = &self.finding;
         let name = written.or(called.as_deref()).map_or_else(String::new, |name| format!("`{name}`"));
         Reason::new(self.code, format!("{before}{name}{after}"))
@@ -53,7 +53,7 @@ impl Undetermined {
 /// A lower-case fragment around the name of a function. Functions have several names; the message uses the one in the
 /// text of the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     before: String,
     called: Option<String>,
     after: String,
@@ -73,7 +73,7 @@ impl From<&str> for Finding {
 
 /// How to find a place in the text of a query: plans do not contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clue {
+pub(crate) enum Clue {
     /// The call of a function by one of these names, before the first of these columns.
     Call {
         /// All names of the function.
@@ -99,7 +99,7 @@ pub enum Clue {
 ///
 /// `keys` gives the keys of a table by its name: sets of columns that no two of its rows share.
 #[must_use]
-pub fn undetermined(plan: &LogicalPlan, keys: &dyn Fn(&str) -> Vec<Vec<String>>) -> Vec<Undetermined> {
+pub(crate) fn undetermined(plan: &LogicalPlan, keys: &dyn Fn(&str) -> Vec<Vec<String>>) -> Vec<Undetermined> {
     let mut recursive = Vec::new();
     // The visitor never returns an error.
     let _ = plan.apply_with_subqueries(|node| {

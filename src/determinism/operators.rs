@@ -11,7 +11,7 @@ use super::facts::Facts;
 use super::functions::{Reach, called, reach};
 
 /// Keys of tables by name: each a list of columns.
-pub struct Known<'a> {
+pub(super) struct Known<'a> {
     keys: &'a dyn Fn(&str) -> Vec<Vec<String>>,
     /// Names of recursive queries, which are not tables.
     hidden: Vec<String>,
@@ -19,12 +19,12 @@ pub struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// The known facts about the tables of a query.
-    pub fn new(keys: &'a dyn Fn(&str) -> Vec<Vec<String>>, hidden: Vec<String>) -> Self {
+    pub(super) fn new(keys: &'a dyn Fn(&str) -> Vec<Vec<String>>, hidden: Vec<String>) -> Self {
         Self { keys, hidden }
     }
 
     /// The facts about the rows of a plan.
-    pub fn facts(&self, plan: &LogicalPlan) -> Facts {
+    pub(super) fn facts(&self, plan: &LogicalPlan) -> Facts {
         let width = plan.schema().fields().len();
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
@@ -235,7 +235,7 @@ fn marked(rows: Facts, used: &Columns) -> Facts {
 }
 
 /// The integer value of a literal.
-pub fn number(expr: &Expr) -> Option<i64> {
+pub(super) fn number(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::Int64(n), _) => *n,
         Expr::Literal(ScalarValue::UInt64(Some(n)), _) => i64::try_from(*n).ok(),

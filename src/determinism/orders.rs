@@ -9,7 +9,7 @@ use super::Finding;
 use super::walk::bare;
 
 /// An aggregate whose order is not followed.
-pub struct Unfollowed {
+pub(super) struct Unfollowed {
     /// Its position among the aggregates.
     pub at: usize,
     /// Why.
@@ -24,7 +24,7 @@ pub struct Unfollowed {
 /// The rows of a group have one order, that of the aggregates that need one; those that sort by themselves only have
 /// preferences (`get_finer_aggregate_exprs_requirement` of DataFusion 55). The engine also tries reversed orders; if
 /// that makes an order longer, it uses it forwards and drops its previous one. That is a conflict here, too.
-pub fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) -> Vec<Unfollowed> {
+pub(super) fn unfollowed(aggregates: &[Option<&AggregateFunction>], grouped: &[&Expr]) -> Vec<Unfollowed> {
     let mut found = Vec::new();
     let all = || aggregates.iter().enumerate().filter_map(|(at, f)| Some((at, (*f)?)));
     for (at, f) in all().filter(|(_, f)| !orders_its_values(f)) {

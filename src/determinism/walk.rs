@@ -15,7 +15,7 @@ use super::orders::{Unfollowed, unfollowed};
 use super::{Clue, Code, Finding, Undetermined};
 
 /// A traversal of a plan.
-pub struct Walk<'a> {
+pub(super) struct Walk<'a> {
     known: Known<'a>,
     /// The findings.
     pub found: Vec<Undetermined>,
@@ -23,7 +23,7 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// A traversal without findings.
-    pub fn new(known: Known<'a>) -> Self {
+    pub(super) fn new(known: Known<'a>) -> Self {
         Self { known, found: Vec::new() }
     }
 
@@ -35,7 +35,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A plan whose whole output is used.
-    pub fn result(&mut self, plan: &LogicalPlan) {
+    pub(super) fn result(&mut self, plan: &LogicalPlan) {
         let all = (0..plan.schema().fields().len()).collect();
         self.visit(plan, &all, false);
     }
@@ -370,7 +370,7 @@ fn is_covered(expr: &Expr, order: &[&Expr], ordered: &Columns, scope: &Scope<'_>
 }
 
 /// An expression without its alias.
-pub fn bare(expr: &Expr) -> &Expr {
+pub(super) fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => bare(&alias.expr),
         other => other,

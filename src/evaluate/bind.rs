@@ -17,7 +17,7 @@ use crate::lake::adapted;
 use super::Sources;
 
 /// Opens every table side that the plan reads, once, and scans it.
-pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPlan> {
+pub(super) async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPlan> {
     let mut open: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
     for (name, table, side) in scans(&plan).context(|| "a plan cannot be read".into())? {
         let provider = sources.provider(&table, side).await?;
@@ -28,7 +28,7 @@ pub async fn bind(plan: LogicalPlan, sources: &dyn Sources) -> Result<LogicalPla
 }
 
 /// A plan with providers for the scans that have one.
-pub fn bound(
+pub(super) fn bound(
     plan: LogicalPlan,
     provider: impl Fn(&TableScan) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError>,
 ) -> Result<LogicalPlan, DataFusionError> {
@@ -68,7 +68,7 @@ fn scans(plan: &LogicalPlan) -> Result<Vec<(String, String, Side)>, DataFusionEr
 
 /// What a column is that a provider lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub(super) enum Missing {
     /// NULL in every row.
     IsNull,
     /// A mistake.
@@ -76,7 +76,7 @@ pub enum Missing {
 }
 
 /// Scans a provider under a name, with the columns and types of `schema`, found by name.
-pub fn scan_as(
+pub(super) fn scan_as(
     provider: Arc<dyn TableProvider>,
     name: TableReference,
     (schema, missing): (&DFSchemaRef, Missing),
@@ -116,14 +116,14 @@ pub fn scan_as(
 }
 
 /// Scans a provider with the columns of a result, found by name.
-pub fn scan_like(provider: Arc<dyn TableProvider>, result: &DFSchemaRef) -> Result<LogicalPlan> {
+pub(super) fn scan_like(provider: Arc<dyn TableProvider>, result: &DFSchemaRef) -> Result<LogicalPlan> {
     let names = Arc::new(result.as_ref().clone().strip_qualifiers());
     scan_as(provider, TableReference::bare("old"), (&names, Missing::IsAnError))
         .map_err(|e| Error::failed("the table does not have the columns of its query").because(e))
 }
 
 /// Gives a change the column names of a result, without qualifiers.
-pub fn named_like(change: LogicalPlan, result: &DFSchema) -> Result<LogicalPlan> {
+pub(super) fn named_like(change: LogicalPlan, result: &DFSchema) -> Result<LogicalPlan> {
     let names = result.fields().iter().map(|f| f.name().clone()).chain([WEIGHT.to_owned()]);
     let exprs = change.schema().columns().into_iter().zip(names).map(|(c, name)| Expr::Column(c).alias(name)).collect();
     Projection::try_new(exprs, Arc::new(change))

@@ -14,7 +14,12 @@ const LISTED: usize = 1_000;
 /// A condition that holds for every value of `expr` among the keys of one column: `expr in (...)`, and
 /// `expr between minimum and maximum`, because not every reader prunes files by a long list. If NULL equals
 /// NULL, it is a key. `None`: no useful condition.
-pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: NullEquality) -> Result<Option<Expr>> {
+pub(super) fn condition(
+    expr: &Expr,
+    batches: &[RecordBatch],
+    column: usize,
+    nulls: NullEquality,
+) -> Result<Option<Expr>> {
     let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
     if arrays.first().is_none_or(|a| !is_ordered(a.data_type())) {
         return Ok(None);
@@ -50,7 +55,7 @@ pub fn condition(expr: &Expr, batches: &[RecordBatch], column: usize, nulls: Nul
 }
 
 /// The minimum and the maximum; `None` if all are NULL.
-pub fn least_and_greatest(values: &dyn Array) -> Result<Option<(ScalarValue, ScalarValue)>> {
+pub(crate) fn least_and_greatest(values: &dyn Array) -> Result<Option<(ScalarValue, ScalarValue)>> {
     let first = |descending| {
         let order = SortOptions { descending, nulls_first: false };
         let at = sort_to_indices(values, Some(order), Some(1))?;

@@ -27,7 +27,7 @@ use crate::sql;
 ///
 /// # Errors
 /// The engine's error.
-pub async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
+pub(crate) async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let query = incremental::over_new(plan)?;
     rehearsed(query.clone(), ctx, "the query", &nulls).await?;
     let free = query.transform_up(|node| match node {
@@ -41,7 +41,7 @@ pub async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
 ///
 /// # Errors
 /// The engine's error.
-pub async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
+pub(crate) async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
     let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained)?;
     let mut steps: Steps = HashMap::new();

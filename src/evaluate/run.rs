@@ -29,7 +29,7 @@ use super::keys::condition;
 use super::{Change, Limits, Sources};
 
 /// The result of a step.
-pub enum Held {
+pub(super) enum Held {
     /// All rows, in memory.
     Rows(Rows),
     /// Too large: the step's plan, to be computed wherever it is read.
@@ -37,19 +37,19 @@ pub enum Held {
 }
 
 /// Rows in memory, also as a table.
-pub struct Rows {
+pub(super) struct Rows {
     batches: Vec<RecordBatch>,
     table: Arc<dyn TableProvider>,
 }
 
 /// Results of steps by name.
-pub type Steps = HashMap<String, Held>;
+pub(super) type Steps = HashMap<String, Held>;
 
 /// [`run`](super::run) with other limits.
 ///
 /// # Errors
 /// As for [`run`](super::run).
-pub async fn run_with(
+pub(crate) async fn run_with(
     program: &Program,
     ctx: &SessionContext,
     sources: &dyn Sources,
@@ -83,7 +83,7 @@ pub async fn run_with(
 }
 
 /// Plans and starts a query.
-pub async fn stream(plan: &LogicalPlan, ctx: &SessionContext, what: &str) -> Result<SendableRecordBatchStream> {
+pub(super) async fn stream(plan: &LogicalPlan, ctx: &SessionContext, what: &str) -> Result<SendableRecordBatchStream> {
     let state = ctx.state();
     let physical = state.create_physical_plan(plan).await.context(|| format!("{what} cannot be planned"))?;
     Scanned::runs(ctx, &physical);
@@ -117,7 +117,7 @@ async fn collect_up_to(mut stream: SendableRecordBatchStream, limit: usize) -> R
 }
 
 /// The rows of a step, for the following steps.
-pub fn hold(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Held> {
+pub(super) fn hold(batches: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<Held> {
     let held = || {
         let declared: SchemaRef = match batches.first() {
             Some(batch) => batch.schema(),
@@ -138,7 +138,7 @@ fn is_empty(plan: &LogicalPlan) -> bool {
 }
 
 /// A plan with the results of earlier steps substituted, and empty parts removed.
-pub fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
+pub(super) fn prepared(plan: &LogicalPlan, steps: &Steps) -> Result<LogicalPlan, DataFusionError> {
     let plan = substituted(plan, steps)?;
     let context = OptimizerContext::new().with_skip_failing_rules(false);
     Optimizer::with_rules(vec![Arc::new(PropagateEmptyRelation::new())]).optimize(plan, &context, |_, _| {})

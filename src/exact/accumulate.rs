@@ -60,7 +60,7 @@ pub(super) struct Single<S> {
 }
 
 impl<S: State> Single<S> {
-    pub fn new(finish: Finish<S>) -> Self {
+    pub(super) fn new(finish: Finish<S>) -> Self {
         Self { state: S::default(), finish }
     }
 }
@@ -118,7 +118,7 @@ fn value(x: f64) -> u64 {
 }
 
 impl<S: State> Distinct<S> {
-    pub fn new(finish: Finish<S>) -> Self {
+    pub(super) fn new(finish: Finish<S>) -> Self {
         Self { values: HashMap::new(), finish }
     }
 }
@@ -178,7 +178,7 @@ pub(super) struct Groups<S> {
 }
 
 impl<S: State> Groups<S> {
-    pub fn new(finish: Finish<S>) -> Self {
+    pub(super) fn new(finish: Finish<S>) -> Self {
         Self { states: Vec::new(), heap: 0, finish }
     }
 

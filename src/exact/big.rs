@@ -17,7 +17,7 @@ pub(super) struct Int {
 }
 
 impl Int {
-    pub fn new(negative: bool, magnitude: Vec<u64>, at: i32) -> Self {
+    pub(super) fn new(negative: bool, magnitude: Vec<u64>, at: i32) -> Self {
         let mut int = Self { negative, magnitude, at };
         while int.magnitude.last() == Some(&0) {
             int.magnitude.pop();
@@ -25,16 +25,16 @@ impl Int {
         int
     }
 
-    pub fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.magnitude.is_empty()
     }
 
-    pub fn times(&self, n: u64) -> Self {
+    pub(super) fn times(&self, n: u64) -> Self {
         self.mul(&Self::new(false, vec![n], 0))
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "a product is cut into words")]
-    pub fn mul(&self, other: &Self) -> Self {
+    pub(super) fn mul(&self, other: &Self) -> Self {
         let mut product = vec![0_u64; self.magnitude.len() + other.magnitude.len()];
         for (i, a) in self.magnitude.iter().enumerate() {
             let mut carry = 0_u64;
@@ -48,7 +48,7 @@ impl Int {
         Self::new(self.negative != other.negative, product, self.at + other.at)
     }
 
-    pub fn sub(&self, other: &Self) -> Self {
+    pub(super) fn sub(&self, other: &Self) -> Self {
         if other.is_zero() {
             return self.clone();
         }
@@ -90,7 +90,7 @@ impl Int {
 
     /// Rounded to 53 bits, to nearest, ties to even.
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-    pub fn round(&self) -> Scaled {
+    pub(super) fn round(&self) -> Scaled {
         let Some((top, rest)) = self.magnitude.split_last() else { return Scaled { m: 0.0, e: 0 } };
         let shift = top.leading_zeros();
         let (next, rest) = rest.split_last().map_or((0, rest), |(w, rest)| (*w, rest));
@@ -122,7 +122,7 @@ fn power_of_two(e: i32) -> f64 {
 }
 
 impl Scaled {
-    pub fn count(n: u64) -> Self {
+    pub(super) fn count(n: u64) -> Self {
         Int::new(false, vec![n], 0).round()
     }
 
@@ -134,22 +134,22 @@ impl Scaled {
         Self { m: self.m * power_of_two(-by), e: self.e + by }
     }
 
-    pub fn mul(self, other: Self) -> Self {
+    pub(super) fn mul(self, other: Self) -> Self {
         Self { m: self.m * other.m, e: self.e + other.e }.normal()
     }
 
     /// The divisor is not zero.
-    pub fn div(self, other: Self) -> Self {
+    pub(super) fn div(self, other: Self) -> Self {
         Self { m: self.m / other.m, e: self.e - other.e }.normal()
     }
 
-    pub fn sqrt(self) -> Self {
+    pub(super) fn sqrt(self) -> Self {
         let odd = self.e.rem_euclid(2);
         Self { m: (self.m * power_of_two(odd)).sqrt(), e: (self.e - odd) / 2 }.normal()
     }
 
     /// As a double: beyond its range infinite, below it rounded.
-    pub fn value(self) -> f64 {
+    pub(super) fn value(self) -> f64 {
         match self.e {
             e if e > 1023 => f64::INFINITY.copysign(self.m),
             e if e >= -1022 => self.m * power_of_two(e),

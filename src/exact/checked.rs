@@ -31,7 +31,7 @@ use crate::node::{visible, with_expressions};
 
 /// The rule that replaces operators by `Arithmetic`. It runs after every expression has its type.
 #[derive(Debug)]
-pub struct CheckedArithmetic;
+pub(crate) struct CheckedArithmetic;
 
 impl AnalyzerRule for CheckedArithmetic {
     fn name(&self) -> &'static str {
@@ -145,7 +145,7 @@ fn written(expr: &Expr) -> Result<Expr> {
 
 /// An operator with an overflow check.
 #[derive(Debug)]
-pub struct Arithmetic {
+pub(super) struct Arithmetic {
     op: Operator,
     /// Whether it is `- x`, computed as `0 - x`.
     negates: bool,
@@ -173,7 +173,7 @@ impl Hash for Arithmetic {
 
 /// The operator of a function of this module.
 #[must_use]
-pub fn operator(call: &ScalarFunction) -> Option<Operator> {
+pub(crate) fn operator(call: &ScalarFunction) -> Option<Operator> {
     call.func.inner().downcast_ref::<Arithmetic>().map(|of| of.op)
 }
 
@@ -181,7 +181,7 @@ pub fn operator(call: &ScalarFunction) -> Option<Operator> {
 ///
 /// # Errors
 /// Its operands have no type.
-pub fn has_every_value(call: &ScalarFunction, schema: &DFSchema) -> Result<bool> {
+pub(crate) fn has_every_value(call: &ScalarFunction, schema: &DFSchema) -> Result<bool> {
     match (operator(call), call.args.as_slice()) {
         (Some(Operator::Divide), [left, right]) => {
             let of_type = Expr::ScalarFunction(call.clone()).get_type(schema)?;

@@ -22,7 +22,7 @@ use super::sums::Asked;
 
 /// All built-in aggregate functions, with those of floating-point numbers replaced by exact ones.
 #[must_use]
-pub fn functions() -> Vec<Arc<AggregateUDF>> {
+pub(crate) fn functions() -> Vec<Arc<AggregateUDF>> {
     let exact = |inner: Arc<AggregateUDF>| match (Kind::of(inner.name()), End::of(inner.name())) {
         (Some(kind), _) => Arc::new(AggregateUDF::new_from_impl(Exact { inner, kind })),
         (None, Some(end)) => Arc::new(AggregateUDF::new_from_impl(Extreme { inner, end })),

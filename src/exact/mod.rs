@@ -20,5 +20,5 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use checked::{CheckedArithmetic, has_every_value, operator};
-pub use function::functions;
+pub(crate) use checked::{CheckedArithmetic, has_every_value, operator};
+pub(crate) use function::functions;

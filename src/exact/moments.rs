@@ -62,11 +62,11 @@ impl State for One {
 }
 
 impl One {
-    pub fn sum(&self) -> Option<f64> {
+    pub(super) fn sum(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum.special().unwrap_or_else(|| self.sum.int().round().value()))
     }
 
-    pub fn mean(&self) -> Option<f64> {
+    pub(super) fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| mean(&self.sum, self.n))
     }
 }
@@ -161,19 +161,19 @@ impl<const PAIR: bool> Two<PAIR> {
         }
     }
 
-    pub fn var_samp(&self) -> Option<f64> {
+    pub(super) fn var_samp(&self) -> Option<f64> {
         self.of_variance(1, |v| v)
     }
 
-    pub fn var_pop(&self) -> Option<f64> {
+    pub(super) fn var_pop(&self) -> Option<f64> {
         self.of_variance(0, |v| v)
     }
 
-    pub fn stddev_samp(&self) -> Option<f64> {
+    pub(super) fn stddev_samp(&self) -> Option<f64> {
         self.of_variance(1, Scaled::sqrt)
     }
 
-    pub fn stddev_pop(&self) -> Option<f64> {
+    pub(super) fn stddev_pop(&self) -> Option<f64> {
         self.of_variance(0, Scaled::sqrt)
     }
 
@@ -207,16 +207,16 @@ impl<const PAIR: bool> Two<PAIR> {
         Some(self.xy(second).round().div(over).value())
     }
 
-    pub fn covar_samp(&self) -> Option<f64> {
+    pub(super) fn covar_samp(&self) -> Option<f64> {
         self.covariance(1)
     }
 
-    pub fn covar_pop(&self) -> Option<f64> {
+    pub(super) fn covar_pop(&self) -> Option<f64> {
         self.covariance(0)
     }
 
     /// As the built-in: NaN if both columns have NaN, NULL if one has.
-    pub fn corr(&self) -> Option<f64> {
+    pub(super) fn corr(&self) -> Option<f64> {
         let second = self.second(0)?;
         let nan = |s: &Sum<3>| s.special().is_some_and(f64::is_nan);
         match (nan(&self.x), nan(&second.y)) {
@@ -235,7 +235,7 @@ impl<const PAIR: bool> Two<PAIR> {
         Some(self.xy(second).round().div(over).value().clamp(-1.0, 1.0))
     }
 
-    pub fn regr_slope(&self) -> Option<f64> {
+    pub(super) fn regr_slope(&self) -> Option<f64> {
         let second = self.second(1)?;
         if self.is_special(second) {
             return Some(f64::NAN);
@@ -244,7 +244,7 @@ impl<const PAIR: bool> Two<PAIR> {
         (!xx.is_zero()).then(|| self.xy(second).round().div(xx.round()).value())
     }
 
-    pub fn regr_intercept(&self) -> Option<f64> {
+    pub(super) fn regr_intercept(&self) -> Option<f64> {
         let second = self.second(1)?;
         if self.is_special(second) {
             return Some(f64::NAN);
@@ -254,7 +254,7 @@ impl<const PAIR: bool> Two<PAIR> {
         (!xx.is_zero()).then(|| above.round().div(xx.round()).value())
     }
 
-    pub fn regr_r2(&self) -> Option<f64> {
+    pub(super) fn regr_r2(&self) -> Option<f64> {
         let second = self.second(1)?;
         if self.is_special(second) {
             return Some(f64::NAN);
@@ -264,11 +264,11 @@ impl<const PAIR: bool> Two<PAIR> {
         (!xx.is_zero() && !yy.is_zero()).then(|| xy.mul(&xy).round().div(over()).value().clamp(0.0, 1.0))
     }
 
-    pub fn regr_avgx(&self) -> Option<f64> {
+    pub(super) fn regr_avgx(&self) -> Option<f64> {
         self.second(0).map(|_| mean(&self.x, self.n))
     }
 
-    pub fn regr_avgy(&self) -> Option<f64> {
+    pub(super) fn regr_avgy(&self) -> Option<f64> {
         self.second(0).map(|second| mean(&second.y, self.n))
     }
 
@@ -276,15 +276,15 @@ impl<const PAIR: bool> Two<PAIR> {
         if special { f64::NAN } else { spread.round().div(Scaled::count(self.n)).value() }
     }
 
-    pub fn regr_sxx(&self) -> Option<f64> {
+    pub(super) fn regr_sxx(&self) -> Option<f64> {
         self.second(0).map(|_| self.over_n(self.x.special().is_some(), &self.xx()))
     }
 
-    pub fn regr_syy(&self) -> Option<f64> {
+    pub(super) fn regr_syy(&self) -> Option<f64> {
         self.second(0).map(|s| self.over_n(s.y.special().is_some(), &self.yy(s)))
     }
 
-    pub fn regr_sxy(&self) -> Option<f64> {
+    pub(super) fn regr_sxy(&self) -> Option<f64> {
         self.second(0).map(|s| self.over_n(self.is_special(s), &self.xy(s)))
     }
 }

@@ -52,7 +52,7 @@ fn cut(wide: u128) -> [u64; 2] {
 
 impl<const K: usize> Sum<K> {
     /// Adds or subtracts a double.
-    pub fn add(&mut self, x: f64, forward: bool) {
+    pub(super) fn add(&mut self, x: f64, forward: bool) {
         if !x.is_finite() {
             return self.count_special(x, if forward { 1 } else { -1 });
         }
@@ -62,7 +62,7 @@ impl<const K: usize> Sum<K> {
     }
 
     /// Adds or subtracts the product of two finite doubles.
-    pub fn add_product(&mut self, x: f64, y: f64, forward: bool) {
+    pub(super) fn add_product(&mut self, x: f64, y: f64, forward: bool) {
         let ((a, i), (b, j)) = (parts(x), parts(y));
         let (product, exponent) = (u128::from(a) * u128::from(b), i + j);
         let shift = exponent.rem_euclid(64);
@@ -74,7 +74,7 @@ impl<const K: usize> Sum<K> {
     }
 
     /// Adds many doubles. If their exponents are close to each other, a single addition suffices.
-    pub fn add_all(&mut self, values: &[f64]) {
+    pub(super) fn add_all(&mut self, values: &[f64]) {
         for chunk in values.chunks(1024) {
             let (mut least, mut most) = (u64::MAX, 0);
             for x in chunk {
@@ -227,7 +227,7 @@ impl<const K: usize> Sum<K> {
     }
 
     /// NaN or an infinity if the terms contained one.
-    pub fn special(&self) -> Option<f64> {
+    pub(super) fn special(&self) -> Option<f64> {
         match self.more.as_ref()?.special {
             [0, 0, 0] => None,
             [0, _, 0] => Some(f64::INFINITY),
@@ -237,19 +237,19 @@ impl<const K: usize> Sum<K> {
     }
 
     /// The sum of the finite terms.
-    pub fn int(&self) -> Int {
+    pub(super) fn int(&self) -> Int {
         let words = self.words();
         let negative = is_negative(words);
         Int::new(negative, magnitude(words, negative), self.at)
     }
 
     /// Bytes on the heap.
-    pub fn heap(&self) -> usize {
+    pub(super) fn heap(&self) -> usize {
         self.more.as_ref().map_or(0, |m| size_of::<More>() + m.words.capacity() * 8)
     }
 
     /// Appends the sum to the bytes of a state.
-    pub fn encode(&self, into: &mut Vec<u8>) {
+    pub(super) fn encode(&self, into: &mut Vec<u8>) {
         let words = self.words();
         let fill = above(is_negative(words));
         let mut kept = words.len();
@@ -265,7 +265,7 @@ impl<const K: usize> Sum<K> {
     }
 
     /// Adds an encoded sum and advances the bytes; `None` if they are invalid.
-    pub fn absorb(&mut self, bytes: &mut &[u8]) -> Option<()> {
+    pub(super) fn absorb(&mut self, bytes: &mut &[u8]) -> Option<()> {
         let at = i32::from_le_bytes(take(bytes)?);
         let [count, special] = take(bytes)?;
         let mut words = Vec::with_capacity(usize::from(count));

@@ -54,7 +54,7 @@ fn state_type(input: &DataType) -> DataType {
 
 impl Asked {
     /// `None` if the values are not summed here.
-    pub fn new(means: bool, inputs: &[FieldRef], output: &FieldRef) -> Option<Self> {
+    pub(super) fn new(means: bool, inputs: &[FieldRef], output: &FieldRef) -> Option<Self> {
         let [input] = inputs else { return None };
         let (from, to) = (input.data_type().clone(), output.data_type().clone());
         let finish = match (means, &from, &to) {
@@ -71,13 +71,13 @@ impl Asked {
     }
 
     /// The same with this argument, whose column messages name.
-    pub fn of(self, arguments: &[Arc<dyn PhysicalExpr>], distinct: bool) -> Self {
+    pub(super) fn of(self, arguments: &[Arc<dyn PhysicalExpr>], distinct: bool) -> Self {
         let of = arguments.first().and_then(column);
         Self { of, distinct, ..self }
     }
 
     /// The fields of a state: the sum and the count, or the distinct values.
-    pub fn state_fields(&self, name: &str, distinct: bool) -> Vec<FieldRef> {
+    pub(super) fn state_fields(&self, name: &str, distinct: bool) -> Vec<FieldRef> {
         if distinct {
             let item = Field::new_list_field(DataType::Decimal128(38, 0), true);
             return vec![Arc::new(Field::new_list(format_state_name(name, "distinct"), item, true))];
@@ -90,7 +90,7 @@ impl Asked {
     }
 
     /// The accumulator of one group.
-    pub fn single(self, distinct: bool) -> Box<dyn Accumulator> {
+    pub(super) fn single(self, distinct: bool) -> Box<dyn Accumulator> {
         match (self.is_decimal(), distinct) {
             (true, false) => Box::new(Single::<i256>::new(self)),
             (false, false) => Box::new(Single::<i128>::new(self)),
@@ -99,7 +99,7 @@ impl Asked {
     }
 
     /// The accumulator of many groups.
-    pub fn groups(self) -> Box<dyn GroupsAccumulator> {
+    pub(super) fn groups(self) -> Box<dyn GroupsAccumulator> {
         if self.is_decimal() { Box::new(Groups::<i256>::new(self)) } else { Box::new(Groups::<i128>::new(self)) }
     }
 

@@ -9,7 +9,7 @@ use super::derive::{Change, Deriver};
 
 impl Deriver<'_> {
     /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, all rows are one group.
-    pub fn affected_change(&mut self, node: &LogicalPlan) -> Result<Option<Change>> {
+    pub(super) fn affected_change(&mut self, node: &LogicalPlan) -> Result<Option<Change>> {
         let (input, exprs) = match node {
             LogicalPlan::Aggregate(a) => (&a.input, a.group_expr.clone()),
             LogicalPlan::Window(w) => (&w.input, common_partition(w)),
@@ -32,7 +32,7 @@ impl Deriver<'_> {
 
 /// The partition expressions that all window functions of a node share: rows that differ in one of them do not affect
 /// each other.
-pub fn common_partition(window: &Window) -> Vec<Expr> {
+pub(super) fn common_partition(window: &Window) -> Vec<Expr> {
     let mut partitions = window.window_expr.iter().map(partition_of);
     let mut common = partitions.next().unwrap_or_default();
     for partition in partitions {

@@ -47,13 +47,13 @@ fn call(name: &'static str, expr: Expr, to: DataType) -> Expr {
 }
 
 /// `expr` as a type in which equal values have equal bits. Unchanged if its type already has that property.
-pub fn to_bits(expr: Expr, data_type: &DataType) -> Expr {
+pub(super) fn to_bits(expr: Expr, data_type: &DataType) -> Expr {
     let bits = bits(data_type);
     if bits == *data_type { expr } else { call("bits", expr, bits) }
 }
 
 /// The inverse of [`to_bits`].
-pub fn from_bits(expr: Expr, data_type: &DataType) -> Expr {
+pub(super) fn from_bits(expr: Expr, data_type: &DataType) -> Expr {
     if bits(data_type) == *data_type { expr } else { call("from_bits", expr, data_type.clone()) }
 }
 

@@ -19,24 +19,24 @@ pub(super) use crate::sql::shapes::{
 };
 
 /// The weight as an expression.
-pub fn weight() -> Expr {
+pub(super) fn weight() -> Expr {
     Expr::Column(Column::new_unqualified(WEIGHT))
 }
 
 /// All columns of a change except the weight.
-pub fn data_columns(change: &LogicalPlan) -> Vec<Expr> {
+pub(super) fn data_columns(change: &LogicalPlan) -> Vec<Expr> {
     let mut all = columns(change.schema());
     all.pop();
     all
 }
 
 /// Expressions as columns `c0, c1, ...` of a new projection, followed by the weight if one is given.
-pub fn positional(input: LogicalPlan, exprs: Vec<Expr>, weight: Option<Expr>) -> Result<LogicalPlan> {
+pub(super) fn positional(input: LogicalPlan, exprs: Vec<Expr>, weight: Option<Expr>) -> Result<LogicalPlan> {
     project(input, named_by_position(exprs).chain(weight.map(|w| w.alias(WEIGHT))).collect())
 }
 
 /// Gives the first columns of `input` the names of `schema`, by position; further columns become the weight.
-pub fn conform(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+pub(super) fn conform(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     let data = schema.fields().len();
     let weight = (input.schema().fields().len() > data).then(|| column(input.schema(), data).alias(WEIGHT));
     let named = named_like(&input, schema).chain(weight).collect();
@@ -44,14 +44,14 @@ pub fn conform(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
 }
 
 /// The schema of a change without the weight.
-pub fn without_last(schema: &DFSchema) -> Result<DFSchema> {
+pub(super) fn without_last(schema: &DFSchema) -> Result<DFSchema> {
     let fields = schema.iter().map(|(relation, field)| (relation.cloned(), Arc::clone(field)));
     let kept = fields.take(schema.fields().len().saturating_sub(1)).collect();
     DFSchema::new_with_metadata(kept, HashMap::new())
 }
 
 /// `new` with weight +1 and `old` with weight -1, columns by position.
-pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
     let (plus, minus) = (columns(new.schema()), columns(old.schema()));
     if plus.len() != minus.len() {
         return Err(DataFusionError::Plan("the two sides have different columns".into()));
@@ -60,7 +60,7 @@ pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Sums the weights of equal rows and drops rows with weight 0; columns by position.
-pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
     let types: Vec<DataType> = change.schema().fields().iter().map(|f| f.data_type().clone()).collect();
     let data: Vec<Expr> = data_columns(&change).into_iter().zip(&types).map(|(e, t)| to_bits(e, t)).collect();
     let arity = data.len();
@@ -75,7 +75,7 @@ pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// A scan of an earlier step; `schema` is the step's.
-pub fn scan_step(name: &str, schema: &DFSchema) -> Result<LogicalPlan> {
+pub(super) fn scan_step(name: &str, schema: &DFSchema) -> Result<LogicalPlan> {
     // All nullable: the engine may find a column nullable that the planner did not.
     let fields: Vec<_> = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
@@ -83,7 +83,7 @@ pub fn scan_step(name: &str, schema: &DFSchema) -> Result<LogicalPlan> {
 }
 
 /// A scan of one side of a table, under the names of the original scan; for [`Side::Change`] the weight comes last.
-pub fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
+pub(super) fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
     let mut fields: Vec<_> = scan.projected_schema.fields().iter().map(|f| f.as_ref().clone()).collect();
     if side == Side::Change {
         fields.push(Field::new(WEIGHT, DataType::Int64, false));
@@ -106,7 +106,7 @@ pub fn scan_side(scan: &TableScan, side: Side) -> Result<LogicalPlan> {
 }
 
 /// The query over one side of its tables. A table that did not change is always read at its new side.
-pub fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -> Result<LogicalPlan> {
+pub(super) fn over(plan: &LogicalPlan, side: Side, kind: &dyn Fn(&str) -> ChangeKind) -> Result<LogicalPlan> {
     let swapped = plan.clone().transform_up_with_subqueries(|node| match &node {
         LogicalPlan::TableScan(scan) if !is_rows_so_far(scan) => {
             let unchanged = kind(scan.table_name.table()) == ChangeKind::None;
@@ -123,7 +123,7 @@ fn is_rows_so_far(scan: &TableScan) -> bool {
 }
 
 /// Names of the tables that a query reads.
-pub fn tables(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+pub(super) fn tables(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node

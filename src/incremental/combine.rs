@@ -49,7 +49,7 @@ struct Combined {
 impl Deriver<'_> {
     /// The change of a query that is a grouping under projections, if all of its aggregates combine. `keys` are those
     /// of `change`, the change of the grouping's input; `shown_keys` are the columns of the result that show them.
-    pub fn combined(
+    pub(super) fn combined(
         &mut self,
         plan: &LogicalPlan,
         node: &LogicalPlan,
@@ -118,7 +118,7 @@ fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
 }
 
 /// The reads that combining avoids; `None` if nothing combines.
-pub fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReuse> {
+pub(super) fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReuse> {
     let LogicalPlan::Aggregate(aggregate) = node else { return None };
     let parts = parts(plan, node, aggregate).ok()??;
     let takes_back = |part: &Combined| match part.kind {

@@ -15,7 +15,7 @@ use super::build::{columns, consolidate, project};
 /// A change restricted to rows of the old or the new snapshot: cancelled rows are removed before anything else is
 /// computed. The engine moves conditions through groupings and into other conditions, so cancelled rows are also set to
 /// NULL.
-pub fn consolidated_before_eval(change: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn consolidated_before_eval(change: LogicalPlan) -> Result<LogicalPlan> {
     let names = change.schema().clone();
     let settled = consolidate(change)?;
     let mut values = columns(settled.schema());

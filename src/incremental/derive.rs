@@ -16,7 +16,7 @@ use crate::sql::can_fail;
 
 /// The change of one plan.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(super) struct Change {
     /// The plan's columns under the plan's names, then the weight.
     pub plan: LogicalPlan,
     /// All weights are positive.
@@ -29,13 +29,13 @@ pub struct Change {
 
 impl Change {
     /// A change of any weights that is neither streamed nor materialised.
-    pub fn computed(plan: LogicalPlan) -> Self {
+    pub(super) fn computed(plan: LogicalPlan) -> Self {
         Self { plan, insert_only: false, stream: false, held: false }
     }
 }
 
 /// The traversal of the plan.
-pub struct Deriver<'a> {
+pub(super) struct Deriver<'a> {
     kind: &'a dyn Fn(&str) -> ChangeKind,
     steps: Vec<Step>,
     /// Some expression may raise an error: evaluate it only on rows of the old or the new snapshot.
@@ -43,7 +43,7 @@ pub struct Deriver<'a> {
 }
 
 /// The stages of a normalised plan.
-pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
+pub(super) fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
     let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)? };
     let at_root = match old {
         OldResult::Maintained => deriver.at_root(plan)?,
@@ -64,7 +64,7 @@ pub fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldRes
 
 impl Deriver<'_> {
     /// The change of a plan; `None` if there is none.
-    pub fn change(&mut self, plan: &LogicalPlan) -> Result<Option<Change>> {
+    pub(super) fn change(&mut self, plan: &LogicalPlan) -> Result<Option<Change>> {
         let unsettled = match plan {
             LogicalPlan::TableScan(_) => self.settles,
             LogicalPlan::Join(join) => self.settles && self.changes(&join.left)? && self.changes(&join.right)?,
@@ -79,7 +79,7 @@ impl Deriver<'_> {
     }
 
     /// Whether a table of a plan changed.
-    pub fn changes(&self, plan: &LogicalPlan) -> Result<bool> {
+    pub(super) fn changes(&self, plan: &LogicalPlan) -> Result<bool> {
         plan.exists(|node| {
             Ok(matches!(node, LogicalPlan::TableScan(scan) if (self.kind)(scan.table_name.table()) != ChangeKind::None))
         })
@@ -142,12 +142,12 @@ impl Deriver<'_> {
     }
 
     /// A plan over one side of its tables.
-    pub fn side(&self, plan: &LogicalPlan, side: Side) -> Result<LogicalPlan> {
+    pub(super) fn side(&self, plan: &LogicalPlan, side: Side) -> Result<LogicalPlan> {
         over(plan, side, self.kind)
     }
 
     /// Makes a change cheap to read repeatedly: consolidated in a step, unless it is a stream.
-    pub fn held(&mut self, change: Change) -> Result<Change> {
+    pub(super) fn held(&mut self, change: Change) -> Result<Change> {
         if change.stream || change.held {
             return Ok(change);
         }
@@ -164,7 +164,7 @@ impl Deriver<'_> {
     }
 
     /// Adds a step and returns the scan of it.
-    pub fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let name = format!("step_{}", self.steps.len() + 1);
         let scan = scan_step(&name, plan.schema())?;
         self.steps.push(Step { name, plan });
@@ -172,7 +172,7 @@ impl Deriver<'_> {
     }
 
     /// A step with the distinct values of expressions over a plan. `None` if none of them can be a key.
-    pub fn keys(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
+    pub(super) fn keys(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<Option<KeysOf>> {
         let usable = usable(plan, exprs)?;
         if usable.is_empty() {
             return Ok(None);
@@ -184,7 +184,7 @@ impl Deriver<'_> {
     }
 
     /// Keys; or, if no expression can be one, a gate: a step that is empty if there is no change.
-    pub fn keys_or_gate(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<KeysOf> {
+    pub(super) fn keys_or_gate(&mut self, plan: &LogicalPlan, exprs: &[Expr], nulls: NullEquality) -> Result<KeysOf> {
         if let Some(keys) = self.keys(plan, exprs, nulls)? {
             return Ok(keys);
         }
@@ -193,7 +193,7 @@ impl Deriver<'_> {
     }
 
     /// A step that holds keys.
-    pub fn key_step(&mut self, plan: LogicalPlan, usable: Vec<usize>, nulls: NullEquality) -> Result<KeysOf> {
+    pub(super) fn key_step(&mut self, plan: LogicalPlan, usable: Vec<usize>, nulls: NullEquality) -> Result<KeysOf> {
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
         self.step(plan)?;
@@ -201,7 +201,12 @@ impl Deriver<'_> {
     }
 
     /// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
-    pub fn restrict_to(&mut self, plan: LogicalPlan, keys: Option<&KeysOf>, exprs: &[Expr]) -> Result<LogicalPlan> {
+    pub(super) fn restrict_to(
+        &mut self,
+        plan: LogicalPlan,
+        keys: Option<&KeysOf>,
+        exprs: &[Expr],
+    ) -> Result<LogicalPlan> {
         let Some(of) = keys else { return Ok(plan) };
         if of.usable.is_empty() {
             return gated(plan, &of.keys);
@@ -213,7 +218,7 @@ impl Deriver<'_> {
 
 /// Positions of the expressions that can be keys. Joins and groupings agree on the equality of floating-point numbers:
 /// both zeros are equal, and NaN of one sign.
-pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
+pub(super) fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
     let mut usable = Vec::new();
     for (i, expr) in exprs.iter().enumerate() {
         let of_type = expr.get_type(plan.schema().as_ref())?;
@@ -226,7 +231,7 @@ pub fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
 
 /// Keys, and the expressions that they hold.
 #[derive(Clone, Debug)]
-pub struct KeysOf {
+pub(super) struct KeysOf {
     /// The keys.
     pub keys: Keys,
     /// Position of each key among the expressions.
@@ -234,14 +239,17 @@ pub struct KeysOf {
 }
 
 /// The change as plan, with its columns in the order of `schema`: used after joins that put the weight in the middle.
-pub fn reorder(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+pub(super) fn reorder(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     let mut exprs = exprs;
     exprs.push(weight());
     project(plan, exprs)
 }
 
 /// The sum of terms that have the same columns under the same names.
-pub fn sum_of(mut terms: Vec<LogicalPlan>, names: &deltalake::datafusion::common::DFSchema) -> Result<LogicalPlan> {
+pub(super) fn sum_of(
+    mut terms: Vec<LogicalPlan>,
+    names: &deltalake::datafusion::common::DFSchema,
+) -> Result<LogicalPlan> {
     if terms.len() == 1 {
         return Ok(terms.remove(0));
     }

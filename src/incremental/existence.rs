@@ -16,7 +16,7 @@ use super::{Side, WEIGHT};
 
 impl Deriver<'_> {
     /// The left rows whose match began (+) or ceased (-) to exist.
-    pub fn match_transitions(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
+    pub(super) fn match_transitions(&mut self, node: &Join, change: &Change) -> Result<LogicalPlan> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let keys = self.keys(&change.plan, &right_on, node.null_equality)?;
         let mut existing = Vec::with_capacity(2);
@@ -55,7 +55,7 @@ impl Deriver<'_> {
 }
 
 /// Whether a semi or anti join has only a condition on equal keys that can be counted.
-pub fn matches_by_key(node: &Join) -> Result<bool> {
+pub(super) fn matches_by_key(node: &Join) -> Result<bool> {
     if !matches!(node.join_type, JoinType::LeftSemi | JoinType::LeftAnti) || node.filter.is_some() {
         return Ok(false);
     }
@@ -70,7 +70,7 @@ pub fn matches_by_key(node: &Join) -> Result<bool> {
 }
 
 /// `left ⋉ right` or `left ▷ right`, with the left side streamed.
-pub fn matched(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn matched(node: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
     let join_type = if node.join_type == JoinType::LeftAnti { JoinType::RightAnti } else { JoinType::RightSemi };
     if node.filter.is_some() || node.on.is_empty() {
         let on = node.on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();

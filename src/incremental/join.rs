@@ -13,7 +13,7 @@ use crate::sql::never_fails;
 
 impl Deriver<'_> {
     /// The change of a join.
-    pub fn join_change(&mut self, node: &Join) -> Result<Option<Change>> {
+    pub(super) fn join_change(&mut self, node: &Join) -> Result<Option<Change>> {
         match node.join_type {
             // A condition that can fail is evaluated on pairs, whose sides must be both new or both old.
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
@@ -61,7 +61,7 @@ impl Deriver<'_> {
     }
 
     /// The change of the left side, and the new rows of the right side that it can match.
-    pub fn left_with_right(&mut self, node: &Join) -> Result<Option<(Change, LogicalPlan)>> {
+    pub(super) fn left_with_right(&mut self, node: &Join) -> Result<Option<(Change, LogicalPlan)>> {
         let Some(change) = self.change(&node.left)? else { return Ok(None) };
         let change = self.held(change)?;
         let right = self.matching(node, &change, JoinSide::Right, Side::New)?;

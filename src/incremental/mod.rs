@@ -46,14 +46,14 @@ use crate::error::{Context, Result};
 use crate::sql::normalise::{in_place, normalise};
 use crate::sql::{is_recursive, plainly};
 
-pub use root::{ResultReuse, result_reuse};
+pub(crate) use root::{ResultReuse, result_reuse};
 
 /// Name of the weight column: Int64, last in every change.
-pub const WEIGHT: &str = "_w";
+pub(crate) const WEIGHT: &str = "_w";
 
 /// Which rows of a table a scan reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     /// The rows at the consumed version.
     Old,
     /// The rows at the cut.
@@ -86,7 +86,7 @@ pub enum ChangeKind {
 
 /// The name of the scan of one side of a table in a program's plans: `customer_landing@old`.
 #[must_use]
-pub fn scan_name(table: &str, side: Side) -> String {
+pub(crate) fn scan_name(table: &str, side: Side) -> String {
     let side = match side {
         Side::Old => "old",
         Side::New => "new",
@@ -98,7 +98,7 @@ pub fn scan_name(table: &str, side: Side) -> String {
 
 /// The table and side of a scan's name; `None` for a scan of a step.
 #[must_use]
-pub fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
+pub(crate) fn parse_scan_name(name: &str) -> Option<(&str, Side)> {
     let (table, side) = name.rsplit_once('@')?;
     match side {
         "old" => Some((table, Side::Old)),
@@ -206,7 +206,7 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
 ///
 /// # Errors
 /// The query engine refuses the plan.
-pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
     // The same normal form as for the change, so that both evaluate `in` and `not in` as SQL does. A query without a
     // normal form is passed to the engine unchanged.
     let plan = if is_recursive(plan) {
@@ -221,7 +221,7 @@ pub fn over_new(plan: &LogicalPlan) -> Result<LogicalPlan> {
 ///
 /// # Errors
 /// It cannot be planned so.
-pub fn plainly_over_new(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
+pub(crate) fn plainly_over_new(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
     build::over(&plainly(plan)?, Side::New, &|_| ChangeKind::Mutating)
 }
 
@@ -229,7 +229,7 @@ pub fn plainly_over_new(plan: &LogicalPlan) -> deltalake::datafusion::common::Re
 ///
 /// # Errors
 /// The columns differ.
-pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
     build::difference(new, old)
         .and_then(build::consolidate)
         .context(|| "the difference of two results cannot be planned".into())
@@ -239,7 +239,7 @@ pub fn difference(new: LogicalPlan, old: LogicalPlan) -> Result<LogicalPlan> {
 ///
 /// # Errors
 /// The plan is no change.
-pub fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn consolidate(change: LogicalPlan) -> Result<LogicalPlan> {
     let schema = change.schema().clone();
     build::consolidate(change)
         .and_then(|plan| build::renamed(plan, &schema))

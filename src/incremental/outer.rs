@@ -17,7 +17,7 @@ use super::existence::{matched, matches_by_key};
 
 impl Deriver<'_> {
     /// The change of a join that outputs left rows: left, mark, semi and anti joins.
-    pub fn left_change(&mut self, node: &Join) -> Result<Option<Change>> {
+    pub(super) fn left_change(&mut self, node: &Join) -> Result<Option<Change>> {
         let mut terms = Vec::with_capacity(2);
         let mut insert_only = true;
         if let Some((change, right)) = self.left_with_right(node)? {
@@ -64,7 +64,7 @@ impl Deriver<'_> {
     }
 
     /// The change of a full join.
-    pub fn full_change(&mut self, node: &Join) -> Result<Option<Change>> {
+    pub(super) fn full_change(&mut self, node: &Join) -> Result<Option<Change>> {
         let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let mut touched = Vec::with_capacity(2);
         for (input, on) in [(&node.left, &left_on), (&node.right, &right_on)] {

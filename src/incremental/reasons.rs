@@ -12,7 +12,7 @@ use crate::determinism::{Code, Reason, is_approximate};
 use crate::sql::decorrelate::subqueries::one_row;
 
 /// Reasons visible in the analysed query. Normalising would hide some of them.
-pub fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
+pub(super) fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
         reasons.operator(node);
@@ -25,7 +25,7 @@ pub fn of_query(plan: &LogicalPlan) -> Vec<Reason> {
 }
 
 /// Reasons visible after normalising: parts that could not be rewritten into an operator with a rule.
-pub fn of_normalised(plan: &LogicalPlan) -> Vec<Reason> {
+pub(super) fn of_normalised(plan: &LogicalPlan) -> Vec<Reason> {
     let mut reasons = Reasons::default();
     let walked = plan.apply_with_subqueries(|node| {
         match node {

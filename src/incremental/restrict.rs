@@ -15,7 +15,7 @@ use crate::sql::never_fails;
 
 /// Keys that a step computes.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub(super) struct Keys {
     /// The step's name.
     pub step: String,
     /// The step's columns.
@@ -25,11 +25,11 @@ pub struct Keys {
 }
 
 /// The restriction of a plan's rows: an expression over the plan's columns and the position of its key.
-pub type On = Vec<(Expr, usize)>;
+pub(super) type On = Vec<(Expr, usize)>;
 
 impl Deriver<'_> {
     /// Restricts a plan by keys.
-    pub fn restrict(&mut self, plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
+    pub(super) fn restrict(&mut self, plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
         if on.is_empty() {
             return Ok(plan);
         }
@@ -91,7 +91,7 @@ fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
 }
 
 /// A plan that is empty if the step is: the executor then omits the join.
-pub fn gated(plan: LogicalPlan, gate: &Keys) -> Result<LogicalPlan> {
+pub(super) fn gated(plan: LogicalPlan, gate: &Keys) -> Result<LogicalPlan> {
     here(plan, gate, On::new())
 }
 

@@ -16,7 +16,7 @@ use super::{Side, scan_name};
 
 /// The reads that the maintained table saves for a grouping or window at the top of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResultReuse {
+pub(crate) enum ResultReuse {
     /// The old rows of the touched groups.
     Before,
     /// Also the new rows, if the change is insert-only.
@@ -27,7 +27,7 @@ pub enum ResultReuse {
 
 /// The grouping or window at the top of a normalised query whose old rows are the table's, and the reads that this
 /// saves.
-pub fn result_reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
+pub(crate) fn result_reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
     Some((node, super::combine::result_reuse(plan, node).unwrap_or(ResultReuse::Before)))
 }
@@ -61,7 +61,7 @@ impl<'a> Root<'a> {
 
 impl Deriver<'_> {
     /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
-    pub fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
+    pub(super) fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
         let Some(Root { node, exprs, shown }) = Root::of(plan)? else { return Ok(None) };
         let input = node.inputs()[0];
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
@@ -116,7 +116,7 @@ fn output_of(plan: &LogicalPlan, node: &LogicalPlan, key: &Expr) -> Option<usize
 }
 
 /// The output column of `plan` that shows column `at` of `node`.
-pub fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
+pub(super) fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize> {
     if std::ptr::eq(plan, node) {
         return Some(at);
     }
@@ -134,7 +134,7 @@ pub fn shown(plan: &LogicalPlan, node: &LogicalPlan, at: usize) -> Option<usize>
 }
 
 /// `plan` with `replaced` in the place of `node`.
-pub fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) -> Result<LogicalPlan> {
     if std::ptr::eq(plan, node) {
         return Ok(replaced);
     }
@@ -143,7 +143,7 @@ pub fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: LogicalPlan) 
 }
 
 /// A scan of the maintained table.
-pub fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let fields = plan.schema().fields().iter();
     let fields: Vec<_> = fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));

@@ -12,7 +12,7 @@ use crate::storage::{Location, ObjectMeta, Odd, PROBE};
 
 /// Files under a glob.
 #[derive(Debug, Default)]
-pub struct Discovery {
+pub(super) struct Discovery {
     /// Path under the landing root and the store's metadata, sorted by path.
     pub files: Vec<(String, ObjectMeta)>,
     /// Paths of files younger than `min_age`.
@@ -27,7 +27,7 @@ pub struct Discovery {
 
 impl Discovery {
     /// Whether nothing at all was found.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let unread = [&self.waiting, &self.denied, &self.outside];
         self.files.is_empty() && self.odd.is_empty() && unread.iter().all(|paths| paths.is_empty())
     }
@@ -37,7 +37,7 @@ impl Discovery {
 ///
 /// # Errors
 /// If a pattern of the source is invalid.
-pub fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p String>) -> Result<bool> {
+pub(super) fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p String>) -> Result<bool> {
     let names = Names::new(landing)?;
     Ok(paths.any(|path| names.take(path)))
 }
@@ -47,7 +47,7 @@ const LOCAL_MIN_AGE: Duration = Duration::from_secs(2);
 
 /// Whether to wait for files that were written a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub(crate) enum Patience {
     /// Waits once, for files held back by the default age: a user who drops a file and syncs expects it to be read.
     /// Never waits for an age that the definition sets.
     Waits,
@@ -59,7 +59,7 @@ pub enum Patience {
 ///
 /// # Errors
 /// When the glob is wrong or the store cannot list.
-pub async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
+pub(super) async fn discover(root: &Location, landing: &Landing, patience: Patience) -> Result<Discovery> {
     let waits = landing.min_age.is_none() && patience == Patience::Waits;
     // A file that is still young in the second listing is still being written.
     let policy = retry::Policy::once_more_after(LOCAL_MIN_AGE);

@@ -12,12 +12,12 @@ use crate::definition::{Action, Column, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};
 
 /// Compiled checks.
-pub struct Expectations {
+pub(super) struct Expectations {
     checks: Vec<Check>,
 }
 
 /// Rows after the checks.
-pub struct Checked {
+pub(super) struct Checked {
     /// Rows that land.
     pub landed: RecordBatch,
     /// Rows of the quarantine table.
@@ -29,12 +29,12 @@ impl Expectations {
     ///
     /// # Errors
     /// If a check is not a condition on the table's columns; `definition` reports that earlier.
-    pub fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &Table) -> Result<Self> {
         Ok(Self { checks: checks::compile(table, |_| true)? })
     }
 
     /// Whether rows can go to quarantine, so that their bytes must be kept.
-    pub fn quarantine(&self) -> bool {
+    pub(super) fn quarantine(&self) -> bool {
         self.checks.iter().any(|c| c.action == Action::Quarantine)
     }
 
@@ -42,7 +42,7 @@ impl Expectations {
     ///
     /// # Errors
     /// `Evidence` if a row fails a `fail` expectation.
-    pub fn check(&self, landed: Landed, warned: &mut BTreeMap<String, u64>) -> Result<Checked> {
+    pub(super) fn check(&self, landed: Landed, warned: &mut BTreeMap<String, u64>) -> Result<Checked> {
         let Landed { batch, raw } = landed;
         let mut keep = BooleanArray::from(vec![true; batch.num_rows()]);
         let mut reasons: Vec<Option<String>> = vec![None; batch.num_rows()];

@@ -5,10 +5,10 @@ use crate::definition::{ColumnType, Reading, is_path};
 use crate::privacy::{Privacy, is_field_name};
 
 /// Stands for all names beyond those that are counted individually.
-pub const FURTHER: &str = "(further names)";
+pub(super) const FURTHER: &str = "(further names)";
 
 /// The path of such a field as the reason of a quarantine, which stays: a name that may be a value is left out.
-pub fn named(shape: &RecordShape, path: &str) -> String {
+pub(super) fn named(shape: &RecordShape, path: &str) -> String {
     let declared = declared_of(shape, path);
     let name = &path[declared.len()..];
     let above = declared.trim_end_matches('.');
@@ -27,7 +27,7 @@ fn declared_of<'p>(shape: &RecordShape, path: &'p str) -> &'p str {
 }
 
 /// The path of an unknown field: its declared part unchanged, the name at its end as [`Privacy::field`] shows it.
-pub fn shown(shape: &RecordShape, path: &str, privacy: &Privacy) -> String {
+pub(super) fn shown(shape: &RecordShape, path: &str, privacy: &Privacy) -> String {
     if path == FURTHER {
         return format!("`{path}`");
     }

@@ -19,7 +19,7 @@ use crate::retry;
 
 /// The effect of carrying out a batch.
 #[derive(Debug, Default)]
-pub struct Finished {
+pub(super) struct Finished {
     /// Rows that landed, older rows of replaced files that were removed, and records put into quarantine.
     pub rows: Rows,
     /// Data files added to the landing table and removed from it; bytes of those added to both tables.
@@ -30,7 +30,12 @@ pub struct Finished {
 ///
 /// # Errors
 /// `Conflict` if concurrent commits keep winning; else as the commits.
-pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: &Wal) -> Result<(LakeTable, Finished)> {
+pub(super) async fn finish(
+    context: &LandingContext<'_>,
+    uuid: &str,
+    number: i64,
+    wal: &Wal,
+) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
         retry::COMMIT.until_no_conflict(|| quarantine(context, number, wal)).await?;
@@ -52,7 +57,12 @@ pub async fn finish(context: &LandingContext<'_>, uuid: &str, number: i64, wal: 
 ///
 /// # Errors
 /// If its data files have columns that do not fit the table's.
-pub fn check_open(context: &LandingContext<'_>, table: Option<&LakeTable>, number: i64, wal: &Wal) -> Result<()> {
+pub(super) fn check_open(
+    context: &LandingContext<'_>,
+    table: Option<&LakeTable>,
+    number: i64,
+    wal: &Wal,
+) -> Result<()> {
     let Some(table) = table else { return Ok(()) };
     written(context, &wal.columns(&context.table.columns)?, table, number).map(drop)
 }

@@ -17,7 +17,7 @@ use crate::outcome::{Io, Rows, Warning};
 
 /// A landing table, possibly with a batch that waits for the ledger's decision.
 #[derive(Debug)]
-pub struct Landing<'a> {
+pub(crate) struct Landing<'a> {
     context: LandingContext<'a>,
     current: TableState,
     version_before: Option<u64>,
@@ -32,7 +32,7 @@ pub struct Landing<'a> {
 
 /// The result for a landing table.
 #[derive(Debug)]
-pub struct Landed {
+pub(crate) struct Landed {
     /// The current table.
     pub table: LakeTable,
     /// Its version before; `None` = it did not exist.
@@ -55,7 +55,7 @@ pub struct Landed {
 ///
 /// # Errors
 /// As those of the steps; `Conflict` if another sync is running.
-pub async fn land<'a>(
+pub(crate) async fn land<'a>(
     (context, current): (LandingContext<'a>, TableState),
     (ledger, session): (&Ledger, &SessionContext),
     asked: Asked<'_>,
@@ -80,13 +80,13 @@ pub async fn land<'a>(
 impl Landing<'_> {
     /// The batch for the ledger to decide.
     #[must_use]
-    pub fn batch(&self) -> Option<&Batch> {
+    pub(crate) fn batch(&self) -> Option<&Batch> {
         self.prepared.as_ref().map(|prepared| &prepared.batch)
     }
 
     /// The table from which `--unload` will remove rows of files.
     #[must_use]
-    pub fn unloads_from(&self) -> Option<&LakeTable> {
+    pub(crate) fn unloads_from(&self) -> Option<&LakeTable> {
         self.current.table.as_ref().filter(|_| self.unloads)
     }
 
@@ -94,7 +94,7 @@ impl Landing<'_> {
     ///
     /// # Errors
     /// As the commits. The next sync carries out the rest.
-    pub async fn carry_out(self) -> Result<Landed> {
+    pub(crate) async fn carry_out(self) -> Result<Landed> {
         let Self { context, current, version_before, finished, prepared, waiting, left_out, mut warnings, .. } = self;
         let files_before = current.table.as_ref().map_or(0, |t| t.size().0);
         let (mut rows, mut io) = (Rows::default(), Io::default());

@@ -18,7 +18,7 @@ use crate::lake::{Add, Commit, LakeTable, SystemTable, is_batch};
 use crate::storage::Location;
 
 /// Under the warehouse root.
-pub const FOLDER: &str = "system/files";
+pub(crate) const FOLDER: &str = "system/files";
 
 /// The ledger's entry of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ mod discover;
 mod expect;
 mod fields;
 mod finish;
-pub mod format;
+pub(crate) mod format;
 mod json;
 mod land;
 mod ledger;
@@ -33,15 +33,17 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub use discover::Patience;
-pub use land::{Landed, land};
-pub use ledger::{Batch, FOLDER as LEDGER_FOLDER, FileRow, Ledger};
-pub use parse::workers;
-pub use pending::{Asked, Pending, Reload, pending};
+pub(crate) use discover::Patience;
+pub(crate) use land::{Landed, land};
+pub(crate) use ledger::FOLDER as LEDGER_FOLDER;
+pub use ledger::{Batch, FileRow, Ledger};
+pub(crate) use parse::workers;
+pub use pending::Reload;
+pub(crate) use pending::{Asked, Pending, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
-pub use recover::{TableState, settle, state_of};
-pub use replay::replay;
-pub use schema_diff::{Declared, SchemaDiff, check_schema, lacking_migration};
+pub(crate) use recover::{TableState, settle, state_of};
+pub(crate) use replay::replay;
+pub(crate) use schema_diff::{Declared, SchemaDiff, check_schema, lacking_migration};
 
 use crate::definition::{Format, Table};
 use crate::privacy::Privacy;
@@ -79,7 +81,7 @@ impl LandingContext<'_> {
 }
 
 /// Reports the progress of a landing table.
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     /// The table.
     pub table: &'a Table,
     /// The receiver.

@@ -33,14 +33,14 @@ const WORKER_MEMORY: u64 = 256 << 20;
 
 /// How many files a process with `memory_limit` bytes may read concurrently, for all landing tables together.
 #[must_use]
-pub fn workers(memory_limit: u64) -> Arc<Semaphore> {
+pub(crate) fn workers(memory_limit: u64) -> Arc<Semaphore> {
     let workers = usize::try_from(memory_limit / WORKER_MEMORY).unwrap_or(Semaphore::MAX_PERMITS);
     Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS)))
 }
 
 /// A file to be read.
 #[derive(Clone, Debug)]
-pub struct Input {
+pub(super) struct Input {
     /// Path under the landing root.
     pub path: String,
     /// The store's metadata of it.
@@ -49,7 +49,7 @@ pub struct Input {
 
 /// The files read and the rows written.
 #[derive(Debug, Default)]
-pub struct Parsed {
+pub(super) struct Parsed {
     /// One row per file, in the order of the paths.
     pub files: Vec<FileRow>,
     /// Landing rows.
@@ -71,7 +71,7 @@ pub struct Parsed {
 }
 
 /// The destination of the rows.
-pub struct Target<'a> {
+pub(super) struct Target<'a> {
     /// The landing table's definition.
     pub table: &'a Table,
     /// The format of its files.
@@ -90,7 +90,7 @@ pub struct Target<'a> {
 ///
 /// # Errors
 /// If a file cannot be read, but for lack of permission, or has changed meanwhile, a data file cannot be written, or a `fail` expectation fails.
-pub async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> Result<Parsed> {
+pub(super) async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'_>) -> Result<Parsed> {
     let bytes: u64 = inputs.iter().map(|i| i.meta.size).sum();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let workers = usize::try_from(bytes / BYTES_PER_WORKER).unwrap_or(cores).clamp(1, cores).min(inputs.len().max(1));

@@ -51,7 +51,7 @@ impl Reload {
 
 /// Requests about single files of landing tables.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// Files to be read again.
     pub reload: &'a [Reload],
     /// Files whose rows are to be removed; each names a path.
@@ -61,7 +61,7 @@ pub struct Asked<'a> {
 impl Asked<'_> {
     /// Whether every file of a table is to be read again.
     #[must_use]
-    pub fn reloads_all(&self, table: &str) -> bool {
+    pub(crate) fn reloads_all(&self, table: &str) -> bool {
         self.reload.iter().any(|r| r.table == table && r.path.is_none())
     }
 
@@ -117,7 +117,7 @@ impl Asked<'_> {
 
 /// The work of a sync on a landing table's files.
 #[derive(Debug, Default)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// Files to be read.
     pub(super) inputs: Vec<Input>,
     /// Those of them whose older rows are removed.
@@ -139,13 +139,13 @@ pub struct Pending {
 impl Pending {
     /// New files and replaced files.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.inputs.len() - self.replaced.len(), self.replaced.len())
     }
 
     /// Bytes of the files to be read.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.inputs.iter().map(|input| input.meta.size).sum()
     }
 }
@@ -154,7 +154,7 @@ impl Pending {
 ///
 /// # Errors
 /// If the store fails, or if a request matches no file of the table.
-pub async fn pending(
+pub(crate) async fn pending(
     context: &LandingContext<'_>,
     landing: &Landing,
     current: &TableState,

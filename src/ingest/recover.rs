@@ -15,7 +15,7 @@ use crate::storage::Location;
 
 /// The state of a landing table relative to its ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BatchState {
+pub(crate) enum BatchState {
     /// There is no table, or it was deleted.
     #[default]
     Fresh,
@@ -34,7 +34,7 @@ pub enum BatchState {
 
 /// A landing table and its state.
 #[derive(Debug, Default)]
-pub struct TableState {
+pub(crate) struct TableState {
     /// Its state relative to the ledger.
     pub state: BatchState,
     /// The table, if it exists.
@@ -51,7 +51,7 @@ pub struct TableState {
 
 /// A landing table whose state allows new batches.
 #[derive(Debug)]
-pub struct Recovered {
+pub(super) struct Recovered {
     /// The table now.
     pub current: TableState,
     /// Its version before.
@@ -64,7 +64,7 @@ pub struct Recovered {
 ///
 /// # Errors
 /// `Conflict` if another sync has landed a batch since the ledger was read.
-pub async fn state_of(
+pub(crate) async fn state_of(
     context: &LandingContext<'_>,
     (ledger, session): (&Ledger, &SessionContext),
 ) -> Result<TableState> {
@@ -125,7 +125,7 @@ async fn files_exist(location: &Location, wal: &Wal) -> Result<bool> {
 impl TableState {
     /// The batch to be finished.
     #[must_use]
-    pub fn open(&self) -> Option<i64> {
+    pub(crate) fn open(&self) -> Option<i64> {
         match self.state {
             BatchState::Unfinished(number) => Some(number),
             _ => None,
@@ -136,7 +136,7 @@ impl TableState {
     ///
     /// # Errors
     /// The state found.
-    pub fn check(&self, context: &LandingContext<'_>) -> Result<()> {
+    pub(crate) fn check(&self, context: &LandingContext<'_>) -> Result<()> {
         let name = &context.table.name;
         let Some(table) = &self.table else { return Ok(()) };
         let unchanged = format!("{} (v{}, unchanged)", table.location(), table.version());
@@ -177,7 +177,7 @@ impl TableState {
 
 /// The treatment of files that have landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LandedFiles {
+pub(super) enum LandedFiles {
     /// Their rows stay.
     Stay,
     /// Every one is read again.
@@ -189,7 +189,7 @@ pub enum LandedFiles {
 /// # Errors
 /// If its state allows no batch, or if its columns differ from those of its definition; `Conflict` if another sync is
 /// running; else as the commits.
-pub async fn recover(
+pub(super) async fn recover(
     context: &LandingContext<'_>,
     mut current: TableState,
     (ledger, session): (&Ledger, &SessionContext),
@@ -228,7 +228,10 @@ pub async fn recover(
 ///
 /// # Errors
 /// When the table's state allows no batch; else as the commits.
-pub async fn settle(context: &LandingContext<'_>, (ledger, session): (&Ledger, &SessionContext)) -> Result<bool> {
+pub(crate) async fn settle(
+    context: &LandingContext<'_>,
+    (ledger, session): (&Ledger, &SessionContext),
+) -> Result<bool> {
     let current = state_of(context, (ledger, session)).await?;
     current.check(context)?;
     let Some(number) = current.open() else { return Ok(false) };

@@ -22,7 +22,7 @@ use crate::storage::Location;
 
 /// The result for a landing table and its quarantine.
 #[derive(Debug)]
-pub struct Replayed {
+pub(crate) struct Replayed {
     /// The current table.
     pub table: LakeTable,
     /// Its version before.
@@ -48,7 +48,7 @@ struct Accepted {
 /// # Errors
 /// When the table does not exist yet; when the quarantine or a source file cannot be read; as [`recover`] and the
 /// commits.
-pub async fn replay(
+pub(crate) async fn replay(
     context: &LandingContext<'_>,
     warehouse: &Location,
     (ledger, session): (&Ledger, &SessionContext),

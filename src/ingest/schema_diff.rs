@@ -20,7 +20,7 @@ const GENERATED: &str = "delta.generationExpression";
 
 /// The columns of incoming rows, and where they are declared.
 #[derive(Clone, Copy, Debug)]
-pub struct Declared<'a> {
+pub(crate) struct Declared<'a> {
     columns: &'a [Column],
     /// The declaration, as named in messages.
     by: &'static str,
@@ -29,20 +29,20 @@ pub struct Declared<'a> {
 impl<'a> Declared<'a> {
     /// The columns of a table's definition.
     #[must_use]
-    pub fn by_definition(table: &'a Table) -> Self {
+    pub(crate) fn by_definition(table: &'a Table) -> Self {
         Self { columns: &table.columns, by: "its definition" }
     }
 
     /// The columns of the data files of a batch.
     #[must_use]
-    pub fn by_batch(columns: &'a [Column]) -> Self {
+    pub(crate) fn by_batch(columns: &'a [Column]) -> Self {
         Self { columns, by: "the batch" }
     }
 }
 
 /// The differences between the columns of a table and of its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SchemaDiff {
+pub(crate) struct SchemaDiff {
     /// Columns that the definition has and the table lacks, and such fields within columns, by path.
     pub added: Vec<String>,
     /// Columns that are nullable in the definition and not in the table.
@@ -58,7 +58,7 @@ impl SchemaDiff {
     ///
     /// # Errors
     /// If rows with the declared columns do not fit the table.
-    pub fn of(context: &LandingContext<'_>, of: Declared<'_>, table: &LakeTable) -> Result<Self> {
+    pub(crate) fn of(context: &LandingContext<'_>, of: Declared<'_>, table: &LakeTable) -> Result<Self> {
         Self::over(context, of, &table.schema(), table)
     }
 
@@ -66,7 +66,12 @@ impl SchemaDiff {
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub fn over(context: &LandingContext<'_>, of: Declared<'_>, stored: &Schema, table: &LakeTable) -> Result<Self> {
+    pub(crate) fn over(
+        context: &LandingContext<'_>,
+        of: Declared<'_>,
+        stored: &Schema,
+        table: &LakeTable,
+    ) -> Result<Self> {
         let Declared { columns, by } = of;
         let mut diff = Self::default();
         for field in stored.fields() {
@@ -101,13 +106,13 @@ impl SchemaDiff {
 
     /// Whether the table has to get other columns before it can hold rows as the definition has them.
     #[must_use]
-    pub fn changes_columns(&self) -> bool {
+    pub(crate) fn changes_columns(&self) -> bool {
         !(self.added.is_empty() && self.nullable.is_empty())
     }
 
     /// Why a sync changes the table's metadata; `None` where it does not.
     #[must_use]
-    pub fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         let listed = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let mut reasons = Vec::new();
         match self.added.as_slice() {
@@ -141,7 +146,7 @@ impl SchemaDiff {
 
     /// The warning for rows that landed without some of the table's columns.
     #[must_use]
-    pub fn warning(&self, name: &str) -> Option<Warning> {
+    pub(crate) fn warning(&self, name: &str) -> Option<Warning> {
         /// More would hide the rest of the report.
         const SHOWN: usize = 5;
         let count = self.undeclared.len();
@@ -158,7 +163,7 @@ impl SchemaDiff {
 
 /// The statements of a migration without which a table does not get to its definition: `alter column k type long`.
 #[must_use]
-pub fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Vec<String> {
+pub(crate) fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Vec<String> {
     let Ok(Columns(mut stored)) = Columns::stored(&table.schema()) else { return Vec::new() };
     let declared = Columns::declared(&context.table.columns);
     // Columns that another writer added stay.
@@ -239,7 +244,7 @@ fn differs(declared: &Column, field: &Field, by: &str) -> Option<(String, String
 ///
 /// # Errors
 /// If they do not.
-pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
+pub(crate) fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
     let Some(table) = table else { return Ok(SchemaDiff::default()) };
     let wanted = &context.table.description;
     let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
@@ -257,7 +262,7 @@ pub fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> 
 ///
 /// # Errors
 /// If rows of the definition do not fit the table.
-pub async fn evolve_schema(
+pub(super) async fn evolve_schema(
     context: &LandingContext<'_>,
     uuid: &str,
     table: Option<LakeTable>,

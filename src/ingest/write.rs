@@ -15,7 +15,7 @@ use crate::plan;
 
 /// A batch whose data files are written but not yet recorded.
 #[derive(Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// For the ledger.
     pub batch: Batch,
     /// Source files read.
@@ -39,7 +39,7 @@ async fn quarantined(context: &LandingContext<'_>) -> Result<i64> {
 ///
 /// # Errors
 /// As those of reading and writing files.
-pub async fn write(
+pub(super) async fn write(
     context: &LandingContext<'_>,
     current: &TableState,
     pending: Pending,

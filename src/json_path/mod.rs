@@ -24,7 +24,7 @@ const MAX_STEPS: usize = 100;
 
 /// The functions.
 #[must_use]
-pub fn functions() -> [Arc<ScalarUDF>; 2] {
+pub(crate) fn functions() -> [Arc<ScalarUDF>; 2] {
     [Part::Value, Part::Scalar].map(|part| {
         let signature = Signature::user_defined(Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(Extract { part, signature }))

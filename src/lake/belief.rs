@@ -21,7 +21,7 @@ const CUT_BYTES: usize = 64 - 3;
 
 /// Whether a bound of a string may be truncated.
 #[must_use]
-pub fn may_be_cut(bound: &str) -> bool {
+pub(crate) fn may_be_cut(bound: &str) -> bool {
     bound.len() >= CUT_BYTES || bound.chars().count() >= CUT_CHARS
 }
 

@@ -343,7 +343,7 @@ impl LakeTable {
 
 /// The `schemaString` of a table with these columns.
 #[must_use]
-pub fn schema_string(columns: &[Column]) -> String {
+pub(crate) fn schema_string(columns: &[Column]) -> String {
     schema(columns).ok().and_then(|schema| serde_json::to_string(&schema).ok()).unwrap_or_default()
 }
 

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// Whether an operator of the engine needed more memory than its limit. Hash joins cannot spill; merge joins can.
 #[must_use]
-pub fn out_of_memory(error: &Error) -> bool {
+pub(crate) fn out_of_memory(error: &Error) -> bool {
     let engine = error.cause_of::<DataFusionError>();
     engine.is_some_and(|engine| matches!(engine.find_root(), DataFusionError::ResourcesExhausted(_)))
 }
@@ -20,7 +20,7 @@ fn is_of_disk(error: &Error) -> bool {
 /// An error by lack of memory with our setting, `memory_limit`, in place of the engine's, which a user cannot set, and of
 /// other suggestions: they would run out of it again. Any other error is unchanged.
 #[must_use]
-pub fn with_memory_limit(error: Error, limit: u64) -> Error {
+pub(crate) fn with_memory_limit(error: Error, limit: u64) -> Error {
     if !out_of_memory(&error) || is_of_disk(&error) {
         return error;
     }

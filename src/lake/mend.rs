@@ -22,7 +22,7 @@ pub(super) const OURS: &str = "stedi-delta/";
 
 /// The reason of a new version without a changed row.
 #[must_use]
-pub fn bounds_mended(files: u64) -> String {
+pub(crate) fn bounds_mended(files: u64) -> String {
     format!("statistics of {} mended", counted(files, "file"))
 }
 

@@ -31,28 +31,33 @@ mod traces;
 mod width;
 mod write;
 
-pub use belief::may_be_cut;
-pub use commit::{Change, Commit, NewColumns, Properties, TableSpec, create, schema_string};
-pub use deltalake::kernel::{Add, Remove};
+pub(crate) use belief::may_be_cut;
+pub use commit::{Change, Commit, Properties, TableSpec, create};
+pub(crate) use commit::{NewColumns, schema_string};
+pub(crate) use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
-pub use log::{CommitFacts, DataFiles};
-pub use memory::{out_of_memory, with_memory_limit};
-pub use mend::bounds_mended;
-pub use moved::{Evidence, MovedRows};
-pub use nested::{adapt, adapted};
-pub use read::{declaring, rows};
-pub use relation::Relation;
-pub use scanned::Scanned;
-pub use session::{Joins, SessionOptions, session};
-pub use spill::{close as close_spill, sweep as sweep_spill};
-pub use state::{app, is_batch};
-pub use system::SystemTable;
-pub use table::{DeltaFile, LakeTable};
-pub use tail::{AT_ONCE, Tail, Values, Wanted};
-pub use write::{CHANGING_FILE_ROWS, DataWriter, NullFound, Written, conform};
+pub(crate) use log::{CommitFacts, DataFiles};
+pub(crate) use memory::{out_of_memory, with_memory_limit};
+pub(crate) use mend::bounds_mended;
+pub(crate) use moved::{Evidence, MovedRows};
+pub(crate) use nested::{adapt, adapted};
+pub(crate) use read::declaring;
+pub use read::rows;
+pub(crate) use relation::Relation;
+pub(crate) use scanned::Scanned;
+pub(crate) use session::Joins;
+pub use session::{SessionOptions, session};
+pub(crate) use spill::{close as close_spill, sweep as sweep_spill};
+pub(crate) use state::{app, is_batch};
+pub(crate) use system::SystemTable;
+pub(crate) use table::DeltaFile;
+pub use table::LakeTable;
+pub(crate) use tail::{AT_ONCE, Tail, Values, Wanted};
+pub use write::DataWriter;
+pub(crate) use write::{CHANGING_FILE_ROWS, NullFound, Written, conform};
 
 /// The column of change data files that says whether a row was inserted or deleted.
-pub const CHANGE_TYPE: &str = "_change_type";
+pub(crate) const CHANGE_TYPE: &str = "_change_type";
 
 /// The writer's name in our commits and data files.
-pub const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));
+pub(crate) const ENGINE: &str = concat!("stedi-delta/", env!("CARGO_PKG_VERSION"));

@@ -31,7 +31,7 @@ use deltalake::datafusion::physical_expr_adapter::{
 ///
 /// # Errors
 /// When a value does not fit.
-pub fn adapt(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
+pub(crate) fn adapt(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
     match (array.data_type(), to) {
         (from, to) if from == to => Ok(Arc::clone(array)),
         (DataType::Struct(_), DataType::Struct(fields)) => {
@@ -69,7 +69,7 @@ pub fn adapt(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, A
 
 /// An expression in another type, as [`adapt`] where that is nested.
 #[must_use]
-pub fn adapted(expr: Expr, to: &DataType) -> Expr {
+pub(crate) fn adapted(expr: Expr, to: &DataType) -> Expr {
     if to.is_nested() { ScalarUDF::from(Adapt::to(to)).call(vec![expr]) } else { cast(expr, to.clone()) }
 }
 

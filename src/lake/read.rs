@@ -129,7 +129,7 @@ const DECLARED: &str = "stedi-delta.columns";
 
 /// The property of a table that gets these columns by its definition.
 #[must_use]
-pub fn declaring<'c>(columns: impl IntoIterator<Item = &'c str>) -> BTreeMap<String, String> {
+pub(crate) fn declaring<'c>(columns: impl IntoIterator<Item = &'c str>) -> BTreeMap<String, String> {
     let columns: BTreeSet<&str> = columns.into_iter().collect();
     BTreeMap::from([(DECLARED.to_owned(), columns.into_iter().collect::<Vec<_>>().join(","))])
 }

@@ -27,7 +27,7 @@ pub struct Obstacle {
 
 /// All obstacles to reading a table with this protocol, schema and partition columns.
 #[must_use]
-pub fn obstacles(protocol: &Protocol, metadata: &Metadata, schema: &StructType) -> Vec<Obstacle> {
+pub(super) fn obstacles(protocol: &Protocol, metadata: &Metadata, schema: &StructType) -> Vec<Obstacle> {
     let mut found = Vec::new();
     features(protocol, &mut found);
     if metadata.configuration().get(CHECKPOINT_POLICY).is_some_and(|policy| policy == "v2") {

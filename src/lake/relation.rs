@@ -33,7 +33,7 @@ use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubl
 
 /// The rows of a version, or of some of its files.
 #[derive(Debug)]
-pub struct Relation {
+pub(crate) struct Relation {
     inner: Arc<dyn TableProvider>,
     doubted: BTreeSet<String>,
     /// The version whose file ends can be read for pruning.
@@ -43,7 +43,7 @@ pub struct Relation {
 impl Relation {
     /// Files whose values are described only by their own footers.
     #[must_use]
-    pub fn plain(inner: Arc<dyn TableProvider>) -> Self {
+    pub(crate) fn plain(inner: Arc<dyn TableProvider>) -> Self {
         Self { inner, doubted: BTreeSet::new(), version: None }
     }
 

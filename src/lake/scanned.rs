@@ -10,11 +10,11 @@ use deltalake::datafusion::prelude::SessionContext;
 /// The counters of a session's scans. It does not keep their plans: a plan keeps the tables that its hash joins built,
 /// and their reservation of the session's memory.
 #[derive(Default)]
-pub struct Scanned(Mutex<Vec<ExecutionPlanMetricsSet>>);
+pub(crate) struct Scanned(Mutex<Vec<ExecutionPlanMetricsSet>>);
 
 impl Scanned {
     /// Remembers the scans of a plan about to run.
-    pub fn runs(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) {
+    pub(crate) fn runs(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) {
         if let Some(scanned) = of(session) {
             scans(plan.as_ref(), &mut scanned.0.lock().unwrap_or_else(PoisonError::into_inner));
         }
@@ -22,7 +22,7 @@ impl Scanned {
 
     /// Rows that scans of data files have decoded so far.
     #[must_use]
-    pub fn rows(session: &SessionContext) -> u64 {
+    pub(crate) fn rows(session: &SessionContext) -> u64 {
         let Some(scanned) = of(session) else { return 0 };
         let counters = scanned.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.iter().map(|counters| decoded(&counters.clone_inner())).sum()

@@ -53,7 +53,7 @@ pub(super) fn below(base: Option<&Path>) -> Arc<Spill> {
 }
 
 /// Removes folders of killed processes, there and in the temporary folder of the operating system.
-pub fn sweep(base: Option<&Path>) {
+pub(crate) fn sweep(base: Option<&Path>) {
     let temporary = std::env::temp_dir();
     for base in base.into_iter().chain([temporary.as_path()]) {
         // A folder that cannot be read does not stop the command.
@@ -66,7 +66,7 @@ pub fn sweep(base: Option<&Path>) {
 }
 
 /// Removes all spill files of this process, which is about to end.
-pub fn close() {
+pub(crate) fn close() {
     lock(&FOLDERS).values().for_each(|spill| spill.close());
 }
 

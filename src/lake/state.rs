@@ -4,45 +4,45 @@ use std::collections::BTreeMap;
 
 /// The app ids. They never contain a fingerprint: switching from query A to B and back to A would resume from A's stale
 /// version.
-pub mod app {
+pub(crate) mod app {
     /// The version that the commit creates.
-    pub const HEAD: &str = "stedi-delta/head";
+    pub(crate) const HEAD: &str = "stedi-delta/head";
     /// 63 bits of the definition's fingerprint.
-    pub const DEFINITION: &str = "stedi-delta/definition";
+    pub(crate) const DEFINITION: &str = "stedi-delta/definition";
     /// 63 bits over the expectations by which every row of the table was checked; 0 if unknown.
-    pub const EXPECTATIONS: &str = "stedi-delta/expectations";
+    pub(crate) const EXPECTATIONS: &str = "stedi-delta/expectations";
     /// Number of the ingest batch.
-    pub const BATCH: &str = "stedi-delta/batch";
+    pub(crate) const BATCH: &str = "stedi-delta/batch";
     /// 63 bits over the versions of all tables, on the system table `runs`.
-    pub const STANDING: &str = "stedi-delta/standing";
+    pub(crate) const STANDING: &str = "stedi-delta/standing";
     /// The version up to which all data files of ours were described with bounds that enclose their values.
-    pub const BOUNDS: &str = "stedi-delta/bounds";
+    pub(crate) const BOUNDS: &str = "stedi-delta/bounds";
     /// Number of the newest migration included.
-    pub const MIGRATION: &str = "stedi-delta/migration";
+    pub(crate) const MIGRATION: &str = "stedi-delta/migration";
     /// On the commit of a statement of that migration: which of its statements it is, from 1.
-    pub const STATEMENT: &str = "stedi-delta/statement";
+    pub(crate) const STATEMENT: &str = "stedi-delta/statement";
 
     /// The consumed version of the source table with this uuid.
     #[must_use]
-    pub fn source(uuid: &str) -> String {
+    pub(crate) fn source(uuid: &str) -> String {
         format!("{SOURCE_PREFIX}{uuid}")
     }
 
     /// Which commit of that source created the consumed version: 63 bits over its bytes, 0 if unknown. A restored log
     /// assigns the same version numbers again, so that the number alone does not identify the version.
     #[must_use]
-    pub fn commit(uuid: &str) -> String {
+    pub(crate) fn commit(uuid: &str) -> String {
         format!("stedi-delta/commit/{uuid}")
     }
 
     /// The prefix of [`source`].
-    pub const SOURCE_PREFIX: &str = "stedi-delta/source/";
+    pub(crate) const SOURCE_PREFIX: &str = "stedi-delta/source/";
 }
 
 /// Whether a sync may have assigned a batch number: they start at 1 and count up. A greater one is another writer's,
 /// and the greatest one has no successor.
 #[must_use]
-pub fn is_batch(number: i64) -> bool {
+pub(crate) fn is_batch(number: i64) -> bool {
     (0..=1 << 53).contains(&number)
 }
 

@@ -15,7 +15,7 @@ use crate::storage::Location;
 const FILE_SIZE: u64 = 64 << 20;
 
 /// A system table.
-pub struct SystemTable {
+pub(crate) struct SystemTable {
     /// Its name.
     pub name: &'static str,
     /// Its rows, in one sentence.
@@ -30,7 +30,7 @@ impl SystemTable {
     ///
     /// # Errors
     /// `Conflict` after a concurrent commit; if the store fails.
-    pub async fn append(
+    pub(crate) async fn append(
         self,
         (location, table): (&Location, Option<&LakeTable>),
         rows: &RecordBatch,

@@ -17,7 +17,7 @@ use crate::error::{Context, Result};
 use crate::storage::Location;
 
 /// File ends that are read concurrently.
-pub const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;
 /// Bytes to read from the end of a file if its length is unknown.
 const USUAL_BYTES: u64 = 64 << 10;
 /// Above this number of values, some filter has a false positive for one of them.
@@ -28,7 +28,7 @@ const SOUND: [&str; 5] =
 
 /// Values of a column; a file must hold one of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'v> {
+pub(crate) struct Wanted<'v> {
     /// A top-level column.
     pub column: &'v str,
     /// The values.
@@ -39,7 +39,7 @@ pub struct Wanted<'v> {
 
 /// Sorted values.
 #[derive(Clone, Copy, Debug)]
-pub enum Values<'v> {
+pub(crate) enum Values<'v> {
     /// Of a string column.
     Texts(&'v [String]),
     /// Of a column of integers, days or microseconds.
@@ -47,7 +47,7 @@ pub enum Values<'v> {
 }
 
 /// The end of a data file.
-pub struct Tail {
+pub(crate) struct Tail {
     footer: ParquetMetaData,
     bytes: Bytes,
     /// The offset of `bytes` in the file.
@@ -59,7 +59,7 @@ impl Tail {
     ///
     /// # Errors
     /// When the file cannot be read or is no Parquet file.
-    pub async fn read(location: &Location, file: &DeltaFile) -> Result<Self> {
+    pub(crate) async fn read(location: &Location, file: &DeltaFile) -> Result<Self> {
         let doing = || format!("data file `{}` cannot be read", file.path);
         let path = location.file(&file.path)?;
         let mut length = file.tail.unwrap_or(USUAL_BYTES);
@@ -82,7 +82,7 @@ impl Tail {
 
     /// Whether some row group may hold a value of every wanted column.
     #[must_use]
-    pub fn may_hold(&self, wanted: &[Wanted<'_>]) -> bool {
+    pub(crate) fn may_hold(&self, wanted: &[Wanted<'_>]) -> bool {
         let by = self.footer.file_metadata().created_by().unwrap_or_default();
         let is_sound = SOUND.iter().any(|sound| by.starts_with(sound));
         let groups = self.footer.row_groups();

@@ -38,7 +38,7 @@ const PART_BYTES: usize = 5 << 20;
 const CLOSING_FILES: usize = 4;
 
 /// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
-pub const CHANGING_FILE_ROWS: u64 = 262_144;
+pub(crate) const CHANGING_FILE_ROWS: u64 = 262_144;
 
 /// Writes rows of one schema into data files of about `target_file_size` bytes.
 pub struct DataWriter {
@@ -278,7 +278,7 @@ fn unwritten(cause: ParquetError) -> Error {
 
 /// A NULL in a column that has none.
 #[derive(Debug)]
-pub struct NullFound {
+pub(crate) struct NullFound {
     /// The column.
     pub column: String,
     /// Rows of the batch that have it.
@@ -297,7 +297,7 @@ impl std::error::Error for NullFound {}
 ///
 /// # Errors
 /// If the number of columns differs, a cast fails, or a non-nullable column has a NULL.
-pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());
     }

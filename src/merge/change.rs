@@ -11,7 +11,7 @@ use crate::error::{Context, Result};
 use crate::lake::{DeltaFile, LakeTable, conform, rows};
 
 /// Rows of a change, one per copy, with the schema of the table.
-pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
+pub(crate) type RowStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// The deleted and inserted rows of one table, being collected.
 pub struct Taking {

@@ -23,7 +23,7 @@ pub enum CdcChange {
 }
 
 /// One change data file being written. It has no file before its first row.
-pub struct Feed {
+pub(super) struct Feed {
     writer: DataWriter,
     schema: SchemaRef,
     with_type: SchemaRef,
@@ -31,7 +31,7 @@ pub struct Feed {
 
 impl Feed {
     /// A change data file of `table`.
-    pub fn new(table: &LakeTable) -> Self {
+    pub(super) fn new(table: &LakeTable) -> Self {
         let schema = table.schema();
         let mut fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
         fields.push(Field::new(CHANGE_TYPE, DataType::Utf8, true));
@@ -48,7 +48,7 @@ impl Feed {
     ///
     /// # Errors
     /// When they do not fit the table, or the store fails.
-    pub async fn write(&mut self, batch: &RecordBatch, told: CdcChange) -> Result<()> {
+    pub(super) async fn write(&mut self, batch: &RecordBatch, told: CdcChange) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl Feed {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn close(self) -> Result<Vec<(String, u64)>> {
+    pub(super) async fn close(self) -> Result<Vec<(String, u64)>> {
         let adds = self.writer.close().await?.adds;
         if adds.len() > 1 {
             return Err(Error::new(Kind::Internal, "a change feed was split into several files"));
@@ -81,7 +81,7 @@ impl Feed {
 ///
 /// # Errors
 /// When a file cannot be read or the store fails.
-pub async fn of_files(table: &LakeTable, files: &[DeltaFile]) -> Result<Vec<(String, u64)>> {
+pub(super) async fn of_files(table: &LakeTable, files: &[DeltaFile]) -> Result<Vec<(String, u64)>> {
     let schema = table.schema();
     let mut feed = Feed::new(table);
     for file in files {
@@ -94,7 +94,7 @@ pub async fn of_files(table: &LakeTable, files: &[DeltaFile]) -> Result<Vec<(Str
 }
 
 /// Removes change data files that no commit will name.
-pub async fn forget(table: &LakeTable, feed: &[(String, u64)]) {
+pub(super) async fn forget(table: &LakeTable, feed: &[(String, u64)]) {
     for (path, _) in feed {
         table.location().remove(path).await;
     }

@@ -15,13 +15,13 @@ use crate::lake::{DeltaFile, LakeTable, rows};
 
 /// One bit per row of each file with a deleted row.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub(super) struct Marks {
     files: HashMap<String, BooleanBuffer>,
 }
 
 impl Marks {
     /// Looks every deleted row up in the files of `table`, in `parts` passes, and counts those not found.
-    pub async fn find(table: &LakeTable, change: &RowChange, floats: Floats, parts: u64) -> Result<(Self, u64)> {
+    pub(super) async fn find(table: &LakeTable, change: &RowChange, floats: Floats, parts: u64) -> Result<(Self, u64)> {
         let mut marks = Self::default();
         let (files, mut left) = (table.files(), 0);
         for part in 0..parts {

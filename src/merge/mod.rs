@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 
-pub use change::{RowChange, RowStream, Taking};
+pub use change::Taking;
+pub(crate) use change::{RowChange, RowStream};
 pub use feed::CdcChange;
-pub use rewrite::{complete, removable};
-pub use rows::{grouped, hashed};
+pub(crate) use rewrite::{complete, removable};
+pub(crate) use rows::{grouped, hashed};
 
 use crate::error::Result;
 use crate::lake::{Add, Change, DeltaFile, LakeTable};
@@ -152,7 +153,7 @@ async fn rewrite_without(
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub async fn delete_where(
+pub(crate) async fn delete_where(
     table: &LakeTable,
     column: &str,
     values: impl IntoIterator<Item = String>,

@@ -15,7 +15,7 @@ const MOST_VALUES: usize = 10_000;
 
 /// Values of one column by which rows and files are excluded.
 #[derive(Clone, Debug)]
-pub struct Probe {
+pub(super) struct Probe {
     column: String,
     values: Values,
     has_null: bool,
@@ -44,19 +44,19 @@ enum Meaning {
 
 impl Probe {
     /// A probe on a string column.
-    pub fn of_strings(column: &str, values: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn of_strings(column: &str, values: impl IntoIterator<Item = String>) -> Self {
         let set: HashSet<String> = values.into_iter().collect();
         Self { column: column.to_owned(), values: Values::strings(set), has_null: false }
     }
 
     /// A probe that excludes nothing.
-    pub fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self { column: String::new(), values: Values::Any, has_null: false }
     }
 
     /// The column that leaves the fewest bytes of `files`; on a tie, the one with the fewest distinct values among the
     /// deleted rows.
-    pub fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
+    pub(super) fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
         let stats: Vec<(u64, Option<CdcChange>)> = files.iter().map(|file| (file.size, CdcChange::by(file))).collect();
         let mut best = Self::none();
         let mut best_bytes = u64::MAX;
@@ -73,7 +73,7 @@ impl Probe {
 
     /// The values of the deleted rows by which file ends are pruned: of columns with few enough values that have no
     /// statistics in the log, or have bloom filters.
-    pub fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
+    pub(super) fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
         let mut probes = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
             if layout.is_found_by_files(field.name())
@@ -87,7 +87,7 @@ impl Probe {
     }
 
     /// The lookup in the end of a file.
-    pub fn wanted(&self) -> Option<Wanted<'_>> {
+    pub(super) fn wanted(&self) -> Option<Wanted<'_>> {
         let values = match &self.values {
             Values::Strings(sorted, _) => lake::Values::Texts(sorted),
             Values::Integers(sorted, ..) => lake::Values::Numbers(sorted),
@@ -132,12 +132,12 @@ impl Probe {
     }
 
     /// The column to read first; `None` if no column helps.
-    pub fn column(&self) -> Option<&str> {
+    pub(super) fn column(&self) -> Option<&str> {
         (!matches!(self.values, Values::Any)).then_some(self.column.as_str())
     }
 
     /// Whether the statistics of `file` allow one of the values.
-    pub fn may_be_in(&self, file: &DeltaFile) -> bool {
+    pub(super) fn may_be_in(&self, file: &DeltaFile) -> bool {
         self.has_room(CdcChange::by(file).as_ref())
     }
 
@@ -169,7 +169,7 @@ impl Probe {
     }
 
     /// Which rows have one of the values in the probe's column.
-    pub fn hits(&self, column: &ArrayRef) -> Result<BooleanArray> {
+    pub(super) fn hits(&self, column: &ArrayRef) -> Result<BooleanArray> {
         Ok(match &self.values {
             Values::Strings(_, set) => {
                 let column = as_type(column, &DataType::Utf8)?;

@@ -19,7 +19,7 @@ use crate::storage::Location;
 
 /// Rewritten files and the files that they replace.
 #[derive(Debug, Default)]
-pub struct Rewritten {
+pub(super) struct Rewritten {
     /// New files; a file without remaining rows has none.
     pub adds: Vec<Add>,
     /// Files to remove.
@@ -34,7 +34,7 @@ pub struct Rewritten {
 
 /// The treatment of deleted rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeletedRows {
+pub(super) enum DeletedRows {
     /// They are written to change data files.
     WriteCdc,
     /// They are not written.
@@ -43,7 +43,7 @@ pub enum DeletedRows {
 
 /// Rewrites the files of `table`, which is [`removable`], that hold a deleted row. Files are pruned by `probe` in the
 /// log, then by `ends` in the ends of files.
-pub async fn rewrite_without(
+pub(super) async fn rewrite_without(
     table: &LakeTable,
     (probe, ends): (&Arc<Probe>, &[Probe]),
     goes: Arc<dyn DeletePredicate>,
@@ -73,7 +73,7 @@ pub async fn rewrite_without(
 }
 
 /// The result of `work` for each file, by path; as many at once as there are processors.
-pub async fn each<T, F>(files: Vec<DeltaFile>, work: impl Fn(DeltaFile) -> F) -> Result<Vec<(String, T)>>
+pub(super) async fn each<T, F>(files: Vec<DeltaFile>, work: impl Fn(DeltaFile) -> F) -> Result<Vec<(String, T)>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
@@ -97,7 +97,7 @@ where
 ///
 /// # Errors
 /// The reason.
-pub fn removable(table: &LakeTable) -> Result<()> {
+pub(crate) fn removable(table: &LakeTable) -> Result<()> {
     table.check_removable()?;
     whole_in_files(table)
 }
@@ -198,7 +198,7 @@ fn keep(at: At<'_>, batch: &RecordBatch, probe: &Probe, goes: &dyn DeletePredica
 }
 
 /// Columns in the table's order; one, or a field of one, that the file does not have yet is NULL.
-pub fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => adapt(column, field.data_type()),
         None => Ok(deltalake::arrow::array::new_null_array(field.data_type(), batch.num_rows())),
@@ -208,6 +208,6 @@ pub fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> 
         .context(|| "a data file does not fit its table".into())
 }
 
-pub fn unreadable(file: &DeltaFile) -> String {
+pub(super) fn unreadable(file: &DeltaFile) -> String {
     format!("data file `{}` cannot be read", file.path)
 }

@@ -15,7 +15,7 @@ use crate::lake::{LakeTable, conform};
 
 /// The position of a batch: its first row and the path of its file.
 #[derive(Clone, Copy, Debug)]
-pub struct At<'a> {
+pub(super) struct At<'a> {
     /// Relative to the table.
     pub path: &'a str,
     /// In the batch before the probe excluded rows.
@@ -23,7 +23,7 @@ pub struct At<'a> {
 }
 
 /// Selects the deleted rows of a batch. Only called on rows that the probe did not exclude.
-pub trait DeletePredicate: Send + Sync {
+pub(super) trait DeletePredicate: Send + Sync {
     /// False if no row of the file is deleted.
     fn may_be_in(&self, _path: &str) -> bool {
         true
@@ -38,7 +38,7 @@ pub trait DeletePredicate: Send + Sync {
 
 /// Equality of floating-point numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Floats {
+pub(super) enum Floats {
     /// Bit-identical numbers are equal.
     Exact,
     /// As in the engine's grouping: all NaNs are equal, and -0.0 equals 0.0. The sign of a group's zero is then
@@ -47,11 +47,11 @@ pub enum Floats {
 }
 
 /// Memory of one row of a [`RowMultiset`]: key and count, and the spare capacity of a hash map.
-pub const COUNTED_BYTES: usize = 64;
+pub(super) const COUNTED_BYTES: usize = 64;
 
 /// One of several partitions of the deleted rows, of about equal size.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub(super) struct Part {
     /// Its number, from 0.
     pub part: u64,
     /// The number of partitions.
@@ -60,7 +60,7 @@ pub struct Part {
 
 impl Part {
     /// All rows.
-    pub const WHOLE: Self = Self { part: 0, parts: 1 };
+    pub(super) const WHOLE: Self = Self { part: 0, parts: 1 };
 
     fn has(self, hash: u128) -> bool {
         hash % u128::from(self.parts) == u128::from(self.part)
@@ -69,7 +69,7 @@ impl Part {
 
 /// Whole rows with the number of copies still to delete. NULL equals NULL. Rows are identified by 128-bit hashes: the
 /// probability of a collision is below 10^-20 at 10^9 rows.
-pub struct RowMultiset {
+pub(super) struct RowMultiset {
     schema: SchemaRef,
     floats: Floats,
     converter: RowConverter,
@@ -81,7 +81,7 @@ impl RowMultiset {
     ///
     /// # Errors
     /// When a column type cannot be compared, or the rows cannot be read back.
-    pub async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
+    pub(super) async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
         let schema = table.schema();
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let converter = RowConverter::new(fields).context(doing)?;
@@ -99,7 +99,7 @@ impl RowMultiset {
     }
 
     /// Copies that were not found.
-    pub fn left(&self) -> u64 {
+    pub(super) fn left(&self) -> u64 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
@@ -107,7 +107,7 @@ impl RowMultiset {
     ///
     /// # Errors
     /// When the rows cannot be compared.
-    pub fn find(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
+    pub(super) fn find(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
         let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
         let hashes: Vec<u128> = rows.iter().map(hashed).collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +127,7 @@ fn doing() -> String {
 }
 
 /// The hash that identifies rows and keys.
-pub fn hashed(row: Row<'_>) -> u128 {
+pub(crate) fn hashed(row: Row<'_>) -> u128 {
     let mut first = [0_u8; 16];
     first.copy_from_slice(&blake3::hash(row.as_ref()).as_bytes()[..16]);
     u128::from_le_bytes(first)
@@ -142,7 +142,7 @@ fn convert(converter: &RowConverter, batch: &RecordBatch, floats: Floats) -> Res
 }
 
 /// Floating-point numbers with one zero and one NaN, as in SQL's equality; other columns unchanged.
-pub fn grouped(column: &ArrayRef) -> ArrayRef {
+pub(crate) fn grouped(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
             let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
@@ -163,7 +163,7 @@ impl DeletePredicate for RowMultiset {
 }
 
 /// Any condition.
-pub struct Predicate<F>(pub F);
+pub(super) struct Predicate<F>(pub F);
 
 impl<F: Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync> DeletePredicate for Predicate<F> {
     fn goes(&self, _: At<'_>, candidates: &RecordBatch) -> Result<BooleanArray> {

@@ -7,7 +7,7 @@ use crate::lake::{AT_ONCE, DeltaFile, LakeTable, Tail, Wanted};
 
 /// The files that may hold a value of every probe. A file whose end cannot be read is kept: its reader reports the
 /// error.
-pub async fn sift(table: &LakeTable, probes: &[Probe], files: Vec<DeltaFile>) -> Vec<DeltaFile> {
+pub(super) async fn sift(table: &LakeTable, probes: &[Probe], files: Vec<DeltaFile>) -> Vec<DeltaFile> {
     let wanted: &Vec<Wanted<'_>> = &probes.iter().filter_map(Probe::wanted).collect();
     // Reading one file costs as much as reading its end.
     if wanted.is_empty() || files.len() < 2 {

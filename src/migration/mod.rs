@@ -13,10 +13,10 @@ use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
 use crate::name::RESCUED;
 use crate::source::{Fault, Place};
 
-pub use shape::Columns;
-pub use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
-pub use statement::{Action, Part, Statement};
-pub use values::Reshape;
+pub(crate) use shape::Columns;
+pub(crate) use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
+pub(crate) use statement::{Action, Part, Statement};
+pub(crate) use values::Reshape;
 
 /// A migration and its statements.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ fn name(migration: &Migration) -> String {
 ///
 /// # Errors
 /// Every fault of them.
-pub fn parsed(project: &Project) -> Result<Vec<Parsed>, Vec<Fault>> {
+pub(crate) fn parsed(project: &Project) -> Result<Vec<Parsed>, Vec<Fault>> {
     let mut faults = gaps(&project.migrations);
     let mut all = Vec::new();
     for migration in &project.migrations {
@@ -63,20 +63,20 @@ pub fn parsed(project: &Project) -> Result<Vec<Parsed>, Vec<Fault>> {
 
 /// Every fault of the migrations of a project.
 #[must_use]
-pub fn faults(project: &Project) -> Vec<Fault> {
+pub(crate) fn faults(project: &Project) -> Vec<Fault> {
     parsed(project).err().unwrap_or_default()
 }
 
 /// Differences between the definitions of a project and `migrations/schema.json` with the migrations since then.
 #[must_use]
-pub fn differences(project: &Project) -> Vec<Fault> {
+pub(crate) fn differences(project: &Project) -> Vec<Fault> {
     let Some(file) = &project.schema else { return Vec::new() };
     parsed(project).map(|migrations| snapshot::faults(project, file, &migrations)).unwrap_or_default()
 }
 
 /// Whether a column is the tool's own: no migration touches it.
 #[must_use]
-pub fn is_system(column: &str) -> bool {
+pub(crate) fn is_system(column: &str) -> bool {
     [SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column)
 }
 

@@ -12,7 +12,7 @@ use crate::source::{Fault, Place};
 
 /// A stored column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Its name.
     pub name: String,
     /// Its type.
@@ -23,7 +23,7 @@ pub struct Stored {
 
 /// The columns of a table in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns(pub Vec<Stored>);
+pub(crate) struct Columns(pub Vec<Stored>);
 
 /// The change at the end of a path.
 enum Change<'a> {
@@ -40,7 +40,7 @@ impl Columns {
     ///
     /// # Errors
     /// The name and type of a column whose type is not supported.
-    pub fn stored(schema: &Schema) -> Result<Self, (String, String)> {
+    pub(crate) fn stored(schema: &Schema) -> Result<Self, (String, String)> {
         let column = |field: &Arc<Field>| {
             let other = || (field.name().clone(), ColumnType::name_of(field.data_type()));
             let of = ColumnType::exact(field.data_type()).ok_or_else(other)?;
@@ -51,28 +51,28 @@ impl Columns {
 
     /// The columns of a definition.
     #[must_use]
-    pub fn declared(columns: &[Column]) -> Self {
+    pub(crate) fn declared(columns: &[Column]) -> Self {
         let column = |c: &Column| Stored { name: c.name.clone(), of: c.column_type.as_stored(), nullable: c.nullable };
         Self(columns.iter().map(column).collect())
     }
 
     /// The Arrow schema of their rows.
     #[must_use]
-    pub fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         let field = |column: &Stored| Field::new(&column.name, column.of.arrow(), column.nullable);
         Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()))
     }
 
     /// As columns without further properties.
     #[must_use]
-    pub fn columns(&self) -> Vec<Column> {
+    pub(crate) fn columns(&self) -> Vec<Column> {
         let column = |c: &Stored| Column { nullable: c.nullable, ..Column::new(&c.name, c.of.clone()) };
         self.0.iter().map(column).collect()
     }
 
     /// A column.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Stored> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Stored> {
         self.0.iter().find(|column| column.name == name)
     }
 
@@ -80,7 +80,7 @@ impl Columns {
     ///
     /// # Errors
     /// Why it cannot be done, at the word that cannot be meant.
-    pub fn after(&self, statement: &Statement) -> Result<Self, Fault> {
+    pub(crate) fn after(&self, statement: &Statement) -> Result<Self, Fault> {
         let path = statement.action.path();
         let found = match &statement.action {
             Action::Rename { to, .. } => {

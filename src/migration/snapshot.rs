@@ -12,17 +12,17 @@ use crate::definition::{ColumnType, Project};
 use crate::source::{Fault, Place, SourceFile};
 
 /// Where it is in a project.
-pub const PATH: &str = "migrations/schema.json";
+pub(crate) const PATH: &str = "migrations/schema.json";
 
 /// The command that resolves a difference.
 const DRAFT: &str = "stedi-delta migrate new LABEL";
 
 /// The columns of landing tables by table.
-pub type Tables = BTreeMap<String, Columns>;
+pub(super) type Tables = BTreeMap<String, Columns>;
 
 /// The columns of landing tables after a migration.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The newest migration that they include.
     pub migration: u32,
     /// Landing tables.
@@ -52,7 +52,7 @@ fn nullable() -> bool {
 impl Snapshot {
     /// The one that the definitions of a project make.
     #[must_use]
-    pub fn declared(project: &Project) -> Self {
+    pub(crate) fn declared(project: &Project) -> Self {
         let landing = project.tables.iter().filter(|table| table.landing().is_some());
         let columns = |table: &crate::definition::Table| (table.name.to_string(), Columns::declared(&table.columns));
         let migration = project.migrations.last().map_or(0, |migration| migration.number);
@@ -63,7 +63,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Its fault.
-    pub fn parse(file: &Arc<SourceFile>) -> Result<Self, Fault> {
+    pub(crate) fn parse(file: &Arc<SourceFile>) -> Result<Self, Fault> {
         let at = |line: usize, column: usize| {
             let start: usize = file.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
             let at = (start + column.saturating_sub(1)).min(file.text.len());
@@ -90,7 +90,7 @@ impl Snapshot {
 
     /// The text of the file.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let column = |c: &Stored| FileColumn { name: c.name.clone(), r#type: c.of.delta_name(), nullable: c.nullable };
         let own = |c: &&Stored| !is_system(&c.name);
         let columns = |columns: &Columns| columns.0.iter().filter(own).map(column).collect();
@@ -103,7 +103,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Statements that cannot be applied to them.
-    pub fn after(&self, migrations: &[Parsed]) -> Result<Tables, Vec<Fault>> {
+    pub(crate) fn after(&self, migrations: &[Parsed]) -> Result<Tables, Vec<Fault>> {
         let (mut tables, mut faults) = (self.tables.clone(), Vec::new());
         let later = migrations.iter().filter(|parsed| parsed.migration.number > self.migration);
         for statement in later.flat_map(|parsed| &parsed.statements) {
@@ -120,7 +120,7 @@ impl Snapshot {
 
 /// The changes that turn columns into the declared ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Statements without their table: `drop column a`; each with a word about it where it needs one.
     pub statements: Vec<(String, Option<String>)>,
     /// Additions that a sync makes without a migration: `+ zone`.
@@ -129,7 +129,7 @@ pub struct Difference {
 
 /// The difference between columns and those that are declared; `renamed`: paths and the names that they get.
 #[must_use]
-pub fn difference(before: &Columns, declared: &Columns, renamed: &[(String, String)]) -> Difference {
+pub(crate) fn difference(before: &Columns, declared: &Columns, renamed: &[(String, String)]) -> Difference {
     let mut found = Difference::default();
     let row = |columns: &Columns| -> Vec<(String, ColumnType)> {
         let own = columns.0.iter().filter(|c| !is_system(&c.name));
@@ -248,7 +248,7 @@ fn sql_name(of: &ColumnType) -> String {
 
 /// Differences between the definitions and the file with the migrations since then.
 #[must_use]
-pub fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
+pub(super) fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
     let known = match Snapshot::parse(file).map_err(|fault| vec![fault]).and_then(|known| known.after(migrations)) {
         Ok(known) => known,
         Err(faults) => return faults,

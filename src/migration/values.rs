@@ -23,7 +23,7 @@ use crate::sql::text::Sql;
 
 /// A statement over rows of known columns.
 #[derive(Debug)]
-pub struct Reshape {
+pub(crate) struct Reshape {
     parts: Vec<Part>,
     step: Step,
     schema: SchemaRef,
@@ -43,7 +43,7 @@ enum Step {
 
 /// Rows that a statement does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// How many of the batch.
     pub rows: u64,
     /// The first of them.
@@ -55,7 +55,11 @@ impl Reshape {
     ///
     /// # Errors
     /// The faults of its expression.
-    pub fn new(statement: &Statement, before: &Columns, after: &Columns) -> std::result::Result<Self, Vec<Fault>> {
+    pub(crate) fn new(
+        statement: &Statement,
+        before: &Columns,
+        after: &Columns,
+    ) -> std::result::Result<Self, Vec<Fault>> {
         let step = match &statement.action {
             Action::Rename { .. } | Action::SetNotNull { .. } => Step::Names,
             Action::Drop { .. } => Step::Drop,
@@ -69,13 +73,13 @@ impl Reshape {
 
     /// The schema of the rows that it makes.
     #[must_use]
-    pub fn schema(&self) -> &SchemaRef {
+    pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// Whether some rows may not be allowed, or an expression may fail on one; `holds`: columns that have no NULL.
     #[must_use]
-    pub fn can_fail(&self, holds: &dyn Fn(&str) -> bool) -> bool {
+    pub(crate) fn can_fail(&self, holds: &dyn Fn(&str) -> bool) -> bool {
         let is_new = |name: &str| matches!(self.step, Step::Names) && self.parts.len() == 1 && !holds(name);
         matches!(self.step, Step::Compute(_))
             || self.schema.fields().iter().any(|field| !field.is_nullable() && is_new(field.name()))
@@ -85,7 +89,7 @@ impl Reshape {
     ///
     /// # Errors
     /// When a value cannot be computed.
-    pub fn apply(&self, batch: &RecordBatch) -> Result<std::result::Result<RecordBatch, Violation>> {
+    pub(crate) fn apply(&self, batch: &RecordBatch) -> Result<std::result::Result<RecordBatch, Violation>> {
         let doing = || "the rows cannot be changed".to_owned();
         let rows: ArrayRef = Arc::new(StructArray::from(batch.clone()));
         let to = DataType::Struct(self.schema.fields().clone());

@@ -19,15 +19,15 @@ use crate::incremental::{self, ResultReuse};
 use crate::outcome::sized;
 
 /// If a full refresh reads less than this, both modes are cheap, and incremental is kept.
-pub const SMALL: u64 = 4 << 20;
+pub(crate) const SMALL: u64 = 4 << 20;
 
 /// Percentage of a full refresh's cost up to which the change is computed: the costs are estimates, and a change that
 /// costs nearly as much as the whole gains nothing.
-pub const WORTHWHILE: u64 = 70;
+pub(crate) const WORTHWHILE: u64 = 70;
 
 /// The cost of a row that a filter by keys drops right after the scan, as a fraction of one that passes through the
 /// whole query.
-pub const LOOKUP_SHARE: u64 = 4;
+pub(crate) const LOOKUP_SHARE: u64 = 4;
 
 /// An amount of data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Size {
 
 /// A source: its total size, and the change since the consumed version.
 #[derive(Clone, Debug)]
-pub struct SourceSize {
+pub(crate) struct SourceSize {
     /// Its name.
     pub name: String,
     /// At the cut.
@@ -55,7 +55,7 @@ pub struct SourceSize {
 
 /// Properties of a query that make its change cost more than its input's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Rows of one source are looked up by those of another.
     pub joins: bool,
     /// Groups or matches are computed twice, for the old and the new snapshot.
@@ -69,7 +69,7 @@ pub struct Shape {
 impl Shape {
     /// The shape of a normalised query.
     #[must_use]
-    pub fn of(plan: &LogicalPlan) -> Self {
+    pub(crate) fn of(plan: &LogicalPlan) -> Self {
         let (top, result_reuse) = incremental::result_reuse(plan).unzip();
         let mut shape = Self { top: result_reuse, ..Self::default() };
         let is_top = |node: &LogicalPlan| top.is_some_and(|top| std::ptr::eq(top, node));
@@ -106,7 +106,7 @@ impl Shape {
 
 /// The cost of both modes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Costs {
+pub(crate) struct Costs {
     /// Bytes of the changes.
     pub changed: u64,
     /// Bytes of the sources.
@@ -119,7 +119,7 @@ pub struct Costs {
 
 /// The cost of both modes.
 #[must_use]
-pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
+pub(crate) fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
     let changed: Vec<&SourceSize> = sources.iter().filter(|s| s.change.bytes > 0).collect();
     let mut looked_up = 0_u64;
     for source in &changed {
@@ -151,7 +151,7 @@ pub fn costs(sources: &[SourceSize], table: Size, shape: Shape) -> Costs {
 
 /// The cheaper mode, with the reason as text.
 #[must_use]
-pub fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, Costs) {
+pub(crate) fn choose(sources: &[SourceSize], table: Size, shape: Shape) -> (Decision, Costs) {
     let costs = costs(sources, table, shape);
     let said = format!("auto: {} of {} changed", sized(costs.changed), sized(costs.sources));
     if is_small(&costs) || u128::from(costs.incremental) * 100 <= u128::from(costs.full) * u128::from(WORTHWHILE) {

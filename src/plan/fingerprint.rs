@@ -18,7 +18,7 @@ const SEMANTICS: u32 = 6;
 
 /// The fingerprint of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     /// As it is recorded.
     pub now: i64,
     /// As it was recorded before it told what the query reads from what it passes by. Over more than the other one: while
@@ -29,7 +29,7 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Whether it is the recorded one.
     #[must_use]
-    pub fn is(&self, recorded: Option<i64>) -> bool {
+    pub(crate) fn is(&self, recorded: Option<i64>) -> bool {
         recorded == Some(self.now) || recorded == Some(self.before)
     }
 }
@@ -38,7 +38,7 @@ impl Fingerprint {
 /// what the query reads of its sources. If the value differs, the table must be rebuilt. Never over plan text: that
 /// changes with the query engine.
 #[must_use]
-pub fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> Fingerprint {
+pub(crate) fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> Fingerprint {
     let of = |label: &str, inputs: BTreeSet<String>| over(project, table, derived, (label, inputs));
     Fingerprint { now: of("reads", reads(&derived.plan)), before: of("input", inputs(&derived.plan)) }
 }

@@ -1,11 +1,12 @@
 //! The state of a table -> what a refresh has to do, and why. Pure.
 
-pub mod cost;
+pub(crate) mod cost;
 mod fingerprint;
 mod reads;
 
-pub use fingerprint::{Fingerprint, expectations, fingerprint};
-pub use reads::{columns_read, overlap};
+pub use fingerprint::expectations;
+pub(crate) use fingerprint::{Fingerprint, fingerprint};
+pub(crate) use reads::{columns_read, overlap};
 
 use crate::definition::{Derived, Policy, Project, Table};
 use crate::determinism::Reason;
@@ -18,7 +19,7 @@ use crate::sql;
 
 /// The state of a derived table.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Its version; `None` if it does not exist.
     pub version: Option<u64>,
     /// Its location, for messages.
@@ -39,7 +40,7 @@ pub struct Standing {
 
 /// One source of a derived table.
 #[derive(Clone, Debug)]
-pub struct SourceStanding {
+pub(crate) struct SourceStanding {
     /// Its name.
     pub name: TableName,
     /// The version from which the table was computed; `None` if it was computed from another table of that name.
@@ -52,7 +53,7 @@ pub struct SourceStanding {
 
 /// Queries without a plan, and queries with `refresh = "incremental"` that have no derivative.
 #[must_use]
-pub fn unmaintainable(project: &Project) -> Vec<Fault> {
+pub(crate) fn unmaintainable(project: &Project) -> Vec<Fault> {
     let mut faults = Vec::new();
     for table in &project.tables {
         // The quarantine has the same query; one fault is enough.
@@ -76,7 +77,7 @@ pub fn unmaintainable(project: &Project) -> Vec<Fault> {
 
 /// The fault of a query without a plan.
 #[must_use]
-pub fn unplannable(derived: &Derived, reason: &Reason, label: &str) -> Fault {
+pub(crate) fn unplannable(derived: &Derived, reason: &Reason, label: &str) -> Fault {
     Fault {
         message: reason.to_string(),
         place: Some(Place { file: derived.sql_file.clone(), span: first_word(&derived.sql) }),
@@ -92,7 +93,7 @@ fn first_word(sql: &str) -> std::ops::Range<usize> {
 
 /// How a derived table gets to the cut.
 #[derive(Debug)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It is at the cut.
     UpToDate,
     /// It is at the cut, and its rows have not been checked by the current expectations.
@@ -113,7 +114,7 @@ pub enum Decision {
 impl Decision {
     /// The mode shown to people.
     #[must_use]
-    pub fn action(&self) -> Action {
+    pub(crate) fn action(&self) -> Action {
         match self {
             Self::UpToDate => Action::Do(Mode::None),
             Self::Check => Action::Do(Mode::Check),
@@ -125,7 +126,7 @@ impl Decision {
 
     /// The reason; may be empty.
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::UpToDate | Self::Stop(_) => "",
             Self::Check => EXPECTATIONS_CHANGED,
@@ -136,7 +137,7 @@ impl Decision {
 
 /// The change to apply to a table, as far as the logs of its sources and its query determine it.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// Rows of a version from which it was computed are missing.
     Lost {
         /// The reason.
@@ -161,7 +162,7 @@ const FIRST_BUILD: &str = "first build";
 /// Decides how a derived table is brought to the cut. [`Decision::Incremental`] follows its definition; after the
 /// change has been examined, [`by_change`] decides finally.
 #[must_use]
-pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint) -> Decision {
+pub(crate) fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
     let Some(version) = standing.version else { return Decision::Full(FIRST_BUILD.into()) };
     if !standing.ours {
@@ -191,13 +192,13 @@ pub fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint) -> D
 
 /// The decision of a sync with `--full-refresh`.
 #[must_use]
-pub fn full_refresh(standing: &Standing) -> Decision {
+pub(crate) fn full_refresh(standing: &Standing) -> Decision {
     Decision::Full(standing.version.map_or(FIRST_BUILD, |_| "--full-refresh").into())
 }
 
 /// Decides about a drifted table.
 #[must_use]
-pub fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
+pub(crate) fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
     match table.derived().map_or(Policy::Auto, |d| d.refresh) {
         Policy::Incremental => stop(table, standing, &reason),
         Policy::Auto | Policy::Full => Decision::Repair(reason),
@@ -206,7 +207,7 @@ pub fn drifted(table: &Table, standing: &Standing, reason: String) -> Decision {
 
 /// Decides between incremental and full.
 #[must_use]
-pub fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision {
+pub(crate) fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
     match (change, policy) {
         (Change::Lost { error, .. }, Policy::Incremental) => Decision::Stop(error),
@@ -221,12 +222,12 @@ pub fn by_change(table: &Table, standing: &Standing, change: Change) -> Decision
 }
 
 /// The reason for checking unchanged rows.
-pub const EXPECTATIONS_CHANGED: &str = "changed expectations";
+pub(crate) const EXPECTATIONS_CHANGED: &str = "changed expectations";
 
 /// Whether the rows of a table have yet to be checked by its expectations; `checked` is the fingerprint of those by
 /// which they were.
 #[must_use]
-pub fn is_unchecked(table: &Table, checked: i64) -> bool {
+pub(crate) fn is_unchecked(table: &Table, checked: i64) -> bool {
     let expectations = expectations(table);
     expectations != 0 && expectations != checked
 }
@@ -238,7 +239,7 @@ fn stop(table: &Table, standing: &Standing, reason: &str) -> Decision {
 
 /// The error of a table with `refresh = "incremental"` that cannot be refreshed so.
 #[must_use]
-pub fn not_incremental(table: &Table, standing: &Standing, reason: &str) -> Error {
+pub(crate) fn not_incremental(table: &Table, standing: &Standing, reason: &str) -> Error {
     let version = standing.version.map_or_else(String::new, |v| format!(" (v{v}, unchanged)"));
     Error::failed(format!("{} cannot be refreshed incrementally: {reason}", table.name))
         .fact("table", format!("{}{version}", standing.location))
@@ -262,7 +263,7 @@ fn drift_of(standing: &Standing) -> Option<String> {
 
 /// The problem of a source whose log was restored or replaced, so that its version numbers mean other rows.
 #[must_use]
-pub fn another_commit(source: &TableName, consumed: u64) -> String {
+pub(crate) fn another_commit(source: &TableName, consumed: u64) -> String {
     format!(
         "{source} v{consumed} is another commit than the one that it was computed from: it was restored or replaced"
     )

@@ -37,7 +37,7 @@ pub(super) fn reads(plan: &LogicalPlan) -> BTreeSet<String> {
 
 /// The tables and columns on which the rows of a query depend; of some only fields: `s.a`, `items.[].sku`.
 #[must_use]
-pub fn columns_read(plan: &LogicalPlan) -> BTreeSet<(String, String)> {
+pub(crate) fn columns_read(plan: &LogicalPlan) -> BTreeSet<(String, String)> {
     let column = |read: String| {
         let (table, rest) = read.split_once('.')?;
         Some((table.to_owned(), rest.split(' ').next()?.to_owned()))
@@ -47,7 +47,7 @@ pub fn columns_read(plan: &LogicalPlan) -> BTreeSet<(String, String)> {
 
 /// Whether one of two columns or fields is the other one, or within it.
 #[must_use]
-pub fn overlap(one: &str, other: &str) -> bool {
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };

@@ -11,13 +11,13 @@ fn acts(c: char) -> bool {
 
 /// A text with `\u001b` for a control character. Within a JSON document that is the same string.
 #[must_use]
-pub fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     each(text, acts, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// The same on one line: it must not look like several.
 #[must_use]
-pub fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     each(
         text,
         |c| acts(c) || c == '\n' || c == '\t',
@@ -32,7 +32,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 /// A text of the same length in bytes with `?` for control characters, so that places in it stay valid. The carriage
 /// return of a line break stays.
 #[must_use]
-pub fn covered(text: &str) -> String {
+pub(crate) fn covered(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {

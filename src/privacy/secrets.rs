@@ -35,7 +35,7 @@ impl Until {
 
 /// Whether a URL names a user (`https://user:password@host`) or has a credential in its query (`?X-Amz-Signature=...`).
 #[must_use]
-pub fn holds_credentials(url: &str) -> bool {
+pub(crate) fn holds_credentials(url: &str) -> bool {
     names_user(url) || !parameters(url, Until::Blank).is_empty()
 }
 
@@ -63,7 +63,7 @@ fn is_port(authority: &str) -> bool {
 ///
 /// # Errors
 /// If it holds credentials.
-pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
+pub(crate) fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
     if !holds_credentials(url) {
         return Ok(());
     }
@@ -73,19 +73,19 @@ pub fn without_credentials(kind: Kind, what: &str, url: &str) -> Result<()> {
 
 /// `holds a user or a password`, or the other kind of credential that an address [holds](holds_credentials).
 #[must_use]
-pub fn what_it_holds(url: &str) -> &'static str {
+pub(crate) fn what_it_holds(url: &str) -> &'static str {
     if names_user(url) { "holds a user or a password" } else { "holds a signature, a token or a password" }
 }
 
 /// A text with `…` for the credentials of all URLs in it.
 #[must_use]
-pub fn redacted(text: &str) -> Cow<'_, str> {
+pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Text), |_| HIDDEN.to_owned())
 }
 
 /// A text of the same length in bytes with `*` for credentials, so that places in it stay valid.
 #[must_use]
-pub fn masked(text: &str) -> Cow<'_, str> {
+pub(crate) fn masked(text: &str) -> Cow<'_, str> {
     replaced(text, found(text, Until::Blank), |secret| "*".repeat(secret.len()))
 }
 

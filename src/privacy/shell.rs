@@ -3,11 +3,11 @@
 use super::{escaped, holds_credentials, one_line};
 
 /// The beginning of a command line in a message.
-pub const PROGRAM: &str = "stedi-delta ";
+pub(crate) const PROGRAM: &str = "stedi-delta ";
 
 /// A text quoted as one word of a POSIX shell.
 #[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
@@ -18,7 +18,7 @@ pub fn quoted(text: &str) -> String {
 /// The same, if it can be suggested. A text that is not printed unchanged would name something else, and one with a
 /// command line in it would get the options that are inserted into suggestions.
 #[must_use]
-pub fn word(text: &str) -> Option<String> {
+pub(crate) fn word(text: &str) -> Option<String> {
     let is_unchanged = one_line(text) == text && escaped(text) == text && !holds_credentials(text);
     (is_unchanged && !text.contains(PROGRAM)).then(|| quoted(text))
 }

@@ -20,7 +20,7 @@ use text::{HIDDEN, own_words, redact};
 
 /// A message without the backtrace that other crates append if `RUST_BACKTRACE` is set.
 #[must_use]
-pub fn without_frames(text: &str) -> &str {
+pub(crate) fn without_frames(text: &str) -> &str {
     let frames = ["\n\nbacktrace: ", "\n   0: "];
     let end = frames.iter().filter_map(|frame| text.find(frame)).min().unwrap_or(text.len());
     text[..end].trim_end()
@@ -28,7 +28,7 @@ pub fn without_frames(text: &str) -> &str {
 
 /// The text of an error, including that of the errors below it, without the values that they quote.
 #[must_use]
-pub fn redacted(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn redacted(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
         return engine(error);
     }

@@ -36,7 +36,7 @@ pub(super) struct Planned {
 
 /// The change of a source since the consumed version.
 #[derive(Clone, Debug)]
-pub struct Moved {
+pub(crate) struct Moved {
     /// Its name.
     pub name: TableName,
     /// The consumed version.
@@ -53,7 +53,7 @@ pub struct Moved {
 
 /// The prediction of a refresh.
 #[derive(Debug)]
-pub struct Foreseen {
+pub(crate) struct Foreseen {
     /// The decision.
     pub decision: Decision,
     /// Sources that changed; empty if their changes were not read.
@@ -75,7 +75,7 @@ pub(super) enum Estimates {
 ///
 /// # Errors
 /// When a log cannot be read.
-pub async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Foreseen> {
+pub(crate) async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Foreseen> {
     let work = Work::new(job, Opened::with(job, current.cloned())).await?;
     let Strategy { decision, moved, costs, .. } = work.strategy(Estimates::All).await?;
     Ok(Foreseen { decision, moved, costs })

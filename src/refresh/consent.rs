@@ -36,7 +36,7 @@ const RECORDS: &str = "_records";
 
 /// Which rows of a table are checked.
 #[derive(Clone, Debug)]
-pub enum Scope {
+pub(super) enum Scope {
     /// Inserted rows, and all rows of these subjects, whose grant ended.
     Change(Ended),
     /// Every row.
@@ -45,12 +45,12 @@ pub enum Scope {
 
 /// Subjects whose grant ended between the consumed version and the cut.
 #[derive(Clone, Debug, Default)]
-pub struct Ended(HashSet<String>);
+pub(super) struct Ended(HashSet<String>);
 
 impl Ended {
     /// Their number.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.0.len() as u64
     }
 }
@@ -97,7 +97,7 @@ fn subjects(names: &str, grants: &Grants, table: &Table, having: &str) -> Result
 ///
 /// # Errors
 /// When a version cannot be read.
-pub async fn consent_changes(
+pub(crate) async fn consent_changes(
     session: &SessionContext,
     table: &Table,
     before: &LakeTable,
@@ -140,7 +140,7 @@ fn records(grants: &Grants, table: &Table, granted: &str) -> Result<LogicalPlan,
 }
 
 /// The record of consent behind a table's `[consent]`.
-pub struct Guard<'a> {
+pub(super) struct Guard<'a> {
     /// The table to be checked.
     pub table: &'a Table,
     /// Its `[consent]`.
@@ -163,7 +163,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
+    pub(super) async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
         let program = incremental::differentiate(&granted(&self.consent.names, self.grants, self.record)?)
             .map_err(|why| Error::new(Kind::Internal, "the change of grants cannot be computed").because(why))?;
         let change = evaluate::run(&program, inputs.session(), inputs).await?.collect().await?;
@@ -181,7 +181,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// When the record of consent cannot be read.
-    pub async fn ambiguous(&self, inputs: &Inputs) -> Result<u64> {
+    pub(super) async fn ambiguous(&self, inputs: &Inputs) -> Result<u64> {
         if self.grants.subjects.first() == Some(&self.consent.names) {
             return Ok(0);
         }
@@ -196,7 +196,7 @@ impl Guard<'_> {
 
     /// The warning about them.
     #[must_use]
-    pub fn ambiguity(&self, count: u64) -> Warning {
+    pub(super) fn ambiguity(&self, count: u64) -> Warning {
         Warning {
             message: format!(
                 "several people's newest records in {} claim the same `{}`: {} that identif{} nobody",
@@ -214,7 +214,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// `Evidence`; names the subjects only as hashes.
-    pub async fn check(
+    pub(super) async fn check(
         &self,
         inputs: &Inputs,
         before: Option<&LakeTable>,

@@ -35,7 +35,7 @@ struct Column {
 }
 
 /// The keys seen so far, as 128-bit hashes. The probability of a collision is below 10^-20 at 10^9 rows.
-pub struct Keys {
+pub(super) struct Keys {
     columns: Vec<Column>,
     converter: Option<RowConverter>,
     came: HashSet<u128>,
@@ -50,7 +50,7 @@ pub struct Keys {
 
 impl Keys {
     /// For the rows of a table; without a primary key nothing is checked.
-    pub fn new(table: &Table, schema: &SchemaRef) -> Result<Self> {
+    pub(super) fn new(table: &Table, schema: &SchemaRef) -> Result<Self> {
         let column = |name: &String| {
             let index = schema.index_of(name).ok()?;
             let declared = table.columns.iter().find(|c| c.name == *name);
@@ -84,7 +84,7 @@ impl Keys {
     }
 
     /// Observes inserted rows. Deleted rows come first: a deleted key is not new.
-    pub fn observe_insert(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn observe_insert(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
         }
@@ -106,7 +106,7 @@ impl Keys {
     }
 
     /// Observes deleted rows.
-    pub fn observe_delete(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn observe_delete(&mut self, batch: &RecordBatch) -> Result<()> {
         if self.converter.is_none() {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Keys {
 
     /// Observes rows of the table before the change, of which only the key columns, in order. If every row is
     /// passed, duplicates among kept rows are found, too.
-    pub fn observe_existing(&mut self, batch: &RecordBatch, coverage: Coverage) -> Result<()> {
+    pub(super) fn observe_existing(&mut self, batch: &RecordBatch, coverage: Coverage) -> Result<()> {
         let all = coverage == Coverage::AllRows;
         let mut columns = Vec::new();
         for (column, values) in self.columns.iter().zip(batch.columns()) {
@@ -136,22 +136,22 @@ impl Keys {
     }
 
     /// Whether there is a primary key.
-    pub fn is_declared(&self) -> bool {
+    pub(super) fn is_declared(&self) -> bool {
         self.converter.is_some()
     }
 
     /// Keys that are both deleted and inserted: updates.
-    pub fn updated(&self) -> u64 {
+    pub(super) fn updated(&self) -> u64 {
         self.came.intersection(&self.went).count() as u64
     }
 
     /// Whether a key is inserted without being deleted: it might be in the table already.
-    pub fn has_new(&self) -> bool {
+    pub(super) fn has_new(&self) -> bool {
         self.came.difference(&self.went).next().is_some()
     }
 
     /// A condition that holds for every row with one of the new keys.
-    pub fn range(&self) -> Option<Expr> {
+    pub(super) fn range(&self) -> Option<Expr> {
         let within = |column: &Column| {
             let (least, greatest) = column.range.clone()?;
             Some(ident(&column.name).between(lit(least), lit(greatest)))
@@ -160,7 +160,7 @@ impl Keys {
     }
 
     /// Refuses NULL and duplicates.
-    pub fn verdict(&self, table: &str, privacy: &Privacy) -> Result<()> {
+    pub(super) fn verdict(&self, table: &str, privacy: &Privacy) -> Result<()> {
         if let Some(column) = self.columns.iter().find(|c| c.nulls > 0) {
             return Err(Error::failed(format!("{table} gets NULL in the primary key column `{}`", column.name))
                 .fact("rows", column.nulls.to_string())

@@ -26,7 +26,7 @@ struct Source {
 
 /// Why the change of a source cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
+pub(super) struct Lost {
     /// Its name.
     pub source: String,
     /// The reason.
@@ -41,7 +41,7 @@ impl fmt::Display for Lost {
 
 /// All sources of one refresh, by table name.
 #[derive(Clone)]
-pub struct Inputs {
+pub(super) struct Inputs {
     session: SessionContext,
     sources: HashMap<String, Source>,
     /// The current maintained table.
@@ -53,7 +53,10 @@ pub struct Inputs {
 impl Inputs {
     /// Sources of which only the cut is read.
     #[must_use]
-    pub fn at_cut<'a>(session: SessionContext, tables: impl IntoIterator<Item = (&'a str, &'a LakeTable)>) -> Self {
+    pub(super) fn at_cut<'a>(
+        session: SessionContext,
+        tables: impl IntoIterator<Item = (&'a str, &'a LakeTable)>,
+    ) -> Self {
         let source = |table: &LakeTable| Source { table: table.clone(), consumed: None, change: None };
         let sources = tables.into_iter().map(|(name, table)| (name.to_owned(), source(table))).collect();
         Self { session, sources, result: None, gone: Arc::default() }
@@ -63,7 +66,7 @@ impl Inputs {
     ///
     /// # Errors
     /// If a log is broken. The reason why a change can no longer be computed is not an error but the value.
-    pub async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<Option<Lost>> {
+    pub(super) async fn since(&mut self, consumed: &HashMap<String, u64>) -> Result<Option<Lost>> {
         for (name, source) in &mut self.sources {
             let Some(from) = consumed.get(name) else { continue };
             match changes::since(&source.table, *from).await? {
@@ -77,37 +80,37 @@ impl Inputs {
 
     /// The change of a source since the consumed version, after [`Self::since`].
     #[must_use]
-    pub fn change(&self, name: &str) -> Option<&ChangeSet> {
+    pub(super) fn change(&self, name: &str) -> Option<&ChangeSet> {
         self.sources.get(name)?.change.as_ref()
     }
 
     /// The same sources, and the table that is maintained over them.
     #[must_use]
-    pub fn beside(&self, maintained: &LakeTable) -> Self {
+    pub(super) fn beside(&self, maintained: &LakeTable) -> Self {
         Self { result: Some(maintained.clone()), ..self.clone() }
     }
 
     /// The session that reads them.
     #[must_use]
-    pub fn session(&self) -> &SessionContext {
+    pub(super) fn session(&self) -> &SessionContext {
         &self.session
     }
 
     /// The same sources with another session.
     #[must_use]
-    pub fn with_session(&self, session: SessionContext) -> Self {
+    pub(super) fn with_session(&self, session: SessionContext) -> Self {
         Self { session, sources: self.sources.clone(), result: None, gone: Arc::clone(&self.gone) }
     }
 
     /// Whether a source's rows differ from the consumed ones, or were never consumed.
     #[must_use]
-    pub fn moved(&self, name: &str) -> bool {
+    pub(super) fn moved(&self, name: &str) -> bool {
         self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
     }
 
     /// Why the change cannot be computed after all: rows of a consumed version are missing.
     #[must_use]
-    pub fn gone(&self) -> Option<Lost> {
+    pub(super) fn gone(&self) -> Option<Lost> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -141,7 +144,7 @@ impl Inputs {
     /// The changed sources, for people: `customer_landing v3 -> v4`; with the reason if a table that should have an
     /// exact feed does not.
     #[must_use]
-    pub fn what_changed(&self) -> String {
+    pub(super) fn what_changed(&self) -> String {
         let mut moved: Vec<String> = self
             .sources
             .iter()
@@ -160,13 +163,13 @@ impl Inputs {
 
     /// Files that the change sets read.
     #[must_use]
-    pub fn changed_files(&self) -> u64 {
+    pub(super) fn changed_files(&self) -> u64 {
         self.sources.values().filter_map(|s| s.change.as_ref()).map(ChangeSet::files).sum()
     }
 
     /// Data files at the cut.
     #[must_use]
-    pub fn files(&self) -> u64 {
+    pub(super) fn files(&self) -> u64 {
         self.sources.values().map(|s| s.table.size().0).sum()
     }
 }

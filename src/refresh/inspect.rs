@@ -17,7 +17,7 @@ use super::identity::Keys;
 
 /// Which rows of a table are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coverage {
+pub(super) enum Coverage {
     /// Those that come.
     NewRows,
     /// Also those that stay.
@@ -48,7 +48,7 @@ impl Counted {
 }
 
 /// Checks of the rows seen so far, and their counts.
-pub struct Inspector {
+pub(super) struct Inspector {
     table: String,
     schema: SchemaRef,
     checks: Vec<Counted>,
@@ -70,7 +70,7 @@ impl Inspector {
     ///
     /// # Errors
     /// If a check cannot be compiled; `definition` reports that earlier.
-    pub fn new(table: &Table, coverage: Coverage) -> Result<Self> {
+    pub(super) fn new(table: &Table, coverage: Coverage) -> Result<Self> {
         let schema = table.schema();
         let checks = checks::compile(table, |action| action != Action::Quarantine)?;
         let checks = checks.into_iter().map(|check| Counted { check, come: 0, go: 0, stood: None }).collect();
@@ -92,7 +92,7 @@ impl Inspector {
     ///
     /// # Errors
     /// When a row does not fit the table.
-    pub fn inserts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    pub(super) fn inserts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.inserted += batch.num_rows() as u64;
         for counted in &mut self.checks {
@@ -107,7 +107,7 @@ impl Inspector {
     ///
     /// # Errors
     /// When a row does not fit the table.
-    pub fn deletes(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn deletes(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = crate::lake::conform(batch, &self.schema)?;
         self.deleted += batch.num_rows() as u64;
         for counted in self.checks.iter_mut().filter(|_| self.coverage == Coverage::AllRows) {
@@ -118,7 +118,7 @@ impl Inspector {
     }
 
     /// Takes the number of rows that failed each expectation before the change, in the order of the checks.
-    pub fn stood(&mut self, failing: &[(Check, u64)]) {
+    pub(super) fn stood(&mut self, failing: &[(Check, u64)]) {
         for (counted, (_, rows)) in self.checks.iter_mut().zip(failing) {
             counted.stood = Some(*rows);
         }
@@ -149,26 +149,26 @@ impl Inspector {
 
     /// Net rows per subject; `None` is NULL.
     #[must_use]
-    pub fn subjects(&self) -> &HashMap<Option<String>, i64> {
+    pub(super) fn subjects(&self) -> &HashMap<Option<String>, i64> {
         &self.subjects
     }
 
     /// Rows whose primary key is both deleted and inserted: updates.
     #[must_use]
-    pub fn updated(&self) -> u64 {
+    pub(super) fn updated(&self) -> u64 {
         self.keys.updated()
     }
 
     /// Whether the primary keys of kept rows must be checked: if a key is inserted that is not deleted, or if
     /// they have never been checked.
     #[must_use]
-    pub fn asks_who_stays(&self, coverage: Coverage) -> bool {
+    pub(super) fn asks_who_stays(&self, coverage: Coverage) -> bool {
         self.keys.is_declared() && (coverage == Coverage::AllRows || self.keys.has_new())
     }
 
     /// A condition that holds for every row with the primary key of a row that is inserted and not deleted.
     #[must_use]
-    pub fn range_of_new_keys(&self) -> Option<Expr> {
+    pub(super) fn range_of_new_keys(&self) -> Option<Expr> {
         self.keys.range()
     }
 
@@ -176,13 +176,13 @@ impl Inspector {
     ///
     /// # Errors
     /// When the keys cannot be compared.
-    pub fn stays(&mut self, keys: &RecordBatch, coverage: Coverage) -> Result<()> {
+    pub(super) fn stays(&mut self, keys: &RecordBatch, coverage: Coverage) -> Result<()> {
         self.keys.observe_existing(keys, coverage)
     }
 
     /// Failed `warn` expectations, as warnings.
     #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub(super) fn warnings(&self) -> Vec<Warning> {
         let failed = |c: &&Counted| c.check.action == Action::Warn && c.failing() > 0;
         let warning = |c: &Counted| checks::warning(&c.check.name, &self.table, c.failing());
         self.checks.iter().filter(failed).map(warning).collect()
@@ -192,7 +192,7 @@ impl Inspector {
     ///
     /// # Errors
     /// `Evidence` for expectations, `Failed` for keys.
-    pub fn verdict(&self, privacy: &Privacy) -> Result<()> {
+    pub(super) fn verdict(&self, privacy: &Privacy) -> Result<()> {
         let failed = |c: &&Counted| c.check.action == Action::Fail && c.failing() > 0;
         let failing: BTreeMap<_, _> =
             self.checks.iter().filter(failed).map(|c| (c.check.name.as_str(), c.rows())).collect();

@@ -33,13 +33,13 @@ use crate::sql::Planner;
 use crate::storage::{Location, Meter};
 pub(crate) use broken::unreadable;
 use choose::{Estimates, Strategy};
-pub use choose::{Foreseen, Moved, foresee};
+pub(crate) use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
-pub use consent::consent_changes;
+pub(crate) use consent::consent_changes;
 use inputs::Inputs;
 use inspect::Coverage;
 pub(crate) use verify::mismatch;
-pub use verify::verify;
+pub(crate) use verify::verify;
 
 /// The refresh of one table.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Job<'a> {
 
 /// The result of a refresh.
 #[derive(Debug)]
-pub struct Refreshed {
+pub(crate) struct Refreshed {
     /// The current table.
     pub table: LakeTable,
     /// Version before.
@@ -89,7 +89,7 @@ pub struct Refreshed {
 ///
 /// # Errors
 /// When a log cannot be read.
-pub async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Evidence) -> Result<Standing> {
+pub(crate) async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence: Evidence) -> Result<Standing> {
     let mut sources = Vec::new();
     for (name, source) in &job.sources {
         let consumed = match table {
@@ -190,7 +190,7 @@ fn other_columns(table: &Table, stands: &LakeTable) -> Option<String> {
 /// latency of a remote store is paid once and not per table. A commit by another writer in between makes the refresh's
 /// own commit a conflict.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     meter: Arc<Meter>,
     location: Location,
     current: Option<LakeTable>,
@@ -201,7 +201,7 @@ impl Opened {
     ///
     /// # Errors
     /// When its log cannot be read.
-    pub async fn at(location: &Location) -> Result<Self> {
+    pub(crate) async fn at(location: &Location) -> Result<Self> {
         let meter = Arc::new(Meter::default());
         let location = location.metered(&meter);
         let current = LakeTable::open(&location).await?;
@@ -210,7 +210,7 @@ impl Opened {
 
     /// The table, if there is one.
     #[must_use]
-    pub fn table(&self) -> Option<&LakeTable> {
+    pub(crate) fn table(&self) -> Option<&LakeTable> {
         self.current.as_ref()
     }
 
@@ -226,7 +226,7 @@ impl Opened {
 /// # Errors
 /// `Evidence` if an expectation or consent forbids the commit, `Conflict` after a concurrent commit, `Failed`
 /// otherwise. Nothing was committed then.
-pub async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
+pub(crate) async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
     refreshed(job, opened).await.map_err(|error| nulls::forbidden_null(error, job.table))
 }
 

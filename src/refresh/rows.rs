@@ -26,7 +26,7 @@ fn order(cluster_by: &[String]) -> Vec<SortExpr> {
 }
 
 /// A stream in the order of `cluster_by`, spilled if it does not fit.
-pub async fn sorted(
+pub(super) async fn sorted(
     stream: SendableRecordBatchStream,
     cluster_by: &[String],
     session: &SessionContext,
@@ -66,7 +66,7 @@ impl PartitionStream for Once {
 }
 
 /// A batch of a change as inserted rows and deleted rows, one per copy, without the weight.
-pub fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
+pub(super) fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
     let doing = || "a change cannot be spread into rows".to_owned();
     let last = batch.num_columns().checked_sub(1).ok_or_else(|| Error::new(Kind::Internal, doing()))?;
     let weights = batch.column(last).as_primitive_opt::<Int64Type>();
@@ -87,7 +87,7 @@ pub fn spread(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
 
 /// A complete change for `current`, of which at most `limit` bytes are held in memory; `None` if it has more rows than
 /// `most`.
-pub async fn row_change(
+pub(super) async fn row_change(
     mut stream: SendableRecordBatchStream,
     current: &LakeTable,
     limit: usize,
@@ -107,7 +107,7 @@ pub async fn row_change(
 }
 
 /// Rows of a change, for the engine.
-pub fn stream_of(rows: RowStream, schema: SchemaRef) -> SendableRecordBatchStream {
+pub(super) fn stream_of(rows: RowStream, schema: SchemaRef) -> SendableRecordBatchStream {
     let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)));
     Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }

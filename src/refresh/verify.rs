@@ -40,7 +40,7 @@ const COMPARED: usize = 1_000_000;
 ///
 /// # Errors
 /// If one of these versions can no longer be read; `Evidence` if the rows equal the query's and fail an expectation.
-pub async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
+pub(crate) async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified> {
     let name = &job.table.name;
     let cannot = |error: Error| {
         Error::failed(format!("{name} cannot be verified"))

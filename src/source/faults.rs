@@ -8,12 +8,12 @@ pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Adds a fault at a place.
-    pub fn add(&mut self, place: Place, message: impl Into<String>, label: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: Place, message: impl Into<String>, label: impl Into<String>) {
         self.0.push(Fault::at(&place, message, label));
     }
 
     /// Adds a fault at a place with the next thing to do.
-    pub fn add_with_help(
+    pub(crate) fn add_with_help(
         &mut self,
         place: Place,
         message: impl Into<String>,
@@ -24,30 +24,30 @@ impl Faults {
     }
 
     /// Adds a fault whose place must not be shown; `message` names it.
-    pub fn add_unshown(&mut self, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn add_unshown(&mut self, message: impl Into<String>, help: impl Into<String>) {
         let (message, help) = (message.into(), Some(help.into()));
         self.0.push(Fault { message, place: None, label: String::new(), help });
     }
 
     /// Adds separately collected faults.
-    pub fn append(&mut self, mut others: Self) {
+    pub(crate) fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// All faults, by file and place, each once.
-    pub fn into_sorted(self) -> Vec<Fault> {
+    pub(crate) fn into_sorted(self) -> Vec<Fault> {
         sorted(self.0)
     }
 }
 
 /// Faults by file and place, each once.
 #[must_use]
-pub fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+pub(crate) fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
     let key = |f: &Fault| f.place.as_ref().map(|p| (p.file.path.clone(), p.span.start));
     faults.sort_by_key(key);
     faults.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);

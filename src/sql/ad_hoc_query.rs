@@ -11,7 +11,7 @@ use crate::sql::shapes::renamed;
 /// An analysed query, prepared for the engine: the engine alone has no plan for `in` and `exists` in a select list, and
 /// decorrelates fewer subqueries than [`normalise`].
 #[must_use]
-pub fn asked(plan: LogicalPlan) -> LogicalPlan {
+pub(crate) fn asked(plan: LogicalPlan) -> LogicalPlan {
     if is_ordered(&plan) {
         let below = plan.clone().map_children(|input| Ok(Transformed::yes(asked(input))));
         return below.map_or(plan, |plan| plan.data);

@@ -30,7 +30,7 @@ pub enum Planner {
 
 /// A session's state that plans by `planner`, overriding `config`.
 #[must_use]
-pub fn engine(mut config: SessionConfig, runtime: Arc<RuntimeEnv>, planner: Planner) -> SessionState {
+pub(crate) fn engine(mut config: SessionConfig, runtime: Arc<RuntimeEnv>, planner: Planner) -> SessionState {
     let settings = config.options_mut();
     options::apply(settings);
     let (logical, physical) = match planner {

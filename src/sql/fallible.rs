@@ -11,7 +11,7 @@ use crate::bounded::JOINED;
 use crate::exact;
 
 /// Whether any expression of a query can fail.
-pub fn can_fail(plan: &LogicalPlan) -> Result<bool> {
+pub(crate) fn can_fail(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| {
         let schema = merge_schema(&node.inputs());
         let mut found = false;
@@ -44,7 +44,7 @@ fn computes(expr: &Expr, schema: &DFSchema) -> bool {
 /// Whether an expression has a value for every row. Below a filter or a join it is evaluated on rows for which the
 /// query never computes it: a `cast('none' as bigint)` behind `where s <> 'none'` would stop the change there.
 #[must_use]
-pub fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn never_fails(expr: &Expr, schema: &DFSchema) -> bool {
     let fails = expr.exists(|e| {
         Ok(match e {
             Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) | Expr::TryCast(_) | Expr::Case(_) => false,

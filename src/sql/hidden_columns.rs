@@ -14,12 +14,12 @@ use super::relations::{ColumnsOf, Relation, Relations, name_of};
 use crate::name::RESCUED;
 
 /// Whether a query may name the column.
-pub fn may_name(query: &Query) -> bool {
+pub(super) fn may_name(query: &Query) -> bool {
     query.to_string().to_lowercase().contains(RESCUED)
 }
 
 /// Leaves the column out of every `*` over a table that has it.
-pub fn leave_out(query: &mut Query, columns_of: ColumnsOf<'_>) {
+pub(super) fn leave_out(query: &mut Query, columns_of: ColumnsOf<'_>) {
     let _ = query.visit(&mut Selects(Relations::new(columns_of)));
 }
 

@@ -39,15 +39,15 @@ pub(crate) mod words;
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
-pub use ad_hoc_query::asked;
-pub use condition::Condition;
+pub(crate) use ad_hoc_query::asked;
+pub(crate) use condition::Condition;
 pub(crate) use condition::{condition_of, plan_condition};
-pub use engine::{Planner, engine};
-pub use fallible::{can_fail, never_fails};
-pub use normalise::normalise;
-pub use optimizer::plain::plainly;
-pub use planner::{plan_sql, scan};
-pub use question::Question;
+pub(crate) use engine::{Planner, engine};
+pub(crate) use fallible::{can_fail, never_fails};
+pub(crate) use normalise::normalise;
+pub(crate) use optimizer::plain::plainly;
+pub(crate) use planner::{plan_sql, scan};
+pub(crate) use question::Question;
 
 use crate::determinism::{Code, Reason};
 use optimizer::reorder;
@@ -56,7 +56,7 @@ use optimizer::reorder;
 ///
 /// # Errors
 /// Why there is none.
-pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
+pub(crate) fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
     if !is_recursive(plan) && normalise(plan).is_ok_and(|plan| !normalise::leaves_subqueries(&plan)) {
         return Ok(());
     }
@@ -73,7 +73,7 @@ pub fn plannable(plan: &LogicalPlan) -> Result<(), Reason> {
 
 /// Whether a query is recursive.
 #[must_use]
-pub fn is_recursive(plan: &LogicalPlan) -> bool {
+pub(crate) fn is_recursive(plan: &LogicalPlan) -> bool {
     let mut found = false;
     // The closure never fails, so neither does the walk.
     let _ = plan.apply_with_subqueries(|node| {

@@ -38,7 +38,7 @@ use crate::sql::unique::named_uniquely;
 ///
 /// # Errors
 /// The query engine refuses the plan.
-pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let is_whole = |plan: &Result<LogicalPlan>| plan.as_ref().is_ok_and(|plan| !leaves_subqueries(plan));
     // Try the engine's decorrelation first: its plans are smaller.
     let first = (!loses_empty_groups(plan)).then(|| normalised(plan, &subqueries::rewritten));
@@ -55,7 +55,7 @@ pub fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Rewrites the possible parts of a recursive query: subqueries and windows, in place.
-pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
+pub(crate) fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
     let rewritten = subqueries::asked_first(plan.clone())?.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => ordered_once(window),
         other => subqueries::rewritten(other),
@@ -65,7 +65,7 @@ pub fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<Log
 
 /// Whether the engine would lose rows of subqueries: `min` without a group gives a row even if nothing matches. The
 /// engine groups by the correlated columns, and restores that row only if the scalar subquery is just the aggregate.
-pub fn loses_empty_groups(plan: &LogicalPlan) -> bool {
+pub(crate) fn loses_empty_groups(plan: &LogicalPlan) -> bool {
     holds(plan, |e| match e {
         Expr::ScalarSubquery(subquery) => loses_rows(&subquery.subquery, true),
         Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
@@ -87,12 +87,12 @@ fn loses_rows(plan: &LogicalPlan, is_value: bool) -> bool {
 }
 
 /// Whether a plan holds a subquery that is not a join.
-pub fn leaves_subqueries(plan: &LogicalPlan) -> bool {
+pub(crate) fn leaves_subqueries(plan: &LogicalPlan) -> bool {
     holds(plan, is_subquery)
 }
 
 /// Whether a plan holds a subquery that is neither a join nor a value that can be computed first.
-pub fn leaves_correlated(plan: &LogicalPlan) -> bool {
+pub(crate) fn leaves_correlated(plan: &LogicalPlan) -> bool {
     holds(plan, |e| match e {
         Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
         other => matches!(other, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)),
@@ -111,7 +111,8 @@ fn holds(plan: &LogicalPlan, is_meant: impl Fn(&Expr) -> bool) -> bool {
     found || walked.is_err()
 }
 
-pub type Rewrite<'r> = &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
+pub(crate) type Rewrite<'r> =
+    &'r dyn Fn(LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>>;
 
 fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan> {
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
@@ -146,7 +147,7 @@ fn normalised(plan: &LogicalPlan, subqueries: Rewrite<'_>) -> Result<LogicalPlan
 }
 
 /// Pushes the row count of a `limit` into the sort below, so that the sort is not dropped as meaningless.
-pub fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+pub(crate) fn limited(node: LogicalPlan) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Limit(limit) = &node else { return Ok(Transformed::no(node)) };
     let (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
     else {
@@ -174,7 +175,7 @@ fn sorted(plan: LogicalPlan, rows: usize) -> deltalake::datafusion::common::Resu
 }
 
 /// Drops operators without effect on a multiset, and hides the providers, so that no filter disappears into a scan.
-pub fn prepared(
+pub(crate) fn prepared(
     node: LogicalPlan,
     subqueries: Rewrite<'_>,
 ) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {

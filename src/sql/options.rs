@@ -7,14 +7,14 @@ use deltalake::datafusion::execution::context::ExecutionProps;
 
 /// UTC, plain strings, names in lower case, places in errors; rules of the engine that give wrong rows are off.
 #[must_use]
-pub fn engine_options() -> ConfigOptions {
+pub(crate) fn engine_options() -> ConfigOptions {
     let mut options = ConfigOptions::default();
     apply(&mut options);
     options
 }
 
 /// Sets these options among others.
-pub fn apply(options: &mut ConfigOptions) {
+pub(crate) fn apply(options: &mut ConfigOptions) {
     options.execution.time_zone = Some("UTC".into());
     options.sql_parser.enable_ident_normalization = true;
     options.sql_parser.collect_spans = true;
@@ -35,6 +35,6 @@ pub fn apply(options: &mut ConfigOptions) {
 
 /// These options as the arguments of functions, for an expression that is evaluated alone.
 #[must_use]
-pub fn execution_props() -> ExecutionProps {
+pub(crate) fn execution_props() -> ExecutionProps {
     ExecutionProps { config_options: Some(Arc::new(engine_options())), ..ExecutionProps::new() }
 }

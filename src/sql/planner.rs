@@ -48,7 +48,7 @@ use crate::sql::text::Sql;
 ///
 /// # Errors
 /// The error of the parser, the planner or the analyser.
-pub fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan, DataFusionError> {
+pub(crate) fn plan_sql(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan, DataFusionError> {
     let file = Arc::new(SourceFile { path: PathBuf::new(), text: sql.to_owned() });
     let mut faults = Faults::default();
     match Sql::file(&file).query(&mut faults) {
@@ -152,7 +152,7 @@ fn recursion(plan: &LogicalPlan, tables: &Tables) -> Result<(), DataFusionError>
 ///
 /// # Errors
 /// Two columns have one name.
-pub fn scan(table: &str, schema: SchemaRef) -> Result<LogicalPlan, DataFusionError> {
+pub(crate) fn scan(table: &str, schema: SchemaRef) -> Result<LogicalPlan, DataFusionError> {
     LogicalPlanBuilder::scan(TableReference::bare(table), Arc::new(SchemaOnly(schema)), None)?.build()
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn analyse(plan: LogicalPlan, options: &ConfigOptions) -> Result<Logi
 
 /// The engine's rules that type every expression, and ours before and after.
 #[must_use]
-pub fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+pub(crate) fn analyser_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let ours: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Beside), Arc::new(Operands)];
     let checked: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(CheckedArithmetic);
     ours.into_iter().chain(Analyzer::new().rules).chain([checked]).collect()
@@ -191,7 +191,7 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// Tables by name and schema.
-    pub fn new(tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Self {
+    pub(crate) fn new(tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Self {
         let mut found = Self { sources: HashMap::new(), options: engine_options() };
         tables.into_iter().for_each(|(name, schema)| found.add(name, schema));
         found
@@ -216,12 +216,12 @@ impl Tables {
     }
 
     /// Adds a table.
-    pub fn add(&mut self, name: String, schema: SchemaRef) {
+    pub(crate) fn add(&mut self, name: String, schema: SchemaRef) {
         self.sources.insert(name, Arc::new(SchemaOnly(schema)));
     }
 
     /// Adds columns to a table of which only the names are known.
-    pub fn widen(&mut self, table: &str, names: &[String]) {
+    pub(crate) fn widen(&mut self, table: &str, names: &[String]) {
         let Some(source) = self.sources.get(table) else { return };
         let mut fields: Vec<FieldRef> = source.schema().fields().iter().cloned().collect();
         let new = names.iter().filter(|name| source.schema().field_with_name(name).is_err());

@@ -20,7 +20,7 @@ use crate::sql::text::Sql;
 const ASKED: &str = "query";
 
 /// One query, parsed.
-pub struct Question {
+pub(crate) struct Question {
     sql: Sql,
     query: Box<Query>,
     references: Vec<Reference>,
@@ -39,7 +39,7 @@ impl Question {
     ///
     /// # Errors
     /// `Usage` for a statement that does not only read; `Failed`, with faults, for invalid SQL.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let file = Arc::new(SourceFile { path: PathBuf::from(ASKED), text: text.to_owned() });
         let mut sql = Sql::file(&file);
         let mut faults = Faults::default();
@@ -66,7 +66,7 @@ impl Question {
     }
 
     /// The tables in it, each with the parts of its name and its place.
-    pub fn tables(&self) -> impl Iterator<Item = (&[String], &Place)> {
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&[String], &Place)> {
         self.references.iter().map(|reference| (reference.parts.as_slice(), &reference.place))
     }
 
@@ -74,7 +74,7 @@ impl Question {
     ///
     /// # Errors
     /// `Failed`, with faults.
-    pub fn plan(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<LogicalPlan> {
+    pub(crate) fn plan(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<LogicalPlan> {
         plan_query(Query::clone(&self.query), &Tables::new(tables)).map_err(|error| {
             let mut faults = Faults::default();
             report(&error, &self.sql, &mut faults);
@@ -86,7 +86,7 @@ impl Question {
     ///
     /// # Errors
     /// The plan cannot be explained.
-    pub fn answered_by(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(crate) fn answered_by(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let Some(Explain { verbose, analyze }) = self.explain else { return Ok(plan) };
         let explained = LogicalPlanBuilder::from(plan).explain(verbose, analyze).and_then(LogicalPlanBuilder::build);
         explained.context(|| "the query cannot be explained".into())

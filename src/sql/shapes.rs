@@ -13,11 +13,11 @@ use deltalake::datafusion::logical_expr::{
 
 /// A table of which only the columns are known. It takes no filters, so that they stay visible in the plan.
 #[derive(Debug)]
-pub struct Columns(SchemaRef);
+pub(crate) struct Columns(SchemaRef);
 
 impl Columns {
     /// A table with these columns.
-    pub fn new(schema: SchemaRef) -> Self {
+    pub(crate) fn new(schema: SchemaRef) -> Self {
         Self(schema)
     }
 }
@@ -29,34 +29,34 @@ impl TableSource for Columns {
 }
 
 /// The name of a column by position.
-pub fn nth(i: usize) -> String {
+pub(crate) fn nth(i: usize) -> String {
     format!("c{i}")
 }
 
 /// The i-th column of a schema as an expression.
-pub fn column(schema: &DFSchema, i: usize) -> Expr {
+pub(crate) fn column(schema: &DFSchema, i: usize) -> Expr {
     let (relation, field) = schema.qualified_field(i);
     Expr::Column(Column::new(relation.cloned(), field.name()))
 }
 
 /// All columns of a schema as expressions.
-pub fn columns(schema: &DFSchema) -> Vec<Expr> {
+pub(crate) fn columns(schema: &DFSchema) -> Vec<Expr> {
     (0..schema.fields().len()).map(|i| column(schema, i)).collect()
 }
 
 /// A projection.
-pub fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+pub(crate) fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
 }
 
 /// Distinct rows.
-pub fn distinct(input: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn distinct(input: LogicalPlan) -> Result<LogicalPlan> {
     let all = columns(input.schema());
     Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), all, vec![])?))
 }
 
 /// A join.
-pub fn join(
+pub(crate) fn join(
     left: LogicalPlan,
     right: LogicalPlan,
     on: Vec<(Expr, Expr)>,
@@ -69,34 +69,34 @@ pub fn join(
 }
 
 /// The same operator over other inputs.
-pub fn with_inputs(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
+pub(crate) fn with_inputs(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
     plan.with_new_exprs(plan.expressions(), inputs)
 }
 
 /// Expressions as columns `c0, c1, ...` of a new projection.
-pub fn by_position(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+pub(crate) fn by_position(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     project(input, named_by_position(exprs).collect())
 }
 
 /// Expressions by the names `c0, c1, ...`.
-pub fn named_by_position(exprs: Vec<Expr>) -> impl Iterator<Item = Expr> {
+pub(crate) fn named_by_position(exprs: Vec<Expr>) -> impl Iterator<Item = Expr> {
     exprs.into_iter().enumerate().map(|(i, e)| e.unalias().alias(nth(i)))
 }
 
 /// Gives the columns of `input` the names of `schema`, by position.
-pub fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+pub(crate) fn renamed(input: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     let named = named_like(&input, schema).collect();
     project(input, named)
 }
 
 /// The first columns of `input` by the names of `schema`, by position.
-pub fn named_like(input: &LogicalPlan, schema: &DFSchema) -> impl Iterator<Item = Expr> {
+pub(crate) fn named_like(input: &LogicalPlan, schema: &DFSchema) -> impl Iterator<Item = Expr> {
     let named = schema.iter().enumerate();
     named.map(|(i, (relation, field))| column(input.schema(), i).alias_qualified(relation.cloned(), field.name()))
 }
 
 /// All rows of plans whose columns are named by position.
-pub fn add(mut terms: Vec<LogicalPlan>) -> Result<LogicalPlan> {
+pub(crate) fn add(mut terms: Vec<LogicalPlan>) -> Result<LogicalPlan> {
     match terms.len() {
         1 => Ok(terms.remove(0)),
         0 => Err(DataFusionError::Internal("a sum without terms".into())),

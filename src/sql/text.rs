@@ -34,7 +34,7 @@ pub(crate) struct Sql {
 
 impl Sql {
     /// A whole `.sql` file.
-    pub fn file(file: &Arc<SourceFile>) -> Self {
+    pub(crate) fn file(file: &Arc<SourceFile>) -> Self {
         let whole = 0..file.text.len();
         Self {
             text: file.text.clone(),
@@ -47,7 +47,7 @@ impl Sql {
     }
 
     /// A string of a `.toml` file.
-    pub fn value(text: &Text) -> Self {
+    pub(crate) fn value(text: &Text) -> Self {
         let Place { file, span } = text.place.clone();
         let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
         let scope = "not in this table";
@@ -55,14 +55,14 @@ impl Sql {
     }
 
     /// The place of a span of the parser.
-    pub fn place(&self, span: Span) -> Place {
+    pub(crate) fn place(&self, span: Span) -> Place {
         let Some(base) = self.base else { return self.whole_place() };
         let (start, end) = (self.offset(span.start), self.offset(span.end));
         Place { file: self.file.clone(), span: base + start..base + end.max(start) }
     }
 
     /// The first word, for faults without their own place.
-    pub fn start(&self) -> Place {
+    pub(crate) fn start(&self) -> Place {
         match self.words().next() {
             Some(token) => self.place(span_of(token.span)),
             None => self.whole_place(),
@@ -74,7 +74,7 @@ impl Sql {
     }
 
     /// The place of the first unquoted word that is one of `names` and not part of a qualified name.
-    pub fn find(&self, names: &[String]) -> Option<Place> {
+    pub(crate) fn find(&self, names: &[String]) -> Option<Place> {
         let mut before = None;
         for token in self.words() {
             if let Token::Word(word) = &token.token
@@ -89,7 +89,7 @@ impl Sql {
     }
 
     /// The last call of one of these functions before a place, or else the first one.
-    pub fn call(&self, names: &[String], before: Option<Location>) -> Option<Place> {
+    pub(crate) fn call(&self, names: &[String], before: Option<Location>) -> Option<Place> {
         let words: Vec<_> = self.words().collect();
         let is_qualified = |at: usize| at > 0 && words.get(at - 1).is_some_and(|t| t.token == Token::Period);
         let is_call = |at: usize| matches!(&words[at].token, Token::Word(w) if names.contains(&w.value));
@@ -98,7 +98,7 @@ impl Sql {
     }
 
     /// Whether a function of this name is called with `*`.
-    pub fn is_of_rows(&self, name: &str) -> bool {
+    pub(crate) fn is_of_rows(&self, name: &str) -> bool {
         let words: Vec<_> = self.words().collect();
         let is_named = |token: &Token| matches!(token, Token::Word(w) if w.value.eq_ignore_ascii_case(name));
         words.windows(4).any(|of| {
@@ -108,7 +108,7 @@ impl Sql {
     }
 
     /// The last `distinct on` before a place, or else the first one.
-    pub fn distinct_on(&self, before: Option<Location>) -> Option<Place> {
+    pub(crate) fn distinct_on(&self, before: Option<Location>) -> Option<Place> {
         let words: Vec<_> = self.words().collect();
         let is_on = |at: usize| is_keyword(words.get(at).copied(), &[Keyword::ON]);
         let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &[Keyword::DISTINCT]));
@@ -123,7 +123,7 @@ impl Sql {
     }
 
     /// The first `limit` or `offset` after a place, with this number if there is one.
-    pub fn limit(&self, number: Option<i64>, after: Option<Location>) -> Option<Place> {
+    pub(crate) fn limit(&self, number: Option<i64>, after: Option<Location>) -> Option<Place> {
         let limits = [Keyword::LIMIT, Keyword::OFFSET];
         let words: Vec<_> = self.words().collect();
         let found = (0..words.len()).filter(|at| is_keyword(words.get(*at).copied(), &limits));
@@ -175,7 +175,7 @@ impl Sql {
     }
 
     /// Parses exactly one query.
-    pub fn query(&mut self, faults: &mut Faults) -> Option<Box<Query>> {
+    pub(crate) fn query(&mut self, faults: &mut Faults) -> Option<Box<Query>> {
         match self.statement(faults)? {
             Statement::Query(query) => Some(self.understood(query, faults)),
             _ => {
@@ -186,7 +186,7 @@ impl Sql {
     }
 
     /// Parses exactly one statement.
-    pub fn statement(&mut self, faults: &mut Faults) -> Option<Statement> {
+    pub(crate) fn statement(&mut self, faults: &mut Faults) -> Option<Statement> {
         let parsed = self.tokenize().and_then(|()| self.parser().parse_statements());
         let mut statements = match parsed {
             Ok(statements) => statements,
@@ -208,14 +208,14 @@ impl Sql {
     }
 
     /// Corrects a query that the parser reads differently than SQL. Clauses that the engine would misread are faults.
-    pub fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
+    pub(crate) fn understood(&self, mut query: Box<Query>, faults: &mut Faults) -> Box<Query> {
         fix_distinct_from(&mut query);
         misread::report(&query, self, faults);
         query
     }
 
     /// Whether the text begins like a query: an unparsable text may be a statement of another kind.
-    pub fn reads(&self) -> bool {
+    pub(crate) fn reads(&self) -> bool {
         const WRITING: [Keyword; 12] = [
             Keyword::ALTER,
             Keyword::COPY,
@@ -234,7 +234,7 @@ impl Sql {
     }
 
     /// Parses a condition on one row.
-    pub fn condition(&mut self, faults: &mut Faults) -> Option<Expr> {
+    pub(crate) fn condition(&mut self, faults: &mut Faults) -> Option<Expr> {
         let parsed = self.tokenize().and_then(|()| {
             let mut parser = self.parser();
             let expr = parser.parse_expr()?;
@@ -282,7 +282,7 @@ impl Sql {
     }
 
     /// Reports constructs that the planner accepts but gets wrong, or that are not repeatable.
-    pub fn unsupported(&self, faults: &mut Faults) {
+    pub(crate) fn unsupported(&self, faults: &mut Faults) {
         let words: Vec<_> = self.words().collect();
         for pair in words.windows(2) {
             let both = span_of(pair[0].span).union(&span_of(pair[1].span));
@@ -305,7 +305,7 @@ impl Sql {
     }
 
     /// The place of the n-th output column, if the query lists its columns individually up to there.
-    pub fn item(&self, query: &Query, index: usize) -> Option<Place> {
+    pub(crate) fn item(&self, query: &Query, index: usize) -> Option<Place> {
         let items = &first_select(&query.body)?.projection;
         let listed = items.iter().take(index + 1).all(|i| name_of(i).is_some() || is_expr(i));
         let span = Span::try_from_sqlparser_span(items.get(index)?.span())?;
@@ -313,12 +313,12 @@ impl Sql {
     }
 
     /// The names of the output columns, if the query gives all of them.
-    pub fn names(&self, query: &Query) -> Option<Vec<String>> {
+    pub(crate) fn names(&self, query: &Query) -> Option<Vec<String>> {
         first_select(&query.body)?.projection.iter().map(name_of).collect()
     }
 
     /// Reports output columns that have the same name.
-    pub fn duplicates(&self, query: &Query, faults: &mut Faults) -> bool {
+    pub(crate) fn duplicates(&self, query: &Query, faults: &mut Faults) -> bool {
         let Some(select) = first_select(&query.body) else { return false };
         let mut seen: Vec<String> = Vec::new();
         let before = faults.len();

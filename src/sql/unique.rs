@@ -19,7 +19,7 @@ use crate::sql::shapes::{column, columns, project};
 ///
 /// # Errors
 /// An unknown operator.
-pub fn named_uniquely(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn named_uniquely(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let names: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
     // A mark join names its own column `mark`, regardless of its inputs.
     let inner = Names { taken: HashSet::from(["mark".to_owned()]) }.renamed(plan)?;

@@ -23,10 +23,10 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectStoreExt};
-pub use object_store::{ObjectMeta, ObjectStore};
+pub(crate) use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-pub use meter::Meter;
+pub(crate) use meter::Meter;
 use meter::Metered;
 use read_cache::CachedStore;
 pub use s3::{Encryption, PROBE};
@@ -38,11 +38,11 @@ use crate::progress::Progress;
 use watch::Watched;
 
 /// The problem of a local path that ends in something other than a folder.
-pub const NOT_A_FOLDER: &str = "is a file, not a folder";
+pub(crate) const NOT_A_FOLDER: &str = "is a file, not a folder";
 /// A store of a whole `scheme://authority`.
 pub type StoreRef = Arc<dyn ObjectStore>;
 /// Wraps every store; identity outside tests.
-pub type Layer = Arc<dyn Fn(StoreRef) -> StoreRef + Send + Sync>;
+pub(crate) type Layer = Arc<dyn Fn(StoreRef) -> StoreRef + Send + Sync>;
 
 /// Creates stores, one per `scheme://authority`.
 #[derive(Clone, Default)]
@@ -216,7 +216,7 @@ pub struct Listing {
 
 /// Whether an error of a read says that this user, or these credentials, may not read.
 #[must_use]
-pub fn is_denied(error: &Error) -> bool {
+pub(crate) fn is_denied(error: &Error) -> bool {
     let by_system = error.cause_of::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
     let by_store = error.cause_of::<object_store::Error>();
     by_system || matches!(by_store, Some(object_store::Error::PermissionDenied { .. }))

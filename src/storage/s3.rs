@@ -134,13 +134,16 @@ pub(super) struct S3Store {
 
 impl S3Store {
     /// Registers a folder that may be written to, for the probe.
-    pub fn writes_below(&self, path: &Path) {
+    pub(super) fn writes_below(&self, path: &Path) {
         self.gate.roots.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string());
     }
 
     /// Objects below a folder, and keys that no path can name, with the reason: for a listing that failed on one of
     /// those.
-    pub async fn list_around(&self, folder: &Path) -> object_store::Result<(Vec<ObjectMeta>, Vec<(String, String)>)> {
+    pub(super) async fn list_around(
+        &self,
+        folder: &Path,
+    ) -> object_store::Result<(Vec<ObjectMeta>, Vec<(String, String)>)> {
         use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
         /// Keys per page of the store.
         const PAGE: usize = 1000;

@@ -20,7 +20,7 @@ pub const FOLDER: &str = "system/runs";
 
 /// One run.
 #[derive(Debug)]
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     /// Its id.
     pub id: &'a str,
     /// Start time, ms since the epoch.
@@ -35,7 +35,7 @@ pub struct Run<'a> {
 ///
 /// # Errors
 /// When the table cannot be read or written.
-pub async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
+pub(super) async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
     let location = warehouse.join(FOLDER);
     let mark = mark(run);
     let add = || async {

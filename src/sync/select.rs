@@ -21,7 +21,7 @@ pub struct Selection {
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing.
-pub fn select(workspace: &Workspace, selectors: &[String]) -> Result<Selection> {
+pub(super) fn select(workspace: &Workspace, selectors: &[String]) -> Result<Selection> {
     let all = || workspace.project.tables.iter();
     if selectors.is_empty() {
         let tables: BTreeSet<TableName> = all().map(|t| t.name.clone()).collect();

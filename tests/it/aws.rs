@@ -28,27 +28,27 @@ const SAMPLE: [(&str, &str, u64); 8] = [
 const STEDI: [u64; 8] = [956, 81_273, 28_680, 482, 40_981, 14_460, 482, 40_981];
 
 /// A local AWS for one test, with a bucket: `landing/` holds files, `warehouse/` will hold tables.
-pub struct Prod {
+pub(crate) struct Prod {
     pub aws: Aws,
     pub bucket: String,
 }
 
 impl Prod {
     /// With the sample's files. `None`, with the skip printed, if there is no local AWS.
-    pub fn sample() -> Option<Self> {
+    pub(crate) fn sample() -> Option<Self> {
         let prod = Self::empty()?;
         prod.aws.put_all(&prod.bucket, "landing", &repository().join("sample/landing"));
         Some(prod)
     }
 
-    pub fn empty() -> Option<Self> {
+    pub(crate) fn empty() -> Option<Self> {
         let aws = Aws::start()?;
         let bucket = aws.bucket();
         Some(Self { aws, bucket })
     }
 
     /// The program on the shipped project's target `prod`, unedited, in this environment.
-    pub fn run_in(&self, env: &[(String, String)], args: &[&str]) -> Ran {
+    pub(crate) fn run_in(&self, env: &[(String, String)], args: &[&str]) -> Ran {
         let root = |folder: &str| format!("s3://{}/{folder}", self.bucket);
         let project = repository().to_str().unwrap();
         let (landing, warehouse) = (root("landing"), root("warehouse"));
@@ -57,12 +57,12 @@ impl Prod {
     }
 
     /// The same with keys in the environment.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_in(&self.aws.env(), args)
     }
 
     /// Requests of a command, and the command.
-    pub fn watched(&self, args: &[&str]) -> (Ran, Vec<Request>) {
+    pub(crate) fn watched(&self, args: &[&str]) -> (Ran, Vec<Request>) {
         self.aws.clear_requests();
         let ran = self.run(args);
         (ran, self.aws.requests())

@@ -11,7 +11,7 @@ use crate::support::shop::{orders, shop};
 use crate::support::{Lake, assert_ok};
 
 /// `n` concurrent syncs, each with its own stores; the exit code of each.
-pub async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
+pub(crate) async fn at_once(lake: &Lake, n: usize) -> Vec<u8> {
     let mut syncs = Vec::new();
     for _ in 0..n {
         let workspace = lake.fresh_site().await;

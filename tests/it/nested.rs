@@ -111,7 +111,7 @@ impl Dice {
 }
 
 /// Every table as DuckDB reads it, row by row as JSON, equals our rows.
-pub async fn assert_duckdb_reads_the_same(lake: &Lake) {
+pub(crate) async fn assert_duckdb_reads_the_same(lake: &Lake) {
     const SCRIPT: &str = r#"
 import json
 plain = lambda rows: sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 /// Generates the files.
-pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(reason) => {
@@ -54,7 +54,7 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
 }
 
 /// What to make.
-pub struct Options {
+pub(crate) struct Options {
     out: PathBuf,
     scale: f64,
     files: u64,

@@ -4,30 +4,30 @@ use std::fmt::{Display, Write};
 
 /// A record being written.
 #[derive(Default)]
-pub struct Record(String);
+pub(crate) struct Record(String);
 
 impl Record {
     /// A record without fields.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(String::with_capacity(256))
     }
 
     /// Adds a number.
-    pub fn number(mut self, name: &str, value: impl Display) -> Self {
+    pub(crate) fn number(mut self, name: &str, value: impl Display) -> Self {
         let before = if self.0.is_empty() { '{' } else { ',' };
         let _ = write!(self.0, "{before}\"{name}\":{value}");
         self
     }
 
     /// Adds a text.
-    pub fn text(mut self, name: &str, value: impl Display) -> Self {
+    pub(crate) fn text(mut self, name: &str, value: impl Display) -> Self {
         let before = if self.0.is_empty() { '{' } else { ',' };
         let _ = write!(self.0, "{before}\"{name}\":\"{value}\"");
         self
     }
 
     /// The record as a line.
-    pub fn line(mut self) -> String {
+    pub(crate) fn line(mut self) -> String {
         self.0.push_str("}\n");
         self.0
     }
@@ -45,12 +45,12 @@ fn place(line: &str, name: &str) -> Option<(usize, usize)> {
 }
 
 /// A number of a record.
-pub fn number(line: &str, name: &str) -> i64 {
+pub(crate) fn number(line: &str, name: &str) -> i64 {
     decimal(line, name) / 100
 }
 
 /// A number of a record, times 100.
-pub fn decimal(line: &str, name: &str) -> i64 {
+pub(crate) fn decimal(line: &str, name: &str) -> i64 {
     let value = place(line, name).and_then(|(start, end)| line.get(start..end)).unwrap_or("0");
     let (whole, cents) = value.split_once('.').unwrap_or((value, "00"));
     let cents: i64 = format!("{cents:0<2}").parse().unwrap_or(0);
@@ -59,13 +59,13 @@ pub fn decimal(line: &str, name: &str) -> i64 {
 }
 
 /// Hundredths as a decimal number.
-pub fn hundredths(value: i64) -> String {
+pub(crate) fn hundredths(value: i64) -> String {
     let sign = if value < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", value.abs() / 100, value.abs() % 100)
 }
 
 /// The record with another value of a field, in JSON.
-pub fn set(line: &mut String, name: &str, value: &str) {
+pub(crate) fn set(line: &mut String, name: &str, value: &str) {
     if let Some((start, end)) = place(line, name) {
         line.replace_range(start..end, value);
     }

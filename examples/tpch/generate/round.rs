@@ -8,7 +8,7 @@ use super::rows::{copies, orders_at};
 use super::{Options, write};
 
 /// Carries out the round.
-pub fn change(options: &Options) -> io::Result<String> {
+pub(crate) fn change(options: &Options) -> io::Result<String> {
     let orders = orders_at(options.scale);
     let kinds = if options.append { 1.0 } else { 3.0 };
     // At least one; at most what the free keys of a round allow.

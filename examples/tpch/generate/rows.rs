@@ -11,12 +11,12 @@ use super::record::Record;
 use super::{Options, write};
 
 /// Number of orders at a scale.
-pub fn orders_at(scale: f64) -> u64 {
+pub(crate) fn orders_at(scale: f64) -> u64 {
     u64::try_from(OrderGenerator::calculate_row_count(scale, 1, 1)).unwrap_or(0)
 }
 
 /// Writes all tables.
-pub fn write_all(options: &Options) -> io::Result<String> {
+pub(crate) fn write_all(options: &Options) -> io::Result<String> {
     let scale = options.scale;
     let region = |r: tpchgen::generators::Region<'_>| {
         let record = Record::new().number("r_regionkey", r.r_regionkey);
@@ -90,7 +90,7 @@ fn write_items(options: &Options, orders: u64) -> io::Result<u64> {
 
 /// New orders with their items, made of those that TPC-H's generator gives from `start` on: other keys, one of those
 /// that TPC-H leaves free (it uses the first 8 of every 32). Every eighth is a very large order, as query 18 seeks.
-pub fn copies(scale: f64, start: u64, count: u64, key: i64) -> (String, String) {
+pub(crate) fn copies(scale: f64, start: u64, count: u64, key: i64) -> (String, String) {
     let (from, count) = (usize::try_from(start).unwrap_or(0), usize::try_from(count).unwrap_or(0));
     let (mut orders, mut items) = (String::new(), String::new());
     let mut keys = Vec::with_capacity(count);

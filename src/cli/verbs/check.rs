@@ -43,7 +43,7 @@ fn answer(project: &Project) -> String {
 
 /// The result of `check`.
 #[derive(Debug, Serialize)]
-pub struct CheckReport {
+pub(crate) struct CheckReport {
     /// `check/1`.
     pub report: &'static str,
     /// Project name; `null` if it could not be read.

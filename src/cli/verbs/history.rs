@@ -78,7 +78,7 @@ fn sources(entry: &HistoryEntry) -> String {
 
 /// The versions of a table.
 #[derive(Debug, Serialize)]
-pub struct HistoryReport {
+pub(crate) struct HistoryReport {
     /// `history/1`.
     pub report: &'static str,
     /// Table name, as asked for.
@@ -93,7 +93,7 @@ pub struct HistoryReport {
 
 /// One version.
 #[derive(Debug, Serialize)]
-pub struct VersionReport {
+pub(crate) struct VersionReport {
     /// Delta version.
     pub version: u64,
     /// When it was committed, by the writer's clock.

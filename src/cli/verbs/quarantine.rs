@@ -95,7 +95,7 @@ fn answer(table: &TableOutcome) -> String {
 
 /// The result of a replay for one table.
 #[derive(Debug, Serialize)]
-pub struct ReplayReport {
+pub(crate) struct ReplayReport {
     /// `replay/1`.
     pub report: &'static str,
     /// Exit code of the command.

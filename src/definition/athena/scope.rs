@@ -32,13 +32,13 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// Outside of every query.
-    pub fn new(tables: &'a Tables) -> Self {
+    pub(super) fn new(tables: &'a Tables) -> Self {
         let probe = Parser::new(&GenericDialect {}).try_with_sql("select 1").and_then(|mut p| p.parse_query());
         Self { tables, frames: Vec::new(), probe: probe.ok().map(|query| *query) }
     }
 
     /// The traversal enters a query.
-    pub fn enter(&mut self, query: &Query) {
+    pub(super) fn enter(&mut self, query: &Query) {
         if let Some(parent) = self.frames.last_mut()
             && parent.select.is_none()
             && parent.walked < parent.with.len()
@@ -52,7 +52,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The traversal leaves a query.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.frames.pop();
         if let Some(parent) = self.frames.last_mut() {
             parent.visible = parent.walked;
@@ -60,7 +60,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The traversal enters a select of the query.
-    pub fn select(&mut self, select: &Select) {
+    pub(super) fn select(&mut self, select: &Select) {
         if let Some(frame) = self.frames.last_mut() {
             frame.visible = frame.with.len();
             frame.select = Some(select.clone());
@@ -68,18 +68,18 @@ impl<'a> Scope<'a> {
     }
 
     /// Whether a name in `from` is a table that has this column.
-    pub fn has_column(&self, table: &str, column: &str) -> bool {
+    pub(super) fn has_column(&self, table: &str, column: &str) -> bool {
         let is_named = self.frames.iter().flat_map(|frame| &frame.with).any(|cte| cte.alias.name.value == table);
         !is_named && self.tables.columns_of(table).is_some_and(|columns| columns.iter().any(|name| name == column))
     }
 
     /// The innermost select.
-    pub fn innermost(&self) -> Option<&Select> {
+    pub(super) fn innermost(&self) -> Option<&Select> {
         self.frames.last()?.select.as_ref()
     }
 
     /// Types and nullability of expressions of the innermost select; `None` if they cannot be determined.
-    pub fn fields(&self, exprs: &[&Expr]) -> Option<Vec<FieldRef>> {
+    pub(super) fn fields(&self, exprs: &[&Expr]) -> Option<Vec<FieldRef>> {
         let select = self.innermost()?;
         let ungrouped = GroupByExpr::Expressions(Vec::new(), Vec::new());
         self.plan(exprs, select, select.from.clone(), ungrouped.clone())
@@ -89,12 +89,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The type of one expression.
-    pub fn field(&self, expr: &Expr) -> Option<FieldRef> {
+    pub(super) fn field(&self, expr: &Expr) -> Option<FieldRef> {
         self.fields(&[expr])?.pop()
     }
 
     /// The expression of an output column's alias or number in `order by` and `group by`.
-    pub fn output(&self, expr: &Expr) -> Option<Expr> {
+    pub(super) fn output(&self, expr: &Expr) -> Option<Expr> {
         let select = self.innermost()?;
         let item = match expr {
             Expr::Identifier(name) => select.projection.iter().find(|item| alias(item) == Some(&name.value))?,

@@ -9,14 +9,14 @@ use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 
 /// The latest record of each e-mail, if it consents; a tie is decided by the record that refuses.
-pub const TRUSTED: &str = "select email, serialnumber, consent from (
+pub(super) const TRUSTED: &str = "select email, serialnumber, consent from (
     select *, row_number() over (partition by email
         order by lastupdatedate desc nulls last, consent is not null, source_file, source_offset) as latest
     from customers)
   where latest = 1 and consent is not null";
 
 /// Readings of people who consent.
-pub fn readings() -> String {
+pub(super) fn readings() -> String {
     format!(
         "select r.user, r.timestamp, r.x from readings r
          where exists (select 1 from ({TRUSTED}) c where c.email = r.user)"
@@ -24,7 +24,7 @@ pub fn readings() -> String {
 }
 
 /// Steps of devices that exactly one person claims.
-pub fn steps() -> String {
+pub(super) fn steps() -> String {
     format!(
         "select s.sensorreadingtime, s.serialnumber, s.distance from steps s
          where s.serialnumber in (select serialnumber from ({TRUSTED}) c group by serialnumber having count(*) = 1)"
@@ -114,7 +114,7 @@ fn table(
 }
 
 /// The three tables, from draws of six bytes per row.
-pub fn world(customers: &[Vec<u8>], readings: &[Vec<u8>], steps: &[Vec<u8>]) -> World {
+pub(super) fn world(customers: &[Vec<u8>], readings: &[Vec<u8>], steps: &[Vec<u8>]) -> World {
     let (t, i) = (DataType::Utf8, DataType::Int64);
     let tables = vec![
         table(

@@ -25,7 +25,7 @@ use crate::sql::plan_sql;
 
 /// A value of a test table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Value {
+pub(super) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
     /// A double by its bits, which have an order.
@@ -33,11 +33,11 @@ pub enum Value {
 }
 
 /// Rows with weights.
-pub type Bag = Vec<(Vec<Value>, i64)>;
+pub(super) type Bag = Vec<(Vec<Value>, i64)>;
 
 /// A table: its columns, its old rows and its change.
 #[derive(Clone, Debug)]
-pub struct TestTable {
+pub(super) struct TestTable {
     pub name: String,
     pub columns: Vec<(String, DataType)>,
     pub old: Bag,
@@ -47,14 +47,14 @@ pub struct TestTable {
 
 /// Tables by name.
 #[derive(Clone, Debug, Default)]
-pub struct World {
+pub(super) struct World {
     pub tables: Vec<TestTable>,
     /// Read the old rows instead of the new ones, to evaluate the old result.
     pub before: bool,
 }
 
 impl TestTable {
-    pub fn new(name: &str, columns: &[(&str, DataType)], old: Bag, change: Bag) -> Self {
+    pub(super) fn new(name: &str, columns: &[(&str, DataType)], old: Bag, change: Bag) -> Self {
         let columns = columns.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect();
         Self { name: name.into(), columns, old, change, kind: ChangeKind::Mutating }
     }
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// An analysed plan, as in the definition: only schemas are known.
-    pub fn plan(&self, sql: &str) -> LogicalPlan {
+    pub(super) fn plan(&self, sql: &str) -> LogicalPlan {
         let schema = |table: &TestTable| {
             let fields = table.columns.iter().map(|(name, of)| Field::new(name, of.clone(), true));
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -189,17 +189,17 @@ impl Sources for Maintained<'_> {
 }
 
 /// The product's session, over small batches.
-pub fn session() -> SessionContext {
+pub(super) fn session() -> SessionContext {
     session_of(Joins::Hash)
 }
 
 /// With sort-merge joins instead of hash joins, as with little memory.
-pub fn session_of(joins: Joins) -> SessionContext {
+pub(super) fn session_of(joins: Joins) -> SessionContext {
     small(SessionOptions { joins, ..SessionOptions::limited(1 << 30) })
 }
 
 /// For queries planned as written.
-pub fn plain_session() -> SessionContext {
+pub(super) fn plain_session() -> SessionContext {
     small(SessionOptions { planner: Planner::Plain, ..SessionOptions::limited(1 << 30) })
 }
 
@@ -210,7 +210,7 @@ fn small(options: SessionOptions) -> SessionContext {
 }
 
 /// Rows as text, counted; `weighted`: the last column counts. The engine's `group by` has one zero: -0.0 is 0.0.
-pub fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>, i64> {
+pub(super) fn counted(batches: &[RecordBatch], weighted: bool) -> BTreeMap<Vec<String>, i64> {
     let mut rows = BTreeMap::new();
     for batch in batches {
         let options = FormatOptions::default().with_null("∅");
@@ -245,7 +245,7 @@ fn one_zero(column: &ArrayRef, text: String) -> String {
 }
 
 /// The program of a query, or a panic with the reasons.
-pub fn program(world: &World, sql: &str) -> (LogicalPlan, Program) {
+pub(super) fn program(world: &World, sql: &str) -> (LogicalPlan, Program) {
     let plan = world.plan(sql);
     let program = differentiate(&plan).unwrap_or_else(|e| panic!("{sql}\n{e}\n{}", plan.display_indent()));
     (plan, program)
@@ -256,17 +256,17 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 static ANSWERED: AtomicUsize = AtomicUsize::new(0);
 
 /// Both counts so far.
-pub fn second_opinions() -> (usize, usize) {
+pub(super) fn second_opinions() -> (usize, usize) {
     (ASKED.load(Ordering::Relaxed), ANSWERED.load(Ordering::Relaxed))
 }
 
 /// Checks the law for one query and one change; returns the violation.
-pub async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
+pub(super) async fn law(world: &World, sql: &str, limits: Limits) -> Result<(), String> {
     law_in(&session(), world, sql, limits).await
 }
 
 /// The same, in a session.
-pub async fn law_in(ctx: &SessionContext, world: &World, sql: &str, limits: Limits) -> Result<(), String> {
+pub(super) async fn law_in(ctx: &SessionContext, world: &World, sql: &str, limits: Limits) -> Result<(), String> {
     let (plan, program) = program(world, sql);
     let said = |what: &str, e: &Error| format!("{what}: {e}");
     let before = World { before: true, ..world.clone() };

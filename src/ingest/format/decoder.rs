@@ -4,7 +4,7 @@ use super::codec::{Codec, Format, Step, recognise};
 
 /// Decompresses gzip, zstd and bzip2, recognised by the first bytes and not by the file's name; other bytes pass
 /// unchanged. Several compressed members in sequence, with or without blanks between them, are one stream.
-pub struct Decoder(State);
+pub(crate) struct Decoder(State);
 
 enum State {
     /// Too few bytes of a file, or of the next member after one compressed as `after`, to recognise the format.
@@ -26,7 +26,7 @@ impl Default for Decoder {
 impl Decoder {
     /// A decoder for one file.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(State::Start { head: Vec::new(), after: None })
     }
 
@@ -35,7 +35,7 @@ impl Decoder {
     /// # Errors
     /// Why the stream is broken, for [`FileReader::break_off`](super::FileReader::break_off). Everything before that
     /// point was passed on.
-    pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         while self.step(&mut bytes, sink)? {}
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Decoder {
     ///
     /// # Errors
     /// As for [`Self::push`].
-    pub fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(&[u8])) -> Result<bool, String> {
+    pub(crate) fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(&[u8])) -> Result<bool, String> {
         match &mut self.0 {
             State::Broken(reason) => Err(reason.clone()),
             State::Plain => {
@@ -88,7 +88,7 @@ impl Decoder {
     ///
     /// # Errors
     /// As for [`Self::push`]: the stream is truncated or its checksum is wrong.
-    pub fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
+    pub(crate) fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<(), String> {
         match &mut self.0 {
             State::Start { head, after: None } => {
                 sink(head);

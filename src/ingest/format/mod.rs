@@ -15,15 +15,15 @@ pub(super) mod texts;
 use deltalake::arrow::array::{BinaryArray, Int64Array, RecordBatch};
 use std::collections::BTreeMap;
 
-pub use decoder::Decoder;
-pub use quarantine::{quarantine_columns, quarantine_layout};
+pub(crate) use decoder::Decoder;
+pub(crate) use quarantine::{quarantine_columns, quarantine_layout};
 
 use super::json::Json;
 use crate::definition::{Column, Format, OnNewField, RESCUED, Reading, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::Result;
 
 /// A format of landing files.
-pub trait FileFormat: Sync {
+pub(crate) trait FileFormat: Sync {
     /// A reader of one file into rows of this shape. `source_file` is the value of the column of that name.
     fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader>;
 
@@ -43,7 +43,7 @@ pub trait FileFormat: Sync {
 
 /// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until
 /// there is none. The output does not depend on how the bytes were divided.
-pub trait FileReader: Send {
+pub(crate) trait FileReader: Send {
     /// Takes the next decompressed bytes of the file.
     fn push(&mut self, bytes: &[u8]);
 
@@ -67,7 +67,7 @@ pub trait FileReader: Send {
 
 /// The implementation of a format.
 #[must_use]
-pub fn of(format: Format) -> &'static dyn FileFormat {
+pub(crate) fn of(format: Format) -> &'static dyn FileFormat {
     match format {
         Format::Json => &Json,
     }
@@ -75,7 +75,7 @@ pub fn of(format: Format) -> &'static dyn FileFormat {
 
 /// How the records of a table become its rows.
 #[derive(Clone, Debug)]
-pub struct RecordShape {
+pub(crate) struct RecordShape {
     /// The declared columns, without those that are appended.
     pub columns: Vec<Column>,
     /// How each of them comes.
@@ -87,7 +87,7 @@ pub struct RecordShape {
 impl RecordShape {
     /// That of a landing table.
     #[must_use]
-    pub fn of(table: &Table) -> Self {
+    pub(crate) fn of(table: &Table) -> Self {
         let is_declared = |column: &&Column| ![SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column.name.as_str());
         let columns = table.columns.iter().filter(is_declared).cloned().collect();
         let (readings, on_new_field) =
@@ -105,7 +105,7 @@ impl RecordShape {
 
 /// A full batch, or the last one of a file.
 #[derive(Debug)]
-pub enum Ready {
+pub(crate) enum Ready {
     /// Rows.
     Landed(Box<Landed>),
     /// Unusable records, with the columns of [`quarantine_columns`].
@@ -114,7 +114,7 @@ pub enum Ready {
 
 /// Options of reading a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Rows of a batch.
     pub batch_rows: usize,
     /// Whether landed rows come with the bytes of their records.
@@ -133,7 +133,7 @@ impl Default for Options {
 
 /// Rows of the landing table.
 #[derive(Debug)]
-pub struct Landed {
+pub(crate) struct Landed {
     /// The declared columns, `_rescued` (Utf8) if the table has it, then `source_file` (Utf8) and `source_offset` (Int64),
     /// both without NULL.
     pub batch: RecordBatch,
@@ -143,7 +143,7 @@ pub struct Landed {
 
 /// The records of the rows, one per row.
 #[derive(Debug)]
-pub struct Raw {
+pub(crate) struct Raw {
     /// The record's bytes, at most the first [`Options::max_raw`].
     pub bytes: BinaryArray,
     /// The record's full length in bytes.
@@ -152,7 +152,7 @@ pub struct Raw {
 
 /// Counts of a file so far. `records = landed + quarantined`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Records found.
     pub records: u64,
     /// Records that became rows.
@@ -169,7 +169,7 @@ pub struct Counts {
 
 /// Skipped separators that are not part of JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Separators {
+pub(crate) struct Separators {
     /// Commas other than those between two elements of an array.
     pub commas: u64,
     /// RS (0x1E).
@@ -185,7 +185,7 @@ pub struct Separators {
 impl Separators {
     /// The separators found, with their names: `3 commas, 1 record separator (0x1E)`. Empty if there were none.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let found = [
             (self.commas, "comma", "commas"),
             (self.record_separators, "record separator (0x1E)", "record separators (0x1E)"),
@@ -200,14 +200,14 @@ impl Separators {
 }
 
 /// Characters kept of the name of an unknown field.
-pub const MAX_UNKNOWN_CHARS: usize = 100;
+pub(crate) const MAX_UNKNOWN_CHARS: usize = 100;
 
 /// Names of unknown fields that are counted individually.
 const MAX_UNKNOWN: usize = 1000;
 
 /// Fields without a column, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnknownFields {
+pub(crate) struct UnknownFields {
     /// Landed records that have the field; at most 1000 names, each cut to 100 characters.
     pub by_name: BTreeMap<String, u64>,
     /// Occurrences of all further names.

@@ -15,13 +15,13 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// The layout of statistics of such a table.
 #[must_use]
-pub fn quarantine_layout() -> Layout {
+pub(crate) fn quarantine_layout() -> Layout {
     Layout::of(&quarantine_columns(), &[])
 }
 
 /// Columns of every quarantine table of a landing table.
 #[must_use]
-pub fn quarantine_columns() -> Vec<Column> {
+pub(crate) fn quarantine_columns() -> Vec<Column> {
     let column = |name: &str, column_type, nullable, pii, description: &str| Column {
         nullable,
         description: description.to_owned(),

@@ -34,7 +34,7 @@ use syntax::{Extent, extent, not_json};
 use super::format::{FileFormat, FileReader, Options, RecordShape};
 
 /// The JSON format.
-pub struct Json;
+pub(super) struct Json;
 
 impl FileFormat for Json {
     fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader> {

@@ -26,7 +26,7 @@ const MAX_EXAMPLES: usize = 3;
 const MAX_RECORD: usize = 1 << 30;
 
 /// Reads one file. Holds at most [`Options::max_record`] bytes beyond the last ones pushed, and one batch of each kind.
-pub struct RecordReader {
+pub(super) struct RecordReader {
     options: Options,
     rows: Rows,
     quarantine: Quarantine,
@@ -82,7 +82,7 @@ enum Step {
 impl RecordReader {
     /// A reader of one file into rows of this shape. `source_file` is the value of the column of that name.
     #[must_use]
-    pub fn new(shape: &RecordShape, source_file: &str, mut options: Options) -> Self {
+    pub(super) fn new(shape: &RecordShape, source_file: &str, mut options: Options) -> Self {
         // Arrow's offsets within a batch have 31 bits.
         options.max_record = options.max_record.min(MAX_RECORD);
         options.max_raw = options.max_raw.min(MAX_RECORD);

@@ -1,4 +1,4 @@
 //! Type coercion of a planned query, before the engine's own.
 
-pub mod subquery_in_join_condition;
-pub mod type_coercion;
+pub(crate) mod subquery_in_join_condition;
+pub(crate) mod type_coercion;

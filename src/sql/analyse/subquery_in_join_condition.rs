@@ -112,7 +112,7 @@ fn columns(schema: &DFSchema) -> Vec<Expr> {
 
 /// Whether an expression is a subquery itself.
 #[must_use]
-pub fn is_subquery(expr: &Expr) -> bool {
+pub(crate) fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))
 }
 

@@ -31,7 +31,7 @@ use crate::node::{visible, with_expressions};
 
 /// Timestamps are microseconds, as in tables. The engine's nanoseconds end in 2262.
 #[derive(Debug)]
-pub struct Timestamps;
+pub(crate) struct Timestamps;
 
 impl TypePlanner for Timestamps {
     fn plan_type_field(&self, sql_type: &SqlType) -> Result<Option<FieldRef>> {

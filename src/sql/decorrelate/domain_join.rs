@@ -33,14 +33,14 @@ struct Outer {
 
 /// Gives every relation of outer values a unique name.
 #[derive(Debug, Default)]
-pub struct Unnest(Cell<usize>);
+pub(crate) struct Unnest(Cell<usize>);
 
 impl Unnest {
     /// Rewrites the correlated subqueries in the expressions of one operator.
     ///
     /// # Errors
     /// A subquery contains an operator that has no such form.
-    pub fn rewritten(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    pub(crate) fn rewritten(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         if !has_subquery(&node)? {
             return Ok(Transformed::no(node));
         }

@@ -1,5 +1,5 @@
 //! Correlated subqueries as joins, with SQL's meaning: first in shapes that the engine's own rules support, then, if
 //! these have no rule or a wrong one, after Neumann and Kemper, *Unnesting Arbitrary Queries* (BTW 2015).
 
-pub mod subqueries;
-pub mod domain_join;
+pub(crate) mod subqueries;
+pub(crate) mod domain_join;

@@ -28,7 +28,7 @@ use crate::sql::shapes::{column, columns, project};
 /// - in `x in (S)` and `x = any (S)` the whole `x` that contains one. Both rewritings, ours and the engine's, put `x`
 ///   among the rows of `S`, where a column of the same name would capture it;
 /// - those in a grouping, an aggregate or a window: only projections and filters are rewritten.
-pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut number = 0;
     let rewritten = plan.transform_down_with_subqueries(|node| {
         let all = match &node {
@@ -86,7 +86,7 @@ pub fn asked_first(plan: LogicalPlan) -> Result<LogicalPlan> {
 ///
 /// # Errors
 /// A scalar subquery may give several rows: only the engine can report that, at run time.
-pub fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+pub(crate) fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if !has_subquery(&node)? {
         return Ok(Transformed::no(node));
     }
@@ -113,7 +113,7 @@ pub fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
 }
 
-pub fn has_subquery(node: &LogicalPlan) -> Result<bool> {
+pub(crate) fn has_subquery(node: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     for expr in node.expressions() {
         expr.apply(|e| {
@@ -134,7 +134,7 @@ pub fn has_subquery(node: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether a plan gives at most one row for any content of its tables.
-pub fn one_row(plan: &LogicalPlan) -> bool {
+pub(crate) fn one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(a) => a.group_expr.is_empty(),
         LogicalPlan::Projection(p) => one_row(&p.input),
@@ -150,7 +150,7 @@ pub fn one_row(plan: &LogicalPlan) -> bool {
 }
 
 /// A conjunct of a `where`: NULL counts as false.
-pub fn condition(part: &Expr, schema: &DFSchema) -> Result<Expr> {
+pub(crate) fn condition(part: &Expr, schema: &DFSchema) -> Result<Expr> {
     match part {
         Expr::InSubquery(InSubquery { negated: false, .. }) | Expr::Exists(_) => Ok(part.clone()),
         Expr::InSubquery(within) => not_in(within, schema),
@@ -179,13 +179,13 @@ fn not_in(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
 }
 
 /// `x in (S)` as a condition: `exists (S: y = x)`.
-pub fn is_member(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
+pub(crate) fn is_member(within: &InSubquery, schema: &DFSchema) -> Result<Expr> {
     let of = Members::of(within, schema)?;
     of.exists(of.y.clone().eq(of.x.clone()), false)
 }
 
 /// An expression whose NULL matters.
-pub fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+pub(crate) fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let rewritten = expr.transform_up(|e| match e {
         Expr::InSubquery(within) => Ok(Transformed::yes(membership(&within, schema)?)),
         other => Ok(Transformed::no(other)),
@@ -262,7 +262,7 @@ impl Members {
 }
 
 /// `exists (S)` as `(select count(*) > 0 from S)`.
-pub fn counted(expr: Expr) -> Result<Expr> {
+pub(crate) fn counted(expr: Expr) -> Result<Expr> {
     let rewritten = expr.transform_up(|e| match e {
         Expr::Exists(Exists { subquery, negated }) => {
             let input = Arc::clone(&subquery.subquery);

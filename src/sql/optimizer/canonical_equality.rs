@@ -14,7 +14,7 @@ use deltalake::datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 /// The rule; to run before each `PushDownFilter`.
 #[derive(Debug)]
-pub struct Sides;
+pub(crate) struct Sides;
 
 impl OptimizerRule for Sides {
     fn name(&self) -> &'static str {
@@ -47,7 +47,7 @@ impl OptimizerRule for Sides {
 ///
 /// # Errors
 /// Never of its own.
-pub fn columns_first(expr: Expr, is_constant: &dyn Fn(&Column) -> bool) -> Result<Transformed<Expr>> {
+pub(crate) fn columns_first(expr: Expr, is_constant: &dyn Fn(&Column) -> bool) -> Result<Transformed<Expr>> {
     let rank = |expr: &Expr| {
         if expr.column_refs().into_iter().all(is_constant) {
             return 2;

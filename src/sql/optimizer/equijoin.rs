@@ -16,7 +16,7 @@ use deltalake::datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRul
 
 /// `ExtractEquijoinPredicate`, for joins of either null equality.
 #[derive(Debug, Default)]
-pub struct EquijoinKeys(ExtractEquijoinPredicate);
+pub(crate) struct EquijoinKeys(ExtractEquijoinPredicate);
 
 impl OptimizerRule for EquijoinKeys {
     fn name(&self) -> &str {

@@ -19,7 +19,7 @@ use crate::node::with_expressions;
 
 /// Lists that the engine cannot misread.
 #[derive(Debug)]
-pub struct Lists;
+pub(crate) struct Lists;
 
 impl OptimizerRule for Lists {
     fn name(&self) -> &'static str {
@@ -46,7 +46,7 @@ impl OptimizerRule for Lists {
 ///
 /// # Errors
 /// None is known.
-pub fn as_sql_has_them(expr: Expr) -> Result<Expr> {
+pub(crate) fn as_sql_has_them(expr: Expr) -> Result<Expr> {
     rewritten(expr).map(|rewritten| rewritten.data)
 }
 

@@ -1,7 +1,7 @@
 //! Rules before, or in place of, those of the engine's logical optimizer.
 
-pub mod equijoin;
-pub mod in_list;
-pub mod plain;
-pub mod reorder;
-pub mod canonical_equality;
+pub(crate) mod equijoin;
+pub(crate) mod in_list;
+pub(crate) mod plain;
+pub(crate) mod reorder;
+pub(crate) mod canonical_equality;

@@ -32,7 +32,7 @@ use crate::sql::shapes::with_inputs;
 
 /// The rules of a session that runs such a plan.
 #[must_use]
-pub fn plain_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+pub(crate) fn plain_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         Arc::new(RewriteSetComparison::new()),
         Arc::new(RunnableForms),
@@ -49,7 +49,7 @@ pub fn plain_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 ///
 /// # Errors
 /// It has no such plan.
-pub fn plainly(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn plainly(plan: &LogicalPlan) -> Result<LogicalPlan> {
     if is_recursive(plan) {
         return Err(DataFusionError::NotImplemented("a query that reads its own rows has one plan".into()));
     }

@@ -25,7 +25,7 @@ use crate::sql::options::engine_options;
 /// The engine's rules for logical plans, with ours in place of those of the same name, after the rule for lists of
 /// values.
 #[must_use]
-pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours: [Arc<dyn OptimizerRule + Send + Sync>; 3] =
         [Arc::new(Reorder::default()), Arc::new(EquijoinKeys::default()), Arc::new(SumsAtOnce::default())];
     let of_name = |name: &str| ours.iter().find(|ours| ours.name() == name).cloned();
@@ -42,7 +42,7 @@ pub fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 ///
 /// # Errors
 /// A rule of the engine fails.
-pub fn optimised(plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn optimised(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let mut options = engine_options();
     options.optimizer.skip_failed_rules = false;
     let context = OptimizerContext::new_with_config_options(Arc::new(options));
@@ -51,7 +51,7 @@ pub fn optimised(plan: &LogicalPlan) -> Result<LogicalPlan> {
 
 /// `EliminateCrossJoin`, where it keeps every key.
 #[derive(Debug, Default)]
-pub struct Reorder(EliminateCrossJoin);
+pub(crate) struct Reorder(EliminateCrossJoin);
 
 impl OptimizerRule for Reorder {
     fn name(&self) -> &str {

@@ -43,7 +43,7 @@ use super::shared_texts::ShareTexts;
 
 /// The engine's rules for physical plans, between the rule that drops properties and the rule that shares texts.
 #[must_use]
-pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     rules.insert(0, Arc::new(Forget));
     rules.push(Arc::new(ShareTexts));
@@ -53,7 +53,7 @@ pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 /// Those of them without which no plan runs within its memory, or which establish the order and the partitions that an
 /// input needs.
 #[must_use]
-pub fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+pub(crate) fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     const NEEDED: [&str; 7] = [
         "forget",
         "OutputRequirements",

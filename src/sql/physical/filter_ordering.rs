@@ -52,7 +52,7 @@ const MOST: usize = 16;
 ///
 /// # Errors
 /// It is no expression over these columns.
-pub fn compiled(expr: Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
+pub(crate) fn compiled(expr: Expr, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
     let schema = DFSchema::try_from(schema.as_ref().clone())?;
     let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone()));
     // Functions such as `coalesce` run only in their simplified form.

@@ -1,6 +1,6 @@
 //! Physical plans: corrections of the engine's assumptions about rows, the order of conditions, and texts shared by
 //! rows.
 
-pub mod drop_equivalences;
-pub mod filter_ordering;
+pub(crate) mod drop_equivalences;
+pub(crate) mod filter_ordering;
 mod shared_texts;

@@ -1,8 +1,8 @@
 //! Constructs that a query must not contain, reported to its author with place, expectation and replacement.
 
-pub mod constants;
-pub mod elsewhere;
-pub mod limits;
-pub mod misread;
-pub mod report;
-pub mod undetermined;
+pub(crate) mod constants;
+pub(crate) mod elsewhere;
+pub(crate) mod limits;
+pub(crate) mod misread;
+pub(crate) mod report;
+pub(crate) mod undetermined;

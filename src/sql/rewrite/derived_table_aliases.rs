@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use deltalake::datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableFactor, VisitMut, VisitorMut};
 
 /// Gives every derived table of a query without an alias one that the query does not use.
-pub fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
+pub(crate) fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
     let mut names = unused(&syntax.to_string(), "_derived");
     let _ = syntax.visit(&mut Namer(&mut names));
 }

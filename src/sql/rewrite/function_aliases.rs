@@ -10,7 +10,7 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
 /// Rewrites `year(d)` to `date_part('year', d)`, `mod(a, b)` to `a % b`, `if(c, a, b)` to a `case`, and their like.
-pub fn spell_functions(syntax: &mut impl VisitMut) {
+pub(crate) fn spell_functions(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Function(call) = expr
             && let Some(spelled) = spelled(call)

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Value, VisitMut, visit_expressions_mut};
 
 /// Rewrites every pattern with its own escape character to use the backslash.
-pub fn escape_with_backslashes(syntax: &mut impl VisitMut) {
+pub(crate) fn escape_with_backslashes(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Like { pattern, escape_char: own @ Some(_), .. }
         | Expr::ILike { pattern, escape_char: own @ Some(_), .. } = expr

@@ -14,7 +14,7 @@ use crate::sql::relations::name_of;
 use crate::sql::rewrite::function_aliases::parsed;
 
 /// Rewrites every such scalar subquery. `is_aggregate` tells aggregate functions by name.
-pub fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {
+pub(crate) fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {
     let _ = visit_expressions_mut(syntax, |expr| {
         if let Expr::Subquery(query) = expr
             && let Some(first) = first(query, &is_aggregate)

@@ -10,7 +10,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 /// Puts every `is [not] distinct from` of a query or a condition in parentheses, if something follows it.
-pub fn fix_distinct_from(syntax: &mut impl VisitMut) {
+pub(crate) fn fix_distinct_from(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
         let goes_on = |e: &Expr| match e {
             Expr::BinaryOp { op, .. } => connects(op),

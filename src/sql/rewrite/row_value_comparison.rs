@@ -17,7 +17,7 @@ use crate::sql::rewrite::derived_table_aliases::unused;
 use crate::sql::rewrite::function_aliases::parsed;
 
 /// Compares the rows of a query column by column.
-pub fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {
+pub(crate) fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {
     let mut names = unused(&syntax.to_string(), "_row");
     let _ = syntax.visit(&mut Rows(&mut names));
 }

@@ -15,7 +15,7 @@ use crate::sql::relations::{ColumnsOf, Relations, name_of};
 
 /// Qualifies shared columns in every select of a query. `columns_of` gives the columns that `natural` shares, and the
 /// owner of a column among several tables.
-pub fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
+pub(crate) fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
     let _ = syntax.visit(&mut Selects(Relations::new(columns_of)));
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::person;
-pub use crate::support::Ran;
+pub(crate) use crate::support::Ran;
 
 const PROJECT: &str = "name = \"shop\"\nzones = [\"landing\", \"trusted\"]\n\
                        [targets.dev]\nlanding = \"l\"\nwarehouse = \"w\"\n";
@@ -25,7 +25,7 @@ granted = \"shares is not null\"
 latest = [\"at\"]
 ";
 /// A landing table of numbers.
-pub const NOTES: &str = "\
+pub(crate) const NOTES: &str = "\
 description = \"Notes\"
 [source]
 path = \"notes/*.json\"
@@ -34,13 +34,13 @@ format = \"json\"
 id = { type = \"long\" }
 ";
 /// The message of a sync about them while they have no file.
-pub const NO_NOTES: &str = "
+pub(crate) const NO_NOTES: &str = "
 warning: no file of notes is there: none under `<folder>/project/l` fits `notes/*.json`
   check the landing root, and `path` under [source] of notes
 ";
 const MEMBERS: &str = "description = \"People who share\"\n[consent]\nsubject = \"email\"\n";
 /// The people whose newest record consents.
-pub const MEMBERS_SQL: &str = "\
+pub(crate) const MEMBERS_SQL: &str = "\
 select email, at
 from (
   select email, at, shares, row_number() over (
@@ -51,13 +51,13 @@ where newest = 1 and shares is not null
 ";
 
 /// A project's folder.
-pub struct Shell {
+pub(crate) struct Shell {
     folder: tempfile::TempDir,
 }
 
 impl Shell {
     /// A project of three tables: `people` records consent, `members` depends on it, `notes` stands alone.
-    pub fn shop() -> Self {
+    pub(crate) fn shop() -> Self {
         let shell = Self { folder: tempfile::tempdir().unwrap() };
         shell.define("stedi-delta.toml", PROJECT);
         shell.define("tables/landing/people.toml", PEOPLE);
@@ -69,12 +69,12 @@ impl Shell {
     }
 
     /// A file of the project.
-    pub fn definition(&self, path: &str) -> String {
+    pub(crate) fn definition(&self, path: &str) -> String {
         fs::read_to_string(self.project().join(path)).unwrap()
     }
 
     /// The same, with three people of whom two consent.
-    pub fn synced() -> Self {
+    pub(crate) fn synced() -> Self {
         let shell = Self::shop();
         shell
             .land("people/a.json", &[person("ann", 1, true), person("eve", 1, true), person("bob", 1, false)].concat());
@@ -84,31 +84,31 @@ impl Shell {
     }
 
     /// The temporary folder, with nothing in it but the project.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
     /// The project's folder.
-    pub fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         self.folder().join("project")
     }
 
     /// Writes a file of the project.
-    pub fn define(&self, path: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn define(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.project().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// Writes a landing file, old enough to be read.
-    pub fn land(&self, path: &str, text: &str) {
+    pub(crate) fn land(&self, path: &str, text: &str) {
         self.define(&format!("l/{path}"), text);
         let file = fs::File::options().write(true).open(self.project().join("l").join(path)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
     }
 
     /// Every file below the warehouse with its size and time.
-    pub fn warehouse(&self) -> Vec<(PathBuf, u64, SystemTime)> {
+    pub(crate) fn warehouse(&self) -> Vec<(PathBuf, u64, SystemTime)> {
         let mut files = Vec::new();
         walk(&self.project().join("w"), &mut files);
         files.sort();
@@ -116,7 +116,7 @@ impl Shell {
     }
 
     /// A command of the program in a folder, with only the given environment variables of ours.
-    pub fn command(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Command {
+    pub(crate) fn command(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
         for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY", "LOG_FORMAT"] {
             command.env_remove(format!("STEDI_DELTA_{name}"));
@@ -128,7 +128,7 @@ impl Shell {
     }
 
     /// Runs the program in a folder.
-    pub fn run_in(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Ran {
+    pub(crate) fn run_in(&self, folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Ran {
         let Ran { code, out, err } = Ran::of(&mut self.command(folder, environment, args));
         // The folder has another name in every run.
         let named = |text: String| text.replace(self.folder.path().to_str().unwrap(), "<folder>");
@@ -136,7 +136,7 @@ impl Shell {
     }
 
     /// Runs the program in the project's folder.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_in(&self.project(), &[], args)
     }
 }

@@ -23,11 +23,11 @@ use super::history;
 use super::world::Column;
 
 /// Rows as text, `|` between the values, with how often each is there.
-pub type Bag = BTreeMap<String, i64>;
+pub(crate) type Bag = BTreeMap<String, i64>;
 
 /// The current state of a table.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Its identity: a table recreated under the same name is another one.
     pub id: String,
     pub version: u64,
@@ -38,7 +38,7 @@ pub struct Stored {
 }
 
 /// Reads the files that the log names, one after the other.
-pub async fn read(folder: &Path) -> Result<Stored, String> {
+pub(crate) async fn read(folder: &Path) -> Result<Stored, String> {
     let table = history::open(folder).await.ok_or_else(|| format!("{} is no table", folder.display()))?;
     let snapshot = table.snapshot().map_err(|e| e.to_string())?;
     let id = snapshot.metadata().id().to_owned();
@@ -68,7 +68,7 @@ pub async fn read(folder: &Path) -> Result<Stored, String> {
 
 /// A plain session over the tables' rows. It runs expressions as written: the engine's simplifier has faults with
 /// lists.
-pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
+pub(crate) fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     let rules = Optimizer::new().rules.into_iter().filter(|rule| rule.name() != "simplify_expressions").collect();
@@ -82,7 +82,7 @@ pub fn session(tables: &BTreeMap<String, Stored>) -> SessionContext {
 }
 
 /// A query, if the plain engine can plan it: it cannot for `exists` in a select list or in a `case`.
-pub async fn planned(context: &SessionContext, sql: &str) -> Option<DataFrame> {
+pub(crate) async fn planned(context: &SessionContext, sql: &str) -> Option<DataFrame> {
     let plan = context.sql(sql).await.ok()?.into_unoptimized_plan();
     let plan = plan.transform_up_with_subqueries(spelled_out).ok()?.data;
     let frame = DataFrame::new(context.state(), plan);
@@ -106,7 +106,7 @@ fn spelled_out(node: LogicalPlan) -> deltalake::datafusion::common::Result<Trans
 }
 
 /// Adds rows to a bag; the columns are cast to the stored ones first.
-pub fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
+pub(crate) fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
     let mut bag = Bag::new();
     for batch in batches {
         for row in texts(batch, schema)? {
@@ -117,7 +117,7 @@ pub fn bag(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
 }
 
 /// The net of rows with a weight, their last column.
-pub fn net(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
+pub(crate) fn net(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Bag, String> {
     let mut net = Bag::new();
     for batch in batches {
         let weights = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>();
@@ -140,7 +140,7 @@ fn texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<String>, String>
 }
 
 /// How two bags differ: nothing, or the rows. Approximate columns may differ by 1e-9 of their value.
-pub fn difference(found: &Bag, expected: &Bag, columns: &[Column]) -> Option<String> {
+pub(crate) fn difference(found: &Bag, expected: &Bag, columns: &[Column]) -> Option<String> {
     let (mut more, mut less) = (Vec::new(), Vec::new());
     for row in found.keys().chain(expected.keys().filter(|r| !found.contains_key(*r))) {
         let by = found.get(row).unwrap_or(&0) - expected.get(row).unwrap_or(&0);
@@ -169,7 +169,7 @@ fn close(one: &str, two: &str, columns: &[Column]) -> bool {
 }
 
 /// The net of a table's own change feed between two versions.
-pub async fn feed(folder: &Path, from: u64, to: u64, schema: &SchemaRef) -> Result<Bag, String> {
+pub(crate) async fn feed(folder: &Path, from: u64, to: u64, schema: &SchemaRef) -> Result<Bag, String> {
     let table = history::open(folder).await.ok_or("no table")?;
     let context = SessionContext::new();
     let scan = table.scan_cdf().with_starting_version(from + 1).with_ending_version(to);
@@ -192,7 +192,7 @@ pub async fn feed(folder: &Path, from: u64, to: u64, schema: &SchemaRef) -> Resu
 }
 
 /// New minus old.
-pub fn minus(new: &Bag, old: &Bag) -> Bag {
+pub(crate) fn minus(new: &Bag, old: &Bag) -> Bag {
     let mut net = new.clone();
     for (row, count) in old {
         *net.entry(row.clone()).or_default() -= count;

@@ -5,7 +5,7 @@ use super::world::{Column, Type};
 
 impl Generator<'_> {
     /// A subquery with a group, a union, a window, values or a join over outer columns.
-    pub fn correlated(&mut self, depth: usize) -> Node {
+    pub(crate) fn correlated(&mut self, depth: usize) -> Node {
         let ((x, l, left), (y, r, right)) = (self.source(depth), self.second(0));
         let Some((a, b)) = self.pair(&left, &right).filter(|_| x.rows * y.rows < 1000.0) else {
             return self.filtered(0);

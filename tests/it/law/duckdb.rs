@@ -49,7 +49,7 @@ fn exported(columns: &[Column], bag: &Bag) -> Value {
 }
 
 /// Compares every query with the same meaning in both engines; returns their number.
-pub fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, String> {
+pub(crate) fn agrees(case: &Case, tables: &BTreeMap<String, Stored>) -> Result<usize, String> {
     let mut exports = BTreeMap::new();
     let columns = case.landing.iter().map(|l| (&l.name, &l.columns));
     for (name, columns) in columns.chain(case.derived.iter().map(|d| (&d.name, &d.query.columns))) {

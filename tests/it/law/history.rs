@@ -17,7 +17,7 @@ use crate::support::Lake;
 
 /// One event. It contains all of its random values, so that it can be replayed.
 #[derive(Clone, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// A landing file is written or overwritten.
     Land { table: usize, file: usize, rows: Vec<Row> },
     /// Rows are appended, or replace all others.
@@ -44,7 +44,7 @@ pub enum Op {
 
 impl Op {
     /// The rows it carries.
-    pub fn rows(&mut self) -> Option<&mut Vec<Row>> {
+    pub(crate) fn rows(&mut self) -> Option<&mut Vec<Row>> {
         match self {
             Self::Land { rows, .. } | Self::Write { rows, .. } => Some(rows),
             _ => None,
@@ -52,7 +52,7 @@ impl Op {
     }
 
     /// Its landing table.
-    pub fn table(&self) -> Option<usize> {
+    pub(crate) fn table(&self) -> Option<usize> {
         match self {
             Self::Optimize(_) | Self::Vacuum(_) | Self::AddColumn(_) => None,
             Self::Land { table, .. }
@@ -67,7 +67,7 @@ impl Op {
     }
 
     /// Its folder.
-    pub fn path(&self) -> Option<&String> {
+    pub(crate) fn path(&self) -> Option<&String> {
         match self {
             Self::Optimize(path) | Self::Vacuum(path) | Self::AddColumn(path) => Some(path),
             _ => None,
@@ -76,7 +76,7 @@ impl Op {
 }
 
 /// 3 to 8 steps, the first one landing something in every table.
-pub fn random(rng: &mut Rng, landing: &[Landing], derived: &[Derived]) -> Vec<Vec<Op>> {
+pub(crate) fn random(rng: &mut Rng, landing: &[Landing], derived: &[Derived]) -> Vec<Vec<Op>> {
     let lands_only = rng.chance(20);
     let mut steps = Vec::new();
     let land = |table: usize, rng: &mut Rng| {
@@ -141,7 +141,7 @@ fn json(table: &Landing, row: &Row) -> String {
 }
 
 /// A Delta table, if there is one.
-pub async fn open(folder: &Path) -> Option<DeltaTable> {
+pub(crate) async fn open(folder: &Path) -> Option<DeltaTable> {
     if !folder.join("_delta_log").is_dir() {
         return None;
     }
@@ -167,7 +167,7 @@ fn batch(delta: &DeltaTable, table: &Landing, rows: &[Row], by: &str) -> RecordB
 }
 
 /// Executes it. If the writing library does not support it, that is printed and skipped: the table did not change.
-pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), String> {
+pub(crate) async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), String> {
     let folder = |table: &usize| lake.warehouse().join("landing").join(&landing[*table].name);
     let fail = |e: deltalake::DeltaTableError| format!("{op:?}: {e}");
     match op {
@@ -250,7 +250,7 @@ pub async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(), Stri
 }
 
 /// Inserts rows into a landing table and deletes them again; `optimize`: its files are compacted in between.
-pub async fn there_and_back(lake: &Lake, table: &Landing, rows: &[Row], optimize: bool) -> Result<(), String> {
+pub(crate) async fn there_and_back(lake: &Lake, table: &Landing, rows: &[Row], optimize: bool) -> Result<(), String> {
     let folder = lake.warehouse().join("landing").join(&table.name);
     let Some(delta) = open(&folder).await else { return Ok(()) };
     let batch = batch(&delta, table, rows, "in passing");

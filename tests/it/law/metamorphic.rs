@@ -12,7 +12,7 @@ use super::world::{Case, Rng};
 use crate::support::Lake;
 
 /// How often a change was computed by all sources, by the feed, by the files of the commits, by the two snapshots.
-pub type Told = [usize; 4];
+pub(crate) type Told = [usize; 4];
 
 const WAYS: [(&str, Option<ChangeSource>); 4] = [
     ("the ladder", None),
@@ -23,7 +23,7 @@ const WAYS: [(&str, Option<ChangeSource>); 4] = [
 
 /// The change of a table since the previous sync, from each source that can give it, equals the difference of its rows.
 /// Checked for one changed table, a different one at every step.
-pub async fn change_sources_agree(
+pub(crate) async fn change_sources_agree(
     lake: &Lake,
     case: &Case,
     step: usize,
@@ -68,7 +68,7 @@ async fn rows(change: &ChangeSet, table: &LakeTable, stored: &Stored) -> Result<
 }
 
 /// Inserts rows into every landing table and deletes them again, with their files compacted in between or not.
-pub async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
+pub(crate) async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
     let mut rng = Rng(case.steps.iter().map(Vec::len).sum::<usize>() as u64);
     for (at, table) in case.landing.iter().enumerate() {
         let rows: Vec<_> = (0..1 + rng.below(3)).map(|_| table.row(&mut rng)).collect();
@@ -78,7 +78,7 @@ pub async fn in_passing(lake: &Lake, case: &Case) -> Result<(), String> {
 }
 
 /// No derived table has other files than before.
-pub fn untouched(
+pub(crate) fn untouched(
     case: &Case,
     before: &BTreeMap<String, Stored>,
     now: &BTreeMap<String, Stored>,

@@ -9,7 +9,7 @@ fn column(number: usize, kind: Type) -> Column {
 
 impl Generator<'_> {
     /// A query of at most this depth.
-    pub fn query(&mut self, depth: usize) -> Node {
+    pub(crate) fn query(&mut self, depth: usize) -> Node {
         let below = depth.saturating_sub(1);
         match self.rng.below(36) {
             0 | 1 => self.filtered(below),
@@ -35,7 +35,7 @@ impl Generator<'_> {
     }
 
     /// A relation, its alias and its scope.
-    pub fn source(&mut self, depth: usize) -> (Node, String, Scope) {
+    pub(crate) fn source(&mut self, depth: usize) -> (Node, String, Scope) {
         let (node, alias) = (self.relation(depth), self.alias());
         let node = if node.columns.iter().any(|c| !c.approximate) { node } else { self.leaf() };
         let scope = Self::scope(&alias, &node).into_iter().filter(|c| !c.approximate).collect();
@@ -43,12 +43,12 @@ impl Generator<'_> {
     }
 
     /// A second relation: shallow, so that sizes stay small.
-    pub fn second(&mut self, depth: usize) -> (Node, String, Scope) {
+    pub(crate) fn second(&mut self, depth: usize) -> (Node, String, Scope) {
         let depth = self.rng.below(depth + 1);
         self.source(depth)
     }
 
-    pub fn filtered(&mut self, depth: usize) -> Node {
+    pub(crate) fn filtered(&mut self, depth: usize) -> Node {
         let (x, t, scope) = self.source(depth);
         let (list, columns) = self.list(&scope, false);
         let (condition, rows) = (self.condition(&scope), x.rows / 2.0);
@@ -385,7 +385,7 @@ impl Generator<'_> {
     }
 
     /// Deterministic, without a derivative: over all rows at once.
-    pub fn undivided(&mut self) -> Node {
+    pub(crate) fn undivided(&mut self) -> Node {
         let (x, t, scope) = self.source(1);
         let (order, rows) = (self.total_order(&scope), x.rows);
         let key = self.any(&scope);

@@ -10,7 +10,7 @@ fn column(number: usize, kind: Type) -> Column {
 
 impl Generator<'_> {
     /// One of them.
-    pub fn found_outside(&mut self, depth: usize) -> Node {
+    pub(crate) fn found_outside(&mut self, depth: usize) -> Node {
         match self.rng.below(8) {
             0 => self.two_equalities(depth),
             1 => self.using(depth),

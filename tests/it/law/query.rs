@@ -5,7 +5,7 @@ use super::world::{Column, Rng, Type};
 
 /// A query: its text has `{0}`, `{1}`, ... in place of its subqueries, so that a failing one can be decomposed.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     pub text: String,
     pub inner: Vec<Node>,
     pub columns: Vec<Column>,
@@ -17,12 +17,12 @@ pub struct Node {
 
 impl Node {
     /// A table to read.
-    pub fn table(name: &str, columns: &[Column], rows: f64) -> Self {
+    pub(crate) fn table(name: &str, columns: &[Column], rows: f64) -> Self {
         Self { text: name.to_owned(), inner: Vec::new(), columns: columns.to_vec(), table: true, rows }
     }
 
     /// The SQL.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = self.text.clone();
         for (number, inner) in self.inner.iter().enumerate() {
             let sql = if inner.table { inner.text.clone() } else { format!("({})", inner.render()) };
@@ -33,7 +33,7 @@ impl Node {
 }
 
 /// Makes queries over some tables.
-pub struct Generator<'a> {
+pub(crate) struct Generator<'a> {
     pub rng: &'a mut Rng,
     tables: &'a [Node],
     aliases: usize,
@@ -44,15 +44,15 @@ pub struct Generator<'a> {
 }
 
 /// Sets of columns under an alias.
-pub type Scope = Vec<Column>;
+pub(crate) type Scope = Vec<Column>;
 
 impl<'a> Generator<'a> {
-    pub fn new(rng: &'a mut Rng, tables: &'a [Node]) -> Self {
+    pub(crate) fn new(rng: &'a mut Rng, tables: &'a [Node]) -> Self {
         Self { rng, tables, aliases: 0, portable: true, plain: true }
     }
 
     /// A query for a derived table.
-    pub fn derived(&mut self) -> Node {
+    pub(crate) fn derived(&mut self) -> Node {
         if self.rng.chance(10) {
             return self.undivided();
         }
@@ -60,12 +60,12 @@ impl<'a> Generator<'a> {
         self.query(depth)
     }
 
-    pub fn alias(&mut self) -> String {
+    pub(crate) fn alias(&mut self) -> String {
         self.aliases += 1;
         format!("t{}", self.aliases)
     }
 
-    pub fn leaf(&mut self) -> Node {
+    pub(crate) fn leaf(&mut self) -> Node {
         let mut leaf = self.rng.one(self.tables).clone();
         if leaf.rows > 400.0 {
             leaf = self.tables[0].clone();
@@ -73,32 +73,32 @@ impl<'a> Generator<'a> {
         leaf
     }
 
-    pub fn relation(&mut self, depth: usize) -> Node {
+    pub(crate) fn relation(&mut self, depth: usize) -> Node {
         if depth == 0 || self.rng.chance(20) { self.leaf() } else { self.query(depth) }
     }
 
-    pub fn scope(alias: &str, of: &Node) -> Scope {
+    pub(crate) fn scope(alias: &str, of: &Node) -> Scope {
         let named = |c: &Column| Column { name: format!("{alias}.{}", c.name), ..c.clone() };
         of.columns.iter().map(named).collect()
     }
 
     /// Any column, as an expression.
-    pub fn any(&mut self, scope: &Scope) -> Column {
+    pub(crate) fn any(&mut self, scope: &Scope) -> Column {
         self.rng.one(scope).clone()
     }
 
-    pub fn of_type(&mut self, scope: &Scope, kind: Type) -> Option<String> {
+    pub(crate) fn of_type(&mut self, scope: &Scope, kind: Type) -> Option<String> {
         let fitting: Vec<&Column> = scope.iter().filter(|c| c.kind == kind).collect();
         (!fitting.is_empty()).then(|| self.rng.one(&fitting).name.clone())
     }
 
-    pub fn literal(&mut self, kind: Type) -> String {
+    pub(crate) fn literal(&mut self, kind: Type) -> String {
         let value = *self.rng.one(kind.domain());
         kind.literal(value)
     }
 
     /// Two columns of one type, one of each scope, fit to be compared for equality.
-    pub fn pair(&mut self, left: &Scope, right: &Scope) -> Option<(String, String)> {
+    pub(crate) fn pair(&mut self, left: &Scope, right: &Scope) -> Option<(String, String)> {
         let mut pairs = Vec::new();
         for l in left {
             pairs.extend(right.iter().filter(|r| r.kind == l.kind).map(|r| (l.name.clone(), r.name.clone())));
@@ -107,7 +107,7 @@ impl<'a> Generator<'a> {
     }
 
     /// An expression that is not just a column, with its type.
-    pub fn expression(&mut self, scope: &Scope) -> (String, Type) {
+    pub(crate) fn expression(&mut self, scope: &Scope) -> (String, Type) {
         let column = self.any(scope);
         let (c, kind) = (column.name, column.kind);
         let other = self.of_type(scope, kind).unwrap_or_else(|| c.clone());
@@ -131,7 +131,7 @@ impl<'a> Generator<'a> {
     }
 
     /// A condition over a scope.
-    pub fn condition(&mut self, scope: &Scope) -> String {
+    pub(crate) fn condition(&mut self, scope: &Scope) -> String {
         let column = self.any(scope);
         let (c, kind) = (&column.name, column.kind);
         match self.rng.below(9) {
@@ -171,7 +171,7 @@ impl<'a> Generator<'a> {
     }
 
     /// A condition between two relations: an equality, often with something beside it.
-    pub fn on(&mut self, left: &Scope, right: &Scope) -> String {
+    pub(crate) fn on(&mut self, left: &Scope, right: &Scope) -> String {
         let Some((l, r)) = self.pair(left, right) else {
             let one = self.condition(left);
             return format!("{one} and {}", self.condition(right));
@@ -192,7 +192,7 @@ impl<'a> Generator<'a> {
     }
 
     /// `expression as c0, ...` over a scope: at most four columns.
-    pub fn list(&mut self, scope: &Scope, plain: bool) -> (String, Vec<Column>) {
+    pub(crate) fn list(&mut self, scope: &Scope, plain: bool) -> (String, Vec<Column>) {
         let count = (1 + self.rng.below(4)).max(2);
         let mut columns = Vec::new();
         let mut texts = Vec::new();
@@ -212,7 +212,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Every column of a scope, in an order that may differ from theirs in direction and NULLs.
-    pub fn total_order(&mut self, scope: &Scope) -> String {
+    pub(crate) fn total_order(&mut self, scope: &Scope) -> String {
         let mut columns: Vec<String> = scope.iter().map(|c| c.name.clone()).collect();
         let start = self.rng.below(columns.len());
         columns.rotate_left(start);
@@ -223,7 +223,7 @@ impl<'a> Generator<'a> {
     }
 
     /// A query with `{0}`, ... over the relations.
-    pub fn node(text: String, inner: Vec<Node>, columns: Vec<Column>, rows: f64) -> Node {
+    pub(crate) fn node(text: String, inner: Vec<Node>, columns: Vec<Column>, rows: f64) -> Node {
         Node { text, inner, columns, table: false, rows: rows.max(1.0) }
     }
 }

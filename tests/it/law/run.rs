@@ -20,7 +20,7 @@ use crate::support::Lake;
 
 /// Counts that show that the test is not vacuous.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     pub syncs: usize,
     pub compared: usize,
     /// Tables whose query the plain engine cannot plan: compared with our own full evaluation, and at the end with
@@ -39,7 +39,7 @@ pub struct Stats {
 
 impl Stats {
     /// Adds another run's.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.syncs += other.syncs;
         self.compared += other.compared;
         self.verified += other.verified;
@@ -109,7 +109,7 @@ async fn tables(lake: &Lake, case: &Case) -> Result<BTreeMap<String, Stored>, St
 }
 
 /// Removes the queries that the project refuses from the case, and those that read them.
-pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
+pub(crate) async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
     stats.queries += case.derived.len();
     loop {
         match workspace::check(lake_of(&case).root()).await {
@@ -127,7 +127,7 @@ pub async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
 }
 
 /// Runs a case. The error is the violated condition.
-pub async fn run(case: &Case, second_engine: bool) -> Result<Stats, String> {
+pub(crate) async fn run(case: &Case, second_engine: bool) -> Result<Stats, String> {
     let run = AssertUnwindSafe(go(case, second_engine)).catch_unwind().await;
     run.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

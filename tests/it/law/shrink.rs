@@ -8,7 +8,7 @@ use super::world::{Case, Type};
 const TRIES: usize = 400;
 
 /// The smallest failing case found, and its failure.
-pub async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Case, String) {
+pub(crate) async fn shrink(mut case: Case, mut why: String, second_engine: bool) -> (Case, String) {
     let mut left = TRIES;
     'again: loop {
         for smaller in smaller(&case) {

@@ -5,7 +5,7 @@ use super::query::{Generator, Node};
 
 /// SplitMix64: one word of state, the same numbers everywhere.
 #[derive(Debug)]
-pub struct Rng(pub u64);
+pub(crate) struct Rng(pub u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
@@ -17,24 +17,24 @@ impl Rng {
     }
 
     /// A number below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % (n.max(1) as u64)).unwrap()
     }
 
     /// True in `percent` of 100 cases.
-    pub fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
     /// One of them.
-    pub fn one<'t, T>(&mut self, of: &'t [T]) -> &'t T {
+    pub(crate) fn one<'t, T>(&mut self, of: &'t [T]) -> &'t T {
         &of[self.below(of.len())]
     }
 }
 
 /// A column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Type {
+pub(crate) enum Type {
     Big,
     Text,
     Int,
@@ -51,7 +51,7 @@ pub enum Type {
 }
 
 /// All types.
-pub const TYPES: [Type; 11] = [
+pub(crate) const TYPES: [Type; 11] = [
     Type::Big,
     Type::Text,
     Type::Int,
@@ -67,7 +67,7 @@ pub const TYPES: [Type; 11] = [
 
 impl Type {
     /// Its name in a definition.
-    pub fn defined(self) -> &'static str {
+    pub(crate) fn defined(self) -> &'static str {
         match self {
             Self::Big => "long",
             Self::Text => "string",
@@ -84,7 +84,7 @@ impl Type {
     }
 
     /// Its name in SQL.
-    pub fn sql(self) -> &'static str {
+    pub(crate) fn sql(self) -> &'static str {
         match self {
             Self::Big | Self::Huge => "bigint",
             Self::Text => "varchar",
@@ -93,7 +93,7 @@ impl Type {
     }
 
     /// The values of the domain. Doubles and floats are sums of powers of two: their sums are exact in any order.
-    pub fn domain(self) -> &'static [&'static str] {
+    pub(crate) fn domain(self) -> &'static [&'static str] {
         match self {
             Self::Big | Self::Int => &["0", "1", "2", "3"],
             Self::Text => &["a", "b", "", "ab"],
@@ -114,7 +114,7 @@ impl Type {
     }
 
     /// A value of the domain as SQL.
-    pub fn literal(self, value: &str) -> String {
+    pub(crate) fn literal(self, value: &str) -> String {
         match self {
             Self::Big | Self::Bool | Self::Huge => value.to_owned(),
             Self::Whole => format!("cast('{value}' as decimal(38,0))"),
@@ -128,7 +128,7 @@ impl Type {
 
 /// A column: of a table, or of a query's result.
 #[derive(Clone, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its name, in a scope with the table's alias.
     pub name: String,
     /// Its type.
@@ -138,11 +138,11 @@ pub struct Column {
 }
 
 /// A row of a landing table; `None` is NULL.
-pub type Row = Vec<Option<&'static str>>;
+pub(crate) type Row = Vec<Option<&'static str>>;
 
 /// A landing table.
 #[derive(Clone, Debug)]
-pub struct Landing {
+pub(crate) struct Landing {
     /// Its name.
     pub name: String,
     /// Its columns, without file and offset.
@@ -151,12 +151,12 @@ pub struct Landing {
 
 impl Landing {
     /// A random row.
-    pub fn row(&self, rng: &mut Rng) -> Row {
+    pub(crate) fn row(&self, rng: &mut Rng) -> Row {
         self.columns.iter().map(|c| (!rng.chance(25)).then(|| *rng.one(c.kind.domain()))).collect()
     }
 
     /// The definition.
-    pub fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let columns: String = self.columns.iter().map(|c| format!("{} = \"{}\"\n", c.name, c.kind.defined())).collect();
         format!(
             "description = \"x\"\n[source]\npath = \"{}/*.json\"\nformat = \"json\"\non_overwrite = \"replace\"\n\
@@ -168,7 +168,7 @@ impl Landing {
 
 /// A derived table.
 #[derive(Clone, Debug)]
-pub struct Derived {
+pub(crate) struct Derived {
     /// Its name.
     pub name: String,
     /// Its query.
@@ -183,7 +183,7 @@ pub struct Derived {
 
 /// The content of a seed.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     pub landing: Vec<Landing>,
     pub derived: Vec<Derived>,
     /// The events before each sync.
@@ -192,7 +192,7 @@ pub struct Case {
 
 impl Case {
     /// The case of a seed.
-    pub fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
         let landing: Vec<Landing> = (0..2 + rng.below(4)).map(|n| table(n, &mut rng)).collect();
         let mut derived: Vec<Derived> = Vec::new();
@@ -221,7 +221,7 @@ impl Case {
     }
 
     /// The definition files, by path.
-    pub fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         let landing = self.landing.iter().map(|l| (format!("tables/landing/{}.toml", l.name), l.toml()));
         let derived = self.derived.iter().flat_map(|d| {
             let toml = format!("description = \"x\"\nrefresh = \"{}\"\n", d.policy);
@@ -234,7 +234,7 @@ impl Case {
     }
 
     /// Whether only files landed: the same files at once must give the same tables.
-    pub fn only_lands(&self) -> bool {
+    pub(crate) fn only_lands(&self) -> bool {
         self.steps.iter().flatten().all(|op| matches!(op, Op::Land { .. }))
     }
 }

@@ -34,7 +34,7 @@ async fn a_table_that_somebody_partitioned_has_its_partition_values_and_is_not_w
 }
 
 /// The actions of the first commit with this name.
-pub fn first(lake: &Lake, name: &str) -> Value {
+pub(crate) fn first(lake: &Lake, name: &str) -> Value {
     let text = fs::read_to_string(folder(lake).join("_delta_log/00000000000000000000.json")).unwrap();
     let mut actions = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     actions.find(|action| action.get(name).is_some()).unwrap()

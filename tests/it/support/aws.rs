@@ -18,20 +18,20 @@ use serde_json::{Value, json};
 use super::repository;
 
 /// The key that signs the direct calls of this module, as far as they are signed, and that [`Aws::env`] gives.
-pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
+pub(crate) const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
 /// Its secret: it must never be printed.
-pub const SECRET_KEY: &str = "secret-of-the-test-that-nobody-may-print";
+pub(crate) const SECRET_KEY: &str = "secret-of-the-test-that-nobody-may-print";
 
 /// A local AWS. It ends with this value, or with the test process, even if that is killed.
 #[derive(Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     server: Child,
     port: u16,
 }
 
 /// One request recorded by the server.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// `s3`, `glue`, `sts` or `imds`.
     pub service: String,
     /// As AWS names it: `PutObject`, `GetTables`.
@@ -67,13 +67,13 @@ struct Answer {
 impl Aws {
     /// The server that all tests of this process share: each test has its own buckets, and none uses its controls.
     /// Prints the skip if it is not available.
-    pub fn shared() -> Option<&'static Self> {
+    pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Result<Aws, String>> = OnceLock::new();
         SHARED.get_or_init(Self::launch).as_ref().map_err(skip).ok()
     }
 
     /// A server for one test. Prints the skip if it is not available.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::launch().map_err(|reason| skip(&reason)).ok()
     }
 
@@ -106,17 +106,17 @@ impl Aws {
     }
 
     /// The address of S3, Glue and STS.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The address of container credentials, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
-    pub fn container_credentials(&self) -> String {
+    pub(crate) fn container_credentials(&self) -> String {
         self.endpoint() + "/_control/credentials/container"
     }
 
     /// Variables of a child process that uses only this AWS.
-    pub fn env(&self) -> Vec<(String, String)> {
+    pub(crate) fn env(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.endpoint().as_str()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
@@ -131,7 +131,7 @@ impl Aws {
     }
 
     /// Creates a unique bucket.
-    pub fn bucket(&self) -> String {
+    pub(crate) fn bucket(&self) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
         let name = format!("bucket-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.s3("PUT", &format!("/{name}"), &[]).expect(200);
@@ -139,12 +139,12 @@ impl Aws {
     }
 
     /// Writes an object.
-    pub fn put(&self, bucket: &str, key: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn put(&self, bucket: &str, key: &str, bytes: impl AsRef<[u8]>) {
         self.s3("PUT", &object(bucket, key), bytes.as_ref()).expect(200);
     }
 
     /// Writes every file below `folder`, its path there behind `prefix`.
-    pub fn put_all(&self, bucket: &str, prefix: &str, folder: &Path) {
+    pub(crate) fn put_all(&self, bucket: &str, prefix: &str, folder: &Path) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let key = format!("{prefix}/{}", path.file_name().unwrap().to_str().unwrap());
@@ -157,18 +157,18 @@ impl Aws {
     }
 
     /// Reads an object.
-    pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let answer = self.s3("GET", &object(bucket, key), &[]);
         (answer.status != 404).then(|| answer.expect(200))
     }
 
     /// Deletes an object, if it is there.
-    pub fn delete(&self, bucket: &str, key: &str) {
+    pub(crate) fn delete(&self, bucket: &str, key: &str) {
         self.s3("DELETE", &object(bucket, key), &[]).expect(204);
     }
 
     /// Keys that begin with `prefix`, in order.
-    pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
         let first = format!("/{bucket}?list-type=2&prefix={}", encoded(prefix));
         let (mut keys, mut page) = (Vec::new(), first.clone());
         loop {
@@ -180,7 +180,7 @@ impl Aws {
     }
 
     /// Calls Glue; the error is its document.
-    pub fn glue(&self, operation: &str, body: &Value) -> Result<Value, Value> {
+    pub(crate) fn glue(&self, operation: &str, body: &Value) -> Result<Value, Value> {
         let target = format!("AWSGlue.{operation}");
         let headers = [("X-Amz-Target", target.as_str()), ("Content-Type", "application/x-amz-json-1.1")];
         let answer = self.call("POST", "/", Some("glue"), &headers, body.to_string().as_bytes());
@@ -189,38 +189,38 @@ impl Aws {
     }
 
     /// All requests since the last [`Aws::clear_requests`].
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         serde_json::from_value(self.control("GET", "requests", &Value::Null)).unwrap()
     }
 
     /// Forgets what was asked.
-    pub fn clear_requests(&self) {
+    pub(crate) fn clear_requests(&self) {
         self.control("POST", "requests/clear", &Value::Null);
     }
 
     /// Delays every request.
-    pub fn latency(&self, ms: u64) {
+    pub(crate) fn latency(&self, ms: u64) {
         self.control("POST", "latency", &json!({ "ms": ms }));
     }
 
     /// Replaces the rules for faults, a list.
-    pub fn rules(&self, rules: &Value) {
+    pub(crate) fn rules(&self, rules: &Value) {
         self.control("POST", "rules", rules);
     }
 
     /// How many requests each rule has hit.
-    pub fn fired(&self) -> Vec<u64> {
+    pub(crate) fn fired(&self) -> Vec<u64> {
         let rules = self.control("GET", "rules", &Value::Null);
         rules.as_array().unwrap().iter().map(|r| r["fired"].as_u64().unwrap()).collect()
     }
 
     /// The lifetime of container credentials, and whether later requests with expired ones are refused.
-    pub fn container_lifetime(&self, seconds: u64, enforce: bool) {
+    pub(crate) fn container_lifetime(&self, seconds: u64, enforce: bool) {
         self.control("POST", "credentials", &json!({ "lifetime_seconds": seconds, "enforce": enforce }));
     }
 
     /// Everything as at the start: no bucket, no database, no rule.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.control("POST", "reset", &Value::Null);
     }
 

@@ -13,14 +13,14 @@ use super::Lake;
 use super::aws::{ACCESS_KEY, Aws, SECRET_KEY};
 
 /// A bucket with `landing/` and `warehouse/`.
-pub(super) struct Cloud {
+pub(crate) struct Cloud {
     aws: &'static Aws,
     bucket: String,
 }
 
 impl Lake {
     /// The same project in a new bucket of `aws`; its database in Glue is named after the bucket.
-    pub fn in_cloud(mut self, aws: &'static Aws) -> Self {
+    pub(crate) fn in_cloud(mut self, aws: &'static Aws) -> Self {
         let bucket = aws.bucket();
         if self.root.starts_with(self.folder.path()) {
             let database = database(&bucket);
@@ -38,17 +38,17 @@ impl Lake {
     }
 
     /// The lake's bucket.
-    pub fn bucket(&self) -> &str {
+    pub(crate) fn bucket(&self) -> &str {
         self.cloud.as_ref().map_or("", |cloud| &cloud.bucket)
     }
 
     /// Access to the lake's AWS.
-    pub async fn connection(&self) -> Option<Connection> {
+    pub(crate) async fn connection(&self) -> Option<Connection> {
         self.cloud.as_ref()?.storage(Storage::default()).await.aws().cloned()
     }
 
     /// The lake's database in Glue.
-    pub fn database(&self) -> String {
+    pub(crate) fn database(&self) -> String {
         database(self.bucket())
     }
 }
@@ -58,15 +58,15 @@ fn database(bucket: &str) -> String {
 }
 
 impl Cloud {
-    pub(super) fn land(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn land(&self, path: &str, bytes: &[u8]) {
         self.aws.put(&self.bucket, &format!("landing/{path}"), bytes);
     }
 
-    pub(super) fn land_all(&self, from: &Path) {
+    pub(crate) fn land_all(&self, from: &Path) {
         self.aws.put_all(&self.bucket, "landing", from);
     }
 
-    pub(super) fn options(&self, options: WorkspaceOptions) -> WorkspaceOptions {
+    pub(crate) fn options(&self, options: WorkspaceOptions) -> WorkspaceOptions {
         let root = |folder: &str| Some(format!("s3://{}/{folder}", self.bucket));
         WorkspaceOptions {
             target: Some("prod".into()),
@@ -77,7 +77,7 @@ impl Cloud {
     }
 
     /// `storage` with access to this AWS.
-    pub(super) async fn storage(&self, storage: Storage) -> Storage {
+    pub(crate) async fn storage(&self, storage: Storage) -> Storage {
         let credentials = aws_credential_types::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
@@ -88,7 +88,7 @@ impl Cloud {
     }
 
     /// Every object below the warehouse except the probe, without its size.
-    pub(super) fn files(&self) -> Vec<(PathBuf, u64)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {
         let keys = self.aws.keys(&self.bucket, "warehouse/");
         keys.into_iter().filter(|key| !key.ends_with(PROBE)).map(|key| (key.into(), 0)).collect()
     }

@@ -11,7 +11,7 @@ use stedi_delta::internals::storage::Location;
 
 /// Their number and properties.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd {
+pub(crate) struct Crowd {
     /// Data files.
     pub files: u64,
     /// People in each.
@@ -34,7 +34,7 @@ impl Crowd {
     }
 
     /// The number that identifies a person.
-    pub fn serial(self, n: u64) -> i64 {
+    pub(crate) fn serial(self, n: u64) -> i64 {
         7_310_000_000_000_000 + (n.wrapping_mul(2_654_435_761) % 1_000_000_007 * 1_000_003) as i64
     }
 
@@ -52,7 +52,7 @@ impl Crowd {
     }
 
     /// Writes the table.
-    pub async fn make(self, location: &Location) {
+    pub(crate) async fn make(self, location: &Location) {
         let spec = TableSpec {
             uuid: "00000000-0000-4000-8000-000000000000".into(),
             name: "crowd".into(),
@@ -72,7 +72,7 @@ impl Crowd {
     }
 
     /// Deletes the person with this number, and commits.
-    pub async fn withdraw(self, table: &LakeTable, number: u64) -> (LakeTable, Applied) {
+    pub(crate) async fn withdraw(self, table: &LakeTable, number: u64) -> (LakeTable, Applied) {
         let mut taking = Taking::new(table, usize::MAX);
         let row = self.batch(std::iter::once(number), &table.schema());
         taking.add(&row, CdcChange::Delete).await.unwrap();

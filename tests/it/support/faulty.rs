@@ -20,7 +20,7 @@ use stedi_delta::internals::storage::StoreRef;
 
 /// The fault at the n-th operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It fails and so does everything after it: for the state on disk, the process died.
     Dead,
     /// It fails, once.
@@ -31,7 +31,7 @@ pub enum Fault {
 
 /// When, relative to the operation's effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// Before it.
     Before,
     /// "Written, but reported failed".
@@ -40,7 +40,7 @@ pub enum When {
 
 /// Counts the operations of every store that it wraps.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     at: usize,
     fault: Fault,
     when: When,
@@ -51,33 +51,33 @@ pub struct Plan {
 
 impl Plan {
     /// A plan for the `at`-th operation, from 1.
-    pub fn new(at: usize, fault: Fault, when: When) -> Arc<Self> {
+    pub(crate) fn new(at: usize, fault: Fault, when: When) -> Arc<Self> {
         let (calls, reached, writes) = Default::default();
         Arc::new(Self { at, fault, when, calls, reached, writes })
     }
 
     /// Counts, without a fault.
-    pub fn counting() -> Arc<Self> {
+    pub(crate) fn counting() -> Arc<Self> {
         Self::new(usize::MAX, Fault::Fails, When::Before)
     }
 
     /// Operations so far.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
     /// Whether the fault has happened.
-    pub fn reached(&self) -> bool {
+    pub(crate) fn reached(&self) -> bool {
         self.reached.load(Ordering::SeqCst)
     }
 
     /// Numbers of the operations that write.
-    pub fn writes(&self) -> Vec<usize> {
+    pub(crate) fn writes(&self) -> Vec<usize> {
         self.writes.lock().unwrap().clone()
     }
 
     /// A storage under this plan.
-    pub fn storage(self: &Arc<Self>) -> Storage {
+    pub(crate) fn storage(self: &Arc<Self>) -> Storage {
         let plan = self.clone();
         Storage::with_layer(Arc::new(move |inner| Arc::new(Faulty { inner, plan: plan.clone() }) as StoreRef))
     }
@@ -198,10 +198,10 @@ impl MultipartUpload for Upload {
 }
 
 /// The action of another writer.
-pub type Intrusion = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+pub(crate) type Intrusion = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// A storage in which another writer acts right before the first write to a path that ends with `path`.
-pub fn intruded(path: &'static str, intrusion: Intrusion) -> Storage {
+pub(crate) fn intruded(path: &'static str, intrusion: Intrusion) -> Storage {
     let intrusion = Arc::new(Mutex::new(Some(intrusion)));
     Storage::with_layer(Arc::new(move |inner| {
         Arc::new(Intruded { inner, path, intrusion: intrusion.clone() }) as StoreRef

@@ -1,15 +1,15 @@
 //! A lake in a temporary folder, driven through the library as the command line drives it.
 
-pub mod aws;
+pub(crate) mod aws;
 mod cloud;
-pub mod crowd;
-pub mod faulty;
+pub(crate) mod crowd;
+pub(crate) mod faulty;
 mod people;
 mod ran;
-pub mod second;
-pub mod shop;
-pub mod slow;
-pub mod traces;
+pub(crate) mod second;
+pub(crate) mod shop;
+pub(crate) mod slow;
+pub(crate) mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,17 +27,17 @@ use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::workspace::WorkspaceOptions;
 use stedi_delta::{inspect, sync};
 
-pub use ran::Ran;
+pub(crate) use ran::Ran;
 
-pub use people::{DERIVED, accelerometer, assert_still, customer, steps};
+pub(crate) use people::{DERIVED, accelerometer, assert_still, customer, steps};
 
 /// The repository.
-pub fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The real STEDI landing files, if this machine has them. Prints the skip otherwise.
-pub fn real_data() -> Option<PathBuf> {
+pub(crate) fn real_data() -> Option<PathBuf> {
     let folder = repository().join("../shared/data/stedi");
     if folder.is_dir() {
         return Some(folder);
@@ -47,7 +47,7 @@ pub fn real_data() -> Option<PathBuf> {
 }
 
 /// A project, its landing folder and its warehouse, in a temporary folder.
-pub struct Lake {
+pub(crate) struct Lake {
     folder: tempfile::TempDir,
     root: PathBuf,
     storage: Storage,
@@ -59,12 +59,12 @@ pub struct Lake {
 
 impl Lake {
     /// The repository's own STEDI project over an empty landing folder.
-    pub fn stedi() -> Self {
+    pub(crate) fn stedi() -> Self {
         Self::with_project(repository().to_path_buf())
     }
 
     /// A project of its own: files by path under the project folder. `stedi-delta.toml` is written unless given.
-    pub fn project(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn project(files: &[(&str, &str)]) -> Self {
         let lake = Self::with_project(PathBuf::new());
         let root = lake.folder.path().join("project");
         fs::create_dir_all(&root).unwrap();
@@ -87,20 +87,20 @@ impl Lake {
     }
 
     /// The same lake seen through another storage.
-    pub fn through(mut self, storage: Storage) -> Self {
+    pub(crate) fn through(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
     }
 
     /// Writes a definition file.
-    pub fn define(&self, path: &str, text: &str) {
+    pub(crate) fn define(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// Writes a landing file, old enough to be read.
-    pub fn land(&self, path: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn land(&self, path: &str, bytes: impl AsRef<[u8]>) {
         if let Some(cloud) = &self.cloud {
             return cloud.land(path, bytes.as_ref());
         }
@@ -112,7 +112,7 @@ impl Lake {
     }
 
     /// Copies a folder of landing files.
-    pub fn land_all(&self, from: &Path) {
+    pub(crate) fn land_all(&self, from: &Path) {
         if let Some(cloud) = &self.cloud {
             return cloud.land_all(from);
         }
@@ -124,7 +124,7 @@ impl Lake {
     }
 
     /// The project folder.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
@@ -133,17 +133,17 @@ impl Lake {
     }
 
     /// The landing folder.
-    pub fn landing(&self) -> PathBuf {
+    pub(crate) fn landing(&self) -> PathBuf {
         self.base().join("landing")
     }
 
     /// The warehouse folder.
-    pub fn warehouse(&self) -> PathBuf {
+    pub(crate) fn warehouse(&self) -> PathBuf {
         self.base().join("warehouse")
     }
 
     /// The project at its target, loaded again.
-    pub async fn workspace(&self) -> Workspace {
+    pub(crate) async fn workspace(&self) -> Workspace {
         self.site_through(self.storage.clone()).await
     }
 
@@ -167,36 +167,36 @@ impl Lake {
     }
 
     /// The project with stores of its own.
-    pub async fn fresh_site(&self) -> Workspace {
+    pub(crate) async fn fresh_site(&self) -> Workspace {
         self.site_through(Storage::default()).await
     }
 
     /// This project over the landing folder and warehouse of another lake.
-    pub fn over(mut self, other: &Self) -> Self {
+    pub(crate) fn over(mut self, other: &Self) -> Self {
         self.base = Some(other.base());
         self
     }
 
     /// A sync with any outcome.
-    pub async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
+    pub(crate) async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         sync::sync(&self.workspace().await, &options, &progress).await
     }
 
     /// A sync with any outcome.
-    pub async fn try_sync(&self) -> SyncOutcome {
+    pub(crate) async fn try_sync(&self) -> SyncOutcome {
         self.try_sync_with(sync::Options::default()).await
     }
 
     /// A sync that must succeed.
-    pub async fn sync(&self) -> SyncOutcome {
+    pub(crate) async fn sync(&self) -> SyncOutcome {
         let outcome = self.try_sync().await;
         assert_ok(&outcome);
         outcome
     }
 
     /// Rows of a query, each as text with `|` between the values, sorted.
-    pub async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         let batches = inspect::query(&self.workspace().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
         rows.sort();
@@ -204,13 +204,13 @@ impl Lake {
     }
 
     /// The only value of a query, as a number.
-    pub async fn count(&self, sql: &str) -> i64 {
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
         let batches = inspect::query(&self.workspace().await, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         batches[0].column(0).as_primitive::<deltalake::arrow::datatypes::Int64Type>().value(0)
     }
 
     /// Every derived table equals its query over the current tables, as a multiset.
-    pub async fn assert_recomputed(&self) {
+    pub(crate) async fn assert_recomputed(&self) {
         let workspace = self.workspace().await;
         for table in workspace.project.tables.iter().filter(|t| t.derived().is_some()) {
             let sql = effective(table);
@@ -226,7 +226,7 @@ impl Lake {
     }
 
     /// All rows of all tables of the project, by table.
-    pub async fn contents(&self) -> Vec<(String, Vec<String>)> {
+    pub(crate) async fn contents(&self) -> Vec<(String, Vec<String>)> {
         let mut contents = Vec::new();
         for table in &self.workspace().await.project.tables {
             contents.push((table.name.to_string(), self.rows(&format!("select * from {}", table.name)).await));
@@ -235,12 +235,12 @@ impl Lake {
     }
 
     /// The current table in a folder of the warehouse.
-    pub async fn table(&self, path: &str) -> LakeTable {
+    pub(crate) async fn table(&self, path: &str) -> LakeTable {
         LakeTable::open(&self.workspace().await.warehouse.join(path)).await.unwrap().unwrap()
     }
 
     /// Every file below the warehouse with its size.
-    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {
         if let Some(cloud) = &self.cloud {
             return cloud.files();
         }
@@ -262,22 +262,22 @@ fn effective(table: &Table) -> String {
 }
 
 /// A sync that recomputes each table and compares.
-pub fn verify() -> sync::Options {
+pub(crate) fn verify() -> sync::Options {
     sync::Options { verify: true, ..sync::Options::default() }
 }
 
 /// The outcome of one table.
-pub fn of<'o>(outcome: &'o SyncOutcome, table: &str) -> &'o TableOutcome {
+pub(crate) fn of<'o>(outcome: &'o SyncOutcome, table: &str) -> &'o TableOutcome {
     outcome.tables.iter().find(|t| t.table.as_str() == table).unwrap_or_else(|| panic!("no outcome of {table}"))
 }
 
 /// The modes of all tables by name.
-pub fn modes(outcome: &SyncOutcome) -> Vec<(&str, Mode)> {
+pub(crate) fn modes(outcome: &SyncOutcome) -> Vec<(&str, Mode)> {
     outcome.tables.iter().map(|t| (t.table.as_str(), t.mode)).collect()
 }
 
 /// Nothing failed.
-pub fn assert_ok(outcome: &SyncOutcome) {
+pub(crate) fn assert_ok(outcome: &SyncOutcome) {
     if let Some(error) = &outcome.problem {
         panic!("sync failed: {error}");
     }

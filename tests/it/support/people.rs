@@ -7,7 +7,7 @@ use stedi_delta::outcome::{Mode, SyncOutcome};
 use super::{Lake, assert_ok, of};
 
 /// The derived tables, in the order of [`Lake::sizes`].
-pub const DERIVED: [&str; 5] = [
+pub(crate) const DERIVED: [&str; 5] = [
     "customer_trusted",
     "accelerometer_trusted",
     "customers_curated",
@@ -16,7 +16,12 @@ pub const DERIVED: [&str; 5] = [
 ];
 
 /// A customer's record; times are epoch ms, `None` is null.
-pub fn customer(email: &str, serial: &str, updated: impl Into<Option<i64>>, shares: impl Into<Option<i64>>) -> String {
+pub(crate) fn customer(
+    email: &str,
+    serial: &str,
+    updated: impl Into<Option<i64>>,
+    shares: impl Into<Option<i64>>,
+) -> String {
     let number = |n: Option<i64>| n.map_or("null".to_owned(), |n| n.to_string());
     format!(
         "{{\"customerName\":\"x\",\"email\":\"{email}\",\"serialNumber\":\"{serial}\",\"lastUpdateDate\":{},\
@@ -27,12 +32,12 @@ pub fn customer(email: &str, serial: &str, updated: impl Into<Option<i64>>, shar
 }
 
 /// One accelerometer reading of `user` per time.
-pub fn accelerometer(user: &str, times: Range<i64>) -> String {
+pub(crate) fn accelerometer(user: &str, times: Range<i64>) -> String {
     times.map(|t| format!("{{\"user\":\"{user}\",\"timestamp\":{t},\"x\":{t}.5,\"y\":0.25,\"z\":-1.0}}\n")).collect()
 }
 
 /// One step-trainer reading of `serial` per time.
-pub fn steps(serial: &str, times: Range<i64>) -> String {
+pub(crate) fn steps(serial: &str, times: Range<i64>) -> String {
     let line =
         |t| format!("{{\"sensorReadingTime\":{t},\"serialNumber\":\"{serial}\",\"distanceFromObject\":{}}}\n", t + 200);
     times.map(line).collect()
@@ -40,29 +45,29 @@ pub fn steps(serial: &str, times: Range<i64>) -> String {
 
 impl Lake {
     /// Writes a file of customer records.
-    pub fn land_customers(&self, file: &str, records: impl AsRef<[u8]>) {
+    pub(crate) fn land_customers(&self, file: &str, records: impl AsRef<[u8]>) {
         self.land(&format!("customer/landing/{file}.json"), records);
     }
 
     /// Writes a file of accelerometer readings.
-    pub fn land_accelerometer(&self, file: &str, records: impl AsRef<[u8]>) {
+    pub(crate) fn land_accelerometer(&self, file: &str, records: impl AsRef<[u8]>) {
         self.land(&format!("accelerometer/landing/{file}.json"), records);
     }
 
     /// Writes a file of step-trainer readings.
-    pub fn land_steps(&self, file: &str, records: impl AsRef<[u8]>) {
+    pub(crate) fn land_steps(&self, file: &str, records: impl AsRef<[u8]>) {
         self.land(&format!("step_trainer/landing/{file}.json"), records);
     }
 
     /// A first sync, after which every derived table equals its query.
-    pub async fn build(&self) -> SyncOutcome {
+    pub(crate) async fn build(&self) -> SyncOutcome {
         let outcome = self.sync().await;
         self.assert_recomputed().await;
         outcome
     }
 
     /// A later sync: no derived table is rebuilt, and afterwards each equals its query.
-    pub async fn advance(&self) -> SyncOutcome {
+    pub(crate) async fn advance(&self) -> SyncOutcome {
         let outcome = self.sync().await;
         for table in DERIVED {
             let done = of(&outcome, table);
@@ -74,7 +79,7 @@ impl Lake {
     }
 
     /// A sync in which the table `failed` fails and those in `skipped` are skipped; the error as printed.
-    pub async fn sync_failing(&self, failed: &str, skipped: &[&str]) -> (SyncOutcome, String) {
+    pub(crate) async fn sync_failing(&self, failed: &str, skipped: &[&str]) -> (SyncOutcome, String) {
         use stedi_delta::outcome::Problem;
         let mut outcome = self.try_sync().await;
         assert!(outcome.problem.is_none(), "{:?}", outcome.problem);
@@ -93,7 +98,7 @@ impl Lake {
     }
 
     /// Rows of [`DERIVED`].
-    pub async fn sizes(&self) -> [i64; 5] {
+    pub(crate) async fn sizes(&self) -> [i64; 5] {
         let mut sizes = [0; 5];
         for (size, table) in sizes.iter_mut().zip(DERIVED) {
             *size = self.count(&format!("select count(*) from {table}")).await;
@@ -103,7 +108,7 @@ impl Lake {
 }
 
 /// The outcome has no problem and every table is unchanged.
-pub fn assert_still(outcome: &SyncOutcome) {
+pub(crate) fn assert_still(outcome: &SyncOutcome) {
     assert_ok(outcome);
     for table in &outcome.tables {
         assert!(table.mode == Mode::None && table.version_before == table.version_after, "{}", table.table);

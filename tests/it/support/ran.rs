@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The result of a command.
-pub struct Ran {
+pub(crate) struct Ran {
     /// Exit code.
     pub code: i32,
     /// Standard output.
@@ -16,23 +16,23 @@ pub struct Ran {
 
 impl Ran {
     /// Standard output as a document.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
     }
 
     /// A command that succeeded.
-    pub fn fine(self) -> Self {
+    pub(crate) fn fine(self) -> Self {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self
     }
 
     /// The result up to the elapsed time.
-    pub fn head(&self) -> &str {
+    pub(crate) fn head(&self) -> &str {
         self.out.rsplit_once(" in ").map_or(self.out.as_str(), |(head, _)| head)
     }
 
     /// Runs a command to its end.
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         Self {
             code: output.status.code().unwrap(),

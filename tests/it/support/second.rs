@@ -10,16 +10,16 @@ use serde_json::Value;
 use super::repository;
 
 /// The beginning of a script that reads Delta tables with DuckDB, by its `connection`. It exits with 77 without DuckDB.
-pub const DELTA: &str = include_str!("delta.py");
+pub(crate) const DELTA: &str = include_str!("delta.py");
 
 /// The Python of the tests, even if it is not installed.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let given = std::env::var_os("ORACLE_PYTHON").map(PathBuf::from);
     given.unwrap_or_else(|| repository().join("target/venv/bin/python"))
 }
 
 /// The Python with DuckDB. Prints the skip if it is not installed.
-pub fn second_engine() -> Option<PathBuf> {
+pub(crate) fn second_engine() -> Option<PathBuf> {
     let python = python();
     if !python.is_file() {
         eprintln!("SKIP: no second engine at {} (scripts/setup installs it)", python.display());
@@ -28,7 +28,7 @@ pub fn second_engine() -> Option<PathBuf> {
 }
 
 /// The result of a script, from JSON to JSON. It exits with 77 without DuckDB; that prints the skip.
-pub fn answered<T: DeserializeOwned>(script: &str, input: &Value) -> Result<Option<T>, String> {
+pub(crate) fn answered<T: DeserializeOwned>(script: &str, input: &Value) -> Result<Option<T>, String> {
     let Some(python) = second_engine() else { return Ok(None) };
     let mut command = Command::new(python);
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -3,21 +3,21 @@
 use super::Lake;
 
 /// Landing table, replaceable files.
-pub const ORDERS: &str = "description = \"Orders\"\n[source]\npath = \"orders/*.json\"\nformat = \"json\"\n\
+pub(crate) const ORDERS: &str = "description = \"Orders\"\n[source]\npath = \"orders/*.json\"\nformat = \"json\"\n\
      on_overwrite = \"replace\"\n[columns]\nid = { type = \"long\", nullable = false }\nitem = \"string\"\n\
      price = \"double\"\n";
 /// A filter.
-pub const CHEAP: &str = "select o.id, o.item, o.price from orders o where o.price < 5";
+pub(crate) const CHEAP: &str = "select o.id, o.item, o.price from orders o where o.price < 5";
 /// A group by.
-pub const ITEMS: &str = "select o.item, count(*) as n from orders o group by o.item";
+pub(crate) const ITEMS: &str = "select o.item, count(*) as n from orders o group by o.item";
 
 /// A derived table's definition.
-pub fn derived(refresh: &str) -> String {
+pub(crate) fn derived(refresh: &str) -> String {
     format!("description = \"Derived\"\nrefresh = \"{refresh}\"\n")
 }
 
 /// The lake, with nothing landed.
-pub fn shop(refresh: &str) -> Lake {
+pub(crate) fn shop(refresh: &str) -> Lake {
     let derived = derived(refresh);
     Lake::project(&[
         ("tables/landing/orders.toml", ORDERS),
@@ -29,26 +29,26 @@ pub fn shop(refresh: &str) -> Lake {
 }
 
 /// One record per number: id, one of three items, and the number as its price.
-pub fn orders(ids: std::ops::Range<i64>) -> String {
+pub(crate) fn orders(ids: std::ops::Range<i64>) -> String {
     let item = |id: i64| ["nut", "nail", "bolt"][usize::try_from(id.rem_euclid(3)).unwrap()];
     ids.map(|id| format!("{{\"id\":{id},\"item\":\"{}\",\"price\":{id}.0}}\n", item(id))).collect()
 }
 
 impl Lake {
     /// The first files: 10 orders in two files, one broken record.
-    pub fn land_first_orders(&self) {
+    pub(crate) fn land_first_orders(&self) {
         self.land("orders/a.json", orders(0..6));
         self.land("orders/b.json", orders(6..10) + "{\"id\":}\n");
     }
 
     /// A replaced file with fewer and other orders, and a new one.
-    pub fn land_more_orders(&self) {
+    pub(crate) fn land_more_orders(&self) {
         self.land("orders/a.json", orders(2..4) + "{\"item\":\"no id\"}\n");
         self.land("orders/c.json", orders(0..2));
     }
 
     /// Everything that a sync determines: all tables, quarantine, and the ledger's totals.
-    pub async fn everything(&self) -> Vec<(String, Vec<String>)> {
+    pub(crate) async fn everything(&self) -> Vec<(String, Vec<String>)> {
         let mut everything = self.contents().await;
         // How often a file was recorded depends on what died; its counts do not.
         let ledger = "select distinct path, records, landed, quarantined from files where path is not null";

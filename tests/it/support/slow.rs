@@ -17,7 +17,7 @@ use stedi_delta::internals::storage::StoreRef;
 
 /// Reads of data files.
 #[derive(Debug, Default)]
-pub struct Reads {
+pub(crate) struct Reads {
     latency: Duration,
     under_way: AtomicUsize,
     most: AtomicUsize,
@@ -27,28 +27,28 @@ pub struct Reads {
 
 impl Reads {
     /// A counter of none so far; each read will wait.
-    pub fn after(latency: Duration) -> Arc<Self> {
+    pub(crate) fn after(latency: Duration) -> Arc<Self> {
         Arc::new(Self { latency, ..Self::default() })
     }
 
     /// A storage with this counter.
-    pub fn storage(self: &Arc<Self>) -> Storage {
+    pub(crate) fn storage(self: &Arc<Self>) -> Storage {
         let reads = self.clone();
         Storage::with_layer(Arc::new(move |inner| Arc::new(Slow { inner, reads: reads.clone() }) as StoreRef))
     }
 
     /// Requests by file; a name of a file is its last part.
-    pub fn by_file(&self) -> BTreeMap<String, (usize, u64)> {
+    pub(crate) fn by_file(&self) -> BTreeMap<String, (usize, u64)> {
         self.files.lock().unwrap().clone()
     }
 
     /// Requests and bytes of all files.
-    pub fn sum(&self) -> (usize, u64) {
+    pub(crate) fn sum(&self) -> (usize, u64) {
         self.by_file().values().fold((0, 0), |(n, bytes), one| (n + one.0, bytes + one.1))
     }
 
     /// Maximum number of concurrent requests.
-    pub fn at_once(&self) -> usize {
+    pub(crate) fn at_once(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
 

@@ -9,13 +9,13 @@ use deltalake::arrow::json::writer::LineDelimited;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// A number that no other process has.
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::BuildHasher;
     std::hash::RandomState::new().hash_one(std::process::id())
 }
 
 /// A Parquet file as lines of JSON.
-pub fn decoded(path: &Path) -> String {
+pub(crate) fn decoded(path: &Path) -> String {
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap().build().unwrap();
     let mut writer = WriterBuilder::new().build::<_, LineDelimited>(Vec::new());
     for batch in reader {
@@ -28,13 +28,13 @@ pub fn decoded(path: &Path) -> String {
 
 /// Values in all of their encodings: text in lower case, numbers as in files, both as hexadecimal and in base64.
 #[derive(Default)]
-pub struct Secrets {
+pub(crate) struct Secrets {
     forms: Vec<(String, String)>,
 }
 
 impl Secrets {
     /// Searches a text in any case. It is long enough not to occur by chance.
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         let lower = text.to_lowercase();
         self.add(text, lower.as_bytes());
         for spelled in [text.to_owned(), lower] {
@@ -43,7 +43,7 @@ impl Secrets {
     }
 
     /// Searches a number of many digits.
-    pub fn number(&mut self, number: i64) {
+    pub(crate) fn number(&mut self, number: i64) {
         let digits = number.to_string();
         self.text(&digits);
         self.add(&digits, &number.to_le_bytes());
@@ -64,7 +64,7 @@ impl Secrets {
     }
 
     /// The values found in these bytes.
-    pub fn within(&self, bytes: &[u8]) -> Vec<&str> {
+    pub(crate) fn within(&self, bytes: &[u8]) -> Vec<&str> {
         let text = characters(bytes);
         let mut found: Vec<&str> = Vec::new();
         for (name, form) in &self.forms {
@@ -76,7 +76,7 @@ impl Secrets {
     }
 
     /// The values found in a file: in its bytes, and in its rows if it is a Parquet file.
-    pub fn within_file(&self, path: &Path) -> Vec<&str> {
+    pub(crate) fn within_file(&self, path: &Path) -> Vec<&str> {
         let mut found = self.within(&fs::read(path).unwrap());
         if path.extension().is_some_and(|e| e == "parquet") {
             found.extend(self.within(decoded(path).as_bytes()));

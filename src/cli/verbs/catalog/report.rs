@@ -9,7 +9,7 @@ use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
 
 /// A catalog and a project.
 #[derive(Debug, Serialize)]
-pub struct CatalogReport {
+pub(crate) struct CatalogReport {
     /// `catalog/1`.
     pub report: &'static str,
     /// Project name.
@@ -30,7 +30,7 @@ pub struct CatalogReport {
 
 /// A table and its entry.
 #[derive(Debug, Serialize)]
-pub struct EntryReport {
+pub(crate) struct EntryReport {
     /// Table name.
     pub table: String,
     /// URL or absolute path.
@@ -46,7 +46,7 @@ pub struct EntryReport {
 
 /// The document of a catalog.
 #[must_use]
-pub fn document(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
+pub(crate) fn document(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
     let entry = |e: &EntryOutcome| EntryReport {
         table: e.table.clone(),
         location: e.location.clone(),
@@ -68,7 +68,7 @@ pub fn document(outcome: &CatalogOutcome, exit_code: u8) -> CatalogReport {
 
 /// The document if there is no result.
 #[must_use]
-pub fn failed(error: &Error) -> CatalogReport {
+pub(crate) fn failed(error: &Error) -> CatalogReport {
     CatalogReport {
         report: "catalog/1",
         project: None,

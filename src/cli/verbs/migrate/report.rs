@@ -11,7 +11,7 @@ use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
 /// What the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Done {
+pub(crate) enum Done {
     /// It looked.
     Nothing,
     /// It checked whether they can be applied.
@@ -22,7 +22,7 @@ pub enum Done {
 
 /// Migrations and how they stand.
 #[derive(Debug, Serialize)]
-pub struct MigrationsReport {
+pub(crate) struct MigrationsReport {
     /// `migrations/1`.
     pub report: &'static str,
     /// `nothing`, `checked`, `applied`.
@@ -37,7 +37,7 @@ pub struct MigrationsReport {
 
 /// A migration.
 #[derive(Debug, Serialize)]
-pub struct MigrationReport {
+pub(crate) struct MigrationReport {
     /// Its number.
     pub number: u32,
     /// The rest of its name.
@@ -54,7 +54,7 @@ pub struct MigrationReport {
 
 /// A statement.
 #[derive(Debug, Serialize)]
-pub struct StatementReport {
+pub(crate) struct StatementReport {
     /// Its number within the migration, from 1.
     pub number: usize,
     /// Its text, without the expression after `using`.

@@ -9,7 +9,7 @@ use crate::outcome::{Action, Explanation, PlanOutcome, TablePlan};
 
 /// What a sync would do.
 #[derive(Debug, Serialize)]
-pub struct PlanReport {
+pub(crate) struct PlanReport {
     /// `plan/1`.
     pub report: &'static str,
     /// Project name; `null`, like the next three, if there is no result.
@@ -32,7 +32,7 @@ pub struct PlanReport {
 
 /// What a sync would do with a table.
 #[derive(Debug, Serialize)]
-pub struct TablePlanReport {
+pub(crate) struct TablePlanReport {
     /// Table name.
     pub table: String,
     /// Its zone.
@@ -61,7 +61,7 @@ pub struct TablePlanReport {
 
 /// The amount of data to process.
 #[derive(Debug, Serialize)]
-pub struct EstimateReport {
+pub(crate) struct EstimateReport {
     /// Changed rows of its sources, or all rows for a full refresh; `null` = not known yet.
     pub rows: Option<u64>,
     /// Their bytes.
@@ -72,7 +72,7 @@ pub struct EstimateReport {
 
 /// How a change is computed.
 #[derive(Debug, Serialize)]
-pub struct ExplainReport {
+pub(crate) struct ExplainReport {
     /// Outermost operator first; empty if the query has no derivative.
     pub operators: Vec<OperatorReport>,
     /// Why it has none.
@@ -85,7 +85,7 @@ pub struct ExplainReport {
 
 /// One operator.
 #[derive(Debug, Serialize)]
-pub struct OperatorReport {
+pub(crate) struct OperatorReport {
     /// Depth in the plan.
     pub depth: usize,
     /// Its description.
@@ -96,7 +96,7 @@ pub struct OperatorReport {
 
 /// The document of a plan.
 #[must_use]
-pub fn document(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
+pub(crate) fn document(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
     PlanReport {
         report: "plan/1",
         project: Some(outcome.project.clone()),
@@ -112,7 +112,7 @@ pub fn document(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
 
 /// The document of a plan that could not be made.
 #[must_use]
-pub fn failed(error: &Error) -> PlanReport {
+pub(crate) fn failed(error: &Error) -> PlanReport {
     PlanReport {
         report: "plan/1",
         project: None,

@@ -10,7 +10,7 @@ use crate::outcome::{StatusOutcome, TableStatus};
 
 /// The state of every table.
 #[derive(Debug, Serialize)]
-pub struct StatusReport {
+pub(crate) struct StatusReport {
     /// `status/1`.
     pub report: &'static str,
     /// Project name.
@@ -31,7 +31,7 @@ pub struct StatusReport {
 
 /// The state of a table.
 #[derive(Debug, Serialize)]
-pub struct TableStatusReport {
+pub(crate) struct TableStatusReport {
     /// Table name.
     pub table: String,
     /// Its zone.
@@ -64,7 +64,7 @@ pub struct TableStatusReport {
 
 /// The document of a status.
 #[must_use]
-pub fn document(outcome: &StatusOutcome) -> StatusReport {
+pub(crate) fn document(outcome: &StatusOutcome) -> StatusReport {
     StatusReport {
         report: "status/1",
         project: Some(outcome.project.clone()),
@@ -79,7 +79,7 @@ pub fn document(outcome: &StatusOutcome) -> StatusReport {
 
 /// The document of a status that could not be determined.
 #[must_use]
-pub fn failed(error: &Error) -> StatusReport {
+pub(crate) fn failed(error: &Error) -> StatusReport {
     StatusReport {
         report: "status/1",
         project: None,

@@ -11,7 +11,7 @@ use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 
 /// The result of a sync.
 #[derive(Debug, Serialize)]
-pub struct SyncReport {
+pub(crate) struct SyncReport {
     /// `sync/1`.
     pub report: &'static str,
     /// Project name; `null`, like the next six, if the project could not be opened.
@@ -49,7 +49,7 @@ pub struct SyncReport {
 
 /// The result of a sync for one table.
 #[derive(Debug, Serialize)]
-pub struct TableReport {
+pub(crate) struct TableReport {
     /// Table name.
     pub table: String,
     /// Its zone.
@@ -96,7 +96,7 @@ pub struct TableReport {
 
 /// Totals over the tables of a sync.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Tables at the cut that a commit changed.
     pub tables_changed: u64,
     /// Tables at the cut that needed no commit.
@@ -126,7 +126,7 @@ pub struct Totals {
 
 /// The document of a sync.
 #[must_use]
-pub fn document(outcome: &SyncOutcome) -> SyncReport {
+pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
     SyncReport {
         report: "sync/1",
         project: Some(outcome.project.clone()),
@@ -149,7 +149,7 @@ pub fn document(outcome: &SyncOutcome) -> SyncReport {
 
 /// The document of a sync that did not start: the project has faults, or its stores cannot be opened.
 #[must_use]
-pub fn failed(error: &Error) -> SyncReport {
+pub(crate) fn failed(error: &Error) -> SyncReport {
     SyncReport {
         report: "sync/1",
         project: None,
@@ -172,14 +172,14 @@ pub fn failed(error: &Error) -> SyncReport {
 
 /// Whether this run committed to the table.
 #[must_use]
-pub fn changed(table: &TableOutcome) -> bool {
+pub(crate) fn changed(table: &TableOutcome) -> bool {
     table.version_before != table.version_after
 }
 
 impl Totals {
     /// Totals over the tables of an outcome.
     #[must_use]
-    pub fn of(outcome: &SyncOutcome) -> Self {
+    pub(crate) fn of(outcome: &SyncOutcome) -> Self {
         let mut totals = Self { entries_registered: outcome.registered, ..Self::default() };
         for table in &outcome.tables {
             let count = match &table.problem {

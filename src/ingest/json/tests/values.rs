@@ -3,7 +3,7 @@
 use super::*;
 
 /// A field value in a column of a type: the stored value as text, or the reason.
-pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
+pub(super) fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
     let record = format!("{{\"v\": {json} }}");
     let columns = [column("v", column_type.clone())];
     let one = Json.read_one(&RecordShape::plain(&columns), "f", 7, record.as_bytes(), Options::default());
@@ -23,12 +23,12 @@ pub fn value(column_type: &ColumnType, json: &str) -> Result<String, String> {
 }
 
 #[track_caller]
-pub fn lands(column_type: &ColumnType, json: &str, expected: &str) {
+pub(super) fn lands(column_type: &ColumnType, json: &str, expected: &str) {
     assert_eq!(value(column_type, json).as_deref(), Ok(expected), "{json}");
 }
 
 #[track_caller]
-pub fn refused(column_type: &ColumnType, json: &str, expected: &str) {
+pub(super) fn refused(column_type: &ColumnType, json: &str, expected: &str) {
     assert_eq!(value(column_type, json), Err(format!("field `v` {expected}")), "{json}");
 }
 
