@@ -62,6 +62,19 @@ pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
     })
 }
 
+/// The warning for links that lead nowhere.
+pub(super) fn dangling(name: &str, links: &[String]) -> Option<Warning> {
+    let count = links.len() as u64;
+    let (leads, it, leads_to) = if count == 1 { ("leads", "it", "it leads") } else { ("lead", "them", "they lead") };
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} {leads} to no file", counted(count, "link")),
+        details: links.iter().take(SHOWN).cloned().collect(),
+        help: Some(format!(
+            "restore what {leads_to} to, or leave {it} out: `exclude = [...]` under [source] of {name}"
+        )),
+    })
+}
+
 fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }

@@ -167,6 +167,7 @@ pub(crate) async fn pending(
     let name = context.table.name.as_str();
     pending.left_out.extend(notes::odd(name, &found.odd));
     pending.warnings.extend(notes::outside(name, &found.outside));
+    pending.warnings.extend(notes::dangling(name, &found.dangling));
     pending.warnings.extend(notes::deleted(context, current));
     if found.is_empty() {
         let known = current.ledger.files.keys().chain(&current.previous_files);

@@ -212,6 +212,8 @@ pub struct Listing {
     pub odd: Vec<(String, Odd)>,
     /// Symbolic links that lead out of the location; they are not followed.
     pub outside: Vec<String>,
+    /// Symbolic links that lead nowhere.
+    pub dangling: Vec<String>,
 }
 
 /// Whether an error of a read says that this user, or these credentials, may not read.
@@ -358,7 +360,8 @@ impl Location {
                 return Ok(Listing { files: self.list(folder).await?, ..Listing::default() });
             }
             // The store's own listing follows every link and ends at the first irregular name.
-            let mut listing = Listing { odd: survey.odd, outside: survey.outside, ..Listing::default() };
+            let (outside, dangling) = (survey.outside, survey.dangling);
+            let mut listing = Listing { odd: survey.odd, outside, dangling, ..Listing::default() };
             for file in survey.files {
                 if let Some(meta) = self.find(&file).await? {
                     listing.files.push((file, meta));
