@@ -195,13 +195,6 @@ impl Warning {
     }
 }
 
-impl From<&Error> for Warning {
-    fn from(error: &Error) -> Self {
-        let details = error.facts().iter().map(|(label, fact)| format!("{label}: {fact}")).collect();
-        Self { message: error.message().to_owned(), details, help: error.next().map(str::to_owned) }
-    }
-}
-
 /// Why a table is not at the cut.
 #[derive(Debug)]
 pub enum Problem {
@@ -355,6 +348,8 @@ pub struct TableStatus {
     pub pending: Vec<String>,
     /// Tables above it that are behind, so that it is behind too.
     pub behind: Vec<TableName>,
+    /// Files that a sync would leave out with an error, as one line; it stops nothing.
+    pub left_out: Option<String>,
     /// The problem that stops it, as one line.
     pub problem: Option<String>,
 }
@@ -445,6 +440,8 @@ pub struct TablePlan {
     pub waiting: Vec<String>,
     /// Warnings: drift.
     pub warnings: Vec<Warning>,
+    /// Files that a sync would leave out, with an error.
+    pub left_out: Vec<Error>,
     /// How the change is computed, if requested.
     pub explanation: Option<Explanation>,
     /// Why it stops.

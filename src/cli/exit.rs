@@ -70,7 +70,8 @@ pub fn of_table(outcome: &TableOutcome) -> u8 {
 /// A plan; `detailed` = [`PENDING`] if a sync would change something.
 #[must_use]
 pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
-    if outcome.tables.iter().any(|t| t.action == Action::Stop) {
+    // A sync would exit with 1, too.
+    if outcome.tables.iter().any(|t| t.action == Action::Stop || !t.left_out.is_empty()) {
         of(Kind::Failed)
     } else if detailed && is_pending(outcome) {
         PENDING

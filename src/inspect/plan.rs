@@ -137,8 +137,7 @@ impl Planner<'_> {
         }
         plan.reason = reasons.join(", ");
         plan.waiting.clone_from(&pending.waiting);
-        // The first kind would make a sync exit with 1.
-        plan.warnings.extend(pending.left_out.iter().map(Warning::from));
+        plan.left_out = pending.left_out;
         plan.warnings.extend(pending.warnings);
         Ok(())
     }
@@ -268,6 +267,7 @@ fn blank(workspace: &Workspace, table: &Table) -> Result<TablePlan> {
         estimate: None,
         waiting: Vec::new(),
         warnings: Vec::new(),
+        left_out: Vec::new(),
         explanation: None,
         problem: None,
     })

@@ -99,7 +99,7 @@ async fn of_landing(
     }
     let pending =
         ingest::pending(&place, landing, &current, (ledger, session), Asked::default(), Patience::Hurries).await?;
-    status.problem = pending.left_out.first().map(|error| error.message().to_owned());
+    status.left_out = pending.left_out.first().map(|error| error.message().to_owned());
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };
     for (count, what) in [(new, "new"), (replaced, "replaced")] {
@@ -166,6 +166,7 @@ fn blank(workspace: &Workspace, table: &Table) -> Result<TableStatus> {
         personal_log_entries: 0,
         pending: Vec::new(),
         behind: Vec::new(),
+        left_out: None,
         problem: None,
     })
 }

@@ -53,6 +53,8 @@ pub(crate) struct TablePlanReport {
     pub waiting: Vec<String>,
     /// Warnings.
     pub warnings: Vec<WarningReport>,
+    /// Files that a sync would leave out, with an error.
+    pub left_out: Vec<ErrorReport>,
     /// How the change is computed; `null` unless asked for.
     pub explain: Option<ExplainReport>,
     /// Why it stops.
@@ -138,6 +140,7 @@ fn table(plan: &TablePlan) -> TablePlanReport {
         estimate: plan.estimate.map(|e| EstimateReport { rows: e.rows, bytes: e.bytes, at_most: e.at_most }),
         waiting: plan.waiting.clone(),
         warnings: plan.warnings.iter().map(warning).collect(),
+        left_out: plan.left_out.iter().map(ErrorReport::from).collect(),
         explain: plan.explanation.as_ref().map(explain),
         error: plan.problem.as_ref().map(ErrorReport::from),
     }

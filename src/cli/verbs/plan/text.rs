@@ -48,6 +48,7 @@ pub(in crate::cli) fn problems(outcome: &PlanOutcome, color: bool) -> String {
         blocks.extend(table.warnings.iter().map(|w| warning(&table.table, w, color)));
     }
     for table in &outcome.tables {
+        blocks.extend(table.left_out.iter().map(|error| table_error(Some(&table.table), error, None, color)));
         blocks.extend(table.problem.iter().map(|error| table_error(Some(&table.table), error, None, color)));
     }
     blocks.join("\n")
@@ -76,6 +77,9 @@ fn action(table: &TablePlan) -> String {
             explained(&format!("{mode}{after}"), &table.reason)
         }
     };
+    if let Some(error) = table.left_out.first() {
+        text.push_str(&format!("; left out: {}", error.message()));
+    }
     if !table.waiting.is_empty() {
         text.push_str(&format!("; {} too young to be read", count(table.waiting.len() as u64, "file")));
     }
