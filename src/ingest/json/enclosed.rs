@@ -134,6 +134,7 @@ impl Lookahead<'_> {
                     let (after, has_comma) = separator(bytes, next + 1);
                     match bytes.get(after) {
                         None if !complete => break (Following::Unknown, after),
+                        Some(_) if !complete && may_be_separator(&bytes[after..]) => break (Following::Unknown, after),
                         _ if has_comma => break (Following::Inside, next),
                         None | Some(b'\n' | b'{' | b'[' | &RECORD_SEPARATOR) if in_array => {
                             (in_array, at) = (false, next + 1);
@@ -142,10 +143,7 @@ impl Lookahead<'_> {
                         Some(_) | None => break (Following::Inside, next),
                     }
                 }
-                // Perhaps half of a separator.
-                Some(b'\\' | 0xEF) if !complete && bytes.len() - next < BYTE_ORDER_MARK.len() => {
-                    break (Following::Unknown, next);
-                }
+                Some(_) if !complete && may_be_separator(&bytes[next..]) => break (Following::Unknown, next),
                 Some(_) => {
                     break match rest_of_text(bytes, next, complete) {
                         None => (Following::Unknown, next),
@@ -167,6 +165,11 @@ impl Lookahead<'_> {
             _ => NextLine::Begins,
         }
     }
+}
+
+/// Whether bytes are perhaps half of a separator.
+fn may_be_separator(bytes: &[u8]) -> bool {
+    bytes == b"\\" || (bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes))
 }
 
 /// Whether bytes between objects are the rest of a text, or close brackets, rather than a record that lost its beginning.
