@@ -105,11 +105,10 @@ async fn a_damaged_member_of_a_compressed_file_takes_no_other_with_it() {
     assert_accounted(&lake).await;
     let reasons = lake.rows("select source_file, reason from orders_quarantine").await;
     for (file, next) in [("a", one.len() / 2), ("b", two.len())] {
-        let reason = format!(
-            "orders/{file}.json.gz|gzip stream is corrupt, in the member at byte 0 of the file; \
-             reading goes on with the member at byte {next}"
-        );
-        assert!(reasons.contains(&reason), "{reason}: {reasons:?}");
+        let begins = format!("orders/{file}.json.gz|gzip stream is ");
+        let ends = format!(", in the member at byte 0 of the file; reading goes on with the member at byte {next}");
+        let is_it = |reason: &&String| reason.starts_with(&begins) && reason.ends_with(&ends);
+        assert_eq!(reasons.iter().filter(is_it).count(), 1, "{reasons:?}");
     }
     assert_still(&lake.sync().await);
 }
