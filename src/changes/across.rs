@@ -88,6 +88,7 @@ fn add(whole: &mut ChangeSet, part: ChangeSet) {
     whole.bytes = (whole.bytes.0 + part.bytes.0, whole.bytes.1 + part.bytes.1);
     whole.rows_fed = whole.rows_fed.zip(part.rows_fed).map(|(one, other)| one + other);
     whole.rows.extend(part.rows);
+    whole.widest = whole.widest.max(part.widest);
     whole.seen.extend(part.seen);
     whole.touched.extend(part.touched);
 }

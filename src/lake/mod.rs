@@ -53,6 +53,7 @@ pub(crate) use system::SystemTable;
 pub(crate) use table::DeltaFile;
 pub use table::LakeTable;
 pub(crate) use tail::{AT_ONCE, Tail, Values, Wanted};
+pub(crate) use width::{in_turn, rewritten_at_once, widest};
 pub use write::DataWriter;
 pub(crate) use write::{CHANGING_FILE_ROWS, NullFound, Written, conform};
 
