@@ -17,6 +17,8 @@ use crate::definition::SOURCE_OFFSET;
 const ROW_GROUP_ROWS: usize = 131_072;
 /// Encoded bytes of a row group: its readers hold all columns that they need.
 pub(super) const ROW_GROUP_BYTES: u64 = 64 << 20;
+/// The same with a row that is wider than a slice: a writer and a reader hold such a row several times.
+pub(super) const WIDE_GROUP_BYTES: u64 = 32 << 20;
 /// Bytes of a row group under construction, including all buffers of its columns.
 pub(super) const BUFFERED_BYTES: usize = 192 << 20;
 
@@ -167,8 +169,9 @@ mod tests {
         for (length, rows, expected) in [
             (80, 132_000, vec![ROW_GROUP_ROWS as i64, 928]),
             (4 << 10, 20_000, vec![16_500, 3_500]),
-            // The next one would not fit.
-            (20 << 20, 7, vec![3, 3, 1]),
+            (9 << 20, 8, vec![8]),
+            // A second one would not fit.
+            (20 << 20, 3, vec![1, 1, 1]),
             (70 << 20, 2, vec![1, 1]),
         ] {
             let (_, groups) = written(&text, rows, |from, to| noise(from, to, length)).await;

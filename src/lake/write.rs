@@ -16,7 +16,7 @@ use deltalake::parquet::file::properties::WriterProperties;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
-use super::encoding::{BUFFERED_BYTES, ROW_GROUP_BYTES, SLICE_BYTES, encoding};
+use super::encoding::{BUFFERED_BYTES, ROW_GROUP_BYTES, SLICE_BYTES, WIDE_GROUP_BYTES, encoding};
 use super::layout::Layout;
 use super::nested::adapt;
 use super::statistics::{Nan, describe, marks_with};
@@ -228,7 +228,7 @@ impl OpenFile {
         self.widest = sizes.iter().copied().fold(self.widest, u64::max);
         // A row that is wider than a slice does not join a row group that it would make too large.
         let bytes = sizes.iter().sum::<u64>();
-        if bytes > SLICE_BYTES && self.encoder.in_progress_size() as u64 + bytes > ROW_GROUP_BYTES {
+        if bytes > SLICE_BYTES && self.encoder.in_progress_size() as u64 + bytes > WIDE_GROUP_BYTES {
             self.encoder.flush().map_err(unwritten)?;
         }
         self.encoder.write(batch).map_err(unwritten)?;
