@@ -329,7 +329,7 @@ impl LakeTable {
 
     /// Reduces the session's rows per batch for rows of this table, the widest of which has so many bytes of texts and
     /// lists.
-    pub fn narrow(&self, session: &SessionContext, widest: u64) {
+    pub(crate) fn narrow(&self, session: &SessionContext, widest: u64) {
         width::narrow(session, widest + width::fixed(self.schema().fields()));
     }
 
