@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(leading(&[1, 2, 3, 4], 6), 3);
         assert_eq!(leading(&[1, 2, 3, 4], 5), 2);
         assert_eq!(leading(&[9, 2], 5), 1);
-        assert_eq!(leading(&[u64::MAX, u64::MAX], u64::MAX), 1);
+        assert_eq!(leading(&[u64::MAX, u64::MAX], u64::MAX - 1), 1);
         assert_eq!(leading(&[0; 9], 0), 9);
     }
 
