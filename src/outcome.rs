@@ -22,6 +22,8 @@ pub enum Mode {
     Incremental,
     /// All rows were checked by changed expectations; none changed.
     Check,
+    /// The log says something else of the table, such as a comment of a column; no row changed.
+    Metadata,
 }
 
 /// Rows changed by an operation.

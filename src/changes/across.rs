@@ -46,10 +46,13 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
     Ok(whole.into())
 }
 
-/// Columns, and fields within structs and lists, that are in one of two versions only, or of another type.
+/// Columns, and fields within structs and lists, that are in one of two versions only, of another type, or computed anew.
 fn touched(before: &LakeTable, after: &LakeTable) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     fields("", before.schema().fields(), after.schema().fields(), &mut found);
+    let known = before.computed_columns();
+    let computed = after.computed_columns().into_iter().filter(|(column, by)| known.get(column) != Some(by));
+    found.extend(computed.map(|(column, _)| column));
     found
 }
 

@@ -6,7 +6,7 @@ use crate::definition::{Derived, Landing, Policy, Table, TableKind};
 use crate::error::Result;
 use crate::incremental;
 use crate::ingest::{self, Asked, Ledger, Patience};
-use crate::lake::LakeTable;
+use crate::lake::{Annotations, LakeTable, annotation_reason};
 use crate::migrate::Pending;
 use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
@@ -169,6 +169,14 @@ impl Planner<'_> {
                 (Ok(_), _) => (Action::Do(Mode::Incremental), plan.reason.clone()),
             };
         }
+        let annotated = self.standing.get(&table.name).and_then(|stands| annotated(table, stands));
+        if let (Some(reason), Action::Do(_)) = (annotated, plan.action) {
+            if plan.action == Action::Do(Mode::None) {
+                plan.action = Action::Do(Mode::Metadata);
+            }
+            let reasons = [std::mem::take(&mut plan.reason), reason];
+            plan.reason = reasons.into_iter().filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join(", ");
+        }
         if let Decision::Repair(reason) = decision {
             plan.warnings.push(Warning {
                 message: format!("{} has drifted and will be rebuilt: {reason}", table.name),
@@ -226,6 +234,11 @@ impl Planner<'_> {
         let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
         Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
     }
+}
+
+/// What a commit makes the log say of a table.
+fn annotated(table: &Table, stands: &LakeTable) -> Option<String> {
+    annotation_reason(&stands.annotated_otherwise(&Annotations::of(table)))
 }
 
 fn plus(a: Estimate, b: Estimate) -> Estimate {

@@ -26,6 +26,7 @@ use super::statistics::{is_marked, tail_of, widest_of};
 use super::width;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
+use crate::types::plain_schema;
 
 /// How many commits are searched backwards for the newest one of ours before the checkpoint is used instead.
 const SEARCH_COMMITS: u64 = 64;
@@ -188,16 +189,20 @@ impl LakeTable {
         self.inner.log_store()
     }
 
-    /// The Arrow schema of the stored rows.
+    /// The Arrow schema of the stored rows, without what the log says besides of columns, such as comments: that decides
+    /// nothing.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema())
+        let schema = self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema());
+        plain_schema(&schema).unwrap_or(schema)
     }
 
     /// The `schemaString` of the newest metadata.
     #[must_use]
     pub fn schema_string(&self) -> String {
-        self.inner.snapshot().ok().and_then(|s| serde_json::to_string(s.schema().as_ref()).ok()).unwrap_or_default()
+        // The library keeps it to itself, and writes the metadata of fields in any order.
+        let metadata = self.inner.snapshot().ok().and_then(|s| serde_json::to_value(s.metadata()).ok());
+        metadata.and_then(|metadata| Some(metadata["schemaString"].as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// The obstacles to reading this version with other engines.

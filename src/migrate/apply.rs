@@ -8,10 +8,10 @@ use serde_json::json;
 use super::journal::Row;
 use super::pending::{Lacking, Pending, stored};
 use super::rows::{Violations, at_once, discard, rewritten, violations};
-use crate::definition::Table;
+use crate::definition::{Column, Table};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Ledger};
-use crate::lake::{Change, Commit, LakeTable, Layout, NewColumns, app, declaring};
+use crate::lake::{Annotations, Change, Commit, LakeTable, Layout, NewColumns, app, declaring};
 use crate::migration::{Action, Parsed, Part, Reshape, Statement};
 use crate::name::TableName;
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome, counted};
@@ -153,7 +153,9 @@ fn refused(
         error = error.fact("key", format!("{}{note}", workspace.privacy.show(key)));
     }
     let replace = "correct the landing files and `sync --reload` them";
-    error.help(format!("{replace}, or give it values: `alter column {column} type ... using coalesce({column}, ...)`"))
+    let of =
+        table.columns.iter().find(|c| c.name == column).map_or_else(|| "...".into(), |c| c.column_type.delta_name());
+    error.help(format!("{replace}, or give it values: `alter column {column} type {of} using coalesce({column}, ...)`"))
 }
 
 /// Records that these migrations have begun: their texts cannot change any more.
@@ -230,7 +232,8 @@ async fn carry_out(
     let change = Change {
         adds,
         removes: stands.removes(|_| true),
-        schema: Some(NewColumns::Only(after.columns())),
+        schema: Some(columns(lacking, &statement.action, after.columns())),
+        annotations: Some(Annotations::of(table)),
         properties,
         unset,
         ..Change::default()
@@ -261,6 +264,20 @@ async fn carry_out(
         bytes_written: written,
     };
     Ok((table, outcome))
+}
+
+/// The columns after a statement.
+fn columns(lacking: &Lacking, action: &Action, columns: Vec<Column>) -> NewColumns {
+    match action {
+        Action::SetType { path, using: Some(_), .. } => {
+            let by = format!("migration {:04}, statement {}", lacking.migration, lacking.number);
+            NewColumns::Computed { columns, column: path.column().to_owned(), by }
+        }
+        Action::Rename { path, to } if path.is_column() => {
+            NewColumns::Renamed { columns, from: path.column().to_owned(), to: to.value.clone() }
+        }
+        _ => NewColumns::Only(columns),
+    }
 }
 
 /// The names that other engines give such operations in Delta logs.

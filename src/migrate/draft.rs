@@ -48,6 +48,8 @@ pub struct Draft {
     pub statements: Vec<String>,
     /// Changes that a sync makes without a migration, by table.
     pub additions: Vec<String>,
+    /// Columns that derived tables lose with their queries: `members: - at`.
+    pub losses: Vec<String>,
     /// Whether `migrations/schema.json` was written.
     pub wrote_snapshot: bool,
 }
@@ -111,6 +113,11 @@ pub fn draft(project: &Project, label: &str, renamed: &[Renamed], before: &Befor
             text.push_str(&format!("{statement}\n"));
             draft.statements.push(statement);
         }
+    }
+    if let Some(file) = &project.schema {
+        let known = Snapshot::parse(file).map_err(|fault| Error::definition(vec![fault]))?;
+        let lost = migration::lost(project, &known).into_iter();
+        draft.losses.extend(lost.map(|(table, columns)| format!("{}: - {}", table.name, columns.join(", - "))));
     }
     let folder = project.root.join("migrations");
     fs::create_dir_all(&folder).context(|| "the folder `migrations` cannot be made".into())?;

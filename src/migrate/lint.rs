@@ -2,9 +2,9 @@
 
 use crate::definition::{Project, Table};
 use crate::error::{Error, Result};
-use crate::migration::{self, Action, Statement};
-use crate::source::Fault;
+use crate::migration::{self, Action, Snapshot, Statement};
 use crate::source::faults::sorted;
+use crate::source::{Fault, Place};
 
 /// Losses, breaks and changes by the statements of the newest migration, or of all, each with its place.
 ///
@@ -30,7 +30,21 @@ pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
             found.extend(table.into_iter().flat_map(|table| of_table(statement, table, &name)));
         }
     }
+    found.extend(lost(project)?);
     Ok(found)
+}
+
+/// Columns that the queries of derived tables had by `migrations/schema.json`, and no longer have.
+fn lost(project: &Project) -> Result<Vec<Fault>> {
+    let Some(file) = &project.schema else { return Ok(Vec::new()) };
+    let known = Snapshot::parse(file).map_err(|fault| Error::definition(vec![fault]))?;
+    let finding = |(table, columns): (&Table, Vec<String>)| {
+        let file = table.derived().map_or(&table.file, |derived| &derived.sql_file);
+        let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let label = "queries outside of this project have to follow; older versions keep them";
+        Fault::at(&Place { file: file.clone(), span: 0..0 }, format!("{} no longer has {columns}", table.name), label)
+    };
+    Ok(migration::lost(project, &known).into_iter().map(finding).collect())
 }
 
 fn finding(statement: &Statement, message: String, label: &str) -> Fault {

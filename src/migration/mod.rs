@@ -14,7 +14,7 @@ use crate::name::RESCUED;
 use crate::source::{Fault, Place};
 
 pub(crate) use shape::Columns;
-pub(crate) use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
+pub(crate) use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference, lost};
 pub(crate) use statement::{Action, Part, Statement};
 pub(crate) use values::Reshape;
 

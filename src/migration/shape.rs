@@ -210,7 +210,7 @@ fn changed(data_type: &ColumnType, parts: &[Part], of: &str, change: &Change<'_>
 }
 
 fn retyped(from: &ColumnType, to: &ColumnType, of: &str, is_computed: bool) -> Result<ColumnType, Refusal> {
-    if from == to {
+    if from == to && !is_computed {
         return Err((format!("`{of}` is {} as it is", to.delta_name()), "remove the statement".into()));
     }
     if is_computed || holds(to, from) {

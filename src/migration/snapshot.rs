@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shape::{Columns, Stored};
 use super::{Parsed, is_system};
-use crate::definition::{ColumnType, Project};
+use crate::definition::{ColumnType, Project, Table};
 use crate::source::{Fault, Place, SourceFile};
 
 /// Where it is in a project.
@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     pub migration: u32,
     /// Landing tables.
     pub tables: Tables,
+    /// Derived tables, as their queries made them then.
+    pub derived: Tables,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub(crate) struct Snapshot {
 struct File {
     migration: u32,
     tables: BTreeMap<String, Vec<FileColumn>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    derived: BTreeMap<String, Vec<FileColumn>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,10 +57,10 @@ impl Snapshot {
     /// The one that the definitions of a project make.
     #[must_use]
     pub(crate) fn declared(project: &Project) -> Self {
+        let columns = |table: &Table| (table.name.to_string(), Columns::declared(&table.columns));
         let landing = project.tables.iter().filter(|table| table.landing().is_some());
-        let columns = |table: &crate::definition::Table| (table.name.to_string(), Columns::declared(&table.columns));
         let migration = project.migrations.last().map_or(0, |migration| migration.number);
-        Self { migration, tables: landing.map(columns).collect() }
+        Self { migration, tables: landing.map(columns).collect(), derived: derived(project).map(columns).collect() }
     }
 
     /// Reads the file of a project.
@@ -75,17 +79,20 @@ impl Snapshot {
         };
         let parsed: File = serde_json::from_str(&file.text)
             .map_err(|error| fault(at(error.line(), error.column()), error.to_string()))?;
-        let mut tables = Tables::new();
-        for (name, columns) in parsed.tables {
-            let mut found = Vec::new();
-            for column in columns {
-                let of = ColumnType::parse(&column.r#type)
-                    .map_err(|label| fault(at(1, 1), format!("column `{}` of {name}: {label}", column.name)))?;
-                found.push(Stored { name: column.name, of, nullable: column.nullable });
+        let of = |tables: BTreeMap<String, Vec<FileColumn>>| {
+            let mut found = Tables::new();
+            for (name, columns) in tables {
+                let mut all = Vec::new();
+                for column in columns {
+                    let of = ColumnType::parse(&column.r#type)
+                        .map_err(|label| fault(at(1, 1), format!("column `{}` of {name}: {label}", column.name)))?;
+                    all.push(Stored { name: column.name, of, nullable: column.nullable });
+                }
+                found.insert(name, Columns(all));
             }
-            tables.insert(name, Columns(found));
-        }
-        Ok(Self { migration: parsed.migration, tables })
+            Ok(found)
+        };
+        Ok(Self { migration: parsed.migration, tables: of(parsed.tables)?, derived: of(parsed.derived)? })
     }
 
     /// The text of the file.
@@ -94,8 +101,9 @@ impl Snapshot {
         let column = |c: &Stored| FileColumn { name: c.name.clone(), r#type: c.of.delta_name(), nullable: c.nullable };
         let own = |c: &&Stored| !is_system(&c.name);
         let columns = |columns: &Columns| columns.0.iter().filter(own).map(column).collect();
-        let tables = self.tables.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
-        let text = serde_json::to_string_pretty(&File { migration: self.migration, tables });
+        let of = |tables: &Tables| tables.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
+        let (tables, derived) = (of(&self.tables), of(&self.derived));
+        let text = serde_json::to_string_pretty(&File { migration: self.migration, tables, derived });
         text.unwrap_or_default() + "\n"
     }
 
@@ -118,6 +126,23 @@ impl Snapshot {
     }
 }
 
+/// The derived tables of a project but for quarantines, which have the columns of their tables.
+fn derived(project: &Project) -> impl Iterator<Item = &Table> {
+    project.tables.iter().filter(|table| table.derived().is_some_and(|derived| derived.quarantine_of.is_none()))
+}
+
+/// The columns of derived tables that their queries no longer have, by table.
+#[must_use]
+pub(crate) fn lost<'p>(project: &'p Project, known: &Snapshot) -> Vec<(&'p Table, Vec<String>)> {
+    let of = |table: &'p Table| {
+        let before = known.derived.get(table.name.as_str())?;
+        let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+        let gone: Vec<String> = before.0.iter().map(|c| c.name.clone()).filter(|name| !has(name)).collect();
+        (!gone.is_empty()).then_some((table, gone))
+    };
+    derived(project).filter_map(of).collect()
+}
+
 /// The changes that turn columns into the declared ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
@@ -125,6 +150,21 @@ pub(crate) struct Difference {
     pub statements: Vec<(String, Option<String>)>,
     /// Additions that a sync makes without a migration: `+ zone`.
     pub additions: Vec<String>,
+    /// Columns that a statement drops, each with a new name that may be its own.
+    pub renames: Vec<(String, String)>,
+}
+
+impl Difference {
+    /// The command that drafts a table's migration, and what it does.
+    #[must_use]
+    pub(crate) fn command(&self, table: &str) -> String {
+        if self.renames.is_empty() {
+            return format!("{DRAFT}   (drafts it)");
+        }
+        let renames = self.renames.iter().map(|(path, to)| format!(" --rename {table}.{path}={to}"));
+        let paths = self.renames.iter().map(|(path, _)| format!("`{path}`")).collect::<Vec<_>>();
+        format!("{DRAFT}{}   (drafts it; without --rename it drops {})", renames.collect::<String>(), paths.join(", "))
+    }
 }
 
 /// The difference between columns and those that are declared; `renamed`: paths and the names that they get.
@@ -167,7 +207,7 @@ fn fields(
         let (_, to) = renamed.iter().find(|(from, _)| *from == at(name))?;
         declared.iter().any(|(known, _)| known == to).then(|| to.clone())
     };
-    let mut taken: Vec<String> = Vec::new();
+    let (mut taken, mut offered): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for (name, of) in before {
         let now = match renamed_to(name) {
             Some(to) => {
@@ -189,6 +229,16 @@ fn fields(
                 let hint = declared.iter().find(like).map(|(new, _)| {
                     format!("if `{new}` is its new name: migrate new ... --rename TABLE.{}={new}", at(name))
                 });
+                let is_new = |new: &str| {
+                    !before.iter().any(|(known, _)| known == new)
+                        && !offered.iter().any(|other| other == new)
+                        && !renamed.iter().any(|(_, to)| to == new)
+                };
+                let of_type = declared.iter().find(|(new, wanted)| wanted == of && is_new(new));
+                if let Some((new, _)) = of_type.or_else(|| declared.iter().find(|(new, _)| is_new(new))) {
+                    offered.push(new.clone());
+                    found.renames.push((at(name), new.clone()));
+                }
                 found.statements.push((format!("drop column {}", at(name)), hint));
             }
         }
@@ -256,19 +306,19 @@ pub(super) fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Pa
     let mut faults = Vec::new();
     for table in project.tables.iter().filter(|table| table.landing().is_some()) {
         let place = Place { file: table.file.clone(), span: 0..0 };
-        let mut fault = |message: String| faults.push(Fault::at(&place, message, DRAFT));
+        let mut fault = |message: String, next: String| faults.push(Fault::at(&place, message, next));
         let declared = Columns::declared(&table.columns);
         match known.get(table.name.as_str()) {
-            None => fault(format!("{PATH} lacks the table {}", table.name)),
+            None => fault(format!("{PATH} lacks the table {}", table.name), DRAFT.to_owned()),
             Some(before) => {
                 let found = difference(before, &declared, &[]);
                 let statements: Vec<&str> = found.statements.iter().map(|(text, _)| text.as_str()).collect();
                 if !statements.is_empty() {
                     let message = format!("the columns of {} need a migration: {}", table.name, statements.join(", "));
-                    fault(message);
+                    fault(message, found.command(table.name.as_str()));
                 } else if !found.additions.is_empty() {
                     let message = format!("{PATH} lacks changes of {}: {}", table.name, found.additions.join(", "));
-                    fault(message);
+                    fault(message, DRAFT.to_owned());
                 }
             }
         }

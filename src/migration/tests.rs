@@ -353,6 +353,14 @@ fn a_difference_is_told_as_statements_and_guesses_no_name() {
         assert!(statements.iter().any(|found| found == statement), "{statement}: {statements:?}");
     }
     assert_eq!((additions, hints), (vec!["+ s.deep.z".to_owned(), "+ s.more".into(), "+ title".into()], 2));
+    let found = difference(&before, &declared, &[]);
+    let renames: Vec<(&str, &str)> = found.renames.iter().map(|(path, to)| (path.as_str(), to.as_str())).collect();
+    assert_eq!(renames, [("name", "title"), ("s.deep.y", "z")]);
+    assert_eq!(
+        found.command("t"),
+        "stedi-delta migrate new LABEL --rename t.name=title --rename t.s.deep.y=z   (drafts it; without --rename it drops \
+         `name`, `s.deep.y`)"
+    );
     let (statements, additions, _) = texts(&[("name", "title"), ("s.deep.y", "z")]);
     assert_eq!(additions, ["+ s.more"]);
     for statement in ["rename column name to title", "rename column s.deep.y to z", "alter column price set not null"] {
@@ -368,10 +376,11 @@ fn a_difference_is_told_as_statements_and_guesses_no_name() {
 
 #[test]
 fn the_record_of_columns_is_read_back_and_followed() {
-    let snapshot = Snapshot { migration: 1, tables: [("t".to_owned(), base())].into() };
+    let snapshot = Snapshot { migration: 1, tables: [("t".to_owned(), base())].into(), ..Snapshot::default() };
     let text = snapshot.text();
     let read = Snapshot::parse(&file(&text)).unwrap_or_else(|fault| panic!("{:?}", told(&[fault])));
     assert_eq!((read.migration, read.text()), (1, text.clone()));
+    assert!(!text.contains("derived"), "one without derived tables is that of an earlier version of this tool");
     let later = Parsed {
         migration: Migration { number: 2, label: "x".into(), file: file("") },
         statements: parse("alter table t drop column name; alter table other drop column x"),

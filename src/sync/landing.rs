@@ -122,17 +122,19 @@ impl Attempt<'_> {
 fn without_migration<'l>(looked: impl Iterator<Item = &'l (LandingContext<'l>, TableState)>) -> Result<()> {
     let mut needs = looked.filter_map(|(context, state)| {
         let table = state.table.as_ref()?;
-        let statements = ingest::lacking_migration(context, table);
-        (!statements.is_empty()).then(|| (context, table, statements.join(", ")))
+        let lacking = ingest::lacking_migration(context, table);
+        let statements: Vec<&str> = lacking.statements.iter().map(|(statement, _)| statement.as_str()).collect();
+        let command = lacking.command(context.table.name.as_str());
+        (!statements.is_empty()).then(|| (context, table, statements.join(", "), command))
     });
-    let Some((context, table, statements)) = needs.next() else { return Ok(()) };
+    let Some((context, table, statements, command)) = needs.next() else { return Ok(()) };
     let error = Error::failed(format!("the columns of {} need a migration: {statements}", context.table.name))
         .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()));
-    let also = |error: Error, (context, _, statements): (&LandingContext<'_>, &LakeTable, String)| {
+    let also = |error: Error, (context, _, statements, _): (&LandingContext<'_>, &LakeTable, String, String)| {
         error.fact("also", format!("{}: {statements}", context.table.name))
     };
     let error = needs.fold(error, also);
-    Err(error.help("stedi-delta migrate new LABEL   (drafts it); or put the definition back"))
+    Err(error.help(format!("{command}; or put the definition back")))
 }
 
 /// Whose consent changes with the files of the record of consent that were unloaded.

@@ -7,6 +7,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod memory;
 mod messages;
+mod mistakes;
 mod personal;
 mod plan;
 mod quarantine;

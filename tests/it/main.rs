@@ -16,6 +16,7 @@ mod broken;
 mod candidates;
 mod cli;
 mod concurrency;
+mod described;
 mod discretion;
 mod engine;
 mod evolve;

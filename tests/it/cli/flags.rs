@@ -1,6 +1,6 @@
 //! Options that were refused or did nothing, and exit codes.
 
-use super::shell::{NO_NOTES, NOTES, Shell};
+use super::shell::{MEMBERS_SQL, NO_NOTES, NOTES, Shell};
 
 #[test]
 fn verbose_may_be_given_twice() {
@@ -117,6 +117,35 @@ fn the_caret_stands_under_the_refresh_that_cannot_be() {
     );
     let ran = shell.run(&["check"]);
     assert!(ran.err.contains("--> tables/trusted/few.toml:3:11\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_derived_table_that_loses_a_column_is_warned_of() {
+    let shell = Shell::synced();
+    let ran = shell.run(&["migrate", "new", "first"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "Nothing needs a migration.\nmigrations/schema.json is written: commit it, too.\n")
+    );
+    assert_eq!(shell.run(&["migrate", "lint"]).code, 0);
+    shell.define("tables/trusted/members.sql", MEMBERS_SQL.replace("select email, at\n", "select email, at as seen\n"));
+    // A derived table needs no migration.
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let ran = shell.run(&["migrate", "lint"]);
+    let said = "warning: members no longer has `at`\n --> tables/trusted/members.sql:1:1\n  |\n1 | select email, at as seen\n  \
+                | ^ queries outside of this project have to follow; older versions keep them\n\n";
+    assert_eq!((ran.code, ran.err.as_str()), (3, said));
+    assert_eq!(
+        shell.run(&["migrate", "lint", "--format", "json"]).json()["findings"][0]["message"],
+        "members no longer has `at`"
+    );
+    let ran = shell.run(&["migrate", "new", "seen"]);
+    let drafted = "Nothing needs a migration.\nDerived tables lose columns with their queries:\n  members: - at\n\
+                   migrations/schema.json is written: commit it, too.\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, drafted));
+    assert_eq!(shell.run(&["migrate", "lint"]).code, 0);
+    let ran = shell.run(&["sync"]);
+    assert!(ran.out.contains("replaced whole: + seen long, - at"), "{}", ran.out);
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn action(table: &TablePlan) -> String {
         Action::Do(Mode::None) => "up to date".to_owned(),
         Action::Do(Mode::Ingest) => explained("ingest", &table.reason),
         Action::Do(Mode::Check) => explained("check", &table.reason),
+        Action::Do(Mode::Metadata) => explained("metadata", &table.reason),
         Action::Skip => explained("skip", &table.reason),
         Action::Stop => "stop".to_owned(),
         Action::Do(Mode::Incremental | Mode::Full) => {
@@ -127,6 +128,7 @@ fn summary(outcome: &PlanOutcome) -> String {
         (Action::Do(Mode::Incremental), "incremental"),
         (Action::Do(Mode::Full), "full"),
         (Action::Do(Mode::Check), "to check"),
+        (Action::Do(Mode::Metadata), "metadata only"),
         (Action::Stop, "to stop"),
         (Action::Skip, "left behind"),
         (Action::Do(Mode::None), "up to date"),

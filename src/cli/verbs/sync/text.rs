@@ -141,6 +141,7 @@ fn how(table: &TableOutcome) -> String {
         Mode::Ingest => parts.push(count(table.io.files_read, "file")),
         Mode::Full => parts.push(explained("full", &table.reason)),
         Mode::Check => parts.push(explained("check", &table.reason)),
+        Mode::Metadata => parts.push(explained("metadata", &table.reason)),
         Mode::Incremental => {
             let rewritten = match (table.io.files_removed, table.io.files_before) {
                 (0, _) => String::new(),
