@@ -41,3 +41,4 @@ mod state;
 mod stedi;
 mod tpch;
 mod unnest;
+mod walk;
