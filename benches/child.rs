@@ -23,7 +23,7 @@ impl Run {
     }
 
     /// What it wrote, as a document.
-    pub fn document(&self) -> Option<serde_json::Value> {
+    pub(crate) fn document(&self) -> Option<serde_json::Value> {
         serde_json::from_str(&self.stdout).ok()
     }
 

@@ -26,7 +26,7 @@ const STATEMENTS: [(&str, &str, [&str; 5], &str); 4] = [
 ];
 
 /// Prints a line for each statement and for its `COPY`.
-pub fn measure() {
+pub(crate) fn measure() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-rewrite");
     let _ = fs::remove_dir_all(&folder);
     let project = folder.join("project");
@@ -66,7 +66,7 @@ pub fn measure() {
 }
 
 /// `COPY` of the data files of a table, with one expression for each column.
-pub fn copy(table: &Path, out: &Path, select: &str) {
+pub(crate) fn copy(table: &Path, out: &Path, select: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         let mut config = SessionConfig::new();
