@@ -35,6 +35,7 @@ pub(crate) use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
+pub(crate) use across::touched;
 pub use change_source::{ChangeSource, since_by};
 pub(crate) use readable::readable_at;
 

@@ -425,6 +425,16 @@ impl Workspace {
         self.project.migrations.iter().map(|m| i64::from(m.number)).max().unwrap_or(0)
     }
 
+    /// The same lake for reads, while every write goes into a local folder: tables are then read as they would be.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn in_scratch(&self, folder: &Path) -> Result<Self> {
+        let storage = self.storage.over(folder);
+        let warehouse = storage.location(self.warehouse.url.as_str(), &self.project.root)?;
+        Ok(Self { warehouse, storage, ..self.clone() })
+    }
+
     /// A session that reads this workspace's tables.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use deltalake::arrow::datatypes::{DataType, Fields};
+use deltalake::arrow::datatypes::{DataType, Fields, Schema};
 
 use super::files::look_up;
 use super::{ChangeSet, Changes, Way, since};
@@ -21,7 +21,7 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
         let (Ok(before), Ok(after)) = (table.at(migration - 1).await, table.at(migration).await) else {
             return Ok(Changes::Lost(format!("v{migration}, a migration, can no longer be read")));
         };
-        whole.touched.extend(touched(&before, &after));
+        whole.touched.extend(touched(&before.schema(), &after.schema()));
         if begin < before.version() {
             match since(&before, begin).await? {
                 Changes::Known(part) => add(&mut whole, *part),
@@ -47,9 +47,10 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
 }
 
 /// Columns, and fields within structs and lists, that are in one of two versions only, or of another type.
-fn touched(before: &LakeTable, after: &LakeTable) -> BTreeSet<String> {
+#[must_use]
+pub(crate) fn touched(before: &Schema, after: &Schema) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    fields("", before.schema().fields(), after.schema().fields(), &mut found);
+    fields("", before.fields(), after.fields(), &mut found);
     found
 }
 

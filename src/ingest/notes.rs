@@ -95,6 +95,15 @@ pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
     })
 }
 
+/// The warning for files that are not in the plan of this sync.
+pub(super) fn later(name: &str, count: u64) -> Option<Warning> {
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} came after the plan was made", counted(count, "file")),
+        details: Vec::new(),
+        help: Some("the next sync reads what this one leaves: stedi-delta sync".to_owned()),
+    })
+}
+
 /// The warning for a source that has no file and never had one.
 pub(super) async fn nothing(context: &LandingContext<'_>, landing: &Landing) -> Result<Warning> {
     let (name, root) = (&context.table.name, &context.root);

@@ -1,6 +1,6 @@
 //! Classifies landing files: to be read, to be unloaded, waiting, or left out, with the messages about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltalake::arrow::array::AsArray;
 use deltalake::arrow::compute::cast;
@@ -17,7 +17,7 @@ use super::{LandingContext, notes};
 use crate::definition::{Landing, OnOverwrite, SOURCE_FILE};
 use crate::error::{Context, Error, Result};
 use crate::lake::LakeTable;
-use crate::outcome::Warning;
+use crate::outcome::{PlannedFile, Warning, counted};
 use crate::privacy::word;
 use crate::storage::{Location, ObjectMeta, is_denied};
 
@@ -49,9 +49,26 @@ impl Reload {
     }
 }
 
+/// The files of a saved plan: by landing table, then by path.
+pub(crate) type PlannedFiles = BTreeMap<String, BTreeMap<String, PlannedFile>>;
+
+/// Which of the landing files are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Files<'a> {
+    /// All that are there.
+    #[default]
+    All,
+    /// Those of a plan, in the state that it names.
+    Planned(&'a PlannedFiles),
+    /// None, and they are not listed either: a rehearsal.
+    None,
+}
+
 /// Requests about single files of landing tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked<'a> {
+    /// Which files are read at all.
+    pub(crate) files: Files<'a>,
     /// Files to be read again.
     pub reload: &'a [Reload],
     /// Files whose rows are to be removed; each names a path.
@@ -143,6 +160,21 @@ impl Pending {
         (self.inputs.len() - self.replaced.len(), self.replaced.len())
     }
 
+    /// The files of which a batch records a new state: to be read, or unchanged under another tag or time.
+    #[must_use]
+    pub(crate) fn files(&self) -> Vec<PlannedFile> {
+        let refreshed = self.refreshed.iter().map(|row| PlannedFile {
+            path: row.path.clone(),
+            size: row.size,
+            etag: row.etag.clone(),
+            modified_ms: row.modified_ms,
+        });
+        let mut files: Vec<PlannedFile> =
+            self.inputs.iter().map(|input| as_planned(&input.path, &input.meta)).chain(refreshed).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
     /// Bytes of the files to be read.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
@@ -162,9 +194,21 @@ pub(crate) async fn pending(
     asked: Asked<'_>,
     patience: Patience,
 ) -> Result<Pending> {
-    let found = discover(&context.root, landing, patience).await?;
-    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
     let name = context.table.name.as_str();
+    let none = BTreeMap::new();
+    let (planned, patience) = match asked.files {
+        Files::All => (None, patience),
+        // The files of a plan are old enough.
+        Files::Planned(files) => (Some(files.get(name).unwrap_or(&none)), Patience::Hurries),
+        Files::None => return Ok(Pending::default()),
+    };
+    let found = discover(&context.root, landing, patience).await?;
+    if let Some(planned) = planned {
+        check_planned(name, planned, &found)?;
+    }
+    let is_planned = |path: &str| planned.is_none_or(|files| files.contains_key(path));
+    let mut later = 0;
+    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
     pending.left_out.extend(notes::odd(name, &found.odd));
     pending.warnings.extend(notes::outside(name, &found.outside));
     pending.warnings.extend(notes::deleted(context, current));
@@ -199,8 +243,12 @@ pub(crate) async fn pending(
             continue;
         }
         match current.ledger.files.get(&path) {
-            None => pending.inputs.push(Input { path, meta }),
             Some(known) if same_state(known, &meta) => {}
+            // A changed file that is not to be replaced is an error at any time.
+            known if !is_planned(&path) && (known.is_none() || landing.on_overwrite == OnOverwrite::Replace) => {
+                later += 1;
+            }
+            None => pending.inputs.push(Input { path, meta }),
             Some(known) => suspect.push((path, known.size == meta.size, meta)),
         }
     }
@@ -223,6 +271,10 @@ pub(crate) async fn pending(
         if let Some(known) = known
             && content_hash.as_ref() == Some(&known.content_hash)
         {
+            if !is_planned(&path) {
+                later += 1;
+                continue;
+            }
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
                 modified_ms: meta.last_modified.timestamp_millis(),
@@ -238,8 +290,43 @@ pub(crate) async fn pending(
     pending.left_out.extend(notes::denied(name, &denied));
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
+    pending.warnings.extend(notes::later(name, later));
     asked.check(context, landing, current, (&pending, &unloaded))?;
     Ok(pending)
+}
+
+fn as_planned(path: &str, meta: &ObjectMeta) -> PlannedFile {
+    PlannedFile {
+        path: path.to_owned(),
+        size: meta.size,
+        etag: meta.e_tag.clone(),
+        modified_ms: meta.last_modified.timestamp_millis(),
+    }
+}
+
+/// Checks that the files of a plan are there, in the state that it names.
+///
+/// # Errors
+/// `Conflict` if not.
+fn check_planned(name: &str, planned: &BTreeMap<String, PlannedFile>, found: &Discovery) -> Result<()> {
+    let young = &found.waiting;
+    let mut other = planned.values().filter_map(|file| {
+        let at = found.files.binary_search_by(|(path, _)| path.cmp(&file.path));
+        match at.ok().and_then(|at| found.files.get(at)) {
+            Some((path, meta)) if as_planned(path, meta) == *file => None,
+            Some(_) => Some((file, "changed")),
+            // Written a moment ago.
+            None if young.contains(&file.path) => Some((file, "changed")),
+            None => Some((file, "is gone")),
+        }
+    });
+    let Some((first, what)) = other.next() else { return Ok(()) };
+    let more = match other.count() as u64 {
+        0 => String::new(),
+        more => format!(", and {} more", counted(more, "file")),
+    };
+    Err(Error::conflict(format!("file `{}` of {name} {what}{more}", first.path))
+        .fact("expected", "the files of the plan"))
 }
 
 /// The files to unload, among those that landed under any id of the table and those that exist, without those that were

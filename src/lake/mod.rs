@@ -47,7 +47,7 @@ pub(crate) use relation::Relation;
 pub(crate) use scanned::Scanned;
 pub(crate) use session::Joins;
 pub use session::{SessionOptions, session};
-pub(crate) use spill::{close as close_spill, sweep as sweep_spill};
+pub(crate) use spill::{SpillFolder, close as close_spill, sweep as sweep_spill};
 pub(crate) use state::{app, is_batch};
 pub(crate) use system::SystemTable;
 pub(crate) use table::DeltaFile;

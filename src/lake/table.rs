@@ -25,7 +25,7 @@ use super::state::{Consumed, State, app};
 use super::statistics::{is_marked, tail_of, widest_of};
 use super::width;
 use crate::error::{Context, Error, Result};
-use crate::storage::Location;
+use crate::storage::{Location, SCRATCH};
 
 /// How many commits are searched backwards for the newest one of ours before the checkpoint is used instead.
 const SEARCH_COMMITS: u64 = 64;
@@ -453,7 +453,8 @@ impl LakeTable {
     }
 }
 
-/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself.
+/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself. And in a rehearsal, on
+/// any store.
 #[derive(Debug)]
 struct OnOurStore;
 
@@ -472,8 +473,10 @@ impl LogStoreFactory for OnOurStore {
 fn register_schemes() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if let Ok(scheme) = Url::parse("s3://") {
-            logstore_factories().insert(scheme, Arc::new(OnOurStore));
+        for scheme in ["s3", SCRATCH] {
+            if let Ok(scheme) = Url::parse(&format!("{scheme}://")) {
+                logstore_factories().insert(scheme, Arc::new(OnOurStore));
+            }
         }
     });
 }

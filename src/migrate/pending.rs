@@ -1,16 +1,17 @@
 //! The statements that the tables of a lake lack, checked without reading rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::journal::Journal;
+use crate::changes::touched;
 use crate::definition::Table;
 use crate::error::{Error, Result};
 use crate::ingest::{Declared, SchemaDiff};
 use crate::lake::LakeTable;
-use crate::migration::{self, Action, Columns, Parsed, Reshape, Statement};
+use crate::migration::{self, Action, Columns, Parsed, Reshape, SchemaChange, Statement, change_by};
 use crate::name::{TableName, nearest};
-use crate::outcome::StatementOutcome;
+use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
 use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::workspace::Workspace;
@@ -48,6 +49,19 @@ impl Lacking {
             bytes_written: 0,
         }
     }
+}
+
+/// The columns of a table after the pending statements.
+#[derive(Debug, Default)]
+pub(crate) struct Foreseen {
+    /// The change by each statement.
+    pub changes: Vec<SchemaChange>,
+    /// The columns afterwards; `None` = no statement is pending.
+    pub columns: Option<Columns>,
+    /// How many statements write all rows anew.
+    pub statements: u64,
+    /// Columns, or fields of them, that are not the same afterwards.
+    pub touched: BTreeSet<String>,
 }
 
 /// The migrations of a project beside the lake.
@@ -115,12 +129,12 @@ impl Pending {
     }
 
     /// Migrations that the journal does not yet record as applied or included.
-    pub(super) fn unrecorded(&self) -> impl Iterator<Item = &Parsed> {
+    pub fn unrecorded(&self) -> impl Iterator<Item = &Parsed> {
         self.migrations.iter().filter(|parsed| !self.is_done(parsed))
     }
 
     /// Statements of a migration that are pending.
-    pub(super) fn of(&self, migration: u32) -> impl Iterator<Item = &Lacking> {
+    pub fn of(&self, migration: u32) -> impl Iterator<Item = &Lacking> {
         self.lacking.iter().filter(move |lacking| lacking.migration == migration)
     }
 
@@ -139,6 +153,53 @@ impl Pending {
             Some(format!("migration {}: {}", parsed.name(), lacking.statement(parsed)?.text()))
         };
         self.lacking.iter().filter(|lacking| &lacking.table == table).filter_map(of).collect()
+    }
+
+    /// The migrations with pending statements, and these statements.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<MigrationOutcome> {
+        let outcome = |parsed: &Parsed| {
+            let number = parsed.migration.number;
+            let statements: Vec<_> = self.of(number).map(|lacking| lacking.outcome(parsed)).collect();
+            let entry = self.journal.entries.get(&number);
+            let state = if entry.is_some() { MigrationState::Begun } else { MigrationState::Pending };
+            (!statements.is_empty()).then(|| MigrationOutcome {
+                number,
+                label: parsed.migration.label.clone(),
+                state,
+                recorded_ms: entry.map(|entry| entry.at_ms),
+                run: entry.map(|entry| entry.run.clone()),
+                statements,
+            })
+        };
+        self.migrations.iter().filter_map(outcome).collect()
+    }
+
+    /// How pending statements change the columns of a table.
+    ///
+    /// # Errors
+    /// A statement that cannot be applied.
+    pub(crate) fn foreseen(&self, table: &Table, stands: &LakeTable) -> Result<Foreseen> {
+        let mut foreseen = Foreseen::default();
+        for lacking in self.lacking.iter().filter(|lacking| lacking.table == table.name) {
+            let Some(statement) = self.get(lacking) else { continue };
+            let before = match foreseen.columns.take() {
+                Some(columns) => columns,
+                None => stored(table, stands)?,
+            };
+            let Some(mut change) = change_by(statement, &before) else {
+                foreseen.columns = Some(before);
+                continue;
+            };
+            let after = before.after(statement).map_err(|fault| Error::definition(vec![fault]))?;
+            let name = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration);
+            change.migration = name.map(Parsed::name);
+            foreseen.touched.extend(touched(&before.schema(), &after.schema()));
+            foreseen.changes.push(change);
+            foreseen.statements += 1;
+            foreseen.columns = Some(after);
+        }
+        Ok(foreseen)
     }
 
     /// Checks that applied migrations have not been edited, removed or overtaken.

@@ -3,6 +3,7 @@
 //! `parse` turns the text of a migration into [`Statement`]s, with a place for every word. `shape` applies a statement to
 //! the columns of a table, and `values` to its rows. Nothing here reads a table: that, and the commits, are in `migrate`.
 
+mod changes;
 mod parse;
 mod shape;
 mod snapshot;
@@ -13,7 +14,9 @@ use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
 use crate::name::RESCUED;
 use crate::source::{Fault, Place};
 
-pub(crate) use shape::Columns;
+pub use changes::{SchemaChange, SchemaChangeKind};
+pub(crate) use changes::{change_by, changes};
+pub(crate) use shape::{Columns, Stored};
 pub(crate) use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
 pub(crate) use statement::{Action, Part, Statement};
 pub(crate) use values::Reshape;

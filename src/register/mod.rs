@@ -7,10 +7,12 @@
 mod check;
 mod ddl;
 mod described;
+mod foresee;
 
 pub use check::{Repairs, check, repair};
 pub use ddl::ddl;
 pub use described::Described;
+pub use foresee::{Expected, foresee};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -34,11 +34,14 @@ impl Attempt<'_> {
         .await;
         // Before anything is read.
         without_migration(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
+        self.check_landing(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
         let landing = join_all(looked.into_iter().map(|(table, started, looked)| async move {
             let name = table.name.clone();
             let report = Report { table, progress: self.progress };
             let result = match looked {
-                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), self.options.asked(), &report)).await,
+                Ok(looked) => {
+                    Box::pin(ingest::land(looked, (ledger, session), self.options.asked(self.purpose), &report)).await
+                }
                 Err(error) => Err(error),
             };
             let result = match result {

@@ -7,6 +7,7 @@ mod derived;
 mod events;
 mod expectations;
 mod landing;
+mod planned;
 mod runs;
 mod select;
 mod duplicate_table_ids;
@@ -21,19 +22,20 @@ pub use runs::FOLDER as RUNS_FOLDER;
 
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::ingest;
 pub use crate::ingest::Reload;
-use crate::lake::LakeTable;
+use crate::ingest::{self, Files};
+use crate::lake::{LakeTable, SpillFolder};
 use crate::migrate::{self, Asked, Pending};
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::register::{Registered, register};
 use crate::retry;
 use crate::storage::NOT_A_FOLDER;
 use crate::workspace::Workspace;
 use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
+pub use planned::Planned;
 pub use select::Selection;
 
 /// The options of a sync.
@@ -51,14 +53,30 @@ pub struct Options {
     pub unload: Vec<Reload>,
     /// Stop where a migration is pending, rather than carry it out.
     pub no_migrate: bool,
+    /// The plan to apply: nothing else is done, and `select` are its selectors.
+    pub plan: Option<Arc<Planned>>,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
 }
 
 impl Options {
-    fn asked(&self) -> ingest::Asked<'_> {
-        ingest::Asked { reload: &self.reload, unload: &self.unload }
+    fn asked(&self, purpose: Purpose) -> ingest::Asked<'_> {
+        let files = match (purpose, self.planned()) {
+            (Purpose::Rehearse, _) => Files::None,
+            (Purpose::Apply, Some(planned)) => Files::Planned(planned.files()),
+            (Purpose::Apply, None) => Files::All,
+        };
+        ingest::Asked { files, reload: &self.reload, unload: &self.unload }
     }
+}
+
+/// What a sync is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To bring the tables to the cut.
+    Apply,
+    /// To know what that would do: over a scratch copy, without landing files, catalog and system tables for people.
+    Rehearse,
 }
 
 /// The result for one table.
@@ -84,6 +102,9 @@ struct Attempt<'a> {
     selection: &'a Selection,
     run: &'a str,
     progress: &'a dyn Progress,
+    purpose: Purpose,
+    /// Versions that migrations of this sync have made.
+    migrated: BTreeMap<String, u64>,
 }
 
 impl Attempt<'_> {
@@ -94,6 +115,21 @@ impl Attempt<'_> {
 
 /// Syncs a workspace. Failures of tables and of the run are part of the outcome.
 pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
+    Box::pin(run(workspace, options, Purpose::Apply, progress.as_ref())).await
+}
+
+/// What a sync would do, by the same code over a scratch copy of the lake: every write goes into a local folder, which is
+/// removed afterwards. Landing files are not read.
+///
+/// # Errors
+/// If there is no such folder. Failures of tables and of the run are part of the outcome.
+pub async fn rehearse(workspace: &Workspace, options: &Options) -> Result<SyncOutcome> {
+    let folder = SpillFolder::create(workspace.project.spill_folder.as_deref())?;
+    let scratch = workspace.in_scratch(folder.path())?;
+    Ok(Box::pin(run(&scratch, options, Purpose::Rehearse, &Silent)).await)
+}
+
+async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progress: &dyn Progress) -> SyncOutcome {
     let started = clock::instant();
     let started_ms = clock::now_ms();
     let run = options.run.clone().unwrap_or_else(clock::run_id);
@@ -116,7 +152,7 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
     };
     match checked(workspace, options) {
         Ok(selection) => {
-            let mut work = Work { workspace, options, selection, run: &run, started_ms, progress: progress.as_ref() };
+            let mut work = Work { workspace, options, selection, purpose, run: &run, started_ms, progress };
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(workspace.told(error));
             }
@@ -124,7 +160,7 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
         }
         Err(error) => outcome.problem = Some(error),
     }
-    events::consent(progress.as_ref(), &outcome);
+    events::consent(progress, &outcome);
     fold_quarantines(workspace, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
@@ -194,6 +230,7 @@ struct Work<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
     selection: Selection,
+    purpose: Purpose,
     run: &'a str,
     started_ms: i64,
     progress: &'a dyn Progress,
@@ -213,7 +250,9 @@ impl Work<'_> {
             }
         };
         let state = (&mut *outcome, &mut standing, work.options.clone());
-        let tried = retry::CUT.with(
+        // With another state than the plan's, there is nothing to try again.
+        let policy = if self.options.plan.is_some() { retry::ONCE } else { retry::CUT };
+        let tried = policy.with(
             state,
             |(outcome, standing, options)| async move {
                 let tried = work.attempt(&options, outcome, standing).await;
@@ -224,6 +263,9 @@ impl Work<'_> {
             again,
         );
         tried.await?;
+        if self.purpose == Purpose::Rehearse {
+            return Ok(());
+        }
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
@@ -259,10 +301,20 @@ impl Work<'_> {
             selection: &self.selection,
             run: self.run,
             progress: self.progress,
+            purpose: self.purpose,
+            migrated: planned::migrated(outcome),
         };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
-        let (ingested, mut ahead) = join(attempt.ingest(), attempt.open_all()).await;
+        let (ingested, mut ahead) = match options.plan {
+            // Before the first batch is decided.
+            Some(_) => {
+                let ahead = attempt.open_all().await;
+                attempt.check_derived(&ahead)?;
+                (attempt.ingest().await, ahead)
+            }
+            None => join(attempt.ingest(), attempt.open_all()).await,
+        };
         for (name, result) in ingested? {
             match result {
                 Ok(done) => {

@@ -33,6 +33,7 @@ mod nested;
 mod oracle;
 mod outside;
 mod plan;
+mod saved;
 #[cfg(unix)]
 mod skipped;
 mod sources;
