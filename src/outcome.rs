@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::migration::Move;
 use crate::name::TableName;
 
 /// How a table was brought up to date.
@@ -464,6 +465,12 @@ pub struct PlanOutcome {
     pub warehouse: String,
     /// Selected landing and derived tables, by zone and within a zone in the order of data flow.
     pub tables: Vec<TablePlan>,
+    /// Pending statements that rename or drop tables, each with its migration.
+    pub moves: Vec<String>,
+    /// Tables that the catalog has under this warehouse, but the project no longer has.
+    pub left: Vec<String>,
+    /// The name of the catalog.
+    pub catalog: String,
 }
 
 /// One version in `history`, newest first.
@@ -553,6 +560,8 @@ pub struct StatementOutcome {
     pub bytes_read: u64,
     /// Bytes of the data files that it wrote.
     pub bytes_written: u64,
+    /// The table's folder and its name from then on, of a table that is renamed or dropped.
+    pub moved: Option<Move>,
 }
 
 /// A migration and how it stands in a lake.

@@ -1,7 +1,7 @@
 //! All exit codes and their precedence.
 
 use crate::error::{Error, Kind};
-use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome};
+use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome, TablePlan};
 
 /// Their description in `--help`.
 pub(super) const HELP: &str = "\
@@ -82,7 +82,8 @@ pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
 /// Whether a sync would change anything.
 #[must_use]
 pub fn is_pending(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
+    let is_due = |t: &TablePlan| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip);
+    !outcome.moves.is_empty() || outcome.tables.iter().any(is_due)
 }
 
 /// A comparison of the catalog.

@@ -1,5 +1,7 @@
 //! Messages about landing files: why they are left out, and what happened to their records.
 
+use std::collections::BTreeSet;
+
 use super::format::RecordShape;
 use super::ledger::FileRow;
 use super::parse::Parsed;
@@ -59,6 +61,16 @@ pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
         message: format!("{} of {name} out of the landing root {} not followed", counted(count, "link"), are(count)),
         details: links.iter().take(SHOWN).cloned().collect(),
         help: Some("put the files themselves there, or choose a landing root that holds them".to_owned()),
+    })
+}
+
+/// The warning for files that `reload ... from rescued` cannot read again.
+pub(super) fn not_rescued(name: &str, files: &BTreeSet<String>) -> Option<Warning> {
+    let count = files.len() as u64;
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} with undeclared fields {} gone", counted(count, "file"), are(count)),
+        details: files.iter().take(SHOWN).cloned().chain(["their rows stay as they are".to_owned()]).collect(),
+        help: Some(format!("query `_rescued` of {name}: it has the fields as JSON")),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deltalake::arrow::array::AsArray;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::logical_expr::{ident, lit};
+use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -14,9 +14,10 @@ use super::ledger::{FileRow, FileState, Ledger};
 use super::parse::Input;
 use super::recover::TableState;
 use super::{LandingContext, notes};
-use crate::definition::{Landing, OnOverwrite, SOURCE_FILE};
+use crate::definition::{Landing, OnOverwrite, RESCUED, SOURCE_FILE};
 use crate::error::{Context, Error, Result};
 use crate::lake::LakeTable;
+use crate::name::TableName;
 use crate::outcome::Warning;
 use crate::privacy::word;
 use crate::storage::{Location, ObjectMeta, is_denied};
@@ -56,6 +57,8 @@ pub(crate) struct Asked<'a> {
     pub reload: &'a [Reload],
     /// Files whose rows are to be removed; each names a path.
     pub unload: &'a [Reload],
+    /// Tables of which files are to be read again that have rows with undeclared fields.
+    pub rescue: &'a [TableName],
 }
 
 impl Asked<'_> {
@@ -180,6 +183,10 @@ pub(crate) async fn pending(
     pending.put_back = put_back(context, current, session, again).await?;
     pending.unloaded = unload(name, current, (&found, &unloaded), asked);
     pending.unloaded.extend(pending.put_back.iter().cloned());
+    let mut rescued = match asked.rescue.contains(&context.table.name) {
+        true => rescued_files(context, current, session).await?,
+        false => BTreeSet::new(),
+    };
     let mut overwritten = Vec::new();
     let mut suspect = Vec::new();
     let mut skipped = Vec::new();
@@ -193,7 +200,7 @@ pub(crate) async fn pending(
             skipped.push(path);
             continue;
         }
-        if asked.reloads(name, &path) {
+        if rescued.remove(&path) || asked.reloads(name, &path) {
             pending.replaced.push(path.clone());
             pending.inputs.push(Input { path, meta });
             continue;
@@ -235,6 +242,7 @@ pub(crate) async fn pending(
             overwritten.push(path);
         }
     }
+    pending.warnings.extend(notes::not_rescued(name, &rescued));
     pending.left_out.extend(notes::denied(name, &denied));
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
@@ -273,12 +281,33 @@ async fn put_back(
     let quarantine = LakeTable::open(&context.quarantine).await?;
     for table in current.table.iter().chain(&quarantine) {
         let is_of_these = ident(SOURCE_FILE).in_list(paths.iter().map(|path| lit(path.as_str())).collect(), false);
-        let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
-        let frame = frame.filter(is_of_these).and_then(|f| f.select(vec![ident(SOURCE_FILE)])).context(doing)?;
-        for batch in frame.distinct().context(doing)?.collect().await.context(doing)? {
-            let files = cast(batch.column(0), &DataType::Utf8).context(doing)?;
-            found.extend(files.as_string::<i32>().iter().flatten().map(str::to_owned));
-        }
+        found.extend(files_of(table, session, is_of_these).await.context(doing)?);
+    }
+    Ok(found)
+}
+
+/// The files of which a row has fields that no column took.
+async fn rescued_files(
+    context: &LandingContext<'_>,
+    current: &TableState,
+    session: &SessionContext,
+) -> Result<BTreeSet<String>> {
+    let doing = || format!("the undeclared fields of {} cannot be looked up", context.table.name);
+    match current.table.as_ref().filter(|table| table.schema().field_with_name(RESCUED).is_ok()) {
+        Some(table) => files_of(table, session, ident(RESCUED).is_not_null()).await.context(doing),
+        None => Ok(BTreeSet::new()),
+    }
+}
+
+/// The landing files of the rows that meet a condition.
+async fn files_of(table: &LakeTable, session: &SessionContext, condition: Expr) -> Result<BTreeSet<String>> {
+    let doing = || format!("the rows of {} cannot be read", table.location());
+    let mut found = BTreeSet::new();
+    let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+    let frame = frame.filter(condition).and_then(|f| f.select(vec![ident(SOURCE_FILE)])).context(doing)?;
+    for batch in frame.distinct().context(doing)?.collect().await.context(doing)? {
+        let files = cast(batch.column(0), &DataType::Utf8).context(doing)?;
+        found.extend(files.as_string::<i32>().iter().flatten().map(str::to_owned));
     }
     Ok(found)
 }

@@ -12,6 +12,7 @@ use crate::name::TableName;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
 use crate::plan::{self, Decision, cost::Shape};
 use crate::refresh::{self, Foreseen, Job, Moved};
+use crate::register;
 use crate::sync;
 use crate::workspace::Workspace;
 
@@ -34,16 +35,17 @@ pub async fn explain(workspace: &Workspace, select: &[String]) -> Result<PlanOut
 async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
     let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
     let selection = sync::checked(workspace, &options)?;
-    let session = workspace.session()?;
-    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
     let pending = Pending::find(workspace).await?;
-    pending.check(workspace)?;
+    pending.check()?;
+    let workspace = &pending.workspace.clone();
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
     let (standing, tables) = (BTreeMap::new(), Vec::new());
     let mut planner = Planner { workspace, ledger, session, explain, pending, standing, tables };
     for table in workspace.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
         planner.table(table).await?;
     }
-    let mut tables = planner.tables;
+    let mut tables = std::mem::take(&mut planner.tables);
     // The quarantine of a derived table has the fate of that table.
     let is_quarantine = |name: &TableName| {
         workspace.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some())
@@ -56,6 +58,9 @@ async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Res
         landing: workspace.landing_text.clone(),
         warehouse: workspace.warehouse_text.clone(),
         tables,
+        moves: planner.pending.moves(),
+        left: register::departed(workspace).await.into_iter().map(|(name, _)| name).collect(),
+        catalog: workspace.catalog.name(),
     })
 }
 
@@ -101,7 +106,8 @@ impl Planner<'_> {
         current.check(&place)?;
         let migrations = self.pending.of_table(&table.name);
         // They lead to what the definition says, or else there would be no plan.
-        let diff = match migrations.is_empty() {
+        let rewrites = self.pending.rewrites(&table.name);
+        let diff = match rewrites == 0 {
             true => ingest::check_schema(&place, current.table.as_ref())?,
             false => ingest::SchemaDiff::default(),
         };
@@ -119,9 +125,9 @@ impl Planner<'_> {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
             plan.warnings.extend(diff.warning(table.name.as_str()));
         }
-        if let (false, Some(stands)) = (migrations.is_empty(), &current.table) {
-            // Every statement reads and writes the whole table.
-            let bytes = stands.size().1.saturating_mul(migrations.len() as u64);
+        if let (true, Some(stands)) = (rewrites > 0, &current.table) {
+            // Every such statement reads and writes the whole table.
+            let bytes = stands.size().1.saturating_mul(rewrites);
             let landing = plan.estimate.and_then(|estimate| estimate.bytes).unwrap_or(0);
             plan.estimate = Some(Estimate { rows: None, bytes: Some(bytes.saturating_add(landing)), at_most: false });
         }
@@ -175,6 +181,10 @@ impl Planner<'_> {
                 details: Vec::new(),
                 help: Some(format!("see its versions: stedi-delta history {}", table.name)),
             });
+        }
+        let asked = self.pending.of_table(&table.name);
+        if !asked.is_empty() {
+            (plan.action, plan.reason) = (Action::Do(Mode::Full), asked.join(", "));
         }
         plan.estimate = self.estimate(&job, plan, &foreseen);
         if self.explain {

@@ -16,17 +16,26 @@ pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
     let mut found = Vec::new();
     for parsed in migrations.iter().skip(from) {
         for (at, statement) in parsed.statements.iter().enumerate() {
-            let table = project.tables.iter().find(|table| table.name.as_str() == statement.table.value);
-            // Its name after later renames.
+            found.extend(of_statement(statement));
+            let Some(path) = statement.action.path() else { continue };
+            // Their names after later renames.
+            let renamed = |later: &&Statement| later.action.moves();
+            let called = parsed.statements.iter().skip(at).filter(renamed).fold(
+                statement.table.value.as_str(),
+                |name, later| match &later.action {
+                    Action::RenameTable { to, .. } if later.table.value == name => &to.value,
+                    _ => name,
+                },
+            );
+            let table = project.tables.iter().find(|table| table.name.as_str() == called);
             let name =
                 parsed.statements.iter().skip(at).filter(|later| later.table.value == statement.table.value).fold(
-                    statement.action.path().column().to_owned(),
+                    path.column().to_owned(),
                     |name, later| match &later.action {
                         Action::Rename { path, to } if path.is_column() && path.column() == name => to.value.clone(),
                         _ => name,
                     },
                 );
-            found.extend(of_statement(statement));
             found.extend(table.into_iter().flat_map(|table| of_table(statement, table, &name)));
         }
     }
@@ -38,7 +47,9 @@ fn finding(statement: &Statement, message: String, label: &str) -> Fault {
 }
 
 fn of_statement(statement: &Statement) -> Vec<Fault> {
-    let (path, table) = (statement.action.path(), &statement.table.value);
+    let table = &statement.table.value;
+    let path = statement.action.path().map(ToString::to_string).unwrap_or_default();
+    let of_table = |message: String, label: &str| vec![finding(statement, message, label)];
     let loses = |what: &str| {
         finding(
             statement,
@@ -56,6 +67,19 @@ fn of_statement(statement: &Statement) -> Vec<Fault> {
             vec![loses("computes other values of"), breaks("gives readers another type of")]
         }
         Action::SetType { .. } => vec![breaks("gives readers another type of")],
+        Action::RenameTable { to, .. } => of_table(
+            format!("breaks readers of {table}: the catalog has it as {} from then on", to.value),
+            "queries outside of this project have to follow",
+        ),
+        Action::DropTable => of_table(
+            format!("breaks readers of {table}: it leaves the catalog"),
+            "its files stay until somebody deletes its folder",
+        ),
+        Action::Refresh => Vec::new(),
+        Action::Reload(_) => of_table(
+            format!("swaps the rows of every file of {table} that is read again"),
+            "rows of files that were deleted stay as they are",
+        ),
         Action::SetNotNull { .. } => vec![finding(
             statement,
             format!("records with NULL in `{path}` of {table} go to quarantine from now on"),

@@ -81,7 +81,8 @@ impl Columns {
     /// # Errors
     /// Why it cannot be done, at the word that cannot be meant.
     pub(crate) fn after(&self, statement: &Statement) -> Result<Self, Fault> {
-        let path = statement.action.path();
+        // The others leave the columns as they are.
+        let Some(path) = statement.action.path() else { return Ok(self.clone()) };
         let found = match &statement.action {
             Action::Rename { to, .. } => {
                 return self.with(path, &Change::Rename(&to.value)).map_err(|refusal| {
@@ -97,7 +98,7 @@ impl Columns {
                 }
                 using => self.with(path, &Change::Type(of, using.is_some())),
             },
-            Action::SetNotNull { .. } => self.not_null(path),
+            _ => self.not_null(path),
         };
         found.map_err(|refusal| at(&path.place, refusal))
     }

@@ -1,14 +1,16 @@
 //! `migrations/schema.json`: the columns in `tables/` when the newest migration was written. With it, differences that need
 //! a migration are found without access to a lake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::shape::{Columns, Stored};
-use super::{Parsed, is_system};
-use crate::definition::{ColumnType, Project};
+use super::statement::Action;
+use super::{Parsed, Statement, is_system};
+use crate::definition::{ColumnType, Project, Table};
+use crate::name::nearest;
 use crate::source::{Fault, Place, SourceFile};
 
 /// Where it is in a project.
@@ -20,13 +22,98 @@ const DRAFT: &str = "stedi-delta migrate new LABEL";
 /// The columns of landing tables by table.
 pub(super) type Tables = BTreeMap<String, Columns>;
 
-/// The columns of landing tables after a migration.
+/// The tables of a project.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Landing tables.
+    pub landing: Tables,
+    /// The names of derived tables; `None` = they are not known.
+    pub derived: Option<BTreeSet<String>>,
+}
+
+impl Known {
+    /// Those of a project.
+    #[must_use]
+    pub(crate) fn declared(project: &Project) -> Self {
+        let landing = project.tables.iter().filter(|table| table.landing().is_some());
+        let columns = |table: &Table| (table.name.to_string(), Columns::declared(&table.columns));
+        let derived = project.tables.iter().filter(|table| table.derived().is_some_and(|d| d.quarantine_of.is_none()));
+        Self {
+            landing: landing.map(columns).collect(),
+            derived: Some(derived.map(|table| table.name.to_string()).collect()),
+        }
+    }
+
+    /// Tables that a project no longer has.
+    #[must_use]
+    pub(crate) fn gone(&self, project: &Project) -> Vec<&str> {
+        let names = self.landing.keys().chain(self.derived.iter().flatten());
+        names
+            .map(String::as_str)
+            .filter(|name| project.tables.iter().all(|table| table.name.as_str() != *name))
+            .collect()
+    }
+
+    /// Whether there is a table of this name.
+    #[must_use]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.landing.contains_key(name) || self.derived.iter().flatten().any(|known| known == name)
+    }
+
+    /// Gives a table another name.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(columns) = self.landing.remove(from) {
+            self.landing.insert(to.to_owned(), columns);
+        }
+        if let Some(derived) = self.derived.as_mut().filter(|derived| derived.contains(from)) {
+            derived.remove(from);
+            derived.insert(to.to_owned());
+        }
+    }
+
+    /// The tables after a statement.
+    fn take(&mut self, statement: &Statement) -> Result<(), Fault> {
+        let name = statement.table.value.as_str();
+        match &statement.action {
+            Action::RenameTable { .. } | Action::DropTable if !self.has(name) => {
+                // Without a list of derived tables it may be one of them.
+                let Some(derived) = &self.derived else { return Ok(()) };
+                let known = self.landing.keys().chain(derived).map(String::as_str);
+                let label = match nearest(name, known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "a table that came since needs no statement".to_owned(),
+                };
+                return Err(Fault::at(&statement.table.place, format!("table `{name}` is not in {PATH}"), label));
+            }
+            Action::RenameTable { to, .. } if to.value != name && self.has(&to.value) => {
+                let label = format!("rename or drop `{}` first", to.value);
+                return Err(Fault::at(&to.place, format!("table `{}` is there already", to.value), label));
+            }
+            Action::RenameTable { to, .. } => self.rename(name, &to.value),
+            Action::DropTable => {
+                self.landing.remove(name);
+                if let Some(derived) = &mut self.derived {
+                    derived.remove(name);
+                }
+            }
+            _ => {
+                // A table that came since was made with it.
+                if let Some(columns) = self.landing.get_mut(name) {
+                    *columns = columns.after(statement)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a project after a migration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     /// The newest migration that they include.
     pub migration: u32,
-    /// Landing tables.
-    pub tables: Tables,
+    /// The tables.
+    pub tables: Known,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,6 +121,8 @@ pub(crate) struct Snapshot {
 struct File {
     migration: u32,
     tables: BTreeMap<String, Vec<FileColumn>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    derived: Option<BTreeSet<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,10 +142,8 @@ impl Snapshot {
     /// The one that the definitions of a project make.
     #[must_use]
     pub(crate) fn declared(project: &Project) -> Self {
-        let landing = project.tables.iter().filter(|table| table.landing().is_some());
-        let columns = |table: &crate::definition::Table| (table.name.to_string(), Columns::declared(&table.columns));
         let migration = project.migrations.last().map_or(0, |migration| migration.number);
-        Self { migration, tables: landing.map(columns).collect() }
+        Self { migration, tables: Known::declared(project) }
     }
 
     /// Reads the file of a project.
@@ -85,7 +172,7 @@ impl Snapshot {
             }
             tables.insert(name, Columns(found));
         }
-        Ok(Self { migration: parsed.migration, tables })
+        Ok(Self { migration: parsed.migration, tables: Known { landing: tables, derived: parsed.derived } })
     }
 
     /// The text of the file.
@@ -94,26 +181,21 @@ impl Snapshot {
         let column = |c: &Stored| FileColumn { name: c.name.clone(), r#type: c.of.delta_name(), nullable: c.nullable };
         let own = |c: &&Stored| !is_system(&c.name);
         let columns = |columns: &Columns| columns.0.iter().filter(own).map(column).collect();
-        let tables = self.tables.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
-        let text = serde_json::to_string_pretty(&File { migration: self.migration, tables });
+        let tables = self.tables.landing.iter().map(|(name, of)| (name.clone(), columns(of))).collect();
+        let derived = self.tables.derived.clone();
+        let text = serde_json::to_string_pretty(&File { migration: self.migration, tables, derived });
         text.unwrap_or_default() + "\n"
     }
 
-    /// The columns after the migrations that came since.
+    /// The tables after the migrations that came since.
     ///
     /// # Errors
     /// Statements that cannot be applied to them.
-    pub(crate) fn after(&self, migrations: &[Parsed]) -> Result<Tables, Vec<Fault>> {
-        let (mut tables, mut faults) = (self.tables.clone(), Vec::new());
+    pub(crate) fn after(&self, migrations: &[Parsed]) -> Result<Known, Vec<Fault>> {
+        let mut tables = self.tables.clone();
         let later = migrations.iter().filter(|parsed| parsed.migration.number > self.migration);
-        for statement in later.flat_map(|parsed| &parsed.statements) {
-            // A table that came since was made with it.
-            let Some(columns) = tables.get_mut(&statement.table.value) else { continue };
-            match columns.after(statement) {
-                Ok(after) => *columns = after,
-                Err(fault) => faults.push(fault),
-            }
-        }
+        let statements = later.flat_map(|parsed| &parsed.statements);
+        let faults: Vec<Fault> = statements.filter_map(|statement| tables.take(statement).err()).collect();
         if faults.is_empty() { Ok(tables) } else { Err(faults) }
     }
 }
@@ -248,17 +330,27 @@ fn sql_name(of: &ColumnType) -> String {
 
 /// Differences between the definitions and the file with the migrations since then.
 #[must_use]
-pub(super) fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
-    let known = match Snapshot::parse(file).map_err(|fault| vec![fault]).and_then(|known| known.after(migrations)) {
-        Ok(known) => known,
+pub(crate) fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Parsed]) -> Vec<Fault> {
+    let read = Snapshot::parse(file).map_err(|fault| vec![fault]);
+    let (recorded, known) = match read.and_then(|read| Ok((read.migration, read.after(migrations)?))) {
+        Ok(found) => found,
         Err(faults) => return faults,
     };
     let mut faults = Vec::new();
-    for table in project.tables.iter().filter(|table| table.landing().is_some()) {
+    let left = migrations.iter().filter(|parsed| parsed.migration.number > recorded);
+    let left = left
+        .flat_map(|parsed| &parsed.statements)
+        .filter(|statement| statement.action.moves() && !known.has(&statement.table.value));
+    let mut named: BTreeMap<&str, Vec<Fault>> = BTreeMap::new();
+    for statement in left {
+        named.insert(&statement.table.value, super::still_named(project, statement));
+    }
+    let is_left = |table: &&Table| named.contains_key(table.name.as_str());
+    for table in project.tables.iter().filter(|table| table.landing().is_some() && !is_left(table)) {
         let place = Place { file: table.file.clone(), span: 0..0 };
         let mut fault = |message: String| faults.push(Fault::at(&place, message, DRAFT));
         let declared = Columns::declared(&table.columns);
-        match known.get(table.name.as_str()) {
+        match known.landing.get(table.name.as_str()) {
             None => fault(format!("{PATH} lacks the table {}", table.name)),
             Some(before) => {
                 let found = difference(before, &declared, &[]);
@@ -272,6 +364,12 @@ pub(super) fn faults(project: &Project, file: &Arc<SourceFile>, migrations: &[Pa
                 }
             }
         }
+    }
+    faults.extend(named.into_values().flatten());
+    let place = Place { file: file.clone(), span: 0..0 };
+    for name in known.gone(project) {
+        let message = format!("{name} is in {PATH} and not in tables/: it needs a migration, drop table {name}");
+        faults.push(Fault::at(&place, message, format!("{DRAFT}   (--rename {name}=NAME if it has another name)")));
     }
     faults
 }

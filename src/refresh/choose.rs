@@ -84,10 +84,10 @@ pub(crate) async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Resul
 impl Work<'_> {
     /// Decides.
     pub(super) async fn strategy(&self, estimates: Estimates) -> Result<Strategy> {
-        if self.job.full_refresh {
-            return Ok(plan::full_refresh(&self.standing).into());
+        if let Some(why) = self.job.full_refresh {
+            return Ok(plan::full_refresh(&self.standing, why).into());
         }
-        match plan::decide(self.job.table, &self.standing, self.fingerprint) {
+        match plan::decide(self.job.table, &self.standing, &self.fingerprint) {
             Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
             Decision::Incremental(_) => self.by_change(estimates).await,
             other => Ok(other.into()),

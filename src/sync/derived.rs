@@ -111,10 +111,8 @@ impl Attempt<'_> {
         self.started(table);
         let result = async {
             self.progress.table(table.name.as_str(), "refreshing");
-            let job = Job {
-                full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
-                ..self.workspace.job(table, sources, self.run)?
-            };
+            let job =
+                Job { full_refresh: self.full_refresh(&table.name), ..self.workspace.job(table, sources, self.run)? };
             // Boxed: the future of a refresh is large, and a project may run many concurrently.
             let opened = match opened {
                 Some(opened) => opened?,

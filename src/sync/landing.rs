@@ -10,8 +10,9 @@ use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Batch, Landed, LandingContext, Ledger, Report, TableState};
+use crate::ingest::{self, Asked, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
+use crate::migration::Files;
 use crate::name::TableName;
 use crate::outcome::{Mode, Warning, counted};
 use crate::refresh;
@@ -23,7 +24,7 @@ impl Attempt<'_> {
     /// `Conflict` if another sync has decided batches meanwhile; a failure of the ledger itself.
     pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
         let session = self.workspace.session()?;
-        let ledger = Ledger::read(&self.workspace.warehouse, &session).await?;
+        let ledger = Ledger::read(&self.workspace.warehouse, &session, &self.workspace.places).await?;
         let tables = self.workspace.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let (ledger, session) = (&ledger, &session);
         let looked = join_all(tables.map(|table| async move {
@@ -32,13 +33,16 @@ impl Attempt<'_> {
             (table, started, self.look(table, (ledger, session)).await)
         }))
         .await;
+        let rescue = self.requests.reload.iter().filter(|(_, files)| **files == Files::Rescued);
+        let rescue: Vec<TableName> = rescue.map(|(table, _)| table.clone()).collect();
+        let asked = Asked { reload: &self.options.reload, unload: &self.options.unload, rescue: &rescue };
         // Before anything is read.
         without_migration(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
         let landing = join_all(looked.into_iter().map(|(table, started, looked)| async move {
             let name = table.name.clone();
             let report = Report { table, progress: self.progress };
             let result = match looked {
-                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), self.options.asked(), &report)).await,
+                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), asked, &report)).await,
                 Err(error) => Err(error),
             };
             let result = match result {

@@ -21,10 +21,10 @@ pub use runs::FOLDER as RUNS_FOLDER;
 
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::ingest;
 pub use crate::ingest::Reload;
 use crate::lake::LakeTable;
-use crate::migrate::{self, Asked, Pending};
+use crate::migrate::{self, Asked, Moves, Pending, Requests};
+use crate::migration::Files;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::Progress;
@@ -55,12 +55,6 @@ pub struct Options {
     pub run: Option<String>,
 }
 
-impl Options {
-    fn asked(&self) -> ingest::Asked<'_> {
-        ingest::Asked { reload: &self.reload, unload: &self.unload }
-    }
-}
-
 /// The result for one table.
 #[derive(Debug)]
 struct Done {
@@ -81,6 +75,7 @@ struct Done {
 struct Attempt<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
+    requests: &'a Requests,
     selection: &'a Selection,
     run: &'a str,
     progress: &'a dyn Progress,
@@ -89,6 +84,16 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn selected(&self, name: &TableName) -> bool {
         self.selection.tables.contains(name)
+    }
+
+    /// Why the table is to be computed whole, if it is.
+    fn full_refresh(&self, name: &TableName) -> Option<&'static str> {
+        if self.options.full_refresh && self.selection.named.contains(name) {
+            return Some("--full-refresh");
+        }
+        // The quarantine of a table has the other rows of its query.
+        let owner = self.workspace.project.table(name).and_then(|table| table.quarantine_of()).unwrap_or(name);
+        self.requests.refresh.contains(owner).then_some("a migration refreshes it")
     }
 }
 
@@ -116,7 +121,15 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
     };
     match checked(workspace, options) {
         Ok(selection) => {
-            let mut work = Work { workspace, options, selection, run: &run, started_ms, progress: progress.as_ref() };
+            let mut work = Work {
+                workspace: workspace.clone(),
+                options,
+                requests: Requests::default(),
+                selection,
+                run: &run,
+                started_ms,
+                progress: progress.as_ref(),
+            };
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(workspace.told(error));
             }
@@ -191,8 +204,9 @@ fn left_to_do(mut options: Options, outcome: &SyncOutcome) -> Options {
 }
 
 struct Work<'a> {
-    workspace: &'a Workspace,
+    workspace: Workspace,
     options: &'a Options,
+    requests: Requests,
     selection: Selection,
     run: &'a str,
     started_ms: i64,
@@ -212,7 +226,10 @@ impl Work<'_> {
                 events::retried(work.progress, attempts, conflict);
             }
         };
-        let state = (&mut *outcome, &mut standing, work.options.clone());
+        let mut options = work.options.clone();
+        let whole = work.requests.reload.iter().filter(|(_, files)| **files == Files::All);
+        options.reload.extend(whole.map(|(table, _)| Reload { table: table.to_string(), path: None }));
+        let state = (&mut *outcome, &mut standing, options);
         let tried = retry::CUT.with(
             state,
             |(outcome, standing, options)| async move {
@@ -228,21 +245,52 @@ impl Work<'_> {
             self.verify(outcome, &standing).await;
         }
         // Commits are recorded even if the catalog fails.
-        let registered = register(self.workspace, &standing, self.progress);
+        let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
-        recorded
+        recorded?;
+        Box::pin(self.fulfil(outcome)).await
     }
 
-    /// Carries out pending migrations, or stops at them.
-    async fn migrate(&self, outcome: &mut SyncOutcome) -> Result<()> {
-        if self.workspace.project.migrations.is_empty() {
+    /// Carries out pending migrations, or stops at them. From then on the tables are where they moved them.
+    async fn migrate(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        let found = self.migrated(outcome).await;
+        if found.is_err()
+            && let Ok(placed) = migrate::placed(&self.workspace, Moves::Recorded).await
+        {
+            self.workspace = placed;
+        }
+        found
+    }
+
+    async fn migrated(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        if self.options.no_migrate {
+            let pending = Pending::find(&self.workspace).await?;
+            if let Some(refused) = migrate::refused(&pending) {
+                return Err(refused);
+            }
+            self.workspace = pending.workspace;
             return Ok(());
         }
-        if self.options.no_migrate {
-            return migrate::refused(&Pending::find(self.workspace).await?).map_or(Ok(()), Err);
+        let applied = migrate::carry_out(&self.workspace, Asked { run: self.run, dry_run: false }).await?;
+        (self.workspace, self.requests, outcome.migrations) = (applied.workspace, applied.requests, applied.migrations);
+        Ok(())
+    }
+
+    /// Records the statements of migrations that asked for what this sync has done.
+    async fn fulfil(&self, outcome: &mut SyncOutcome) -> Result<()> {
+        let asked =
+            |table: &TableName| self.requests.refresh.contains(table) || self.requests.reload.contains_key(table);
+        let is_done = |t: &&TableOutcome| asked(&t.table) && t.problem.is_none() && t.version_after.is_some();
+        let done = outcome.tables.iter().filter(is_done).filter(|t| self.selection.tables.contains(&t.table));
+        let done: BTreeMap<TableName, (Option<u64>, Option<u64>)> =
+            done.map(|t| (t.table.clone(), (t.version_before, t.version_after))).collect();
+        if done.is_empty() {
+            return Ok(());
         }
-        outcome.migrations = migrate::apply(self.workspace, Asked { run: self.run, dry_run: false }).await?;
+        for migration in migrate::fulfilled(&self.workspace, &done, self.run).await? {
+            migrate::add(&mut outcome.migrations, migration);
+        }
         Ok(())
     }
 
@@ -254,8 +302,9 @@ impl Work<'_> {
         standing: &mut BTreeMap<TableName, LakeTable>,
     ) -> Result<()> {
         let attempt = Attempt {
-            workspace: self.workspace,
+            workspace: &self.workspace,
             options,
+            requests: &self.requests,
             selection: &self.selection,
             run: self.run,
             progress: self.progress,

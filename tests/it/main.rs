@@ -38,5 +38,6 @@ mod skipped;
 mod sources;
 mod state;
 mod stedi;
+mod tables;
 mod tpch;
 mod unnest;

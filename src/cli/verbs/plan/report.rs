@@ -26,6 +26,12 @@ pub(crate) struct PlanReport {
     pub pending: bool,
     /// Selected tables in the order of the project.
     pub tables: Vec<TablePlanReport>,
+    /// Pending statements that rename or drop tables; omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<String>,
+    /// Tables that the catalog has under this warehouse, but the project no longer has; omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_in_catalog: Vec<String>,
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
@@ -106,6 +112,8 @@ pub(crate) fn document(outcome: &PlanOutcome, exit_code: u8) -> PlanReport {
         exit_code,
         pending: exit::is_pending(outcome),
         tables: outcome.tables.iter().map(table).collect(),
+        moves: outcome.moves.clone(),
+        left_in_catalog: outcome.left.clone(),
         error: None,
     }
 }
@@ -122,6 +130,8 @@ pub(crate) fn failed(error: &Error) -> PlanReport {
         exit_code: exit::of(error.kind()),
         pending: false,
         tables: Vec::new(),
+        moves: Vec::new(),
+        left_in_catalog: Vec::new(),
         error: Some(error.into()),
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::render::error::{table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, heading, number, unless_same};
+use crate::cli::verbs::sync::text::left_in_catalog;
 use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan};
 
 /// Maximum characters of an operator.
@@ -31,6 +32,9 @@ pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
         ]);
         zone = &table.zone;
     }
+    for statement in &outcome.moves {
+        text.push_str(&format!("{statement}\n"));
+    }
     text.push_str(&grid.text());
     for table in &outcome.tables {
         if let Some(explanation) = &table.explanation {
@@ -50,6 +54,7 @@ pub(in crate::cli) fn problems(outcome: &PlanOutcome, color: bool) -> String {
     for table in &outcome.tables {
         blocks.extend(table.problem.iter().map(|error| table_error(Some(&table.table), error, None, color)));
     }
+    blocks.extend(left_in_catalog(&outcome.left, &outcome.catalog, color));
     blocks.join("\n")
 }
 

@@ -71,7 +71,7 @@ pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &
     }
     ui.sums(&Totals::of(outcome));
     ui.problems_of(&outcome.tables, outcome.problem.as_ref());
-    if let Some(left) = text::left(outcome, ui.color_err()) {
+    if let Some(left) = text::left_in_catalog(&outcome.left, &outcome.catalog, ui.color_err()) {
         ui.problems(&left);
     }
     if let (Format::Table, Some(next)) = (format, text::next(outcome)) {
