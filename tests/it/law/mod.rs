@@ -3,6 +3,7 @@
 mod compare;
 mod correlated;
 mod duckdb;
+mod evolution;
 mod fixed;
 mod history;
 mod metamorphic;
