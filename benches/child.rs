@@ -22,6 +22,11 @@ impl Run {
         Some((sum("bytes_read")?, sum("bytes_written")?))
     }
 
+    /// What it wrote, as a document.
+    pub(crate) fn document(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.stdout).ok()
+    }
+
     /// The entry of a table in a sync's document.
     pub(crate) fn table(&self, name: &str) -> Option<serde_json::Value> {
         let mut report: serde_json::Value = serde_json::from_str(&self.stdout).ok()?;

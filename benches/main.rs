@@ -7,6 +7,7 @@
 //! cargo bench -- aws                                    # what a sync asks of S3 and Glue (scripts/setup before it)
 //! cargo bench --bench main -- people                    # how one person is found among many files (scripts/setup before it)
 //! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
+//! cargo bench --bench main -- rewrite                   # statements of migrations against a plain COPY of the table
 //! ```
 //!
 //! Prints ratios, bytes and peak memory; asserts nothing: machines are noisy. Times are the best of three.
@@ -24,6 +25,7 @@ mod aws;
 mod crowd;
 mod people;
 mod requests;
+mod rewrite;
 #[path = "../tests/it/support/slow.rs"]
 mod slow;
 #[expect(dead_code, reason = "the tests' own needs")]
@@ -44,6 +46,13 @@ fn main() {
     if let Some(at) = args.iter().position(|a| a == "--baseline") {
         baseline::copy(Path::new(&args[at + 1]), Path::new(&args[at + 2]));
         return;
+    }
+    if let Some(at) = args.iter().position(|a| a == "--rewrite") {
+        rewrite::copy(Path::new(&args[at + 1]), Path::new(&args[at + 2]), &args[at + 3]);
+        return;
+    }
+    if args.iter().any(|a| a == "rewrite") {
+        return rewrite::measure();
     }
     if args.iter().any(|a| a == "aws") {
         return requests::measure();

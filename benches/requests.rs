@@ -185,7 +185,7 @@ fn large_ledger(sample: &Path) -> PathBuf {
         let workspace =
             Workspace::open(&options, Storage::default(), Privacy::new(None, false)).await.expect("a workspace");
         let session = workspace.session().expect("a session");
-        let ledger = Ledger::read(&workspace.warehouse, &session).await.expect("a ledger");
+        let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await.expect("a ledger");
         let table = workspace.landing_table("accelerometer_landing").expect("it is in the project");
         let location = workspace.location(table).expect("it has a place");
         let uuid = LakeTable::open(&location).await.expect("it opens").expect("it is there").uuid();

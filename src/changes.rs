@@ -35,6 +35,7 @@ pub(crate) use size::size;
 use snapshots::by_snapshots;
 use tally::{Unfit, tally};
 
+pub(crate) use across::touched;
 pub use change_source::{ChangeSource, since_by};
 pub(crate) use readable::readable_at;
 
@@ -77,6 +78,8 @@ pub struct ChangeSet {
     rows_fed: Option<u64>,
     /// Rows of the range's data files, by path, if its commits record them.
     rows: BTreeMap<String, u64>,
+    /// The most bytes of texts and lists in one of its rows, as far as the log says that there are wide ones.
+    widest: u64,
     /// Files outside of the cut that exist in the store.
     seen: BTreeSet<String>,
     /// Columns, or fields (`s.a`, `items.[].sku`), that a migration within the range changed: what the rows of the change
@@ -128,6 +131,7 @@ impl ChangeSet {
             bytes: (0, 0),
             rows_fed: Some(0),
             rows: BTreeMap::new(),
+            widest: 0,
             seen: BTreeSet::new(),
             touched: BTreeSet::new(),
         }

@@ -4,10 +4,12 @@ mod history;
 mod plan;
 mod quarantine;
 mod query;
+mod saved;
 mod status;
 
 pub use history::history;
-pub use plan::{explain, plan};
+pub use plan::{PlanOptions, explain, plan, plan_with};
 pub use quarantine::quarantine;
 pub use query::{Answer, answer, query};
+pub use saved::{bind, parse_plan, plan_text};
 pub use status::status;

@@ -1,12 +1,19 @@
 //! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
 //! nothing here prints.
 
+mod plan;
+
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::migration::Move;
 use crate::name::TableName;
+pub use plan::{
+    Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
+    PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
+};
 
 /// How a table was brought up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -22,6 +29,8 @@ pub enum Mode {
     Incremental,
     /// All rows were checked by changed expectations; none changed.
     Check,
+    /// The log says something else of the table, such as a comment of a column; no row changed.
+    Metadata,
 }
 
 /// Rows changed by an operation.
@@ -195,13 +204,6 @@ impl Warning {
     }
 }
 
-impl From<&Error> for Warning {
-    fn from(error: &Error) -> Self {
-        let details = error.facts().iter().map(|(label, fact)| format!("{label}: {fact}")).collect();
-        Self { message: error.message().to_owned(), details, help: error.next().map(str::to_owned) }
-    }
-}
-
 /// Why a table is not at the cut.
 #[derive(Debug)]
 pub enum Problem {
@@ -355,6 +357,8 @@ pub struct TableStatus {
     pub pending: Vec<String>,
     /// Tables above it that are behind, so that it is behind too.
     pub behind: Vec<TableName>,
+    /// Files that a sync would leave out with an error, as one line; it stops nothing.
+    pub left_out: Option<String>,
     /// The problem that stops it, as one line.
     pub problem: Option<String>,
 }
@@ -372,98 +376,6 @@ pub struct StatusOutcome {
     pub warehouse: String,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatus>,
-}
-
-/// What a sync would do with a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Stop with an error.
-    Stop,
-    /// Skip it, because a table that it reads stops.
-    Skip,
-    /// Bring it up to date in this mode.
-    #[serde(untagged)]
-    Do(Mode),
-}
-
-/// The amount of data that a refresh would process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Estimate {
-    /// Inserted and deleted rows of its sources; all their rows for a full refresh. `None` = not known yet.
-    pub rows: Option<u64>,
-    /// Their bytes.
-    pub bytes: Option<u64>,
-    /// It is an upper bound, because it depends on tables above.
-    pub at_most: bool,
-}
-
-/// One operator of a query, and its delta rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operator {
-    /// Depth in the plan, 0 for the last operator.
-    pub depth: usize,
-    /// Its description: `filter: o.price < 5`.
-    pub operator: String,
-    /// The rule.
-    pub rule: String,
-}
-
-/// How a query's change is computed, or why it cannot be computed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explanation {
-    /// The plan, outermost operator first; empty if the query has no derivative.
-    pub operators: Vec<Operator>,
-    /// Why it has none.
-    pub reasons: Vec<String>,
-    /// Bytes that an incremental and a full refresh would read and write, if both are known.
-    pub costs: Option<(u64, u64)>,
-}
-
-/// One table in a plan.
-#[derive(Debug)]
-pub struct TablePlan {
-    /// Its name.
-    pub table: TableName,
-    /// Its zone.
-    pub zone: String,
-    /// URL or absolute path.
-    pub location: String,
-    /// Current version; `None` = not created.
-    pub version: Option<u64>,
-    /// What a sync would do.
-    pub action: Action,
-    /// Tables that change first, so that the action is a prediction; in the order of the project.
-    pub after: Vec<TableName>,
-    /// Whether all of these are landing tables.
-    pub after_ingest: bool,
-    /// The reason.
-    pub reason: String,
-    /// The amount of data to process.
-    pub estimate: Option<Estimate>,
-    /// Files too young to be read.
-    pub waiting: Vec<String>,
-    /// Warnings: drift.
-    pub warnings: Vec<Warning>,
-    /// How the change is computed, if requested.
-    pub explanation: Option<Explanation>,
-    /// Why it stops.
-    pub problem: Option<Error>,
-}
-
-/// What a sync would do.
-#[derive(Debug)]
-pub struct PlanOutcome {
-    /// Project name.
-    pub project: String,
-    /// Target name.
-    pub target: String,
-    /// Landing root, as given.
-    pub landing: String,
-    /// Warehouse root, as given.
-    pub warehouse: String,
-    /// Selected landing and derived tables, by zone and within a zone in the order of data flow.
-    pub tables: Vec<TablePlan>,
 }
 
 /// One version in `history`, newest first.
@@ -553,6 +465,8 @@ pub struct StatementOutcome {
     pub bytes_read: u64,
     /// Bytes of the data files that it wrote.
     pub bytes_written: u64,
+    /// The table's folder and its name from then on, of a table that is renamed or dropped.
+    pub moved: Option<Move>,
 }
 
 /// A migration and how it stands in a lake.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::clock;
 use crate::error::Result;
 use crate::ingest::{self, Ledger, Report};
+use crate::migrate::{self, Moves};
 use crate::outcome::{Mode, Problem, Rows, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::register;
@@ -30,10 +31,11 @@ pub async fn replay_as(workspace: &Workspace, name: &str, run: &str, progress: &
 
 async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Progress) -> Result<TableOutcome> {
     let started = clock::instant();
+    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
     let table = workspace.landing_table(name)?;
     let place = workspace.place(table, run)?;
     let session = workspace.session()?;
-    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
+    let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
     let report = Report { table, progress };
     let done = ingest::replay(&place, &workspace.warehouse, (&ledger, &session), &report).await?;
     let (version_before, version_after) = (done.version_before, Some(done.table.version()));

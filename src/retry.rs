@@ -30,6 +30,9 @@ pub(crate) const COMMIT: Policy = Policy { attempts: 4, pause: Duration::ZERO, i
 /// parallel.
 pub(crate) const CUT: Policy = Policy { attempts: 4, pause: Duration::from_millis(100), is_spread: true };
 
+/// A sync of a saved plan: after a conflict the lake is not the one of the plan any more.
+pub(crate) const ONCE: Policy = Policy { attempts: 1, pause: Duration::ZERO, is_spread: false };
+
 /// The row of a run: concurrent syncs each have a row to add; none depends on another's.
 pub(crate) const RUN: Policy = Policy { attempts: 8, pause: Duration::ZERO, is_spread: false };
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use crate::name::{self, nearest};
 
@@ -259,6 +259,35 @@ impl ColumnType {
     }
 }
 
+/// A schema without the metadata of its fields, at any depth; `None` if there is none.
+#[must_use]
+pub(crate) fn plain_schema(schema: &SchemaRef) -> Option<SchemaRef> {
+    if schema.fields().iter().all(is_plain) {
+        return None;
+    }
+    let fields: Vec<FieldRef> = schema.fields().iter().map(plain).collect();
+    Some(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+}
+
+fn is_plain(field: &FieldRef) -> bool {
+    let inside = match field.data_type() {
+        DataType::Struct(fields) => fields.iter().all(is_plain),
+        DataType::List(inner) | DataType::Map(inner, _) => is_plain(inner),
+        _ => true,
+    };
+    inside && field.metadata().is_empty()
+}
+
+fn plain(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect()),
+        DataType::List(element) => DataType::List(plain(element)),
+        DataType::Map(entries, sorted) => DataType::Map(plain(entries), *sorted),
+        other => other.clone(),
+    };
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
+}
+
 fn parse(text: &str, level: usize) -> Result<ColumnType, String> {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
@@ -466,6 +495,21 @@ mod tests {
         assert_eq!(found.delta_name(), text);
         assert_eq!(ColumnType::stored(&found.arrow()), Ok(found.clone()));
         assert_eq!(ColumnType::parse(&found.hive_name()), Ok(found));
+    }
+
+    #[test]
+    fn a_plain_schema_has_no_metadata_at_any_depth() {
+        let of = ColumnType::parse("map<string,array<struct<v:long>>>").expect("a type").arrow();
+        let fields = vec![Field::new("id", DataType::Int64, false), Field::new("m", of, true)];
+        let plain = Arc::new(Schema::new(fields.clone()));
+        assert_eq!(plain_schema(&plain), None);
+        let comment = std::collections::HashMap::from([("comment".to_owned(), "x".to_owned())]);
+        let top = vec![fields[0].clone().with_metadata(comment.clone()), fields[1].clone()];
+        assert_eq!(plain_schema(&Arc::new(Schema::new(top))), Some(Arc::clone(&plain)));
+        let DataType::Map(entries, sorted) = fields[1].data_type().clone() else { panic!("a map") };
+        let inside = Arc::new(entries.as_ref().clone().with_metadata(comment));
+        let deep = vec![fields[0].clone(), Field::new("m", DataType::Map(inside, sorted), true)];
+        assert_eq!(plain_schema(&Arc::new(Schema::new(deep))), Some(plain));
     }
 
     #[test]

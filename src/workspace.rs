@@ -16,7 +16,7 @@ use crate::evaluate;
 use crate::graph::Graph;
 use crate::ingest::{self, LandingContext};
 use crate::lake::{LakeTable, SessionOptions, session, sweep_spill, with_memory_limit};
-use crate::migration;
+use crate::migration::{self, Home, Places};
 use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials, word};
@@ -61,6 +61,8 @@ pub struct Workspace {
     pub privacy: Privacy,
     /// The dependencies between tables.
     pub graph: Graph,
+    /// Where tables are that migrations of this lake moved.
+    pub places: Arc<Places>,
     storage: Storage,
     /// Landing files that may be read concurrently.
     workers: Arc<Semaphore>,
@@ -242,23 +244,29 @@ impl ResolvedTarget {
         target.glue.and_then(|glue| glue.database).unwrap_or(target.database)
     }
 
-    /// The locations of tables; quarantines of landing tables follow them.
+    /// The locations of tables, after the moves of `places`; quarantines of landing tables follow them.
     #[must_use]
-    pub fn places(&self) -> Vec<TablePlace> {
-        let mut places = Vec::new();
+    pub fn places(&self, places: &Places) -> Vec<TablePlace> {
+        let mut found = Vec::new();
         for table in &self.project.tables {
-            let (name, zone) = (table.name.as_str(), &table.zone);
+            let home = home(table, places);
             let root = self.warehouse.trim_end_matches('/');
-            let place = table.location.clone().unwrap_or_else(|| format!("{root}/{zone}/{name}"));
-            places.push(TablePlace { name: name.to_owned(), place: place.clone(), is_quarantine: false });
+            let place = table.location.clone().unwrap_or_else(|| format!("{root}/{home}"));
+            found.push(TablePlace { name: table.name.to_string(), place: place.clone(), is_quarantine: false });
             if table.landing().is_some() {
-                let quarantine = table.name.quarantine().to_string();
                 let folder = place.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
-                let place = format!("{folder}/{quarantine}");
-                places.push(TablePlace { name: quarantine, place, is_quarantine: true });
+                let place = format!("{folder}/{}", home.quarantine().name);
+                found.push(TablePlace { name: table.name.quarantine().to_string(), place, is_quarantine: true });
             }
         }
-        places
+        found
+    }
+
+    /// Whether a migration of the project renames or drops a table: then only the lake tells where its tables are.
+    #[must_use]
+    pub fn moves_tables(&self) -> bool {
+        let moves = |statement: &migration::Statement| statement.action.moves();
+        migration::parsed(&self.project).is_ok_and(|all| all.iter().flat_map(|one| &one.statements).any(moves))
     }
 
     /// Whether anything of this project is on AWS.
@@ -281,6 +289,14 @@ impl ResolvedTarget {
             None => Aws::load(&settings).await?,
         };
         Ok(storage.with_aws(connected, Encryption { sse: aws.sse, kms_key_id: aws.kms_key_id }))
+    }
+}
+
+/// The folder of a table that names no `location`. The quarantine of a derived table is beside that.
+fn home(table: &Table, places: &Places) -> Home {
+    match table.quarantine_of() {
+        Some(owner) => places.home(owner.as_str(), &table.zone).quarantine(),
+        None => places.home(table.name.as_str(), &table.zone),
     }
 }
 
@@ -325,6 +341,7 @@ impl Workspace {
         Ok(Self {
             workers: ingest::workers(address.project.memory_limit),
             graph: Graph::new(&address.project),
+            places: Arc::default(),
             project: Arc::new(address.project),
             target: address.target,
             landing_text: address.landing,
@@ -336,6 +353,39 @@ impl Workspace {
             privacy,
             storage,
         })
+    }
+
+    /// The same, with tables where the migrations of its lake moved them.
+    ///
+    /// # Errors
+    /// If two tables have one folder then.
+    pub fn with_places(&self, places: Places) -> Result<Self> {
+        let moved = Self { places: Arc::new(places), ..self.clone() };
+        if moved.places.is_empty() {
+            return Ok(moved);
+        }
+        let mut folders: BTreeMap<String, String> = BTreeMap::new();
+        for table in &moved.project.tables {
+            let mut own = vec![(moved.location(table)?, format!("table `{}`", table.name))];
+            if table.landing().is_some() {
+                own.push((moved.quarantine(table)?, format!("the quarantine of `{}`", table.name)));
+            }
+            for (folder, whose) in own {
+                if let Some(other) = folders.insert(folder.to_string(), whose.clone()) {
+                    return Err(Error::failed(format!("the folder of {whose} is the folder of {other}"))
+                        .fact("folder", folder.to_string())
+                        .fact("because", "a folder of the name of one of them is that of a renamed or dropped table")
+                        .help(format!("give {} a `location`: {}", table.name, table.file.path.display())));
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The folder of this warehouse in which a table is, or was, that names no `location`.
+    #[must_use]
+    pub fn folder(&self, home: &Home) -> Location {
+        self.warehouse.join(&home.zone).join(&home.name)
     }
 
     /// The table of a name.
@@ -374,14 +424,14 @@ impl Workspace {
         self.privacy.tell(error, self.project.has_personal_data())
     }
 
-    /// Folder of a table.
+    /// Folder of a table: its own `location`, or else the one with which it was made.
     ///
     /// # Errors
     /// If its own `location` has no store.
     pub fn location(&self, table: &Table) -> Result<Location> {
         match &table.location {
             Some(text) => self.storage.location(text, &self.project.root),
-            None => Ok(self.warehouse.join(&table.zone).join(table.name.as_str())),
+            None => Ok(self.folder(&home(table, &self.places))),
         }
     }
 
@@ -398,7 +448,7 @@ impl Workspace {
     /// # Errors
     /// As [`Self::location`].
     pub fn quarantine(&self, table: &Table) -> Result<Location> {
-        Ok(self.location(table)?.sibling(table.name.quarantine().as_str()))
+        Ok(self.location(table)?.sibling(&home(table, &self.places).quarantine().name))
     }
 
     /// A landing table with its locations and settings.
@@ -425,6 +475,16 @@ impl Workspace {
         self.project.migrations.iter().map(|m| i64::from(m.number)).max().unwrap_or(0)
     }
 
+    /// The same lake for reads, while every write goes into a local folder: tables are then read as they would be.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn in_scratch(&self, folder: &Path) -> Result<Self> {
+        let storage = self.storage.over(folder);
+        let warehouse = storage.location(self.warehouse.url.as_str(), &self.project.root)?;
+        Ok(Self { warehouse, storage, ..self.clone() })
+    }
+
     /// A session that reads this workspace's tables.
     ///
     /// # Errors
@@ -449,7 +509,8 @@ impl Workspace {
             derived: table.derived().ok_or_else(no_query)?,
             location: self.location(table)?,
             sources,
-            full_refresh: false,
+            full_refresh: None,
+            places: self.places.clone(),
             run: run.to_owned(),
             migration: self.migration(),
             privacy: self.privacy.clone(),

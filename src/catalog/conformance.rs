@@ -2,8 +2,11 @@
 //!
 //! The suite works only in the database `stedi_delta_conformance` and removes its tables.
 
+use std::collections::BTreeMap;
+
 use futures::future::join;
 
+use super::entry::Declared;
 use super::{Catalog, Entry, Put, put_once};
 use crate::definition::{Column, ColumnType};
 use crate::error::{Error, Result};
@@ -23,6 +26,7 @@ pub async fn suite(catalog: &dyn Catalog) -> Result<()> {
     put_creates_once(catalog).await?;
     put_updates_what_differs(catalog).await?;
     put_keeps_what_others_added(catalog).await?;
+    put_follows_the_definition(catalog).await?;
     what_was_seen_saves_a_read_and_never_decides(catalog).await?;
     list_is_sorted(catalog).await?;
     remove_says_whether_there_was_one(catalog).await?;
@@ -62,7 +66,9 @@ fn with_columns(name: &str, columns: &[&str], version: u64) -> Entry {
     let columns: Vec<Column> = columns.iter().map(|name| Column::new(*name, ColumnType::String)).collect();
     let field = |c: &Column| serde_json::json!({"name": c.name, "type": "string", "nullable": true, "metadata": {}});
     let schema = serde_json::json!({"type": "struct", "fields": columns.iter().map(field).collect::<Vec<_>>()});
-    Entry::new(name, &format!("s3://bucket/{name}"), "", &columns, &schema.to_string(), version, 1_700_000_000_000)
+    let properties = BTreeMap::new();
+    let declared = Declared { description: "", columns: &columns, properties: &properties };
+    Entry::new(name, &format!("s3://bucket/{name}"), declared, &schema.to_string(), version, 1_700_000_000_000)
 }
 
 async fn absent_is_none(catalog: &dyn Catalog) -> Result<()> {
@@ -99,6 +105,27 @@ async fn put_keeps_what_others_added(catalog: &dyn Catalog) -> Result<()> {
     let comment = found.storage_descriptor.columns.get(1).and_then(|c| c.comment.as_deref());
     law("a foreign comment stays", &comment, &Some("in lower case"))?;
     law("after a put nothing differs", &ours.differs(&found), &false)
+}
+
+async fn put_follows_the_definition(catalog: &dyn Catalog) -> Result<()> {
+    let parameter = |entry: &Entry, column: usize| {
+        entry.storage_descriptor.columns.get(column).map(|c| c.parameters.clone()).unwrap_or_default()
+    };
+    let mut classified = with_columns("people", &["id", "email"], 4);
+    classified.storage_descriptor.columns[1].parameters.insert("classification".into(), "pii".into());
+    classified.storage_descriptor.columns[0].parameters.insert("team".into(), "ml".into());
+    law("a classification updates", &put(catalog, DATABASE, &classified, None).await?, &Put::Updated)?;
+    let pii = BTreeMap::from([("classification".to_owned(), "pii".to_owned())]);
+    law("a classification reads back", &parameter(&stored(catalog, "people").await?, 1), &pii)?;
+    let ours = with_columns("people", &["id", "email"], 5);
+    law("a classification that ended updates", &put(catalog, DATABASE, &ours, None).await?, &Put::Updated)?;
+    let found = stored(catalog, "people").await?;
+    law("a classification that ended goes", &parameter(&found, 1), &BTreeMap::new())?;
+    law(
+        "a foreign parameter of a column stays",
+        &parameter(&found, 0).keys().map(String::as_str).collect::<Vec<_>>(),
+        &vec!["team"],
+    )
 }
 
 async fn what_was_seen_saves_a_read_and_never_decides(catalog: &dyn Catalog) -> Result<()> {

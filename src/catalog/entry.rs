@@ -12,12 +12,15 @@ use super::drift::differences;
 use super::hive;
 use crate::definition::Column;
 use crate::error::{Error, Result};
+use crate::lake::PROPERTIES;
 use crate::outcome::Drift;
 
 const UPDATE_VERSION: &str = "delta.lastUpdateVersion";
 const COMMIT_TIMESTAMP: &str = "delta.lastCommitTimestamp";
 const PROVIDER: &str = "spark.sql.sources.provider";
 const TABLE_TYPE: &str = "table_type";
+/// The parameter of a column by which policies for personal data find it.
+const CLASSIFICATION: &str = "classification";
 /// Everything below this prefix describes the schema and is ours: parts of an older, longer schema must be removed.
 const SCHEMA_PREFIX: &str = "spark.sql.sources.schema";
 /// Spark's `schemaStringLengthThreshold`: a Hive metastore holds 4,000 characters per value.
@@ -103,20 +106,33 @@ pub struct EntryColumn {
     /// For people; one line of at most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Parameters, such as the classification.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What a definition says of its table.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared<'a> {
+    /// For people.
+    pub description: &'a str,
+    /// Columns, with their descriptions and classifications.
+    pub columns: &'a [Column],
+    /// Properties.
+    pub properties: &'a BTreeMap<String, String>,
 }
 
 impl Entry {
     /// The entry of a table by its log.
     ///
     /// `location` is the table's URL or absolute path, `delta_schema_string` the `schemaString` of the log's metadata,
-    /// from which the columns come; `declared` describes them. `version` and `commit_timestamp_ms` (since the epoch)
-    /// are those of the newest commit.
+    /// from which the columns come; `declared` describes the table and its columns. `version` and `commit_timestamp_ms`
+    /// (since the epoch) are those of the newest commit.
     #[must_use]
     pub fn new(
         name: &str,
         location: &str,
-        description: &str,
-        declared: &[Column],
+        declared: Declared<'_>,
         delta_schema_string: &str,
         version: u64,
         commit_timestamp_ms: i64,
@@ -136,14 +152,19 @@ impl Entry {
         for (number, part) in parts.into_iter().enumerate() {
             parameters.insert(format!("{SCHEMA_PREFIX}.part.{number}"), part);
         }
+        if !declared.properties.is_empty() {
+            let names = declared.properties.keys().map(String::as_str).collect::<Vec<_>>();
+            parameters.insert(PROPERTIES.into(), names.join(","));
+            parameters.extend(declared.properties.clone());
+        }
         Self {
             name: name.to_lowercase(),
-            description: one_line(description, DESCRIPTION_CHARS),
+            description: one_line(declared.description, DESCRIPTION_CHARS),
             owner: None,
             table_type: "EXTERNAL_TABLE".into(),
             parameters,
             storage_descriptor: StorageDescriptor {
-                columns: columns(delta_schema_string, declared),
+                columns: columns(delta_schema_string, declared.columns),
                 input_format: "org.apache.hadoop.mapred.SequenceFileInputFormat".into(),
                 output_format: "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat".into(),
                 compressed: false,
@@ -163,12 +184,15 @@ impl Entry {
     }
 
     /// This entry, with the fields of others in `existing` that this one does not set: parameters, owner, and
-    /// descriptions and comments that are empty here.
+    /// descriptions and comments that are empty here. Comments of an older log and properties of an older definition go.
     #[must_use]
     pub fn merged_into(&self, existing: &Self) -> Self {
         let mut merged = self.clone();
+        let ours = existing.parameters.get(PROPERTIES).map(String::as_str).unwrap_or_default();
+        let is_ours =
+            |key: &str| key.starts_with(SCHEMA_PREFIX) || key == PROPERTIES || ours.split(',').any(|o| o == key);
         for (key, value) in &existing.parameters {
-            if !key.starts_with(SCHEMA_PREFIX) {
+            if !is_ours(key) {
                 merged.parameters.entry(key.clone()).or_insert_with(|| value.clone());
             }
         }
@@ -177,14 +201,27 @@ impl Entry {
         let (ours, theirs) = (&mut merged.storage_descriptor, &existing.storage_descriptor);
         keep(&mut ours.parameters, &theirs.parameters);
         keep(&mut ours.serde_info.parameters, &theirs.serde_info.parameters);
+        let of_log = existing.comments();
         for column in &mut ours.columns {
-            if column.comment.is_none()
-                && let Some(same) = theirs.columns.iter().find(|c| c.name == column.name)
-            {
+            let Some(same) = theirs.columns.iter().find(|c| c.name == column.name) else { continue };
+            if column.comment.is_none() && same.comment.is_some() && of_log.get(&column.name) != same.comment.as_ref() {
                 column.comment.clone_from(&same.comment);
+            }
+            // The classification is the definition's.
+            let others = same.parameters.iter().filter(|(key, _)| *key != CLASSIFICATION);
+            for (key, value) in others {
+                column.parameters.entry(key.clone()).or_insert_with(|| value.clone());
             }
         }
         merged
+    }
+
+    /// The comments of columns in the log that the entry was made from.
+    fn comments(&self) -> BTreeMap<String, String> {
+        let part = |number: usize| self.parameters.get(&format!("{SCHEMA_PREFIX}.part.{number}"));
+        let schema: String = (0..).map_while(part).map(String::as_str).collect();
+        let comments = hive::columns(&schema).into_iter().filter_map(|(name, _, comment)| Some((name, comment?)));
+        comments.filter_map(|(name, comment)| Some((name.to_lowercase(), one_line(&comment, COMMENT_CHARS)?))).collect()
     }
 
     /// Whether putting this entry over `existing` would change anything that an engine or a person sees. Version and
@@ -259,16 +296,20 @@ impl Entry {
     }
 }
 
-/// The columns of the log, with their declared descriptions.
+/// The columns of the log, with their declared descriptions and classifications.
 fn columns(delta_schema_string: &str, declared: &[Column]) -> Vec<EntryColumn> {
     let columns = hive::columns(delta_schema_string).into_iter();
     columns
         .map(|(name, r#type, comment)| {
             let name = name.to_lowercase();
-            let described = declared.iter().find(|c| c.name.to_lowercase() == name);
-            let described = described.and_then(|c| one_line(&c.description, COMMENT_CHARS));
+            let column = declared.iter().find(|c| c.name.to_lowercase() == name);
+            let described = column.and_then(|c| one_line(&c.description, COMMENT_CHARS));
             let comment = described.or_else(|| one_line(&comment?, COMMENT_CHARS));
-            EntryColumn { name, r#type, comment }
+            let parameters = match column {
+                Some(column) if column.pii => text_map([(CLASSIFICATION, "pii")]),
+                _ => BTreeMap::new(),
+            };
+            EntryColumn { name, r#type, comment, parameters }
         })
         .collect()
 }
@@ -310,7 +351,9 @@ mod tests {
 
     fn entry(schema: &str, version: u64) -> Entry {
         let columns = [column("id", ColumnType::Long, "the\nnumber"), column("region", ColumnType::String, "")];
-        Entry::new("Orders", "s3://bucket/wh/orders", "Orders", &columns, schema, version, 1_791_371_800_952)
+        let properties = BTreeMap::new();
+        let declared = Declared { description: "Orders", columns: &columns, properties: &properties };
+        Entry::new("Orders", "s3://bucket/wh/orders", declared, schema, version, 1_791_371_800_952)
     }
 
     #[test]
@@ -385,6 +428,30 @@ mod tests {
         assert_eq!(merged.owner.as_deref(), Some("ada"));
         let comments: Vec<_> = merged.storage_descriptor.columns.iter().map(|c| c.comment.as_deref()).collect();
         assert_eq!(comments, [Some("the number"), Some("kept")]);
+    }
+
+    #[test]
+    fn what_came_from_an_older_log_or_definition_goes() {
+        let with = |comment: &str, team: &[(&str, &str)]| {
+            let schema = SCHEMA.replacen("{}}", &format!("{{{comment}}}}}"), 1);
+            let columns = [column("region", ColumnType::String, "")];
+            let properties = team.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let declared = Declared { description: "Orders", columns: &columns, properties: &properties };
+            Entry::new("orders", "s3://bucket/wh/orders", declared, &schema, 1, 1_791_371_800_952)
+        };
+        let mut before = with("\"comment\":\"of the log\"", &[("team", "ml"), ("owner", "ada")]);
+        assert_eq!(before.storage_descriptor.columns[0].comment.as_deref(), Some("of the log"));
+        let merged = with("", &[("owner", "eve")]).merged_into(&before);
+        assert_eq!(merged.storage_descriptor.columns[0].comment, None);
+        assert_eq!((merged.parameters.get("team"), merged.parameters["owner"].as_str()), (None, "eve"));
+        assert_eq!(merged.parameters["stedi-delta.properties"], "owner");
+        // A comment that somebody wrote into the catalog alone.
+        before.storage_descriptor.columns[0].comment = Some("theirs".into());
+        let merged = with("", &[]).merged_into(&before);
+        assert_eq!(merged.storage_descriptor.columns[0].comment.as_deref(), Some("theirs"));
+        assert!(
+            !merged.parameters.keys().any(|key| ["team", "owner", "stedi-delta.properties"].contains(&key.as_str()))
+        );
     }
 
     #[test]

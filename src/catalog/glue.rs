@@ -48,6 +48,9 @@ const READ_ONLY: [&str; 12] = [
     "IsIcebergTable",
 ];
 
+/// What an entry says of a column besides its name and type.
+const OF_COLUMNS: [&str; 2] = ["Comment", "Parameters"];
+
 /// Tables in Glue.
 pub struct GlueCatalog {
     client: Client,
@@ -219,6 +222,10 @@ fn lay_over(under: &mut Value, over: Value) {
             for item in over {
                 let same = standing.iter().find(|s| s["Name"].is_string() && s["Name"] == item["Name"]);
                 let mut merged = same.cloned().unwrap_or(Value::Null);
+                if let Some(column) = merged.as_object_mut() {
+                    // Entries carry what is to be kept of these.
+                    column.retain(|key, _| !OF_COLUMNS.contains(&key.as_str()));
+                }
                 lay_over(&mut merged, item);
                 under.push(merged);
             }

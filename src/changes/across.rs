@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use deltalake::arrow::datatypes::{DataType, Fields};
+use deltalake::arrow::datatypes::{DataType, Fields, Schema};
 
 use super::files::look_up;
 use super::{ChangeSet, Changes, Way, since};
@@ -21,7 +21,8 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
         let (Ok(before), Ok(after)) = (table.at(migration - 1).await, table.at(migration).await) else {
             return Ok(Changes::Lost(format!("v{migration}, a migration, can no longer be read")));
         };
-        whole.touched.extend(touched(&before, &after));
+        whole.touched.extend(touched(&before.schema(), &after.schema()));
+        whole.touched.extend(computed(&before, &after));
         if begin < before.version() {
             match since(&before, begin).await? {
                 Changes::Known(part) => add(&mut whole, *part),
@@ -47,10 +48,18 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
 }
 
 /// Columns, and fields within structs and lists, that are in one of two versions only, or of another type.
-fn touched(before: &LakeTable, after: &LakeTable) -> BTreeSet<String> {
+#[must_use]
+pub(crate) fn touched(before: &Schema, after: &Schema) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    fields("", before.schema().fields(), after.schema().fields(), &mut found);
+    fields("", before.fields(), after.fields(), &mut found);
     found
+}
+
+/// Columns whose values a migration computed between two versions.
+fn computed(before: &LakeTable, after: &LakeTable) -> impl Iterator<Item = String> {
+    let known = before.computed_columns();
+    let computed = after.computed_columns().into_iter().filter(move |(column, by)| known.get(column) != Some(by));
+    computed.map(|(column, _)| column)
 }
 
 fn fields(path: &str, before: &Fields, after: &Fields, found: &mut BTreeSet<String>) {
@@ -88,6 +97,7 @@ fn add(whole: &mut ChangeSet, part: ChangeSet) {
     whole.bytes = (whole.bytes.0 + part.bytes.0, whole.bytes.1 + part.bytes.1);
     whole.rows_fed = whole.rows_fed.zip(part.rows_fed).map(|(one, other)| one + other);
     whole.rows.extend(part.rows);
+    whole.widest = whole.widest.max(part.widest);
     whole.seen.extend(part.seen);
     whole.touched.extend(part.touched);
 }

@@ -21,7 +21,7 @@ use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 use super::{ChangeSet, Part, Reading};
 use crate::error::{Context, Error, Result};
 use crate::incremental::WEIGHT;
-use crate::lake::{CHANGE_TYPE, Relation, adapted};
+use crate::lake::{CHANGE_TYPE, Relation, adapted, in_turn};
 
 /// Values of [`CHANGE_TYPE`] for deleted rows.
 pub(super) const GONE: [&str; 2] = ["delete", "update_preimage"];
@@ -33,6 +33,7 @@ impl ChangeSet {
     /// When the plan cannot be built.
     pub async fn provider(&self, session: &SessionContext) -> Result<Arc<dyn TableProvider>> {
         let schema = self.table.schema();
+        self.table.narrow(session, self.widest);
         let mut relations: Vec<DataFrame> = Vec::new();
         for part in &self.parts {
             let frame = self.rows(session, part).await?;
@@ -112,6 +113,8 @@ impl TableProvider for AllOf {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let in_turn = in_turn(session);
+        let session = in_turn.as_ref().map_or(session, |session| session);
         let scan = self.listed.scan(session, projection, filters, limit).await?;
         let mut found = BTreeSet::new();
         scan.apply(|node| {

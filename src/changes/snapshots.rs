@@ -34,8 +34,10 @@ pub(super) async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Res
     let plain = table.indirection().is_none()
         && old.indirection().is_none()
         && added.iter().chain(&removed).all(|file| file.deletion_vector.is_none());
+    let widest = added.iter().chain(&removed).filter_map(|file| file.widest).max().unwrap_or(0);
     let sides = [(1, added, table), (-1, removed, &old)].into_iter().filter(|(_, files, _)| !files.is_empty());
-    let mut change = ChangeSet { seen: found.there.into_keys().collect(), ..ChangeSet::nothing(table, from) };
+    let seen = found.there.into_keys().collect();
+    let mut change = ChangeSet { seen, widest, ..ChangeSet::nothing(table, from) };
     for (weight, files, at) in sides {
         change.bytes.0 += files.iter().map(|file| file.size).sum::<u64>();
         let files: Vec<String> = files.into_iter().map(|file| file.path).collect();

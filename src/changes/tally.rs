@@ -101,6 +101,7 @@ impl Tally {
             bytes,
             rows_fed,
             rows,
+            widest: commits.iter().map(|commit| commit.files.widest).max().unwrap_or(0),
             seen: found.there.into_keys().collect(),
             ..ChangeSet::nothing(table, from)
         }

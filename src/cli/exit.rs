@@ -1,7 +1,9 @@
 //! All exit codes and their precedence.
 
 use crate::error::{Error, Kind};
-use crate::outcome::{Action, CatalogOutcome, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome};
+use crate::outcome::{
+    Action, CatalogOutcome, EntryChange, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome, TablePlan, Verdict,
+};
 
 /// Their description in `--help`.
 pub(super) const HELP: &str = "\
@@ -10,7 +12,7 @@ Exit codes:
     1  something failed; tables that do not depend on it were still processed
     2  changes are pending (`plan --detailed-exitcode`, `catalog check`)
     3  a check of the data failed: consent, an expectation with action `fail`, or `sync --verify`
-    4  conflict: concurrent commits kept winning; retry
+    4  conflict: concurrent commits kept winning, so retry; or the plan of `sync --plan` is stale
    64  the command line is wrong
   130  interrupted
 If several apply, 3 precedes 1, and 1 precedes 4.";
@@ -67,11 +69,20 @@ pub fn of_table(outcome: &TableOutcome) -> u8 {
     }
 }
 
-/// A plan; `detailed` = [`PENDING`] if a sync would change something.
+/// A plan; `detailed` = [`PENDING`] if a sync would change something. Computed changes that would be refused count as in
+/// a sync.
 #[must_use]
 pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
-    if outcome.tables.iter().any(|t| t.action == Action::Stop) {
-        of(Kind::Failed)
+    // Files left out make a sync exit with 1, too.
+    let stops = |t: &&TablePlan| t.action == Action::Stop || !t.left_out.is_empty();
+    let stops = outcome.tables.iter().filter(stops).map(|_| Kind::Failed);
+    let refused = outcome.tables.iter().filter_map(|t| match &t.computed.as_ref()?.verdict {
+        Verdict::Refused(error) => Some(error.kind()),
+        Verdict::Holds | Verdict::Skipped(_) => None,
+    });
+    let failed = of_all(stops.chain(refused).chain(outcome.problem.as_ref().map(Error::kind)));
+    if failed != DONE {
+        failed
     } else if detailed && is_pending(outcome) {
         PENDING
     } else {
@@ -82,7 +93,9 @@ pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
 /// Whether a sync would change anything.
 #[must_use]
 pub fn is_pending(outcome: &PlanOutcome) -> bool {
-    outcome.tables.iter().any(|t| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip))
+    let is_due = |t: &TablePlan| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip);
+    let registers = outcome.catalog.changes.iter().any(|entry| entry.change != EntryChange::Refuse);
+    !outcome.moves.is_empty() || outcome.tables.iter().any(is_due) || registers
 }
 
 /// A comparison of the catalog.

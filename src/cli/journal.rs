@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::document::ErrorReport;
-use super::outlet::Sink;
+use super::outlet::{Gate, Sink};
 use super::verbs::sync::Totals;
 use crate::clock;
 use crate::error::{Error, Kind};
@@ -139,21 +139,26 @@ impl Journal {
         self.event(&event);
     }
 
-    /// The command was interrupted.
+    /// The command was interrupted. The work continues in the background, so no line of it comes between these two.
     pub(super) fn interrupt(&self, exit_code: u8) {
-        self.event(&Event::warn("run.interrupted").with("verb", self.verb()));
-        self.finish(exit_code);
+        let mut state = self.state();
+        let event = Event::warn("run.interrupted").with("verb", &state.verb);
+        self.write(&mut state, &event);
+        self.end(&mut state, exit_code);
     }
 
     /// The command is over. Nothing is written after its last line, even if work continues in the background.
     pub(super) fn finish(&self, exit_code: u8) {
-        let mut state = self.state();
+        self.end(&mut self.state(), exit_code);
+    }
+
+    fn end(&self, state: &mut State, exit_code: u8) {
         if state.ended || state.verb.is_none() {
             return;
         }
         let mut event = Event::info("run.finished").with("verb", &state.verb).with("exit_code", exit_code);
         event.fields.append(&mut state.sums);
-        self.write(&mut state, &event.seconds(self.began.elapsed()));
+        self.write(state, &event.seconds(self.began.elapsed()));
         state.ended = true;
     }
 
@@ -283,7 +288,7 @@ pub(super) fn on_panic(journal: Arc<Journal>, reveal: bool) {
 /// data.
 pub fn tell_panic(panic: &PanicHookInfo<'_>) {
     let error = panicked(panic.location().map(ToString::to_string), None, false);
-    Sink::new(Box::new(std::io::stderr())).write(&super::render::error::error(&error, false));
+    Sink::new(Box::new(std::io::stderr()), Gate::default()).write(&super::render::error::error(&error, false));
 }
 
 /// Whether a panic is expected: after a failed upload the Parquet writer cleans up by a call that may panic, and

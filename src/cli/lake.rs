@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::privacy::Privacy;
 use crate::progress::{Level, Progress};
-use crate::register;
 use crate::storage::Storage;
 use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 
@@ -41,9 +40,4 @@ impl Lake {
         let workspace = Workspace::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
         Ok(Self { workspace, progress, run })
     }
-}
-
-/// The statements that register tables in Athena by hand. Opens no connection.
-pub(super) fn ddl(options: &WorkspaceOptions, tables: &[String]) -> Result<String> {
-    register::ddl(&ResolvedTarget::find(options)?, tables)
 }

@@ -38,7 +38,7 @@ pub async fn main(args: Vec<OsString>) -> u8 {
         Err(ended) => return end(&mut ui, &ended),
     };
     ui.configure(&cli.globals);
-    let (progress, journal) = (ui.progress(), ui.journal());
+    let (progress, journal, gate) = (ui.progress(), ui.journal(), ui.gate());
     let log_json = cli.globals.log_format == LogFormat::Json;
     if let Some(journal) = journal.as_ref().filter(|_| log_json) {
         journal::on_panic(Arc::clone(journal), cli.globals.reveal);
@@ -49,16 +49,22 @@ pub async fn main(args: Vec<OsString>) -> u8 {
     };
     let ended = interruptible(work, stopped()).await;
     let exit_code = ended.unwrap_or(exit::INTERRUPTED);
-    close_spill();
     if ended.is_none() {
+        // The work still runs: from here on it fails because its files are removed and its tasks are cancelled.
+        gate.close();
+        std::panic::set_hook(Box::new(|_| {}));
         progress.done();
         if !log_json {
             Ui::standard().problem("interrupted; commits already made stand, and the next sync continues from there\n");
         }
+        if let Some(journal) = &journal {
+            journal.interrupt(exit_code);
+        }
     }
+    close_spill();
     if let Some(journal) = journal {
-        // A finished command has written its last line already; one that panicked has not.
-        if ended.is_none() { journal.interrupt(exit_code) } else { journal.finish(exit_code) }
+        // A finished or interrupted command has written its last line already; one that panicked has not.
+        journal.finish(exit_code);
     }
     exit_code
 }

@@ -2,6 +2,7 @@
 //! table, no credentials of a URL.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::clock;
@@ -24,19 +25,46 @@ pub(super) fn printable(text: &str) -> String {
     if text.contains('\u{fdd0}') { text.replace(MARK.as_str(), "\u{1b}") } else { text.into_owned() }
 }
 
+/// Ends the output of a command. Work that a signal interrupted still runs for a moment, and what it reports then is an
+/// effect of the interruption.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    /// Nothing is written from now on.
+    pub(super) fn close(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Standard error, shared by all of its writers.
 #[derive(Clone)]
-pub(super) struct Sink(Arc<Mutex<Box<dyn Write + Send>>>);
+pub(super) struct Sink {
+    inner: Arc<Mutex<Box<dyn Write + Send>>>,
+    gate: Gate,
+}
 
 impl Sink {
-    pub(super) fn new(inner: Box<dyn Write + Send>) -> Self {
-        Self(Arc::new(Mutex::new(inner)))
+    pub(super) fn new(inner: Box<dyn Write + Send>, gate: Gate) -> Self {
+        Self { inner: Arc::new(Mutex::new(inner)), gate }
+    }
+
+    /// The same for a writer that knows its last line.
+    pub(super) fn without_gate(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), gate: Gate::default() }
     }
 
     /// Writes all of it at once, so that no other thread's output comes in between.
     pub(super) fn write(&self, text: &str) {
         let text = printable(text);
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.gate.is_closed() {
+            return;
+        }
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // If standard error is closed, the failure cannot be reported.
         let _ = inner.write_all(text.as_bytes());
         let _ = inner.flush();
@@ -49,11 +77,12 @@ pub(super) struct Output {
     written: bool,
     closed: bool,
     failure: Option<io::Error>,
+    gate: Gate,
 }
 
 impl Output {
-    pub(super) fn new(inner: Box<dyn Write + Send>) -> Self {
-        Self { inner: BufWriter::new(inner), written: false, closed: false, failure: None }
+    pub(super) fn new(inner: Box<dyn Write + Send>, gate: Gate) -> Self {
+        Self { inner: BufWriter::new(inner), written: false, closed: false, failure: None, gate }
     }
 
     /// Writes text. A failure is kept for [`Self::failure`].
@@ -68,7 +97,7 @@ impl Output {
 
     /// Writes buffered text.
     pub(super) fn end(&mut self) {
-        if !self.closed {
+        if !self.closed && !self.gate.is_closed() {
             let result = self.inner.flush();
             self.note(result);
         }
@@ -85,7 +114,7 @@ impl Output {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        if !self.closed {
+        if !self.closed && !self.gate.is_closed() {
             self.written |= !bytes.is_empty();
             let result = self.inner.write_all(bytes);
             self.note(result);
@@ -152,10 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_after_the_gate_was_closed() {
+        let (captured, gate) = (Captured::default(), Gate::default());
+        let err = Sink::new(Box::new(captured.clone()), gate.clone());
+        let mut out = Output::new(Box::new(captured.clone()), gate.clone());
+        err.write("before\n");
+        gate.close();
+        err.clone().write("after\n");
+        out.text("after\n");
+        out.end();
+        err.without_gate().write("the last line\n");
+        assert_eq!(captured.text(), "before\nthe last line\n");
+    }
+
+    #[test]
     fn rows_are_shown_as_they_are_but_for_what_acts() {
         let written = |exact: bool, parts: &[&[u8]]| {
             let captured = Captured::default();
-            let mut out = Output::new(Box::new(captured.clone()));
+            let mut out = Output::new(Box::new(captured.clone()), Gate::default());
             let mut rows = out.rows(exact);
             for part in parts {
                 rows.write_all(part).expect("kept for later");

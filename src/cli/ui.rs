@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::args::{Color, Format, Globals, LANDING, LogFormat, TARGET, WAREHOUSE};
 use super::journal::{Form, Journal};
-use super::outlet::{Output, Sink};
+use super::outlet::{Gate, Output, Sink};
 use super::render;
 use super::spinner::Spinner;
 use super::verbs;
@@ -20,6 +20,7 @@ use crate::progress::{Level, Progress, Silent};
 pub struct Ui {
     out: Output,
     err: Sink,
+    gate: Gate,
     out_terminal: bool,
     err_terminal: bool,
     color_out: bool,
@@ -49,9 +50,11 @@ impl Ui {
     /// Any two writers, neither of them a terminal.
     #[must_use]
     pub fn over(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        let gate = Gate::default();
         Self {
-            out: Output::new(out),
-            err: Sink::new(err),
+            out: Output::new(out, gate.clone()),
+            err: Sink::new(err, gate.clone()),
+            gate,
             out_terminal: false,
             err_terminal: false,
             color_out: false,
@@ -104,7 +107,7 @@ impl Ui {
     }
 
     fn keep_journal(&mut self, form: Form, least: Level, target: Option<String>) {
-        let journal = Arc::new(Journal::new(form, least, &self.run, target, self.err.clone()));
+        let journal = Arc::new(Journal::new(form, least, &self.run, target, self.err.without_gate()));
         self.progress = journal.clone();
         self.journal = Some(journal);
     }
@@ -112,6 +115,11 @@ impl Ui {
     /// The journal, if there is one.
     pub(super) fn journal(&self) -> Option<Arc<Journal>> {
         self.journal.clone()
+    }
+
+    /// Ends the output, except that of the journal.
+    pub(super) fn gate(&self) -> Gate {
+        self.gate.clone()
     }
 
     /// The journal, if standard error has nothing else.

@@ -120,6 +120,8 @@ pub struct Table {
     pub description: String,
     /// Free labels to select by.
     pub tags: Vec<String>,
+    /// `[properties]`: for other engines, in the log and in the catalog.
+    pub properties: BTreeMap<String, String>,
     /// All columns, in order. A landing table's end with `source_file` and `source_offset`, and
     /// before these [`RESCUED`], if it has one.
     pub columns: Vec<Column>,

@@ -1,5 +1,6 @@
 //! `tables/<zone>/<table>.toml`: the content of one file, before it is compared with others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(super) struct Spec {
     pub sql: Option<Arc<SourceFile>>,
     pub description: String,
     pub tags: Vec<String>,
+    pub properties: BTreeMap<String, String>,
     pub location: Option<Text>,
     pub refresh: Policy,
     pub refresh_place: Option<Place>,
@@ -79,9 +81,10 @@ pub(super) struct ExpectationSpec {
     pub action: Action,
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "description",
     "tags",
+    "properties",
     "location",
     "refresh",
     "primary_key",
@@ -92,6 +95,12 @@ const KEYS: [&str; 11] = [
     "consent",
     "expectations",
 ];
+
+/// Properties by which engines recognise and read a table.
+const RESERVED_PROPERTIES: [&str; 4] = ["external", "table_type", "classification", "comment"];
+const RESERVED_PREFIXES: [&str; 4] = ["delta.", "stedi-delta.", "parquet.", "spark."];
+/// Glue's limit for the name of a parameter.
+const PROPERTY_BYTES: usize = 255;
 
 /// Reads one table's file. `sql` is the query next to it.
 pub(super) fn spec(
@@ -116,6 +125,7 @@ pub(super) fn spec(
         sql: sql.cloned(),
         description: description.map(|t| t.value).unwrap_or_default(),
         tags: root.strings("tags", faults).into_iter().map(|t| t.value).collect(),
+        properties: properties(&root, faults),
         location: root.string("location", faults).and_then(|t| location("location", t, faults)),
         refresh: root.choice("refresh", &refresh, Policy::Auto, faults),
         refresh_place: root.get("refresh").map(|entry| entry.place().clone()),
@@ -129,6 +139,29 @@ pub(super) fn spec(
         consent: root.table("consent", faults).map(|t| consent(&t, faults)),
         expectations: expectations(&root, faults),
     })
+}
+
+/// `[properties]`: names that are free in a log and in a catalog, with texts.
+fn properties(root: &Table<'_>, faults: &mut Faults) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let Some(table) = root.table("properties", faults) else { return found };
+    for entry in table.entries() {
+        let Some(text) = entry.string(faults) else { continue };
+        let name = entry.key.to_ascii_lowercase();
+        let is_ours = RESERVED_PROPERTIES.contains(&name.as_str())
+            || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if is_ours {
+            let message = format!("`{}` has a meaning to engines", entry.key);
+            faults.add(entry.key_place.clone(), message, "choose a name of your own, such as `team`");
+        } else if name.is_empty() || name.len() > PROPERTY_BYTES || !name.chars().all(is_plain) {
+            let message = format!("`{}` cannot be a property", entry.key);
+            let label = format!("expected letters, digits, `_`, `.` and `-`, at most {PROPERTY_BYTES}");
+            faults.add(entry.key_place.clone(), message, label);
+        }
+        found.insert(entry.key.clone(), text.value);
+    }
+    found
 }
 
 /// Checks that a table is either landing (`[source]`) or derived (a query), and has only the keys of its kind.

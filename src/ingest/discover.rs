@@ -23,12 +23,14 @@ pub(super) struct Discovery {
     pub denied: Vec<String>,
     /// Symbolic links that lead out of the landing root.
     pub outside: Vec<String>,
+    /// Symbolic links that lead nowhere.
+    pub dangling: Vec<String>,
 }
 
 impl Discovery {
     /// Whether nothing at all was found.
     pub(super) fn is_empty(&self) -> bool {
-        let unread = [&self.waiting, &self.denied, &self.outside];
+        let unread = [&self.waiting, &self.denied, &self.outside, &self.dangling];
         self.files.is_empty() && self.odd.is_empty() && unread.iter().all(|paths| paths.is_empty())
     }
 }
@@ -78,6 +80,10 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
     // Below a folder of the pattern's depth nothing matches it.
     let depth = |path: &str| path.matches('/').count();
     let reaches = |path: &str| landing.path.contains("**") || depth(path) < depth(&landing.path);
+    // What it led to may have been a file or a folder.
+    let is_wanted = |path: &String| names.take(path) || (reaches(path) && !names.leave_out(path));
+    discovery.dangling.extend(listing.dangling.into_iter().filter(is_wanted));
+    discovery.dangling.sort();
     for (path, why) in listing.odd {
         match why {
             Odd::Denied if reaches(&path) && !names.leave_out(&path) => discovery.denied.push(path),

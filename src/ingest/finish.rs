@@ -12,7 +12,9 @@ use super::ledger::Wal;
 use super::schema_diff::{Declared, SchemaDiff, declaring_also};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Error, Result};
-use crate::lake::{Add, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create};
+use crate::lake::{
+    Add, Annotations, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create,
+};
 use crate::merge::{self, Applied};
 use crate::outcome::{Io, Rows};
 use crate::retry;
@@ -116,7 +118,8 @@ async fn landing(
     columns: &[Column],
 ) -> Result<(LakeTable, Applied)> {
     let Some(table) = LakeTable::open(&context.location).await? else {
-        let change = Change { properties: declaring_also(columns, None), ..Change::default() };
+        let (properties, annotations) = (declaring_also(columns, None), Some(Annotations::of(context.table)));
+        let change = Change { properties, annotations, ..Change::default() };
         let commit = commit(context, number, "ingest", change, wal.landing.clone(), (wal.rows_landed, 0));
         let table = create(&context.location, &spec(context, uuid, columns), checked(commit, wal.expectations)).await?;
         return Ok((table, Applied::default()));
@@ -133,6 +136,7 @@ async fn landing(
     if gains {
         change.schema = Some(NewColumns::Among(columns.to_vec()));
         change.properties = declaring_also(columns, Some(&table));
+        change.annotations = Some(Annotations::of(context.table));
     }
     let rows = (wal.rows_landed, applied.rows_deleted);
     let commit = commit(context, number, "ingest", change, wal.landing.clone(), rows);

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::Int64Type;
+use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, Commit, LakeTable, SystemTable, is_batch};
+use crate::migration::Places;
 use crate::storage::Location;
 
 /// Under the warehouse root.
@@ -161,8 +163,10 @@ pub struct Ledger {
     table: Option<LakeTable>,
     /// Its location, even before it exists.
     location: Option<Location>,
-    /// By landing table name, then id.
+    /// By landing table name, then id. A table that was renamed has the rows of its former names.
     tables: HashMap<String, BTreeMap<String, TableLedger>>,
+    /// The names by which rows of a landing table were recorded.
+    recorded: HashMap<String, BTreeSet<String>>,
     /// By landing table name: the id of the table's newest rows.
     newest_uuid: HashMap<String, String>,
     /// By landing table name, for all of its ids: paths that were unloaded and have not landed since.
@@ -182,11 +186,11 @@ fn count(column: &Int64Array, row: usize) -> u64 {
 }
 
 impl Ledger {
-    /// Reads the ledger of a warehouse.
+    /// Reads the ledger of a warehouse; `places` tells which tables were renamed.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn read(warehouse: &Location, session: &SessionContext) -> Result<Self> {
+    pub async fn read(warehouse: &Location, session: &SessionContext, places: &Places) -> Result<Self> {
         let location = warehouse.join(FOLDER);
         let found = LakeTable::open(&location).await?;
         let mut ledger = Self { location: Some(location), ..Self::default() };
@@ -198,23 +202,27 @@ impl Ledger {
             "select landing_table, table_uuid, batch, path, size, etag, modified_ms, landed from files order by batch";
         let batches = session.sql(sql).await.context(reading)?.collect().await.context(reading)?;
         for batch in &batches {
-            ledger.take(batch)?;
+            ledger.take(batch, places)?;
         }
         ledger.table = Some(table);
         Ok(ledger)
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn take(&mut self, batch: &RecordBatch, places: &Places) -> Result<()> {
         let (tables, uuids, numbers) = (text(batch, 0)?, text(batch, 1)?, long(batch, 2)?);
         let (paths, sizes, etags, modified) = (text(batch, 3)?, long(batch, 4)?, text(batch, 5)?, long(batch, 6)?);
         let landed = long(batch, 7)?;
         for row in 0..batch.num_rows() {
-            let (name, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
+            let (recorded, uuid, number) = (tables.value(row), uuids.value(row), numbers.value(row));
+            let name = places.owner(recorded, uuid);
             if !is_batch(number) {
                 return Err(Error::failed(reading())
                     .fact("found", format!("batch {number} of {name}, a number that no sync gave out"))
                     .fact("because", "another writer wrote into it")
                     .help("in the engine that did: RESTORE the version before"));
+            }
+            if !self.recorded.get(name).is_some_and(|names| names.contains(recorded)) {
+                self.recorded.entry(name.to_owned()).or_default().insert(recorded.to_owned());
             }
             self.newest_uuid.insert(name.to_owned(), uuid.to_owned());
             let of_table = self.tables.entry(name.to_owned()).or_default();
@@ -252,12 +260,11 @@ impl Ledger {
         uuid: &str,
         wanted: &BTreeSet<&str>,
     ) -> Result<HashMap<String, FileRow>> {
-        use deltalake::datafusion::logical_expr::{ident, lit};
         let mut rows = HashMap::new();
         if wanted.is_empty() || self.table.is_none() {
             return Ok(rows);
         }
-        let of_table = ident("landing_table").eq(lit(table)).and(ident("table_uuid").eq(lit(uuid)));
+        let of_table = self.is_of(table).and(ident("table_uuid").eq(lit(uuid)));
         let names =
             ["batch", "path", "size", "etag", "modified_ms", "content_hash", "records", "landed", "quarantined"];
         let frame = session.table("files").await.context(reading)?;
@@ -309,6 +316,20 @@ impl Ledger {
         Ok(at(stands.as_ref()) != at(self.table.as_ref()))
     }
 
+    /// Every id that the ledger knows of a landing table.
+    #[must_use]
+    pub fn ids(&self, table: &str) -> Vec<String> {
+        self.tables.get(table).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
+    /// Whether a row was recorded for a landing table, by one of the names that it had.
+    fn is_of(&self, table: &str) -> Expr {
+        match self.recorded.get(table) {
+            Some(names) => ident("landing_table").in_list(names.iter().map(|name| lit(name.as_str())).collect(), false),
+            None => ident("landing_table").eq(lit(table)),
+        }
+    }
+
     /// The highest batch number of all tables that had this name.
     #[must_use]
     pub fn newest(&self, table: &str) -> i64 {
@@ -336,10 +357,9 @@ impl Ledger {
     /// # Errors
     /// When the ledger does not hold it.
     pub async fn wal(&self, session: &SessionContext, table: &str, uuid: &str, number: i64) -> Result<Wal> {
-        use deltalake::datafusion::logical_expr::{ident, lit};
         let frame = session.table("files").await.context(reading)?;
-        let wanted = ident("landing_table")
-            .eq(lit(table))
+        let wanted = self
+            .is_of(table)
             .and(ident("table_uuid").eq(lit(uuid)))
             .and(ident("batch").eq(lit(number)))
             .and(ident("actions").is_not_null());

@@ -39,7 +39,7 @@ pub(crate) use ledger::FOLDER as LEDGER_FOLDER;
 pub use ledger::{Batch, FileRow, Ledger};
 pub(crate) use parse::workers;
 pub use pending::Reload;
-pub(crate) use pending::{Asked, Pending, pending};
+pub(crate) use pending::{Asked, Files, Pending, PlannedFiles, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
 pub(crate) use recover::{TableState, settle, state_of};
 pub(crate) use replay::replay;

@@ -1,5 +1,7 @@
 //! Messages about landing files: why they are left out, and what happened to their records.
 
+use std::collections::BTreeSet;
+
 use super::format::RecordShape;
 use super::ledger::FileRow;
 use super::parse::Parsed;
@@ -62,6 +64,29 @@ pub(super) fn outside(name: &str, links: &[String]) -> Option<Warning> {
     })
 }
 
+/// The warning for files that `reload ... from rescued` cannot read again.
+pub(super) fn not_rescued(name: &str, files: &BTreeSet<String>) -> Option<Warning> {
+    let count = files.len() as u64;
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} with undeclared fields {} gone", counted(count, "file"), are(count)),
+        details: files.iter().take(SHOWN).cloned().chain(["their rows stay as they are".to_owned()]).collect(),
+        help: Some(format!("query `_rescued` of {name}: it has the fields as JSON")),
+    })
+}
+
+/// The warning for links that lead nowhere.
+pub(super) fn dangling(name: &str, links: &[String]) -> Option<Warning> {
+    let count = links.len() as u64;
+    let (leads, it, leads_to) = if count == 1 { ("leads", "it", "it leads") } else { ("lead", "them", "they lead") };
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} {leads} to no file", counted(count, "link")),
+        details: links.iter().take(SHOWN).cloned().collect(),
+        help: Some(format!(
+            "restore what {leads_to} to, or leave {it} out: `exclude = [...]` under [source] of {name}"
+        )),
+    })
+}
+
 fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
@@ -92,6 +117,15 @@ pub(super) fn skipped(name: &str, paths: &[String]) -> Option<Warning> {
         message: format!("{} of {name} {} skipped: unloaded before", counted(count, "file"), are(count)),
         details: paths.iter().take(SHOWN).cloned().collect(),
         help: Some(format!("delete what is not to come back{}", or.unwrap_or_default())),
+    })
+}
+
+/// The warning for files that are not in the plan of this sync.
+pub(super) fn later(name: &str, count: u64) -> Option<Warning> {
+    (count > 0).then(|| Warning {
+        message: format!("{} of {name} came after the plan was made", counted(count, "file")),
+        details: Vec::new(),
+        help: Some("the next sync reads what this one leaves: stedi-delta sync".to_owned()),
     })
 }
 

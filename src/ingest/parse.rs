@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::expect::Expectations;
 use super::fields::FURTHER;
 use super::format::{
-    self, Decoder, FileFormat, FileReader, Options, Ready, RecordShape, Separators, quarantine_columns,
+    self, Decoder, FileFormat, FileReader, Options, Piece, Ready, RecordShape, Separators, quarantine_columns,
     quarantine_layout,
 };
 use super::ledger::FileRow;
@@ -258,7 +258,7 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
         let mut rest = chunk.as_ref();
         // In pieces: a chunk may decompress to a thousand times its size.
         while broken.is_none() {
-            let more = decoder.step(&mut rest, &mut |piece| reader.push(piece));
+            let more = decoder.step(&mut rest, &mut |piece| take(reader.as_mut(), piece));
             by_check += send(plan, reader.as_mut(), found, out).await?;
             match more {
                 Ok(true) => {}
@@ -267,8 +267,14 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
             }
         }
     }
-    if broken.is_none() {
-        broken = decoder.finish(&mut |piece| reader.push(piece)).err();
+    while broken.is_none() {
+        let more = decoder.end(&mut |piece| take(reader.as_mut(), piece));
+        by_check += send(plan, reader.as_mut(), found, out).await?;
+        match more {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(reason) => broken = Some(reason),
+        }
     }
     match broken {
         Some(reason) => reader.break_off(reason),
@@ -298,6 +304,13 @@ async fn read(plan: &Plan, input: &Input, found: &mut Found, out: &Out) -> Resul
         is_unloaded: false,
     });
     Ok(())
+}
+
+fn take(reader: &mut dyn FileReader, piece: Piece<'_>) {
+    match piece {
+        Piece::Bytes(bytes) => reader.push(bytes),
+        Piece::Gap(reason) => reader.interrupt(reason),
+    }
 }
 
 /// Sends finished batches; returns how many rows a check sent to quarantine.

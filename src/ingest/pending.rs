@@ -1,11 +1,11 @@
 //! Classifies landing files: to be read, to be unloaded, waiting, or left out, with the messages about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltalake::arrow::array::AsArray;
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::logical_expr::{ident, lit};
+use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -14,10 +14,11 @@ use super::ledger::{FileRow, FileState, Ledger};
 use super::parse::Input;
 use super::recover::TableState;
 use super::{LandingContext, notes};
-use crate::definition::{Landing, OnOverwrite, SOURCE_FILE};
+use crate::definition::{Landing, OnOverwrite, RESCUED, SOURCE_FILE};
 use crate::error::{Context, Error, Result};
 use crate::lake::LakeTable;
-use crate::outcome::Warning;
+use crate::name::TableName;
+use crate::outcome::{PlannedFile, Warning, counted};
 use crate::privacy::word;
 use crate::storage::{Location, ObjectMeta, is_denied};
 
@@ -49,13 +50,32 @@ impl Reload {
     }
 }
 
+/// The files of a saved plan: by landing table, then by path.
+pub(crate) type PlannedFiles = BTreeMap<String, BTreeMap<String, PlannedFile>>;
+
+/// Which of the landing files are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Files<'a> {
+    /// All that are there.
+    #[default]
+    All,
+    /// Those of a plan, in the state that it names.
+    Planned(&'a PlannedFiles),
+    /// None, and they are not listed either: a rehearsal.
+    None,
+}
+
 /// Requests about single files of landing tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked<'a> {
+    /// Which files are read at all.
+    pub(crate) files: Files<'a>,
     /// Files to be read again.
     pub reload: &'a [Reload],
     /// Files whose rows are to be removed; each names a path.
     pub unload: &'a [Reload],
+    /// Tables of which files are to be read again that have rows with undeclared fields.
+    pub rescue: &'a [TableName],
 }
 
 impl Asked<'_> {
@@ -143,6 +163,21 @@ impl Pending {
         (self.inputs.len() - self.replaced.len(), self.replaced.len())
     }
 
+    /// The files of which a batch records a new state: to be read, or unchanged under another tag or time.
+    #[must_use]
+    pub(crate) fn files(&self) -> Vec<PlannedFile> {
+        let refreshed = self.refreshed.iter().map(|row| PlannedFile {
+            path: row.path.clone(),
+            size: row.size,
+            etag: row.etag.clone(),
+            modified_ms: row.modified_ms,
+        });
+        let mut files: Vec<PlannedFile> =
+            self.inputs.iter().map(|input| as_planned(&input.path, &input.meta)).chain(refreshed).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
     /// Bytes of the files to be read.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
@@ -162,11 +197,24 @@ pub(crate) async fn pending(
     asked: Asked<'_>,
     patience: Patience,
 ) -> Result<Pending> {
-    let found = discover(&context.root, landing, patience).await?;
-    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
     let name = context.table.name.as_str();
+    let none = BTreeMap::new();
+    let (planned, patience) = match asked.files {
+        Files::All => (None, patience),
+        // The files of a plan are old enough.
+        Files::Planned(files) => (Some(files.get(name).unwrap_or(&none)), Patience::Hurries),
+        Files::None => return Ok(Pending::default()),
+    };
+    let found = discover(&context.root, landing, patience).await?;
+    if let Some(planned) = planned {
+        check_planned(name, planned, &found)?;
+    }
+    let is_planned = |path: &str| planned.is_none_or(|files| files.contains_key(path));
+    let mut later = 0;
+    let mut pending = Pending { waiting: found.waiting.clone(), ..Pending::default() };
     pending.left_out.extend(notes::odd(name, &found.odd));
     pending.warnings.extend(notes::outside(name, &found.outside));
+    pending.warnings.extend(notes::dangling(name, &found.dangling));
     pending.warnings.extend(notes::deleted(context, current));
     if found.is_empty() {
         let known = current.ledger.files.keys().chain(&current.previous_files);
@@ -180,6 +228,10 @@ pub(crate) async fn pending(
     pending.put_back = put_back(context, current, session, again).await?;
     pending.unloaded = unload(name, current, (&found, &unloaded), asked);
     pending.unloaded.extend(pending.put_back.iter().cloned());
+    let mut rescued = match asked.rescue.contains(&context.table.name) {
+        true => rescued_files(context, current, session).await?,
+        false => BTreeSet::new(),
+    };
     let mut overwritten = Vec::new();
     let mut suspect = Vec::new();
     let mut skipped = Vec::new();
@@ -193,14 +245,18 @@ pub(crate) async fn pending(
             skipped.push(path);
             continue;
         }
-        if asked.reloads(name, &path) {
+        if is_planned(&path) && (rescued.remove(&path) || asked.reloads(name, &path)) {
             pending.replaced.push(path.clone());
             pending.inputs.push(Input { path, meta });
             continue;
         }
         match current.ledger.files.get(&path) {
-            None => pending.inputs.push(Input { path, meta }),
             Some(known) if same_state(known, &meta) => {}
+            // A changed file that is not to be replaced is an error at any time.
+            known if !is_planned(&path) && (known.is_none() || landing.on_overwrite == OnOverwrite::Replace) => {
+                later += 1;
+            }
+            None => pending.inputs.push(Input { path, meta }),
             Some(known) => suspect.push((path, known.size == meta.size, meta)),
         }
     }
@@ -223,6 +279,10 @@ pub(crate) async fn pending(
         if let Some(known) = known
             && content_hash.as_ref() == Some(&known.content_hash)
         {
+            if !is_planned(&path) {
+                later += 1;
+                continue;
+            }
             pending.refreshed.push(FileRow {
                 etag: meta.e_tag.clone(),
                 modified_ms: meta.last_modified.timestamp_millis(),
@@ -235,11 +295,47 @@ pub(crate) async fn pending(
             overwritten.push(path);
         }
     }
+    pending.warnings.extend(notes::not_rescued(name, &rescued));
     pending.left_out.extend(notes::denied(name, &denied));
     pending.left_out.extend(notes::overwritten(name, &overwritten));
     pending.warnings.extend(notes::skipped(name, &skipped));
+    pending.warnings.extend(notes::later(name, later));
     asked.check(context, landing, current, (&pending, &unloaded))?;
     Ok(pending)
+}
+
+fn as_planned(path: &str, meta: &ObjectMeta) -> PlannedFile {
+    PlannedFile {
+        path: path.to_owned(),
+        size: meta.size,
+        etag: meta.e_tag.clone(),
+        modified_ms: meta.last_modified.timestamp_millis(),
+    }
+}
+
+/// Checks that the files of a plan are there, in the state that it names.
+///
+/// # Errors
+/// `Conflict` if not.
+fn check_planned(name: &str, planned: &BTreeMap<String, PlannedFile>, found: &Discovery) -> Result<()> {
+    let young = &found.waiting;
+    let mut other = planned.values().filter_map(|file| {
+        let at = found.files.binary_search_by(|(path, _)| path.cmp(&file.path));
+        match at.ok().and_then(|at| found.files.get(at)) {
+            Some((path, meta)) if as_planned(path, meta) == *file => None,
+            Some(_) => Some((file, "changed")),
+            // Written a moment ago.
+            None if young.contains(&file.path) => Some((file, "changed")),
+            None => Some((file, "is gone")),
+        }
+    });
+    let Some((first, what)) = other.next() else { return Ok(()) };
+    let more = match other.count() as u64 {
+        0 => String::new(),
+        more => format!(", and {} more", counted(more, "file")),
+    };
+    Err(Error::conflict(format!("file `{}` of {name} {what}{more}", first.path))
+        .fact("expected", "the files of the plan"))
 }
 
 /// The files to unload, among those that landed under any id of the table and those that exist, without those that were
@@ -273,12 +369,33 @@ async fn put_back(
     let quarantine = LakeTable::open(&context.quarantine).await?;
     for table in current.table.iter().chain(&quarantine) {
         let is_of_these = ident(SOURCE_FILE).in_list(paths.iter().map(|path| lit(path.as_str())).collect(), false);
-        let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
-        let frame = frame.filter(is_of_these).and_then(|f| f.select(vec![ident(SOURCE_FILE)])).context(doing)?;
-        for batch in frame.distinct().context(doing)?.collect().await.context(doing)? {
-            let files = cast(batch.column(0), &DataType::Utf8).context(doing)?;
-            found.extend(files.as_string::<i32>().iter().flatten().map(str::to_owned));
-        }
+        found.extend(files_of(table, session, is_of_these).await.context(doing)?);
+    }
+    Ok(found)
+}
+
+/// The files of which a row has fields that no column took.
+async fn rescued_files(
+    context: &LandingContext<'_>,
+    current: &TableState,
+    session: &SessionContext,
+) -> Result<BTreeSet<String>> {
+    let doing = || format!("the undeclared fields of {} cannot be looked up", context.table.name);
+    match current.table.as_ref().filter(|table| table.schema().field_with_name(RESCUED).is_ok()) {
+        Some(table) => files_of(table, session, ident(RESCUED).is_not_null()).await.context(doing),
+        None => Ok(BTreeSet::new()),
+    }
+}
+
+/// The landing files of the rows that meet a condition.
+async fn files_of(table: &LakeTable, session: &SessionContext, condition: Expr) -> Result<BTreeSet<String>> {
+    let doing = || format!("the rows of {} cannot be read", table.location());
+    let mut found = BTreeSet::new();
+    let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+    let frame = frame.filter(condition).and_then(|f| f.select(vec![ident(SOURCE_FILE)])).context(doing)?;
+    for batch in frame.distinct().context(doing)?.collect().await.context(doing)? {
+        let files = cast(batch.column(0), &DataType::Utf8).context(doing)?;
+        found.extend(files.as_string::<i32>().iter().flatten().map(str::to_owned));
     }
     Ok(found)
 }

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::expect::Expectations;
 use super::finish::finish;
-use super::format::{self, Decoder, Landed, Options, RecordShape};
+use super::format::{self, Decoder, Landed, Options, Piece, RecordShape};
 use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::recover::{LandedFiles, Recovered, TableState, recover, state_of};
 use super::schema_diff::evolve_schema;
@@ -206,22 +206,34 @@ impl Record {
         let mut decoder = Decoder::new();
         let (from, to) = (self.offset.unsigned_abs(), self.offset.unsigned_abs() + self.length);
         let (mut at, mut record) = (0_u64, Vec::new());
-        let mut take = |piece: &[u8]| {
-            let end = at + piece.len() as u64;
+        let mut take = |piece: Piece<'_>| {
+            let bytes = match piece {
+                Piece::Bytes(bytes) => bytes,
+                // It counts as a byte that is in no record.
+                Piece::Gap(_) => &[0],
+            };
+            let end = at + bytes.len() as u64;
             let (start, stop) = (from.clamp(at, end) - at, to.clamp(at, end) - at);
-            record.extend_from_slice(&piece[start as usize..stop as usize]);
+            record.extend_from_slice(&bytes[start as usize..stop as usize]);
             at = end;
         };
         let mut chunks = context.root.chunks(&meta);
+        // A file may be damaged after the record.
+        let mut damage = None;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|e| e.to_string())?;
-            decoder.push(&chunk, &mut take)?;
+            damage = decoder.push(&chunk, &mut take).err();
+            if damage.is_some() {
+                break;
+            }
         }
-        decoder.finish(&mut take)?;
+        if damage.is_none() {
+            damage = decoder.finish(&mut take).err();
+        }
         if record.len() as u64 == self.length && record.starts_with(&self.raw) {
             Ok(record)
         } else {
-            Err("its file changed since".into())
+            Err(damage.unwrap_or_else(|| "its file changed since".into()))
         }
     }
 }

@@ -10,13 +10,12 @@ use super::LandingContext;
 use super::finish::{checked, commit, spec};
 use crate::definition::{Column, ColumnType, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Error, Result};
-use crate::lake::{Change, Commit, LakeTable, NewColumns, create, declaring};
-use crate::migration::{Columns, difference, is_system};
+use crate::lake::{
+    Annotation, Annotations, Change, Commit, LakeTable, NewColumns, annotation_reason, create, declaring,
+};
+use crate::migration::{Columns, Difference, difference, is_system};
 use crate::outcome::{Warning, counted};
 use crate::plan;
-
-/// Delta's mark of a column that the writer has to compute.
-const GENERATED: &str = "delta.generationExpression";
 
 /// The columns of incoming rows, and where they are declared.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +46,8 @@ pub(crate) struct SchemaDiff {
     pub added: Vec<String>,
     /// Columns that are nullable in the definition and not in the table.
     pub nullable: Vec<String>,
-    /// The description of the definition, if the table has another one.
-    pub description: Option<String>,
+    /// What the log says otherwise of the table and its columns than the definition.
+    pub annotations: Vec<Annotation>,
     /// Columns that are not in the definition: they stay, and new rows have NULL in them.
     pub undeclared: Vec<String>,
 }
@@ -77,7 +76,7 @@ impl SchemaDiff {
         for field in stored.fields() {
             let declared = columns.iter().find(|c| c.name == *field.name());
             let fits = match declared {
-                None => undeclared(field, by),
+                None => undeclared(table, field, by),
                 Some(declared) => differs(declared, field, by),
             };
             if let Some((problem, help)) = fits {
@@ -123,9 +122,7 @@ impl SchemaDiff {
         if !self.nullable.is_empty() {
             reasons.push(format!("{} may be NULL", listed(&self.nullable)));
         }
-        if self.description.is_some() {
-            reasons.push("another description".into());
-        }
+        reasons.extend(annotation_reason(&self.annotations));
         (!reasons.is_empty()).then(|| reasons.join(", "))
     }
 
@@ -133,7 +130,7 @@ impl SchemaDiff {
     fn facts(&self) -> Vec<String> {
         let added = self.added.iter().map(|path| format!("+ {path}"));
         let nullable = self.nullable.iter().map(|path| format!("~ {path}: nullable"));
-        added.chain(nullable).chain(self.description.iter().map(|_| "~ description".to_owned())).collect()
+        added.chain(nullable).chain(self.annotations.iter().map(Annotation::fact)).collect()
     }
 
     /// A commit that also says what it does to the columns.
@@ -163,13 +160,13 @@ impl SchemaDiff {
 
 /// The statements of a migration without which a table does not get to its definition: `alter column k type long`.
 #[must_use]
-pub(crate) fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Vec<String> {
-    let Ok(Columns(mut stored)) = Columns::stored(&table.schema()) else { return Vec::new() };
+pub(crate) fn lacking_migration(context: &LandingContext<'_>, table: &LakeTable) -> Difference {
+    let Ok(Columns(mut stored)) = Columns::stored(&table.schema()) else { return Difference::default() };
     let declared = Columns::declared(&context.table.columns);
     // Columns that another writer added stay.
     let own = table.declared_columns();
     stored.retain(|column| declared.get(&column.name).is_some() || own.contains(&column.name));
-    difference(&Columns(stored), &declared, &[]).statements.into_iter().map(|(statement, _)| statement).collect()
+    difference(&Columns(stored), &declared, &[])
 }
 
 fn refused(context: &LandingContext<'_>, table: &LakeTable, column: &str, problem: &str, help: &str) -> Error {
@@ -185,10 +182,10 @@ pub(super) fn declaring_also(columns: &[Column], table: Option<&LakeTable>) -> B
 }
 
 /// Why rows cannot omit this column of the table, and the remedy.
-fn undeclared(field: &Field, by: &str) -> Option<(String, String)> {
+fn undeclared(table: &LakeTable, field: &Field, by: &str) -> Option<(String, String)> {
     let (what, undo) = if !field.is_nullable() {
         ("cannot be NULL", "let it be NULL")
-    } else if field.metadata().contains_key(GENERATED) {
+    } else if table.is_computed(field.name()) {
         ("must be computed by the writer", "drop it, or its expression,")
     } else {
         return None;
@@ -246,8 +243,6 @@ fn differs(declared: &Column, field: &Field, by: &str) -> Option<(String, String
 /// If they do not.
 pub(crate) fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTable>) -> Result<SchemaDiff> {
     let Some(table) = table else { return Ok(SchemaDiff::default()) };
-    let wanted = &context.table.description;
-    let is_other = !wanted.is_empty() && table.description().as_ref() != Some(wanted);
     let diff = SchemaDiff::of(context, Declared::by_definition(context.table), table)?;
     let own = table.declared_columns();
     if let Some(column) = diff.undeclared.iter().find(|column| own.contains(*column) && !is_system(column)) {
@@ -255,7 +250,13 @@ pub(crate) fn check_schema(context: &LandingContext<'_>, table: Option<&LakeTabl
         let help = "stedi-delta migrate new LABEL   (drafts `drop column`; with --rename, `rename column`)";
         return Err(refused(context, table, column, problem, help));
     }
-    Ok(SchemaDiff { description: is_other.then(|| wanted.clone()), ..diff })
+    let mut annotations = table.annotated_otherwise(&Annotations::of(context.table));
+    // Tables from before this was recorded.
+    let is_recorded = |column: &Column| own.contains(&column.name) || diff.added.contains(&column.name);
+    if !context.table.columns.iter().all(is_recorded) && table.check_writable().is_ok() {
+        annotations.extend(declaring([]).into_keys().map(Annotation::Property));
+    }
+    Ok(SchemaDiff { annotations, ..diff })
 }
 
 /// Creates an empty landing table, or evolves an existing one to its definition; also says why.
@@ -269,7 +270,8 @@ pub(super) async fn evolve_schema(
 ) -> Result<Option<(LakeTable, String)>> {
     let Some(table) = table else {
         let properties = declaring_also(&context.table.columns, None);
-        let change = Change { properties, ..Change::default() };
+        let annotations = Some(Annotations::of(context.table));
+        let change = Change { properties, annotations, ..Change::default() };
         let commit = commit(context, 0, "ingest", change, Vec::new(), (0, 0));
         let commit = checked(commit, plan::expectations(context.table));
         let table = create(&context.location, &spec(context, uuid, &context.table.columns), commit).await?;
@@ -278,11 +280,9 @@ pub(super) async fn evolve_schema(
     let diff = check_schema(context, Some(&table))?;
     let Some(reason) = diff.reason() else { return Ok(None) };
     let schema = diff.changes_columns().then(|| NewColumns::Among(context.table.columns.clone()));
-    let properties = match schema {
-        Some(_) => declaring_also(&context.table.columns, Some(&table)),
-        None => BTreeMap::new(),
-    };
-    let change = Change { schema, properties, description: diff.description.clone(), ..Change::default() };
+    let properties = declaring_also(&context.table.columns, Some(&table));
+    let annotations = Some(Annotations::of(context.table));
+    let change = Change { schema, properties, annotations, ..Change::default() };
     let commit = commit(context, table.state().batch(), "ingest", change, Vec::new(), (0, 0));
     let table = diff.told(checked(commit, table.state().expectations())).commit(&table).await?;
     Ok(Some((table, reason)))

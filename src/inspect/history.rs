@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::lake::{CommitFacts, LakeTable};
+use crate::migrate::{self, Moves};
 use crate::outcome::HistoryEntry;
 use crate::workspace::Workspace;
 
@@ -14,6 +15,7 @@ use crate::workspace::Workspace;
 /// # Errors
 /// `Usage` if there is no such table, `Failed` if it does not exist yet or its log cannot be read.
 pub async fn history(workspace: &Workspace, name: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let location = match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
         Some(table) => workspace.quarantine(table)?,
         None => workspace.location(workspace.table(name)?)?,

@@ -1,26 +1,46 @@
 //! What a sync would do with every table, and why; from listings and logs. Writes nothing.
 
-use std::collections::BTreeMap;
+mod columns;
+mod computed;
 
-use crate::definition::{Derived, Landing, Policy, Table, TableKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::saved;
+use crate::definition::{Column, Derived, Landing, Policy, Table, TableKind};
 use crate::error::Result;
 use crate::incremental;
-use crate::ingest::{self, Asked, Ledger, Patience};
-use crate::lake::LakeTable;
+use crate::ingest::{self, Asked, Files, Ledger, Patience, Reload};
+use crate::lake::{Annotation, Annotations, LakeTable, annotation_reason};
 use crate::migrate::Pending;
+use crate::migration;
 use crate::name::TableName;
-use crate::outcome::{Action, Estimate, Explanation, Mode, PlanOutcome, TablePlan, Warning, counted, sized};
+use crate::outcome::{
+    Action, CatalogPlan, Estimate, Explanation, Mode, PlanOutcome, Rewrite, SavedTable, SchemaChange, TablePlan,
+    Warning, counted, sized,
+};
 use crate::plan::{self, Decision, cost::Shape};
 use crate::refresh::{self, Foreseen, Job, Moved};
+use crate::register::{self, Expected};
 use crate::sync;
 use crate::workspace::Workspace;
+
+/// The options of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Selectors; empty = all tables.
+    pub select: Vec<String>,
+    /// With the delta rules of each query.
+    pub explain: bool,
+    /// With the changes of derived tables, computed over the rows that have landed.
+    pub rows: bool,
+}
 
 /// What a sync of the selected tables would do.
 ///
 /// # Errors
 /// `Usage` for a selector that selects nothing; if the ledger cannot be read. An unreadable table is reported.
 pub async fn plan(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
-    planned(workspace, select, false).await
+    plan_with(workspace, &PlanOptions { select: select.to_vec(), ..PlanOptions::default() }).await
 }
 
 /// The same with the delta rules.
@@ -28,22 +48,44 @@ pub async fn plan(workspace: &Workspace, select: &[String]) -> Result<PlanOutcom
 /// # Errors
 /// As for [`plan`].
 pub async fn explain(workspace: &Workspace, select: &[String]) -> Result<PlanOutcome> {
-    planned(workspace, select, true).await
+    plan_with(workspace, &PlanOptions { select: select.to_vec(), explain: true, ..PlanOptions::default() }).await
 }
 
-async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Result<PlanOutcome> {
-    let options = sync::Options { select: select.to_vec(), ..sync::Options::default() };
-    let selection = sync::checked(workspace, &options)?;
-    let session = workspace.session()?;
-    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
+/// The same with options.
+///
+/// # Errors
+/// As for [`plan`].
+pub async fn plan_with(workspace: &Workspace, options: &PlanOptions) -> Result<PlanOutcome> {
+    let mut outcome = planned(workspace, options, Files::All).await?;
+    if options.rows {
+        // On the heap: it is a whole sync.
+        Box::pin(computed::compute(workspace, options, &mut outcome)).await;
+    }
+    Ok(outcome)
+}
+
+/// The plan over some of the landing files.
+pub(super) async fn planned(workspace: &Workspace, options: &PlanOptions, files: Files<'_>) -> Result<PlanOutcome> {
+    let selection =
+        sync::checked(workspace, &sync::Options { select: options.select.clone(), ..sync::Options::default() })?;
     let pending = Pending::find(workspace).await?;
-    pending.check(workspace)?;
-    let (standing, tables) = (BTreeMap::new(), Vec::new());
-    let mut planner = Planner { workspace, ledger, session, explain, pending, standing, tables };
+    pending.check()?;
+    let workspace = &pending.workspace.clone();
+    let session = workspace.session()?;
+    let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
+    let (standing, touched, found) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let explain = options.explain;
+    let mut planner = Planner { workspace, ledger, session, files, explain, pending, standing, touched, found };
     for table in workspace.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
         planner.table(table).await?;
     }
-    let mut tables = planner.tables;
+    let catalog = planner.catalog().await;
+    let Planner { pending, found, .. } = planner;
+    let (mut tables, mut saved_tables) = (Vec::new(), Vec::new());
+    for Found { plan, saved, .. } in found {
+        tables.push(plan);
+        saved_tables.push(saved);
+    }
     // The quarantine of a derived table has the fate of that table.
     let is_quarantine = |name: &TableName| {
         workspace.project.table(name).and_then(Table::derived).is_some_and(|d| d.quarantine_of.is_some())
@@ -56,6 +98,11 @@ async fn planned(workspace: &Workspace, select: &[String], explain: bool) -> Res
         landing: workspace.landing_text.clone(),
         warehouse: workspace.warehouse_text.clone(),
         tables,
+        moves: pending.moves(),
+        migrations: pending.outcomes(),
+        catalog,
+        saved: saved::saved(workspace, &options.select, &pending, saved_tables),
+        problem: None,
     })
 }
 
@@ -63,50 +110,69 @@ struct Planner<'a> {
     workspace: &'a Workspace,
     ledger: Ledger,
     session: deltalake::datafusion::prelude::SessionContext,
+    files: Files<'a>,
     explain: bool,
     pending: Pending,
     standing: BTreeMap<TableName, LakeTable>,
-    tables: Vec<TablePlan>,
+    /// Columns that pending migrations change.
+    touched: BTreeMap<TableName, BTreeSet<String>>,
+    found: Vec<Found>,
+}
+
+/// A table in the plan.
+struct Found {
+    plan: TablePlan,
+    saved: SavedTable,
+    /// Its columns after the sync, if it gets others.
+    columns: Option<Vec<Column>>,
 }
 
 impl Planner<'_> {
     async fn table(&mut self, table: &Table) -> Result<()> {
-        let mut plan = blank(self.workspace, table)?;
-        let found = async {
-            if let Some(found) = LakeTable::open(&self.workspace.location(table)?).await? {
-                plan.version = Some(found.version());
-                let twin = self.standing.iter().find(|(_, other)| other.uuid() == found.uuid());
+        let mut found = blank(self.workspace, table)?;
+        let planned = async {
+            if let Some(stands) = LakeTable::open(&self.workspace.location(table)?).await? {
+                found.plan.version = Some(stands.version());
+                (found.saved.id, found.saved.version) = (Some(stands.uuid()), Some(stands.version()));
+                let twin = self.standing.iter().find(|(_, other)| other.uuid() == stands.uuid());
                 if let Some(twin) = twin {
-                    return Err(sync::one_id(&found.uuid(), (&table.name, &found), twin));
+                    return Err(sync::one_id(&stands.uuid(), (&table.name, &stands), twin));
                 }
-                self.standing.insert(table.name.clone(), found);
+                self.standing.insert(table.name.clone(), stands);
             }
             match &table.kind {
-                TableKind::Landing(landing) => self.landing(table, landing, &mut plan).await,
-                TableKind::Derived(derived) => self.derived(table, derived, &mut plan).await,
+                TableKind::Landing(landing) => self.landing(table, landing, &mut found).await,
+                TableKind::Derived(derived) => self.derived(table, derived, &mut found).await,
             }
         };
-        if let Err(error) = found.await {
-            plan.action = Action::Stop;
-            plan.problem = Some(error);
+        if let Err(error) = planned.await {
+            found.plan.action = Action::Stop;
+            found.plan.problem = Some(error);
         }
-        self.tables.push(plan);
+        found.saved.action = found.plan.action.name().to_owned();
+        self.found.push(found);
         Ok(())
     }
 
-    async fn landing(&self, table: &Table, landing: &Landing, plan: &mut TablePlan) -> Result<()> {
+    async fn landing(&mut self, table: &Table, landing: &Landing, found: &mut Found) -> Result<()> {
+        let Found { plan, saved, columns } = found;
         let place = self.workspace.place(table, "")?;
         let read = (&self.ledger, &self.session);
         let current = ingest::state_of(&place, read).await?;
+        saved.batch = Some(current.ledger.newest);
         current.check(&place)?;
         let migrations = self.pending.of_table(&table.name);
         // They lead to what the definition says, or else there would be no plan.
-        let diff = match migrations.is_empty() {
+        let rewrites = self.pending.rewrites(&table.name);
+        let diff = match rewrites == 0 {
             true => ingest::check_schema(&place, current.table.as_ref())?,
             false => ingest::SchemaDiff::default(),
         };
         // As a sync does, wait for files written a moment ago.
-        let pending = ingest::pending(&place, landing, &current, read, Asked::default(), Patience::Waits).await?;
+        let (reload, rescue) = self.requested(table);
+        let asked = Asked { files: self.files, reload: &reload, rescue: &rescue, ..Asked::default() };
+        let pending = ingest::pending(&place, landing, &current, read, asked, Patience::Waits).await?;
+        saved.files = pending.files();
         let mut reasons = migrations.clone();
         reasons.extend(current.open().map(|number| format!("batch {number} of an earlier run is to be finished")));
         let (new, replaced) = pending.counts();
@@ -119,11 +185,22 @@ impl Planner<'_> {
             plan.estimate = Some(Estimate { rows: None, bytes: Some(pending.bytes()), at_most: false });
             plan.warnings.extend(diff.warning(table.name.as_str()));
         }
-        if let (false, Some(stands)) = (migrations.is_empty(), &current.table) {
-            // Every statement reads and writes the whole table.
-            let bytes = stands.size().1.saturating_mul(migrations.len() as u64);
-            let landing = plan.estimate.and_then(|estimate| estimate.bytes).unwrap_or(0);
-            plan.estimate = Some(Estimate { rows: None, bytes: Some(bytes.saturating_add(landing)), at_most: false });
+        if let Some(stands) = &current.table {
+            let after = columns::landing(table, stands, &self.pending)?;
+            plan.schema = after.changes;
+            plan.schema.extend(diff.annotations.contains(&Annotation::Description).then(SchemaChange::description));
+            *columns = after.columns;
+            if after.statements > 0 {
+                // Every statement reads and writes the whole table.
+                let bytes = stands.size().1.saturating_mul(after.statements);
+                plan.rewrite = Some(Rewrite { statements: after.statements, bytes });
+                let landing = plan.estimate.and_then(|estimate| estimate.bytes).unwrap_or(0);
+                let bytes = Some(bytes.saturating_add(landing));
+                plan.estimate = Some(Estimate { rows: None, bytes, at_most: false });
+            }
+            if !after.touched.is_empty() {
+                self.touched.insert(table.name.clone(), after.touched);
+            }
         }
         reasons.extend(diff.reason());
         if unchecked(table, current.table.as_ref()) {
@@ -137,28 +214,38 @@ impl Planner<'_> {
         }
         plan.reason = reasons.join(", ");
         plan.waiting.clone_from(&pending.waiting);
-        // The first kind would make a sync exit with 1.
-        plan.warnings.extend(pending.left_out.iter().map(Warning::from));
+        plan.left_out = pending.left_out;
         plan.warnings.extend(pending.warnings);
         Ok(())
     }
 
-    async fn derived(&self, table: &Table, derived: &Derived, plan: &mut TablePlan) -> Result<()> {
+    /// What pending statements ask of the files of a landing table: to be read again, all or those with undeclared fields.
+    fn requested(&self, table: &Table) -> (Vec<Reload>, Vec<TableName>) {
+        match self.pending.requests().reload.get(&table.name) {
+            Some(migration::Files::All) => (vec![Reload { table: table.name.to_string(), path: None }], Vec::new()),
+            Some(migration::Files::Rescued) => (Vec::new(), vec![table.name.clone()]),
+            None => (Vec::new(), Vec::new()),
+        }
+    }
+
+    async fn derived(&self, table: &Table, derived: &Derived, found: &mut Found) -> Result<()> {
+        let Found { plan, columns, .. } = found;
         let sources = self.workspace.sources(table);
-        let above = |name: &TableName| self.tables.iter().find(|t| &t.table == name);
-        let stops = |name: &&TableName| above(name).is_some_and(|t| matches!(t.action, Action::Stop | Action::Skip));
+        let stops =
+            |name: &&TableName| self.above(name).is_some_and(|t| matches!(t.action, Action::Stop | Action::Skip));
         if let Some(source) = sources.iter().find(stops) {
             plan.action = Action::Skip;
             plan.reason = format!("{source} stops");
             return Ok(());
         }
-        let moves = |name: &&TableName| above(name).is_some_and(|t| t.action != Action::Do(Mode::None));
+        let moves = |name: &&TableName| self.above(name).is_some_and(|t| t.action != Action::Do(Mode::None));
         plan.after = sources.iter().filter(moves).cloned().collect();
         let is_landing = |name: &TableName| self.workspace.project.table(name).is_some_and(|t| t.landing().is_some());
         plan.after_ingest = !plan.after.is_empty() && plan.after.iter().all(is_landing);
         let standing = sources.iter().filter_map(|s| Some((s.clone(), self.standing.get(s)?.clone()))).collect();
         let job = self.workspace.job(table, standing, "")?;
-        let foreseen = refresh::foresee(&job, self.standing.get(&table.name)).await?;
+        let stands = self.standing.get(&table.name);
+        let foreseen = refresh::foresee(&job, stands, &self.touched).await?;
         let program = incremental::differentiate(&derived.plan);
         let decision = &foreseen.decision;
         (plan.action, plan.reason) = (decision.action(), decision.reason().to_owned());
@@ -169,12 +256,28 @@ impl Planner<'_> {
                 (Ok(_), _) => (Action::Do(Mode::Incremental), plan.reason.clone()),
             };
         }
+        let annotated = self.standing.get(&table.name).and_then(|stands| annotated(table, stands));
+        if let (Some(reason), Action::Do(_)) = (annotated, plan.action) {
+            if plan.action == Action::Do(Mode::None) {
+                plan.action = Action::Do(Mode::Metadata);
+            }
+            let reasons = [std::mem::take(&mut plan.reason), reason];
+            plan.reason = reasons.into_iter().filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join(", ");
+        }
         if let Decision::Repair(reason) = decision {
             plan.warnings.push(Warning {
                 message: format!("{} has drifted and will be rebuilt: {reason}", table.name),
                 details: Vec::new(),
                 help: Some(format!("see its versions: stedi-delta history {}", table.name)),
             });
+        }
+        let asked = self.pending.of_table(&table.name);
+        if !asked.is_empty() {
+            (plan.action, plan.reason) = (Action::Do(Mode::Full), asked.join(", "));
+        }
+        if let (Some(stands), Action::Do(_)) = (stands, plan.action) {
+            plan.schema = columns::derived(table, stands);
+            *columns = (!plan.schema.is_empty()).then(|| table.columns.clone());
         }
         plan.estimate = self.estimate(&job, plan, &foreseen);
         if self.explain {
@@ -192,6 +295,29 @@ impl Planner<'_> {
             plan.problem = Some(error);
         }
         Ok(())
+    }
+
+    fn above(&self, name: &TableName) -> Option<&TablePlan> {
+        self.found.iter().map(|found| &found.plan).find(|plan| &plan.table == name)
+    }
+
+    /// What the sync would do in the catalog.
+    async fn catalog(&self) -> CatalogPlan {
+        let mut expected = Vec::new();
+        for found in &self.found {
+            let stands = self.standing.get(&found.plan.table);
+            let Some(table) = self.workspace.project.table(&found.plan.table) else { continue };
+            let goes_on = matches!(found.plan.action, Action::Do(_));
+            let columns = match (stands, &found.columns) {
+                _ if !goes_on => None,
+                (Some(_), columns) => columns.clone(),
+                (None, _) => Some(table.columns.clone()),
+            };
+            if goes_on || stands.is_some() {
+                expected.push(Expected { table, stands, columns });
+            }
+        }
+        register::foresee(self.workspace, &expected).await
     }
 
     /// The amount of changes to process: from logs, and from predictions for the tables above.
@@ -213,7 +339,7 @@ impl Planner<'_> {
     /// The predicted change of a table.
     fn passed_on(&self, name: &TableName) -> Estimate {
         let unknown = Estimate { rows: None, bytes: None, at_most: true };
-        let Some(above) = self.tables.iter().find(|t| &t.table == name) else { return unknown };
+        let Some(above) = self.above(name) else { return unknown };
         let taken = above.estimate.unwrap_or_default();
         let Some(derived) = self.workspace.project.table(name).and_then(Table::derived) else { return taken };
         let Ok(program) = incremental::differentiate(&derived.plan) else { return unknown };
@@ -226,6 +352,11 @@ impl Planner<'_> {
         let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
         Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
     }
+}
+
+/// What a commit makes the log say of a table.
+fn annotated(table: &Table, stands: &LakeTable) -> Option<String> {
+    annotation_reason(&stands.annotated_otherwise(&Annotations::of(table)))
 }
 
 fn plus(a: Estimate, b: Estimate) -> Estimate {
@@ -255,20 +386,36 @@ fn scanned(job: &Job<'_>, moved: &[Moved], after: &[TableName], name: &str) -> S
     parts.join("; ")
 }
 
-fn blank(workspace: &Workspace, table: &Table) -> Result<TablePlan> {
-    Ok(TablePlan {
+fn blank(workspace: &Workspace, table: &Table) -> Result<Found> {
+    let location = workspace.location(table)?.to_string();
+    let plan = TablePlan {
         table: table.name.clone(),
         zone: table.zone.clone(),
-        location: workspace.location(table)?.to_string(),
+        location: location.clone(),
         version: None,
         action: Action::Do(Mode::None),
         after: Vec::new(),
         after_ingest: false,
         reason: String::new(),
         estimate: None,
+        schema: Vec::new(),
+        rewrite: None,
+        computed: None,
         waiting: Vec::new(),
         warnings: Vec::new(),
+        left_out: Vec::new(),
         explanation: None,
         problem: None,
-    })
+    };
+    let saved = SavedTable {
+        table: table.name.to_string(),
+        location,
+        definition: saved::definition(table),
+        id: None,
+        version: None,
+        batch: None,
+        action: String::new(),
+        files: Vec::new(),
+    };
+    Ok(Found { plan, saved, columns: None })
 }

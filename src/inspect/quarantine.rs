@@ -13,6 +13,7 @@ use crate::definition::{Action, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Result};
 use crate::ingest;
 use crate::lake::{LakeTable, conform};
+use crate::migrate::{self, Moves};
 use crate::workspace::Workspace;
 
 /// The first `limit` records and rows in quarantine, of one table or of all: `table`, `source_file`, `source_offset`,
@@ -22,6 +23,7 @@ use crate::workspace::Workspace;
 /// # Errors
 /// `Usage` if there is no such table, else if a quarantine cannot be read.
 pub async fn quarantine(workspace: &Workspace, table: Option<&str>, limit: usize) -> Result<Vec<RecordBatch>> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let tables: Vec<&Table> = match table {
         Some(name) => {
             let table = workspace.table(name)?;

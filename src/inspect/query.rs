@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, OutOfRange, Result};
 use crate::evaluate;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
+use crate::migrate::{self, Moves};
 use crate::sql::Question;
 use crate::sql::asked;
 use crate::storage::Location;
@@ -56,6 +57,7 @@ pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>>
 /// # Errors
 /// `Usage` if a table is unknown, `Failed` if the query is wrong or cannot run.
 pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let session = workspace.session()?;
     let question = Question::parse(sql)?;
     let mut tables: BTreeMap<String, Arc<dyn TableProvider>> = BTreeMap::new();

@@ -8,6 +8,7 @@ use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
 use crate::ingest::{self, Asked, Ledger, Patience};
 use crate::lake::{Evidence, LakeTable};
+use crate::migrate::{self, Moves};
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::plan::{self, Decision};
@@ -19,8 +20,9 @@ use crate::workspace::Workspace;
 /// # Errors
 /// If the ledger cannot be read; an unreadable table is reported with its problem.
 pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let session = workspace.session()?;
-    let ledger = Ledger::read(&workspace.warehouse, &session).await?;
+    let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
     let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
     let mut tables: Vec<TableStatus> = Vec::new();
     for table in &workspace.project.tables {
@@ -99,7 +101,7 @@ async fn of_landing(
     }
     let pending =
         ingest::pending(&place, landing, &current, (ledger, session), Asked::default(), Patience::Hurries).await?;
-    status.problem = pending.left_out.first().map(|error| error.message().to_owned());
+    status.left_out = pending.left_out.first().map(|error| error.message().to_owned());
     let (new, replaced) = pending.counts();
     let files = |count: usize| if count == 1 { "file" } else { "files" };
     for (count, what) in [(new, "new"), (replaced, "replaced")] {
@@ -135,8 +137,8 @@ async fn of_derived(
     let complete = sources.len() == workspace.sources(table).len();
     let job = workspace.job(table, sources, "")?;
     let standing = refresh::standing(&job, tables.get(&table.name), Evidence::Log).await?;
-    let fingerprint = plan::fingerprint(&workspace.project, table, derived);
-    match plan::decide(table, &standing, fingerprint) {
+    let fingerprint = plan::fingerprint(&workspace.project, table, derived, &workspace.places);
+    match plan::decide(table, &standing, &fingerprint) {
         Decision::UpToDate | Decision::Adopt(_) if complete => {}
         Decision::UpToDate | Decision::Adopt(_) => status.pending.push("a source does not exist yet".into()),
         Decision::Check => status.pending.push(format!("check: {}", plan::EXPECTATIONS_CHANGED)),
@@ -166,6 +168,7 @@ fn blank(workspace: &Workspace, table: &Table) -> Result<TableStatus> {
         personal_log_entries: 0,
         pending: Vec::new(),
         behind: Vec::new(),
+        left_out: None,
         problem: None,
     })
 }

@@ -10,20 +10,21 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{
-    Action, Add, AddCDCFile, ArrayType, CommitInfo, DataType, MapType, Metadata, MetadataExt, PrimitiveType, Protocol,
-    Remove, StructField, StructType, Transaction, new_metadata,
+    Action, Add, AddCDCFile, CommitInfo, Metadata, MetadataExt, Protocol, Remove, Transaction, new_metadata,
 };
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 
+use super::annotations::Annotations;
+use super::columns::{NewColumns, schema};
 use super::layout::Layout;
 use super::log::hash;
 use super::readable;
 use super::state::app;
 use super::table::{LakeTable, builder};
 use crate::clock;
-use crate::definition::{Column, ColumnType};
+use crate::definition::Column;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -45,33 +46,8 @@ pub struct Change {
     pub properties: BTreeMap<String, String>,
     /// Properties that go.
     pub unset: Vec<String>,
-    /// The table's description, when it gets another one.
-    pub description: Option<String>,
-}
-
-/// New columns of a table.
-#[derive(Debug)]
-pub enum NewColumns {
-    /// Exactly these.
-    Only(Vec<Column>),
-    /// These, followed by the table's other columns, which another writer added.
-    Among(Vec<Column>),
-}
-
-impl NewColumns {
-    fn schema(&self, stored: &StructType) -> Result<StructType> {
-        let (columns, others) = match self {
-            Self::Only(columns) => return struct_of(fields(columns)?),
-            Self::Among(columns) => (columns, stored.fields()),
-        };
-        // A nullable column stays nullable: existing rows may have no value.
-        let may_be_null = |name: &str| stored.field(name).is_some_and(|field| field.nullable);
-        let ours = fields(columns)?
-            .into_iter()
-            .map(|field| StructField { nullable: field.nullable || may_be_null(&field.name), ..field });
-        let others = others.filter(|field| columns.iter().all(|c| c.name != *field.name()));
-        struct_of(ours.chain(others.cloned()))
-    }
+    /// What the log is to say of the table, its columns and properties.
+    pub annotations: Option<Annotations>,
 }
 
 /// A commit about to happen.
@@ -167,29 +143,34 @@ impl Commit {
         }
         let version = table.version() + 1;
         let snapshot = table.inner().snapshot().context(|| format!("{} has no snapshot", table.location()))?;
-        let (new_columns, properties) = (self.change.schema.take(), std::mem::take(&mut self.change.properties));
-        let gone = std::mem::take(&mut self.change.unset);
-        let description = self.change.description.take();
+        let (new_columns, mut properties) = (self.change.schema.take(), std::mem::take(&mut self.change.properties));
+        let mut gone = std::mem::take(&mut self.change.unset);
+        let annotations = self.change.annotations.take();
         if let Some(looked) = table.told_since() {
             self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
         }
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         let keeps_properties = properties.is_empty() && gone.is_empty();
-        if new_columns.is_some() || description.is_some() || !keeps_properties {
+        if new_columns.is_some() || annotations.is_some() || !keeps_properties {
             let mut schema = snapshot.schema().as_ref().clone();
             if let Some(columns) = new_columns {
                 schema = columns.schema(&schema)?;
+            }
+            if let Some(annotations) = &annotations {
+                let before = snapshot.metadata().configuration();
+                schema = annotations.commented(&schema, before, (&mut properties, &mut gone))?;
             }
             let metadata = snapshot.metadata().clone().with_schema(&schema);
             let set = |metadata: Metadata, (name, value)| metadata.add_config_key(name, value);
             let metadata = metadata.and_then(|metadata| properties.into_iter().try_fold(metadata, set));
             let unset = |metadata: Metadata, name: String| metadata.remove_config_key(&name);
             let metadata = metadata.and_then(|metadata| gone.into_iter().try_fold(metadata, unset));
-            let metadata = metadata.and_then(|metadata| match description {
-                Some(description) => metadata.with_description(description),
-                None => Ok(metadata),
-            });
+            let metadata =
+                metadata.and_then(|metadata| match annotations.as_ref().and_then(Annotations::description) {
+                    Some(description) => metadata.with_description(description.to_owned()),
+                    None => Ok(metadata),
+                });
             let metadata = metadata.context(|| "the new schema cannot be written".into())?;
             readable::check(table.location(), &readable::obstacles(snapshot.protocol(), &metadata, &schema))?;
             actions.push(Action::Metadata(metadata));
@@ -223,13 +204,17 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
         configuration.insert("delta.enableChangeDataFeed".to_owned(), "true".to_owned());
     }
     configuration.extend(spec.layout.properties());
-    configuration.extend(std::mem::take(&mut commit.change.properties));
+    let mut properties = std::mem::take(&mut commit.change.properties);
+    let mut schema = schema(&spec.columns)?;
+    if let Some(annotations) = commit.change.annotations.take() {
+        schema = annotations.commented(&schema, &HashMap::new(), (&mut properties, &mut Vec::new()))?;
+    }
+    configuration.extend(properties);
     let doing = || format!("{location} cannot be created");
     // Writer version 4 supports the change data feed; every engine reads reader version 1.
     let writer_version = if spec.properties.change_data_feed { 4 } else { 2 };
     let protocol = json!({"minReaderVersion": 1, "minWriterVersion": writer_version});
     let protocol: Protocol = serde_json::from_value(protocol).context(doing)?;
-    let schema = schema(&spec.columns)?;
     let metadata = new_metadata(&schema, Vec::<String>::new(), configuration)
         .and_then(|m| m.with_table_id(spec.uuid.clone()))
         .and_then(|m| m.with_name(spec.name.clone()))
@@ -339,47 +324,4 @@ impl LakeTable {
             .fact("because", "another writer switched a table feature on")
             .help("ALTER TABLE ... DROP FEATURE in the engine that did, or move the table's folder away and sync"))
     }
-}
-
-/// The `schemaString` of a table with these columns.
-#[must_use]
-pub(crate) fn schema_string(columns: &[Column]) -> String {
-    schema(columns).ok().and_then(|schema| serde_json::to_string(&schema).ok()).unwrap_or_default()
-}
-
-fn schema(columns: &[Column]) -> Result<StructType> {
-    struct_of(fields(columns)?)
-}
-
-fn fields(columns: &[Column]) -> Result<Vec<StructField>> {
-    columns.iter().map(|c| Ok(StructField::new(c.name.clone(), data_type(&c.column_type)?, c.nullable))).collect()
-}
-
-fn struct_of(fields: impl IntoIterator<Item = StructField>) -> Result<StructType> {
-    StructType::try_new(fields).context(|| "the columns cannot form a schema".into())
-}
-
-fn data_type(column_type: &ColumnType) -> Result<DataType> {
-    Ok(DataType::Primitive(match column_type {
-        ColumnType::Array(element) => return Ok(ArrayType::new(data_type(element)?, true).into()),
-        ColumnType::Map(entry) => return Ok(MapType::new(data_type(&entry.0)?, data_type(&entry.1)?, true).into()),
-        ColumnType::Struct(fields) => {
-            let fields = fields.iter().map(|(name, t)| Ok(StructField::nullable(name.clone(), data_type(t)?)));
-            let fields = StructType::try_new(fields.collect::<Result<Vec<_>>>()?);
-            return Ok(fields.context(|| "a struct has faulty fields".into())?.into());
-        }
-        ColumnType::String | ColumnType::Json => PrimitiveType::String,
-        ColumnType::Long => PrimitiveType::Long,
-        ColumnType::Integer => PrimitiveType::Integer,
-        ColumnType::Short => PrimitiveType::Short,
-        ColumnType::Byte => PrimitiveType::Byte,
-        ColumnType::Float => PrimitiveType::Float,
-        ColumnType::Double => PrimitiveType::Double,
-        ColumnType::Boolean => PrimitiveType::Boolean,
-        ColumnType::Binary => PrimitiveType::Binary,
-        ColumnType::Date => PrimitiveType::Date,
-        ColumnType::Timestamp => PrimitiveType::Timestamp,
-        ColumnType::Decimal(precision, scale) => PrimitiveType::decimal(*precision, scale.unsigned_abs())
-            .context(|| "a decimal type is out of range".into())?,
-    }))
 }

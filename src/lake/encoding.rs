@@ -15,12 +15,17 @@ use crate::definition::SOURCE_OFFSET;
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
 const ROW_GROUP_ROWS: usize = 131_072;
+/// Encoded bytes of a row group: its readers hold all columns that they need.
+pub(super) const ROW_GROUP_BYTES: u64 = 64 << 20;
+/// The same with a row that is wider than a slice: a writer and a reader hold such a row several times.
+pub(super) const WIDE_GROUP_BYTES: u64 = 32 << 20;
 /// Bytes of a row group under construction, including all buffers of its columns.
-pub(super) const ROW_GROUP_BYTES: usize = 192 << 20;
+pub(super) const BUFFERED_BYTES: usize = 192 << 20;
 
-/// Rows encoded between two checks of the file size, and the maximum of their values.
+/// Rows encoded between two checks of the file size, the maximum of their values, and of the bytes of their texts.
 const SLICE_ROWS: usize = 8192;
 const SLICE_VALUES: usize = 4 << 20;
+pub(super) const SLICE_BYTES: u64 = 16 << 20;
 
 /// False-positive rate of a bloom filter.
 const FALSE_HITS: f64 = 0.01;
@@ -102,6 +107,17 @@ mod tests {
         Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
     }
 
+    /// Texts of this length that do not compress, the same for the same numbers.
+    fn noise(from: usize, to: usize, length: usize) -> ArrayRef {
+        let text = |n: usize| {
+            let mut bytes = vec![0; length];
+            blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut bytes);
+            bytes.iter_mut().for_each(|byte| *byte &= 127);
+            String::from_utf8(bytes).expect("ASCII")
+        };
+        Arc::new((from..to).map(|n| Some(text(n))).collect::<StringArray>())
+    }
+
     /// Writes `rows` rows of equal columns and reads them again: the peak of memory, and the rows of the row groups.
     async fn written(columns: &[Column], rows: usize, column: impl Fn(usize, usize) -> ArrayRef) -> (usize, Vec<i64>) {
         let (schema, folder) = (schema(columns), tempfile::tempdir().expect("a folder"));
@@ -135,7 +151,7 @@ mod tests {
         let constant = |from: usize, to: usize| Arc::new(Int64Array::from(vec![7; to - from])) as ArrayRef;
         for (count, rows) in [(2_000, 20_000), (6_000, 3_000)] {
             let (most, groups) = written(&columns(count, &ColumnType::Long, false), rows, constant).await;
-            assert!(most < ROW_GROUP_BYTES, "{count} columns: {most} bytes");
+            assert!(most < BUFFERED_BYTES, "{count} columns: {most} bytes");
             assert_eq!(groups.len(), 1, "{count} columns: {groups:?}");
         }
         // All values distinct.
@@ -143,8 +159,24 @@ mod tests {
             Arc::new((from..to).map(|n| Some(format!("{n:040}"))).collect::<StringArray>()) as ArrayRef
         };
         let (most, groups) = written(&columns(1_500, &ColumnType::String, true), 10_000, texts).await;
-        assert!(most < ROW_GROUP_BYTES, "{most} bytes");
+        assert!(most < BUFFERED_BYTES, "{most} bytes");
         assert!(groups.iter().rev().skip(1).all(|rows| *rows >= 1_000), "{groups:?}");
+    }
+
+    #[tokio::test]
+    async fn a_row_group_has_as_many_rows_as_fit() {
+        let text = columns(1, &ColumnType::String, false);
+        for (length, rows, expected) in [
+            (80, 132_000, vec![ROW_GROUP_ROWS as i64, 928]),
+            (4 << 10, 20_000, vec![16_500, 3_500]),
+            (9 << 20, 8, vec![8]),
+            // A second one would not fit.
+            (20 << 20, 3, vec![1, 1, 1]),
+            (70 << 20, 2, vec![1, 1]),
+        ] {
+            let (_, groups) = written(&text, rows, |from, to| noise(from, to, length)).await;
+            assert_eq!(groups, expected, "texts of {length} bytes");
+        }
     }
 
     #[test]

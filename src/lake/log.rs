@@ -10,6 +10,7 @@ use serde_json::Deserializer;
 
 use super::paths::resolve;
 use super::state::app;
+use super::statistics::{Tags, widest_of};
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
@@ -49,6 +50,8 @@ pub struct DataFiles {
     pub moved_vectors: bool,
     /// Sizes of the files with changed rows, by path, if the log has them.
     pub bytes: BTreeMap<String, u64>,
+    /// The most bytes of texts and lists in a row of any of them, if the log says that it has wide ones.
+    pub widest: u64,
     /// The irregularity of a path: it is spelled differently than ours, or leads out of the table's folder. Then only a
     /// snapshot knows the files.
     pub odd_path: Option<String>,
@@ -74,7 +77,9 @@ impl CommitFacts {
     fn note(&mut self, table: &Location, line: Line) {
         let Line { add, remove, cdc, txn, info, metadata, protocol } = line;
         let files = &mut self.files;
-        if let Some(File { path, size, data_change, stats, deletion_vector }) = add {
+        let tags = [&add, &remove].into_iter().flatten().map(|file| file.tags.as_ref());
+        files.widest = tags.filter_map(widest_of).fold(files.widest, u64::max);
+        if let Some(File { path, size, data_change, stats, deletion_vector, .. }) = add {
             let path = files.path(table, path);
             let rows = stats.as_deref().and_then(num_records);
             if data_change {
@@ -204,6 +209,7 @@ struct File {
     data_change: bool,
     stats: Option<String>,
     deletion_vector: Option<IgnoredAny>,
+    tags: Option<Tags>,
 }
 
 /// Reads the commit that created `version`; `None` when the log no longer holds it.

@@ -2,8 +2,10 @@
 //!
 //! The state of a table lives in `txn` actions of its commits, under the fixed app ids of [`app`].
 
+mod annotations;
 mod belief;
 mod bounds;
+mod columns;
 mod commit;
 mod encoding;
 mod gap;
@@ -14,6 +16,7 @@ mod mend;
 mod moved;
 mod nested;
 mod paths;
+mod plain;
 mod table_constraints;
 mod read;
 mod readable;
@@ -31,9 +34,10 @@ mod traces;
 mod width;
 mod write;
 
+pub(crate) use annotations::{Annotation, Annotations, PROPERTIES, reason as annotation_reason};
 pub(crate) use belief::may_be_cut;
+pub(crate) use columns::{NewColumns, schema_string};
 pub use commit::{Change, Commit, Properties, TableSpec, create};
-pub(crate) use commit::{NewColumns, schema_string};
 pub(crate) use deltalake::kernel::{Add, Remove};
 pub use layout::Layout;
 pub(crate) use log::{CommitFacts, DataFiles};
@@ -47,12 +51,13 @@ pub(crate) use relation::Relation;
 pub(crate) use scanned::Scanned;
 pub(crate) use session::Joins;
 pub use session::{SessionOptions, session};
-pub(crate) use spill::{close as close_spill, sweep as sweep_spill};
+pub(crate) use spill::{SpillFolder, close as close_spill, sweep as sweep_spill};
 pub(crate) use state::{app, is_batch};
 pub(crate) use system::SystemTable;
 pub(crate) use table::DeltaFile;
 pub use table::LakeTable;
 pub(crate) use tail::{AT_ONCE, Tail, Values, Wanted};
+pub(crate) use width::{in_turn, rewritten_at_once, widest};
 pub use write::DataWriter;
 pub(crate) use write::{CHANGING_FILE_ROWS, NullFound, Written, conform};
 

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::table::identity;
 use crate::error::{Context, Error, Result};
-use crate::storage::Location;
+use crate::storage::{Location, SCRATCH};
 
 /// Schemes that Hadoop's clients use for S3.
 const S3: [&str; 3] = ["s3", "s3a", "s3n"];
@@ -55,7 +55,8 @@ fn is_plain(spelled: &str) -> bool {
 }
 
 fn is_same_store(one: &Url, other: &Url) -> bool {
-    let same_scheme = one.scheme() == other.scheme() || [one, other].iter().all(|url| S3.contains(&url.scheme()));
+    let both = |schemes: &[&str]| [one, other].iter().all(|url| schemes.contains(&url.scheme()));
+    let same_scheme = one.scheme() == other.scheme() || both(&S3) || both(&["file", SCRATCH]);
     same_scheme && one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
 }
 

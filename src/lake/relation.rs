@@ -27,9 +27,11 @@ use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
 use super::nested::{MapAdapters, holds_maps};
+use super::plain::of_described_columns;
 use super::sieve::sieved;
 use super::table::LakeTable;
 use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubles};
+use crate::types::plain_schema;
 
 /// The rows of a version, or of some of its files.
 #[derive(Debug)]
@@ -56,7 +58,8 @@ impl Relation {
 #[async_trait]
 impl TableProvider for Relation {
     fn schema(&self) -> SchemaRef {
-        self.inner.schema()
+        let schema = self.inner.schema();
+        plain_schema(&schema).unwrap_or(schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -76,6 +79,7 @@ impl TableProvider for Relation {
             None => scan,
         };
         let scan = scan.transform_up(of_unknown_doubles)?.data.transform_up(of_grown_maps)?.data;
+        let scan = scan.transform_up(of_described_columns)?.data;
         Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }
 

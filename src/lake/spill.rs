@@ -15,7 +15,7 @@ use deltalake::datafusion::execution::disk_manager::{DiskManager, DiskManagerBui
 use deltalake::datafusion::execution::{SpillFile, TempFileFactory};
 
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Context, Error, Kind};
 
 /// Prefix of the names of folders.
 const PREFIX: &str = "stedi-delta-spill-";
@@ -40,7 +40,7 @@ enum State {
     Unused,
     Used {
         files: Arc<DiskManager>,
-        _folder: Folder,
+        folder: Folder,
     },
     /// The process is about to end.
     Closed,
@@ -78,10 +78,9 @@ impl Spill {
     fn close(&self) {
         *lock(&self.state) = State::Closed;
     }
-}
 
-impl TempFileFactory for Spill {
-    fn create_temp_file(&self, description: &str) -> Result<Arc<dyn SpillFile>, DataFusionError> {
+    /// The state, after the folder was created at the first use.
+    fn used(&self) -> Result<MutexGuard<'_, State>, DataFusionError> {
         let mut state = lock(&self.state);
         if matches!(*state, State::Unused) {
             let folder = Folder::create(&self.base).map_err(|cause| {
@@ -91,14 +90,54 @@ impl TempFileFactory for Spill {
             })?;
             let mode = DiskManagerMode::Directories(vec![folder.path.clone()]);
             let files = Arc::new(DiskManagerBuilder::default().with_mode(mode).build()?);
-            *state = State::Used { files, _folder: folder };
+            *state = State::Used { files, folder };
         }
-        match &*state {
+        Ok(state)
+    }
+}
+
+impl TempFileFactory for Spill {
+    fn create_temp_file(&self, description: &str) -> Result<Arc<dyn SpillFile>, DataFusionError> {
+        match &*self.used()? {
             State::Used { files, .. } => files.create_tmp_file(description),
             State::Unused | State::Closed => {
                 Err(DataFusionError::ResourcesExhausted(format!("{description}: the program ends")))
             }
         }
+    }
+}
+
+/// A folder among the spill files of this process, for files that a command writes and reads again. It is removed with this
+/// value.
+#[derive(Debug)]
+pub(crate) struct SpillFolder(PathBuf);
+
+impl SpillFolder {
+    /// A new folder below `base`; `None` = in the temporary folder of the operating system.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub(crate) fn create(base: Option<&Path>) -> crate::error::Result<Self> {
+        let spill = below(base);
+        let doing = || format!("nothing can be spilled to {}", spill.base.display());
+        let path = match &*spill.used().context(doing)? {
+            State::Used { folder, .. } => folder.path.join(clock::random_uuid().simple().to_string()),
+            State::Unused | State::Closed => return Err(Error::new(Kind::Internal, "the program ends")),
+        };
+        fs::create_dir(&path).context(doing)?;
+        Ok(Self(path))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SpillFolder {
+    fn drop(&mut self) {
+        remove(&self.0);
     }
 }
 
@@ -137,11 +176,15 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Running work may add a file while the others are removed. The next run removes what is left.
-        for _ in 0..ATTEMPTS {
-            if fs::remove_dir_all(&self.path).is_ok() || !self.path.exists() {
-                break;
-            }
+        remove(&self.path);
+    }
+}
+
+/// Running work may add a file while the others are removed. The next run removes what is left.
+fn remove(folder: &Path) {
+    for _ in 0..ATTEMPTS {
+        if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+            break;
         }
     }
 }

@@ -38,12 +38,12 @@ const TAIL: &str = "stedi-delta.tail";
 const WIDEST: &str = "stedi-delta.widest";
 
 /// The tags of an add whose statistics are ours.
-pub(super) fn marks() -> HashMap<String, Option<String>> {
+pub(super) fn marks() -> Tags {
     HashMap::from([(MARK.to_owned(), Some("1".to_owned()))])
 }
 
 /// Those of an add whose file has an end of this length, [`Tail`](super::Tail), and a widest row of this size.
-pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> HashMap<String, Option<String>> {
+pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> Tags {
     let mut tags = marks();
     let told = [(TAIL, tail), (WIDEST, widest)].into_iter();
     tags.extend(told.filter_map(|(tag, of)| Some((tag.to_owned(), Some(of?.to_string())))));
@@ -52,16 +52,25 @@ pub(super) fn marks_with(tail: Option<u64>, widest: Option<u64>) -> HashMap<Stri
 
 /// The length of the end of a file, if its add has it.
 pub(super) fn tail_of(add: &Add) -> Option<u64> {
-    number(add, TAIL)
+    number(add.tags.as_ref(), TAIL)
 }
 
-/// The bytes of the widest row of a file, if its add says that it has wide ones.
-pub(super) fn widest_of(add: &Add) -> Option<u64> {
-    number(add, WIDEST)
+/// Tags of an add or a remove.
+pub(super) type Tags = HashMap<String, Option<String>>;
+
+/// The bytes of the widest row of a file, if its add or its remove says that it has wide ones.
+pub(super) fn widest_of(tags: Option<&Tags>) -> Option<u64> {
+    number(tags, WIDEST)
 }
 
-fn number(add: &Add, tag: &str) -> Option<u64> {
-    add.tags.as_ref()?.get(tag)?.as_ref()?.parse().ok()
+/// The tags of the remove of a file with these tags: the removed rows are as wide as they were.
+pub(super) fn tags_of_remove(tags: Option<&Tags>) -> Option<Tags> {
+    let widest = widest_of(tags)?;
+    Some(HashMap::from([(WIDEST.to_owned(), Some(widest.to_string()))]))
+}
+
+fn number(tags: Option<&Tags>, tag: &str) -> Option<u64> {
+    tags?.get(tag)?.as_ref()?.parse().ok()
 }
 
 /// Floating-point columns of a file that hold NaN, by Parquet's dotted path.

@@ -2,6 +2,7 @@
 
 use deltalake::arrow::array::RecordBatch;
 
+use super::columns::NewColumns;
 use super::commit::{Change, Commit, Properties, TableSpec, create};
 use super::layout::Layout;
 use super::table::LakeTable;
@@ -39,7 +40,13 @@ impl SystemTable {
     ) -> Result<LakeTable> {
         let mut writer = DataWriter::over(location, rows.schema(), FILE_SIZE);
         writer.write(rows).await?;
-        let change = Change { adds: writer.close().await?.adds, ..Change::default() };
+        // Columns that a later version of this tool has added.
+        let lacks = |table: &LakeTable| {
+            let schema = table.schema();
+            self.columns.iter().any(|column| schema.field_with_name(&column.name).is_err())
+        };
+        let schema = table.is_some_and(lacks).then(|| NewColumns::Among(self.columns.clone()));
+        let change = Change { adds: writer.close().await?.adds, schema, ..Change::default() };
         let commit = Commit { operation: "WRITE", change, ..commit };
         if let Some(table) = table {
             let table = commit.commit(table).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once, OnceLock};
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
-use deltalake::kernel::{Add, DeletionVectorDescriptor, Remove};
+use deltalake::kernel::{Add, DeletionVectorDescriptor, LogicalFileView, Remove};
 use deltalake::logstore::{
     LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
@@ -22,10 +22,11 @@ use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
-use super::statistics::{is_marked, tail_of, widest_of};
+use super::statistics::{is_marked, tags_of_remove, tail_of, widest_of};
 use super::width;
 use crate::error::{Context, Error, Result};
-use crate::storage::Location;
+use crate::storage::{Location, SCRATCH};
+use crate::types::plain_schema;
 
 /// How many commits are searched backwards for the newest one of ours before the checkpoint is used instead.
 const SEARCH_COMMITS: u64 = 64;
@@ -89,7 +90,7 @@ impl DeltaFile {
     }
 
     fn of(add: Add, rows: Option<u64>) -> Self {
-        let (is_vouched, tail, widest) = (is_marked(&add), tail_of(&add), widest_of(&add));
+        let (is_vouched, tail, widest) = (is_marked(&add), tail_of(&add), widest_of(add.tags.as_ref()));
         let deletion_vector = add.deletion_vector.as_ref().map(identity);
         let (path, size, stats) = (add.path, add.size.unsigned_abs(), add.stats);
         Self { path, size, rows, stats, deletion_vector, is_vouched, tail, widest }
@@ -188,16 +189,20 @@ impl LakeTable {
         self.inner.log_store()
     }
 
-    /// The Arrow schema of the stored rows.
+    /// The Arrow schema of the stored rows, without what the log says besides of columns, such as comments: that decides
+    /// nothing.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema())
+        let schema = self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema());
+        plain_schema(&schema).unwrap_or(schema)
     }
 
     /// The `schemaString` of the newest metadata.
     #[must_use]
     pub fn schema_string(&self) -> String {
-        self.inner.snapshot().ok().and_then(|s| serde_json::to_string(s.schema().as_ref()).ok()).unwrap_or_default()
+        // The library keeps it to itself, and writes the metadata of fields in any order.
+        let metadata = self.inner.snapshot().ok().and_then(|s| serde_json::to_value(s.metadata()).ok());
+        metadata.and_then(|metadata| Some(metadata["schemaString"].as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// The obstacles to reading this version with other engines.
@@ -290,7 +295,9 @@ impl LakeTable {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };
         let spelled = self.spelled();
         let wanted = snapshot.log_data().into_iter().filter(|f| wanted(spelled.path(&f.path())));
-        wanted.map(|f| f.remove_action(true)).collect()
+        #[expect(deprecated, reason = "nothing else of it tells the tags")]
+        let tags = |f: &LogicalFileView| tags_of_remove(f.add_action().tags.as_ref());
+        wanted.map(|f| Remove { tags: tags(&f), ..f.remove_action(true) }).collect()
     }
 
     /// A relation over the rows, or over those of some of its files.
@@ -307,7 +314,8 @@ impl LakeTable {
             let (schema, adds) = (self.schema(), self.adds());
             (
                 doubted(&schema, &adds),
-                adds.iter().filter_map(widest_of).max().unwrap_or(0) + width::fixed(schema.fields()),
+                adds.iter().filter_map(|add| widest_of(add.tags.as_ref())).max().unwrap_or(0)
+                    + width::fixed(schema.fields()),
             )
         });
         width::narrow(session, *widest);
@@ -322,6 +330,12 @@ impl LakeTable {
             .await
             .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone())) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
+    }
+
+    /// Reduces the session's rows per batch for rows of this table, the widest of which has so many bytes of texts and
+    /// lists.
+    pub(crate) fn narrow(&self, session: &SessionContext, widest: u64) {
+        width::narrow(session, widest + width::fixed(self.schema().fields()));
     }
 
     /// The commits `(from, to]`, oldest first; `None` when one of them is no longer in the log.
@@ -453,7 +467,8 @@ impl LakeTable {
     }
 }
 
-/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself.
+/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself. And in a rehearsal, on
+/// any store.
 #[derive(Debug)]
 struct OnOurStore;
 
@@ -472,8 +487,10 @@ impl LogStoreFactory for OnOurStore {
 fn register_schemes() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if let Ok(scheme) = Url::parse("s3://") {
-            logstore_factories().insert(scheme, Arc::new(OnOurStore));
+        for scheme in ["s3", SCRATCH] {
+            if let Ok(scheme) = Url::parse(&format!("{scheme}://")) {
+                logstore_factories().insert(scheme, Arc::new(OnOurStore));
+            }
         }
     });
 }

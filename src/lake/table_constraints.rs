@@ -12,7 +12,9 @@ const CHECK: &str = "delta.constraints.";
 const APPEND_ONLY: &str = "delta.appendOnly";
 /// Constraints of columns, in their metadata.
 const OF_COLUMNS: [(&str, &str); 2] =
-    [("delta.invariants", "has an invariant"), ("delta.generationExpression", "is computed by the engine")];
+    [("delta.invariants", "has an invariant"), (GENERATED, "is computed by the engine")];
+/// Delta's mark of a column that the writer has to compute.
+const GENERATED: &str = "delta.generationExpression";
 
 impl LakeTable {
     /// Refuses tables with constraints on rows that other engines added and this tool does not check.
@@ -33,6 +35,13 @@ impl LakeTable {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether the writer has to compute a column.
+    #[must_use]
+    pub(crate) fn is_computed(&self, column: &str) -> bool {
+        let Ok(snapshot) = self.inner().snapshot() else { return false };
+        snapshot.schema().field(column).is_some_and(|field| field.metadata().contains_key(GENERATED))
     }
 
     /// Refuses to remove rows from an append-only table.

@@ -5,20 +5,44 @@
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::{ArrowNativeType, DataType, Fields};
+use deltalake::datafusion::catalog::Session;
+use deltalake::datafusion::execution::SessionState;
 use deltalake::datafusion::prelude::SessionContext;
 
+use super::table::DeltaFile;
 use crate::bounded::OutputLimit;
 
 /// Rows up to this size are not recorded in the log: their batches have the usual number of rows.
 pub(super) const USUAL: u64 = 1 << 10;
 /// A batch of the widest rows may take a quarter of a function's output limit: several batches are in flight at a time.
 const OF_LIMIT: u64 = 4;
+/// With batches of at most this many rows, which fill them, files are read one after the other: a reader holds a row
+/// group, a page and a batch.
+const ROWS_IN_TURN: usize = 4;
+/// Files with a row of this size are rewritten one after the other.
+const BYTES_IN_TURN: u64 = 4 << 20;
 
-/// The bytes of texts and lists in the widest row of a batch.
-pub(super) fn widest(batch: &RecordBatch) -> u64 {
+/// The bytes of texts and lists in each row of a batch.
+pub(super) fn sizes(batch: &RecordBatch) -> Vec<u64> {
     let mut sizes = vec![0; batch.num_rows()];
     batch.columns().iter().for_each(|column| measure(column, &mut sizes));
-    sizes.into_iter().max().unwrap_or(0)
+    sizes
+}
+
+/// The bytes of texts and lists in the widest row of a batch.
+#[must_use]
+pub(crate) fn widest(batch: &RecordBatch) -> u64 {
+    sizes(batch).into_iter().max().unwrap_or(0)
+}
+
+/// How many of the first rows of these sizes fit, at least one.
+pub(super) fn leading(sizes: &[u64], bytes: u64) -> usize {
+    let mut sum = 0_u64;
+    let fits = |size: &&u64| {
+        sum = sum.saturating_add(**size);
+        sum <= bytes
+    };
+    sizes.iter().take_while(fits).count().max(1)
 }
 
 /// Adds each row's bytes in a column to its size.
@@ -78,6 +102,29 @@ pub(super) fn narrow(session: &SessionContext, widest: u64) {
     let config = state.config_mut();
     let rows = rows(OutputLimit::within(config.options()) / OF_LIMIT, widest);
     *config = config.clone().with_batch_size(config.batch_size().min(rows));
+    if rows <= ROWS_IN_TURN {
+        *config = config.clone().with_repartition_file_scans(false).with_round_robin_repartition(false);
+    }
+}
+
+/// The session for a scan whose files are not to be read concurrently; `None` if they may.
+#[must_use]
+pub(crate) fn in_turn(session: &dyn Session) -> Option<SessionState> {
+    if session.config_options().optimizer.repartition_file_scans {
+        return None;
+    }
+    let mut state = session.as_any().downcast_ref::<SessionState>()?.clone();
+    *state.config_mut() = state.config().clone().with_target_partitions(1);
+    Some(state)
+}
+
+/// How many of these files may be rewritten concurrently.
+#[must_use]
+pub(crate) fn rewritten_at_once(files: &[DeltaFile]) -> usize {
+    match files.iter().filter_map(|file| file.widest).max() {
+        Some(BYTES_IN_TURN..) => 1,
+        _ => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+    }
 }
 
 /// How many rows of this size fit, at least one.
@@ -93,6 +140,28 @@ mod tests {
     use deltalake::arrow::datatypes::{Field, Int64Type};
 
     use super::*;
+
+    #[test]
+    fn at_least_one_row_fits() {
+        assert_eq!(leading(&[1, 2, 3, 4], 6), 3);
+        assert_eq!(leading(&[1, 2, 3, 4], 5), 2);
+        assert_eq!(leading(&[9, 2], 5), 1);
+        assert_eq!(leading(&[u64::MAX, u64::MAX], u64::MAX - 1), 1);
+        assert_eq!(leading(&[0; 9], 0), 9);
+    }
+
+    #[test]
+    fn files_of_very_wide_rows_are_read_in_turn() {
+        let session = crate::lake::session(crate::lake::SessionOptions::limited(128 << 20), &[]).expect("a session");
+        let at_once = || in_turn(&session.state()).map(|state| state.config().target_partitions());
+        narrow(&session, 1 << 20);
+        assert_eq!((session.state().config().batch_size(), at_once()), (16, None));
+        narrow(&session, 5 << 20);
+        assert_eq!((session.state().config().batch_size(), at_once()), (3, Some(1)));
+        let file = |widest| DeltaFile { widest, ..DeltaFile::bare("f".into(), 1) };
+        assert!(rewritten_at_once(&[file(None), file(Some(1 << 20))]) >= 1);
+        assert_eq!(rewritten_at_once(&[file(None), file(Some(5 << 20))]), 1);
+    }
 
     #[test]
     fn the_widest_row_is_found_whatever_holds_its_bytes() {
@@ -115,9 +184,10 @@ mod tests {
         ] {
             let named = columns.iter().enumerate().map(|(n, column)| (format!("c{n}"), column.clone()));
             let batch = RecordBatch::try_from_iter(named).expect("rows");
-            assert_eq!(widest(&batch), expected);
-            let each = (0..4).map(|row| widest(&batch.slice(row, 1))).max();
-            assert_eq!(each, Some(expected), "row by row");
+            let sizes = sizes(&batch);
+            assert_eq!(sizes.iter().max(), Some(&expected));
+            let each = (0..4).flat_map(|row| super::sizes(&batch.slice(row, 1))).collect::<Vec<_>>();
+            assert_eq!(each, sizes, "row by row");
         }
     }
 }

@@ -2,24 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
 use deltalake::logstore::ObjectStoreRef;
 use deltalake::logstore::object_store::{buffered::BufWriter, path::Path};
-use deltalake::parquet::arrow::AsyncArrowWriter;
-use deltalake::parquet::arrow::async_writer::AsyncFileWriter;
-use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
+use deltalake::parquet::arrow::ArrowWriter;
+use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::properties::WriterProperties;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
-use super::encoding::{ROW_GROUP_BYTES, encoding};
+use super::encoding::{BUFFERED_BYTES, ROW_GROUP_BYTES, SLICE_BYTES, WIDE_GROUP_BYTES, encoding};
 use super::layout::Layout;
 use super::nested::adapt;
 use super::statistics::{Nan, describe, marks_with};
@@ -33,6 +30,9 @@ use crate::storage::Location;
 /// Concurrent uploads of parts of one file, and the size of a part.
 const PARTS: usize = 10;
 const PART_BYTES: usize = 5 << 20;
+
+/// Bytes that are handed to the upload at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Full files being uploaded; more would only fill the memory.
 const CLOSING_FILES: usize = 4;
@@ -125,10 +125,13 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        let mut offset = 0;
-        while offset < batch.num_rows() {
-            let slice = batch.slice(offset, self.slice_rows.min(batch.num_rows() - offset));
-            offset += slice.num_rows();
+        let sizes = width::sizes(&batch);
+        let mut rest = sizes.as_slice();
+        while !rest.is_empty() {
+            let offset = sizes.len() - rest.len();
+            let (sizes, later) = rest.split_at(width::leading(rest, SLICE_BYTES).min(self.slice_rows));
+            rest = later;
+            let slice = batch.slice(offset, sizes.len());
             let file = match &mut self.open {
                 Some(file) => file,
                 None => {
@@ -137,7 +140,7 @@ impl DataWriter {
                     self.open.insert(file)
                 }
             };
-            file.write(&slice).await?;
+            file.write(&slice, sizes).await?;
             if file.bytes() >= self.target_file_size || file.rows >= self.rows_per_file {
                 self.next_file().await?;
             }
@@ -148,7 +151,7 @@ impl DataWriter {
     /// Bytes of the row group under construction.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.open.as_ref().map_or(0, |file| file.inner.memory_size())
+        self.open.as_ref().map_or(0, |file| file.encoder.memory_size())
     }
 
     /// File names in the form of other Delta writers.
@@ -194,7 +197,8 @@ impl DataWriter {
 /// A data file being written.
 struct OpenFile {
     path: String,
-    inner: AsyncArrowWriter<Upload>,
+    encoder: ArrowWriter<Pieces>,
+    upload: BufWriter,
     layout: Arc<Layout>,
     rows: u64,
     nan: Nan,
@@ -205,11 +209,11 @@ impl OpenFile {
     fn new(of: &DataWriter) -> Result<Self> {
         let path = of.name();
         let upload = BufWriter::with_capacity(Arc::clone(&of.store), Path::from(path.as_str()), PART_BYTES);
-        let upload = Upload(upload.with_max_concurrency(PARTS));
-        let inner = AsyncArrowWriter::try_new(upload, of.schema.clone(), Some(of.properties.clone()));
+        let encoder = ArrowWriter::try_new(Pieces::default(), of.schema.clone(), Some(of.properties.clone()));
         Ok(Self {
             path,
-            inner: inner.map_err(unwritten)?,
+            encoder: encoder.map_err(unwritten)?,
+            upload: upload.with_max_concurrency(PARTS),
             layout: Arc::clone(&of.layout),
             rows: 0,
             nan: Nan::default(),
@@ -217,25 +221,41 @@ impl OpenFile {
         })
     }
 
-    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Rows with the bytes of texts and lists in each.
+    async fn write(&mut self, batch: &RecordBatch, sizes: &[u64]) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         self.nan.note(batch);
-        self.widest = self.widest.max(width::widest(batch));
-        self.inner.write(batch).await.map_err(unwritten)?;
-        if self.inner.memory_size() >= ROW_GROUP_BYTES {
-            self.inner.flush().await.map_err(unwritten)?;
+        self.widest = sizes.iter().copied().fold(self.widest, u64::max);
+        // A row that is wider than a slice does not join a row group that it would make too large.
+        let bytes = sizes.iter().sum::<u64>();
+        if bytes > SLICE_BYTES && self.encoder.in_progress_size() as u64 + bytes > WIDE_GROUP_BYTES {
+            self.encoder.flush().map_err(unwritten)?;
+        }
+        self.encoder.write(batch).map_err(unwritten)?;
+        if self.encoder.in_progress_size() as u64 >= ROW_GROUP_BYTES || self.encoder.memory_size() >= BUFFERED_BYTES {
+            self.encoder.flush().map_err(unwritten)?;
+        }
+        self.send().await
+    }
+
+    /// Uploads the row groups that are complete.
+    async fn send(&mut self) -> Result<()> {
+        for piece in self.encoder.inner_mut().0.drain(..) {
+            self.upload.put(piece.into()).await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
         }
         Ok(())
     }
 
     /// Approximate bytes so far.
     fn bytes(&self) -> u64 {
-        (self.inner.bytes_written() + self.inner.in_progress_size()) as u64
+        (self.encoder.bytes_written() + self.encoder.in_progress_size()) as u64
     }
 
     async fn close(mut self) -> Result<Add> {
-        let footer = self.inner.finish().await.map_err(unwritten)?;
-        let size = self.inner.bytes_written() as u64;
+        let footer = self.encoder.finish().map_err(unwritten)?;
+        self.send().await?;
+        self.upload.shutdown().await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
+        let size = self.encoder.bytes_written() as u64;
         let widest = (self.widest > width::USUAL).then_some(self.widest);
         Ok(Add {
             path: self.path,
@@ -253,16 +273,30 @@ impl OpenFile {
     }
 }
 
-/// Bytes being uploaded.
-struct Upload(BufWriter);
+/// Encoded bytes, to be uploaded. One buffer would be copied whenever it grows, and be twice as large as its content.
+#[derive(Default)]
+struct Pieces(Vec<Vec<u8>>);
 
-impl AsyncFileWriter for Upload {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, ParquetResult<()>> {
-        async move { self.0.put(bytes).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+impl Write for Pieces {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        let written = bytes.len();
+        while !bytes.is_empty() {
+            let piece = match self.0.last_mut() {
+                Some(last) if last.len() < PIECE_BYTES => last,
+                _ => {
+                    self.0.push(Vec::with_capacity(PIECE_BYTES));
+                    continue;
+                }
+            };
+            let (fits, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
+            piece.extend_from_slice(fits);
+            bytes = rest;
+        }
+        Ok(written)
     }
 
-    fn complete(&mut self) -> BoxFuture<'_, ParquetResult<()>> {
-        async move { self.0.shutdown().await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::feed::{self, CdcChange, Feed};
 use super::rewrite::complete;
 use crate::error::{Context, Result};
-use crate::lake::{DeltaFile, LakeTable, conform, rows};
+use crate::lake::{DeltaFile, LakeTable, conform, rows, widest};
 
 /// Rows of a change, one per copy, with the schema of the table.
 pub(crate) type RowStream = BoxStream<'static, Result<RecordBatch>>;
@@ -26,6 +26,8 @@ pub struct Taking {
 pub struct RowChange {
     table: LakeTable,
     limit: usize,
+    /// Bytes of texts and lists in the widest row.
+    widest: u64,
     gone: Rows,
     come: Rows,
 }
@@ -42,7 +44,7 @@ impl Taking {
     #[must_use]
     pub fn new(table: &LakeTable, limit: usize) -> Self {
         let (gone, come) = (Rows::default(), Rows::default());
-        let rows = RowChange { table: table.clone(), limit, gone, come };
+        let rows = RowChange { table: table.clone(), limit, widest: 0, gone, come };
         Self { rows, bytes: 0, gone: None, come: None }
     }
 
@@ -57,6 +59,7 @@ impl Taking {
         let batch = conform(batch, &self.rows.table.schema())?;
         self.bytes = self.bytes.saturating_add(batch.get_array_memory_size());
         let side = if told == CdcChange::Delete { &mut self.rows.gone } else { &mut self.rows.come };
+        self.rows.widest = self.rows.widest.max(widest(&batch));
         side.count += batch.num_rows() as u64;
         side.held.push(batch);
         if self.bytes > self.rows.limit {
@@ -128,13 +131,13 @@ impl RowChange {
     pub fn rows(&self, told: CdcChange) -> RowStream {
         let side = if told == CdcChange::Delete { &self.gone } else { &self.come };
         let held = futures::stream::iter(side.held.clone().into_iter().map(Ok));
-        let (table, files) = (self.table.clone(), side.files.clone());
+        let (table, files, widest) = (self.table.clone(), side.files.clone(), Some(self.widest));
         let told = futures::stream::iter(files)
             .then(move |(path, size)| {
                 let table = table.clone();
                 async move {
                     let doing = || "rows of the change cannot be read back".to_owned();
-                    let file = DeltaFile::bare(path, size);
+                    let file = DeltaFile { widest, ..DeltaFile::bare(path, size) };
                     let schema = table.schema();
                     let stream = rows(table.location(), &file, None).await?;
                     Ok(stream.map(move |batch| batch.context(doing).and_then(|batch| complete(&batch, &schema))))

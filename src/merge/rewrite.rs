@@ -14,7 +14,7 @@ use super::prune::Probe;
 use super::rows::{At, DeletePredicate};
 use super::sift::sift;
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rows};
+use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rewritten_at_once, rows};
 use crate::storage::Location;
 
 /// Rewritten files and the files that they replace.
@@ -72,13 +72,13 @@ pub(super) async fn rewrite_without(
     Ok(rewritten)
 }
 
-/// The result of `work` for each file, by path; as many at once as there are processors.
+/// The result of `work` for each file, by path; as many at once as there are processors, unless their rows are wide.
 pub(super) async fn each<T, F>(files: Vec<DeltaFile>, work: impl Fn(DeltaFile) -> F) -> Result<Vec<(String, T)>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let at_once = rewritten_at_once(&files);
     let mut results = futures::stream::iter(files)
         .map(|file| {
             let path = file.path.clone();

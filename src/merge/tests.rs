@@ -164,3 +164,48 @@ fn a_refused_change_leaves_no_file() {
         }
     });
 }
+
+#[test]
+fn wide_rows_are_read_back_a_few_at_a_time() {
+    let text: &'static str = "x".repeat(6 << 20).leak();
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = table(folder.path(), &[]).await;
+        let mut taking = Taking::new(&table, 0);
+        for id in 0..5 {
+            let row = [(Some(id), Some(text), 0.0)];
+            taking.add(&batch(&row, &table.schema()), CdcChange::Insert).await.expect("taken");
+        }
+        let change = taking.close().await.expect("closed");
+        let come: Vec<RecordBatch> = change.rows(CdcChange::Insert).try_collect().await.expect("rows that come");
+        assert_eq!(come.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 2, 1]);
+    });
+}
+
+#[test]
+fn the_log_says_how_wide_removed_rows_were() {
+    let text: &'static str = "x".repeat(5_000).leak();
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = [vec![(Some(1), Some(text), 0.0)], vec![(Some(2), Some("a"), 0.0)]];
+        let table = table(folder.path(), &rows).await;
+        let widest = |commit: Option<crate::lake::CommitFacts>| commit.expect("a commit").files.widest;
+        assert_eq!(widest(table.commit_at(1).await.expect("v1")), 5_000);
+        assert_eq!(widest(table.commit_at(2).await.expect("v2")), 0);
+        let change = Change { removes: table.removes(|_| true), ..Change::default() };
+        let commit = Commit { operation: "DELETE", change, ..Commit::default() };
+        let table = commit.commit(&table).await.expect("committed");
+        assert_eq!(widest(table.commit_at(3).await.expect("v3")), 5_000);
+        // So that who reads the change takes as few rows at a time.
+        for (since, is_narrow) in [(1, true), (2, true), (3, false)] {
+            let session = crate::lake::session(crate::lake::SessionOptions::limited(1 << 20), &[]).expect("a session");
+            let crate::changes::Changes::Known(change) = crate::changes::since(&table, since).await.expect("a change")
+            else {
+                panic!("it is lost");
+            };
+            change.provider(&session).await.expect("a relation");
+            let rows = session.state().config().batch_size();
+            assert_eq!(rows < 8192, is_narrow, "since v{since}");
+        }
+    });
+}

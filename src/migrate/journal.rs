@@ -2,7 +2,8 @@
 //! created.
 //!
 //! A table's own log says which statements the table includes; the journal keeps their text. So it is written before the
-//! first statement of a migration is applied (`begun`), and completed after the last one (`applied`).
+//! first statement of a migration is applied (`begun`), and completed after the last one (`applied`). Of a table that got
+//! another name, or was dropped, no log says so: its row in the journal is what carries the statement out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +12,16 @@ use deltalake::arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use deltalake::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
-use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Result};
 use crate::lake::{Commit, LakeTable, SystemTable};
-use crate::migration::Parsed;
+use crate::migration::{Home, Move, Parsed, Places};
 use crate::outcome::{MigrationState, StatementOutcome};
 use crate::storage::Location;
+use crate::workspace::Workspace;
 
 /// Under the warehouse root.
 pub const FOLDER: &str = "system/migrations";
@@ -38,7 +39,7 @@ pub struct Entry {
     pub at_ms: i64,
     /// The run that recorded it.
     pub run: String,
-    /// Its statements, once all are applied.
+    /// Its recorded statements: all once all are applied.
     pub statements: Vec<StatementOutcome>,
 }
 
@@ -59,18 +60,25 @@ pub(super) struct Row<'a> {
     pub statement: Option<&'a StatementOutcome>,
 }
 
+impl Row<'_> {
+    fn moved(&self) -> Option<&Move> {
+        self.statement?.moved.as_ref()
+    }
+}
+
 impl Journal {
     /// Reads the journal; a lake without one has no migration in it.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn read(warehouse: &Location, session: &SessionContext) -> Result<Self> {
+    pub async fn read(workspace: &Workspace) -> Result<Self> {
         let doing = || "the journal of migrations cannot be read".to_owned();
-        let location = warehouse.join(FOLDER);
+        let location = workspace.warehouse.join(FOLDER);
         let table = LakeTable::open(&location).await?;
         let mut journal = Self { location, table, entries: BTreeMap::new() };
         let Some(table) = &journal.table else { return Ok(journal) };
-        let frame = session.read_table(table.provider(session, None).await?).context(doing)?;
+        let session = workspace.session()?;
+        let frame = session.read_table(table.provider(&session, None).await?).context(doing)?;
         let mut rows = frame.execute_stream().await.context(doing)?;
         let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
         while let Some(batch) = rows.try_next().await.context(doing)? {
@@ -87,9 +95,29 @@ impl Journal {
         Ok(journal)
     }
 
-    /// An empty journal, for projects without migrations: the lake is not read.
-    pub(super) fn none(warehouse: &Location) -> Self {
-        Self { location: warehouse.join(FOLDER), table: None, entries: BTreeMap::new() }
+    /// Where the tables are that migrations moved.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let mut places = Places::default();
+        let statements = self.entries.values().flat_map(|entry| &entry.statements);
+        statements.filter_map(|statement| statement.moved.clone()).for_each(|step| places.take(step));
+        places
+    }
+
+    /// Whether it has a row about a statement.
+    pub(super) fn has(&self, migration: u32, statement: usize) -> bool {
+        let of = |entry: &Entry| entry.statements.iter().any(|known| known.number == statement);
+        self.entries.get(&migration).is_some_and(of)
+    }
+
+    /// Its rows about statements of a migration.
+    pub(super) fn statements(&self, migration: u32) -> &[StatementOutcome] {
+        self.entries.get(&migration).map_or(&[], |entry| &entry.statements)
+    }
+
+    /// Whether it records a migration as applied or included.
+    pub(super) fn is_done(&self, migration: u32) -> bool {
+        self.entries.get(&migration).is_some_and(|entry| entry.state.is_done())
     }
 
     /// The number of the newest migration that it records as applied or included.
@@ -112,6 +140,17 @@ impl Journal {
         let journal =
             SystemTable { name: "migrations", description: "Migrations that are in this lake", columns: columns() };
         self.table = Some(journal.append((&self.location, self.table.as_ref()), &batch, commit, run).await?);
+        for row in rows {
+            let entry = Entry {
+                label: row.migration.migration.label.clone(),
+                checksum: row.migration.checksum(),
+                state: row.state,
+                at_ms: clock::now_ms(),
+                run: run.to_owned(),
+                statements: row.statement.cloned().into_iter().collect(),
+            };
+            merge(&mut self.entries, row.migration.migration.number, entry);
+        }
         Ok(())
     }
 }
@@ -121,7 +160,12 @@ fn merge(entries: &mut BTreeMap<u32, Entry>, number: u32, found: Entry) {
         entries.insert(number, found);
         return;
     };
-    known.statements.extend(found.statements);
+    for statement in found.statements {
+        // One that was recorded when it was carried out is recorded again with its migration.
+        if known.statements.iter().all(|known| known.number != statement.number) {
+            known.statements.push(statement);
+        }
+    }
     if known.state == MigrationState::Begun {
         (known.state, known.at_ms, known.run) = (found.state, found.at_ms, found.run);
     }
@@ -150,6 +194,9 @@ fn columns() -> Vec<Column> {
         column("table_uuid", ColumnType::String, true),
         column("version_before", ColumnType::Long, true),
         column("version_after", ColumnType::Long, true),
+        column("renamed_to", ColumnType::String, true),
+        column("folder", ColumnType::String, true),
+        column("file_ids", ColumnType::String, true),
     ]
 }
 
@@ -174,6 +221,9 @@ fn arrays(rows: &[Row<'_>], run: &str) -> Vec<ArrayRef> {
         texts(&|row| row.statement.and_then(|done| done.table_uuid.clone())),
         longs(&|row| row.statement.and_then(|done| version(done.version_before))),
         longs(&|row| row.statement.and_then(|done| version(done.version_after))),
+        texts(&|row| row.moved()?.to.clone()),
+        texts(&|row| row.moved().map(|step| step.home.to_string())),
+        texts(&|row| row.moved().map(|step| step.ids.join(" "))),
     ]
 }
 
@@ -202,6 +252,12 @@ fn entry(batch: &RecordBatch, row: usize) -> Option<(u32, Entry)> {
         version_after: version("version_after"),
         bytes_read: 0,
         bytes_written: 0,
+        moved: text("folder").and_then(|folder| Home::parse(&folder)).map(|home| Move {
+            from: text("table_name").unwrap_or_default(),
+            to: text("renamed_to"),
+            home,
+            ids: text("file_ids").unwrap_or_default().split(' ').map(str::to_owned).collect(),
+        }),
     });
     let entry = Entry {
         label: text("label")?,

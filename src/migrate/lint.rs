@@ -2,9 +2,9 @@
 
 use crate::definition::{Project, Table};
 use crate::error::{Error, Result};
-use crate::migration::{self, Action, Statement};
-use crate::source::Fault;
+use crate::migration::{self, Action, Snapshot, Statement};
 use crate::source::faults::sorted;
+use crate::source::{Fault, Place};
 
 /// Losses, breaks and changes by the statements of the newest migration, or of all, each with its place.
 ///
@@ -16,21 +16,44 @@ pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
     let mut found = Vec::new();
     for parsed in migrations.iter().skip(from) {
         for (at, statement) in parsed.statements.iter().enumerate() {
-            let table = project.tables.iter().find(|table| table.name.as_str() == statement.table.value);
-            // Its name after later renames.
+            found.extend(of_statement(statement));
+            let Some(path) = statement.action.path() else { continue };
+            // Their names after later renames.
+            let renamed = |later: &&Statement| later.action.moves();
+            let called = parsed.statements.iter().skip(at).filter(renamed).fold(
+                statement.table.value.as_str(),
+                |name, later| match &later.action {
+                    Action::RenameTable { to, .. } if later.table.value == name => &to.value,
+                    _ => name,
+                },
+            );
+            let table = project.tables.iter().find(|table| table.name.as_str() == called);
             let name =
                 parsed.statements.iter().skip(at).filter(|later| later.table.value == statement.table.value).fold(
-                    statement.action.path().column().to_owned(),
+                    path.column().to_owned(),
                     |name, later| match &later.action {
                         Action::Rename { path, to } if path.is_column() && path.column() == name => to.value.clone(),
                         _ => name,
                     },
                 );
-            found.extend(of_statement(statement));
             found.extend(table.into_iter().flat_map(|table| of_table(statement, table, &name)));
         }
     }
+    found.extend(lost(project)?);
     Ok(found)
+}
+
+/// Columns that the queries of derived tables had by `migrations/schema.json`, and no longer have.
+fn lost(project: &Project) -> Result<Vec<Fault>> {
+    let Some(file) = &project.schema else { return Ok(Vec::new()) };
+    let known = Snapshot::parse(file).map_err(|fault| Error::definition(vec![fault]))?;
+    let finding = |(table, columns): (&Table, Vec<String>)| {
+        let file = table.derived().map_or(&table.file, |derived| &derived.sql_file);
+        let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let label = "queries outside of this project have to follow; older versions keep them";
+        Fault::at(&Place { file: file.clone(), span: 0..0 }, format!("{} no longer has {columns}", table.name), label)
+    };
+    Ok(migration::lost(project, &known.tables).into_iter().map(finding).collect())
 }
 
 fn finding(statement: &Statement, message: String, label: &str) -> Fault {
@@ -38,7 +61,9 @@ fn finding(statement: &Statement, message: String, label: &str) -> Fault {
 }
 
 fn of_statement(statement: &Statement) -> Vec<Fault> {
-    let (path, table) = (statement.action.path(), &statement.table.value);
+    let table = &statement.table.value;
+    let path = statement.action.path().map(ToString::to_string).unwrap_or_default();
+    let of_table = |message: String, label: &str| vec![finding(statement, message, label)];
     let loses = |what: &str| {
         finding(
             statement,
@@ -56,6 +81,19 @@ fn of_statement(statement: &Statement) -> Vec<Fault> {
             vec![loses("computes other values of"), breaks("gives readers another type of")]
         }
         Action::SetType { .. } => vec![breaks("gives readers another type of")],
+        Action::RenameTable { to, .. } => of_table(
+            format!("breaks readers of {table}: the catalog has it as {} from then on", to.value),
+            "queries outside of this project have to follow",
+        ),
+        Action::DropTable => of_table(
+            format!("breaks readers of {table}: it leaves the catalog"),
+            "its files stay until somebody deletes its folder",
+        ),
+        Action::Refresh => Vec::new(),
+        Action::Reload(_) => of_table(
+            format!("swaps the rows of every file of {table} that is read again"),
+            "rows of files that were deleted stay as they are",
+        ),
         Action::SetNotNull { .. } => vec![finding(
             statement,
             format!("records with NULL in `{path}` of {table} go to quarantine from now on"),

@@ -12,18 +12,84 @@ mod apply;
 mod draft;
 mod journal;
 mod lint;
+mod moves;
 mod pending;
 mod rows;
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
+use crate::lake::LakeTable;
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
+use crate::progress::{Progress, Silent};
+use crate::register::{Registered, register};
 use crate::workspace::Workspace;
 
-pub use apply::{Asked, apply};
+pub use apply::{Applied, Asked, carry_out, fulfilled};
 pub use draft::{Before, Draft, Renamed, draft};
 pub use journal::{FOLDER as JOURNAL_FOLDER, Journal};
 pub use lint::lint;
-pub use pending::Pending;
+pub use moves::{Moves, placed};
+pub use pending::{Pending, Requests};
+
+/// Migrations were applied without a sync.
+#[derive(Debug)]
+pub struct AppliedAlone {
+    /// The migrations that had a pending statement; those that need a sync are begun.
+    pub migrations: Vec<MigrationOutcome>,
+    /// A failure of the catalog.
+    pub problem: Option<Error>,
+}
+
+/// Applies every pending statement but those that need a sync, and updates the catalog as a sync does.
+///
+/// # Errors
+/// As [`carry_out`].
+pub async fn apply_alone(workspace: &Workspace, asked: Asked<'_>, progress: &dyn Progress) -> Result<AppliedAlone> {
+    let Applied { mut migrations, workspace, left, .. } = Box::pin(carry_out(workspace, asked)).await?;
+    left.into_iter().for_each(|one| add(&mut migrations, one));
+    let mut problem = None;
+    if !asked.dry_run && !workspace.project.migrations.is_empty() {
+        // Also after a run that died between a statement and the catalog.
+        let registered = registered(&workspace, progress).await;
+        problem = registered.map_or_else(Some, |registered| registered.problem);
+    }
+    Ok(AppliedAlone { migrations, problem })
+}
+
+/// The same without events; a failure of the catalog is an error.
+///
+/// # Errors
+/// As [`apply_alone`], and a failure of the catalog.
+pub async fn apply(workspace: &Workspace, asked: Asked<'_>) -> Result<Vec<MigrationOutcome>> {
+    let applied = apply_alone(workspace, asked, &Silent).await?;
+    applied.problem.map_or(Ok(applied.migrations), Err)
+}
+
+async fn registered(workspace: &Workspace, progress: &dyn Progress) -> Result<Registered> {
+    let mut standing = BTreeMap::new();
+    for table in &workspace.project.tables {
+        if let Some(stands) = LakeTable::open(&workspace.location(table)?).await? {
+            standing.insert(table.name.clone(), stands);
+        }
+    }
+    register(workspace, &standing, progress).await
+}
+
+/// Adds the statements of a migration to those that are there.
+pub(crate) fn add(all: &mut Vec<MigrationOutcome>, more: MigrationOutcome) {
+    match all.iter_mut().find(|known| known.number == more.number) {
+        Some(known) => {
+            known.statements.extend(more.statements);
+            known.statements.sort_by_key(|statement| statement.number);
+            known.state = more.state;
+        }
+        None => {
+            all.push(more);
+            all.sort_by_key(|migration| migration.number);
+        }
+    }
+}
 
 /// How the migrations of the project stand in the lake. Changes nothing.
 ///

@@ -1,53 +1,108 @@
 //! The statements that the tables of a lake lack, checked without reading rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::journal::Journal;
-use crate::definition::Table;
+use super::moves::{Moved, Numbered, all, moves, name_after};
+use crate::changes::touched;
+use crate::definition::{Table, TableKind};
 use crate::error::{Error, Result};
 use crate::ingest::{Declared, SchemaDiff};
 use crate::lake::LakeTable;
-use crate::migration::{self, Action, Columns, Parsed, Reshape, Statement};
-use crate::name::{TableName, nearest};
-use crate::outcome::StatementOutcome;
+use crate::migration::{
+    self, Action, Columns, Files, Move, Parsed, Reshape, SchemaChange, Statement, change_by, still_named,
+};
+use crate::name::{RESCUED, TableName, nearest};
+use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
 use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::workspace::Workspace;
 
-/// A statement that its table lacks.
+/// A statement that the lake lacks.
 #[derive(Clone, Debug)]
 pub struct Lacking {
     /// The number of its migration.
     pub migration: u32,
     /// Its own number within it, from 1.
     pub number: usize,
-    /// The table.
+    /// The table, by its name after all migrations; a dropped one by the name that it had.
     pub table: TableName,
     /// Id and version of the table as it stands.
     stands: (String, u64),
     bytes: u64,
+    /// What the journal will have of a table that is renamed or dropped.
+    pub(super) moved: Option<Move>,
+    /// Whether the sync's own work carries it out.
+    pub(super) is_request: bool,
 }
 
 impl Lacking {
+    fn new(of: Numbered<'_>, table: &TableName, stands: &LakeTable) -> Self {
+        let is_column = of.statement.action.path().is_some();
+        Self {
+            migration: of.migration,
+            number: of.number,
+            table: table.clone(),
+            stands: (stands.uuid(), stands.version()),
+            bytes: if is_column { stands.size().1 } else { 0 },
+            moved: None,
+            is_request: of.statement.action.is_request(),
+        }
+    }
+
     /// The statement itself.
     pub(super) fn statement<'p>(&self, parsed: &'p Parsed) -> Option<&'p Statement> {
         parsed.statements.get(self.number - 1)
     }
 
+    /// Whether it rewrites the table.
+    #[must_use]
+    pub fn rewrites(&self) -> bool {
+        self.moved.is_none() && !self.is_request
+    }
+
     /// Its outcome before it is applied.
     pub(super) fn outcome(&self, parsed: &Parsed) -> StatementOutcome {
+        let statement = self.statement(parsed);
+        let is_move = self.moved.is_some();
         StatementOutcome {
             number: self.number,
-            text: self.statement(parsed).map(Statement::text).unwrap_or_default(),
-            table: self.table.to_string(),
+            text: statement.map(Statement::text).unwrap_or_default(),
+            table: match statement {
+                Some(statement) if is_move => statement.table.value.clone(),
+                _ => self.table.to_string(),
+            },
             table_uuid: Some(self.stands.0.clone()),
             version_before: Some(self.stands.1),
             version_after: None,
             bytes_read: self.bytes,
             bytes_written: 0,
+            moved: self.moved.clone(),
         }
     }
+}
+
+/// Statements that a sync carries out with its own work: at one cut, with the landing files.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// Derived tables to be computed whole.
+    pub refresh: BTreeSet<TableName>,
+    /// Landing tables whose files are to be read again.
+    pub reload: BTreeMap<TableName, Files>,
+}
+
+/// The columns of a table after the pending statements.
+#[derive(Debug, Default)]
+pub(crate) struct Foreseen {
+    /// The change by each statement.
+    pub changes: Vec<SchemaChange>,
+    /// The columns afterwards; `None` = no statement is pending.
+    pub columns: Option<Columns>,
+    /// How many statements write all rows anew.
+    pub statements: u64,
+    /// Columns, or fields of them, that are not the same afterwards.
+    pub touched: BTreeSet<String>,
 }
 
 /// The migrations of a project beside the lake.
@@ -59,68 +114,99 @@ pub struct Pending {
     pub migrations: Vec<Parsed>,
     /// The statements that are pending, in their order.
     pub lacking: Vec<Lacking>,
-    /// The tables that they change.
+    /// The tables whose columns they change.
     pub tables: BTreeMap<TableName, LakeTable>,
+    /// The workspace, with its tables where they are after all migrations.
+    pub workspace: Workspace,
 }
 
 impl Pending {
-    /// Reads the journal, and the logs of the tables of all statements that the journal does not record as applied. Reads
-    /// nothing if the project has no migration.
+    /// Reads the journal, and the logs of the tables of all statements that the journal does not record as applied.
     ///
     /// # Errors
     /// Faults of the migrations; migrations edited after they were applied; if the lake cannot be read.
     pub async fn find(workspace: &Workspace) -> Result<Self> {
         let migrations = migration::parsed(&workspace.project).map_err(|faults| Error::definition(sorted(faults)))?;
-        let journal = match migrations.is_empty() {
-            true => Journal::none(&workspace.warehouse),
-            false => Journal::read(&workspace.warehouse, &workspace.session()?).await?,
-        };
-        let mut pending = Self { journal, migrations, lacking: Vec::new(), tables: BTreeMap::new() };
-        pending.check_history()?;
-        let open: Vec<&Parsed> = pending.migrations.iter().filter(|parsed| !pending.is_done(parsed)).collect();
+        let journal = Journal::read(workspace).await?;
+        check_history(&journal, &migrations)?;
+        let (places, mut moved) = moves(workspace, &journal, &migrations).await?;
+        let workspace = workspace.with_places(places)?;
+        let statements = all(&migrations);
         let (mut lacking, mut tables, mut faults) = (Vec::new(), BTreeMap::new(), Vec::new());
-        for parsed in open {
-            for (at, statement) in parsed.statements.iter().enumerate() {
-                let Some(table) = workspace.project.tables.iter().find(|t| t.name.as_str() == statement.table.value)
-                else {
-                    faults.push(unknown(workspace, statement));
-                    continue;
-                };
-                if table.derived().is_some() {
-                    faults.push(derived(statement));
-                    continue;
+        for (at, numbered) in statements.iter().copied().enumerate() {
+            let Numbered { migration, number, statement } = numbered;
+            if journal.is_done(migration) {
+                continue;
+            }
+            let later = statements.get(at + 1..).unwrap_or_default();
+            if statement.action.moves() {
+                let moved = moved.remove(&(migration, number));
+                let found = Moving { workspace: &workspace, later, statement, moved: moved.as_ref() }.faults();
+                if let (true, Some(Moved { step, table, .. })) = (found.is_empty(), &moved) {
+                    let name = step.to.as_ref().and_then(|to| name_after(later, to)).unwrap_or(step.from.clone());
+                    let name = TableName::parse(&name).map_err(Error::failed)?;
+                    let new = Lacking::new(numbered, &name, table);
+                    lacking.push(Lacking { moved: Some(step.clone()), ..new });
                 }
-                if !tables.contains_key(&table.name) {
-                    tables.insert(table.name.clone(), LakeTable::open(&workspace.location(table)?).await?);
-                }
-                let Some(Some(stands)) = tables.get(&table.name) else { continue };
-                let (migration, number) = (parsed.migration.number, at + 1);
-                if !stands.state().includes(migration.into(), i64::try_from(number).unwrap_or(i64::MAX)) {
-                    let (bytes, stands) = (stands.size().1, (stands.uuid(), stands.version()));
-                    lacking.push(Lacking { migration, number, table: table.name.clone(), stands, bytes });
-                }
+                faults.extend(found);
+                continue;
+            }
+            // A table that is dropped later is not rewritten before.
+            let Some(name) = name_after(later, &statement.table.value) else { continue };
+            let Some(table) = workspace.project.tables.iter().find(|t| t.name.as_str() == name) else {
+                faults.push(unknown(&workspace, statement));
+                continue;
+            };
+            if let Some(fault) = other_kind(table, statement) {
+                faults.push(fault);
+                continue;
+            }
+            if !tables.contains_key(&table.name) {
+                tables.insert(table.name.clone(), LakeTable::open(&workspace.location(table)?).await?);
+            }
+            let Some(Some(stands)) = tables.get(&table.name) else { continue };
+            let includes = match statement.action.is_request() {
+                true => journal.has(migration, number),
+                false => stands.state().includes(migration.into(), i64::try_from(number).unwrap_or(i64::MAX)),
+            };
+            if !includes {
+                lacking.push(Lacking::new(numbered, &table.name, stands));
             }
         }
         if !faults.is_empty() {
             return Err(Error::definition(sorted(faults)));
         }
-        pending.lacking = lacking;
-        pending.tables = tables.into_iter().filter_map(|(name, table)| Some((name, table?))).collect();
-        Ok(pending)
+        let tables = tables.into_iter().filter_map(|(name, table)| Some((name, table?))).collect();
+        Ok(Self { journal, migrations, lacking, tables, workspace })
     }
 
-    /// Whether the journal records a migration as applied or included.
-    fn is_done(&self, parsed: &Parsed) -> bool {
-        self.journal.entries.get(&parsed.migration.number).is_some_and(|entry| entry.state.is_done())
+    /// What a sync has to do beside its own work.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        let mut requests = Requests::default();
+        for lacking in self.lacking.iter().filter(|lacking| lacking.is_request) {
+            match self.get(lacking).map(|statement| &statement.action) {
+                Some(Action::Reload(files)) => {
+                    let known = requests.reload.entry(lacking.table.clone()).or_insert(*files);
+                    if *files == Files::All {
+                        *known = Files::All;
+                    }
+                }
+                _ => {
+                    requests.refresh.insert(lacking.table.clone());
+                }
+            }
+        }
+        requests
     }
 
     /// Migrations that the journal does not yet record as applied or included.
-    pub(super) fn unrecorded(&self) -> impl Iterator<Item = &Parsed> {
-        self.migrations.iter().filter(|parsed| !self.is_done(parsed))
+    pub fn unrecorded(&self) -> impl Iterator<Item = &Parsed> {
+        self.migrations.iter().filter(|parsed| !self.journal.is_done(parsed.migration.number))
     }
 
     /// Statements of a migration that are pending.
-    pub(super) fn of(&self, migration: u32) -> impl Iterator<Item = &Lacking> {
+    pub fn of(&self, migration: u32) -> impl Iterator<Item = &Lacking> {
         self.lacking.iter().filter(move |lacking| lacking.migration == migration)
     }
 
@@ -131,67 +217,80 @@ impl Pending {
         self.migrations.iter().filter(is_pending).map(Parsed::name).collect()
     }
 
-    /// Pending statements of a table, as text.
+    /// Pending statements that change a table's rows or columns, as text.
     #[must_use]
     pub fn of_table(&self, table: &TableName) -> Vec<String> {
-        let of = |lacking: &Lacking| {
-            let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
-            Some(format!("migration {}: {}", parsed.name(), lacking.statement(parsed)?.text()))
-        };
-        self.lacking.iter().filter(|lacking| &lacking.table == table).filter_map(of).collect()
+        let is_of_it = |lacking: &&Lacking| &lacking.table == table && lacking.moved.is_none();
+        self.lacking.iter().filter(is_of_it).filter_map(|lacking| self.told(lacking)).collect()
     }
 
-    /// Checks that applied migrations have not been edited, removed or overtaken.
-    fn check_history(&self) -> Result<()> {
-        let newest = self.journal.entries.last_key_value();
-        for (number, entry) in &self.journal.entries {
-            let name = format!("{number:04}_{}", entry.label);
-            let when = crate::clock::rfc3339(entry.at_ms);
-            let Some(parsed) = self.migrations.iter().find(|parsed| parsed.migration.number == *number) else {
-                return Err(Error::failed(format!("migration {name} is in this lake, and not in this project"))
-                    .fact("recorded", format!("{when}, run {}", entry.run))
-                    .help(format!("put migrations/{name}.sql back, as it was; it may be on another branch")));
-            };
-            if parsed.checksum() != entry.checksum {
-                return Err(Error::failed(format!(
-                    "migration {} was edited after it was applied in this lake",
-                    parsed.name()
-                ))
-                .fact("recorded", format!("{when} as {name}, run {}", entry.run))
-                .help("restore its text, and write the change as a new migration"));
-            }
-        }
-        // Of two branches, the other one was applied first.
-        let late = self.migrations.iter().find(|parsed| {
+    /// The migrations with pending statements, and these statements.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<MigrationOutcome> {
+        let outcome = |parsed: &Parsed| {
             let number = parsed.migration.number;
-            !self.journal.entries.contains_key(&number) && newest.is_some_and(|(newest, _)| number < *newest)
-        });
-        match (late, newest) {
-            (Some(parsed), Some((newest, entry))) => {
-                Err(Error::failed(format!("migration {} comes after one that is in this lake already", parsed.name()))
-                    .fact("found", format!("{newest:04}_{} was applied", entry.label))
-                    .help(format!("give it the number {:04}", self.next_number())))
+            let statements: Vec<_> = self.of(number).map(|lacking| lacking.outcome(parsed)).collect();
+            let entry = self.journal.entries.get(&number);
+            let state = if entry.is_some() { MigrationState::Begun } else { MigrationState::Pending };
+            (!statements.is_empty()).then(|| MigrationOutcome {
+                number,
+                label: parsed.migration.label.clone(),
+                state,
+                recorded_ms: entry.map(|entry| entry.at_ms),
+                run: entry.map(|entry| entry.run.clone()),
+                statements,
+            })
+        };
+        self.migrations.iter().filter_map(outcome).collect()
+    }
+
+    /// How pending statements change the columns of a table.
+    ///
+    /// # Errors
+    /// A statement that cannot be applied.
+    pub(crate) fn foreseen(&self, table: &Table, stands: &LakeTable) -> Result<Foreseen> {
+        let mut foreseen = Foreseen::default();
+        for lacking in self.lacking.iter().filter(|lacking| lacking.table == table.name && lacking.rewrites()) {
+            let Some(statement) = self.get(lacking) else { continue };
+            let before = match foreseen.columns.take() {
+                Some(columns) => columns,
+                None => stored(table, stands)?,
+            };
+            let Some(mut change) = change_by(statement, &before) else {
+                foreseen.columns = Some(before);
+                continue;
+            };
+            let after = before.after(statement).map_err(|fault| Error::definition(vec![fault]))?;
+            let name = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration);
+            change.migration = name.map(Parsed::name);
+            foreseen.touched.extend(touched(&before.schema(), &after.schema()));
+            if let Action::SetType { path, using: Some(_), .. } = &statement.action {
+                foreseen.touched.insert(path.to_string());
             }
-            _ => Ok(()),
+            foreseen.changes.push(change);
+            foreseen.statements += 1;
+            foreseen.columns = Some(after);
         }
+        Ok(foreseen)
     }
 
     /// The number of the next migration.
     #[must_use]
     pub fn next_number(&self) -> u32 {
-        self.migrations.last().map_or(0, |parsed| parsed.migration.number) + 1
+        next_number(&self.migrations)
     }
 
     /// The steps of each table, one per statement, if all of them can be applied and lead to the definitions.
     ///
     /// # Errors
     /// Every statement that cannot be.
-    pub(super) fn steps(&self, workspace: &Workspace, run: &str) -> Result<BTreeMap<TableName, Arc<Vec<Reshape>>>> {
+    pub(super) fn steps(&self, run: &str) -> Result<BTreeMap<TableName, Arc<Vec<Reshape>>>> {
+        let workspace = &self.workspace;
         let (mut steps, mut faults) = (BTreeMap::new(), Vec::new());
         for (name, stands) in &self.tables {
             let Some(table) = workspace.project.table(name) else { continue };
-            let all: Vec<&Statement> =
-                self.lacking.iter().filter(|l| &l.table == name).filter_map(|l| self.get(l)).collect();
+            let of_it = self.lacking.iter().filter(|l| &l.table == name && l.rewrites());
+            let all: Vec<&Statement> = of_it.filter_map(|l| self.get(l)).collect();
             if all.is_empty() {
                 continue;
             }
@@ -228,18 +327,74 @@ impl Pending {
         if faults.is_empty() { Ok(steps) } else { Err(Error::definition(sorted(faults))) }
     }
 
+    /// Pending statements that rename or drop tables, as text.
+    #[must_use]
+    pub fn moves(&self) -> Vec<String> {
+        self.lacking.iter().filter(|lacking| lacking.moved.is_some()).filter_map(|lacking| self.told(lacking)).collect()
+    }
+
+    /// How many pending statements rewrite a table.
+    #[must_use]
+    pub fn rewrites(&self, table: &TableName) -> u64 {
+        self.lacking.iter().filter(|lacking| &lacking.table == table && lacking.rewrites()).count() as u64
+    }
+
+    fn told(&self, lacking: &Lacking) -> Option<String> {
+        let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
+        Some(format!("migration {}: {}", parsed.name(), lacking.statement(parsed)?.text()))
+    }
+
     /// Checks, without reading rows, that all statements can be applied and lead to the definitions.
     ///
     /// # Errors
     /// Every statement that cannot be.
-    pub fn check(&self, workspace: &Workspace) -> Result<()> {
-        self.steps(workspace, "").map(drop)
+    pub fn check(&self) -> Result<()> {
+        self.steps("").map(drop)
     }
 
     /// The statement of a pending one.
     pub(super) fn get(&self, lacking: &Lacking) -> Option<&Statement> {
         let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
         lacking.statement(parsed)
+    }
+}
+
+fn next_number(migrations: &[Parsed]) -> u32 {
+    migrations.last().map_or(0, |parsed| parsed.migration.number) + 1
+}
+
+/// Checks that applied migrations have not been edited, removed or overtaken.
+fn check_history(journal: &Journal, migrations: &[Parsed]) -> Result<()> {
+    let newest = journal.entries.last_key_value();
+    for (number, entry) in &journal.entries {
+        let name = format!("{number:04}_{}", entry.label);
+        let when = crate::clock::rfc3339(entry.at_ms);
+        let Some(parsed) = migrations.iter().find(|parsed| parsed.migration.number == *number) else {
+            return Err(Error::failed(format!("migration {name} is in this lake, and not in this project"))
+                .fact("recorded", format!("{when}, run {}", entry.run))
+                .help(format!("put migrations/{name}.sql back, as it was; it may be on another branch")));
+        };
+        if parsed.checksum() != entry.checksum {
+            return Err(Error::failed(format!(
+                "migration {} was edited after it was applied in this lake",
+                parsed.name()
+            ))
+            .fact("recorded", format!("{when} as {name}, run {}", entry.run))
+            .help("restore its text, and write the change as a new migration"));
+        }
+    }
+    // Of two branches, the other one was applied first.
+    let late = migrations.iter().find(|parsed| {
+        let number = parsed.migration.number;
+        !journal.entries.contains_key(&number) && newest.is_some_and(|(newest, _)| number < *newest)
+    });
+    match (late, newest) {
+        (Some(parsed), Some((newest, entry))) => {
+            Err(Error::failed(format!("migration {} comes after one that is in this lake already", parsed.name()))
+                .fact("found", format!("{newest:04}_{} was applied", entry.label))
+                .help(format!("give it the number {:04}", next_number(migrations))))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -260,7 +415,7 @@ fn still_declared(table: &Table, statements: &[&Statement], columns: &Columns) -
     let mut faults = Vec::new();
     let declared = |name: &str| table.columns.iter().any(|column| column.name == name);
     for statement in statements {
-        let path = statement.action.path();
+        let Some(path) = statement.action.path() else { continue };
         let (is_gone, what) = match &statement.action {
             Action::Rename { to, .. } => (true, format!("rename it to `{}` there, too", to.value)),
             Action::Drop { .. } => (true, "take its line out there, too".to_owned()),
@@ -274,6 +429,50 @@ fn still_declared(table: &Table, statements: &[&Statement], columns: &Columns) -
     faults
 }
 
+/// A statement that moves a table.
+struct Moving<'a> {
+    workspace: &'a Workspace,
+    later: &'a [Numbered<'a>],
+    statement: &'a Statement,
+    /// The table; `None` = the lake has none of that name.
+    moved: Option<&'a Moved>,
+}
+
+impl Moving<'_> {
+    /// Why it cannot be carried out.
+    fn faults(&self) -> Vec<Fault> {
+        let Self { workspace, later, statement, moved } = self;
+        let name = &statement.table.value;
+        let mut faults = Vec::new();
+        let retaken =
+            |n: &Numbered<'_>| matches!(&n.statement.action, Action::RenameTable { to, .. } if to.value == *name);
+        let stays = matches!(&statement.action, Action::RenameTable { to, .. } if to.value == *name);
+        if moved.is_some() && !stays && !later.iter().any(retaken) {
+            faults.extend(still_named(&workspace.project, statement));
+        }
+        let Action::RenameTable { zone, to } = &statement.action else { return faults };
+        if let Some(folder) = moved.and_then(|moved| moved.occupied.as_ref()) {
+            let label = format!("move its folder out of the warehouse, if a sync made it too early: {folder}");
+            faults.push(Fault::at(&to.place, format!("table `{}` is in this lake already", to.value), label));
+        }
+        let Some(name) = name_after(later, &to.value) else { return faults };
+        match workspace.project.tables.iter().find(|table| table.name.as_str() == name) {
+            None => {
+                let message = format!("table `{name}` is not in this project");
+                faults.push(Fault::at(&to.place, message, format!("name its files {name}.toml (and {name}.sql)")));
+            }
+            Some(table) if name == to.value => {
+                if let Some(zone) = zone.as_ref().filter(|zone| zone.value != table.zone) {
+                    let message = format!("table `{name}` is in zone `{}`", table.zone);
+                    faults.push(Fault::at(&zone.place, message, format!("expected `{}`", table.zone)));
+                }
+            }
+            Some(_) => {}
+        }
+        faults
+    }
+}
+
 fn unknown(workspace: &Workspace, statement: &Statement) -> Fault {
     let name = &statement.table.value;
     let known = || workspace.project.tables.iter().filter(|t| t.landing().is_some()).map(|t| t.name.as_str());
@@ -284,7 +483,27 @@ fn unknown(workspace: &Workspace, statement: &Statement) -> Fault {
     Fault::at(&statement.table.place, format!("table `{name}` is not in this project"), label)
 }
 
-fn derived(statement: &Statement) -> Fault {
-    let message = format!("{} is a derived table: it has the columns of its query", statement.table.value);
-    Fault::at(&statement.table.place, message, "change the query; the next sync replaces the table")
+/// A statement that tables of this kind do not have.
+fn other_kind(table: &Table, statement: &Statement) -> Option<Fault> {
+    let name = &statement.table.value;
+    let (message, label) = match (&statement.action, &table.kind) {
+        (Action::Refresh, TableKind::Landing(_)) => {
+            (format!("{name} is a landing table: it has no query"), format!("expected `reload table {name}`"))
+        }
+        (Action::Reload(_), TableKind::Derived(_)) => {
+            (format!("{name} is a derived table: it reads no files"), format!("expected `refresh table {name} full`"))
+        }
+        (Action::Reload(Files::Rescued), TableKind::Landing(_))
+            if table.columns.iter().all(|column| column.name != RESCUED) =>
+        {
+            let label = format!("expected `reload table {name}`; `on_new_field = \"rescue\"` would keep them");
+            (format!("{name} keeps no undeclared fields"), label)
+        }
+        (action, TableKind::Derived(_)) if action.path().is_some() => (
+            format!("{name} is a derived table: it has the columns of its query"),
+            "change the query; the next sync replaces the table".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some(Fault::at(&statement.table.place, message, label))
 }

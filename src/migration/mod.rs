@@ -3,7 +3,10 @@
 //! `parse` turns the text of a migration into [`Statement`]s, with a place for every word. `shape` applies a statement to
 //! the columns of a table, and `values` to its rows. Nothing here reads a table: that, and the commits, are in `migrate`.
 
+mod changes;
+mod named;
 mod parse;
+mod places;
 mod shape;
 mod snapshot;
 mod statement;
@@ -13,9 +16,13 @@ use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
 use crate::name::RESCUED;
 use crate::source::{Fault, Place};
 
-pub(crate) use shape::Columns;
-pub(crate) use snapshot::{Difference, PATH as SNAPSHOT, Snapshot, difference};
-pub(crate) use statement::{Action, Part, Statement};
+pub use changes::{SchemaChange, SchemaChangeKind};
+pub(crate) use changes::{change_by, changes};
+pub(crate) use named::still_named;
+pub(crate) use places::{Home, Move, Names, Places};
+pub(crate) use shape::{Columns, Stored};
+pub(crate) use snapshot::{Difference, Known, PATH as SNAPSHOT, Snapshot, difference, lost};
+pub(crate) use statement::{Action, ColumnPath, Files, Part, Statement};
 pub(crate) use values::Reshape;
 
 /// A migration and its statements.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::is_system;
-use super::statement::{Action, ColumnPath, Part, Statement};
+use super::statement::{Action, ColumnPath, Files, Part, Statement};
 use crate::definition::ColumnType;
 use crate::name;
 use crate::source::{Fault, Place, SourceFile, Text};
 use crate::sql::words::{Word, words};
 
 /// The words that can follow `alter table t`.
-const CHANGES: &str =
-    "`rename column a to b`, `drop column a`, `alter column a type t` or `alter column a set not null`";
+const CHANGES: &str = "`rename to u`, `rename column a to b`, `drop column a`, `alter column a type t` or \
+                       `alter column a set not null`";
+/// The words with which a statement can begin.
+const BEGINNINGS: &str = "`alter table`, `drop table`, `refresh table` or `reload table`";
 
 /// The statements of a file, separated by `;`.
 ///
@@ -37,7 +39,7 @@ pub(super) fn statements(file: &Arc<SourceFile>) -> Result<Vec<Statement>, Vec<F
     }
     if statements.is_empty() && faults.is_empty() {
         let place = Place { file: file.clone(), span: 0..0 };
-        faults.push(Fault::at(&place, "there is no statement", "expected `alter table`; or remove the file"));
+        faults.push(Fault::at(&place, "there is no statement", format!("expected {BEGINNINGS}; or remove the file")));
     }
     if faults.is_empty() { Ok(statements) } else { Err(faults) }
 }
@@ -91,17 +93,31 @@ impl<'a> Parser<'a> {
         let start = self.word().map_or(0, |word| word.place.span.start);
         let data = ["insert", "update", "delete", "merge", "create", "truncate"];
         if let Some(word) = self.word().filter(|word| data.contains(&word.text.as_str())) {
-            let label = "a migration changes what tables are, not which rows they have: expected `alter table`";
+            let label = format!("a migration changes what tables are, not which rows they have: expected {BEGINNINGS}");
             return Err(Fault::at(&word.place, format!("`{}` is no statement of a migration", word.text), label));
         }
-        self.expects(&["alter", "table"], "`alter table`")?;
+        let verb = ["alter", "drop", "refresh", "reload"].into_iter().find(|verb| self.eats(verb));
+        let Some(verb) = verb else { return Err(self.unexpected(BEGINNINGS)) };
+        self.expects(&["table"], &format!("`table`, as in `{verb} table t`"))?;
         let table = self.name("the name of a table")?;
         if self.sees(".") {
             let place = Place { file: self.file.clone(), span: table.place.span.start..self.next_end(2) };
             let bare = self.words.get(self.at + 1).map_or("", |word| word.text.as_str());
             return Err(Fault::at(&place, "this is a qualified name", format!("write the bare table name: `{bare}`")));
         }
-        let action = self.action()?;
+        let action = match verb {
+            "drop" => Action::DropTable,
+            "refresh" => {
+                self.expects(&["full"], "`full`: every sync refreshes tables by their changes")?;
+                Action::Refresh
+            }
+            "reload" if self.eats("from") => {
+                self.expects(&["rescued"], "`rescued`: the files of which a row has undeclared fields")?;
+                Action::Reload(Files::Rescued)
+            }
+            "reload" => Action::Reload(Files::All),
+            _ => self.action()?,
+        };
         let span = start..self.end().span.end;
         if self.word().is_some() && !self.sees(";") {
             return Err(self.unexpected("`;` or the end of the file"));
@@ -116,7 +132,10 @@ impl<'a> Parser<'a> {
 
     fn action(&mut self) -> Result<Action, Fault> {
         if self.eats("rename") {
-            self.expects(&["column"], "`column`, as in `rename column a to b`")?;
+            if self.eats("to") {
+                return self.new_name();
+            }
+            self.expects(&["column"], "`to` and a table's new name, or `column`, as in `rename column a to b`")?;
             let path = self.path()?;
             self.expects(&["to"], "`to` and the new name")?;
             let to = self.name("the new name")?;
@@ -145,6 +164,15 @@ impl<'a> Parser<'a> {
             return Err(Fault::at(&word.place, "a column needs no migration to come", label));
         }
         Err(self.unexpected(CHANGES))
+    }
+
+    /// The name of a table after `rename to`, with or without its zone.
+    fn new_name(&mut self) -> Result<Action, Fault> {
+        let first = self.name("the table's new name")?;
+        if !self.eats(".") {
+            return Ok(Action::RenameTable { zone: None, to: first });
+        }
+        Ok(Action::RenameTable { zone: Some(first), to: self.name("the table's new name")? })
     }
 
     fn new_type(&mut self, path: ColumnPath) -> Result<Action, Fault> {

@@ -81,7 +81,8 @@ impl Columns {
     /// # Errors
     /// Why it cannot be done, at the word that cannot be meant.
     pub(crate) fn after(&self, statement: &Statement) -> Result<Self, Fault> {
-        let path = statement.action.path();
+        // The others leave the columns as they are.
+        let Some(path) = statement.action.path() else { return Ok(self.clone()) };
         let found = match &statement.action {
             Action::Rename { to, .. } => {
                 return self.with(path, &Change::Rename(&to.value)).map_err(|refusal| {
@@ -97,7 +98,7 @@ impl Columns {
                 }
                 using => self.with(path, &Change::Type(of, using.is_some())),
             },
-            Action::SetNotNull { .. } => self.not_null(path),
+            _ => self.not_null(path),
         };
         found.map_err(|refusal| at(&path.place, refusal))
     }
@@ -210,7 +211,7 @@ fn changed(data_type: &ColumnType, parts: &[Part], of: &str, change: &Change<'_>
 }
 
 fn retyped(from: &ColumnType, to: &ColumnType, of: &str, is_computed: bool) -> Result<ColumnType, Refusal> {
-    if from == to {
+    if from == to && !is_computed {
         return Err((format!("`{of}` is {} as it is", to.delta_name()), "remove the statement".into()));
     }
     if is_computed || holds(to, from) {

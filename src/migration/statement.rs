@@ -58,18 +58,53 @@ pub enum Action {
         /// Which.
         path: ColumnPath,
     },
+    /// `rename to`: the table gets another name.
+    RenameTable {
+        /// Its zone in `tables/` from then on, if the statement names it.
+        zone: Option<Text>,
+        /// Its new name.
+        to: Text,
+    },
+    /// `drop table`: the table leaves the project. Its files stay.
+    DropTable,
+    /// `refresh table ... full`: a derived table is computed whole.
+    Refresh,
+    /// `reload table`: the files of a landing table are read again.
+    Reload(Files),
+}
+
+/// Files to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// All of the table.
+    All,
+    /// `from rescued`: those of which a row has undeclared fields.
+    Rescued,
 }
 
 impl Action {
-    /// The column or field that it is about.
+    /// The column or field that it is about; `None` = the table itself.
     #[must_use]
-    pub fn path(&self) -> &ColumnPath {
+    pub fn path(&self) -> Option<&ColumnPath> {
         match self {
             Self::Rename { path, .. }
             | Self::Drop { path }
             | Self::SetType { path, .. }
-            | Self::SetNotNull { path } => path,
+            | Self::SetNotNull { path } => Some(path),
+            Self::RenameTable { .. } | Self::DropTable | Self::Refresh | Self::Reload(_) => None,
         }
+    }
+
+    /// Whether the table has another name afterwards, or none.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::RenameTable { .. } | Self::DropTable)
+    }
+
+    /// Whether a sync carries it out with its own work, after all other statements.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        matches!(self, Self::Refresh | Self::Reload(_))
     }
 }
 

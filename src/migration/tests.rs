@@ -82,7 +82,7 @@ fn statements_are_read_whatever_their_case_and_layout() {
             "alter table t drop column m{}.w",
         ]
     );
-    let paths: Vec<String> = all.iter().map(|s| s.action.path().to_string()).collect();
+    let paths: Vec<String> = all.iter().filter_map(|s| Some(s.action.path()?.to_string())).collect();
     assert_eq!(paths, ["name", "s.deep.x", "price", "name", "id", "items[].sku", "m{}.w"]);
     assert!(
         matches!(&all[3].action, Action::SetType { using: Some(using), .. } if using.value == "cast(name as bigint)")
@@ -93,14 +93,22 @@ fn statements_are_read_whatever_their_case_and_layout() {
 #[test]
 fn a_fault_has_its_place_and_what_was_expected_there() {
     for (text, expected) in [
-        ("", "1:1 there is no statement | expected `alter table`; or remove the file"),
-        ("-- nothing yet\n", "1:1 there is no statement | expected `alter table`; or remove the file"),
+        (
+            "",
+            "1:1 there is no statement | expected `alter table`, `drop table`, `refresh table` or `reload table`; or \
+             remove the file",
+        ),
+        (
+            "-- nothing yet\n",
+            "1:1 there is no statement | expected `alter table`, `drop table`, `refresh table` or `reload table`; or \
+             remove the file",
+        ),
         (
             "insert into t values (1)",
             "1:1 `insert` is no statement of a migration | a migration changes what tables are, not which rows they have: \
-             expected `alter table`",
+             expected `alter table`, `drop table`, `refresh table` or `reload table`",
         ),
-        ("alter view t", "1:7 found `view` | expected `alter table`"),
+        ("alter view t", "1:7 found `view` | expected `table`, as in `alter table t`"),
         ("alter table", "1:12 the file ends within a statement | expected the name of a table"),
         ("alter table landing.t drop column a", "1:13 this is a qualified name | write the bare table name: `t`"),
         (
@@ -109,10 +117,13 @@ fn a_fault_has_its_place_and_what_was_expected_there() {
         ),
         (
             "alter table t change a b",
-            "1:15 found `change` | expected `rename column a to b`, `drop column a`, `alter column a type t` or \
-             `alter column a set not null`",
+            "1:15 found `change` | expected `rename to u`, `rename column a to b`, `drop column a`, \
+             `alter column a type t` or `alter column a set not null`",
         ),
-        ("alter table t rename a to b", "1:22 found `a` | expected `column`, as in `rename column a to b`"),
+        (
+            "alter table t rename a to b",
+            "1:22 found `a` | expected `to` and a table's new name, or `column`, as in `rename column a to b`",
+        ),
         ("alter table t rename column a b", "1:31 found `b` | expected `to` and the new name"),
         ("alter table t rename column a.b to a.c", "1:37 a field stays where it is | expected its new name alone"),
         ("alter table t rename column a to 1b", "1:34 found `1` | expected the new name"),
@@ -353,6 +364,14 @@ fn a_difference_is_told_as_statements_and_guesses_no_name() {
         assert!(statements.iter().any(|found| found == statement), "{statement}: {statements:?}");
     }
     assert_eq!((additions, hints), (vec!["+ s.deep.z".to_owned(), "+ s.more".into(), "+ title".into()], 2));
+    let found = difference(&before, &declared, &[]);
+    let renames: Vec<(&str, &str)> = found.renames.iter().map(|(path, to)| (path.as_str(), to.as_str())).collect();
+    assert_eq!(renames, [("name", "title"), ("s.deep.y", "z")]);
+    assert_eq!(
+        found.command("t"),
+        "stedi-delta migrate new LABEL --rename t.name=title --rename t.s.deep.y=z   (drafts it; without --rename it drops \
+         `name`, `s.deep.y`)"
+    );
     let (statements, additions, _) = texts(&[("name", "title"), ("s.deep.y", "z")]);
     assert_eq!(additions, ["+ s.more"]);
     for statement in ["rename column name to title", "rename column s.deep.y to z", "alter column price set not null"] {
@@ -366,18 +385,82 @@ fn a_difference_is_told_as_statements_and_guesses_no_name() {
     assert!(difference(&columns, &declared, &[]).statements.is_empty());
 }
 
+fn known(derived: &[&str]) -> Known {
+    let derived = derived.iter().map(|name| ((*name).to_owned(), Columns(Vec::new()))).collect();
+    Known { landing: [("t".to_owned(), base())].into(), derived: Some(derived) }
+}
+
+#[test]
+fn statements_about_whole_tables_are_read() {
+    let text = "alter table t rename to u; ALTER TABLE u RENAME TO curated.V;\ndrop table v; refresh table d full;\n\
+                reload table t; reload table t from rescued";
+    let all = parse(text);
+    assert!(all.iter().all(|statement| statement.action.path().is_none()));
+    assert_eq!(all.iter().filter(|statement| statement.action.moves()).count(), 3);
+    assert_eq!(all.iter().filter(|statement| statement.action.is_request()).count(), 3);
+    let Action::RenameTable { zone: Some(zone), to } = &all[1].action else { panic!("{:?}", all[1]) };
+    assert_eq!((zone.value.as_str(), to.value.as_str()), ("curated", "v"));
+    assert!(matches!(all[5].action, Action::Reload(Files::Rescued)));
+    for (text, expected) in [
+        ("drop t", "1:6 found `t` | expected `table`, as in `drop table t`"),
+        ("drop table t cascade", "1:14 found `cascade` | expected `;` or the end of the file"),
+        (
+            "refresh table t",
+            "1:16 the file ends within a statement | expected `full`: every sync refreshes tables by their changes",
+        ),
+        (
+            "reload table t from quarantine",
+            "1:21 found `quarantine` | expected `rescued`: the files of which a row has undeclared fields",
+        ),
+        ("alter table t rename to", "1:24 the file ends within a statement | expected the table's new name"),
+        ("alter table t rename to a.b.c", "1:28 found `.` | expected `;` or the end of the file"),
+    ] {
+        assert_eq!(faults(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn the_record_follows_tables_that_are_renamed_and_dropped() {
+    let of = |derived: &[&str], text: &str| {
+        let migration = Migration { number: 2, label: "x".into(), file: file(text) };
+        let statements = parse::statements(&migration.file).expect("statements");
+        let snapshot = Snapshot { migration: 1, tables: known(derived) };
+        snapshot.after(&[Parsed { migration, statements }]).map_err(|faults| told(&faults))
+    };
+    let swap = "alter table t rename to tmp; alter table d rename to t; alter table tmp rename to z.d; \
+                alter table d drop column m; drop table e";
+    let after = of(&["d", "e"], swap).expect("tables");
+    assert!(after.landing["d"].get("m").is_none() && after.landing.len() == 1);
+    assert!(after.derived.is_some_and(|derived| derived.keys().eq(["t"])));
+    for (text, expected) in [
+        ("drop table tt", "1:12 table `tt` is not in migrations/schema.json | did you mean `t`?"),
+        ("alter table t rename to d", "1:25 table `d` is there already | rename or drop `d` first"),
+    ] {
+        assert_eq!(of(&["d"], text).expect_err("a fault"), [expected], "{text}");
+    }
+    // A record from before it had derived tables.
+    let text = Snapshot { migration: 1, tables: Known { derived: None, ..known(&[]) } }.text();
+    assert!(!text.contains("derived"), "{text}");
+    let read = Snapshot::parse(&file(&text)).expect("a record");
+    let statements = parse("drop table curated_one");
+    let migration = Migration { number: 2, label: "x".into(), file: file("") };
+    assert!(read.after(&[Parsed { migration, statements }]).is_ok());
+}
+
 #[test]
 fn the_record_of_columns_is_read_back_and_followed() {
-    let snapshot = Snapshot { migration: 1, tables: [("t".to_owned(), base())].into() };
+    let snapshot = Snapshot { migration: 1, tables: known(&["d"]) };
     let text = snapshot.text();
     let read = Snapshot::parse(&file(&text)).unwrap_or_else(|fault| panic!("{:?}", told(&[fault])));
     assert_eq!((read.migration, read.text()), (1, text.clone()));
+    assert!(!text.contains("derived"), "one without derived tables is that of an earlier version of this tool");
     let later = Parsed {
         migration: Migration { number: 2, label: "x".into(), file: file("") },
         statements: parse("alter table t drop column name; alter table other drop column x"),
     };
     let after = read.after(&[later]).unwrap_or_else(|faults| panic!("{:?}", told(&faults)));
-    assert!(after["t"].get("name").is_none() && after["t"].get("id").is_some());
+    let t = &after.landing["t"];
+    assert!(t.get("name").is_none() && t.get("id").is_some());
     let fault = Snapshot::parse(&file(&text.replace("\"integer\"", "\"int eger\""))).expect_err("no type");
     assert!(fault.label.starts_with("column `id` of t: "), "{}", fault.label);
     assert!(Snapshot::parse(&file("{")).is_err());

@@ -61,14 +61,15 @@ impl Reshape {
         after: &Columns,
     ) -> std::result::Result<Self, Vec<Fault>> {
         let step = match &statement.action {
-            Action::Rename { .. } | Action::SetNotNull { .. } => Step::Names,
             Action::Drop { .. } => Step::Drop,
             Action::SetType { using: None, .. } => Step::Cast,
             Action::SetType { using: Some(text), of, .. } => {
                 Step::Compute(computed(text, &statement.table.value, before, &of.arrow())?)
             }
+            _ => Step::Names,
         };
-        Ok(Self { parts: statement.action.path().parts.clone(), step, schema: after.schema() })
+        let parts = statement.action.path().map(|path| path.parts.clone()).unwrap_or_default();
+        Ok(Self { parts, step, schema: after.schema() })
     }
 
     /// The schema of the rows that it makes.

@@ -1,12 +1,17 @@
 //! Fingerprints of what a derived table's rows depend on besides the rows of its sources.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use super::reads::reads;
 use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table};
+use crate::migration::{Names, Places};
+use crate::source::SourceFile;
+use crate::sql::words::words;
 
 /// Increased by hand when the same definition gets another meaning. 2: aggregates of floating-point numbers are exact.
 /// 3: `is distinct from` ends before `and`; conditions without columns and keys over several tables are not lost.
@@ -17,42 +22,71 @@ use crate::definition::{Action, ColumnType, Derived, Expectation, Project, Table
 const SEMANTICS: u32 = 6;
 
 /// The fingerprint of a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     /// As it is recorded.
     pub now: i64,
-    /// As it was recorded before it told what the query reads from what it passes by. Over more than the other one: while
-    /// it is the same, so is that.
-    before: i64,
+    /// As it was recorded under other circumstances, for the same rows.
+    before: Vec<i64>,
 }
 
 impl Fingerprint {
     /// Whether it is the recorded one.
     #[must_use]
     pub(crate) fn is(&self, recorded: Option<i64>) -> bool {
-        recorded == Some(self.now) || recorded == Some(self.before)
+        recorded == Some(self.now) || recorded.is_some_and(|recorded| self.before.contains(&recorded))
     }
 }
 
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
 /// what the query reads of its sources. If the value differs, the table must be rebuilt. Never over plan text: that
-/// changes with the query engine.
+/// changes with the query engine. A table that a migration renamed is the same one: `places` tells the former names.
 #[must_use]
-pub(crate) fn fingerprint(project: &Project, table: &Table, derived: &Derived) -> Fingerprint {
-    let of = |label: &str, inputs: BTreeSet<String>| over(project, table, derived, (label, inputs));
-    Fingerprint { now: of("reads", reads(&derived.plan)), before: of("input", inputs(&derived.plan)) }
+pub(crate) fn fingerprint(project: &Project, table: &Table, derived: &Derived, places: &Places) -> Fingerprint {
+    let (reads, inputs) = (reads(&derived.plan), inputs(&derived.plan));
+    let of =
+        |label: &str, inputs: &BTreeSet<String>, names: &Names| over(project, table, derived, (label, inputs, names));
+    let none = Names::new();
+    // Before it told what the query reads from what it passes by. Over more than the other one: while it is the same, so
+    // is that.
+    let mut before = vec![of("input", &inputs, &none)];
+    for names in places.names_before() {
+        before.extend([of("reads", &reads, &names), of("input", &inputs, &names)]);
+    }
+    Fingerprint { now: of("reads", &reads, &none), before }
 }
 
-fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, BTreeSet<String>)) -> i64 {
+/// A text of SQL with the names that tables had. It is only compared: that a column may have the name of a table does not
+/// matter, since the names of columns count by themselves.
+fn renamed(sql: &str, names: &Names) -> String {
+    if names.is_empty() {
+        return sql.to_owned();
+    }
+    let file = Arc::new(SourceFile { path: PathBuf::new(), text: sql.to_owned() });
+    let (mut text, mut at) = (String::new(), 0);
+    // It was printed from a syntax tree, so it can be split.
+    for word in words(&file).unwrap_or_default() {
+        if let Some(name) = names.get(&word.text).filter(|_| word.is_name) {
+            text.push_str(sql.get(at..word.place.span.start).unwrap_or_default());
+            text.push_str(name);
+            at = word.place.span.end;
+        }
+    }
+    text + sql.get(at..).unwrap_or_default()
+}
+
+fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, &BTreeSet<String>, &Names)) -> i64 {
+    let (label, inputs, names) = inputs;
     let mut hash = Hash::default();
     let mut part = |label: &str, text: &str| hash.part(label, text);
     part("semantics", &SEMANTICS.to_string());
-    part("sql", &derived.canonical_sql);
+    part("sql", &renamed(&derived.canonical_sql, names));
     for expectation in table.expectations.iter().filter(|e| e.action == Action::Quarantine) {
         part("quarantine", &expectation.check.text);
     }
     if let Some(consent) = &table.consent {
-        part("consent", &format!("{} {} {}", consent.subject, consent.grants, consent.names));
+        let grants = names.get(consent.grants.as_str()).map_or(consent.grants.as_str(), String::as_str);
+        part("consent", &format!("{} {grants} {}", consent.subject, consent.names));
         if let Some(grants) = project.table(&consent.grants).and_then(Table::landing).and_then(|l| l.grants.as_ref()) {
             part("granted", &grants.granted.text);
             part("grants", &format!("{:?} {:?}", grants.subjects, grants.latest));
@@ -62,8 +96,11 @@ fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, BTre
     for column in &table.columns {
         part(&column.name, &format!("{} {}", column.column_type.delta_name(), column.nullable));
     }
-    let (label, inputs) = inputs;
-    for input in inputs {
+    let former = |input: &String| match input.split_once('.') {
+        Some((table, rest)) => names.get(table).map_or_else(|| input.clone(), |name| format!("{name}.{rest}")),
+        None => input.clone(),
+    };
+    for input in inputs.iter().map(former).collect::<BTreeSet<_>>() {
         part(label, &input);
     }
     hash.finish()

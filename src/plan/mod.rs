@@ -162,7 +162,7 @@ const FIRST_BUILD: &str = "first build";
 /// Decides how a derived table is brought to the cut. [`Decision::Incremental`] follows its definition; after the
 /// change has been examined, [`by_change`] decides finally.
 #[must_use]
-pub(crate) fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprint) -> Decision {
+pub(crate) fn decide(table: &Table, standing: &Standing, fingerprint: &Fingerprint) -> Decision {
     let policy = table.derived().map_or(Policy::Auto, |d| d.refresh);
     let Some(version) = standing.version else { return Decision::Full(FIRST_BUILD.into()) };
     if !standing.ours {
@@ -190,10 +190,10 @@ pub(crate) fn decide(table: &Table, standing: &Standing, fingerprint: Fingerprin
     }
 }
 
-/// The decision of a sync with `--full-refresh`.
+/// The decision of a sync that was asked to compute the table whole.
 #[must_use]
-pub(crate) fn full_refresh(standing: &Standing) -> Decision {
-    Decision::Full(standing.version.map_or(FIRST_BUILD, |_| "--full-refresh").into())
+pub(crate) fn full_refresh(standing: &Standing, why: &'static str) -> Decision {
+    Decision::Full(standing.version.map_or(FIRST_BUILD, |_| why).into())
 }
 
 /// Decides about a drifted table.

@@ -18,8 +18,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate::{self, Limits};
 use crate::incremental;
 use crate::lake::{
-    CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned, TableSpec, app,
-    create, out_of_memory,
+    Annotations, CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned,
+    TableSpec, app, create, out_of_memory,
 };
 use crate::merge::{self, CdcChange, Merged, RowChange};
 use crate::outcome::{Io, Mode, Rows, Warning, counted};
@@ -257,8 +257,13 @@ impl Work<'_> {
     }
 
     pub(super) async fn commit(self, ready: Ready) -> Result<Refreshed> {
-        let Ready { change, mode, reason, seen, mut io, ended, replaced, ambiguous } = ready;
+        let Ready { mut change, mode, reason, seen, mut io, ended, replaced, ambiguous } = ready;
         let job = self.job;
+        let annotations = Annotations::of(job.table);
+        let is_told = |table: &LakeTable| table.annotated_otherwise(&annotations).is_empty();
+        if change.schema.is_some() || !self.current.as_ref().is_some_and(is_told) {
+            change.annotations = Some(annotations);
+        }
         let updated = seen.updated();
         let inserted = seen.inserted - updated;
         let deleted = replaced.unwrap_or(seen.deleted - updated);

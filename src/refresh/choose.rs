@@ -1,10 +1,10 @@
 //! How a table gets to the cut, decided from the logs before any row is read. `plan` uses the same decision.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::inputs::{Inputs, Lost};
 use super::{Job, Opened, Work};
-use crate::changes::size;
+use crate::changes::{ChangeSet, size};
 use crate::definition::Policy;
 use crate::error::Result;
 use crate::incremental::{self, Program};
@@ -71,23 +71,37 @@ pub(super) enum Estimates {
     Needed,
 }
 
-/// Predicts what [`super::refresh`] would do, and writes nothing.
+/// Predicts what [`super::refresh`] would do, and writes nothing. `touched`: columns of sources that pending migrations
+/// change first.
 ///
 /// # Errors
 /// When a log cannot be read.
-pub(crate) async fn foresee(job: &Job<'_>, current: Option<&LakeTable>) -> Result<Foreseen> {
+pub(crate) async fn foresee(
+    job: &Job<'_>,
+    current: Option<&LakeTable>,
+    touched: &BTreeMap<TableName, BTreeSet<String>>,
+) -> Result<Foreseen> {
     let work = Work::new(job, Opened::with(job, current.cloned())).await?;
     let Strategy { decision, moved, costs, .. } = work.strategy(Estimates::All).await?;
+    let decision = match decision {
+        Decision::UpToDate | Decision::Check | Decision::Adopt(_) | Decision::Incremental(_) => {
+            match work.read_among(|source| touched.get(source)) {
+                Some(lost) => work.decide_lost(&lost),
+                None => decision,
+            }
+        }
+        other => other,
+    };
     Ok(Foreseen { decision, moved, costs })
 }
 
 impl Work<'_> {
     /// Decides.
     pub(super) async fn strategy(&self, estimates: Estimates) -> Result<Strategy> {
-        if self.job.full_refresh {
-            return Ok(plan::full_refresh(&self.standing).into());
+        if let Some(why) = self.job.full_refresh {
+            return Ok(plan::full_refresh(&self.standing, why).into());
         }
-        match plan::decide(self.job.table, &self.standing, self.fingerprint) {
+        match plan::decide(self.job.table, &self.standing, &self.fingerprint) {
             Decision::UpToDate => Ok(self.adoptable().map_or(Decision::UpToDate, Decision::Adopt).into()),
             Decision::Incremental(_) => self.by_change(estimates).await,
             other => Ok(other.into()),
@@ -107,11 +121,11 @@ impl Work<'_> {
         let consumed: HashMap<String, u64> =
             self.standing.sources.iter().filter_map(|s| Some((s.name.to_string(), s.consumed?))).collect();
         if let Some(lost) = inputs.since(&consumed).await? {
-            return Ok(decide(Change::Lost { why: lost.to_string(), error: self.loses(&lost) }).into());
+            return Ok(self.decide_lost(&lost).into());
         }
-        if let Some(why) = self.reads_touched(&inputs) {
-            let error = self.loses(&why);
-            return Ok(decide(Change::Lost { why: why.to_string(), error }).into());
+        let touched = |source: &TableName| inputs.change(source.as_str()).map(ChangeSet::touched);
+        if let Some(lost) = self.read_among(touched) {
+            return Ok(self.decide_lost(&lost).into());
         }
         let program = match incremental::differentiate(&self.job.derived.plan) {
             Ok(program) => program,
@@ -129,18 +143,23 @@ impl Work<'_> {
         Ok(Strategy { decision, planned, moved, costs })
     }
 
-    /// A column that a migration has changed since the consumed version, and on which rows of this table depend.
-    fn reads_touched(&self, inputs: &Inputs) -> Option<Lost> {
+    /// The decision if the change of a source cannot be computed.
+    fn decide_lost(&self, lost: &Lost) -> Decision {
+        let change = Change::Lost { why: lost.to_string(), error: self.loses(lost) };
+        plan::by_change(self.job.table, &self.standing, change)
+    }
+
+    /// A column that a migration changes, and on which rows of this table depend; `touched`: such columns of a source.
+    fn read_among<'t>(&self, touched: impl Fn(&TableName) -> Option<&'t BTreeSet<String>>) -> Option<Lost> {
         let columns = plan::columns_read(&self.job.derived.plan);
         let guard = self.guard();
         self.job.sources.keys().find_map(|source| {
-            let change = inputs.change(source.as_str())?;
             let is_read = |touched: &&String| {
                 let is_it = |(table, read): &(String, String)| table == source.as_str() && plan::overlap(read, touched);
                 let column = touched.split('.').next().unwrap_or_default();
                 columns.iter().any(is_it) || guard.as_ref().is_some_and(|guard| guard.reads(source, column))
             };
-            let column = change.touched().iter().find(is_read)?;
+            let column = touched(source)?.iter().find(is_read)?;
             Some(Lost { source: source.to_string(), why: format!("a migration changed column `{column}`") })
         })
     }

@@ -25,6 +25,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use crate::definition::{ColumnType, Derived, Project, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Evidence, Joins, LakeTable, MovedRows, SessionOptions, session};
+use crate::migration::Places;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Rows, Warning};
 use crate::plan::{self, Decision, Fingerprint, SourceStanding, Standing};
@@ -54,12 +55,14 @@ pub struct Job<'a> {
     pub location: Location,
     /// Its sources at the cut, including the grants table.
     pub sources: BTreeMap<TableName, LakeTable>,
-    /// Recompute regardless of the state.
-    pub full_refresh: bool,
+    /// Why it is computed whole, regardless of its state.
+    pub full_refresh: Option<&'static str>,
     /// Run id, for the log.
     pub run: String,
     /// Number of the newest migration.
     pub migration: i64,
+    /// The names that tables had before migrations renamed them.
+    pub places: Arc<Places>,
     /// How subjects appear in messages.
     pub privacy: Privacy,
 }
@@ -279,7 +282,7 @@ impl<'a> Work<'a> {
     async fn new(job: &'a Job<'a>, opened: Opened) -> Result<Self> {
         let Opened { meter, location, current } = opened;
         let standing = standing(job, current.as_ref(), Evidence::Rows).await?;
-        let fingerprint = plan::fingerprint(job.project, job.table, job.derived);
+        let fingerprint = plan::fingerprint(job.project, job.table, job.derived, &job.places);
         let is_unchecked = plan::is_unchecked(job.table, standing.expectations);
         let coverage = if is_unchecked { Coverage::AllRows } else { Coverage::NewRows };
         Ok(Self { job, location, current, standing, fingerprint, meter, coverage })

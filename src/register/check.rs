@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Described, Listing, all, elsewhere, left, list, place, tell};
+use super::{Described, Listing, all, elsewhere, left, list, moved, place, tell};
 use crate::catalog::{Put, hive};
 use crate::definition::Column;
 use crate::error::Result;
@@ -84,9 +84,10 @@ pub async fn repair(workspace: &Workspace, repairs: Repairs, progress: &dyn Prog
         }
         outcome.entries.push(entry);
     }
+    let away = moved::away(workspace, &listing, &[])?;
     for name in left(workspace, &listing) {
         let mut entry = gone(&name, &listing, EntryState::Left);
-        if repairs.prune {
+        if repairs.prune || away.contains(&name) {
             match workspace.catalog.remove(&workspace.database, &name).await {
                 Ok(_) => entry.state = EntryState::Dropped,
                 Err(error) => {
@@ -98,6 +99,16 @@ pub async fn repair(workspace: &Workspace, repairs: Repairs, progress: &dyn Prog
         outcome.entries.push(entry);
     }
     Ok(outcome)
+}
+
+/// Tables that the catalog has under this warehouse and the project has not, each with its location. Empty if the catalog
+/// cannot be read: then another command says so.
+pub async fn departed(workspace: &Workspace) -> Vec<(String, String)> {
+    let Ok(listing) = list(workspace).await else { return Vec::new() };
+    let away = moved::away(workspace, &listing, &[]).unwrap_or_default();
+    let names = left(workspace, &listing).into_iter().filter(|name| !away.contains(name));
+    let place = |name: String| Some((name.clone(), listing.get(&name)?.location().to_owned()));
+    names.filter_map(place).collect()
 }
 
 fn blank(workspace: &Workspace) -> CatalogOutcome {

@@ -1,16 +1,18 @@
 //! The statements to register tables in Athena by hand.
 
 use crate::error::{Error, Result};
+use crate::migration::Places;
 use crate::workspace::{ResolvedTarget, TablePlace, unknown_table};
 
 /// `CREATE EXTERNAL TABLE` for the named tables, or all of them. Athena takes only the location: columns come from the
 /// log. Names are quoted as DDL requires: `order` is a keyword of Hive's grammar.
-/// Source: Athena user guide, "Create Delta Lake tables", "Escape reserved keywords in queries".
+/// Source: Athena user guide, "Create Delta Lake tables", "Escape reserved keywords in queries". `moved`: where tables are
+/// that migrations moved.
 ///
 /// # Errors
 /// A table is unknown, or not on S3.
-pub fn ddl(address: &ResolvedTarget, tables: &[String]) -> Result<String> {
-    let places = address.places();
+pub fn ddl(address: &ResolvedTarget, moved: &Places, tables: &[String]) -> Result<String> {
+    let places = address.places(moved);
     let known: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
     if let Some(name) = tables.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(unknown_table(name, &known));

@@ -7,10 +7,13 @@
 mod check;
 mod ddl;
 mod described;
+mod foresee;
+mod moved;
 
-pub use check::{Repairs, check, repair};
+pub use check::{Repairs, check, departed, repair};
 pub use ddl::ddl;
 pub use described::Described;
+pub use foresee::{Expected, foresee};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +37,8 @@ pub(crate) type Listing = BTreeMap<String, Entry>;
 pub struct Registered {
     /// Tables whose entry was created or updated.
     pub changed: Vec<(String, Put)>,
+    /// Names that tables no longer have, and of dropped tables: their entries were removed.
+    pub removed: Vec<String>,
     /// Tables that the catalog has under this warehouse, but the project no longer has.
     pub left: Vec<String>,
     /// The first failure; the remaining tables were still processed.
@@ -62,7 +67,7 @@ pub async fn register(
     progress: &dyn Progress,
 ) -> Result<Registered> {
     let mut done = Registered::default();
-    if standing.is_empty() {
+    if standing.is_empty() && workspace.places.is_empty() {
         return Ok(done);
     }
     let listing = list(workspace).await?;
@@ -84,7 +89,21 @@ pub async fn register(
         }
         done.note(&name, put);
     }
+    // Last, so that a renamed table always has an entry.
+    let put: Vec<&str> = done.changed.iter().map(|(name, _)| name.as_str()).collect();
+    for name in moved::away(workspace, &listing, &put)? {
+        match workspace.catalog.remove(&workspace.database, &name).await {
+            Ok(_) => {
+                moved::tell(workspace, &name, progress);
+                done.removed.push(name);
+            }
+            Err(error) => {
+                done.problem.get_or_insert(error);
+            }
+        }
+    }
     done.left = left(workspace, &listing);
+    done.left.retain(|name| !done.removed.contains(name));
     Ok(done)
 }
 
@@ -206,6 +225,10 @@ fn taken(workspace: &Workspace, entry: &Entry, other: &Entry) -> Error {
 /// with it; in a shared one the entry may belong to others.
 async fn elsewhere(workspace: &Workspace, entry: &Entry, other: &Entry) -> Result<bool> {
     if !workspace.catalog.is_shared() || !other.is_delta() || other.is_at(entry.location()) {
+        return Ok(false);
+    }
+    // A table of ours that a migration gave another name.
+    if moved::is_ours(workspace, other)? {
         return Ok(false);
     }
     // If we may not even read a location, we must not redirect its entry.

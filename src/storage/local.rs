@@ -19,6 +19,8 @@ pub(super) struct Survey {
     pub(super) odd: Vec<(String, Odd)>,
     /// Links that lead out of the root.
     pub(super) outside: Vec<String>,
+    /// Links that lead nowhere.
+    pub(super) dangling: Vec<String>,
 }
 
 /// Lists everything below `folder` of `root`. Links are followed within the root only. A missing folder is empty.
@@ -86,8 +88,7 @@ fn follow(
 ) {
     let real = match fs::canonicalize(&path) {
         Ok(real) => real,
-        // A dangling link is ignored.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return survey.dangling.push(relative),
         Err(_) => return survey.odd.push((relative, Odd::Loop)),
     };
     if !real.starts_with(root) {
@@ -141,6 +142,7 @@ mod tests {
         let odd: Vec<&str> = found.odd.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(odd, ["a/b/up", "a/latin\u{fffd}.json", "a/self", "a/tab\\t.json", "a/within/up"]);
         assert_eq!(found.outside, ["a/folder", "a/z.json"]);
+        assert_eq!(found.dangling, ["a/dangling"]);
         assert!(!found.is_plain && survey(root, "none").expect("a survey").is_plain);
     }
 }

@@ -7,6 +7,7 @@ mod read_cache;
 mod local;
 mod meter;
 mod s3;
+mod scratch;
 mod watch;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub(crate) use meter::Meter;
 use meter::Metered;
 use read_cache::CachedStore;
 pub use s3::{Encryption, PROBE};
+use scratch::Scratch;
 
 use crate::aws::Aws;
 use crate::error::{Context, Error, Kind, Result};
@@ -39,6 +41,9 @@ use watch::Watched;
 
 /// The problem of a local path that ends in something other than a folder.
 pub(crate) const NOT_A_FOLDER: &str = "is a file, not a folder";
+/// The scheme of folders on this machine under [`Storage::over`]. The Delta library looks for a `file` in the file system
+/// itself, where a table of a rehearsal may not exist.
+pub(crate) const SCRATCH: &str = "stedi-delta-scratch";
 /// A store of a whole `scheme://authority`.
 pub type StoreRef = Arc<dyn ObjectStore>;
 /// Wraps every store; identity outside tests.
@@ -50,6 +55,8 @@ pub struct Storage {
     layer: Option<Layer>,
     aws: Option<(Aws, Encryption)>,
     listener: Option<Arc<dyn Progress>>,
+    /// The local folder that gets every write instead of the stores.
+    scratch: Option<PathBuf>,
     stores: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
@@ -85,6 +92,12 @@ impl Storage {
         Self { listener: Some(listener), stores: Arc::default(), ..self }
     }
 
+    /// The same stores for reads, while every write goes into this local folder. Nobody else may write into it.
+    #[must_use]
+    pub fn over(&self, scratch: &FsPath) -> Self {
+        Self { scratch: Some(scratch.to_owned()), stores: Arc::default(), ..self.clone() }
+    }
+
     /// The access to AWS, if there is one.
     #[must_use]
     pub fn aws(&self) -> Option<&Aws> {
@@ -118,6 +131,10 @@ impl Storage {
         if let Some(bucket) = &opened.bucket {
             bucket.writes_below(&path);
         }
+        if self.scratch.is_some() && url.scheme() == "file" {
+            let other = url.as_str().replacen("file:", &format!("{SCRATCH}:"), 1);
+            url = Url::parse(&other).context(|| format!("`{other}` is not a URL"))?;
+        }
         Ok(Location { url, store: opened.store, path, bucket: opened.bucket })
     }
 
@@ -143,6 +160,10 @@ impl Storage {
         };
         let store = match &self.layer {
             Some(layer) => layer(store),
+            None => store,
+        };
+        let store = match &self.scratch {
+            Some(folder) => over(store, &folder.join(stores.len().to_string()))?,
             None => store,
         };
         let opened = Opened { store, bucket };
@@ -173,6 +194,13 @@ impl Storage {
                 .fact("expected", "`s3://bucket/prefix`, without user, password or port")),
         }
     }
+}
+
+/// A store whose writes go into a new folder.
+fn over(store: StoreRef, folder: &FsPath) -> Result<StoreRef> {
+    let doing = || format!("{} cannot be used for what would be written", folder.display());
+    std::fs::create_dir_all(folder).context(doing)?;
+    Ok(Arc::new(Scratch::new(store, folder).context(doing)?))
 }
 
 /// `path` with `.` and `..` resolved textually, made absolute; it need not exist.
@@ -212,6 +240,8 @@ pub struct Listing {
     pub odd: Vec<(String, Odd)>,
     /// Symbolic links that lead out of the location; they are not followed.
     pub outside: Vec<String>,
+    /// Symbolic links that lead nowhere.
+    pub dangling: Vec<String>,
 }
 
 /// Whether an error of a read says that this user, or these credentials, may not read.
@@ -257,9 +287,11 @@ fn is_no_bucket(cause: &object_store::Error) -> bool {
 impl fmt::Display for Location {
     /// An absolute path for a folder, else the URL; without a trailing slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.url.scheme(), self.url.to_file_path()) {
+        let local = self.url.as_str().strip_prefix(SCRATCH).map(|rest| Url::parse(&format!("file{rest}")));
+        let url = local.and_then(Result::ok).unwrap_or_else(|| self.url.clone());
+        match (url.scheme(), url.to_file_path()) {
             ("file", Ok(path)) => f.write_str(path.to_string_lossy().trim_end_matches('/')),
-            _ => f.write_str(self.url.as_str().trim_end_matches('/')),
+            _ => f.write_str(url.as_str().trim_end_matches('/')),
         }
     }
 }
@@ -276,7 +308,7 @@ impl Location {
                 segments.pop_if_empty().push(part).push("");
             }
         }
-        Self { url, store: self.store.clone(), path, bucket: self.bucket.clone() }
+        Self { url, path, ..self.clone() }
     }
 
     /// The store with this folder as its root.
@@ -295,14 +327,14 @@ impl Location {
         }
         let parts: Vec<_> = self.path.parts().collect();
         let parent = Path::from_iter(parts[..parts.len().saturating_sub(1)].iter().cloned());
-        Self { url, store: self.store.clone(), path: parent, bucket: self.bucket.clone() }.join(name)
+        Self { url, path: parent, ..self.clone() }.join(name)
     }
 
     /// The same folder, with all of its traffic counted by `meter`.
     #[must_use]
     pub fn metered(&self, meter: &Arc<Meter>) -> Self {
         let store: StoreRef = Arc::new(Metered { inner: self.store.clone(), meter: meter.clone() });
-        Self { url: self.url.clone(), store, path: self.path.clone(), bucket: self.bucket.clone() }
+        Self { store, ..self.clone() }
     }
 
     /// The problem of a local path that is not a folder: [`NOT_A_FOLDER`] or `does not exist`. Object stores have no
@@ -358,7 +390,8 @@ impl Location {
                 return Ok(Listing { files: self.list(folder).await?, ..Listing::default() });
             }
             // The store's own listing follows every link and ends at the first irregular name.
-            let mut listing = Listing { odd: survey.odd, outside: survey.outside, ..Listing::default() };
+            let (outside, dangling) = (survey.outside, survey.dangling);
+            let mut listing = Listing { odd: survey.odd, outside, dangling, ..Listing::default() };
             for file in survey.files {
                 if let Some(meta) = self.find(&file).await? {
                     listing.files.push((file, meta));

@@ -10,8 +10,9 @@ use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{LakeTable, Layout, bounds_mended};
+use crate::lake::{Annotations, LakeTable, Layout, bounds_mended};
 use crate::name::TableName;
+use crate::outcome::Mode;
 use crate::refresh::{self, Job, Opened};
 
 /// Logs opened concurrently.
@@ -111,10 +112,8 @@ impl Attempt<'_> {
         self.started(table);
         let result = async {
             self.progress.table(table.name.as_str(), "refreshing");
-            let job = Job {
-                full_refresh: self.options.full_refresh && self.selection.named.contains(&table.name),
-                ..self.workspace.job(table, sources, self.run)?
-            };
+            let job =
+                Job { full_refresh: self.full_refresh(&table.name), ..self.workspace.job(table, sources, self.run)? };
             // Boxed: the future of a refresh is large, and a project may run many concurrently.
             let opened = match opened {
                 Some(opened) => opened?,
@@ -127,10 +126,18 @@ impl Attempt<'_> {
                 Some((mended, _)) => (mended, done.reason),
                 None => (done.table, done.reason),
             };
+            let (stands, mode, reason) = match stands.annotated(&Annotations::of(table), self.run).await? {
+                Some((annotated, why)) => {
+                    let reasons = [reason, why].into_iter().filter(|reason| !reason.is_empty()).collect::<Vec<_>>();
+                    let mode = if done.mode == Mode::None { Mode::Metadata } else { done.mode };
+                    (annotated, mode, reasons.join(", "))
+                }
+                None => (stands, done.mode, reason),
+            };
             Ok(Done {
                 table: stands,
                 version_before: done.version_before,
-                mode: done.mode,
+                mode,
                 reason,
                 rows: done.rows,
                 io: done.io,

@@ -10,8 +10,9 @@ use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Batch, Landed, LandingContext, Ledger, Report, TableState};
+use crate::ingest::{self, Asked, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
+use crate::migration::Files;
 use crate::name::TableName;
 use crate::outcome::{Mode, Warning, counted};
 use crate::refresh;
@@ -23,7 +24,7 @@ impl Attempt<'_> {
     /// `Conflict` if another sync has decided batches meanwhile; a failure of the ledger itself.
     pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
         let session = self.workspace.session()?;
-        let ledger = Ledger::read(&self.workspace.warehouse, &session).await?;
+        let ledger = Ledger::read(&self.workspace.warehouse, &session, &self.workspace.places).await?;
         let tables = self.workspace.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let (ledger, session) = (&ledger, &session);
         let looked = join_all(tables.map(|table| async move {
@@ -32,13 +33,17 @@ impl Attempt<'_> {
             (table, started, self.look(table, (ledger, session)).await)
         }))
         .await;
+        let rescue = self.requests.reload.iter().filter(|(_, files)| **files == Files::Rescued);
+        let rescue: Vec<TableName> = rescue.map(|(table, _)| table.clone()).collect();
+        let asked = Asked { rescue: &rescue, ..self.options.asked(self.purpose) };
         // Before anything is read.
         without_migration(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
+        self.check_landing(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;
         let landing = join_all(looked.into_iter().map(|(table, started, looked)| async move {
             let name = table.name.clone();
             let report = Report { table, progress: self.progress };
             let result = match looked {
-                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), self.options.asked(), &report)).await,
+                Ok(looked) => Box::pin(ingest::land(looked, (ledger, session), asked, &report)).await,
                 Err(error) => Err(error),
             };
             let result = match result {
@@ -122,17 +127,19 @@ impl Attempt<'_> {
 fn without_migration<'l>(looked: impl Iterator<Item = &'l (LandingContext<'l>, TableState)>) -> Result<()> {
     let mut needs = looked.filter_map(|(context, state)| {
         let table = state.table.as_ref()?;
-        let statements = ingest::lacking_migration(context, table);
-        (!statements.is_empty()).then(|| (context, table, statements.join(", ")))
+        let lacking = ingest::lacking_migration(context, table);
+        let statements: Vec<&str> = lacking.statements.iter().map(|(statement, _)| statement.as_str()).collect();
+        let command = lacking.command(context.table.name.as_str());
+        (!statements.is_empty()).then(|| (context, table, statements.join(", "), command))
     });
-    let Some((context, table, statements)) = needs.next() else { return Ok(()) };
+    let Some((context, table, statements, command)) = needs.next() else { return Ok(()) };
     let error = Error::failed(format!("the columns of {} need a migration: {statements}", context.table.name))
         .fact("table", format!("{} (v{}, unchanged)", table.location(), table.version()));
-    let also = |error: Error, (context, _, statements): (&LandingContext<'_>, &LakeTable, String)| {
+    let also = |error: Error, (context, _, statements, _): (&LandingContext<'_>, &LakeTable, String, String)| {
         error.fact("also", format!("{}: {statements}", context.table.name))
     };
     let error = needs.fold(error, also);
-    Err(error.help("stedi-delta migrate new LABEL   (drafts it); or put the definition back"))
+    Err(error.help(format!("{command}; or put the definition back")))
 }
 
 /// Whose consent changes with the files of the record of consent that were unloaded.

@@ -7,6 +7,7 @@ mod derived;
 mod events;
 mod expectations;
 mod landing;
+mod planned;
 mod runs;
 mod select;
 mod duplicate_table_ids;
@@ -21,19 +22,21 @@ pub use runs::FOLDER as RUNS_FOLDER;
 
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::ingest;
 pub use crate::ingest::Reload;
-use crate::lake::LakeTable;
-use crate::migrate::{self, Asked, Pending};
+use crate::ingest::{self, Files};
+use crate::lake::{LakeTable, SpillFolder};
+use crate::migrate::{self, Asked, Moves, Pending, Requests};
+use crate::migration;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::register::{Registered, register};
 use crate::retry;
 use crate::storage::NOT_A_FOLDER;
 use crate::workspace::Workspace;
 use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
+pub use planned::Planned;
 pub use select::Selection;
 
 /// The options of a sync.
@@ -51,14 +54,30 @@ pub struct Options {
     pub unload: Vec<Reload>,
     /// Stop where a migration is pending, rather than carry it out.
     pub no_migrate: bool,
+    /// The plan to apply: nothing else is done, and `select` are its selectors.
+    pub plan: Option<Arc<Planned>>,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
 }
 
 impl Options {
-    fn asked(&self) -> ingest::Asked<'_> {
-        ingest::Asked { reload: &self.reload, unload: &self.unload }
+    fn asked(&self, purpose: Purpose) -> ingest::Asked<'_> {
+        let files = match (purpose, self.planned()) {
+            (Purpose::Rehearse, _) => Files::None,
+            (Purpose::Apply, Some(planned)) => Files::Planned(planned.files()),
+            (Purpose::Apply, None) => Files::All,
+        };
+        ingest::Asked { files, reload: &self.reload, unload: &self.unload, rescue: &[] }
     }
+}
+
+/// What a sync is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To bring the tables to the cut.
+    Apply,
+    /// To know what that would do: over a scratch copy, without landing files, catalog and system tables for people.
+    Rehearse,
 }
 
 /// The result for one table.
@@ -81,19 +100,48 @@ struct Done {
 struct Attempt<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
+    requests: &'a Requests,
     selection: &'a Selection,
     run: &'a str,
     progress: &'a dyn Progress,
+    purpose: Purpose,
+    /// Versions that migrations of this sync have made.
+    migrated: BTreeMap<String, u64>,
 }
 
 impl Attempt<'_> {
     fn selected(&self, name: &TableName) -> bool {
         self.selection.tables.contains(name)
     }
+
+    /// Why the table is to be computed whole, if it is.
+    fn full_refresh(&self, name: &TableName) -> Option<&'static str> {
+        if self.options.full_refresh && self.selection.named.contains(name) {
+            return Some("--full-refresh");
+        }
+        // The quarantine of a table has the other rows of its query.
+        let owner = self.workspace.project.table(name).and_then(|table| table.quarantine_of()).unwrap_or(name);
+        self.requests.refresh.contains(owner).then_some("a migration refreshes it")
+    }
 }
 
 /// Syncs a workspace. Failures of tables and of the run are part of the outcome.
 pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
+    Box::pin(run(workspace, options, Purpose::Apply, progress.as_ref())).await
+}
+
+/// What a sync would do, by the same code over a scratch copy of the lake: every write goes into a local folder, which is
+/// removed afterwards. Landing files are not read.
+///
+/// # Errors
+/// If there is no such folder. Failures of tables and of the run are part of the outcome.
+pub async fn rehearse(workspace: &Workspace, options: &Options) -> Result<SyncOutcome> {
+    let folder = SpillFolder::create(workspace.project.spill_folder.as_deref())?;
+    let scratch = workspace.in_scratch(folder.path())?;
+    Ok(Box::pin(run(&scratch, options, Purpose::Rehearse, &Silent)).await)
+}
+
+async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progress: &dyn Progress) -> SyncOutcome {
     let started = clock::instant();
     let started_ms = clock::now_ms();
     let run = options.run.clone().unwrap_or_else(clock::run_id);
@@ -116,7 +164,16 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
     };
     match checked(workspace, options) {
         Ok(selection) => {
-            let mut work = Work { workspace, options, selection, run: &run, started_ms, progress: progress.as_ref() };
+            let mut work = Work {
+                workspace: workspace.clone(),
+                options,
+                requests: Requests::default(),
+                selection,
+                purpose,
+                run: &run,
+                started_ms,
+                progress,
+            };
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(workspace.told(error));
             }
@@ -124,7 +181,7 @@ pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn P
         }
         Err(error) => outcome.problem = Some(error),
     }
-    events::consent(progress.as_ref(), &outcome);
+    events::consent(progress, &outcome);
     fold_quarantines(workspace, &mut outcome);
     progress.done();
     outcome.elapsed = started.elapsed();
@@ -191,9 +248,11 @@ fn left_to_do(mut options: Options, outcome: &SyncOutcome) -> Options {
 }
 
 struct Work<'a> {
-    workspace: &'a Workspace,
+    workspace: Workspace,
     options: &'a Options,
+    requests: Requests,
     selection: Selection,
+    purpose: Purpose,
     run: &'a str,
     started_ms: i64,
     progress: &'a dyn Progress,
@@ -212,8 +271,13 @@ impl Work<'_> {
                 events::retried(work.progress, attempts, conflict);
             }
         };
-        let state = (&mut *outcome, &mut standing, work.options.clone());
-        let tried = retry::CUT.with(
+        let mut options = work.options.clone();
+        let whole = work.requests.reload.iter().filter(|(_, files)| **files == migration::Files::All);
+        options.reload.extend(whole.map(|(table, _)| Reload { table: table.to_string(), path: None }));
+        let state = (&mut *outcome, &mut standing, options);
+        // With another state than the plan's, there is nothing to try again.
+        let policy = if self.options.plan.is_some() { retry::ONCE } else { retry::CUT };
+        let tried = policy.with(
             state,
             |(outcome, standing, options)| async move {
                 let tried = work.attempt(&options, outcome, standing).await;
@@ -224,25 +288,59 @@ impl Work<'_> {
             again,
         );
         tried.await?;
+        if self.purpose == Purpose::Rehearse {
+            return Ok(());
+        }
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
         // Commits are recorded even if the catalog fails.
-        let registered = register(self.workspace, &standing, self.progress);
+        let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
-        recorded
+        recorded?;
+        Box::pin(self.fulfil(outcome)).await
     }
 
-    /// Carries out pending migrations, or stops at them.
-    async fn migrate(&self, outcome: &mut SyncOutcome) -> Result<()> {
-        if self.workspace.project.migrations.is_empty() {
+    /// Carries out pending migrations, or stops at them. From then on the tables are where they moved them.
+    async fn migrate(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        let found = self.migrated(outcome).await;
+        if found.is_err()
+            && let Ok(placed) = migrate::placed(&self.workspace, Moves::Recorded).await
+        {
+            self.workspace = placed;
+        }
+        found
+    }
+
+    async fn migrated(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        if self.options.no_migrate {
+            let pending = Pending::find(&self.workspace).await?;
+            if let Some(refused) = migrate::refused(&pending) {
+                return Err(refused);
+            }
+            self.workspace = pending.workspace;
             return Ok(());
         }
-        if self.options.no_migrate {
-            return migrate::refused(&Pending::find(self.workspace).await?).map_or(Ok(()), Err);
+        let applied = migrate::carry_out(&self.workspace, Asked { run: self.run, dry_run: false }).await?;
+        (self.workspace, self.requests, outcome.migrations) = (applied.workspace, applied.requests, applied.migrations);
+        Ok(())
+    }
+
+    /// Records the statements of migrations that asked for what this sync has done.
+    async fn fulfil(&self, outcome: &mut SyncOutcome) -> Result<()> {
+        let asked =
+            |table: &TableName| self.requests.refresh.contains(table) || self.requests.reload.contains_key(table);
+        let is_done = |t: &&TableOutcome| asked(&t.table) && t.problem.is_none() && t.version_after.is_some();
+        let done = outcome.tables.iter().filter(is_done).filter(|t| self.selection.tables.contains(&t.table));
+        let done: BTreeMap<TableName, (Option<u64>, Option<u64>)> =
+            done.map(|t| (t.table.clone(), (t.version_before, t.version_after))).collect();
+        if done.is_empty() {
+            return Ok(());
         }
-        outcome.migrations = migrate::apply(self.workspace, Asked { run: self.run, dry_run: false }).await?;
+        for migration in migrate::fulfilled(&self.workspace, &done, self.run).await? {
+            migrate::add(&mut outcome.migrations, migration);
+        }
         Ok(())
     }
 
@@ -254,15 +352,26 @@ impl Work<'_> {
         standing: &mut BTreeMap<TableName, LakeTable>,
     ) -> Result<()> {
         let attempt = Attempt {
-            workspace: self.workspace,
+            workspace: &self.workspace,
             options,
+            requests: &self.requests,
             selection: &self.selection,
             run: self.run,
             progress: self.progress,
+            purpose: self.purpose,
+            migrated: planned::migrated(outcome),
         };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
-        let (ingested, mut ahead) = join(attempt.ingest(), attempt.open_all()).await;
+        let (ingested, mut ahead) = match options.plan {
+            // Before the first batch is decided.
+            Some(_) => {
+                let ahead = attempt.open_all().await;
+                attempt.check_derived(&ahead)?;
+                (attempt.ingest().await, ahead)
+            }
+            None => join(attempt.ingest(), attempt.open_all()).await,
+        };
         for (name, result) in ingested? {
             match result {
                 Ok(done) => {

@@ -161,6 +161,32 @@ fn a_withdrawal_on_s3_leaves_every_table_at_the_next_sync() {
 }
 
 #[test]
+fn a_plan_asks_s3_and_glue_for_nothing_but_reads() {
+    let Some(prod) = Prod::sample() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("plan.json");
+    let out = out.to_str().unwrap();
+    let forms = [&["plan"][..], &["plan", "--explain"], &["plan", "--rows"], &["plan", "--out", out]];
+    let changes = ["Put", "Delete", "Create", "Update", "Upload", "Complete", "Copy", "Abort"];
+    for synced in [false, true] {
+        if synced {
+            prod.run(&["sync"]).fine();
+        }
+        for form in forms {
+            let (ran, requests) = prod.watched(form);
+            ran.fine();
+            let writes: Vec<&str> = requests
+                .iter()
+                .map(|request| request.operation.as_str())
+                .filter(|operation| changes.iter().any(|change| operation.starts_with(change)))
+                .collect();
+            assert_eq!(writes, Vec::<&str>::new(), "{form:?}");
+            assert!(!requests.is_empty());
+        }
+    }
+}
+
+#[test]
 fn objects_are_encrypted_as_the_target_says() {
     let Some(prod) = Prod::empty() else { return };
     let lake = crate::support::shop::shop("auto");

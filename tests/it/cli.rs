@@ -7,6 +7,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod memory;
 mod messages;
+mod mistakes;
 mod personal;
 mod plan;
 mod quarantine;
@@ -221,6 +222,29 @@ fn an_interruption_exits_130_and_says_what_holds() {
         String::from_utf8_lossy(&output.stderr),
         "interrupted; commits already made stand, and the next sync continues from there\n"
     );
+}
+
+/// Whatever the work was doing: what it reports after the signal is an effect of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stop_at_any_moment_of_a_sync_prints_its_own_message_only() {
+    let message = "interrupted; commits already made stand, and the next sync continues from there\n";
+    for round in 0..12 {
+        let shell = Shell::shop();
+        for file in 0..20 {
+            let people: String = (0..2_000).map(|i| person(&format!("p{file}_{i}"), i, i % 3 > 0)).collect();
+            shell.land(&format!("people/{file}.json"), &people);
+        }
+        let child = shell.command(&shell.project(), &[], &["sync"]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100 + 50 * round));
+        let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        // It may have been killed before it listened, or have ended.
+        assert!(output.status.code() != Some(130) || err.ends_with(message), "{err}");
+        assert!(!err.contains("error:"), "{err}");
+    }
 }
 
 /// One record of a person.

@@ -274,6 +274,34 @@ async fn not_null_and_values_are_checked_against_all_rows_before_anything_is_cha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_gets_other_values_in_the_type_that_it_has_and_who_reads_it_follows() {
+    let lake = filled().await;
+    let before = lake.rows("select * from plain").await;
+    lake.define(
+        "migrations/0001_names.sql",
+        "alter table n alter column name type string using concat('n', name);\n\
+         alter table n alter column id type integer using cast(id + 100 as int);\n",
+    );
+    lake.land("n/c.json", record(20));
+    let outcome = lake.sync().await;
+    assert_eq!(outcome.migrations[0].statements.len(), 2);
+    assert_no_full(&outcome);
+    let named = of(&outcome, "named");
+    assert_eq!(named.mode, Mode::Full, "{}", named.reason);
+    assert_eq!(lake.rows("select n.id, n.name from n where n.id in (20, 103)").await, ["103|n300", "20|2000"]);
+    assert_eq!(before.len(), lake.rows("select * from plain").await.len());
+    lake.assert_recomputed().await;
+    assert_duckdb_reads_the_same(&lake).await;
+    assert_still(&lake.sync().await);
+    // And again, by the same expression.
+    lake.define("migrations/0002_ids.sql", "alter table n alter column id type integer using cast(id + 100 as int);\n");
+    let outcome = lake.sync().await;
+    assert_eq!(of(&outcome, "named").mode, Mode::Full);
+    assert_no_full(&outcome);
+    lake.assert_recomputed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_takes_the_name_of_another_is_not_taken_for_it() {
     let lake = lake();
     lake.land("n/a.json", "{\"id\":1,\"k\":10}\n{\"id\":2,\"k\":20}\n");

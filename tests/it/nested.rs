@@ -5,6 +5,7 @@ use std::process::Command;
 
 use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
 use stedi_delta::inspect;
+use stedi_delta::migrate::{self, Moves};
 use stedi_delta::outcome::Mode;
 
 use crate::support::second::{DELTA, second_engine};
@@ -126,15 +127,15 @@ for arguments in sys.argv[1:]:
     let Some(python) = second_engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = Vec::new();
-    for table in &lake.workspace().await.project.tables {
+    let placed = migrate::placed(&lake.workspace().await, Moves::Recorded).await.unwrap();
+    for table in &placed.project.tables {
         let batches = inspect::query(&lake.workspace().await, &format!("select * from {}", table.name)).await.unwrap();
         let ours = folder.path().join(table.name.as_str());
         let mut writer =
             WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(fs::File::create(&ours).unwrap());
         batches.iter().for_each(|batch| writer.write(batch).unwrap());
         writer.finish().unwrap();
-        let stored = lake.warehouse().join(&table.zone).join(table.name.as_str());
-        arguments.push(format!("{}|{}", stored.display(), ours.display()));
+        arguments.push(format!("{}|{}", placed.location(table).unwrap(), ours.display()));
     }
     let output = Command::new(python).arg("-c").arg(format!("{DELTA}{SCRIPT}")).args(arguments).output().unwrap();
     match output.status.code() {

@@ -95,7 +95,7 @@ fn standing(entry: &Entry, version: &str) -> Value {
     table["IsRegisteredWithLakeFormation"] = true.into();
     table["VersionId"] = version.into();
     table["Retention"] = 7.into();
-    table["StorageDescriptor"]["Columns"][0]["Parameters"] = json!({"tag": "id"});
+    table["StorageDescriptor"]["Columns"][0]["FutureField"] = json!({"of": "Glue"});
     table["StorageDescriptor"]["SchemaReference"] = json!({"SchemaVersionNumber": 3});
     table
 }
@@ -165,14 +165,20 @@ async fn a_table_is_created_field_by_field_with_its_database() {
 async fn an_update_names_the_version_that_it_replaces_and_keeps_what_it_does_not_speak_of() {
     let mut old = entry(1);
     old.storage_descriptor.number_of_buckets = None;
+    old.storage_descriptor.columns[0].parameters.insert("tag".into(), "id".into());
+    old.storage_descriptor.columns[0].comment = Some("of the log".into());
+    let part = old.parameters.get_mut("spark.sql.sources.schema.part.0").expect("a schema");
+    *part = part.replacen("\"metadata\":{}", "\"metadata\":{\"comment\":\"of the log\"}", 1);
     let wire = Wire::answering(vec![got(&old, "7"), fine()]);
     assert_eq!(put(&wire.catalog(), "lake", &entry(2), Some(old)).await.expect("updated"), Put::Updated);
     assert_eq!(wire.operations(), ["GetTable", "UpdateTable"]);
     let (_, body) = wire.calls().remove(1);
-    assert_eq!((&body["VersionId"], &body["SkipArchive"]), (&json!("7"), &json!(true)), "the schema is the same");
+    assert_eq!((&body["VersionId"], &body["SkipArchive"]), (&json!("7"), &json!(false)), "its columns were others");
     let input = &body["TableInput"];
     assert_eq!((&input["Retention"], &input["StorageDescriptor"]["NumberOfBuckets"]), (&json!(7), &json!(0)));
-    assert_eq!(input["StorageDescriptor"]["Columns"][0]["Parameters"], json!({"tag": "id"}));
+    let column = &input["StorageDescriptor"]["Columns"][0];
+    assert_eq!((&column["FutureField"], &column["Parameters"]), (&json!({"of": "Glue"}), &json!({"tag": "id"})));
+    assert_eq!(column["Comment"], Value::Null, "it was the old log's");
     assert_eq!(input["StorageDescriptor"]["SchemaReference"], json!({"SchemaVersionNumber": 3}));
     for key in READ_ONLY {
         assert!(input.get(key).is_none(), "{key} is not Glue's to be told");
@@ -201,6 +207,7 @@ async fn somebody_elses_update_in_between_is_read_again_and_kept() {
     assert_eq!(put(&wire.catalog(), "lake", &entry(2), Some(old)).await.expect("updated"), Put::Updated);
     let (_, body) = wire.calls().remove(4);
     assert_eq!((&body["VersionId"], &body["TableInput"]["Parameters"]["team"]), (&json!("2"), &json!("ml")));
+    assert_eq!(body["SkipArchive"], json!(true), "the schema is the same");
 }
 
 #[tokio::test]

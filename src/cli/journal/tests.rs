@@ -8,7 +8,10 @@ use crate::source::{Fault, Place, SourceFile};
 
 fn journal(form: Form, least: Level) -> (Journal, Captured) {
     let written = Captured::default();
-    (Journal::new(form, least, "r1", Some("dev".into()), Sink::new(Box::new(written.clone()))), written)
+    (
+        Journal::new(form, least, "r1", Some("dev".into()), Sink::new(Box::new(written.clone()), Gate::default())),
+        written,
+    )
 }
 
 /// The lines without their times, which are checked here.
@@ -176,4 +179,16 @@ fn a_panic_says_where_and_what_it_quotes_only_on_request() {
     };
     assert!(shown(false).contains("src/x.rs:1:2") && !shown(false).contains("ada"), "{}", shown(false));
     assert!(shown(true).contains("ada@example.org"));
+}
+
+#[test]
+fn nothing_comes_after_an_interruption() {
+    let (journal, written) = journal(Form::Json, Level::Info);
+    journal.begin("sync");
+    journal.interrupt(130);
+    journal.error(None, &Error::failed("the spill folder is gone"));
+    journal.finish(1);
+    let events: Vec<String> =
+        lines(&written).iter().map(|line| line.split('"').nth(7).unwrap_or_default().to_owned()).collect();
+    assert_eq!(events, ["run.started", "run.interrupted", "run.finished"]);
 }

@@ -80,6 +80,21 @@ pub(in crate::cli) fn change(inserted: u64, updated: u64, deleted: u64) -> Strin
     if parts.is_empty() { "0".into() } else { parts.join(" ") }
 }
 
+/// A text in lines of at most `width` characters, broken at blanks; a longer word has a line of its own.
+pub(in crate::cli) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Text in a colour, if colour is enabled.
 pub(in crate::cli) fn painted(text: &str, ansi: &str, color: bool) -> String {
     if color { styled(&format!("\u{1b}[{ansi}m{text}\u{1b}[0m")) } else { text.to_owned() }
@@ -121,6 +136,14 @@ mod tests {
                 "3 h 20 min"
             ]
         );
+    }
+
+    #[test]
+    fn a_text_is_broken_at_blanks() {
+        assert_eq!(wrapped("full: first build", 20), ["full: first build"]);
+        assert_eq!(wrapped("full: first build", 11), ["full: first", "build"]);
+        assert_eq!(wrapped("a machine_learning_curated b", 5), ["a", "machine_learning_curated", "b"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 
     #[test]

@@ -10,12 +10,13 @@
 mod codec;
 mod decoder;
 pub(super) mod quarantine;
+mod search;
 pub(super) mod texts;
 
 use deltalake::arrow::array::{BinaryArray, Int64Array, RecordBatch};
 use std::collections::BTreeMap;
 
-pub(crate) use decoder::Decoder;
+pub(crate) use decoder::{Decoder, Piece};
 pub(crate) use quarantine::{quarantine_columns, quarantine_layout};
 
 use super::json::Json;
@@ -53,6 +54,10 @@ pub(crate) trait FileReader: Send {
     /// Ends the file before its end, for a reason such as a corrupt gzip stream. The reason goes to quarantine once: with
     /// the record that it truncates, or with an empty record.
     fn break_off(&mut self, reason: String);
+
+    /// Ends a part of the file before damaged bytes, for a reason that goes to quarantine as by [`Self::break_off`]. What
+    /// is pushed next does not continue what came before; all batches are taken before that.
+    fn interrupt(&mut self, reason: String);
 
     /// Reads until a batch is full; after [`Self::finish`] also the last ones. `None`: more bytes are needed.
     ///

@@ -16,6 +16,7 @@ mod new_fields;
 mod number;
 mod plain;
 mod reader;
+mod repair;
 mod resync;
 mod row;
 mod stretch;

@@ -6,6 +6,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::error::ArrowError;
 
 use super::column::kind;
+use super::enclosed::{Following, Lookahead};
 use super::resync::{Broken, Resync};
 use super::row::{Attempt, Rows};
 use super::stretch::{Around, BYTE_ORDER_MARK, RECORD_SEPARATOR, Reach, Stretch, is_blank, is_space};
@@ -18,6 +19,8 @@ use crate::ingest::format::{Counts, FileReader, Landed, Options, Ready, RecordSh
 /// the file before it. This keeps reading linear in the size of any file.
 const REREAD_AT_ONCE: u64 = 16 << 20;
 const REREAD_PER_BYTE: u64 = 4;
+/// Bytes after a gap that are examined for the rest of a record.
+const AFTER_GAP: usize = 1 << 20;
 /// Minimum growth of a buffer for a long record.
 const GROWS_BY: usize = 8 << 20;
 /// Maximum number of quarantined records in [`Counts::examples`].
@@ -52,6 +55,10 @@ pub(super) struct RecordReader {
     reread: u64,
     /// Why there are no more bytes although the file has not ended.
     broken_off: Option<String>,
+    /// Whether more bytes follow after that.
+    interrupted: bool,
+    /// Whether the next bytes may be the rest of a record.
+    after_gap: bool,
 }
 
 /// The expected next element.
@@ -105,6 +112,8 @@ impl RecordReader {
             stretch: None,
             reread: 0,
             broken_off: None,
+            interrupted: false,
+            after_gap: false,
         }
     }
 }
@@ -138,6 +147,11 @@ impl FileReader for RecordReader {
         self.finish();
     }
 
+    fn interrupt(&mut self, reason: String) {
+        self.interrupted = true;
+        self.break_off(reason);
+    }
+
     fn next_batch(&mut self) -> Result<Option<Ready>> {
         loop {
             if let Some(landed) = self.landed.pop_front() {
@@ -150,7 +164,9 @@ impl FileReader for RecordReader {
                 return Ok(None);
             }
             self.run()?;
-            if self.idle && self.ending && !self.ended {
+            if self.idle && self.ending && self.interrupted {
+                self.resume()?;
+            } else if self.idle && self.ending && !self.ended {
                 self.ended = true;
                 self.end()?;
             }
@@ -174,6 +190,20 @@ impl RecordReader {
         self.place = Place::Top;
         self.landed.extend(self.rows.take().map_err(internal)?);
         self.quarantined.extend(self.quarantine.take().map_err(internal)?);
+        Ok(())
+    }
+
+    /// Continues after bytes that are missing.
+    fn resume(&mut self) -> Result<()> {
+        if let Some(reason) = self.broken_off.take() {
+            self.fault(&[], reason)?;
+        }
+        (self.ending, self.interrupted, self.after_gap) = (false, false, true);
+        // The gap counts as a byte, so that no record after it has the offset of one before it.
+        self.base += self.buffer.len() as u64 + 1;
+        self.buffer.clear();
+        (self.at, self.wanted, self.indent) = (0, 0, Some(0));
+        self.place = if matches!(self.place, Place::Start | Place::Top) { Place::Top } else { Place::Somewhere };
         Ok(())
     }
 
@@ -218,6 +248,7 @@ impl RecordReader {
                 text = Text::of(buffer, self.at);
             }
             let step = match (self.place, first) {
+                (_, b'{' | b'[') if self.after_gap => self.begin_after_gap(buffer, last)?,
                 (Place::Start, _) => Step::Wait,
                 (_, b'{') => self.record(buffer, &text, last)?,
                 // A separator that may be incomplete.
@@ -228,6 +259,7 @@ impl RecordReader {
             if matches!(step, Step::Wait) {
                 return Ok(true);
             }
+            self.after_gap = false;
         }
         if last && self.stretch.is_some() {
             self.end_stretch()?;
@@ -251,6 +283,7 @@ impl RecordReader {
             self.indent = match (byte, self.place) {
                 (b'\n', _) => Some(0),
                 (b, _) if is_blank(*b) => self.indent.map(|n| n + 1),
+                (b'[', Place::Top) if self.after_gap => return,
                 (b'[', Place::Top) => {
                     self.place = Place::First;
                     None
@@ -292,6 +325,23 @@ impl RecordReader {
             };
             self.at += length;
         }
+    }
+
+    /// Decides whether a record begins at `at`, or the rest of one of which the beginning is missing: objects in it are no
+    /// records.
+    fn begin_after_gap(&mut self, buffer: &[u8], last: bool) -> Result<Step> {
+        let in_array = self.place != Place::Top;
+        let ahead =
+            Lookahead { bytes: buffer, complete: last, in_array, begins_line: false, before: 0, may_close: true };
+        match ahead.limited(self.at, AFTER_GAP).following(self.at).following {
+            Following::Unknown => return Ok(Step::Wait),
+            Following::Inside => {
+                let reason = "the record's beginning is missing".to_owned();
+                return Ok(self.pass_over(&buffer[self.at..=self.at], reason, usize::MAX, Around::Broken));
+            }
+            _ => {}
+        }
+        Ok(Step::Go)
     }
 
     /// Whether the buffer ends inside a possible separator.
@@ -396,7 +446,7 @@ impl RecordReader {
                     // The end of the bytes does not depend on the record: it is quarantined as it is.
                     self.fault(rest, reason)?;
                     self.at = buffer.len();
-                    self.place = Place::Top;
+                    self.leave_element();
                     return Ok(Step::Go);
                 }
                 None => "record is cut off".to_owned(),
@@ -452,34 +502,28 @@ impl RecordReader {
                 self.reread += looked_at.saturating_sub(fault) as u64;
                 // In a record over several lines, deeper lines that begin with `{` are objects within it.
                 let spread = rest.iter().skip(1).find(|b| !is_blank(**b)) == Some(&b'\n');
-                self.pass_over(buffer, fault, reason, if spread { limit } else { usize::MAX }, Around::Broken)
+                Ok(self.pass_over(&rest[..fault], reason, if spread { limit } else { usize::MAX }, Around::Broken))
             }
         }
     }
 
-    /// Handles bytes at `at` that are neither a value, from the byte `fault` on, nor an object.
+    /// Handles bytes at `at` that are neither a value, from the byte `fault` on, nor an object. The next record may be a
+    /// line that was already read as part of them, so the search starts at their beginning if the allowance for rereading
+    /// is sufficient.
     fn garbage(&mut self, buffer: &[u8], fault: usize, reason: String) -> Result<Step> {
-        self.pass_over(buffer, fault, reason, usize::MAX, self.around())
+        let known = if fault <= self.allowance() { 0 } else { fault };
+        self.reread += (fault - known) as u64;
+        Ok(self.pass_over(&buffer[self.at..][..known], reason, usize::MAX, self.around()))
     }
 
-    /// Skips bytes up to the next record; no record begins in those up to `fault`. The next record may be a line that
-    /// was already read as part of this record (a line without its end includes the next one), so the search starts at
-    /// the record's beginning if the allowance for rereading is sufficient.
-    fn pass_over(&mut self, buffer: &[u8], fault: usize, reason: String, limit: usize, around: Around) -> Result<Step> {
-        let rest = &buffer[self.at..];
+    /// Skips bytes up to the next record; none begins in those that are `known`.
+    fn pass_over(&mut self, known: &[u8], reason: String, limit: usize, around: Around) -> Step {
         let offset = self.base + self.at as u64;
         let mut stretch = Stretch::to_record(offset, reason, limit, around, self.options.max_raw);
-        let known = if fault <= self.allowance() {
-            self.reread += fault as u64;
-            // The object's own bracket.
-            usize::from(rest.first() == Some(&b'{'))
-        } else {
-            fault
-        };
-        stretch.absorb(&rest[..known]);
-        self.at += known;
+        stretch.absorb(known);
+        self.at += known.len();
         self.stretch = Some(stretch);
-        Ok(Step::Go)
+        Step::Go
     }
 
     /// Bytes that may still be read a second time.

@@ -1,7 +1,7 @@
 //! Bytes skipped until reading can continue: they become one quarantined record. Memory is bounded by the bytes kept of
 //! it.
 
-use super::enclosed::{Following, following};
+use super::enclosed::{Following, Lookahead};
 use crate::ingest::format::quarantine::Fault;
 
 /// The only separator between records that occurs nowhere else in JSON (RFC 7464).
@@ -151,24 +151,35 @@ pub(super) enum Around {
 /// Finds a place where a record can begin, in bytes that are not JSON.
 ///
 /// In valid JSON a `{` outside a string follows `:`, `,`, `[` or nothing. So after anything else it begins a record;
-/// after a comma it does if no bracket is open.
+/// after a comma it does if no bracket is open. What follows it must agree.
 struct Seeker {
     around: Around,
     /// Blanks so far on this line, if there is nothing else, and the maximum indentation of a record's line.
     line: Option<usize>,
     limit: usize,
-    depth: u64,
-    in_string: bool,
+    /// If a quote was lost, text looks like brackets and brackets look like text: each assumption has its own side.
+    sides: [Side; 2],
+    /// The side by which the next byte is outside of strings.
+    outside: usize,
     escaped: bool,
+    /// Whether there was any quote on this line: without one, nothing is inside a string.
+    quoted: bool,
     /// The last two bytes that are not blank.
     before: [u8; 2],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Side {
+    /// Brackets that are open.
+    depth: u64,
     /// Bytes that are known to be inside a broken record.
     inside: usize,
 }
 
 impl Seeker {
     fn new(limit: usize, around: Around) -> Self {
-        Self { around, line: None, limit, depth: 0, in_string: false, escaped: false, before: [0; 2], inside: 0 }
+        let sides = [Side::default(); 2];
+        Self { around, line: None, limit, sides, outside: 0, escaped: false, quoted: false, before: [0; 2] }
     }
 
     /// Continues after some bytes as if only their last line were known.
@@ -181,15 +192,17 @@ impl Seeker {
             None => bytes,
         };
         self.line = self.line.filter(|_| line.iter().all(|b| is_blank(*b))).map(|n| n + line.len());
+        self.before = [bytes.iter().rfind(|b| !is_space(**b)).copied().unwrap_or_default(), 0];
     }
 
     fn seek(&mut self, bytes: &[u8], last: bool) -> Reach {
         for (at, byte) in bytes.iter().enumerate() {
-            self.inside = self.inside.saturating_sub(1);
+            self.sides.iter_mut().for_each(|side| side.inside = side.inside.saturating_sub(1));
             match byte {
                 b'\n' => {
                     // No JSON string crosses a line's end.
-                    (self.line, self.in_string, self.escaped, self.inside) = (Some(0), false, false, 0);
+                    (self.line, self.escaped, self.outside, self.quoted) = (Some(0), false, 0, false);
+                    self.sides.iter_mut().for_each(|side| side.inside = 0);
                     continue;
                 }
                 b if is_blank(*b) => {
@@ -197,52 +210,38 @@ impl Seeker {
                     self.escaped = false;
                     continue;
                 }
-                b'{' if self.line.is_some_and(|indent| indent <= self.limit) => return Reach::Ended(at),
-                b'{' if self.inside == 0 && self.can_begin() => match bytes[at + 1..].iter().find(|b| !is_space(**b)) {
-                    // After a comma it may be an object of a record that lost its beginning.
-                    Some(b'"') if self.before[0] == b',' => match following(bytes, at, last, LOOKAHEAD) {
-                        Following::Records => return Reach::Ended(at),
-                        Following::Inside(end) => self.inside = end.map_or(usize::MAX, |end| end - at),
-                        Following::Unknown => return Reach::Open(at),
-                    },
-                    Some(b'"') => return Reach::Ended(at),
-                    Some(b'}') if !self.in_string && matches!(self.before[0], b'}' | b']' | b',') => {
-                        return Reach::Ended(at);
-                    }
-                    None if !last => return Reach::Open(at),
-                    _ => {}
+                b'{' if self.sides[self.outside].inside == 0 => match self.begins(bytes, at, last) {
+                    Begins::Record => return Reach::Ended(at),
+                    Begins::Inside(length) => self.sides[self.outside].inside = length,
+                    Begins::Unknown => return Reach::Open(at),
+                    Begins::Nothing => {}
                 },
+                &RECORD_SEPARATOR => return Reach::Ended(at),
                 _ => {}
             }
-            if *byte == RECORD_SEPARATOR {
-                return Reach::Ended(at);
-            }
             self.line = None;
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-            } else {
-                match byte {
-                    b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
-                    b',' if self.depth == 0 && self.around == Around::Array => return Reach::Ended(at),
-                    b']' if self.depth == 0 && self.around == Around::Array => {
-                        match bytes[at + 1..].iter().find(|b| !is_blank(**b)) {
-                            Some(b'\n' | b',' | b'{' | b'[' | b']' | &RECORD_SEPARATOR) => return Reach::Ended(at),
-                            None if last => return Reach::Ended(at),
-                            None => return Reach::Open(at),
-                            // Text such as `[info] started`, which is not an array.
-                            Some(_) => self.around = Around::File,
-                        }
+            let side = &mut self.sides[self.outside];
+            match byte {
+                b'"' | b'\\' if self.escaped => {}
+                b'"' => (self.outside, self.quoted) = (1 - self.outside, true),
+                b'{' | b'[' => side.depth += 1,
+                b',' if side.depth == 0 && self.around == Around::Array && !self.quoted => return Reach::Ended(at),
+                b']' if side.depth == 0 && self.around == Around::Array => {
+                    match bytes[at + 1..].iter().find(|b| !is_blank(**b)) {
+                        Some(b'\n' | &RECORD_SEPARATOR) => return Reach::Ended(at),
+                        Some(b',' | b'{' | b'[' | b']') if self.quoted => {}
+                        Some(b',' | b'{' | b'[' | b']') => return Reach::Ended(at),
+                        None if last => return Reach::Ended(at),
+                        None => return Reach::Open(at),
+                        Some(_) if self.quoted => {}
+                        // Text such as `[info] started`, which is not an array.
+                        Some(_) => self.around = Around::File,
                     }
-                    b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                    _ => {}
                 }
+                b'}' | b']' => side.depth = side.depth.saturating_sub(1),
+                _ => {}
             }
+            self.escaped = *byte == b'\\' && !self.escaped;
             self.before = match (byte, self.before) {
                 // A blank in two characters, as some programs write between records.
                 (b'n' | b'r' | b't', [b'\\', closing @ (b'}' | b']')]) => [closing, 0],
@@ -252,18 +251,54 @@ impl Seeker {
         Reach::Open(bytes.len())
     }
 
-    /// Whether a `{` here, followed by a name, can only be a record's first byte.
-    fn can_begin(&self) -> bool {
-        let closed = |b: u8| matches!(b, b'}' | b']');
-        let between = self.around != Around::Broken;
-        match (self.before[0], self.in_string) {
-            // If a quote was lost, the text between two strings looks like a string: `"x}{"b"`.
-            (b, true) => closed(b) || (between && b == b',' && closed(self.before[1])),
-            (b',', false) => between && self.depth == 0,
-            (b':' | b'[' | 0, false) => false,
-            (_, false) => true,
+    /// Whether a record begins with the `{` at `at`.
+    fn begins(&self, bytes: &[u8], at: usize, last: bool) -> Begins {
+        let is_line = self.line.is_some_and(|indent| indent <= self.limit);
+        let can_follow = match self.before[0] {
+            b':' | b'[' | 0 => false,
+            b',' => self.sides[self.outside].depth == 0,
+            _ => true,
+        };
+        if !is_line && !can_follow {
+            return Begins::Nothing;
+        }
+        let is_object = match bytes[at + 1..].iter().find(|b| !is_space(**b)) {
+            Some(b'"') => true,
+            Some(b'}') => matches!(self.before[0], b'}' | b']' | b','),
+            None if !last => return Begins::Unknown,
+            _ => false,
+        };
+        if !is_line && !is_object {
+            return Begins::Nothing;
+        }
+        let ahead = Lookahead {
+            bytes,
+            complete: last,
+            in_array: self.around != Around::File,
+            begins_line: self.line.is_some(),
+            before: self.before[0],
+            may_close: true,
+        };
+        let found = ahead.limited(at, LOOKAHEAD).following(at);
+        match found.following {
+            Following::Unknown => Begins::Unknown,
+            Following::Records => Begins::Record,
+            Following::Inside if is_line => Begins::Nothing,
+            // It may be an object of a record that lost its beginning.
+            Following::Inside => Begins::Inside(found.at - at),
+            _ if is_line || !(self.quoted || self.around == Around::Broken) => Begins::Record,
+            _ => Begins::Nothing,
         }
     }
+}
+
+/// What begins with a `{`.
+enum Begins {
+    Record,
+    /// This many bytes from there on are inside a broken record.
+    Inside(usize),
+    Nothing,
+    Unknown,
 }
 
 enum Closing {

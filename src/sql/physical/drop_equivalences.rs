@@ -12,6 +12,9 @@
 //! `where cast(cast(at as date) as timestamp) = at` has more output than input rows, and an assertion fails. So scans
 //! drop their bounds; they keep the number of rows and bytes.
 //!
+//! A log can describe columns with metadata, such as comments, and two versions of a table differently. The engine takes
+//! such fields for different ones where it joins plans. So scans drop it from their schemas, too.
+//!
 //! Bounds of doubles omit NaN, in the log and in Parquet's row groups (the Parquet format says so), while the engine
 //! orders NaN by its sign bit above or below every number: `where f > 5` would lose it with its file. So conditions on
 //! doubles are not pushed to the files.
@@ -19,7 +22,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use deltalake::arrow::compute::{CastOptions, cast_with_options};
+use deltalake::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::stats::Precision;
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -34,12 +39,16 @@ use deltalake::datafusion::physical_plan::filter_pushdown::{
 };
 use deltalake::datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use deltalake::datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::union::UnionExec;
 use deltalake::datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
+use futures::StreamExt;
+
 use super::shared_texts::ShareTexts;
+use crate::types::plain_schema;
 
 /// The engine's rules for physical plans, between the rule that drops properties and the rule that shares texts.
 #[must_use]
@@ -128,7 +137,7 @@ pub(crate) fn holds_doubles(of_type: &DataType) -> bool {
 pub(crate) enum Forgotten {
     /// Constants, orders, equal columns.
     Constants,
-    /// Minima and maxima. Conditions on doubles are not pushed below.
+    /// Minima and maxima, and metadata of columns. Conditions on doubles are not pushed below.
     Bounds,
 }
 
@@ -142,14 +151,28 @@ pub(crate) struct ForgetExec {
 
 impl ForgetExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, what: Forgotten) -> Self {
-        let properties = if what == Forgotten::Constants {
-            let nothing = EquivalenceProperties::new(input.schema());
-            Arc::new(PlanProperties::clone(input.properties()).with_eq_properties(nothing))
-        } else {
-            Arc::clone(input.properties())
+        let with = |known: EquivalenceProperties| {
+            Arc::new(PlanProperties::clone(input.properties()).with_eq_properties(known))
+        };
+        let properties = match (what, plain_schema(&input.schema())) {
+            (Forgotten::Constants, _) => with(EquivalenceProperties::new(input.schema())),
+            (Forgotten::Bounds, Some(plain)) => with(EquivalenceProperties::new(plain)),
+            (Forgotten::Bounds, None) => Arc::clone(input.properties()),
         };
         Self { input, what, properties }
     }
+}
+
+/// A batch with a schema that differs in the metadata of fields alone.
+fn in_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let column = |(column, field): (&ArrayRef, &FieldRef)| match column.data_type() == field.data_type() {
+        true => Ok(Arc::clone(column)),
+        false => cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() }),
+    };
+    let columns =
+        batch.columns().iter().zip(schema.fields()).map(column).collect::<std::result::Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 impl DisplayAs for ForgetExec {
@@ -192,7 +215,13 @@ impl ExecutionPlan for ForgetExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
+        let rows = self.input.execute(partition, context)?;
+        let schema = self.schema();
+        if self.input.schema() == schema {
+            return Ok(rows);
+        }
+        let plain = Arc::clone(&schema);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| in_schema(&batch?, &plain)))))
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {

@@ -38,19 +38,24 @@ fn the_entry_is_the_one_that_athena_writes_field_by_field() {
     assert!(committed.as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000_000);
     let schema: Value =
         serde_json::from_str(parameters.remove("spark.sql.sources.schema.part.0").unwrap().as_str().unwrap()).unwrap();
-    let field = |name: &str, r#type: &str| json!({"name": name, "type": r#type, "nullable": true, "metadata": {}});
+    let field = |name: &str, r#type: &str, comment: &str| json!({"name": name, "type": r#type, "nullable": true, "metadata": {"comment": comment}});
     let fields = [
-        field("user", "string"),
-        field("timestamp", "long"),
-        field("x", "double"),
-        field("y", "double"),
-        field("z", "double"),
+        field("user", "string", "E-mail address of the customer who carried the phone"),
+        field("timestamp", "long", "When it was measured, epoch ms"),
+        field("x", "double", "Acceleration to the side"),
+        field("y", "double", "Acceleration up and down"),
+        field("z", "double", "Acceleration to the front"),
     ];
     assert_eq!(schema, json!({"type": "struct", "fields": fields}));
     let columns = found["StorageDescriptor"]["Columns"].take();
     let names: Vec<_> = columns.as_array().unwrap().iter().map(|c| (c["Name"].clone(), c["Type"].clone())).collect();
     let expected = [("user", "string"), ("timestamp", "bigint"), ("x", "double"), ("y", "double"), ("z", "double")];
     assert_eq!(names, expected.map(|(n, t)| (n.into(), t.into())));
+    // By this, policies for personal data find a column, a derived one as well.
+    let classified = |c: &Value| c["Parameters"]["classification"].as_str().map(str::to_owned);
+    let classified: Vec<_> = columns.as_array().unwrap().iter().map(classified).collect();
+    assert_eq!(classified, [Some("pii".to_owned()), None, None, None, None]);
+    assert_eq!(columns[0]["Comment"], "E-mail address of the customer who carried the phone");
     let expected = json!({
         "Name": "accelerometer_trusted",
         "DatabaseName": "stedi",

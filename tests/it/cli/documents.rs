@@ -140,7 +140,25 @@ fn a_file_that_is_left_out_exits_1_and_stops_nothing() {
          meanwhile  the rows that landed stay, and the other files land\n  \
          next       stedi-delta sync --reload people:people/a.json   (swaps that file's rows)\n"
     );
+    // What stands before it says the same; the tables below are at the cut.
+    let left_out = "left out: 1 file of people changed after being ingested";
+    let (plan, status) = (shell.run(&["plan"]), shell.run(&["status"]));
+    assert_eq!((plan.code, status.code), (1, 0));
+    let line = |text: &str, name: &str| text.lines().find(|line| line.contains(name)).unwrap().trim_end().to_owned();
+    assert!(line(&plan.out, "people").ends_with(&format!("up to date; {left_out}")), "{}", plan.out);
+    assert!(line(&status.out, "people").ends_with(left_out), "{}", status.out);
+    for out in [&plan.out, &status.out] {
+        assert!(line(out, "members").ends_with("up to date"), "{out}");
+    }
+    assert_eq!(plan.err, text.err);
+    let (plan, status) =
+        (shell.run(&["plan", "--format", "json"]).json(), shell.run(&["status", "--format", "json"]).json());
+    assert_eq!(plan["exit_code"], 1);
+    assert_eq!(table(&plan, "people")["left_out"], people["left_out"]);
+    assert_eq!(table(&status, "people")["left_out"], people["left_out"][0]["message"]);
+    assert_eq!(table(&status, "members")["up_to_date"], true);
     assert_eq!(shell.run(&["sync", "--reload", "people:people/a.json"]).code, 0);
+    assert_eq!(shell.run(&["plan"]).code, 0);
 }
 
 #[test]

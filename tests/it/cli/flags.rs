@@ -1,6 +1,6 @@
 //! Options that were refused or did nothing, and exit codes.
 
-use super::shell::{NO_NOTES, NOTES, Shell};
+use super::shell::{MEMBERS_SQL, NO_NOTES, NOTES, Shell};
 
 #[test]
 fn verbose_may_be_given_twice() {
@@ -120,6 +120,35 @@ fn the_caret_stands_under_the_refresh_that_cannot_be() {
 }
 
 #[test]
+fn a_derived_table_that_loses_a_column_is_warned_of() {
+    let shell = Shell::synced();
+    let ran = shell.run(&["migrate", "new", "first"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "Nothing needs a migration.\nmigrations/schema.json is written: commit it, too.\n")
+    );
+    assert_eq!(shell.run(&["migrate", "lint"]).code, 0);
+    shell.define("tables/trusted/members.sql", MEMBERS_SQL.replace("select email, at\n", "select email, at as seen\n"));
+    // A derived table needs no migration.
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let ran = shell.run(&["migrate", "lint"]);
+    let said = "warning: members no longer has `at`\n --> tables/trusted/members.sql:1:1\n  |\n1 | select email, at as seen\n  \
+                | ^ queries outside of this project have to follow; older versions keep them\n\n";
+    assert_eq!((ran.code, ran.err.as_str()), (3, said));
+    assert_eq!(
+        shell.run(&["migrate", "lint", "--format", "json"]).json()["findings"][0]["message"],
+        "members no longer has `at`"
+    );
+    let ran = shell.run(&["migrate", "new", "seen"]);
+    let drafted = "Nothing needs a migration.\nDerived tables lose columns with their queries:\n  members: - at\n\
+                   migrations/schema.json is written: commit it, too.\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, drafted));
+    assert_eq!(shell.run(&["migrate", "lint"]).code, 0);
+    let ran = shell.run(&["sync"]);
+    assert!(ran.out.contains("replaced whole: + seen long, - at"), "{}", ran.out);
+}
+
+#[test]
 fn a_migration_is_drafted_from_the_lake_and_then_from_the_record_of_it() {
     let shell = Shell::synced();
     // The first time the lake itself says what its tables have.
@@ -170,4 +199,73 @@ fn a_migration_is_drafted_from_the_lake_and_then_from_the_record_of_it() {
         "Nothing needs a migration.\nThe next sync adds by itself:\n  notes: + more\nmigrations/schema.json is written: commit it, too.\n"
     );
     assert_eq!(shell.run(&["check"]).code, 0);
+}
+
+#[test]
+fn a_table_that_is_renamed_or_gone_is_drafted_applied_and_told() {
+    let shell = Shell::synced();
+    assert!(shell.run(&["migrate", "new", "base"]).out.starts_with("Nothing needs a migration.\n"));
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let tables = shell.project().join("tables");
+    std::fs::rename(tables.join("landing/notes.toml"), tables.join("landing/memos.toml")).unwrap();
+    let ran = shell.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    let said = "notes is in migrations/schema.json and not in tables/: it needs a migration, drop table notes";
+    assert!(ran.err.contains(said) && ran.err.contains("--rename notes=NAME"), "{}", ran.err);
+    let ran = shell.run(&["migrate", "new", "memos", "--rename", "notes=memo"]);
+    assert_eq!(ran.code, 64);
+    assert!(ran.err.contains("`--rename notes=memo` renames nothing"), "{}", ran.err);
+    let ran = shell.run(&["migrate", "new", "memos"]);
+    assert!(ran.out.starts_with("migrations/0001_memos.sql\n  drop table notes;\n"), "{} {}", ran.out, ran.err);
+    let hint = "-- if `memos` is its new name: migrate new ... --rename notes=memos\ndrop table notes;\n";
+    assert!(shell.definition("migrations/0001_memos.sql").ends_with(hint), "it is not guessed");
+    shell.define("migrations/0001_memos.sql", "alter table notes rename to memos;\n");
+    assert_eq!(shell.run(&["check"]).code, 0);
+
+    let ran = shell.run(&["migrate", "lint"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.contains("breaks readers of notes: the catalog has it as memos from then on"), "{}", ran.err);
+    let line = "0001_memos  pending\n  alter table notes rename to memos   notes v0 stays in landing/notes";
+    for args in [&["migrate", "status"][..], &["migrate", "apply", "--dry-run"]] {
+        let ran = shell.run(args);
+        assert!(ran.code == 0 && ran.out.contains(line), "{args:?}: {} {}", ran.out, ran.err);
+    }
+    let ran = shell.run(&["plan"]);
+    assert!(ran.out.contains("migration 0001_memos: alter table notes rename to memos\n"), "{}", ran.out);
+    assert_eq!(shell.run(&["plan", "--detailed-exitcode"]).code, 2);
+    let ran = shell.run(&["migrate", "apply", "--format", "json"]);
+    let statement = ran.json()["migrations"][0]["statements"][0].clone();
+    assert_eq!(
+        (&statement["renamed_to"], &statement["folder"]),
+        (&"memos".into(), &"landing/notes".into()),
+        "{}",
+        ran.err
+    );
+    let check = shell.run(&["catalog", "check"]);
+    assert_eq!(check.code, 0, "{}", check.out);
+    assert!(shell.run(&["migrate", "status"]).out.contains("0001_memos  applied"));
+
+    // A derived table, by the record that `migrate new` wrote.
+    for end in ["toml", "sql"] {
+        std::fs::remove_file(tables.join(format!("trusted/members.{end}"))).unwrap();
+    }
+    assert!(shell.run(&["check"]).err.contains("members is in migrations/schema.json and not in tables/"));
+    let ran = shell.run(&["plan"]);
+    assert!(
+        ran.err.contains("1 table in the local catalog is not in this project any more\n  members\n"),
+        "{}",
+        ran.err
+    );
+    assert!(shell.run(&["migrate", "new", "less"]).out.contains("0002_less.sql\n  drop table members;\n"));
+    assert_eq!(shell.run(&["check"]).code, 0);
+    let ran = shell.run(&["sync"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("drop table members   members v0 stays in trusted/members"),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.err.contains("is not in this project any more"), "{}", ran.err);
+    let ran = shell.run(&["catalog", "register", "--prune"]);
+    assert!(ran.code == 0 && !ran.out.contains("members"), "{}", ran.out);
+    assert!(shell.run(&["sync"]).out.starts_with("Nothing to do"));
 }

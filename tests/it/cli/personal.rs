@@ -88,6 +88,8 @@ fn values_of_personal_data_are_in_no_message_where_computing_fails() {
             &["sync", "--verify"],
             &["status"],
             &["plan", "--format", "json"],
+            &["plan", "--rows"],
+            &["plan", "--rows", "--format", "json"],
         ] {
             assert_silent(&shell.run(args));
         }

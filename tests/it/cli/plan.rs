@@ -54,3 +54,158 @@ fn a_verified_sync_says_so() {
     let document = shell.run(&["sync", "--verify", "--format", "json"]).json();
     assert_eq!(document["totals"]["tables_verified"], 1);
 }
+
+#[test]
+fn a_saved_plan_is_applied_once() {
+    let shell = Shell::synced();
+    shell.land("people/b.json", &person("bob", 2, true));
+    let planned = shell.run(&["plan", "--out", "plan.json"]);
+    assert_eq!(
+        (planned.code, planned.err.as_str()),
+        (0, format!("{NO_NOTES}Next: stedi-delta sync --plan plan.json\n").as_str())
+    );
+    shell.land("people/c.json", &person("zoe", 1, true));
+    let applied = shell.run(&["sync", "--plan", "plan.json"]);
+    assert_eq!(applied.code, 0, "{}", applied.err);
+    assert!(applied.out.contains("people     v0 -> v1        +1          1 file\n"), "{}", applied.out);
+    assert_eq!(
+        applied.err,
+        format!(
+            "{NO_NOTES}\nwarning: 1 file of people came after the plan was made\n  \
+             the next sync reads what this one leaves: stedi-delta sync\n"
+        )
+    );
+    let stands = shell.warehouse();
+    let stale = shell.run(&["sync", "--plan", "plan.json"]);
+    let made = shell.definition("plan.json");
+    let made = made.split("\"made_at\": \"").nth(1).unwrap().split('"').next().unwrap();
+    let said = format!(
+        "error: the plan is stale: 2 changes since it was made\n  \
+         changed    people is at v1, planned at v0\n  \
+         changed    members is at v1, planned at v0\n  \
+         made       {made}\n  \
+         meanwhile  nothing was written\n  \
+         next       stedi-delta plan --out plan.json   (makes a new one)\n"
+    );
+    assert_eq!((stale.code, stale.err.as_str(), stale.out.as_str()), (4, said.as_str(), ""));
+    let document = shell.run(&["sync", "--plan", "plan.json", "--format", "json"]).json();
+    assert_eq!((&document["report"], &document["exit_code"]), (&"sync/1".into(), &4.into()));
+    assert_eq!(document["error"]["kind"], "conflict");
+    assert_eq!(shell.warehouse(), stands);
+    assert_eq!(shell.run(&["sync"]).code, 0);
+}
+
+#[test]
+fn a_plan_is_of_one_lake_and_of_one_selection() {
+    let shell = Shell::synced();
+    shell.land("people/b.json", &person("bob", 2, true));
+    assert_eq!(shell.run(&["plan", "-s", "people", "--out", "people.json"]).code, 0);
+    for flag in [
+        &["-s", "people"][..],
+        &["--full-refresh"],
+        &["--reload", "people"],
+        &["--unload", "people:a"],
+        &["--no-migrate"],
+    ] {
+        let ran = shell.run(&[&["sync", "--plan", "people.json"], flag].concat());
+        assert_eq!(ran.code, 64, "{flag:?}: {}", ran.err);
+        assert!(ran.err.contains("cannot be used with"), "{}", ran.err);
+    }
+    let stands = shell.warehouse();
+    let elsewhere = shell.run(&["sync", "--plan", "people.json", "--warehouse", "other"]);
+    let said = "error: the plan was made for another warehouse\n  \
+                planned    file://<folder>/project/w/\n  \
+                here       file://<folder>/project/other/\n  \
+                next       name the target and roots of the plan, or make one for these: stedi-delta --warehouse other plan --out plan.json\n";
+    assert_eq!((elsewhere.code, elsewhere.err.as_str()), (64, said));
+    assert!(!shell.project().join("other").exists());
+    let missing = shell.run(&["sync", "--plan", "none.json"]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.err.starts_with("error: the plan none.json cannot be read: No such file"), "{}", missing.err);
+    shell.define("broken.json", "{\"format\": \"stedi-delta-plan/2\"}");
+    let said = "error: this file is not a plan of `plan --out`\n  \
+                found      `stedi-delta-plan/2`: another version of this program made it\n  \
+                expected   `\"format\": \"stedi-delta-plan/1\"`\n  \
+                file       broken.json\n  \
+                next       stedi-delta plan --out plan.json   (makes one)\n";
+    let broken = shell.run(&["sync", "--plan", "broken.json"]);
+    assert_eq!((broken.code, broken.err.as_str()), (1, said));
+    shell.define("broken.json", shell.definition("people.json").replace("\"action\"", "\"deed\""));
+    assert!(shell.run(&["sync", "--plan", "broken.json"]).err.contains("unknown field `deed`"));
+    assert_eq!(shell.warehouse(), stands);
+    let unwritten = shell.run(&["plan", "--out", "none/plan.json"]);
+    assert_eq!(unwritten.code, 1);
+    assert!(unwritten.err.contains("the plan cannot be written to none/plan.json: No such file"), "{}", unwritten.err);
+    assert_eq!(shell.run(&["sync", "--plan", "people.json"]).code, 0);
+}
+
+#[test]
+fn a_plan_shows_columns_rows_and_catalog_within_eighty_characters() {
+    let shell = Shell::synced();
+    shell.define("migrations/0001_when.sql", "alter table people rename column at to changed;\n");
+    let people = shell.definition("tables/landing/people.toml");
+    let people = people.replace("at = {", "changed = {").replace("[\"at\"]", "[\"changed\"]");
+    shell.define("tables/landing/people.toml", people.replace("shares = {", "zip = { type = \"string\" }\nshares = {"));
+    let members = shell.definition("tables/trusted/members.sql");
+    let members = members
+        .replace("select email, at\n", "select email, changed\n")
+        .replace("select email, at, shares", "select email, changed, shares");
+    shell.define("tables/trusted/members.sql", members.replace("order by at desc", "order by changed desc"));
+    let temporary = shell.folder().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let stands = shell.warehouse();
+    let environment = [("TMPDIR", temporary.to_str().unwrap())];
+    let ran = shell.run_in(&shell.project(), &environment, &["plan", "--rows"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let size = ran.out.split(" of people to be rewritten").next().unwrap().rsplit("migrations: ").next().unwrap();
+    let expected = format!(
+        "\nColumns\n  \
+         people    ~ at: renamed to changed   0001_when\n            \
+         + zip string\n  \
+         members   - at\n            \
+         + changed long\n  \
+         1 statement of migrations: {size} of people to be rewritten\n\n\
+         Rows, without landing files that are to be ingested\n  \
+         members   +2 -2   full\n\n\
+         Catalog: 2 entries to update: people, members\n\
+         Plan: 1 to ingest, 1 full, 1 up to date.\n"
+    );
+    assert!(ran.out.ends_with(&expected), "{}\n{expected}", ran.out);
+    for line in ran.out.lines().skip(1) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert_eq!(shell.warehouse(), stands);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "the scratch copy is removed");
+    let document = shell.run(&["plan", "--rows", "--format", "json", "--out", "plan.json"]).json();
+    let members = document["tables"].as_array().unwrap().iter().find(|t| t["table"] == "members").unwrap();
+    assert_eq!(members["schema"][1]["change"], "added");
+    assert_eq!(
+        (&members["computed"]["rows_inserted"], &members["computed"]["error"]),
+        (&2.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(
+        (&document["out"], &document["catalog"]["changes"][1]["change"]),
+        (&"plan.json".into(), &"update".into())
+    );
+    assert_eq!(document["migrations"][0]["label"], "when");
+    assert_eq!(shell.run(&["sync", "--plan", "plan.json"]).code, 0);
+    assert_eq!(shell.run(&["plan", "--detailed-exitcode"]).code, 0);
+}
+
+#[test]
+fn rows_that_consent_forbids_exit_3_before_any_sync() {
+    let shell = Shell::synced();
+    shell.define("tables/trusted/members.sql", "select email, at from people");
+    assert_eq!(shell.run(&["plan"]).code, 0);
+    let ran = shell.run(&["plan", "--rows"]);
+    assert_eq!(ran.code, 3, "{}", ran.out);
+    assert!(
+        ran.out.contains("\n  members   members would hold rows of 1 person who has not consented\n"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.err.contains("error: members would hold rows of 1 person who has not consented\n"), "{}", ran.err);
+    let document = shell.run(&["plan", "--rows", "--format", "json"]).json();
+    let members = document["tables"].as_array().unwrap().iter().find(|t| t["table"] == "members").unwrap();
+    assert_eq!((&members["computed"]["error"]["kind"], &document["exit_code"]), (&"evidence".into(), &3.into()));
+}

@@ -232,6 +232,7 @@ fn live(scene: &mut Scene) {
     scene.land("b", &(records(&scene.people[6..8], "k") + &refused + &scene.people[10].broken()));
     scene.land("c", &scene.people[11].record("1", 20, "k"));
     scene.run(&["plan", "--explain"], 0);
+    scene.run(&["plan", "--rows", "--out", "plan.json"], 0);
     scene.run(&["sync"], 0);
     for listed in [&["quarantine", "ls"][..], &["quarantine", "ls", "people"], &["quarantine", "ls", "members"]] {
         scene.run(listed, 0);

@@ -30,6 +30,22 @@ async fn one_bad_record_takes_nothing_else_of_its_line_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_quote_takes_nothing_else_of_its_line_with_it_whatever_texts_hold() {
+    let lake = shop(&orders("", COLUMNS, ""));
+    let record = |id: i64, item: &str| format!("{{\"id\":{id},\"item\":\"{item}\"}}");
+    let others = |from: i64| (from..from + 4).map(|id| record(id, ":-}")).collect::<Vec<_>>();
+    lake.land("orders/a.json", [vec!["{\"id\":1,\"item\":b\"}".to_owned()], others(2)].concat().concat());
+    lake.land("orders/b.json", format!("[{},{{\"id\":[1,2}},{}]", record(10, "x"), others(11).join(",")));
+    // Objects of a broken record.
+    lake.land("orders/c.json", "{\"items\":}[{\"id\":90},{\"id\":91}]\n{\"id\":20}\n");
+    lake.sync().await;
+    let mut expected: Vec<String> = [2, 3, 4, 5, 10, 11, 12, 13, 14, 20].iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(ids(&lake).await, expected);
+    assert_eq!(assert_accounted(&lake).await, (13, 10, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_other_programs_write_between_records_is_skipped_and_warned_of_once_per_file() {
     let lake = numbers();
     lake.land("orders/commas.json", "{\"n\":1},\n{\"n\":2},\n");
@@ -69,6 +85,32 @@ async fn compressed_files_land_whatever_packed_them_and_what_is_not_read_is_name
         lake.rows("select reason from orders_quarantine").await,
         ["the file is compressed with xz, expected JSON, as text or compressed with gzip, zstd or bzip2"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_member_of_a_compressed_file_takes_no_other_with_it() {
+    let lake = numbers();
+    let lines = |from: i64, to: i64| (from..to).map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>();
+    let (one, two, three) = (gzip(lines(0, 3000).as_bytes()), gzip(b"{\"n\":5000}\n"), gzip(b"{\"n\":6000}\n"));
+    let mut checksum = two.clone();
+    let at = checksum.len() - 6;
+    checksum[at] ^= 1;
+    lake.land("orders/a.json.gz", [one[..one.len() / 2].to_vec(), three.clone()].concat());
+    lake.land("orders/b.json.gz", [checksum, three.clone()].concat());
+    let outcome = lake.sync().await;
+    assert_eq!(exit::of_sync(&outcome), 0);
+    let counted = "select count(*) from orders where n >= 3000";
+    // The record before the wrong checksum landed, and the quarantine says that it may be wrong.
+    assert_eq!(lake.rows(counted).await, ["3"]);
+    assert_accounted(&lake).await;
+    let reasons = lake.rows("select source_file, reason from orders_quarantine").await;
+    for (file, next) in [("a", one.len() / 2), ("b", two.len())] {
+        let begins = format!("orders/{file}.json.gz|gzip stream is ");
+        let ends = format!(", in the member at byte 0 of the file; reading goes on with the member at byte {next}");
+        let is_it = |reason: &&String| reason.starts_with(&begins) && reason.ends_with(&ends);
+        assert_eq!(reasons.iter().filter(is_it).count(), 1, "{reasons:?}");
+    }
+    assert_still(&lake.sync().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,10 +155,18 @@ async fn links_out_of_the_landing_root_are_not_followed() {
     symlink(other.path().join("shadow"), lake.landing().join("orders/x.json")).unwrap();
     symlink(other.path(), lake.landing().join("orders/folder")).unwrap();
     symlink("../elsewhere", lake.landing().join("orders/within")).unwrap();
+    for dangling in ["orders/gone.json", "orders/.hidden.json"] {
+        symlink("nowhere", lake.landing().join(dangling)).unwrap();
+    }
     let outcome = lake.sync().await;
     assert_eq!(exit::of_sync(&outcome), 0);
     assert_eq!(ids(&lake).await, ["1", "2"]);
-    let [warning] = of(&outcome, "orders").warnings.as_slice() else { panic!("{outcome:?}") };
+    let [warning, dangling] = of(&outcome, "orders").warnings.as_slice() else { panic!("{outcome:?}") };
     assert_eq!(warning.message, "2 links of orders out of the landing root are not followed");
     assert_eq!(warning.details, ["orders/folder", "orders/x.json"]);
+    assert_eq!(dangling.message, "1 link of orders leads to no file");
+    assert_eq!(dangling.details, ["orders/gone.json"]);
+    // As the hint says.
+    lake.define("tables/landing/orders.toml", &orders("exclude = [\"orders/gone.json\"]", COLUMNS, ""));
+    assert_eq!(of(&lake.sync().await, "orders").warnings.len(), 1);
 }

@@ -147,7 +147,8 @@ impl Lake {
         self.site_through(self.storage.clone()).await
     }
 
-    async fn site_through(&self, storage: Storage) -> Workspace {
+    /// The project through another storage.
+    pub(crate) async fn site_through(&self, storage: Storage) -> Workspace {
         self.open(storage).await.unwrap_or_else(|e| panic!("{e} {:?}", e.facts()))
     }
 

@@ -7,10 +7,13 @@ pub(in crate::cli) use report::{document, failed};
 
 use clap::{Args, Subcommand};
 
-use crate::cli::{Format, Session, exit, lake};
+use crate::cli::{Format, Session, exit};
 use crate::error::Result;
+use crate::migrate::{self, Moves};
+use crate::migration::Places;
 use crate::outcome::CatalogOutcome;
 use crate::register;
+use crate::workspace::ResolvedTarget;
 
 /// What to do about the catalog.
 #[derive(Clone, Debug, Subcommand)]
@@ -47,17 +50,30 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &CatalogVerb) -
         CatalogVerb::Register(args) => repair(session, args).await,
         CatalogVerb::Ddl(args) => {
             session.format(&[Format::Table])?;
-            let text = lake::ddl(&session.options()?, &args.tables)?;
+            let text = ddl(session, &args.tables).await?;
             session.ui.answer(&text);
             Ok(exit::DONE)
         }
     }
 }
 
+/// Only the lake tells where tables are that migrations moved; without any, no connection is opened.
+async fn ddl(session: &mut Session<'_>, tables: &[String]) -> Result<String> {
+    let address = ResolvedTarget::find(&session.options()?)?;
+    if !address.moves_tables() {
+        return register::ddl(&address, &Places::default(), tables);
+    }
+    let placed = migrate::placed(&session.lake().await?.workspace, Moves::Recorded).await?;
+    register::ddl(&address, &placed.places, tables)
+}
+
 async fn check(session: &mut Session<'_>) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.lake().await {
-        Ok(lake) => register::check(&lake.workspace).await,
+        Ok(lake) => match migrate::placed(&lake.workspace, Moves::Recorded).await {
+            Ok(placed) => register::check(&placed).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     let outcome = session.or_document(format, result, failed)?;
@@ -83,7 +99,10 @@ async fn repair(session: &mut Session<'_>, args: &CatalogRegisterArgs) -> Result
     let result = match session.lake().await {
         Ok(lake) => {
             let repairs = register::Repairs { relocate: args.relocate, prune: args.prune };
-            register::repair(&lake.workspace, repairs, lake.progress.as_ref()).await
+            match migrate::placed(&lake.workspace, Moves::Recorded).await {
+                Ok(placed) => register::repair(&placed, repairs, lake.progress.as_ref()).await,
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     };

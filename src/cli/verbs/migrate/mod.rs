@@ -10,7 +10,7 @@ pub(in crate::cli) use report::{Done, MigrationReport, document, failed, migrati
 
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;
-use crate::migrate::{self, Asked};
+use crate::migrate::{self, AppliedAlone, Asked};
 
 /// The verbs of migrations.
 #[derive(Clone, Debug, Subcommand)]
@@ -30,7 +30,7 @@ pub enum MigrateVerb {
 pub struct NewArgs {
     /// The name of the file: `crm_names` for migrations/0001_crm_names.sql
     pub label: String,
-    /// A renamed column or field
+    /// A renamed column or field, or TABLE=NAME: a renamed table
     #[arg(long, value_name = "TABLE.COLUMN=NAME")]
     pub rename: Vec<String>,
 }
@@ -64,18 +64,23 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &MigrateVerb) -
     let lake = session.or_document(format, lake, |error| failed(done, error))?;
     let result = match verb {
         MigrateVerb::Apply(args) => {
-            migrate::apply(&lake.workspace, Asked { run: &lake.run, dry_run: args.dry_run }).await
+            let asked = Asked { run: &lake.run, dry_run: args.dry_run };
+            migrate::apply_alone(&lake.workspace, asked, lake.progress.as_ref()).await
         }
-        _ => migrate::status(&lake.workspace).await,
+        _ => migrate::status(&lake.workspace).await.map(|migrations| AppliedAlone { migrations, problem: None }),
     };
-    let migrations = session.or_document(format, result, |error| failed(done, error))?;
+    let AppliedAlone { migrations, problem } = session.or_document(format, result, |error| failed(done, error))?;
+    let code = problem.as_ref().map_or(exit::DONE, |problem| exit::of(problem.kind()));
     if format == Format::Json {
-        session.ui.document(&document(done, &migrations));
-        return Ok(exit::DONE);
+        session.ui.document(&document(done, &migrations, problem.as_ref()));
+        return Ok(code);
     }
     session.ui.answer(&text::answer(done, &migrations));
+    if let Some(problem) = &problem {
+        session.ui.error(problem);
+    }
     if let Some(next) = text::next(done, &migrations) {
         session.ui.status(next);
     }
-    Ok(exit::DONE)
+    Ok(code)
 }

@@ -51,6 +51,10 @@ fn answer(draft: &Draft) -> String {
         text.push_str("The next sync adds by itself:\n");
         draft.additions.iter().for_each(|addition| text.push_str(&format!("  {addition}\n")));
     }
+    if !draft.losses.is_empty() {
+        text.push_str("Derived tables lose columns with their queries:\n");
+        draft.losses.iter().for_each(|loss| text.push_str(&format!("  {loss}\n")));
+    }
     if draft.wrote_snapshot {
         text.push_str("migrations/schema.json is written: commit it, too.\n");
     }
@@ -70,6 +74,8 @@ struct DraftReport {
     statements: Vec<String>,
     /// Additions that the next sync makes without a migration.
     additions: Vec<String>,
+    /// Columns that derived tables lose with their queries.
+    losses: Vec<String>,
     /// Whether `migrations/schema.json` was written.
     wrote_schema: bool,
     /// Why nothing was drafted.
@@ -85,6 +91,7 @@ fn document(result: Result<&Draft, &Error>) -> DraftReport {
         file: draft.and_then(|draft| draft.file.as_ref()).map(|file| file.display().to_string()),
         statements: list(|draft| &draft.statements),
         additions: list(|draft| &draft.additions),
+        losses: list(|draft| &draft.losses),
         wrote_schema: draft.is_some_and(|draft| draft.wrote_snapshot),
         error: result.err().map(ErrorReport::from),
     }

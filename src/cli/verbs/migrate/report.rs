@@ -69,24 +69,34 @@ pub(crate) struct StatementReport {
     pub bytes_read: u64,
     /// Bytes of the data files that it wrote.
     pub bytes_written: u64,
+    /// The new name of a table that is renamed; omitted otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_to: Option<String>,
+    /// The folder of a table that is renamed or dropped, under the warehouse; omitted otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// The document of a look, a check or an application.
 #[must_use]
-pub(in crate::cli) fn document(done: Done, migrations: &[MigrationOutcome]) -> MigrationsReport {
+pub(in crate::cli) fn document(
+    done: Done,
+    migrations: &[MigrationOutcome],
+    problem: Option<&Error>,
+) -> MigrationsReport {
     MigrationsReport {
         report: "migrations/1",
         done,
-        exit_code: exit::DONE,
+        exit_code: problem.map_or(exit::DONE, |problem| exit::of(problem.kind())),
         migrations: migrations.iter().map(migration).collect(),
-        error: None,
+        error: problem.map(ErrorReport::from),
     }
 }
 
 /// The document of what went wrong.
 #[must_use]
 pub(in crate::cli) fn failed(done: Done, error: &Error) -> MigrationsReport {
-    MigrationsReport { exit_code: exit::of(error.kind()), error: Some(error.into()), ..document(done, &[]) }
+    document(done, &[], Some(error))
 }
 
 /// A migration in a document.
@@ -115,5 +125,7 @@ fn statement(outcome: &StatementOutcome) -> StatementReport {
         version_after: outcome.version_after,
         bytes_read: outcome.bytes_read,
         bytes_written: outcome.bytes_written,
+        renamed_to: outcome.moved.as_ref().and_then(|moved| moved.to.clone()),
+        folder: outcome.moved.as_ref().map(|moved| moved.home.to_string()),
     }
 }

@@ -55,6 +55,10 @@ fn state(migration: &MigrationOutcome) -> String {
 
 fn versions(statement: &StatementOutcome) -> String {
     let table = &statement.table;
+    if let Some(moved) = &statement.moved {
+        let version = statement.version_before.map(|before| format!(" v{before}")).unwrap_or_default();
+        return format!("{table}{version} stays in {}", moved.home);
+    }
     match (statement.version_before, statement.version_after) {
         (Some(before), Some(after)) => format!("{table} v{before} -> v{after}"),
         (Some(before), None) => format!("{table} v{before}"),

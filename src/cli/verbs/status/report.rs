@@ -58,7 +58,9 @@ pub(crate) struct TableStatusReport {
     pub pending: Vec<String>,
     /// Tables above it that are behind.
     pub behind: Vec<String>,
-    /// The problem that stops it.
+    /// Files that a sync would leave out with an error; it stops nothing.
+    pub left_out: Option<String>,
+    /// The problem that stops it, or makes a sync leave out files.
     pub problem: Option<String>,
 }
 
@@ -104,9 +106,13 @@ fn table(table: &TableStatus) -> TableStatusReport {
         committed_at: table.committed_ms.map(rfc3339),
         rows_in_quarantine: table.rows_in_quarantine,
         personal_log_entries: table.personal_log_entries,
-        up_to_date: table.pending.is_empty() && table.behind.is_empty() && table.problem.is_none(),
+        up_to_date: table.pending.is_empty()
+            && table.behind.is_empty()
+            && table.left_out.is_none()
+            && table.problem.is_none(),
         pending: table.pending.clone(),
         behind: table.behind.iter().map(ToString::to_string).collect(),
-        problem: table.problem.clone(),
+        left_out: table.left_out.clone(),
+        problem: table.problem.clone().or_else(|| table.left_out.clone()),
     }
 }

@@ -60,6 +60,7 @@ fn state(table: &TableStatus) -> String {
         let names: Vec<&str> = table.behind.iter().map(|n| n.as_str()).collect();
         parts.push(format!("behind {}", names.join(", ")));
     }
+    parts.extend(table.left_out.as_ref().map(|files| format!("left out: {files}")));
     parts.extend(table.problem.as_ref().map(|problem| format!("stopped: {problem}")));
     if parts.is_empty() {
         parts.push("up to date".into());
@@ -76,7 +77,8 @@ fn state(table: &TableStatus) -> String {
 
 fn summary(outcome: &StatusOutcome) -> String {
     let tables = outcome.tables.len() as u64;
-    let waits = |t: &&TableStatus| !t.pending.is_empty() || !t.behind.is_empty() || t.problem.is_some();
+    let waits =
+        |t: &&TableStatus| !t.pending.is_empty() || !t.behind.is_empty() || t.left_out.is_some() || t.problem.is_some();
     let behind = outcome.tables.iter().filter(waits).count() as u64;
     let are = |n: u64| if n == 1 { "is" } else { "are" };
     if behind == 0 {

@@ -5,12 +5,18 @@ pub(in crate::cli) mod text;
 
 pub(in crate::cli) use report::{TableReport, Totals, changed, document, failed, table};
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use clap::Args;
 
+use super::plan;
+use crate::cli::lake::Lake;
 use crate::cli::{Format, Session, exit};
 use crate::error::{Kind, Result};
+use crate::inspect;
 use crate::outcome::SyncOutcome;
-use crate::sync::{self, Options, Reload};
+use crate::sync::{self, Options, Planned, Reload};
 
 /// Options of `sync`.
 #[derive(Args, Clone, Debug, Default)]
@@ -33,6 +39,9 @@ pub struct SyncArgs {
     /// Stop if a migration is pending, instead of carrying it out first
     #[arg(long)]
     pub no_migrate: bool,
+    /// Apply a plan of `plan --out`: its files and nothing else; exit 4 if anything of it has changed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["select", "full_refresh", "reload", "unload", "no_migrate"])]
+    pub plan: Option<PathBuf>,
 }
 
 impl SyncArgs {
@@ -45,6 +54,7 @@ impl SyncArgs {
             reload: self.reload.iter().map(|text| Reload::parse(text)).collect(),
             unload: self.unload.iter().map(|text| Reload::parse(text)).collect(),
             no_migrate: self.no_migrate,
+            plan: None,
             run: Some(run.to_owned()),
         }
     }
@@ -54,8 +64,21 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     let format = session.format(&[Format::Table, Format::Json])?;
     let lake = session.lake().await;
     let lake = session.or_document(format, lake, failed)?;
-    let outcome = sync::sync(&lake.workspace, &args.options(&lake.run), &lake.progress).await;
+    let mut options = args.options(&lake.run);
+    if let Some(path) = &args.plan {
+        let planned = planned(&lake, path).await;
+        let (select, planned) = session.or_document(format, planned, failed)?;
+        (options.select, options.plan) = (select, Some(Arc::new(planned)));
+    }
+    let outcome = sync::sync(&lake.workspace, &options, &lake.progress).await;
     Ok(told(session, format, &outcome))
+}
+
+/// The selectors of a saved plan, and what it expects, after it was compared with the lake.
+async fn planned(lake: &Lake, path: &Path) -> Result<(Vec<String>, Planned)> {
+    let saved = plan::read(path)?;
+    let planned = inspect::bind(&lake.workspace, &saved).await?;
+    Ok((saved.select, planned))
 }
 
 /// Prints the result of a sync.
@@ -71,7 +94,7 @@ pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &
     }
     ui.sums(&Totals::of(outcome));
     ui.problems_of(&outcome.tables, outcome.problem.as_ref());
-    if let Some(left) = text::left(outcome, ui.color_err()) {
+    if let Some(left) = text::left_in_catalog(&outcome.left, &outcome.catalog, ui.color_err()) {
         ui.problems(&left);
     }
     if let (Format::Table, Some(next)) = (format, text::next(outcome)) {
@@ -98,6 +121,7 @@ mod tests {
             reload: vec![Reload { table: "c".into(), path: Some("x.json".into()) }],
             unload: vec![Reload { table: "d".into(), path: Some("y.json".into()) }],
             no_migrate: true,
+            plan: None,
             run: Some("r1".into()),
         };
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));

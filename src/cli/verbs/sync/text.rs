@@ -72,12 +72,12 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
 }
 
 /// Tables that the catalog has but the project no longer has.
-pub(in crate::cli) fn left(outcome: &SyncOutcome, color: bool) -> Option<String> {
-    let first = outcome.left.first()?;
-    let tables = count(outcome.left.len() as u64, "table");
-    let are = if outcome.left.len() == 1 { "is" } else { "are" };
-    let head = format!("{tables} in {} {are} not in this project any more", outcome.catalog);
-    let more = if outcome.left.len() > 1 { ", ..." } else { "" };
+pub(in crate::cli) fn left_in_catalog(left: &[String], catalog: &str, color: bool) -> Option<String> {
+    let first = left.first()?;
+    let tables = count(left.len() as u64, "table");
+    let are = if left.len() == 1 { "is" } else { "are" };
+    let head = format!("{tables} in {catalog} {are} not in this project any more");
+    let more = if left.len() > 1 { ", ..." } else { "" };
     let next = "drop the entries, never data: stedi-delta catalog register --prune".to_owned();
     Some(plain_warning(&head, &[format!("{first}{more}"), next], color))
 }
@@ -141,6 +141,7 @@ fn how(table: &TableOutcome) -> String {
         Mode::Ingest => parts.push(count(table.io.files_read, "file")),
         Mode::Full => parts.push(explained("full", &table.reason)),
         Mode::Check => parts.push(explained("check", &table.reason)),
+        Mode::Metadata => parts.push(explained("metadata", &table.reason)),
         Mode::Incremental => {
             let rewritten = match (table.io.files_removed, table.io.files_before) {
                 (0, _) => String::new(),

@@ -189,6 +189,7 @@ fn a_status_says_who_is_up_to_date() {
         personal_log_entries: 0,
         pending,
         behind: vec![],
+        left_out: None,
         problem: None,
     };
     let outcome = StatusOutcome {
@@ -205,7 +206,7 @@ fn a_status_says_who_is_up_to_date() {
             "table": "orders", "zone": "trusted", "location": "/wh/trusted/orders", "version": 3, "rows": 10,
             "files": 1, "bytes": 100, "committed_at": "1970-01-01T00:00:00.000Z", "rows_in_quarantine": 0,
             "personal_log_entries": 0,
-            "up_to_date": true, "pending": [], "behind": [], "problem": null
+            "up_to_date": true, "pending": [], "behind": [], "left_out": null, "problem": null
         })
     );
     assert_eq!(report["tables"][1]["up_to_date"], false);

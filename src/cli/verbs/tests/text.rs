@@ -293,6 +293,7 @@ fn a_status() {
         personal_log_entries: 0,
         pending: vec![],
         behind: vec![],
+        left_out: None,
         problem: None,
     };
     let outcome = StatusOutcome {

@@ -15,7 +15,7 @@ use super::Json;
 use super::reader::RecordReader;
 use crate::definition::{Column, ColumnType};
 use crate::ingest::format::{
-    Counts, Decoder, FileFormat, FileReader, Landed, Options, Ready, RecordShape, quarantine_columns,
+    Counts, Decoder, FileFormat, FileReader, Landed, Options, Piece, Ready, RecordShape, quarantine_columns,
 };
 
 fn column(name: &str, column_type: ColumnType) -> Column {

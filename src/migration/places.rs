@@ -1,0 +1,170 @@
+//! Where tables are whose definition names no `location`: a table keeps the folder with which it was made, under every name
+//! that migrations give it, and a folder that once had a table is never given to another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Names of tables: the present one -> another one.
+pub(crate) type Names = BTreeMap<String, String>;
+
+/// A folder of the warehouse: zone and name with which its table was made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Home {
+    /// Folder of the zone.
+    pub zone: String,
+    /// Folder in it.
+    pub name: String,
+}
+
+impl Home {
+    /// Reads `zone/name`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (zone, name) = text.split_once('/')?;
+        Some(Self { zone: zone.to_owned(), name: name.to_owned() })
+    }
+
+    /// The folder beside it for what could not be used.
+    #[must_use]
+    pub fn quarantine(&self) -> Self {
+        Self { zone: self.zone.clone(), name: format!("{}_quarantine", self.name) }
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.zone, self.name)
+    }
+}
+
+/// A table that got another name, or was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Its name before.
+    pub from: String,
+    /// Its name from then on; `None` = it was dropped.
+    pub to: Option<String>,
+    /// Its folder.
+    pub home: Home,
+    /// The ids under which the ledger knows the files of its name.
+    pub ids: Vec<String>,
+}
+
+/// The folders of all tables that migrations moved, and the names that they had.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    homes: BTreeMap<String, Home>,
+    owners: BTreeMap<String, String>,
+    moves: Vec<Move>,
+}
+
+impl Places {
+    /// After one more move.
+    pub fn take(&mut self, step: Move) {
+        self.homes.remove(&step.from);
+        if let Some(to) = &step.to {
+            self.homes.insert(to.clone(), step.home.clone());
+            for owner in self.owners.values_mut().filter(|owner| **owner == step.from) {
+                owner.clone_from(to);
+            }
+            self.owners.extend(step.ids.iter().map(|id| (id.clone(), to.clone())));
+        }
+        self.moves.push(step);
+    }
+
+    /// Whether no table was ever moved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.moves.is_empty()
+    }
+
+    /// The folder of a table. A new table takes the name of one that was moved, but not its folder.
+    #[must_use]
+    pub fn home(&self, name: &str, zone: &str) -> Home {
+        if let Some(home) = self.homes.get(name) {
+            return home.clone();
+        }
+        let taken: BTreeSet<&Home> = self.moves.iter().map(|step| &step.home).collect();
+        let nth =
+            |n: u32| Home { zone: zone.to_owned(), name: if n == 1 { name.to_owned() } else { format!("{name}_{n}") } };
+        (1..).map(nth).find(|home| !taken.contains(home)).unwrap_or_else(|| nth(1))
+    }
+
+    /// Whether a migration gave the table its name.
+    #[must_use]
+    pub fn is_moved(&self, name: &str) -> bool {
+        self.homes.contains_key(name)
+    }
+
+    /// The present name of the table for which the ledger recorded files under this name and id.
+    #[must_use]
+    pub fn owner<'n>(&'n self, name: &'n str, id: &str) -> &'n str {
+        self.owners.get(id).map_or(name, String::as_str)
+    }
+
+    /// Names that tables had, each with the table's folder and, unless it was dropped, its present name.
+    #[must_use]
+    pub fn former(&self) -> Vec<(&str, &Home, Option<&str>)> {
+        let present = |home: &Home| self.homes.iter().find(|(_, known)| *known == home).map(|(name, _)| name.as_str());
+        self.moves.iter().map(|step| (step.from.as_str(), &step.home, present(&step.home))).collect()
+    }
+
+    /// What tables were called before the last rename, before the last two, and so on: names that differ from the
+    /// present ones.
+    #[must_use]
+    pub fn names_before(&self) -> Vec<Names> {
+        let mut names: Names = self.homes.keys().map(|name| (name.clone(), name.clone())).collect();
+        let mut before = Vec::new();
+        for step in self.moves.iter().rev() {
+            let Some(to) = &step.to else { continue };
+            for name in names.values_mut().filter(|name| *name == to) {
+                name.clone_from(&step.from);
+            }
+            before.push(names.clone());
+        }
+        before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(moves: &[(&str, Option<&str>, &str)]) -> Places {
+        let mut places = Places::default();
+        for (from, to, home) in moves {
+            let home = Home::parse(home).expect("a folder");
+            let ids = vec![format!("id of {home}")];
+            places.take(Move { from: (*from).to_owned(), to: to.map(str::to_owned), home, ids });
+        }
+        places
+    }
+
+    fn home(places: &Places, name: &str) -> String {
+        places.home(name, "z").to_string()
+    }
+
+    #[test]
+    fn a_folder_stays_with_its_table_and_is_given_to_no_other() {
+        let none = places(&[]);
+        assert_eq!((home(&none, "t").as_str(), none.is_moved("t")), ("z/t", false));
+        let all =
+            places(&[("t", Some("u"), "y/t"), ("t", Some("v"), "z/t"), ("t", None, "z/t_2"), ("u", Some("w"), "y/t")]);
+        assert_eq!(["w", "v", "u", "t", "x"].map(|name| home(&all, name)), ["y/t", "z/t", "z/u", "z/t_3", "z/x"]);
+        assert_eq!(all.owner("t", "id of y/t"), "w");
+        assert_eq!(all.owner("t", "id of another"), "t");
+        let former = all.former();
+        assert_eq!(former.len(), 4);
+        assert_eq!((former[0].0, former[0].2, former[2].0, former[2].2), ("t", Some("w"), "t", None));
+    }
+
+    #[test]
+    fn two_tables_can_swap_their_names() {
+        let all = places(&[("t", Some("tmp"), "z/t"), ("u", Some("t"), "z/u"), ("tmp", Some("u"), "z/t")]);
+        assert_eq!(["t", "u"].map(|name| home(&all, name)), ["z/u", "z/t"]);
+        let before = all.names_before();
+        let at = |n: usize, name: &str| before[n][name].clone();
+        assert_eq!([at(0, "t"), at(0, "u"), at(1, "t"), at(2, "u")], ["t", "tmp", "u", "t"]);
+        assert_eq!(all.owner("t", "id of z/t"), "u");
+    }
+}
