@@ -159,10 +159,13 @@ impl Trial {
                 Step::Corrupt => return Tried::Nothing,
             }
         }
-        match (last, output.is_empty()) {
-            (false, _) => Tried::Open,
-            (true, false) => Tried::Begins,
-            (true, true) => Tried::Nothing,
+        if !last {
+            return Tried::Open;
         }
+        // A short member is in the decompressor's buffers until it is finished.
+        if codec.finish(&mut |piece| output.extend_from_slice(piece)) {
+            return Tried::Ends;
+        }
+        if output.is_empty() { Tried::Nothing } else { Tried::Begins }
     }
 }

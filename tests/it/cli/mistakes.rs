@@ -290,7 +290,7 @@ error: found `notes`
  --> migrations/0001_x.sql:2:7
   |
 2 | alter notes drop column at;
-  |       ^^^^^ expected `alter table`
+  |       ^^^^^ expected `table`, as in `alter table t`
 
 2 errors in 1 file; nothing was read or written.
 ";
@@ -302,7 +302,7 @@ error: `update` is no statement of a migration
  --> migrations/0001_x.sql:1:1
   |
 1 | update notes set at = 1;
-  | ^^^^^^ a migration changes what tables are, not which rows they have: expected `alter table`
+  | ^^^^^^ a migration changes what tables are, not which rows they have: expected `alter table`, `drop table`, `refresh table` or `reload table`
 
 1 error in 1 file; nothing was read or written.
 ";

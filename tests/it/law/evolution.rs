@@ -139,7 +139,7 @@ impl World {
             files: Vec::new(),
             always: Vec::new(),
             migrations: 0,
-            ahead: false,
+            ahead: true,
         };
         let id = Column { ladder: &WHOLE, rung: 1, required: true, ..world.column() };
         world.columns.push(id);
