@@ -375,7 +375,7 @@ impl Workspace {
                     return Err(Error::failed(format!("the folder of {whose} is the folder of {other}"))
                         .fact("folder", folder.to_string())
                         .fact("because", "a folder of the name of one of them is that of a renamed or dropped table")
-                        .help(format!("give {} a `location`: {}", table.name, table.file.path.display())));
+                        .help("give the new one of them a `location` in a folder of its own, beside the folders of the zones"));
                 }
             }
         }

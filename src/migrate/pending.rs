@@ -15,6 +15,7 @@ use crate::migration::{
 };
 use crate::name::{RESCUED, TableName, nearest};
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
+use crate::register;
 use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::workspace::Workspace;
@@ -141,6 +142,9 @@ impl Pending {
             let later = statements.get(at + 1..).unwrap_or_default();
             if statement.action.moves() {
                 let moved = moved.remove(&(migration, number));
+                if moved.is_none() && !journal.has(migration, number) {
+                    faults.extend(mistyped(&workspace, statement).await);
+                }
                 let found = Moving { workspace: &workspace, later, statement, moved: moved.as_ref() }.faults();
                 if let (true, Some(Moved { step, table, .. })) = (found.is_empty(), &moved) {
                     let name = step.to.as_ref().and_then(|to| name_after(later, to)).unwrap_or(step.from.clone());
@@ -357,6 +361,17 @@ impl Pending {
         let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
         lacking.statement(parsed)
     }
+}
+
+/// The fault of a statement that renames or drops no table of the lake, if the catalog has one of a similar name that the
+/// project no longer has: that one would stay behind without its rows.
+async fn mistyped(workspace: &Workspace, statement: &Statement) -> Option<Fault> {
+    let name = statement.table.value.as_str();
+    let departed = register::departed(workspace).await;
+    let near = nearest(name, departed.iter().map(|(name, _)| name.as_str()))?;
+    let message = format!("table `{name}` is not in this lake");
+    let label = format!("did you mean `{near}`? The catalog has it, and tables/ has not");
+    Some(Fault::at(&statement.table.place, message, label))
 }
 
 fn next_number(migrations: &[Parsed]) -> u32 {

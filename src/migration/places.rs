@@ -109,20 +109,15 @@ impl Places {
         self.moves.iter().map(|step| (step.from.as_str(), &step.home, present(&step.home))).collect()
     }
 
-    /// What tables were called before the last rename, before the last two, and so on: names that differ from the
-    /// present ones.
+    /// A name for the table that no rename changes and no other table has: the first name that it had, or its folder if
+    /// another table had that name before.
     #[must_use]
-    pub fn names_before(&self) -> Vec<Names> {
-        let mut names: Names = self.homes.keys().map(|name| (name.clone(), name.clone())).collect();
-        let mut before = Vec::new();
-        for step in self.moves.iter().rev() {
-            let Some(to) = &step.to else { continue };
-            for name in names.values_mut().filter(|name| *name == to) {
-                name.clone_from(&step.from);
-            }
-            before.push(names.clone());
-        }
-        before
+    pub fn identity(&self, name: &str, zone: &str) -> String {
+        let home = self.home(name, zone);
+        let moved = self.moves.iter().position(|step| step.home == home);
+        let before = self.moves.get(..moved.unwrap_or(self.moves.len())).unwrap_or_default();
+        let first = moved.and_then(|at| self.moves.get(at)).map_or(name, |step| step.from.as_str());
+        if before.iter().any(|step| step.from == first) { home.to_string() } else { first.to_owned() }
     }
 }
 
@@ -152,6 +147,7 @@ mod tests {
             places(&[("t", Some("u"), "y/t"), ("t", Some("v"), "z/t"), ("t", None, "z/t_2"), ("u", Some("w"), "y/t")]);
         assert_eq!(["w", "v", "u", "t", "x"].map(|name| home(&all, name)), ["y/t", "z/t", "z/u", "z/t_3", "z/x"]);
         assert_eq!(all.owner("t", "id of y/t"), "w");
+        assert_eq!(["w", "v", "u", "t", "x"].map(|name| all.identity(name, "z")), ["t", "z/t", "z/u", "z/t_3", "x"]);
         assert_eq!(all.owner("t", "id of another"), "t");
         let former = all.former();
         assert_eq!(former.len(), 4);
@@ -162,9 +158,7 @@ mod tests {
     fn two_tables_can_swap_their_names() {
         let all = places(&[("t", Some("tmp"), "z/t"), ("u", Some("t"), "z/u"), ("tmp", Some("u"), "z/t")]);
         assert_eq!(["t", "u"].map(|name| home(&all, name)), ["z/u", "z/t"]);
-        let before = all.names_before();
-        let at = |n: usize, name: &str| before[n][name].clone();
-        assert_eq!([at(0, "t"), at(0, "u"), at(1, "t"), at(2, "u")], ["t", "tmp", "u", "t"]);
+        assert_eq!(["t", "u", "x"].map(|name| all.identity(name, "z")), ["u", "t", "x"]);
         assert_eq!(all.owner("t", "id of z/t"), "u");
     }
 }

@@ -40,23 +40,22 @@ impl Fingerprint {
 
 /// 63 bits over canonical SQL, quarantining checks, consent and the grants behind it, primary key, names and types of
 /// what the query reads of its sources. If the value differs, the table must be rebuilt. Never over plan text: that
-/// changes with the query engine. A table that a migration renamed is the same one: `places` tells the former names.
+/// changes with the query engine. Tables count by what they are, not by their names: a table that a migration renamed is the
+/// same one, and two that swapped their names are not.
 #[must_use]
 pub(crate) fn fingerprint(project: &Project, table: &Table, derived: &Derived, places: &Places) -> Fingerprint {
     let (reads, inputs) = (reads(&derived.plan), inputs(&derived.plan));
     let of =
         |label: &str, inputs: &BTreeSet<String>, names: &Names| over(project, table, derived, (label, inputs, names));
-    let none = Names::new();
+    let names = project.tables.iter().map(|t| (t.name.to_string(), places.identity(t.name.as_str(), &t.zone)));
+    let names: Names = names.filter(|(name, identity)| name != identity).collect();
     // Before it told what the query reads from what it passes by. Over more than the other one: while it is the same, so
     // is that.
-    let mut before = vec![of("input", &inputs, &none)];
-    for names in places.names_before() {
-        before.extend([of("reads", &reads, &names), of("input", &inputs, &names)]);
-    }
-    Fingerprint { now: of("reads", &reads, &none), before }
+    let before = vec![of("input", &inputs, &names)];
+    Fingerprint { now: of("reads", &reads, &names), before }
 }
 
-/// A text of SQL with the names that tables had. It is only compared: that a column may have the name of a table does not
+/// A text of SQL with names of tables that do not change. It is only compared: that a column may have the name of a table does not
 /// matter, since the names of columns count by themselves.
 fn renamed(sql: &str, names: &Names) -> String {
     if names.is_empty() {
