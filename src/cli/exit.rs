@@ -95,7 +95,7 @@ pub fn of_plan(outcome: &PlanOutcome, detailed: bool) -> u8 {
 pub fn is_pending(outcome: &PlanOutcome) -> bool {
     let is_due = |t: &TablePlan| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip);
     let registers = outcome.catalog.changes.iter().any(|entry| entry.change != EntryChange::Refuse);
-    !outcome.moves.is_empty() || outcome.tables.iter().any(is_due) || registers
+    !outcome.moves().is_empty() || outcome.tables.iter().any(is_due) || registers
 }
 
 /// A comparison of the catalog.

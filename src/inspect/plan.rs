@@ -12,7 +12,6 @@ use crate::incremental;
 use crate::ingest::{self, Asked, Files, Ledger, Patience, Reload};
 use crate::lake::{Annotation, Annotations, LakeTable, annotation_reason};
 use crate::migrate::Pending;
-use crate::migration;
 use crate::name::TableName;
 use crate::outcome::{
     Action, CatalogPlan, Estimate, Explanation, Mode, PlanOutcome, Rewrite, SavedTable, SchemaChange, TablePlan,
@@ -56,7 +55,7 @@ pub async fn explain(workspace: &Workspace, select: &[String]) -> Result<PlanOut
 /// # Errors
 /// As for [`plan`].
 pub async fn plan_with(workspace: &Workspace, options: &PlanOptions) -> Result<PlanOutcome> {
-    let mut outcome = planned(workspace, options, Files::All).await?;
+    let mut outcome = planned(workspace, options, Files::All, Entries::Compared).await?;
     if options.rows {
         // On the heap: it is a whole sync.
         Box::pin(computed::compute(workspace, options, &mut outcome)).await;
@@ -64,8 +63,22 @@ pub async fn plan_with(workspace: &Workspace, options: &PlanOptions) -> Result<P
     Ok(outcome)
 }
 
+/// Whether a plan has the entries of the catalog.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entries {
+    /// They are compared with what they would be after a sync.
+    Compared,
+    /// The catalog is not asked.
+    Unread,
+}
+
 /// The plan over some of the landing files.
-pub(super) async fn planned(workspace: &Workspace, options: &PlanOptions, files: Files<'_>) -> Result<PlanOutcome> {
+pub(super) async fn planned(
+    workspace: &Workspace,
+    options: &PlanOptions,
+    files: Files<'_>,
+    catalog: Entries,
+) -> Result<PlanOutcome> {
     let selection =
         sync::checked(workspace, &sync::Options { select: options.select.clone(), ..sync::Options::default() })?;
     let pending = Pending::find(workspace).await?;
@@ -75,11 +88,17 @@ pub(super) async fn planned(workspace: &Workspace, options: &PlanOptions, files:
     let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
     let (standing, touched, found) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let explain = options.explain;
-    let mut planner = Planner { workspace, ledger, session, files, explain, pending, standing, touched, found };
+    let requests = pending.requests();
+    let (reload, rescue) = (requests.reloads(), requests.rescued());
+    let mut planner =
+        Planner { workspace, ledger, session, files, reload, rescue, explain, pending, standing, touched, found };
     for table in workspace.project.tables.iter().filter(|t| selection.tables.contains(&t.name)) {
         planner.table(table).await?;
     }
-    let catalog = planner.catalog().await;
+    let catalog = match catalog {
+        Entries::Compared => planner.catalog().await,
+        Entries::Unread => CatalogPlan::default(),
+    };
     let Planner { pending, found, .. } = planner;
     let (mut tables, mut saved_tables) = (Vec::new(), Vec::new());
     for Found { plan, saved, .. } in found {
@@ -98,7 +117,6 @@ pub(super) async fn planned(workspace: &Workspace, options: &PlanOptions, files:
         landing: workspace.landing_text.clone(),
         warehouse: workspace.warehouse_text.clone(),
         tables,
-        moves: pending.moves(),
         migrations: pending.outcomes(),
         catalog,
         saved: saved::saved(workspace, &options.select, &pending, saved_tables),
@@ -111,6 +129,10 @@ struct Planner<'a> {
     ledger: Ledger,
     session: deltalake::datafusion::prelude::SessionContext,
     files: Files<'a>,
+    /// Landing tables of which pending statements have all files read again.
+    reload: Vec<Reload>,
+    /// Those of which they have the files with undeclared fields read again.
+    rescue: Vec<TableName>,
     explain: bool,
     pending: Pending,
     standing: BTreeMap<TableName, LakeTable>,
@@ -169,8 +191,7 @@ impl Planner<'_> {
             false => ingest::SchemaDiff::default(),
         };
         // As a sync does, wait for files written a moment ago.
-        let (reload, rescue) = self.requested(table);
-        let asked = Asked { files: self.files, reload: &reload, rescue: &rescue, ..Asked::default() };
+        let asked = Asked { files: self.files, reload: &self.reload, rescue: &self.rescue, ..Asked::default() };
         let pending = ingest::pending(&place, landing, &current, read, asked, Patience::Waits).await?;
         saved.files = pending.files();
         let mut reasons = migrations.clone();
@@ -190,10 +211,10 @@ impl Planner<'_> {
             plan.schema = after.changes;
             plan.schema.extend(diff.annotations.contains(&Annotation::Description).then(SchemaChange::description));
             *columns = after.columns;
-            if after.statements > 0 {
+            if rewrites > 0 {
                 // Every statement reads and writes the whole table.
-                let bytes = stands.size().1.saturating_mul(after.statements);
-                plan.rewrite = Some(Rewrite { statements: after.statements, bytes });
+                let bytes = stands.size().1.saturating_mul(rewrites);
+                plan.rewrite = Some(Rewrite { statements: rewrites, bytes });
                 let landing = plan.estimate.and_then(|estimate| estimate.bytes).unwrap_or(0);
                 let bytes = Some(bytes.saturating_add(landing));
                 plan.estimate = Some(Estimate { rows: None, bytes, at_most: false });
@@ -217,15 +238,6 @@ impl Planner<'_> {
         plan.left_out = pending.left_out;
         plan.warnings.extend(pending.warnings);
         Ok(())
-    }
-
-    /// What pending statements ask of the files of a landing table: to be read again, all or those with undeclared fields.
-    fn requested(&self, table: &Table) -> (Vec<Reload>, Vec<TableName>) {
-        match self.pending.requests().reload.get(&table.name) {
-            Some(migration::Files::All) => (vec![Reload { table: table.name.to_string(), path: None }], Vec::new()),
-            Some(migration::Files::Rescued) => (Vec::new(), vec![table.name.clone()]),
-            None => (Vec::new(), Vec::new()),
-        }
     }
 
     async fn derived(&self, table: &Table, derived: &Derived, found: &mut Found) -> Result<()> {
@@ -308,11 +320,7 @@ impl Planner<'_> {
             let stands = self.standing.get(&found.plan.table);
             let Some(table) = self.workspace.project.table(&found.plan.table) else { continue };
             let goes_on = matches!(found.plan.action, Action::Do(_));
-            let columns = match (stands, &found.columns) {
-                _ if !goes_on => None,
-                (Some(_), columns) => columns.clone(),
-                (None, _) => Some(table.columns.clone()),
-            };
+            let columns = found.columns.clone().filter(|_| goes_on);
             if goes_on || stands.is_some() {
                 expected.push(Expected { table, stands, columns });
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{PlanOptions, planned};
+use super::plan::{Entries, PlanOptions, planned};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
@@ -58,7 +58,8 @@ pub(super) fn definition(table: &Table) -> String {
 /// If it cannot be written as JSON.
 pub fn plan_text(plan: &SavedPlan) -> Result<String> {
     let text = serde_json::to_string_pretty(plan);
-    text.map(|text| text + "\n").map_err(|cause| Error::new(Kind::Internal, "a plan is no JSON").because(cause))
+    text.map(|text| text + "\n")
+        .map_err(|cause| Error::new(Kind::Internal, "a plan cannot be written as JSON").because(cause))
 }
 
 /// Parses the text of a file with a plan.
@@ -79,7 +80,7 @@ pub fn parse_plan(text: &str) -> Result<SavedPlan> {
         Some(other) if other.starts_with("stedi-delta-plan/") => {
             return Err(no_plan(format!("`{other}`: another version of this program made it")));
         }
-        _ => return Err(no_plan("no `format` of ours".to_owned())),
+        _ => return Err(no_plan("it has no known `format`".to_owned())),
     }
     serde_json::from_str(text).map_err(|error| no_plan(error.to_string()))
 }
@@ -101,7 +102,7 @@ pub async fn bind(workspace: &Workspace, saved: &SavedPlan) -> Result<Planned> {
     }
     let planned_files = Planned::of(saved);
     let options = PlanOptions { select: saved.select.clone(), ..PlanOptions::default() };
-    let now = planned(workspace, &options, Files::Planned(planned_files.files())).await?;
+    let now = planned(workspace, &options, Files::Planned(planned_files.files()), Entries::Unread).await?;
     let changed = states(saved, &now);
     if changed.is_empty() { Ok(planned_files) } else { Err(stale(saved, &changed)) }
 }

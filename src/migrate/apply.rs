@@ -39,7 +39,7 @@ pub struct Applied {
     pub workspace: Workspace,
     /// What is left to a sync.
     pub requests: Requests,
-    /// The same by migration.
+    /// Statements that are left to a sync, by migration.
     pub left: Vec<MigrationOutcome>,
 }
 
@@ -131,8 +131,7 @@ pub async fn fulfilled(
 
 /// The commit of a table that is renamed or dropped: its row in the journal.
 async fn moved(pending: &mut Pending, lacking: &Lacking, step: &Move, run: &str) -> Result<StatementOutcome> {
-    let parsed = pending.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration).cloned();
-    let parsed = parsed.ok_or_else(|| gone(lacking))?;
+    let parsed = pending.parsed(lacking).cloned().ok_or_else(|| gone(lacking))?;
     // The ledger may know its files by the ids of tables that had its name before.
     let session = pending.workspace.session()?;
     let ledger = Ledger::read(&pending.workspace.warehouse, &session, &pending.journal.places()).await?;
@@ -226,8 +225,7 @@ async fn check_rows(pending: &Pending, name: &TableName, steps: &Arc<Vec<Reshape
     }
     let at_once = at_once(workspace.project.memory_limit);
     let Some(found) = violations(stands, steps, &table.primary_key, at_once).await? else { return Ok(()) };
-    let of_table = pending.lacking.iter().filter(|lacking| &lacking.table == name && lacking.rewrites());
-    let of_table: Vec<&Lacking> = of_table.collect();
+    let of_table: Vec<&Lacking> = pending.rewriting(name).collect();
     let statement = of_table.get(found.step).and_then(|lacking| pending.get(lacking));
     Err(refused(workspace, (table, stands), statement, &found))
 }
@@ -408,8 +406,7 @@ fn txns(stands: &LakeTable, lacking: &Lacking) -> BTreeMap<String, i64> {
 }
 
 fn info(pending: &Pending, lacking: &Lacking, statement: &Statement, run: &str) -> BTreeMap<String, serde_json::Value> {
-    let parsed = pending.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration);
-    let name = parsed.map(Parsed::name).unwrap_or_default();
+    let name = pending.parsed(lacking).map(Parsed::name).unwrap_or_default();
     let facts = json!({"mode": "migration", "migration": name, "statement": statement.text(), "run": run});
     BTreeMap::from([("stediDelta".to_owned(), facts)])
 }

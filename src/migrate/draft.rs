@@ -103,11 +103,15 @@ impl Before {
         let workspace = &pending.workspace;
         let (mut landing, mut derived) = (BTreeMap::new(), BTreeMap::new());
         for table in workspace.project.tables.iter().filter(|table| table.landing().is_some()) {
-            let Some(stands) = LakeTable::open(&workspace.location(table)?).await? else { continue };
-            let mut columns = super::pending::stored(table, &stands)?;
-            for statement in pending.lacking.iter().filter(|l| l.table == table.name).filter_map(|l| pending.get(l)) {
-                columns = columns.after(statement).map_err(|fault| Error::definition(vec![fault]))?;
-            }
+            let opened = match pending.tables.get(&table.name) {
+                Some(stands) => Some(stands.clone()),
+                None => LakeTable::open(&workspace.location(table)?).await?,
+            };
+            let Some(stands) = opened else { continue };
+            let columns = match pending.foreseen(table, &stands)?.columns {
+                Some(columns) => columns,
+                None => super::pending::stored(table, &stands)?,
+            };
             landing.insert(table.name.to_string(), columns);
         }
         let departed = register::departed(workspace).await;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
-use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
+use crate::outcome::MigrationOutcome;
 use crate::progress::{Progress, Silent};
 use crate::register::{Registered, register};
 use crate::workspace::Workspace;
@@ -97,31 +97,7 @@ pub(crate) fn add(all: &mut Vec<MigrationOutcome>, more: MigrationOutcome) {
 /// Faults of the migrations; when the lake cannot be read.
 pub async fn status(workspace: &Workspace) -> Result<Vec<MigrationOutcome>> {
     let pending = Pending::find(workspace).await?;
-    let mut all: Vec<MigrationOutcome> = Vec::new();
-    for parsed in &pending.migrations {
-        let number = parsed.migration.number;
-        let entry = pending.journal.entries.get(&number);
-        let lacking: Vec<StatementOutcome> = pending.of(number).map(|statement| statement.outcome(parsed)).collect();
-        let state = match (entry.map(|entry| entry.state), lacking.is_empty()) {
-            (Some(recorded), _) if recorded.is_done() => recorded,
-            (Some(_), _) => MigrationState::Begun,
-            (None, true) => MigrationState::Included,
-            (None, false) => MigrationState::Pending,
-        };
-        all.push(MigrationOutcome {
-            number,
-            label: parsed.migration.label.clone(),
-            state,
-            recorded_ms: entry.map(|entry| entry.at_ms),
-            run: entry.map(|entry| entry.run.clone()),
-            statements: if lacking.is_empty() {
-                entry.map(|entry| entry.statements.clone()).unwrap_or_default()
-            } else {
-                lacking
-            },
-        });
-    }
-    Ok(all)
+    Ok(pending.migrations.iter().map(|parsed| pending.outcome(parsed)).collect())
 }
 
 /// The error of a command that carries out no migration, where some are pending.

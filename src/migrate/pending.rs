@@ -8,7 +8,7 @@ use super::moves::{Moved, Numbered, all, moves, name_after};
 use crate::changes::touched;
 use crate::definition::{Table, TableKind};
 use crate::error::{Error, Result};
-use crate::ingest::{Declared, SchemaDiff};
+use crate::ingest::{Declared, Reload, SchemaDiff};
 use crate::lake::LakeTable;
 use crate::migration::{
     self, Action, Columns, Files, Move, Parsed, Reshape, SchemaChange, Statement, change_by, still_named,
@@ -93,6 +93,22 @@ pub struct Requests {
     pub reload: BTreeMap<TableName, Files>,
 }
 
+impl Requests {
+    /// Tables of which all files are to be read again.
+    pub(crate) fn reloads(&self) -> Vec<Reload> {
+        self.tables(Files::All).map(|table| Reload { table: table.to_string(), path: None }).collect()
+    }
+
+    /// Tables of which the files with undeclared fields are.
+    pub(crate) fn rescued(&self) -> Vec<TableName> {
+        self.tables(Files::Rescued).cloned().collect()
+    }
+
+    fn tables(&self, files: Files) -> impl Iterator<Item = &TableName> {
+        self.reload.iter().filter(move |(_, asked)| **asked == files).map(|(table, _)| table)
+    }
+}
+
 /// The columns of a table after the pending statements.
 #[derive(Debug, Default)]
 pub(crate) struct Foreseen {
@@ -100,8 +116,6 @@ pub(crate) struct Foreseen {
     pub changes: Vec<SchemaChange>,
     /// The columns afterwards; `None` = no statement is pending.
     pub columns: Option<Columns>,
-    /// How many statements write all rows anew.
-    pub statements: u64,
     /// Columns, or fields of them, that are not the same afterwards.
     pub touched: BTreeSet<String>,
 }
@@ -134,6 +148,7 @@ impl Pending {
         let workspace = workspace.with_places(places)?;
         let statements = all(&migrations);
         let (mut lacking, mut tables, mut faults) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut departed: Option<Vec<String>> = None;
         for (at, numbered) in statements.iter().copied().enumerate() {
             let Numbered { migration, number, statement } = numbered;
             if journal.is_done(migration) {
@@ -143,7 +158,11 @@ impl Pending {
             if statement.action.moves() {
                 let moved = moved.remove(&(migration, number));
                 if moved.is_none() && !journal.has(migration, number) {
-                    faults.extend(mistyped(&workspace, statement).await);
+                    let known = match departed.take() {
+                        Some(known) => known,
+                        None => register::departed(&workspace).await.into_iter().map(|(name, _)| name).collect(),
+                    };
+                    faults.extend(mistyped(departed.insert(known), statement));
                 }
                 let found = Moving { workspace: &workspace, later, statement, moved: moved.as_ref() }.faults();
                 if let (true, Some(Moved { step, table, .. })) = (found.is_empty(), &moved) {
@@ -217,8 +236,12 @@ impl Pending {
     /// Names of the migrations with pending statements.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let is_pending = |parsed: &&Parsed| self.of(parsed.migration.number).next().is_some();
-        self.migrations.iter().filter(is_pending).map(Parsed::name).collect()
+        self.pending().map(Parsed::name).collect()
+    }
+
+    /// The migrations with pending statements.
+    fn pending(&self) -> impl Iterator<Item = &Parsed> {
+        self.migrations.iter().filter(|parsed| self.of(parsed.migration.number).next().is_some())
     }
 
     /// Pending statements that change a table's rows or columns, as text.
@@ -231,21 +254,32 @@ impl Pending {
     /// The migrations with pending statements, and these statements.
     #[must_use]
     pub fn outcomes(&self) -> Vec<MigrationOutcome> {
-        let outcome = |parsed: &Parsed| {
-            let number = parsed.migration.number;
-            let statements: Vec<_> = self.of(number).map(|lacking| lacking.outcome(parsed)).collect();
-            let entry = self.journal.entries.get(&number);
-            let state = if entry.is_some() { MigrationState::Begun } else { MigrationState::Pending };
-            (!statements.is_empty()).then(|| MigrationOutcome {
-                number,
-                label: parsed.migration.label.clone(),
-                state,
-                recorded_ms: entry.map(|entry| entry.at_ms),
-                run: entry.map(|entry| entry.run.clone()),
-                statements,
-            })
+        self.pending().map(|parsed| self.outcome(parsed)).collect()
+    }
+
+    /// How a migration stands in the lake: its pending statements, or those that were applied.
+    pub(super) fn outcome(&self, parsed: &Parsed) -> MigrationOutcome {
+        let number = parsed.migration.number;
+        let entry = self.journal.entries.get(&number);
+        let lacking: Vec<StatementOutcome> = self.of(number).map(|lacking| lacking.outcome(parsed)).collect();
+        let state = match (entry.map(|entry| entry.state), lacking.is_empty()) {
+            (Some(recorded), _) if recorded.is_done() => recorded,
+            (Some(_), _) => MigrationState::Begun,
+            (None, true) => MigrationState::Included,
+            (None, false) => MigrationState::Pending,
         };
-        self.migrations.iter().filter_map(outcome).collect()
+        MigrationOutcome {
+            number,
+            label: parsed.migration.label.clone(),
+            state,
+            recorded_ms: entry.map(|entry| entry.at_ms),
+            run: entry.map(|entry| entry.run.clone()),
+            statements: if lacking.is_empty() {
+                entry.map(|entry| entry.statements.clone()).unwrap_or_default()
+            } else {
+                lacking
+            },
+        }
     }
 
     /// How pending statements change the columns of a table.
@@ -254,25 +288,20 @@ impl Pending {
     /// A statement that cannot be applied.
     pub(crate) fn foreseen(&self, table: &Table, stands: &LakeTable) -> Result<Foreseen> {
         let mut foreseen = Foreseen::default();
-        for lacking in self.lacking.iter().filter(|lacking| lacking.table == table.name && lacking.rewrites()) {
+        for lacking in self.rewriting(&table.name) {
             let Some(statement) = self.get(lacking) else { continue };
             let before = match foreseen.columns.take() {
                 Some(columns) => columns,
                 None => stored(table, stands)?,
             };
-            let Some(mut change) = change_by(statement, &before) else {
-                foreseen.columns = Some(before);
-                continue;
-            };
             let after = before.after(statement).map_err(|fault| Error::definition(vec![fault]))?;
-            let name = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration);
-            change.migration = name.map(Parsed::name);
+            if let Some(change) = change_by(statement, &before) {
+                foreseen.changes.push(SchemaChange { migration: self.parsed(lacking).map(Parsed::name), ..change });
+            }
             foreseen.touched.extend(touched(&before.schema(), &after.schema()));
             if let Action::SetType { path, using: Some(_), .. } = &statement.action {
                 foreseen.touched.insert(path.to_string());
             }
-            foreseen.changes.push(change);
-            foreseen.statements += 1;
             foreseen.columns = Some(after);
         }
         Ok(foreseen)
@@ -293,8 +322,7 @@ impl Pending {
         let (mut steps, mut faults) = (BTreeMap::new(), Vec::new());
         for (name, stands) in &self.tables {
             let Some(table) = workspace.project.table(name) else { continue };
-            let of_it = self.lacking.iter().filter(|l| &l.table == name && l.rewrites());
-            let all: Vec<&Statement> = of_it.filter_map(|l| self.get(l)).collect();
+            let all: Vec<&Statement> = self.rewriting(name).filter_map(|lacking| self.get(lacking)).collect();
             if all.is_empty() {
                 continue;
             }
@@ -331,20 +359,24 @@ impl Pending {
         if faults.is_empty() { Ok(steps) } else { Err(Error::definition(sorted(faults))) }
     }
 
-    /// Pending statements that rename or drop tables, as text.
-    #[must_use]
-    pub fn moves(&self) -> Vec<String> {
-        self.lacking.iter().filter(|lacking| lacking.moved.is_some()).filter_map(|lacking| self.told(lacking)).collect()
-    }
-
     /// How many pending statements rewrite a table.
     #[must_use]
     pub fn rewrites(&self, table: &TableName) -> u64 {
-        self.lacking.iter().filter(|lacking| &lacking.table == table && lacking.rewrites()).count() as u64
+        self.rewriting(table).count() as u64
+    }
+
+    /// Pending statements that rewrite a table.
+    pub(super) fn rewriting(&self, table: &TableName) -> impl Iterator<Item = &Lacking> {
+        self.lacking.iter().filter(move |lacking| &lacking.table == table && lacking.rewrites())
+    }
+
+    /// The migration of a pending statement.
+    pub(super) fn parsed(&self, lacking: &Lacking) -> Option<&Parsed> {
+        self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)
     }
 
     fn told(&self, lacking: &Lacking) -> Option<String> {
-        let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
+        let parsed = self.parsed(lacking)?;
         Some(format!("migration {}: {}", parsed.name(), lacking.statement(parsed)?.text()))
     }
 
@@ -358,17 +390,15 @@ impl Pending {
 
     /// The statement of a pending one.
     pub(super) fn get(&self, lacking: &Lacking) -> Option<&Statement> {
-        let parsed = self.migrations.iter().find(|parsed| parsed.migration.number == lacking.migration)?;
-        lacking.statement(parsed)
+        lacking.statement(self.parsed(lacking)?)
     }
 }
 
-/// The fault of a statement that renames or drops no table of the lake, if the catalog has one of a similar name that the
-/// project no longer has: that one would stay behind without its rows.
-async fn mistyped(workspace: &Workspace, statement: &Statement) -> Option<Fault> {
+/// The fault of a statement that renames or drops no table of the lake, if one of the tables that are in the catalog and
+/// not in the project any more has a similar name: that one would stay behind without its rows.
+fn mistyped(departed: &[String], statement: &Statement) -> Option<Fault> {
     let name = statement.table.value.as_str();
-    let departed = register::departed(workspace).await;
-    let near = nearest(name, departed.iter().map(|(name, _)| name.as_str()))?;
+    let near = nearest(name, departed.iter().map(String::as_str))?;
     let message = format!("table `{name}` is not in this lake");
     let label = format!("did you mean `{near}`? The catalog has it, and tables/ has not");
     Some(Fault::at(&statement.table.place, message, label))

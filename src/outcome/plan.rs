@@ -157,8 +157,6 @@ pub struct PlanOutcome {
     pub warehouse: String,
     /// Selected landing and derived tables, by zone and within a zone in the order of data flow.
     pub tables: Vec<TablePlan>,
-    /// Pending statements that rename or drop tables, each with its migration.
-    pub moves: Vec<String>,
     /// Migrations with pending statements.
     pub migrations: Vec<MigrationOutcome>,
     /// What the sync would do in the catalog.
@@ -167,6 +165,19 @@ pub struct PlanOutcome {
     pub saved: SavedPlan,
     /// Why the changes of tables could not be computed, if they were requested.
     pub problem: Option<Error>,
+}
+
+impl PlanOutcome {
+    /// Pending statements that rename or drop tables, each with its migration.
+    #[must_use]
+    pub fn moves(&self) -> Vec<String> {
+        let of = |migration: &MigrationOutcome| {
+            let name = format!("{:04}_{}", migration.number, migration.label);
+            let moves = migration.statements.iter().filter(|statement| statement.moved.is_some());
+            moves.map(|statement| format!("migration {name}: {}", statement.text)).collect::<Vec<_>>()
+        };
+        self.migrations.iter().flat_map(of).collect()
+    }
 }
 
 /// What a sync would do in the catalog.

@@ -26,15 +26,15 @@ const SEMANTICS: u32 = 6;
 pub(crate) struct Fingerprint {
     /// As it is recorded.
     pub now: i64,
-    /// As it was recorded under other circumstances, for the same rows.
-    before: Vec<i64>,
+    /// As older versions recorded it, for the same rows.
+    older: i64,
 }
 
 impl Fingerprint {
     /// Whether it is the recorded one.
     #[must_use]
     pub(crate) fn is(&self, recorded: Option<i64>) -> bool {
-        recorded == Some(self.now) || recorded.is_some_and(|recorded| self.before.contains(&recorded))
+        recorded == Some(self.now) || recorded == Some(self.older)
     }
 }
 
@@ -49,10 +49,9 @@ pub(crate) fn fingerprint(project: &Project, table: &Table, derived: &Derived, p
         |label: &str, inputs: &BTreeSet<String>, names: &Names| over(project, table, derived, (label, inputs, names));
     let names = project.tables.iter().map(|t| (t.name.to_string(), places.identity(t.name.as_str(), &t.zone)));
     let names: Names = names.filter(|(name, identity)| name != identity).collect();
-    // Before it told what the query reads from what it passes by. Over more than the other one: while it is the same, so
-    // is that.
-    let before = vec![of("input", &inputs, &names)];
-    Fingerprint { now: of("reads", &reads, &names), before }
+    // Older versions hashed every column that the query names. These include those that it reads: if they are the same, so
+    // are those.
+    Fingerprint { now: of("reads", &reads, &names), older: of("input", &inputs, &names) }
 }
 
 /// A text of SQL with names of tables that do not change. It is only compared: that a column may have the name of a table does not
@@ -95,11 +94,11 @@ fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, &BTr
     for column in &table.columns {
         part(&column.name, &format!("{} {}", column.column_type.delta_name(), column.nullable));
     }
-    let former = |input: &String| match input.split_once('.') {
+    let identified = |input: &String| match input.split_once('.') {
         Some((table, rest)) => names.get(table).map_or_else(|| input.clone(), |name| format!("{name}.{rest}")),
         None => input.clone(),
     };
-    for input in inputs.iter().map(former).collect::<BTreeSet<_>>() {
+    for input in inputs.iter().map(identified).collect::<BTreeSet<_>>() {
         part(label, &input);
     }
     hash.finish()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Described, Listing, all, elsewhere, left, list, moved, place, tell};
+use super::{Described, Listing, all, elsewhere, left, list, moved, place, tell_put};
 use crate::catalog::{Put, hive};
 use crate::definition::Column;
 use crate::error::Result;
@@ -69,7 +69,7 @@ pub async fn repair(workspace: &Workspace, repairs: Repairs, progress: &dyn Prog
         };
         match put {
             Ok(put) => {
-                tell(workspace, &entry.table, put, progress);
+                tell_put(workspace, &entry.table, put, progress);
                 match put {
                     Put::Created => entry.state = EntryState::Created,
                     Put::Updated => entry.state = EntryState::Updated,

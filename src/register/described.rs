@@ -48,17 +48,16 @@ impl Described {
         self.entry_of(table.location(), &schema, table.version(), committed)
     }
 
-    /// The entry of a table whose log will hold these columns, as [`Self::entry_as_declared`].
+    /// The entry of a table whose log will hold these columns. Its version and time, which are not compared, are 0.
     #[must_use]
     pub fn entry_with(&self, location: &Location, columns: &[Column]) -> Entry {
         self.entry_of(location, &schema_string(columns), 0, 0)
     }
 
-    /// The entry of a table whose log holds exactly the declared columns. Its version and time, which are not compared,
-    /// are 0.
+    /// The entry of a table whose log holds exactly the declared columns.
     #[must_use]
     pub fn entry_as_declared(&self, location: &Location) -> Entry {
-        self.entry_of(location, &schema_string(&self.columns), 0, 0)
+        self.entry_with(location, &self.columns)
     }
 
     fn entry_of(&self, location: &Location, schema: &str, version: u64, committed_ms: i64) -> Entry {

@@ -85,7 +85,7 @@ pub async fn register(
     let (tables, quarantines) = join(tables, quarantines).await;
     for (name, put) in tables.into_iter().chain(quarantines) {
         if let Ok(put) = &put {
-            tell(workspace, &name, *put, progress);
+            tell_put(workspace, &name, *put, progress);
         }
         done.note(&name, put);
     }
@@ -94,7 +94,7 @@ pub async fn register(
     for name in moved::away(workspace, &listing, &put)? {
         match workspace.catalog.remove(&workspace.database, &name).await {
             Ok(_) => {
-                moved::tell(workspace, &name, progress);
+                tell(workspace, &name, "removed", progress);
                 done.removed.push(name);
             }
             Err(error) => {
@@ -108,12 +108,16 @@ pub async fn register(
 }
 
 /// A catalog entry was written.
-fn tell(workspace: &Workspace, table: &str, put: Put, progress: &dyn Progress) {
-    let change = match put {
-        Put::Created => "created",
-        Put::Updated => "updated",
-        Put::Unchanged => return,
-    };
+fn tell_put(workspace: &Workspace, table: &str, put: Put, progress: &dyn Progress) {
+    match put {
+        Put::Created => tell(workspace, table, "created", progress),
+        Put::Updated => tell(workspace, table, "updated", progress),
+        Put::Unchanged => {}
+    }
+}
+
+/// A catalog entry changed.
+fn tell(workspace: &Workspace, table: &str, change: &str, progress: &dyn Progress) {
     let event = Event::info("catalog.registered").with("table", table).with("change", change);
     progress.event(&event.with("database", &workspace.database));
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Listing;
 use crate::catalog::Entry;
 use crate::error::Result;
-use crate::progress::{Event, Progress};
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
@@ -57,10 +56,4 @@ pub(super) fn away(workspace: &Workspace, listing: &Listing, put: &[&str]) -> Re
 pub(super) fn is_ours(workspace: &Workspace, entry: &Entry) -> Result<bool> {
     let is_at = |former: &Former| [&former.folder, &former.quarantine].iter().any(|f| entry.is_at(&f.to_string()));
     Ok(all(workspace)?.iter().any(is_at))
-}
-
-/// An entry was removed.
-pub(super) fn tell(workspace: &Workspace, table: &str, progress: &dyn Progress) {
-    let event = Event::info("catalog.registered").with("table", table).with("change", "removed");
-    progress.event(&event.with("database", &workspace.database));
 }

@@ -12,7 +12,6 @@ use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
-use crate::migration::Files;
 use crate::name::TableName;
 use crate::outcome::{Mode, Warning, counted};
 use crate::refresh;
@@ -33,8 +32,7 @@ impl Attempt<'_> {
             (table, started, self.look(table, (ledger, session)).await)
         }))
         .await;
-        let rescue = self.requests.reload.iter().filter(|(_, files)| **files == Files::Rescued);
-        let rescue: Vec<TableName> = rescue.map(|(table, _)| table.clone()).collect();
+        let rescue = self.requests.rescued();
         let asked = Asked { rescue: &rescue, ..self.options.asked(self.purpose) };
         // Before anything is read.
         without_migration(looked.iter().filter_map(|(.., looked)| looked.as_ref().ok()))?;

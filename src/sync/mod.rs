@@ -26,7 +26,6 @@ pub use crate::ingest::Reload;
 use crate::ingest::{self, Files};
 use crate::lake::{LakeTable, SpillFolder};
 use crate::migrate::{self, Asked, Moves, Pending, Requests};
-use crate::migration;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
@@ -272,8 +271,7 @@ impl Work<'_> {
             }
         };
         let mut options = work.options.clone();
-        let whole = work.requests.reload.iter().filter(|(_, files)| **files == migration::Files::All);
-        options.reload.extend(whole.map(|(table, _)| Reload { table: table.to_string(), path: None }));
+        options.reload.extend(work.requests.reloads());
         let state = (&mut *outcome, &mut standing, options);
         // With another state than the plan's, there is nothing to try again.
         let policy = if self.options.plan.is_some() { retry::ONCE } else { retry::CUT };

@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deltalake::DeltaTableBuilder;
 use stedi_delta::cli::exit;
 use stedi_delta::outcome::{Action, Mode, Problem, SyncOutcome};
 use stedi_delta::{inspect, sync};
-use url::Url;
 
 use crate::support::shop::{derived, orders, shop};
-use crate::support::{Lake, assert_ok, of};
+use crate::support::{Lake, assert_ok, foreign_delete, of};
 
 /// Derived from a derived table.
 const TALLY: &str = "select c.item, count(*) as n, sum(c.price) as total from cheap c group by c.item";
@@ -54,12 +52,6 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(&path, &to).unwrap();
         }
     }
-}
-
-async fn foreign_delete(lake: &Lake, table: &str, predicate: &str) {
-    let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
-    let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
-    table.delete().with_predicate(predicate).await.unwrap();
 }
 
 fn commit_file(lake: &Lake, table: &str, version: u64) -> PathBuf {

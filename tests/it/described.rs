@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use stedi_delta::inspect;
-use stedi_delta::outcome::{Action, Mode, SyncOutcome};
+use stedi_delta::outcome::{Action, Mode};
 
 use crate::nested::assert_duckdb_reads_the_same;
-use crate::support::{Lake, assert_still, of};
+use crate::support::{Lake, assert_no_full, assert_still, of};
 
 const COLUMNS: &str = "id = { type = \"long\", description = \"The number\" }\n\
      name = { type = \"string\", description = \"Of a person\", classification = \"pii\" }\n\
@@ -94,12 +94,6 @@ fn rewrite(lake: &Lake, table: &str, change: impl FnOnce(&mut Value, &mut Value)
     let path = lake.warehouse().join(table).join(format!("_delta_log/{next:020}.json"));
     let info = json!({"commitInfo": {"operation": "CHANGE COLUMN", "engineInfo": "another"}});
     fs::write(path, format!("{info}\n{}\n", json!({"metaData": metadata}))).unwrap();
-}
-
-fn assert_no_full(outcome: &SyncOutcome) {
-    for table in &outcome.tables {
-        assert!(table.mode != Mode::Full, "{}: {}", table.table, table.reason);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use deltalake::DeltaTableBuilder;
 use stedi_delta::cli::exit;
 use stedi_delta::inspect;
-use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, TablePlan, Verified};
+use stedi_delta::outcome::{Action, Mode, PlanOutcome, Problem, Verified};
 use stedi_delta::sync;
 use url::Url;
 
 use crate::support::shop::{derived, orders, shop};
-use crate::support::{Lake, assert_ok, of, verify};
+use crate::support::{Lake, assert_ok, foreign_delete, of, plan_of, verify};
 
 async fn planned(lake: &Lake) -> PlanOutcome {
     let before = lake.files();
@@ -21,23 +21,13 @@ async fn planned(lake: &Lake) -> PlanOutcome {
     plan
 }
 
-fn plan_of<'p>(plan: &'p PlanOutcome, table: &str) -> &'p TablePlan {
-    plan.tables.iter().find(|t| t.table.as_str() == table).unwrap()
-}
-
 fn actions(plan: &PlanOutcome) -> Vec<(&str, Action)> {
     plan.tables.iter().map(|t| (t.table.as_str(), t.action)).collect()
 }
 
-async fn foreign_delete(lake: &Lake, table: &str) {
-    let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
-    let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
-    table.delete().with_predicate("id = 1").await.unwrap();
-}
-
 /// Another writer deletes a row of a table at v0 and forges the log so that the commit looks like ours.
 async fn forged_delete(lake: &Lake, table: &str) {
-    foreign_delete(lake, table).await;
+    foreign_delete(lake, table, "id = 1").await;
     forge(lake, table);
 }
 
@@ -138,7 +128,7 @@ async fn a_table_that_stops_leaves_those_below_behind() {
     lake.define("tables/curated/late.toml", &derived("auto"));
     lake.define("tables/curated/late.sql", "select c.id from cheap c");
     lake.sync().await;
-    foreign_delete(&lake, "trusted/cheap").await;
+    foreign_delete(&lake, "trusted/cheap", "id = 1").await;
     let plan = planned(&lake).await;
     assert_eq!(plan_of(&plan, "cheap").action, Action::Stop);
     assert!(plan_of(&plan, "cheap").problem.as_ref().unwrap().message().contains("committed by another writer"));
@@ -151,7 +141,7 @@ async fn drift_is_planned_repaired_and_said() {
     let lake = shop("auto");
     lake.land_first_orders();
     lake.sync().await;
-    foreign_delete(&lake, "trusted/cheap").await;
+    foreign_delete(&lake, "trusted/cheap", "id = 1").await;
     let plan = planned(&lake).await;
     assert_eq!(plan_of(&plan, "cheap").action, Action::Do(Mode::Full));
     assert!(

@@ -9,7 +9,7 @@ use stedi_delta::outcome::{Mode, SyncOutcome};
 use stedi_delta::{inspect, replay, sync};
 
 use crate::nested::assert_duckdb_reads_the_same;
-use crate::support::{Lake, assert_ok, assert_still, of};
+use crate::support::{Lake, assert_no_full, assert_ok, assert_still, of};
 
 const COLUMNS: &str = "id = \"long\"\nk = \"integer\"\n";
 
@@ -93,12 +93,6 @@ fn folders(lake: &Lake, zone: &str) -> Vec<String> {
     names
 }
 
-fn assert_nothing_full(outcome: &SyncOutcome) {
-    for table in &outcome.tables {
-        assert!(table.mode != Mode::Full, "{}: {}", table.table, table.reason);
-    }
-}
-
 fn faults(outcome: &SyncOutcome) -> Vec<String> {
     let problem = outcome.problem.as_ref().unwrap_or_else(|| panic!("no problem: {outcome:?}"));
     let faults = problem.faults().iter();
@@ -113,7 +107,7 @@ async fn a_renamed_table_keeps_its_folder_its_files_and_its_readers() {
     assert_eq!(entries(&lake), names);
     to_u(&lake);
     let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
-    assert_eq!(planned.moves, ["migration 0001_u: alter table n rename to u"]);
+    assert_eq!(planned.moves(), ["migration 0001_u: alter table n rename to u"]);
     assert!(planned.catalog.left.is_empty(), "{:?}", planned.catalog.left);
     assert!(planned.tables.iter().all(|t| t.problem.is_none() && t.version.is_some()), "{planned:?}");
     let files = lake.files();
@@ -138,7 +132,7 @@ async fn a_renamed_table_keeps_its_folder_its_files_and_its_readers() {
     lake.land("n/c.json", records(9..12));
     lake.land("n/a.json", records(2..4));
     let outcome = lake.sync().await;
-    assert_nothing_full(&outcome);
+    assert_no_full(&outcome);
     assert_eq!((of(&outcome, "u").rows.inserted, of(&outcome, "u").rows.deleted), (5, 5));
     assert_eq!(lake.count("select count(*) from u").await, 8);
     let options = sync::Options { reload: vec![sync::Reload::parse("u:n/b.json")], ..sync::Options::default() };
@@ -177,7 +171,7 @@ async fn a_new_table_of_the_name_takes_a_folder_of_its_own() {
     lake.land("n/d.json", records(20..22));
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "n").rows.inserted, of(&outcome, "u").rows.inserted), (2, 2));
-    assert_nothing_full(&outcome);
+    assert_no_full(&outcome);
     lake.assert_recomputed().await;
     // And again: the second one is renamed, a third one comes.
     rename(&lake, "tables/landing/n.toml", "tables/landing/v.toml");
@@ -234,7 +228,7 @@ async fn derived_tables_are_renamed_and_change_their_zone_and_names_can_be_swapp
     assert!(folders(&lake, "curated").contains(&"checked_quarantine".to_owned()));
     lake.land("n/c.json", records(9..12));
     let outcome = lake.sync().await;
-    assert_nothing_full(&outcome);
+    assert_no_full(&outcome);
     assert_eq!((of(&outcome, "m").rows.inserted, of(&outcome, "n").rows.inserted), (3, 0));
     lake.assert_recomputed().await;
     assert_still(&lake.sync().await);
@@ -347,7 +341,7 @@ async fn a_dropped_table_leaves_the_catalog_and_its_files_stay() {
     lake.define("tables/landing/m.toml", &landing(COLUMNS).replace("n/*", "m/*"));
     lake.define("migrations/0001_drop.sql", "drop table plain;\ndrop table n;\ndrop table checked;\n");
     let planned = inspect::plan(&lake.workspace().await, &[]).await.unwrap();
-    assert_eq!((planned.moves.len(), planned.catalog.left), (3, vec!["counted".to_owned(), "last".to_owned()]));
+    assert_eq!((planned.moves().len(), planned.catalog.left), (3, vec!["counted".to_owned(), "last".to_owned()]));
     lake.land("m/a.json", record(1));
     let outcome = lake.sync().await;
     assert_eq!(outcome.migrations[0].statements.len(), 3);
@@ -438,7 +432,7 @@ async fn files_are_read_again_by_a_migration_all_or_those_with_undeclared_fields
     lake.define("migrations/0002_all.sql", "reload table n;\n");
     let outcome = lake.sync().await;
     assert_eq!((of(&outcome, "n").rows.inserted, of(&outcome, "n").rows.deleted), (2, 2));
-    assert_nothing_full(&outcome);
+    assert_no_full(&outcome);
     assert_still(&lake.sync().await);
     for (sql, expected) in [
         ("reload table plain;", "plain is a derived table: it reads no files"),

@@ -16,9 +16,7 @@ pub(super) struct After {
     pub changes: Vec<SchemaChange>,
     /// The columns, if any changes.
     pub columns: Option<Vec<Column>>,
-    /// Pending statements that write all rows anew.
-    pub statements: u64,
-    /// Columns that these change: who reads them is computed in full.
+    /// Columns that migrations change: tables that read them are computed in full.
     pub touched: BTreeSet<String>,
 }
 
@@ -38,7 +36,7 @@ pub(super) fn landing(table: &Table, stands: &LakeTable, pending: &Pending) -> R
     // A sync leaves the order of columns as it is.
     found.extend(changes(&stored, &after).into_iter().filter(|change| change.kind != SchemaChangeKind::Order));
     let columns = (!found.is_empty()).then(|| after.columns());
-    Ok(After { changes: found, columns, statements: migrated.statements, touched: migrated.touched })
+    Ok(After { changes: found, columns, touched: migrated.touched })
 }
 
 /// The declared columns, then those of other writers. A nullable column stays nullable.

@@ -139,6 +139,8 @@ pub(crate) enum Forgotten {
     Constants,
     /// Minima and maxima, and metadata of columns. Conditions on doubles are not pushed below.
     Bounds,
+    /// That texts went through views: the rows have the properties of the operator that is replaced.
+    Views,
 }
 
 /// Passes rows on and drops some of their properties.
@@ -157,9 +159,14 @@ impl ForgetExec {
         let properties = match (what, plain_schema(&input.schema())) {
             (Forgotten::Constants, _) => with(EquivalenceProperties::new(input.schema())),
             (Forgotten::Bounds, Some(plain)) => with(EquivalenceProperties::new(plain)),
-            (Forgotten::Bounds, None) => Arc::clone(input.properties()),
+            (Forgotten::Bounds, None) | (Forgotten::Views, _) => Arc::clone(input.properties()),
         };
         Self { input, what, properties }
+    }
+
+    /// The same rows as those of an operator with these properties, but through views.
+    pub(super) fn through_views(input: Arc<dyn ExecutionPlan>, properties: &Arc<PlanProperties>) -> Self {
+        Self { input, what: Forgotten::Views, properties: Arc::clone(properties) }
     }
 }
 
@@ -207,7 +214,10 @@ impl ExecutionPlan for ForgetExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or_else(|| plan_datafusion_err!("ForgetExec has one input"))?;
-        Ok(Arc::new(Self::new(input, self.what)))
+        Ok(Arc::new(match self.what {
+            Forgotten::Views => Self::through_views(input, &self.properties),
+            what => Self::new(input, what),
+        }))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -230,7 +240,7 @@ impl ExecutionPlan for ForgetExec {
 
     fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let input = inputs.first().ok_or_else(|| plan_datafusion_err!("ForgetExec has one input"))?;
-        if self.what == Forgotten::Constants {
+        if self.what != Forgotten::Bounds {
             return Ok(Arc::clone(input));
         }
         let mut known = Statistics::clone(input);
@@ -255,7 +265,7 @@ impl ExecutionPlan for ForgetExec {
         parent_filters: Vec<Arc<dyn PhysicalExpr>>,
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
-        if self.what == Forgotten::Constants {
+        if self.what != Forgotten::Bounds {
             return FilterDescription::from_children(parent_filters, &self.children());
         }
         let schema = self.schema();

@@ -5,25 +5,23 @@
 //! output is cut into batches before it is copied.
 //!
 //! The engine does not see that a cast to a view keeps the order of rows. Windows and groups above rely on the order that
-//! the other rules found, so the operator that casts back ([`SharedExec`]) has the properties of the one it replaces.
+//! the other rules found, so what casts back has the properties of the operator that it replaces.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Schema};
+use deltalake::datafusion::common::Result;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{Result, plan_datafusion_err};
-use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::physical_expr::expressions::{CastExpr, Column};
 use deltalake::datafusion::physical_optimizer::PhysicalOptimizerRule;
+use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use deltalake::datafusion::physical_plan::unnest::UnnestExec;
-use deltalake::datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+
+use super::drop_equivalences::ForgetExec;
 
 /// The rule. It runs after all others, which would remove the casts again.
 #[derive(Debug)]
@@ -84,58 +82,7 @@ fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if input.schema() != output {
         return Ok(None);
     }
-    Ok(Some(Arc::new(SharedExec { input, properties: Arc::clone(unnest.properties()) })))
-}
-
-/// Passes on the rows of an `unnest` over views, with the order and the partitions of the `unnest` over texts.
-#[derive(Debug)]
-struct SharedExec {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl DisplayAs for SharedExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedExec")
-    }
-}
-
-impl ExecutionPlan for SharedExec {
-    fn name(&self) -> &'static str {
-        "SharedExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or_else(|| plan_datafusion_err!("SharedExec has one input"))?;
-        Ok(Arc::new(Self { input, properties: Arc::clone(&self.properties) }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
-    }
+    Ok(Some(Arc::new(ForgetExec::through_views(input, unnest.properties()))))
 }
 
 /// A projection of all columns with some cast.

@@ -119,8 +119,8 @@ struct World {
     read: BTreeMap<&'static str, usize>,
     named: usize,
     nulls: Nulls,
-    /// Files by number, and what they hold.
-    files: Vec<String>,
+    /// How many files there are.
+    files: usize,
     /// Whether every record of every file has a value of a column.
     always: Vec<bool>,
     migrations: usize,
@@ -136,7 +136,7 @@ impl World {
             read: BTreeMap::new(),
             named: 0,
             nulls: if seed.is_multiple_of(3) { Nulls::None } else { Nulls::Some },
-            files: Vec::new(),
+            files: 0,
             always: Vec::new(),
             migrations: 0,
             ahead: true,
@@ -189,23 +189,18 @@ impl World {
 
     /// A new file, or other contents of one.
     fn land(&mut self, lake: &Lake) {
-        let at = self.rng.below(self.files.len() + 2).min(self.files.len());
+        let at = self.rng.below(self.files + 2).min(self.files);
         let mut text = String::new();
         for _ in 0..1 + self.rng.below(4) {
-            let there: Vec<&Column> = self.columns.iter().filter(|column| !column.dropped).collect();
-            let line = object(there.into_iter(), &mut self.rng, self.nulls);
-            for (always, column) in self.always.iter_mut().zip(&self.columns) {
-                *always &= column.required || self.nulls == Nulls::None;
-            }
-            text.push_str(&line);
+            let there = self.columns.iter().filter(|column| !column.dropped);
+            text.push_str(&object(there, &mut self.rng, self.nulls));
             text.push('\n');
         }
-        lake.land(&format!("n/{at}.json"), &text);
-        if at == self.files.len() {
-            self.files.push(text);
-        } else {
-            self.files[at] = text;
+        for (always, column) in self.always.iter_mut().zip(&self.columns) {
+            *always &= column.required || self.nulls == Nulls::None;
         }
+        lake.land(&format!("n/{at}.json"), &text);
+        self.files = self.files.max(at + 1);
     }
 
     /// One change of the definitions; what `migrate new` has to be told of it.
@@ -220,7 +215,7 @@ impl World {
                     self.columns[at].fields.push(new);
                 } else {
                     self.columns.push(new);
-                    self.always.push(self.files.is_empty());
+                    self.always.push(self.files == 0);
                 }
                 None
             }
@@ -321,10 +316,12 @@ impl World {
         let mut all = Vec::new();
         let mut exprs = Vec::new();
         for column in self.columns.iter().filter(|column| !column.dropped) {
-            exprs.push(format!("n.{}", column.name()));
-            exprs.extend(column.fields().map(|field| format!("n.{}.{}", column.name(), field.name())));
+            if column.is_struct {
+                exprs.extend(column.fields().map(|field| format!("n.{}.{}", column.name(), field.name())));
+            } else {
+                exprs.push(format!("n.{}", column.name()));
+            }
         }
-        exprs.retain(|expr| self.columns.iter().all(|c| !c.is_struct || *expr != format!("n.{}", c.name())));
         let sql = format!("select n.source_file, n.source_offset, {} from n", exprs.join(", "));
         all.push(("n".to_owned(), lake.rows(&sql).await));
         for (name, _) in QUERIES {

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deltalake::DeltaTableBuilder;
 use deltalake::arrow::array::{AsArray, RecordBatch};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use stedi_delta::Privacy;
@@ -22,10 +23,11 @@ use stedi_delta::Storage;
 use stedi_delta::Workspace;
 use stedi_delta::internals::definition::{Action, Table};
 use stedi_delta::internals::lake::LakeTable;
-use stedi_delta::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
+use stedi_delta::outcome::{Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome, TablePlan};
 use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::workspace::WorkspaceOptions;
 use stedi_delta::{inspect, sync};
+use url::Url;
 
 pub(crate) use ran::Ran;
 
@@ -270,6 +272,25 @@ pub(crate) fn verify() -> sync::Options {
 /// The outcome of one table.
 pub(crate) fn of<'o>(outcome: &'o SyncOutcome, table: &str) -> &'o TableOutcome {
     outcome.tables.iter().find(|t| t.table.as_str() == table).unwrap_or_else(|| panic!("no outcome of {table}"))
+}
+
+/// The plan of one table.
+pub(crate) fn plan_of<'p>(plan: &'p PlanOutcome, table: &str) -> &'p TablePlan {
+    plan.tables.iter().find(|t| t.table.as_str() == table).unwrap_or_else(|| panic!("no plan of {table}"))
+}
+
+/// No table was computed whole.
+pub(crate) fn assert_no_full(outcome: &SyncOutcome) {
+    for table in &outcome.tables {
+        assert!(table.mode != Mode::Full, "{}: {}", table.table, table.reason);
+    }
+}
+
+/// Another writer deletes rows from a table.
+pub(crate) async fn foreign_delete(lake: &Lake, table: &str, predicate: &str) {
+    let url = Url::from_directory_path(lake.warehouse().join(table)).unwrap();
+    let table = DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
+    table.delete().with_predicate(predicate).await.unwrap();
 }
 
 /// The modes of all tables by name.

@@ -4,11 +4,10 @@
 //! each one: at a read it would leave the same as before the next write.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use stedi_delta::migrate::{self, Asked};
 
-use super::{COLUMNS, landing, record, records};
+use super::{COLUMNS, landing, record, records, remove, rename};
 use crate::support::aws::Aws;
 use crate::support::faulty::{Fault, Plan, When};
 use crate::support::{Lake, assert_still};
@@ -23,10 +22,14 @@ fn before() -> Lake {
         ("tables/curated/counted.toml", "description = \"x\"\n"),
         ("tables/curated/counted.sql", "select plain.k, count(*) as c from plain group by plain.k"),
     ]);
+    land(&lake);
+    lake
+}
+
+fn land(lake: &Lake) {
     lake.land("n/a.json", "{\"id\":1,\"k\":1,\"zip\":11}\n{\"id\":\"x\"}\n");
     lake.land("n/b.json", records(2..4));
     lake.land("old/a.json", record(1));
-    lake
 }
 
 fn rescuing(columns: &str) -> String {
@@ -36,15 +39,14 @@ fn rescuing(columns: &str) -> String {
 /// The migration: every kind of statement about tables, and one about a column of a renamed table.
 async fn about_to_migrate(lake: Lake) -> Lake {
     lake.sync().await;
-    let project = lake.root().to_owned();
     for (from, to) in [
         ("landing/n.toml", "landing/u.toml"),
         ("curated/plain.toml", "curated/simple.toml"),
         ("curated/plain.sql", "curated/simple.sql"),
     ] {
-        fs::rename(project.join("tables").join(from), project.join("tables").join(to)).unwrap();
+        rename(&lake, &format!("tables/{from}"), &format!("tables/{to}"));
     }
-    fs::remove_file(project.join("tables/landing/old.toml")).unwrap();
+    remove(&lake, "landing/old");
     lake.define("tables/landing/u.toml", &rescuing("id = \"long\"\nkind = \"integer\"\nzip = \"long\"\n"));
     lake.define("tables/curated/simple.sql", "select u.id, u.kind as k from u");
     lake.define("tables/curated/counted.sql", "select simple.k, count(*) as c from simple group by simple.k");
@@ -170,8 +172,6 @@ async fn on_s3_a_sync_that_dies_after_a_write_about_columns_is_completed_by_the_
 
 fn before_in_cloud(aws: &'static Aws) -> Lake {
     let lake = before().in_cloud(aws);
-    lake.land("n/a.json", "{\"id\":1,\"k\":1,\"zip\":11}\n{\"id\":\"x\"}\n");
-    lake.land("n/b.json", records(2..4));
-    lake.land("old/a.json", record(1));
+    land(&lake);
     lake
 }

@@ -54,7 +54,7 @@ pub(crate) struct TablePlanReport {
     pub location: String,
     /// Current version; `null` = not created.
     pub version: Option<u64>,
-    /// `none`, `ingest`, `incremental`, `full`, `check`, `stop`, `skip`.
+    /// `none`, `ingest`, `incremental`, `full`, `check`, `metadata`, `stop`, `skip`.
     pub action: Action,
     /// Tables that change first: then the action is a prediction.
     pub after: Vec<String>,
@@ -98,7 +98,7 @@ pub(crate) struct SchemaChangeReport {
 /// The computed change of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct ComputedReport {
-    /// `none`, `full`, `incremental`, `check`.
+    /// `none`, `full`, `incremental`, `check`, `metadata`.
     pub mode: Mode,
     /// Why this mode.
     pub reason: String,
@@ -131,7 +131,7 @@ pub(crate) struct CatalogReport {
 pub(crate) struct CatalogChangeReport {
     /// The table.
     pub table: String,
-    /// `create`, `update`, `refuse`.
+    /// `create`, `update`, `remove`, `refuse`.
     pub change: EntryChange,
     /// Fields of an existing entry that differ.
     pub fields: Vec<Drift>,
@@ -184,7 +184,7 @@ pub(crate) fn document(outcome: &PlanOutcome, exit_code: u8, out: Option<String>
         exit_code,
         pending: exit::is_pending(outcome),
         tables: outcome.tables.iter().map(table).collect(),
-        moves: outcome.moves.clone(),
+        moves: outcome.moves(),
         migrations: outcome.migrations.iter().map(migration).collect(),
         catalog: Some(catalog(&outcome.catalog)),
         out,

@@ -27,7 +27,7 @@ const NAMED: usize = 5;
 /// The result.
 pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
-    for statement in &outcome.moves {
+    for statement in outcome.moves() {
         text.push_str(&format!("{statement}\n"));
     }
     text.push_str(&tables(&outcome.tables));
