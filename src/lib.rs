@@ -15,7 +15,7 @@
 //!
 //! # async fn example() -> stedi_delta::error::Result<()> {
 //! let options = WorkspaceOptions { root: "my-project".into(), ..WorkspaceOptions::default() };
-//! let workspace = Workspace::open(&options, Storage::default(), Privacy::default()).await?;
+//! let workspace = Workspace::open(&options, Storage::default(), Privacy::new(None, false)).await?;
 //! let silent: Arc<dyn Progress> = Arc::new(Silent);
 //! let outcome = sync::sync(&workspace, &sync::Options::default(), &silent).await;
 //! for table in &outcome.tables {

@@ -37,6 +37,8 @@ use crate::types::plain_schema;
 #[derive(Debug)]
 pub(crate) struct Relation {
     inner: Arc<dyn TableProvider>,
+    /// Its schema without metadata of columns.
+    schema: SchemaRef,
     doubted: BTreeSet<String>,
     /// The version whose file ends can be read for pruning.
     version: Option<LakeTable>,
@@ -46,20 +48,24 @@ impl Relation {
     /// Files whose values are described only by their own footers.
     #[must_use]
     pub(crate) fn plain(inner: Arc<dyn TableProvider>) -> Self {
-        Self { inner, doubted: BTreeSet::new(), version: None }
+        Self { schema: plain(&inner), inner, doubted: BTreeSet::new(), version: None }
     }
 
     /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted.
     pub(super) fn of(version: &LakeTable, inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
-        Self { inner, doubted, version: Some(version.clone()) }
+        Self { schema: plain(&inner), inner, doubted, version: Some(version.clone()) }
     }
+}
+
+fn plain(provider: &Arc<dyn TableProvider>) -> SchemaRef {
+    let schema = provider.schema();
+    plain_schema(&schema).unwrap_or(schema)
 }
 
 #[async_trait]
 impl TableProvider for Relation {
     fn schema(&self) -> SchemaRef {
-        let schema = self.inner.schema();
-        plain_schema(&schema).unwrap_or(schema)
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {

@@ -45,6 +45,8 @@ pub struct LakeTable {
     spelled: Arc<OnceLock<Spelled>>,
     /// Columns of this version with bounds that cannot be trusted, and the most bytes of a row; computed on first use.
     of_files: Arc<OnceLock<(BTreeSet<String>, u64)>>,
+    /// [`Self::schema`] of this version, computed on first use.
+    schema: Arc<OnceLock<SchemaRef>>,
     /// Whether commits of this log that declare that they changed no row really did not, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
@@ -117,8 +119,8 @@ impl LakeTable {
     /// `of_log`: cached facts about the commits of its log.
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
-        let (older, spelled, of_files) = (Arc::default(), Arc::default(), Arc::default());
-        Self { location, inner, state, older, hashes, spelled, of_files, verdicts }
+        let (older, spelled, of_files, schema) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { location, inner, state, older, hashes, spelled, of_files, schema, verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -193,8 +195,12 @@ impl LakeTable {
     /// nothing.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        let schema = self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema());
-        plain_schema(&schema).unwrap_or(schema)
+        let plain = || {
+            let schema =
+                self.inner.snapshot().map_or_else(|_| Arc::new(Schema::empty()), |s| s.snapshot().arrow_schema());
+            plain_schema(&schema).unwrap_or(schema)
+        };
+        Arc::clone(self.schema.get_or_init(plain))
     }
 
     /// The `schemaString` of the newest metadata.

@@ -96,15 +96,32 @@ impl Scratch {
     }
 
     /// The objects of both, in order.
-    async fn all(&self, prefix: Option<&Path>) -> object_store::Result<Vec<ObjectMeta>> {
+    async fn all(&self, prefix: Option<&Path>, after: Option<&Path>) -> object_store::Result<Vec<ObjectMeta>> {
+        let of = |store: &dyn ObjectStore| match after {
+            Some(after) => store.list_with_offset(prefix, after),
+            None => store.list(prefix),
+        };
         let mut all = BTreeMap::new();
-        for meta in listed(self.inner.list(prefix)).await? {
+        for meta in listed(of(&self.inner)).await? {
             if matches!(self.held(&meta.location), Held::There) {
                 all.insert(meta.location.clone(), meta);
             }
         }
-        all.extend(listed(self.local.list(prefix)).await?.into_iter().map(|meta| (meta.location.clone(), meta)));
+        all.extend(listed(of(&self.local)).await?.into_iter().map(|meta| (meta.location.clone(), meta)));
         Ok(all.into_values().collect())
+    }
+
+    fn stream(
+        &self,
+        prefix: Option<&Path>,
+        after: Option<&Path>,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        let (scratch, prefix, after) = (self.clone(), prefix.cloned(), after.cloned());
+        let all = async move {
+            let all = scratch.all(prefix.as_ref(), after.as_ref()).await?;
+            Ok::<_, Error>(futures::stream::iter(all.into_iter().map(Ok)))
+        };
+        futures::stream::once(all).try_flatten().boxed()
     }
 }
 
@@ -188,12 +205,7 @@ impl ObjectStore for Scratch {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        let (scratch, prefix) = (self.clone(), prefix.cloned());
-        let all = async move {
-            let all = scratch.all(prefix.as_ref()).await?;
-            Ok::<_, Error>(futures::stream::iter(all.into_iter().map(Ok)))
-        };
-        futures::stream::once(all).try_flatten().boxed()
+        self.stream(prefix, None)
     }
 
     fn list_with_offset(
@@ -201,8 +213,7 @@ impl ObjectStore for Scratch {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        let offset = offset.clone();
-        self.list(prefix).try_filter(move |meta| futures::future::ready(meta.location > offset)).boxed()
+        self.stream(prefix, Some(offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {

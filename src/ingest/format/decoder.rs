@@ -88,11 +88,10 @@ impl Decoder {
     /// # Errors
     /// As for [`Self::push`].
     pub(crate) fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(Piece<'_>)) -> Result<bool, String> {
-        let (taken, at) = &mut self.taken;
-        if *at == taken.len() {
+        let (mut taken, at) = std::mem::take(&mut self.taken);
+        if at == taken.len() {
             return self.decode(bytes, sink);
         }
-        let (mut taken, at) = (std::mem::take(taken), *at);
         let mut rest = &taken[at..];
         let more = self.decode(&mut rest, sink)?;
         let at = taken.len() - rest.len();
@@ -135,7 +134,7 @@ impl Decoder {
                 }
                 let reason =
                     format!("{} stream is cut off or its checksum is wrong, {}", codec.name(), member(*begins));
-                self.state = State::Lost(Search::new(reason, std::mem::take(window), 1));
+                self.state = State::Lost(Search::new(reason, std::mem::take(window)));
                 Ok(true)
             }
             State::Lost(search) => match search.step(&mut &[][..], true) {
@@ -194,7 +193,7 @@ impl Decoder {
                     }
                     Step::Corrupt => {
                         let reason = format!("{} stream is corrupt, {}", codec.name(), member(*begins));
-                        self.state = State::Lost(Search::new(reason, std::mem::take(window), 1));
+                        self.state = State::Lost(Search::new(reason, std::mem::take(window)));
                         Ok(true)
                     }
                 }
@@ -265,12 +264,13 @@ impl Decoder {
         }
     }
 
-    /// Searches the next member in bytes that are none, and in those of the one before: it may have taken some of the next.
+    /// Looks for the next member in bytes that do not begin one, and in those of the one before: it may have taken some of
+    /// the next.
     fn lose_after(&mut self, mut before: Before, head: &[u8]) {
         let reason = format!("bytes after the end of the {} stream are not compressed", before.name);
         before.window.push(head);
         self.decoded += head.len() as u64;
-        self.state = State::Lost(Search::new(reason, before.window, 1));
+        self.state = State::Lost(Search::new(reason, before.window));
     }
 
     fn broken(&mut self, reason: String) -> String {

@@ -11,6 +11,8 @@ const WINDOW: usize = 1 << 20;
 const HEADER: usize = 10;
 /// Bytes of output that show that bytes are compressed.
 const ENOUGH: usize = 32 << 10;
+/// False headers after which a search ends: each may cost the decompression of a window.
+const MOST_FALSE: usize = 256;
 /// Most bytes that are taken at once.
 const PIECE: usize = 64 << 10;
 
@@ -35,6 +37,8 @@ pub(super) struct Search {
     bytes: Vec<u8>,
     at: usize,
     trial: Option<Trial>,
+    /// How many headers were false.
+    false_headers: usize,
 }
 
 /// A possible member.
@@ -46,7 +50,7 @@ struct Trial {
 
 /// A member that was found.
 pub(super) struct Member {
-    /// Why it was searched, until that is reported.
+    /// Why the search began; taken when it is reported.
     pub(super) reason: Option<String>,
     /// Its decompressor, unless the member has ended.
     pub(super) codec: Option<Codec>,
@@ -61,10 +65,10 @@ pub(super) struct Member {
 }
 
 impl Search {
-    /// Searches the last bytes of a member, of which `known` are in no other one, and those after it.
-    pub(super) fn new(reason: String, window: Window, known: usize) -> Self {
+    /// Searches the last bytes of a member but for the first, which is its own, and those after it.
+    pub(super) fn new(reason: String, window: Window) -> Self {
         let bytes = window.0;
-        Self { reason, at: known.min(bytes.len()), bytes, trial: None }
+        Self { reason, at: 1.min(bytes.len()), bytes, trial: None, false_headers: 0 }
     }
 
     /// Takes the beginning of `bytes` and advances them; returns the next member if it was found. `last`: no bytes follow
@@ -80,11 +84,14 @@ impl Search {
                 let tried = trial.run(&mut rest, last);
                 self.at = self.bytes.len() - rest.len();
                 match tried {
-                    Tried::Open => {
+                    Tried::Open if self.at - trial.begins <= WINDOW => {
                         self.trial = Some(trial);
                         return None;
                     }
-                    Tried::Nothing => self.at = trial.begins + 1,
+                    Tried::Open | Tried::Nothing => {
+                        self.false_headers += 1;
+                        self.at = trial.begins + 1;
+                    }
                     Tried::Begins | Tried::Ends => {
                         let Trial { codec, begins, output } = trial;
                         let (name, has_ended) = (codec.name(), tried == Tried::Ends);
@@ -110,6 +117,9 @@ impl Search {
 
     /// Advances to the next bytes that look like a header, or to those that may be the beginning of one.
     fn header(&mut self) -> Option<Packing> {
+        if self.false_headers > MOST_FALSE {
+            self.at = self.bytes.len();
+        }
         while let Some(header) = self.bytes.get(self.at..self.at + HEADER) {
             match packing(header) {
                 None => self.at += 1,
@@ -140,7 +150,7 @@ enum Tried {
     Ends,
     /// More bytes are needed.
     Open,
-    /// It is none.
+    /// It is not one.
     Nothing,
 }
 

@@ -168,7 +168,7 @@ impl Lookahead<'_> {
 }
 
 /// Whether bytes are perhaps half of a separator.
-fn may_be_separator(bytes: &[u8]) -> bool {
+pub(super) fn may_be_separator(bytes: &[u8]) -> bool {
     bytes == b"\\" || (bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes))
 }
 

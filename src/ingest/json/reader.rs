@@ -6,7 +6,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::error::ArrowError;
 
 use super::column::kind;
-use super::enclosed::{Following, Lookahead};
+use super::enclosed::{Following, Lookahead, may_be_separator};
 use super::resync::{Broken, Resync};
 use super::row::{Attempt, Rows};
 use super::stretch::{Around, BYTE_ORDER_MARK, RECORD_SEPARATOR, Reach, Stretch, is_blank, is_space};
@@ -252,7 +252,7 @@ impl RecordReader {
                 (Place::Start, _) => Step::Wait,
                 (_, b'{') => self.record(buffer, &text, last)?,
                 // A separator that may be incomplete.
-                (_, b'\\' | 0xEF) if !last && self.may_be_separator(buffer) => Step::Wait,
+                (_, b'\\' | 0xEF) if !last && may_be_separator(&buffer[self.at..]) => Step::Wait,
                 (Place::Separator, _) => self.garbage(buffer, 0, "not JSON: expected `,` or `]`".to_owned())?,
                 _ => self.other_value(buffer, last)?,
             };
@@ -342,12 +342,6 @@ impl RecordReader {
             _ => {}
         }
         Ok(Step::Go)
-    }
-
-    /// Whether the buffer ends inside a possible separator.
-    fn may_be_separator(&self, buffer: &[u8]) -> bool {
-        let rest = &buffer[self.at..];
-        rest == b"\\" || (rest.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(rest))
     }
 
     /// Reads the object at `at`.

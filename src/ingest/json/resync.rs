@@ -72,7 +72,7 @@ impl Broken<'_> {
 
     fn find(&self, reach: &mut usize) -> Resync {
         let position = Position::at(self.bytes, self.fault);
-        match self.lines(0, self.fault, &position, reach) {
+        match self.lines(&position, reach) {
             Next::Begins(at) => return Resync::Record(at),
             Next::Unknown => return Resync::Unknown,
             Next::None => {}
@@ -150,10 +150,9 @@ impl Broken<'_> {
         if self.bytes[..end].ends_with(b"}") { Resync::Closed(end) } else { Resync::Record(at) }
     }
 
-    /// The first line between two places that begins with a record, or the first separator that stands only between
-    /// records.
-    fn lines(&self, from: usize, to: usize, position: &Position, reach: &mut usize) -> Next {
-        for (at, byte) in self.bytes[..to].iter().enumerate().skip(from) {
+    /// The first line before the fault that begins with a record, or the first separator that stands only between records.
+    fn lines(&self, position: &Position, reach: &mut usize) -> Next {
+        for (at, byte) in self.bytes[..self.fault].iter().enumerate() {
             if *byte == RECORD_SEPARATOR && self.may_return(at) {
                 return Next::Begins(at);
             }

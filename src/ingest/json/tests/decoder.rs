@@ -210,6 +210,19 @@ fn bytes_that_only_look_like_a_member_are_passed_over() {
     assert!(first.starts_with(&parts[0]) || gaps.is_empty() && ended.is_err());
 }
 
+/// Each of these headers names a file whose name never ends, which is read for 64 KiB.
+#[test]
+fn a_search_ends_after_many_false_headers() {
+    let header = [0x1f, 0x8b, 8, 8, b'a', b'a', b'a', b'a', 2, 3];
+    let damaged = gzip(&text());
+    let of = |headers: usize| [&damaged[..damaged.len() / 2], &header.repeat(headers), &gzip(b"{\"a\":1}\n")].concat();
+    let (_, gaps, ended) = decode_parts(&of(100), 1 << 16);
+    assert_eq!((gaps.len(), ended), (1, Ok(())), "the member behind a few is found");
+    let (_, gaps, ended) = decode_parts(&of(20_000), 1 << 16);
+    assert_eq!(gaps, Vec::<String>::new());
+    assert!(ended.is_err_and(|reason| reason.starts_with("gzip stream is ")));
+}
+
 #[test]
 fn records_land_around_a_gap() {
     let lines = |from: usize, to: usize| -> Vec<u8> {
