@@ -69,11 +69,14 @@ mod merge;
 mod ingest;
 mod refresh;
 pub mod workspace;
+mod pins;
 pub mod register;
 pub mod migrate;
 pub mod sync;
 pub mod replay;
 pub mod travel;
+pub mod restore;
+pub mod pin;
 pub mod inspect;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;

@@ -1,6 +1,7 @@
 //! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
 //! nothing here prints.
 
+mod pin;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
+pub use pin::{Pin, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
@@ -376,6 +378,29 @@ pub struct StatusOutcome {
     pub warehouse: String,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatus>,
+}
+
+/// A table is, or would be, restored.
+#[derive(Debug)]
+pub struct RestoreOutcome {
+    /// The table.
+    pub table: String,
+    /// The version whose rows it has then.
+    pub restored: u64,
+    /// Its newest version before.
+    pub version_before: u64,
+    /// The new version, if one was committed.
+    pub version_after: Option<u64>,
+    /// Data files added again.
+    pub files_added: u64,
+    /// Data files removed.
+    pub files_removed: u64,
+    /// Rows that it has then, if the log says so.
+    pub rows: Option<u64>,
+    /// People with rows in it who have no consent today; `None` if the table declares none.
+    pub withdrawn: Option<u64>,
+    /// A failure of the catalog, after the commit.
+    pub problem: Option<Error>,
 }
 
 /// The versions of a table.

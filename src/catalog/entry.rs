@@ -19,6 +19,9 @@ const UPDATE_VERSION: &str = "delta.lastUpdateVersion";
 const COMMIT_TIMESTAMP: &str = "delta.lastCommitTimestamp";
 const PROVIDER: &str = "spark.sql.sources.provider";
 const TABLE_TYPE: &str = "table_type";
+/// Table and version of a pin.
+const PINNED_TABLE: &str = "stedi-delta.pin.table";
+const PINNED_VERSION: &str = "stedi-delta.pin.version";
 /// The parameter of a column by which policies for personal data find it.
 const CLASSIFICATION: &str = "classification";
 /// Everything below this prefix describes the schema and is ours: parts of an older, longer schema must be removed.
@@ -181,6 +184,47 @@ impl Entry {
             },
             partition_keys: Vec::new(),
         }
+    }
+
+    /// The entry of a pinned version: Hive's symlink format over the Parquet files that the manifest in `location` lists.
+    #[must_use]
+    pub fn manifest(
+        name: &str,
+        location: &str,
+        (description, declared): (&str, &[Column]),
+        delta_schema_string: &str,
+        table: &str,
+        version: u64,
+    ) -> Self {
+        let mut parameters = text_map([("EXTERNAL", "TRUE"), ("classification", "parquet"), (PINNED_TABLE, table)]);
+        parameters.insert(PINNED_VERSION.into(), version.to_string());
+        Self {
+            name: name.to_lowercase(),
+            description: one_line(description, DESCRIPTION_CHARS),
+            owner: None,
+            table_type: "EXTERNAL_TABLE".into(),
+            parameters,
+            storage_descriptor: StorageDescriptor {
+                columns: columns(delta_schema_string, declared),
+                location: format!("{}/", location.trim_end_matches('/')),
+                input_format: "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat".into(),
+                output_format: "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat".into(),
+                compressed: false,
+                number_of_buckets: Some(0),
+                serde_info: SerdeInfo {
+                    serialization_library: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe".into(),
+                    parameters: text_map([("serialization.format", "1")]),
+                },
+                ..StorageDescriptor::default()
+            },
+            partition_keys: Vec::new(),
+        }
+    }
+
+    /// Whether it is that of a pinned version.
+    #[must_use]
+    pub fn is_pin(&self) -> bool {
+        self.parameters.contains_key(PINNED_TABLE)
     }
 
     /// This entry, with the fields of others in `existing` that this one does not set: parameters, owner, and

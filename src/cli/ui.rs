@@ -217,6 +217,17 @@ impl Ui {
         }
     }
 
+    /// Asks whether to go on; `None` if there is nobody to ask.
+    pub fn asks(&mut self, question: &str) -> Option<bool> {
+        if !(self.err_terminal && io::stdin().is_terminal()) || self.log_json {
+            return None;
+        }
+        self.problem(&format!("{question}\ngo on? [y/N] "));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok()?;
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Prints a message that is never suppressed: a warning, an error.
     pub fn problem(&mut self, text: &str) {
         self.progress.done();

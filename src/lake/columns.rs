@@ -34,6 +34,8 @@ pub enum NewColumns {
         /// By what its values were computed.
         by: String,
     },
+    /// Those of another version, with what its log says of them.
+    As(StructType),
 }
 
 /// The mark of a column whose values a statement of a migration computed: in the metadata of its field, by which.
@@ -57,6 +59,7 @@ impl NewColumns {
             None => field,
         };
         match self {
+            Self::As(schema) => Ok(schema.clone()),
             Self::Only(columns) => struct_of(fields(columns)?.into_iter().map(|field| {
                 let name = field.name.clone();
                 kept(field, &name)

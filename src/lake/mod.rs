@@ -21,6 +21,7 @@ mod table_constraints;
 mod read;
 mod readable;
 mod relation;
+mod restored;
 mod scanned;
 mod session;
 mod sieve;

@@ -274,6 +274,11 @@ impl LakeTable {
         adds.map(file).collect()
     }
 
+    /// A file's path, independent of its spelling in the log, by what the Delta library calls it.
+    pub(super) fn path_of<'p>(&'p self, decoded: &'p str) -> &'p str {
+        self.spelled().path(decoded)
+    }
+
     /// The add of every data file.
     pub(super) fn adds(&self) -> Vec<Add> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };

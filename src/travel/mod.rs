@@ -12,3 +12,5 @@ pub use cut::{AsOf, Cut};
 pub use named::{Named, Sort, find, open};
 pub use point::{Point, Zone, split};
 pub use times::{Clock, CommitTime, newest_times, times};
+
+pub(crate) use named::is_system;

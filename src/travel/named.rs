@@ -9,12 +9,19 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
 use crate::migrate::JOURNAL_FOLDER;
+use crate::pins::FOLDER as PINS_FOLDER;
 use crate::storage::Location;
 use crate::sync::RUNS_FOLDER;
 use crate::workspace::Workspace;
 
 /// Names of system tables -> their folders under the warehouse root.
-const SYSTEM: [(&str, &str); 3] = [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("runs", RUNS_FOLDER)];
+const SYSTEM: [(&str, &str); 4] =
+    [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("runs", RUNS_FOLDER)];
+
+/// Whether a name is that of a system table.
+pub(crate) fn is_system(name: &str) -> bool {
+    SYSTEM.iter().any(|(known, _)| *known == name)
+}
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

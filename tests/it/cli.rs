@@ -11,7 +11,7 @@ mod mistakes;
 mod personal;
 mod plan;
 mod quarantine;
-mod shell;
+pub(crate) mod shell;
 #[cfg(unix)]
 mod spill;
 #[cfg(unix)]
@@ -244,7 +244,7 @@ fn a_stop_at_any_moment_of_a_sync_prints_its_own_message_only() {
 }
 
 /// One record of a person.
-fn person(name: &str, at: i64, shares: bool) -> String {
+pub(crate) fn person(name: &str, at: i64, shares: bool) -> String {
     let shares = if shares { "1" } else { "null" };
     format!("{{\"email\":\"{name}@example.com\",\"shares\":{shares},\"at\":{at}}}\n")
 }

@@ -33,7 +33,9 @@ mod moved;
 mod nested;
 mod oracle;
 mod outside;
+mod pins;
 mod plan;
+mod restore;
 mod saved;
 #[cfg(unix)]
 mod skipped;

@@ -7,9 +7,11 @@ pub(super) mod catalog;
 pub(super) mod check;
 pub(super) mod history;
 pub(super) mod migrate;
+pub(super) mod pin;
 pub(super) mod plan;
 pub(super) mod quarantine;
 pub(super) mod query;
+pub(super) mod restore;
 pub(super) mod status;
 pub(super) mod sync;
 #[cfg(test)]
@@ -22,9 +24,11 @@ use crate::error::Result;
 use catalog::CatalogVerb;
 use history::HistoryArgs;
 use migrate::MigrateVerb;
+use pin::{PinArgs, UnpinArgs};
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
 use query::QueryArgs;
+use restore::RestoreArgs;
 use sync::SyncArgs;
 
 /// What to do.
@@ -42,6 +46,14 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
+    /// Keep a version of a table for audits, under a name
+    Pin(PinArgs),
+    /// End a pin
+    Unpin(UnpinArgs),
+    /// List pins, whether their files are there, and how many of their people have no consent any more
+    Pins,
+    /// Make a derived table what it was at an older version, until the next sync
+    Restore(RestoreArgs),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -72,6 +84,10 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Status => Box::pin(status::run(session)).await,
         Verb::Query(args) => Box::pin(query::run(session, args)).await,
         Verb::History(args) => Box::pin(history::run(session, args)).await,
+        Verb::Pin(args) => Box::pin(pin::set(session, args)).await,
+        Verb::Unpin(args) => Box::pin(pin::remove(session, args)).await,
+        Verb::Pins => Box::pin(pin::list(session)).await,
+        Verb::Restore(args) => Box::pin(restore::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,
