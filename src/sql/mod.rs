@@ -34,6 +34,7 @@ pub(crate) mod rewrite;
 pub(crate) mod shapes;
 pub(crate) mod text;
 mod unique;
+mod versions;
 pub(crate) mod words;
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
