@@ -47,13 +47,15 @@ pub(super) struct Assembly {
     athena: bool,
     /// If so, tables that may have times finer than a millisecond.
     fine: BTreeSet<String>,
+    /// Zones whose tables with personal data must have `[consent]`.
+    require_consent: Vec<String>,
     /// Notes on differences in Athena.
     pub notes: Faults,
 }
 
 impl Assembly {
     /// The state before any table, for tables in this order.
-    pub(super) fn new(order: Vec<TableName>, athena: bool) -> Self {
+    pub(super) fn new(order: Vec<TableName>, athena: bool, require_consent: Vec<String>) -> Self {
         Self {
             tables: Vec::new(),
             known: Known::new(),
@@ -66,6 +68,7 @@ impl Assembly {
             order,
             athena,
             fine: BTreeSet::new(),
+            require_consent,
             notes: Faults::default(),
         }
     }
@@ -130,6 +133,7 @@ impl Assembly {
         let key = vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
+        checks::requires_consent(spec, &columns, &self.require_consent, faults);
         let expectations = checks::expectations(spec, &self.planner, false, faults);
         let grants = spec.grants.as_ref().and_then(|g| checks::grants(g, &spec.name, &columns, &self.planner, faults));
         if self.athena && declared.iter().any(|d| d.reading.is_fine()) {
@@ -192,7 +196,8 @@ impl Assembly {
         self.keys.insert(spec.name.to_string(), vec![key]);
         checks::keys(spec, &columns, faults);
         let expectations = checks::expectations(spec, &self.planner, false, faults);
-        let consent = checks::consent(spec, records, &self.known, faults);
+        let consent = checks::consent(spec, records, (&self.known, &self.planner), faults);
+        checks::requires_consent(spec, &columns, &self.require_consent, faults);
         let canonical_sql = query.to_string();
         let derived = Derived {
             sql: file.text.clone(),

@@ -11,7 +11,7 @@ use super::guess::certain;
 use super::model::{Column, ColumnType, Condition, Consent, Expectation, Grants};
 use super::spec::{GrantsSpec, Spec};
 use crate::name::{TableName, nearest};
-use crate::source::Text;
+use crate::source::{Place, Text};
 use crate::source::faults::{Faults, one_of};
 use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
@@ -81,6 +81,22 @@ fn condition(
     is_vague: bool,
     faults: &mut Faults,
 ) -> Option<Condition> {
+    let (condition, data_type) = row_expression(text, table, tables, is_vague, faults)?;
+    if data_type != DataType::Boolean && !is_vague {
+        faults.add(text.place.clone(), "this is not a condition", "expected true or false");
+        return None;
+    }
+    Some(condition)
+}
+
+/// Checks and plans an expression on the rows of a table; returns its type, too.
+fn row_expression(
+    text: &Text,
+    table: &TableName,
+    tables: &Tables,
+    is_vague: bool,
+    faults: &mut Faults,
+) -> Option<(Condition, DataType)> {
     let mut sql = Sql::value(text);
     let expr = sql.condition(faults)?;
     let before = faults.len();
@@ -88,20 +104,17 @@ fn condition(
     let mut planned = None;
     match plan_condition(expr, table.as_str(), tables) {
         Ok(plan) => {
-            planned = condition_of(&plan).ok();
-            let data_type = plan.schema().field(0).data_type();
+            planned = condition_of(&plan).ok().map(|expr| (expr, plan.schema().field(0).data_type().clone()));
             if !is_row_wise(&plan) {
                 faults.add(sql.start(), "a condition looks at one row of its table", "remove aggregates and windows");
-            } else if *data_type != DataType::Boolean && !is_vague {
-                faults.add(text.place.clone(), "this is not a condition", "expected true or false");
             }
             repeatable(&plan, &sql, faults);
         }
         Err(error) if is_vague => certain(&error, &sql, faults),
         Err(error) => report(&error, &sql, faults),
     }
-    let expr = planned.filter(|_| faults.len() == before)?;
-    Some(Condition { text: text.value.clone(), expr })
+    let (expr, data_type) = planned.filter(|_| faults.len() == before)?;
+    Some((Condition { text: text.value.clone(), expr }, data_type))
 }
 
 /// Whether every expression uses one row: no aggregates, no windows.
@@ -143,7 +156,12 @@ pub(super) fn grants(
 }
 
 /// Checks `[consent]` of a derived table. `records` are the landing tables with `[grants]`.
-pub(super) fn consent(spec: &Spec, records: &[&Spec], known: &Known, faults: &mut Faults) -> Option<Consent> {
+pub(super) fn consent(
+    spec: &Spec,
+    records: &[&Spec],
+    (known, tables): (&Known, &Tables),
+    faults: &mut Faults,
+) -> Option<Consent> {
     let consent = spec.consent.as_ref()?;
     let names = || records.iter().map(|r| r.name.as_str());
     let record = match (&consent.grants, records) {
@@ -193,7 +211,11 @@ pub(super) fn consent(spec: &Spec, records: &[&Spec], known: &Known, faults: &mu
         return None;
     }
     let granted = known.get(&record.name)?.iter().find(|c| c.name == named)?;
-    if granted.column_type != column.column_type {
+    let by = match &consent.by {
+        Some(text) => Some(pseudonym(text, (column, subject), (&record.name, &named), tables, faults)?),
+        None => None,
+    };
+    if by.is_none() && granted.column_type != column.column_type {
         let message = format!(
             "`{}` is {}, and `{named}` of `{}` is {}",
             subject.value,
@@ -204,5 +226,46 @@ pub(super) fn consent(spec: &Spec, records: &[&Spec], known: &Known, faults: &mu
         faults.add(subject.place.clone(), message, "subjects are compared as they are: make the types equal");
         return None;
     }
-    Some(Consent { subject: subject.value.clone(), grants: record.name.clone(), names: named })
+    Some(Consent { subject: subject.value.clone(), grants: record.name.clone(), names: named, by })
+}
+
+/// Checks `by` of `[consent]`: an expression over the subject `names` of the record of consent, whose values are those of
+/// `column`.
+fn pseudonym(
+    text: &Text,
+    (column, subject): (&Column, &Text),
+    (record, names): (&TableName, &str),
+    tables: &Tables,
+    faults: &mut Faults,
+) -> Option<Condition> {
+    let (by, data_type) = row_expression(text, record, tables, false, faults)?;
+    let columns = by.expr.column_refs();
+    if columns.is_empty() || columns.iter().any(|found| found.name != names) {
+        let label = format!("expected an expression over `{names}` alone, such as `sha256({names})`");
+        faults.add(text.place.clone(), format!("`by` is no pseudonym of `{names}`"), label);
+        return None;
+    }
+    let found = ColumnType::stored(&data_type).map_err(|(found, _)| found);
+    if !column.column_type.is_nested() && found.as_ref() == Ok(&column.column_type) {
+        return Some(by);
+    }
+    let found = found.map_or_else(|name| name.to_string(), |found| found.delta_name());
+    let message = format!("`{}` is {}, and `by` is {found}", subject.value, column.column_type.delta_name());
+    faults.add(text.place.clone(), message, "subjects are compared as they are: make the types equal");
+    None
+}
+
+/// Checks that a table of a zone of `require_consent` says whose consent it requires, if it has personal data.
+pub(super) fn requires_consent(spec: &Spec, columns: &[Column], zones: &[String], faults: &mut Faults) {
+    let personal: Vec<&str> = columns.iter().filter(|c| c.pii).map(|c| c.name.as_str()).collect();
+    let Some(first) = personal.first().filter(|_| zones.contains(&spec.zone) && spec.consent.is_none()) else { return };
+    let message = format!("`{}` has personal data (`{first}`) and no `[consent]`", spec.name);
+    let place = Place { file: spec.file.clone(), span: 0..0 };
+    let zone = &spec.zone;
+    let (label, help) = match spec.sql {
+        Some(_) => ("add `[consent]`, and in it `subject`, the column that names the person", "or"),
+        None => ("a landing table cannot have it", "move the table, or"),
+    };
+    let help = format!("{help} take `{zone}` out of `require_consent` of stedi-delta.toml");
+    faults.add_with_help(place, message, label, help);
 }

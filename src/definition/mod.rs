@@ -13,6 +13,7 @@
 //! memory_limit = "2 GB"                       # bytes as a number, or with KB, MB, GB, TB (powers of 1024)
 //! target_file_size = "32 MB"
 //! spill_folder = "/scratch"                   # for rows that do not fit into memory; default: TMPDIR, or /tmp
+//! require_consent = ["curated"]               # tables of these zones with personal data must have [consent]
 //!
 //! [targets.dev]
 //! landing = "sample/landing"                  # a folder relative to the project, absolute, file:// or s3://
@@ -64,6 +65,7 @@
 //! [consent]                                   # derived: who may be in here
 //! subject = "user"
 //! names = "email"                             # the subject of the grants table; default: the one of the same name
+//! by = "sha256(email)"                        # the subject is a pseudonym: this expression over that one
 //! grants = "customer_landing"                 # default: the only table with [grants]
 //!
 //! [[expectations]]

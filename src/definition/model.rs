@@ -401,4 +401,6 @@ pub struct Consent {
     pub grants: TableName,
     /// The subject column of the grants table to which the values of `subject` refer.
     pub names: String,
+    /// The expression over that column whose values `subject` holds: a pseudonym. `None` = those of the column itself.
+    pub by: Option<Condition>,
 }

@@ -83,7 +83,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
     let records: Vec<&Spec> = specs.values().filter(|s| s.grants.is_some() && s.sql.is_none()).collect();
     // Without Glue, Athena does not read the tables.
     let athena = settings.targets.values().any(|target| target.glue.is_some());
-    let mut assembly = Assembly::new(order.tables.clone(), athena);
+    let mut assembly = Assembly::new(order.tables.clone(), athena, settings.require_consent);
     for name in &order.tables {
         let Some(spec) = specs.get(name) else { continue };
         match parsed.get(name) {

@@ -32,6 +32,16 @@ pub(super) struct Settings {
     pub target_file_size: u64,
     /// As written.
     pub spill_folder: Option<String>,
+    /// Zones whose tables with personal data must have `[consent]`.
+    pub require_consent: Vec<String>,
+}
+
+/// `[defaults]`.
+struct Defaults {
+    memory_limit: u64,
+    target_file_size: u64,
+    spill_folder: Option<String>,
+    require_consent: Vec<String>,
 }
 
 /// Reads the project file.
@@ -42,12 +52,13 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
-    let (memory_limit, target_file_size, spill_folder) = defaults(&root, faults);
+    let Defaults { memory_limit, target_file_size, spill_folder, require_consent } =
+        defaults(&root, zones.as_deref(), faults);
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
     let targets = targets(&root, &name, faults);
     let default_target = default_target(&root, &targets, faults.len() == before, faults);
-    Settings { name, zones, targets, default_target, memory_limit, target_file_size, spill_folder }
+    Settings { name, zones, targets, default_target, memory_limit, target_file_size, spill_folder, require_consent }
 }
 
 fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
@@ -67,15 +78,32 @@ fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     (faults.len() == before).then(|| zones.into_iter().map(|z| z.value).collect())
 }
 
-fn defaults(root: &Table<'_>, faults: &mut Faults) -> (u64, u64, Option<String>) {
+fn defaults(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Defaults {
+    let (memory_limit, target_file_size) = (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE);
     let Some(table) = root.table("defaults", faults) else {
-        return (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE, None);
+        return Defaults { memory_limit, target_file_size, spill_folder: None, require_consent: Vec::new() };
     };
-    table.only(&["memory_limit", "target_file_size", "spill_folder"], faults);
+    table.only(&["memory_limit", "target_file_size", "spill_folder", "require_consent"], faults);
+    let require_consent = require_consent(&table, zones, faults);
     let spill_folder = table.string("spill_folder", faults).and_then(|t| folder("spill_folder", t, faults));
     let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
-    let memory_limit = size("memory_limit", DEFAULT_MEMORY_LIMIT);
-    (memory_limit, size("target_file_size", DEFAULT_TARGET_FILE_SIZE), spill_folder)
+    let memory_limit = size("memory_limit", memory_limit);
+    let target_file_size = size("target_file_size", target_file_size);
+    Defaults { memory_limit, target_file_size, spill_folder, require_consent }
+}
+
+/// Zones of the project whose tables must say whose consent they require. Without known zones none is missed.
+fn require_consent(table: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Vec<String> {
+    let asked = table.strings("require_consent", faults);
+    for text in &asked {
+        let Some(known) = zones.filter(|known| !known.contains(&text.value)) else { continue };
+        let label = match nearest(&text.value, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", one_of(known.iter().map(String::as_str))),
+        };
+        faults.add(text.place.clone(), format!("`{}` is no zone of this project", text.value), label);
+    }
+    asked.into_iter().map(|text| text.value).collect()
 }
 
 /// A folder of this machine.

@@ -70,6 +70,7 @@ pub(super) struct ConsentSpec {
     pub header: Place,
     pub subject: Option<Text>,
     pub names: Option<Text>,
+    pub by: Option<Text>,
     pub grants: Option<Text>,
 }
 
@@ -311,11 +312,12 @@ fn required_list(table: &Table<'_>, key: &str, example: &str, faults: &mut Fault
 }
 
 fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
-    table.only(&["subject", "names", "grants"], faults);
+    table.only(&["subject", "names", "by", "grants"], faults);
     ConsentSpec {
         header: table.place.clone(),
         subject: table.required_string("subject", "subject = \"...\"", faults),
         names: table.string("names", faults),
+        by: table.string("by", faults),
         grants: table.string("grants", faults),
     }
 }

@@ -85,6 +85,9 @@ fn over(project: &Project, table: &Table, derived: &Derived, inputs: (&str, &BTr
     if let Some(consent) = &table.consent {
         let grants = names.get(consent.grants.as_str()).map_or(consent.grants.as_str(), String::as_str);
         part("consent", &format!("{} {grants} {}", consent.subject, consent.names));
+        if let Some(by) = &consent.by {
+            part("consent by", &by.text);
+        }
         if let Some(grants) = project.table(&consent.grants).and_then(Table::landing).and_then(|l| l.grants.as_ref()) {
             part("granted", &grants.granted.text);
             part("grants", &format!("{:?} {:?}", grants.subjects, grants.latest));

@@ -225,7 +225,7 @@ impl Work<'_> {
     /// Warns of subjects that identify nobody, if the record of consent changed.
     pub(super) async fn ambiguous(&self, inputs: &Inputs) -> Result<Option<Warning>> {
         let Some(guard) = self.guard() else { return Ok(None) };
-        if !inputs.moved(guard.record.name.as_str()) {
+        if !inputs.moved(guard.rule.record.name.as_str()) {
             return Ok(None);
         }
         let count = guard.ambiguous(inputs).await?;

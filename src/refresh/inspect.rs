@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use deltalake::arrow::array::{AsArray, RecordBatch};
-use deltalake::arrow::compute::cast;
-use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::logical_expr::Expr;
 
 use crate::checks::{self, Check};
 use crate::definition::{Action, Table};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 
+use super::consent::texts;
 use super::identity::Keys;
 
 /// Which rows of a table are looked at.
@@ -126,11 +126,10 @@ impl Inspector {
 
     fn count_subjects(&mut self, batch: &RecordBatch, weight: i64) -> Result<()> {
         let Some(column) = self.subject else { return Ok(()) };
-        let column = cast(batch.column(column), &DataType::Utf8).context(|| "the subject cannot be read".into())?;
+        let column = texts(batch.column(column))?;
         // Rows are usually sorted: a run of equal subjects is looked up once.
-        let column = column.as_string::<i32>();
         let mut run: (Option<&str>, i64) = (None, 0);
-        for value in column {
+        for value in &column {
             if value != run.0 {
                 self.add_subject(run.0, run.1);
                 run = (value, 0);

@@ -36,7 +36,7 @@ pub(crate) use broken::unreadable;
 use choose::{Estimates, Strategy};
 pub(crate) use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
-pub(crate) use consent::consent_changes;
+pub(crate) use consent::{MovedGrants, Rule, Subjects, consent_changes, rows_of};
 use inputs::Inputs;
 use inspect::Coverage;
 pub(crate) use verify::mismatch;
@@ -324,7 +324,6 @@ impl<'a> Work<'a> {
     fn guard(&self) -> Option<Guard<'_>> {
         let table = self.job.table;
         let consent = table.consent.as_ref()?;
-        let record = self.job.project.table(&consent.grants)?;
-        Some(Guard { table, consent, record, grants: record.landing()?.grants.as_ref()? })
+        Some(Guard { table, consent, rule: Rule::of(self.job.project, consent)? })
     }
 }

@@ -1,4 +1,4 @@
-//! A condition on the rows of one table, planned once over the columns of that table.
+//! A condition, or another expression, on the rows of one table, planned once over the columns of that table.
 
 use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, TableReference, plan_datafusion_err};
@@ -9,7 +9,7 @@ use deltalake::datafusion::sql::sqlparser::ast::Expr as SqlExpr;
 
 use super::planner::{Tables, analyse, to_dialect};
 
-/// A condition on the rows of one table. It is planned once, when the project is checked: the same plan is used
+/// A condition, or another expression, on the rows of one table. It is planned once, when the project is checked: the same plan is used
 /// wherever the condition is evaluated.
 #[derive(Clone, Debug)]
 pub struct Condition {

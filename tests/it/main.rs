@@ -44,5 +44,6 @@ mod state;
 mod stedi;
 mod tables;
 mod tpch;
+mod travel;
 mod unnest;
 mod walk;
