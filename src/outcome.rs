@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
-pub use pin::{Pin, PinOutcome, PinStatus};
+pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
@@ -248,6 +248,8 @@ pub struct SyncOutcome {
     pub catalog: String,
     /// Migrations of which this run applied a statement.
     pub migrations: Vec<MigrationOutcome>,
+    /// Pins with people whose consent has ended, if consent changed in this run.
+    pub pins: Vec<PinNotice>,
 }
 
 /// One field in which a catalog entry differs from its expected value.
@@ -378,6 +380,8 @@ pub struct StatusOutcome {
     pub warehouse: String,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatus>,
+    /// All pins.
+    pub pins: Vec<PinStatus>,
 }
 
 /// A table is, or would be, restored.

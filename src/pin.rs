@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::put_once;
 use crate::clock::{self, rfc3339};
+use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable};
 use crate::migrate::{self, Moves};
 use crate::name;
-use crate::outcome::{Pin, PinOutcome, PinStatus};
+use crate::outcome::{Pin, PinNotice, PinOutcome, PinStatus, SyncOutcome, TableOutcome};
 use crate::pins::{self, Pins};
 use crate::restore::withdrawn;
 use crate::travel::{self, Named, Sort, Zone, is_system};
@@ -116,7 +117,8 @@ pub async fn unpin(workspace: &Workspace, name: &str, run: &str) -> Result<PinOu
         workspace.catalog.remove(database, &pin.name).await?;
     }
     pins::withdraw(workspace, &pin.name).await;
-    let is_last = !pins.all.values().any(|other| other.name != pin.name && other.uuid == pin.uuid && other.retained.is_some());
+    let is_last =
+        !pins.all.values().any(|other| other.name != pin.name && other.uuid == pin.uuid && other.retained.is_some());
     if let Some(before) = pin.retained.as_ref().filter(|_| is_last) {
         lower(workspace, &pin, before, run).await?;
     }
@@ -130,7 +132,11 @@ pub async fn unpin(workspace: &Workspace, name: &str, run: &str) -> Result<PinOu
 /// # Errors
 /// If the lake cannot be read.
 pub async fn pins(workspace: &Workspace) -> Result<Vec<PinStatus>> {
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    pins_of(&migrate::placed(workspace, Moves::Recorded).await?).await
+}
+
+/// [`pins`] of a workspace that has its tables where migrations moved them.
+pub(crate) async fn pins_of(workspace: &Workspace) -> Result<Vec<PinStatus>> {
     let pins = Pins::read(workspace).await?;
     let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut all = Vec::new();
@@ -152,6 +158,33 @@ pub async fn pins(workspace: &Workspace) -> Result<Vec<PinStatus>> {
         all.push(PinStatus { pin, gone, withdrawn, is_over, catalog_differs });
     }
     Ok(all)
+}
+
+/// The pins with people whose consent has ended, after a sync in which consent changed. They are unpinned if the project says
+/// so (`[pins] on_withdrawal`).
+///
+/// # Errors
+/// If the lake cannot be read or written.
+pub async fn after_sync(workspace: &Workspace, outcome: &SyncOutcome) -> Result<Vec<PinNotice>> {
+    let is_record = |table: &TableOutcome| {
+        let landing = workspace.project.table(&table.table).and_then(Table::landing);
+        landing.is_some_and(|landing| landing.grants.is_some()) && table.version_before != table.version_after
+    };
+    let mut notices = Vec::new();
+    if !outcome.tables.iter().any(is_record) {
+        return Ok(notices);
+    }
+    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    for pin in Pins::read(workspace).await?.all.into_values() {
+        let Some(withdrawn) = people(workspace, &pin).await.filter(|count| *count > 0) else { continue };
+        let unpinned = workspace.project.unpin_on_withdrawal;
+        if unpinned {
+            unpin(workspace, &pin.name, &outcome.run).await?;
+        }
+        let Pin { name, table, version, .. } = pin;
+        notices.push(PinNotice { name, table, version, withdrawn, unpinned });
+    }
+    Ok(notices)
 }
 
 /// People with rows in a pin and without consent today; `None` if that is unknown, or the table declares no consent.
@@ -283,12 +316,7 @@ async fn lower(workspace: &Workspace, pin: &Pin, before: &BTreeMap<String, Optio
     set(&table, properties, unset, run).await
 }
 
-async fn set(
-    table: &LakeTable,
-    properties: BTreeMap<String, String>,
-    unset: Vec<String>,
-    run: &str,
-) -> Result<()> {
+async fn set(table: &LakeTable, properties: BTreeMap<String, String>, unset: Vec<String>, run: &str) -> Result<()> {
     if properties.is_empty() && unset.is_empty() {
         return Ok(());
     }
@@ -326,7 +354,8 @@ mod tests {
 
     #[test]
     fn retention_settings_are_days() {
-        let known = [("interval 30 days", 30), ("INTERVAL 1 week", 7), ("interval 168 hours", 7), ("interval 1 year", 365)];
+        let known =
+            [("interval 30 days", 30), ("INTERVAL 1 week", 7), ("interval 168 hours", 7), ("interval 1 year", 365)];
         for (text, days) in known {
             assert_eq!(in_days(text), Some(days), "{text}");
         }

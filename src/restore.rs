@@ -126,7 +126,7 @@ pub(crate) async fn withdrawn(workspace: &Workspace, table: &Table, version: &La
     let Some(record) = LakeTable::open(&workspace.location(rule.record)?).await? else { return Ok(None) };
     let session = workspace.session()?;
     let subjects = Subjects { table: &table.name, column: &consent.subject, some: None };
-    let rows = rows_of(&session, version, subjects).await?;
+    let rows = rows_of(&session, version.provider(&session, None).await?, subjects).await?;
     let consenting = rule.consenting(&session, &record).await?;
     Ok(Some(rows.keys().filter(|subject| subject.as_ref().is_none_or(|one| !consenting.contains(one))).count() as u64))
 }

@@ -39,6 +39,7 @@ fn synced(kinds: &[Kind]) -> SyncOutcome {
         left: Vec::new(),
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
+        pins: Vec::new(),
     }
 }
 

@@ -15,6 +15,9 @@
 //! spill_folder = "/scratch"                   # for rows that do not fit into memory; default: TMPDIR, or /tmp
 //! require_consent = ["curated"]               # tables of these zones with personal data must have [consent]
 //!
+//! [pins]                                      # may be left out
+//! on_withdrawal = "keep"                      # or "unpin": a sync unpins what holds people whose consent has ended
+//!
 //! [targets.dev]
 //! landing = "sample/landing"                  # a folder relative to the project, absolute, file:// or s3://
 //! warehouse = "warehouse"

@@ -33,6 +33,8 @@ pub struct Project {
     pub target_file_size: u64,
     /// The folder for spill files; `None` = the temporary folder of the operating system.
     pub spill_folder: Option<PathBuf>,
+    /// Whether a sync unpins versions with rows of people whose consent has ended.
+    pub unpin_on_withdrawal: bool,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.

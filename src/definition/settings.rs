@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub spill_folder: Option<String>,
     /// Zones whose tables with personal data must have `[consent]`.
     pub require_consent: Vec<String>,
+    /// Whether versions with rows of people whose consent has ended are unpinned.
+    pub unpin_on_withdrawal: bool,
 }
 
 /// `[defaults]`.
@@ -48,17 +50,40 @@ struct Defaults {
 pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
     let root = Table::root(file, &parsed);
-    root.only(&["name", "zones", "default_target", "defaults", "targets"], faults);
+    root.only(&["name", "zones", "default_target", "defaults", "pins", "targets"], faults);
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
     let Defaults { memory_limit, target_file_size, spill_folder, require_consent } =
         defaults(&root, zones.as_deref(), faults);
+    let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
     let targets = targets(&root, &name, faults);
     let default_target = default_target(&root, &targets, faults.len() == before, faults);
-    Settings { name, zones, targets, default_target, memory_limit, target_file_size, spill_folder, require_consent }
+    Settings {
+        name,
+        zones,
+        targets,
+        default_target,
+        memory_limit,
+        target_file_size,
+        spill_folder,
+        require_consent,
+        unpin_on_withdrawal,
+    }
+}
+
+/// `[pins]`.
+fn unpin_on_withdrawal(pins: &Table<'_>, faults: &mut Faults) -> bool {
+    const ACTIONS: [&str; 2] = ["keep", "unpin"];
+    pins.only(&["on_withdrawal"], faults);
+    let Some(text) = pins.string("on_withdrawal", faults) else { return false };
+    if !ACTIONS.contains(&text.value.as_str()) {
+        faults.add(text.place, format!("`on_withdrawal` is \"{}\"", text.value), format!("one of {}", one_of(ACTIONS)));
+        return false;
+    }
+    text.value == "unpin"
 }
 
 fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {

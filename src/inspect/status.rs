@@ -11,6 +11,7 @@ use crate::lake::{Evidence, LakeTable};
 use crate::migrate::{self, Moves};
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
+use crate::pin;
 use crate::plan::{self, Decision};
 use crate::refresh;
 use crate::workspace::Workspace;
@@ -63,6 +64,7 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
         landing: workspace.landing_text.clone(),
         warehouse: workspace.warehouse_text.clone(),
         tables,
+        pins: pin::pins_of(workspace).await?,
     })
 }
 

@@ -58,3 +58,18 @@ pub struct PinStatus {
     /// Whether it should be in the catalog and is not, or differs there.
     pub catalog_differs: bool,
 }
+
+/// A pin with people whose consent has ended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PinNotice {
+    /// The pin.
+    pub name: String,
+    /// The table.
+    pub table: String,
+    /// The version.
+    pub version: u64,
+    /// People in it without consent today.
+    pub withdrawn: u64,
+    /// Whether it was unpinned for that.
+    pub unpinned: bool,
+}

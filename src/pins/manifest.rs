@@ -18,8 +18,7 @@ const FOLDER: &str = "_pins";
 const MANIFEST: &str = "manifest";
 
 /// The folder of a pin's manifest.
-#[must_use]
-pub(crate) fn folder(workspace: &Workspace, name: &str) -> Location {
+fn folder(workspace: &Workspace, name: &str) -> Location {
     workspace.warehouse.join(FOLDER).join(name)
 }
 

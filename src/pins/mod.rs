@@ -22,7 +22,7 @@ use crate::outcome::Pin;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-pub(crate) use manifest::{entry, folder, publish, withdraw};
+pub(crate) use manifest::{entry, publish, withdraw};
 
 /// Under the warehouse root.
 pub const FOLDER: &str = "system/pins";

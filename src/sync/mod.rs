@@ -160,6 +160,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
         left: Vec::new(),
         catalog: workspace.catalog.name(),
         migrations: Vec::new(),
+        pins: Vec::new(),
     };
     match checked(workspace, options) {
         Ok(selection) => {

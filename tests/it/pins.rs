@@ -138,7 +138,8 @@ fn settings(lake: &Lake, table: &str) -> BTreeMap<String, Value> {
         for line in fs::read_to_string(commit).unwrap().lines() {
             let action: Value = serde_json::from_str(line).unwrap();
             if let Some(configuration) = action["metaData"]["configuration"].as_object() {
-                found = configuration.clone().into_iter().filter(|(key, _)| key.contains("RetentionDuration")).collect();
+                found =
+                    configuration.clone().into_iter().filter(|(key, _)| key.contains("RetentionDuration")).collect();
             }
         }
     }
@@ -178,7 +179,12 @@ fn people_who_withdraw_and_files_that_go_are_said() {
     assert!(pinned.out.ends_with("until 2099-01-01 23:59:59\n"), "{}", pinned.out);
     assert_eq!(shell.run(&["pins"]).out, pinned.out);
     shell.land("people/b.json", &person("ann", 2, false));
-    assert_eq!(shell.run(&["sync"]).code, 0);
+    let sync = shell.run(&["sync"]);
+    let said = "1 person has no consent any more in pin set_1 (members v0): stedi-delta unpin set_1\n";
+    assert!(sync.code == 0 && sync.out.contains(said), "{}", sync.out);
+    let status = shell.run(&["status"]);
+    assert!(status.out.ends_with("pin set_1: 1 person in it has no consent any more: stedi-delta unpin set_1\n"));
+    assert_eq!(shell.run(&["status", "--format", "json"]).json()["pins"][0]["withdrawn"], 1);
     let pins = shell.run(&["pins"]);
     let said = "  1 person in it has no consent any more: stedi-delta unpin set_1\n";
     assert!(pins.code == 0 && pins.out.ends_with(said), "{}", pins.out);
@@ -192,6 +198,29 @@ fn people_who_withdraw_and_files_that_go_are_said() {
     let document = shell.run(&["pins", "--format", "json"]).json();
     assert_eq!((&document["exit_code"], &document["pins"][0]["files_gone"]), (&3.into(), &1.into()));
     assert!(!format!("{document}{}", pins.out).contains("ann"));
+}
+
+#[test]
+fn a_project_may_unpin_what_holds_people_who_withdraw() {
+    let shell = Shell::synced();
+    let settings = shell.definition("stedi-delta.toml");
+    shell.define("stedi-delta.toml", settings.clone() + "[pins]\non_withdrawal = \"drop\"\n");
+    let check = shell.run(&["check"]);
+    assert!(
+        check.err.contains("`on_withdrawal` is \"drop\"") && check.err.contains("one of \"keep\", \"unpin\""),
+        "{}",
+        check.err
+    );
+    shell.define("stedi-delta.toml", settings + "[pins]\non_withdrawal = \"unpin\"\n");
+    for (name, table) in [("set_1", "members"), ("set_2", "people")] {
+        assert_eq!(shell.run(&["pin", table, "--name", name]).code, 0);
+    }
+    shell.land("people/b.json", &person("ann", 2, false));
+    let sync = shell.run(&["sync", "--format", "json"]).json();
+    let expected = json!([{"name": "set_1", "table": "members", "version": 0, "withdrawn": 1, "unpinned": true}]);
+    assert_eq!(sync["pins"], expected);
+    let pins = shell.run(&["pins", "--format", "json"]).json();
+    assert_eq!((pins["pins"].as_array().unwrap().len(), &pins["pins"][0]["name"]), (1, &json!("set_2")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

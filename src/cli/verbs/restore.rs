@@ -67,7 +67,9 @@ async fn restored(session: &mut Session<'_>, args: &RestoreArgs, point: &Point) 
                 let error = Error::new(Kind::Usage, "a restore needs `--yes` where nobody can be asked");
                 let error = error.fact("would", first.to_owned());
                 let error = if rest.is_empty() { error } else { error.fact("but", rest.trim().to_owned()) };
-                return Err(error.help(format!("stedi-delta restore {} --to v{} --yes", outcome.table, outcome.restored)));
+                return Err(
+                    error.help(format!("stedi-delta restore {} --to v{} --yes", outcome.table, outcome.restored))
+                );
             }
         }
     }

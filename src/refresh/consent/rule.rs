@@ -165,12 +165,7 @@ impl<'a> Rule<'a> {
     ///
     /// # Errors
     /// When the change cannot be computed.
-    pub(crate) async fn moved(
-        &self,
-        session: &SessionContext,
-        from: u64,
-        record: &LakeTable,
-    ) -> Result<Option<Moved>> {
+    pub(crate) async fn moved(&self, session: &SessionContext, from: u64, record: &LakeTable) -> Result<Option<Moved>> {
         let name = self.record.name.as_str();
         let mut inputs = Inputs::at_cut(session.clone(), [(name, record)]);
         if inputs.since(&[(name.to_owned(), from)].into()).await?.is_some() {
@@ -203,10 +198,7 @@ impl<'a> Rule<'a> {
 }
 
 fn is_bytes(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
-    )
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
 /// The values of a subject column as text, bytes in hexadecimal: the form in which subjects are compared and shown.

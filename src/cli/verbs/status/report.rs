@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::document::ErrorReport;
 use crate::cli::exit;
+use crate::cli::verbs::pin::PinReport;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{StatusOutcome, TableStatus};
@@ -25,6 +26,9 @@ pub(crate) struct StatusReport {
     pub exit_code: u8,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatusReport>,
+    /// All pins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinReport>,
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
@@ -75,6 +79,7 @@ pub(crate) fn document(outcome: &StatusOutcome) -> StatusReport {
         warehouse: Some(outcome.warehouse.clone()),
         exit_code: 0,
         tables: outcome.tables.iter().map(table).collect(),
+        pins: outcome.pins.iter().map(Into::into).collect(),
         error: None,
     }
 }
@@ -90,6 +95,7 @@ pub(crate) fn failed(error: &Error) -> StatusReport {
         warehouse: None,
         exit_code: exit::of(error.kind()),
         tables: Vec::new(),
+        pins: Vec::new(),
         error: Some(error.into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, date_time, heading, number, plural, unless_same};
+use crate::cli::verbs::pin;
 use crate::outcome::{StatusOutcome, TableStatus};
 
 /// The result: the state of every table.
@@ -33,6 +34,11 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
     }
     text.push_str(&grid.text());
     text.push_str(&format!("\n{}\n", summary(outcome)));
+    for pin in &outcome.pins {
+        for problem in pin::problems(pin) {
+            text.push_str(&format!("pin {}: {problem}\n", pin.pin.name));
+        }
+    }
     text
 }
 

@@ -16,6 +16,7 @@ use crate::cli::{Format, Session, exit};
 use crate::error::{Kind, Result};
 use crate::inspect;
 use crate::outcome::SyncOutcome;
+use crate::pin;
 use crate::sync::{self, Options, Planned, Reload};
 
 /// Options of `sync`.
@@ -70,7 +71,11 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         let (select, planned) = session.or_document(format, planned, failed)?;
         (options.select, options.plan) = (select, Some(Arc::new(planned)));
     }
-    let outcome = sync::sync(&lake.workspace, &options, &lake.progress).await;
+    let mut outcome = sync::sync(&lake.workspace, &options, &lake.progress).await;
+    match pin::after_sync(&lake.workspace, &outcome).await {
+        Ok(pins) => outcome.pins = pins,
+        Err(error) => outcome.problem = outcome.problem.or(Some(error)),
+    }
     Ok(told(session, format, &outcome))
 }
 

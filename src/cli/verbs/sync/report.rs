@@ -7,7 +7,7 @@ use crate::cli::exit;
 use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::clock::rfc3339;
 use crate::error::Error;
-use crate::outcome::{Mode, Problem, Rows, SyncOutcome, TableOutcome, Verified};
+use crate::outcome::{Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 
 /// The result of a sync.
 #[derive(Debug, Serialize)]
@@ -43,6 +43,9 @@ pub(crate) struct SyncReport {
     pub grants_ended_tables: u64,
     /// Tables that the catalog has under this warehouse, but the project no longer has.
     pub left_in_catalog: Vec<String>,
+    /// Pins with people whose consent has ended, if consent changed in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinNotice>,
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
@@ -143,6 +146,7 @@ pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
         grants_ended: outcome.grants_ended,
         grants_ended_tables: outcome.grants_ended_tables,
         left_in_catalog: outcome.left.clone(),
+        pins: outcome.pins.clone(),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -166,6 +170,7 @@ pub(crate) fn failed(error: &Error) -> SyncReport {
         grants_ended: 0,
         grants_ended_tables: 0,
         left_in_catalog: Vec::new(),
+        pins: Vec::new(),
         error: Some(error.into()),
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::render::text::{bytes, change, count, date_time, duration, headin
 use crate::cli::verbs::migrate;
 use crate::error::Error;
 use crate::name::TableName;
-use crate::outcome::{Mode, Problem, SyncOutcome, TableOutcome};
+use crate::outcome::{Mode, PinNotice, Problem, SyncOutcome, TableOutcome};
 
 /// Maximum number of waiting files named per table.
 const WAITING_SHOWN: usize = 5;
@@ -42,6 +42,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     if outcome.grants_ended > 0 {
         text.push_str(&grants(outcome));
     }
+    text.push_str(&pins(&outcome.pins));
     text.push_str(&sums(outcome, &totals));
     text.push_str(&verified(&totals));
     text.push_str(&waiting(outcome));
@@ -187,6 +188,18 @@ fn grants(outcome: &SyncOutcome) -> String {
         return format!("{whose} consent ended.\n");
     }
     format!("{whose} consent ended; no row of theirs is left in {}.\n", count(tables, "table"))
+}
+
+/// One line per pin with people whose consent has ended.
+fn pins(pins: &[PinNotice]) -> String {
+    let line = |pin: &PinNotice| {
+        let PinNotice { name, table, version, withdrawn, unpinned } = pin;
+        let have =
+            if *withdrawn == 1 { "1 person has".to_owned() } else { format!("{} persons have", number(*withdrawn)) };
+        let what = if *unpinned { "it was unpinned".to_owned() } else { format!("stedi-delta unpin {name}") };
+        format!("{have} no consent any more in pin {name} ({table} v{version}): {what}\n")
+    };
+    pins.iter().map(line).collect()
 }
 
 fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {

@@ -57,6 +57,7 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         left: vec!["old".into()],
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
+        pins: Vec::new(),
     }
 }
 

@@ -69,6 +69,7 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         left: Vec::new(),
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
+        pins: Vec::new(),
     }
 }
 
