@@ -25,15 +25,15 @@ use crate::workspace::Workspace;
 pub(crate) use manifest::{entry, publish, withdraw};
 
 /// Under the warehouse root.
-pub const FOLDER: &str = "system/pins";
+pub(crate) const FOLDER: &str = "system/pins";
 
 /// The pins of a lake.
 #[derive(Debug)]
-pub struct Pins {
+pub(crate) struct Pins {
     location: Location,
     table: Option<LakeTable>,
     /// By name.
-    pub all: BTreeMap<String, Pin>,
+    pub(crate) all: BTreeMap<String, Pin>,
 }
 
 impl Pins {
@@ -41,7 +41,7 @@ impl Pins {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn read(workspace: &Workspace) -> Result<Self> {
+    pub(crate) async fn read(workspace: &Workspace) -> Result<Self> {
         let doing = || "the table of pins cannot be read".to_owned();
         let location = workspace.warehouse.join(FOLDER);
         let table = LakeTable::open(&location).await?;

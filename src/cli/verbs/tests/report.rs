@@ -199,6 +199,7 @@ fn a_status_says_who_is_up_to_date() {
         landing: "./in".into(),
         warehouse: "./wh".into(),
         tables: vec![table(vec![]), table(vec!["2 new files".into()])],
+        pins: Vec::new(),
     };
     let report = value(&status::document(&outcome));
     assert_eq!(

@@ -322,6 +322,7 @@ fn a_status() {
                 ..status_of("curated", "new_one")
             },
         ],
+        pins: Vec::new(),
     };
     assert_eq!(
         status::text::answer(&outcome),
