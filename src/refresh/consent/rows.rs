@@ -41,9 +41,9 @@ pub(crate) async fn rows_of(
 ) -> Result<HashMap<Option<String>, i64>> {
     let doing = || format!("the subjects of {} cannot be counted", of.table);
     let schema = relation.schema();
-    let is_text = schema.field_with_name(of.column).is_ok_and(|field| {
-        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-    });
+    let is_text = schema
+        .field_with_name(of.column)
+        .is_ok_and(|field| matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
     let weight = if schema.field_with_name(WEIGHT).is_ok() { ident(WEIGHT) } else { lit(1_i64) };
     let column = ident(of.column);
     let mut frame = session.read_table(relation).context(doing)?;

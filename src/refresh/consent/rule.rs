@@ -70,6 +70,13 @@ impl<'a> Rule<'a> {
         named || self.grants.granted.expr.column_refs().iter().any(|found| found.name == column)
     }
 
+    /// The columns of the record that it reads.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'a str> {
+        let record = self.record.columns.iter().map(|column| column.name.as_str());
+        let rule = *self;
+        record.filter(move |name| rule.reads(name) || [SOURCE_FILE, SOURCE_OFFSET].contains(name))
+    }
+
     /// Whether the subject is the person itself, which several people cannot claim.
     pub(super) fn is_of_people(&self) -> bool {
         self.by.is_none() && self.grants.subjects.first().is_some_and(|person| person == self.names)
@@ -165,12 +172,7 @@ impl<'a> Rule<'a> {
     ///
     /// # Errors
     /// When the change cannot be computed.
-    pub(crate) async fn moved(
-        &self,
-        session: &SessionContext,
-        from: u64,
-        record: &LakeTable,
-    ) -> Result<Option<Moved>> {
+    pub(crate) async fn moved(&self, session: &SessionContext, from: u64, record: &LakeTable) -> Result<Option<Moved>> {
         let name = self.record.name.as_str();
         let mut inputs = Inputs::at_cut(session.clone(), [(name, record)]);
         if inputs.since(&[(name.to_owned(), from)].into()).await?.is_some() {
@@ -203,10 +205,7 @@ impl<'a> Rule<'a> {
 }
 
 fn is_bytes(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
-    )
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
 /// The values of a subject column as text, bytes in hexadecimal: the form in which subjects are compared and shown.
