@@ -15,6 +15,7 @@
 
 mod across;
 mod change_source;
+mod commit;
 mod feeds;
 mod file_history;
 mod files;
@@ -37,6 +38,7 @@ use tally::{Unfit, tally};
 
 pub(crate) use across::touched;
 pub use change_source::{ChangeSource, since_by};
+pub(crate) use commit::of_commit;
 pub(crate) use readable::readable_at;
 
 /// The source of a change.

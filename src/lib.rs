@@ -78,6 +78,7 @@ pub mod travel;
 pub mod restore;
 pub mod pin;
 pub mod inspect;
+pub mod audit;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

@@ -1,6 +1,7 @@
 //! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
 //! nothing here prints.
 
+mod audit;
 mod pin;
 mod plan;
 
@@ -12,6 +13,9 @@ use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
 pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
+pub use audit::{
+    ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender, VerifyAudit, VerifyAudits, VerifyVerdict,
+};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,

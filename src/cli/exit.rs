@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Kind};
 use crate::outcome::{
-    Action, CatalogOutcome, EntryChange, Mode, PlanOutcome, Problem, SyncOutcome, TableOutcome, TablePlan, Verdict,
+    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, Mode, PlanOutcome, Problem, SyncOutcome,
+    TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.
@@ -11,7 +12,7 @@ Exit codes:
     0  done, or nothing to do
     1  something failed; tables that do not depend on it were still processed
     2  changes are pending (`plan --detailed-exitcode`, `catalog check`)
-    3  a check of the data failed: consent, an expectation with action `fail`, or `sync --verify`
+    3  a check of the data failed: consent, an expectation with action `fail`, `sync --verify` or `audit`
     4  conflict: concurrent commits kept winning, so retry; or the plan of `sync --plan` is stale
    64  the command line is wrong
   130  interrupted
@@ -108,4 +109,29 @@ pub fn of_catalog(outcome: &CatalogOutcome) -> u8 {
 #[must_use]
 pub fn of_repair(outcome: &CatalogOutcome) -> u8 {
     outcome.problem.as_ref().map_or(DONE, |error| of(error.kind()))
+}
+
+/// An audit of consent; `strict` = versions that can no longer be judged count as violations.
+#[must_use]
+pub fn of_consent(audits: &ConsentAudits, strict: bool) -> u8 {
+    let verdicts = audits.tables.iter().flat_map(|table| &table.versions).map(|version| version.verdict);
+    let negative = |verdict: &ConsentVerdict| match verdict {
+        ConsentVerdict::Holds => false,
+        ConsentVerdict::Violated => true,
+        ConsentVerdict::Unknown => strict,
+    };
+    let evidence = verdicts.filter(negative).map(|_| Kind::Evidence);
+    of_all(evidence.chain(audits.tables.iter().filter_map(|table| table.problem.as_ref()).map(Error::kind)))
+}
+
+/// A verification; `strict` as above.
+#[must_use]
+pub fn of_verify(audits: &VerifyAudits, strict: bool) -> u8 {
+    let kinds = audits.tables.iter().filter_map(|table| match (&table.problem, table.verdict) {
+        (Some(problem), _) => Some(problem.kind()),
+        (None, VerifyVerdict::Different) => Some(Kind::Evidence),
+        (None, VerifyVerdict::Unknown) if strict => Some(Kind::Evidence),
+        (None, _) => None,
+    });
+    of_all(kinds)
 }

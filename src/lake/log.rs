@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
 use super::paths::resolve;
-use super::state::app;
+use super::state::{Consumed, State, app};
 use super::statistics::{Tags, widest_of};
 use crate::error::{Context, Result};
 use crate::storage::Location;
@@ -154,6 +154,12 @@ impl CommitFacts {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.txns.get(app::HEAD).is_some_and(|head| u64::try_from(*head) == Ok(self.version))
+    }
+
+    /// The version of a source that it records.
+    #[must_use]
+    pub fn consumed(&self, source_uuid: &str) -> Option<Consumed> {
+        State { txns: self.txns.clone(), ..State::default() }.source(source_uuid)
     }
 
     /// Whether it is a statement of a migration: its rows are those of the version before, in other columns.

@@ -53,7 +53,7 @@ pub(crate) use scanned::Scanned;
 pub(crate) use session::Joins;
 pub use session::{SessionOptions, session};
 pub(crate) use spill::{SpillFolder, close as close_spill, sweep as sweep_spill};
-pub(crate) use state::{app, is_batch};
+pub(crate) use state::{Consumed, app, is_batch};
 pub(crate) use system::SystemTable;
 pub(crate) use table::DeltaFile;
 pub use table::LakeTable;

@@ -448,15 +448,52 @@ impl LakeTable {
         if self.state.txns.keys().any(|k| k.starts_with(app::SOURCE_PREFIX)) {
             return Ok(None);
         }
-        let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
+        self.recorded(source_uuid).await
+    }
+
+    /// The version of a source that this version of the table records: that of the newest commit with one, at or before
+    /// it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn recorded(&self, source_uuid: &str) -> Result<Option<Consumed>> {
         let mut state = State::default();
         for app_id in [app::source(source_uuid), app::commit(source_uuid)] {
-            let read = snapshot.transaction_version(self.log_store().as_ref(), &app_id).await;
-            if let Some(found) = read.context(|| format!("the state of {} cannot be read", self.location))? {
+            if let Some(found) = self.recorded_txn(&app_id).await? {
                 state.txns.insert(app_id, found);
             }
         }
         Ok(state.source(source_uuid))
+    }
+
+    /// The newest `txn` of an app id, at or before this version.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn recorded_txn(&self, app_id: &str) -> Result<Option<i64>> {
+        let snapshot = self.inner.snapshot().context(|| format!("{} has no snapshot", self.location))?;
+        let read = snapshot.transaction_version(self.log_store().as_ref(), app_id).await;
+        read.context(|| format!("the state of {} cannot be read", self.location))
+    }
+
+    /// The same table at another version, which is opened by the commits in between if it is a later one.
+    ///
+    /// # Errors
+    /// As [`Self::at`].
+    pub async fn advanced(&self, version: u64) -> Result<Self> {
+        if version <= self.version() {
+            return self.at(version).await;
+        }
+        let mut inner = self.inner.clone();
+        if inner.update_incremental(Some(version)).await.is_err() {
+            // A commit in between is gone.
+            return self.at(version).await;
+        }
+        let of_log = (self.hashes.clone(), self.verdicts.clone());
+        let table = Self::new(self.location.clone(), inner, self.state.clone(), of_log);
+        // With older versions of its own: they would hold each other in memory.
+        table.older.lock().await.insert(self.version(), Self { older: Arc::default(), ..self.clone() });
+        Ok(table)
     }
 
     /// Whether the commit that created a consumed version of this table has been replaced: the log was restored or

@@ -39,8 +39,7 @@ use consent::Guard;
 pub(crate) use consent::{MovedGrants, Rule, Subjects, consent_changes, rows_of};
 use inputs::Inputs;
 use inspect::Coverage;
-pub(crate) use verify::mismatch;
-pub(crate) use verify::verify;
+pub(crate) use verify::{mismatch, recompute, verify};
 
 /// The refresh of one table.
 #[derive(Clone, Debug)]

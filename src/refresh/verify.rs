@@ -12,20 +12,22 @@ use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
 use deltalake::arrow::row::{RowConverter, SortField};
+use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use super::Job;
 use super::inputs::Inputs;
-use super::{Job, Opened, Work};
 use crate::changes;
 use crate::checks;
 use crate::definition::Action;
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
-use crate::lake::{Joins, LakeTable, out_of_memory};
+use crate::lake::{Joins, LakeTable, SessionOptions, out_of_memory, session};
 use crate::name::TableName;
 use crate::outcome::{Verified, VerifiedBy, counted};
 use crate::plan;
 use crate::sql::Planner;
+use crate::storage::Location;
 
 /// Maximum difference of two `double` values, relative to the greater.
 const DOUBLE: f64 = 1e-9;
@@ -48,14 +50,25 @@ pub(crate) async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified>
             .fact("table", format!("{} (v{})", table.location(), table.version()))
             .help(format!("stedi-delta sync -s {name} --full-refresh   (computes it from versions that can be read)"))
     };
-    let work = Work::new(job, Opened::with(job, Some(table.clone()))).await?;
     let sources = recorded(job, table).await.map_err(cannot)?;
-    let by = |planner| compare_within_memory(&work, table, &sources, planner);
-    let failing =
-        checks::failing(job.table, table, &work.session(Joins::Hash)?, |a| a == Action::Fail).await.map_err(cannot)?;
+    let session = session_of(job, table, Planner::Optimised, Joins::Hash)?;
+    let failing = checks::failing(job.table, table, &session, |a| a == Action::Fail).await.map_err(cannot)?;
     let failing = failing.iter().filter(|(_, rows)| *rows > 0);
     let failing = failing.map(|(check, rows)| (check.name.as_str(), counted(*rows, "row"))).collect();
     checks::refused(name.as_str(), &failing).map_or(Ok(()), Err)?;
+    recompute(job, table, &sources).await.map_err(cannot)
+}
+
+/// Compares a version of a table with its query over these versions of its sources.
+///
+/// # Errors
+/// If one of them cannot be read, or the query cannot be computed.
+pub(crate) async fn recompute(
+    job: &Job<'_>,
+    table: &LakeTable,
+    sources: &BTreeMap<TableName, LakeTable>,
+) -> Result<Verified> {
+    let by = |planner| compare_within_memory(job, table, sources, planner);
     // Another kind of plan does not repeat the mistakes of the plan by which the table was computed.
     match by(Planner::Plain).await {
         Ok(found) if found.is_equal() => Ok(found),
@@ -64,19 +77,26 @@ pub(crate) async fn verify(job: &Job<'_>, table: &LakeTable) -> Result<Verified>
             _ => Ok(found),
         },
         // Without its rules the engine may have no plan, or none within the limit.
-        Err(_) => by(Planner::Optimised).await.map_err(cannot),
+        Err(_) => by(Planner::Optimised).await,
     }
+}
+
+/// A session that reads a version of a table and its sources.
+fn session_of(job: &Job<'_>, table: &LakeTable, planner: Planner, joins: Joins) -> Result<SessionContext> {
+    let sources = job.sources.values().map(LakeTable::location);
+    let stores: Vec<&Location> = sources.chain([table.location()]).collect();
+    session(SessionOptions { joins, planner, ..SessionOptions::of(job.project) }, &stores)
 }
 
 /// Compares with hash joins, or with those that can spill.
 async fn compare_within_memory(
-    work: &Work<'_>,
+    job: &Job<'_>,
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
 ) -> Result<Verified> {
-    match compare(work, table, sources, planner, Joins::Hash).await {
-        Err(error) if out_of_memory(&error) => compare(work, table, sources, planner, Joins::SortMerge).await,
+    match compare(job, table, sources, planner, Joins::Hash).await {
+        Err(error) if out_of_memory(&error) => compare(job, table, sources, planner, Joins::SortMerge).await,
         other => other,
     }
 }
@@ -114,16 +134,16 @@ async fn recorded(job: &Job<'_>, table: &LakeTable) -> Result<BTreeMap<TableName
 }
 
 async fn compare(
-    work: &Work<'_>,
+    job: &Job<'_>,
     table: &LakeTable,
     sources: &BTreeMap<TableName, LakeTable>,
     planner: Planner,
     joins: Joins,
 ) -> Result<Verified> {
-    let session = work.planned_by(planner, joins)?;
+    let session = session_of(job, table, planner, joins)?;
     let inputs = Inputs::at_cut(session.clone(), sources.iter().map(|(name, table)| (name.as_str(), table)));
     let old = table.provider(&session, None).await?;
-    let plan = &work.job.derived.plan;
+    let plan = &job.derived.plan;
     let (change, planner) = match planner {
         Planner::Plain => (evaluate::plain_difference(plan, old, &session, &inputs).await?, VerifiedBy::PlainPlan),
         Planner::Optimised => (evaluate::difference(plan, old, &session, &inputs).await?, VerifiedBy::SamePlanner),
@@ -146,7 +166,7 @@ async fn compare(
             batches.push(batch);
         }
     }
-    let has_floats = work.job.table.schema().fields().iter().any(|f| f.data_type().is_floating());
+    let has_floats = job.table.schema().fields().iter().any(|f| f.data_type().is_floating());
     if !has_floats || found.rows_missing == 0 || found.rows_extra == 0 {
         return Ok(found);
     }

@@ -3,6 +3,7 @@
 //! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line
 //! in that module, and a test in `tests/it/cli`.
 
+pub(super) mod audit;
 pub(super) mod catalog;
 pub(super) mod check;
 pub(super) mod history;
@@ -21,6 +22,7 @@ use clap::{Command, Subcommand};
 
 use super::Session;
 use crate::error::Result;
+use audit::AuditVerb;
 use catalog::CatalogVerb;
 use history::HistoryArgs;
 use migrate::MigrateVerb;
@@ -54,6 +56,9 @@ pub enum Verb {
     Pins,
     /// Make a derived table what it was at an older version, until the next sync
     Restore(RestoreArgs),
+    /// Check past versions: consent in the cut that each was computed from, or rows against the query
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -88,6 +93,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Unpin(args) => Box::pin(pin::remove(session, args)).await,
         Verb::Pins => Box::pin(pin::list(session)).await,
         Verb::Restore(args) => Box::pin(restore::run(session, args)).await,
+        Verb::Audit(verb) => Box::pin(audit::run(session, verb)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,

@@ -70,6 +70,13 @@ impl<'a> Rule<'a> {
         named || self.grants.granted.expr.column_refs().iter().any(|found| found.name == column)
     }
 
+    /// The columns of the record that it reads.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'a str> {
+        let record = self.record.columns.iter().map(|column| column.name.as_str());
+        let rule = *self;
+        record.filter(move |name| rule.reads(name) || [SOURCE_FILE, SOURCE_OFFSET].contains(name))
+    }
+
     /// Whether the subject is the person itself, which several people cannot claim.
     pub(super) fn is_of_people(&self) -> bool {
         self.by.is_none() && self.grants.subjects.first().is_some_and(|person| person == self.names)

@@ -1,0 +1,196 @@
+//! Whether a version of a derived table holds exactly the rows of its query over the versions of its sources that it
+//! records.
+
+use std::collections::BTreeMap;
+
+use super::history::{History, files_of};
+use super::scope::{Scope, What, is_of_project};
+use crate::definition::{Derived, Table};
+use crate::error::{Error, Result};
+use crate::lake::{CommitFacts, LakeTable, app};
+use crate::migrate::{self, Moves};
+use crate::name::TableName;
+use crate::outcome::{VerifyAudit, VerifyAudits, VerifyVerdict};
+use crate::plan::{another_commit, fingerprint};
+use crate::refresh;
+use crate::travel::{Named, find};
+use crate::workspace::Workspace;
+
+/// The system tables.
+const SYSTEM: [&str; 3] = ["files", "migrations", "runs"];
+
+/// Recomputes one version of each table of a scope.
+///
+/// # Errors
+/// `Usage` if there is no such table, zone or version. A table that cannot be compared has its error in the result.
+pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
+    let mut audits = VerifyAudits::default();
+    for found in scope.tables(workspace, |_| true).await? {
+        let named = match found.table {
+            Ok(named) => named,
+            Err(error) => {
+                audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) });
+                continue;
+            }
+        };
+        audits.notes.extend(named.notes.iter().cloned());
+        let version = match scope.version(&named).await {
+            Ok(version) => version.unwrap_or_else(|| named.newest.version()),
+            Err(error) if matches!(scope.what, What::Table(_)) => return Err(error),
+            Err(error) => {
+                audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) });
+                continue;
+            }
+        };
+        let mut audit = VerifyAudit { version: Some(version), ..empty(&named.name) };
+        let table = workspace.table(&named.name).ok().filter(|_| is_of_project(&named));
+        if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?))) {
+            if let Err(error) = verified(workspace, (table, derived), &named, &mut audit).await {
+                audit.problem = Some(workspace.told(error));
+            }
+        } else {
+            audit.verdict = VerifyVerdict::NotComputed;
+        }
+        audits.tables.push(audit);
+    }
+    if scope.what == What::Lake {
+        for name in SYSTEM {
+            let Ok(table) = find(workspace, name).await else { continue };
+            let version = scope.version(&table).await.ok().flatten();
+            audits.tables.push(VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) });
+        }
+    }
+    Ok(audits)
+}
+
+fn empty(name: &str) -> VerifyAudit {
+    VerifyAudit {
+        table: name.to_owned(),
+        version: None,
+        sources: Vec::new(),
+        verified: None,
+        verdict: VerifyVerdict::Unknown,
+        because: None,
+        problem: None,
+    }
+}
+
+async fn verified(
+    workspace: &Workspace,
+    (table, derived): (&Table, &Derived),
+    named: &Named,
+    audit: &mut VerifyAudit,
+) -> Result<()> {
+    let version = audit.version.unwrap_or_default();
+    let (opened, sources) = match recorded(workspace, (table, derived), named, version).await? {
+        Ok(recorded) => recorded,
+        Err(why) => {
+            audit.because = Some(why);
+            return Ok(());
+        }
+    };
+    audit.sources = sources.iter().map(|(name, source)| (name.to_string(), source.version())).collect();
+    let job = workspace.job(table, sources.clone(), "")?;
+    match Box::pin(refresh::recompute(&job, &opened, &sources)).await {
+        Ok(found) => {
+            audit.verdict = if found.is_equal() { VerifyVerdict::Equal } else { VerifyVerdict::Different };
+            audit.verified = Some(found);
+        }
+        // A file that is there and cannot be decoded does not hold the rows that were written.
+        Err(error) => match refresh::unreadable(&error, table, &opened).await {
+            Some(found) => {
+                audit.verdict = VerifyVerdict::Different;
+                audit.because = Some(workspace.told(found).message().to_owned());
+            }
+            None => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+/// A version and the versions of the sources that it records, by name.
+type Inputs = (LakeTable, BTreeMap<TableName, LakeTable>);
+
+/// What a version is recomputed from, or why it cannot be.
+async fn recorded(
+    workspace: &Workspace,
+    (table, derived): (&Table, &Derived),
+    named: &Named,
+    version: u64,
+) -> Result<std::result::Result<Inputs, String>> {
+    let opened = match readable(&named.newest, &named.name, version).await? {
+        Ok(opened) => opened,
+        Err(why) => return Ok(Err(why)),
+    };
+    let state = Recorded::by(&opened, &named.newest).await?;
+    if !fingerprint(&workspace.project, table, derived, &workspace.places).is(state.definition(&opened).await?) {
+        return Ok(Err("it was computed by another definition than the present one".to_owned()));
+    }
+    let mut sources = BTreeMap::new();
+    for name in workspace.sources(table) {
+        match state.source(workspace, &opened, &name).await? {
+            Ok(source) => drop(sources.insert(name, source)),
+            Err(why) => return Ok(Err(why)),
+        }
+    }
+    Ok(Ok((opened, sources)))
+}
+
+/// A version of a table, or why it cannot be read.
+async fn readable(newest: &LakeTable, name: &str, version: u64) -> Result<std::result::Result<LakeTable, String>> {
+    if version > newest.version() {
+        return Ok(Err(format!("{name} has no v{version}")));
+    }
+    let history = History::of(newest).await?;
+    if version < history.oldest {
+        return Ok(Err(format!("{name} v{version} is gone: {}", history.why_gone())));
+    }
+    let Ok(table) = newest.at(version).await else {
+        return Ok(Err(format!("{name} v{version} can no longer be opened")));
+    };
+    Ok(match files_of(&table).is_subset(&history.there) {
+        true => Ok(table),
+        false => Err(format!("{name} v{version} was vacuumed")),
+    })
+}
+
+/// What a version records: in its own commit if that is ours, else in the newest one before it.
+struct Recorded {
+    ours: Option<CommitFacts>,
+}
+
+impl Recorded {
+    async fn by(version: &LakeTable, newest: &LakeTable) -> Result<Self> {
+        Ok(Self { ours: newest.commit_at(version.version()).await?.filter(CommitFacts::is_ours) })
+    }
+
+    async fn definition(&self, version: &LakeTable) -> Result<Option<i64>> {
+        match &self.ours {
+            Some(commit) => Ok(commit.txns.get(app::DEFINITION).copied()),
+            None => version.recorded_txn(app::DEFINITION).await,
+        }
+    }
+
+    /// A source at the recorded version, or why that cannot be read.
+    async fn source(
+        &self,
+        workspace: &Workspace,
+        version: &LakeTable,
+        name: &TableName,
+    ) -> Result<std::result::Result<LakeTable, String>> {
+        let Some(newest) = LakeTable::open(&workspace.location(workspace.table(name.as_str())?)?).await? else {
+            return Err(Error::failed(format!("{name} does not exist")).help("stedi-delta sync"));
+        };
+        let uuid = newest.uuid();
+        let consumed = match &self.ours {
+            Some(commit) => commit.consumed(&uuid),
+            None => version.recorded(&uuid).await?,
+        };
+        let Some(consumed) = consumed else { return Ok(Err(format!("it records no version of {name}"))) };
+        if newest.is_other_than(consumed).await? {
+            return Ok(Err(another_commit(name, consumed.version)));
+        }
+        readable(&newest, name.as_str(), consumed.version).await
+    }
+}
