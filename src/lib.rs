@@ -79,6 +79,7 @@ pub mod restore;
 pub mod pin;
 pub mod inspect;
 pub mod audit;
+pub mod report;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

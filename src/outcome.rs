@@ -4,6 +4,7 @@
 mod audit;
 mod pin;
 mod plan;
+mod report;
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -12,13 +13,16 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
-pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use audit::{
     ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender, VerifyAudit, VerifyAudits, VerifyVerdict,
 };
+pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
+};
+pub use report::{
+    LakeReport, ReportedConsent, ReportedMigration, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion,
 };
 
 /// How a table was brought up to date.

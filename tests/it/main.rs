@@ -35,6 +35,7 @@ mod oracle;
 mod outside;
 mod pins;
 mod plan;
+mod report;
 mod restore;
 mod saved;
 #[cfg(unix)]

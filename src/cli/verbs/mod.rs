@@ -12,6 +12,7 @@ pub(super) mod pin;
 pub(super) mod plan;
 pub(super) mod quarantine;
 pub(super) mod query;
+pub(super) mod report;
 pub(super) mod restore;
 pub(super) mod status;
 pub(super) mod sync;
@@ -30,6 +31,7 @@ use pin::{PinArgs, UnpinArgs};
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
 use query::QueryArgs;
+use report::ReportArgs;
 use restore::RestoreArgs;
 use sync::SyncArgs;
 
@@ -48,6 +50,8 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
+    /// Write a page for auditors: lineage, consent, verification, versions, pins
+    Report(ReportArgs),
     /// Keep a version of a table for audits, under a name
     Pin(PinArgs),
     /// End a pin
@@ -89,6 +93,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Status => Box::pin(status::run(session)).await,
         Verb::Query(args) => Box::pin(query::run(session, args)).await,
         Verb::History(args) => Box::pin(history::run(session, args)).await,
+        Verb::Report(args) => Box::pin(report::run(session, args)).await,
         Verb::Pin(args) => Box::pin(pin::set(session, args)).await,
         Verb::Unpin(args) => Box::pin(pin::remove(session, args)).await,
         Verb::Pins => Box::pin(pin::list(session)).await,
