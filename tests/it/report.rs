@@ -1,11 +1,13 @@
 //! `report`: one page and its document, of the lake and of one pin.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::cli::person;
 use crate::cli::shell::Shell;
+use crate::support::repository;
 
 fn page(shell: &Shell, args: &[&str]) -> (i32, String) {
     let ran = shell.run(&[&["report", "--out", "r.html"], args].concat());
@@ -106,4 +108,24 @@ fn evidence_against_the_lake_is_exit_3_and_a_page_all_the_same() {
     let refused = shell.run(&["report"]);
     assert_eq!(refused.code, 64);
     assert!(refused.err.starts_with("error: the page needs a file\n"), "{}", refused.err);
+}
+
+#[test]
+fn the_page_stands_alone_in_a_browser() {
+    let shell = Shell::synced();
+    assert_eq!(shell.run(&["pin", "members", "--name", "set_1"]).code, 0);
+    page(&shell, &[]);
+    let script = repository().join("tests/report/browser.py");
+    let folder = shell.folder().join("browser");
+    fs::create_dir(&folder).unwrap();
+    let mut command = Command::new("python3");
+    let ran = command.arg(script).arg(shell.project().join("r.html")).arg(&folder).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    if ran.status.code() == Some(77) {
+        eprintln!("SKIP: {said}");
+        return;
+    }
+    assert!(ran.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "", "{said}");
+    assert!(folder.join("390.png").is_file() && folder.join("1440.png").is_file());
 }
