@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::put_once;
 use crate::clock::{self, rfc3339};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
@@ -83,7 +82,7 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     }
     if options.catalog {
         pins::publish(workspace, &pin).await?;
-        register(workspace, &pin).await?;
+        pins::register(workspace, &pin).await?;
     }
     let mut notes = named.notes;
     if options.retain {
@@ -153,7 +152,7 @@ pub(crate) async fn pins_of(workspace: &Workspace) -> Result<Vec<PinStatus>> {
             true => workspace.catalog.get(&workspace.database, &pin.name).await?,
             false => None,
         };
-        let wanted = entry_of(workspace, &pin);
+        let wanted = pins::entry(workspace, &pin);
         let catalog_differs = pin.in_catalog && entry.is_none_or(|entry| wanted.differs(&entry));
         all.push(PinStatus { pin, gone, withdrawn, is_over, catalog_differs });
     }
@@ -238,32 +237,6 @@ async fn described(named: &Named, table: &LakeTable, options: &Options) -> Resul
         schema: table.schema_string(),
         sources,
     })
-}
-
-fn entry_of(workspace: &Workspace, pin: &Pin) -> crate::catalog::Entry {
-    let columns = workspace.table(&pin.table).map(|table| table.columns.as_slice()).unwrap_or_default();
-    pins::entry(workspace, pin, columns)
-}
-
-async fn register(workspace: &Workspace, pin: &Pin) -> Result<()> {
-    let entry = entry_of(workspace, pin);
-    let (catalog, database) = (workspace.catalog.as_ref(), &workspace.database);
-    let standing = catalog.get(database, &entry.name).await?;
-    match &standing {
-        Some(other) if !other.is_pin() => Err(Error::failed(format!("`{database}.{}` is in the catalog", entry.name))
-            .fact("location", other.location())
-            .help("choose another name for the pin")),
-        Some(other) if !other.is_at(entry.location()) => {
-            Err(Error::failed(format!("`{database}.{}` is a pin of another warehouse", entry.name))
-                .fact("location", other.location())
-                .help("choose another name for the pin"))
-        }
-        _ => match put_once(catalog, database, &entry, standing.as_ref()).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::conflict(format!("`{database}.{}` was changed by somebody else meanwhile", entry.name))
-                .help("run the command again")),
-        },
-    }
 }
 
 /// Refuses a table whose newest rows are not ours: a commit of ours on top would vouch for them.

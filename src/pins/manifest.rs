@@ -5,9 +5,8 @@
 
 use deltalake::datafusion::object_store::{ObjectStoreExt, PutPayload};
 
-use crate::catalog::Entry;
-use crate::definition::Column;
-use crate::error::{Context, Result};
+use crate::catalog::{Entry, Put};
+use crate::error::{Context, Error, Result};
 use crate::outcome::Pin;
 use crate::storage::Location;
 use crate::workspace::Workspace;
@@ -45,10 +44,52 @@ pub(crate) async fn withdraw(workspace: &Workspace, name: &str) {
     folder(workspace, name).remove(MANIFEST).await;
 }
 
-/// The catalog entry of a pin; `declared`: descriptions of the table's columns.
+/// The catalog entry of a pin.
 #[must_use]
-pub(crate) fn entry(workspace: &Workspace, pin: &Pin, declared: &[Column]) -> Entry {
+pub(crate) fn entry(workspace: &Workspace, pin: &Pin) -> Entry {
+    // The table may have another name since.
+    let former = workspace.places.former();
+    let present = former.iter().rev().find(|(name, _, _)| *name == pin.table).and_then(|(_, _, present)| *present);
+    let table = workspace.table(&pin.table).or_else(|_| workspace.table(present.unwrap_or_default()));
+    let columns = table.map(|table| table.columns.as_slice()).unwrap_or_default();
     let description = format!("{} as of version {}, pinned by stedi-delta", pin.table, pin.version);
     let location = folder(workspace, &pin.name).to_string();
-    Entry::manifest(&pin.name, &location, (&description, declared), &pin.schema, &pin.table, pin.version)
+    Entry::manifest(&pin.name, &location, (&description, columns), &pin.schema, &pin.table, pin.version)
+}
+
+/// Puts the entry of a pin into the catalog.
+///
+/// # Errors
+/// If its name is taken there; if the catalog cannot be written.
+pub(crate) async fn register(workspace: &Workspace, pin: &Pin) -> Result<Put> {
+    let entry = entry(workspace, pin);
+    let (catalog, database) = (workspace.catalog.as_ref(), &workspace.database);
+    let standing = catalog.get(database, &entry.name).await?;
+    let taken = |what: String, other: &Entry| {
+        Error::failed(what)
+            .fact("location", other.location())
+            .help(format!("choose another name for the pin: stedi-delta unpin {}", pin.name))
+    };
+    match &standing {
+        Some(other) if !other.is_pin() => {
+            Err(taken(format!("`{database}.{}` is a table of the catalog", pin.name), other))
+        }
+        Some(other) if !other.is_at(entry.location()) => {
+            Err(taken(format!("`{database}.{}` is a pin of another warehouse", pin.name), other))
+        }
+        Some(other) if !entry.differs(other) => Ok(Put::Unchanged),
+        Some(other) => match catalog.replace(database, other, &entry.merged_into(other)).await? {
+            true => Ok(Put::Updated),
+            false => Err(changed(database, pin)),
+        },
+        None => match catalog.create(database, &entry).await? {
+            true => Ok(Put::Created),
+            false => Err(changed(database, pin)),
+        },
+    }
+}
+
+fn changed(database: &str, pin: &Pin) -> Error {
+    Error::conflict(format!("`{database}.{}` was changed by somebody else meanwhile", pin.name))
+        .help("run the command again")
 }

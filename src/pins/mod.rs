@@ -22,7 +22,7 @@ use crate::outcome::Pin;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
-pub(crate) use manifest::{entry, publish, withdraw};
+pub(crate) use manifest::{entry, publish, register, withdraw};
 
 /// Under the warehouse root.
 pub(crate) const FOLDER: &str = "system/pins";

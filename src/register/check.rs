@@ -7,7 +7,8 @@ use crate::catalog::{Put, hive};
 use crate::definition::Column;
 use crate::error::Result;
 use crate::lake::LakeTable;
-use crate::outcome::{CatalogOutcome, EntryOutcome, EntryState};
+use crate::outcome::{CatalogOutcome, EntryOutcome, EntryState, Pin};
+use crate::pins::{self, Pins};
 use crate::progress::Progress;
 use crate::storage::Location;
 use crate::workspace::Workspace;
@@ -44,8 +45,23 @@ pub async fn check(workspace: &Workspace) -> Result<CatalogOutcome> {
         }
         outcome.entries.push(compare(workspace, &described, &location, stands.as_ref(), &listing).await?);
     }
+    for pin in Pins::read(workspace).await?.all.into_values().filter(|pin| pin.in_catalog) {
+        outcome.entries.push(pinned(workspace, &pin, &listing));
+    }
     outcome.entries.extend(left(workspace, &listing).into_iter().map(|name| gone(&name, &listing, EntryState::Left)));
     Ok(outcome)
+}
+
+/// Compares the entry of a pin with the pin.
+fn pinned(workspace: &Workspace, pin: &Pin, listing: &Listing) -> EntryOutcome {
+    let wanted = pins::entry(workspace, pin);
+    let (location, state) = (wanted.location().trim_end_matches('/').to_owned(), EntryState::Missing);
+    let mut found = EntryOutcome { table: pin.name.clone(), location, state, drift: Vec::new(), notes: Vec::new() };
+    if let Some(existing) = listing.get(&pin.name) {
+        found.drift = wanted.drift(existing);
+        found.state = if wanted.differs(existing) { EntryState::Differs } else { EntryState::Equal };
+    }
+    found
 }
 
 /// Updates the catalog to match the logs. A failure of one table does not stop the others.
@@ -78,6 +94,29 @@ pub async fn repair(workspace: &Workspace, repairs: Repairs, progress: &dyn Prog
             }
             Err(error) => {
                 entry.state = if is_listed { EntryState::Differs } else { EntryState::Missing };
+                entry.notes.push(error.to_string());
+                outcome.problem.get_or_insert(error);
+            }
+        }
+        outcome.entries.push(entry);
+    }
+    for pin in Pins::read(workspace).await?.all.into_values().filter(|pin| pin.in_catalog) {
+        let mut entry = pinned(workspace, &pin, &listing);
+        let registered = match pins::publish(workspace, &pin).await {
+            Ok(()) => pins::register(workspace, &pin).await,
+            Err(error) => Err(error),
+        };
+        match registered {
+            Ok(put) => {
+                tell_put(workspace, &pin.name, put, progress);
+                entry.state = match put {
+                    Put::Created => EntryState::Created,
+                    Put::Updated => EntryState::Updated,
+                    Put::Unchanged => EntryState::Equal,
+                };
+                entry.drift.clear();
+            }
+            Err(error) => {
                 entry.notes.push(error.to_string());
                 outcome.problem.get_or_insert(error);
             }

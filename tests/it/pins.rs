@@ -5,7 +5,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 use stedi_delta::inspect;
+use stedi_delta::outcome::EntryState;
 use stedi_delta::pin::{self, Options};
+use stedi_delta::progress::Silent;
+use stedi_delta::register::Repairs;
 use stedi_delta::travel::Zone;
 
 use crate::cli::person;
@@ -91,7 +94,17 @@ async fn a_pin_is_a_table_of_the_catalog_that_later_syncs_do_not_change() {
         assert_eq!(rows, then);
     }
     let catalog = stedi_delta::register::check(&lake.workspace().await).await.unwrap();
-    assert!(catalog.entries.iter().all(|entry| entry.table != "training_1" || entry.notes.is_empty()), "{catalog:?}");
+    let state = |catalog: &stedi_delta::outcome::CatalogOutcome| {
+        catalog.entries.iter().find(|entry| entry.table == "training_1").map(|entry| entry.state)
+    };
+    assert_eq!(state(&catalog), Some(EntryState::Equal));
+    let file = fs::read_dir(lake.warehouse().join("_catalog")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(file.join("training_1.json")).unwrap();
+    let workspace = lake.workspace().await;
+    assert_eq!(state(&stedi_delta::register::check(&workspace).await.unwrap()), Some(EntryState::Missing));
+    let repaired = stedi_delta::register::repair(&workspace, Repairs::default(), &Silent).await.unwrap();
+    assert_eq!(state(&repaired), Some(EntryState::Created));
+    assert_eq!(entry(&lake, "training_1").unwrap(), expected);
 
     let unpinned = pin::unpin(&lake.workspace().await, "training_1", "a run").await.unwrap();
     assert_eq!(unpinned.pin.version, 0);

@@ -156,10 +156,7 @@ pub(in crate::cli) fn problems(status: &PinStatus) -> Vec<String> {
         problems.push(format!("{} of its {of} {} gone", text::number(*gone), if *gone == 1 { "is" } else { "are" }));
     }
     if *catalog_differs {
-        let Pin { table, version, name, .. } = pin;
-        problems.push(format!(
-            "its entry in the catalog is missing or differs: stedi-delta pin {table}@v{version} --name {name} --catalog"
-        ));
+        problems.push("its entry in the catalog is missing or differs: stedi-delta catalog register".to_owned());
     }
     problems
 }
