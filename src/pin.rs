@@ -39,7 +39,7 @@ pub struct Options {
 /// # Errors
 /// `Usage` for a name that is taken, and for what cannot be pinned; if the version can no longer be read.
 pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options, run: &str) -> Result<PinOutcome> {
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     check_name(workspace, &options.name)?;
     if let Some(until) = options.until_ms.filter(|until| *until <= clock::now_ms()) {
         return Err(Error::new(Kind::Usage, format!("`--until {}` is over", rfc3339(until))));
@@ -99,7 +99,7 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
 /// # Errors
 /// `Usage` if there is no such pin; if the lake or the catalog cannot be written.
 pub async fn unpin(workspace: &Workspace, name: &str, run: &str) -> Result<PinOutcome> {
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let mut pins = Pins::read(workspace).await?;
     let Some(pin) = pins.all.get(name).cloned() else {
         let known: Vec<&str> = pins.all.keys().map(String::as_str).collect();
@@ -131,7 +131,7 @@ pub async fn unpin(workspace: &Workspace, name: &str, run: &str) -> Result<PinOu
 /// # Errors
 /// If the lake cannot be read.
 pub async fn pins(workspace: &Workspace) -> Result<Vec<PinStatus>> {
-    pins_of(&migrate::placed(workspace, Moves::Recorded).await?).await
+    pins_of(&migrate::placed(workspace, Moves::Pending).await?).await
 }
 
 /// [`pins`] of a workspace that has its tables where migrations moved them.
@@ -173,7 +173,7 @@ pub async fn after_sync(workspace: &Workspace, outcome: &SyncOutcome) -> Result<
     if !outcome.tables.iter().any(is_record) {
         return Ok(notices);
     }
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     for pin in Pins::read(workspace).await?.all.into_values() {
         let Some(withdrawn) = people(workspace, &pin).await.filter(|count| *count > 0) else { continue };
         let unpinned = workspace.project.unpin_on_withdrawal;

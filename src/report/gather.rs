@@ -27,7 +27,7 @@ const EVIDENCE: u8 = 3;
 /// # Errors
 /// If the lake cannot be read.
 pub async fn lake(workspace: &Workspace, run: &str) -> Result<LakeReport> {
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let mut report = blank(workspace, run).await?;
     for zone in &workspace.project.zones {
         for table in shown(workspace).filter(|table| &table.zone == zone) {
@@ -43,7 +43,7 @@ pub async fn lake(workspace: &Workspace, run: &str) -> Result<LakeReport> {
 /// # Errors
 /// `Usage` if there is no such pin; if the lake cannot be read.
 pub async fn pinned(workspace: &Workspace, name: &str, run: &str) -> Result<LakeReport> {
-    let workspace = &migrate::placed(workspace, Moves::Recorded).await?;
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let mut report = blank(workspace, run).await?;
     let Some(pin) = report.pins.iter().find(|pin| pin.name == name).cloned() else {
         return Err(Error::new(Kind::Usage, format!("there is no pin `{name}`")).help("stedi-delta pins"));

@@ -54,7 +54,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &RestoreArgs) -
 /// `None` = the answer was no.
 async fn restored(session: &mut Session<'_>, args: &RestoreArgs, point: &Point) -> Result<Option<RestoreOutcome>> {
     let lake = session.lake().await?;
-    let workspace = migrate::placed(&lake.workspace, Moves::Recorded).await?;
+    let workspace = migrate::placed(&lake.workspace, Moves::Pending).await?;
     let restoration = restore::prepare(&workspace, &args.table, point).await?;
     let outcome = &restoration.outcome;
     if outcome.restored != outcome.version_before && !args.yes {
