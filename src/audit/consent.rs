@@ -141,7 +141,28 @@ fn unknown(version: u64, grants: Option<u64>, because: String) -> ConsentVersion
 }
 
 /// Rows by subject; `None` = NULL.
-type Counts = HashMap<Option<String>, i64>;
+#[derive(Default)]
+struct Counts {
+    by_subject: HashMap<Option<String>, i64>,
+    all: i64,
+}
+
+impl Counts {
+    fn of(by_subject: HashMap<Option<String>, i64>) -> Self {
+        Self { all: by_subject.values().sum(), by_subject }
+    }
+
+    /// Adds rows of a subject; returns how many it has then.
+    fn add(&mut self, subject: &Option<String>, rows: i64) -> i64 {
+        self.all += rows;
+        let now = self.by_subject.get(subject).copied().unwrap_or(0) + rows;
+        match now {
+            0 => drop(self.by_subject.remove(subject)),
+            _ => drop(self.by_subject.insert(subject.clone(), now)),
+        }
+        now
+    }
+}
 
 /// The subjects of which it is not known whether they violate.
 enum Stale {
@@ -175,7 +196,7 @@ struct Walk<'w> {
     /// Its rows by subject, if they are known.
     rows: Option<Counts>,
     /// Those of subjects without consent.
-    violating: Counts,
+    violating: HashMap<Option<String>, i64>,
     stale: Stale,
     offenders: Offenders,
 }
@@ -217,9 +238,11 @@ impl Walk<'_> {
         unknown(version, self.cut.map(|cut| cut.version), why)
     }
 
+    /// The rows of the present version, and their subjects.
     fn size(&self) -> (Option<u64>, Option<u64>) {
-        let rows = self.rows.as_ref().map(|rows| rows.values().map(|count| count.unsigned_abs()).sum());
-        (rows, self.rows.as_ref().map(|rows| rows.keys().filter(|subject| subject.is_some()).count() as u64))
+        let Some(rows) = &self.rows else { return (None, None) };
+        let nobody = u64::from(rows.by_subject.contains_key(&None));
+        (Some(rows.all.unsigned_abs()), Some(rows.by_subject.len() as u64 - nobody))
     }
 
     /// The verdict, where rows and consent are known.
@@ -228,13 +251,13 @@ impl Walk<'_> {
         let is_violating = |subject: &Option<String>| !subject.as_ref().is_some_and(|s| self.consenting.has(s));
         match std::mem::replace(&mut self.stale, Stale::Some(HashSet::new())) {
             Stale::All => {
-                let found = rows.iter().filter(|(subject, _)| is_violating(subject));
+                let found = rows.by_subject.iter().filter(|(subject, _)| is_violating(subject));
                 self.violating = found.map(|(subject, count)| (subject.clone(), *count)).collect();
                 self.offenders.all(version, &self.violating);
             }
             Stale::Some(subjects) => {
                 for subject in subjects {
-                    let count = rows.get(&subject).copied().filter(|_| is_violating(&subject));
+                    let count = rows.by_subject.get(&subject).copied().filter(|_| is_violating(&subject));
                     match count {
                         Some(count) => drop(self.violating.insert(subject.clone(), count)),
                         None => drop(self.violating.remove(&subject)),
@@ -271,8 +294,11 @@ impl Walk<'_> {
             for path in commit.files.removed.iter().chain(&commit.files.moved_out) {
                 files.remove(path);
             }
-            files.extend(commit.files.added.iter().chain(&commit.files.moved_in).map(|(path, _)| path.clone()));
-            let is_whole = files.is_subset(there);
+            let came = || commit.files.added.iter().chain(&commit.files.moved_in).map(|(path, _)| path);
+            files.extend(came().cloned());
+            // The version before is there if its rows are known.
+            let is_whole =
+                if self.rows.is_some() { came().all(|file| there.contains(file)) } else { files.is_subset(there) };
             self.files = Some(files);
             if !is_whole {
                 return Ok(Err(format!("v{version} was vacuumed")));
@@ -301,14 +327,9 @@ impl Walk<'_> {
         if !change.is_empty() {
             for (subject, count) in rows_of(&self.session, change.provider(&self.session).await?, self.subjects).await?
             {
-                let held = rows.entry(subject.clone()).or_insert(0);
-                *held += count;
-                let now = *held;
-                match now {
-                    0 => drop(rows.remove(&subject)),
+                if rows.add(&subject, count) < 0 {
                     // The log does not tell what happened.
-                    ..0 => return self.count_whole(version).await,
-                    _ => {}
+                    return self.count_whole(version).await;
                 }
                 self.stale.add([subject]);
             }
@@ -342,7 +363,7 @@ impl Walk<'_> {
             return Ok(Err(why));
         }
         let relation = self.at.provider(&self.session, None).await?;
-        self.rows = Some(rows_of(&self.session, relation, self.subjects).await?);
+        self.rows = Some(Counts::of(rows_of(&self.session, relation, self.subjects).await?));
         self.stale = Stale::All;
         Ok(Ok(()))
     }
