@@ -203,6 +203,7 @@ async fn a_long_history_is_judged_as_each_version_alone() {
     let lake = lake();
     let names = ["ann", "bob", "eve", "joe"];
     let mut random = seed();
+    eprintln!("seed {random}");
     let mut next = |most: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % most
