@@ -1,25 +1,15 @@
 //! Whether versions of a table held only rows of people who had consented, by the version of the record of consent that
 //! each version was computed from.
-//!
-//! A version is counted whole once: rows by subject. From there on, each commit adds and removes rows by subject, and each
-//! newer version of the record of consent adds and removes subjects that have consented: only what changed is read. All
-//! subjects of a table and all that have consented are held in memory.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-
-use deltalake::datafusion::prelude::SessionContext;
-
-use super::grants::{Consenting, Step};
-use super::history::{History, files_of};
-use super::offenders::Offenders;
+use super::grants::Consenting;
+use super::history::History;
 use super::scope::{Scope, What, is_of_project};
-use crate::changes::{self, Changes};
+use super::walk::{Walk, unknown};
 use crate::definition::{Consent, Table};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{CommitFacts, Consumed, LakeTable};
 use crate::migrate::{self, Moves};
-use crate::outcome::{ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion};
-use crate::refresh::{Rule, Subjects, rows_of};
+use crate::outcome::{ConsentAudit, ConsentAudits};
+use crate::refresh::{Rule, Subjects};
 use crate::travel::Named;
 use crate::workspace::Workspace;
 
@@ -90,31 +80,17 @@ async fn audited(workspace: &Workspace, named: &Named, only: Option<u64>, audit:
     let no_record = || Error::new(Kind::Internal, format!("{} has no record of consent", table.name));
     let rule = Rule::of(&workspace.project, consent).ok_or_else(no_record)?;
     let history = History::of(&named.newest).await?;
-    let session = workspace.session()?;
-    let consenting = Consenting::of(workspace, rule).await?;
     let (first, last) = only.map_or((0, named.newest.version()), |version| (version, version));
-    let mut walk = Walk {
-        subjects: Subjects { table: &table.name, column: &consent.subject, some: None },
-        newest: &named.newest,
-        history,
-        session,
-        consenting,
-        at: named.newest.clone(),
-        files: None,
-        cut: None,
-        rows: None,
-        violating: HashMap::new(),
-        stale: Stale::All,
-        offenders: Offenders::default(),
-    };
-    let is_past = |version: &u64| *version < walk.history.oldest;
-    for version in (first..=last).take_while(is_past) {
-        audit.versions.push(unknown(version, None, walk.history.why_gone()));
+    for version in (first..=last).take_while(|version| *version < history.oldest) {
+        audit.versions.push(unknown(version, None, history.why_gone()));
     }
+    let oldest = history.oldest;
+    let subjects = Subjects { table: &table.name, column: &consent.subject, some: None };
+    let consenting = Consenting::of(workspace, rule).await?;
+    let mut walk = Walk::of((&named.newest, history), subjects, consenting, workspace.session()?);
     let mut result = Ok(());
-    for version in first.max(walk.history.oldest)..=last {
-        let is_first = walk.files.is_none() && walk.cut.is_none();
-        match walk.step(version, is_first).await {
+    for version in first.max(oldest)..=last {
+        match walk.step(version).await {
             Ok(found) => audit.versions.push(found),
             Err(error) => {
                 result = Err(error);
@@ -125,225 +101,4 @@ async fn audited(workspace: &Workspace, named: &Named, only: Option<u64>, audit:
     let last = audit.versions.last().map_or(last, |last| last.version);
     (audit.offenders, audit.offenders_left_out) = walk.offenders.listed(last, &workspace.privacy);
     result
-}
-
-fn unknown(version: u64, grants: Option<u64>, because: String) -> ConsentVersion {
-    ConsentVersion {
-        version,
-        grants,
-        rows: None,
-        subjects: None,
-        violations: None,
-        offenders: 0,
-        verdict: ConsentVerdict::Unknown,
-        because: Some(because),
-    }
-}
-
-/// Rows by subject; `None` = NULL.
-type Counts = HashMap<Option<String>, i64>;
-
-/// The subjects of which it is not known whether they violate.
-enum Stale {
-    /// All.
-    All,
-    /// These.
-    Some(HashSet<Option<String>>),
-}
-
-impl Stale {
-    fn add(&mut self, subjects: impl IntoIterator<Item = Option<String>>) {
-        if let Self::Some(known) = self {
-            known.extend(subjects);
-        }
-    }
-}
-
-/// A walk through the versions of a table, in their order.
-struct Walk<'w> {
-    subjects: Subjects<'w>,
-    newest: &'w LakeTable,
-    history: History,
-    session: SessionContext,
-    consenting: Consenting<'w>,
-    /// A version with the columns of the present one.
-    at: LakeTable,
-    /// The data files of the present version; `None` = to be read from its snapshot.
-    files: Option<BTreeSet<String>>,
-    /// The version of the record of consent that the present version was computed from.
-    cut: Option<Consumed>,
-    /// Its rows by subject, if they are known.
-    rows: Option<Counts>,
-    /// Those of subjects without consent.
-    violating: Counts,
-    stale: Stale,
-    offenders: Offenders,
-}
-
-impl Walk<'_> {
-    /// Goes to a version: the first one, or the next.
-    async fn step(&mut self, version: u64, is_first: bool) -> Result<ConsentVersion> {
-        let uuid = self.consenting.record_uuid();
-        let commit = self.newest.commit_at(version).await?;
-        if let Some(commit) = commit.as_ref().filter(|commit| commit.is_ours()) {
-            self.cut = commit.consumed(&uuid);
-        } else if is_first || commit.is_none() {
-            let Ok(at) = self.newest.at(version).await else {
-                return Ok(self.lost(version, format!("v{version} can no longer be opened")));
-            };
-            self.cut = at.recorded(&uuid).await?;
-        }
-        if let Err(why) = self.count(version, commit.filter(|_| !is_first)).await? {
-            return Ok(self.lost(version, why));
-        }
-        match self.consenting.at(self.cut, &self.session).await? {
-            Ok(Step::Same) => {}
-            Ok(Step::Whole) => self.stale = Stale::All,
-            Ok(Step::By(moved)) => self.stale.add(moved.ended.into_iter().chain(moved.begun).map(Some)),
-            Err(why) => {
-                self.stale = Stale::All;
-                self.offenders.end(version);
-                let (rows, subjects) = self.size();
-                return Ok(ConsentVersion { rows, subjects, ..unknown(version, self.cut.map(|c| c.version), why) });
-            }
-        }
-        Ok(self.judged(version))
-    }
-
-    /// A version whose rows cannot be read.
-    fn lost(&mut self, version: u64, why: String) -> ConsentVersion {
-        (self.rows, self.stale) = (None, Stale::All);
-        self.offenders.end(version);
-        unknown(version, self.cut.map(|cut| cut.version), why)
-    }
-
-    fn size(&self) -> (Option<u64>, Option<u64>) {
-        let rows = self.rows.as_ref().map(|rows| rows.values().map(|count| count.unsigned_abs()).sum());
-        (rows, self.rows.as_ref().map(|rows| rows.keys().filter(|subject| subject.is_some()).count() as u64))
-    }
-
-    /// The verdict, where rows and consent are known.
-    fn judged(&mut self, version: u64) -> ConsentVersion {
-        let rows = self.rows.take().unwrap_or_default();
-        let is_violating = |subject: &Option<String>| !subject.as_ref().is_some_and(|s| self.consenting.has(s));
-        match std::mem::replace(&mut self.stale, Stale::Some(HashSet::new())) {
-            Stale::All => {
-                let found = rows.iter().filter(|(subject, _)| is_violating(subject));
-                self.violating = found.map(|(subject, count)| (subject.clone(), *count)).collect();
-                self.offenders.all(version, &self.violating);
-            }
-            Stale::Some(subjects) => {
-                for subject in subjects {
-                    let count = rows.get(&subject).copied().filter(|_| is_violating(&subject));
-                    match count {
-                        Some(count) => drop(self.violating.insert(subject.clone(), count)),
-                        None => drop(self.violating.remove(&subject)),
-                    }
-                    self.offenders.one(version, subject, count);
-                }
-            }
-        }
-        self.rows = Some(rows);
-        let violations: u64 = self.violating.values().map(|count| count.unsigned_abs()).sum();
-        let (rows, subjects) = self.size();
-        ConsentVersion {
-            version,
-            grants: self.cut.map(|cut| cut.version),
-            rows,
-            subjects,
-            violations: Some(violations),
-            offenders: self.violating.len() as u64,
-            verdict: if violations == 0 { ConsentVerdict::Holds } else { ConsentVerdict::Violated },
-            because: None,
-        }
-    }
-
-    /// Brings the rows by subject to a version: by its commit if the version before is known, else by all of its rows. The
-    /// reason if they cannot be read.
-    async fn count(&mut self, version: u64, commit: Option<CommitFacts>) -> Result<std::result::Result<(), String>> {
-        let before = self.files.take();
-        let (Some(commit), Some(before)) = (commit, before) else { return self.count_whole(version).await };
-        let there = &self.history.there;
-        let changed = changes::of_commit(&self.at, &commit, &before, there);
-        let is_plain = !commit.changes_metadata && !commit.files.deletion_vectors && commit.files.odd_path.is_none();
-        if is_plain {
-            let mut files = before;
-            for path in commit.files.removed.iter().chain(&commit.files.moved_out) {
-                files.remove(path);
-            }
-            files.extend(commit.files.added.iter().chain(&commit.files.moved_in).map(|(path, _)| path.clone()));
-            let is_whole = files.is_subset(there);
-            self.files = Some(files);
-            if !is_whole {
-                return Ok(Err(format!("v{version} was vacuumed")));
-            }
-        }
-        if self.rows.is_none() {
-            return self.count_whole(version).await;
-        }
-        let change = match changed {
-            Some(change) => change,
-            None => {
-                let Ok(at) = self.at.advanced(version).await else {
-                    return Ok(Err(format!("v{version} can no longer be opened")));
-                };
-                (self.files, self.at) = (Some(files_of(&at)), at);
-                if let Some(why) = self.unreadable(version) {
-                    return Ok(Err(why));
-                }
-                match changes::since(&self.at, version - 1).await? {
-                    Changes::Known(change) if !change.touched().contains(self.subjects.column) => *change,
-                    _ => return self.count_whole(version).await,
-                }
-            }
-        };
-        let Some(mut rows) = self.rows.take() else { return self.count_whole(version).await };
-        if !change.is_empty() {
-            for (subject, count) in rows_of(&self.session, change.provider(&self.session).await?, self.subjects).await?
-            {
-                let held = rows.entry(subject.clone()).or_insert(0);
-                *held += count;
-                let now = *held;
-                match now {
-                    0 => drop(rows.remove(&subject)),
-                    // The log does not tell what happened.
-                    ..0 => return self.count_whole(version).await,
-                    _ => {}
-                }
-                self.stale.add([subject]);
-            }
-        }
-        self.rows = Some(rows);
-        Ok(Ok(()))
-    }
-
-    /// Why the version at which the walk is cannot be read.
-    fn unreadable(&self, version: u64) -> Option<String> {
-        if self.files.as_ref().is_some_and(|files| !files.is_subset(&self.history.there)) {
-            return Some(format!("v{version} was vacuumed"));
-        }
-        if let Err(refused) = self.at.check_files() {
-            return Some(refused.message().to_owned());
-        }
-        let column = self.subjects.column;
-        let has = self.at.schema().field_with_name(column).is_ok();
-        (!has).then(|| format!("v{version} has no column `{column}`"))
-    }
-
-    async fn count_whole(&mut self, version: u64) -> Result<std::result::Result<(), String>> {
-        self.rows = None;
-        let opened = match self.at.version() <= version && version != self.newest.version() {
-            true => self.at.advanced(version).await,
-            false => self.newest.at(version).await,
-        };
-        let Ok(at) = opened else { return Ok(Err(format!("v{version} can no longer be opened"))) };
-        (self.files, self.at) = (Some(files_of(&at)), at);
-        if let Some(why) = self.unreadable(version) {
-            return Ok(Err(why));
-        }
-        let relation = self.at.provider(&self.session, None).await?;
-        self.rows = Some(rows_of(&self.session, relation, self.subjects).await?);
-        self.stale = Stale::All;
-        Ok(Ok(()))
-    }
 }

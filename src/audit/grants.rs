@@ -101,7 +101,9 @@ impl<'w> Consenting<'w> {
         };
         let step = match moved {
             Some(moved) => {
-                moved.ended.iter().for_each(|subject| drop(self.subjects.remove(subject)));
+                for subject in &moved.ended {
+                    self.subjects.remove(subject);
+                }
                 self.subjects.extend(moved.begun.iter().cloned());
                 Step::By(moved)
             }

@@ -8,6 +8,7 @@ mod history;
 mod offenders;
 mod scope;
 mod verify;
+mod walk;
 
 pub use consent::consent;
 pub use scope::{Scope, Versions, What};

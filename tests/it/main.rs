@@ -9,6 +9,7 @@ mod architecture;
 mod arithmetic;
 mod as_it_comes;
 mod athena;
+mod audit_consent;
 mod aws;
 mod backup;
 mod bounds;

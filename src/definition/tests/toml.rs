@@ -197,6 +197,57 @@ fn grants_and_consent() {
 }
 
 #[test]
+fn a_subject_may_be_a_pseudonym() {
+    let hashed = |more: &str| {
+        let toml = format!("{TRUSTED}[consent]\nsubject = \"who\"\n{more}");
+        let sql = "select sha256(user) as who, length(user) as n from reading_landing";
+        faults(&[("tables/trusted/t.toml", &toml), ("tables/trusted/t.sql", sql)])
+    };
+    assert!(hashed("names = \"email\"\nby = \"sha256(email)\"\n").is_empty());
+    assert_eq!(
+        hashed("names = \"email\"\nby = \"email || 'x'\"\n"),
+        ["t.toml:5:6 `who` is binary, and `by` is string | subjects are compared as they are: make the types equal"]
+    );
+    for by in ["sha256('x')", "sha256(email || serialnumber)"] {
+        assert_eq!(
+            hashed(&format!("names = \"email\"\nby = \"{by}\"\n")),
+            ["t.toml:5:6 `by` is no pseudonym of `email` | \
+              expected an expression over `email` alone, such as `sha256(email)`"]
+        );
+    }
+    let found = hashed("names = \"email\"\nby = \"sha256(email || cast(random() as varchar))\"\n");
+    assert!(found.len() == 1 && found[0].contains("random"), "{found:?}");
+    let found = hashed("names = \"email\"\nby = \"sha256(emial)\"\n");
+    assert!(found.len() == 1 && found[0].contains("emial"), "{found:?}");
+}
+
+#[test]
+fn zones_may_require_consent_of_tables_with_personal_data() {
+    let project = |zones: &str| format!("{PROJECT}[defaults]\nrequire_consent = [{zones}]\n");
+    let consent = format!("{TRUSTED}[consent]\nsubject = \"who\"\nnames = \"email\"\n");
+    let check = |zones: &str, toml: &str, sql: &str| {
+        faults(&[("stedi-delta.toml", &project(zones)), ("tables/trusted/t.toml", toml), ("tables/trusted/t.sql", sql)])
+    };
+    let personal = "select upper(user) as who, x from reading_landing";
+    assert_eq!(
+        check("\"trusted\"", TRUSTED, personal),
+        ["t.toml:1:1 `t` has personal data (`who`) and no `[consent]` | \
+          add `[consent]`, and in it `subject`, the column that names the person | \
+          or take `trusted` out of `require_consent` of stedi-delta.toml"]
+    );
+    assert!(check("\"trusted\"", &consent, personal).is_empty());
+    assert!(check("\"curated\"", TRUSTED, personal).is_empty());
+    assert!(check("\"trusted\"", TRUSTED, "select count(user) as n from reading_landing").is_empty());
+    assert_eq!(
+        check("\"trustd\"", TRUSTED, personal),
+        ["stedi-delta.toml:7:20 `trustd` is no zone of this project | did you mean `trusted`?"]
+    );
+    let landing = check("\"landing\"", &consent, personal);
+    assert_eq!(landing.len(), 2, "{landing:?}");
+    assert!(landing[0].contains("a landing table cannot have it"), "{landing:?}");
+}
+
+#[test]
 fn conditions() {
     let granted = |condition| with_grants("shares is not null", condition);
     let one_row = "a condition looks at one row of its table";
