@@ -74,6 +74,7 @@ pub mod migrate;
 pub mod sync;
 pub mod replay;
 pub mod inspect;
+pub mod audit;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

@@ -1,6 +1,7 @@
 //! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
 //! nothing here prints.
 
+mod audit;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,10 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
+pub use audit::{
+    DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
+    LakeDiffOutcome, LakeDiffTable,
+};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
