@@ -73,6 +73,7 @@ pub mod register;
 pub mod migrate;
 pub mod sync;
 pub mod replay;
+pub mod travel;
 pub mod inspect;
 pub mod audit;
 // Face: the command line, outcomes as text and as documents.

@@ -9,7 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use super::exit;
 use super::verbs::Verb;
-use crate::error::Kind;
+use crate::error::{Kind, Result};
+use crate::travel::Zone;
 
 /// Environment variables that set the target and its roots if the command line does not.
 pub(super) const TARGET: &str = "STEDI_DELTA_TARGET";
@@ -70,6 +71,24 @@ pub struct Globals {
     /// Write every event to standard error, including debug events
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How dates on the command line are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Dates {
+    /// Time zone of dates and of times without an offset, such as Europe/Rome or +02:00 [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+}
+
+impl Dates {
+    /// The time zone.
+    ///
+    /// # Errors
+    /// `Usage` if there is none of that name.
+    pub fn zone(&self) -> Result<Zone> {
+        self.timezone.as_deref().map_or_else(|| Ok(Zone::default()), Zone::parse)
+    }
 }
 
 /// How an answer is written.

@@ -153,6 +153,13 @@ impl Session<'_> {
             .help(format!("use {}", names.join(" or "))))
     }
 
+    /// Says what should be said of the names on the command line.
+    fn notes(&mut self, notes: &[String]) {
+        for note in notes {
+            self.ui.status(&format!("note: {note}\n"));
+        }
+    }
+
     /// The project's folder.
     fn root(&self) -> Result<PathBuf> {
         if let Some(root) = &self.globals.project {

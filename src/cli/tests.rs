@@ -46,7 +46,7 @@ fn rows(copies: usize) -> Answer {
     let column: ArrayRef = Arc::new(Int64Array::from(vec![40_981]));
     let batch = RecordBatch::try_from_iter([("n", column)]).expect("one column");
     let batches = std::iter::repeat_n(batch.clone(), copies).map(Ok);
-    Answer { schema: batch.schema(), batches: futures::stream::iter(batches).boxed(), held: 1_000 }
+    Answer { schema: batch.schema(), batches: futures::stream::iter(batches).boxed(), held: 1_000, notes: Vec::new() }
 }
 
 fn records() -> Vec<RecordBatch> {

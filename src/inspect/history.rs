@@ -4,36 +4,78 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
-use crate::lake::{CommitFacts, LakeTable};
+use crate::error::Result;
+use crate::lake::app;
 use crate::migrate::{self, Moves};
-use crate::outcome::HistoryEntry;
+use crate::outcome::{History, HistoryEntry};
+use crate::travel::{self, Clock, CommitTime, Point};
 use crate::workspace::Workspace;
 
-/// The newest `limit` versions of a table or of a landing table's quarantine, newest first, as far as the log reaches.
+/// Which versions `history` shows.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// At most so many that changed something, and all between them that did not.
+    pub limit: usize,
+    /// Only versions since then.
+    pub since: Option<Point>,
+}
+
+/// The newest versions of a table, newest first, as far as the log reaches.
 ///
 /// # Errors
 /// `Usage` if there is no such table, `Failed` if it does not exist yet or its log cannot be read.
-pub async fn history(workspace: &Workspace, name: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
+pub async fn history(workspace: &Workspace, name: &str, shown: &Shown) -> Result<History> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
-    let location = match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
-        Some(table) => workspace.quarantine(table)?,
-        None => workspace.location(workspace.table(name)?)?,
-    };
-    let Some(table) = LakeTable::open(&location).await? else {
-        return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
-    };
-    let mut entries = Vec::new();
-    for version in (0..=table.version()).rev().take(limit) {
-        let Some(commit) = table.commit_at(version).await? else { break };
-        entries.push(entry(commit));
+    let named = travel::find(workspace, name).await?;
+    let table = &named.newest;
+    // Twice as many as are shown, and one before the first: whether its definition changed.
+    let mut read = (shown.limit as u64).saturating_mul(2).saturating_add(16);
+    loop {
+        let commits = travel::newest_times(table, read).await?;
+        let is_all = (commits.len() as u64) < read;
+        let entries = entries(&commits, shown);
+        let loud = entries.iter().filter(|entry| !entry.is_quiet).count();
+        let is_enough = loud >= shown.limit || entries.len() + 1 < commits.len();
+        if is_all || is_enough {
+            let begins = commits.first().map_or(0, |first| first.facts.version);
+            let is_cut = is_all && begins > 0 && shown.since.is_none() && loud < shown.limit;
+            return Ok(History { entries, begins: is_cut.then_some(begins), notes: named.notes });
+        }
+        read = read.saturating_mul(4);
     }
-    Ok(entries)
 }
 
-fn entry(commit: CommitFacts) -> HistoryEntry {
+/// Newest first.
+fn entries(commits: &[CommitTime], shown: &Shown) -> Vec<HistoryEntry> {
+    let mut entries: Vec<HistoryEntry> = Vec::new();
+    let mut loud = 0;
+    for (at, commit) in commits.iter().enumerate().rev() {
+        let is_since = match &shown.since {
+            Some(Point::Version(version)) => commit.facts.version >= *version,
+            Some(Point::Time { ms, .. }) => commit.ms >= *ms,
+            None => true,
+        };
+        if !is_since || loud == shown.limit {
+            break;
+        }
+        let mut entry = entry(commit);
+        loud += usize::from(!entry.is_quiet);
+        let before = commits[..at].iter().rev().find_map(|before| before.facts.txns.get(app::DEFINITION));
+        entry.is_new_definition =
+            before.is_some_and(|before| commit.facts.txns.get(app::DEFINITION).is_some_and(|now| now != before));
+        entries.push(entry);
+    }
+    entries
+}
+
+fn entry(CommitTime { facts: commit, ms, clock }: &CommitTime) -> HistoryEntry {
     let operation = commit.operation().to_owned();
-    let info = commit.info.unwrap_or_default();
+    let files = &commit.files;
+    let (added, removed) = (files.added.len() + files.moved_in.len(), files.removed.len() + files.moved_out.len());
+    let definition = commit.txns.get(app::DEFINITION).filter(|_| commit.is_ours());
+    let is_quiet =
+        commit.is_ours() && !commit.changes_data() && !commit.changes_metadata && !commit.moves_files();
+    let info = commit.info.clone().unwrap_or_default();
     let ours = info.info.get("stediDelta").cloned().unwrap_or(Value::Null);
     let text = |key: &str| ours[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
     let count = |key: &str| ours[key].as_u64();
@@ -48,13 +90,22 @@ fn entry(commit: CommitFacts) -> HistoryEntry {
     sources.extend(count("batch").map(|number| ("batch".to_owned(), number)));
     HistoryEntry {
         version: commit.version,
-        committed_ms: info.timestamp,
+        committed_ms: *ms,
+        clock: match clock {
+            Clock::InCommit => "in_commit",
+            Clock::Writer => "writer",
+            Clock::Object => "object",
+        },
         operation,
         engine: info.engine_info,
         mode: text("mode"),
         reason: text("reason"),
         run: text("run"),
         rows,
+        files: [added as u64, removed as u64],
+        definition: definition.map(|hash| format!("{hash:016x}")),
+        is_new_definition: false,
+        is_quiet,
         sources,
     }
 }

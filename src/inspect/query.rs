@@ -13,16 +13,12 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::changes;
 use crate::error::{Error, Kind, OutOfRange, Result};
 use crate::evaluate;
-use crate::ingest::LEDGER_FOLDER;
-use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::sql::Question;
 use crate::sql::asked;
-use crate::storage::Location;
-use crate::sync::RUNS_FOLDER;
+use crate::travel::{self, AsOf, Cut, Point, Zone};
 use crate::workspace::Workspace;
 
 /// The share of the memory limit for rows to be formatted together: as text they take several times as much.
@@ -36,6 +32,17 @@ pub struct Answer {
     pub batches: BoxStream<'static, Result<RecordBatch>>,
     /// Maximum bytes of them to hold at once.
     pub held: u64,
+    /// What should be said of the tables' names.
+    pub notes: Vec<String>,
+}
+
+/// At what time a query reads its tables.
+#[derive(Clone, Debug, Default)]
+pub struct At {
+    /// The cut in which it reads those that it names without a version; `None` = their newest versions.
+    pub cut: Option<AsOf>,
+    /// The time zone of dates.
+    pub zone: Zone,
 }
 
 /// The complete [`answer`] to a query. It has at least one batch, so that the columns are known.
@@ -43,7 +50,7 @@ pub struct Answer {
 /// # Errors
 /// As for [`answer`]; or a row cannot be computed.
 pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>> {
-    let Answer { schema, batches, .. } = answer(workspace, sql).await?;
+    let Answer { schema, batches, .. } = answer(workspace, sql, &At::default()).await?;
     let mut batches: Vec<RecordBatch> = batches.try_collect().await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
@@ -51,20 +58,27 @@ pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>>
     Ok(batches)
 }
 
-/// Runs one query. Tables have their names in the project; `"table@v3"` reads a version, `<table>_quarantine` a
-/// quarantine, `files` and `runs` the system tables.
+/// Runs one query. Tables have their names in the project or one that they had; `table@v3`, `table@2026-11-20` and
+/// `table timestamp as of '2026-11-20'` read a version, `<table>_quarantine` a quarantine, `files`, `runs` and `migrations`
+/// the system tables.
 ///
 /// # Errors
-/// `Usage` if a table is unknown, `Failed` if the query is wrong or cannot run.
-pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
+/// `Usage` if a table, version or cut is unknown, `Failed` if the query is wrong or cannot run.
+pub async fn answer(workspace: &Workspace, sql: &str, at: &At) -> Result<Answer> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let session = workspace.session()?;
     let question = Question::parse(sql)?;
+    let mut notes = Vec::new();
+    let cut = match &at.cut {
+        Some(by) => Some(Cut::find(workspace, by).await?),
+        None => None,
+    };
     let mut tables: BTreeMap<String, Arc<dyn TableProvider>> = BTreeMap::new();
     for (parts, _) in question.tables() {
         let name = bare(workspace, parts)?;
         if !tables.contains_key(name) {
-            tables.insert(name.to_owned(), open(workspace, &session, name).await?);
+            let table = open(workspace, &session, name, (at, cut.as_ref()), &mut notes).await?;
+            tables.insert(name.to_owned(), table);
         }
     }
     let plan = question.plan(tables.iter().map(|(name, table)| (name.clone(), table.schema())))?;
@@ -77,7 +91,7 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Result<Answer> {
     let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(&wrong)?;
     let schema = frame.schema().inner().clone();
     let batches = frame.execute_stream().await.map_err(&wrong)?.map_err(wrong).boxed();
-    Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD })
+    Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD, notes })
 }
 
 /// The engine's message without its wrapping. It may quote values, which are personal data if a computation failed.
@@ -136,45 +150,26 @@ fn bare<'n>(workspace: &Workspace, parts: &'n [String]) -> Result<&'n str> {
         .help(format!("write `{name}`")))
 }
 
-async fn open(workspace: &Workspace, session: &SessionContext, full: &str) -> Result<Arc<dyn TableProvider>> {
-    let (name, version) = match full.rsplit_once("@v") {
-        Some((name, version)) => (name, Some(version)),
-        None => (full, None),
-    };
-    // Before the name is in a suggested command: only known names need no quotes.
-    let location = location(workspace, name)?;
-    let version = version.map(|text| {
-        text.parse::<u64>().map_err(|_| {
-            Error::new(Kind::Usage, format!("`{full}` has no version number"))
-                .help(format!("write \"{name}@v0\", with the quotes; versions: stedi-delta history {name}"))
-        })
-    });
-    let version = version.transpose()?;
-    let Some(table) = LakeTable::open(&location).await? else {
-        return Err(Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"));
-    };
-    let table = match version {
-        Some(version) if version > table.version() => {
-            return Err(Error::new(Kind::Usage, format!("{name} has no version {version}"))
-                .fact("newest", format!("v{}", table.version())));
+/// Opens a table as a query names it: at its own version, else at that of the cut, else at its newest.
+async fn open(
+    workspace: &Workspace,
+    session: &SessionContext,
+    full: &str,
+    (at, cut): (&At, Option<&Cut>),
+    notes: &mut Vec<String>,
+) -> Result<Arc<dyn TableProvider>> {
+    let (name, point) = travel::split(full);
+    let named = travel::find(workspace, name).await?;
+    notes.extend(named.notes.iter().filter(|note| !notes.contains(note)).cloned().collect::<Vec<_>>());
+    let version = match (point, cut) {
+        (Some(point), _) => {
+            // The name is a known one, so that it needs no quotes.
+            let help = || format!("versions: stedi-delta history {}", named.name);
+            let point = Point::parse(point, &at.zone).map_err(|error| error.help(help()))?;
+            named.version(&point).await?
         }
-        Some(version) => changes::readable_at(&table, name, version).await?,
-        None => table,
+        (None, Some(cut)) => cut.version(workspace, &named).await?,
+        (None, None) => named.newest.version(),
     };
-    table.provider(session, None).await
-}
-
-fn location(workspace: &Workspace, name: &str) -> Result<Location> {
-    match name {
-        "files" => return Ok(workspace.warehouse.join(LEDGER_FOLDER)),
-        "runs" => return Ok(workspace.warehouse.join(RUNS_FOLDER)),
-        _ => {}
-    }
-    match workspace.table(name) {
-        Ok(table) => workspace.location(table),
-        Err(unknown) => match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
-            Some(table) => workspace.quarantine(table),
-            None => Err(unknown),
-        },
-    }
+    named.at(version).await?.provider(session, None).await
 }

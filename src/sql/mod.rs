@@ -35,6 +35,7 @@ mod row_condition;
 pub(crate) mod shapes;
 pub(crate) mod text;
 mod unique;
+mod versions;
 pub(crate) mod words;
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;

@@ -41,7 +41,7 @@ impl Question {
     /// `Usage` for a statement that does not only read; `Failed`, with faults, for invalid SQL.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let file = Arc::new(SourceFile { path: PathBuf::from(ASKED), text: text.to_owned() });
-        let mut sql = Sql::file(&file);
+        let mut sql = Sql::file(&file).with_versions();
         let mut faults = Faults::default();
         let statement = sql.statement(&mut faults);
         if !sql.reads() {

@@ -17,6 +17,7 @@ use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile, Text};
 use crate::sql::refuse::misread;
 use crate::sql::rewrite::precedence::fix_distinct_from;
+use crate::sql::versions;
 
 /// A piece of SQL and its place in its file.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Sql {
     /// Its range in the file.
     whole: Range<usize>,
     tokens: Vec<TokenWithSpan>,
+    /// Whether a table may be named at a version.
+    has_versions: bool,
 }
 
 impl Sql {
@@ -43,7 +46,13 @@ impl Sql {
             base: Some(0),
             whole,
             tokens: Vec::new(),
+            has_versions: false,
         }
+    }
+
+    /// The same if it may name tables at versions.
+    pub(crate) fn with_versions(self) -> Self {
+        Self { has_versions: true, ..self }
     }
 
     /// A string of a `.toml` file.
@@ -51,7 +60,7 @@ impl Sql {
         let Place { file, span } = text.place.clone();
         let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
         let scope = "not in this table";
-        Self { text: text.value.clone(), scope, file, base, whole: span, tokens: Vec::new() }
+        Self { text: text.value.clone(), scope, file, base, whole: span, tokens: Vec::new(), has_versions: false }
     }
 
     /// The place of a span of the parser.
@@ -166,6 +175,10 @@ impl Sql {
             {
                 word.value = word.value.to_lowercase();
             }
+        }
+        if self.has_versions {
+            let tokens = std::mem::take(&mut self.tokens);
+            self.tokens = versions::named(tokens, &self.text, |at| self.offset(at.into()));
         }
         Ok(())
     }

@@ -56,6 +56,8 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
     let schema = Arc::new(Schema::new(fields));
     let versions: BTreeMap<&str, u64> = run.standing.iter().map(|(name, (_, v))| (name.as_str(), *v)).collect();
     let versions = serde_json::to_string(&versions).context(doing)?;
+    let ids: BTreeMap<&str, &str> = run.standing.iter().map(|(name, (id, _))| (name.as_str(), id.as_str())).collect();
+    let ids = serde_json::to_string(&ids).context(doing)?;
     let time = |ms: i64| Arc::new(TimestampMicrosecondArray::from(vec![ms * 1000]).with_timezone("UTC"));
     let row = RecordBatch::try_new(
         schema,
@@ -65,6 +67,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
             time(clock::now_ms()),
             Arc::new(StringArray::from(vec![run.status])),
             Arc::new(StringArray::from(vec![versions])),
+            Arc::new(StringArray::from(vec![ids])),
         ],
     );
     let commit = Commit {
@@ -95,5 +98,7 @@ fn columns() -> Vec<Column> {
         column("ended_at", ColumnType::Timestamp),
         column("status", ColumnType::String),
         column("versions", ColumnType::String),
+        // Rows of older versions of this tool have none.
+        Column::new("ids", ColumnType::String),
     ]
 }

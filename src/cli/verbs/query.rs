@@ -4,27 +4,51 @@ use clap::Args;
 use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt;
 
+use crate::cli::args::Dates;
 use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
-use crate::inspect::{self, Answer};
+use crate::inspect::{self, Answer, At};
+use crate::travel::{AsOf, Point};
 
 /// Options of `query`.
 #[derive(Args, Clone, Debug)]
 pub struct QueryArgs {
-    /// One SQL query over table names
+    /// One SQL query over table names; table@v12, table@2026-11-20 and `version as of` read older versions
     pub sql: String,
+    /// Read the lake as the sync of this time left it: 2026-11-20 (the end of that day), 2026-11-20T10:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "cut")]
+    pub as_of: Option<String>,
+    /// Read the lake as this run left it (the beginning of its id is enough)
+    #[arg(long, value_name = "RUN")]
+    pub cut: Option<String>,
+    #[command(flatten)]
+    pub dates: Dates,
+}
+
+impl QueryArgs {
+    fn at(&self) -> Result<At> {
+        let zone = self.dates.zone()?;
+        let cut = match (&self.as_of, &self.cut) {
+            (Some(time), _) => Some(AsOf::Time(Point::parse(time, &zone)?)),
+            (None, Some(run)) => Some(AsOf::Run(run.clone())),
+            (None, None) => None,
+        };
+        Ok(At { cut, zone })
+    }
 }
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &QueryArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv])?;
+    let at = args.at()?;
     let lake = session.lake().await?;
-    let answer = inspect::answer(&lake.workspace, &args.sql).await?;
+    let answer = inspect::answer(&lake.workspace, &args.sql, &at).await?;
     told(session, format, answer).await
 }
 
 /// Prints the rows of a result.
 pub(in crate::cli) async fn told(session: &mut Session<'_>, format: Format, answer: Answer) -> Result<u8> {
-    let Answer { schema, mut batches, held } = answer;
+    let Answer { schema, mut batches, held, notes } = answer;
+    session.notes(&notes);
     // A result that fits into memory is printed when it is complete, so that an error leaves no partial output.
     let (mut whole, mut bytes) = (Vec::new(), 0);
     let mut rest = None;

@@ -52,8 +52,9 @@ fn a_query_that_is_wrong_says_where() {
         (
             "select * from \"members@vx\"",
             64,
-            "error: `members@vx` has no version number\n  \
-             next       write \"members@v0\", with the quotes; versions: stedi-delta history members\n",
+            "error: `vx` is neither a version nor a time\n  \
+             expected   `v12`, `2026-11-20` (the end of that day) or `2026-11-20T10:00:00Z`\n  \
+             next       versions: stedi-delta history members\n",
         ),
         ("", 1, "error: there is no query\n--> query:1:1\n = help: expected `select` or `with`\n"),
         (

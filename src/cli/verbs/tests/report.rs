@@ -217,21 +217,27 @@ fn a_status_says_who_is_up_to_date() {
 fn a_history_says_what_each_version_came_from() {
     let entry = HistoryEntry {
         version: 3,
-        committed_ms: None,
+        committed_ms: 0,
+        clock: "in_commit",
         operation: "MERGE".into(),
         engine: Some("stedi-delta/0.1.0".into()),
         mode: Some("incremental".into()),
         reason: None,
         run: Some("r1".into()),
         rows: Some([1, 2, 3]),
+        files: [1, 0],
+        definition: Some("00000000000000ff".into()),
+        is_new_definition: true,
+        is_quiet: false,
         sources: BTreeMap::from([("orders_landing".into(), 4)]),
     };
     assert_eq!(
         value(&history::document("orders", &[entry])),
         json!({"report": "history/1", "table": "orders", "exit_code": 0, "versions": [{
-            "version": 3, "committed_at": null, "operation": "MERGE", "engine": "stedi-delta/0.1.0",
+            "version": 3, "committed_at": "1970-01-01T00:00:00.000Z", "clock": "in_commit", "operation": "MERGE", "engine": "stedi-delta/0.1.0",
             "mode": "incremental", "reason": null, "run": "r1",
-            "rows_inserted": 1, "rows_updated": 2, "rows_deleted": 3, "sources": {"orders_landing": 4}
+            "rows_inserted": 1, "rows_updated": 2, "rows_deleted": 3, "files_added": 1, "files_removed": 0,
+            "definition": "00000000000000ff", "unchanged": false, "sources": {"orders_landing": 4}
         }], "error": null})
     );
 }

@@ -8,7 +8,7 @@ use crate::cli::verbs::{history, status, sync};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::{
-    HistoryEntry, Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning,
+    History, HistoryEntry, Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning,
 };
 use crate::source::{Fault, Place, SourceFile};
 
@@ -342,31 +342,48 @@ curated   new_one                  new                                          
 fn a_history() {
     let entry = |version: u64, rows: Option<[u64; 3]>| HistoryEntry {
         version,
-        committed_ms: Some(1_795_421_642_120),
+        committed_ms: 1_795_421_642_120,
+        clock: "writer",
         operation: "MERGE".into(),
         engine: Some("stedi-delta/0.1.0".into()),
         mode: Some("full".into()),
         reason: Some("the query changed".into()),
         run: Some("r1".into()),
         rows,
+        files: [2, 1],
+        definition: Some("0123456789abcdef".into()),
+        is_new_definition: false,
+        is_quiet: false,
         sources: BTreeMap::from([("customer_landing".into(), 4)]),
     };
+    let quiet = |version| HistoryEntry { is_quiet: true, rows: Some([0, 0, 0]), files: [0, 0], ..entry(version, None) };
     let foreign = HistoryEntry {
         operation: "OPTIMIZE".into(),
         engine: Some("Spark".into()),
+        clock: "object",
         mode: None,
         reason: None,
         run: None,
+        definition: None,
         sources: BTreeMap::new(),
         ..entry(9, None)
     };
+    let newer = HistoryEntry { is_new_definition: true, ..entry(10, Some([1000, 0, 1])) };
+    let entries = vec![quiet(11), newer, foreign, quiet(8), quiet(7)];
+    let shown = History { entries, begins: Some(7), notes: Vec::new() };
     assert_eq!(
-        history::answer(&[entry(10, Some([1000, 0, 1])), foreign]),
+        history::answer(&shown, false),
         "\
-v10   2026-11-23 08:14:02   MERGE      +1,000 -1   full: the query changed   customer_landing v4   run r1
-v9    2026-11-23 08:14:02   OPTIMIZE                                                               Spark
+     1 sync changed nothing here
+v10  2026-11-23 08:14:02  MERGE     +1,000 -1  +2 -1 files  full: the query changed
+     run r1, from customer_landing v4, new definition 01234567
+v9   2026-11-23 08:14:02  OPTIMIZE             +2 -1 files
+     by Spark, time of the object in the store
+     2 syncs changed nothing here
+Versions before v7 are no longer in the log.
 "
     );
+    assert_eq!(history::answer(&shown, true).lines().count(), 11);
 }
 
 mod rows_of_a_query {
