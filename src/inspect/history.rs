@@ -73,8 +73,7 @@ fn entry(CommitTime { facts: commit, ms, clock }: &CommitTime) -> HistoryEntry {
     let files = &commit.files;
     let (added, removed) = (files.added.len() + files.moved_in.len(), files.removed.len() + files.moved_out.len());
     let definition = commit.txns.get(app::DEFINITION).filter(|_| commit.is_ours());
-    let is_quiet =
-        commit.is_ours() && !commit.changes_data() && !commit.changes_metadata && !commit.moves_files();
+    let is_quiet = commit.is_ours() && !commit.changes_data() && !commit.changes_metadata && !commit.moves_files();
     let info = commit.info.clone().unwrap_or_default();
     let ours = info.info.get("stediDelta").cloned().unwrap_or(Value::Null);
     let text = |key: &str| ours[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);

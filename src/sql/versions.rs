@@ -15,7 +15,8 @@ pub(super) fn named(
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let is_marked = matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.contains('@'));
+        let is_marked =
+            matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.contains('@'));
         let begins = if is_marked { offset(token.span.start) } else { text.len() };
         let found = marked(token, text.get(begins..).unwrap_or_default())
             .and_then(|(name, point, length)| {
@@ -130,9 +131,7 @@ fn is_alias(tokens: &[TokenWithSpan], at: usize) -> bool {
     let mut rest = tokens.iter().skip(at).filter(|token| !matches!(token.token, Token::Whitespace(_)));
     match rest.next().map(|token| &token.token) {
         Some(Token::Word(Word { quote_style: Some(_), .. })) => true,
-        Some(Token::Word(word)) => {
-            word.keyword == Keyword::AS || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
-        }
+        Some(Token::Word(word)) => word.keyword == Keyword::AS || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword),
         _ => false,
     }
 }
@@ -160,8 +159,14 @@ mod tests {
             ("select t.x from T@V12 where x = 1", r#"SELECT t.x FROM "t@v12" AS "t" WHERE x = 1"#),
             ("select 1 from t@2026-11-20 a", r#"SELECT 1 FROM "t@2026-11-20" AS a"#),
             ("select 1 from t@2026-11-20t10:00:00z as a", r#"SELECT 1 FROM "t@2026-11-20T10:00:00Z" AS a"#),
-            ("select 1 from (select 1 from t@2026-11-20T10:00:00.25+01:00)", r#"SELECT 1 FROM (SELECT 1 FROM "t@2026-11-20T10:00:00.25+01:00" AS "t")"#),
-            ("select 1 from t@2026-11-20T10:00 join u@v1 on true", r#"SELECT 1 FROM "t@2026-11-20T10:00" AS "t" JOIN "u@v1" AS "u" ON true"#),
+            (
+                "select 1 from (select 1 from t@2026-11-20T10:00:00.25+01:00)",
+                r#"SELECT 1 FROM (SELECT 1 FROM "t@2026-11-20T10:00:00.25+01:00" AS "t")"#,
+            ),
+            (
+                "select 1 from t@2026-11-20T10:00 join u@v1 on true",
+                r#"SELECT 1 FROM "t@2026-11-20T10:00" AS "t" JOIN "u@v1" AS "u" ON true"#,
+            ),
             ("select 1 from t version as of 12 join u on true", r#"SELECT 1 FROM "t@v12" AS "t" JOIN u ON true"#),
             ("select 1 from t for version as of '12' a", r#"SELECT 1 FROM "t@v12" AS a"#),
             ("select 1 from t timestamp as of '2026-11-20 10:00'", r#"SELECT 1 FROM "t@2026-11-20 10:00" AS "t""#),

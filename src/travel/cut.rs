@@ -83,9 +83,11 @@ impl Cut {
                 run.map_or(Ok(()), |run| check(run, &runs))?;
                 Ok(Self { ms: *ms, text: text.clone(), run: run.cloned(), at_work })
             }
-            AsOf::Time(point) => Err(Error::new(Kind::Usage, format!("`{}` is the version of one table", point.text()))
-                .fact("expected", "a time, which the whole lake has")
-                .help(format!("write \"table@{}\" in the query", point.text()))),
+            AsOf::Time(point) => {
+                Err(Error::new(Kind::Usage, format!("`{}` is the version of one table", point.text()))
+                    .fact("expected", "a time, which the whole lake has")
+                    .help(format!("write \"table@{}\" in the query", point.text())))
+            }
         }
     }
 

@@ -98,7 +98,10 @@ pub(super) async fn version_at(table: &LakeTable, name: &str, (ms, text): (i64, 
             Some(CommitTime { facts, ms, .. }) => error
                 .fact("oldest", format!("v{}, committed at {}", facts.version, rfc3339(*ms)))
                 .fact("because", why)
-                .help(format!("read \"{name}@v{}\" or a later one; versions: stedi-delta history {name}", facts.version)),
+                .help(format!(
+                    "read \"{name}@v{}\" or a later one; versions: stedi-delta history {name}",
+                    facts.version
+                )),
             None => error.fact("because", "its log holds no commit"),
         }
     };

@@ -70,8 +70,8 @@ async fn a_row_that_leaves_a_table_is_in_its_quarantine_whatever_is_selected() {
     let options = Options { full_refresh: true, ..selected("cheap") };
     let modes: Vec<Mode> = lake.try_sync_with(options).await.tables.iter().map(|t| t.mode).collect();
     assert_eq!(modes, [Mode::None, Mode::Full]);
-    let history = inspect::history(&lake.workspace().await, "cheap_quarantine", &inspect::Shown { limit: 1, since: None });
-    let history = history.await.unwrap().entries;
+    let shown = inspect::Shown { limit: 1, since: None };
+    let history = inspect::history(&lake.workspace().await, "cheap_quarantine", &shown).await.unwrap().entries;
     assert_eq!(history[0].reason.as_deref(), Some("--full-refresh"));
 }
 

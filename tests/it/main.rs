@@ -42,5 +42,6 @@ mod state;
 mod stedi;
 mod tables;
 mod tpch;
+mod travel;
 mod unnest;
 mod walk;

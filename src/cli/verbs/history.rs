@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::args::Dates;
 use crate::cli::document::ErrorReport;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::{explained, text};
-use crate::cli::args::Dates;
 use crate::cli::{Format, Session, exit};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
