@@ -88,8 +88,7 @@ fn declared(outcome: &mut DescribeOutcome, table: &Table) {
     outcome.tags.clone_from(&table.tags);
     outcome.primary_key.clone_from(&table.primary_key);
     outcome.cluster_by.clone_from(&table.cluster_by);
-    outcome.consent =
-        table.consent.as_ref().map(|of| [of.subject.clone(), of.grants.to_string(), of.names.clone()]);
+    outcome.consent = table.consent.as_ref().map(|of| [of.subject.clone(), of.grants.to_string(), of.names.clone()]);
     let grants = table.landing().and_then(|landing| landing.grants.as_ref());
     outcome.grants = grants.map(|of| (of.subjects.clone(), of.granted.text.clone(), of.latest.clone()));
     let sources = table.derived().map(|derived| derived.sources.as_slice()).unwrap_or_default();

@@ -9,6 +9,8 @@ mod lake;
 mod lines;
 mod source;
 
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::logical_expr::{SortExpr, ident, lit};
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
@@ -42,7 +44,7 @@ pub struct DiffOptions {
     pub columns: Vec<String>,
     /// A condition on the rows of both versions.
     pub condition: Option<String>,
-    /// Whether lines are only counted.
+    /// Whether lines are only counted: then there are none but for their keys.
     pub counts_only: bool,
 }
 
@@ -51,30 +53,30 @@ pub struct Diff {
     /// What is known of it: the counts are those of the lines so far.
     pub outcome: DiffOutcome,
     lines: Lines,
-    counts_only: bool,
     workspace: Workspace,
 }
 
 impl Diff {
+    /// The columns of lines.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.lines.schema()
+    }
+
     /// The next lines: `op` (`insert`, `delete` or `update`), the struct `key` if the table has one, and the structs
     /// `before` and `after` of the other columns, each NULL where there is no such row. `None` after the last one.
     ///
     /// # Errors
     /// A row cannot be computed.
-    pub async fn next(&mut self) -> Result<Option<deltalake::arrow::array::RecordBatch>> {
-        let next = match self.counts_only {
-            true => self.lines.count().await.map(|counts| counts.map(|counts| (None, counts))),
-            false => self.lines.next().await.map(|next| next.map(|(lines, counts)| (Some(lines), counts))),
-        };
-        let Some((lines, counts)) = next.map_err(|error| self.workspace.told(error))? else { return Ok(None) };
-        self.outcome.rows += counts;
-        match lines {
-            Some(lines) => Ok(Some(lines)),
-            None => Box::pin(self.next()).await,
-        }
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let next = self.lines.next().await.map_err(|error| self.workspace.told(error))?;
+        Ok(next.map(|(lines, counts)| {
+            self.outcome.rows += counts;
+            lines
+        }))
     }
 
-    /// Counts all of its lines.
+    /// Counts the lines that are left.
     ///
     /// # Errors
     /// A row cannot be computed.
@@ -145,7 +147,8 @@ async fn compare(
     };
     let column = |at: &usize, is_key| {
         let names = pairs[*at].names(reversed).map(|name| name.map(str::to_owned));
-        LineColumn { at: 0, names, is_key, is_hidden: is_hidden(&pairs[*at]) }
+        let data_type = pairs[*at].data_type.clone();
+        LineColumn { at: 0, names, data_type, is_key, is_hidden: is_hidden(&pairs[*at]) }
     };
     let columns = key.iter().map(|at| column(at, true)).chain(values.iter().map(|at| column(at, false)));
     let columns: Vec<LineColumn> = columns.enumerate().map(|(at, column)| LineColumn { at, ..column }).collect();
@@ -158,9 +161,10 @@ async fn compare(
     // Also where no file differs: the condition may be wrong.
     let stream = query.stream(&session, rows).await.map_err(|error| workspace.told(error))?;
     let at_once = session.state().config().batch_size();
-    let columns = if options.counts_only { columns.into_iter().filter(|column| column.is_key).collect() } else { columns };
+    let columns =
+        if options.counts_only { columns.into_iter().filter(|column| column.is_key).collect() } else { columns };
     let lines = Lines::of(stream, columns, classified, at_once)?;
-    Ok(Diff { outcome, lines, counts_only: options.counts_only, workspace: workspace.clone() })
+    Ok(Diff { outcome, lines, workspace: workspace.clone() })
 }
 
 /// Refuses versions of two tables in one log.

@@ -16,7 +16,8 @@ impl ColumnNames {
     #[must_use]
     pub fn of(journal: &Journal, uuid: &str) -> Self {
         let statements = journal.entries.values().flat_map(|entry| &entry.statements);
-        let mut steps: Vec<_> = statements.filter(|of| of.table_uuid.as_deref() == Some(uuid)).filter_map(step).collect();
+        let mut steps: Vec<_> =
+            statements.filter(|of| of.table_uuid.as_deref() == Some(uuid)).filter_map(step).collect();
         steps.sort_by_key(|(version, _, _)| *version);
         Self { steps }
     }

@@ -1,5 +1,6 @@
 //! The program as used by a person or a pipeline: a child process, its standard output, standard error and exit code.
 
+mod compare;
 mod documents;
 mod faults;
 mod flags;

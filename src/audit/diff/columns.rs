@@ -69,11 +69,8 @@ pub(super) fn pairs(old: &LakeTable, new: &LakeTable, names: &ColumnNames) -> Ve
             data_type: column.data_type().clone(),
         });
     }
-    let dropped = |column: &FieldRef| Pair {
-        old: Some(column.name().clone()),
-        new: None,
-        data_type: column.data_type().clone(),
-    };
+    let dropped =
+        |column: &FieldRef| Pair { old: Some(column.name().clone()), new: None, data_type: column.data_type().clone() };
     pairs.extend(left.into_iter().map(dropped));
     pairs
 }

@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray, UInt32Array};
-use deltalake::arrow::buffer::NullBuffer;
 use deltalake::arrow::compute::{concat_batches, take};
-use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, Schema};
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, Schema, SchemaRef};
 use deltalake::arrow::row::{OwnedRow, RowConverter, SortField};
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
@@ -27,6 +26,8 @@ pub(super) struct LineColumn {
     pub at: usize,
     /// Its name before and after, `None` where there is none.
     pub names: [Option<String>; 2],
+    /// Its type.
+    pub data_type: DataType,
     /// Whether it is part of the key.
     pub is_key: bool,
     /// Whether its values are shown as hashes.
@@ -122,7 +123,7 @@ impl Lines {
             }
         }
         let sides = [UInt32Array::from(before), UInt32Array::from(after)];
-        Ok(Some((self.lines(rows, &ops, &sides)?, counts)))
+        Ok(Some((self.lines(rows, &ops, sides)?, counts)))
     }
 
     /// Reads rows until there is a line; false after the last one.
@@ -156,8 +157,12 @@ impl Lines {
             self.rows = Some(rows);
             return Ok(());
         };
-        let keys: Vec<ArrayRef> =
-            self.columns.iter().filter(|column| column.is_key).map(|column| Arc::clone(rows.column(column.at))).collect();
+        let keys: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .filter(|column| column.is_key)
+            .map(|column| Arc::clone(rows.column(column.at)))
+            .collect();
         let keys = converter.convert_columns(&keys).context(doing)?;
         let mut at = 0;
         while at < total {
@@ -190,42 +195,59 @@ impl Lines {
         Ok(())
     }
 
-    fn lines(&self, rows: &RecordBatch, ops: &[&str], sides: &[UInt32Array; 2]) -> Result<RecordBatch> {
-        let mut fields: Vec<FieldRef> = vec![Arc::new(Field::new("op", DataType::Utf8, false))];
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(ops.to_vec()))];
-        if self.columns.iter().any(|column| column.is_key) {
-            // A line has a row on at least one side, and both have the same key.
-            let [before, after] = sides;
-            let either: UInt32Array = before.iter().zip(after).map(|(before, after)| after.or(before)).collect();
-            let of_key = |column: &LineColumn| {
-                let name = column.names[1].clone().or_else(|| column.names[0].clone());
-                name.filter(|_| column.is_key)
-            };
-            push(&mut fields, &mut columns, "key", self.part(rows, &either, of_key)?);
+    /// The columns of lines.
+    pub(super) fn schema(&self) -> SchemaRef {
+        let mut fields = vec![Field::new("op", DataType::Utf8, false)];
+        for part in self.parts() {
+            let columns =
+                self.columns_of(part).map(|(column, name)| shown_field(&column.field(name), column.is_hidden));
+            fields.push(Field::new(part.name(), DataType::Struct(columns.collect()), true));
         }
-        for (index, name) in ["before", "after"].into_iter().enumerate() {
-            let of_side = |column: &LineColumn| column.names[index].clone().filter(|_| !column.is_key);
-            push(&mut fields, &mut columns, name, self.part(rows, &sides[index], of_side)?);
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).context(doing)
+        Arc::new(Schema::new(fields))
     }
 
-    /// The columns that `name` names, of these rows; NULL where there is none.
-    fn part(
-        &self,
-        rows: &RecordBatch,
-        at: &UInt32Array,
-        name: impl Fn(&LineColumn) -> Option<String>,
-    ) -> Result<StructArray> {
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        let has_key = self.columns.iter().any(|column| column.is_key);
+        has_key.then_some(Part::Key).into_iter().chain([Part::Before, Part::After])
+    }
+
+    /// The columns of a part of lines, each with its name there.
+    fn columns_of(&self, part: Part) -> impl Iterator<Item = (&LineColumn, &str)> {
+        let named = move |column: &'_ LineColumn| match part {
+            Part::Key if column.is_key => column.names[1].is_some().then_some(1),
+            Part::Before if !column.is_key => column.names[0].is_some().then_some(0),
+            Part::After if !column.is_key => column.names[1].is_some().then_some(1),
+            _ => None,
+        };
+        self.columns.iter().filter_map(move |column| Some((column, column.names[named(column)?].as_deref()?)))
+    }
+
+    fn lines(&self, rows: &RecordBatch, ops: &[&str], [before, after]: [UInt32Array; 2]) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(ops.to_vec()))];
+        for part in self.parts() {
+            columns.push(Arc::new(match part {
+                Part::Before => self.part(part, rows, &before)?,
+                Part::After => self.part(part, rows, &after)?,
+                // A line has a row on at least one side, and both have the same key.
+                Part::Key => {
+                    let either = before.iter().zip(&after).map(|(before, after)| after.or(before));
+                    self.part(part, rows, &either.collect())?
+                }
+            }));
+        }
+        RecordBatch::try_new(self.schema(), columns).context(doing)
+    }
+
+    /// A part of lines of these rows; NULL where there is none.
+    fn part(&self, part: Part, rows: &RecordBatch, at: &UInt32Array) -> Result<StructArray> {
         let (mut fields, mut values) = (Vec::new(), Vec::new());
-        for column in &self.columns {
-            let Some(name) = name(column) else { continue };
+        for (column, name) in self.columns_of(part) {
             let taken = take(rows.column(column.at), at, None).context(doing)?;
-            let field: FieldRef = Arc::new(Field::new(name, taken.data_type().clone(), true));
+            let field = column.field(name);
             values.push(if column.is_hidden { self.classified.hashed(&field, &taken)? } else { taken });
             fields.push(shown_field(&field, column.is_hidden));
         }
-        let nulls = at.nulls().cloned().or_else(|| Some(NullBuffer::new_valid(at.len())));
+        let nulls = at.nulls().cloned();
         if fields.is_empty() {
             return Ok(StructArray::new_empty_fields(at.len(), nulls));
         }
@@ -233,9 +255,28 @@ impl Lines {
     }
 }
 
-fn push(fields: &mut Vec<FieldRef>, columns: &mut Vec<ArrayRef>, name: &str, part: StructArray) {
-    fields.push(Arc::new(Field::new(name, part.data_type().clone(), true)));
-    columns.push(Arc::new(part));
+/// A struct of a line.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Key,
+    Before,
+    After,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+impl LineColumn {
+    fn field(&self, name: &str) -> FieldRef {
+        Arc::new(Field::new(name, self.data_type.clone(), true))
+    }
 }
 
 impl Run {

@@ -5,11 +5,14 @@
 
 pub(super) mod catalog;
 pub(super) mod check;
+pub(super) mod describe;
+pub(super) mod diff;
 pub(super) mod history;
 pub(super) mod migrate;
 pub(super) mod plan;
 pub(super) mod quarantine;
 pub(super) mod query;
+pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
 #[cfg(test)]
@@ -20,11 +23,14 @@ use clap::{Command, Subcommand};
 use super::Session;
 use crate::error::Result;
 use catalog::CatalogVerb;
+use describe::DescribeArgs;
+use diff::DiffArgs;
 use history::HistoryArgs;
 use migrate::MigrateVerb;
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
 use query::QueryArgs;
+use show::ShowArgs;
 use sync::SyncArgs;
 
 /// What to do.
@@ -42,6 +48,12 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
+    /// Show the first rows of a table, at any version
+    Show(ShowArgs),
+    /// Show what a table is: columns, keys, consent, size, and how far back it can be read
+    Describe(DescribeArgs),
+    /// Show the rows by which two versions of a table differ
+    Diff(DiffArgs),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -72,6 +84,9 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Status => Box::pin(status::run(session)).await,
         Verb::Query(args) => Box::pin(query::run(session, args)).await,
         Verb::History(args) => Box::pin(history::run(session, args)).await,
+        Verb::Show(args) => Box::pin(show::run(session, args)).await,
+        Verb::Describe(args) => Box::pin(describe::run(session, args)).await,
+        Verb::Diff(args) => Box::pin(diff::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,
