@@ -42,7 +42,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &DescribeArgs) 
 
 /// The description as text.
 pub(in crate::cli) fn answer(outcome: &DescribeOutcome) -> String {
-    let mut facts = Grid::new(vec![Column::left(2, 0), Column::left(2, 0)]);
+    let mut facts = Grid::new(vec![Column::left(2, 0), Column::left(3, 0)]);
     let mut fact = |label: &str, value: String| {
         if !value.is_empty() {
             facts.row(vec![label.to_owned(), value]);
