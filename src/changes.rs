@@ -40,6 +40,8 @@ pub(crate) use across::touched;
 pub use change_source::{ChangeSource, since_by};
 pub(crate) use commit::of_commit;
 pub(crate) use readable::readable_at;
+pub(crate) use readable::{oldest as oldest_readable, readable_at};
+pub(crate) use snapshots::DifferingFiles;
 
 /// The source of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +172,12 @@ impl ChangeSet {
         (self.feed.len() + self.parts.iter().map(|part| part.files.len()).sum::<usize>()) as u64
     }
 
+    /// Bytes of the files that the relation reads.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.0 + self.bytes.1
+    }
+
     /// Its source.
     #[must_use]
     pub fn way(&self) -> Way {
@@ -235,6 +243,22 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<Changes> {
             unfit.extend(wrong);
         }
     }
+}
+
+/// The changes of `table` since version `from` without the files that commits only rewrote, if there are such commits and
+/// the log alone tells. Another writer's claim that a commit changed no row is checked: its rows are read.
+///
+/// # Errors
+/// If the log is broken.
+pub(crate) async fn without_rewrites(table: &LakeTable, from: u64) -> Result<Option<ChangeSet>> {
+    let commits = table.commits(from, table.version()).await?;
+    if !commits.is_some_and(|commits| commits.iter().any(CommitFacts::moves_files)) {
+        return Ok(None);
+    }
+    Ok(match since_by(table, from, ChangeSource::Commits).await? {
+        Changes::Known(change) => Some(*change),
+        Changes::Lost(_) => None,
+    })
 }
 
 /// The commits since a version.

@@ -10,6 +10,7 @@ mod status;
 pub use history::{Shown, history};
 pub use plan::{PlanOptions, explain, plan, plan_with};
 pub use quarantine::quarantine;
+pub(crate) use query::HELD;
 pub use query::{Answer, At, answer, query};
 pub use saved::{bind, parse_plan, plan_text};
 pub use status::status;

@@ -6,6 +6,7 @@ mod history;
 mod pin;
 mod plan;
 mod report;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -19,6 +20,10 @@ pub use audit::{
 };
 pub use history::{History, HistoryEntry, RestoreOutcome};
 pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
+pub use versions::{
+    DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
+    LakeDiffOutcome, LakeDiffTable,
+};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,

@@ -36,6 +36,12 @@ impl Privacy {
         Self { key: blake3::derive_key(CONTEXT, &material), reveal, keyed }
     }
 
+    /// Whether values are shown unchanged.
+    #[must_use]
+    pub fn reveals(&self) -> bool {
+        self.reveal
+    }
+
     /// A value for display.
     #[must_use]
     pub fn show(&self, value: &str) -> String {

@@ -40,7 +40,10 @@ async fn is_whole(table: &LakeTable, old: &LakeTable) -> Result<bool> {
 
 /// The oldest version from which all later ones can be read. Commits are undone one by one from the newest, over the
 /// files in a listing of the folder; then the version found is tried.
-async fn oldest(table: &LakeTable) -> Result<u64> {
+///
+/// # Errors
+/// If the folder or the log cannot be read.
+pub(crate) async fn oldest(table: &LakeTable) -> Result<u64> {
     let newest = table.version();
     let there: BTreeSet<String> = table.location().list("").await?.into_iter().map(|(path, _)| path).collect();
     let mut missing = BTreeSet::new();

@@ -18,15 +18,10 @@ pub(super) async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Res
     if let Some(name) = table.column_stored_otherwise(&old) {
         return Ok(Changes::Lost(format!("column `{name}` is stored differently than in v{from}")));
     }
-    let (before, after) = (by_identity(&old), by_identity(table));
-    if after.iter().any(|(identity, file)| before.get(identity).is_some_and(|old| old.size != file.size)) {
-        return Ok(Changes::Lost(format!("a file of v{from} was overwritten by another one of the same name")));
-    }
-    let only = |here: &BTreeMap<Identity, DeltaFile>, there: &BTreeMap<Identity, DeltaFile>| {
-        let only = here.iter().filter(|(identity, _)| !there.contains_key(*identity));
-        only.map(|(_, file)| file.clone()).collect::<Vec<_>>()
+    let DifferingFiles { removed, added } = match DifferingFiles::find(&old, table) {
+        Ok(differing) => differing,
+        Err(why) => return Ok(Changes::Lost(why)),
     };
-    let (added, removed) = (only(&after, &before), only(&before, &after));
     let found = look_up(table, removed.iter().map(|file| file.path.as_str())).await?;
     if !found.gone.is_empty() {
         return Ok(Changes::Lost(format!("files of v{from} are vacuumed")));
@@ -49,6 +44,43 @@ pub(super) async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Res
         change.why = (change.way == Way::Files).then(|| why.to_owned());
     }
     Ok(change.into())
+}
+
+/// The data files that only one of two versions holds.
+pub(crate) struct DifferingFiles {
+    /// Of the older one.
+    pub(crate) removed: Vec<DeltaFile>,
+    /// Of the newer one.
+    pub(crate) added: Vec<DeltaFile>,
+}
+
+impl DifferingFiles {
+    /// Compares the file lists of two versions. No data file is read.
+    ///
+    /// # Errors
+    /// Why a file of both does not have the same rows in both.
+    pub(crate) fn find(old: &LakeTable, new: &LakeTable) -> std::result::Result<Self, String> {
+        let (before, after) = (by_identity(old), by_identity(new));
+        if after.iter().any(|(identity, file)| before.get(identity).is_some_and(|old| old.size != file.size)) {
+            let from = old.version();
+            return Err(format!("a file of v{from} was overwritten by another one of the same name"));
+        }
+        let only = |here: &BTreeMap<Identity, DeltaFile>, there: &BTreeMap<Identity, DeltaFile>| {
+            let only = here.iter().filter(|(identity, _)| !there.contains_key(*identity));
+            only.map(|(_, file)| file.clone()).collect::<Vec<_>>()
+        };
+        Ok(Self { removed: only(&before, &after), added: only(&after, &before) })
+    }
+
+    /// Their number.
+    pub(crate) fn count(&self) -> u64 {
+        (self.removed.len() + self.added.len()) as u64
+    }
+
+    /// Their size in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.removed.iter().chain(&self.added).map(|file| file.size).sum()
+    }
 }
 
 /// A file's path and its deletion vector, which determine its rows.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::outcome::{
-    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, Mode, PlanOutcome, Problem, SyncOutcome,
+    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, Mode, PlanOutcome, Problem, SyncOutcome,
     TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
 };
 
@@ -103,6 +103,12 @@ pub fn is_pending(outcome: &PlanOutcome) -> bool {
 #[must_use]
 pub fn of_catalog(outcome: &CatalogOutcome) -> u8 {
     if outcome.entries.iter().all(|entry| entry.is_even()) { DONE } else { PENDING }
+}
+
+/// A comparison of cuts: tables that could not be compared.
+#[must_use]
+pub fn of_lake_diff(outcome: &LakeDiffOutcome) -> u8 {
+    of_all(outcome.tables.iter().filter_map(|table| table.problem.as_ref().map(Error::kind)))
 }
 
 /// A repair of the catalog.

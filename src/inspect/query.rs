@@ -22,7 +22,7 @@ use crate::travel::{self, AsOf, Cut, Point, Zone};
 use crate::workspace::Workspace;
 
 /// The share of the memory limit for rows to be formatted together: as text they take several times as much.
-const HELD: u64 = 16;
+pub(crate) const HELD: u64 = 16;
 
 /// The streamed rows of a query.
 pub struct Answer {

@@ -9,6 +9,7 @@
 //! replaces every data file.
 
 mod apply;
+mod column_names;
 mod draft;
 mod journal;
 mod lint;
@@ -26,6 +27,7 @@ use crate::register::{Registered, register};
 use crate::workspace::Workspace;
 
 pub use apply::{Applied, Asked, carry_out, fulfilled};
+pub use column_names::ColumnNames;
 pub use draft::{Before, Draft, Renamed, draft};
 pub use journal::{FOLDER as JOURNAL_FOLDER, Journal};
 pub use lint::lint;

@@ -12,15 +12,18 @@ mod snapshot;
 mod statement;
 mod values;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
 use crate::name::RESCUED;
-use crate::source::{Fault, Place};
+use crate::source::{Fault, Place, SourceFile};
 
 pub use changes::{SchemaChange, SchemaChangeKind};
 pub(crate) use changes::{change_by, changes};
 pub(crate) use named::still_named;
 pub(crate) use places::{Home, Move, Names, Places};
-pub(crate) use shape::{Columns, Stored};
+pub(crate) use shape::{Columns, Stored, holds};
 pub(crate) use snapshot::{Difference, Known, PATH as SNAPSHOT, Snapshot, difference, lost};
 pub(crate) use statement::{Action, ColumnPath, Files, Part, Statement};
 pub(crate) use values::Reshape;
@@ -66,6 +69,13 @@ pub(crate) fn parsed(project: &Project) -> Result<Vec<Parsed>, Vec<Fault>> {
         }
     }
     if faults.is_empty() { Ok(all) } else { Err(faults) }
+}
+
+/// A statement by its text in the journal; `None` if it is none.
+#[must_use]
+pub(crate) fn statement(text: &str) -> Option<Statement> {
+    let file = Arc::new(SourceFile { path: PathBuf::from("migrations"), text: text.to_owned() });
+    parse::statements(&file).ok()?.into_iter().next()
 }
 
 /// Every fault of the migrations of a project.

@@ -227,7 +227,8 @@ fn retyped(from: &ColumnType, to: &ColumnType, of: &str, is_computed: bool) -> R
 }
 
 /// Whether every value of `from` is a value of `to`, in another width.
-pub(super) fn holds(to: &ColumnType, from: &ColumnType) -> bool {
+#[must_use]
+pub(crate) fn holds(to: &ColumnType, from: &ColumnType) -> bool {
     let bytes = |of: &ColumnType| match of {
         ColumnType::Byte => Some(1),
         ColumnType::Short => Some(2),

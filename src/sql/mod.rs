@@ -31,6 +31,7 @@ pub(crate) mod references;
 mod relations;
 pub(crate) mod refuse;
 pub(crate) mod rewrite;
+mod row_condition;
 pub(crate) mod shapes;
 pub(crate) mod text;
 mod unique;
@@ -42,13 +43,14 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use ad_hoc_query::asked;
 pub(crate) use condition::Condition;
-pub(crate) use condition::{condition_of, plan_condition};
+pub(crate) use condition::{condition_of, is_row_wise, plan_condition};
 pub(crate) use engine::{Planner, engine};
 pub(crate) use fallible::{can_fail, never_fails};
 pub(crate) use normalise::normalise;
 pub(crate) use optimizer::plain::plainly;
 pub(crate) use planner::{plan_sql, scan};
 pub(crate) use question::Question;
+pub(crate) use row_condition::row_condition;
 
 use crate::determinism::{Code, Reason};
 use optimizer::reorder;

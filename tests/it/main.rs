@@ -18,6 +18,7 @@ mod candidates;
 mod cli;
 mod concurrency;
 mod described;
+mod diff;
 mod discretion;
 mod engine;
 mod evolve;

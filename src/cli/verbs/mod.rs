@@ -6,6 +6,8 @@
 pub(super) mod audit;
 pub(super) mod catalog;
 pub(super) mod check;
+pub(super) mod describe;
+pub(super) mod diff;
 pub(super) mod history;
 pub(super) mod migrate;
 pub(super) mod pin;
@@ -14,6 +16,7 @@ pub(super) mod quarantine;
 pub(super) mod query;
 pub(super) mod report;
 pub(super) mod restore;
+pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
 #[cfg(test)]
@@ -25,6 +28,8 @@ use super::Session;
 use crate::error::Result;
 use audit::AuditVerb;
 use catalog::CatalogVerb;
+use describe::DescribeArgs;
+use diff::DiffArgs;
 use history::HistoryArgs;
 use migrate::MigrateVerb;
 use pin::{PinArgs, UnpinArgs};
@@ -33,6 +38,7 @@ use quarantine::QuarantineVerb;
 use query::QueryArgs;
 use report::ReportArgs;
 use restore::RestoreArgs;
+use show::ShowArgs;
 use sync::SyncArgs;
 
 /// What to do.
@@ -63,6 +69,12 @@ pub enum Verb {
     /// Check past versions: consent in the cut that each was computed from, or rows against the query
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// Show the first rows of a table, at any version
+    Show(ShowArgs),
+    /// Show what a table is: columns, keys, consent, size, and how far back it can be read
+    Describe(DescribeArgs),
+    /// Show the rows by which two versions of a table differ
+    Diff(DiffArgs),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -99,6 +111,9 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Pins => Box::pin(pin::list(session)).await,
         Verb::Restore(args) => Box::pin(restore::run(session, args)).await,
         Verb::Audit(verb) => Box::pin(audit::run(session, verb)).await,
+        Verb::Show(args) => Box::pin(show::run(session, args)).await,
+        Verb::Describe(args) => Box::pin(describe::run(session, args)).await,
+        Verb::Diff(args) => Box::pin(diff::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,

@@ -139,7 +139,7 @@ fn a_command_line_that_cannot_be_read_exits_64() {
     }
     let help = shell.run(&["--help"]);
     assert_eq!((help.code, help.err.as_str()), (0, ""));
-    for verb in ["check", "sync", "status", "query", "history", "quarantine"] {
+    for verb in ["check", "sync", "status", "query", "history", "show", "describe", "diff", "quarantine"] {
         assert!(help.out.contains(&format!("  {verb} ")), "{verb}: {}", help.out);
         assert_eq!(shell.run(&[verb, "--help"]).code, 0, "{verb}");
     }

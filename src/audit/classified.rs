@@ -1,0 +1,120 @@
+//! Which columns of a table's versions hold personal data, and their values as keyed hashes.
+//!
+//! The definition of today says so, also of older versions: columns are followed through the migrations that renamed
+//! them. A column that it does not have, such as one that was dropped since, may hold anything: it counts as personal.
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use deltalake::arrow::compute::cast;
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use deltalake::arrow::json::EncoderOptions;
+use deltalake::arrow::json::writer::make_encoder;
+
+use crate::definition::Column;
+use crate::error::{Context, Result};
+use crate::ingest::format::quarantine_columns;
+use crate::migrate::ColumnNames;
+use crate::privacy::Privacy;
+use crate::travel::{Named, Sort};
+use crate::workspace::Workspace;
+
+/// The columns of a table by their classification.
+#[derive(Clone, Debug)]
+pub(super) struct Classified {
+    /// Columns of the definition; `None` = nothing in the table is personal data.
+    columns: Option<Vec<Column>>,
+    names: ColumnNames,
+    newest: u64,
+    privacy: Privacy,
+}
+
+impl Classified {
+    /// Those of a table; `names` are the names that its columns had.
+    pub(super) fn of(workspace: &Workspace, table: &Named, names: ColumnNames) -> Self {
+        let columns = match table.sort {
+            // Law 8: the tool's own tables hold none.
+            Sort::System => None,
+            Sort::Quarantine => Some(quarantine_columns()),
+            Sort::Dropped => Some(Vec::new()),
+            Sort::Table => Some(workspace.table(&table.name).map(|table| table.columns.clone()).unwrap_or_default()),
+        };
+        Self { columns, names, newest: table.newest.version(), privacy: workspace.privacy.clone() }
+    }
+
+    /// The column of the definition that a column of a version is today.
+    pub(super) fn defined(&self, column: &str, version: u64) -> Option<&Column> {
+        let today = self.names.later(column, version, self.newest)?;
+        self.columns.as_ref()?.iter().find(|defined| defined.name == today)
+    }
+
+    /// Whether a column of a version is, or may be, personal data.
+    pub(super) fn is_personal(&self, column: &str, version: u64) -> bool {
+        self.columns.is_some() && self.defined(column, version).is_none_or(|defined| defined.pii)
+    }
+
+    /// Whether values of a column of a version are shown as hashes.
+    pub(super) fn is_hidden(&self, column: &str, version: u64) -> bool {
+        !self.privacy.reveals() && self.is_personal(column, version)
+    }
+
+    /// What should be said of rows with hidden values.
+    pub(super) fn note(&self, is_hidden: bool) -> Option<String> {
+        is_hidden.then(|| format!("personal data is shown as hashes{}", self.privacy.note()))
+    }
+
+    /// The rows of a version, with hashes for hidden values.
+    ///
+    /// # Errors
+    /// A value has no text.
+    pub(super) fn shown(&self, rows: &RecordBatch, version: u64) -> Result<RecordBatch> {
+        let schema = rows.schema();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, column) in schema.fields().iter().zip(rows.columns()) {
+            let is_hidden = self.is_hidden(field.name(), version);
+            fields.push(shown_field(field, is_hidden));
+            columns.push(if is_hidden { self.hashed(field, column)? } else { Arc::clone(column) });
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).context(doing)
+    }
+
+    /// The hashes of values; NULL stays NULL.
+    ///
+    /// # Errors
+    /// A value has no text.
+    pub(super) fn hashed(&self, field: &FieldRef, values: &ArrayRef) -> Result<ArrayRef> {
+        let texts = texts(field, values)?;
+        let hashes = texts.iter().map(|text| text.map(|text| self.privacy.show(text)));
+        Ok(Arc::new(hashes.collect::<StringArray>()))
+    }
+}
+
+/// A column of rows, or of hashes in its place.
+pub(super) fn shown_field(field: &FieldRef, is_hidden: bool) -> FieldRef {
+    if is_hidden { Arc::new(Field::new(field.name(), DataType::Utf8, true)) } else { Arc::clone(field) }
+}
+
+/// Values as text: nested ones as JSON.
+fn texts(field: &FieldRef, values: &ArrayRef) -> Result<StringArray> {
+    if let DataType::Binary = values.data_type() {
+        let bytes = values.as_binary::<i32>();
+        return Ok(bytes.iter().map(|value| value.map(String::from_utf8_lossy)).collect());
+    }
+    if !values.data_type().is_nested() {
+        return Ok(cast(values, &DataType::Utf8).context(doing)?.as_string::<i32>().clone());
+    }
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let mut encoder = make_encoder(field, values.as_ref(), &options).context(doing)?;
+    let texts = (0..values.len()).map(|row| {
+        values.is_valid(row).then(|| {
+            let mut json = Vec::new();
+            encoder.encode(row, &mut json);
+            String::from_utf8_lossy(&json).into_owned()
+        })
+    });
+    Ok(texts.collect())
+}
+
+fn doing() -> String {
+    "rows cannot be shown".into()
+}
