@@ -75,6 +75,7 @@ pub mod sync;
 pub mod replay;
 pub mod travel;
 pub mod inspect;
+pub mod audit;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

@@ -1,6 +1,8 @@
 //! The results of operations: plain facts, in the order in which people need them. `cli` formats them as text and JSON;
 //! nothing here prints.
 
+mod lineage;
+mod membership;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,11 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
+pub use crate::definition::column_lineage::ColumnUse;
+pub use lineage::{ColumnInput, ColumnLineage, LandingFile, LineageEdge, LineageOutcome, LineageTable};
+pub use membership::{
+    Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows, VersionTime,
+};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,

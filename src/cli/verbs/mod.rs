@@ -3,9 +3,11 @@
 //! A new verb is a module here with a line in [`Verb`] and one in [`run`], an operation beside the others with its line
 //! in that module, and a test in `tests/it/cli`.
 
+pub(super) mod audit;
 pub(super) mod catalog;
 pub(super) mod check;
 pub(super) mod history;
+pub(super) mod lineage;
 pub(super) mod migrate;
 pub(super) mod plan;
 pub(super) mod quarantine;
@@ -19,8 +21,10 @@ use clap::{Command, Subcommand};
 
 use super::Session;
 use crate::error::Result;
+use audit::AuditVerb;
 use catalog::CatalogVerb;
 use history::HistoryArgs;
+use lineage::LineageArgs;
 use migrate::MigrateVerb;
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
@@ -42,6 +46,11 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show the versions of a table, newest first
     History(HistoryArgs),
+    /// Show from which versions of which tables a table was computed, down to landing files
+    Lineage(LineageArgs),
+    /// Show what was in a table, and why
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -72,6 +81,8 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Status => Box::pin(status::run(session)).await,
         Verb::Query(args) => Box::pin(query::run(session, args)).await,
         Verb::History(args) => Box::pin(history::run(session, args)).await,
+        Verb::Lineage(args) => Box::pin(lineage::run(session, args)).await,
+        Verb::Audit(verb) => Box::pin(audit::run(session, verb)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,
