@@ -144,8 +144,7 @@ pub(crate) async fn rows_over(
     ctx: &SessionContext,
     what: &str,
 ) -> Result<SendableRecordBatchStream> {
-    let plan = over_tables(plan, tables)
-        .context(|| "a table does not have the columns that the query reads".into())?;
+    let plan = over_tables(plan, tables).context(|| "a table does not have the columns that the query reads".into())?;
     run::stream(&plan, ctx, what).await
 }
 

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+pub use crate::definition::column_lineage::ColumnUse;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
-pub use crate::definition::column_lineage::ColumnUse;
 pub use lineage::{ColumnInput, ColumnLineage, LandingFile, LineageEdge, LineageOutcome, LineageTable};
 pub use membership::{
-    Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows, VersionTime,
+    Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows,
+    VersionTime,
 };
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,

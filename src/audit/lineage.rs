@@ -122,7 +122,8 @@ impl Walk<'_> {
         let commit = table.commit_at(table.version()).await?;
         let info = commit.and_then(|commit| commit.info).unwrap_or_default();
         let schema = table.schema();
-        let columns = schema.fields().iter().map(|field| (field.name().clone(), ColumnType::name_of(field.data_type())));
+        let columns =
+            schema.fields().iter().map(|field| (field.name().clone(), ColumnType::name_of(field.data_type())));
         if let Some(found) = self.outcome.tables.get_mut(number) {
             found.committed_ms = info.in_commit_timestamp.or(info.timestamp).or_else(|| table.committed_ms());
             let run = info.info.get("stediDelta").and_then(|ours| ours.get("run")?.as_str().map(str::to_owned));
@@ -167,7 +168,10 @@ impl Walk<'_> {
         let Some(derived) = table.derived() else { return Ok(Vec::new()) };
         let recorded = recorded(workspace, &mut self.newest, (table, derived), &of.table).await?;
         if !recorded.is_ours {
-            self.note(of.number, "no commit of this tool made it: nothing records what it was computed from".to_owned());
+            self.note(
+                of.number,
+                "no commit of this tool made it: nothing records what it was computed from".to_owned(),
+            );
             return Ok(Vec::new());
         }
         if !recorded.is_same_definition {
@@ -246,7 +250,9 @@ impl Walk<'_> {
                 };
                 let Some((found, read)) = found else {
                     let of = format!("{} v{}", name, next.table.version());
-                    self.outcome.notes.push(format!("no version of {dependent} records that it was computed from {of}"));
+                    self.outcome
+                        .notes
+                        .push(format!("no version of {dependent} records that it was computed from {of}"));
                     continue;
                 };
                 let (number, is_new) = self.number(dependent.as_str(), Some(found.version()));
@@ -272,9 +278,8 @@ impl Walk<'_> {
             let derived = self.workspace.table(&found.name).ok().and_then(Table::derived);
             let Some(derived) = derived else { continue };
             let edges = self.outcome.edges.iter().filter(|edge| edge.to == number);
-            let sources: BTreeMap<&str, usize> = edges
-                .filter_map(|edge| Some((self.outcome.tables.get(edge.from)?.name.as_str(), edge.from)))
-                .collect();
+            let sources: BTreeMap<&str, usize> =
+                edges.filter_map(|edge| Some((self.outcome.tables.get(edge.from)?.name.as_str(), edge.from))).collect();
             let input = |table: &str, column: &str, used| {
                 let table = *sources.get(table)?;
                 Some(ColumnInput { table, column: column.to_owned(), used })
@@ -331,10 +336,12 @@ async fn files(session: &SessionContext, table: &LakeTable) -> Result<Vec<Landin
     while let Some(batch) = stream.try_next().await.context(doing)? {
         let (names, counts) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_primitive_opt::<Int64Type>());
         let (Some(names), Some(counts)) = (names, counts) else { return Err(Error::failed(doing())) };
-        files.extend((0..batch.num_rows()).filter(|row| names.is_valid(*row)).map(|row| LandingFile {
-            path: names.value(row).to_owned(),
-            records: counts.value(row).unsigned_abs(),
-        }));
+        files.extend(
+            (0..batch.num_rows()).filter(|row| names.is_valid(*row)).map(|row| LandingFile {
+                path: names.value(row).to_owned(),
+                records: counts.value(row).unsigned_abs(),
+            }),
+        );
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)

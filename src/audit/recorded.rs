@@ -81,11 +81,7 @@ pub(super) async fn recorded(
     }
     let state = version.state();
     let fingerprint = plan::fingerprint(&workspace.project, table, derived, &workspace.places);
-    Ok(Recorded {
-        sources,
-        is_same_definition: fingerprint.is(state.definition()),
-        is_ours: state.head().is_some(),
-    })
+    Ok(Recorded { sources, is_same_definition: fingerprint.is(state.definition()), is_ours: state.head().is_some() })
 }
 
 /// The sources that a query reads, by name, at their recorded versions.

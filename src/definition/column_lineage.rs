@@ -60,7 +60,9 @@ pub(crate) fn inputs(plan: &LogicalPlan, index: usize) -> Inputs {
                 Some(at) => inputs(&join.right, at),
             },
         },
-        LogicalPlan::Union(union) => union.inputs.iter().fold(Inputs::new(), |all, input| both(all, inputs(input, index))),
+        LogicalPlan::Union(union) => {
+            union.inputs.iter().fold(Inputs::new(), |all, input| both(all, inputs(input, index)))
+        }
         LogicalPlan::RecursiveQuery(query) => {
             both(inputs(&query.static_term, index), inputs(&query.recursive_term, index))
         }
@@ -140,7 +142,11 @@ mod tests {
             ("select a, sum(b) as s, count(*) as n from t group by a", 2, ""),
             ("select t.a, u.b from t join u on u.c = t.c", 1, "u.b Identity"),
             ("select a from t union all select b + 1 from u", 0, "t.a Identity, u.b Transformation"),
-            ("select a, row_number() over (partition by b order by c) as n from t", 1, "t.b Aggregation, t.c Aggregation"),
+            (
+                "select a, row_number() over (partition by b order by c) as n from t",
+                1,
+                "t.b Aggregation, t.c Aggregation",
+            ),
             ("select a, (select max(u.b) from u where u.a = t.a) as m from t", 1, "u.b Aggregation"),
             ("select s.d, a from (select a, b * 2 as d from t) as s", 0, "t.b Transformation"),
             ("select coalesce(a, b, a) as x from t", 0, "t.a Transformation, t.b Transformation"),

@@ -66,7 +66,8 @@ async fn assert_explained(lake: &Lake) {
         )
         .await;
     let (serial, _) = rows[0].split_once('|').unwrap();
-    let count = lake.count(&format!("select count(*) from machine_learning_curated where serialnumber = '{serial}'")).await;
+    let count =
+        lake.count(&format!("select count(*) from machine_learning_curated where serialnumber = '{serial}'")).await;
     let outcome = lake.membership("machine_learning_curated", &format!("serialnumber={serial}")).await;
     assert_eq!(i64::try_from(outcome.rows).unwrap(), count);
     assert_eq!(stretch(&outcome), Some((0, None, true)));
@@ -239,7 +240,11 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
             vec!["e1", "e2", "p1"],
         ),
         // A self join.
-        ("select a.id, b.id as other from events a join events b on b.who = a.who and b.id > a.id", "id=1", vec!["e1 e2"]),
+        (
+            "select a.id, b.id as other from events a join events b on b.who = a.who and b.id > a.id",
+            "id=1",
+            vec!["e1 e2"],
+        ),
         ("select e.who, sum(e.price) as total, count(*) as n from events e group by e.who", "who=ben", vec!["+e3 +e5"]),
         ("select distinct e.who from events e", "who=ann", vec!["+e1 +e2"]),
         ("select count(*) as n, max(e.price) as most from events e", "n=5", vec!["+e1 +e2 +e3 +e4 +e5"]),
@@ -251,7 +256,11 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
             "id=2",
             vec!["e2"],
         ),
-        ("select e.id from events e where exists (select 1 from places p where p.who = e.who)", "id=3", vec!["e3 ?p2 ?p3"]),
+        (
+            "select e.id from events e where exists (select 1 from places p where p.who = e.who)",
+            "id=3",
+            vec!["e3 ?p2 ?p3"],
+        ),
         (
             "select e.id from events e where exists (select 1 from places p where p.who < e.who and e.id > 3)",
             "id=5",
@@ -282,17 +291,17 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
             "who=ann",
             vec!["+e1 +e2"],
         ),
-        (
-            "select e.who, count(*) as n from events e group by e.who having count(*) > 1",
-            "who=ben",
-            vec!["+e3 +e5"],
-        ),
+        ("select e.who, count(*) as n from events e group by e.who having count(*) > 1", "who=ben", vec!["+e3 +e5"]),
         (
             "select e.id, e.who from events e where e.who in (select g.who from events g group by g.who having count(*) > 1)",
             "id=1",
             vec!["e1 ?e2"],
         ),
-        ("select e.id, e.who from events e order by e.id desc, e.source_file, e.source_offset limit 2", "id=4", vec!["e4"]),
+        (
+            "select e.id, e.who from events e order by e.id desc, e.source_file, e.source_offset limit 2",
+            "id=4",
+            vec!["e4"],
+        ),
     ] {
         let lake = shop(sql);
         lake.sync().await;
@@ -334,7 +343,12 @@ async fn a_row_that_the_query_does_not_give_is_said_to_be_no_row_of_it() {
     lake.sync().await;
     let table = lake.table("curated/derived").await;
     let batch = deltalake::arrow::array::RecordBatch::try_from_iter_with_nullable([
-        ("id", std::sync::Arc::new(deltalake::arrow::array::Int64Array::from(vec![9])) as deltalake::arrow::array::ArrayRef, true),
+        (
+            "id",
+            std::sync::Arc::new(deltalake::arrow::array::Int64Array::from(vec![9]))
+                as deltalake::arrow::array::ArrayRef,
+            true,
+        ),
         ("who", std::sync::Arc::new(deltalake::arrow::array::StringArray::from(vec!["eve"])), true),
         ("price", std::sync::Arc::new(deltalake::arrow::array::Float64Array::from(vec![0.5])), true),
     ])
@@ -408,10 +422,19 @@ async fn the_command_prints_hashes_and_takes_the_subject_from_standard_input_or_
     let hash = asked.out.split(' ').nth(1).unwrap().to_owned();
     let head = format!("who {hash} is in derived v0 (20");
     assert!(asked.out.starts_with(&head) && asked.out.contains("): 2 rows, since v0 (20"), "{}", asked.out);
-    assert!(asked.out.contains("\nRow 1 of 2\n") && asked.out.contains("    events v0  events/a.json @ 104\n"), "{}", asked.out);
+    assert!(
+        asked.out.contains("\nRow 1 of 2\n") && asked.out.contains("    events v0  events/a.json @ 104\n"),
+        "{}",
+        asked.out
+    );
     assert!(!format!("{}{}", asked.out, asked.err).contains("ben"), "{}{}", asked.out, asked.err);
-    assert!(asked.err.contains("note: personal data is shown as hashes (hashed with STEDI_DELTA_HASH_KEY"), "{}", asked.err);
-    let again = lake.program(&["audit", "membership", "derived", "--subject", &format!("who=#{hash}"), "--format", "json"]);
+    assert!(
+        asked.err.contains("note: personal data is shown as hashes (hashed with STEDI_DELTA_HASH_KEY"),
+        "{}",
+        asked.err
+    );
+    let again =
+        lake.program(&["audit", "membership", "derived", "--subject", &format!("who=#{hash}"), "--format", "json"]);
     let document = again.json();
     assert_eq!((&document["report"], &document["member"]), (&"membership/1".into(), &true.into()));
     assert_eq!((&document["rows"], &document["subject"]["value"]), (&2.into(), &hash.as_str().into()));

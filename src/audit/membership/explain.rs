@@ -29,9 +29,7 @@ pub(super) struct Explainer<'a> {
 }
 
 /// A derived table at a version, with what it was computed from.
-struct Version<'v> {
-    table: &'v Table,
-    derived: &'v Derived,
+struct Version {
     recorded: Recorded,
     sources: BTreeMap<String, LakeTable>,
     providers: BTreeMap<String, Arc<dyn TableProvider>>,
@@ -112,9 +110,13 @@ impl<'a> Explainer<'a> {
                 }
             }
         }
-        let of = |rows: &mut dyn Iterator<Item = usize>| rows.filter_map(|row| nodes.get(row).copied()).collect::<Vec<_>>();
+        let of =
+            |rows: &mut dyn Iterator<Item = usize>| rows.filter_map(|row| nodes.get(row).copied()).collect::<Vec<_>>();
         let inexact = of(&mut inexact.into_iter());
-        self.note(&inexact, "found without its floating-point numbers: computed again, they differ in their last digits");
+        self.note(
+            &inexact,
+            "found without its floating-point numbers: computed again, they differ in their last digits",
+        );
         if asked {
             let missing = of(&mut missing(nodes.len(), &given).into_iter());
             let note = format!("the query of {} does not give this row from these sources", table.name);
@@ -129,7 +131,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Opens what a version was computed from.
-    async fn version<'v>(&mut self, table: &'v Table, derived: &'v Derived, version: u64) -> Result<Version<'v>> {
+    async fn version(&mut self, table: &Table, derived: &Derived, version: u64) -> Result<Version> {
         let untold = |why: String| Error::failed(why);
         let missing = || Error::new(Kind::Internal, format!("{} is gone", table.name));
         let newest = self.newest.table(self.workspace, &table.name).await?.ok_or_else(missing)?;
@@ -145,11 +147,11 @@ impl<'a> Explainer<'a> {
         for (name, source) in &sources {
             providers.insert(name.clone(), source.provider(self.session, None).await?);
         }
-        Ok(Version { table, derived, recorded, sources, providers, provenance })
+        Ok(Version { recorded, sources, providers, provenance })
     }
 
     /// The columns by which rows of a source are identified: of a record its file and offset, else all of them.
-    fn carried(&self, version: &Version<'_>, table: &str) -> Vec<String> {
+    fn carried(&self, version: &Version, table: &str) -> Vec<String> {
         let Ok(source) = self.workspace.table(table) else { return Vec::new() };
         if source.landing().is_some() {
             return vec![SOURCE_FILE.to_owned(), SOURCE_OFFSET.to_owned()];
@@ -163,7 +165,7 @@ impl<'a> Explainer<'a> {
     /// floating-point numbers.
     async fn origins(
         &self,
-        version: &Version<'_>,
+        version: &Version,
         targets: &Targets,
         number: usize,
         inexact: &mut HashSet<usize>,
@@ -172,8 +174,7 @@ impl<'a> Explainer<'a> {
         let scan = scan.ok_or_else(|| Error::new(Kind::Internal, "a query lacks a scan"))?;
         let carried = self.carried(version, &scan.table);
         let of = (&version.provenance, number, carried.as_slice());
-        let mut found =
-            targets.origins(self.session, &version.providers, of, (Equal::InAll, self.most)).await?;
+        let mut found = targets.origins(self.session, &version.providers, of, (Equal::InAll, self.most)).await?;
         if targets.have_floats() && found.len() < targets.rows() {
             let nearly = targets.origins(self.session, &version.providers, of, (Equal::ButFloats, self.most)).await?;
             for (row, origins) in nearly {
@@ -226,8 +227,7 @@ impl<'a> Explainer<'a> {
                 pending.extend(rows.nodes.iter().map(|next| (role.max(rows.role), via.clone(), *next)));
             }
         }
-        let mut records: Vec<Record> =
-            best.into_iter().map(|(node, (role, via))| Record { node, role, via }).collect();
+        let mut records: Vec<Record> = best.into_iter().map(|(node, (role, via))| Record { node, role, via }).collect();
         let order = |record: &Record| {
             let row = self.rows.nodes.get(record.node);
             (record.role, row.map(|row| (row.table.clone(), row.version, row.place.clone())))

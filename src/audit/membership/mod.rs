@@ -82,7 +82,9 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
                 _ => Subject { column: column.clone(), value: hash, is_hashed: true },
             };
             match found.len() {
-                0 => outcome.notes.push(format!("no value of `{column}` in any version that can be read has this hash")),
+                0 => {
+                    outcome.notes.push(format!("no value of `{column}` in any version that can be read has this hash"))
+                }
                 1 => {}
                 several => outcome.notes.push(format!("{several} values of `{column}` have this hash: all are meant")),
             }
@@ -101,9 +103,12 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
     };
     let found = timeline(&session, &named.newest, &commits, of_version, walk).await?;
     outcome.stretch = found.stretch(walk, &commits);
-    outcome.unknown = found.unknown.filter(|_| options.all_versions || !outcome.stretch.is_some_and(|s| s.is_since_known));
+    outcome.unknown =
+        found.unknown.filter(|_| options.all_versions || !outcome.stretch.is_some_and(|s| s.is_since_known));
     if !found.adds_up {
-        outcome.notes.push("the changes between its versions give another number of rows than the versions hold".into());
+        outcome
+            .notes
+            .push("the changes between its versions give another number of rows than the versions hold".into());
     }
     outcome.versions = options.all_versions.then_some(found.versions);
     if outcome.rows > 0 && options.limit > 0 {
@@ -163,12 +168,7 @@ async fn find(
 }
 
 /// The first rows that meet a condition, in the order of their values.
-async fn first_rows(
-    session: &SessionContext,
-    table: &LakeTable,
-    condition: Expr,
-    limit: usize,
-) -> Result<RecordBatch> {
+async fn first_rows(session: &SessionContext, table: &LakeTable, condition: Expr, limit: usize) -> Result<RecordBatch> {
     let doing = || "the rows of the subject cannot be read".to_owned();
     let schema = table.schema();
     let ordered = schema.fields().iter().filter(|field| !field.data_type().is_nested());

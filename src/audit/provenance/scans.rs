@@ -48,7 +48,8 @@ fn walk(plan: &LogicalPlan, at: &Scan, found: &mut Vec<Scan>) {
         LogicalPlan::Window(window) => walk(&window.input, &compared(at, true), found),
         LogicalPlan::Aggregate(aggregate) => {
             let sets = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
-            let below = if sets { unknown("it groups by `grouping sets`, `rollup` or `cube`") } else { with(Role::Group) };
+            let below =
+                if sets { unknown("it groups by `grouping sets`, `rollup` or `cube`") } else { with(Role::Group) };
             walk(&aggregate.input, &below, found);
         }
         LogicalPlan::Join(join) => {
@@ -87,9 +88,7 @@ pub(super) fn is_plain(plan: &LogicalPlan, column: usize) -> bool {
         LogicalPlan::Limit(limit) => is_plain(&limit.input, column),
         LogicalPlan::Union(union) => union.inputs.iter().all(|input| is_plain(input, column)),
         LogicalPlan::Aggregate(aggregate) => below(&aggregate.input, aggregate.group_expr.get(column)),
-        LogicalPlan::Window(window) => {
-            column < window.input.schema().fields().len() && is_plain(&window.input, column)
-        }
+        LogicalPlan::Window(window) => column < window.input.schema().fields().len() && is_plain(&window.input, column),
         LogicalPlan::Join(join) => match column.checked_sub(join.left.schema().fields().len()) {
             None => is_plain(&join.left, column),
             Some(at) => {

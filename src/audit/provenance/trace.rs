@@ -194,7 +194,13 @@ impl Tracer<'_> {
 
     /// A plan with the origins of the rows of `traced` whose `values` are its `keys`. Each of its rows has at least one such
     /// row, unless there are no keys.
-    fn attach(&mut self, plan: &LogicalPlan, keys: Vec<Expr>, traced: LogicalPlan, values: Vec<Expr>) -> Result<Traced> {
+    fn attach(
+        &mut self,
+        plan: &LogicalPlan,
+        keys: Vec<Expr>,
+        traced: LogicalPlan,
+        values: Vec<Expr>,
+    ) -> Result<Traced> {
         self.joins += 1;
         let (mut on, mut exprs) = (Vec::new(), Vec::new());
         for (at, (key, value)) in keys.into_iter().zip(values).enumerate() {

@@ -82,10 +82,7 @@ fn facet(version: &str, name: &str, mut content: Value) -> Value {
     content
 }
 
-fn column_lineage<'c>(
-    outcome: &LineageOutcome,
-    columns: impl Iterator<Item = &'c ColumnLineage>,
-) -> Option<Value> {
+fn column_lineage<'c>(outcome: &LineageOutcome, columns: impl Iterator<Item = &'c ColumnLineage>) -> Option<Value> {
     let (mut fields, mut deciding) = (Map::new(), Vec::new());
     for column in columns {
         let inputs: Vec<Value> = column.inputs.iter().filter_map(|of| input(outcome, of)).collect();

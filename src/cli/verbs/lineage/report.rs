@@ -119,11 +119,7 @@ pub(super) fn document(outcome: &LineageOutcome) -> LineageReport {
             inputs: column
                 .inputs
                 .iter()
-                .map(|input| ColumnInputReport {
-                    table: input.table,
-                    column: input.column.clone(),
-                    used: input.used,
-                })
+                .map(|input| ColumnInputReport { table: input.table, column: input.column.clone(), used: input.used })
                 .collect(),
         };
         columns.iter().map(column).collect()

@@ -13,7 +13,8 @@ fn name(table: &LineageTable) -> String {
     }
 }
 
-/// The tables beside one in the direction of the graph, with whether it is only for consent.
+/// The tables beside one in the direction of the graph: with the version that they read, if they did, and whether only for
+/// consent.
 fn next(outcome: &LineageOutcome, at: usize) -> Vec<(usize, Option<u64>, bool)> {
     let edges = outcome.edges.iter();
     if outcome.is_downstream {
@@ -33,9 +34,9 @@ pub(super) fn answer(outcome: &LineageOutcome) -> String {
         let indent = "  ".repeat(depth);
         let mut said: Vec<String> = Vec::new();
         said.extend(table.committed_ms.map(date_time));
-        said.extend(is_consent.then(|| "record of consent only".to_owned()));
-        let source = outcome.edges.iter().find(|edge| edge.to == at && Some(edge.read) == Some(read) && depth > 0);
-        let source = source.and_then(|edge| outcome.tables.get(edge.from));
+        said.extend(is_consent.then(|| "for consent only".to_owned()));
+        let edge = outcome.edges.iter().find(|edge| edge.to == at && edge.read == read);
+        let source = edge.and_then(|edge| outcome.tables.get(edge.from));
         said.extend(read.zip(source).map(|(read, source)| format!("from {} v{read}", source.name)));
         if let Some(files) = &table.files {
             let records: u64 = files.iter().map(|file| file.records).sum();

@@ -43,12 +43,8 @@ pub(in crate::cli) fn answer(outcome: &MembershipOutcome) -> String {
         text.push_str(&format!("Versions before v{} are not known: {}\n", unknown.before, one_line(&unknown.why)));
     }
     if let Some(versions) = &outcome.versions {
-        let mut grid = Grid::new(vec![
-            Column::left(2, 0),
-            Column::left(2, 0),
-            Column::right(2, 0),
-            Column::right(2, 0),
-        ]);
+        let mut grid =
+            Grid::new(vec![Column::left(2, 0), Column::left(2, 0), Column::right(2, 0), Column::right(2, 0)]);
         for changed in versions {
             grid.row(vec![
                 format!("v{}", changed.at.version),
