@@ -29,7 +29,7 @@ use futures::TryStreamExt;
 use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind, OldResult, Program, Side};
 
-pub(crate) use keys::least_and_greatest;
+pub(crate) use keys::{condition, least_and_greatest};
 pub(crate) use rehearse::{rehearse, rehearse_change};
 pub(crate) use run::run_with;
 
@@ -132,6 +132,20 @@ pub(crate) fn over_tables(
     tables: &BTreeMap<String, Arc<dyn TableProvider>>,
 ) -> Result<LogicalPlan, DataFusionError> {
     bind::bound(plan, |scan| Ok(tables.get(scan.table_name.table()).cloned()))
+}
+
+/// The rows of a plan over tables of these names; `what` names it in messages.
+///
+/// # Errors
+/// A table lacks a column, or as for [`run`].
+pub(crate) async fn rows_over(
+    plan: LogicalPlan,
+    tables: &BTreeMap<String, Arc<dyn TableProvider>>,
+    ctx: &SessionContext,
+    what: &str,
+) -> Result<SendableRecordBatchStream> {
+    let plan = over_tables(plan, tables).context(|| "a table does not have the columns that the query reads".into())?;
+    run::stream(&plan, ctx, what).await
 }
 
 /// Computes an analysed query over the new sides of its tables. Columns have the query's names, without qualifiers.

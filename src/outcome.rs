@@ -4,6 +4,8 @@
 mod audit;
 mod history;
 mod pin;
+mod lineage;
+mod membership;
 mod plan;
 mod report;
 mod versions;
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+pub use crate::definition::column_lineage::ColumnUse;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
@@ -19,17 +22,22 @@ pub use audit::{
     ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender, VerifyAudit, VerifyAudits, VerifyVerdict,
 };
 pub use history::{History, HistoryEntry, RestoreOutcome};
-pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
-pub use versions::{
-    DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
-    LakeDiffOutcome, LakeDiffTable,
+pub use lineage::{ColumnInput, ColumnLineage, LandingFile, LineageEdge, LineageOutcome, LineageTable};
+pub use membership::{
+    Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows,
+    VersionTime,
 };
+pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
 };
 pub use report::{
     LakeReport, ReportedConsent, ReportedMigration, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion,
+};
+pub use versions::{
+    DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
+    LakeDiffOutcome, LakeDiffTable,
 };
 
 /// How a table was brought up to date.

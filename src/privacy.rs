@@ -45,11 +45,20 @@ impl Privacy {
     /// A value for display.
     #[must_use]
     pub fn show(&self, value: &str) -> String {
-        if self.reveal {
-            return value.to_owned();
-        }
+        if self.reveal { value.to_owned() } else { self.hash(value) }
+    }
+
+    /// The keyed hash of a value: what [`Self::show`] prints unless values are revealed.
+    #[must_use]
+    pub fn hash(&self, value: &str) -> String {
         let hash = blake3::keyed_hash(&self.key, value.as_bytes()).to_hex();
         format!("{}…{}", &hash[..4], &hash[60..])
+    }
+
+    /// Whether other runs print the same hashes.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.keyed
     }
 
     /// The name of a record's field for display. It is shown if it looks like a name; otherwise it may be a value, such

@@ -52,7 +52,7 @@ pub struct Globals {
     /// Root of the tables, instead of the target's: a folder or a URL
     #[arg(long, global = true, value_name = "ROOT", env = WAREHOUSE, hide_env_values = true)]
     pub warehouse: Option<String>,
-    /// Format of the result; ndjson and csv for rows only
+    /// Format of the result; ndjson and csv for rows only, mermaid and openlineage for lineage only
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// When to use colour
@@ -102,6 +102,11 @@ pub enum Format {
     Ndjson,
     /// Comma-separated values with a header.
     Csv,
+    /// A diagram for Mermaid.
+    Mermaid,
+    /// Events of OpenLineage, one JSON object per line.
+    #[value(name = "openlineage")]
+    OpenLineage,
 }
 
 /// How standard error is written.

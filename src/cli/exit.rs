@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind};
 use crate::outcome::{
-    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, Mode, PlanOutcome, Problem, SyncOutcome,
-    TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
+    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, Mode, PlanOutcome, Problem,
+    SyncOutcome, TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.

@@ -212,6 +212,8 @@ fn name_of(format: Format) -> &'static str {
         Format::Json => "json",
         Format::Ndjson => "ndjson",
         Format::Csv => "csv",
+        Format::Mermaid => "mermaid",
+        Format::OpenLineage => "openlineage",
     }
 }
 

@@ -88,6 +88,7 @@
 mod assembly;
 mod athena;
 mod checks;
+pub(crate) mod column_lineage;
 mod columns;
 mod document;
 mod guess;

@@ -14,7 +14,7 @@ const LISTED: usize = 1_000;
 /// A condition that holds for every value of `expr` among the keys of one column: `expr in (...)`, and
 /// `expr between minimum and maximum`, because not every reader prunes files by a long list. If NULL equals
 /// NULL, it is a key. `None`: no useful condition.
-pub(super) fn condition(
+pub(crate) fn condition(
     expr: &Expr,
     batches: &[RecordBatch],
     column: usize,

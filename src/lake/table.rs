@@ -147,6 +147,14 @@ impl LakeTable {
         Ok(table)
     }
 
+    /// The same version with its own [`Self::state`]: that of the newest commit of ours up to it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn with_own_state(&self) -> Result<Self> {
+        Ok(Self { state: Arc::new(self.find_state().await?), ..self.clone() })
+    }
+
     /// Wraps the table after a commit of ours on `before`.
     pub(super) async fn after_commit(
         before: Option<&Self>,

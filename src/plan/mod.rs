@@ -6,7 +6,7 @@ mod reads;
 
 pub use fingerprint::expectations;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
-pub(crate) use reads::{columns_read, overlap};
+pub(crate) use reads::{columns_deciding, columns_read, overlap};
 
 use crate::definition::{Derived, Policy, Project, Table};
 use crate::determinism::Reason;

@@ -38,11 +38,24 @@ pub(super) fn reads(plan: &LogicalPlan) -> BTreeSet<String> {
 /// The tables and columns on which the rows of a query depend; of some only fields: `s.a`, `items.[].sku`.
 #[must_use]
 pub(crate) fn columns_read(plan: &LogicalPlan) -> BTreeSet<(String, String)> {
+    named(reads(plan))
+}
+
+/// The tables and columns that decide which rows a query gives, whatever values these have: those of conditions, joins
+/// and groups.
+#[must_use]
+pub(crate) fn columns_deciding(plan: &LogicalPlan) -> BTreeSet<(String, String)> {
+    let mut reads = Reads(BTreeSet::new());
+    reads.plan(plan, Needed::new());
+    named(reads.0)
+}
+
+fn named(reads: BTreeSet<String>) -> BTreeSet<(String, String)> {
     let column = |read: String| {
         let (table, rest) = read.split_once('.')?;
         Some((table.to_owned(), rest.split(' ').next()?.to_owned()))
     };
-    reads(plan).into_iter().filter_map(column).collect()
+    reads.into_iter().filter_map(column).collect()
 }
 
 /// Whether one of two columns or fields is the other one, or within it.

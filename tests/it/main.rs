@@ -30,6 +30,8 @@ mod identity;
 mod ingest;
 mod killers;
 mod law;
+mod lineage;
+mod membership;
 mod migrate;
 mod moved;
 mod nested;

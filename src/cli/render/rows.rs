@@ -36,7 +36,9 @@ pub(in crate::cli) fn writer<W: Write>(format: Format, out: W) -> RowWriter<W> {
     match format {
         Format::Json => RowWriter::Json(WriterBuilder::new().with_explicit_nulls(true).build(out)),
         Format::Csv => RowWriter::Csv(Box::new(csv::WriterBuilder::new().with_header(true).build(out))),
-        Format::Ndjson | Format::Table => RowWriter::Lines(WriterBuilder::new().with_explicit_nulls(true).build(out)),
+        Format::Ndjson | Format::Table | Format::Mermaid | Format::OpenLineage => {
+            RowWriter::Lines(WriterBuilder::new().with_explicit_nulls(true).build(out))
+        }
     }
 }
 

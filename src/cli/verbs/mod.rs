@@ -9,6 +9,7 @@ pub(super) mod check;
 pub(super) mod describe;
 pub(super) mod diff;
 pub(super) mod history;
+pub(super) mod lineage;
 pub(super) mod migrate;
 pub(super) mod pin;
 pub(super) mod plan;
@@ -31,6 +32,7 @@ use catalog::CatalogVerb;
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
+use lineage::LineageArgs;
 use migrate::MigrateVerb;
 use pin::{PinArgs, UnpinArgs};
 use plan::PlanArgs;
@@ -66,7 +68,7 @@ pub enum Verb {
     Pins,
     /// Make a derived table what it was at an older version, until the next sync
     Restore(RestoreArgs),
-    /// Check past versions: consent in the cut that each was computed from, or rows against the query
+    /// Check past versions: consent in the cut of each, rows against the query, and why somebody is in a table
     #[command(subcommand)]
     Audit(AuditVerb),
     /// Show the first rows of a table, at any version
@@ -75,6 +77,8 @@ pub enum Verb {
     Describe(DescribeArgs),
     /// Show the rows by which two versions of a table differ
     Diff(DiffArgs),
+    /// Show from which versions of which tables a table was computed, down to landing files
+    Lineage(LineageArgs),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -114,6 +118,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Show(args) => Box::pin(show::run(session, args)).await,
         Verb::Describe(args) => Box::pin(describe::run(session, args)).await,
         Verb::Diff(args) => Box::pin(diff::run(session, args)).await,
+        Verb::Lineage(args) => Box::pin(lineage::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,

@@ -1,6 +1,7 @@
 //! `audit`: checks of past versions.
 
 mod consent;
+pub(in crate::cli) mod membership;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -9,6 +10,7 @@ use crate::audit::Scope;
 use crate::cli::Session;
 use crate::cli::args::Dates;
 use crate::error::Result;
+use membership::MembershipArgs;
 
 /// The audits.
 #[derive(Clone, Debug, Subcommand)]
@@ -17,6 +19,8 @@ pub enum AuditVerb {
     Consent(ConsentArgs),
     /// Recompute a version from the versions of its sources that it records, and compare
     Verify(VerifyArgs),
+    /// Show whether a person or a device is in a table, in which versions, and the landing records that its rows come from
+    Membership(MembershipArgs),
 }
 
 /// Options of `audit consent`.
@@ -74,5 +78,6 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &AuditVerb) -> 
     match verb {
         AuditVerb::Consent(args) => consent::run(session, args).await,
         AuditVerb::Verify(args) => verify::run(session, args).await,
+        AuditVerb::Membership(args) => membership::run(session, args).await,
     }
 }
