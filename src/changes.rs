@@ -39,7 +39,6 @@ use tally::{Unfit, tally};
 pub(crate) use across::touched;
 pub use change_source::{ChangeSource, since_by};
 pub(crate) use commit::of_commit;
-pub(crate) use readable::readable_at;
 pub(crate) use readable::{oldest as oldest_readable, readable_at};
 pub(crate) use snapshots::DifferingFiles;
 

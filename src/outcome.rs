@@ -10,7 +10,6 @@ mod plan;
 mod report;
 mod versions;
 
-use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::time::Duration;
 
