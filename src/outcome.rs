@@ -376,6 +376,10 @@ pub struct StatusOutcome {
     pub warehouse: String,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatus>,
+    /// The migrations with pending statements.
+    pub migrations: Vec<MigrationOutcome>,
+    /// Why migrations stop a sync.
+    pub problem: Option<Error>,
 }
 
 /// One version in `history`, newest first.
@@ -467,6 +471,8 @@ pub struct StatementOutcome {
     pub bytes_written: u64,
     /// The table's folder and its name from then on, of a table that is renamed or dropped.
     pub moved: Option<Move>,
+    /// Whether it is pending, and a sync carries it out with its own work.
+    pub needs_sync: bool,
 }
 
 /// A migration and how it stands in a lake.

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::common::tree_node::TreeNode;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::columns::Declared;
 use super::guess::certain;
@@ -17,7 +15,7 @@ use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
 use crate::sql::refuse::undetermined::repeatable;
 use crate::sql::text::Sql;
-use crate::sql::{condition_of, plan_condition};
+use crate::sql::{condition_of, is_row_wise, plan_condition};
 
 /// The columns of every table whose columns have no faults.
 pub(super) type Known = BTreeMap<TableName, Vec<Column>>;
@@ -102,15 +100,6 @@ fn condition(
     }
     let expr = planned.filter(|_| faults.len() == before)?;
     Some(Condition { text: text.value.clone(), expr })
-}
-
-/// Whether every expression uses one row: no aggregates, no windows.
-fn is_row_wise(plan: &LogicalPlan) -> bool {
-    let many = |e: &Expr| {
-        e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Unnest(_))))
-    };
-    // The visitor never returns an error.
-    !plan.expressions().iter().any(|e| many(e).unwrap_or(true))
 }
 
 /// Checks the expectations of a table.

@@ -61,3 +61,13 @@ pub(crate) fn plan_condition(
     let expr = planner.sql_to_expr(condition, schema, &mut PlannerContext::new())?;
     analyse(scan.project([expr])?.build()?, tables.options())
 }
+
+/// Whether every expression uses one row: no aggregates, no windows.
+#[must_use]
+pub(crate) fn is_row_wise(plan: &LogicalPlan) -> bool {
+    let many = |e: &Expr| {
+        e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Unnest(_))))
+    };
+    // The visitor never returns an error.
+    !plan.expressions().iter().any(|e| many(e).unwrap_or(true))
+}

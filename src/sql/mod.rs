@@ -41,7 +41,7 @@ use deltalake::datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use ad_hoc_query::asked;
 pub(crate) use condition::Condition;
-pub(crate) use condition::{condition_of, plan_condition};
+pub(crate) use condition::{condition_of, is_row_wise, plan_condition};
 pub(crate) use engine::{Planner, engine};
 pub(crate) use fallible::{can_fail, never_fails};
 pub(crate) use normalise::normalise;

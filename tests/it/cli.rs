@@ -1,6 +1,7 @@
 //! The program as used by a person or a pipeline: a child process, its standard output, standard error and exit code.
 
 mod documents;
+mod drafts;
 mod faults;
 mod flags;
 mod hostile;

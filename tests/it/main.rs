@@ -11,6 +11,7 @@ mod as_it_comes;
 mod athena;
 mod aws;
 mod backup;
+mod behind;
 mod bounds;
 mod broken;
 mod candidates;

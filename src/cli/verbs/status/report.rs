@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::document::ErrorReport;
 use crate::cli::exit;
+use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{StatusOutcome, TableStatus};
@@ -25,6 +26,10 @@ pub(crate) struct StatusReport {
     pub exit_code: u8,
     /// Landing and derived tables in the order of the project.
     pub tables: Vec<TableStatusReport>,
+    /// Migrations with pending statements.
+    pub migrations: Vec<MigrationReport>,
+    /// Why migrations stop a sync; `null` = they do not.
+    pub problem: Option<ErrorReport>,
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
@@ -75,6 +80,8 @@ pub(crate) fn document(outcome: &StatusOutcome) -> StatusReport {
         warehouse: Some(outcome.warehouse.clone()),
         exit_code: 0,
         tables: outcome.tables.iter().map(table).collect(),
+        migrations: outcome.migrations.iter().map(migration).collect(),
+        problem: outcome.problem.as_ref().map(ErrorReport::from),
         error: None,
     }
 }
@@ -90,6 +97,8 @@ pub(crate) fn failed(error: &Error) -> StatusReport {
         warehouse: None,
         exit_code: exit::of(error.kind()),
         tables: Vec::new(),
+        migrations: Vec::new(),
+        problem: None,
         error: Some(error.into()),
     }
 }

@@ -198,6 +198,8 @@ fn a_status_says_who_is_up_to_date() {
         landing: "./in".into(),
         warehouse: "./wh".into(),
         tables: vec![table(vec![]), table(vec!["2 new files".into()])],
+        migrations: Vec::new(),
+        problem: None,
     };
     let report = value(&status::document(&outcome));
     assert_eq!(

@@ -321,6 +321,8 @@ fn a_status() {
                 ..status_of("curated", "new_one")
             },
         ],
+        migrations: Vec::new(),
+        problem: None,
     };
     assert_eq!(
         status::text::answer(&outcome),
