@@ -404,6 +404,10 @@ pub struct StatusOutcome {
     pub tables: Vec<TableStatus>,
     /// All pins.
     pub pins: Vec<PinStatus>,
+    /// The migrations with pending statements.
+    pub migrations: Vec<MigrationOutcome>,
+    /// Why migrations stop a sync.
+    pub problem: Option<Error>,
 }
 
 /// `812 B`, `31.0 KB`, `1.9 MB`: powers of 1024.
@@ -472,6 +476,8 @@ pub struct StatementOutcome {
     pub bytes_written: u64,
     /// The table's folder and its name from then on, of a table that is renamed or dropped.
     pub moved: Option<Move>,
+    /// Whether it is pending, and a sync carries it out with its own work.
+    pub needs_sync: bool,
 }
 
 /// A migration and how it stands in a lake.

@@ -65,7 +65,10 @@ fn text(root: &Path, path: PathBuf) -> Result<SourceFile> {
     }
     let bytes = fs::read(root.join(&path)).context(|| format!("cannot read {}", path.display()))?;
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(SourceFile { path, text }),
+        // Some editors begin a file with a byte order mark.
+        Ok(text) => {
+            Ok(SourceFile { path, text: text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned) })
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let message = format!("{} is not UTF-8 text: byte {at} is no part of a character", path.display());

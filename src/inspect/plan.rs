@@ -237,6 +237,7 @@ impl Planner<'_> {
         plan.waiting.clone_from(&pending.waiting);
         plan.left_out = pending.left_out;
         plan.warnings.extend(pending.warnings);
+        plan.warnings.extend(self.pending.unread(&table.name).iter().map(columns::unread));
         Ok(())
     }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use deltalake::datafusion::prelude::SessionContext;
+
 use super::plan::unchecked;
 use super::quarantine;
 use crate::definition::{Derived, Landing, Table, TableKind};
 use crate::error::Result;
 use crate::ingest::{self, Asked, Ledger, Patience};
 use crate::lake::{Evidence, LakeTable};
-use crate::migrate::{self, Moves};
+use crate::migrate::{self, Moves, Pending};
 use crate::name::TableName;
 use crate::outcome::{StatusOutcome, TableStatus};
 use crate::pin;
@@ -21,7 +23,13 @@ use crate::workspace::Workspace;
 /// # Errors
 /// If the ledger cannot be read; an unreadable table is reported with its problem.
 pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
-    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
+    let (workspace, pending, problem) = match Pending::find(workspace).await {
+        Ok(pending) => (pending.workspace.clone(), Some(pending), None),
+        // Their faults stop a sync; the tables are there.
+        Err(error) => (migrate::placed(workspace, Moves::Pending).await?, None, Some(error)),
+    };
+    let problem = problem.or_else(|| pending.as_ref().and_then(|pending| pending.check().err()));
+    let workspace = &workspace;
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
     let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();
@@ -39,7 +47,11 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
             Err(error) => status.problem = Some(error.to_string()),
         }
         let found = match &table.kind {
-            TableKind::Landing(landing) => of_landing(workspace, table, landing, &ledger, &session, &mut status).await,
+            TableKind::Landing(landing) => {
+                let read = (&ledger, &session);
+                let is_pending = pending.as_ref().is_none_or(|pending| pending.rewrites(&table.name) > 0);
+                of_landing(workspace, (table, landing), read, is_pending, &mut status).await
+            }
             TableKind::Derived(derived) => of_derived(workspace, table, derived, &standing, &mut status).await,
         };
         if let Err(error) = found {
@@ -65,6 +77,8 @@ pub async fn status(workspace: &Workspace) -> Result<StatusOutcome> {
         warehouse: workspace.warehouse_text.clone(),
         tables,
         pins: pin::pins_of(workspace).await?,
+        migrations: pending.map(|pending| pending.outcomes()).unwrap_or_default(),
+        problem,
     })
 }
 
@@ -88,16 +102,19 @@ fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
 
 async fn of_landing(
     workspace: &Workspace,
-    table: &Table,
-    landing: &Landing,
-    ledger: &Ledger,
-    session: &deltalake::datafusion::prelude::SessionContext,
+    (table, landing): (&Table, &Landing),
+    (ledger, session): (&Ledger, &SessionContext),
+    is_pending: bool,
     status: &mut TableStatus,
 ) -> Result<()> {
     let place = workspace.place(table, "")?;
     status.rows_in_quarantine = ingest::count_quarantined(&place).await?;
     let current = ingest::state_of(&place, (ledger, session)).await?;
     current.check(&place)?;
+    if !is_pending {
+        // As a sync does before anything is read.
+        ingest::check_schema(&place, current.table.as_ref())?;
+    }
     if let Some(number) = current.open() {
         status.pending.push(format!("batch {number} of an earlier run is to be finished"));
     }

@@ -104,6 +104,12 @@ pub(super) fn identity(vector: &DeletionVectorDescriptor) -> String {
 }
 
 impl LakeTable {
+    /// The name that the table had when it was made; `None` = its log has none.
+    #[must_use]
+    pub fn made_as(&self) -> Option<&str> {
+        self.inner().snapshot().ok()?.metadata().name()
+    }
+
     /// Opens the newest version; `None` when there is no table.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::journal::Row;
+use super::moves::settled;
 use super::pending::{Lacking, Pending, Requests, stored};
 use super::rows::{Violations, at_once, discard, rewritten, violations};
 use crate::definition::{Column, Table};
@@ -63,7 +64,7 @@ pub async fn carry_out(workspace: &Workspace, asked: Asked<'_>) -> Result<Applie
             left: left(&pending, asked),
             workspace: match asked.dry_run {
                 true => pending.workspace,
-                false => workspace.with_places(pending.journal.places())?,
+                false => workspace.with_places(settled(workspace, pending.journal.places()).await?)?,
             },
         }),
         Err(error) => Err(workspace.told(error)),
@@ -227,18 +228,24 @@ async fn check_rows(pending: &Pending, name: &TableName, steps: &Arc<Vec<Reshape
     let Some(found) = violations(stands, steps, &table.primary_key, at_once).await? else { return Ok(()) };
     let of_table: Vec<&Lacking> = pending.rewriting(name).collect();
     let statement = of_table.get(found.step).and_then(|lacking| pending.get(lacking));
-    Err(refused(workspace, (table, stands), statement, &found))
+    Err(refused(workspace, (table, stands), statement, found))
 }
 
 fn refused(
     workspace: &Workspace,
     (table, stands): (&Table, &LakeTable),
     statement: Option<&Statement>,
-    found: &Violations,
+    found: Violations,
 ) -> Error {
     let column = statement.and_then(|statement| statement.action.path()).map_or("", ColumnPath::column);
     let (has, text) = (if found.rows == 1 { "has" } else { "have" }, statement.map(Statement::text));
-    let mut error = Error::failed(format!("{} of {} {has} NULL in `{column}`", counted(found.rows, "row"), table.name))
+    let least = if found.is_least { "at least " } else { "" };
+    let rows = format!("{least}{} of {}", counted(found.rows, "row"), table.name);
+    let message = match found.because {
+        None => format!("{rows} {has} NULL in `{column}`"),
+        Some(_) => format!("{rows} {has} no value by `using` for `{column}`"),
+    };
+    let mut error = Error::failed(message)
         .fact("statement", text.unwrap_or_default())
         .fact("table", format!("{} (v{}, unchanged)", stands.location(), stands.version()));
     if let Some((file, offset)) = &found.first {
@@ -247,6 +254,13 @@ fn refused(
     if let Some(key) = &found.key {
         let note = workspace.privacy.note();
         error = error.fact("key", format!("{}{note}", workspace.privacy.show(key)));
+    }
+    if let Some(cause) = found.because {
+        return error.because(cause).help(format!(
+            "let the expression give those rows a value: `case when ... then ... end`, `coalesce`, `nullif`; see them: \
+             stedi-delta query \"select {column} from {}\"",
+            table.name
+        ));
     }
     let replace = "correct the landing files and `sync --reload` them";
     let of =
@@ -303,6 +317,7 @@ async fn record(pending: &mut Pending, done: &Done, run: &str) -> Result<()> {
                 bytes_read: 0,
                 bytes_written: 0,
                 moved: None,
+                needs_sync: false,
             };
             outcomes.push((parsed, MigrationState::Applied, Some(known.unwrap_or_else(other))));
         }
@@ -371,6 +386,7 @@ async fn rewritten_by(
         bytes_read: stands.size().1,
         bytes_written: written,
         moved: None,
+        needs_sync: false,
     };
     Ok((table, outcome))
 }

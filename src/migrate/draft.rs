@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Pending;
-use crate::definition::{Project, SOURCE_FILE, SOURCE_OFFSET};
+use crate::definition::{Project, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::LakeTable;
-use crate::migration::{self, Columns, Difference, Known, SNAPSHOT, Snapshot, difference};
+use crate::migration::{self, Columns, Difference, Known, Parsed, SNAPSHOT, Snapshot, difference, in_order};
 use crate::name;
 use crate::register;
 use crate::source::faults::sorted;
@@ -62,11 +62,24 @@ impl Renamed {
     }
 }
 
+/// What `migrate new` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The name of the file.
+    pub label: &'a str,
+    /// What has another name.
+    pub renamed: &'a [Renamed],
+    /// The migration that this draft takes the place of: [`set_aside`].
+    pub replaced: Option<&'a Path>,
+}
+
 /// A drafted migration.
 #[derive(Debug, Default)]
 pub struct Draft {
     /// The migration, under the project's folder; `None` = there is nothing that needs one.
     pub file: Option<PathBuf>,
+    /// The migration that was there before, if its file has been removed.
+    pub removed: Option<PathBuf>,
     /// Its statements.
     pub statements: Vec<String>,
     /// Changes that a sync makes without a migration, by table.
@@ -79,19 +92,27 @@ pub struct Draft {
 
 /// The present tables, to compare with the declared ones.
 #[derive(Debug)]
-pub struct Before(Known);
+pub struct Before {
+    tables: Known,
+    /// Those before the newest migration, if they are known.
+    older: Option<Known>,
+}
 
 impl Before {
-    /// By `migrations/schema.json` and the migrations since then; `None` where there is no such file.
+    /// By `migrations/schema.json` and the migrations since then; `None` if there is no such file, or it does not fit the
+    /// migrations: then the tables themselves have to be asked.
     ///
     /// # Errors
-    /// Faults of these files.
+    /// Faults of the migrations.
     pub fn recorded(project: &Project) -> Result<Option<Self>> {
         let Some(file) = &project.schema else { return Ok(None) };
         let definition = |faults| Error::definition(sorted(faults));
         let migrations = migration::parsed(project).map_err(definition)?;
-        let known = Snapshot::parse(file).map_err(|fault| definition(vec![fault]))?;
-        known.after(&migrations).map(Self).map(Some).map_err(definition)
+        let Some(recorded) = Snapshot::parse(file).ok().filter(|recorded| recorded.fits(&migrations)) else {
+            return Ok(None);
+        };
+        let state = recorded.state(&migrations).map_err(definition)?;
+        Ok(Some(Self { tables: state.tables, older: state.before }))
     }
 
     /// The tables of a lake after its pending migrations. Tables that left the project are those of its catalog.
@@ -102,7 +123,13 @@ impl Before {
         let pending = Pending::find(workspace).await?;
         let workspace = &pending.workspace;
         let (mut landing, mut derived) = (BTreeMap::new(), BTreeMap::new());
-        for table in workspace.project.tables.iter().filter(|table| table.landing().is_some()) {
+        for table in &workspace.project.tables {
+            if table.derived().is_some() {
+                if table.quarantine_of().is_none() && workspace.location(table)?.holds("_delta_log").await? {
+                    derived.insert(table.name.to_string(), Columns::declared(&table.columns));
+                }
+                continue;
+            }
             let opened = match pending.tables.get(&table.name) {
                 Some(stands) => Some(stands.clone()),
                 None => LakeTable::open(&workspace.location(table)?).await?,
@@ -138,64 +165,73 @@ impl Before {
                 }
             }
         }
-        Ok(Self(Known { landing, derived: Some(derived) }))
+        Ok(Self { tables: Known { landing, derived: Some(derived) }, older: None })
     }
 }
 
-/// Drafts a migration of this label and writes it into the project, with `migrations/schema.json`. Where the definitions
-/// only add, there is no migration.
+/// Takes the newest migration out of a project, as if its file were not there: it is to be drafted again. Returns its path.
+///
+/// # Errors
+/// `Usage` if there is none, or if the tables before it are not known.
+pub fn set_aside(project: &mut Project) -> Result<PathBuf> {
+    let usage = |message: String| Error::new(Kind::Usage, message);
+    let migrations = migration::parsed(project).map_err(|faults| Error::definition(sorted(faults)))?;
+    let Some(newest) = migrations.last() else {
+        return Err(usage("there is no migration to replace".into()).help("leave out --replace"));
+    };
+    let recorded = project.schema.as_ref().and_then(|file| Snapshot::parse(file).ok());
+    let is_known = recorded.is_some_and(|recorded| {
+        recorded.fits(&migrations) && (recorded.before.is_some() || newest.migration.number > recorded.migration)
+    });
+    if !is_known {
+        let path = newest.migration.file.path.display();
+        return Err(usage(format!("the tables before {} are not known", newest.name()))
+            .fact("expected", format!("a {SNAPSHOT} that was written with it"))
+            .help(format!("if no lake has it: delete {path} and {SNAPSHOT}, and leave out --replace")));
+    }
+    let path = newest.migration.file.path.clone();
+    project.migrations.pop();
+    Ok(path)
+}
+
+/// Drafts a migration and writes it into the project, with `migrations/schema.json`. Where the definitions only add, there
+/// is no migration.
 ///
 /// # Errors
 /// `Usage` for a label or a rename that cannot be meant; when a file cannot be written.
-pub fn draft(project: &Project, label: &str, renamed: &[Renamed], before: &Before) -> Result<Draft> {
+pub fn draft(project: &Project, wanted: Wanted<'_>, before: &Before) -> Result<Draft> {
+    let Wanted { label, renamed, replaced } = wanted;
     name::check(label).map_err(|reason| {
         Error::new(Kind::Usage, format!("`{label}` cannot be in the name of a file"))
             .fact("because", reason)
             .fact("expected", "words between `_`, such as `crm_names`")
     })?;
+    let mut migrations = migration::parsed(project).map_err(|faults| Error::definition(sorted(faults)))?;
     let mut draft = Draft::default();
-    let mut text = String::new();
-    let Before(known) = before;
-    let mut known = known.clone();
-    for statement in tables_renamed(project, renamed, &mut known)? {
-        text.push_str(&format!("{statement}\n"));
-        draft.statements.push(statement);
-    }
-    for (name, difference) in differences(project, renamed, &known)? {
-        draft.additions.extend(difference.additions.iter().map(|addition| format!("{name}: {addition}")));
-        for (statement, hint) in difference.statements {
-            let statement = format!("alter table {name} {statement};");
-            if let Some(hint) = hint {
-                text.push_str(&format!("-- {}\n", hint.replace("TABLE", &name)));
-            }
-            text.push_str(&format!("{statement}\n"));
-            draft.statements.push(statement);
-        }
-    }
-    for name in known.gone(project) {
-        let statement = format!("drop table {name};");
-        if let Some(like) = like(project, &known, name) {
-            text.push_str(&format!("-- if `{like}` is its new name: migrate new ... --rename {name}={like}\n"));
-        }
-        text.push_str(&format!("{statement}\n"));
-        draft.statements.push(statement);
-    }
-    if let Some(file) = &project.schema {
-        let known = Snapshot::parse(file).map_err(|fault| Error::definition(vec![fault]))?;
+    let drafted = drafted(project, renamed, &before.tables);
+    let text = drafted.map_err(|error| again(project, (renamed, &migrations), before, error))?.into_text(&mut draft);
+    if let Some(known) = project.schema.as_ref().and_then(|file| Snapshot::parse(file).ok()) {
         let lost = migration::lost(project, &known.tables).into_iter();
         draft.losses.extend(lost.map(|(table, columns)| format!("{}: - {}", table.name, columns.join(", - "))));
     }
     let folder = project.root.join("migrations");
     fs::create_dir_all(&folder).context(|| "the folder `migrations` cannot be made".into())?;
-    let mut snapshot = Snapshot::declared(project);
+    let mut older = before.older.clone();
     if !draft.statements.is_empty() {
-        snapshot.migration += 1;
-        let leaf = format!("{:04}_{label}.sql", snapshot.migration);
+        let number = migrations.last().map_or(0, |parsed| parsed.migration.number) + 1;
+        let path = Path::new("migrations").join(format!("{number:04}_{label}.sql"));
         let head = "-- Drafted by `stedi-delta migrate new`: review it before it is applied.\n";
-        write(&folder.join(&leaf), &format!("{head}{text}"))?;
-        draft.file = Some(Path::new("migrations").join(leaf));
+        let text = format!("{head}{text}");
+        write(&project.root.join(&path), &text)?;
+        migrations.push(Parsed::drafted(number, label, &path, text));
+        older = Some(before.tables.clone());
+        draft.file = Some(path);
     }
-    let text = snapshot.text();
+    if let Some(path) = replaced.filter(|path| draft.file.as_deref() != Some(path)) {
+        fs::remove_file(project.root.join(path)).context(|| format!("{} cannot be removed", path.display()))?;
+        draft.removed = Some(path.to_owned());
+    }
+    let text = Snapshot::new(Known::declared(project), &migrations, older).text();
     if project.schema.as_ref().is_none_or(|file| file.text != text) {
         write(&project.root.join(SNAPSHOT), &text)?;
         draft.wrote_snapshot = true;
@@ -203,18 +239,102 @@ pub fn draft(project: &Project, label: &str, renamed: &[Renamed], before: &Befor
     Ok(draft)
 }
 
+/// What turns tables into the declared ones.
+struct Drafted {
+    /// Statements with the words about each.
+    statements: Vec<(String, Vec<String>)>,
+    additions: Vec<String>,
+}
+
+impl Drafted {
+    /// The text of the migration.
+    fn into_text(self, draft: &mut Draft) -> String {
+        let mut text = String::new();
+        for (statement, hints) in self.statements {
+            hints.iter().for_each(|hint| text.push_str(&format!("-- {hint}\n")));
+            text.push_str(&format!("{statement}\n"));
+            draft.statements.push(statement);
+        }
+        draft.additions = self.additions;
+        text
+    }
+}
+
+fn drafted(project: &Project, renamed: &[Renamed], before: &Known) -> Result<Drafted> {
+    let mut known = before.clone();
+    let mut drafted = Drafted { statements: Vec::new(), additions: Vec::new() };
+    for statement in tables_renamed(project, renamed, &mut known)? {
+        drafted.statements.push((statement, Vec::new()));
+    }
+    let swapped = known.swapped(project);
+    for (table, difference) in differences(project, renamed, &known)? {
+        let name = table.name.as_str();
+        drafted.additions.extend(difference.additions.iter().map(|addition| format!("{name}: {addition}")));
+        let swap = swapped.iter().find(|(one, other)| one == name || other == name);
+        let mut swap = swap.map(|(one, other)| {
+            format!("if {one} and {other} swapped their names: migrate new ... --replace --rename {one}={other} --rename {other}={one}")
+        });
+        for (statement, hint) in difference.statements {
+            let mut hints: Vec<String> = swap.take().into_iter().collect();
+            hints.extend(hint.map(|hint| hint.replace("TABLE", name)));
+            let renamed = difference.renamed.iter().find(|(_, to)| statement.ends_with(&format!(" to {to}")));
+            hints.extend(renamed.and_then(|(path, to)| unread(table, path, to)));
+            drafted.statements.push((format!("alter table {name} {statement};"), hints));
+        }
+    }
+    for name in known.gone(project) {
+        let like = like(project, &known, name);
+        let hint =
+            like.map(|like| format!("if `{like}` is its new name: migrate new ... --replace --rename {name}={like}"));
+        drafted.statements.push((format!("drop table {name};"), hint.into_iter().collect()));
+    }
+    Ok(drafted)
+}
+
+/// A word about a renamed column that the definition does not read by its old name.
+fn unread(table: &Table, path: &str, to: &str) -> Option<String> {
+    let (below, before) = path.rsplit_once('.').map_or(("", path), |(below, leaf)| (below, leaf));
+    let now = if below.is_empty() { to.to_owned() } else { format!("{below}.{to}") };
+    let unread = migration::unread_at(table, &migration::parts(&now), before)?;
+    Some(format!("files have `{}`: add `{}` to `{}` of the definition", unread.before, unread.from, unread.column))
+}
+
+/// An error with the command that drafts the newest migration again, if the renames fit the tables before that.
+fn again(project: &Project, (renamed, migrations): (&[Renamed], &[Parsed]), before: &Before, error: Error) -> Error {
+    let (Some(older), Some(newest)) = (&before.older, migrations.last()) else { return error };
+    if error.kind() != Kind::Usage || drafted(project, renamed, older).is_err() {
+        return error;
+    }
+    let renames: String = renamed.iter().map(|one| format!(" {}", one.text())).collect();
+    error.help(format!("stedi-delta migrate new LABEL --replace{renames}   (drafts {} again)", newest.name()))
+}
+
 /// The statements of tables that have another name from now on.
 fn tables_renamed(project: &Project, renamed: &[Renamed], known: &mut Known) -> Result<Vec<String>> {
-    let mut statements = Vec::new();
     let is_declared = |name: &str| project.tables.iter().any(|table| table.name.as_str() == name);
+    let pairs = renamed.iter().filter_map(|one| match one {
+        Renamed::Table { from, to } => Some((from.clone(), to.clone())),
+        Renamed::Column { .. } => None,
+    });
+    let pairs: Vec<(String, String)> = pairs.collect();
+    let is_from = |name: &str| pairs.iter().filter(|(from, _)| from == name).count();
+    let is_to = |name: &str| pairs.iter().filter(|(_, to)| to == name).count();
     for one in renamed {
         let Renamed::Table { from, to } = one else { continue };
-        if !known.has(from) || is_declared(from) || known.has(to) || !is_declared(to) {
+        // Names can be exchanged.
+        let leaves = !is_declared(from) || is_to(from) > 0;
+        let is_free = !known.has(to) || is_from(to) > 0;
+        if from == to || !known.has(from) || !is_declared(to) || !leaves || !is_free || is_from(from) + is_to(to) > 2 {
             let expected =
                 "a table that there was and tables/ no longer has, and a name for which it is the other way round";
             return Err(nothing(one, expected));
         }
-        known.rename(from, to);
+    }
+    let is_taken = |name: &str| known.has(name) || is_declared(name);
+    let steps = in_order(&pairs, &is_taken);
+    let mut statements = Vec::new();
+    for (from, to) in steps {
+        known.rename(&from, &to);
         statements.push(format!("alter table {from} rename to {to};"));
     }
     Ok(statements)
@@ -227,7 +347,7 @@ fn like<'p>(project: &'p Project, known: &Known, name: &str) -> Option<&'p str> 
         Some(columns) => {
             table.landing().is_some() && {
                 let found = difference(columns, &Columns::declared(&table.columns), &[]);
-                found.statements.is_empty() && found.additions.is_empty()
+                found.is_empty()
             }
         }
         None => table.derived().is_some(),
@@ -240,7 +360,7 @@ fn nothing(renamed: &Renamed, expected: &str) -> Error {
 }
 
 /// The statements that each table needs.
-fn differences(project: &Project, renamed: &[Renamed], before: &Known) -> Result<Vec<(String, Difference)>> {
+fn differences<'p>(project: &'p Project, renamed: &[Renamed], before: &Known) -> Result<Vec<(&'p Table, Difference)>> {
     let mut all = Vec::new();
     let mut used = Vec::new();
     for table in project.tables.iter().filter(|table| table.landing().is_some()) {
@@ -248,29 +368,50 @@ fn differences(project: &Project, renamed: &[Renamed], before: &Known) -> Result
         let Some(stands) = before.landing.get(table.name.as_str()) else { continue };
         let own = renamed.iter().filter_map(|one| match one {
             Renamed::Column { table: of, path, to } if of == table.name.as_str() => {
-                Some((one, path.clone(), to.clone()))
+                Some((one, (path.clone(), to.clone())))
             }
             _ => None,
         });
-        let own: Vec<(&Renamed, String, String)> = own.collect();
-        let renames: Vec<(String, String)> = own.iter().map(|(_, path, to)| (path.clone(), to.clone())).collect();
+        let (own, renames): (Vec<&Renamed>, Vec<(String, String)>) = own.unzip();
         let found = difference(stands, &Columns::declared(&table.columns), &renames);
-        for (one, path, to) in own {
-            let statement = format!("rename column {path} to {to}");
-            if found.statements.iter().any(|(text, _)| *text == statement) {
-                used.push(one);
-            }
-        }
-        all.push((table.name.to_string(), found));
+        used.extend(
+            own.into_iter().zip(&renames).filter(|(_, rename)| found.renamed.contains(rename)).map(|(one, _)| one),
+        );
+        all.push((table, found));
     }
     let is_column = |one: &&Renamed| matches!(one, Renamed::Column { .. });
-    match renamed.iter().filter(is_column).find(|renamed| !used.contains(renamed)) {
-        None => Ok(all),
-        Some(one) => Err(nothing(
-            one,
-            "a column that the table has and its definition has not, and a name for which it is the other way round",
-        )),
+    let Some(one) = renamed.iter().filter(is_column).find(|renamed| !used.contains(renamed)) else { return Ok(all) };
+    let error = nothing(
+        one,
+        "a column that the table has and its definition has not, and a name for which it is the other way round",
+    );
+    Err(match meant(renamed, one) {
+        Some(meant) => error.help(format!("did you mean `{}`? Names are those after the other renames", meant.text())),
+        None => error,
+    })
+}
+
+/// A column by the names that other renames give its table and what it is in.
+fn meant(renamed: &[Renamed], one: &Renamed) -> Option<Renamed> {
+    let Renamed::Column { table, path, to } = one else { return None };
+    let (mut table, mut path) = (table.clone(), path.clone());
+    let of_table = renamed.iter().find_map(|other| match other {
+        Renamed::Table { from, to } if *from == table => Some(to.clone()),
+        _ => None,
+    });
+    table = of_table.unwrap_or(table);
+    for other in renamed.iter().filter(|other| *other != one) {
+        let Renamed::Column { table: of, path: outer, to } = other else { continue };
+        if *of != table {
+            continue;
+        }
+        if let Some(rest) = path.strip_prefix(outer.as_str()).filter(|rest| rest.starts_with(['.', '[', '{'])) {
+            let below = outer.rsplit_once('.').map(|(below, _)| format!("{below}.")).unwrap_or_default();
+            path = format!("{below}{to}{rest}");
+        }
     }
+    let meant = Renamed::Column { table, path, to: to.clone() };
+    (meant != *one).then_some(meant)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

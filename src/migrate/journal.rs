@@ -258,6 +258,7 @@ fn entry(batch: &RecordBatch, row: usize) -> Option<(u32, Entry)> {
             home,
             ids: text("file_ids").unwrap_or_default().split(' ').map(str::to_owned).collect(),
         }),
+        needs_sync: false,
     });
     let entry = Entry {
         label: text("label")?,

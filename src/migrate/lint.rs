@@ -2,7 +2,7 @@
 
 use crate::definition::{Project, Table};
 use crate::error::{Error, Result};
-use crate::migration::{self, Action, Snapshot, Statement};
+use crate::migration::{self, Action, Parsed, Part, Snapshot, Statement};
 use crate::source::faults::sorted;
 use crate::source::{Fault, Place};
 
@@ -12,35 +12,39 @@ use crate::source::{Fault, Place};
 /// Faults of the migrations.
 pub fn lint(project: &Project, all: bool) -> Result<Vec<Fault>> {
     let migrations = migration::parsed(project).map_err(|faults| Error::definition(sorted(faults)))?;
-    let from = if all { 0 } else { migrations.len().saturating_sub(1) };
+    let from = if all { 0 } else { migrations.last().map_or(0, |parsed| parsed.migration.number) };
+    let newest = migrations.last().map_or(0, |parsed| parsed.migration.number);
+    let statements: Vec<(u32, &Statement)> = migrations.iter().flat_map(Parsed::numbered).collect();
     let mut found = Vec::new();
-    for parsed in migrations.iter().skip(from) {
-        for (at, statement) in parsed.statements.iter().enumerate() {
-            found.extend(of_statement(statement));
-            let Some(path) = statement.action.path() else { continue };
-            // Their names after later renames.
-            let renamed = |later: &&Statement| later.action.moves();
-            let called = parsed.statements.iter().skip(at).filter(renamed).fold(
-                statement.table.value.as_str(),
-                |name, later| match &later.action {
-                    Action::RenameTable { to, .. } if later.table.value == name => &to.value,
-                    _ => name,
-                },
-            );
-            let table = project.tables.iter().find(|table| table.name.as_str() == called);
-            let name =
-                parsed.statements.iter().skip(at).filter(|later| later.table.value == statement.table.value).fold(
-                    path.column().to_owned(),
-                    |name, later| match &later.action {
-                        Action::Rename { path, to } if path.is_column() && path.column() == name => to.value.clone(),
-                        _ => name,
-                    },
-                );
-            found.extend(table.into_iter().flat_map(|table| of_table(statement, table, &name)));
+    for (at, (number, statement)) in statements.iter().enumerate().filter(|(_, (number, _))| *number >= from) {
+        found.extend(of_statement(statement));
+        let later = || statements.iter().skip(at + 1).map(|(_, statement)| *statement);
+        if let Some(unread) = migration::unread(project, statement, later()) {
+            let message =
+                format!("`{}` of {} is not read from files that have `{}`", unread.column, unread.table, unread.before);
+            found.push(finding(
+                statement,
+                message,
+                &format!("if files have the old name, declare it: {}", unread.from),
+            ));
+        }
+        // Later, a definition may let a column be NULL again.
+        found.extend(migration::taken_back(project, statement, later()).filter(|_| *number == newest));
+        let Some((name, parts)) = called(statement, later()) else { continue };
+        let table = project.tables.iter().find(|table| table.name.as_str() == name);
+        if let (Some(table), Some(Part::Field(column))) = (table, parts.first()) {
+            found.extend(of_table(statement, table, column));
         }
     }
     found.extend(lost(project)?);
     Ok(found)
+}
+
+/// The table and the path of a statement's column by their present names. One that is dropped keeps its own.
+fn called<'s>(statement: &Statement, later: impl Iterator<Item = &'s Statement>) -> Option<(String, Vec<Part>)> {
+    let path = statement.action.path()?;
+    let own = || (statement.table.value.clone(), path.parts.clone());
+    Some(migration::finally(statement, later).unwrap_or_else(own))
 }
 
 /// Columns that the queries of derived tables had by `migrations/schema.json`, and no longer have.

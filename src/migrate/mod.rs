@@ -13,12 +13,14 @@ mod column_names;
 mod draft;
 mod journal;
 mod lint;
+mod moot;
 mod moves;
 mod pending;
 mod rows;
 
 use std::collections::BTreeMap;
 
+use crate::definition::Migration;
 use crate::error::{Error, Result};
 use crate::lake::LakeTable;
 use crate::outcome::MigrationOutcome;
@@ -28,7 +30,7 @@ use crate::workspace::Workspace;
 
 pub use apply::{Applied, Asked, carry_out, fulfilled};
 pub use column_names::ColumnNames;
-pub use draft::{Before, Draft, Renamed, draft};
+pub use draft::{Before, Draft, Renamed, Wanted, draft, set_aside};
 pub use journal::{FOLDER as JOURNAL_FOLDER, Journal};
 pub use lint::lint;
 pub use moves::{Moves, placed};
@@ -102,6 +104,18 @@ pub async fn status(workspace: &Workspace) -> Result<Vec<MigrationOutcome>> {
     Ok(pending.migrations.iter().map(|parsed| pending.outcome(parsed)).collect())
 }
 
+/// Checks that a lake does not have a migration.
+///
+/// # Errors
+/// If it has; a journal that cannot be read is none.
+pub async fn replaceable(workspace: &Workspace, newest: &Migration) -> Result<()> {
+    let Ok(journal) = Journal::read(workspace).await else { return Ok(()) };
+    let Some(entry) = journal.entries.get(&newest.number) else { return Ok(()) };
+    Err(Error::failed(format!("migration {:04}_{} is in this lake", newest.number, newest.label))
+        .fact("recorded", format!("{}, run {}", crate::clock::rfc3339(entry.at_ms), entry.run))
+        .help("leave out --replace: what has changed since becomes the next migration"))
+}
+
 /// The error of a command that carries out no migration, where some are pending.
 #[must_use]
 pub fn refused(pending: &Pending) -> Option<Error> {
@@ -109,7 +123,11 @@ pub fn refused(pending: &Pending) -> Option<Error> {
     let count = crate::outcome::counted(names.len() as u64, "migration");
     let is = if names.len() == 1 { "is" } else { "are" };
     (!names.is_empty()).then(|| {
-        Error::failed(format!("{count} {is} pending: {}", names.join(", ")))
-            .help("stedi-delta migrate apply   (or sync without --no-migrate)")
+        Error::failed(format!("{count} {is} pending: {}", names.join(", "))).help(
+            match pending.lacking.iter().all(|lacking| lacking.is_request) {
+                true => "sync without --no-migrate: their statements need it",
+                false => "stedi-delta migrate apply   (or sync without --no-migrate)",
+            },
+        )
     })
 }

@@ -1,6 +1,6 @@
 //! Tables that pending migrations rename or drop: where they are in the lake, and by which name a project knows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::Journal;
 use crate::definition::Table;
@@ -78,7 +78,8 @@ pub(super) async fn moves(
         let Some((home, table)) = find(workspace, &places, statement, becomes).await? else { continue };
         let occupied = match (&to, becomes) {
             (Some(to), Some(becomes)) if *to != statement.table.value && becomes.location.is_none() => {
-                let folder = workspace.folder(&places.home(to, &becomes.zone));
+                let home = folder_of(workspace, &places, to, &becomes.zone, &BTreeSet::new()).await?;
+                let folder = workspace.folder(&home);
                 let is_there = places.is_moved(to) || folder.holds("_delta_log").await?;
                 is_there.then(|| folder.to_string())
             }
@@ -88,7 +89,53 @@ pub(super) async fn moves(
         places.take(step.clone());
         found.insert((*migration, *number), Moved { step, table, occupied });
     }
-    Ok((places, found))
+    Ok((settled(workspace, places).await?, found))
+}
+
+/// The places of tables, with those folders that only the lake can tell.
+///
+/// # Errors
+/// If a table in one of them cannot be read.
+pub(super) async fn settled(workspace: &Workspace, mut places: Places) -> Result<Places> {
+    let own = |table: &&Table| {
+        table.location.is_none() && table.quarantine_of().is_none() && !places.is_moved(table.name.as_str())
+    };
+    let tables: Vec<&Table> = workspace.project.tables.iter().filter(own).collect();
+    let natural = |table: &&Table| Home { zone: table.zone.clone(), name: table.name.to_string() };
+    let mut found = BTreeMap::new();
+    for table in tables.iter().filter(|table| places.is_unsure(table.name.as_str(), &table.zone)) {
+        let others = tables.iter().filter(|other| other.name != table.name).map(natural).collect();
+        let home = folder_of(workspace, &places, table.name.as_str(), &table.zone, &others).await?;
+        found.insert(table.name.to_string(), home);
+    }
+    places.settle(found);
+    Ok(places)
+}
+
+/// The folder of a table that no migration moved: of those that it can have, the one in which a table of its name was made, or
+/// else the first that is free. `others`: folders that further tables of the project have unless something is in them.
+async fn folder_of(
+    workspace: &Workspace,
+    places: &Places,
+    name: &str,
+    zone: &str,
+    others: &BTreeSet<Home>,
+) -> Result<Home> {
+    if !places.is_unsure(name, zone) {
+        return Ok(places.home(name, zone));
+    }
+    let begins = |home: &&Home| home.name.starts_with(name);
+    // One of so many is free, and one behind a gap is found.
+    let most = others.iter().filter(begins).count() + 4;
+    let mut free = None;
+    for home in places.candidates(name, zone).take(most) {
+        match LakeTable::open(&workspace.folder(&home)).await? {
+            Some(table) if table.made_as().is_none_or(|made| made == name) => return Ok(home),
+            None if free.is_none() && !others.contains(&home) => free = Some(home),
+            _ => {}
+        }
+    }
+    Ok(free.unwrap_or_else(|| places.home(name, zone)))
 }
 
 /// The table that a statement renames or drops. A project no longer has its definition, and so its zone: if no migration has
@@ -102,7 +149,8 @@ async fn find(
     let name = statement.table.value.as_str();
     if let Some(table) = becomes.filter(|table| table.location.is_some()) {
         let stands = LakeTable::open(&workspace.location(table)?).await?;
-        return Ok(stands.map(|stands| (places.home(name, &table.zone), stands)));
+        let home = folder_of(workspace, places, name, &table.zone, &BTreeSet::new()).await?;
+        return Ok(stands.map(|stands| (home, stands)));
     }
     if places.is_moved(name) {
         let home = places.home(name, "");
@@ -111,7 +159,7 @@ async fn find(
     let mut found: Vec<(Home, LakeTable)> = Vec::new();
     let first = becomes.map(|table| &table.zone);
     for zone in first.into_iter().chain(workspace.project.zones.iter().filter(|zone| Some(*zone) != first)) {
-        let home = places.home(name, zone);
+        let home = folder_of(workspace, places, name, zone, &BTreeSet::new()).await?;
         if let Some(stands) = LakeTable::open(&workspace.folder(&home)).await? {
             let is_sure = Some(zone) == first;
             found.push((home, stands));
@@ -145,7 +193,7 @@ pub enum Moves {
 pub async fn placed(workspace: &Workspace, by: Moves) -> Result<Workspace> {
     let journal = Journal::read(workspace).await?;
     if by == Moves::Recorded {
-        return workspace.with_places(journal.places());
+        return workspace.with_places(settled(workspace, journal.places()).await?);
     }
     // Its faults are those of other commands.
     let migrations = crate::migration::parsed(&workspace.project).unwrap_or_default();

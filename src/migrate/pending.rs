@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::journal::Journal;
+use super::moot::moot;
 use super::moves::{Moved, Numbered, all, moves, name_after};
 use crate::changes::touched;
 use crate::definition::{Table, TableKind};
@@ -11,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::ingest::{Declared, Reload, SchemaDiff};
 use crate::lake::LakeTable;
 use crate::migration::{
-    self, Action, Columns, Files, Move, Parsed, Reshape, SchemaChange, Statement, change_by, still_named,
+    self, Action, Columns, Files, Move, Parsed, Reshape, SchemaChange, Statement, Unread, change_by, still_named,
+    taken_back, unread,
 };
 use crate::name::{RESCUED, TableName, nearest};
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
@@ -80,6 +82,7 @@ impl Lacking {
             bytes_read: self.bytes,
             bytes_written: 0,
             moved: self.moved.clone(),
+            needs_sync: self.is_request,
         }
     }
 }
@@ -199,7 +202,15 @@ impl Pending {
         if !faults.is_empty() {
             return Err(Error::definition(sorted(faults)));
         }
-        let tables = tables.into_iter().filter_map(|(name, table)| Some((name, table?))).collect();
+        let tables: BTreeMap<TableName, LakeTable> =
+            tables.into_iter().filter_map(|(name, table)| Some((name, table?))).collect();
+        for (name, stands) in &tables {
+            let Some(table) = workspace.project.table(name) else { continue };
+            let rewriting = |lacking: &&Lacking| &lacking.table == name && lacking.rewrites();
+            let of_it: Vec<&Lacking> = lacking.iter().filter(rewriting).collect();
+            let moot = moot(&workspace.project, (table, stands), &statements, &of_it);
+            lacking.retain(|lacking| !moot.contains(&(lacking.migration, lacking.number)));
+        }
         Ok(Self { journal, migrations, lacking, tables, workspace })
     }
 
@@ -347,6 +358,9 @@ impl Pending {
             }
             if faults.len() == before {
                 faults.extend(still_declared(table, &all, &columns));
+                let undone =
+                    |lacking: &Lacking| taken_back(&workspace.project, self.get(lacking)?, self.later(lacking));
+                faults.extend(self.rewriting(name).filter_map(undone));
             }
             if faults.len() == before {
                 let context = workspace.place(table, run)?;
@@ -368,6 +382,19 @@ impl Pending {
     /// Pending statements that rewrite a table.
     pub(super) fn rewriting(&self, table: &TableName) -> impl Iterator<Item = &Lacking> {
         self.lacking.iter().filter(move |lacking| &lacking.table == table && lacking.rewrites())
+    }
+
+    /// The statements that follow a pending one.
+    fn later(&self, lacking: &Lacking) -> impl Iterator<Item = &Statement> {
+        let key = (lacking.migration, lacking.number);
+        let all = all(&self.migrations).into_iter();
+        all.skip_while(move |n| (n.migration, n.number) != key).skip(1).map(|n| n.statement)
+    }
+
+    /// Old names of a table's columns that files have, and that the definition does not read after pending statements.
+    pub(crate) fn unread(&self, table: &TableName) -> Vec<Unread> {
+        let of = |lacking: &Lacking| unread(&self.workspace.project, self.get(lacking)?, self.later(lacking));
+        self.rewriting(table).filter_map(of).collect()
     }
 
     /// The migration of a pending statement.
@@ -506,6 +533,8 @@ impl Moving<'_> {
                 let message = format!("table `{name}` is not in this project");
                 faults.push(Fault::at(&to.place, message, format!("name its files {name}.toml (and {name}.sql)")));
             }
+            // One that is moved again has been in another zone on the way.
+            Some(_) if later.iter().any(|n| n.statement.action.moves() && n.statement.table.value == to.value) => {}
             Some(table) if name == to.value => {
                 if let Some(zone) = zone.as_ref().filter(|zone| zone.value != table.zone) {
                     let message = format!("table `{name}` is in zone `{}`", table.zone);

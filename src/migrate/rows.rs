@@ -34,7 +34,14 @@ pub(super) struct Violations {
     pub first: Option<(String, i64)>,
     /// Its key, as text.
     pub key: Option<String>,
+    /// Why its value cannot be computed; `None` = it is NULL where it cannot be.
+    pub because: Option<Error>,
+    /// Whether there may be more rows: not all were computed.
+    pub is_least: bool,
 }
+
+/// Rows of a file whose values cannot be computed, after which the rest is not looked at: each is computed alone.
+const MOST: u64 = 10_000;
 
 /// The rows that violate the first violated one of several successive statements.
 ///
@@ -56,7 +63,7 @@ pub(super) async fn violations(
             None => some,
             Some(all) if some.step > all.step => all,
             Some(all) if some.step < all.step => some,
-            Some(all) => Violations { rows: all.rows + some.rows, ..all },
+            Some(all) => Violations { rows: all.rows + some.rows, is_least: all.is_least || some.is_least, ..all },
         });
     }
     Ok(all)
@@ -75,20 +82,27 @@ async fn violations_in(
         let stored = complete(&batch, &schema)?;
         let mut batch = stored.clone();
         for (step, reshape) in steps.iter().enumerate() {
-            match reshape.apply(&batch)? {
-                Ok(next) => batch = next,
-                Err(violation) => {
-                    match &mut found {
-                        Some(known) if known.step == step => known.rows += violation.rows,
-                        Some(known) if known.step < step => {}
-                        _ => {
-                            let (first, key) = (place(&stored, violation.first), values(&stored, key, violation.first));
-                            found = Some(Violations { step, rows: violation.rows, first, key });
-                        }
-                    }
-                    break;
+            let violation = match reshape.checked(&batch) {
+                Ok(next) => {
+                    batch = next;
+                    continue;
+                }
+                Err(violation) => violation,
+            };
+            match &mut found {
+                Some(known) if known.step == step => known.rows += violation.rows,
+                Some(known) if known.step < step => {}
+                _ => {
+                    let (first, key) = (place(&stored, violation.first), values(&stored, key, violation.first));
+                    let (rows, because) = (violation.rows, violation.because);
+                    found = Some(Violations { step, rows, first, key, because, is_least: false });
                 }
             }
+            break;
+        }
+        if let Some(known) = found.as_mut().filter(|known| known.because.is_some() && known.rows > MOST) {
+            known.is_least = true;
+            break;
         }
     }
     Ok(found)
@@ -138,7 +152,7 @@ async fn rewrite(
     let mut writer = DataWriter::over(table.location(), step.schema().clone(), target_file_size).layout(layout);
     let mut refused = None;
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
-        match step.apply(&complete(&batch, &schema)?)? {
+        match step.checked(&complete(&batch, &schema)?) {
             Ok(batch) => writer.write(&batch).await?,
             Err(violation) => {
                 refused = Some(violation);
@@ -151,6 +165,9 @@ async fn rewrite(
         None => Ok(adds),
         Some(violation) => {
             discard(table, &adds).await;
+            if let Some(because) = violation.because {
+                return Err(because);
+            }
             let message = format!("{} rows of {} do not fit what was checked", violation.rows, table.location());
             Err(Error::conflict(message).help("run the command again; it looks at the rows anew"))
         }

@@ -4,7 +4,10 @@
 //! the columns of a table, and `values` to its rows. Nothing here reads a table: that, and the commits, are in `migrate`.
 
 mod changes;
+mod difference;
+mod known;
 mod named;
+mod offline;
 mod parse;
 mod places;
 mod shape;
@@ -12,7 +15,7 @@ mod snapshot;
 mod statement;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::definition::{Migration, Project, SOURCE_FILE, SOURCE_OFFSET};
@@ -21,11 +24,13 @@ use crate::source::{Fault, Place, SourceFile};
 
 pub use changes::{SchemaChange, SchemaChangeKind};
 pub(crate) use changes::{change_by, changes};
-pub(crate) use named::still_named;
+pub(crate) use difference::{Difference, difference, in_order};
+pub(crate) use known::{Known, lost};
+pub(crate) use named::{Unread, finally, still_named, taken_back, unread, unread_at};
 pub(crate) use places::{Home, Move, Names, Places};
 pub(crate) use shape::{Columns, Stored, holds};
-pub(crate) use snapshot::{Difference, Known, PATH as SNAPSHOT, Snapshot, difference, lost};
-pub(crate) use statement::{Action, ColumnPath, Files, Part, Statement};
+pub(crate) use snapshot::{PATH as SNAPSHOT, Snapshot};
+pub(crate) use statement::{Action, ColumnPath, Files, Part, Statement, parts, path_text};
 pub(crate) use values::Reshape;
 
 /// A migration and its statements.
@@ -38,13 +43,25 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// A migration that was written just now.
+    pub(crate) fn drafted(number: u32, label: &str, path: &Path, text: String) -> Self {
+        let file = Arc::new(SourceFile { path: path.to_owned(), text });
+        Self { migration: Migration { number, label: label.to_owned(), file }, statements: Vec::new() }
+    }
+
     /// `0001_label`, as in messages.
     #[must_use]
     pub fn name(&self) -> String {
         name(&self.migration)
     }
 
-    /// By what a changed file is known: BLAKE3 of its text, whatever ends its lines.
+    /// Its statements, each with its number.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Statement)> {
+        self.statements.iter().map(|statement| (self.migration.number, statement))
+    }
+
+    /// By what a changed file is known: BLAKE3 of its text, whatever ends its lines. Editors may put a byte order mark before
+    /// it, which is no part of the text.
     #[must_use]
     pub fn checksum(&self) -> String {
         blake3::hash(self.migration.file.text.replace("\r\n", "\n").as_bytes()).to_hex().to_string()
@@ -88,7 +105,7 @@ pub(crate) fn faults(project: &Project) -> Vec<Fault> {
 #[must_use]
 pub(crate) fn differences(project: &Project) -> Vec<Fault> {
     let Some(file) = &project.schema else { return Vec::new() };
-    parsed(project).map(|migrations| snapshot::faults(project, file, &migrations)).unwrap_or_default()
+    parsed(project).map(|migrations| offline::faults(project, file, &migrations)).unwrap_or_default()
 }
 
 /// Whether a column is the tool's own: no migration touches it.

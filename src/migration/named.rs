@@ -1,7 +1,7 @@
-//! Places of a project that name a table after a statement has renamed or dropped it.
+//! What a project says of the tables and columns of a statement, by the names that later statements give them.
 
-use super::statement::{Action, Statement};
-use crate::definition::{Project, Table};
+use super::statement::{Action, Part, Statement};
+use crate::definition::{ColumnType, Project, Reading, Table};
 use crate::source::{Fault, Place};
 use crate::sql::words::words;
 
@@ -36,4 +36,108 @@ pub(crate) fn still_named(project: &Project, statement: &Statement) -> Vec<Fault
         }
     }
     faults
+}
+
+/// The table and the path of a statement's column or field after later statements; `None` = it is dropped, or the statement
+/// is about a table.
+#[must_use]
+pub(crate) fn finally<'s>(
+    statement: &Statement,
+    later: impl Iterator<Item = &'s Statement>,
+) -> Option<(String, Vec<Part>)> {
+    let (mut table, mut parts) = (statement.table.value.clone(), statement.action.path()?.parts.clone());
+    match &statement.action {
+        Action::Rename { to, .. } => *parts.last_mut()? = Part::Field(to.value.clone()),
+        Action::Drop { .. } => return None,
+        _ => {}
+    }
+    for statement in later {
+        if statement.table.value != table {
+            continue;
+        }
+        match &statement.action {
+            Action::RenameTable { to, .. } => table.clone_from(&to.value),
+            Action::Rename { path, to } if parts.starts_with(&path.parts) => {
+                *parts.get_mut(path.parts.len() - 1)? = Part::Field(to.value.clone());
+            }
+            Action::DropTable => return None,
+            Action::Drop { path } if parts.starts_with(&path.parts) => return None,
+            _ => {}
+        }
+    }
+    Some((table, parts))
+}
+
+/// A `set not null` of a column that the definition lets be NULL: the next sync would take it back.
+#[must_use]
+pub(crate) fn taken_back<'s>(
+    project: &Project,
+    statement: &Statement,
+    later: impl Iterator<Item = &'s Statement>,
+) -> Option<Fault> {
+    let Action::SetNotNull { path } = &statement.action else { return None };
+    let (name, parts) = finally(statement, later)?;
+    let table = project.tables.iter().find(|table| table.name.as_str() == name && table.landing().is_some())?;
+    let [Part::Field(column)] = parts.as_slice() else { return None };
+    let declared = table.columns.iter().find(|known| known.name == *column).filter(|known| known.nullable)?;
+    let message = format!("`{}` may be NULL by {}", declared.name, table.file.path.display());
+    Some(Fault::at(&path.place, message, "write `nullable = false` there, too, or take this statement out"))
+}
+
+/// The old name of a column or field that files still have, and that the definition does not read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// The table, by its present name.
+    pub table: String,
+    /// The column or field, by its present path.
+    pub column: String,
+    /// The name that files have.
+    pub before: String,
+    /// What reads it: `from = ["sort_of", "kind"]`.
+    pub from: String,
+}
+
+/// What a `rename column` leaves unread.
+#[must_use]
+pub(crate) fn unread<'s>(
+    project: &Project,
+    statement: &Statement,
+    later: impl Iterator<Item = &'s Statement>,
+) -> Option<Unread> {
+    let Action::Rename { path, .. } = &statement.action else { return None };
+    let (name, parts) = finally(statement, later)?;
+    let table = project.tables.iter().find(|table| table.name.as_str() == name)?;
+    unread_at(table, &parts, path.leaf())
+}
+
+/// The same for a path of a landing table that had another name at its end.
+#[must_use]
+pub(crate) fn unread_at(table: &Table, parts: &[Part], before: &str) -> Option<Unread> {
+    let landing = table.landing()?;
+    let [Part::Field(first), rest @ ..] = parts else { return None };
+    let at = table.columns.iter().position(|column| column.name == *first)?;
+    let (column, reading) = (table.columns.get(at)?, landing.readings.get(at)?);
+    let reading = reading_at(reading, &column.column_type, rest)?;
+    let Some(Part::Field(leaf)) = parts.last() else { return None };
+    // A definition that names a field knows what files have.
+    let is_own = matches!(reading.from.as_slice(), [only] if only == leaf) && leaf != before;
+    is_own.then(|| Unread {
+        table: table.name.to_string(),
+        column: super::statement::path_text(parts),
+        before: before.to_owned(),
+        from: format!("from = [\"{leaf}\", \"{before}\"]"),
+    })
+}
+
+fn reading_at<'r>(reading: &'r Reading, of: &ColumnType, parts: &[Part]) -> Option<&'r Reading> {
+    match (of, parts) {
+        (_, []) => Some(reading),
+        (ColumnType::Struct(fields), [Part::Field(name), rest @ ..]) => {
+            let at = fields.iter().position(|(known, _)| known == name)?;
+            reading_at(reading.inside.get(at)?, &fields.get(at)?.1, rest)
+        }
+        (ColumnType::Array(element), [Part::Element, rest @ ..]) => reading_at(reading.inside.first()?, element, rest),
+        (ColumnType::Map(entry), [Part::Value, rest @ ..]) => reading_at(reading.inside.first()?, &entry.1, rest),
+        _ => None,
+    }
 }

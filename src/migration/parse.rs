@@ -118,6 +118,12 @@ impl<'a> Parser<'a> {
             "reload" => Action::Reload(Files::All),
             _ => self.action()?,
         };
+        if let Action::RenameTable { zone: None, to } = &action
+            && to.value == table.value
+        {
+            let label = "expected another name, or the name of its new zone before it";
+            return Err(Fault::at(&to.place, format!("`{}` is its name already", to.value), label));
+        }
         let span = start..self.end().span.end;
         if self.word().is_some() && !self.sees(";") {
             return Err(self.unexpected("`;` or the end of the file"));
@@ -184,6 +190,9 @@ impl<'a> Parser<'a> {
             true => Some(self.until(&[";"], "an expression over the columns of the table")?),
             false => None,
         };
+        if let Some(text) = &using {
+            super::values::well_formed(text)?;
+        }
         Ok(Action::SetType { path, of, using })
     }
 

@@ -1,5 +1,8 @@
 //! Where tables are whose definition names no `location`: a table keeps the folder with which it was made, under every name
 //! that migrations give it, and a folder that once had a table is never given to another one.
+//!
+//! A new table that takes the name of one that was moved has the first free folder of `t_2`, `t_3` and so on. A table `t_2` can
+//! have that folder, too: whichever was there first keeps it, as the lake tells (`migrate::moves`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -56,12 +59,15 @@ pub struct Places {
     homes: BTreeMap<String, Home>,
     owners: BTreeMap<String, String>,
     moves: Vec<Move>,
+    /// Folders that were looked up in the lake.
+    settled: BTreeMap<String, Home>,
 }
 
 impl Places {
     /// After one more move.
     pub fn take(&mut self, step: Move) {
         self.homes.remove(&step.from);
+        self.settled.clear();
         if let Some(to) = &step.to {
             self.homes.insert(to.clone(), step.home.clone());
             for owner in self.owners.values_mut().filter(|owner| **owner == step.from) {
@@ -81,13 +87,41 @@ impl Places {
     /// The folder of a table. A new table takes the name of one that was moved, but not its folder.
     #[must_use]
     pub fn home(&self, name: &str, zone: &str) -> Home {
-        if let Some(home) = self.homes.get(name) {
+        if let Some(home) = self.homes.get(name).or(self.settled.get(name)) {
             return home.clone();
         }
-        let taken: BTreeSet<&Home> = self.moves.iter().map(|step| &step.home).collect();
+        self.candidates(name, zone).next().unwrap_or_else(|| Home { zone: zone.to_owned(), name: name.to_owned() })
+    }
+
+    /// The folders that a table can have that no migration moved, in order: those that never had another one.
+    pub(crate) fn candidates(&self, name: &str, zone: &str) -> impl Iterator<Item = Home> + use<> {
+        let taken: BTreeSet<Home> = self.moves.iter().map(|step| step.home.clone()).collect();
+        let (name, zone) = (name.to_owned(), zone.to_owned());
         let nth =
-            |n: u32| Home { zone: zone.to_owned(), name: if n == 1 { name.to_owned() } else { format!("{name}_{n}") } };
-        (1..).map(nth).find(|home| !taken.contains(home)).unwrap_or_else(|| nth(1))
+            move |n: u32| Home { zone: zone.clone(), name: if n == 1 { name.clone() } else { format!("{name}_{n}") } };
+        (1..).map(nth).filter(move |home| !taken.contains(home))
+    }
+
+    /// Whether the folder of a table cannot be told by its name alone: its own once had another table, or it can be one of
+    /// those that are given instead.
+    #[must_use]
+    pub(crate) fn is_unsure(&self, name: &str, zone: &str) -> bool {
+        if self.homes.contains_key(name) {
+            return false;
+        }
+        let stands_in = |home: &str| {
+            let number = name.strip_prefix(home).and_then(|rest| rest.strip_prefix('_'));
+            number.is_some_and(|number| {
+                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+            })
+        };
+        let homes = self.moves.iter().map(|step| &step.home).filter(|home| home.zone == zone);
+        homes.into_iter().any(|home| home.name == name || stands_in(&home.name))
+    }
+
+    /// The folders of some tables, as they were found.
+    pub(crate) fn settle(&mut self, found: BTreeMap<String, Home>) {
+        self.settled = found;
     }
 
     /// Whether a migration gave the table its name.

@@ -145,16 +145,23 @@ impl ColumnPath {
 
 impl fmt::Display for ColumnPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, part) in self.parts.iter().enumerate() {
-            match part {
-                Part::Field(name) if at == 0 => f.write_str(name)?,
-                Part::Field(name) => write!(f, ".{name}")?,
-                Part::Element => f.write_str("[]")?,
-                Part::Value => f.write_str("{}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&path_text(&self.parts))
     }
+}
+
+/// `a.b`, `a[].b`, `a{}.b`.
+#[must_use]
+pub(crate) fn path_text(parts: &[Part]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            Part::Field(name) if text.is_empty() => text.push_str(name),
+            Part::Field(name) => text.extend([".", name]),
+            Part::Element => text.push_str("[]"),
+            Part::Value => text.push_str("{}"),
+        }
+    }
+    text
 }
 
 /// A step into a value.
@@ -166,4 +173,22 @@ pub enum Part {
     Element,
     /// `{}`: the values of a map.
     Value,
+}
+
+/// The steps of `a.b`, `a[].b`, `a{}.b`.
+#[must_use]
+pub(crate) fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for name in text.split('.') {
+        let end = name.find(['[', '{']).unwrap_or(name.len());
+        let (name, inside) = name.split_at(end);
+        parts.push(Part::Field(name.to_owned()));
+        let steps = inside.chars().filter_map(|sign| match sign {
+            '[' => Some(Part::Element),
+            '{' => Some(Part::Value),
+            _ => None,
+        });
+        parts.extend(steps);
+    }
+    parts
 }

@@ -8,7 +8,6 @@ use deltalake::arrow::json::ReaderBuilder;
 use deltalake::arrow::json::writer::{LineDelimited, WriterBuilder};
 
 use super::shape::Stored;
-use super::values::Violation;
 use super::*;
 use crate::definition::ColumnType;
 use crate::source::SourceFile;
@@ -285,7 +284,8 @@ fn rows_follow_statements_at_every_depth_and_keep_what_is_null() {
     let made = text(&computed.apply(&batch).expect("rows").expect("rows"));
     assert!(made.contains("\"name\":7,") && made.contains("\"name\":24,") && made.contains("\"name\":null,"), "{made}");
     let (_, not_null) = reshape(&before, "alter table t alter column name set not null");
-    assert_eq!(not_null.apply(&batch).expect("rows").expect_err("NULL"), Violation { rows: 1, first: 1 });
+    let violation = not_null.apply(&batch).expect("rows").expect_err("NULL");
+    assert_eq!((violation.rows, violation.first, violation.because.is_none()), (1, 1, true));
     let (_, lossless) = reshape(&before, "alter table t alter column s.a type long");
     assert!(!lossless.can_fail(&|name| name == "id") && not_null.can_fail(&|name| name == "id"));
 }
@@ -297,7 +297,8 @@ fn an_expression_is_over_the_columns_of_its_table_and_of_the_type_that_is_asked_
         ("name", "1:49 this expression is string | expected long: write `cast(... as ...)` around it"),
         ("cast(nme as bigint)", "column `nme`"),
         ("random()", "random"),
-        ("(select 1)", "a condition looks at one row of its table"),
+        ("sum(id)", "1:49 an expression after `using` looks at one row of its table | remove aggregates and windows"),
+        ("row_number() over ()", "an expression after `using` looks at one row of its table"),
     ] {
         let statement = parse(&format!("alter table t alter column name type long using {using}")).remove(0);
         let after = before.after(&statement).expect("columns");
@@ -390,6 +391,13 @@ fn known(derived: &[&str]) -> Known {
     Known { landing: [("t".to_owned(), base())].into(), derived: Some(derived) }
 }
 
+/// The first migration of a project.
+fn first(text: &str) -> Parsed {
+    let migration = Migration { number: 1, label: "x".into(), file: file(text) };
+    let statements = if text.is_empty() { Vec::new() } else { parse(text) };
+    Parsed { migration, statements }
+}
+
 #[test]
 fn statements_about_whole_tables_are_read() {
     let text = "alter table t rename to u; ALTER TABLE u RENAME TO curated.V;\ndrop table v; refresh table d full;\n\
@@ -414,6 +422,14 @@ fn statements_about_whole_tables_are_read() {
         ),
         ("alter table t rename to", "1:24 the file ends within a statement | expected the table's new name"),
         ("alter table t rename to a.b.c", "1:28 found `.` | expected `;` or the end of the file"),
+        (
+            "alter table t rename to T",
+            "1:25 `t` is its name already | expected another name, or the name of its new zone before it",
+        ),
+        (
+            "alter table t alter column a type long using (select 1)",
+            "1:46 an expression after `using` looks at one row of its table | remove the subquery",
+        ),
     ] {
         assert_eq!(faults(text), [expected], "{text}");
     }
@@ -424,8 +440,9 @@ fn the_record_follows_tables_that_are_renamed_and_dropped() {
     let of = |derived: &[&str], text: &str| {
         let migration = Migration { number: 2, label: "x".into(), file: file(text) };
         let statements = parse::statements(&migration.file).expect("statements");
-        let snapshot = Snapshot { migration: 1, tables: known(derived) };
-        snapshot.after(&[Parsed { migration, statements }]).map_err(|faults| told(&faults))
+        let all = [first(""), Parsed { migration, statements }];
+        let snapshot = Snapshot::new(known(derived), &all[..1], None);
+        snapshot.state(&all).map(|state| state.tables).map_err(|faults| told(&faults))
     };
     let swap = "alter table t rename to tmp; alter table d rename to t; alter table tmp rename to z.d; \
                 alter table d drop column m; drop table e";
@@ -439,17 +456,71 @@ fn the_record_follows_tables_that_are_renamed_and_dropped() {
         assert_eq!(of(&["d"], text).expect_err("a fault"), [expected], "{text}");
     }
     // A record from before it had derived tables.
-    let text = Snapshot { migration: 1, tables: Known { derived: None, ..known(&[]) } }.text();
+    let text = Snapshot::new(Known { derived: None, ..known(&[]) }, &[first("")], None).text();
     assert!(!text.contains("derived"), "{text}");
     let read = Snapshot::parse(&file(&text)).expect("a record");
     let statements = parse("drop table curated_one");
     let migration = Migration { number: 2, label: "x".into(), file: file("") };
-    assert!(read.after(&[Parsed { migration, statements }]).is_ok());
+    assert!(read.state(&[first(""), Parsed { migration, statements }]).is_ok());
+}
+
+#[test]
+fn a_draft_that_is_edited_or_deleted_is_told_by_the_record() {
+    let dropped = "alter table t drop column name; drop table e;";
+    let (before, mut after) = (known(&["d", "e"]), known(&["d", "f"]));
+    after.landing.insert("new".into(), base());
+    let columns = columns(&[("id", "integer", false)]);
+    after.landing.insert("t".into(), columns.clone());
+    let text = Snapshot::new(after, &[first(dropped)], Some(before)).text();
+    let read = Snapshot::parse(&file(&text)).unwrap_or_else(|fault| panic!("{:?}", told(&[fault])));
+    assert_eq!(read.text(), text);
+    let state = |all: &[Parsed]| read.state(all).map_err(|faults| told(&faults));
+    let same = state(&[first(dropped)]).expect("the tables");
+    assert_eq!((same.tables.landing["t"].clone(), same.tables.has("new")), (columns, true));
+    assert!(same.before.is_some_and(|before| before.has("e") && before.landing["t"].get("name").is_some()));
+    let edited = state(&[first("alter table t rename column name to title")]).expect("the tables");
+    assert!(edited.tables.landing["t"].get("title").is_some() && edited.tables.has("e"));
+    assert!(!edited.tables.has("new") && !edited.tables.has("f") && edited.tables.has("d"));
+    let deleted = state(&[]).expect("the tables");
+    assert!(deleted.tables.landing["t"].get("name").is_some() && deleted.before.is_none());
+    // An older one.
+    let second = |text: &str| Parsed { migration: Migration { number: 2, ..first("").migration }, ..first(text) };
+    let all = [first(dropped), second("drop table d")];
+    let text = Snapshot::new(known(&[]), &all, Some(known(&["d"]))).text();
+    let read = Snapshot::parse(&file(&text)).expect("a record");
+    assert!(read.fits(&all) && read.fits(&all[..1]) && !read.fits(&[]));
+    let found = read.state(&[first("drop table e"), second("drop table d")]).expect_err("an edit");
+    assert_eq!(
+        told(&found),
+        [
+            "1:1 migration 0001_x was edited after migrations/schema.json was written with it | restore its text, and write the \
+          change as a new migration"
+        ]
+    );
+}
+
+#[test]
+fn names_that_change_places_go_by_a_third_one() {
+    let pairs = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let steps = in_order(&pairs(&[("a", "b"), ("b", "a")]), &|name| name == "a_old");
+    assert_eq!(steps, pairs(&[("a", "a_old2"), ("b", "a"), ("a_old2", "b")]));
+    let steps = in_order(&pairs(&[("a", "b"), ("b", "c")]), &|_| false);
+    assert_eq!(steps, pairs(&[("b", "c"), ("a", "b")]));
+    let (before, declared) = (
+        columns(&[("a", "long", true), ("b", "string", true)]),
+        columns(&[("a", "string", true), ("b", "long", true)]),
+    );
+    let found = difference(&before, &declared, &pairs(&[("a", "b"), ("b", "a")]));
+    let mut now = before;
+    for (statement, _) in &found.statements {
+        now = after(&now, &format!("alter table t {statement}")).expect("columns");
+    }
+    assert!(difference(&now, &declared, &[]).is_empty(), "{found:?}");
 }
 
 #[test]
 fn the_record_of_columns_is_read_back_and_followed() {
-    let snapshot = Snapshot { migration: 1, tables: known(&["d"]) };
+    let snapshot = Snapshot::new(known(&["d"]), &[first("")], None);
     let text = snapshot.text();
     let read = Snapshot::parse(&file(&text)).unwrap_or_else(|fault| panic!("{:?}", told(&[fault])));
     assert_eq!((read.migration, read.text()), (1, text.clone()));
@@ -458,8 +529,8 @@ fn the_record_of_columns_is_read_back_and_followed() {
         migration: Migration { number: 2, label: "x".into(), file: file("") },
         statements: parse("alter table t drop column name; alter table other drop column x"),
     };
-    let after = read.after(&[later]).unwrap_or_else(|faults| panic!("{:?}", told(&faults)));
-    let t = &after.landing["t"];
+    let after = read.state(&[first(""), later]).unwrap_or_else(|faults| panic!("{:?}", told(&faults)));
+    let t = &after.tables.landing["t"];
     assert!(t.get("name").is_none() && t.get("id").is_some());
     let fault = Snapshot::parse(&file(&text.replace("\"integer\"", "\"int eger\""))).expect_err("no type");
     assert!(fault.label.starts_with("column `id` of t: "), "{}", fault.label);

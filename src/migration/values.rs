@@ -13,13 +13,13 @@ use super::statement::{Action, Part, Statement};
 use crate::error::{Context, Error, Result};
 use crate::source::faults::Faults;
 use crate::source::{Fault, Text};
-use crate::sql::condition_of;
 use crate::sql::physical::filter_ordering::compiled;
 use crate::sql::plan_condition;
 use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
 use crate::sql::refuse::undetermined::repeatable;
 use crate::sql::text::Sql;
+use crate::sql::{condition_of, is_row_wise};
 
 /// A statement over rows of known columns.
 #[derive(Debug)]
@@ -42,12 +42,14 @@ enum Step {
 }
 
 /// Rows that a statement does not allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Violation {
     /// How many of the batch.
     pub rows: u64,
     /// The first of them.
     pub first: usize,
+    /// Why its value cannot be computed; `None` = it is NULL where it cannot be.
+    pub because: Option<Error>,
 }
 
 impl Reshape {
@@ -86,11 +88,40 @@ impl Reshape {
             || self.schema.fields().iter().any(|field| !field.is_nullable() && is_new(field.name()))
     }
 
+    /// The rows as they are afterwards, or how many of them are not allowed or cannot be computed.
+    ///
+    /// # Errors
+    /// Those rows.
+    pub(crate) fn checked(&self, batch: &RecordBatch) -> std::result::Result<RecordBatch, Violation> {
+        match self.apply(batch) {
+            Ok(applied) => applied,
+            Err(error) => {
+                let (mut rows, mut first) = (Vec::new(), None);
+                self.failing(batch, 0, &mut rows, &mut first);
+                let at = rows.first().copied().unwrap_or_default();
+                Err(Violation { rows: rows.len().max(1) as u64, first: at, because: Some(first.unwrap_or(error)) })
+            }
+        }
+    }
+
+    /// The rows of which no value can be computed, and the error of the first one.
+    fn failing(&self, batch: &RecordBatch, offset: usize, rows: &mut Vec<usize>, first: &mut Option<Error>) {
+        let Err(error) = self.apply(batch) else { return };
+        let half = batch.num_rows() / 2;
+        if half == 0 {
+            rows.push(offset);
+            first.get_or_insert(error);
+            return;
+        }
+        self.failing(&batch.slice(0, half), offset, rows, first);
+        self.failing(&batch.slice(half, batch.num_rows() - half), offset + half, rows, first);
+    }
+
     /// The rows as they are afterwards, or how many of them are not allowed.
     ///
     /// # Errors
     /// When a value cannot be computed.
-    pub(crate) fn apply(&self, batch: &RecordBatch) -> Result<std::result::Result<RecordBatch, Violation>> {
+    pub(super) fn apply(&self, batch: &RecordBatch) -> Result<std::result::Result<RecordBatch, Violation>> {
         let doing = || "the rows cannot be changed".to_owned();
         let rows: ArrayRef = Arc::new(StructArray::from(batch.clone()));
         let to = DataType::Struct(self.schema.fields().clone());
@@ -119,7 +150,7 @@ impl Reshape {
             if !field.is_nullable() && column.null_count() > 0 {
                 let nulls = (0..column.len()).filter(|row| column.is_null(*row));
                 let first = nulls.clone().next().unwrap_or_default();
-                return Ok(Err(Violation { rows: nulls.count() as u64, first }));
+                return Ok(Err(Violation { rows: nulls.count() as u64, first, because: None }));
             }
         }
         RecordBatch::try_new(self.schema.clone(), columns).context(doing).map(Ok)
@@ -177,6 +208,17 @@ fn widened(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, Arr
     cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
+/// What it is, in messages.
+const UNIT: &str = "an expression after `using`";
+
+/// Checks the syntax of an expression after `using`: its columns are not known.
+pub(super) fn well_formed(text: &Text) -> std::result::Result<(), Fault> {
+    let (mut faults, mut sql) = (Faults::default(), Sql::value(text));
+    sql.unit = UNIT;
+    sql.condition(&mut faults);
+    faults.into_sorted().into_iter().next().map_or(Ok(()), Err)
+}
+
 /// The expression after `using`, planned over the columns that its table has before.
 fn computed(
     text: &Text,
@@ -186,13 +228,20 @@ fn computed(
 ) -> std::result::Result<Arc<dyn PhysicalExpr>, Vec<Fault>> {
     let (mut faults, schema) = (Faults::default(), columns.schema());
     let mut sql = Sql::value(text);
+    sql.unit = UNIT;
     let Some(expr) = sql.condition(&mut faults) else { return Err(faults.into_sorted()) };
     sql.unsupported(&mut faults);
     let tables = Tables::new([(table.to_owned(), schema.clone())]);
     match plan_condition(expr, table, &tables) {
         Ok(plan) => {
             let given = plan.schema().field(0).data_type();
-            if given != to {
+            if !is_row_wise(&plan) {
+                faults.add(
+                    sql.start(),
+                    format!("{UNIT} looks at one row of its table"),
+                    "remove aggregates and windows",
+                );
+            } else if given != to {
                 let found = crate::definition::ColumnType::name_of(given);
                 let wanted = crate::definition::ColumnType::name_of(to);
                 let label = format!("expected {wanted}: write `cast(... as ...)` around it");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct SourceFile {
     /// Path relative to the project folder.
     pub path: PathBuf,
-    /// The whole text, as on disk.
+    /// The whole text, as on disk but for a byte order mark.
     pub text: String,
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn plan_condition(
 }
 
 /// Whether every expression uses one row: no aggregates, no windows.
+#[must_use]
 pub(crate) fn is_row_wise(plan: &LogicalPlan) -> bool {
     let many = |e: &Expr| {
         e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Unnest(_))))

@@ -19,6 +19,9 @@ use crate::sql::refuse::misread;
 use crate::sql::rewrite::precedence::fix_distinct_from;
 use crate::sql::versions;
 
+/// What an expression usually is.
+const CONDITION: &str = "a condition";
+
 /// A piece of SQL and its place in its file.
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
@@ -26,6 +29,8 @@ pub(crate) struct Sql {
     file: Arc<SourceFile>,
     /// Where an unknown column was looked for, as in messages.
     pub scope: &'static str,
+    /// What an expression on one row is, as in messages.
+    pub unit: &'static str,
     /// Offset of `text` in the file; `None` if the file spells it with escapes.
     base: Option<usize>,
     /// Its range in the file.
@@ -42,6 +47,7 @@ impl Sql {
         Self {
             text: file.text.clone(),
             scope: "in no table of this query",
+            unit: CONDITION,
             file: file.clone(),
             base: Some(0),
             whole,
@@ -60,7 +66,8 @@ impl Sql {
         let Place { file, span } = text.place.clone();
         let base = file.text.get(span.clone()).and_then(|raw| raw.find(&text.value)).map(|at| span.start + at);
         let scope = "not in this table";
-        Self { text: text.value.clone(), scope, file, base, whole: span, tokens: Vec::new(), has_versions: false }
+        let tokens = Vec::new();
+        Self { text: text.value.clone(), scope, unit: CONDITION, file, base, whole: span, tokens, has_versions: false }
     }
 
     /// The place of a span of the parser.
@@ -262,7 +269,7 @@ impl Sql {
         };
         fix_distinct_from(&mut expr);
         if expr.visit(&mut HasQuery).is_break() {
-            faults.add(self.start(), "a condition looks at one row of its table", "remove the subquery");
+            faults.add(self.start(), format!("{} looks at one row of its table", self.unit), "remove the subquery");
             return None;
         }
         Some(expr)

@@ -3,6 +3,7 @@
 mod audit;
 mod compare;
 mod documents;
+mod drafts;
 mod faults;
 mod flags;
 mod hostile;

@@ -12,6 +12,7 @@ mod athena;
 mod audit_consent;
 mod aws;
 mod backup;
+mod behind;
 mod bounds;
 mod broken;
 mod candidates;

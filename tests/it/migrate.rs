@@ -268,7 +268,12 @@ async fn not_null_and_values_are_checked_against_all_rows_before_anything_is_cha
     let strict = strict.replace("type = \"integer\", n", "type = \"long\", n");
     lake.define("tables/landing/n.toml", &landing(&strict.replace("type = \"string\", c", "type = \"long\", c")));
     let error = lake.try_sync().await.problem.unwrap();
-    assert_eq!(error.message(), "the expression after `using` for `name` cannot be computed");
+    assert_eq!(error.message(), "1 row of n has no value by `using` for `name`");
+    let facts = format!("{:?}", error.facts());
+    assert!(
+        facts.contains("alter table n alter column name type long using ...") && facts.contains("n/c.json at byte 16"),
+        "{facts}"
+    );
     assert!(!error.causes().join(" ").contains("'x'"), "{:?}", error.causes());
     assert_eq!(lake.files(), files, "nothing was changed");
 }

@@ -1,6 +1,7 @@
 //! Migrations of whole tables: renamed, dropped, computed or read again.
 
 mod kills;
+mod names;
 
 use std::fs;
 
@@ -185,10 +186,6 @@ async fn a_new_table_of_the_name_takes_a_folder_of_its_own() {
         ["10|10"]
     );
     assert_still(&lake.sync().await);
-    // A table that claims such a folder by its name is refused.
-    lake.define("tables/landing/n_3.toml", &landing(COLUMNS));
-    let error = lake.try_sync().await.problem.unwrap();
-    assert!(error.message().starts_with("the folder of table `n_3` is the folder of table `n`"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ use crate::definition::{Column, Table};
 use crate::error::Result;
 use crate::lake::LakeTable;
 use crate::migrate::Pending;
-use crate::migration::{Columns, Stored, changes};
-use crate::outcome::{SchemaChange, SchemaChangeKind};
+use crate::migration::{Columns, Stored, Unread, changes};
+use crate::outcome::{SchemaChange, SchemaChangeKind, Warning};
 
 /// The columns of a landing table after a sync.
 #[derive(Debug, Default)]
@@ -52,5 +52,17 @@ pub(super) fn derived(table: &Table, stands: &LakeTable) -> Vec<SchemaChange> {
     match Columns::stored(&stands.schema()) {
         Ok(stored) => changes(&stored, &Columns::declared(&table.columns)),
         Err(_) => Vec::new(),
+    }
+}
+
+/// The warning of a renamed column that files have under its old name.
+pub(super) fn unread(unread: &Unread) -> Warning {
+    Warning {
+        message: format!(
+            "`{}` of {} is not read from files that have `{}`",
+            unread.column, unread.table, unread.before
+        ),
+        details: Vec::new(),
+        help: Some(format!("if files have the old name, declare it: {}", unread.from)),
     }
 }

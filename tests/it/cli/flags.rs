@@ -217,7 +217,7 @@ fn a_table_that_is_renamed_or_gone_is_drafted_applied_and_told() {
     assert!(ran.err.contains("`--rename notes=memo` renames nothing"), "{}", ran.err);
     let ran = shell.run(&["migrate", "new", "memos"]);
     assert!(ran.out.starts_with("migrations/0001_memos.sql\n  drop table notes;\n"), "{} {}", ran.out, ran.err);
-    let hint = "-- if `memos` is its new name: migrate new ... --rename notes=memos\ndrop table notes;\n";
+    let hint = "-- if `memos` is its new name: migrate new ... --replace --rename notes=memos\ndrop table notes;\n";
     assert!(shell.definition("migrations/0001_memos.sql").ends_with(hint), "it is not guessed");
     shell.define("migrations/0001_memos.sql", "alter table notes rename to memos;\n");
     assert_eq!(shell.run(&["check"]).code, 0);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use stedi_delta::migrate::{self, Asked, Before, Renamed};
+use stedi_delta::migrate::{self, Asked, Before, Renamed, Wanted};
 use stedi_delta::outcome::Mode;
 
 use super::world::Rng;
@@ -293,7 +293,7 @@ impl World {
         };
         self.migrations += 1;
         let label = format!("m{}", self.migrations);
-        let draft = migrate::draft(&project, &label, &renamed, &before)
+        let draft = migrate::draft(&project, Wanted { label: &label, renamed: &renamed, replaced: None }, &before)
             .unwrap_or_else(|e| panic!("{e} {:?} {:?}", e.facts(), e.faults()));
         if draft.file.is_some() && self.rng.chance(30) {
             let asked = Asked { run: "apply", dry_run: false };

@@ -92,7 +92,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &DiffArgs) -> R
             session.ui.document(&document(&outcome));
             Ok(exit::DONE)
         }
-        Format::Table => {
+        _ => {
             let limit = if args.summary { 0 } else { args.limit.unwrap_or(SHOWN) };
             shown(session, diff, limit).await
         }

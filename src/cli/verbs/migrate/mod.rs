@@ -33,6 +33,9 @@ pub struct NewArgs {
     /// A renamed column or field, or TABLE=NAME: a renamed table
     #[arg(long, value_name = "TABLE.COLUMN=NAME")]
     pub rename: Vec<String>,
+    /// Draft the newest migration again, instead of a further one; only before a lake has it
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Options of `migrate lint`.

@@ -7,7 +7,7 @@ use crate::cli::document::{ErrorReport, FaultReport};
 use crate::cli::render::error;
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Kind, Result};
-use crate::migrate::{self, Before, Draft, Renamed};
+use crate::migrate::{self, Before, Draft, Renamed, Wanted};
 use crate::source::Fault;
 use crate::workspace;
 
@@ -28,14 +28,23 @@ pub(super) async fn run(session: &mut Session<'_>, args: &NewArgs) -> Result<u8>
 
 async fn drafted(session: &mut Session<'_>, args: &NewArgs) -> Result<Draft> {
     let renamed = args.rename.iter().map(|text| Renamed::parse(text)).collect::<Result<Vec<_>>>()?;
-    let project = workspace::load(&session.root()?)?;
+    let mut project = workspace::load(&session.root()?)?;
     session.ui.progress().opened(&project.name, None);
+    let mut replaced = None;
+    if args.replace {
+        // Where the lake cannot be read, it says so itself once it can.
+        if let (Some(newest), Ok(lake)) = (project.migrations.last(), session.lake().await) {
+            migrate::replaceable(&lake.workspace, newest).await?;
+        }
+        replaced = Some(migrate::set_aside(&mut project)?);
+    }
     // Without a record of what the tables had, the lake itself says it.
     let before = match Before::recorded(&project)? {
         Some(before) => before,
         None => Before::stored(&session.lake().await?.workspace).await?,
     };
-    migrate::draft(&project, &args.label, &renamed, &before)
+    let wanted = Wanted { label: &args.label, renamed: &renamed, replaced: replaced.as_deref() };
+    migrate::draft(&project, wanted, &before)
 }
 
 fn answer(draft: &Draft) -> String {
@@ -46,6 +55,9 @@ fn answer(draft: &Draft) -> String {
             draft.statements.iter().for_each(|statement| text.push_str(&format!("  {statement}\n")));
         }
         None => text.push_str("Nothing needs a migration.\n"),
+    }
+    if let Some(removed) = &draft.removed {
+        text.push_str(&format!("{} is removed.\n", removed.display()));
     }
     if !draft.additions.is_empty() {
         text.push_str("The next sync adds by itself:\n");
@@ -70,6 +82,9 @@ struct DraftReport {
     exit_code: u8,
     /// The migration, under the project's folder; `null` = none is needed.
     file: Option<String>,
+    /// The migration that was there before, if its file was removed; omitted otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<String>,
     /// Its statements.
     statements: Vec<String>,
     /// Additions that the next sync makes without a migration.
@@ -89,6 +104,7 @@ fn document(result: Result<&Draft, &Error>) -> DraftReport {
         report: "draft/1",
         exit_code: result.as_ref().err().map_or(exit::DONE, |error| exit::of(error.kind())),
         file: draft.and_then(|draft| draft.file.as_ref()).map(|file| file.display().to_string()),
+        removed: draft.and_then(|draft| draft.removed.as_ref()).map(|file| file.display().to_string()),
         statements: list(|draft| &draft.statements),
         additions: list(|draft| &draft.additions),
         losses: list(|draft| &draft.losses),

@@ -17,10 +17,16 @@ pub(in crate::cli) fn answer(done: Done, migrations: &[MigrationOutcome]) -> Str
 
 /// The next command if migrations are pending.
 pub(in crate::cli) fn next(done: Done, migrations: &[MigrationOutcome]) -> Option<&'static str> {
-    let is_pending = |m: &MigrationOutcome| matches!(m.state, MigrationState::Pending | MigrationState::Begun);
+    let is_pending = |m: &&MigrationOutcome| matches!(m.state, MigrationState::Pending | MigrationState::Begun);
     match done {
         Done::Nothing | Done::Checked => {
-            migrations.iter().any(is_pending).then_some("Next: stedi-delta migrate apply\n")
+            let pending: Vec<&MigrationOutcome> = migrations.iter().filter(is_pending).collect();
+            let needs_sync = |m: &&MigrationOutcome| m.statements.iter().all(|statement| statement.needs_sync);
+            let next = match pending.iter().all(|m| !m.statements.is_empty()) && pending.iter().all(needs_sync) {
+                true => "Next: stedi-delta sync\n",
+                false => "Next: stedi-delta migrate apply\n",
+            };
+            (!pending.is_empty()).then_some(next)
         }
         Done::Applied => (!migrations.is_empty()).then_some("Next: stedi-delta sync\n"),
     }

@@ -21,6 +21,9 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
         return Ok(exit::DONE);
     }
     session.ui.answer(&text::answer(&outcome));
+    if let Some(problem) = &outcome.problem {
+        session.ui.error(problem);
+    }
     if let Some(next) = text::next(&outcome) {
         session.ui.status(next);
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::document::ErrorReport;
 use crate::cli::exit;
+use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::cli::verbs::pin::PinReport;
 use crate::clock::rfc3339;
 use crate::error::Error;
@@ -29,6 +30,10 @@ pub(crate) struct StatusReport {
     /// All pins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinReport>,
+    /// Migrations with pending statements.
+    pub migrations: Vec<MigrationReport>,
+    /// Why migrations stop a sync; `null` = they do not.
+    pub problem: Option<ErrorReport>,
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
@@ -80,6 +85,8 @@ pub(crate) fn document(outcome: &StatusOutcome) -> StatusReport {
         exit_code: 0,
         tables: outcome.tables.iter().map(table).collect(),
         pins: outcome.pins.iter().map(Into::into).collect(),
+        migrations: outcome.migrations.iter().map(migration).collect(),
+        problem: outcome.problem.as_ref().map(ErrorReport::from),
         error: None,
     }
 }
@@ -96,6 +103,8 @@ pub(crate) fn failed(error: &Error) -> StatusReport {
         exit_code: exit::of(error.kind()),
         tables: Vec::new(),
         pins: Vec::new(),
+        migrations: Vec::new(),
+        problem: None,
         error: Some(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, date_time, heading, number, plural, unless_same};
 use crate::cli::verbs::pin;
-use crate::outcome::{StatusOutcome, TableStatus};
+use crate::outcome::{MigrationState, StatusOutcome, TableStatus};
 
 /// The result: the state of every table.
 pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
@@ -33,7 +33,18 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
         zone = &table.zone;
     }
     text.push_str(&grid.text());
-    text.push_str(&format!("\n{}\n", summary(outcome)));
+    text.push('\n');
+    for migration in &outcome.migrations {
+        let state = match migration.state {
+            MigrationState::Begun => "has begun, and is not finished",
+            _ => "is pending",
+        };
+        text.push_str(&format!("Migration {:04}_{} {state}.\n", migration.number, migration.label));
+    }
+    if outcome.problem.is_some() {
+        text.push_str("Migrations stop a sync.\n");
+    }
+    text.push_str(&format!("{}\n", summary(outcome)));
     for pin in &outcome.pins {
         for problem in pin::problems(pin) {
             text.push_str(&format!("pin {}: {problem}\n", pin.pin.name));
@@ -44,7 +55,8 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
 
 /// What to type if a sync would do something.
 pub(in crate::cli) fn next(outcome: &StatusOutcome) -> Option<&'static str> {
-    outcome.tables.iter().any(|t| !t.pending.is_empty()).then_some("Next: stedi-delta sync\n")
+    let is_pending = outcome.tables.iter().any(|t| !t.pending.is_empty()) || !outcome.migrations.is_empty();
+    (is_pending && outcome.problem.is_none()).then_some("Next: stedi-delta sync\n")
 }
 
 /// Rows, files, size and time; empty for a table that does not exist.

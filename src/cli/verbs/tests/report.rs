@@ -200,6 +200,8 @@ fn a_status_says_who_is_up_to_date() {
         warehouse: "./wh".into(),
         tables: vec![table(vec![]), table(vec!["2 new files".into()])],
         pins: Vec::new(),
+        migrations: Vec::new(),
+        problem: None,
     };
     let report = value(&status::document(&outcome));
     assert_eq!(

@@ -323,6 +323,8 @@ fn a_status() {
             },
         ],
         pins: Vec::new(),
+        migrations: Vec::new(),
+        problem: None,
     };
     assert_eq!(
         status::text::answer(&outcome),
