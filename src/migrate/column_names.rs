@@ -61,6 +61,7 @@ mod tests {
             bytes_read: 0,
             bytes_written: 0,
             moved: None,
+            needs_sync: false,
         }
     }
 
