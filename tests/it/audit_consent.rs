@@ -341,8 +341,8 @@ async fn a_pseudonymous_table_is_guarded_like_any_other() {
 
 async fn verified(lake: &Lake, text: &str) -> VerifyAudit {
     let scope = Scope::parse(Some(text), None, &Default::default()).unwrap();
-    let found = audit::verify(&lake.workspace().await, &scope).await.unwrap_or_else(|e| panic!("{e}"));
-    let found = { found }.tables.remove(0);
+    let mut found = audit::verify(&lake.workspace().await, &scope).await.unwrap_or_else(|e| panic!("{e}"));
+    let found = found.tables.remove(0);
     assert!(found.problem.is_none(), "{:?}", found.problem);
     found
 }
@@ -357,6 +357,7 @@ async fn verify_all(lake: &Lake) -> Vec<(u64, VerifyVerdict)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_is_recomputed_from_the_versions_that_it_records() {
+    use VerifyVerdict::{Different, Equal, NotComputed, Unknown};
     let lake = lake();
     lake.land("people/a.json", person("ann", true, 1) + &person("bob", true, 1));
     lake.land("readings/a.json", reading("ann", 1) + &reading("bob", 2));
@@ -367,7 +368,6 @@ async fn a_version_is_recomputed_from_the_versions_that_it_records() {
     lake.sync().await;
     lake.land("readings/b.json", reading("ann", 5));
     lake.sync().await;
-    use VerifyVerdict::{Different, Equal, NotComputed, Unknown};
     assert_eq!(verify_all(&lake).await, [(0, Equal), (1, Equal), (2, Different), (3, Equal), (4, Equal)]);
     let planted = verified(&lake, "kept@v2").await.verified.unwrap();
     assert_eq!((planted.rows_missing, planted.rows_extra), (0, 1));
