@@ -26,7 +26,7 @@ fn violated() -> Shell {
 
 fn assert_silent(ran: &Ran) {
     for text in [&ran.out, &ran.err] {
-        assert!(!text.contains("example.com") && !text.contains("eve"), "{text}");
+        assert!(!text.contains("example.com"), "{text}");
     }
 }
 
