@@ -7,6 +7,7 @@ use super::scope::{Scope, What, is_of_project};
 use super::walk::{Walk, unknown};
 use crate::definition::{Consent, Table};
 use crate::error::{Error, Kind, Result};
+use crate::lake::{SessionOptions, session};
 use crate::migrate::{self, Moves};
 use crate::outcome::{ConsentAudit, ConsentAudits};
 use crate::refresh::{Rule, Subjects};
@@ -87,7 +88,10 @@ async fn audited(workspace: &Workspace, named: &Named, only: Option<u64>, audit:
     let oldest = history.oldest;
     let subjects = Subjects { table: &table.name, column: &consent.subject, some: None };
     let consenting = Consenting::of(workspace, rule).await?;
-    let mut walk = Walk::of((&named.newest, history), subjects, consenting, workspace.session()?);
+    // If both are in one store, the one of the record of consent is used, which caches.
+    let stores = [named.newest.location(), consenting.location()];
+    let session = session(SessionOptions::of(&workspace.project), &stores)?;
+    let mut walk = Walk::of((&named.newest, history), subjects, consenting, session);
     let mut result = Ok(());
     for version in first.max(oldest)..=last {
         match walk.step(version).await {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::lake::{Consumed, LakeTable};
 use crate::plan::another_commit;
 use crate::refresh::{MovedGrants, Rule};
+use crate::storage::Location;
 use crate::workspace::Workspace;
 
 /// How those who have consented differ from those before.
@@ -39,7 +40,9 @@ impl<'w> Consenting<'w> {
     /// # Errors
     /// When the record of consent cannot be opened.
     pub(super) async fn of(workspace: &Workspace, rule: Rule<'w>) -> Result<Self> {
-        let Some(newest) = LakeTable::open(&workspace.location(rule.record)?).await? else {
+        // Every change of it reads the ends of its files.
+        let location = workspace.location(rule.record)?.cached();
+        let Some(newest) = LakeTable::open(&location).await? else {
             return Err(Error::failed(format!("{}, the record of consent, does not exist", rule.record.name))
                 .help("stedi-delta sync"));
         };
@@ -51,6 +54,11 @@ impl<'w> Consenting<'w> {
     /// The id of the record of consent.
     pub(super) fn record_uuid(&self) -> String {
         self.newest.uuid()
+    }
+
+    /// The folder of the record of consent.
+    pub(super) fn location(&self) -> &Location {
+        self.newest.location()
     }
 
     /// Whether a subject has consented.

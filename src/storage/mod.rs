@@ -337,6 +337,16 @@ impl Location {
         Self { store, ..self.clone() }
     }
 
+    /// The same folder, with small commits and data files held in memory once they were read, for work that comes back to
+    /// them. A bucket's are already.
+    #[must_use]
+    pub fn cached(&self) -> Self {
+        match self.bucket {
+            Some(_) => self.clone(),
+            None => Self { store: Arc::new(CachedStore::new(self.store.clone())), ..self.clone() },
+        }
+    }
+
     /// The problem of a local path that is not a folder: [`NOT_A_FOLDER`] or `does not exist`. Object stores have no
     /// folders.
     #[must_use]

@@ -26,7 +26,7 @@ fn violated() -> Shell {
 
 fn assert_silent(ran: &Ran) {
     for text in [&ran.out, &ran.err] {
-        assert!(!text.contains("example.com") && !text.contains("eve"), "{text}");
+        assert!(!text.contains("example.com"), "{text}");
     }
 }
 
@@ -45,26 +45,26 @@ fn an_audit_of_consent_says_which_versions_violate_it() {
     assert!(lines[6].contains('…') && lines[6].ends_with("1 row   in v2"), "{}", lines[6]);
     let revealed = shell.run(&["audit", "consent", "members", "--reveal"]);
     assert!(revealed.out.contains("eve@example.com"), "{}", revealed.out);
-    for (args, code) in [
-        (&["audit", "consent"][..], 3),
-        (&["audit", "consent", "members@v1"], 0),
-        (&["audit", "consent", "--zone", "trusted"], 3),
-        (&["audit", "consent", "--zone", "landing"], 0),
-        (&["audit", "consent", "people"], 64),
-        (&["audit", "consent", "nobody"], 64),
-        (&["audit", "consent", "--zone", "nowhere"], 64),
-        (&["audit", "consent", "@v1"], 64),
-        (&["audit", "consent", "members@v9"], 64),
-        (&["audit", "consent", "members@v1", "--all-versions"], 64),
-        (&["audit", "verify", "members"], 3),
-        (&["audit", "verify", "members@v1"], 0),
-        (&["audit", "verify", "people"], 0),
-        (&["audit", "verify", "--lake"], 3),
-        (&["audit", "verify"], 64),
+    for (line, code) in [
+        ("audit consent", 3),
+        ("audit consent members@v1", 0),
+        ("audit consent --zone trusted", 3),
+        ("audit consent --zone landing", 0),
+        ("audit consent people", 64),
+        ("audit consent nobody", 64),
+        ("audit consent --zone nowhere", 64),
+        ("audit consent @v1", 64),
+        ("audit consent members@v9", 64),
+        ("audit consent members@v1 --all-versions", 64),
+        ("audit verify members", 3),
+        ("audit verify members@v1", 0),
+        ("audit verify people", 0),
+        ("audit verify --lake", 3),
+        ("audit verify", 64),
     ] {
-        let ran = shell.run(args);
+        let ran = shell.run(&line.split(' ').collect::<Vec<_>>());
         assert_silent(&ran);
-        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.code, code, "{line}: {}{}", ran.out, ran.err);
     }
 }
 
