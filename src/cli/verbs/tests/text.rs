@@ -378,7 +378,7 @@ fn a_history() {
     assert_eq!(
         history::answer(&shown, false),
         "\
-     1 sync changed nothing here
+\x20    1 sync changed nothing here
 v10  2026-11-23 08:14:02  MERGE     +1,000 -1  +2 -1 files  full: the query changed
      run r1, from customer_landing v4, new definition 01234567
 v9   2026-11-23 08:14:02  OPTIMIZE             +2 -1 files
