@@ -61,7 +61,7 @@ fn marked(token: &TokenWithSpan, text: &str) -> Option<(String, String, usize)> 
 fn number(text: &str) -> Option<usize> {
     let digits = text.strip_prefix(['v', 'V'])?;
     let count = digits.bytes().take_while(u8::is_ascii_digit).count();
-    let ends = digits.bytes().nth(count).is_none_or(|next| !next.is_ascii_alphanumeric() && next != b'_');
+    let ends = digits.as_bytes().get(count).copied().is_none_or(|next| !next.is_ascii_alphanumeric() && next != b'_');
     (count > 0 && ends).then_some(1 + count)
 }
 
