@@ -271,7 +271,7 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
         (
             "select e.id, exists (select 1 from places p where p.who = e.who) as known from events e",
             "id=3",
-            vec!["e3 ?p2 ?p3"],
+            vec!["e3 +p2 +p3"],
         ),
         (
             "select e.id, (select max(p.city) from places p where p.who = e.who) as city from events e",

@@ -88,6 +88,9 @@ impl Targets {
         let is_key = |values: &ArrayRef| !values.data_type().is_nested() && !values.data_type().is_null();
         let is_compared = |values: &ArrayRef| equal == Equal::InAll || !values.data_type().is_floating();
         let compared: Vec<&(usize, ArrayRef)> = self.columns.iter().filter(|(_, v)| is_compared(v)).collect();
+        if compared.is_empty() && equal == Equal::ButFloats {
+            return Ok(HashMap::new());
+        }
         let (keyed, nested): (Vec<_>, Vec<_>) = compared.into_iter().partition(|(_, values)| is_key(values));
         let traced = provenance.rows(scan, carried).context(doing)?;
         let (plan, given) = self.matching(traced, provenance, &keyed, &nested).context(doing)?;

@@ -83,7 +83,8 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
             };
             match found.len() {
                 0 => {
-                    outcome.notes.push(format!("no value of `{column}` in any version that can be read has this hash"))
+                    let note = format!("no value of `{column}` in any version that can be read has this hash");
+                    outcome.notes.push(note);
                 }
                 1 => {}
                 several => outcome.notes.push(format!("{several} values of `{column}` have this hash: all are meant")),
