@@ -71,7 +71,9 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     };
     if options.retain && pin.retained.is_none() {
         check_undrifted(&named)?;
-        pin.retained = Some(retention(&named.newest));
+        // What it was before the first pin that raised it.
+        let earlier = pins.all.values().filter(|other| other.uuid == pin.uuid).find_map(|other| other.retained.clone());
+        pin.retained = Some(earlier.unwrap_or_else(|| retention(&named.newest)));
     }
     if is_new || pin.retained != pins.all.get(&pin.name).and_then(|known| known.retained.clone()) {
         // First, so that a vacuum that begins now obeys it.

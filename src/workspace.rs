@@ -138,6 +138,8 @@ fn is_on_s3(place: &str) -> bool {
 /// The error for a name that no table has.
 #[must_use]
 pub fn unknown_table(name: &str, known: &[&str]) -> Error {
+    // The beginning of an address may end within its credentials, where nothing recognises them.
+    let name = name.split_once("://").map_or(name, |(scheme, _)| scheme);
     let error = Error::new(Kind::Usage, format!("table `{name}` is not in this project"));
     match nearest(name, known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
