@@ -26,7 +26,8 @@ fn placed(tables: &[ReportedTable]) -> BTreeMap<&str, (usize, usize)> {
     let mut placed = BTreeMap::new();
     for table in tables {
         let column = columns.get(table.table.as_str()).copied().unwrap_or(0);
-        let row = used.entry(column).or_insert(0);
+        // Each column begins a row lower, so that no line runs behind a box.
+        let row = used.entry(column).or_insert(column);
         placed.insert(table.table.as_str(), (column, *row));
         *row += 1;
     }
