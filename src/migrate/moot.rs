@@ -13,6 +13,16 @@ use crate::name::nearest;
 /// A statement by the number of its migration and its own.
 pub(super) type Key = (u32, usize);
 
+/// A statement on a column that the table does not have.
+struct Missed<'a> {
+    key: Key,
+    statement: &'a Statement,
+    /// The table and the column that it leads to, unless that is dropped later.
+    leads_to: Option<(String, Vec<Part>)>,
+    /// The names beside which the column would be.
+    beside: Vec<String>,
+}
+
 /// Those of the pending statements of a table that have nothing to do. They have, if the table would not come to its
 /// definition without them: then a name may be mistyped.
 pub(super) fn moot(
@@ -35,7 +45,9 @@ pub(super) fn moot(
         }
         match (columns.after(statement), missing(&columns, statement)) {
             (Ok(after), _) => columns = after,
-            (Err(_), Some(beside)) => missed.push((key, statement, finally(statement, later()), beside)),
+            (Err(_), Some(beside)) => {
+                missed.push(Missed { key, statement, leads_to: finally(statement, later()), beside });
+            }
             (Err(_), None) => return found,
         }
     }
@@ -52,22 +64,20 @@ pub(super) fn moot(
         difference.additions.iter().filter_map(|addition| addition.strip_prefix("+ ")).any(is_in)
     };
     let has_nothing_to_do =
-        |(key, statement, leads_to, beside): &(Key, &Statement, Option<(String, Vec<Part>)>, Vec<String>)| {
-            match (&statement.action, leads_to) {
-                // Older rows would have values in another lake, or could not be NULL.
-                (Action::SetType { using: Some(_), .. } | Action::SetNotNull { .. }, Some(_)) => false,
-                (_, Some((_, parts))) => comes(parts),
-                // Of the newest migration nothing else tells that it means another column than it names.
-                (action, None) => {
-                    key.0 < newest && {
-                        let leaf = action.path().map_or("", |path| path.leaf());
-                        nearest(leaf, beside.iter().map(String::as_str)).is_none()
-                    }
+        |Missed { key, statement, leads_to, beside }: &Missed<'_>| match (&statement.action, leads_to) {
+            // Older rows would have values in another lake, or could not be NULL.
+            (Action::SetType { using: Some(_), .. } | Action::SetNotNull { .. }, Some(_)) => false,
+            (_, Some((_, parts))) => comes(parts),
+            // Of the newest migration nothing else tells that it means another column than it names.
+            (action, None) => {
+                key.0 < newest && {
+                    let leaf = action.path().map_or("", |path| path.leaf());
+                    nearest(leaf, beside.iter().map(String::as_str)).is_none()
                 }
             }
         };
     if difference.statements.is_empty() && missed.iter().all(has_nothing_to_do) {
-        found.extend(missed.into_iter().map(|(key, ..)| key));
+        found.extend(missed.into_iter().map(|missed| missed.key));
     }
     found
 }
