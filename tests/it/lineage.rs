@@ -71,7 +71,7 @@ async fn a_table_is_followed_to_the_versions_and_files_that_it_was_computed_from
         files.map(|file| (file.path.clone(), file.records)).collect::<Vec<_>>()
     };
     let first = ("step_trainer/landing/0.json".to_owned(), 6);
-    assert_eq!(files(&outcome), [first.clone()]);
+    assert_eq!(files(&outcome), std::slice::from_ref(&first));
     assert_eq!(files(&newest), [first, ("step_trainer/landing/1.json".to_owned(), 2)]);
     assert!(newest.tables.iter().all(|table| table.notes.is_empty() && table.run.is_some()), "{newest:?}");
 }
