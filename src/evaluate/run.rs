@@ -26,7 +26,10 @@ use crate::sql;
 
 use super::bind::{Missing, bind, scan_as};
 use super::keys::condition;
-use super::{Change, Limits, Sources};
+use super::{Change, LEAST_HELD, Limits, Sources};
+
+/// How many results of maximum size the steps of a program may hold together.
+const HELD_AT_ONCE: usize = 2;
 
 /// The result of a step.
 pub(super) enum Held {
@@ -57,14 +60,19 @@ pub(crate) async fn run_with(
 ) -> Result<Change> {
     let stages = program.stages(&|table| sources.change_kind(table), sources.old_result())?;
     let mut steps = Steps::new();
+    let mut free = limits.bytes.saturating_mul(HELD_AT_ONCE);
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(|| "a step of the change cannot be planned".into())?;
         let batches = if is_empty(&plan) {
             Some(Vec::new())
         } else {
             let bound = bind(plan.clone(), sources).await?;
-            collect_up_to(stream(&bound, ctx, "the change").await?, limits.bytes).await?
+            // Also of many steps, the small ones are held.
+            let limit = limits.bytes.min(free.max(LEAST_HELD));
+            collect_up_to(stream(&bound, ctx, "the change").await?, limit).await?
         };
+        let held = batches.iter().flatten().map(RecordBatch::get_array_memory_size).sum();
+        free = free.saturating_sub(held);
         let held = match batches {
             Some(batches) => hold(batches, step.plan.schema())?,
             None => Held::View(plan),

@@ -27,6 +27,9 @@ const SLICE_ROWS: usize = 8192;
 const SLICE_VALUES: usize = 4 << 20;
 pub(super) const SLICE_BYTES: u64 = 16 << 20;
 
+/// Parquet's limit of a dictionary: it would be built of one row that is wider, and not be used for the next ones.
+pub(super) const DICTIONARY_BYTES: u64 = 1 << 20;
+
 /// False-positive rate of a bloom filter.
 const FALSE_HITS: f64 = 0.01;
 /// Values in the bloom filters of one row group: 32 MB.

@@ -16,8 +16,8 @@ use crate::bounded::OutputLimit;
 pub(super) const USUAL: u64 = 1 << 10;
 /// A batch of the widest rows may take a quarter of a function's output limit: several batches are in flight at a time.
 const OF_LIMIT: u64 = 4;
-/// With batches of at most this many rows, which fill them, files are read one after the other: a reader holds a row
-/// group, a page and a batch.
+/// With batches of at most this many rows, which fill them, files are read one after the other, and everything runs in one
+/// partition: a reader holds a row group, a page and a batch, and each operator some rows.
 const ROWS_IN_TURN: usize = 4;
 /// Files with a row of this size are rewritten one after the other.
 const BYTES_IN_TURN: u64 = 4 << 20;
@@ -104,6 +104,10 @@ pub(super) fn narrow(session: &SessionContext, widest: u64) {
     *config = config.clone().with_batch_size(config.batch_size().min(rows));
     if rows <= ROWS_IN_TURN {
         *config = config.clone().with_repartition_file_scans(false).with_round_robin_repartition(false);
+        // With one partition the engine plans hash joins even if merge joins are requested.
+        if config.options().optimizer.prefer_hash_join {
+            *config = config.clone().with_target_partitions(1);
+        }
     }
 }
 
@@ -140,6 +144,7 @@ mod tests {
     use deltalake::arrow::datatypes::{Field, Int64Type};
 
     use super::*;
+    use crate::lake::{Joins, SessionOptions};
 
     #[test]
     fn at_least_one_row_fits() {
@@ -152,12 +157,17 @@ mod tests {
 
     #[test]
     fn files_of_very_wide_rows_are_read_in_turn() {
-        let session = crate::lake::session(crate::lake::SessionOptions::limited(128 << 20), &[]).expect("a session");
+        let session = crate::lake::session(SessionOptions::limited(128 << 20), &[]).expect("a session");
         let at_once = || in_turn(&session.state()).map(|state| state.config().target_partitions());
         narrow(&session, 1 << 20);
         assert_eq!((session.state().config().batch_size(), at_once()), (16, None));
         narrow(&session, 5 << 20);
         assert_eq!((session.state().config().batch_size(), at_once()), (3, Some(1)));
+        assert_eq!(session.state().config().target_partitions(), 1);
+        let options = SessionOptions { joins: Joins::SortMerge, ..SessionOptions::limited(128 << 20) };
+        let session = crate::lake::session(options, &[]).expect("a session");
+        narrow(&session, 5 << 20);
+        assert!(session.state().config().target_partitions() > 1);
         let file = |widest| DeltaFile { widest, ..DeltaFile::bare("f".into(), 1) };
         assert!(rewritten_at_once(&[file(None), file(Some(1 << 20))]) >= 1);
         assert_eq!(rewritten_at_once(&[file(None), file(Some(5 << 20))]), 1);

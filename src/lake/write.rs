@@ -16,7 +16,7 @@ use deltalake::parquet::file::properties::WriterProperties;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
-use super::encoding::{BUFFERED_BYTES, ROW_GROUP_BYTES, SLICE_BYTES, WIDE_GROUP_BYTES, encoding};
+use super::encoding::{BUFFERED_BYTES, DICTIONARY_BYTES, ROW_GROUP_BYTES, SLICE_BYTES, WIDE_GROUP_BYTES, encoding};
 use super::layout::Layout;
 use super::nested::adapt;
 use super::statistics::{Nan, describe, marks_with};
@@ -27,15 +27,17 @@ use crate::error::{Context, Error, Result};
 use crate::outcome::counted;
 use crate::storage::Location;
 
-/// Concurrent uploads of parts of one file, and the size of a part.
-const PARTS: usize = 10;
+/// Concurrent uploads of parts of one file, and the size of a part. Several files are written at a time.
+const PARTS: usize = 4;
 const PART_BYTES: usize = 5 << 20;
 
 /// Bytes that are handed to the upload at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Full files being uploaded; more would only fill the memory.
+/// Full files being encoded and uploaded while the next one is written, and the bytes that they may hold; more would only
+/// fill the memory.
 const CLOSING_FILES: usize = 4;
+const CLOSING_BYTES: usize = 64 << 20;
 
 /// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
 pub(crate) const CHANGING_FILE_ROWS: u64 = 262_144;
@@ -55,8 +57,8 @@ pub struct DataWriter {
     id: String,
     begun: usize,
     open: Option<OpenFile>,
-    /// Full files being uploaded.
-    closing: VecDeque<JoinHandle<Result<Add>>>,
+    /// Full files being uploaded, with the bytes of their last row groups.
+    closing: VecDeque<(JoinHandle<Result<Add>>, usize)>,
     adds: Vec<Add>,
 }
 
@@ -135,7 +137,7 @@ impl DataWriter {
             let file = match &mut self.open {
                 Some(file) => file,
                 None => {
-                    let file = OpenFile::new(self)?;
+                    let file = OpenFile::new(self, sizes.iter().copied().max().unwrap_or(0))?;
                     self.begun += 1;
                     self.open.insert(file)
                 }
@@ -162,9 +164,11 @@ impl DataWriter {
     /// Finishes the open file while the next one is written.
     async fn next_file(&mut self) -> Result<()> {
         if let Some(full) = self.open.take() {
-            self.closing.push_back(tokio::spawn(full.close()));
+            let held = full.encoder.memory_size();
+            self.closing.push_back((tokio::spawn(full.close()), held));
         }
-        while self.closing.len() > CLOSING_FILES {
+        let held = |of: &Self| of.closing.iter().map(|(_, held)| held).sum::<usize>();
+        while self.closing.len() > CLOSING_FILES || held(self) > CLOSING_BYTES {
             self.closed().await?;
         }
         Ok(())
@@ -172,7 +176,7 @@ impl DataWriter {
 
     /// Waits for the first of the full files.
     async fn closed(&mut self) -> Result<()> {
-        if let Some(first) = self.closing.pop_front() {
+        if let Some((first, _)) = self.closing.pop_front() {
             self.adds.push(first.await.context(|| "a data file cannot be written".into())??);
         }
         Ok(())
@@ -206,10 +210,15 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn new(of: &DataWriter) -> Result<Self> {
+    /// `widest`: the bytes of texts and lists in the widest of the first rows.
+    fn new(of: &DataWriter, widest: u64) -> Result<Self> {
         let path = of.name();
+        let mut properties = of.properties.clone();
+        if widest > DICTIONARY_BYTES {
+            properties = properties.into_builder().set_dictionary_enabled(false).build();
+        }
         let upload = BufWriter::with_capacity(Arc::clone(&of.store), Path::from(path.as_str()), PART_BYTES);
-        let encoder = ArrowWriter::try_new(Pieces::default(), of.schema.clone(), Some(of.properties.clone()));
+        let encoder = ArrowWriter::try_new(Pieces::default(), of.schema.clone(), Some(properties));
         Ok(Self {
             path,
             encoder: encoder.map_err(unwritten)?,

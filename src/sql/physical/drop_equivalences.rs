@@ -47,15 +47,20 @@ use deltalake::datafusion::physical_plan::{
 
 use futures::StreamExt;
 
+use super::in_turn::InTurn;
+use super::repeated_texts::ShareJoinedTexts;
 use super::shared_texts::ShareTexts;
 use crate::types::plain_schema;
 
-/// The engine's rules for physical plans, between the rule that drops properties and the rule that shares texts.
+/// The engine's rules for physical plans, between the rules that drop properties and run unions in turn, and the rules
+/// that share texts.
 #[must_use]
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(InTurn));
     rules.insert(0, Arc::new(Forget));
     rules.push(Arc::new(ShareTexts));
+    rules.push(Arc::new(ShareJoinedTexts));
     rules
 }
 
@@ -63,14 +68,16 @@ pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
 /// input needs.
 #[must_use]
 pub(crate) fn plain_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    const NEEDED: [&str; 7] = [
+    const NEEDED: [&str; 9] = [
         "forget",
+        "in_turn",
         "OutputRequirements",
         "join_selection",
         "EnsureRequirements",
         "EnsureCooperative",
         "SanityCheckPlan",
         "share_texts",
+        "share_joined_texts",
     ];
     physical_rules().into_iter().filter(|rule| NEEDED.contains(&rule.name())).collect()
 }
@@ -171,7 +178,7 @@ impl ForgetExec {
 }
 
 /// A batch with a schema that differs in the metadata of fields alone.
-fn in_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn in_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let column = |(column, field): (&ArrayRef, &FieldRef)| match column.data_type() == field.data_type() {
         true => Ok(Arc::clone(column)),
         false => cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() }),

@@ -46,10 +46,10 @@ impl PhysicalOptimizerRule for ShareTexts {
 }
 
 /// The view of a type of texts.
-fn view(of: &DataType) -> Option<DataType> {
+pub(super) fn view(of: &DataType) -> Option<DataType> {
     match of {
-        DataType::Utf8 => Some(DataType::Utf8View),
-        DataType::Binary => Some(DataType::BinaryView),
+        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
         _ => None,
     }
 }
@@ -86,7 +86,10 @@ fn shared(unnest: &UnnestExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
 }
 
 /// A projection of all columns with some cast.
-fn cast(input: Arc<dyn ExecutionPlan>, to: impl Fn(&str, usize) -> Option<DataType>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn cast(
+    input: Arc<dyn ExecutionPlan>,
+    to: impl Fn(&str, usize) -> Option<DataType>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = input.schema();
     let exprs = schema.fields().iter().enumerate().map(|(at, field)| {
         let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));

@@ -174,6 +174,7 @@ fn rows_of_megabytes_are_copied_a_few_at_a_time() {
         ("the first build", "a", file(0..120, 1 << 20)),
         ("new rows", "b", file(200..320, 1 << 20)),
         ("wider rows", "c", file(400..406, 8 << 20)),
+        ("changed rows", "c", file(400..406, 8 << 20)),
     ] {
         shell.land(&format!("notes/{path}.json"), &text);
         let (code, said, most) = run(&shell, &["sync"]);
@@ -182,4 +183,26 @@ fn rows_of_megabytes_are_copied_a_few_at_a_time() {
     }
     let sql = "select count(*) as n, sum(length(s)) / 1048576 as mb from copies";
     assert_eq!(measured(&shell, sql).1, "n,mb\n246,288\n");
+}
+
+/// How long a text is that the query makes is not known before it runs.
+#[test]
+fn a_text_that_a_query_makes_and_a_join_repeats_takes_the_memory_of_a_few() {
+    let shell = Shell::synced();
+    let settings = shell.definition("stedi-delta.toml");
+    shell.define("stedi-delta.toml", format!("{settings}[defaults]\nmemory_limit = \"128 MB\"\n"));
+    let many = "(select unnest(range(0, 4000)) as i) as a";
+    let long = "(select i % 2 as k, string_agg(repeat('x', 500), '' order by i) as s \
+                from (select unnest(range(0, 2000)) as i) as r group by i % 2) as b";
+    for on in [
+        format!("{many} join {long} on a.i % 2 = b.k"),
+        format!("{many} left join {long} on a.i % 2 = b.k"),
+        format!("{many} join {long} on a.i % 2 = b.k and a.i > b.k - 1"),
+        format!("{many} cross join (select s from {long} where k = 0) as c"),
+    ] {
+        let sql = format!("select sum(length(s)) as n from {on}");
+        let (code, said, most) = measured(&shell, &sql);
+        assert_eq!((code, said.as_str()), (Some(0), "n\n2000000000\n"), "{sql}");
+        assert!(most < 128 * MEGABYTE + BESIDE, "{sql} took {} MB", most / MEGABYTE);
+    }
 }
