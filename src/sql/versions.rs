@@ -157,7 +157,7 @@ mod tests {
         for (text, expected) in [
             ("select 1 from t@v12", r#"SELECT 1 FROM "t@v12" AS "t""#),
             ("select t.x from T@V12 where x = 1", r#"SELECT t.x FROM "t@v12" AS "t" WHERE x = 1"#),
-            ("select 1 from t@2026-11-20 a", r#"SELECT 1 FROM "t@2026-11-20" AS a"#),
+            ("select 1 from t@2026-11-20 a", r#"SELECT 1 FROM "t@2026-11-20" a"#),
             ("select 1 from t@2026-11-20t10:00:00z as a", r#"SELECT 1 FROM "t@2026-11-20T10:00:00Z" AS a"#),
             (
                 "select 1 from (select 1 from t@2026-11-20T10:00:00.25+01:00)",
@@ -168,7 +168,7 @@ mod tests {
                 r#"SELECT 1 FROM "t@2026-11-20T10:00" AS "t" JOIN "u@v1" AS "u" ON true"#,
             ),
             ("select 1 from t version as of 12 join u on true", r#"SELECT 1 FROM "t@v12" AS "t" JOIN u ON true"#),
-            ("select 1 from t for version as of '12' a", r#"SELECT 1 FROM "t@v12" AS a"#),
+            ("select 1 from t for version as of '12' a", r#"SELECT 1 FROM "t@v12" a"#),
             ("select 1 from t timestamp as of '2026-11-20 10:00'", r#"SELECT 1 FROM "t@2026-11-20 10:00" AS "t""#),
             ("select 1 from t for timestamp as of timestamp '2026-11-20'", r#"SELECT 1 FROM "t@2026-11-20" AS "t""#),
             (r#"select 1 from "T" version as of 1, "t@v3""#, r#"SELECT 1 FROM "T@v1" AS "T", "t@v3""#),
