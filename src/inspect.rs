@@ -7,6 +7,7 @@ mod query;
 mod saved;
 mod status;
 
+pub(crate) use history::versions;
 pub use history::{Shown, history};
 pub use plan::{PlanOptions, explain, plan, plan_with};
 pub use quarantine::quarantine;

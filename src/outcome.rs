@@ -410,6 +410,20 @@ pub struct StatusOutcome {
     pub problem: Option<Error>,
 }
 
+/// `81,273`.
+#[must_use]
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `812 B`, `31.0 KB`, `1.9 MB`: powers of 1024.
 #[must_use]
 pub fn sized(value: u64) -> String {
@@ -495,4 +509,15 @@ pub struct MigrationOutcome {
     pub run: Option<String>,
     /// Its statements: the pending ones of a pending migration, the applied ones of an applied one.
     pub statements: Vec<StatementOutcome>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_thousands() {
+        let texts = [0, 7, 999, 1_000, 1_234_567].map(number);
+        assert_eq!(texts, ["0", "7", "999", "1,000", "1,234,567"]);
+    }
 }

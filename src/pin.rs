@@ -11,7 +11,7 @@ use crate::name;
 use crate::outcome::{Pin, PinNotice, PinOutcome, PinStatus, SyncOutcome, TableOutcome};
 use crate::pins::{self, Pins};
 use crate::restore::withdrawn;
-use crate::travel::{self, Named, Sort, Zone, is_system};
+use crate::travel::{self, Named, Sort, Zone, system_tables};
 use crate::workspace::Workspace;
 
 /// The settings by which other engines decide when files and log entries may go.
@@ -200,7 +200,7 @@ fn check_name(workspace: &Workspace, name: &str) -> Result<()> {
     name::check(name).map_err(|why| Error::new(Kind::Usage, format!("`{name}` cannot be a pin: {why}")))?;
     let is_table = |table: &str| workspace.table(table).is_ok();
     let quarantine = name.strip_suffix("_quarantine").is_some_and(is_table);
-    if is_table(name) || quarantine || is_system(name) {
+    if is_table(name) || quarantine || system_tables().any(|table| table == name) {
         return Err(Error::new(Kind::Usage, format!("`{name}` is a table"))
             .help("choose another name: pins and tables have names of their own, so that both can be in the catalog"));
     }
@@ -210,19 +210,9 @@ fn check_name(workspace: &Workspace, name: &str) -> Result<()> {
 /// A pin of a version, without retention settings.
 async fn described(named: &Named, table: &LakeTable, options: &Options) -> Result<Pin> {
     let version = table.version();
-    let mut sources = BTreeMap::new();
-    // The newest commit of ours says it; those after it changed no row.
-    for at in (0..=version).rev() {
-        let Some(commit) = named.newest.commit_at(at).await? else { break };
-        if commit.is_ours() {
-            let info = commit.info.unwrap_or_default();
-            let found = info.info.get("stediDelta").and_then(|ours| ours.get("sources")?.as_object().cloned());
-            let found = found.unwrap_or_default();
-            sources.extend(found.into_iter().filter_map(|(name, version)| Some((name, version.as_u64()?))));
-            break;
-        }
-    }
     let commits = named.commits().await?;
+    // The newest commit of ours says it; those after it changed no row.
+    let ours = commits.iter().rev().find(|commit| commit.facts.version <= version && commit.facts.is_ours());
     Ok(Pin {
         name: options.name.clone(),
         table: named.name.clone(),
@@ -237,7 +227,7 @@ async fn described(named: &Named, table: &LakeTable, options: &Options) -> Resul
         rows: table.rows(),
         files: table.files().into_iter().map(|file| (file.path, file.size)).collect(),
         schema: table.schema_string(),
-        sources,
+        sources: ours.map(|commit| commit.facts.sources()).unwrap_or_default(),
     })
 }
 

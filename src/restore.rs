@@ -4,7 +4,7 @@
 //! to law 3; the next sync brings the table forward from there, as if it had never gone further. No data file is written:
 //! the files that only the older version has are added again, and those that only the newest has are removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ pub async fn prepare(workspace: &Workspace, name: &str, to: &Point) -> Result<Re
     old.check_files()?;
     let txns = state(&named, version).await?;
     let withdrawn = withdrawn(workspace, table, &old).await?;
-    let (now, then) = (paths(&named.newest), paths(&old));
+    let (now, then) = (named.newest.paths(), old.paths());
     let outcome = RestoreOutcome {
         table: named.name.clone(),
         restored: version,
@@ -131,10 +131,6 @@ pub(crate) async fn withdrawn(workspace: &Workspace, table: &Table, version: &La
     Ok(Some(rows.keys().filter(|subject| subject.as_ref().is_none_or(|one| !consenting.contains(one))).count() as u64))
 }
 
-fn paths(table: &LakeTable) -> BTreeSet<String> {
-    table.files().into_iter().map(|file| file.path).collect()
-}
-
 impl Restoration {
     /// Restores, and updates the catalog. Nothing is committed if the newest version is the one to restore.
     ///
@@ -146,7 +142,7 @@ impl Restoration {
         if old.version() == newest.version() {
             return Ok(outcome);
         }
-        let (now, then) = (paths(newest), paths(&old));
+        let (now, then) = (newest.paths(), old.paths());
         let (properties, unset) = newest.properties_towards(&old);
         let facts = json!({
             "run": run,

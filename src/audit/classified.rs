@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use deltalake::arrow::compute::cast;
+use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use deltalake::arrow::json::EncoderOptions;
 use deltalake::arrow::json::writer::make_encoder;
@@ -16,6 +15,7 @@ use crate::error::{Context, Result};
 use crate::ingest::format::quarantine_columns;
 use crate::migrate::ColumnNames;
 use crate::privacy::Privacy;
+use crate::refresh;
 use crate::travel::{Named, Sort};
 use crate::workspace::Workspace;
 
@@ -94,14 +94,13 @@ pub(super) fn shown_field(field: &FieldRef, is_hidden: bool) -> FieldRef {
     if is_hidden { Arc::new(Field::new(field.name(), DataType::Utf8, true)) } else { Arc::clone(field) }
 }
 
-/// Values as text: nested ones as JSON.
-fn texts(field: &FieldRef, values: &ArrayRef) -> Result<StringArray> {
-    if let DataType::Binary = values.data_type() {
-        let bytes = values.as_binary::<i32>();
-        return Ok(bytes.iter().map(|value| value.map(String::from_utf8_lossy)).collect());
-    }
+/// Values as the text by which they are hashed: nested ones as JSON, bytes in hexadecimal.
+///
+/// # Errors
+/// A value has no text.
+pub(super) fn texts(field: &FieldRef, values: &ArrayRef) -> Result<StringArray> {
     if !values.data_type().is_nested() {
-        return Ok(cast(values, &DataType::Utf8).context(doing)?.as_string::<i32>().clone());
+        return refresh::texts(values);
     }
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(field, values.as_ref(), &options).context(doing)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use deltalake::datafusion::prelude::SessionContext;
 
-use super::history::{History, files_of};
+use super::history::History;
 use crate::error::{Error, Result};
 use crate::lake::{Consumed, LakeTable};
 use crate::plan::another_commit;
@@ -92,7 +92,7 @@ impl<'w> Consenting<'w> {
             false => self.newest.at(version).await,
         };
         let Ok(at) = opened else { return Ok(Err(format!("{record} v{version} can no longer be opened"))) };
-        if !files_of(&at).is_subset(&self.there) {
+        if !at.paths().is_subset(&self.there) {
             return Ok(Err(format!("{record} v{version} was vacuumed")));
         }
         if let Err(refused) = at.check_files() {

@@ -38,11 +38,6 @@ impl History {
     }
 }
 
-/// The data files of a version.
-pub(super) fn files_of(table: &LakeTable) -> BTreeSet<String> {
-    table.files().into_iter().map(|file| file.path).collect()
-}
-
 /// The oldest version that the files of a log can give: the first commit of the unbroken row up to the newest one if that
 /// created the table, else the first checkpoint from which on all commits are there.
 fn oldest(there: &BTreeSet<String>, newest: u64) -> u64 {

@@ -120,14 +120,13 @@ impl Walk<'_> {
     /// What the log says of a version.
     async fn describe(&mut self, number: usize, table: &LakeTable) -> Result<()> {
         let commit = table.commit_at(table.version()).await?;
-        let info = commit.and_then(|commit| commit.info).unwrap_or_default();
+        let commit = commit.unwrap_or_default();
         let schema = table.schema();
         let columns =
             schema.fields().iter().map(|field| (field.name().clone(), ColumnType::name_of(field.data_type())));
         if let Some(found) = self.outcome.tables.get_mut(number) {
-            found.committed_ms = info.in_commit_timestamp.or(info.timestamp).or_else(|| table.committed_ms());
-            let run = info.info.get("stediDelta").and_then(|ours| ours.get("run")?.as_str().map(str::to_owned));
-            found.run = run.filter(|run| !run.is_empty());
+            found.committed_ms = commit.committed_ms().or_else(|| table.committed_ms());
+            found.run = commit.run().map(str::to_owned);
             found.id = table.uuid();
             found.url = table.location().url.to_string();
             found.columns = columns.collect();

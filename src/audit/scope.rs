@@ -2,9 +2,8 @@
 
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::lake::LakeTable;
 use crate::name::nearest;
-use crate::travel::{Named, Point, Sort, Zone, find, split};
+use crate::travel::{Named, Point, Sort, Zone, find, find_existing, split};
 use crate::workspace::Workspace;
 
 /// The tables.
@@ -126,11 +125,9 @@ impl Scope {
         let mut found = Vec::new();
         for table in project.tables.iter().filter(|table| is_in(&table.zone) && wanted(table)) {
             let name = table.name.to_string();
-            let location = workspace.location(table)?;
             // Of a table that the next sync will make there is nothing to audit.
-            let Some(opened) = LakeTable::open(&location).await.transpose() else { continue };
-            let named = |newest| Named { name: name.clone(), sort: Sort::Table, newest, notes: Vec::new() };
-            found.push(Found { table: opened.map(named), name: name.clone() });
+            let Some(table) = find_existing(workspace, &name).await.transpose() else { continue };
+            found.push(Found { table, name });
         }
         Ok(found)
     }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{History, files_of};
+use super::history::History;
+use super::recorded::Newest;
 use super::scope::{Scope, What, is_of_project};
 use crate::definition::{Derived, Table};
 use crate::error::{Error, Result};
@@ -13,11 +14,8 @@ use crate::name::TableName;
 use crate::outcome::{VerifyAudit, VerifyAudits, VerifyVerdict};
 use crate::plan::{another_commit, fingerprint};
 use crate::refresh;
-use crate::travel::{Named, find};
+use crate::travel::{Named, find_existing, system_tables};
 use crate::workspace::Workspace;
-
-/// The system tables.
-const SYSTEM: [&str; 3] = ["files", "migrations", "runs"];
 
 /// Recomputes one version of each table of a scope.
 ///
@@ -25,7 +23,7 @@ const SYSTEM: [&str; 3] = ["files", "migrations", "runs"];
 /// `Usage` if there is no such table, zone or version. A table that cannot be compared has its error in the result.
 pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
-    let mut audits = VerifyAudits::default();
+    let (mut audits, mut newest) = (VerifyAudits::default(), Newest::default());
     for found in scope.tables(workspace, |_| true).await? {
         let named = match found.table {
             Ok(named) => named,
@@ -46,7 +44,7 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         let mut audit = VerifyAudit { version: Some(version), ..empty(&named.name) };
         let table = workspace.table(&named.name).ok().filter(|_| is_of_project(&named));
         if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?))) {
-            if let Err(error) = verified(workspace, (table, derived), &named, &mut audit).await {
+            if let Err(error) = verified(workspace, &mut newest, (table, derived), (&named, &mut audit)).await {
                 audit.problem = Some(workspace.told(error));
             }
         } else {
@@ -55,8 +53,8 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         audits.tables.push(audit);
     }
     if scope.what == What::Lake {
-        for name in SYSTEM {
-            let Ok(table) = find(workspace, name).await else { continue };
+        for name in system_tables() {
+            let Ok(Some(table)) = find_existing(workspace, name).await else { continue };
             let version = scope.version(&table).await.ok().flatten();
             audits.tables.push(VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) });
         }
@@ -78,12 +76,12 @@ fn empty(name: &str) -> VerifyAudit {
 
 async fn verified(
     workspace: &Workspace,
+    newest: &mut Newest,
     (table, derived): (&Table, &Derived),
-    named: &Named,
-    audit: &mut VerifyAudit,
+    (named, audit): (&Named, &mut VerifyAudit),
 ) -> Result<()> {
     let version = audit.version.unwrap_or_default();
-    let (opened, sources) = match recorded(workspace, (table, derived), named, version).await? {
+    let (opened, sources) = match recorded(workspace, newest, (table, derived), (named, version)).await? {
         Ok(recorded) => recorded,
         Err(why) => {
             audit.because = Some(why);
@@ -115,9 +113,9 @@ type Inputs = (LakeTable, BTreeMap<TableName, LakeTable>);
 /// What a version is recomputed from, or why it cannot be.
 async fn recorded(
     workspace: &Workspace,
+    newest: &mut Newest,
     (table, derived): (&Table, &Derived),
-    named: &Named,
-    version: u64,
+    (named, version): (&Named, u64),
 ) -> Result<std::result::Result<Inputs, String>> {
     let opened = match readable(&named.newest, &named.name, version).await? {
         Ok(opened) => opened,
@@ -129,7 +127,7 @@ async fn recorded(
     }
     let mut sources = BTreeMap::new();
     for name in workspace.sources(table) {
-        match state.source(workspace, &opened, &name).await? {
+        match state.source((workspace, newest), &opened, &name).await? {
             Ok(source) => drop(sources.insert(name, source)),
             Err(why) => return Ok(Err(why)),
         }
@@ -149,7 +147,7 @@ async fn readable(newest: &LakeTable, name: &str, version: u64) -> Result<std::r
     let Ok(table) = newest.at(version).await else {
         return Ok(Err(format!("{name} v{version} can no longer be opened")));
     };
-    Ok(match files_of(&table).is_subset(&history.there) {
+    Ok(match table.paths().is_subset(&history.there) {
         true => Ok(table),
         false => Err(format!("{name} v{version} was vacuumed")),
     })
@@ -175,11 +173,11 @@ impl Recorded {
     /// A source at the recorded version, or why that cannot be read.
     async fn source(
         &self,
-        workspace: &Workspace,
+        (workspace, newest): (&Workspace, &mut Newest),
         version: &LakeTable,
         name: &TableName,
     ) -> Result<std::result::Result<LakeTable, String>> {
-        let Some(newest) = LakeTable::open(&workspace.location(workspace.table(name.as_str())?)?).await? else {
+        let Some(newest) = newest.table(workspace, name).await? else {
             return Err(Error::failed(format!("{name} does not exist")).help("stedi-delta sync"));
         };
         let uuid = newest.uuid();

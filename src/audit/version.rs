@@ -7,7 +7,6 @@ use crate::outcome::DiffVersion;
 /// A version, and when it was committed.
 pub(crate) async fn version_of(table: &LakeTable) -> Result<DiffVersion> {
     let commit = table.commit_at(table.version()).await?;
-    let info = commit.and_then(|commit| commit.info);
-    let by_writer = info.and_then(|info| info.in_commit_timestamp.or(info.timestamp));
-    Ok(DiffVersion { version: table.version(), committed_ms: by_writer.or_else(|| table.committed_ms()) })
+    let by_itself = commit.and_then(|commit| commit.committed_ms());
+    Ok(DiffVersion { version: table.version(), committed_ms: by_itself.or_else(|| table.committed_ms()) })
 }

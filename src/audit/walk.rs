@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use deltalake::datafusion::prelude::SessionContext;
 
 use super::grants::{Consenting, Step};
-use super::history::{History, files_of};
+use super::history::History;
 use super::offenders::Offenders;
 use crate::changes::{self, Changes};
 use crate::error::Result;
@@ -231,7 +231,7 @@ impl<'w> Walk<'w> {
                 let Ok(at) = self.at.advanced(version).await else {
                     return Ok(Err(format!("v{version} can no longer be opened")));
                 };
-                (self.files, self.at) = (Some(files_of(&at)), at);
+                (self.files, self.at) = (Some(at.paths()), at);
                 if let Some(why) = self.unreadable(version) {
                     return Ok(Err(why));
                 }
@@ -276,7 +276,7 @@ impl<'w> Walk<'w> {
             false => self.newest.at(version).await,
         };
         let Ok(at) = opened else { return Ok(Err(format!("v{version} can no longer be opened"))) };
-        (self.files, self.at) = (Some(files_of(&at)), at);
+        (self.files, self.at) = (Some(at.paths()), at);
         if let Some(why) = self.unreadable(version) {
             return Ok(Err(why));
         }

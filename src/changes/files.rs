@@ -25,7 +25,7 @@ pub(super) struct Found {
 /// Looks for the files that the newest version does not hold: a vacuumed one would otherwise only fail while the query
 /// runs.
 pub(super) async fn look_up<'a>(table: &LakeTable, paths: impl Iterator<Item = &'a str>) -> Result<Found> {
-    let current: BTreeSet<String> = table.files().into_iter().map(|f| f.path).collect();
+    let current = table.paths();
     let location = table.location();
     let outside: Vec<String> = paths.filter(|path| !current.contains(*path)).map(str::to_owned).collect();
     let answers: Vec<(String, Option<u64>)> = futures::stream::iter(outside)

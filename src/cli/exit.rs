@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind};
 use crate::outcome::{
-    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, Mode, PlanOutcome, Problem,
-    SyncOutcome, TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
+    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, LakeReport, Mode, PlanOutcome,
+    Problem, SyncOutcome, TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.
@@ -109,6 +109,13 @@ pub fn of_catalog(outcome: &CatalogOutcome) -> u8 {
 #[must_use]
 pub fn of_lake_diff(outcome: &LakeDiffOutcome) -> u8 {
     of_all(outcome.tables.iter().filter_map(|table| table.problem.as_ref().map(Error::kind)))
+}
+
+/// A report: whether it has evidence against the lake.
+#[must_use]
+pub fn of_report(report: &LakeReport) -> u8 {
+    let [violated, different, _] = report.against();
+    if violated + different == 0 { DONE } else { of(Kind::Evidence) }
 }
 
 /// A repair of the catalog.

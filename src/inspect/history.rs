@@ -1,11 +1,7 @@
 //! The versions of a table and their commits, from its log.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
 use crate::error::Result;
-use crate::lake::app;
+use crate::lake::{LakeTable, app};
 use crate::migrate::{self, Moves};
 use crate::outcome::{History, HistoryEntry};
 use crate::travel::{self, Clock, CommitTime, Point};
@@ -27,7 +23,14 @@ pub struct Shown {
 pub async fn history(workspace: &Workspace, name: &str, shown: &Shown) -> Result<History> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let named = travel::find(workspace, name).await?;
-    let table = &named.newest;
+    Ok(History { notes: named.notes, ..versions(&named.newest, shown).await? })
+}
+
+/// The versions of a table up to one of it, newest first, as far as the log reaches.
+///
+/// # Errors
+/// If the log cannot be read.
+pub(crate) async fn versions(table: &LakeTable, shown: &Shown) -> Result<History> {
     // Twice as many as are shown, and one before the first: whether its definition changed.
     let mut read = (shown.limit as u64).saturating_mul(2).saturating_add(16);
     loop {
@@ -39,7 +42,7 @@ pub async fn history(workspace: &Workspace, name: &str, shown: &Shown) -> Result
         if is_all || is_enough {
             let begins = commits.first().map_or(0, |first| first.facts.version);
             let is_cut = is_all && begins > 0 && shown.since.is_none() && loud < shown.limit;
-            return Ok(History { entries, begins: is_cut.then_some(begins), notes: named.notes });
+            return Ok(History { entries, begins: is_cut.then_some(begins), notes: Vec::new() });
         }
         read = read.saturating_mul(4);
     }
@@ -74,18 +77,13 @@ fn entry(CommitTime { facts: commit, ms, clock }: &CommitTime) -> HistoryEntry {
     let (added, removed) = (files.added.len() + files.moved_in.len(), files.removed.len() + files.moved_out.len());
     let definition = commit.txns.get(app::DEFINITION).filter(|_| commit.is_ours());
     let is_quiet = commit.is_ours() && !commit.changes_data() && !commit.changes_metadata && !commit.moves_files();
-    let info = commit.info.clone().unwrap_or_default();
-    let ours = info.info.get("stediDelta").cloned().unwrap_or(Value::Null);
-    let text = |key: &str| ours[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-    let count = |key: &str| ours[key].as_u64();
+    let text = |key: &str| commit.fact(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let count = |key: &str| commit.fact(key)?.as_u64();
     let rows = match (count("rowsInserted"), count("rowsUpdated"), count("rowsDeleted")) {
         (None, None, None) => None,
         (inserted, updated, deleted) => Some([inserted.unwrap_or(0), updated.unwrap_or(0), deleted.unwrap_or(0)]),
     };
-    let mut sources: BTreeMap<String, u64> = BTreeMap::new();
-    if let Some(map) = ours["sources"].as_object() {
-        sources.extend(map.iter().filter_map(|(name, version)| Some((name.clone(), version.as_u64()?))));
-    }
+    let mut sources = commit.sources();
     sources.extend(count("batch").map(|number| ("batch".to_owned(), number)));
     HistoryEntry {
         version: commit.version,
@@ -96,10 +94,10 @@ fn entry(CommitTime { facts: commit, ms, clock }: &CommitTime) -> HistoryEntry {
             Clock::Object => "object",
         },
         operation,
-        engine: info.engine_info,
+        engine: commit.info.as_ref().and_then(|info| info.engine_info.clone()),
         mode: text("mode"),
         reason: text("reason"),
-        run: text("run"),
+        run: commit.run().map(str::to_owned),
         rows,
         files: [added as u64, removed as u64],
         definition: definition.map(|hash| format!("{hash:016x}")),

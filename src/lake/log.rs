@@ -150,6 +150,32 @@ impl CommitFacts {
         self.info.as_ref().and_then(|i| i.operation.as_deref()).unwrap_or("unknown")
     }
 
+    /// When it was committed, by what it says itself: `inCommitTimestamp`, else the time of the writer.
+    #[must_use]
+    pub fn committed_ms(&self) -> Option<i64> {
+        let info = self.info.as_ref()?;
+        info.in_commit_timestamp.or(info.timestamp)
+    }
+
+    /// What a commit of ours says of itself for people, by its key.
+    #[must_use]
+    pub fn fact(&self, key: &str) -> Option<&serde_json::Value> {
+        self.info.as_ref()?.info.get("stediDelta")?.get(key)
+    }
+
+    /// The run of a commit of ours.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        self.fact("run")?.as_str().filter(|run| !run.is_empty())
+    }
+
+    /// Source table, by its name at that time -> version from which a commit of ours was computed.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<String, u64> {
+        let sources = self.fact("sources").and_then(serde_json::Value::as_object).into_iter().flatten();
+        sources.filter_map(|(name, version)| Some((name.clone(), version.as_u64()?))).collect()
+    }
+
     /// Whether it is one of ours.
     #[must_use]
     pub fn is_ours(&self) -> bool {

@@ -293,6 +293,12 @@ impl LakeTable {
         self.spelled().path(decoded)
     }
 
+    /// The paths of all data files.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.files().into_iter().map(|file| file.path).collect()
+    }
+
     /// The add of every data file.
     pub(super) fn adds(&self) -> Vec<Add> {
         let Ok(snapshot) = self.inner.snapshot() else { return Vec::new() };

@@ -15,6 +15,18 @@ pub enum ConsentVerdict {
     Unknown,
 }
 
+impl ConsentVerdict {
+    /// Its name in documents and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Violated => "violated",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One version, audited by the cut that it was computed from.
 #[derive(Clone, Debug)]
 pub struct ConsentVersion {
@@ -96,6 +108,19 @@ pub enum VerifyVerdict {
     Unknown,
     /// It is not computed from other tables.
     NotComputed,
+}
+
+impl VerifyVerdict {
+    /// Its name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Different => "different",
+            Self::Unknown => "unknown",
+            Self::NotComputed => "not computed",
+        }
+    }
 }
 
 /// One table in `audit verify`.

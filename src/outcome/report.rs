@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{ConsentVerdict, VerifyVerdict};
+
 /// What the lake, or one pinned version, holds, and whether its laws held.
 #[derive(Debug, Serialize)]
 pub struct LakeReport {
@@ -37,6 +39,17 @@ pub struct LakeReport {
     pub migrations: Vec<ReportedMigration>,
     /// Exit code of the command: 3 if consent was violated, or a table does not equal its query.
     pub exit_code: u8,
+}
+
+impl LakeReport {
+    /// How many versions violate consent, how many differ from their query, and how many verdicts are unknown.
+    #[must_use]
+    pub fn against(&self) -> [usize; 3] {
+        let consent = |verdict| self.consent.iter().filter(|version| version.verdict == verdict).count();
+        let verified = |verdict| self.verification.iter().filter(|version| version.verdict == verdict).count();
+        let unknown = consent(ConsentVerdict::Unknown) + verified(VerifyVerdict::Unknown);
+        [consent(ConsentVerdict::Violated), verified(VerifyVerdict::Different), unknown]
+    }
 }
 
 /// One table.
@@ -106,8 +119,8 @@ pub struct ReportedConsent {
     pub subjects: Option<u64>,
     /// Rows whose subject had not consented.
     pub violations: Option<u64>,
-    /// `holds`, `violated` or `unknown`.
-    pub verdict: &'static str,
+    /// The verdict.
+    pub verdict: ConsentVerdict,
     /// Why it is unknown.
     pub because: Option<String>,
 }
@@ -119,8 +132,8 @@ pub struct ReportedVerification {
     pub table: String,
     /// The version.
     pub version: Option<u64>,
-    /// `equal`, `different`, `unknown` or `not computed`.
-    pub verdict: &'static str,
+    /// The verdict.
+    pub verdict: VerifyVerdict,
     /// Why it is different or unknown.
     pub because: Option<String>,
 }

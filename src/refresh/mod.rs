@@ -36,7 +36,7 @@ pub(crate) use broken::unreadable;
 use choose::{Estimates, Strategy};
 pub(crate) use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
-pub(crate) use consent::{MovedGrants, Rule, Subjects, consent_changes, rows_of};
+pub(crate) use consent::{MovedGrants, Rule, Subjects, consent_changes, is_bytes, rows_of, texts};
 use inputs::Inputs;
 use inspect::Coverage;
 pub(crate) use verify::{mismatch, recompute, verify};

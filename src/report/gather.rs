@@ -10,17 +10,15 @@ use crate::inspect::{self, Shown};
 use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::outcome::{
-    ConsentVerdict, HistoryEntry, LakeReport, MigrationState, PinStatus, ReportedConsent, ReportedMigration,
-    ReportedPin, ReportedTable, ReportedVerification, ReportedVersion, VerifyVerdict,
+    HistoryEntry, LakeReport, MigrationState, PinStatus, ReportedConsent, ReportedMigration, ReportedPin,
+    ReportedTable, ReportedVerification, ReportedVersion, VerifyVerdict,
 };
 use crate::pin;
-use crate::travel::{self, Named, Zone};
+use crate::travel::{self, Zone};
 use crate::workspace::Workspace;
 
 /// Versions of each table that are shown.
 const VERSIONS: usize = 10;
-/// The exit code of a report with evidence against the lake.
-const EVIDENCE: u8 = 3;
 
 /// The whole lake at its newest versions.
 ///
@@ -145,10 +143,7 @@ async fn reported(workspace: &Workspace, table: &Table, version: Option<u64>) ->
         sources: sources.into_iter().map(|name| (name, None)).collect(),
         versions: Vec::new(),
     };
-    if LakeTable::open(&workspace.location(table)?).await?.is_none() {
-        return Ok(found);
-    }
-    let named = travel::find(workspace, table.name.as_str()).await?;
+    let Some(named) = travel::find_existing(workspace, table.name.as_str()).await? else { return Ok(found) };
     let version = version.unwrap_or(named.newest.version());
     found.table_uuid = Some(named.newest.uuid());
     found.version = Some(version);
@@ -156,40 +151,36 @@ async fn reported(workspace: &Workspace, table: &Table, version: Option<u64>) ->
     if let Ok(at) = named.newest.at(version).await {
         found.rows = at.rows();
         (found.files, found.bytes) = at.size();
+        history(&at, &mut found).await?;
     }
-    history(workspace, &named, version, &mut found).await?;
     Ok(found)
 }
 
-/// What the log says of the version and of those before it.
-async fn history(workspace: &Workspace, named: &Named, version: u64, found: &mut ReportedTable) -> Result<()> {
-    let shown = Shown { limit: usize::MAX, since: None };
-    let history = inspect::history(workspace, &named.name, &shown).await?;
-    let until: Vec<&HistoryEntry> = history.entries.iter().filter(|entry| entry.version <= version).collect();
-    found.committed_at =
-        until.first().filter(|entry| entry.version == version).map(|entry| rfc3339(entry.committed_ms));
-    if let Some(ours) = until.iter().find(|entry| entry.run.is_some()) {
+/// What the log says of a version and of those before it.
+async fn history(at: &LakeTable, found: &mut ReportedTable) -> Result<()> {
+    let entries = inspect::versions(at, &Shown { limit: VERSIONS, since: None }).await?.entries;
+    found.committed_at = entries.first().map(|entry| rfc3339(entry.committed_ms));
+    if let Some(ours) = entries.iter().find(|entry| entry.run.is_some()) {
         for (source, consumed) in &mut found.sources {
             *consumed = ours.sources.get(source).copied();
         }
     }
-    found.versions = until
-        .iter()
-        .filter(|entry| !entry.is_quiet)
-        .take(VERSIONS)
-        .map(|entry| ReportedVersion {
-            version: entry.version,
-            committed_at: rfc3339(entry.committed_ms),
-            operation: entry.operation.clone(),
-            by: match (&entry.run, &entry.engine) {
-                (Some(run), _) => format!("run {run}"),
-                (None, engine) => engine.clone().unwrap_or_else(|| "unknown".to_owned()),
-            },
-            rows: entry.rows,
-            mode: [entry.mode.as_deref(), entry.reason.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": "),
-        })
-        .collect();
+    found.versions = entries.iter().filter(|entry| !entry.is_quiet).map(reported_version).collect();
     Ok(())
+}
+
+fn reported_version(entry: &HistoryEntry) -> ReportedVersion {
+    ReportedVersion {
+        version: entry.version,
+        committed_at: rfc3339(entry.committed_ms),
+        operation: entry.operation.clone(),
+        by: match (&entry.run, &entry.engine) {
+            (Some(run), _) => format!("run {run}"),
+            (None, engine) => engine.clone().unwrap_or_else(|| "unknown".to_owned()),
+        },
+        rows: entry.rows,
+        mode: [entry.mode.as_deref(), entry.reason.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": "),
+    }
 }
 
 /// Audits consent and recomputes: the newest versions of all tables, or one version.
@@ -209,11 +200,7 @@ async fn audited(workspace: &Workspace, report: &mut LakeReport, one: Option<&st
                 rows: version.rows,
                 subjects: version.subjects,
                 violations: version.violations,
-                verdict: match version.verdict {
-                    ConsentVerdict::Holds => "holds",
-                    ConsentVerdict::Violated => "violated",
-                    ConsentVerdict::Unknown => "unknown",
-                },
+                verdict: version.verdict,
                 because: version.because.clone().or_else(|| problem.clone()),
             }));
         }
@@ -226,17 +213,9 @@ async fn audited(workspace: &Workspace, report: &mut LakeReport, one: Option<&st
         report.verification.push(ReportedVerification {
             table: verified.table.clone(),
             version: verified.version,
-            verdict: match verified.verdict {
-                VerifyVerdict::Equal => "equal",
-                VerifyVerdict::Different => "different",
-                VerifyVerdict::Unknown => "unknown",
-                VerifyVerdict::NotComputed => "not computed",
-            },
+            verdict: verified.verdict,
             because: verified.because.clone().or_else(|| verified.problem.as_ref().map(ToString::to_string)),
         });
     }
-    let is_against = report.consent.iter().any(|version| version.verdict == "violated")
-        || report.verification.iter().any(|version| version.verdict == "different");
-    report.exit_code = if is_against { EVIDENCE } else { 0 };
     Ok(())
 }

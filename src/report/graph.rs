@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::outcome::ReportedTable;
+use crate::outcome::{ReportedTable, number};
 
 const WIDTH: usize = 208;
 const HEIGHT: usize = 46;
@@ -63,7 +63,7 @@ pub(super) fn graph(tables: &[ReportedTable]) -> Markup {
                         text.name x=(x + 10) y=(y + 19) { (shortened(&table.table)) }
                         text.small x=(x + 10) y=(y + 36) {
                             @match table.version { Some(version) => { "v" (version) }, None => "does not exist" }
-                            @if let Some(rows) = table.rows { " · " (super::page::number(rows)) " rows" }
+                            @if let Some(rows) = table.rows { " · " (number(rows)) " rows" }
                         }
                     }
                 }

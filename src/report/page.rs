@@ -4,23 +4,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::graph::graph;
 use crate::outcome::{
-    LakeReport, ReportedConsent, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion, sized,
+    LakeReport, ReportedConsent, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion, number, sized,
 };
 
 const STYLE: &str = include_str!("page.css");
-
-/// `1,204`.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// The whole page.
 #[must_use]
@@ -66,10 +53,7 @@ pub fn page(report: &LakeReport) -> String {
 
 /// The whole in one sentence.
 fn verdict(report: &LakeReport) -> Markup {
-    let violated = report.consent.iter().filter(|version| version.verdict == "violated").count();
-    let different = report.verification.iter().filter(|version| version.verdict == "different").count();
-    let unknown = report.consent.iter().filter(|version| version.verdict == "unknown").count()
-        + report.verification.iter().filter(|version| version.verdict == "unknown").count();
+    let [violated, different, unknown] = report.against();
     html! {
         @if violated + different == 0 {
             strong.good { "No violation found." }
@@ -181,7 +165,7 @@ fn tables(tables: &[ReportedTable]) -> Markup {
     )
 }
 
-fn mark(verdict: &str) -> Markup {
+fn mark(verdict: &'static str) -> Markup {
     let class = match verdict {
         "holds" | "equal" => "good",
         "violated" | "different" => "bad",
@@ -210,7 +194,7 @@ fn consent(versions: &[ReportedConsent]) -> Markup {
                         tr {
                             th scope="row" { (version.table) }
                             td { "v" (version.version) }
-                            td { (mark(version.verdict)) @if let Some(why) = &version.because { ": " (why) } }
+                            td { (mark(version.verdict.name())) @if let Some(why) = &version.because { ": " (why) } }
                             td { @if let Some(grants) = version.grants { "v" (grants) } }
                             td.number { (counted(version.rows)) }
                             td.number { (counted(version.subjects)) }
@@ -234,7 +218,7 @@ fn verification(versions: &[ReportedVerification]) -> Markup {
                         tr {
                             th scope="row" { (version.table) }
                             td { @if let Some(version) = version.version { "v" (version) } }
-                            td { (mark(version.verdict)) @if let Some(why) = &version.because { ": " (why) } }
+                            td { (mark(version.verdict.name())) @if let Some(why) = &version.because { ": " (why) } }
                         }
                     }
                 }
@@ -332,16 +316,5 @@ fn versions(table: &ReportedTable) -> Markup {
                 }
             }))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_thousands() {
-        let texts = [0, 7, 999, 1_000, 1_234_567].map(number);
-        assert_eq!(texts, ["0", "7", "999", "1,000", "1,234,567"]);
     }
 }

@@ -14,7 +14,7 @@ use super::point::Point;
 use super::times::{times, version_at};
 use crate::clock::rfc3339;
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{CommitFacts, LakeTable};
+use crate::lake::LakeTable;
 use crate::sync::RUNS_FOLDER;
 use crate::workspace::Workspace;
 
@@ -114,7 +114,7 @@ impl Cut {
         }
         let commits = times(&table.newest).await?;
         let before = commits.iter().filter(|commit| commit.ms <= ms);
-        let found = before.rev().find(|commit| run_of(&commit.facts).is_none_or(|run| !at_work.contains(run)));
+        let found = before.rev().find(|commit| commit.facts.run().is_none_or(|run| !at_work.contains(run)));
         match found {
             Some(found) => version_at(&table.newest, &table.name, (found.ms, text)).await,
             // Says what the oldest one is.
@@ -165,11 +165,6 @@ fn check(run: &Run, runs: &[Run]) -> Result<()> {
     })
 }
 
-/// The run of a commit of ours.
-fn run_of(commit: &CommitFacts) -> Option<&str> {
-    commit.info.as_ref()?.info.get("stediDelta")?.get("run")?.as_str()
-}
-
 /// The runs that had committed to some tables at a time, and to others after it.
 async fn at_work(workspace: &Workspace, ms: i64) -> Result<BTreeSet<String>> {
     let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
@@ -177,7 +172,7 @@ async fn at_work(workspace: &Workspace, ms: i64) -> Result<BTreeSet<String>> {
         let Some(table) = LakeTable::open(&workspace.location(table)?).await? else { continue };
         for commit in times(&table).await? {
             let side = if commit.ms <= ms { &mut before } else { &mut after };
-            side.extend(run_of(&commit.facts).map(str::to_owned));
+            side.extend(commit.facts.run().map(str::to_owned));
         }
     }
     Ok(before.intersection(&after).cloned().collect())

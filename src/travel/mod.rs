@@ -9,8 +9,8 @@ mod point;
 mod times;
 
 pub use cut::{AsOf, Cut};
-pub use named::{Named, Sort, find, open};
+pub use named::{Named, Sort, find, find_existing, open};
 pub use point::{Point, Zone, split};
 pub use times::{Clock, CommitTime, newest_times, times};
 
-pub(crate) use named::is_system;
+pub(crate) use named::system_tables;

@@ -18,9 +18,9 @@ use crate::workspace::Workspace;
 const SYSTEM: [(&str, &str); 4] =
     [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("runs", RUNS_FOLDER)];
 
-/// Whether a name is that of a system table.
-pub(crate) fn is_system(name: &str) -> bool {
-    SYSTEM.iter().any(|(known, _)| *known == name)
+/// The names of the system tables.
+pub(crate) fn system_tables() -> impl Iterator<Item = &'static str> {
+    SYSTEM.iter().map(|(name, _)| *name)
 }
 
 /// What a name stands for.
@@ -62,15 +62,33 @@ struct Place {
 /// # Errors
 /// `Usage` if no table has or had that name; `Failed` if it does not exist yet or its log cannot be read.
 pub async fn find(workspace: &Workspace, name: &str) -> Result<Named> {
-    let Place { name, sort, location, notes } = place(workspace, name)?;
-    let Some(newest) = LakeTable::open(&location).await? else {
-        return Err(match sort {
-            Sort::Dropped => Error::failed(format!("{name} was dropped, and its folder is gone"))
-                .fact("folder", location.to_string()),
-            _ => Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"),
-        });
-    };
-    Ok(Named { name, sort, newest, notes })
+    let place = place(workspace, name)?;
+    if let Some(found) = place.open().await? {
+        return Ok(found);
+    }
+    let Place { name, sort, location, .. } = place;
+    Err(match sort {
+        Sort::Dropped => {
+            Error::failed(format!("{name} was dropped, and its folder is gone")).fact("folder", location.to_string())
+        }
+        _ => Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"),
+    })
+}
+
+/// The same; `None` if the table does not exist.
+///
+/// # Errors
+/// `Usage` if no table has or had that name; `Failed` if its log cannot be read.
+pub async fn find_existing(workspace: &Workspace, name: &str) -> Result<Option<Named>> {
+    place(workspace, name)?.open().await
+}
+
+impl Place {
+    async fn open(&self) -> Result<Option<Named>> {
+        let Self { name, sort, location, notes } = self;
+        let newest = LakeTable::open(location).await?;
+        Ok(newest.map(|newest| Named { name: name.clone(), sort: *sort, newest, notes: notes.clone() }))
+    }
 }
 
 /// Opens a table as `t`, `t@v12`, `t@2026-11-20` or `t@2026-11-20T10:00:00Z` name it: its newest version, or that one.

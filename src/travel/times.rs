@@ -73,11 +73,12 @@ pub async fn newest_times(table: &LakeTable, most: u64) -> Result<Vec<CommitTime
             times.clear();
             continue;
         };
-        let info = facts.info.as_ref();
-        let in_commit = info.and_then(|info| info.in_commit_timestamp).map(|ms| (ms, Clock::InCommit));
-        let writer = || info.and_then(|info| info.timestamp).map(|ms| (ms, Clock::Writer));
-        let object = || (objects.get(&version).copied().unwrap_or_default(), Clock::Object);
-        let (ms, clock) = in_commit.or_else(writer).unwrap_or_else(object);
+        let is_in_commit = facts.info.as_ref().is_some_and(|info| info.in_commit_timestamp.is_some());
+        let (ms, clock) = match facts.committed_ms() {
+            Some(ms) if is_in_commit => (ms, Clock::InCommit),
+            Some(ms) => (ms, Clock::Writer),
+            None => (objects.get(&version).copied().unwrap_or_default(), Clock::Object),
+        };
         let ms = times.last().map_or(ms, |before| ms.max(before.ms + 1));
         times.push(CommitTime { facts, ms, clock });
     }
@@ -112,12 +113,14 @@ pub(super) async fn version_at(table: &LakeTable, name: &str, (ms, text): (i64, 
     };
     let version = found.facts.version;
     // A table that was created anew in the same log: versions before belong to another one.
-    let later = times.iter().filter(|time| time.facts.version > version && time.facts.changes_metadata);
-    if later.count() > 0 && table.at(version).await?.uuid() != table.uuid() {
-        for time in times.iter().filter(|time| time.facts.version > version && time.facts.changes_metadata) {
-            if table.at(time.facts.version).await?.uuid() == table.uuid() {
-                return Err(none(Some(time), "the table was created anew then"));
-            }
+    let is_later = |time: &&CommitTime| time.facts.version > version && time.facts.changes_metadata;
+    let later: Vec<&CommitTime> = times.iter().filter(is_later).collect();
+    if later.is_empty() || table.at(version).await?.uuid() == table.uuid() {
+        return Ok(version);
+    }
+    for time in later {
+        if table.at(time.facts.version).await?.uuid() == table.uuid() {
+            return Err(none(Some(time), "the table was created anew then"));
         }
     }
     Ok(version)

@@ -42,10 +42,7 @@ async fn one(
     (before, after): (&Cut, Option<&Cut>),
     found: &mut LakeDiffTable,
 ) -> Result<()> {
-    let table = match travel::find(workspace, &found.table).await {
-        Ok(table) => table,
-        Err(error) => return if exists(workspace, &found.table).await? { Err(error) } else { Ok(()) },
-    };
+    let Some(table) = travel::find_existing(workspace, &found.table).await? else { return Ok(()) };
     found.from = version(workspace, &table, before).await?;
     found.to = match after {
         Some(cut) => version(workspace, &table, cut).await?,
@@ -70,15 +67,6 @@ async fn one(
         (None, None) => found.rows = DiffRows::default(),
     }
     Ok(())
-}
-
-/// Whether the folder of a table or quarantine holds one.
-async fn exists(workspace: &Workspace, name: &str) -> Result<bool> {
-    let location = match name.strip_suffix("_quarantine").and_then(|base| workspace.landing_table(base).ok()) {
-        Some(table) => workspace.quarantine(table)?,
-        None => workspace.location(workspace.table(name)?)?,
-    };
-    location.holds("_delta_log").await
 }
 
 /// The version of a table in a cut; `None` if it did not exist then.

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use deltalake::arrow::array::{Array, ArrayRef, RecordBatch};
 use deltalake::arrow::datatypes::FieldRef;
 use deltalake::arrow::json::EncoderOptions;
 use deltalake::arrow::json::writer::make_encoder;
 use serde_json::Value;
 
-use super::subject::texts;
+use crate::audit::classified::texts;
 use crate::error::{Context, Result};
 use crate::privacy::Privacy;
 use crate::travel::{Named, Sort};
@@ -76,12 +76,8 @@ impl Shown {
     }
 
     fn hashes(&self, field: &FieldRef, column: &ArrayRef) -> Result<Vec<Value>> {
-        let texts = match column.data_type().is_nested() {
-            true => json(field, column)?.iter().map(|value| (!value.is_null()).then(|| value.to_string())).collect(),
-            false => texts(column)?,
-        };
         let shown = |text: Option<&str>| text.map_or(Value::Null, |text| Value::String(self.privacy.show(text)));
-        Ok((&texts as &StringArray).iter().map(shown).collect())
+        Ok(texts(field, column)?.iter().map(shown).collect())
     }
 }
 

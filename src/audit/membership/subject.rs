@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{ArrayRef, AsArray, StringArray};
-use deltalake::arrow::compute::cast;
-use deltalake::arrow::datatypes::{DataType, FieldRef, Schema};
+use deltalake::arrow::datatypes::{FieldRef, Schema};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::{Expr, ident, lit};
@@ -16,6 +14,7 @@ use crate::definition::ColumnType;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::nearest;
 use crate::privacy::Privacy;
+use crate::refresh::{is_bytes, texts};
 
 /// What a subject is given by.
 #[derive(Clone)]
@@ -90,24 +89,6 @@ fn literal(field: &FieldRef, value: &str) -> Result<ScalarValue> {
     ScalarValue::try_from_string(value.to_owned(), field.data_type()).map_err(|_| wrong())
 }
 
-fn is_bytes(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
-}
-
-/// The values of a column as text, bytes in hexadecimal: the form in which subjects are hashed.
-///
-/// # Errors
-/// When it has no such form.
-pub(super) fn texts(column: &ArrayRef) -> Result<StringArray> {
-    let doing = || "a value has no text".to_owned();
-    if !is_bytes(column.data_type()) {
-        return Ok(cast(column, &DataType::Utf8).context(doing)?.as_string::<i32>().clone());
-    }
-    let bytes = cast(column, &DataType::Binary).context(doing)?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(bytes.as_binary::<i32>().iter().map(|value| value.map(hex)).collect())
-}
-
 /// A hash as it is printed, also without the sign between its halves.
 ///
 /// # Errors
@@ -151,7 +132,7 @@ pub(super) async fn hashed(
 
 #[cfg(test)]
 mod tests {
-    use deltalake::arrow::datatypes::Field;
+    use deltalake::arrow::datatypes::{DataType, Field};
 
     use super::*;
 

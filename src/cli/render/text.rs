@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::outlet::styled;
 use crate::clock::rfc3339;
+pub(in crate::cli) use crate::outcome::number;
 use crate::outcome::sized;
 
 /// The line above the list of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
@@ -14,19 +15,6 @@ pub(in crate::cli) fn heading(project: &str, target: &str, landing: &str, wareho
 /// A zone's cell: its name in its first row, then empty.
 pub(in crate::cli) fn unless_same(zone: &str, above: &str) -> String {
     if zone == above { String::new() } else { zone.to_owned() }
-}
-
-/// `81,273`.
-pub(in crate::cli) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 file`, `1,204 files`.

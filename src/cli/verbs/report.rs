@@ -35,7 +35,8 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &ReportArgs) ->
         },
         Err(error) => Err(error),
     };
-    let report = session.or_document(format, result, failed)?;
+    let mut report = session.or_document(format, result, failed)?;
+    report.exit_code = exit::of_report(&report);
     if let Some(path) = &args.out {
         let shown = path.display();
         let page = report::page(&report);
@@ -53,13 +54,10 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &ReportArgs) ->
 
 /// The verdicts in a sentence, and where the page is.
 fn answer(report: &LakeReport, path: &str) -> String {
-    let of = |verdict: &str| {
-        report.consent.iter().filter(|version| version.verdict == verdict).count()
-            + report.verification.iter().filter(|version| version.verdict == verdict).count()
-    };
-    let against = of("violated") + of("different");
+    let [violated, different, unknown] = report.against();
+    let against = violated + different;
     let said = if against == 0 { "no violation found".to_owned() } else { format!("{against} verdicts against it") };
-    let unknown = match of("unknown") {
+    let unknown = match unknown {
         0 => String::new(),
         unknown => format!(", {unknown} unknown"),
     };

@@ -21,7 +21,7 @@ use crate::name::TableName;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
 pub(crate) use rows::{Subjects, rows_of};
-pub(crate) use rule::{Moved as MovedGrants, Rule, texts};
+pub(crate) use rule::{Moved as MovedGrants, Rule, is_bytes, texts};
 
 /// Which rows of a table are checked.
 #[derive(Clone, Debug)]

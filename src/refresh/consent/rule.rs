@@ -204,7 +204,9 @@ impl<'a> Rule<'a> {
     }
 }
 
-fn is_bytes(data_type: &DataType) -> bool {
+/// Whether values of a type are bytes, in whatever form.
+#[must_use]
+pub(crate) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
