@@ -8,10 +8,10 @@ mod saved;
 mod status;
 
 pub(crate) use history::versions;
-pub use history::{Shown, history};
+pub use history::{HistoryOptions, history};
 pub use plan::{PlanOptions, explain, plan, plan_with};
 pub use quarantine::quarantine;
 pub(crate) use query::HELD;
-pub use query::{Answer, At, answer, query};
+pub use query::{Answer, QueryOptions, answer, query};
 pub use saved::{bind, parse_plan, plan_text};
 pub use status::status;

@@ -11,7 +11,7 @@ use crate::name;
 use crate::outcome::{Pin, PinNotice, PinOutcome, PinStatus, SyncOutcome, TableOutcome};
 use crate::pins::{self, Pins};
 use crate::restore::withdrawn;
-use crate::travel::{self, Named, Sort, Zone, system_tables};
+use crate::travel::{self, Named, NamedKind, Zone, system_tables};
 use crate::workspace::Workspace;
 
 /// The settings by which other engines decide when files and log entries may go.
@@ -45,7 +45,7 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
         return Err(Error::new(Kind::Usage, format!("`--until {}` is over", rfc3339(until))));
     }
     let (named, table) = travel::open(workspace, at, zone).await?;
-    if named.sort == Sort::System {
+    if named.kind == NamedKind::System {
         return Err(Error::new(Kind::Usage, format!("{} is a system table", named.name))
             .fact("expected", "a table of the project"));
     }

@@ -15,7 +15,7 @@ use crate::outcome::RestoreOutcome;
 use crate::progress::Progress;
 use crate::refresh::{Rule, Subjects, rows_of};
 use crate::register::register;
-use crate::travel::{self, Named, Point, Sort};
+use crate::travel::{self, Named, NamedKind, Point};
 use crate::workspace::Workspace;
 
 /// A table about to be restored: everything is known and nothing is written.
@@ -67,11 +67,11 @@ pub async fn prepare(workspace: &Workspace, name: &str, to: &Point) -> Result<Re
 fn derived<'a>(workspace: &'a Workspace, named: &Named) -> Result<&'a Table> {
     let name = &named.name;
     let usage = |message: String| Error::new(Kind::Usage, message).fact("expected", "a derived table");
-    match named.sort {
-        Sort::Table => {}
-        Sort::Quarantine => return Err(usage(format!("{name} is the quarantine of a landing table"))),
-        Sort::System => return Err(usage(format!("{name} is a system table"))),
-        Sort::Dropped => {
+    match named.kind {
+        NamedKind::Table => {}
+        NamedKind::Quarantine => return Err(usage(format!("{name} is the quarantine of a landing table"))),
+        NamedKind::System => return Err(usage(format!("{name} is a system table"))),
+        NamedKind::Dropped => {
             return Err(usage(format!("{name} was dropped"))
                 .help(format!("its rows can still be read: stedi-delta query \"select * from {name}\"")));
         }

@@ -16,7 +16,7 @@ use crate::ingest::format::quarantine_columns;
 use crate::migrate::ColumnNames;
 use crate::privacy::Privacy;
 use crate::refresh;
-use crate::travel::{Named, Sort};
+use crate::travel::{Named, NamedKind};
 use crate::workspace::Workspace;
 
 /// The columns of a table by their classification.
@@ -32,12 +32,14 @@ pub(super) struct Classified {
 impl Classified {
     /// Those of a table; `names` are the names that its columns had.
     pub(super) fn of(workspace: &Workspace, table: &Named, names: ColumnNames) -> Self {
-        let columns = match table.sort {
+        let columns = match table.kind {
             // Law 8: the tool's own tables hold none.
-            Sort::System => None,
-            Sort::Quarantine => Some(quarantine_columns()),
-            Sort::Dropped => Some(Vec::new()),
-            Sort::Table => Some(workspace.table(&table.name).map(|table| table.columns.clone()).unwrap_or_default()),
+            NamedKind::System => None,
+            NamedKind::Quarantine => Some(quarantine_columns()),
+            NamedKind::Dropped => Some(Vec::new()),
+            NamedKind::Table => {
+                Some(workspace.table(&table.name).map(|table| table.columns.clone()).unwrap_or_default())
+            }
         };
         Self { columns, names, newest: table.newest.version(), privacy: workspace.privacy.clone() }
     }

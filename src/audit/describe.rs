@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::lake::LakeTable;
 use crate::migrate::{self, ColumnNames, Journal, Moves};
 use crate::outcome::{DescribeOutcome, DescribedColumn, DescribedExpectation, DiffVersion};
-use crate::travel::{self, Named, Sort, Zone};
+use crate::travel::{self, Named, NamedKind, Zone};
 use crate::workspace::Workspace;
 
 /// Describes a table as `t`, `t@v12` or `t@2026-11-20` name it. Columns and size are those of the version, all else is
@@ -21,7 +21,7 @@ pub async fn describe(workspace: &Workspace, table: &str, zone: &Zone) -> Result
     let (named, table) = travel::open(workspace, table, zone).await?;
     let names = ColumnNames::of(&Journal::read(workspace).await?, &named.newest.uuid());
     let classified = Classified::of(workspace, &named, names);
-    let defined = if named.sort == Sort::Table { workspace.table(&named.name).ok() } else { None };
+    let defined = if named.kind == NamedKind::Table { workspace.table(&named.name).ok() } else { None };
     let (files, bytes) = table.size();
     let mut outcome = DescribeOutcome {
         table: named.name.clone(),
@@ -46,13 +46,13 @@ pub async fn describe(workspace: &Workspace, table: &str, zone: &Zone) -> Result
 }
 
 fn kind(named: &Named, defined: Option<&Table>) -> &'static str {
-    match (named.sort, defined) {
-        (Sort::System, _) => "system",
-        (Sort::Dropped, _) => "dropped",
-        (Sort::Quarantine, _) => "quarantine",
-        (Sort::Table, Some(table)) if table.quarantine_of().is_some() => "quarantine",
-        (Sort::Table, Some(table)) if table.landing().is_some() => "landing",
-        (Sort::Table, _) => "derived",
+    match (named.kind, defined) {
+        (NamedKind::System, _) => "system",
+        (NamedKind::Dropped, _) => "dropped",
+        (NamedKind::Quarantine, _) => "quarantine",
+        (NamedKind::Table, Some(table)) if table.quarantine_of().is_some() => "quarantine",
+        (NamedKind::Table, Some(table)) if table.landing().is_some() => "landing",
+        (NamedKind::Table, _) => "derived",
     }
 }
 

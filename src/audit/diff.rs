@@ -23,7 +23,7 @@ use crate::lake::LakeTable;
 use crate::migrate::{self, ColumnNames, Journal, Moves};
 use crate::outcome::DiffOutcome;
 use crate::sql::row_condition;
-use crate::travel::{self, Named, Point, Sort};
+use crate::travel::{self, Named, NamedKind, Point};
 use crate::workspace::Workspace;
 use columns::{Pair, nameable, pairs, selected};
 use lines::{LineColumn, Lines};
@@ -180,7 +180,7 @@ fn check_same(table: &Named, old: &LakeTable, new: &LakeTable) -> Result<()> {
 
 /// The columns of the primary key; empty if the table declares none. `None` = one of them is not in both versions.
 fn key(workspace: &Workspace, table: &Named, pairs: &[Pair], names: &ColumnNames, version: u64) -> Option<Vec<usize>> {
-    let defined = if table.sort == Sort::Table { workspace.table(&table.name).ok() } else { None };
+    let defined = if table.kind == NamedKind::Table { workspace.table(&table.name).ok() } else { None };
     let today = |pair: &Pair| names.later(pair.new.as_ref()?, version, table.newest.version());
     let find = |column: &String| {
         let found = pairs.iter().position(|pair| pair.old.is_some() && today(pair).as_ref() == Some(column));

@@ -19,7 +19,7 @@ use crate::lake::{LakeTable, app};
 use crate::migrate::{self, Moves};
 use crate::outcome::{ColumnInput, ColumnLineage, LandingFile, LineageEdge, LineageOutcome, LineageTable};
 use crate::plan;
-use crate::travel::{self, Named, Sort, Zone};
+use crate::travel::{self, Named, NamedKind, Zone};
 use crate::workspace::Workspace;
 
 /// Where to.
@@ -136,10 +136,10 @@ impl Walk<'_> {
 
     async fn upstream(&mut self, named: &Named, table: LakeTable) -> Result<()> {
         let (root, _) = self.number(&named.name, Some(table.version()));
-        if named.sort != Sort::Table {
-            let kind = match named.sort {
-                Sort::Quarantine => "quarantine",
-                Sort::System => "system",
+        if named.kind != NamedKind::Table {
+            let kind = match named.kind {
+                NamedKind::Quarantine => "quarantine",
+                NamedKind::System => "system",
                 _ => "dropped",
             };
             if let Some(found) = self.outcome.tables.get_mut(root) {
@@ -153,7 +153,9 @@ impl Walk<'_> {
             match self.workspace.table(&name).map(Table::derived) {
                 Ok(Some(_)) => pending.extend(self.sources(&name, &next).await?),
                 Ok(None) => self.files(&name, &next).await?,
-                Err(_) if next.number == root && named.sort == Sort::Quarantine => self.files(&name, &next).await?,
+                Err(_) if next.number == root && named.kind == NamedKind::Quarantine => {
+                    self.files(&name, &next).await?;
+                }
                 Err(_) => self.note(next.number, "nothing records what it was computed from".to_owned()),
             }
         }

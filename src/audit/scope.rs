@@ -3,7 +3,7 @@
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::name::nearest;
-use crate::travel::{Named, Point, Sort, Zone, find, find_existing, split};
+use crate::travel::{Named, NamedKind, Point, Zone, find, find_existing, split};
 use crate::workspace::Workspace;
 
 /// The tables.
@@ -147,5 +147,5 @@ impl Scope {
 
 /// Whether a name stands for a table of the project.
 pub(super) fn is_of_project(table: &Named) -> bool {
-    table.sort == Sort::Table
+    table.kind == NamedKind::Table
 }

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 /// Which versions `history` shows.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct HistoryOptions {
     /// At most so many that changed something, and all between them that did not.
     pub limit: usize,
     /// Only versions since then.
@@ -20,7 +20,7 @@ pub struct Shown {
 ///
 /// # Errors
 /// `Usage` if there is no such table, `Failed` if it does not exist yet or its log cannot be read.
-pub async fn history(workspace: &Workspace, name: &str, shown: &Shown) -> Result<History> {
+pub async fn history(workspace: &Workspace, name: &str, shown: &HistoryOptions) -> Result<History> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let named = travel::find(workspace, name).await?;
     Ok(History { notes: named.notes, ..versions(&named.newest, shown).await? })
@@ -30,7 +30,7 @@ pub async fn history(workspace: &Workspace, name: &str, shown: &Shown) -> Result
 ///
 /// # Errors
 /// If the log cannot be read.
-pub(crate) async fn versions(table: &LakeTable, shown: &Shown) -> Result<History> {
+pub(crate) async fn versions(table: &LakeTable, shown: &HistoryOptions) -> Result<History> {
     // Twice as many as are shown, and one before the first: whether its definition changed.
     let mut read = (shown.limit as u64).saturating_mul(2).saturating_add(16);
     loop {
@@ -49,7 +49,7 @@ pub(crate) async fn versions(table: &LakeTable, shown: &Shown) -> Result<History
 }
 
 /// Newest first.
-fn entries(commits: &[CommitTime], shown: &Shown) -> Vec<HistoryEntry> {
+fn entries(commits: &[CommitTime], shown: &HistoryOptions) -> Vec<HistoryEntry> {
     let mut entries: Vec<HistoryEntry> = Vec::new();
     let mut loud = 0;
     for (at, commit) in commits.iter().enumerate().rev() {

@@ -38,7 +38,7 @@ pub struct Answer {
 
 /// At what time a query reads its tables.
 #[derive(Clone, Debug, Default)]
-pub struct At {
+pub struct QueryOptions {
     /// The cut in which it reads those that it names without a version; `None` = their newest versions.
     pub cut: Option<AsOf>,
     /// The time zone of dates.
@@ -50,7 +50,7 @@ pub struct At {
 /// # Errors
 /// As for [`answer`]; or a row cannot be computed.
 pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>> {
-    let Answer { schema, batches, .. } = answer(workspace, sql, &At::default()).await?;
+    let Answer { schema, batches, .. } = answer(workspace, sql, &QueryOptions::default()).await?;
     let mut batches: Vec<RecordBatch> = batches.try_collect().await?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
@@ -64,7 +64,7 @@ pub async fn query(workspace: &Workspace, sql: &str) -> Result<Vec<RecordBatch>>
 ///
 /// # Errors
 /// `Usage` if a table, version or cut is unknown, `Failed` if the query is wrong or cannot run.
-pub async fn answer(workspace: &Workspace, sql: &str, at: &At) -> Result<Answer> {
+pub async fn answer(workspace: &Workspace, sql: &str, at: &QueryOptions) -> Result<Answer> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let session = workspace.session()?;
     let question = Question::parse(sql)?;
@@ -155,7 +155,7 @@ async fn open(
     workspace: &Workspace,
     session: &SessionContext,
     full: &str,
-    (at, cut): (&At, Option<&Cut>),
+    (at, cut): (&QueryOptions, Option<&Cut>),
     notes: &mut Vec<String>,
 ) -> Result<Arc<dyn TableProvider>> {
     let (name, point) = travel::split(full);

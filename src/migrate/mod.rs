@@ -13,7 +13,7 @@ mod column_names;
 mod draft;
 mod journal;
 mod lint;
-mod moot;
+mod no_ops;
 mod moves;
 mod pending;
 mod rows;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::journal::Journal;
-use super::moot::moot;
 use super::moves::{Moved, Numbered, all, moves, name_after};
+use super::no_ops::no_ops;
 use crate::changes::touched;
 use crate::definition::{Table, TableKind};
 use crate::error::{Error, Result};
@@ -208,8 +208,8 @@ impl Pending {
             let Some(table) = workspace.project.table(name) else { continue };
             let rewriting = |lacking: &&Lacking| &lacking.table == name && lacking.rewrites();
             let of_it: Vec<&Lacking> = lacking.iter().filter(rewriting).collect();
-            let moot = moot(&workspace.project, (table, stands), &statements, &of_it);
-            lacking.retain(|lacking| !moot.contains(&(lacking.migration, lacking.number)));
+            let no_ops = no_ops(&workspace.project, (table, stands), &statements, &of_it);
+            lacking.retain(|lacking| !no_ops.contains(&(lacking.migration, lacking.number)));
         }
         Ok(Self { journal, migrations, lacking, tables, workspace })
     }

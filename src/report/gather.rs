@@ -6,7 +6,7 @@ use crate::audit::{self, Scope};
 use crate::clock::{self, rfc3339};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{self, Shown};
+use crate::inspect::{self, HistoryOptions};
 use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::outcome::{
@@ -158,7 +158,7 @@ async fn reported(workspace: &Workspace, table: &Table, version: Option<u64>) ->
 
 /// What the log says of a version and of those before it.
 async fn history(at: &LakeTable, found: &mut ReportedTable) -> Result<()> {
-    let entries = inspect::versions(at, &Shown { limit: VERSIONS, since: None }).await?.entries;
+    let entries = inspect::versions(at, &HistoryOptions { limit: VERSIONS, since: None }).await?.entries;
     found.committed_at = entries.first().map(|entry| rfc3339(entry.committed_ms));
     if let Some(ours) = entries.iter().find(|entry| entry.run.is_some()) {
         for (source, consumed) in &mut found.sources {

@@ -9,7 +9,7 @@ use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::TimestampMicrosecondType;
 use futures::TryStreamExt;
 
-use super::named::{Named, Sort};
+use super::named::{Named, NamedKind};
 use super::point::Point;
 use super::times::{times, version_at};
 use crate::clock::rfc3339;
@@ -102,7 +102,7 @@ impl Cut {
     /// # Errors
     /// `Usage` if the table did not exist then.
     pub async fn version(&self, workspace: &Workspace, table: &Named) -> Result<u64> {
-        if let (Some(run), Sort::Table | Sort::Dropped) = (&self.run, table.sort)
+        if let (Some(run), NamedKind::Table | NamedKind::Dropped) = (&self.run, table.kind)
             && let Some(version) = run.version(workspace, table).await?
         {
             return Ok(version);

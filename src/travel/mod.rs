@@ -9,7 +9,7 @@ mod point;
 mod times;
 
 pub use cut::{AsOf, Cut};
-pub use named::{Named, Sort, find, find_existing, open};
+pub use named::{Named, NamedKind, find, find_existing, open};
 pub use point::{Point, Zone, split};
 pub use times::{Clock, CommitTime, newest_times, times};
 

@@ -25,7 +25,7 @@ pub(crate) fn system_tables() -> impl Iterator<Item = &'static str> {
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum NamedKind {
     /// A table of the project.
     Table,
     /// The quarantine of a landing table.
@@ -42,7 +42,7 @@ pub struct Named {
     /// Its present name, or its last one.
     pub name: String,
     /// What it is.
-    pub sort: Sort,
+    pub kind: NamedKind,
     /// Its newest version.
     pub newest: LakeTable,
     /// What should be said of the name.
@@ -52,7 +52,7 @@ pub struct Named {
 /// Where a name leads.
 struct Place {
     name: String,
-    sort: Sort,
+    kind: NamedKind,
     location: Location,
     notes: Vec<String>,
 }
@@ -66,9 +66,9 @@ pub async fn find(workspace: &Workspace, name: &str) -> Result<Named> {
     if let Some(found) = place.open().await? {
         return Ok(found);
     }
-    let Place { name, sort, location, .. } = place;
-    Err(match sort {
-        Sort::Dropped => {
+    let Place { name, kind, location, .. } = place;
+    Err(match kind {
+        NamedKind::Dropped => {
             Error::failed(format!("{name} was dropped, and its folder is gone")).fact("folder", location.to_string())
         }
         _ => Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"),
@@ -85,9 +85,9 @@ pub async fn find_existing(workspace: &Workspace, name: &str) -> Result<Option<N
 
 impl Place {
     async fn open(&self) -> Result<Option<Named>> {
-        let Self { name, sort, location, notes } = self;
+        let Self { name, kind, location, notes } = self;
         let newest = LakeTable::open(location).await?;
-        Ok(newest.map(|newest| Named { name: name.clone(), sort: *sort, newest, notes: notes.clone() }))
+        Ok(newest.map(|newest| Named { name: name.clone(), kind: *kind, newest, notes: notes.clone() }))
     }
 }
 
@@ -110,16 +110,16 @@ pub async fn open(workspace: &Workspace, text: &str, zone: &Zone) -> Result<(Nam
 fn place(workspace: &Workspace, name: &str) -> Result<Place> {
     if let Ok(table) = workspace.table(name) {
         let location = workspace.location(table)?;
-        return Ok(Place { name: name.to_owned(), sort: Sort::Table, location, notes: Vec::new() });
+        return Ok(Place { name: name.to_owned(), kind: NamedKind::Table, location, notes: Vec::new() });
     }
     if let Some((_, folder)) = SYSTEM.iter().find(|(known, _)| *known == name) {
         let location = workspace.warehouse.join(folder);
-        return Ok(Place { name: name.to_owned(), sort: Sort::System, location, notes: Vec::new() });
+        return Ok(Place { name: name.to_owned(), kind: NamedKind::System, location, notes: Vec::new() });
     }
     let base = name.strip_suffix("_quarantine");
     if let Some(table) = base.and_then(|base| workspace.landing_table(base).ok()) {
         let location = workspace.quarantine(table)?;
-        return Ok(Place { name: name.to_owned(), sort: Sort::Quarantine, location, notes: Vec::new() });
+        return Ok(Place { name: name.to_owned(), kind: NamedKind::Quarantine, location, notes: Vec::new() });
     }
     let former = |name: &str| workspace.places.former().into_iter().rev().find(|(known, _, _)| *known == name);
     if let Some((_, home, present)) = former(name) {
@@ -144,7 +144,7 @@ fn called(found: Place, before: &str) -> Result<Place> {
 
 fn dropped(name: &str, location: Location) -> Place {
     let notes = vec![format!("`{name}` was dropped: it has the rows that it had then")];
-    Place { name: name.to_owned(), sort: Sort::Dropped, location, notes }
+    Place { name: name.to_owned(), kind: NamedKind::Dropped, location, notes }
 }
 
 impl Named {

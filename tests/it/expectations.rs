@@ -70,7 +70,7 @@ async fn a_row_that_leaves_a_table_is_in_its_quarantine_whatever_is_selected() {
     let options = Options { full_refresh: true, ..selected("cheap") };
     let modes: Vec<Mode> = lake.try_sync_with(options).await.tables.iter().map(|t| t.mode).collect();
     assert_eq!(modes, [Mode::None, Mode::Full]);
-    let shown = inspect::Shown { limit: 1, since: None };
+    let shown = inspect::HistoryOptions { limit: 1, since: None };
     let history = inspect::history(&lake.workspace().await, "cheap_quarantine", &shown).await.unwrap().entries;
     assert_eq!(history[0].reason.as_deref(), Some("--full-refresh"));
 }

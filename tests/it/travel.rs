@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use stedi_delta::inspect::{self, At, Shown};
+use stedi_delta::inspect::{self, HistoryOptions, QueryOptions};
 use stedi_delta::travel::{AsOf, Point, Zone};
 
 use crate::support::shop::{orders, shop};
@@ -44,7 +44,7 @@ async fn three() -> Lake {
     lake
 }
 
-async fn ask(lake: &Lake, sql: &str, at: &At) -> Result<(Vec<String>, Vec<String>), String> {
+async fn ask(lake: &Lake, sql: &str, at: &QueryOptions) -> Result<(Vec<String>, Vec<String>), String> {
     use futures::TryStreamExt;
     let answer = inspect::answer(&lake.workspace().await, sql, at).await.map_err(|error| error.to_string())?;
     let batches: Vec<_> = answer.batches.try_collect().await.unwrap();
@@ -63,12 +63,12 @@ async fn ask(lake: &Lake, sql: &str, at: &At) -> Result<(Vec<String>, Vec<String
 
 /// The number of orders.
 async fn counted(lake: &Lake, table: &str) -> Result<String, String> {
-    let (rows, _) = ask(lake, &format!("select count(*) from {table}"), &At::default()).await?;
+    let (rows, _) = ask(lake, &format!("select count(*) from {table}"), &QueryOptions::default()).await?;
     Ok(rows[0].clone())
 }
 
 async fn at(lake: &Lake, sql: &str, by: AsOf) -> Result<String, String> {
-    let (rows, _) = ask(lake, sql, &At { cut: Some(by), zone: Zone::default() }).await?;
+    let (rows, _) = ask(lake, sql, &QueryOptions { cut: Some(by), zone: Zone::default() }).await?;
     Ok(rows.join(" "))
 }
 
@@ -118,10 +118,12 @@ async fn a_time_is_the_newest_version_that_was_committed_by_then() {
     inform(&lake, "landing/orders", 2, |info| info["inCommitTimestamp"] = ms("2026-01-03T00:00:00Z").into());
     assert_eq!(count("orders@2026-01-03").await.as_deref(), Ok("6"));
     let zone = Zone::parse("Asia/Tokyo").unwrap();
-    let (rows, _) = ask(&lake, "select count(*) from orders@2026-01-03", &At { cut: None, zone }).await.unwrap();
+    let (rows, _) =
+        ask(&lake, "select count(*) from orders@2026-01-03", &QueryOptions { cut: None, zone }).await.unwrap();
     assert_eq!(rows, ["6"]);
     let zone = Zone::parse("-12:00").unwrap();
-    let (rows, _) = ask(&lake, "select count(*) from orders@2026-01-02", &At { cut: None, zone }).await.unwrap();
+    let (rows, _) =
+        ask(&lake, "select count(*) from orders@2026-01-02", &QueryOptions { cut: None, zone }).await.unwrap();
     assert_eq!(rows, ["6"], "noon of the next day in UTC");
 
     // The log begins later.
@@ -139,14 +141,14 @@ async fn a_time_is_the_newest_version_that_was_committed_by_then() {
     assert_eq!(count("orders@2026-01-03").await.as_deref(), Ok("6"));
     let refused = count("orders@2026-01-02").await.unwrap_err();
     assert!(refused.starts_with("orders has no version of 2026-01-02"), "{refused}");
-    let shown = Shown { limit: 9, since: None };
+    let shown = HistoryOptions { limit: 9, since: None };
     let history = inspect::history(&lake.workspace().await, "orders", &shown).await.unwrap();
     assert_eq!((history.entries.len(), history.begins), (1, Some(2)));
 }
 
 /// The id of the n-th run.
 async fn run(lake: &Lake, nth: usize) -> String {
-    let (rows, _) = ask(lake, "select run from runs order by ended_at", &At::default()).await.unwrap();
+    let (rows, _) = ask(lake, "select run from runs order by ended_at", &QueryOptions::default()).await.unwrap();
     rows[nth].clone()
 }
 
@@ -160,7 +162,9 @@ async fn a_cut_is_what_one_sync_left() {
         let id = run(&lake, nth).await;
         assert_eq!(at(&lake, BOTH, AsOf::Run(id)).await.as_deref(), Ok(rows), "{nth}");
         let (rows_then, _) =
-            ask(&lake, "select cast(ended_at as varchar) from runs order by ended_at", &At::default()).await.unwrap();
+            ask(&lake, "select cast(ended_at as varchar) from runs order by ended_at", &QueryOptions::default())
+                .await
+                .unwrap();
         assert_eq!(
             at(&lake, BOTH, time(&format!("{}Z", rows_then[nth].trim_end_matches('Z')))).await.as_deref(),
             Ok(rows)
@@ -231,7 +235,7 @@ async fn tables_are_found_by_names_that_they_had() {
     fs::remove_file(lake.root().join("tables/curated/items.sql")).unwrap();
     lake.define("migrations/0001_names.sql", "alter table cheap rename to bargains;\ndrop table items;\n");
     lake.sync().await;
-    let at_v0 = At::default();
+    let at_v0 = QueryOptions::default();
     let (rows, notes) = ask(&lake, "select count(*) from cheap@v0", &at_v0).await.unwrap();
     assert_eq!((rows, notes), (vec!["2".to_owned()], vec!["`cheap` is called `bargains` today".to_owned()]));
     let (rows, notes) = ask(&lake, "select sum(n) from items@v1", &at_v0).await.unwrap();
@@ -239,7 +243,7 @@ async fn tables_are_found_by_names_that_they_had() {
     assert_eq!(notes, ["`items` was dropped: it has the rows that it had then"]);
     let then = "select (select count(*) from bargains) as b, (select sum(n) from items) as i";
     assert_eq!(at(&lake, then, AsOf::Run(first)).await.as_deref(), Ok("2|2"));
-    let shown = Shown { limit: 9, since: Some(Point::Version(1)) };
+    let shown = HistoryOptions { limit: 9, since: Some(Point::Version(1)) };
     let history = inspect::history(&lake.workspace().await, "items", &shown).await.unwrap();
     assert_eq!(history.entries.iter().map(|entry| entry.version).collect::<Vec<_>>(), [2, 1]);
 }
@@ -255,7 +259,7 @@ async fn a_history_counts_what_changed_and_reaches_back_through_what_did_not() {
         lake.sync().await;
     }
     let history =
-        async |limit, since| inspect::history(&lake.workspace().await, "cheap", &Shown { limit, since }).await;
+        async |limit, since| inspect::history(&lake.workspace().await, "cheap", &HistoryOptions { limit, since }).await;
     let all = history(2, None).await.unwrap().entries;
     let quiet = all.iter().filter(|entry| entry.is_quiet).count();
     assert_eq!((all.len() - quiet, all.last().unwrap().version), (1, 0), "{all:?}");

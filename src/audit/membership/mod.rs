@@ -20,7 +20,7 @@ use crate::error::{Context, Result};
 use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::outcome::{MembershipOutcome, Subject, VersionTime};
-use crate::travel::{self, CommitTime, Named, Sort, Zone};
+use crate::travel::{self, CommitTime, Named, NamedKind, Zone};
 use crate::workspace::Workspace;
 use explain::Explainer;
 use shown::Shown;
@@ -116,7 +116,7 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
         let rows = first_rows(&session, &table, condition, options.limit).await?;
         explain(workspace, &session, &mut outcome, (&rows, &shown), options.limit).await?;
     }
-    if outcome.rows > 0 && matches!(named.sort, Sort::System | Sort::Dropped) {
+    if outcome.rows > 0 && matches!(named.kind, NamedKind::System | NamedKind::Dropped) {
         outcome.notes.push(format!("nothing records what {} was computed from", named.name));
     }
     if outcome.subject.is_hashed {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::audit::classified::texts;
 use crate::error::{Context, Result};
 use crate::privacy::Privacy;
-use crate::travel::{Named, Sort};
+use crate::travel::{Named, NamedKind};
 use crate::workspace::Workspace;
 
 /// The columns of one table by their classification.
@@ -39,12 +39,12 @@ impl Shown {
     /// Those of any table that can be named.
     pub(super) fn of(workspace: &Workspace, table: &Named) -> Self {
         let privacy = workspace.privacy.clone();
-        match table.sort {
-            Sort::Table => Self::of_table(workspace, &table.name),
+        match table.kind {
+            NamedKind::Table => Self::of_table(workspace, &table.name),
             // Law 8: the tool's own tables hold none.
-            Sort::System => Self { open: None, privacy },
-            Sort::Quarantine => Self { open: Some(OF_QUARANTINE.map(str::to_owned).into()), privacy },
-            Sort::Dropped => Self { open: Some(BTreeSet::new()), privacy },
+            NamedKind::System => Self { open: None, privacy },
+            NamedKind::Quarantine => Self { open: Some(OF_QUARANTINE.map(str::to_owned).into()), privacy },
+            NamedKind::Dropped => Self { open: Some(BTreeSet::new()), privacy },
         }
     }
 

@@ -12,7 +12,7 @@ use crate::cli::render::{explained, text};
 use crate::cli::{Format, Session, exit};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::inspect::{self, Shown};
+use crate::inspect::{self, HistoryOptions};
 use crate::outcome::{History, HistoryEntry};
 use crate::privacy::one_line;
 use crate::travel::Point;
@@ -36,10 +36,10 @@ pub struct HistoryArgs {
 }
 
 impl HistoryArgs {
-    fn shown(&self) -> Result<Shown> {
+    fn shown(&self) -> Result<HistoryOptions> {
         let zone = self.dates.zone()?;
         let since = self.since.as_deref().map(|text| Point::since(text, &zone)).transpose()?;
-        Ok(Shown { limit: self.limit, since })
+        Ok(HistoryOptions { limit: self.limit, since })
     }
 }
 

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use crate::cli::args::Dates;
 use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
-use crate::inspect::{self, Answer, At};
+use crate::inspect::{self, Answer, QueryOptions};
 use crate::travel::{AsOf, Point};
 
 /// Options of `query`.
@@ -26,14 +26,14 @@ pub struct QueryArgs {
 }
 
 impl QueryArgs {
-    fn at(&self) -> Result<At> {
+    fn at(&self) -> Result<QueryOptions> {
         let zone = self.dates.zone()?;
         let cut = match (&self.as_of, &self.cut) {
             (Some(time), _) => Some(AsOf::Time(Point::parse(time, &zone)?)),
             (None, Some(run)) => Some(AsOf::Run(run.clone())),
             (None, None) => None,
         };
-        Ok(At { cut, zone })
+        Ok(QueryOptions { cut, zone })
     }
 }
 

@@ -25,7 +25,7 @@ struct Missed<'a> {
 
 /// Those of the pending statements of a table that have nothing to do. They have, if the table would not come to its
 /// definition without them: then a name may be mistyped.
-pub(super) fn moot(
+pub(super) fn no_ops(
     project: &Project,
     (table, stands): (&Table, &LakeTable),
     statements: &[Numbered<'_>],
