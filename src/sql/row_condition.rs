@@ -71,7 +71,7 @@ mod tests {
     fn other_texts_are_faults_with_a_place() {
         for (text, message) in [
             ("id >", "this is not valid SQL"),
-            ("nme = 'a'", "unknown column `nme`"),
+            ("nme = 'a'", "column `nme` is not in this table"),
             ("id + 1", "this is not a condition"),
             ("count(*) > 1", "a condition looks at one row of its table"),
             ("id in (select 1)", "a condition looks at one row of its table"),
