@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind};
 use crate::outcome::{
     Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, LakeReport, Mode, PlanOutcome,
-    Problem, SyncOutcome, TableOutcome, TablePlan, Verdict, VerifyAudits, VerifyVerdict,
+    Problem, SyncOutcome, TableOutcome, TablePlan, VacuumOutcome, Verdict, VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.
@@ -58,6 +58,12 @@ pub fn of_sync(outcome: &SyncOutcome) -> u8 {
     });
     let left_out = outcome.tables.iter().flat_map(|t| &t.left_out).map(Error::kind);
     of_all(tables.chain(left_out).chain(outcome.problem.as_ref().map(Error::kind)))
+}
+
+/// A vacuum.
+#[must_use]
+pub fn of_vacuum(outcome: &VacuumOutcome) -> u8 {
+    of_all(outcome.tables.iter().filter_map(|table| table.problem.as_ref()).chain(&outcome.problem).map(Error::kind))
 }
 
 /// One table, requested by name: if it was skipped, that is a failure.

@@ -247,6 +247,7 @@ impl Assembly {
             expectations: Vec::new(),
             consent: consent.clone(),
             location: spec.location.as_ref().map(|l| format!("{}_quarantine", l.value.trim_end_matches('/'))),
+            history: spec.history,
             kind: TableKind::Derived(Box::new(other)),
             file: spec.file.clone(),
         };
@@ -325,6 +326,7 @@ fn table(
         expectations,
         consent,
         location: spec.location.as_ref().map(|l| l.value.clone()),
+        history: spec.history,
         kind,
         file: spec.file.clone(),
     }

@@ -101,13 +101,14 @@ mod project;
 mod query;
 mod read;
 mod reading;
+mod retention;
 mod render;
 mod settings;
 mod sources;
 mod spec;
 #[cfg(test)]
 mod tests;
-mod units;
+pub(crate) mod units;
 
 use std::path::Path;
 
@@ -117,6 +118,7 @@ pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
 pub(crate) use reading::{Reading, TimeFormat};
 pub(crate) use render::{render, render_note};
+pub use retention::Retention;
 
 use crate::error::{Error, Result};
 use crate::source::Fault;

@@ -9,6 +9,7 @@ use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 use super::reading::Reading;
+use super::retention::Retention;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
 pub(crate) use crate::sql::Condition;
@@ -35,6 +36,8 @@ pub struct Project {
     pub spill_folder: Option<PathBuf>,
     /// Whether a sync unpins versions with rows of people whose consent has ended.
     pub unpin_on_withdrawal: bool,
+    /// How long old versions stay, by `vacuum`.
+    pub retention: Retention,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
@@ -50,6 +53,15 @@ impl Project {
     #[must_use]
     pub fn table(&self, name: &TableName) -> Option<&Table> {
         self.tables.iter().find(|t| &t.name == name)
+    }
+
+    /// How long old versions of a table stay: by its own setting, that of its zone, or that of the project. The tool's own
+    /// tables are none of the project's.
+    #[must_use]
+    pub fn history_of(&self, table: Option<&Table>) -> Duration {
+        let own = table.and_then(|table| table.history);
+        let of_zone = || self.retention.zones.get(&table?.zone).copied();
+        own.or_else(of_zone).unwrap_or(self.retention.history)
     }
 
     /// Whether any column is classified `pii`.
@@ -137,6 +149,8 @@ pub struct Table {
     pub consent: Option<Consent>,
     /// Folder or URL of the table when it is not `<warehouse>/<zone>/<table>`.
     pub location: Option<String>,
+    /// How long its old versions stay, if it says so itself.
+    pub history: Option<Duration>,
     /// The source of its rows.
     pub kind: TableKind,
     /// The `.toml` that defines it.

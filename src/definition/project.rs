@@ -102,6 +102,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         target_file_size: settings.target_file_size,
         spill_folder: settings.spill_folder.map(|folder| root.join(folder)),
         unpin_on_withdrawal: settings.unpin_on_withdrawal,
+        retention: settings.retention,
         tables: assembly.tables,
         migrations,
         schema: files.iter().find(|file| file.path == Path::new(layout::SCHEMA)).cloned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::document::{self, Entry, Table};
 use super::model::{AwsTarget, Glue, Target};
+use super::retention::{self, Retention};
 use super::units;
 use crate::name::{self, misread_in_path, nearest};
 use crate::privacy::{holds_credentials, what_it_holds};
@@ -36,6 +37,8 @@ pub(super) struct Settings {
     pub require_consent: Vec<String>,
     /// Whether versions with rows of people whose consent has ended are unpinned.
     pub unpin_on_withdrawal: bool,
+    /// How long old versions stay.
+    pub retention: Retention,
 }
 
 /// `[defaults]`.
@@ -50,13 +53,14 @@ struct Defaults {
 pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
     let root = Table::root(file, &parsed);
-    root.only(&["name", "zones", "default_target", "defaults", "pins", "targets"], faults);
+    root.only(&["name", "zones", "default_target", "defaults", "pins", "retention", "targets"], faults);
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
     let Defaults { memory_limit, target_file_size, spill_folder, require_consent } =
         defaults(&root, zones.as_deref(), faults);
     let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
+    let retention = retention::of_project(&root, zones.as_deref(), faults);
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
     let targets = targets(&root, &name, faults);
@@ -71,6 +75,7 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
         spill_folder,
         require_consent,
         unpin_on_withdrawal,
+        retention,
     }
 }
 

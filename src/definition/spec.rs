@@ -9,6 +9,7 @@ use super::document::{self, Table};
 use super::model::{
     Action, Format, MaxQuarantined, OnNewField, OnOverwrite, Policy, RESCUED, SOURCE_FILE, SOURCE_OFFSET,
 };
+use super::retention;
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
@@ -28,6 +29,8 @@ pub(super) struct Spec {
     pub tags: Vec<String>,
     pub properties: BTreeMap<String, String>,
     pub location: Option<Text>,
+    /// How long its old versions stay.
+    pub history: Option<Duration>,
     pub refresh: Policy,
     pub refresh_place: Option<Place>,
     pub primary_key: Vec<Text>,
@@ -82,11 +85,12 @@ pub(super) struct ExpectationSpec {
     pub action: Action,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "description",
     "tags",
     "properties",
     "location",
+    "retention",
     "refresh",
     "primary_key",
     "cluster_by",
@@ -128,6 +132,7 @@ pub(super) fn spec(
         tags: root.strings("tags", faults).into_iter().map(|t| t.value).collect(),
         properties: properties(&root, faults),
         location: root.string("location", faults).and_then(|t| location("location", t, faults)),
+        history: retention::of_table(&root, faults),
         refresh: root.choice("refresh", &refresh, Policy::Auto, faults),
         refresh_place: root.get("refresh").map(|entry| entry.place().clone()),
         primary_key: root.strings("primary_key", faults),

@@ -16,15 +16,15 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// The duration of `500ms`, `2s`, `5m`, `1h`, `1d`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// The duration of `500ms`, `2s`, `5m`, `1h`, `1d`, `30 days`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let ms = match unit {
         "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+        "s" | "second" | "seconds" => 1_000,
+        "m" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
         _ => return None,
     };
     number.checked_mul(ms).map(Duration::from_millis)
@@ -77,6 +77,8 @@ mod tests {
         assert_eq!(duration("2s"), Some(Duration::from_secs(2)));
         assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("0s"), Some(Duration::ZERO));
+        assert_eq!(duration("30 days"), Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(duration("1 hour"), Some(Duration::from_secs(3_600)));
         for bad in ["", "2", "s", "2 weeks"] {
             assert_eq!(duration(bad), None, "{bad}");
         }

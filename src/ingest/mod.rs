@@ -41,7 +41,7 @@ pub(crate) use parse::workers;
 pub use pending::Reload;
 pub(crate) use pending::{Asked, Files, Pending, PlannedFiles, pending};
 pub use quarantine::{count as count_quarantined, list as list_quarantined};
-pub(crate) use recover::{TableState, settle, state_of};
+pub(crate) use recover::{TableState, promised, settle, state_of};
 pub(crate) use replay::replay;
 pub(crate) use schema_diff::{Declared, SchemaDiff, check_schema, lacking_migration};
 

@@ -175,6 +175,25 @@ impl TableState {
     }
 }
 
+/// The data files that batches of the ledger are going to add to a landing table or its quarantine: the commits of an
+/// interrupted run, which the next one carries out, however old its files are.
+///
+/// # Errors
+/// As [`state_of`]; if a batch cannot be read.
+pub(crate) async fn promised(
+    context: &LandingContext<'_>,
+    (ledger, session): (&Ledger, &SessionContext),
+) -> Result<BTreeSet<String>> {
+    let current = state_of(context, (ledger, session)).await?;
+    let (name, batch) = (context.table.name.as_str(), current.table.as_ref().map_or(0, |table| table.state().batch()));
+    let mut files = BTreeSet::new();
+    for number in current.ledger.logged.iter().copied().filter(|number| *number > batch) {
+        let wal = ledger.wal(session, name, &current.uuid, number).await?;
+        files.extend(wal.landing.into_iter().chain(wal.quarantine).map(|add| add.path));
+    }
+    Ok(files)
+}
+
 /// The treatment of files that have landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LandedFiles {

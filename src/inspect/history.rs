@@ -23,7 +23,10 @@ pub struct HistoryOptions {
 pub async fn history(workspace: &Workspace, name: &str, shown: &HistoryOptions) -> Result<History> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let named = travel::find(workspace, name).await?;
-    Ok(History { notes: named.notes, ..versions(&named.newest, shown).await? })
+    let found = versions(&named.newest, shown).await?;
+    let ended = if found.begins.is_some() { named.ended().await } else { None };
+    let notes = named.notes.into_iter().chain(ended).collect();
+    Ok(History { notes, ..found })
 }
 
 /// The versions of a table up to one of it, newest first, as far as the log reaches.

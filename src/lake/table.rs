@@ -153,6 +153,26 @@ impl LakeTable {
         Ok(table)
     }
 
+    /// The same table at a version, read again from the store: what was read before may have been deleted since.
+    ///
+    /// # Errors
+    /// When that version cannot be read.
+    pub(crate) async fn reopened(&self, version: u64) -> Result<Self> {
+        let inner = load(&self.location, Some(version)).await?;
+        let inner = inner.ok_or_else(|| Error::failed(format!("{} has no version {version}", self.location)))?;
+        let of_log = (self.hashes.clone(), self.verdicts.clone());
+        Ok(Self::new(self.location.clone(), inner, self.state.clone(), of_log))
+    }
+
+    /// Writes a checkpoint of this version.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn checkpoint(&self) -> Result<()> {
+        let written = deltalake::checkpoints::create_checkpoint(&self.inner, None).await;
+        written.context(|| format!("the checkpoint of {} cannot be written", self.location))
+    }
+
     /// The same version with its own [`Self::state`]: that of the newest commit of ours up to it.
     ///
     /// # Errors

@@ -485,6 +485,17 @@ impl Location {
         }
     }
 
+    /// Deletes a file; there need not be one.
+    ///
+    /// # Errors
+    /// When the store fails or refuses it.
+    pub async fn delete(&self, file: &str) -> Result<()> {
+        match self.store.delete(&self.file(file)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(cause).context(|| format!("`{file}` cannot be deleted")),
+        }
+    }
+
     /// The store's metadata of a file.
     ///
     /// # Errors

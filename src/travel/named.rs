@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::point::{Point, Zone, split};
 use super::times::{CommitTime, times, version_at};
 use crate::changes;
+use crate::clock::rfc3339;
 use crate::error::{Error, Kind, Result};
+use crate::horizons::{self, FOLDER as VACUUMS_FOLDER};
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
 use crate::migrate::JOURNAL_FOLDER;
@@ -15,8 +17,13 @@ use crate::sync::RUNS_FOLDER;
 use crate::workspace::Workspace;
 
 /// Names of system tables -> their folders under the warehouse root.
-const SYSTEM: [(&str, &str); 4] =
-    [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("runs", RUNS_FOLDER)];
+const SYSTEM: [(&str, &str); 5] = [
+    ("files", LEDGER_FOLDER),
+    ("migrations", JOURNAL_FOLDER),
+    ("pins", PINS_FOLDER),
+    ("runs", RUNS_FOLDER),
+    ("vacuums", VACUUMS_FOLDER),
+];
 
 /// The names of the system tables.
 pub(crate) fn system_tables() -> impl Iterator<Item = &'static str> {
@@ -47,6 +54,7 @@ pub struct Named {
     pub newest: LakeTable,
     /// What should be said of the name.
     pub notes: Vec<String>,
+    workspace: Workspace,
 }
 
 /// Where a name leads.
@@ -63,7 +71,7 @@ struct Place {
 /// `Usage` if no table has or had that name; `Failed` if it does not exist yet or its log cannot be read.
 pub async fn find(workspace: &Workspace, name: &str) -> Result<Named> {
     let place = place(workspace, name)?;
-    if let Some(found) = place.open().await? {
+    if let Some(found) = place.open(workspace).await? {
         return Ok(found);
     }
     let Place { name, kind, location, .. } = place;
@@ -80,14 +88,21 @@ pub async fn find(workspace: &Workspace, name: &str) -> Result<Named> {
 /// # Errors
 /// `Usage` if no table has or had that name; `Failed` if its log cannot be read.
 pub async fn find_existing(workspace: &Workspace, name: &str) -> Result<Option<Named>> {
-    place(workspace, name)?.open().await
+    place(workspace, name)?.open(workspace).await
 }
 
 impl Place {
-    async fn open(&self) -> Result<Option<Named>> {
+    async fn open(&self, workspace: &Workspace) -> Result<Option<Named>> {
         let Self { name, kind, location, notes } = self;
         let newest = LakeTable::open(location).await?;
-        Ok(newest.map(|newest| Named { name: name.clone(), kind: *kind, newest, notes: notes.clone() }))
+        let named = |newest| Named {
+            name: name.clone(),
+            kind: *kind,
+            newest,
+            notes: notes.clone(),
+            workspace: workspace.clone(),
+        };
+        Ok(newest.map(named))
     }
 }
 
@@ -168,7 +183,21 @@ impl Named {
     /// # Errors
     /// If the log or the files of that version are gone; names the oldest version that can be read.
     pub async fn at(&self, version: u64) -> Result<LakeTable> {
-        changes::readable_at(&self.newest, &self.name, version).await
+        match changes::readable_at(&self.newest, &self.name, version).await {
+            Err(error) => Err(match self.ended().await {
+                Some(ended) => error.fact("because", ended),
+                None => error,
+            }),
+            found => found,
+        }
+    }
+
+    /// Which versions a vacuum ended, for people.
+    pub async fn ended(&self) -> Option<String> {
+        let horizons = horizons::read(&self.workspace).await.ok()?;
+        let horizon = horizons.get(&self.newest.uuid())?;
+        let at = rfc3339(horizon.at_ms);
+        Some(format!("`stedi-delta vacuum` ended the versions before v{} at {at}", horizon.version))
     }
 
     /// Its commits, oldest first, as far back as the log has them.

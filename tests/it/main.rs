@@ -52,4 +52,5 @@ mod tables;
 mod tpch;
 mod travel;
 mod unnest;
+mod vacuum;
 mod walk;

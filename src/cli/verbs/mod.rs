@@ -20,6 +20,7 @@ pub(super) mod restore;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
+pub(super) mod vacuum;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ use report::ReportArgs;
 use restore::RestoreArgs;
 use show::ShowArgs;
 use sync::SyncArgs;
+use vacuum::VacuumArgs;
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -79,6 +81,8 @@ pub enum Verb {
     Diff(DiffArgs),
     /// Show from which versions of which tables a table was computed, down to landing files
     Lineage(LineageArgs),
+    /// Delete files that no version within the retention needs; says what, unless `--yes`
+    Vacuum(VacuumArgs),
     /// List migrations, draft one, or apply pending ones
     #[command(subcommand)]
     Migrate(MigrateVerb),
@@ -119,6 +123,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Describe(args) => Box::pin(describe::run(session, args)).await,
         Verb::Diff(args) => Box::pin(diff::run(session, args)).await,
         Verb::Lineage(args) => Box::pin(lineage::run(session, args)).await,
+        Verb::Vacuum(args) => Box::pin(vacuum::run(session, args)).await,
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,

@@ -1,0 +1,72 @@
+//! `[retention]`: how long versions can be read once `vacuum` runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::document::{Entry, Table};
+use super::units;
+use crate::name::nearest;
+use crate::source::faults::{Faults, one_of};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long what no newest version needs stays. `vacuum` alone deletes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Versions of this age and younger can be read.
+    pub history: Duration,
+    /// The same for the tables of some zones.
+    pub zones: BTreeMap<String, Duration>,
+    /// Files of this age and younger stay: a sync or a query that has begun may need them.
+    pub grace: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { history: DAY * 30, zones: BTreeMap::new(), grace: DAY }
+    }
+}
+
+/// `[retention]` of a project; `zones` are its own, if they are known.
+pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Retention {
+    let mut retention = Retention::default();
+    let Some(table) = root.table("retention", faults) else { return retention };
+    table.only(&["history", "grace", "zones"], faults);
+    if let Some(history) = table.get("history").and_then(|entry| duration(entry, faults)) {
+        retention.history = history;
+    }
+    if let Some(grace) = table.get("grace").and_then(|entry| duration(entry, faults)) {
+        retention.grace = grace;
+    }
+    let Some(of_zones) = table.table("zones", faults) else { return retention };
+    for entry in of_zones.entries() {
+        if let Some(known) = zones.filter(|known| !known.contains(&entry.key)) {
+            let label = match nearest(&entry.key, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}", one_of(known.iter().map(String::as_str))),
+            };
+            faults.add(entry.key_place.clone(), format!("`{}` is no zone of this project", entry.key), label);
+        }
+        if let Some(history) = duration(entry, faults) {
+            retention.zones.insert(entry.key.clone(), history);
+        }
+    }
+    retention
+}
+
+/// `[retention]` of a table.
+pub(super) fn of_table(root: &Table<'_>, faults: &mut Faults) -> Option<Duration> {
+    let table = root.table("retention", faults)?;
+    table.only(&["history"], faults);
+    duration(table.require("history", "history = \"30 days\"", faults)?, faults)
+}
+
+fn duration(entry: &Entry<'_>, faults: &mut Faults) -> Option<Duration> {
+    let text = entry.string(faults)?;
+    let found = units::duration(&text.value);
+    if found.is_none() {
+        let label = "expected a time such as \"30 days\", \"12 hours\" or \"0 days\"";
+        faults.add(text.place, format!("`{}` is \"{}\"", entry.key, text.value), label);
+    }
+    found
+}
