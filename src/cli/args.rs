@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use super::exit;
 use super::verbs::Verb;
+use super::{exit, version};
 use crate::error::{Kind, Result};
 use crate::travel::Zone;
 
@@ -160,7 +160,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
         }
         Ok(Cli { typed: typed(&matches), ..cli })
     });
-    parsed.map_err(|error| ended(&error, log_json(&args, std::env::var_os(LOG_FORMAT))))
+    parsed.map_err(|error| {
+        let ended = ended(&error, log_json(&args, std::env::var_os(LOG_FORMAT)));
+        if error.kind() == ErrorKind::DisplayVersion && is_verbose(&args) {
+            return Ended { text: version::long().into(), ..ended };
+        }
+        ended
+    })
+}
+
+/// Whether a command line that asks for the version asks for all of it.
+fn is_verbose(args: &[OsString]) -> bool {
+    args.iter().filter_map(|arg| arg.to_str()).any(|arg| {
+        let short = arg.strip_prefix('-').is_some_and(|flags| !flags.starts_with('-') && flags.contains('v'));
+        short || arg == "--verbose"
+    })
 }
 
 /// The option of the target or its roots that was typed with an empty value, as `"$UNSET"` gives: the default would be
@@ -328,5 +342,12 @@ mod tests {
         let help = parsed("stedi-delta --help").expect_err("help").text.to_string();
         assert!(help.contains("130  interrupted"), "{help}");
         assert_eq!(parsed("stedi-delta --version").expect_err("version").text.to_string(), "stedi-delta 0.1.0\n");
+        for line in ["stedi-delta --version --verbose", "stedi-delta -vV", "stedi-delta -v --version"] {
+            let ended = parsed(line).expect_err(line);
+            let text = ended.text.to_string();
+            let labels: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            let expected = ["stedi-delta", "commit", "target", "rust", "engine", "tables", "documents"];
+            assert_eq!((labels.as_slice(), ended.exit_code), (&expected[..], 0), "{line}");
+        }
     }
 }

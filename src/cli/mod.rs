@@ -13,6 +13,7 @@ mod render;
 mod spinner;
 mod ui;
 mod verbs;
+mod version;
 
 pub use args::{Cli, Color, Ended, Format, Globals, LogFormat, parse};
 pub use journal::{harmless, tell_panic};

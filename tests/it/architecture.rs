@@ -14,7 +14,7 @@ fn order() -> Vec<String> {
     modules.map(str::to_owned).collect()
 }
 
-fn rust_files(path: &Path, files: &mut Vec<PathBuf>) {
+pub(crate) fn rust_files(path: &Path, files: &mut Vec<PathBuf>) {
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
             rust_files(&entry.unwrap().path(), files);

@@ -38,6 +38,8 @@ mod moved;
 mod nested;
 mod oracle;
 mod outside;
+mod packaging;
+mod pages;
 mod pins;
 mod plan;
 mod report;

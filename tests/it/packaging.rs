@@ -1,0 +1,125 @@
+//! The image and the files of a release. No engine for images is needed: where there is one, the image is built and run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::architecture::rust_files;
+use crate::support::repository;
+
+/// The sources and the destination of each `COPY` from the repository.
+fn copies(dockerfile: &str) -> Vec<(Vec<&str>, &str)> {
+    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let words = copies.filter(|line| !line.contains("--from=")).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.map(|words| (words[..words.len() - 1].to_vec(), words[words.len() - 1])).collect()
+}
+
+#[test]
+fn the_image_is_made_of_files_that_are_there() {
+    let dockerfile = fs::read_to_string(repository().join("Dockerfile")).unwrap();
+    let copies = copies(&dockerfile);
+    assert_eq!(copies.len(), 3, "{copies:?}");
+    for source in copies.iter().flat_map(|(sources, _)| sources) {
+        assert!(repository().join(source).exists(), "COPY {source}");
+    }
+    // The last stage adds two files to its base, and nothing that the program does not need.
+    let (_, last) = dockerfile.rsplit_once("\nFROM ").unwrap();
+    let added: Vec<&str> = last.lines().filter(|line| line.starts_with("COPY ") || line.starts_with("RUN ")).collect();
+    assert_eq!(
+        added,
+        [
+            "COPY --from=build /src/target/dist/stedi-delta /usr/local/bin/stedi-delta",
+            "COPY LICENSE /usr/share/doc/stedi-delta/LICENSE",
+        ]
+    );
+    assert!(last.starts_with("gcr.io/distroless/cc-debian12:nonroot\n"), "{last}");
+    let rust = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let oldest = rust.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    assert!(dockerfile.contains(&format!("FROM rust:{oldest}-")), "the image compiles with the oldest Rust that works");
+}
+
+/// The build in the image has what `.dockerignore` leaves: every file that the source includes is in it.
+#[test]
+fn files_that_the_source_includes_are_not_ignored() {
+    let ignore = fs::read_to_string(repository().join(".dockerignore")).unwrap();
+    let ignored: Vec<PathBuf> = ignore
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| repository().join(line.trim_start_matches('/')))
+        .collect();
+    let mut sources = Vec::new();
+    rust_files(&repository().join("src"), &mut sources);
+    let mut included = 0;
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        for macro_call in ["include_str!(\"", "include_bytes!(\""] {
+            for (_, rest) in product.match_indices(macro_call).map(|(at, found)| product[at..].split_at(found.len())) {
+                let path = source.parent().unwrap().join(rest.split('"').next().unwrap());
+                let path = path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                let is_test = source.to_string_lossy().contains("tests");
+                let is_ignored = ignored.iter().any(|folder| path.starts_with(folder));
+                assert!(is_test || !is_ignored, "{} includes {}", source.display(), path.display());
+                included += 1;
+            }
+        }
+    }
+    assert!(included > 0);
+}
+
+/// The base of the image has glibc and libgcc. A program that needs another library would not start in it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program_needs_only_libraries_that_are_in_the_image() {
+    let Ok(listed) = Command::new("ldd").arg(env!("CARGO_BIN_EXE_stedi-delta")).output() else {
+        println!("skipped: there is no ldd on this machine");
+        return;
+    };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let given =
+        ["linux-vdso.so", "libc.so", "libm.so", "libgcc_s.so", "libpthread.so", "libdl.so", "librt.so", "ld-linux"];
+    for name in &names {
+        assert!(given.iter().any(|library| name.contains(library)), "{name} of\n{listed}");
+    }
+    assert!(names.iter().any(|name| name.contains("libc.so")), "{listed}");
+}
+
+#[test]
+fn the_image_runs() {
+    let engine = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
+    if !engine.is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no container engine on this machine");
+        return;
+    }
+    if std::env::var_os("STEDI_DELTA_TEST_IMAGE").is_none() {
+        println!("skipped: building the image takes half an hour; STEDI_DELTA_TEST_IMAGE=1 does it");
+        return;
+    }
+    let docker = |args: &[&str]| {
+        let output = Command::new("docker").args(args).current_dir(repository()).output().unwrap();
+        assert!(output.status.success(), "docker {args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    docker(&["build", "-t", "stedi-delta-test", "--build-arg", "COMMIT=0123456", "."]);
+    assert!(docker(&["run", "--rm", "stedi-delta-test", "--version", "--verbose"]).contains("0123456"));
+    let project = format!("{}:/project:ro", repository().display());
+    let summary = docker(&[
+        "run",
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "-v",
+        &project,
+        "stedi-delta-test",
+        "sync",
+        "--landing",
+        "/project/sample/landing",
+        "--warehouse",
+        "/tmp/warehouse",
+    ]);
+    assert!(summary.contains("machine_learning_curated"), "{summary}");
+    let bytes: u64 = docker(&["image", "inspect", "-f", "{{.Size}}", "stedi-delta-test"]).trim().parse().unwrap();
+    assert!(bytes <= 120 << 20, "{bytes} bytes");
+}
