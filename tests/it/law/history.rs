@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use deltalake::arrow::compute::cast;
@@ -11,6 +12,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use deltalake::kernel::{DataType, StructField};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder};
+use stedi_delta::vacuum::{VacuumOptions, vacuum};
 
 use super::world::{Derived, Landing, Rng, Row, Type};
 use crate::support::Lake;
@@ -34,6 +36,8 @@ pub(crate) enum Op {
     Restore { table: usize, share: usize },
     /// Files that the newest version does not hold are deleted.
     Vacuum(String),
+    /// The program's own `vacuum` of all tables, which keeps no history.
+    VacuumLake,
     /// A column that the definition does not have.
     AddColumn(String),
     /// The change feed is switched.
@@ -54,7 +58,7 @@ impl Op {
     /// Its landing table.
     pub(crate) fn table(&self) -> Option<usize> {
         match self {
-            Self::Optimize(_) | Self::Vacuum(_) | Self::AddColumn(_) => None,
+            Self::Optimize(_) | Self::Vacuum(_) | Self::VacuumLake | Self::AddColumn(_) => None,
             Self::Land { table, .. }
             | Self::Write { table, .. }
             | Self::Delete { table, .. }
@@ -98,7 +102,7 @@ pub(crate) fn random(rng: &mut Rng, landing: &[Landing], derived: &[Derived]) ->
                     format!("curated/{}", rng.one(derived).name)
                 }
             };
-            ops.push(match rng.below(25) {
+            ops.push(match rng.below(26) {
                 _ if lands_only => land(table, rng),
                 0..=7 => land(table, rng),
                 8..=10 => {
@@ -118,6 +122,7 @@ pub(crate) fn random(rng: &mut Rng, landing: &[Landing], derived: &[Derived]) ->
                 20 => Op::Vacuum(any(rng)),
                 21 | 22 => Op::Feed { table, on: rng.chance(70) },
                 23 => Op::AddColumn(any(rng)),
+                24 => Op::VacuumLake,
                 _ => Op::Recreate { table },
             });
         }
@@ -230,6 +235,20 @@ pub(crate) async fn apply(lake: &Lake, landing: &[Landing], op: &Op) -> Result<(
             let Some(delta) = open(&lake.warehouse().join(name)).await else { return Ok(()) };
             let vacuum = delta.vacuum().with_retention_period(chrono::Duration::zero());
             vacuum.with_enforce_retention_duration(false).await.map_err(fail)?;
+        }
+        Op::VacuumLake => {
+            let all = VacuumOptions {
+                lake: true,
+                history: Some(Duration::ZERO),
+                grace: Some(Duration::ZERO),
+                delete: true,
+                ..VacuumOptions::default()
+            };
+            let outcome = vacuum(&lake.workspace().await, &all, "a run").await.map_err(|e| format!("{op:?}: {e}"))?;
+            let problem = outcome.tables.iter().find_map(|table| table.problem.as_ref()).or(outcome.problem.as_ref());
+            if let Some(problem) = problem {
+                return Err(format!("{op:?}: {problem}"));
+            }
         }
         Op::AddColumn(name) => {
             let Some(delta) = open(&lake.warehouse().join(name)).await else { return Ok(()) };
