@@ -118,7 +118,6 @@ pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
 pub(crate) use reading::{Reading, TimeFormat};
 pub(crate) use render::{render, render_note};
-pub use retention::Retention;
 
 use crate::error::{Error, Result};
 use crate::source::Fault;

@@ -141,7 +141,10 @@ async fn promised(
 async fn consumed(workspace: &Workspace) -> Result<BTreeMap<String, (u64, String)>> {
     let mut sources: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut consumed: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    for table in workspace.project.tables.iter().filter(|table| table.derived().is_some()) {
+    for table in &workspace.project.tables {
+        if table.derived().is_none() {
+            continue;
+        }
         let Some(open) = LakeTable::open(&workspace.location(table)?).await? else { continue };
         for source in workspace.sources(table) {
             let id = match sources.get(source.as_str()) {
@@ -192,7 +195,8 @@ async fn one(newest: &LakeTable, needed: &Needed, times: Times, delete: bool) ->
 
 /// Deletes files; those that are gone already are no failure.
 async fn removed(location: &Location, paths: &[String]) -> Result<()> {
-    let deletes = futures::stream::iter(paths).map(|path| location.delete(path)).buffered(AT_ONCE);
+    let deletes =
+        futures::stream::iter(paths.to_vec()).map(|path| async move { location.delete(&path).await }).buffered(AT_ONCE);
     let failed: Vec<Error> = deletes.filter_map(|done| std::future::ready(done.err())).collect().await;
     let count = failed.len() as u64;
     match failed.into_iter().next() {
@@ -215,10 +219,9 @@ async fn purged(workspace: &Workspace, names: &[String]) -> Result<Vec<(String, 
         }
         folders.push((name.clone(), named.newest.location().clone()));
         let quarantine = format!("{name}_quarantine");
-        if let Ok(Some(beside)) = travel::find_existing(workspace, &quarantine).await {
-            if beside.kind == NamedKind::Dropped {
-                folders.push((quarantine, beside.newest.location().clone()));
-            }
+        let beside = travel::find_existing(workspace, &quarantine).await.ok().flatten();
+        if let Some(beside) = beside.filter(|beside| beside.kind == NamedKind::Dropped) {
+            folders.push((quarantine, beside.newest.location().clone()));
         }
     }
     Ok(folders)
