@@ -52,9 +52,15 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
     }
     if scope.what == What::Lake {
         for name in system_tables() {
-            let Ok(Some(table)) = find_existing(workspace, name).await else { continue };
-            let version = scope.version(&table).await.ok().flatten();
-            audits.tables.push(VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) });
+            let audit = match find_existing(workspace, name).await {
+                Ok(None) => continue,
+                Ok(Some(table)) => {
+                    let version = scope.version(&table).await.ok().flatten();
+                    VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) }
+                }
+                Err(error) => VerifyAudit { problem: Some(error), ..empty(name) },
+            };
+            audits.tables.push(audit);
         }
     }
     Ok(audits)

@@ -46,12 +46,7 @@ fn walk(plan: &LogicalPlan, at: &Scan, found: &mut Vec<Scan>) {
         LogicalPlan::Sort(sort) => walk(&sort.input, &compared(at, sort.fetch.is_some()), found),
         LogicalPlan::Limit(limit) => walk(&limit.input, &compared(at, true), found),
         LogicalPlan::Window(window) => walk(&window.input, &compared(at, true), found),
-        LogicalPlan::Aggregate(aggregate) => {
-            let sets = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
-            let below =
-                if sets { unknown("it groups by `grouping sets`, `rollup` or `cube`") } else { with(Role::Group) };
-            walk(&aggregate.input, &below, found);
-        }
+        LogicalPlan::Aggregate(aggregate) => walk(&aggregate.input, &with(Role::Group), found),
         LogicalPlan::Join(join) => {
             let right = match join.join_type {
                 JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => at.clone(),
