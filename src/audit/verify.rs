@@ -35,7 +35,10 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
             Ok(version) => version.unwrap_or_else(|| named.newest.version()),
             Err(error) if matches!(scope.what, What::Table(_)) => return Err(error),
             Err(error) => {
-                audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) });
+                match scope.did_not_exist(&named, &error).await {
+                    Some(note) => audits.notes.push(note),
+                    None => audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) }),
+                }
                 continue;
             }
         };
@@ -54,10 +57,17 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         for name in system_tables() {
             let audit = match find_existing(workspace, name).await {
                 Ok(None) => continue,
-                Ok(Some(table)) => {
-                    let version = scope.version(&table).await.ok().flatten();
-                    VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) }
-                }
+                Ok(Some(table)) => match scope.version(&table).await {
+                    Ok(version) => VerifyAudit {
+                        version: version.or_else(|| Some(table.newest.version())),
+                        verdict: VerifyVerdict::NotComputed,
+                        ..empty(name)
+                    },
+                    Err(error) => match scope.did_not_exist(&table, &error).await {
+                        Some(_) => continue,
+                        None => VerifyAudit { problem: Some(error), ..empty(name) },
+                    },
+                },
                 Err(error) => VerifyAudit { problem: Some(error), ..empty(name) },
             };
             audits.tables.push(audit);

@@ -118,7 +118,7 @@ impl<'a> Explainer<'a> {
                         let why = error.causes().pop().unwrap_or_else(|| error.message().to_owned());
                         let note = cannot(scan, &why);
                         given.extend(0..nodes.len());
-                        of_rows.iter_mut().for_each(|rows| rows.note = Some(note.clone()));
+                        of_rows.iter_mut().for_each(|rows| (rows.rows, rows.note) = (None, Some(note.clone())));
                     }
                 }
             }
@@ -221,6 +221,13 @@ impl<'a> Explainer<'a> {
     ) -> Result<HashMap<usize, Origins>> {
         let scan = version.provenance.scans().get(number);
         let scan = scan.ok_or_else(|| Error::new(Kind::Internal, "a query lacks a scan"))?;
+        if let Some(source) = version.sources.get(&scan.table) {
+            let schema = source.schema();
+            if let Some(column) = scan.columns.iter().find(|name| schema.field_with_name(name).is_err()) {
+                let at = source.version();
+                return Err(Error::failed(format!("{} v{at} has no column `{column}`", scan.table)));
+            }
+        }
         let carried = self.carried(version, &scan.table);
         let of = (&version.provenance, number, carried.as_slice());
         let mut found = targets.origins(self.session, &version.providers, of, (Equal::InAll, self.most)).await?;

@@ -98,20 +98,28 @@ pub(super) async fn timeline(
 ) -> Result<Timeline> {
     let mut found = Timeline { adds_up: true, ..Timeline::default() };
     let Followed { names, column, version } = *subject.followed;
-    let mut last = newest.clone();
+    let (mut last, mut ended) = (newest.clone(), None);
     if let Some(dropped) = names.dropped_in(column, version) {
         let name = names.later(column, version, dropped - 1).unwrap_or_else(|| column.to_owned());
         found.notes.push(format!("v{dropped}, a migration, dropped column `{name}`: later versions do not have it"));
-        last = newest.at(dropped - 1).await.unwrap_or_else(|_| at.clone());
+        match newest.at(dropped - 1).await {
+            Ok(table) => (last, ended) = (table, Some(dropped)),
+            Err(_) => last = at.clone(),
+        }
+    } else if subject.condition(newest).is_none() {
+        let note =
+            format!("v{} does not have column `{column}`: versions after v{version} are left out", newest.version());
+        found.notes.push(note);
+        last = at.clone();
     }
     let Some(condition) = subject.condition(&last) else {
         found.unknown = Some(Unknown { before: last.version() + 1, why: lacks(&last) });
         return Ok(found);
     };
     let mut rows = count(session, &last, &condition).await?;
-    if last.version() < newest.version() && rows > 0 {
-        let ended = commits.iter().find(|commit| commit.facts.version == last.version() + 1);
-        let at = VersionTime { version: last.version() + 1, committed_ms: ended.map(|commit| commit.ms) };
+    if let Some(version) = ended.filter(|_| rows > 0) {
+        let commit = commits.iter().find(|commit| commit.facts.version == version);
+        let at = VersionTime { version, committed_ms: commit.map(|commit| commit.ms) };
         found.versions.push(VersionRows { at, inserted: 0, deleted: rows, rows: 0 });
     }
     // Whether a version up to the one that was asked for has been seen with rows.
@@ -155,24 +163,24 @@ pub(super) async fn timeline(
             found.unknown = unknown(format!("the table was created anew with v{version}"));
             return Ok(found);
         }
-        let change = match changes::since(&table, version - 1).await? {
-            Changes::Known(change) => change,
-            Changes::Lost(why) => {
-                found.unknown = unknown(why);
-                return Ok(found);
-            }
+        let change = changes::since(&table, version - 1).await?;
+        let is_touched = |change: &ChangeSet| {
+            let columns = condition.column_refs();
+            columns.iter().any(|column| change.touched().contains(&column.name))
         };
-        let is_touched = condition.column_refs().iter().any(|column| change.touched().contains(&column.name));
-        let (inserted, deleted) = match is_touched {
-            // A migration changed the column, and no other value.
-            true => match across(session, (newest, &table), subject, rows).await? {
+        let (inserted, deleted) = match change {
+            Changes::Known(change) if !is_touched(&change) => changed(session, &change, condition).await?,
+            // The rows of both versions are counted where the column or another one is stored otherwise.
+            change => match across(session, (newest, &table), subject, rows).await? {
                 Ok(difference) => difference,
                 Err(why) => {
-                    found.unknown = unknown(why);
+                    found.unknown = unknown(match change {
+                        Changes::Lost(lost) => lost,
+                        Changes::Known(_) => why,
+                    });
                     return Ok(found);
                 }
             },
-            false => changed(session, &change, condition).await?,
         };
         if inserted > 0 || deleted > 0 {
             found.versions.push(VersionRows { at, inserted, deleted, rows });
@@ -189,7 +197,7 @@ pub(super) async fn timeline(
     Ok(found)
 }
 
-/// By how many rows of the subject a migration of its column differs from the version before, or why that is not known.
+/// By how many rows of the subject a version differs from the one before, or why that is not known.
 async fn across(
     session: &SessionContext,
     (newest, after): (&LakeTable, &LakeTable),
@@ -264,6 +272,7 @@ impl Timeline {
             // It was there before all that can be read.
             None => {
                 let oldest = self.unknown.as_ref().map_or(0, |unknown| unknown.before);
+                let oldest = if walk.rows > 0 { oldest.min(walk.at) } else { oldest };
                 Stretch { since: time(oldest), is_since_known: false, until }
             }
         })

@@ -151,3 +151,50 @@ async fn a_table_is_followed_through_its_names() {
     let found = timeline(&lake, "few@v0", "who=7").await;
     assert_eq!((found.rows, found.explained[0].records.len()), (1, 1), "{found:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_from_before_a_migration_is_counted_and_what_its_source_lacked_is_said() {
+    let lake = lake();
+    lake.define("tables/curated/known.toml", "description = \"K\"\n");
+    lake.define("tables/curated/known.sql", "select who as person, n from people");
+    lake.land("people/a.json", row(7, 1) + &row(8, 1));
+    lake.sync().await;
+    lake.define(
+        "migrations/0001_person.sql",
+        "alter table people rename column who to person;\nalter table people alter column n type string using cast(n as string);\n",
+    );
+    let columns = "person = { type = \"integer\", from = [\"who\"], classification = \"pii\" }\nn = \"string\"\n";
+    lake.define("tables/landing/people.toml", &landing(columns));
+    lake.define("tables/curated/known.sql", "select person, n from people");
+    lake.sync().await;
+    lake.land("people/b.json", "{\"who\":7,\"n\":\"2\"}\n");
+    lake.sync().await;
+    // The type of another column changed: the rows of both versions are counted.
+    for table in ["known", "known@v0"] {
+        let found = timeline(&lake, table, "person=7").await;
+        assert_eq!((versions(&found), found.unknown.clone()), (vec![(2, 1, 0, 2), (0, 1, 0, 1)], None), "{table}");
+        assert_eq!(stretch(&found), Some((0, None, true)), "{table}");
+    }
+    let found = timeline(&lake, "known@v0", "person=7").await;
+    let source = &found.nodes[found.explained[0].node].sources[0];
+    assert_eq!((source.table.as_str(), source.version, source.rows), ("people", Some(0), None));
+    let why = "the rows of people that it read cannot be told apart: people v0 has no column `person`";
+    assert_eq!(source.note.as_deref(), Some(why));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_a_query_no_longer_has_ends_the_timeline_where_it_was_asked() {
+    let lake = lake();
+    lake.define("tables/curated/known.toml", "description = \"K\"\n");
+    lake.define("tables/curated/known.sql", "select who, n from people");
+    lake.land("people/a.json", row(7, 1));
+    lake.sync().await;
+    lake.land("people/b.json", row(7, 2));
+    lake.sync().await;
+    lake.define("tables/curated/known.sql", "select n from people");
+    lake.sync().await;
+    let found = timeline(&lake, "known@v1", "who=7").await;
+    assert_eq!((versions(&found), stretch(&found)), (vec![(1, 1, 0, 2), (0, 1, 0, 1)], Some((0, None, true))));
+    let note = "v2 does not have column `who`: versions after v1 are left out";
+    assert!(found.notes.iter().any(|found| found == note), "{:?}", found.notes);
+}
