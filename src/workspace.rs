@@ -135,13 +135,25 @@ fn is_on_s3(place: &str) -> bool {
     place.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
 }
 
+/// Characters of a name that no table has in the error about it.
+const SHOWN_OF_NAME: usize = 200;
+
 /// The error for a name that no table has.
 #[must_use]
 pub fn unknown_table(name: &str, known: &[&str]) -> Error {
     // The beginning of an address may end within its credentials, where nothing recognises them.
     let name = name.split_once("://").map_or(name, |(scheme, _)| scheme);
-    let error = Error::new(Kind::Usage, format!("table `{name}` is not in this project"));
-    match nearest(name, known.iter().copied()) {
+    let shown = match name.char_indices().nth(SHOWN_OF_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    };
+    let error = Error::new(Kind::Usage, format!("table `{shown}` is not in this project"));
+    if let Some((before, _)) = name.split_once('@').filter(|(before, _)| known.contains(before)) {
+        return error.fact("expected", "the table's name alone").help(format!("did you mean `{before}`?"));
+    }
+    // Without its zone, and as unquoted names fold.
+    let folded = shown.trim().rsplit('.').next().unwrap_or_default().to_lowercase();
+    match nearest(&folded, known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error.fact("tables", known.join(", ")),
     }

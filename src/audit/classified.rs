@@ -9,10 +9,12 @@ use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use deltalake::arrow::json::EncoderOptions;
 use deltalake::arrow::json::writer::make_encoder;
+use serde_json::Value;
 
 use crate::definition::Column;
 use crate::error::{Context, Result};
 use crate::ingest::format::quarantine_columns;
+use crate::lake::LakeTable;
 use crate::migrate::ColumnNames;
 use crate::privacy::Privacy;
 use crate::refresh;
@@ -30,6 +32,12 @@ pub(super) struct Classified {
 }
 
 impl Classified {
+    /// Those of a table of the project.
+    pub(super) fn of_table(workspace: &Workspace, name: &str, newest: &LakeTable, names: ColumnNames) -> Self {
+        let columns = workspace.table(name).map(|table| table.columns.clone()).unwrap_or_default();
+        Self { columns: Some(columns), names, newest: newest.version(), privacy: workspace.privacy.clone() }
+    }
+
     /// Those of a table; `names` are the names that its columns had.
     pub(super) fn of(workspace: &Workspace, table: &Named, names: ColumnNames) -> Self {
         let columns = match table.kind {
@@ -37,9 +45,7 @@ impl Classified {
             NamedKind::System => None,
             NamedKind::Quarantine => Some(quarantine_columns()),
             NamedKind::Dropped => Some(Vec::new()),
-            NamedKind::Table => {
-                Some(workspace.table(&table.name).map(|table| table.columns.clone()).unwrap_or_default())
-            }
+            NamedKind::Table => return Self::of_table(workspace, &table.name, &table.newest, names),
         };
         Self { columns, names, newest: table.newest.version(), privacy: workspace.privacy.clone() }
     }
@@ -58,6 +64,26 @@ impl Classified {
     /// Whether values of a column of a version are shown as hashes.
     pub(super) fn is_hidden(&self, column: &str, version: u64) -> bool {
         !self.privacy.reveals() && self.is_personal(column, version)
+    }
+
+    /// A value of a column of a version as text.
+    pub(super) fn text(&self, column: &str, version: u64, value: &str) -> String {
+        if self.is_hidden(column, version) { self.privacy.show(value) } else { value.to_owned() }
+    }
+
+    /// The rows of a version as JSON, by column.
+    ///
+    /// # Errors
+    /// A value has no text.
+    pub(super) fn values(&self, rows: &RecordBatch, version: u64) -> Result<Vec<Vec<(String, Value)>>> {
+        let rows = self.shown(rows, version)?;
+        let mut values = vec![Vec::with_capacity(rows.num_columns()); rows.num_rows()];
+        for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+            for (row, value) in values.iter_mut().zip(json(field, column)?) {
+                row.push((field.name().clone(), value));
+            }
+        }
+        Ok(values)
     }
 
     /// What should be said of rows with hidden values.
@@ -114,6 +140,22 @@ pub(super) fn texts(field: &FieldRef, values: &ArrayRef) -> Result<StringArray> 
         })
     });
     Ok(texts.collect())
+}
+
+/// The values of a column; bytes as hexadecimal text.
+fn json(field: &FieldRef, column: &ArrayRef) -> Result<Vec<Value>> {
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let mut encoder = make_encoder(field, column.as_ref(), &options).context(doing)?;
+    let mut values = Vec::with_capacity(column.len());
+    for row in 0..column.len() {
+        let mut text = Vec::new();
+        if column.is_valid(row) {
+            encoder.encode(row, &mut text);
+        }
+        // Numbers that JSON does not have, such as NaN, become null.
+        values.push(serde_json::from_slice(&text).unwrap_or(Value::Null));
+    }
+    Ok(values)
 }
 
 fn doing() -> String {

@@ -40,7 +40,13 @@ pub async fn consent(workspace: &Workspace, scope: &Scope) -> Result<ConsentAudi
         let done = match scope.version(&named).await {
             Ok(version) => audited(workspace, &named, version, &mut audit).await,
             Err(error) if matches!(scope.what, What::Table(_)) => return Err(error),
-            Err(error) => Err(error),
+            Err(error) => match scope.did_not_exist(&named, &error).await {
+                Some(note) => {
+                    audits.notes.push(note);
+                    continue;
+                }
+                None => Err(error),
+            },
         };
         audit.problem = done.err().map(|error| workspace.told(error));
         audits.tables.push(audit);

@@ -5,6 +5,7 @@
 //! a difference of any size fits into memory.
 
 mod columns;
+mod field_names;
 mod lake;
 mod lines;
 mod source;
@@ -16,6 +17,7 @@ use deltalake::datafusion::logical_expr::{SortExpr, ident, lit};
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 
 use super::classified::Classified;
+use super::reading::told;
 use super::version_of;
 use crate::error::{Context, Error, Kind, Result};
 use crate::incremental::{WEIGHT, consolidate};
@@ -26,6 +28,7 @@ use crate::sql::row_condition;
 use crate::travel::{self, Named, NamedKind, Point};
 use crate::workspace::Workspace;
 use columns::{Pair, nameable, pairs, selected};
+use field_names::renames;
 use lines::{LineColumn, Lines};
 use source::{Source, nth, over_pairs};
 
@@ -53,7 +56,22 @@ pub struct Diff {
     /// What is known of it: the counts are those of the lines so far.
     pub outcome: DiffOutcome,
     lines: Lines,
+    of: Compared,
+}
+
+/// What is compared.
+#[derive(Clone)]
+struct Compared {
     workspace: Workspace,
+    table: Named,
+    versions: [LakeTable; 2],
+}
+
+impl Compared {
+    async fn told(&self, error: Error) -> Error {
+        let [old, new] = &self.versions;
+        Box::pin(told(&self.workspace, &self.table, &[new, old], error)).await
+    }
 }
 
 impl Diff {
@@ -69,11 +87,13 @@ impl Diff {
     /// # Errors
     /// A row cannot be computed.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let next = self.lines.next().await.map_err(|error| self.workspace.told(error))?;
-        Ok(next.map(|(lines, counts)| {
-            self.outcome.rows += counts;
-            lines
-        }))
+        match self.lines.next().await {
+            Ok(next) => Ok(next.map(|(lines, counts)| {
+                self.outcome.rows += counts;
+                lines
+            })),
+            Err(error) => Err(self.of.told(error).await),
+        }
     }
 
     /// Counts the lines that are left.
@@ -81,10 +101,13 @@ impl Diff {
     /// # Errors
     /// A row cannot be computed.
     pub async fn count(mut self) -> Result<DiffOutcome> {
-        while let Some(counts) = self.lines.count().await.map_err(|error| self.workspace.told(error))? {
-            self.outcome.rows += counts;
+        loop {
+            match self.lines.count().await {
+                Ok(Some(counts)) => self.outcome.rows += counts,
+                Ok(None) => return Ok(self.outcome),
+                Err(error) => return Err(self.of.told(error).await),
+            }
         }
-        Ok(self.outcome)
     }
 }
 
@@ -130,6 +153,7 @@ async fn compare(
     };
     let pairs = pairs(&old, &new, &names);
     let compared = selected(&pairs, &options.columns, &table.name)?;
+    outcome.notes.extend(compared.iter().flat_map(|at| renamed_fields(&pairs[*at], &old, &new)));
     let key = key(workspace, table, &pairs, &names, new.version());
     if key.is_none() {
         outcome.notes.push("its key has a column that only one of the versions has: no line is an update".into());
@@ -154,17 +178,31 @@ async fn compare(
     let columns: Vec<LineColumn> = columns.enumerate().map(|(at, column)| LineColumn { at, ..column }).collect();
     outcome.notes.extend(classified.note(!options.counts_only && columns.iter().any(|column| column.is_hidden)));
     let session = workspace.session()?;
+    let versions = [old.clone(), new.clone()];
+    let of = Compared { workspace: workspace.clone(), table: table.clone(), versions };
     let source = Source::find(old, new).await?;
     outcome.files = source.read();
     let rows = source.rows(&session, &pairs).await?;
     let query = Query { table: &table.name, pairs: &pairs, key: &key, values: &values, reversed, options };
     // Also where no file differs: the condition may be wrong.
-    let stream = query.stream(&session, rows).await.map_err(|error| workspace.told(error))?;
+    let stream = match query.stream(&session, rows).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(of.told(error).await),
+    };
     let at_once = session.state().config().batch_size();
     let columns =
         if options.counts_only { columns.into_iter().filter(|column| column.is_key).collect() } else { columns };
     let lines = Lines::of(stream, columns, classified, at_once)?;
-    Ok(Diff { outcome, lines, workspace: workspace.clone() })
+    Ok(Diff { outcome, lines, of })
+}
+
+/// What is said of the fields in a column that have another name in the newer version.
+fn renamed_fields(pair: &Pair, old: &LakeTable, new: &LakeTable) -> Vec<String> {
+    let (Some(before), Some(after), Some(names)) = (&pair.old, &pair.new, &pair.renamed) else { return Vec::new() };
+    let schema = old.schema();
+    let Ok(stored) = schema.field_with_name(before) else { return Vec::new() };
+    let found = renames((before, after), stored.data_type(), names).into_iter();
+    found.map(|(from, to)| format!("`{from}` of v{} is `{to}` in v{}", old.version(), new.version())).collect()
 }
 
 /// Refuses versions of two tables in one log.

@@ -289,6 +289,10 @@ impl Walk<'_> {
                 let found = inputs(&derived.plan, index);
                 let inputs = found.iter().filter_map(|((table, column), used)| input(table, column, Some(*used)));
                 let inputs: Vec<ColumnInput> = inputs.collect();
+                // Downstream it may come from tables that are not in the graph.
+                if inputs.is_empty() && !found.is_empty() {
+                    continue;
+                }
                 all.push(ColumnLineage { table: number, column: Some(field.name().clone()), inputs });
             }
             let deciding = plan::columns_deciding(&derived.plan);

@@ -13,6 +13,7 @@ mod lineage;
 mod membership;
 mod offenders;
 mod provenance;
+mod reading;
 mod recorded;
 mod scope;
 mod show;

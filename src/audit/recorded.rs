@@ -1,7 +1,9 @@
 //! The versions of sources from which a version of a derived table was computed, by its commit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
+use super::history::History;
 use crate::changes;
 use crate::definition::{Derived, Table};
 use crate::error::Result;
@@ -10,9 +12,13 @@ use crate::name::TableName;
 use crate::plan;
 use crate::workspace::Workspace;
 
-/// The newest versions of a lake's tables, each opened once.
+/// The newest versions of a lake's tables, each opened and listed once.
 #[derive(Debug, Default)]
-pub(super) struct Newest(BTreeMap<TableName, Option<LakeTable>>);
+pub(super) struct Newest {
+    tables: BTreeMap<TableName, Option<LakeTable>>,
+    /// By the folder of the table.
+    histories: BTreeMap<String, History>,
+}
 
 impl Newest {
     /// A table; `None` if it does not exist.
@@ -20,12 +26,41 @@ impl Newest {
     /// # Errors
     /// When its log cannot be read.
     pub(super) async fn table(&mut self, workspace: &Workspace, name: &TableName) -> Result<Option<LakeTable>> {
-        if let Some(known) = self.0.get(name) {
+        if let Some(known) = self.tables.get(name) {
             return Ok(known.clone());
         }
         let found = LakeTable::open(&workspace.location(workspace.table(name.as_str())?)?).await?;
-        self.0.insert(name.clone(), found.clone());
+        self.tables.insert(name.clone(), found.clone());
         Ok(found)
+    }
+
+    /// A version of a table by its newest one, or why it cannot be read.
+    ///
+    /// # Errors
+    /// When its folder cannot be listed.
+    pub(super) async fn readable(
+        &mut self,
+        newest: &LakeTable,
+        name: &str,
+        version: u64,
+    ) -> Result<std::result::Result<LakeTable, String>> {
+        if version > newest.version() {
+            return Ok(Err(format!("{name} has no v{version}")));
+        }
+        let history = match self.histories.entry(newest.location().url.to_string()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(History::of(newest).await?),
+        };
+        if version < history.oldest {
+            return Ok(Err(format!("{name} v{version} is gone: {}", history.why_gone())));
+        }
+        let Ok(table) = newest.at(version).await else {
+            return Ok(Err(format!("{name} v{version} can no longer be opened")));
+        };
+        Ok(match table.paths().is_subset(&history.there) {
+            true => Ok(table),
+            false => Err(format!("{name} v{version} was vacuumed")),
+        })
     }
 }
 

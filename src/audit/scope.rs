@@ -132,6 +132,17 @@ impl Scope {
         Ok(found)
     }
 
+    /// What is said of one of several tables that has no version in the scope because it did not exist then; `None` = its
+    /// log no longer tells, or it was asked for by its name.
+    pub(super) async fn did_not_exist(&self, table: &Named, error: &Error) -> Option<String> {
+        if matches!(self.what, What::Table(_)) || error.kind() != Kind::Usage {
+            return None;
+        }
+        let commits = table.commits().await.ok()?;
+        let begins = commits.first().is_some_and(|commit| commit.facts.version == 0);
+        begins.then(|| format!("{} did not exist then", table.name))
+    }
+
     /// The version that is audited of a table; `None` = all.
     ///
     /// # Errors

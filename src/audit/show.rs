@@ -1,10 +1,13 @@
 //! The first rows of a table, at any version.
 
+use std::sync::Arc;
+
 use deltalake::arrow::array::RecordBatch;
 use deltalake::datafusion::logical_expr::Expr;
 use futures::StreamExt;
 
 use super::classified::Classified;
+use super::reading::told;
 use crate::error::{Context, Result};
 use crate::inspect::{Answer, HELD};
 use crate::migrate::{self, ColumnNames, Journal, Moves};
@@ -55,16 +58,23 @@ pub async fn show(workspace: &Workspace, options: &ShowOptions) -> Result<Answer
     let rows = rows.limit(0, Some(options.limit)).context(doing)?;
     let empty = RecordBatch::new_empty(rows.schema().inner().clone());
     let schema = classified.shown(&empty, version)?.schema();
-    let mut notes = named.notes;
+    let mut notes = named.notes.clone();
     let columns = empty.schema();
     let is_hidden = columns.fields().iter().any(|field| classified.is_hidden(field.name(), version));
     notes.extend(classified.note(is_hidden));
-    let teller = workspace.clone();
-    let told = move |error| teller.told(error);
-    let stream = rows.execute_stream().await.context(doing).map_err(&told)?;
-    let batches = stream.map(move |batch| {
-        let batch = batch.context(doing).map_err(&told)?;
-        classified.shown(&batch, version)
+    let of = Arc::new((workspace.clone(), named, table, classified));
+    let stream = match rows.execute_stream().await.context(doing) {
+        Ok(stream) => stream,
+        Err(error) => return Err(told(&of.0, &of.1, &[&of.2], error).await),
+    };
+    let batches = stream.then(move |batch| {
+        let of = Arc::clone(&of);
+        async move {
+            match batch.context(doing) {
+                Ok(batch) => of.3.shown(&batch, version),
+                Err(error) => Err(told(&of.0, &of.1, &[&of.2], error).await),
+            }
+        }
     });
     Ok(Answer { schema, batches: batches.boxed(), held: workspace.project.memory_limit / HELD, notes })
 }

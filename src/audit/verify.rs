@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::history::History;
-use super::recorded::Newest;
+use super::recorded::{Newest, recorded};
 use super::scope::{Scope, What, is_of_project};
 use crate::definition::{Derived, Table};
-use crate::error::{Error, Result};
-use crate::lake::{CommitFacts, LakeTable, app};
+use crate::error::Result;
+use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::name::TableName;
 use crate::outcome::{VerifyAudit, VerifyAudits, VerifyVerdict};
-use crate::plan::{another_commit, fingerprint};
 use crate::refresh;
 use crate::travel::{Named, find_existing, system_tables};
 use crate::workspace::Workspace;
@@ -37,7 +35,10 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
             Ok(version) => version.unwrap_or_else(|| named.newest.version()),
             Err(error) if matches!(scope.what, What::Table(_)) => return Err(error),
             Err(error) => {
-                audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) });
+                match scope.did_not_exist(&named, &error).await {
+                    Some(note) => audits.notes.push(note),
+                    None => audits.tables.push(VerifyAudit { problem: Some(error), ..empty(&found.name) }),
+                }
                 continue;
             }
         };
@@ -54,9 +55,22 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
     }
     if scope.what == What::Lake {
         for name in system_tables() {
-            let Ok(Some(table)) = find_existing(workspace, name).await else { continue };
-            let version = scope.version(&table).await.ok().flatten();
-            audits.tables.push(VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) });
+            let audit = match find_existing(workspace, name).await {
+                Ok(None) => continue,
+                Ok(Some(table)) => match scope.version(&table).await {
+                    Ok(version) => VerifyAudit {
+                        version: version.or_else(|| Some(table.newest.version())),
+                        verdict: VerifyVerdict::NotComputed,
+                        ..empty(name)
+                    },
+                    Err(error) => match scope.did_not_exist(&table, &error).await {
+                        Some(_) => continue,
+                        None => VerifyAudit { problem: Some(error), ..empty(name) },
+                    },
+                },
+                Err(error) => VerifyAudit { problem: Some(error), ..empty(name) },
+            };
+            audits.tables.push(audit);
         }
     }
     Ok(audits)
@@ -81,8 +95,8 @@ async fn verified(
     (named, audit): (&Named, &mut VerifyAudit),
 ) -> Result<()> {
     let version = audit.version.unwrap_or_default();
-    let (opened, sources) = match recorded(workspace, newest, (table, derived), (named, version)).await? {
-        Ok(recorded) => recorded,
+    let (opened, sources) = match inputs(workspace, newest, (table, derived), (named, version)).await? {
+        Ok(inputs) => inputs,
         Err(why) => {
             audit.because = Some(why);
             return Ok(());
@@ -111,84 +125,35 @@ async fn verified(
 type Inputs = (LakeTable, BTreeMap<TableName, LakeTable>);
 
 /// What a version is recomputed from, or why it cannot be.
-async fn recorded(
+async fn inputs(
     workspace: &Workspace,
     newest: &mut Newest,
     (table, derived): (&Table, &Derived),
     (named, version): (&Named, u64),
 ) -> Result<std::result::Result<Inputs, String>> {
-    let opened = match readable(&named.newest, &named.name, version).await? {
+    let opened = match newest.readable(&named.newest, &named.name, version).await? {
         Ok(opened) => opened,
         Err(why) => return Ok(Err(why)),
     };
-    let state = Recorded::by(&opened, &named.newest).await?;
-    if !fingerprint(&workspace.project, table, derived, &workspace.places).is(state.definition(&opened).await?) {
+    let recorded = recorded(workspace, newest, (table, derived), &opened).await?;
+    if !recorded.is_ours {
+        return Ok(Err("no commit of this tool made it: it records no versions".to_owned()));
+    }
+    if !recorded.is_same_definition {
         return Ok(Err("it was computed by another definition than the present one".to_owned()));
     }
     let mut sources = BTreeMap::new();
-    for name in workspace.sources(table) {
-        match state.source((workspace, newest), &opened, &name).await? {
-            Ok(source) => drop(sources.insert(name, source)),
+    for source in recorded.sources {
+        if let Some(why) = source.why {
+            return Ok(Err(why));
+        }
+        let (Some(current), Some(version)) = (newest.table(workspace, &source.name).await?, source.version) else {
+            return Ok(Err(format!("{} does not exist", source.name)));
+        };
+        match newest.readable(&current, source.name.as_str(), version).await? {
+            Ok(opened) => drop(sources.insert(source.name, opened)),
             Err(why) => return Ok(Err(why)),
         }
     }
     Ok(Ok((opened, sources)))
-}
-
-/// A version of a table, or why it cannot be read.
-async fn readable(newest: &LakeTable, name: &str, version: u64) -> Result<std::result::Result<LakeTable, String>> {
-    if version > newest.version() {
-        return Ok(Err(format!("{name} has no v{version}")));
-    }
-    let history = History::of(newest).await?;
-    if version < history.oldest {
-        return Ok(Err(format!("{name} v{version} is gone: {}", history.why_gone())));
-    }
-    let Ok(table) = newest.at(version).await else {
-        return Ok(Err(format!("{name} v{version} can no longer be opened")));
-    };
-    Ok(match table.paths().is_subset(&history.there) {
-        true => Ok(table),
-        false => Err(format!("{name} v{version} was vacuumed")),
-    })
-}
-
-/// What a version records: in its own commit if that is ours, else in the newest one before it.
-struct Recorded {
-    ours: Option<CommitFacts>,
-}
-
-impl Recorded {
-    async fn by(version: &LakeTable, newest: &LakeTable) -> Result<Self> {
-        Ok(Self { ours: newest.commit_at(version.version()).await?.filter(CommitFacts::is_ours) })
-    }
-
-    async fn definition(&self, version: &LakeTable) -> Result<Option<i64>> {
-        match &self.ours {
-            Some(commit) => Ok(commit.txns.get(app::DEFINITION).copied()),
-            None => version.recorded_txn(app::DEFINITION).await,
-        }
-    }
-
-    /// A source at the recorded version, or why that cannot be read.
-    async fn source(
-        &self,
-        (workspace, newest): (&Workspace, &mut Newest),
-        version: &LakeTable,
-        name: &TableName,
-    ) -> Result<std::result::Result<LakeTable, String>> {
-        let Some(newest) = newest.table(workspace, name).await? else {
-            return Err(Error::failed(format!("{name} does not exist")).help("stedi-delta sync"));
-        };
-        let uuid = newest.uuid();
-        let consumed = match &self.ours {
-            Some(commit) => commit.consumed(&uuid),
-            None => version.recorded(&uuid).await?,
-        };
-        let Some(consumed) = consumed else { return Ok(Err(format!("it records no version of {name}"))) };
-        if newest.is_other_than(consumed).await? {
-            return Ok(Err(another_commit(name, consumed.version)));
-        }
-        readable(&newest, name.as_str(), consumed.version).await
-    }
 }

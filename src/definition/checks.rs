@@ -151,7 +151,7 @@ pub(super) fn consent(
     (known, tables): (&Known, &Tables),
     faults: &mut Faults,
 ) -> Option<Consent> {
-    let consent = spec.consent.as_ref()?;
+    let consent = spec.consent.as_ref().filter(|consent| consent.is_read)?;
     let names = || records.iter().map(|r| r.name.as_str());
     let record = match (&consent.grants, records) {
         (Some(text), _) => match records.iter().find(|r| r.name.as_str() == text.value) {

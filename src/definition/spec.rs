@@ -75,6 +75,8 @@ pub(super) struct ConsentSpec {
     pub names: Option<Text>,
     pub by: Option<Text>,
     pub grants: Option<Text>,
+    /// Whether all of its keys could be read: else what they would say together is not checked.
+    pub is_read: bool,
 }
 
 /// One of `[[expectations]]`.
@@ -317,14 +319,17 @@ fn required_list(table: &Table<'_>, key: &str, example: &str, faults: &mut Fault
 }
 
 fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
+    let before = faults.len();
     table.only(&["subject", "names", "by", "grants"], faults);
-    ConsentSpec {
+    let spec = ConsentSpec {
         header: table.place.clone(),
         subject: table.required_string("subject", "subject = \"...\"", faults),
         names: table.string("names", faults),
         by: table.string("by", faults),
         grants: table.string("grants", faults),
-    }
+        is_read: true,
+    };
+    ConsentSpec { is_read: faults.len() == before, ..spec }
 }
 
 fn expectations(root: &Table<'_>, faults: &mut Faults) -> Vec<ExpectationSpec> {

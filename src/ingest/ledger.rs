@@ -260,11 +260,25 @@ impl Ledger {
         uuid: &str,
         wanted: &BTreeSet<&str>,
     ) -> Result<HashMap<String, FileRow>> {
+        self.rows_upto(session, (table, uuid), wanted, i64::MAX).await
+    }
+
+    /// The same as of a batch.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn rows_upto(
+        &self,
+        session: &SessionContext,
+        (table, uuid): (&str, &str),
+        wanted: &BTreeSet<&str>,
+        batch: i64,
+    ) -> Result<HashMap<String, FileRow>> {
         let mut rows = HashMap::new();
         if wanted.is_empty() || self.table.is_none() {
             return Ok(rows);
         }
-        let of_table = self.is_of(table).and(ident("table_uuid").eq(lit(uuid)));
+        let of_table = self.is_of(table).and(ident("table_uuid").eq(lit(uuid))).and(ident("batch").lt_eq(lit(batch)));
         let names =
             ["batch", "path", "size", "etag", "modified_ms", "content_hash", "records", "landed", "quarantined"];
         let frame = session.table("files").await.context(reading)?;

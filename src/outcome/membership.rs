@@ -130,8 +130,10 @@ pub struct SourceRow {
     pub values: Vec<(String, Value)>,
     /// The landing file of a record, under the landing root, and its byte offset in it, decompressed.
     pub place: Option<(String, i64)>,
-    /// Its length in bytes, if known.
+    /// Its length in bytes, if known; that of compressed files as its offset, decompressed.
     pub length: Option<u64>,
+    /// How its file is compressed, if it is.
+    pub compression: Option<&'static str>,
     /// The rows that it comes from, by the scans of the query.
     pub sources: Vec<SourceRows>,
     /// What should be said of it.

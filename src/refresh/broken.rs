@@ -28,23 +28,26 @@ fn is_of_reading(error: &Error) -> bool {
 
 /// The error for a table whose reading failed with `error`, if it has a data file that cannot be read.
 pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
-    // A refused table has its own error.
-    if !is_of_reading(error) || stands.check_files().is_err() {
-        return None;
-    }
-    let (file, cause) = stands.broken().await?;
     let help = match table.derived() {
         Some(_) => format!("stedi-delta sync -s {} --full-refresh", table.name),
         None => "put the file back from a backup; or move the table's folder away and sync, which reads its landing \
                  files again"
             .to_owned(),
     };
-    Some(
-        Error::failed(format!("data file `{file}` of {} cannot be read", table.name))
-            .because(cause.causes().join(": "))
-            .fact("table", format!("{} (v{})", stands.location(), stands.version()))
-            .help(help),
-    )
+    Some(unreadable_file(error, table.name.as_str(), stands).await?.help(help))
+}
+
+/// The same for any table, without a remedy.
+pub(crate) async fn unreadable_file(error: &Error, name: &str, stands: &LakeTable) -> Option<Error> {
+    // A refused table has its own error.
+    if !is_of_reading(error) || stands.check_files().is_err() {
+        return None;
+    }
+    let (file, cause) = stands.broken().await?;
+    let error = Error::failed(format!("data file `{file}` of {name} cannot be read"))
+        .because(cause.causes().join(": "))
+        .fact("table", format!("{} (v{})", stands.location(), stands.version()));
+    Some(error)
 }
 
 impl Work<'_> {

@@ -521,12 +521,20 @@ impl Location {
     /// # Errors
     /// The stream yields an error if the file changed meanwhile or the store fails.
     pub fn chunks(&self, meta: &ObjectMeta) -> BoxStream<'static, Result<Bytes>> {
+        self.chunks_from(meta, 0)
+    }
+
+    /// The same from a byte on.
+    ///
+    /// # Errors
+    /// As [`Self::chunks`].
+    pub fn chunks_from(&self, meta: &ObjectMeta, from: u64) -> BoxStream<'static, Result<Bytes>> {
         // A local file's own stream has 8 KiB pieces, and a store's is one slow connection.
         const CHUNK: u64 = 4 << 20;
         let (store, meta) = (self.store.clone(), meta.clone());
         let path = meta.location.as_ref();
         let name = path.strip_prefix(self.path.as_ref()).unwrap_or(path).trim_start_matches('/').to_owned();
-        let starts = (0..meta.size).step_by(CHUNK as usize);
+        let starts = (from..meta.size).step_by(CHUNK as usize);
         futures::stream::iter(starts)
             .map(move |start| {
                 let (store, meta, name) = (store.clone(), meta.clone(), name.clone());

@@ -79,7 +79,15 @@ pub async fn find(workspace: &Workspace, name: &str) -> Result<Named> {
         NamedKind::Dropped => {
             Error::failed(format!("{name} was dropped, and its folder is gone")).fact("folder", location.to_string())
         }
-        _ => Error::failed(format!("{name} does not exist yet")).help("stedi-delta sync"),
+        _ => {
+            let error = Error::failed(format!("{name} does not exist yet"));
+            match (kind, name.as_str()) {
+                (NamedKind::Quarantine, _) => error.fact("because", "no record was put into it"),
+                (NamedKind::System, "migrations") => error.fact("because", "no sync has had a migration"),
+                (NamedKind::System, "pins") => error.fact("because", "no version is pinned"),
+                _ => error.help("stedi-delta sync"),
+            }
+        }
     })
 }
 
@@ -171,7 +179,8 @@ impl Named {
         match point {
             Point::Version(version) if *version > self.newest.version() => {
                 Err(Error::new(Kind::Usage, format!("{} has no version {version}", self.name))
-                    .fact("newest", format!("v{}", self.newest.version())))
+                    .fact("newest", format!("v{}", self.newest.version()))
+                    .help(format!("versions: stedi-delta history {}", self.name)))
             }
             Point::Version(version) => Ok(*version),
             Point::Time { ms, text } => version_at(&self.newest, &self.name, (*ms, text)).await,

@@ -11,6 +11,7 @@ mod hostile;
 mod memory;
 mod messages;
 mod mistakes;
+mod odd;
 mod personal;
 mod plan;
 mod quarantine;

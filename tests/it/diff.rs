@@ -1,6 +1,7 @@
 //! Differences of versions, against a count of all rows of both.
 
 mod brute;
+mod nested;
 mod schema;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,8 @@
 //! `audit membership`: whether somebody is in a table, in which versions, and the records that their rows come from.
 
+mod records;
+mod versions;
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -302,6 +305,31 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
             "id=4",
             vec!["e4"],
         ),
+        // Each row comes from the rows that are equal in the keys of its own grouping set.
+        ("select e.who, count(*) as n from events e group by rollup (e.who)", "who=ann", vec!["+e1 +e2"]),
+        ("select e.who, count(*) as n from events e group by rollup (e.who)", "n=5", vec!["+e1 +e2 +e3 +e4 +e5"]),
+        (
+            "select e.who, p.city, count(*) as n from events e left join places p on p.who = e.who \
+             group by cube (e.who, p.city)",
+            "city=Oslo",
+            vec!["+e3 +e5 +p2", "+e3 +e5 +p2"],
+        ),
+        (
+            "select e.who, e.id > 2 as late, count(*) as n from events e group by grouping sets ((e.id > 2), (e.who, e.id > 2), (e.who), (e.who))",
+            "who=ben",
+            vec!["+e3 +e5", "+e3 +e5"],
+        ),
+        (
+            "select e.who, e.id > 2 as late, sum(e.id) as n from events e group by e.id > 2, rollup (e.who)",
+            "n=3",
+            vec!["+e1 +e2", "+e1 +e2"],
+        ),
+        (
+            "select g.n, g.who from (select e.who, grouping(e.who) as g, count(*) as n from events e \
+             group by grouping sets ((e.who), ())) g where g.g = 0",
+            "n=1",
+            vec!["+e4"],
+        ),
     ] {
         let lake = shop(sql);
         lake.sync().await;
@@ -320,12 +348,17 @@ async fn every_operator_says_which_rows_a_row_comes_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_rule_is_said_and_not_guessed() {
     for (sql, subject, expected) in [
-        ("select e.who, count(*) as n from events e group by rollup (e.who)", "who=ann", "grouping sets"),
+        (
+            "select g.tags, g.n, rank() over (order by g.n) as r from \
+             (select e.tags, count(*) as n from events e group by e.tags) g",
+            "n=5",
+            "cannot be told apart",
+        ),
         (
             "with recursive r as (select e.id, 0 as d from events e union all select r.id, r.d + 1 from r where r.d < 1) \
              select r.id, r.d from r",
             "id=1",
-            "recursive",
+            "its query is recursive: it is explained by all rows of events, each of which may take part",
         ),
     ] {
         let lake = shop(sql);
@@ -334,6 +367,8 @@ async fn what_has_no_rule_is_said_and_not_guessed() {
         assert!(outcome.rows > 0, "{sql}");
         assert!(outcome.explained.iter().all(|row| row.records.is_empty()), "{sql}");
         assert!(notes(&outcome).iter().any(|note| note.contains(expected)), "{sql}: {:?}", notes(&outcome));
+        let sources = &outcome.nodes[outcome.explained[0].node].sources;
+        assert_eq!((sources[0].table.as_str(), sources[0].version, sources[0].rows), ("events", Some(0), None));
     }
 }
 
@@ -423,7 +458,7 @@ async fn the_command_prints_hashes_and_takes_the_subject_from_standard_input_or_
     let head = format!("who {hash} is in derived v0 (20");
     assert!(asked.out.starts_with(&head) && asked.out.contains("): 2 rows, since v0 (20"), "{}", asked.out);
     assert!(
-        asked.out.contains("\nRow 1 of 2\n") && asked.out.contains("    events v0  events/a.json @ 104\n"),
+        asked.out.contains("\nRow 1 of 2\n") && asked.out.contains("    events v0  events/a.json @ 104, 50 bytes\n"),
         "{}",
         asked.out
     );
@@ -440,6 +475,7 @@ async fn the_command_prints_hashes_and_takes_the_subject_from_standard_input_or_
     assert_eq!((&document["rows"], &document["subject"]["value"]), (&2.into(), &hash.as_str().into()));
     let record = &document["explained"][0]["records"][0];
     assert_eq!((&record["source_file"], &record["source_offset"]), (&"events/a.json".into(), &104.into()));
+    assert_eq!((&record["length"], &record["compression"]), (&50.into(), &serde_json::Value::Null));
     assert!(!again.out.contains("ben"), "{}", again.out);
     let revealed = lake.program(&["audit", "membership", "derived", "--subject", "who=ben", "--reveal"]);
     assert!(revealed.out.starts_with("who ben is in derived v0"), "{}", revealed.out);

@@ -1,8 +1,8 @@
 //! Which column of the older of two versions is which column of the newer one.
 //!
-//! Columns are followed through the migrations that renamed them. A column that was dropped and a later one of the same
-//! name are two columns, and so are those of types of which the newer does not hold every value of the older: one is
-//! shown as dropped, the other as added, and each is NULL in the rows of the other version.
+//! Columns, and fields at any depth in them, are followed through the migrations that renamed them. A column that was
+//! dropped and a later one of the same name are two columns, and so are those of types of which the newer does not hold
+//! every value of the older: one is shown as dropped, the other as added, and each is NULL in the rows of the other version.
 
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) struct Pair {
     pub new: Option<String>,
     /// The type in which both are compared: that of the newer one.
     pub data_type: DataType,
+    /// The type of the older one with the names that its fields have in the newer one, if they had others.
+    pub renamed: Option<DataType>,
 }
 
 impl Pair {
@@ -56,32 +58,50 @@ impl Pair {
 pub(super) fn pairs(old: &LakeTable, new: &LakeTable, names: &ColumnNames) -> Vec<Pair> {
     let (before, after) = (old.schema(), new.schema());
     let (from, to) = (old.version(), new.version());
-    let is_column = |known: &FieldRef, column: &Field| {
-        names.later(known.name(), from, to).as_deref() == Some(column.name()) && compares(known, column)
+    let later = |known: &FieldRef| (Arc::clone(known), names.later_type(known, from, to));
+    let is_column = |(known, later): &(FieldRef, DataType), column: &Field| {
+        names.later(known.name(), from, to).as_deref() == Some(column.name()) && compares(later, column.data_type())
     };
-    let mut left: Vec<&FieldRef> = before.fields().iter().collect();
+    let mut left: Vec<(FieldRef, DataType)> = before.fields().iter().map(later).collect();
     let mut pairs = Vec::with_capacity(after.fields().len());
     for column in after.fields() {
         let found = left.iter().position(|known| is_column(known, column)).map(|at| left.remove(at));
+        let (old, renamed) = found.unzip();
+        let is_renamed = |later: &DataType| old.as_ref().is_some_and(|known| known.data_type() != later);
         pairs.push(Pair {
-            old: found.map(|known| known.name().clone()),
+            renamed: renamed.filter(is_renamed),
+            old: old.map(|known| known.name().clone()),
             new: Some(column.name().clone()),
             data_type: column.data_type().clone(),
         });
     }
-    let dropped =
-        |column: &FieldRef| Pair { old: Some(column.name().clone()), new: None, data_type: column.data_type().clone() };
+    let dropped = |(column, _): (FieldRef, DataType)| Pair {
+        old: Some(column.name().clone()),
+        new: None,
+        data_type: column.data_type().clone(),
+        renamed: None,
+    };
     pairs.extend(left.into_iter().map(dropped));
     pairs
 }
 
-/// Whether every value of a column is a value of the type that it has later.
-fn compares(before: &Field, after: &Field) -> bool {
-    if before.data_type() == after.data_type() {
-        return true;
+/// Whether every value of a type is a value of another one.
+fn compares(before: &DataType, after: &DataType) -> bool {
+    let types = ColumnType::exact(before).zip(ColumnType::exact(after));
+    before == after || types.is_some_and(|(before, after)| holds_all(&after, &before))
+}
+
+/// The same at every depth: fields may be wider, and there may be more of them.
+fn holds_all(after: &ColumnType, before: &ColumnType) -> bool {
+    match (before, after) {
+        (ColumnType::Struct(before), ColumnType::Struct(after)) => before.iter().all(|(name, of)| {
+            let now = after.iter().find(|(known, _)| known == name);
+            now.is_some_and(|(_, now)| holds_all(now, of))
+        }),
+        (ColumnType::Array(before), ColumnType::Array(after)) => holds_all(after, before),
+        (ColumnType::Map(before), ColumnType::Map(after)) => before.0 == after.0 && holds_all(&after.1, &before.1),
+        (before, after) => before == after || holds(after, before),
     }
-    let types = ColumnType::exact(before.data_type()).zip(ColumnType::exact(after.data_type()));
-    types.is_some_and(|(before, after)| holds(&after, &before) || after.fields_beyond(&before, "").is_some())
 }
 
 /// The columns in which rows are compared: all, or those that are named, in the order of the table.

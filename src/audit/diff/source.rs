@@ -11,6 +11,7 @@ use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 
 use super::columns::Pair;
 use super::doing;
+use super::field_names::with_names;
 use crate::changes::{ChangeSet, DifferingFiles, without_rewrites};
 use crate::error::{Context, Error, Result};
 use crate::incremental::WEIGHT;
@@ -50,7 +51,10 @@ impl Source {
         let is_worth_it = differing.bytes() > commits.saturating_mul(BYTES_OF_COMMIT);
         let changed = if is_worth_it { without_rewrites(&new, old.version()).await? } else { None };
         let files = match changed {
-            Some(changed) if changed.bytes() < differing.bytes() => Files::Changed(Box::new(changed)),
+            // Files from before a migration are read there by the names of columns after it.
+            Some(changed) if changed.touched().is_empty() && changed.bytes() < differing.bytes() => {
+                Files::Changed(Box::new(changed))
+            }
             _ => Files::Differing(differing),
         };
         Ok(Self { old, new, files })
@@ -110,7 +114,11 @@ fn positional(frame: DataFrame, pairs: &[Pair], is_new: bool, weight: Expr) -> R
         let value = match pair.name_in(is_new) {
             Some(name) => {
                 let stored = frame.schema().field_with_unqualified_name(name).context(doing)?.data_type().clone();
-                if stored == *of_type { ident(name) } else { adapted(ident(name), of_type) }
+                match &pair.renamed {
+                    Some(names) if !is_new => adapted(with_names(ident(name), names), of_type),
+                    _ if stored == *of_type => ident(name),
+                    _ => adapted(ident(name), of_type),
+                }
             }
             None => lit(ScalarValue::try_from(of_type).context(doing)?),
         };

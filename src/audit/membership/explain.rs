@@ -9,11 +9,13 @@ use deltalake::datafusion::prelude::SessionContext;
 
 use super::matching::{Equal, Origins, Targets, missing};
 use super::rows::{Rows, TableAt};
+use crate::audit::classified::Classified;
 use crate::audit::provenance::{Provenance, Scan, takes_part};
-use crate::audit::recorded::{Newest, Recorded, opened, recorded};
+use crate::audit::recorded::{Newest, Recorded, RecordedSource, opened, recorded};
 use crate::definition::{Derived, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Error, Kind, Result};
 use crate::lake::LakeTable;
+use crate::migrate::{ColumnNames, Journal};
 use crate::outcome::{Explained, Record, Role, SourceRows};
 use crate::workspace::Workspace;
 
@@ -21,7 +23,10 @@ use crate::workspace::Workspace;
 pub(super) struct Explainer<'a> {
     workspace: &'a Workspace,
     session: &'a SessionContext,
+    journal: &'a Journal,
     newest: Newest,
+    /// The columns of tables by their classification.
+    classified: BTreeMap<String, Classified>,
     /// The rows found so far.
     pub rows: Rows,
     /// Most rows of one kind that are followed for one row.
@@ -37,8 +42,13 @@ struct Version {
 }
 
 impl<'a> Explainer<'a> {
-    pub(super) fn new(workspace: &'a Workspace, session: &'a SessionContext, most: usize) -> Self {
-        Self { workspace, session, newest: Newest::default(), rows: Rows::default(), most }
+    pub(super) fn new(
+        workspace: &'a Workspace,
+        (session, journal): (&'a SessionContext, &'a Journal),
+        most: usize,
+    ) -> Self {
+        let (newest, rows, classified) = (Newest::default(), Rows::default(), BTreeMap::new());
+        Self { workspace, session, journal, newest, classified, rows, most }
     }
 
     /// Follows all rows that have sources.
@@ -68,14 +78,22 @@ impl<'a> Explainer<'a> {
         let workspace = self.workspace;
         let table = workspace.table(&at.table)?;
         let Some(derived) = table.derived() else { return Ok(()) };
-        let version = self.version(table, derived, at.version.0).await?;
-        if !version.recorded.is_same_definition {
+        let recorded = self.recorded(table, derived, at.version.0).await?;
+        if !recorded.is_same_definition {
             let note = format!(
                 "{} v{} was computed by another definition: this is what the query of today computes it from",
                 table.name, at.version.0
             );
             self.note(nodes, &note);
         }
+        let provenance = match Provenance::of(&derived.plan) {
+            Ok(provenance) => provenance,
+            Err(why) => {
+                self.all_rows(derived, &recorded, nodes, &why);
+                return Ok(());
+            }
+        };
+        let version = self.version(recorded, provenance).await?;
         let rows = self.rows.batch(nodes)?;
         let targets = Targets::of(&rows, &version.provenance)?;
         let (mut given, mut inexact) = (HashSet::new(), HashSet::new());
@@ -100,7 +118,7 @@ impl<'a> Explainer<'a> {
                         let why = error.causes().pop().unwrap_or_else(|| error.message().to_owned());
                         let note = cannot(scan, &why);
                         given.extend(0..nodes.len());
-                        of_rows.iter_mut().for_each(|rows| rows.note = Some(note.clone()));
+                        of_rows.iter_mut().for_each(|rows| (rows.rows, rows.note) = (None, Some(note.clone())));
                     }
                 }
             }
@@ -130,22 +148,53 @@ impl<'a> Explainer<'a> {
         Ok(())
     }
 
-    /// Opens what a version was computed from.
-    async fn version(&mut self, table: &Table, derived: &Derived, version: u64) -> Result<Version> {
-        let untold = |why: String| Error::failed(why);
+    /// What the commit of a version records.
+    async fn recorded(&mut self, table: &Table, derived: &Derived, version: u64) -> Result<Recorded> {
         let missing = || Error::new(Kind::Internal, format!("{} is gone", table.name));
         let newest = self.newest.table(self.workspace, &table.name).await?.ok_or_else(missing)?;
         let at = newest.at(version).await?;
         let recorded = recorded(self.workspace, &mut self.newest, (table, derived), &at).await?;
         if !recorded.is_ours {
-            return Err(untold(format!("no commit of this tool made {} v{version}", table.name)));
+            return Err(Error::failed(format!("no commit of this tool made {} v{version}", table.name)));
         }
-        let provenance = Provenance::of(&derived.plan).map_err(untold)?;
+        Ok(recorded)
+    }
+
+    /// Names what a query read whose rows cannot be followed: each row of it may take part.
+    fn all_rows(&mut self, derived: &Derived, recorded: &Recorded, nodes: &[usize], why: &str) {
+        let is_read = |source: &&RecordedSource| derived.sources.contains(&source.name);
+        for source in recorded.sources.iter().filter(is_read) {
+            let note = format!("{why}: it is explained by all rows of {}, each of which may take part", source.name);
+            let rows = SourceRows {
+                table: source.name.to_string(),
+                version: source.version,
+                role: Role::Group,
+                rows: None,
+                nodes: Vec::new(),
+                note: Some(note),
+            };
+            for node in nodes {
+                if let Some(node) = self.rows.nodes.get_mut(*node) {
+                    node.sources.push(rows.clone());
+                }
+            }
+        }
+    }
+
+    /// Opens what a version was computed from.
+    async fn version(&mut self, recorded: Recorded, provenance: Provenance) -> Result<Version> {
+        let untold = |why: String| Error::failed(why);
         let reads = |name: &crate::name::TableName| provenance.scans().iter().any(|scan| scan.table == name.as_str());
         let sources = opened(self.workspace, &mut self.newest, &recorded, reads).await.map_err(untold)?;
         let mut providers = BTreeMap::new();
         for (name, source) in &sources {
             providers.insert(name.clone(), source.provider(self.session, None).await?);
+            let table = &self.workspace.table(name)?.name;
+            if let Some(newest) = self.newest.table(self.workspace, table).await? {
+                let names = ColumnNames::of(self.journal, &newest.uuid());
+                let classified = Classified::of_table(self.workspace, name, &newest, names);
+                self.classified.insert(name.clone(), classified);
+            }
         }
         Ok(Version { recorded, sources, providers, provenance })
     }
@@ -172,6 +221,13 @@ impl<'a> Explainer<'a> {
     ) -> Result<HashMap<usize, Origins>> {
         let scan = version.provenance.scans().get(number);
         let scan = scan.ok_or_else(|| Error::new(Kind::Internal, "a query lacks a scan"))?;
+        if let Some(source) = version.sources.get(&scan.table) {
+            let schema = source.schema();
+            if let Some(column) = scan.columns.iter().find(|name| schema.field_with_name(name).is_err()) {
+                let at = source.version();
+                return Err(Error::failed(format!("{} v{at} has no column `{column}`", scan.table)));
+            }
+        }
         let carried = self.carried(version, &scan.table);
         let of = (&version.provenance, number, carried.as_slice());
         let mut found = targets.origins(self.session, &version.providers, of, (Equal::InAll, self.most)).await?;
@@ -190,8 +246,10 @@ impl<'a> Explainer<'a> {
     /// Adds the rows of a source to those that are followed.
     fn take(&mut self, rows: &mut SourceRows, scan: &Scan, version: u64, origins: Origins) -> Result<()> {
         rows.rows = Some(origins.count);
+        let gone = || Error::new(Kind::Internal, "a source of the query was not opened");
+        let shown = self.classified.get(&scan.table).ok_or_else(gone)?;
         for row in &origins.first {
-            rows.nodes.push(self.rows.node(self.workspace, (&scan.table, version), row, None)?);
+            rows.nodes.push(self.rows.node(self.workspace, (&scan.table, version), row, shown)?);
         }
         let listed = rows.nodes.len() as u64;
         let mut notes = Vec::new();

@@ -2,9 +2,9 @@
 //! landing files that its rows come from.
 
 mod explain;
+mod located;
 mod matching;
 mod rows;
-mod shown;
 mod subject;
 mod timeline;
 
@@ -15,17 +15,18 @@ use deltalake::arrow::compute::concat_batches;
 use deltalake::datafusion::logical_expr::{Expr, ident};
 use deltalake::datafusion::prelude::SessionContext;
 
+use super::classified::Classified;
+use super::reading::told;
 use crate::changes::{self, Changes};
 use crate::error::{Context, Result};
 use crate::lake::LakeTable;
-use crate::migrate::{self, Moves};
+use crate::migrate::{self, ColumnNames, Journal, Moves};
 use crate::outcome::{MembershipOutcome, Subject, VersionTime};
 use crate::travel::{self, CommitTime, Named, NamedKind, Zone};
 use crate::workspace::Workspace;
 use explain::Explainer;
-use shown::Shown;
 pub use subject::Wanted;
-use timeline::{Walk, timeline};
+use timeline::{Followed, TimelineSubject, Walk, timeline};
 
 /// Who is looked for, and where.
 #[derive(Clone, Debug)]
@@ -56,29 +57,43 @@ pub async fn membership(workspace: &Workspace, options: &MembershipOptions) -> R
 
 async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<MembershipOutcome> {
     let (named, table) = travel::open(workspace, &options.table, &options.zone).await?;
+    match Box::pin(of_version(workspace, options, (&named, &table))).await {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => Err(told(workspace, &named, &[&table, &named.newest], error).await),
+    }
+}
+
+async fn of_version(
+    workspace: &Workspace,
+    options: &MembershipOptions,
+    (named, table): (&Named, &LakeTable),
+) -> Result<MembershipOutcome> {
     let schema = table.schema();
     let column = options.column.to_lowercase();
     let field = subject::column(&schema, &column, &named.name)?;
     let session = workspace.session()?;
     let commits = named.commits().await?;
-    let shown = Shown::of(workspace, &named);
+    let journal = Journal::read(workspace).await?;
+    let names = ColumnNames::of(&journal, &named.newest.uuid());
+    let followed = Followed { names: &names, column: &column, version: table.version() };
+    let shown = Classified::of(workspace, named, names.clone());
     let mut outcome = MembershipOutcome {
         table: named.name.clone(),
-        at: time(&commits, &table),
+        at: time(&commits, table),
         newest: named.newest.version(),
         notes: named.notes.clone(),
         ..MembershipOutcome::default()
     };
     let values = match &options.subject {
         Wanted::Value(value) => {
-            outcome.subject = shown_subject(&shown, &column, value);
+            outcome.subject = shown_subject(&shown, &followed, value);
             BTreeSet::from([value.clone()])
         }
         Wanted::Hash(text) => {
             let hash = subject::hash(text, &workspace.privacy)?;
-            let found = find(workspace, &session, (&named, &table, &commits), &column, &hash).await?;
+            let found = find(workspace, &session, (named, table, &commits), &followed, &hash).await?;
             outcome.subject = match found.first() {
-                Some(value) if found.len() == 1 => shown_subject(&shown, &column, value),
+                Some(value) if found.len() == 1 => shown_subject(&shown, &followed, value),
                 _ => Subject { column: column.clone(), value: hash, is_hashed: true },
             };
             match found.len() {
@@ -96,13 +111,11 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
         return Ok(outcome);
     }
     let condition = subject::condition(field, &values)?;
-    outcome.rows = timeline::count(&session, &table, &condition).await?;
+    outcome.rows = timeline::count(&session, table, &condition).await?;
     let walk = Walk { at: table.version(), rows: outcome.rows, all: options.all_versions };
-    let of_version = |version: &LakeTable| {
-        let schema = version.schema();
-        subject::condition(subject::column(&schema, &column, &named.name)?, &values)
-    };
-    let found = timeline(&session, &named.newest, &commits, of_version, walk).await?;
+    let subject = TimelineSubject { followed: &followed, values: &values };
+    let found = timeline(&session, (&named.newest, table), &commits, &subject, walk).await?;
+    outcome.notes.extend(found.notes.iter().cloned());
     outcome.stretch = found.stretch(walk, &commits);
     outcome.unknown =
         found.unknown.filter(|_| options.all_versions || !outcome.stretch.is_some_and(|s| s.is_since_known));
@@ -113,13 +126,15 @@ async fn answer(workspace: &Workspace, options: &MembershipOptions) -> Result<Me
     }
     outcome.versions = options.all_versions.then_some(found.versions);
     if outcome.rows > 0 && options.limit > 0 {
-        let rows = first_rows(&session, &table, condition, options.limit).await?;
-        explain(workspace, &session, &mut outcome, (&rows, &shown), options.limit).await?;
+        let rows = first_rows(&session, table, condition, options.limit).await?;
+        explain(workspace, (&session, &journal), &mut outcome, (&rows, &shown), options.limit).await?;
+        located::locate(workspace, &mut outcome).await;
     }
     if outcome.rows > 0 && matches!(named.kind, NamedKind::System | NamedKind::Dropped) {
         outcome.notes.push(format!("nothing records what {} was computed from", named.name));
     }
-    if outcome.subject.is_hashed {
+    let is_hidden = schema.fields().iter().any(|field| shown.is_hidden(field.name(), table.version()));
+    if outcome.subject.is_hashed || (is_hidden && !outcome.explained.is_empty()) {
         outcome.notes.push(format!("personal data is shown as hashes{}", workspace.privacy.note()));
     }
     Ok(outcome)
@@ -131,9 +146,9 @@ fn time(commits: &[CommitTime], table: &LakeTable) -> VersionTime {
     VersionTime { version: table.version(), committed_ms }
 }
 
-fn shown_subject(shown: &Shown, column: &str, value: &str) -> Subject {
-    let text = shown.text(column, value);
-    Subject { column: column.to_owned(), is_hashed: text != value, value: text }
+fn shown_subject(shown: &Classified, of: &Followed<'_>, value: &str) -> Subject {
+    let text = shown.text(of.column, of.version, value);
+    Subject { column: of.column.to_owned(), is_hashed: text != value, value: text }
 }
 
 /// The values with a hash: those of the version, else of the newest one, else of the rows that older versions had.
@@ -141,14 +156,14 @@ async fn find(
     workspace: &Workspace,
     session: &SessionContext,
     (named, table, commits): (&Named, &LakeTable, &[CommitTime]),
-    column: &str,
+    of: &Followed<'_>,
     hash: &str,
 ) -> Result<BTreeSet<String>> {
     let wanted = (hash, &workspace.privacy);
-    let has_column = |table: &LakeTable| table.schema().field_with_name(column).is_ok();
-    for version in [table, &named.newest].into_iter().filter(|version| has_column(version)) {
+    for version in [table, &named.newest] {
+        let Some(column) = of.name_in(version) else { continue };
         let rows = version.provider(session, None).await?;
-        let found = subject::hashed(session, rows, column, wanted).await?;
+        let found = subject::hashed(session, rows, &column, wanted).await?;
         if !found.is_empty() {
             return Ok(found);
         }
@@ -157,10 +172,8 @@ async fn find(
         let version = commit.facts.version;
         let Ok(at) = named.newest.at(version).await else { break };
         let Changes::Known(change) = changes::since(&at, version - 1).await? else { break };
-        if change.is_empty() || !has_column(&at) {
-            continue;
-        }
-        let found = subject::hashed(session, change.provider(session).await?, column, wanted).await?;
+        let Some(column) = of.name_in(&at).filter(|_| !change.is_empty()) else { continue };
+        let found = subject::hashed(session, change.provider(session).await?, &column, wanted).await?;
         if !found.is_empty() {
             return Ok(found);
         }
@@ -184,16 +197,16 @@ async fn first_rows(session: &SessionContext, table: &LakeTable, condition: Expr
 
 async fn explain(
     workspace: &Workspace,
-    session: &SessionContext,
+    (session, journal): (&SessionContext, &Journal),
     outcome: &mut MembershipOutcome,
-    (rows, shown): (&RecordBatch, &Shown),
+    (rows, shown): (&RecordBatch, &Classified),
     limit: usize,
 ) -> Result<()> {
-    let mut explainer = Explainer::new(workspace, session, limit);
+    let mut explainer = Explainer::new(workspace, (session, journal), limit);
     let mut roots: Vec<(usize, u64)> = Vec::new();
     for row in 0..rows.num_rows() {
         let at = (outcome.table.as_str(), outcome.at.version);
-        let node = explainer.rows.node(workspace, at, &rows.slice(row, 1), Some(shown))?;
+        let node = explainer.rows.node(workspace, at, &rows.slice(row, 1), shown)?;
         match roots.iter_mut().find(|(known, _)| *known == node) {
             Some((_, copies)) => *copies += 1,
             None => roots.push((node, 1)),

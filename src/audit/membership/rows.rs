@@ -9,7 +9,7 @@ use deltalake::arrow::compute::concat_batches;
 use deltalake::arrow::datatypes::{Int64Type, Schema};
 use deltalake::arrow::row::{RowConverter, SortField};
 
-use super::shown::Shown;
+use crate::audit::classified::Classified;
 use crate::definition::{SOURCE_FILE, SOURCE_OFFSET};
 use crate::error::{Context, Result};
 use crate::outcome::SourceRow;
@@ -41,8 +41,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The node of a row, which is one row of a batch; new ones are followed later if they have sources. `is_root`: its
-    /// values are shown although it is a record.
+    /// The node of a row, which is one row of a batch; new ones are followed later if they have sources.
     ///
     /// # Errors
     /// A value has no text.
@@ -51,7 +50,7 @@ impl Rows {
         workspace: &Workspace,
         (table, version): (&str, u64),
         row: &RecordBatch,
-        shown: Option<&Shown>,
+        shown: &Classified,
     ) -> Result<usize> {
         let key = keys(row)?.pop().unwrap_or_default();
         if let Some(known) = self.known.get(&(table.to_owned(), version, key.clone())) {
@@ -60,15 +59,7 @@ impl Rows {
         let number = self.nodes.len();
         let mut node = SourceRow { table: table.to_owned(), version, ..SourceRow::default() };
         node.place = place(row).filter(|_| holds_records(workspace, table));
-        let own;
-        let shown = match shown {
-            Some(shown) => shown,
-            None => {
-                own = Shown::of_table(workspace, table);
-                &own
-            }
-        };
-        node.values = shown.values(row)?.pop().unwrap_or_default();
+        node.values = shown.values(row, version)?.pop().unwrap_or_default();
         if node.place.is_some() {
             node.values.retain(|(name, _)| name != SOURCE_FILE && name != SOURCE_OFFSET);
             let length = row.column_by_name("length").and_then(|column| column.as_primitive_opt::<Int64Type>());

@@ -1,15 +1,20 @@
 //! In which versions a subject has rows: from the newest version back, by what each commit changed.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
-use deltalake::datafusion::logical_expr::{Expr, ident};
+use deltalake::datafusion::logical_expr::{Expr, ident, lit};
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 use futures::TryStreamExt;
 
+use super::subject;
 use crate::changes::{self, ChangeSet, Changes};
 use crate::error::{Context, Result};
 use crate::incremental::{WEIGHT, consolidate};
 use crate::lake::LakeTable;
+use crate::migrate::ColumnNames;
 use crate::outcome::{Stretch, Unknown, VersionRows, VersionTime};
 use crate::travel::CommitTime;
 
@@ -33,6 +38,8 @@ pub(super) struct Timeline {
     pub unknown: Option<Unknown>,
     /// Whether the changes give the same number of rows as the version itself.
     pub adds_up: bool,
+    /// What should be said besides.
+    pub notes: Vec<String>,
 }
 
 /// The rows of a relation that meet a condition.
@@ -42,22 +49,82 @@ pub(super) async fn count(session: &SessionContext, table: &LakeTable, condition
     Ok(count as u64)
 }
 
-/// Walks the versions of a table; `condition` is that on the rows of a version.
+/// A column of one version, followed through the migrations that renamed it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Followed<'n> {
+    pub names: &'n ColumnNames,
+    /// Its name in that version.
+    pub column: &'n str,
+    pub version: u64,
+}
+
+impl Followed<'_> {
+    /// Its name in another version; `None` if that does not have it.
+    pub(super) fn name_in(&self, table: &LakeTable) -> Option<String> {
+        let name = self.names.at(self.column, self.version, table.version())?;
+        table.schema().field_with_name(&name).is_ok().then_some(name)
+    }
+}
+
+/// A subject in all versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimelineSubject<'s> {
+    pub followed: &'s Followed<'s>,
+    /// As texts: a column may have had another type.
+    pub values: &'s BTreeSet<String>,
+}
+
+impl TimelineSubject<'_> {
+    /// The condition on the rows of a version; `None` if that does not have the column. A text that is no value of the
+    /// column's type there is in no row.
+    fn condition(&self, table: &LakeTable) -> Option<Expr> {
+        let schema = table.schema();
+        let field = schema.field_with_name(&self.followed.name_in(table)?).ok()?.clone();
+        Some(subject::condition(&Arc::new(field), self.values).unwrap_or_else(|_| lit(false)))
+    }
+}
+
+/// Walks the versions of a table back from its newest one, or from the one before the column was dropped; `at` is the
+/// version that was asked for.
 ///
 /// # Errors
 /// When rows cannot be read.
 pub(super) async fn timeline(
     session: &SessionContext,
-    newest: &LakeTable,
+    (newest, at): (&LakeTable, &LakeTable),
     commits: &[CommitTime],
-    condition: impl Fn(&LakeTable) -> Result<Expr>,
+    subject: &TimelineSubject<'_>,
     walk: Walk,
 ) -> Result<Timeline> {
     let mut found = Timeline { adds_up: true, ..Timeline::default() };
-    let mut rows = count(session, newest, &condition(newest)?).await?;
+    let Followed { names, column, version } = *subject.followed;
+    let (mut last, mut ended) = (newest.clone(), None);
+    if let Some(dropped) = names.dropped_in(column, version) {
+        let name = names.later(column, version, dropped - 1).unwrap_or_else(|| column.to_owned());
+        found.notes.push(format!("v{dropped}, a migration, dropped column `{name}`: later versions do not have it"));
+        match newest.at(dropped - 1).await {
+            Ok(table) => (last, ended) = (table, Some(dropped)),
+            Err(_) => last = at.clone(),
+        }
+    } else if subject.condition(newest).is_none() {
+        let note =
+            format!("v{} does not have column `{column}`: versions after v{version} are left out", newest.version());
+        found.notes.push(note);
+        last = at.clone();
+    }
+    let Some(condition) = subject.condition(&last) else {
+        found.unknown = Some(Unknown { before: last.version() + 1, why: lacks(&last) });
+        return Ok(found);
+    };
+    let mut rows = count(session, &last, &condition).await?;
+    if let Some(version) = ended.filter(|_| rows > 0) {
+        let commit = commits.iter().find(|commit| commit.facts.version == version);
+        let at = VersionTime { version, committed_ms: commit.map(|commit| commit.ms) };
+        found.versions.push(VersionRows { at, inserted: 0, deleted: rows, rows: 0 });
+    }
     // Whether a version up to the one that was asked for has been seen with rows.
     let mut is_found = false;
-    for commit in commits.iter().rev() {
+    for commit in commits.iter().rev().filter(|commit| commit.facts.version <= last.version()) {
         let version = commit.facts.version;
         let at = VersionTime { version, committed_ms: Some(commit.ms) };
         if version == walk.at && rows != walk.rows {
@@ -82,8 +149,8 @@ pub(super) async fn timeline(
             found.unknown = unknown(format!("v{version} can no longer be opened"));
             return Ok(found);
         };
-        let Ok(condition) = condition(&table) else {
-            found.unknown = Some(Unknown { before: version + 1, why: format!("v{version} lacks the column") });
+        let Some(condition) = subject.condition(&table) else {
+            found.unknown = Some(Unknown { before: version + 1, why: lacks(&table) });
             return Ok(found);
         };
         if facts.changes_metadata
@@ -96,18 +163,25 @@ pub(super) async fn timeline(
             found.unknown = unknown(format!("the table was created anew with v{version}"));
             return Ok(found);
         }
-        let change = match changes::since(&table, version - 1).await? {
-            Changes::Known(change) => change,
-            Changes::Lost(why) => {
-                found.unknown = unknown(why);
-                return Ok(found);
-            }
+        let change = changes::since(&table, version - 1).await?;
+        let is_touched = |change: &ChangeSet| {
+            let columns = condition.column_refs();
+            columns.iter().any(|column| change.touched().contains(&column.name))
         };
-        if condition.column_refs().iter().any(|column| change.touched().contains(&column.name)) {
-            found.unknown = unknown(format!("v{version}, a migration, changed the column"));
-            return Ok(found);
-        }
-        let (inserted, deleted) = changed(session, &change, condition).await?;
+        let (inserted, deleted) = match change {
+            Changes::Known(change) if !is_touched(&change) => changed(session, &change, condition).await?,
+            // The rows of both versions are counted where the column or another one is stored otherwise.
+            change => match across(session, (newest, &table), subject, rows).await? {
+                Ok(difference) => difference,
+                Err(why) => {
+                    found.unknown = unknown(match change {
+                        Changes::Lost(lost) => lost,
+                        Changes::Known(_) => why,
+                    });
+                    return Ok(found);
+                }
+            },
+        };
         if inserted > 0 || deleted > 0 {
             found.versions.push(VersionRows { at, inserted, deleted, rows });
         }
@@ -121,6 +195,34 @@ pub(super) async fn timeline(
         found.unknown = Some(Unknown { before: oldest.facts.version, why });
     }
     Ok(found)
+}
+
+/// By how many rows of the subject a version differs from the one before, or why that is not known.
+async fn across(
+    session: &SessionContext,
+    (newest, after): (&LakeTable, &LakeTable),
+    subject: &TimelineSubject<'_>,
+    rows: u64,
+) -> Result<std::result::Result<(u64, u64), String>> {
+    let version = after.version();
+    let Ok(before) = newest.at(version - 1).await else {
+        return Ok(Err(format!("v{} can no longer be opened", version - 1)));
+    };
+    let name = subject.followed.name_in(after).unwrap_or_default();
+    let (old, new) = (before.computed_columns(), after.computed_columns());
+    if new.get(&name).is_some_and(|by| subject.followed.name_in(&before).and_then(|name| old.get(&name)) != Some(by)) {
+        return Ok(Err(format!("v{version}, a migration, computed the values of column `{name}` anew")));
+    }
+    let Some(condition) = subject.condition(&before) else { return Ok(Err(lacks(&before))) };
+    let earlier = match changes::readable_at(newest, "the table", version - 1).await {
+        Ok(before) => count(session, &before, &condition).await?,
+        Err(_) => return Ok(Err(format!("v{} was vacuumed", version - 1))),
+    };
+    Ok(Ok((rows.saturating_sub(earlier), earlier.saturating_sub(rows))))
+}
+
+fn lacks(table: &LakeTable) -> String {
+    format!("v{} lacks the column", table.version())
 }
 
 /// Rows of the subject that a change inserts and deletes.
@@ -170,6 +272,7 @@ impl Timeline {
             // It was there before all that can be read.
             None => {
                 let oldest = self.unknown.as_ref().map_or(0, |unknown| unknown.before);
+                let oldest = if walk.rows > 0 { oldest.min(walk.at) } else { oldest };
                 Stretch { since: time(oldest), is_since_known: false, until }
             }
         })
@@ -188,7 +291,7 @@ mod tests {
         let at = |version| VersionTime { version, committed_ms: None };
         let change = |(version, inserted, deleted, rows)| VersionRows { at: at(version), inserted, deleted, rows };
         let unknown = unknown.map(|before| Unknown { before, why: String::new() });
-        Timeline { versions: changes.iter().copied().map(change).collect(), unknown, adds_up: true }
+        Timeline { versions: changes.iter().copied().map(change).collect(), unknown, adds_up: true, notes: Vec::new() }
     }
 
     #[test]

@@ -11,11 +11,13 @@
 //! | semi and mark join (`exists`, `in`) | those of the left row; as a condition, those of all rows that match |
 //! | anti join (`not exists`) | those of the left row; there is no row that matches |
 //! | group by, distinct | those of all rows of the group |
+//! | grouping sets, rollup, cube | those of all rows of the group, by the keys of the row's own grouping set |
 //! | window, limit | those of the row itself, not those that it was compared with |
 //!
 //! Other operators have no rule: for scans below them there is a reason instead. Rows that are equal in all columns that
 //! an operator sees are told apart by none of these.
 
+mod grouping;
 mod scans;
 mod trace;
 

@@ -9,6 +9,8 @@ use crate::outcome::Role;
 pub(in crate::audit) struct Scan {
     /// The table.
     pub table: String,
+    /// Its columns that are read.
+    pub columns: Vec<String>,
     /// How its rows take part in rows of the result.
     pub role: Role,
     /// Whether a window function or a limit compared its rows with each other: others than those that a row comes from
@@ -21,7 +23,7 @@ pub(in crate::audit) struct Scan {
 /// All scans of a plan.
 pub(super) fn scans(plan: &LogicalPlan) -> Vec<Scan> {
     let mut found = Vec::new();
-    let top = Scan { table: String::new(), role: Role::Value, is_compared: false, unknown: None };
+    let top = Scan { table: String::new(), columns: Vec::new(), role: Role::Value, is_compared: false, unknown: None };
     walk(plan, &top, &mut found);
     found
 }
@@ -38,7 +40,8 @@ fn walk(plan: &LogicalPlan, at: &Scan, found: &mut Vec<Scan>) {
         LogicalPlan::TableScan(scan) => {
             let table = scan.table_name.table().to_owned();
             let unknown = scan.fetch.map(|_| "`limit` takes any rows of it".to_owned());
-            found.push(Scan { table, unknown: at.unknown.clone().or(unknown), ..at.clone() });
+            let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone()).collect();
+            found.push(Scan { table, columns, unknown: at.unknown.clone().or(unknown), ..at.clone() });
         }
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::Unnest(_) | LogicalPlan::Union(_) => {
             plan.inputs().into_iter().for_each(|input| walk(input, at, found));
@@ -46,12 +49,7 @@ fn walk(plan: &LogicalPlan, at: &Scan, found: &mut Vec<Scan>) {
         LogicalPlan::Sort(sort) => walk(&sort.input, &compared(at, sort.fetch.is_some()), found),
         LogicalPlan::Limit(limit) => walk(&limit.input, &compared(at, true), found),
         LogicalPlan::Window(window) => walk(&window.input, &compared(at, true), found),
-        LogicalPlan::Aggregate(aggregate) => {
-            let sets = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
-            let below =
-                if sets { unknown("it groups by `grouping sets`, `rollup` or `cube`") } else { with(Role::Group) };
-            walk(&aggregate.input, &below, found);
-        }
+        LogicalPlan::Aggregate(aggregate) => walk(&aggregate.input, &with(Role::Group), found),
         LogicalPlan::Join(join) => {
             let right = match join.join_type {
                 JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => at.clone(),

@@ -24,18 +24,18 @@ pub(super) fn traced(plan: &LogicalPlan, scan: usize, carried: &[String]) -> Res
 }
 
 /// A plan with the columns of the original one, then [`ORIGIN`].
-struct Traced {
-    plan: LogicalPlan,
+pub(super) struct Traced {
+    pub plan: LogicalPlan,
     /// It has exactly the rows of the original one. Otherwise a row may stand there several times.
-    is_exact: bool,
+    pub is_exact: bool,
 }
 
-struct Tracer<'c> {
+pub(super) struct Tracer<'c> {
     carried: &'c [String],
     joins: usize,
 }
 
-fn origin() -> Expr {
+pub(super) fn origin() -> Expr {
     ident(ORIGIN)
 }
 
@@ -46,13 +46,13 @@ fn in_order(plan: LogicalPlan, original: &LogicalPlan) -> Result<LogicalPlan> {
     project(plan, all)
 }
 
-fn no_rule(plan: &LogicalPlan) -> DataFusionError {
+pub(super) fn no_rule(plan: &LogicalPlan) -> DataFusionError {
     DataFusionError::NotImplemented(format!("operator `{}` has no rule", plan.display()))
 }
 
 impl Tracer<'_> {
     /// `scan` counts from the first scan of this plan.
-    fn trace(&mut self, plan: &LogicalPlan, scan: usize) -> Result<Traced> {
+    pub(super) fn trace(&mut self, plan: &LogicalPlan, scan: usize) -> Result<Traced> {
         match plan {
             LogicalPlan::TableScan(table) => Ok(Traced { plan: self.scan(table)?, is_exact: true }),
             LogicalPlan::Projection(projection) => {
@@ -73,6 +73,9 @@ impl Tracer<'_> {
             LogicalPlan::Union(union) => self.union(union, scan),
             LogicalPlan::Join(node) => self.join(node, scan),
             LogicalPlan::Aggregate(aggregate) => {
+                if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
+                    return self.grouping_sets(plan, aggregate, scan);
+                }
                 let groups = aggregate.group_expr.len();
                 if aggregate.schema.fields().len() != groups + aggregate.aggr_expr.len() {
                     return Err(no_rule(plan));
@@ -194,7 +197,7 @@ impl Tracer<'_> {
 
     /// A plan with the origins of the rows of `traced` whose `values` are its `keys`. Each of its rows has at least one such
     /// row, unless there are no keys.
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         plan: &LogicalPlan,
         keys: Vec<Expr>,

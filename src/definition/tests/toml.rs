@@ -219,6 +219,15 @@ fn a_subject_may_be_a_pseudonym() {
     assert!(found.len() == 1 && found[0].contains("random"), "{found:?}");
     let found = hashed("names = \"email\"\nby = \"sha256(emial)\"\n");
     assert!(found.len() == 1 && found[0].contains("emial"), "{found:?}");
+    // A key that cannot be read is not missed as well.
+    for (wrong, said) in [
+        ("names = 3\nby = \"sha256(email)\"\n", "`names` has the wrong type"),
+        ("names = \"email\"\nby = [\"sha256(email)\"]\n", "`by` has the wrong type"),
+        ("nams = \"email\"\nby = \"sha256(email)\"\n", "unknown key `nams`"),
+    ] {
+        let found = hashed(wrong);
+        assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+    }
 }
 
 #[test]

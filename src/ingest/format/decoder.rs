@@ -12,6 +12,8 @@ pub(crate) struct Decoder {
     taken: (Vec<u8>, usize),
     /// Bytes of the file that are decoded.
     decoded: u64,
+    /// How the file is compressed, if it is, as far as it was read.
+    compression: Option<&'static str>,
 }
 
 /// A part of a file's content.
@@ -60,7 +62,18 @@ impl Decoder {
     /// A decoder for one file.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self { state: State::Start { head: Vec::new(), after: None }, taken: (Vec::new(), 0), decoded: 0 }
+        Self {
+            state: State::Start { head: Vec::new(), after: None },
+            taken: (Vec::new(), 0),
+            decoded: 0,
+            compression: None,
+        }
+    }
+
+    /// How the file is compressed, if it is, as far as it was read.
+    #[must_use]
+    pub(crate) fn compression(&self) -> Option<&'static str> {
+        self.compression
     }
 
     /// Decodes the next bytes of the file and passes the result to `sink`, in pieces as [`Self::step`].
@@ -246,6 +259,7 @@ impl Decoder {
                 let Some(codec) = Codec::new(packing) else {
                     return Err(self.broken("the decompressor cannot be started".to_owned()));
                 };
+                self.compression.get_or_insert(codec.name());
                 self.state = State::Packed { codec: Box::new(codec), begins: self.decoded, window: Window::default() };
                 self.taken = (head, 0);
                 Ok(true)

@@ -40,6 +40,20 @@ pub(crate) trait FileFormat: Sync {
         record: &[u8],
         options: Options,
     ) -> Result<RecordBatch, String>;
+
+    /// The length of the record that begins some bytes.
+    fn extent(&self, bytes: &[u8]) -> Extent;
+}
+
+/// The extent of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// It has this many bytes.
+    Whole(usize),
+    /// It does not end in these bytes.
+    Incomplete,
+    /// It is none.
+    Broken,
 }
 
 /// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until

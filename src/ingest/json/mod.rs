@@ -32,7 +32,7 @@ use reader::RecordReader;
 use row::{Attempt, Rows};
 use syntax::{Extent, extent, not_json};
 
-use super::format::{FileFormat, FileReader, Options, RecordShape};
+use super::format::{self, FileFormat, FileReader, Options, RecordShape};
 
 /// The JSON format.
 pub(super) struct Json;
@@ -76,6 +76,14 @@ impl FileFormat for Json {
             Attempt::Refused(_, reason) => Err(reason),
             Attempt::Incomplete => Err("record is cut off".to_owned()),
             Attempt::Malformed(error) => Err(not_json(&error, None)),
+        }
+    }
+
+    fn extent(&self, bytes: &[u8]) -> format::Extent {
+        match extent(bytes, bytes.len()) {
+            Extent::Whole(length) => format::Extent::Whole(length),
+            Extent::Incomplete => format::Extent::Incomplete,
+            Extent::Broken(..) => format::Extent::Broken,
         }
     }
 }

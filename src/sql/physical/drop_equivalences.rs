@@ -27,7 +27,7 @@ use deltalake::arrow::compute::{CastOptions, cast_with_options};
 use deltalake::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::stats::Precision;
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use deltalake::datafusion::common::{JoinType, Result, Statistics, plan_datafusion_err};
 use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use deltalake::datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -50,6 +50,7 @@ use futures::StreamExt;
 use super::in_turn::InTurn;
 use super::repeated_texts::ShareJoinedTexts;
 use super::shared_texts::ShareTexts;
+use super::unary::unary_operator;
 use crate::types::plain_schema;
 
 /// The engine's rules for physical plans, between the rules that drop properties and run unions in turn, and the rules
@@ -175,6 +176,13 @@ impl ForgetExec {
     pub(super) fn through_views(input: Arc<dyn ExecutionPlan>, properties: &Arc<PlanProperties>) -> Self {
         Self { input, what: Forgotten::Views, properties: Arc::clone(properties) }
     }
+
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Self {
+        match self.what {
+            Forgotten::Views => Self::through_views(input, &self.properties),
+            what => Self::new(input, what),
+        }
+    }
 }
 
 /// A batch with a schema that differs in the metadata of fields alone.
@@ -196,40 +204,7 @@ impl DisplayAs for ForgetExec {
 }
 
 impl ExecutionPlan for ForgetExec {
-    fn name(&self) -> &'static str {
-        "ForgetExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or_else(|| plan_datafusion_err!("ForgetExec has one input"))?;
-        Ok(Arc::new(match self.what {
-            Forgotten::Views => Self::through_views(input, &self.properties),
-            what => Self::new(input, what),
-        }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    unary_operator!("ForgetExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, context)?;

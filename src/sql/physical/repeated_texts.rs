@@ -12,8 +12,8 @@ use std::sync::Arc;
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{JoinSide, JoinType, Result, plan_datafusion_err};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use deltalake::datafusion::common::{JoinSide, JoinType, Result};
 use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use deltalake::datafusion::physical_expr::utils::collect_columns;
 use deltalake::datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
@@ -30,6 +30,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::drop_equivalences::in_schema;
 use super::shared_texts::{cast, view};
+use super::unary::unary_operator;
 use crate::bounded::OutputLimit;
 
 /// A batch may take this part of the limit of a function's output.
@@ -145,6 +146,12 @@ struct CutExec {
     properties: Arc<PlanProperties>,
 }
 
+impl CutExec {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input, properties: Arc::clone(&self.properties) }
+    }
+}
+
 impl DisplayAs for CutExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CutExec")
@@ -152,37 +159,7 @@ impl DisplayAs for CutExec {
 }
 
 impl ExecutionPlan for CutExec {
-    fn name(&self) -> &'static str {
-        "CutExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or_else(|| plan_datafusion_err!("CutExec has one input"))?;
-        Ok(Arc::new(Self { input, properties: Arc::clone(&self.properties) }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    unary_operator!("CutExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let limit = OutputLimit::within(context.session_config().options()) / OF_LIMIT;

@@ -48,7 +48,11 @@ fn a_query_that_is_wrong_says_where() {
             "error: there is no `information_schema`\n  expected   a table of the project\n  \
              next       stedi-delta status   (lists the tables)\n",
         ),
-        ("select * from \"members@v9\"", 64, "error: members has no version 9\n  newest     v0\n"),
+        (
+            "select * from \"members@v9\"",
+            64,
+            "error: members has no version 9\n  newest     v0\n  next       versions: stedi-delta history members\n",
+        ),
         (
             "select * from \"members@vx\"",
             64,

@@ -58,7 +58,11 @@ fn headline(audits: &ConsentAudits) -> String {
     let tables = count(audits.tables.len() as u64, "table");
     let violated = if violated == 0 { "no violation".to_owned() } else { format!("{} violated", number(violated)) };
     let unknown = if unknown == 0 { String::new() } else { format!(", {} unknown", number(unknown)) };
-    format!("{all} of {tables}: {violated}{unknown}.\n")
+    let failed = match audits.tables.iter().filter(|table| table.problem.is_some()).count() as u64 {
+        0 => String::new(),
+        failed => format!(", {} could not be audited", count(failed, "table")),
+    };
+    format!("{all} of {tables}: {violated}{unknown}{failed}.\n")
 }
 
 fn versions(versions: &[ConsentVersion]) -> String {

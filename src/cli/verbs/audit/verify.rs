@@ -41,8 +41,12 @@ fn answer(audits: &VerifyAudits) -> String {
         found.count() as u64
     };
     let (different, unknown) = (of(VerifyVerdict::Different), of(VerifyVerdict::Unknown));
-    let mut text = format!("{} equal their queries", count(of(VerifyVerdict::Equal), "version"));
-    for (tables, what) in [(different, "different"), (unknown, "unknown")] {
+    let failed = audits.tables.iter().filter(|table| table.problem.is_some()).count() as u64;
+    let mut text = match of(VerifyVerdict::Equal) {
+        1 => "1 version equals its query".to_owned(),
+        equal => format!("{} equal their queries", count(equal, "version")),
+    };
+    for (tables, what) in [(different, "different"), (unknown, "unknown"), (failed, "failed")] {
         if tables > 0 {
             text.push_str(&format!(", {} {what}", number(tables)));
         }

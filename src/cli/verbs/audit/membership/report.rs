@@ -124,6 +124,8 @@ pub(crate) struct RecordReport {
     pub source_offset: i64,
     /// Its length in bytes, if known.
     pub length: Option<u64>,
+    /// `gzip`, `zstd` or `bzip2`: then offset and length are those in the decompressed file.
+    pub compression: Option<&'static str>,
     /// `value`, `group` or `condition`.
     pub role: Role,
     /// The tables between.
@@ -143,6 +145,10 @@ pub(crate) struct NodeReport {
     pub source_file: Option<String>,
     /// Of a record: the byte at which it begins in the decompressed file.
     pub source_offset: Option<i64>,
+    /// Of a record: its length in bytes, if known.
+    pub length: Option<u64>,
+    /// Of a record: `gzip`, `zstd` or `bzip2`: then offset and length are those in the decompressed file.
+    pub compression: Option<&'static str>,
     /// Of a row: its values; personal ones are hashes.
     pub row: Option<Map<String, Value>>,
     /// The rows that it was computed from, by the scans of the query.
@@ -249,6 +255,7 @@ fn explained(outcome: &MembershipOutcome, row: &Explained) -> ExplainedReport {
             source_file,
             source_offset,
             length: node.length,
+            compression: node.compression,
             role: record.role,
             via: record.via.clone(),
         })
@@ -280,6 +287,8 @@ fn node(id: usize, row: &SourceRow) -> NodeReport {
         version: row.version,
         source_file: row.place.as_ref().map(|(file, _)| file.clone()),
         source_offset: row.place.as_ref().map(|(_, offset)| *offset),
+        length: row.length,
+        compression: row.compression,
         row: (!row.values.is_empty()).then(|| values(row)),
         sources: row.sources.iter().map(source).collect(),
         notes: row.notes.clone(),

@@ -33,6 +33,7 @@ pub(in crate::cli) fn answer(outcome: &MembershipOutcome) -> String {
     let place = format!("{} {}", outcome.table, version(outcome.at));
     let mut text = match (outcome.rows, outcome.stretch) {
         (0, Some(was)) => format!("{subject} is not in {place}; it was, {}\n", stretch(was)),
+        (0, None) if outcome.unknown.is_some() => format!("{subject} is not in {place}\n"),
         (0, None) => format!("{subject} is not in {place}, and was not in a version before\n"),
         (rows, was) => {
             let since = was.map_or_else(String::new, |was| format!(", {}", stretch(was)));
@@ -102,7 +103,10 @@ fn cells(outcome: &MembershipOutcome, record: &Record) -> Vec<String> {
         Role::Condition | Role::Absence => "meets a condition",
     };
     let via = if record.via.is_empty() { String::new() } else { format!("via {}", record.via.join(", ")) };
-    vec![format!("{} v{}", node.table, node.version), format!("{file} @ {offset}"), role.to_owned(), via]
+    let length = node.length.map_or_else(String::new, |length| format!(", {}", count(length, "byte")));
+    let unpacked = node.compression.map_or_else(String::new, |compression| format!(" of the content ({compression})"));
+    let place = format!("{file} @ {offset}{length}{unpacked}");
+    vec![format!("{} v{}", node.table, node.version), place, role.to_owned(), via]
 }
 
 /// What is said of a row and of all rows that it comes from, each once.
