@@ -80,6 +80,7 @@ pub mod pin;
 pub mod inspect;
 pub mod audit;
 pub mod report;
+pub mod testing;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

@@ -8,6 +8,7 @@ mod lineage;
 mod membership;
 mod plan;
 mod report;
+mod testing;
 mod versions;
 
 use std::ops::AddAssign;
@@ -34,6 +35,7 @@ pub use plan::{
 pub use report::{
     LakeReport, ReportedConsent, ReportedMigration, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion,
 };
+pub use testing::{RowDifference, TestFailure, TestOutcome, TestResult, TestedChange};
 pub use versions::{
     DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
     LakeDiffOutcome, LakeDiffTable,

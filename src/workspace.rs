@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
+use crate::definition::cases;
 use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes};
 use crate::determinism::{Code, Reason};
 use crate::error::{Error, Kind, Result};
@@ -24,6 +25,10 @@ use crate::refresh::Job;
 use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::storage::{Encryption, Location, Storage};
+
+/// The roots of a project in memory.
+const LANDING_IN_MEMORY: &str = "/landing";
+const WAREHOUSE_IN_MEMORY: &str = "/warehouse";
 
 /// Identifies a workspace.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +131,10 @@ pub async fn check(root: &Path) -> Result<Project> {
             let reason = Reason::new(Code::NotPlanned, why);
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
         }
+    }
+    if faults.is_empty() {
+        // Over tables with faults they would have further ones.
+        faults.extend(cases::cases(root, &project)?.1);
     }
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
@@ -354,6 +363,32 @@ impl Workspace {
             catalog,
             privacy,
             storage,
+        })
+    }
+
+    /// The project over empty stores in memory, without a target: for tests of its queries.
+    ///
+    /// # Errors
+    /// The query engine has no place for it.
+    pub fn in_memory(project: Arc<Project>, privacy: Privacy) -> Result<Self> {
+        let storage = Storage::in_memory();
+        let [landing, warehouse] = [LANDING_IN_MEMORY, WAREHOUSE_IN_MEMORY];
+        let (landing_root, warehouse_root) =
+            (storage.location(landing, &project.root)?, storage.location(warehouse, &project.root)?);
+        Ok(Self {
+            workers: ingest::workers(project.memory_limit),
+            graph: Graph::new(&project),
+            places: Arc::default(),
+            target: "memory".to_owned(),
+            landing_text: landing.to_owned(),
+            warehouse_text: warehouse.to_owned(),
+            landing: landing_root,
+            database: project.name.clone(),
+            catalog: Arc::new(LocalCatalog::new(warehouse_root.store.clone(), &warehouse_root.path)),
+            warehouse: warehouse_root,
+            privacy,
+            storage,
+            project,
         })
     }
 

@@ -87,6 +87,7 @@
 
 mod assembly;
 mod athena;
+pub(crate) mod cases;
 mod checks;
 pub(crate) mod column_lineage;
 mod columns;

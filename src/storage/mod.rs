@@ -21,6 +21,7 @@ use deltalake::logstore::object_store;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectStoreExt};
@@ -57,6 +58,8 @@ pub struct Storage {
     listener: Option<Arc<dyn Progress>>,
     /// The local folder that gets every write instead of the stores.
     scratch: Option<PathBuf>,
+    /// Every store is in memory.
+    in_memory: bool,
     stores: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
@@ -74,6 +77,12 @@ impl fmt::Debug for Storage {
 }
 
 impl Storage {
+    /// A storage of empty stores in memory, whatever the address.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { in_memory: true, ..Self::default() }
+    }
+
     /// A storage whose every store is wrapped by `layer`.
     #[must_use]
     pub fn with_layer(layer: Layer) -> Self {
@@ -131,7 +140,7 @@ impl Storage {
         if let Some(bucket) = &opened.bucket {
             bucket.writes_below(&path);
         }
-        if self.scratch.is_some() && url.scheme() == "file" {
+        if (self.scratch.is_some() || self.in_memory) && url.scheme() == "file" {
             let other = url.as_str().replacen("file:", &format!("{SCRATCH}:"), 1);
             url = Url::parse(&other).context(|| format!("`{other}` is not a URL"))?;
         }
@@ -145,6 +154,7 @@ impl Storage {
             return Ok(opened.clone());
         }
         let (store, bucket): (StoreRef, _) = match url.scheme() {
+            _ if self.in_memory => (Arc::new(InMemory::new()), None),
             "file" => (self.watched(Arc::new(LocalFileSystem::new()), &key), None),
             "s3" => {
                 let bucket = self.bucket(url)?;

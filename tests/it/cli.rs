@@ -14,6 +14,7 @@ mod mistakes;
 mod personal;
 mod plan;
 mod quarantine;
+mod query_tests;
 pub(crate) mod shell;
 #[cfg(unix)]
 mod spill;

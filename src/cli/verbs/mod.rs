@@ -20,6 +20,7 @@ pub(super) mod restore;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
+pub(super) mod test;
 #[cfg(test)]
 mod tests;
 
@@ -42,12 +43,15 @@ use report::ReportArgs;
 use restore::RestoreArgs;
 use show::ShowArgs;
 use sync::SyncArgs;
+use test::TestArgs;
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Check the project's files; reads and writes no data
     Check,
+    /// Run the tests of queries in tests/*.toml: given rows, expected rows, and what a change does; in memory
+    Test(TestArgs),
     /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
     Sync(SyncArgs),
     /// Show what a sync would do and why; writes nothing
@@ -103,6 +107,7 @@ pub(super) fn names() -> Vec<String> {
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
         Verb::Check => Box::pin(check::run(session)).await,
+        Verb::Test(args) => Box::pin(test::run(session, args)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
         Verb::Plan(args) => Box::pin(plan::run(session, args)).await,
