@@ -102,12 +102,14 @@ fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     Ok((project, faults))
 }
 
-/// [`load`], and whether the query engine has a plan for every query and its change. Takes some milliseconds per table.
+/// [`load`], whether the variables of a target (default: the project's) are set, and whether the query engine has a plan for every query and its change. Takes some milliseconds per table.
 ///
 /// # Errors
 /// All faults together.
-pub async fn check(root: &Path) -> Result<Project> {
+pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
     let (project, mut faults) = examine(root)?;
+    let target = target.unwrap_or(&project.default_target);
+    faults.extend(project.unset.get(target).into_iter().flatten().cloned());
     // A sync does not ask: it has the lake itself.
     faults.extend(migration::differences(&project));
     let session = session(SessionOptions::of(&project), &[])?;
@@ -202,6 +204,9 @@ impl ResolvedTarget {
                 None => error.help("add it to stedi-delta.toml as [targets.NAME]"),
             });
         };
+        if let Some(unset) = project.unset.get(&name).filter(|unset| !unset.is_empty()) {
+            return Err(Error::definition(unset.clone()));
+        }
         // A root from the command line is relative to the current folder, one in the file to the project.
         let here = std::env::current_dir().unwrap_or_else(|_| project.root.clone());
         let base = |given: &Option<String>| if given.is_some() { here.clone() } else { project.root.clone() };

@@ -11,6 +11,7 @@ use super::athena;
 use super::checks::{self, Known};
 use super::guess::{self, Guess};
 use super::lineage;
+use super::notes::Notes;
 use super::model::{
     Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, OnNewField, RESCUED, SOURCE_FILE,
     SOURCE_OFFSET, Table, TableKind,
@@ -50,7 +51,7 @@ pub(super) struct Assembly {
     /// Zones whose tables with personal data must have `[consent]`.
     require_consent: Vec<String>,
     /// Notes on differences in Athena.
-    pub notes: Faults,
+    pub notes: Notes,
 }
 
 impl Assembly {
@@ -69,7 +70,7 @@ impl Assembly {
             athena,
             fine: BTreeSet::new(),
             require_consent,
-            notes: Faults::default(),
+            notes: Notes::default(),
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use super::notes::Note;
+use super::notify::Notify;
 use super::reading::Reading;
 use crate::name::TableName;
 use crate::source::{Fault, Place, SourceFile};
@@ -25,6 +27,8 @@ pub struct Project {
     pub zones: Vec<String>,
     /// Targets by name.
     pub targets: BTreeMap<String, Target>,
+    /// By target, its environment variables that are not set.
+    pub unset: BTreeMap<String, Vec<Fault>>,
     /// The default target.
     pub default_target: String,
     /// Most memory that the query engine and the writers may hold, in bytes.
@@ -35,6 +39,8 @@ pub struct Project {
     pub spill_folder: Option<PathBuf>,
     /// Whether a sync unpins versions with rows of people whose consent has ended.
     pub unpin_on_withdrawal: bool,
+    /// Whom a sync tells of its result.
+    pub notify: Option<Notify>,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
@@ -42,7 +48,7 @@ pub struct Project {
     /// `migrations/schema.json`, if there is one.
     pub schema: Option<Arc<SourceFile>>,
     /// Notes on queries and columns that Athena reads differently; empty if no target is in Glue. They are not faults.
-    pub notes: Vec<Fault>,
+    pub notes: Vec<Note>,
 }
 
 impl Project {

@@ -9,6 +9,7 @@ use super::document::{self, Table};
 use super::model::{
     Action, Format, MaxQuarantined, OnNewField, OnOverwrite, Policy, RESCUED, SOURCE_FILE, SOURCE_OFFSET,
 };
+use super::notes::{self, Rule};
 use super::settings::location;
 use super::units;
 use crate::name::{self, TableName};
@@ -42,6 +43,8 @@ pub(super) struct Spec {
     pub grants: Option<GrantsSpec>,
     pub consent: Option<ConsentSpec>,
     pub expectations: Vec<ExpectationSpec>,
+    /// Rules whose notes on its query are not wanted.
+    pub allow: Vec<Rule>,
 }
 
 /// `[source]`.
@@ -82,7 +85,7 @@ pub(super) struct ExpectationSpec {
     pub action: Action,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "description",
     "tags",
     "properties",
@@ -95,6 +98,7 @@ const KEYS: [&str; 12] = [
     "grants",
     "consent",
     "expectations",
+    "allow",
 ];
 
 /// Properties by which engines recognise and read a table.
@@ -139,6 +143,7 @@ pub(super) fn spec(
         grants: root.table("grants", faults).map(|t| grants(&t, faults)),
         consent: root.table("consent", faults).map(|t| consent(&t, faults)),
         expectations: expectations(&root, faults),
+        allow: notes::allowed(&root, faults),
     })
 }
 
@@ -181,7 +186,7 @@ fn kind(root: &Table<'_>, sql: Option<&Arc<SourceFile>>, faults: &mut Faults) {
     }
     let (foreign, other): (&[&str], _) = match sql {
         Some(_) => (&["grants"], "a landing table"),
-        None => (&["refresh", "consent"], "a derived table"),
+        None => (&["refresh", "consent", "allow"], "a derived table"),
     };
     for entry in foreign.iter().filter_map(|key| root.get(key)) {
         let message = format!("`{}` belongs to {other}", entry.key);

@@ -6,6 +6,7 @@
 mod read_cache;
 mod local;
 mod meter;
+mod read_only;
 mod s3;
 mod scratch;
 mod watch;
@@ -30,6 +31,7 @@ use url::Url;
 
 pub(crate) use meter::Meter;
 use meter::Metered;
+use read_only::ReadOnly;
 use read_cache::CachedStore;
 pub use s3::{Encryption, PROBE};
 use scratch::Scratch;
@@ -60,6 +62,8 @@ pub struct Storage {
     scratch: Option<PathBuf>,
     /// Every store is in memory.
     in_memory: bool,
+    /// Every store refuses writes.
+    is_read_only: bool,
     stores: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
@@ -81,6 +85,12 @@ impl Storage {
     #[must_use]
     pub fn in_memory() -> Self {
         Self { in_memory: true, ..Self::default() }
+    }
+
+    /// The same of which nothing can be changed.
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        Self { is_read_only: true, stores: Arc::default(), ..self.clone() }
     }
 
     /// A storage whose every store is wrapped by `layer`.
@@ -172,6 +182,7 @@ impl Storage {
             Some(layer) => layer(store),
             None => store,
         };
+        let store = if self.is_read_only { Arc::new(ReadOnly { inner: store }) } else { store };
         let store = match &self.scratch {
             Some(folder) => over(store, &folder.join(stores.len().to_string()))?,
             None => store,

@@ -30,6 +30,7 @@ use super::Session;
 use crate::error::Result;
 use audit::AuditVerb;
 use catalog::CatalogVerb;
+use check::CheckArgs;
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
@@ -49,7 +50,7 @@ use test::TestArgs;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Check the project's files; reads and writes no data
-    Check,
+    Check(CheckArgs),
     /// Run the tests of queries in tests/*.toml: given rows, expected rows, and what a change does; in memory
     Test(TestArgs),
     /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
@@ -106,7 +107,7 @@ pub(super) fn names() -> Vec<String> {
 /// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
-        Verb::Check => Box::pin(check::run(session)).await,
+        Verb::Check(args) => Box::pin(check::run(session, args)).await,
         Verb::Test(args) => Box::pin(test::run(session, args)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,

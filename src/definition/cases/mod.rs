@@ -42,7 +42,7 @@ use rows::{Columns, Rows};
 
 /// A test of a derived table's query.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// Unique in its file.
     pub name: String,
     /// Its name's place.
@@ -67,7 +67,7 @@ pub struct Case {
 
 /// The change of a given table.
 #[derive(Clone, Debug)]
-pub struct TableChange {
+pub(crate) struct TableChange {
     /// Rows that come.
     pub inserted: RecordBatch,
     /// Which given rows go, by number, ascending.
