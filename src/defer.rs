@@ -25,11 +25,14 @@ pub async fn landing_tables(workspace: &Workspace, other: &str, storage: Storage
         landing: None,
         warehouse: None,
     };
-    let there = Workspace::connect(ResolvedTarget::find(&options)?, storage.read_only(), Privacy::new(None, false)).await?;
+    let there =
+        Workspace::connect(ResolvedTarget::find(&options)?, storage.read_only(), Privacy::new(None, false)).await?;
     apart(workspace, &there)?;
     let pending = Pending::find(&there).await?;
     if let Some(error) = refused(&pending) {
-        return Err(error.fact("target", other.to_owned()).help(format!("stedi-delta sync --target {other}   (it comes first there)")));
+        return Err(error
+            .fact("target", other.to_owned())
+            .help(format!("stedi-delta sync --target {other}   (it comes first there)")));
     }
     let there = pending.workspace;
     let cut = Cut::newest(&there, clock::now_ms()).await?.ok_or_else(|| {
@@ -49,7 +52,8 @@ pub async fn landing_tables(workspace: &Workspace, other: &str, storage: Storage
 
 /// Checks that what is written is not what is read.
 fn apart(here: &Workspace, there: &Workspace) -> Result<()> {
-    let error = |what: String| Error::new(Kind::Usage, what).fact("targets", format!("{}, {}", here.target, there.target));
+    let error =
+        |what: String| Error::new(Kind::Usage, what).fact("targets", format!("{}, {}", here.target, there.target));
     if here.target == there.target {
         return Err(error(format!("`--defer {}` names the target that is written", there.target))
             .help("name the other one with --target"));

@@ -45,6 +45,7 @@ async fn command(notify: &Notify, report: &str, folder: &std::path::Path) -> Res
     tokio::task::spawn_blocking(run).await.context(doing)?
 }
 
+#[expect(clippy::disallowed_methods, reason = "no attempt is repeated: it looks whether the command has ended")]
 fn waited(child: &mut Child, end: Instant, timeout: Duration) -> Result<()> {
     let doing = || "the notification command failed".to_owned();
     loop {
@@ -62,8 +63,9 @@ fn waited(child: &mut Child, end: Instant, timeout: Duration) -> Result<()> {
 }
 
 async fn post(webhook: &str, report: &str, timeout: Duration) -> Result<()> {
-    let url = expand_environment(webhook)
-        .map_err(|name| Error::failed(format!("the webhook needs the environment variable `{name}`, which is not set")))?;
+    let url = expand_environment(webhook).map_err(|name| {
+        Error::failed(format!("the webhook needs the environment variable `{name}`, which is not set"))
+    })?;
     // An address may be a secret, so that errors are named by their kind alone.
     let failed = |error: &reqwest::Error| {
         let why = match () {

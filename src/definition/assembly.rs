@@ -11,11 +11,11 @@ use super::athena;
 use super::checks::{self, Known};
 use super::guess::{self, Guess};
 use super::lineage;
-use super::notes::Notes;
 use super::model::{
     Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, OnNewField, RESCUED, SOURCE_FILE,
     SOURCE_OFFSET, Table, TableKind,
 };
+use super::notes::Notes;
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;

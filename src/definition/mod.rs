@@ -125,9 +125,7 @@ mod variables;
 use std::path::Path;
 
 pub use model::*;
-#[cfg(test)]
-pub(crate) use notes::RULES;
-pub use notes::{Note, Rule};
+pub use notes::Note;
 pub use notify::Notify;
 pub(crate) use places::{Claim, clashes};
 pub(crate) use read::find_root;

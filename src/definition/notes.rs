@@ -108,3 +108,17 @@ pub(super) fn allowed(table: &Table<'_>, faults: &mut Faults) -> Vec<Rule> {
     }
     allowed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_one_name_and_its_line_in_the_docs() {
+        let page = include_str!("../../docs/reading.md");
+        for (name, rule) in RULES {
+            assert_eq!(rule.name(), name);
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+}

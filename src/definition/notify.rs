@@ -34,7 +34,11 @@ pub(super) fn notify(root: &Table<'_>, faults: &mut Faults) -> Option<Notify> {
         // An argument may be repeated.
         command.extend(entry.list(faults).iter().filter_map(|item| item.string(faults)).map(|text| text.value));
         if faults.len() == before && command.first().is_none_or(|program| program.trim().is_empty()) {
-            faults.add(entry.place().clone(), "`command` names no program", "write `command = [\"program\", \"argument\"]`");
+            faults.add(
+                entry.place().clone(),
+                "`command` names no program",
+                "write `command = [\"program\", \"argument\"]`",
+            );
         }
     }
     let webhook = table.string("webhook", faults).and_then(|text| {

@@ -10,8 +10,8 @@ use super::notify::{self, Notify};
 use super::{units, variables};
 use crate::name::{self, misread_in_path, nearest};
 use crate::privacy::{holds_credentials, what_it_holds};
-use crate::source::{Fault, SourceFile, Text};
 use crate::source::faults::{Faults, one_of};
+use crate::source::{Fault, SourceFile, Text};
 
 /// Zone of the tool's own tables.
 const SYSTEM_ZONE: &str = "system";
@@ -212,7 +212,13 @@ fn value<T>(
 }
 
 /// A root of a target, with its variables; as it is written, if one of them is not set.
-fn root_folder(table: &Table<'_>, key: &str, example: &str, unset: &mut Vec<Fault>, faults: &mut Faults) -> Option<Text> {
+fn root_folder(
+    table: &Table<'_>,
+    key: &str,
+    example: &str,
+    unset: &mut Vec<Fault>,
+    faults: &mut Faults,
+) -> Option<Text> {
     let text = table.required_string(key, example, faults)?;
     let expanded = variables::expand(key, text, &variables::environment, faults)?;
     if let Some(missing) = expanded.missing {

@@ -101,7 +101,8 @@ fn unset(key: &str, name: &str, place: &Place) -> Fault {
 }
 
 fn is_name(name: &str) -> bool {
-    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
 }
 
 /// Reads an expanded value by `read`. What it says of a value with variables may hold a secret, and is not passed on; a value
@@ -156,8 +157,12 @@ mod tests {
         }
         let missing = "`landing` needs the environment variable `PREFIX`, which is not set | set it, or write `${PREFIX:-default}`";
         assert_eq!(found("s3://${BUCKET}/${PREFIX}"), (Some("s3://${BUCKET}/${PREFIX}".into()), vec![missing.into()]));
-        assert_eq!(found("${BUCKET"), (None, vec!["`landing` has a `${` without its `}` | expected `${VARIABLE}`".into()]));
-        let no_variable = "`landing` has `${a-b}`, which is no variable | expected `${VARIABLE}` or `${VARIABLE:-default}`";
+        assert_eq!(
+            found("${BUCKET"),
+            (None, vec!["`landing` has a `${` without its `}` | expected `${VARIABLE}`".into()])
+        );
+        let no_variable =
+            "`landing` has `${a-b}`, which is no variable | expected `${VARIABLE}` or `${VARIABLE:-default}`";
         assert_eq!(found("${a-b}"), (None, vec![no_variable.into()]));
     }
 }

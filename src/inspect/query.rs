@@ -105,7 +105,9 @@ pub async fn answer(workspace: &Workspace, sql: &str, at: &QueryOptions) -> Resu
 
 /// The schema with other names, if there are as many.
 fn renamed(schema: &SchemaRef, names: &[String]) -> SchemaRef {
-    if schema.fields().len() != names.len() || schema.fields().iter().zip(names).all(|(field, name)| field.name() == name) {
+    if schema.fields().len() != names.len()
+        || schema.fields().iter().zip(names).all(|(field, name)| field.name() == name)
+    {
         return Arc::clone(schema);
     }
     let fields = schema.fields().iter().zip(names);

@@ -37,7 +37,9 @@ pub(crate) fn items(text: &str, select: Location) -> Option<Vec<String>> {
         match &token.token {
             // With `on (...)` the list begins later than this reads.
             _ if item.is_empty() && items.is_empty() && keyword == Keyword::ON => return None,
-            _ if item.is_empty() && items.is_empty() && [Keyword::DISTINCT, Keyword::ALL].contains(&keyword) => continue,
+            _ if item.is_empty() && items.is_empty() && [Keyword::DISTINCT, Keyword::ALL].contains(&keyword) => {
+                continue;
+            }
             Token::Whitespace(_) if item.is_empty() => continue,
             Token::Comma if depth == 0 => {
                 items.push(std::mem::take(&mut item));
@@ -80,7 +82,8 @@ mod tests {
 
     #[test]
     fn items_are_told_apart_by_their_commas() {
-        let items = written("select Distinct count(*),\n  coalesce(A, 'x, y') -- why\n  + 1, \"From\" from t").expect("items");
+        let items =
+            written("select Distinct count(*),\n  coalesce(A, 'x, y') -- why\n  + 1, \"From\" from t").expect("items");
         assert_eq!(items, ["count(*)", "coalesce(A, 'x, y') + 1", "\"From\""]);
         assert_eq!(written("select extract(year from d), 1").expect("items"), ["extract(year from d)", "1"]);
         assert_eq!(written("select distinct on (a) b from t"), None);

@@ -31,8 +31,8 @@ use url::Url;
 
 pub(crate) use meter::Meter;
 use meter::Metered;
-use read_only::ReadOnly;
 use read_cache::CachedStore;
+use read_only::ReadOnly;
 pub use s3::{Encryption, PROBE};
 use scratch::Scratch;
 

@@ -24,7 +24,12 @@ use lake::TestLake;
 ///
 /// # Errors
 /// Faults of the project or of its tests; a name that fits no test.
-pub async fn run(root: &Path, names: &[String], privacy: &Privacy, progress: &Arc<dyn Progress>) -> Result<TestOutcome> {
+pub async fn run(
+    root: &Path,
+    names: &[String],
+    privacy: &Privacy,
+    progress: &Arc<dyn Progress>,
+) -> Result<TestOutcome> {
     let started = clock::instant();
     let project = workspace::load(root)?;
     let (all, faults) = cases::cases(root, &project)?;
@@ -99,13 +104,14 @@ async fn compared(lake: &mut TestLake<'_>, case: &Case, result: &mut TestResult)
     lake.given().await?;
     lake.compute().await?;
     let before = lake.rows().await?;
-    let compare = |key: &'static str, expected: &Option<RecordBatch>, found: &compare::Counted, result: &mut TestResult| {
-        let Some(expected) = expected else { return Ok(()) };
-        let expected = compare::counted(std::slice::from_ref(expected), &case.columns, 1)?;
-        let difference = compare::difference(key, &case.columns, &expected, found);
-        result.failures.extend(difference.map(|difference| TestFailure::Rows(Box::new(difference))));
-        Ok::<(), Error>(())
-    };
+    let compare =
+        |key: &'static str, expected: &Option<RecordBatch>, found: &compare::Counted, result: &mut TestResult| {
+            let Some(expected) = expected else { return Ok(()) };
+            let expected = compare::counted(std::slice::from_ref(expected), &case.columns, 1)?;
+            let difference = compare::difference(key, &case.columns, &expected, found);
+            result.failures.extend(difference.map(|difference| TestFailure::Rows(Box::new(difference))));
+            Ok::<(), Error>(())
+        };
     let old = compare::counted(&before, &case.columns, 1)?;
     compare("expect", &case.rows, &old, result)?;
     if case.change.is_none() {

@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn words_are_shortened_and_numbers_are_not() {
         let mut grid = Grid::new(vec![Column::left(0, 0), Column::right(2, 0), Column::left(2, 0)]);
-        grid.row(vec!["accelerometer_landing".into(), "1,234,567".into(), "incremental: 1 of 4 files rewritten".into()]);
+        grid.row(vec![
+            "accelerometer_landing".into(),
+            "1,234,567".into(),
+            "incremental: 1 of 4 files rewritten".into(),
+        ]);
         grid.row(vec!["a".into(), "1".into(), String::new()]);
         assert_eq!(
             grid.within(None),

@@ -166,7 +166,8 @@ fn narrow(batches: &[RecordBatch], options: &FormatOptions<'_>, limit: usize) ->
     text.push_str(&format!("{rule}+"));
     if shown < names.len() {
         let hidden = names[shown..].join(", ");
-        let note = format!("{} not shown, --wide shows all: {hidden}", text::count((names.len() - shown) as u64, "column"));
+        let note =
+            format!("{} not shown, --wide shows all: {hidden}", text::count((names.len() - shown) as u64, "column"));
         text.push_str(&format!("\n{}", folded(&note).trim_end()));
     }
     Ok(text)

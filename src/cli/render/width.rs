@@ -67,7 +67,12 @@ pub(in crate::cli) fn shortened(text: &str, width: usize) -> String {
 }
 
 /// Widths of columns that fit into `room` together: the widest that may be shortened are, down to `least`.
-pub(in crate::cli) fn fitted(widths: &[usize], may_shrink: impl Fn(usize) -> bool, least: usize, room: usize) -> Vec<usize> {
+pub(in crate::cli) fn fitted(
+    widths: &[usize],
+    may_shrink: impl Fn(usize) -> bool,
+    least: usize,
+    room: usize,
+) -> Vec<usize> {
     let mut fitted = widths.to_vec();
     while fitted.iter().sum::<usize>() > room {
         let widest = (0..fitted.len()).filter(|at| may_shrink(*at) && fitted[*at] > least).max_by_key(|at| fitted[*at]);

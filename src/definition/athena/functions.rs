@@ -10,9 +10,9 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     TrimWhereField, UnaryOperator, Value,
 };
 
+use super::Rule;
 use super::values::{COARSE_TIMES, is_decimal, is_fine_time, type_of};
 use super::{Reader, order};
-use super::Rule;
 
 /// Both engines have them, with the same meaning.
 pub(super) const SAME: &str = "\
@@ -91,7 +91,12 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
             };
             if plain {
                 let label = format!("write `trim({side} ' ' from ...)`");
-                reader.note(Rule::OtherFunction, inner.span(), "trims blanks only here, and line breaks and tabs too in Athena", label);
+                reader.note(
+                    Rule::OtherFunction,
+                    inner.span(),
+                    "trims blanks only here, and line breaks and tabs too in Athena",
+                    label,
+                );
             }
         }
         Expr::Substring { expr, substring_from: Some(start), .. } if is_below_one(start) => {

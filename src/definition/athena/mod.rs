@@ -21,11 +21,11 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
 use deltalake::datafusion::sql::sqlparser::tokenizer;
 
+use super::notes::{Notes, Rule};
 use crate::source::{Place, SourceFile};
 use crate::sql::planner::Tables;
 use crate::sql::text::Sql;
 pub(super) use fine::has_microseconds;
-use super::notes::{Notes, Rule};
 use scope::Scope;
 
 /// Adds the notes on a query that plans without faults over `tables`; `has_microseconds`: some of its times may be

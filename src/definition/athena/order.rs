@@ -78,7 +78,12 @@ fn ordered(exprs: &[OrderByExpr], reader: &mut Reader<'_>) {
 fn time(expr: &Expr, what: &str, reader: &mut Reader<'_>) {
     let meant = reader.scope.output(expr);
     if is_fine_time(meant.as_ref().unwrap_or(expr), reader) {
-        reader.note(Rule::CoarseTime, expr.span(), format!("{what}, which Athena reads rounded to milliseconds"), COARSE_TIMES);
+        reader.note(
+            Rule::CoarseTime,
+            expr.span(),
+            format!("{what}, which Athena reads rounded to milliseconds"),
+            COARSE_TIMES,
+        );
     }
 }
 

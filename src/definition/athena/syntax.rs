@@ -28,7 +28,12 @@ pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
             reader.note(Rule::UnknownSyntax, limit.span(), "Athena wants a number after `limit`", "write the number");
         }
         Some(LimitClause::OffsetCommaLimit { offset, .. }) => {
-            reader.note(Rule::UnknownSyntax, offset.span(), "Athena does not know `limit a, b`", "write `offset a limit b`");
+            reader.note(
+                Rule::UnknownSyntax,
+                offset.span(),
+                "Athena does not know `limit a, b`",
+                "write `offset a limit b`",
+            );
         }
         _ => {}
     }
@@ -38,7 +43,12 @@ pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
     if let SetExpr::SetOperation { set_quantifier, left, .. } = query.body.as_ref() {
         use SetQuantifier as By;
         if matches!(set_quantifier, By::ByName | By::AllByName | By::DistinctByName) {
-            reader.note(Rule::UnknownSyntax, left.span(), "Athena does not know `by name`", "list the columns in the same order");
+            reader.note(
+                Rule::UnknownSyntax,
+                left.span(),
+                "Athena does not know `by name`",
+                "list the columns in the same order",
+            );
         }
     }
 }
@@ -63,7 +73,12 @@ pub(super) fn select(select: &Select, reader: &mut Reader<'_>) {
     if let GroupByExpr::Expressions(_, modifiers) = &select.group_by
         && !modifiers.is_empty()
     {
-        reader.note(Rule::UnknownSyntax, start, "Athena does not know `with rollup` and its like", "write `group by rollup (...)`");
+        reader.note(
+            Rule::UnknownSyntax,
+            start,
+            "Athena does not know `with rollup` and its like",
+            "write `group by rollup (...)`",
+        );
     }
     if select.projection.is_empty() {
         reader.note(Rule::UnknownSyntax, start, "Athena wants something to select", "write `select 1`");
@@ -217,7 +232,8 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::Cast { data_type, .. } => match type_name(data_type) {
             Some(found) => {
                 return reader.note(
-                    Rule::UnknownSyntax, expr.span(),
+                    Rule::UnknownSyntax,
+                    expr.span(),
                     format!("Athena does not know the type `{}`", data_type.to_string().to_lowercase()),
                     found,
                 );
@@ -227,7 +243,8 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::TypedString(typed) => match type_name(&typed.data_type) {
             Some(found) => {
                 return reader.note(
-                    Rule::UnknownSyntax, expr.span(),
+                    Rule::UnknownSyntax,
+                    expr.span(),
                     format!("Athena does not know the type `{}`", typed.data_type.to_string().to_lowercase()),
                     found,
                 );
@@ -344,12 +361,18 @@ fn extracted(field: &DateTimeField) -> Option<(&'static str, &'static str)> {
 fn arguments(args: &FunctionArguments, expr: &Expr, reader: &mut Reader<'_>) {
     let FunctionArguments::List(list) = args else { return };
     if list.args.iter().any(|arg| !matches!(arg, FunctionArg::Unnamed(_))) {
-        reader.note(Rule::UnknownSyntax, expr.span(), "Athena does not know arguments by name", "write the values in their order");
+        reader.note(
+            Rule::UnknownSyntax,
+            expr.span(),
+            "Athena does not know arguments by name",
+            "write the values in their order",
+        );
     }
     let is_nulls = |c: &_| matches!(c, FunctionArgumentClause::IgnoreOrRespectNulls(_));
     if list.clauses.iter().any(is_nulls) {
         reader.note(
-            Rule::UnknownSyntax, expr.span(),
+            Rule::UnknownSyntax,
+            expr.span(),
             "Athena wants `ignore nulls` after the call",
             "write `lag(...) ignore nulls over (...)`",
         );

@@ -79,7 +79,12 @@ fn literal(left: &Expr, right: &Expr, span: Span, reader: &mut Reader<'_>) -> bo
         return false;
     }
     let message = format!("`{exact}` is a double here, and a decimal in Athena, which rounds to its digits");
-    reader.note(Rule::DecimalLiteral, span, message, format!("write `{}e0`", exact.to_string().trim_matches(['(', ')'])));
+    reader.note(
+        Rule::DecimalLiteral,
+        span,
+        message,
+        format!("write `{}e0`", exact.to_string().trim_matches(['(', ')'])),
+    );
     true
 }
 
@@ -144,7 +149,12 @@ fn joined(left: &Expr, right: &Expr, reader: &mut Reader<'_>) {
     for side in [left, right] {
         let Some(found) = type_of(side, reader) else { continue };
         if !is_text(&found) && (found.is_numeric() || found.is_temporal() || found == DataType::Boolean) {
-            reader.note(Rule::MixedTypes, side.span(), "Athena joins only text with `||`", "write `cast(... as varchar)`");
+            reader.note(
+                Rule::MixedTypes,
+                side.span(),
+                "Athena joins only text with `||`",
+                "write `cast(... as varchar)`",
+            );
         }
     }
 }

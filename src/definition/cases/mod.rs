@@ -155,8 +155,10 @@ impl Reader<'_> {
             faults.add(test.place.clone(), "this test expects nothing", "add `expect = [...]`");
         }
         let name = name?;
-        let given: BTreeMap<TableName, Rows> =
-            given.into_iter().map(|(table, entry)| (table.name.clone(), given_rows(table, entry, "given", faults))).collect();
+        let given: BTreeMap<TableName, Rows> = given
+            .into_iter()
+            .map(|(table, entry)| (table.name.clone(), given_rows(table, entry, "given", faults)))
+            .collect();
         let changes = self.changes(&given, (inserted, deleted), faults);
         Some(Case {
             name: name.value,

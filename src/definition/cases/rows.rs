@@ -68,16 +68,23 @@ pub(super) fn read(entry: &Entry<'_>, columns: &Columns<'_>, faults: &mut Faults
                 false => suggestion(&cell.key, columns.columns.iter().map(|column| column.name.as_str())),
             };
             let message = format!("column `{}` is not in {}", cell.key, columns.table.name);
-            faults.add(cell.key_place.clone(), if is_known { format!("`{}` is not compared", cell.key) } else { message }, label);
+            faults.add(
+                cell.key_place.clone(),
+                if is_known { format!("`{}` is not compared", cell.key) } else { message },
+                label,
+            );
         }
     }
-    let arrays: Vec<ArrayRef> = columns.columns.iter().map(|column| self::column(column, &rows, columns, faults)).collect();
+    let arrays: Vec<ArrayRef> =
+        columns.columns.iter().map(|column| self::column(column, &rows, columns, faults)).collect();
     let fields: Vec<Field> = columns
         .columns
         .iter()
         .zip(&arrays)
         // A missing value of a NOT NULL column is a fault already.
-        .map(|(column, array)| Field::new(&column.name, column.column_type.arrow(), column.nullable || array.null_count() > 0))
+        .map(|(column, array)| {
+            Field::new(&column.name, column.column_type.arrow(), column.nullable || array.null_count() > 0)
+        })
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).unwrap_or_else(|_| RecordBatch::new_empty(schema));
@@ -95,7 +102,12 @@ fn column(column: &Column, rows: &[Table<'_>], columns: &Columns<'_>, faults: &m
         match column.name.as_str() {
             SOURCE_FILE => {
                 let texts = values::texts(&cells, faults);
-                return Arc::new(texts.into_iter().map(|text| Some(text.unwrap_or_else(|| (*file).to_owned()))).collect::<StringArray>());
+                return Arc::new(
+                    texts
+                        .into_iter()
+                        .map(|text| Some(text.unwrap_or_else(|| (*file).to_owned())))
+                        .collect::<StringArray>(),
+                );
             }
             SOURCE_OFFSET => {
                 let numbers = values::longs(&cells, faults).into_iter().zip(0_i64..);

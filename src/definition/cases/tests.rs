@@ -8,7 +8,8 @@ use deltalake::arrow::util::pretty::pretty_format_batches;
 use super::*;
 use crate::definition::project;
 
-const PROJECT: &str = "name = \"demo\"\nzones = [\"landing\", \"trusted\"]\n[targets.dev]\nlanding = \"in\"\nwarehouse = \"out\"\n";
+const PROJECT: &str =
+    "name = \"demo\"\nzones = [\"landing\", \"trusted\"]\n[targets.dev]\nlanding = \"in\"\nwarehouse = \"out\"\n";
 
 const ORDERS: &str = "description = \"Orders\"\n[source]\npath = \"orders/*.json\"\nformat = \"json\"\n[columns]\n\
                       id = { type = \"long\", nullable = false }\nat = \"timestamp\"\nday = \"date\"\nprice = \"decimal(6,2)\"\n\
@@ -19,7 +20,10 @@ fn project() -> Project {
     let files = [
         ("stedi-delta.toml", PROJECT),
         ("tables/landing/orders.toml", ORDERS),
-        ("tables/landing/others.toml", "description = \"Others\"\n[source]\npath = \"o/*.json\"\nformat = \"json\"\n[columns]\nn = \"long\"\n"),
+        (
+            "tables/landing/others.toml",
+            "description = \"Others\"\n[source]\npath = \"o/*.json\"\nformat = \"json\"\n[columns]\nn = \"long\"\n",
+        ),
         ("tables/trusted/dear.toml", "description = \"Dear orders\"\n"),
         ("tables/trusted/dear.sql", "select id, price from orders where price > 10"),
         ("tables/trusted/dearer.toml", "description = \"Dearer orders\"\n"),
@@ -94,19 +98,49 @@ fn every_fault_has_its_place() {
         ("", "1:1 this test expects nothing | add `expect = [...]`"),
         ("expect = []\nexpct = []", "5:1 unknown key `expct` | did you mean `expect`?"),
         ("expect = [{ prise = \"1\" }]", "4:13 column `prise` is not in dear | did you mean `price`?"),
-        ("columns = [\"id\"]\nexpect = [{ price = \"1\" }]", "5:13 `price` is not compared | it is not among `columns` of this test"),
+        (
+            "columns = [\"id\"]\nexpect = [{ price = \"1\" }]",
+            "5:13 `price` is not compared | it is not among `columns` of this test",
+        ),
         ("columns = [\"ids\"]\nexpect = []", "4:12 column `ids` is not in dear | did you mean `id`?"),
-        ("expect = [{ price = 1.5 }]", "4:21 `price` has the wrong type | found number 1.5, expected a decimal(6,2) as a string, such as \"7.55\""),
-        ("expect = [{ price = \"1.555\" }]", "4:21 `price` cannot be read | expected a decimal(6,2) as a string, such as \"7.55\""),
-        ("expect = [{ price = \"12345.5\" }]", "4:21 `price` cannot be read | expected a decimal(6,2) as a string, such as \"7.55\""),
+        (
+            "expect = [{ price = 1.5 }]",
+            "4:21 `price` has the wrong type | found number 1.5, expected a decimal(6,2) as a string, such as \"7.55\"",
+        ),
+        (
+            "expect = [{ price = \"1.555\" }]",
+            "4:21 `price` cannot be read | expected a decimal(6,2) as a string, such as \"7.55\"",
+        ),
+        (
+            "expect = [{ price = \"12345.5\" }]",
+            "4:21 `price` cannot be read | expected a decimal(6,2) as a string, such as \"7.55\"",
+        ),
         ("expect = [{ id = \"1\" }]", "4:18 `id` has the wrong type | found string, expected an integer of 64 bits"),
-        ("expect = []\n[test.given]\norders = [{ id = 1, small = 128 }]", "6:29 `small` has the wrong type | found integer 128, expected an integer of 8 bits"),
-        ("expect = []\n[test.given]\norders = [{ id = 1, day = \"20.11.2026\" }]", "6:27 `day` cannot be read | expected a date such as \"2026-11-20\""),
-        ("expect = []\n[test.given]\norders = [{ id = 1, at = \"noon\" }]", "6:26 `at` cannot be read | expected a time such as \"2026-11-20T08:14:02Z\""),
+        (
+            "expect = []\n[test.given]\norders = [{ id = 1, small = 128 }]",
+            "6:29 `small` has the wrong type | found integer 128, expected an integer of 8 bits",
+        ),
+        (
+            "expect = []\n[test.given]\norders = [{ id = 1, day = \"20.11.2026\" }]",
+            "6:27 `day` cannot be read | expected a date such as \"2026-11-20\"",
+        ),
+        (
+            "expect = []\n[test.given]\norders = [{ id = 1, at = \"noon\" }]",
+            "6:26 `at` cannot be read | expected a time such as \"2026-11-20T08:14:02Z\"",
+        ),
         ("expect = []\n[test.given]\norders = [{ small = 1 }]", "6:11 `id` is missing | orders allows no NULL in it"),
-        ("expect = []\n[test.given]\norders = [{ id = 1, address = { town = \"Rome\" } }]", "6:33 there is no field `town` | one of `city`, `zip`"),
-        ("expect = []\n[test.given]\norders = 1", "6:10 `orders` has the wrong type | found integer 1, expected a list"),
-        ("expect = []\n[test.given]\nordres = []", "6:1 table `ordres` is not in this project | did you mean `orders`?"),
+        (
+            "expect = []\n[test.given]\norders = [{ id = 1, address = { town = \"Rome\" } }]",
+            "6:33 there is no field `town` | one of `city`, `zip`",
+        ),
+        (
+            "expect = []\n[test.given]\norders = 1",
+            "6:10 `orders` has the wrong type | found integer 1, expected a list",
+        ),
+        (
+            "expect = []\n[test.given]\nordres = []",
+            "6:1 table `ordres` is not in this project | did you mean `orders`?",
+        ),
         ("expect = []\n[test.given]\nothers = []", "6:1 table `others` is not read for this test | one of `orders`"),
         ("expect = []\nexpect_after = []", "5:1 `expect_after` needs a change | add rows under `insert` or `delete`"),
         ("[test.delete]\norders = [{ id = 1 }]", "5:11 no given row has these values | only a given row can go"),
@@ -118,7 +152,9 @@ fn every_fault_has_its_place() {
 
 #[test]
 fn names_are_unique_and_tables_derived() {
-    let (_, found) = read("[[test]]\nname = \"t\"\ntable = \"dear\"\nexpect = []\n[[test]]\nname = \"t\"\ntable = \"dear\"\nexpect = []\n");
+    let (_, found) = read(
+        "[[test]]\nname = \"t\"\ntable = \"dear\"\nexpect = []\n[[test]]\nname = \"t\"\ntable = \"dear\"\nexpect = []\n",
+    );
     assert_eq!(found, ["6:8 two tests are called \"t\" | choose another name"]);
     let (_, found) = read("[[test]]\nname = \"t\"\ntable = \"orders\"\nexpect = []\n");
     assert_eq!(found, ["3:9 `orders` is a landing table | a test is of a table with a query"]);
@@ -129,6 +165,8 @@ fn names_are_unique_and_tables_derived() {
     let (_, found) = read("[[test]]\nname = \"t\"\ntable = \"dearer\"\n[test.insert]\ndear = [{ id = 1 }]\n");
     assert_eq!(
         found,
-        ["5:1 `dear` is computed here, so no row of it comes or goes by itself | change a table that it reads, or add `dear = []` under `given`"]
+        [
+            "5:1 `dear` is computed here, so no row of it comes or goes by itself | change a table that it reads, or add `dear = []` under `given`"
+        ]
     );
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use deltalake::arrow::array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
 };
 use deltalake::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, PrimitiveArray, StringArray, StructArray, new_null_array,
@@ -48,11 +48,14 @@ pub(super) fn array(column_type: &ColumnType, cells: &[Cell<'_, '_>], faults: &m
             Arc::new(values.into_iter().collect::<BooleanArray>())
         }
         ColumnType::Binary => {
-            let values = each(cells, faults, |cell, faults| parsed(cell, "bytes as hexadecimal digits", hexadecimal, faults));
+            let values =
+                each(cells, faults, |cell, faults| parsed(cell, "bytes as hexadecimal digits", hexadecimal, faults));
             Arc::new(values.iter().map(Option::as_deref).collect::<BinaryArray>())
         }
         ColumnType::Date => {
-            let days = each(cells, faults, |cell, faults| parsed(cell, "a date such as \"2026-11-20\"", Date32Type::parse, faults));
+            let days = each(cells, faults, |cell, faults| {
+                parsed(cell, "a date such as \"2026-11-20\"", Date32Type::parse, faults)
+            });
             Arc::new(days.into_iter().collect::<PrimitiveArray<Date32Type>>())
         }
         ColumnType::Timestamp => {
@@ -63,7 +66,8 @@ pub(super) fn array(column_type: &ColumnType, cells: &[Cell<'_, '_>], faults: &m
             Arc::new(times.with_data_type(column_type.arrow()))
         }
         ColumnType::Decimal(precision, scale) => {
-            let what = format!("a decimal({precision},{scale}) as a string, such as \"{}\"", example(*precision, *scale));
+            let what =
+                format!("a decimal({precision},{scale}) as a string, such as \"{}\"", example(*precision, *scale));
             let values = each(cells, faults, |cell, faults| {
                 parsed(cell, &what, |text| decimal(text, *precision, *scale), faults)
             });
@@ -122,12 +126,7 @@ fn number(cell: &Entry<'_>, faults: &mut Faults) -> Option<f64> {
 }
 
 /// A value that is written as a string; times may be TOML's own.
-fn parsed<T>(
-    cell: &Entry<'_>,
-    what: &str,
-    parse: impl Fn(&str) -> Option<T>,
-    faults: &mut Faults,
-) -> Option<T> {
+fn parsed<T>(cell: &Entry<'_>, what: &str, parse: impl Fn(&str) -> Option<T>, faults: &mut Faults) -> Option<T> {
     let found = match cell.value() {
         DeValue::String(text) => parse(text),
         DeValue::Datetime(time) => parse(&time.to_string()),

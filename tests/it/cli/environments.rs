@@ -90,7 +90,10 @@ fn a_target_that_cannot_be_read_is_refused_before_anything_is_written() {
         assert!(ran.err.starts_with(expected), "{args:?}: {}", ran.err);
         assert_ne!(ran.code, 0);
     }
-    shell.define("tables/trusted/members.toml", "description = \"m\"\nlocation = \"elsewhere\"\n[consent]\nsubject = \"email\"\n");
+    shell.define(
+        "tables/trusted/members.toml",
+        "description = \"m\"\nlocation = \"elsewhere\"\n[consent]\nsubject = \"email\"\n",
+    );
     let ran = shell.run(&["sync", "-t", "dev", "--defer", "prod"]);
     assert!(ran.err.starts_with("error: members has a `location`, which both targets share\n"), "{}", ran.err);
     assert!(!shell.project().join("dev").exists());
@@ -107,7 +110,11 @@ fn variables_come_from_the_environment_and_a_missing_one_has_its_place() {
     let first = shell.run(&["sync"]);
     assert!(first.out.starts_with("shop -> dev  (landing l, warehouse w)\n"), "{}{}", first.out, first.err);
     let elsewhere = shell.run_in(&shell.project(), &[("SHOP_FILES", "nowhere")], &["sync"]);
-    assert!(elsewhere.err.contains("the landing folder `<folder>/project/nowhere` does not exist"), "{}", elsewhere.err);
+    assert!(
+        elsewhere.err.contains("the landing folder `<folder>/project/nowhere` does not exist"),
+        "{}",
+        elsewhere.err
+    );
     // Only the target in use needs its variables.
     assert_eq!(shell.run(&["check"]).code, 0);
     let expected = "\
@@ -132,7 +139,8 @@ fn values_of_variables_are_in_no_message() {
     let targets = "name = \"shop\"\nzones = [\"landing\", \"trusted\"]\n\
                    [targets.dev]\nlanding = \"${SHOP_FILES}\"\nwarehouse = \"w\"\nendpoint = \"${SHOP_ENDPOINT:-}\"\n";
     shell.define("stedi-delta.toml", targets);
-    for (files, endpoint) in [("https://hidden/x", "https://e"), ("s3://user:hidden@b/x", "https://e"), ("l", "hidden")] {
+    for (files, endpoint) in [("https://hidden/x", "https://e"), ("s3://user:hidden@b/x", "https://e"), ("l", "hidden")]
+    {
         let ran = shell.run_in(&shell.project(), &[("SHOP_FILES", files), ("SHOP_ENDPOINT", endpoint)], &["check"]);
         assert_eq!(ran.code, 1);
         assert!(ran.err.contains("is not valid with the values of its variables"), "{}", ran.err);

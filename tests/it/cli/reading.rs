@@ -47,7 +47,8 @@ fn eighty_columns_suffice_for_every_answer() {
             let plain = uncoloured(&ran.out);
             let long: Vec<&str> = plain.lines().filter(|line| line.chars().count() > 80).collect();
             // A path or an address has no blank at which it could go on below.
-            let long: Vec<&&str> = long.iter().filter(|line| line.split_whitespace().all(|word| word.len() < 40)).collect();
+            let long: Vec<&&str> =
+                long.iter().filter(|line| line.split_whitespace().all(|word| word.len() < 40)).collect();
             assert_eq!(long, Vec::<&&str>::new(), "{args:?}\n{}\n{}", ran.out, ran.err);
         }
     }
@@ -130,7 +131,8 @@ fn a_query_comes_from_a_file_or_standard_input() {
 #[test]
 fn a_limit_says_that_there_are_more() {
     let shell = Shell::synced();
-    let limited = |n: &str| shell.run(&["query", "select email from members order by email", "-n", n, "--format", "csv"]);
+    let limited =
+        |n: &str| shell.run(&["query", "select email from members order by email", "-n", n, "--format", "csv"]);
     let one = limited("1");
     assert_eq!(one.out, "email\nann@example.com\n");
     assert_eq!(one.err, "There are more than 1 row: --limit N shows more, --limit 0 all.\n");
@@ -143,14 +145,25 @@ fn a_limit_says_that_there_are_more() {
 #[test]
 fn notes_are_grouped_by_rule_and_can_be_allowed() {
     let shell = Shell::shop();
-    let project = shell.definition("stedi-delta.toml").replace("warehouse = \"w\"\n", "warehouse = \"s3://b/w\"\n[targets.dev.catalog.glue]\n");
+    let project = shell
+        .definition("stedi-delta.toml")
+        .replace("warehouse = \"w\"\n", "warehouse = \"s3://b/w\"\n[targets.dev.catalog.glue]\n");
     shell.define("stedi-delta.toml", &project);
     assert_eq!(shell.run(&["check"]).out, "shop: 3 tables in 2 zones, no errors.\n");
     shell.define("tables/trusted/halves.toml", "description = \"Halves\"\n");
     shell.define("tables/trusted/halves.sql", "select id / 2 as a,\n  id / 3 as b, id::string as c\nfrom notes");
     let noted = shell.run(&["check"]);
-    assert_eq!((noted.code, noted.out.as_str()), (0, "shop: 4 tables in 2 zones, no errors, 4 warnings by 2 rules.\n"), "{}", noted.err);
-    assert!(noted.err.contains("\n  athena/division: 2 notes, also at tables/trusted/halves.sql:2:3\n"), "{}", noted.err);
+    assert_eq!(
+        (noted.code, noted.out.as_str()),
+        (0, "shop: 4 tables in 2 zones, no errors, 4 warnings by 2 rules.\n"),
+        "{}",
+        noted.err
+    );
+    assert!(
+        noted.err.contains("\n  athena/division: 2 notes, also at tables/trusted/halves.sql:2:3\n"),
+        "{}",
+        noted.err
+    );
     assert_eq!(noted.err.matches("warning:").count(), 2, "{}", noted.err);
     let document = shell.run(&["check", "--format", "json"]).json();
     assert_eq!(document["warnings"][0]["rule"], "athena/division");
@@ -238,7 +251,9 @@ fn a_webhook_gets_the_report_and_its_address_is_never_shown() {
     let (ran, _) = answer("500 Internal Server Error");
     assert_eq!(ran.code, 0);
     assert!(ran.err.ends_with("warning: the webhook was not notified: it answered 500\n"), "{}", ran.err);
-    for (url, why) in [("http://127.0.0.1:9/hidden-secret", "it cannot be reached"), ("hidden-secret", "its address is not a URL")] {
+    for (url, why) in
+        [("http://127.0.0.1:9/hidden-secret", "it cannot be reached"), ("hidden-secret", "its address is not a URL")]
+    {
         let ran = shell.run_in(&shell.project(), &[("SHOP_WEBHOOK", url)], &["sync"]);
         assert_eq!(ran.code, 0);
         assert!(ran.err.ends_with(&format!("warning: the webhook was not notified: {why}\n")), "{}", ran.err);

@@ -53,7 +53,9 @@ fn line(test: &TestResult, color: bool) -> String {
 fn failed(test: &TestResult, failure: &TestFailure, color: bool) -> String {
     let place = format!("{}:{}:{}", test.file, test.at.0, test.at.1);
     match failure {
-        TestFailure::Rows(rows) => format!("          {place}: {} of {}: {}\n{}", rows.key, test.table, counts(rows), table(rows, color)),
+        TestFailure::Rows(rows) => {
+            format!("          {place}: {} of {}: {}\n{}", rows.key, test.table, counts(rows), table(rows, color))
+        }
         TestFailure::Law(error) | TestFailure::Error(error) => {
             let text = table_error(Some(&test.table), error, None, color);
             let lines = text.lines().map(|line| format!("          {line}\n"));
@@ -67,7 +69,8 @@ fn counts(rows: &RowDifference) -> String {
         let is_one = rows.len() == 1;
         (!rows.is_empty()).then(|| format!("{} {}", count(rows.len() as u64, "row"), if is_one { one } else { many }))
     };
-    let parts = [of(&rows.missing, "is missing", "are missing"), of(&rows.unexpected, "is not expected", "are not expected")];
+    let parts =
+        [of(&rows.missing, "is missing", "are missing"), of(&rows.unexpected, "is not expected", "are not expected")];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
