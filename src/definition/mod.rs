@@ -125,8 +125,8 @@ mod variables;
 use std::path::Path;
 
 pub use model::*;
-pub use notes::Note;
-pub use notify::Notify;
+pub(crate) use notes::Note;
+pub(crate) use notify::Notify;
 pub(crate) use places::{Claim, clashes};
 pub(crate) use read::find_root;
 pub(crate) use reading::is_path;

@@ -233,7 +233,7 @@ impl Reader<'_> {
     fn changes(
         &self,
         given: &BTreeMap<TableName, Rows>,
-        (inserted, deleted): (Vec<(&model::Table, Entry<'_>)>, Vec<(&model::Table, Entry<'_>)>),
+        (inserted, deleted): (Lists<'_>, Lists<'_>),
         faults: &mut Faults,
     ) -> BTreeMap<TableName, TableChange> {
         let mut changes: BTreeMap<TableName, TableChange> = BTreeMap::new();
@@ -266,6 +266,9 @@ impl Reader<'_> {
         changes
     }
 }
+
+/// Lists of rows by table.
+type Lists<'d> = Vec<(&'d model::Table, Entry<'d>)>;
 
 /// Given rows of a table; `file` is what a landing table has for the file of a row that names none.
 fn given_rows(table: &model::Table, entry: Entry<'_>, file: &str, faults: &mut Faults) -> Rows {

@@ -32,7 +32,7 @@ pub(super) fn array(column_type: &ColumnType, cells: &[Cell<'_, '_>], faults: &m
         ColumnType::Short => integers::<Int16Type>("an integer of 16 bits", cells, faults),
         ColumnType::Byte => integers::<Int8Type>("an integer of 8 bits", cells, faults),
         ColumnType::Double => {
-            let numbers = each(cells, faults, |cell, faults| number(cell, faults));
+            let numbers = each(cells, faults, number);
             Arc::new(numbers.into_iter().collect::<PrimitiveArray<Float64Type>>())
         }
         ColumnType::Float => {
