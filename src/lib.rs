@@ -76,12 +76,15 @@ pub mod migrate;
 pub mod sync;
 pub mod replay;
 pub mod travel;
+pub mod defer;
 pub mod restore;
 pub mod vacuum;
 pub mod pin;
 pub mod inspect;
 pub mod audit;
 pub mod report;
+pub mod testing;
+pub mod notify;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

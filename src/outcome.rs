@@ -9,6 +9,7 @@ mod membership;
 mod plan;
 mod report;
 mod vacuum;
+mod testing;
 mod versions;
 
 use std::ops::AddAssign;
@@ -35,6 +36,7 @@ pub use plan::{
 pub use report::{
     LakeReport, ReportedConsent, ReportedMigration, ReportedPin, ReportedTable, ReportedVerification, ReportedVersion,
 };
+pub use testing::{RowDifference, TestFailure, TestOutcome, TestResult, TestedChange};
 pub use vacuum::{Files, Freed, VacuumOutcome, VacuumTable};
 pub use versions::{
     DescribeOutcome, DescribedColumn, DescribedExpectation, DiffColumn, DiffFiles, DiffOutcome, DiffRows, DiffVersion,
@@ -379,6 +381,8 @@ pub struct TableStatus {
     pub committed_ms: Option<i64>,
     /// Records in quarantine.
     pub rows_in_quarantine: u64,
+    /// The table that holds them, of a derived table.
+    pub quarantine: Option<TableName>,
     /// Entries of its log that hold personal data as bounds, written before these were omitted.
     pub personal_log_entries: u64,
     /// What a sync would do: `2 new files`, `customer_trusted is at v4, consumed v3`, ...; empty if at the cut.

@@ -16,6 +16,9 @@ pub trait Progress: Send + Sync {
     /// The operation is over; the progress display is removed.
     fn done(&self);
 
+    /// Work on one of several tables entered its turn: `3 of 16`.
+    fn turn(&self, _number: usize, _of: usize) {}
+
     /// The project was read: its name, and the target in use, if there is one.
     fn opened(&self, _project: &str, _target: Option<&str>) {}
 

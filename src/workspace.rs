@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::catalog::{Catalog, GlueCatalog, LocalCatalog};
+use crate::definition::cases;
 use crate::definition::{self, Claim, Derived, Policy, Project, Table, TableKind, Target, clashes};
 use crate::determinism::{Code, Reason};
 use crate::error::{Error, Kind, Result};
@@ -24,6 +25,10 @@ use crate::refresh::Job;
 use crate::source::Fault;
 use crate::source::faults::sorted;
 use crate::storage::{Encryption, Location, Storage};
+
+/// The roots of a project in memory.
+const LANDING_IN_MEMORY: &str = "/landing";
+const WAREHOUSE_IN_MEMORY: &str = "/warehouse";
 
 /// Identifies a workspace.
 #[derive(Clone, Debug, Default)]
@@ -97,12 +102,14 @@ fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
     Ok((project, faults))
 }
 
-/// [`load`], and whether the query engine has a plan for every query and its change. Takes some milliseconds per table.
+/// [`load`], whether the variables of a target (default: the project's) are set, and whether the query engine has a plan for every query and its change. Takes some milliseconds per table.
 ///
 /// # Errors
 /// All faults together.
-pub async fn check(root: &Path) -> Result<Project> {
+pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
     let (project, mut faults) = examine(root)?;
+    let target = target.unwrap_or(&project.default_target);
+    faults.extend(project.unset.get(target).into_iter().flatten().cloned());
     // A sync does not ask: it has the lake itself.
     faults.extend(migration::differences(&project));
     let session = session(SessionOptions::of(&project), &[])?;
@@ -126,6 +133,10 @@ pub async fn check(root: &Path) -> Result<Project> {
             let reason = Reason::new(Code::NotPlanned, why);
             faults.push(plan::unplannable(derived, &reason, "write it another way"));
         }
+    }
+    if faults.is_empty() {
+        // Over tables with faults they would have further ones.
+        faults.extend(cases::cases(root, &project)?.1);
     }
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
@@ -205,6 +216,9 @@ impl ResolvedTarget {
                 None => error.help("add it to stedi-delta.toml as [targets.NAME]"),
             });
         };
+        if let Some(unset) = project.unset.get(&name).filter(|unset| !unset.is_empty()) {
+            return Err(Error::definition(unset.clone()));
+        }
         // A root from the command line is relative to the current folder, one in the file to the project.
         let here = std::env::current_dir().unwrap_or_else(|_| project.root.clone());
         let base = |given: &Option<String>| if given.is_some() { here.clone() } else { project.root.clone() };
@@ -366,6 +380,32 @@ impl Workspace {
             catalog,
             privacy,
             storage,
+        })
+    }
+
+    /// The project over empty stores in memory, without a target: for tests of its queries.
+    ///
+    /// # Errors
+    /// The query engine has no place for it.
+    pub fn in_memory(project: Arc<Project>, privacy: Privacy) -> Result<Self> {
+        let storage = Storage::in_memory();
+        let [landing, warehouse] = [LANDING_IN_MEMORY, WAREHOUSE_IN_MEMORY];
+        let (landing_root, warehouse_root) =
+            (storage.location(landing, &project.root)?, storage.location(warehouse, &project.root)?);
+        Ok(Self {
+            workers: ingest::workers(project.memory_limit),
+            graph: Graph::new(&project),
+            places: Arc::default(),
+            target: "memory".to_owned(),
+            landing_text: landing.to_owned(),
+            warehouse_text: warehouse.to_owned(),
+            landing: landing_root,
+            database: project.name.clone(),
+            catalog: Arc::new(LocalCatalog::new(warehouse_root.store.clone(), &warehouse_root.path)),
+            warehouse: warehouse_root,
+            privacy,
+            storage,
+            project,
         })
     }
 

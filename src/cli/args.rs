@@ -64,6 +64,9 @@ pub struct Globals {
     /// No progress and no hints; warnings and errors stay
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Shorten nothing, however wide a line is [default: as wide as COLUMNS or the terminal]
+    #[arg(long, global = true)]
+    pub wide: bool,
     /// Format of standard error: text, or one JSON object per event
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     #[arg(env = LOG_FORMAT, hide_env_values = true)]

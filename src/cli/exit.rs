@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind};
 use crate::outcome::{
     Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, LakeReport, Mode, PlanOutcome,
-    Problem, SyncOutcome, TableOutcome, TablePlan, VacuumOutcome, Verdict, VerifyAudits, VerifyVerdict,
+    Problem, SyncOutcome, TableOutcome, TablePlan, TestOutcome, VacuumOutcome, Verdict, VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.
@@ -103,6 +103,12 @@ pub fn is_pending(outcome: &PlanOutcome) -> bool {
     let is_due = |t: &TablePlan| !matches!(t.action, Action::Do(Mode::None) | Action::Stop | Action::Skip);
     let registers = outcome.catalog.changes.iter().any(|entry| entry.change != EntryChange::Refuse);
     !outcome.moves().is_empty() || outcome.tables.iter().any(is_due) || registers
+}
+
+/// Tests: whether one failed.
+#[must_use]
+pub fn of_test(outcome: &TestOutcome) -> u8 {
+    if outcome.failed() == 0 { DONE } else { of(Kind::Failed) }
 }
 
 /// A comparison of the catalog.

@@ -9,7 +9,7 @@ use crate::storage::Storage;
 use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 
 /// The key with which personal data is hashed in messages.
-const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
+pub(super) const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
 /// An open lake and the settings of a command.
 pub(super) struct Lake {

@@ -39,6 +39,7 @@ pub async fn main(args: Vec<OsString>) -> u8 {
         Err(ended) => return end(&mut ui, &ended),
     };
     ui.configure(&cli.globals);
+    ui.settle_width(&cli.globals);
     let (progress, journal, gate) = (ui.progress(), ui.journal(), ui.gate());
     let log_json = cli.globals.log_format == LogFormat::Json;
     if let Some(journal) = journal.as_ref().filter(|_| log_json) {

@@ -19,6 +19,8 @@ const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
 pub(super) struct Spinner {
     bar: ProgressBar,
     doing: Arc<Mutex<String>>,
+    /// `3 of 16  `, or nothing.
+    turn: Mutex<String>,
     ticking: Once,
 }
 
@@ -41,7 +43,7 @@ impl Spinner {
         if let Ok(style) = ProgressStyle::with_template("{line}") {
             bar.set_style(style.with_key("line", line));
         }
-        Self { bar, doing, ticking: Once::new() }
+        Self { bar, doing, turn: Mutex::default(), ticking: Once::new() }
     }
 }
 
@@ -55,8 +57,13 @@ impl Progress for Spinner {
         if self.bar.is_finished() {
             return;
         }
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = shown(name, what);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = format!("{turn}{}", shown(name, what));
         self.ticking.call_once(|| self.bar.enable_steady_tick(FRAME));
+    }
+
+    fn turn(&self, number: usize, of: usize) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = format!("{number} of {of}  ");
     }
 
     fn done(&self) {

@@ -112,6 +112,20 @@ impl Ui {
         self.journal = Some(journal);
     }
 
+    /// Makes further texts as wide as `COLUMNS` or the terminal.
+    pub(super) fn settle_width(&self, globals: &Globals) {
+        let columns = std::env::var("COLUMNS").ok();
+        let terminal = self.out_terminal.then(|| console::Term::stdout().size_checked()).flatten();
+        let terminal = terminal.map(|(_, columns)| usize::from(columns));
+        render::width::set(render::width::of(columns.as_deref(), terminal, globals.wide));
+    }
+
+    /// Whether standard output is a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.out_terminal
+    }
+
     /// The journal, if there is one.
     pub(super) fn journal(&self) -> Option<Arc<Journal>> {
         self.journal.clone()
@@ -185,6 +199,11 @@ impl Ui {
     pub fn answer(&mut self, text: &str) {
         self.progress.done();
         self.out.text(text);
+    }
+
+    /// Writes a part of the result for people: lines that are too long go on below.
+    pub(super) fn page(&mut self, text: &str) {
+        self.answer(&render::width::folded(text));
     }
 
     /// Writes a document as the result.

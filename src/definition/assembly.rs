@@ -15,6 +15,7 @@ use super::model::{
     Action, Column, ColumnType, Condition, Consent, Derived, Expectation, Landing, OnNewField, RESCUED, SOURCE_FILE,
     SOURCE_OFFSET, Table, TableKind,
 };
+use super::notes::Notes;
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;
@@ -50,7 +51,7 @@ pub(super) struct Assembly {
     /// Zones whose tables with personal data must have `[consent]`.
     require_consent: Vec<String>,
     /// Notes on differences in Athena.
-    pub notes: Faults,
+    pub notes: Notes,
 }
 
 impl Assembly {
@@ -69,7 +70,7 @@ impl Assembly {
             athena,
             fine: BTreeSet::new(),
             require_consent,
-            notes: Faults::default(),
+            notes: Notes::default(),
         }
     }
 

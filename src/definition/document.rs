@@ -76,6 +76,11 @@ impl<'d> Table<'d> {
         &self.entries
     }
 
+    /// All entries.
+    pub(super) fn into_entries(self) -> Vec<Entry<'d>> {
+        self.entries
+    }
+
     /// The entry of a key.
     pub(super) fn get(&self, key: &str) -> Option<&Entry<'d>> {
         self.entries.iter().find(|e| e.key == key)
@@ -142,6 +147,20 @@ impl<'d> Entry<'d> {
     /// Place of the value.
     pub(super) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The value.
+    pub(super) fn value(&self) -> &'d DeValue<'d> {
+        self.value
+    }
+
+    /// The items of the value as a list.
+    pub(super) fn list(&self, faults: &mut Faults) -> Vec<Self> {
+        let DeValue::Array(items) = self.value else {
+            self.expected::<()>("a list", faults);
+            return Vec::new();
+        };
+        items.iter().map(|item| self.item(item)).collect()
     }
 
     /// The value as a string.

@@ -29,7 +29,15 @@
 //!
 //! [targets.prod.catalog.glue]                 # registers the tables in AWS Glue; credentials are the environment's
 //! database = "stedi"                          # all keys may be left out: database, region, catalog_id, endpoint
+//!
+//! [notify]                                    # whom a sync tells of its result, with the report as JSON
+//! command = ["scripts/tell", "lake"]          # gets it on standard input
+//! webhook = "${SLACK_WEBHOOK}"                # gets it in a POST
+//! on = "failure"                              # always | failure: exit codes other than 0
+//! timeout = "10s"                             # at most 5m; nothing waits longer for either
 //! ```
+//! Values of targets and `webhook` take environment variables: `"s3://${BUCKET}/raw"`, `"${REGION:-eu-west-1}"`. One that is
+//! not set and has no default is a fault of the target in use, and no value of one is ever in a message.
 //!
 //! # `tables/<zone>/<table>.toml`
 //! A table has the name of its file. With `[source]` it is a landing table; with a `.sql` of the same name it is
@@ -80,13 +88,15 @@
 //! it is a condition or a count.
 //!
 //! # Notes
-//! If a target is in Glue, `check` also notes what Athena reads differently, or not at all. A note is not a fault.
+//! If a target is in Glue, `check` also notes what Athena reads differently, or not at all. A note is not a fault. `allow`, in
+//! `stedi-delta.toml` or in a table's file, lists rules whose notes are not wanted: `allow = ["athena/coarse_time"]`.
 //!
 //! # `migrations/NNNN_label.sql`
 //! Four digits, unique, and a label in snake case.
 
 mod assembly;
 mod athena;
+pub(crate) mod cases;
 mod checks;
 pub(crate) mod column_lineage;
 mod columns;
@@ -95,6 +105,8 @@ mod guess;
 mod layout;
 mod lineage;
 mod model;
+mod notes;
+mod notify;
 mod order;
 mod places;
 mod project;
@@ -109,10 +121,13 @@ mod spec;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
+mod variables;
 
 use std::path::Path;
 
 pub use model::*;
+pub(crate) use notes::Note;
+pub(crate) use notify::Notify;
 pub(crate) use places::{Claim, clashes};
 pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
@@ -124,6 +139,14 @@ use crate::source::Fault;
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "stedi-delta.toml";
+
+/// A text with the values of its environment variables.
+///
+/// # Errors
+/// The name of one that is not set and has no default, or what is no variable.
+pub(crate) fn expand_environment(text: &str) -> std::result::Result<String, String> {
+    variables::expanded(text, &variables::environment)
+}
 
 /// Reads and checks the project in a folder: returns its tables without faults, and all faults of its files.
 ///

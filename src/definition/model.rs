@@ -8,6 +8,8 @@ use std::time::Duration;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+use super::notes::Note;
+use super::notify::Notify;
 use super::reading::Reading;
 use super::retention::Retention;
 use crate::name::TableName;
@@ -26,6 +28,8 @@ pub struct Project {
     pub zones: Vec<String>,
     /// Targets by name.
     pub targets: BTreeMap<String, Target>,
+    /// By target, its environment variables that are not set.
+    pub unset: BTreeMap<String, Vec<Fault>>,
     /// The default target.
     pub default_target: String,
     /// Most memory that the query engine and the writers may hold, in bytes.
@@ -38,6 +42,8 @@ pub struct Project {
     pub unpin_on_withdrawal: bool,
     /// How long old versions stay, by `vacuum`.
     pub retention: Retention,
+    /// Whom a sync tells of its result.
+    pub notify: Option<Notify>,
     /// Landing and derived tables, and the `<table>_quarantine` tables of quarantining expectations on derived tables.
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
@@ -45,7 +51,7 @@ pub struct Project {
     /// `migrations/schema.json`, if there is one.
     pub schema: Option<Arc<SourceFile>>,
     /// Notes on queries and columns that Athena reads differently; empty if no target is in Glue. They are not faults.
-    pub notes: Vec<Fault>,
+    pub notes: Vec<Note>,
 }
 
 impl Project {

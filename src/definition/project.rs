@@ -97,16 +97,23 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         root: root.to_path_buf(),
         zones,
         targets: settings.targets,
+        unset: settings.unset,
         default_target: settings.default_target,
         memory_limit: settings.memory_limit,
         target_file_size: settings.target_file_size,
         spill_folder: settings.spill_folder.map(|folder| root.join(folder)),
         unpin_on_withdrawal: settings.unpin_on_withdrawal,
         retention: settings.retention,
+        notify: settings.notify,
         tables: assembly.tables,
         migrations,
         schema: files.iter().find(|file| file.path == Path::new(layout::SCHEMA)).cloned(),
-        notes: assembly.notes.into_sorted(),
+        notes: assembly.notes.into_sorted(|note| {
+            let file = note.fault.place.as_ref().map(|place| &place.file.path);
+            let is_of = |spec: &&Spec| spec.sql.as_ref().is_some_and(|sql| Some(&sql.path) == file);
+            let own = specs.values().find(is_of).is_some_and(|spec| spec.allow.contains(&note.rule));
+            own || settings.allow.contains(&note.rule)
+        }),
     };
     Ok((project, faults.into_sorted()))
 }

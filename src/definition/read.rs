@@ -18,6 +18,29 @@ pub(crate) fn find_root(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
 }
 
+/// The tests of queries: the `.toml` files at the top of `tests/`, in the order of their names. What else is in that folder
+/// belongs to others.
+pub(super) fn tests(root: &Path) -> Result<Vec<Arc<SourceFile>>> {
+    let folder = Path::new("tests");
+    if !root.join(folder).is_dir() {
+        return Ok(Vec::new());
+    }
+    let unreadable = || format!("cannot read the folder {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).context(unreadable)? {
+        let name = entry.context(unreadable)?.file_name();
+        let path = folder.join(&name);
+        if path.extension().is_some_and(|e| e == "toml")
+            && !ignored(&name.to_string_lossy())
+            && root.join(&path).is_file()
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.into_iter().map(|path| text(root, path).map(Arc::new)).collect()
+}
+
 /// Every file of the project in the order of their paths. Only `.toml`, `.sql` and `migrations/schema.json` are read; others
 /// have no text.
 pub(super) fn read(root: &Path) -> Result<Vec<Arc<SourceFile>>> {

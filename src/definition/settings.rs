@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::document::{self, Entry, Table};
 use super::model::{AwsTarget, Glue, Target};
+use super::notes::{self, Rule};
+use super::notify::{self, Notify};
 use super::retention::{self, Retention};
-use super::units;
+use super::{units, variables};
 use crate::name::{self, misread_in_path, nearest};
 use crate::privacy::{holds_credentials, what_it_holds};
-use crate::source::SourceFile;
-use crate::source::Text;
 use crate::source::faults::{Faults, one_of};
+use crate::source::{Fault, SourceFile, Text};
 
 /// Zone of the tool's own tables.
 const SYSTEM_ZONE: &str = "system";
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     /// `None` if the list itself is faulty, so that no table is reported for its zone.
     pub zones: Option<Vec<String>>,
     pub targets: BTreeMap<String, Target>,
+    /// Variables of targets that are not set.
+    pub unset: BTreeMap<String, Vec<Fault>>,
     pub default_target: String,
     pub memory_limit: u64,
     pub target_file_size: u64,
@@ -39,6 +42,10 @@ pub(super) struct Settings {
     pub unpin_on_withdrawal: bool,
     /// How long old versions stay.
     pub retention: Retention,
+    /// Rules whose notes are not wanted.
+    pub allow: Vec<Rule>,
+    /// Whom a sync tells of its result.
+    pub notify: Option<Notify>,
 }
 
 /// `[defaults]`.
@@ -54,6 +61,7 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
     let root = Table::root(file, &parsed);
     root.only(&["name", "zones", "default_target", "defaults", "pins", "retention", "targets"], faults);
+    root.only(&["name", "zones", "default_target", "allow", "defaults", "pins", "notify", "targets"], faults);
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
@@ -61,14 +69,17 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
         defaults(&root, zones.as_deref(), faults);
     let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
     let retention = retention::of_project(&root, zones.as_deref(), faults);
+    let allow = notes::allowed(&root, faults);
+    let notify = notify::notify(&root, faults);
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
-    let targets = targets(&root, &name, faults);
+    let (targets, unset) = targets(&root, &name, faults);
     let default_target = default_target(&root, &targets, faults.len() == before, faults);
     Settings {
         name,
         zones,
         targets,
+        unset,
         default_target,
         memory_limit,
         target_file_size,
@@ -76,6 +87,8 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
         require_consent,
         unpin_on_withdrawal,
         retention,
+        allow,
+        notify,
     }
 }
 
@@ -160,10 +173,15 @@ fn size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
     bytes
 }
 
-fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<String, Target> {
-    let mut found = BTreeMap::new();
-    let Some(entry) = root.require("targets", "[targets.dev]", faults) else { return found };
-    let Some(table) = entry.table(faults) else { return found };
+/// The targets, and the variables of each that are not set.
+fn targets(
+    root: &Table<'_>,
+    project: &str,
+    faults: &mut Faults,
+) -> (BTreeMap<String, Target>, BTreeMap<String, Vec<Fault>>) {
+    let (mut found, mut missing) = (BTreeMap::new(), BTreeMap::new());
+    let Some(entry) = root.require("targets", "[targets.dev]", faults) else { return (found, missing) };
+    let Some(table) = entry.table(faults) else { return (found, missing) };
     if table.entries().is_empty() {
         faults.add(table.place.clone(), "`targets` is empty", "add `[targets.dev]`");
     }
@@ -171,25 +189,62 @@ fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<Str
         if let Err(reason) = name::check(&entry.key) {
             faults.add(entry.key_place.clone(), format!("`{}` cannot be a target", entry.key), reason);
         }
-        if let Some(target) = entry.table(faults).and_then(|t| target(&t, project, faults)) {
+        let mut unset = Vec::new();
+        if let Some(target) = entry.table(faults).and_then(|t| target(&t, project, &mut unset, faults)) {
             found.insert(entry.key.clone(), target);
+            missing.insert(entry.key.clone(), unset);
         }
     }
-    found
+    (found, missing)
 }
 
-fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Target> {
+/// The value of a key of a target, with its variables, as `read` takes it. One with a variable that is not set is not read.
+fn value<T>(
+    table: &Table<'_>,
+    key: &str,
+    unset: &mut Vec<Fault>,
+    faults: &mut Faults,
+    read: impl FnOnce(Text, &mut Faults) -> Option<T>,
+) -> Option<T> {
+    let text = table.string(key, faults)?;
+    let expanded = variables::expand(key, text, &variables::environment, faults)?;
+    match &expanded.missing {
+        Some(missing) => {
+            unset.push(missing.clone());
+            None
+        }
+        None => variables::checked(key, expanded, faults, read),
+    }
+}
+
+/// A root of a target, with its variables; as it is written, if one of them is not set.
+fn root_folder(
+    table: &Table<'_>,
+    key: &str,
+    example: &str,
+    unset: &mut Vec<Fault>,
+    faults: &mut Faults,
+) -> Option<Text> {
+    let text = table.required_string(key, example, faults)?;
+    let expanded = variables::expand(key, text, &variables::environment, faults)?;
+    if let Some(missing) = expanded.missing {
+        unset.push(missing);
+        return Some(expanded.text);
+    }
+    variables::checked(key, expanded, faults, |text, faults| location(key, text, faults))
+}
+
+fn target(table: &Table<'_>, project: &str, unset: &mut Vec<Fault>, faults: &mut Faults) -> Option<Target> {
     table.only(&["landing", "warehouse", "database", "catalog", "region", "endpoint", "sse", "kms_key_id"], faults);
-    let landing = table.required_string("landing", "landing = \"landing\"", faults);
-    let warehouse = table.required_string("warehouse", "warehouse = \"warehouse\"", faults);
-    let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults));
+    let landing = root_folder(table, "landing", "landing = \"landing\"", unset, faults);
+    let warehouse = root_folder(table, "warehouse", "warehouse = \"warehouse\"", unset, faults);
+    let database = value(table, "database", unset, faults, |t, faults| valid_name("database", t, faults));
     let glue = table.table("catalog", faults).and_then(|catalog| {
         catalog.only(&["glue"], faults);
-        catalog.table("glue", faults).map(|t| glue(&t, faults))
+        catalog.table("glue", faults).map(|t| glue(&t, unset, faults))
     });
-    let aws = aws(table, faults);
-    let landing = landing.and_then(|t| location("landing", t, faults))?;
-    let warehouse = warehouse.and_then(|t| location("warehouse", t, faults))?;
+    let aws = aws(table, unset, faults);
+    let (landing, warehouse) = (landing?, warehouse?);
     if landing.value == warehouse.value {
         let label = "the same folder as `landing`";
         faults.add(warehouse.place, "files and tables cannot share a folder", label);
@@ -200,17 +255,17 @@ fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Targe
 }
 
 /// Region, endpoint and encryption of S3.
-fn aws(table: &Table<'_>, faults: &mut Faults) -> AwsTarget {
-    let region = table.string("region", faults).map(|t| t.value);
-    let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
-    let sse = table.string("sse", faults).and_then(|t| {
+fn aws(table: &Table<'_>, unset: &mut Vec<Fault>, faults: &mut Faults) -> AwsTarget {
+    let region = value(table, "region", unset, faults, |t, _| Some(t.value));
+    let endpoint = value(table, "endpoint", unset, faults, endpoint);
+    let sse = value(table, "sse", unset, faults, |t, faults| {
         if ENCRYPTIONS.contains(&t.value.as_str()) {
             return Some(t.value);
         }
         faults.add(t.place, format!("`sse` is \"{}\"", t.value), format!("one of {}", one_of(ENCRYPTIONS)));
         None
     });
-    let kms_key_id = table.string("kms_key_id", faults).and_then(|t| {
+    let kms_key_id = value(table, "kms_key_id", unset, faults, |t, faults| {
         if table.get("sse").is_none() || sse.as_deref() == Some("AES256") {
             faults.add(t.place, "`kms_key_id` has no use here", "add `sse = \"aws:kms\"`");
             return None;
@@ -245,12 +300,13 @@ fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
     None
 }
 
-fn glue(table: &Table<'_>, faults: &mut Faults) -> Glue {
+fn glue(table: &Table<'_>, unset: &mut Vec<Fault>, faults: &mut Faults) -> Glue {
     table.only(&["database", "region", "catalog_id", "endpoint"], faults);
-    let mut text = |key| table.string(key, faults).map(|t| t.value);
+    let mut text = |key| value(table, key, unset, faults, |t, _| Some(t.value));
     let (region, catalog_id) = (text("region"), text("catalog_id"));
-    let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
-    let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults)).map(|t| t.value);
+    let endpoint = value(table, "endpoint", unset, faults, endpoint);
+    let name = |t, faults: &mut Faults| valid_name("database", t, faults).map(|t| t.value);
+    let database = value(table, "database", unset, faults, name);
     Glue { database, region, catalog_id, endpoint }
 }
 

@@ -9,6 +9,7 @@ use super::document::{self, Table};
 use super::model::{
     Action, Format, MaxQuarantined, OnNewField, OnOverwrite, Policy, RESCUED, SOURCE_FILE, SOURCE_OFFSET,
 };
+use super::notes::{self, Rule};
 use super::retention;
 use super::settings::location;
 use super::units;
@@ -45,6 +46,8 @@ pub(super) struct Spec {
     pub grants: Option<GrantsSpec>,
     pub consent: Option<ConsentSpec>,
     pub expectations: Vec<ExpectationSpec>,
+    /// Rules whose notes on its query are not wanted.
+    pub allow: Vec<Rule>,
 }
 
 /// `[source]`.
@@ -101,6 +104,7 @@ const KEYS: [&str; 13] = [
     "grants",
     "consent",
     "expectations",
+    "allow",
 ];
 
 /// Properties by which engines recognise and read a table.
@@ -146,6 +150,7 @@ pub(super) fn spec(
         grants: root.table("grants", faults).map(|t| grants(&t, faults)),
         consent: root.table("consent", faults).map(|t| consent(&t, faults)),
         expectations: expectations(&root, faults),
+        allow: notes::allowed(&root, faults),
     })
 }
 
@@ -188,7 +193,7 @@ fn kind(root: &Table<'_>, sql: Option<&Arc<SourceFile>>, faults: &mut Faults) {
     }
     let (foreign, other): (&[&str], _) = match sql {
         Some(_) => (&["grants"], "a landing table"),
-        None => (&["refresh", "consent"], "a derived table"),
+        None => (&["refresh", "consent", "allow"], "a derived table"),
     };
     for entry in foreign.iter().filter_map(|key| root.get(key)) {
         let message = format!("`{}` belongs to {other}", entry.key);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::DataFusionError;
@@ -13,7 +13,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::error::{Error, Kind, OutOfRange, Result};
+use crate::error::{Context, Error, Kind, OutOfRange, Result};
 use crate::evaluate;
 use crate::migrate::{self, Moves};
 use crate::sql::Question;
@@ -89,9 +89,30 @@ pub async fn answer(workspace: &Workspace, sql: &str, at: &QueryOptions) -> Resu
     options.verify_plan(&plan).map_err(&wrong)?;
     let plan = evaluate::over_tables(asked(plan), &tables).map_err(&wrong)?;
     let frame = session.execute_logical_plan(question.answered_by(plan)?).await.map_err(&wrong)?;
-    let schema = frame.schema().inner().clone();
-    let batches = frame.execute_stream().await.map_err(&wrong)?.map_err(wrong).boxed();
+    let names: Arc<[String]> = question.names(frame.schema().fields()).into();
+    let schema = renamed(frame.schema().inner(), &names);
+    let batches = frame.execute_stream().await.map_err(&wrong)?.map_err(wrong);
+    let batches = batches.map(move |batch| {
+        let batch = batch?;
+        let schema = renamed(&batch.schema(), &names);
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let named = RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options);
+        named.context(|| "the columns cannot be named".into())
+    });
+    let batches = batches.boxed();
     Ok(Answer { schema, batches, held: workspace.project.memory_limit / HELD, notes })
+}
+
+/// The schema with other names, if there are as many.
+fn renamed(schema: &SchemaRef, names: &[String]) -> SchemaRef {
+    if schema.fields().len() != names.len()
+        || schema.fields().iter().zip(names).all(|(field, name)| field.name() == name)
+    {
+        return Arc::clone(schema);
+    }
+    let fields = schema.fields().iter().zip(names);
+    let fields: Vec<Field> = fields.map(|(field, name)| field.as_ref().clone().with_name(name)).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// The engine's message without its wrapping. It may quote values, which are personal data if a computation failed.

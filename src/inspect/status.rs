@@ -92,6 +92,7 @@ fn fold_quarantines(workspace: &Workspace, tables: &mut [TableStatus]) {
         let problem = found.problem.as_ref().map(|problem| format!("{}: {problem}", found.table));
         let Some(owner) = tables.iter_mut().find(|t| t.table == table.name) else { continue };
         owner.rows_in_quarantine = rows;
+        owner.quarantine = Some(quarantine.name.clone());
         // Both change together: a common reason is reported once.
         if owner.pending.is_empty() {
             owner.pending = pending;
@@ -184,6 +185,7 @@ fn blank(workspace: &Workspace, table: &Table) -> Result<TableStatus> {
         bytes: 0,
         committed_ms: None,
         rows_in_quarantine: 0,
+        quarantine: None,
         personal_log_entries: 0,
         pending: Vec::new(),
         behind: Vec::new(),

@@ -37,6 +37,7 @@ pub(crate) mod text;
 mod unique;
 mod versions;
 pub(crate) mod words;
+mod written;
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::datatypes::{Fields, SchemaRef};
 use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use deltalake::datafusion::sql::sqlparser::ast::{Query, Statement};
 
@@ -80,6 +80,20 @@ impl Question {
             report(&error, &self.sql, &mut faults);
             wrong(faults)
         })
+    }
+
+    /// The names of its columns, in the order of `fields`: those of expressions without one are their text.
+    pub(crate) fn names(&self, fields: &Fields) -> Vec<String> {
+        let planned: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let written = match self.explain {
+            None => self.sql.unnamed(&self.query).filter(|written| written.len() == planned.len()),
+            Some(_) => None,
+        };
+        let Some(written) = written else { return planned };
+        let named = written.into_iter().zip(&planned).map(|(text, name)| text.unwrap_or_else(|| name.clone()));
+        let named: Vec<String> = named.collect();
+        let is_twice = |name: &String| named.iter().filter(|other| *other == name).count() > 1;
+        if named.iter().any(is_twice) { planned } else { named }
     }
 
     /// The plan to run: the query's own, or that of `explain`.

@@ -17,7 +17,7 @@ use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile, Text};
 use crate::sql::refuse::misread;
 use crate::sql::rewrite::precedence::fix_distinct_from;
-use crate::sql::versions;
+use crate::sql::{versions, written};
 
 /// What an expression usually is.
 const CONDITION: &str = "a condition";
@@ -335,6 +335,18 @@ impl Sql {
     /// The names of the output columns, if the query gives all of them.
     pub(crate) fn names(&self, query: &Query) -> Option<Vec<String>> {
         first_select(&query.body)?.projection.iter().map(name_of).collect()
+    }
+
+    /// The output columns that have no name of their own, as they are written; `None` if the query does not list its
+    /// columns.
+    pub(crate) fn unnamed(&self, query: &Query) -> Option<Vec<Option<String>>> {
+        let select = first_select(&query.body)?;
+        if !select.projection.iter().all(|item| name_of(item).is_some() || is_expr(item)) {
+            return None;
+        }
+        let texts = written::items(&self.text, select.select_token.0.span.start)?;
+        let of = |(item, text): (&SelectItem, String)| name_of(item).is_none().then_some(text);
+        (texts.len() == select.projection.len()).then(|| select.projection.iter().zip(texts).map(of).collect())
     }
 
     /// Reports output columns that have the same name.

@@ -6,6 +6,7 @@
 mod read_cache;
 mod local;
 mod meter;
+mod read_only;
 mod s3;
 mod scratch;
 mod watch;
@@ -21,6 +22,7 @@ use deltalake::logstore::object_store;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectStoreExt};
@@ -30,6 +32,7 @@ use url::Url;
 pub(crate) use meter::Meter;
 use meter::Metered;
 use read_cache::CachedStore;
+use read_only::ReadOnly;
 pub use s3::{Encryption, PROBE};
 use scratch::Scratch;
 
@@ -57,6 +60,10 @@ pub struct Storage {
     listener: Option<Arc<dyn Progress>>,
     /// The local folder that gets every write instead of the stores.
     scratch: Option<PathBuf>,
+    /// Every store is in memory.
+    in_memory: bool,
+    /// Every store refuses writes.
+    is_read_only: bool,
     stores: Arc<Mutex<HashMap<String, Opened>>>,
 }
 
@@ -74,6 +81,18 @@ impl fmt::Debug for Storage {
 }
 
 impl Storage {
+    /// A storage of empty stores in memory, whatever the address.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { in_memory: true, ..Self::default() }
+    }
+
+    /// The same of which nothing can be changed.
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        Self { is_read_only: true, stores: Arc::default(), ..self.clone() }
+    }
+
     /// A storage whose every store is wrapped by `layer`.
     #[must_use]
     pub fn with_layer(layer: Layer) -> Self {
@@ -131,7 +150,7 @@ impl Storage {
         if let Some(bucket) = &opened.bucket {
             bucket.writes_below(&path);
         }
-        if self.scratch.is_some() && url.scheme() == "file" {
+        if (self.scratch.is_some() || self.in_memory) && url.scheme() == "file" {
             let other = url.as_str().replacen("file:", &format!("{SCRATCH}:"), 1);
             url = Url::parse(&other).context(|| format!("`{other}` is not a URL"))?;
         }
@@ -145,6 +164,7 @@ impl Storage {
             return Ok(opened.clone());
         }
         let (store, bucket): (StoreRef, _) = match url.scheme() {
+            _ if self.in_memory => (Arc::new(InMemory::new()), None),
             "file" => (self.watched(Arc::new(LocalFileSystem::new()), &key), None),
             "s3" => {
                 let bucket = self.bucket(url)?;
@@ -162,6 +182,7 @@ impl Storage {
             Some(layer) => layer(store),
             None => store,
         };
+        let store = if self.is_read_only { Arc::new(ReadOnly { inner: store }) } else { store };
         let store = match &self.scratch {
             Some(folder) => over(store, &folder.join(stores.len().to_string()))?,
             None => store,

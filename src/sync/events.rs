@@ -3,6 +3,7 @@
 //! A conflict is reported by the attempt that follows it, not by the table. The quarantine of a derived table belongs
 //! to that table, here as in reports.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Attempt, Done};
@@ -17,6 +18,7 @@ impl Attempt<'_> {
     pub(super) fn started(&self, table: &Table) {
         if table.quarantine_of().is_none() {
             self.progress.event(&about(Event::info("table.started"), table));
+            self.turn(0);
         }
     }
 
@@ -25,6 +27,7 @@ impl Attempt<'_> {
         match (result, table.quarantine_of()) {
             (Ok(done), Some(owner)) => self.grew(owner, done.rows.inserted),
             (Ok(done), None) => {
+                self.turn(1);
                 self.progress.event(&succeeded(table, done));
                 self.grew(&table.name, done.rows.quarantined);
             }
@@ -37,6 +40,7 @@ impl Attempt<'_> {
         if error.kind() == Kind::Conflict {
             return;
         }
+        self.turn(1);
         let event = about(Event::error("table.failed"), table).with("kind", error.kind().name());
         let event = event.with("message", error.message()).with("causes", error.causes());
         self.progress.event(&event.seconds(started.elapsed()));
@@ -44,8 +48,17 @@ impl Attempt<'_> {
 
     /// The table is unchanged, because its source failed or was skipped.
     pub(super) fn skipped(&self, table: &Table, source: &TableName) {
+        self.turn(1);
         let event = about(Event::warn("table.skipped"), table);
         self.progress.event(&event.with("because", source.as_str()));
+    }
+
+    /// The results of `more` tables are known: the next one has its turn.
+    fn turn(&self, more: usize) {
+        let tables = &self.workspace.project.tables;
+        let all = tables.iter().filter(|table| table.quarantine_of().is_none() && self.selected(&table.name)).count();
+        let finished = self.finished.fetch_add(more, Ordering::Relaxed) + more;
+        self.progress.turn((finished + 1).min(all), all);
     }
 
     fn grew(&self, table: &TableName, rows: u64) {

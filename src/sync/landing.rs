@@ -1,19 +1,19 @@
 //! The first half of a sync: every landing table ingests its files, and the ledger decides all batches in one commit.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deltalake::datafusion::prelude::SessionContext;
 use futures::future::join_all;
 
-use super::{Attempt, Done};
+use super::{Attempt, Deferred, Done};
 use crate::clock;
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
 use crate::name::TableName;
-use crate::outcome::{Mode, Warning, counted};
+use crate::outcome::{Io, Mode, Rows, Warning, counted};
 use crate::refresh;
 
 impl Attempt<'_> {
@@ -94,6 +94,28 @@ impl Attempt<'_> {
         .await;
         results.extend(landed);
         Ok(results)
+    }
+
+    /// The landing tables of another target, which ingest nothing here.
+    pub(super) fn deferred(&self, deferred: &Deferred) -> Result<BTreeMap<TableName, Result<Done>>> {
+        let selected = deferred.tables.iter().filter(|(name, _)| self.selected(name));
+        let done = |(name, table): (&TableName, &LakeTable)| {
+            let done = Done {
+                table: table.clone(),
+                version_before: Some(table.version()),
+                mode: Mode::None,
+                reason: String::new(),
+                rows: Rows::default(),
+                io: Io::default(),
+                elapsed: Duration::ZERO,
+                waiting: Vec::new(),
+                warnings: Vec::new(),
+                left_out: Vec::new(),
+                grants_ended: 0,
+            };
+            (name.clone(), Ok(done))
+        };
+        Ok(selected.map(done).collect())
     }
 
     /// A landing table as it stands.

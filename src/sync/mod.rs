@@ -15,6 +15,7 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::future::join;
@@ -55,8 +56,23 @@ pub struct Options {
     pub no_migrate: bool,
     /// The plan to apply: nothing else is done, and `select` are its selectors.
     pub plan: Option<Arc<Planned>>,
+    /// Landing tables of another target, instead of this one's.
+    pub deferred: Option<Arc<Deferred>>,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
+}
+
+/// The landing tables of another target at its cut. They are only read.
+#[derive(Debug)]
+pub struct Deferred {
+    /// The target.
+    pub target: String,
+    /// The run that left the cut.
+    pub run: String,
+    /// When it ended.
+    pub ended: String,
+    /// The tables.
+    pub tables: BTreeMap<TableName, LakeTable>,
 }
 
 impl Options {
@@ -106,6 +122,8 @@ struct Attempt<'a> {
     purpose: Purpose,
     /// Versions that migrations of this sync have made.
     migrated: BTreeMap<String, u64>,
+    /// Tables whose result is known.
+    finished: AtomicUsize,
 }
 
 impl Attempt<'_> {
@@ -211,7 +229,7 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
         .fact("expected", "files are either read again or taken out")
         .help("leave one of the two out"));
     }
-    if let Some(found) = workspace.landing.no_folder() {
+    if let Some(found) = workspace.landing.no_folder().filter(|_| options.deferred.is_none()) {
         return Err(Error::failed(format!("the landing folder `{}` {found}", workspace.landing))
             .fact("target", workspace.target.clone())
             .help("create it, or name another one with --landing"));
@@ -293,6 +311,9 @@ impl Work<'_> {
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
+        if self.options.deferred.is_some() {
+            standing.retain(|name, _| !self.is_landing(name));
+        }
         // Commits are recorded even if the catalog fails.
         let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
@@ -313,6 +334,11 @@ impl Work<'_> {
     }
 
     async fn migrated(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        if self.options.deferred.is_some() {
+            // Landing tables are the other target's to migrate, and derived ones are computed from their definitions.
+            self.workspace = migrate::placed(&self.workspace, Moves::Recorded).await?;
+            return Ok(());
+        }
         if self.options.no_migrate {
             let pending = Pending::find(&self.workspace).await?;
             if let Some(refused) = migrate::refused(&pending) {
@@ -359,10 +385,12 @@ impl Work<'_> {
             progress: self.progress,
             purpose: self.purpose,
             migrated: planned::migrated(outcome),
+            finished: AtomicUsize::new(0),
         };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
-        let (ingested, mut ahead) = match options.plan {
+        let (ingested, mut ahead) = match &options.plan {
+            None if let Some(deferred) = &options.deferred => (attempt.deferred(deferred), attempt.open_all().await),
             // Before the first batch is decided.
             Some(_) => {
                 let ahead = attempt.open_all().await;
@@ -424,6 +452,9 @@ impl Work<'_> {
         let said: BTreeSet<String> =
             outcome.tables.iter().flat_map(|t| &t.warnings).map(|w| w.message.clone()).collect();
         let Some(entry) = self.entry(outcome, name) else { return };
+        if self.options.deferred.is_some() {
+            entry.location = done.table.location().to_string();
+        }
         if entry.version_after.is_none() {
             entry.version_before = done.version_before;
         }

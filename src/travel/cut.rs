@@ -91,6 +91,17 @@ impl Cut {
         }
     }
 
+    /// The cut of the newest run that ended by `ms` and left one; `None` = there is none.
+    ///
+    /// # Errors
+    /// If `runs` cannot be read.
+    pub async fn newest(workspace: &Workspace, ms: i64) -> Result<Option<Self>> {
+        let runs = runs(workspace).await?;
+        let run = runs.into_iter().rfind(|run| run.status == "ok" && run.ended_ms <= ms);
+        let at_work = tokio::sync::OnceCell::new();
+        Ok(run.map(|run| Self { ms: run.ended_ms, text: format!("run {}", run.id), run: Some(run), at_work }))
+    }
+
     /// The run that left it, if `runs` has it.
     #[must_use]
     pub fn run(&self) -> Option<&str> {
@@ -123,7 +134,8 @@ impl Cut {
     }
 
     /// The time at which tables stood as in this cut.
-    fn time(&self) -> i64 {
+    #[must_use]
+    pub fn time(&self) -> i64 {
         self.run.as_ref().map_or(self.ms, |run| run.ended_ms)
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod compare;
 mod documents;
 mod drafts;
+mod environments;
 mod faults;
 mod flags;
 mod hostile;
@@ -15,6 +16,8 @@ mod odd;
 mod personal;
 mod plan;
 mod quarantine;
+mod query_tests;
+mod reading;
 pub(crate) mod shell;
 #[cfg(unix)]
 mod spill;

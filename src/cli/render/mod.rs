@@ -4,6 +4,7 @@ pub(super) mod error;
 pub(super) mod grid;
 pub(super) mod rows;
 pub(super) mod text;
+pub(super) mod width;
 
 pub(super) use text::duration;
 

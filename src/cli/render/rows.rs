@@ -3,18 +3,24 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use deltalake::arrow::csv;
 use deltalake::arrow::datatypes::{FieldRef, Schema};
 use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::json::writer::{JsonArray, LineDelimited, WriterBuilder, make_encoder};
 use deltalake::arrow::json::{self, EncoderOptions};
-use deltalake::arrow::util::display::FormatOptions;
+use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::arrow::util::pretty::pretty_format_batches_with_options;
 
 use super::text;
+use super::width::{fitted, folded, limit};
 use crate::cli::Format;
 use crate::error::{Context, Error, Result};
+use crate::privacy::one_line;
+
+/// Cells are not cut below this.
+const LEAST: usize = 8;
 
 /// Columns with the place and reason of a quarantined record, in reading order.
 const PLACE_COLUMNS: [&str; 5] = ["table", "source_file", "source_offset", "length", "reason"];
@@ -117,8 +123,54 @@ fn readable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 
 fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError> {
     let options = FormatOptions::new().with_null("NULL").with_display_error(true);
-    let text = pretty_format_batches_with_options(batches, &options)?;
+    let text = pretty_format_batches_with_options(batches, &options)?.to_string();
+    let text = match limit().filter(|limit| text.lines().any(|line| measure_text_width(line) > *limit)) {
+        Some(limit) => narrow(batches, &options, limit)?,
+        None => text,
+    };
     Ok(writeln!(out, "{text}")?)
+}
+
+/// The table in at most `limit` characters per line: cells are cut, and columns at the end left out where cutting does not
+/// suffice.
+fn narrow(batches: &[RecordBatch], options: &FormatOptions<'_>, limit: usize) -> Result<String, ArrowError> {
+    let Some(first) = batches.first() else { return Ok(String::new()) };
+    let schema = first.schema();
+    let names: Vec<String> = schema.fields().iter().map(|field| one_line(field.name()).into_owned()).collect();
+    let mut cells: Vec<Vec<String>> = names.iter().map(|name| vec![name.clone()]).collect();
+    for batch in batches {
+        for (column, cells) in batch.columns().iter().zip(&mut cells) {
+            let values = ArrayFormatter::try_new(column.as_ref(), options)?;
+            cells.extend((0..column.len()).map(|row| one_line(&values.value(row).to_string()).into_owned()));
+        }
+    }
+    let widths: Vec<usize> =
+        cells.iter().map(|cells| cells.iter().map(|cell| measure_text_width(cell)).max().unwrap_or(0)).collect();
+    // `| ` before each column, ` ` after it, and `|` at the end.
+    let frame = |columns: usize| 3 * columns + 1;
+    let least = |columns: usize| widths.iter().take(columns).map(|width| (*width).min(LEAST)).sum::<usize>();
+    let shown = (1..=widths.len()).rev().find(|n| least(*n) + frame(*n) <= limit).unwrap_or(1);
+    let widths = fitted(&widths[..shown], |_| true, LEAST, limit.saturating_sub(frame(shown)));
+    let rule: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect();
+    let mut text = format!("{rule}+\n");
+    for row in 0..cells.first().map_or(0, Vec::len) {
+        for (cells, width) in cells.iter().zip(&widths) {
+            let cell = truncate_str(&cells[row], *width, "…");
+            text.push_str(&format!("| {} ", pad_str(&cell, *width, Alignment::Left, None)));
+        }
+        text.push_str("|\n");
+        if row == 0 {
+            text.push_str(&format!("{rule}+\n"));
+        }
+    }
+    text.push_str(&format!("{rule}+"));
+    if shown < names.len() {
+        let hidden = names[shown..].join(", ");
+        let note =
+            format!("{} not shown, --wide shows all: {hidden}", text::count((names.len() - shown) as u64, "column"));
+        text.push_str(&format!("\n{}", folded(&note).trim_end()));
+    }
+    Ok(text)
 }
 
 /// Nested values as the text of their JSON, for CSV.

@@ -35,7 +35,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &DescribeArgs) 
     if format == Format::Json {
         session.ui.document(&document(&outcome));
     } else {
-        session.ui.answer(&answer(&outcome));
+        session.ui.page(&answer(&outcome));
     }
     Ok(exit::DONE)
 }

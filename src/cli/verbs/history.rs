@@ -55,7 +55,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &HistoryArgs) -
     if format == Format::Json {
         session.ui.document(&document(&args.table, &history.entries));
     } else {
-        session.ui.answer(&answer(&history, args.all));
+        session.ui.page(&answer(&history, args.all));
     }
     Ok(exit::DONE)
 }

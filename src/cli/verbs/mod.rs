@@ -21,6 +21,7 @@ pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
 pub(super) mod vacuum;
+pub(super) mod test;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use super::Session;
 use crate::error::Result;
 use audit::AuditVerb;
 use catalog::CatalogVerb;
+use check::CheckArgs;
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
@@ -43,13 +45,16 @@ use report::ReportArgs;
 use restore::RestoreArgs;
 use show::ShowArgs;
 use sync::SyncArgs;
+use test::TestArgs;
 use vacuum::VacuumArgs;
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Check the project's files; reads and writes no data
-    Check,
+    Check(CheckArgs),
+    /// Run the tests of queries in tests/*.toml: given rows, expected rows, and what a change does; in memory
+    Test(TestArgs),
     /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
     Sync(SyncArgs),
     /// Show what a sync would do and why; writes nothing
@@ -106,7 +111,8 @@ pub(super) fn names() -> Vec<String> {
 /// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
-        Verb::Check => Box::pin(check::run(session)).await,
+        Verb::Check(args) => Box::pin(check::run(session, args)).await,
+        Verb::Test(args) => Box::pin(test::run(session, args)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
         Verb::Plan(args) => Box::pin(plan::run(session, args)).await,

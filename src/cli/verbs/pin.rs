@@ -60,7 +60,7 @@ pub(in crate::cli) async fn set(session: &mut Session<'_>, args: &PinArgs) -> Re
     if format == Format::Json {
         session.ui.document(&document(std::slice::from_ref(&status), exit::DONE));
     } else {
-        session.ui.answer(&answer(std::slice::from_ref(&status)));
+        session.ui.page(&answer(std::slice::from_ref(&status)));
         if status.pin.in_catalog {
             let sql = format!("select count(*) from {}", status.pin.name);
             session.ui.status(&format!("Next, in Athena: {sql}\n"));
@@ -96,7 +96,7 @@ pub(in crate::cli) async fn list(session: &mut Session<'_>) -> Result<u8> {
     if format == Format::Json {
         session.ui.document(&document(&pins, exit_code));
     } else {
-        session.ui.answer(&answer(&pins));
+        session.ui.page(&answer(&pins));
     }
     Ok(exit_code)
 }

@@ -78,7 +78,7 @@ pub(in crate::cli) fn replayed(session: &mut Session<'_>, format: Format, outcom
     if format == Format::Json {
         ui.document(&document(outcome));
     } else {
-        ui.answer(&answer(outcome));
+        ui.page(&answer(outcome));
     }
     ui.problems_of(std::slice::from_ref(outcome), None);
     exit::of_table(outcome)

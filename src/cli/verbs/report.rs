@@ -43,7 +43,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &ReportArgs) ->
         std::fs::write(path, page)
             .map_err(|cause| Error::failed(format!("`{shown}` cannot be written")).because(cause))?;
         if format == Format::Table {
-            session.ui.answer(&answer(&report, &shown.to_string()));
+            session.ui.page(&answer(&report, &shown.to_string()));
         }
     }
     if format == Format::Json {

@@ -39,7 +39,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &RestoreArgs) -
     if format == Format::Json {
         session.ui.document(&document(&outcome));
     } else {
-        session.ui.answer(&answer(&outcome));
+        session.ui.page(&answer(&outcome));
         session.ui.status(&format!("Next: stedi-delta sync   (brings {} forward again)\n", outcome.table));
     }
     Ok(match &outcome.problem {

@@ -10,6 +10,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
     TrimWhereField, UnaryOperator, Value,
 };
 
+use super::Rule;
 use super::values::{COARSE_TIMES, is_decimal, is_fine_time, type_of};
 use super::{Reader, order};
 
@@ -90,13 +91,18 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
             };
             if plain {
                 let label = format!("write `trim({side} ' ' from ...)`");
-                reader.note(inner.span(), "trims blanks only here, and line breaks and tabs too in Athena", label);
+                reader.note(
+                    Rule::OtherFunction,
+                    inner.span(),
+                    "trims blanks only here, and line breaks and tabs too in Athena",
+                    label,
+                );
             }
         }
         Expr::Substring { expr, substring_from: Some(start), .. } if is_below_one(start) => {
             let message =
                 "a start below 1 begins before the text here; in Athena 0 gives '' and -n counts from the end";
-            reader.note(expr.span().union(&start.span()), message, "begin at 1 or later");
+            reader.note(Rule::OtherFunction, expr.span().union(&start.span()), message, "begin at 1 or later");
         }
         _ => {}
     }
@@ -152,14 +158,14 @@ fn call(function: &Function, reader: &mut Reader<'_>) {
         reader.agreed.push(inner.name.span());
     }
     if let Some((message, label)) = differs(name, function, &args, reader) {
-        reader.note(span, message, label);
+        reader.note(Rule::OtherFunction, span, message, label);
     } else if has(UNKNOWN, name) {
         let message = format!("`{name}` may mean something else in Athena");
-        reader.note(span, message, "compare its result there");
+        reader.note(Rule::UnknownFunction, span, message, "compare its result there");
     } else if !has(SAME, name) && !has(OTHER, name) {
         let instead = INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead);
         let label = instead.unwrap_or("both know no other spelling: compute it in a table of its own");
-        reader.note(span, format!("Athena does not know `{name}`"), label);
+        reader.note(Rule::UnknownFunction, span, format!("Athena does not know `{name}`"), label);
     }
 }
 
@@ -170,11 +176,11 @@ fn distinct(function: &Function, args: &[&Expr], reader: &mut Reader<'_>) {
     }
     for arg in args.iter().filter(|arg| is_fine_time(arg, reader)).collect::<Vec<_>>() {
         let message = "`distinct` compares a time, which Athena reads rounded to milliseconds";
-        reader.note(arg.span(), message, COARSE_TIMES);
+        reader.note(Rule::CoarseTime, arg.span(), message, COARSE_TIMES);
     }
     if function.over.is_some() {
         let message = "Athena does not know `distinct` in a window call";
-        reader.note(function.name.span(), message, "write `distinct` in a subquery");
+        reader.note(Rule::UnknownSyntax, function.name.span(), message, "write `distinct` in a subquery");
     }
 }
 

@@ -21,7 +21,7 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
 use deltalake::datafusion::sql::sqlparser::tokenizer;
 
-use crate::source::faults::Faults;
+use super::notes::{Notes, Rule};
 use crate::source::{Place, SourceFile};
 use crate::sql::planner::Tables;
 use crate::sql::text::Sql;
@@ -35,7 +35,7 @@ pub(super) fn query(
     (sql, query): (&Sql, &Query),
     tables: &Tables,
     has_microseconds: bool,
-    notes: &mut Faults,
+    notes: &mut Notes,
 ) {
     tokens::tokens(file, sql, notes);
     let mut reader = Reader { sql, scope: Scope::new(tables), has_microseconds, notes, agreed: Vec::new() };
@@ -48,7 +48,7 @@ struct Reader<'a> {
     sql: &'a Sql,
     scope: Scope<'a>,
     has_microseconds: bool,
-    notes: &'a mut Faults,
+    notes: &'a mut Notes,
     /// Calls, and `*`, inside something that makes both engines agree.
     agreed: Vec<tokenizer::Span>,
 }
@@ -59,16 +59,16 @@ impl Reader<'_> {
         Span::try_from_sqlparser_span(span).map_or_else(|| self.sql.start(), |span| self.sql.place(span))
     }
 
-    fn note(&mut self, span: tokenizer::Span, message: impl Into<String>, label: impl Into<String>) {
+    fn note(&mut self, rule: Rule, span: tokenizer::Span, message: impl Into<String>, label: impl Into<String>) {
         let place = self.place(span);
-        self.notes.add(place, message, label);
+        self.notes.add(rule, &place, message, label);
     }
 
     /// Notes a name that has to be quoted.
     fn name(&mut self, ident: &Ident) {
         if ident.quote_style.is_none() && reserved::is_reserved(&ident.value) {
             let message = format!("`{}` is a reserved word in Athena", ident.value);
-            self.note(ident.span, message, format!("write `\"{}\"`, or another name", ident.value));
+            self.note(Rule::ReservedWord, ident.span, message, format!("write `\"{}\"`, or another name", ident.value));
         }
     }
 }

@@ -6,6 +6,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 use super::Reader;
+use super::Rule;
 use super::values::{COARSE_TIMES, is_fine_time};
 
 /// The `order by` of a query.
@@ -69,7 +70,7 @@ fn ordered(exprs: &[OrderByExpr], reader: &mut Reader<'_>) {
         time(&order.expr, "`order by` compares a time", reader);
         if order.options.asc == Some(false) && order.options.nulls_first.is_none() {
             let message = "`desc` puts NULL first here, and last in Athena";
-            reader.note(order.expr.span(), message, "write `desc nulls last`, or `desc nulls first`");
+            reader.note(Rule::NullOrder, order.expr.span(), message, "write `desc nulls last`, or `desc nulls first`");
         }
     }
 }
@@ -77,7 +78,12 @@ fn ordered(exprs: &[OrderByExpr], reader: &mut Reader<'_>) {
 fn time(expr: &Expr, what: &str, reader: &mut Reader<'_>) {
     let meant = reader.scope.output(expr);
     if is_fine_time(meant.as_ref().unwrap_or(expr), reader) {
-        reader.note(expr.span(), format!("{what}, which Athena reads rounded to milliseconds"), COARSE_TIMES);
+        reader.note(
+            Rule::CoarseTime,
+            expr.span(),
+            format!("{what}, which Athena reads rounded to milliseconds"),
+            COARSE_TIMES,
+        );
     }
 }
 
@@ -95,6 +101,6 @@ fn only_alias(expr: &Expr, clause: &str, reader: &mut Reader<'_>) {
     let is_alias = reader.scope.output(expr).is_some_and(|meant| meant != *expr);
     if is_alias && reader.scope.field(expr).is_none() {
         let message = format!("`{}` is an alias, which Athena does not know in `{clause}`", name.value);
-        reader.note(name.span, message, "write the expression again");
+        reader.note(Rule::Alias, name.span, message, "write the expression again");
     }
 }

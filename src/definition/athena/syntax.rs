@@ -10,6 +10,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Reader;
+use super::Rule;
 use crate::name::RESCUED;
 
 /// Notes on the clauses of a query.
@@ -20,24 +21,34 @@ pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
     if let Some(order) = &query.order_by
         && let OrderByKind::All(_) = &order.kind
     {
-        reader.note(order.span(), "Athena does not know `order by all`", "name the columns");
+        reader.note(Rule::UnknownSyntax, order.span(), "Athena does not know `order by all`", "name the columns");
     }
     match &query.limit_clause {
         Some(LimitClause::LimitOffset { limit: Some(limit), .. }) if !matches!(limit, Expr::Value(_)) => {
-            reader.note(limit.span(), "Athena wants a number after `limit`", "write the number");
+            reader.note(Rule::UnknownSyntax, limit.span(), "Athena wants a number after `limit`", "write the number");
         }
         Some(LimitClause::OffsetCommaLimit { offset, .. }) => {
-            reader.note(offset.span(), "Athena does not know `limit a, b`", "write `offset a limit b`");
+            reader.note(
+                Rule::UnknownSyntax,
+                offset.span(),
+                "Athena does not know `limit a, b`",
+                "write `offset a limit b`",
+            );
         }
         _ => {}
     }
     if !query.pipe_operators.is_empty() {
-        reader.note(query.body.span(), "Athena does not know `|>`", "write a subquery");
+        reader.note(Rule::UnknownSyntax, query.body.span(), "Athena does not know `|>`", "write a subquery");
     }
     if let SetExpr::SetOperation { set_quantifier, left, .. } = query.body.as_ref() {
         use SetQuantifier as By;
         if matches!(set_quantifier, By::ByName | By::AllByName | By::DistinctByName) {
-            reader.note(left.span(), "Athena does not know `by name`", "list the columns in the same order");
+            reader.note(
+                Rule::UnknownSyntax,
+                left.span(),
+                "Athena does not know `by name`",
+                "list the columns in the same order",
+            );
         }
     }
 }
@@ -46,26 +57,31 @@ pub(super) fn query(query: &Query, reader: &mut Reader<'_>) {
 pub(super) fn select(select: &Select, reader: &mut Reader<'_>) {
     let start = select.select_token.0.span;
     if select.flavor != SelectFlavor::Standard {
-        reader.note(select.span(), "Athena wants `select` first", "write `select ... from ...`");
+        reader.note(Rule::UnknownSyntax, select.span(), "Athena wants `select` first", "write `select ... from ...`");
     }
     if let Some(Distinct::On(_)) = &select.distinct {
         let label = "write `row_number() over (...)` in a subquery, and take number 1";
-        reader.note(start, "Athena does not know `distinct on`", label);
+        reader.note(Rule::UnknownSyntax, start, "Athena does not know `distinct on`", label);
     }
     if let Some(qualify) = &select.qualify {
         let label = "write the window call in a subquery, and `where` around it";
-        reader.note(qualify.span(), "Athena does not know `qualify`", label);
+        reader.note(Rule::UnknownSyntax, qualify.span(), "Athena does not know `qualify`", label);
     }
     if let GroupByExpr::All(_) = &select.group_by {
-        reader.note(start, "Athena does not know `group by all`", "name the columns");
+        reader.note(Rule::UnknownSyntax, start, "Athena does not know `group by all`", "name the columns");
     }
     if let GroupByExpr::Expressions(_, modifiers) = &select.group_by
         && !modifiers.is_empty()
     {
-        reader.note(start, "Athena does not know `with rollup` and its like", "write `group by rollup (...)`");
+        reader.note(
+            Rule::UnknownSyntax,
+            start,
+            "Athena does not know `with rollup` and its like",
+            "write `group by rollup (...)`",
+        );
     }
     if select.projection.is_empty() {
-        reader.note(start, "Athena wants something to select", "write `select 1`");
+        reader.note(Rule::UnknownSyntax, start, "Athena wants something to select", "write `select 1`");
     }
     for item in &select.projection {
         match item {
@@ -100,7 +116,7 @@ fn star(item: &SelectItem, select: &Select, reader: &mut Reader<'_>) {
     let span = options.wildcard_token.0.span;
     if has_it && !reader.agreed.contains(&span) {
         let message = format!("`*` leaves out `{RESCUED}` here, and has it in Athena");
-        reader.note(span, message, "list the columns");
+        reader.note(Rule::OtherMeaning, span, message, "list the columns");
     }
 }
 
@@ -122,7 +138,7 @@ fn wildcard(options: &WildcardAdditionalOptions, reader: &mut Reader<'_>) {
         && options.opt_rename.is_none();
     if !is_plain {
         let message = "Athena does not know `*` with `exclude`, `except` or `replace`";
-        reader.note(options.wildcard_token.0.span, message, "list the columns");
+        reader.note(Rule::UnknownSyntax, options.wildcard_token.0.span, message, "list the columns");
     }
 }
 
@@ -148,7 +164,7 @@ fn joined(operator: &JoinOperator, span: Span, reader: &mut Reader<'_>) {
         },
         _ => return,
     };
-    reader.note(span, message, label);
+    reader.note(Rule::UnknownSyntax, span, message, label);
 }
 
 /// Notes on the name of a table in `from`.
@@ -159,7 +175,7 @@ pub(super) fn table(table: &TableFactor, reader: &mut Reader<'_>) {
                 && alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) =>
         {
             let message = "Athena names the columns of `values` otherwise";
-            reader.note(subquery.span(), message, "write `(values ...) as name (columns)`");
+            reader.note(Rule::OtherMeaning, subquery.span(), message, "write `(values ...) as name (columns)`");
         }
         TableFactor::Table { alias: Some(alias), .. }
         | TableFactor::Derived { alias: Some(alias), .. }
@@ -216,6 +232,7 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::Cast { data_type, .. } => match type_name(data_type) {
             Some(found) => {
                 return reader.note(
+                    Rule::UnknownSyntax,
                     expr.span(),
                     format!("Athena does not know the type `{}`", data_type.to_string().to_lowercase()),
                     found,
@@ -226,6 +243,7 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::TypedString(typed) => match type_name(&typed.data_type) {
             Some(found) => {
                 return reader.note(
+                    Rule::UnknownSyntax,
                     expr.span(),
                     format!("Athena does not know the type `{}`", typed.data_type.to_string().to_lowercase()),
                     found,
@@ -256,7 +274,7 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::Function(function) => return arguments(&function.args, expr, reader),
         _ => return,
     };
-    reader.note(expr.span(), message, label);
+    reader.note(Rule::UnknownSyntax, expr.span(), message, label);
 }
 
 fn has_backslash(pattern: &Expr) -> bool {
@@ -343,11 +361,17 @@ fn extracted(field: &DateTimeField) -> Option<(&'static str, &'static str)> {
 fn arguments(args: &FunctionArguments, expr: &Expr, reader: &mut Reader<'_>) {
     let FunctionArguments::List(list) = args else { return };
     if list.args.iter().any(|arg| !matches!(arg, FunctionArg::Unnamed(_))) {
-        reader.note(expr.span(), "Athena does not know arguments by name", "write the values in their order");
+        reader.note(
+            Rule::UnknownSyntax,
+            expr.span(),
+            "Athena does not know arguments by name",
+            "write the values in their order",
+        );
     }
     let is_nulls = |c: &_| matches!(c, FunctionArgumentClause::IgnoreOrRespectNulls(_));
     if list.clauses.iter().any(is_nulls) {
         reader.note(
+            Rule::UnknownSyntax,
             expr.span(),
             "Athena wants `ignore nulls` after the call",
             "write `lag(...) ignore nulls over (...)`",

@@ -5,12 +5,12 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use super::{Notes, Rule};
 use crate::source::SourceFile;
-use crate::source::faults::Faults;
 use crate::sql::text::Sql;
 
 /// Notes on the tokens of a query.
-pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Faults) {
+pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Notes) {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, &file.text).tokenize_with_location() else { return };
     // Open parentheses, each with whether it contains a `limit`.
     let mut limits = vec![false];
@@ -45,7 +45,7 @@ pub(super) fn tokens(file: &SourceFile, sql: &Sql, notes: &mut Faults) {
             },
         };
         let span = Span::new(token.span.start.into(), token.span.end.into());
-        notes.add(sql.place(span), message, label);
+        notes.add(Rule::UnknownSyntax, &sql.place(span), message, label);
     }
 }
 

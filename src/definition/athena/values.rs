@@ -7,6 +7,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Reader;
+use super::Rule;
 use super::functions::name_of;
 
 /// The remedy for compared times.
@@ -31,7 +32,7 @@ pub(super) fn expr(expr: &Expr, reader: &mut Reader<'_>) {
         Expr::AtTimeZone { timestamp, .. } => {
             if matches!(type_of(timestamp, reader), Some(DataType::Timestamp(_, None) | DataType::Date32)) {
                 let message = "what has no zone is local time here, and UTC or an error in Athena";
-                reader.note(span, message, "write `cast(... as timestamp with time zone)` first");
+                reader.note(Rule::DateArithmetic, span, message, "write `cast(... as timestamp with time zone)` first");
             }
         }
         _ => {}
@@ -59,10 +60,10 @@ fn divided(left: &Expr, right: &Expr, span: Span, reader: &mut Reader<'_>) {
     let Some([left, right]) = types([left, right], reader) else { return };
     if left.is_integer() && right.is_integer() {
         let message = "`/` of integers gives an integer here and in Athena, and a fraction in Spark and DuckDB";
-        reader.note(span, message, "to mean a fraction, write `cast(... as double)` around one side");
+        reader.note(Rule::Division, span, message, "to mean a fraction, write `cast(... as double)` around one side");
     } else if (is_decimal(&left) && !right.is_floating()) || (is_decimal(&right) && !left.is_floating()) {
         let message = "`/` of decimals keeps more digits here than in Athena";
-        reader.note(span, message, "write `cast(... as double)` around one side");
+        reader.note(Rule::Division, span, message, "write `cast(... as double)` around one side");
     }
 }
 
@@ -78,7 +79,12 @@ fn literal(left: &Expr, right: &Expr, span: Span, reader: &mut Reader<'_>) -> bo
         return false;
     }
     let message = format!("`{exact}` is a double here, and a decimal in Athena, which rounds to its digits");
-    reader.note(span, message, format!("write `{}e0`", exact.to_string().trim_matches(['(', ')'])));
+    reader.note(
+        Rule::DecimalLiteral,
+        span,
+        message,
+        format!("write `{}e0`", exact.to_string().trim_matches(['(', ')'])),
+    );
     true
 }
 
@@ -109,7 +115,7 @@ fn compared(left: &Expr, others: &[&Expr], span: Span, reader: &mut Reader<'_>) 
             _ => continue,
         };
         let Some((name, way_out)) = comparable(foreign) else { continue };
-        reader.note(span, format!("Athena does not compare text with {name}"), way_out);
+        reader.note(Rule::MixedTypes, span, format!("Athena does not compare text with {name}"), way_out);
         return;
     }
 }
@@ -126,7 +132,7 @@ fn comparable(data_type: &DataType) -> Option<(&'static str, &'static str)> {
 }
 
 fn coarse(span: Span, reader: &mut Reader<'_>) {
-    reader.note(span, "compares a time, which Athena reads rounded to milliseconds", COARSE_TIMES);
+    reader.note(Rule::CoarseTime, span, "compares a time, which Athena reads rounded to milliseconds", COARSE_TIMES);
 }
 
 /// Whether an expression is a time that was not truncated to milliseconds or coarser.
@@ -143,7 +149,12 @@ fn joined(left: &Expr, right: &Expr, reader: &mut Reader<'_>) {
     for side in [left, right] {
         let Some(found) = type_of(side, reader) else { continue };
         if !is_text(&found) && (found.is_numeric() || found.is_temporal() || found == DataType::Boolean) {
-            reader.note(side.span(), "Athena joins only text with `||`", "write `cast(... as varchar)`");
+            reader.note(
+                Rule::MixedTypes,
+                side.span(),
+                "Athena joins only text with `||`",
+                "write `cast(... as varchar)`",
+            );
         }
     }
 }
@@ -153,7 +164,7 @@ fn branches(results: &[&Expr], span: Span, reader: &mut Reader<'_>) {
     let types: Vec<_> = results.iter().filter_map(|result| type_of(result, reader)).collect();
     if types.iter().any(is_text) && types.iter().any(DataType::is_numeric) {
         let message = "Athena wants one type in all branches of `case`";
-        reader.note(span, message, "write `cast(... as varchar)` around the numbers");
+        reader.note(Rule::MixedTypes, span, message, "write `cast(... as varchar)` around the numbers");
     }
 }
 
@@ -161,10 +172,10 @@ fn days(left: &Expr, op: &BinaryOperator, right: &Expr, span: Span, reader: &mut
     let Some([left, right]) = types([left, right], reader) else { return };
     if (left == DataType::Date32 && right.is_integer()) || (left.is_integer() && right == DataType::Date32) {
         let message = format!("Athena does not know `{op}` of a date and a number");
-        reader.note(span, message, format!("write `{op} interval '1' day`"));
+        reader.note(Rule::DateArithmetic, span, message, format!("write `{op} interval '1' day`"));
     } else if left == DataType::Date32 && right == DataType::Date32 {
         let message = "a date minus a date is a number of days here, and an interval in Athena";
-        reader.note(span, message, "Athena has `date_diff`, which this tool does not know");
+        reader.note(Rule::DateArithmetic, span, message, "Athena has `date_diff`, which this tool does not know");
     }
 }
 
@@ -201,7 +212,7 @@ fn cast(expr: &Expr, target: &SqlType, reader: &mut Reader<'_>) {
         ),
         _ => return,
     };
-    reader.note(span, message, label);
+    reader.note(Rule::Cast, span, message, label);
 }
 
 fn is_whole(target: &SqlType) -> bool {

@@ -121,7 +121,11 @@ impl Shell {
         for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY", "LOG_FORMAT"] {
             command.env_remove(format!("STEDI_DELTA_{name}"));
         }
-        command.env_remove("RUST_BACKTRACE").env("STEDI_DELTA_HASH_KEY", "test").envs(environment.iter().copied());
+        command
+            .env_remove("COLUMNS")
+            .env_remove("RUST_BACKTRACE")
+            .env("STEDI_DELTA_HASH_KEY", "test")
+            .envs(environment.iter().copied());
         command.args(args).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -112,7 +112,7 @@ async fn tables(lake: &Lake, case: &Case) -> Result<BTreeMap<String, Stored>, St
 pub(crate) async fn accepted(mut case: Case, stats: &mut Stats) -> Option<Case> {
     stats.queries += case.derived.len();
     loop {
-        match workspace::check(lake_of(&case).root()).await {
+        match workspace::check(lake_of(&case).root(), None).await {
             Ok(_) => return (!case.derived.is_empty()).then_some(case),
             Err(why) => {
                 if verbose() {

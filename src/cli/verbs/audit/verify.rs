@@ -26,7 +26,7 @@ pub(super) async fn run(session: &mut Session<'_>, args: &VerifyArgs) -> Result<
     if format == Format::Json {
         session.ui.document(&document(&audits, code));
     } else {
-        session.ui.answer(&answer(&audits));
+        session.ui.page(&answer(&audits));
     }
     for problem in audits.tables.iter().filter_map(|table| table.problem.as_ref()) {
         session.ui.error(problem);

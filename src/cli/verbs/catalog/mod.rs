@@ -86,7 +86,7 @@ pub(in crate::cli) fn checked(session: &mut Session<'_>, format: Format, outcome
     if format == Format::Json {
         session.ui.document(&document(outcome, exit_code));
     } else {
-        session.ui.answer(&text::check(outcome));
+        session.ui.page(&text::check(outcome));
     }
     if let (Format::Table, Some(next)) = (format, text::next(outcome)) {
         session.ui.status(&next);
@@ -116,7 +116,7 @@ pub(in crate::cli) fn repaired(session: &mut Session<'_>, format: Format, outcom
     if format == Format::Json {
         session.ui.document(&document(outcome, exit_code));
     } else {
-        session.ui.answer(&text::registered(outcome));
+        session.ui.page(&text::registered(outcome));
     }
     if let Some(error) = &outcome.problem {
         session.ui.error(error);

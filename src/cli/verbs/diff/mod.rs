@@ -176,7 +176,7 @@ async fn lake(session: &mut Session<'_>, args: &DiffArgs) -> Result<u8> {
     if format == Format::Json {
         session.ui.document(&lake_document(&outcome));
     } else {
-        session.ui.answer(&lake_answer(&outcome));
+        session.ui.page(&lake_answer(&outcome));
     }
     for table in &outcome.tables {
         table.problem.iter().for_each(|error| session.ui.error(error));

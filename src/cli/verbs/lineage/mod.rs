@@ -50,7 +50,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &LineageArgs) -
         Format::Json => session.ui.document(&document(&outcome)),
         Format::Mermaid => session.ui.answer(&text::mermaid(&outcome)),
         Format::OpenLineage => session.ui.answer(&openlineage::events(&outcome)),
-        _ => session.ui.answer(&text::answer(&outcome)),
+        _ => session.ui.page(&text::answer(&outcome)),
     }
     Ok(exit::DONE)
 }

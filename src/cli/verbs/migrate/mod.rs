@@ -78,7 +78,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, verb: &MigrateVerb) -
         session.ui.document(&document(done, &migrations, problem.as_ref()));
         return Ok(code);
     }
-    session.ui.answer(&text::answer(done, &migrations));
+    session.ui.page(&text::answer(done, &migrations));
     if let Some(problem) = &problem {
         session.ui.error(problem);
     }

@@ -56,7 +56,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &PlanArgs) -> R
     if format == Format::Json {
         ui.document(&document(&outcome, exit_code, out.clone()));
     } else {
-        ui.answer(&text::answer(&outcome));
+        ui.page(&text::answer(&outcome));
     }
     let problems = text::problems(&outcome, ui.color_err());
     ui.problems(&problems);

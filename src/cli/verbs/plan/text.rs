@@ -6,6 +6,7 @@ use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, change, count, heading, number, unless_same, wrapped};
+use crate::cli::render::width::limit;
 use crate::cli::verbs::sync::text::left_in_catalog;
 use crate::outcome::{
     Action, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Mode, PlanOutcome, SchemaChange,
@@ -15,7 +16,7 @@ use crate::privacy::word;
 
 /// Maximum characters of an operator.
 const OPERATOR_WIDTH: usize = 60;
-/// Width of a terminal.
+/// Width in which reasons are wrapped, unless the terminal has another.
 const WIDTH: usize = 80;
 /// Fewer characters than this are no column to wrap a reason in.
 const LEAST: usize = 30;
@@ -88,7 +89,7 @@ fn tables(tables: &[TablePlan]) -> String {
         0 => 0,
         width => width + 3,
     };
-    let room = WIDTH.saturating_sub(left + right).max(LEAST);
+    let room = limit().unwrap_or(WIDTH).saturating_sub(left + right).max(LEAST);
     let mut grid = Grid::new(vec![
         Column::left(0, 0),
         Column::left(3, 0),
@@ -208,7 +209,7 @@ fn rows(tables: &[TablePlan]) -> String {
     let width = |text: &String| text.chars().count();
     let left = told.iter().map(|(name, ..)| width(name)).max().unwrap_or(0) + 2;
     let middle = told.iter().map(|(_, rows, _)| width(rows)).max().unwrap_or(0) + 6;
-    let room = WIDTH.saturating_sub(left + middle).max(LEAST);
+    let room = limit().unwrap_or(WIDTH).saturating_sub(left + middle).max(LEAST);
     let mut grid = Grid::new(vec![Column::left(2, 0), Column::right(3, 0), Column::left(3, 0)]);
     for (name, rows, verdict) in told {
         let mut lines = wrapped(&verdict, room).into_iter();
@@ -277,7 +278,7 @@ fn catalog(plan: &CatalogPlan) -> String {
         let more = if names.len() > NAMED { ", ..." } else { "" };
         let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let entries = count(names.len() as u64, "entry");
-        let lines = wrapped(&format!("Catalog: {entries} {what}: {named}{more}"), WIDTH);
+        let lines = wrapped(&format!("Catalog: {entries} {what}: {named}{more}"), limit().unwrap_or(WIDTH));
         text.push_str(&(lines.join("\n         ") + "\n"));
     };
     for (kind, what) in kinds {

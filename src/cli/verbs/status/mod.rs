@@ -20,7 +20,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>) -> Result<u8> {
         session.ui.document(&document(&outcome));
         return Ok(exit::DONE);
     }
-    session.ui.answer(&text::answer(&outcome));
+    session.ui.page(&text::answer(&outcome));
     if let Some(problem) = &outcome.problem {
         session.ui.error(problem);
     }

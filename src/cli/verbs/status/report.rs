@@ -59,6 +59,8 @@ pub(crate) struct TableStatusReport {
     pub committed_at: Option<String>,
     /// Records in quarantine.
     pub rows_in_quarantine: u64,
+    /// The table that holds them, of a derived table with a quarantine.
+    pub quarantine: Option<String>,
     /// Entries of its log that hold personal data as bounds, until the log is cleaned up.
     pub personal_log_entries: u64,
     /// Nothing is pending, no table above it is behind, and nothing stops it.
@@ -120,6 +122,7 @@ fn table(table: &TableStatus) -> TableStatusReport {
         bytes: table.bytes,
         committed_at: table.committed_ms.map(rfc3339),
         rows_in_quarantine: table.rows_in_quarantine,
+        quarantine: table.quarantine.as_ref().map(ToString::to_string),
         personal_log_entries: table.personal_log_entries,
         up_to_date: table.pending.is_empty()
             && table.behind.is_empty()

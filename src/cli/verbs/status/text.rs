@@ -14,10 +14,10 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
         Column::left(4, 0),
         Column::right(3, 0),
         Column::left(1, 0),
-        Column::right(3, 0),
-        Column::left(1, 0),
-        Column::right(3, 0),
-        Column::left(3, 0),
+        Column::right(3, 0).optional(),
+        Column::left(1, 0).optional(),
+        Column::right(3, 0).optional(),
+        Column::left(3, 0).optional(),
         Column::left(3, 0),
     ]);
     let mut zone = "";
@@ -84,7 +84,10 @@ fn state(table: &TableStatus) -> String {
         parts.push("up to date".into());
     }
     if table.rows_in_quarantine > 0 {
-        parts.push(format!("{} in quarantine", count(table.rows_in_quarantine, "record")));
+        parts.push(match &table.quarantine {
+            Some(quarantine) => format!("{} in {quarantine}", count(table.rows_in_quarantine, "row")),
+            None => format!("{} in quarantine", count(table.rows_in_quarantine, "record")),
+        });
     }
     if table.personal_log_entries > 0 {
         let entries = count(table.personal_log_entries, "log entry");

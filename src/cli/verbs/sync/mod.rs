@@ -3,7 +3,7 @@
 mod report;
 pub(in crate::cli) mod text;
 
-pub(in crate::cli) use report::{TableReport, Totals, changed, document, failed, table};
+pub(in crate::cli) use report::{SyncReport, TableReport, Totals, changed, document, failed, table};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +12,18 @@ use clap::Args;
 
 use super::plan;
 use crate::cli::lake::Lake;
+use crate::cli::render::error::plain_warning;
 use crate::cli::{Format, Session, exit};
-use crate::error::{Kind, Result};
+use crate::defer;
+use crate::definition::Notify;
+use crate::error::{Error, Kind, Result};
 use crate::inspect;
+use crate::notify;
 use crate::outcome::SyncOutcome;
 use crate::pin;
-use crate::sync::{self, Options, Planned, Reload};
+use crate::storage::Storage;
+use crate::sync::{self, Deferred, Options, Planned, Reload};
+use crate::workspace;
 
 /// Options of `sync`.
 #[derive(Args, Clone, Debug, Default)]
@@ -43,6 +49,9 @@ pub struct SyncArgs {
     /// Apply a plan of `plan --out`: its files and nothing else; exit 4 if anything of it has changed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["select", "full_refresh", "reload", "unload", "no_migrate"])]
     pub plan: Option<PathBuf>,
+    /// Read the landing tables of another target at its cut, and write only this target's derived tables
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["plan", "reload", "unload", "no_migrate"])]
+    pub defer: Option<String>,
 }
 
 impl SyncArgs {
@@ -56,6 +65,7 @@ impl SyncArgs {
             unload: self.unload.iter().map(|text| Reload::parse(text)).collect(),
             no_migrate: self.no_migrate,
             plan: None,
+            deferred: None,
             run: Some(run.to_owned()),
         }
     }
@@ -64,6 +74,9 @@ impl SyncArgs {
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
     let lake = session.lake().await;
+    if let Err(error) = &lake {
+        notified_of(session, error).await;
+    }
     let lake = session.or_document(format, lake, failed)?;
     let mut options = args.options(&lake.run);
     if let Some(path) = &args.plan {
@@ -71,12 +84,45 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
         let (select, planned) = session.or_document(format, planned, failed)?;
         (options.select, options.plan) = (select, Some(Arc::new(planned)));
     }
+    if let Some(other) = &args.defer {
+        let tables = defer::landing_tables(&lake.workspace, other, Storage::default()).await;
+        let deferred = session.or_document(format, tables, failed)?;
+        let Deferred { target, run, ended, .. } = &deferred;
+        session.notes(&[format!("landing tables are those of target `{target}`, as run {run} left them at {ended}")]);
+        options.deferred = Some(Arc::new(deferred));
+    }
     let mut outcome = sync::sync(&lake.workspace, &options, &lake.progress).await;
     match pin::after_sync(&lake.workspace, &outcome).await {
         Ok(pins) => outcome.pins = pins,
         Err(error) => outcome.problem = outcome.problem.or(Some(error)),
     }
-    Ok(told(session, format, &outcome))
+    let exit_code = told(session, format, &outcome);
+    let project = &lake.workspace.project;
+    if let Some(notify) = &project.notify {
+        notified(session, notify, &project.root, (&document(&outcome), exit_code)).await;
+    }
+    Ok(exit_code)
+}
+
+/// Sends the report of a sync that could not start, if the project can be read.
+async fn notified_of(session: &mut Session<'_>, error: &Error) {
+    let Some(project) = session.root().ok().and_then(|root| workspace::load(&root).ok()) else { return };
+    if let Some(notify) = project.notify.as_ref().filter(|_| error.kind() != Kind::Usage) {
+        notified(session, notify, &project.root, (&failed(error), exit::of(error.kind()))).await;
+    }
+}
+
+/// Sends a report to those who are notified. What cannot be sent is a warning.
+async fn notified(session: &mut Session<'_>, notify: &Notify, root: &Path, (report, exit_code): (&SyncReport, u8)) {
+    if notify.only_failures && exit_code == exit::DONE {
+        return;
+    }
+    let Ok(report) = serde_json::to_string(report) else { return };
+    for error in notify::send(notify, &report, root).await {
+        let causes: Vec<String> = error.causes().into_iter().map(|cause| format!("because: {cause}")).collect();
+        let text = plain_warning(error.message(), &causes, session.ui.color_err());
+        session.ui.problems(&text);
+    }
 }
 
 /// The selectors of a saved plan, and what it expects, after it was compared with the lake.
@@ -95,7 +141,7 @@ pub(in crate::cli) fn told(session: &mut Session<'_>, format: Format, outcome: &
     } else if format == Format::Json {
         ui.document(&document(outcome));
     } else {
-        ui.answer(&text::answer(outcome));
+        ui.page(&text::answer(outcome));
     }
     ui.sums(&Totals::of(outcome));
     ui.problems_of(&outcome.tables, outcome.problem.as_ref());
@@ -127,6 +173,7 @@ mod tests {
             unload: vec![Reload { table: "d".into(), path: Some("y.json".into()) }],
             no_migrate: true,
             plan: None,
+            deferred: None,
             run: Some("r1".into()),
         };
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));

@@ -187,6 +187,7 @@ fn a_status_says_who_is_up_to_date() {
         bytes: 100,
         committed_ms: Some(0),
         rows_in_quarantine: 0,
+        quarantine: None,
         personal_log_entries: 0,
         pending,
         behind: vec![],

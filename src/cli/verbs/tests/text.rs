@@ -291,6 +291,7 @@ fn a_status() {
         bytes: 11_744_051,
         committed_ms: Some(1_795_421_642_120),
         rows_in_quarantine: 0,
+        quarantine: None,
         personal_log_entries: 0,
         pending: vec![],
         behind: vec![],

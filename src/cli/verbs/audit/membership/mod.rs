@@ -81,7 +81,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &MembershipArgs
     if format == Format::Json {
         session.ui.document(&document(&outcome));
     } else {
-        session.ui.answer(&text::answer(&outcome));
+        session.ui.page(&text::answer(&outcome));
     }
     Ok(exit::DONE)
 }
