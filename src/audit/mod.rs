@@ -7,6 +7,7 @@ mod classified;
 mod consent;
 mod describe;
 mod diff;
+mod digests;
 mod grants;
 mod history;
 mod lineage;
