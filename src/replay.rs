@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock;
+use crate::digest::DigestKey;
 use crate::error::Result;
 use crate::ingest::{self, Ledger, Report};
 use crate::migrate::{self, Moves};

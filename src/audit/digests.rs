@@ -6,10 +6,12 @@ use super::verify::readable;
 use crate::digest::{DigestKey, Place, RowDigest, undigested};
 use crate::error::Result;
 use crate::lake::LakeTable;
+use crate::migrate::{self, Moves};
 use crate::outcome::{DigestAudit, VerifyVerdict, counted};
 use crate::pins::Pins;
 use crate::refresh;
 use crate::sync::RUNS_FOLDER;
+use crate::travel::{find_existing, system_tables};
 use crate::version_digest::{Followed, ForeignCommit, Recorded, VersionDigest, follow, scanned};
 use crate::workspace::Workspace;
 
@@ -88,6 +90,29 @@ impl<'a> Digests<'a> {
             },
         }
     }
+}
+
+/// Every table of a lake at its newest version, compared with its digest: those of the project, the quarantines and the system
+/// tables. The workspace has its tables where migrations moved them.
+///
+/// # Errors
+/// When a table cannot be read.
+pub async fn digests(workspace: &Workspace) -> Result<Vec<(String, DigestAudit)>> {
+    let workspace = &migrate::placed(workspace, Moves::Pending).await?;
+    let digests = Digests::of(workspace).await?;
+    let mut names: Vec<String> = Vec::new();
+    for table in &workspace.project.tables {
+        names.push(table.name.to_string());
+        names.extend(table.landing().is_some().then(|| table.name.quarantine().to_string()));
+    }
+    names.extend(system_tables().map(str::to_owned));
+    let mut found = Vec::new();
+    for name in names {
+        let Some(table) = find_existing(workspace, &name).await? else { continue };
+        let audit = digests.check(&table.newest, &name, table.newest.version()).await?;
+        found.push((name, audit));
+    }
+    Ok(found)
 }
 
 fn unknown(because: String) -> DigestAudit {

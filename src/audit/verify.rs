@@ -52,13 +52,14 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         }
         add_digest(&mut audit, (&digests, workspace), &named).await;
         audits.tables.push(audit);
+        if !matches!(scope.what, What::Table(_)) && table.is_some_and(|table| table.landing().is_some()) {
+            let quarantine = format!("{}_quarantine", named.name);
+            audits.tables.extend(by_digest(scope, &quarantine, (&digests, workspace)).await);
+        }
     }
     if scope.what == What::Lake {
         for name in system_tables() {
-            let Ok(Some(table)) = find_existing(workspace, name).await else { continue };
-            let mut audit = VerifyAudit { version: scope.version(&table).await.ok().flatten(), ..empty(name) };
-            add_digest(&mut audit, (&digests, workspace), &table).await;
-            audits.tables.push(audit);
+            audits.tables.extend(by_digest(scope, name, (&digests, workspace)).await);
         }
     }
     Ok(audits)
@@ -75,6 +76,16 @@ fn empty(name: &str) -> VerifyAudit {
         because: None,
         problem: None,
     }
+}
+
+/// A table that is not one of the project's, compared with its digest; `None` if it does not exist.
+async fn by_digest(scope: &Scope, name: &str, read: (&Digests<'_>, &Workspace)) -> Option<VerifyAudit> {
+    let table = find_existing(read.1, name).await.ok()??;
+    // At a time from before it there is nothing to compare.
+    let version = scope.version(&table).await.ok().flatten()?;
+    let mut audit = VerifyAudit { version: Some(version), ..empty(name) };
+    add_digest(&mut audit, read, &table).await;
+    Some(audit)
 }
 
 /// Compares a version with its digest. A difference is one whatever its query gives; a table without a query has the verdict
