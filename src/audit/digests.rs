@@ -22,25 +22,34 @@ pub(super) struct Digests<'a> {
     /// `None` without `STEDI_DELTA_HASH_KEY`.
     key: Option<DigestKey>,
     recorded: Recorded,
+    /// Why recorded digests could not be read: commits still tell some.
+    pub(super) problem: Option<String>,
 }
 
 impl<'a> Digests<'a> {
-    /// Reads those that `runs` and the pins record.
+    /// Reads those that `runs` and the pins record, as far as they can be read.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When the query engine cannot start.
     pub(super) async fn of(workspace: &'a Workspace) -> Result<Self> {
         let session = workspace.session()?;
         let key = DigestKey::of(&workspace.privacy);
-        let mut recorded = Recorded::default();
-        if key.is_some() {
-            let runs = LakeTable::open(&workspace.warehouse.join(RUNS_FOLDER)).await?;
-            recorded = Recorded::all(runs.as_ref(), &session).await?;
-            for pin in Pins::read(workspace).await?.all.into_values() {
-                pin.digest.iter().for_each(|digest| recorded.add_sealed(&pin.uuid, pin.version, digest));
-            }
+        let mut digests = Self { workspace, session, key, recorded: Recorded::default(), problem: None };
+        if digests.key.is_some()
+            && let Err(error) = digests.read().await
+        {
+            digests.problem = Some(workspace.told(error).message().to_owned());
         }
-        Ok(Self { workspace, session, key, recorded })
+        Ok(digests)
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let runs = LakeTable::open(&self.workspace.warehouse.join(RUNS_FOLDER)).await?;
+        self.recorded = Recorded::all(runs.as_ref(), &self.session).await?;
+        for pin in Pins::read(self.workspace).await?.all.into_values() {
+            pin.digest.iter().for_each(|digest| self.recorded.add_sealed(&pin.uuid, pin.version, digest));
+        }
+        Ok(())
     }
 
     /// Compares a version with its digest.

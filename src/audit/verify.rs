@@ -26,6 +26,7 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let (mut audits, mut newest) = (VerifyAudits::default(), Newest::default());
     let digests = Digests::of(workspace).await?;
+    audits.notes.extend(digests.problem.clone());
     for found in scope.tables(workspace, |_| true).await? {
         let named = match found.table {
             Ok(named) => named,

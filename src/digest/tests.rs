@@ -99,7 +99,7 @@ fn every_value_has_one_encoding() {
             "040296000000000000000000000000000000",
         ),
         (Arc::new(StringArray::from(vec!["é"])), "050200000000000000c3a9"),
-        (Arc::new(BinaryArray::from_vec(vec![b"\0"])), "06010000000000000000"),
+        (Arc::new(BinaryArray::from(vec![b"\0".as_slice()])), "06010000000000000000"),
         (Arc::new(Date32Array::from(vec![-1])), "07ffffffffffffffff"),
         (Arc::new(micros(vec![1_000]).with_timezone("UTC")), "08e803000000000000"),
         (Arc::new(TimestampMillisecondArray::from(vec![1]).with_timezone("UTC")), "08e803000000000000"),

@@ -56,8 +56,9 @@ pub struct Change {
 impl Change {
     /// Whether it has files whose rows change.
     fn changes_data(&self) -> bool {
-        let files = self.adds.iter().map(|add| add.data_change).chain(self.removes.iter().map(|remove| remove.data_change));
-        !self.cdc.is_empty() || files.into_iter().any(|changes| changes)
+        self.adds.iter().any(|add| add.data_change)
+            || self.removes.iter().any(|remove| remove.data_change)
+            || !self.cdc.is_empty()
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<Vec<D
     let key = DigestKey::of(&workspace.privacy);
     let add = || async {
         let table = LakeTable::open(&location).await?;
-        let has = |app_id, value: i64| table.as_ref().is_some_and(|t| t.state().txns.get(app_id) == Some(&value));
+        let has = |app_id: &str, value: i64| table.as_ref().is_some_and(|t| t.state().txns.get(app_id) == Some(&value));
         if has(app::STANDING, mark) && key.as_ref().is_none_or(|key| has(app::DIGESTS, key.number())) {
             return Ok(Vec::new());
         }

@@ -77,6 +77,9 @@ pub(crate) async fn follow(
             }
         } else if commit.changes_data() {
             return Ok(Followed::Unknown(without_digest(&commit)));
+        } else if at == 0 {
+            // Created without a row.
+            return Ok(known(since, None, foreign));
         }
     }
     Ok(Followed::Unknown("made by another writer".to_owned()))

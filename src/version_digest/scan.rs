@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use futures::future::join_all;
 
 use crate::digest::{DigestKey, RowDigest};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::lake::LakeTable;
 
 /// Reads every row of a version.
@@ -23,7 +23,7 @@ pub(crate) async fn scanned(table: &LakeTable, session: &SessionContext, key: &D
             while let Some(batch) = batches.try_next().await.context(|| "a data file cannot be read".into())? {
                 digest += key.rows(&batch)?;
             }
-            Ok::<_, crate::error::Error>(digest)
+            Ok::<_, Error>(digest)
         })
     });
     let mut digest = RowDigest::default();

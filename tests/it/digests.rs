@@ -121,7 +121,7 @@ async fn random_histories_have_the_digests_of_a_scan() {
             }
             let outcome = lake.try_sync().await;
             assert_ok(&outcome);
-            assert_eq!(outcome.digests, [], "seed {seed}, step {number}\n{case}");
+            assert!(outcome.digests.is_empty(), "seed {seed}, step {number}: {:?}\n{case}", outcome.digests);
             assert_followed(&lake, &format!("seed {seed}, step {number}\n{case}")).await;
             compared += 1;
         }
@@ -190,13 +190,13 @@ async fn a_row_by_another_writer_is_found_until_a_sync_takes_it_in() {
     assert_eq!(verdict(&lake, "orders").await, because(begun, Equal));
     // Where it began stays known.
     lake.land("orders/b.json", orders(4..6));
-    assert_eq!(lake.sync().await.digests, []);
+    assert!(lake.sync().await.digests.is_empty());
     assert_eq!(verdict(&lake, "orders").await, because(begun, Equal));
     // Rows that it exchanges are found, and a compaction changes none.
     let table = open(&folder(&lake, "landing/orders")).await;
     table.optimize().await.unwrap();
     assert_eq!(verdict(&lake, "orders").await, because(begun, Equal));
-    assert_eq!(lake.sync().await.digests, []);
+    assert!(lake.sync().await.digests.is_empty());
     foreign_delete(&lake, "landing/orders", "id = 77").await;
     plant(&lake).await;
     assert_eq!(verdict(&lake, "orders").await.0, Equal, "the same row again");
