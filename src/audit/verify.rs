@@ -102,7 +102,8 @@ async fn add_digest(audit: &mut VerifyAudit, (digests, workspace): (&Digests<'_>
     };
     let has_query = workspace.table(&named.name).is_ok_and(|table| table.derived().is_some()) && is_of_project(named);
     let DigestAudit { verdict, because, .. } = &found;
-    if *verdict == VerifyVerdict::Different && audit.verdict != VerifyVerdict::Different || !has_query {
+    let is_news = *verdict == VerifyVerdict::Different && audit.verdict != VerifyVerdict::Different;
+    if is_news || !has_query {
         (audit.verdict, audit.because) = (*verdict, because.clone());
     }
     audit.digest = Some(found);
