@@ -9,7 +9,6 @@ use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::outcome::{DigestAudit, VerifyVerdict, counted};
 use crate::pins::Pins;
-use crate::refresh;
 use crate::sync::RUNS_FOLDER;
 use crate::travel::{find_existing, system_tables};
 use crate::version_digest::{Followed, ForeignCommit, Recorded, VersionDigest, follow, scanned};
@@ -93,7 +92,7 @@ impl<'a> Digests<'a> {
             Ok(found) if found == rows => Ok(DigestAudit { rows: count(found), ..audit }),
             Ok(found) => Ok(DigestAudit { rows: count(found), ..different(difference(found, rows, foreign.as_ref())) }),
             // A file that is there and cannot be decoded does not hold the rows that were written.
-            Err(error) => match refresh::unreadable_file(&error, &opened).await {
+            Err(error) => match opened.broken().await {
                 Some((file, _)) => Ok(different(format!("data file `{file}` cannot be read"))),
                 None => Err(self.workspace.told(error)),
             },

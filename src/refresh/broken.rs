@@ -26,18 +26,13 @@ fn is_of_reading(error: &Error) -> bool {
     error.kind() == Kind::Failed && (says(error.message()) || error.causes().iter().any(|cause| says(cause)))
 }
 
-/// The data file of a table that cannot be read, and why, if that may be what `error` comes from.
-pub(crate) async fn unreadable_file(error: &Error, stands: &LakeTable) -> Option<(String, Error)> {
+/// The error for a table whose reading failed with `error`, if it has a data file that cannot be read.
+pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
     // A refused table has its own error.
     if !is_of_reading(error) || stands.check_files().is_err() {
         return None;
     }
-    stands.broken().await
-}
-
-/// The error for a table whose reading failed with `error`, if it has a data file that cannot be read.
-pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
-    let (file, cause) = unreadable_file(error, stands).await?;
+    let (file, cause) = stands.broken().await?;
     let help = match table.derived() {
         Some(_) => format!("stedi-delta sync -s {} --full-refresh", table.name),
         None => "put the file back from a backup; or move the table's folder away and sync, which reads its landing \

@@ -232,7 +232,7 @@ async fn tampering_with_a_table_and_what_is_computed_from_it_is_found() {
             writer.write(&RecordBatch::try_new(batch.schema(), columns).unwrap()).unwrap();
         }
         let bytes = writer.into_inner().unwrap();
-        fs::write(&log, text.replace(&format!("\"size\":{}", file.size), &format!("\"size\":{}", bytes.len()))).unwrap();
+        fs::write(&log, text.replace(&format!("\"size\":{},", file.size), &format!("\"size\":{},", bytes.len()))).unwrap();
         fs::write(&data, bytes).unwrap();
     }
     // The log is cached by nobody: a fresh process reads what is there.
