@@ -58,7 +58,8 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     }
     table.check_files()?;
     let mut pins = Pins::read(workspace).await?;
-    let known = pins.all.get(&options.name).filter(|known| known.uuid == table.uuid() && known.version == table.version());
+    let known =
+        pins.all.get(&options.name).filter(|known| known.uuid == table.uuid() && known.version == table.version());
     let digest = match known.and_then(|known| known.digest.clone()) {
         Some(digest) => Some(digest),
         None => digest(workspace, &named, &table).await?,

@@ -23,8 +23,8 @@ mod walk;
 
 pub use consent::consent;
 pub use describe::describe;
-pub use digests::digests;
 pub use diff::{Diff, DiffOptions, diff, diff_lake};
+pub use digests::digests;
 pub use lineage::{Direction, LineageOptions, lineage};
 pub use membership::{MembershipOptions, Wanted, membership};
 pub use scope::{Scope, Versions, What};

@@ -46,10 +46,10 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         };
         let mut audit = VerifyAudit { version: Some(version), ..empty(&named.name) };
         let table = workspace.table(&named.name).ok().filter(|_| is_of_project(&named));
-        if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?))) {
-            if let Err(error) = verified(workspace, &mut newest, (table, derived), (&named, &mut audit)).await {
-                audit.problem = Some(workspace.told(error));
-            }
+        if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?)))
+            && let Err(error) = verified(workspace, &mut newest, (table, derived), (&named, &mut audit)).await
+        {
+            audit.problem = Some(workspace.told(error));
         }
         add_digest(&mut audit, (&digests, workspace), &named).await;
         audits.tables.push(audit);
@@ -171,7 +171,11 @@ async fn recorded(
 }
 
 /// A version of a table, or why it cannot be read.
-pub(super) async fn readable(newest: &LakeTable, name: &str, version: u64) -> Result<std::result::Result<LakeTable, String>> {
+pub(super) async fn readable(
+    newest: &LakeTable,
+    name: &str,
+    version: u64,
+) -> Result<std::result::Result<LakeTable, String>> {
     if version > newest.version() {
         return Ok(Err(format!("{name} has no v{version}")));
     }

@@ -119,8 +119,7 @@ enum Values {
 
 impl Values {
     fn of(column: &ArrayRef, key: &[u8; 32]) -> Result<Self> {
-        let strange =
-            || Error::new(Kind::Internal, format!("a column of type {} has no digest", column.data_type()));
+        let strange = || Error::new(Kind::Internal, format!("a column of type {} has no digest", column.data_type()));
         let doing = || "a column cannot be digested".to_owned();
         let as_is = |to: &DataType| cast(column, to).context(doing);
         let integer = |tag: u8, column: &ArrayRef| {

@@ -54,10 +54,7 @@ fn a_digest_as_it_is_written_is_this() {
     let key = key();
     assert_eq!(key.id(), "KEYID");
     let sealed = key.seal(&digest(&people()), &Place::Version("t", 7));
-    assert_eq!(
-        serde_json::to_string(&sealed).expect("JSON"),
-        r#"{"key":"KEYID","digest":"DIGEST","rows":4}"#
-    );
+    assert_eq!(serde_json::to_string(&sealed).expect("JSON"), r#"{"key":"KEYID","digest":"DIGEST","rows":4}"#);
     assert_eq!(key.open(&sealed, &Place::Version("t", 7)), Some(digest(&people())));
     assert_ne!(key.open(&sealed, &Place::Version("t", 8)), Some(digest(&people())));
     assert_ne!(key.open(&sealed, &Place::Version("u", 7)), Some(digest(&people())));
@@ -106,10 +103,7 @@ fn every_value_has_one_encoding() {
         (Arc::new(micros(vec![1_000])), "09e803000000000000"),
         (Arc::new(list), "0a020000000000000002010000000000000000"),
         (Arc::new(StructArray::from(fields)), "0b0100000000000000<b>020200000000000000"),
-        (
-            Arc::new(map.finish()),
-            "0c020000000000000005010000000000000078000501000000000000007905010000000000000031",
-        ),
+        (Arc::new(map.finish()), "0c020000000000000005010000000000000078000501000000000000007905010000000000000031"),
     ];
     for (array, expected) in cases {
         let data_type = array.data_type().clone();

@@ -125,8 +125,7 @@ pub(super) async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'
         })
         .collect();
     let nothing = || Written { digest: target.digests.as_ref().map(|_| RowDigest::default()), ..Written::default() };
-    let mut parsed =
-        Parsed { bytes_read: bytes, landing: nothing(), quarantine: nothing(), ..Parsed::default() };
+    let mut parsed = Parsed { bytes_read: bytes, landing: nothing(), quarantine: nothing(), ..Parsed::default() };
     let mut first_error = None;
     for task in tasks {
         let joined = async {

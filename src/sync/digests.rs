@@ -41,9 +41,8 @@ pub(super) async fn digests(
     for table in workspace.project.tables.iter().filter(|table| table.landing().is_some()) {
         others.push((table.name.quarantine().to_string(), workspace.quarantine(table)?));
     }
-    let opened = join_all(others.into_iter().map(|(name, location)| async move {
-        (name, LakeTable::open(&location).await)
-    }));
+    let opened =
+        join_all(others.into_iter().map(|(name, location)| async move { (name, LakeTable::open(&location).await) }));
     // One that cannot be opened has no digest.
     tables.extend(opened.await.into_iter().filter_map(|(name, opened)| Some((name, opened.ok()??))));
     let (mut entries, mut notices) = (BTreeMap::new(), Vec::new());
@@ -63,9 +62,8 @@ async fn digest(
     key: &DigestKey,
 ) -> (Option<VersionDigest>, Option<DigestNotice>) {
     let version = table.version();
-    let notice = |rows, because: String, problem| {
-        Some(DigestNotice { table: name.to_owned(), version, rows, because, problem })
-    };
+    let notice =
+        |rows, because: String, problem| Some(DigestNotice { table: name.to_owned(), version, rows, because, problem });
     if let Some((column, data_type)) = undigested(&table.schema()) {
         let problem = format!("column `{column}` is of type {data_type}, which has no digest");
         return (None, notice(None, String::new(), Some(problem)));

@@ -64,11 +64,14 @@ pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<Vec<D
     if retry::is_conflict(&added) { Ok(Vec::new()) } else { added }
 }
 
+/// Digests by table, and their key.
+type KeyedDigests<'a> = (&'a DigestKey, &'a BTreeMap<String, Entry>);
+
 async fn write(
     location: &Location,
     table: Option<LakeTable>,
     run: &Run<'_>,
-    (mark, digests): (i64, Option<(&DigestKey, &BTreeMap<String, Entry>)>),
+    (mark, digests): (i64, Option<KeyedDigests<'_>>),
 ) -> Result<()> {
     let doing = || "a run cannot be recorded".to_owned();
     let fields: Vec<_> = columns().iter().map(Column::field).collect();

@@ -1,7 +1,7 @@
 //! The digest of a version by the commits of its log, from the newest one whose digest is recorded.
 
-use super::recorded::Recorded;
 use super::VersionDigest;
+use super::recorded::Recorded;
 use crate::digest::{DigestKey, Place, RowDigest};
 use crate::error::Result;
 use crate::lake::{CommitFacts, LakeTable};
@@ -38,12 +38,7 @@ impl ForeignCommit {
 ///
 /// # Errors
 /// When a commit cannot be read.
-pub(crate) async fn follow(
-    newest: &LakeTable,
-    version: u64,
-    recorded: &Recorded,
-    key: &DigestKey,
-) -> Result<Followed> {
+pub(crate) async fn follow(newest: &LakeTable, version: u64, recorded: &Recorded, key: &DigestKey) -> Result<Followed> {
     let id = newest.uuid();
     let mut since = RowDigest::default();
     let mut foreign = None;

@@ -384,13 +384,7 @@ async fn a_version_is_recomputed_from_the_versions_that_it_records() {
     let found = audit::verify(&lake.workspace().await, &scope).await.unwrap();
     assert_eq!((exit::of_verify(&found, false), exit::of_verify(&found, true)), (0, 0));
     let found: Vec<_> = found.tables.iter().map(|table| (table.table.as_str(), table.verdict)).collect();
-    let expected = [
-        ("people", Equal),
-        ("readings", Equal),
-        ("kept", Equal),
-        ("files", Equal),
-        ("runs", Equal),
-    ];
+    let expected = [("people", Equal), ("readings", Equal), ("kept", Equal), ("files", Equal), ("runs", Equal)];
     assert_eq!(found, expected);
     // One byte of a data file.
     let file = lake.table(TRUSTED).await.files().remove(0).path;

@@ -75,7 +75,10 @@ async fn a_digest_follows_every_change_without_a_scan() {
     let select = vec!["items".to_owned()];
     begun.extend(sync(Options { select, full_refresh: true, ..Options::default() }, "computed whole").await);
     // Replaced as a whole: other columns.
-    lake.define("tables/curated/items.sql", "select o.item, count(*) as n, max(o.price) as most from orders o group by o.item");
+    lake.define(
+        "tables/curated/items.sql",
+        "select o.item, count(*) as n, max(o.price) as most from orders o group by o.item",
+    );
     begun.extend(sync(Options::default(), "another query").await);
     // A new column is NULL in rows from before.
     lake.define("tables/landing/orders.toml", &format!("{ORDERS}note = \"string\"\n"));
@@ -142,8 +145,7 @@ async fn plant(lake: &Lake) {
     let table = open(&folder(lake, "landing/orders")).await;
     let fields = [("id", DataType::Int64), ("item", DataType::Utf8), ("price", DataType::Float64)];
     let own = [("source_file", DataType::Utf8), ("source_offset", DataType::Int64)];
-    let fields: Vec<Field> =
-        fields.into_iter().chain(own).map(|(name, kind)| Field::new(name, kind, true)).collect();
+    let fields: Vec<Field> = fields.into_iter().chain(own).map(|(name, kind)| Field::new(name, kind, true)).collect();
     let text = |text: &str| Arc::new(StringArray::from(vec![text])) as Arc<dyn Array>;
     let long = |value| Arc::new(Int64Array::from(vec![value])) as Arc<dyn Array>;
     let price = Arc::new(deltalake::arrow::array::Float64Array::from(vec![9.0]));
@@ -163,7 +165,10 @@ async fn verified(lake: &Lake, text: &str) -> VerifyAudit {
 /// The verdict, and why.
 async fn verdict(lake: &Lake, text: &str) -> (VerifyVerdict, String) {
     let found = verified(lake, text).await;
-    let begun = found.digest.and_then(|digest| digest.begun).map(|begun| format!("begun at v{}: {}", begun.version, begun.because));
+    let begun = found
+        .digest
+        .and_then(|digest| digest.begun)
+        .map(|begun| format!("begun at v{}: {}", begun.version, begun.because));
     (found.verdict, found.because.or(begun).unwrap_or_default())
 }
 
@@ -232,7 +237,8 @@ async fn tampering_with_a_table_and_what_is_computed_from_it_is_found() {
             writer.write(&RecordBatch::try_new(batch.schema(), columns).unwrap()).unwrap();
         }
         let bytes = writer.into_inner().unwrap();
-        fs::write(&log, text.replace(&format!("\"size\":{},", file.size), &format!("\"size\":{},", bytes.len()))).unwrap();
+        fs::write(&log, text.replace(&format!("\"size\":{},", file.size), &format!("\"size\":{},", bytes.len())))
+            .unwrap();
         fs::write(&data, bytes).unwrap();
     }
     // The log is cached by nobody: a fresh process reads what is there.
