@@ -60,8 +60,8 @@ struct Defaults {
 pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
     let root = Table::root(file, &parsed);
-    root.only(&["name", "zones", "default_target", "defaults", "pins", "retention", "targets"], faults);
-    root.only(&["name", "zones", "default_target", "allow", "defaults", "pins", "notify", "targets"], faults);
+    let keys = ["name", "zones", "default_target", "allow", "defaults", "pins", "retention", "notify", "targets"];
+    root.only(&keys, faults);
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
