@@ -80,6 +80,8 @@ pub mod pin;
 pub mod inspect;
 pub mod audit;
 pub mod report;
+pub mod infer;
+pub mod init;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

@@ -7,6 +7,8 @@ mod drafts;
 mod faults;
 mod flags;
 mod hostile;
+mod infer;
+mod init;
 #[cfg(target_os = "linux")]
 mod memory;
 mod messages;

@@ -9,6 +9,8 @@ pub(super) mod check;
 pub(super) mod describe;
 pub(super) mod diff;
 pub(super) mod history;
+pub(super) mod infer;
+pub(super) mod init;
 pub(super) mod lineage;
 pub(super) mod migrate;
 pub(super) mod pin;
@@ -32,6 +34,8 @@ use catalog::CatalogVerb;
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
+use infer::InferArgs;
+use init::InitArgs;
 use lineage::LineageArgs;
 use migrate::MigrateVerb;
 use pin::{PinArgs, UnpinArgs};
@@ -46,6 +50,10 @@ use sync::SyncArgs;
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Make a new project: empty, or an example with data
+    Init(InitArgs),
+    /// Draft the definition of a landing table from sample files, or an edit of one
+    Infer(InferArgs),
     /// Check the project's files; reads and writes no data
     Check,
     /// Bring tables to the newest cut (one set of landing versions): ingest new files, refresh derived tables
@@ -102,6 +110,8 @@ pub(super) fn names() -> Vec<String> {
 /// The error that ended it: the caller prints it.
 pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
+        Verb::Init(args) => init::run(session, args),
+        Verb::Infer(args) => Box::pin(infer::run(session, args)).await,
         Verb::Check => Box::pin(check::run(session)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
