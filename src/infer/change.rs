@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::content::EPOCHS;
 use super::lattice::{Decided, Draft, Field, decide};
 use super::observe::{Node, Observed};
-use super::{columns, toml};
+use super::{columns, toml_text};
 use crate::definition::{ColumnSpan, ColumnSpans, ColumnType, Reading, TimeFormat, is_path};
 
 /// One value of another kind among so many goes to quarantine and does not change a type.
@@ -82,6 +82,8 @@ pub(super) struct Edits {
 impl Edits {
     /// The text with all replacements.
     pub(super) fn apply(mut self, text: &str) -> String {
+        // Of several at one place the last comes first, so that they end up in order.
+        self.replacements.reverse();
         self.replacements.sort_by_key(|(range, _)| std::cmp::Reverse((range.start, range.end)));
         let mut text = text.to_owned();
         for (range, new) in self.replacements {
@@ -121,8 +123,8 @@ pub(super) fn compare(
     }
     let (all, _) = columns::of(observed, at);
     let is_new = |field: &Field| {
-        let places = covered.iter().map(|place| &observed.at(*place).name);
-        !places.into_iter().any(|name| name.eq_ignore_ascii_case(&field.source))
+        let mut places = covered.iter().map(|place| &observed.at(*place).name);
+        !places.any(|name| name.eq_ignore_ascii_case(&field.source))
     };
     let mut added: Vec<Field> = all.into_iter().filter(is_new).collect();
     for field in &mut added {
@@ -137,13 +139,13 @@ pub(super) fn compare(
         let change = |by_hand| Change {
             path: format!("{path}{}", field.name),
             from: None,
-            to: toml::written(&field.draft),
+            to: toml_text::written(&field.draft),
             by_hand,
         };
-        let value = toml::value(field);
+        let value = toml_text::value(field);
         let text = spans.map(|spans| match spans.is_inline {
             true => format!(", {} = {value}", field.name),
-            false => format!("\n{}", toml::line(field, &value).trim_end()),
+            false => format!("\n{}", toml_text::line(field, &value).trim_end()),
         });
         edits.changes.push(change(text.is_none()));
         if let (Some(spans), Some(text)) = (spans, text) {
@@ -160,31 +162,34 @@ fn compare_one(
     path: &str,
     edits: &mut Edits,
 ) {
+    let declared = drafted(&known.column_type, &known.reading);
+    let wanted = join(&declared, observed, place);
+    if wanted == declared {
+        return;
+    }
+    let fields = span.and_then(|span| span.fields.as_ref());
     // Of a struct that is written field by field, each field is edited where it is.
-    if let Some(spans) = span.and_then(|span| span.fields.as_ref())
+    if let Some(spans) = fields.filter(|_| wanted.fields().is_some())
         && let Some((inner, column_type, reading)) = struct_at(observed, place, &known.column_type, &known.reading)
     {
         let fields = Known::fields(&column_type, &reading);
         compare(observed, inner, &fields, Some(spans), &format!("{path}."), edits);
         return;
     }
-    let declared = drafted(&known.column_type, &known.reading);
-    let wanted = join(&declared, observed, place);
-    if wanted == declared {
-        return;
-    }
-    let field = Field { draft: wanted.clone(), ..known.as_field() };
-    let (from, to) = (Some(toml::written(&declared)), toml::written(&wanted));
-    let text = span.map(|span| {
-        let value = toml::value(&Field { source: field.name.clone(), ..field.clone() });
-        match value.starts_with('{') {
-            // More than a type: only a bare type has room for that.
-            true if span.value == span.column_type => Some((span.value.clone(), value)),
-            true => None,
-            false => Some((span.column_type.clone(), toml::string(&to))),
-        }
-    });
-    let replacement = text.flatten();
+    let to = toml_text::written(&wanted);
+    let is_epoch = toml_text::epoch(&declared).is_some();
+    let field = known.as_field();
+    let value = toml_text::value(&Field { source: field.name.clone(), draft: wanted, ..field });
+    let is_bare = |span: &&ColumnSpan| span.value == span.column_type;
+    let replacement = match value.starts_with('{') {
+        // More than a type: only a bare type has room for that.
+        true => span.filter(is_bare).map(|span| (span.value.clone(), value)),
+        // Other keys are of that type.
+        false => span
+            .filter(|_| fields.is_none() && !is_epoch)
+            .map(|span| (span.column_type.clone(), toml_text::string(&to))),
+    };
+    let from = Some(toml_text::written(&declared));
     edits.changes.push(Change { path: path.to_owned(), from, to, by_hand: replacement.is_none() });
     edits.replacements.extend(replacement);
 }

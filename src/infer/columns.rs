@@ -62,8 +62,7 @@ fn names<'s>(sources: impl Iterator<Item = &'s str> + Clone) -> Vec<String> {
         let mut base = words::snake_case(source);
         base.truncate(MAX_BYTES);
         let numbered = |n: usize| if n == 1 { base.clone() } else { format!("{base}_{n}") };
-        let mut found = (1..).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
-        found.shrink_to_fit();
+        let found = (1..).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
         taken.insert(found.clone());
         found
     };

@@ -90,10 +90,13 @@ impl Texts {
             self.empty += 1;
             return;
         }
-        self.dates += u64::from(fits::is_date(text));
-        match fits::is_timestamp(text) {
-            Some(is_one) => self.timestamps += u64::from(is_one),
-            None => self.fine += 1,
+        // Most texts are none of these.
+        if text.starts_with(|c: char| c.is_ascii_digit()) {
+            self.dates += u64::from(fits::is_date(text));
+            match fits::is_timestamp(text) {
+                Some(is_one) => self.timestamps += u64::from(is_one),
+                None => self.fine += 1,
+            }
         }
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let is_number = digits > 0 && text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite);

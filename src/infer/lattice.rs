@@ -181,6 +181,7 @@ fn number(numbers: &Numbers, name: &str) -> Decided {
     let money = words::money(name);
     if decimals == count
         && after <= 4
+        && before + after.max(2) <= MAX_DIGITS
         && (money == words::Money::Surely || (money == words::Money::Maybe && *pointed > 0))
     {
         let after = after.max(2);
@@ -216,10 +217,15 @@ fn object(observed: &mut Observed, at: usize, name: &str) -> Decided {
     let odd = observed.fields(node).filter(|field| !words::is_name(&field.name)).count();
     let present: u64 = observed.fields(node).map(Node::present).sum();
     let is_sparse = names > MANY_NAMES && present * 4 < objects * names as u64;
-    if node.further.is_some() || 2 * odd > names || is_sparse {
-        let Some(entry) = observed.entries(at) else { return Decided::of(Draft::JSON) };
+    let is_map = node.further.is_some() || 2 * odd > names || is_sparse;
+    // Names that no column can have are kept if all values are alike.
+    if (is_map || odd > 0)
+        && let Some(entry) = observed.entries(at)
+    {
         let value = decide(observed, entry, name);
-        return Decided { draft: Draft::Map(Box::new(value.draft)), notes: value.notes };
+        if is_map || matches!(&value.draft, Draft::Plain(plain) if *plain != ColumnType::Json) {
+            return Decided { draft: Draft::Map(Box::new(value.draft)), notes: value.notes };
+        }
     }
     match columns::of(observed, at).0 {
         fields if fields.is_empty() => Decided::of(Draft::JSON).with("names that may be values"),

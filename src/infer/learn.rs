@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deltalake::arrow::array::{Array as _, AsArray as _};
+use deltalake::arrow::array::AsArray as _;
 use deltalake::arrow::datatypes::Int64Type;
 
 use super::observe::Observed;

@@ -6,7 +6,7 @@
 //! | sample | the beginnings of the files, within a limit | [`sample`] |
 //! | observe | what the records hold, read by the reader of landing files | [`observe`], [`learn`] |
 //! | decide | the smallest type of each place; names, keys, personal data | [`lattice`], [`columns`], [`keys`], [`personal`] |
-//! | write | the definition, checked as `check` does | [`toml`], [`change`] |
+//! | write | the definition, checked as `check` does | [`toml_text`], [`change`] |
 //! | rehearse | the samples once more, by that definition: what lands and what does not | [`learn`] |
 //!
 //! The last step is why the announced counts are right: they come from the reader that a sync uses, with the definition that it
@@ -26,7 +26,7 @@ mod place;
 mod sample;
 #[cfg(test)]
 mod tests;
-mod toml;
+mod toml_text;
 mod words;
 
 use std::fs;
@@ -276,7 +276,7 @@ fn described(field: &Field) -> (String, String, Vec<String>) {
     if field.draft.has_json() && field.personal.is_none() && inside == 0 {
         notes.push("pii unless `classification = \"none\"`".to_owned());
     }
-    (field.name.clone(), toml::written(&field.draft), notes)
+    (field.name.clone(), toml_text::written(&field.draft), notes)
 }
 
 fn personal_inside(fields: &[Field]) -> usize {
@@ -302,19 +302,19 @@ fn definition(
     let of = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let (records, files) = (of(records, "record"), of(samples.files.len() as u64, "file"));
     let mut text = format!("# Drafted by `stedi-delta infer` from {records} of {files}.\n");
-    text.push_str(&format!("description = {}\n\n", toml::string(&description)));
-    text.push_str(&format!("[source]\npath = {}\nformat = \"json\"\n\n", toml::string(pattern)));
+    text.push_str(&format!("description = {}\n\n", toml_text::string(&description)));
+    text.push_str(&format!("[source]\npath = {}\nformat = \"json\"\n\n", toml_text::string(pattern)));
     if !keys.is_empty() {
         text.push_str(
             "# Without a repeated or missing value in the sample, so perhaps keys of the tables that read this one:\n",
         );
         for key in keys {
-            let names: Vec<String> = key.iter().map(|name| toml::string(name)).collect();
+            let names: Vec<String> = key.iter().map(|name| toml_text::string(name)).collect();
             text.push_str(&format!("#   primary_key = [{}]\n", names.join(", ")));
         }
         text.push('\n');
     }
-    text.push_str(&toml::columns(fields));
+    text.push_str(&toml_text::columns(fields));
     text
 }
 

@@ -78,7 +78,7 @@ impl Observed {
 
     /// The fields of a node, with those that are not told apart at the end.
     pub(super) fn fields<'o>(&'o self, node: &'o Node) -> impl Iterator<Item = &'o Node> {
-        node.fields.iter().map(|at| &self.nodes[*at])
+        node.fields.iter().map(move |at| &self.nodes[*at])
     }
 
     /// All fields of an object as one, as the values of a map are; `None` if it has none.

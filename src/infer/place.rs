@@ -107,7 +107,7 @@ fn outside(workspace: &Workspace, text: &str, folder: &str) -> Error {
         let below = Path::new(&root).join(fixed(text));
         workspace.landing.url.scheme() != "file"
             || (below.is_dir() && !fixed(text).is_empty())
-            || below.join(text).is_file()
+            || Path::new(&root).join(text).is_file()
     };
     if is_below {
         let shown = if workspace.landing_text.contains("://") { root } else { shorter(&root) };
@@ -189,7 +189,7 @@ fn folders(parts: &[&str]) -> String {
     };
     let steady: String =
         parts.iter().take_while(|part| !changes(part)).map(|part| format!("{}/", literal(part))).collect();
-    if parts.iter().any(|part| changes(&part)) { format!("{steady}**/") } else { steady }
+    if parts.iter().any(|part| changes(part)) { format!("{steady}**/") } else { steady }
 }
 
 fn of_files(paths: &[String]) -> String {
@@ -219,8 +219,9 @@ fn of_files(paths: &[String]) -> String {
     if names().all(|other| other == name) {
         return format!("{pattern}{}", literal(name));
     }
-    // Part of a number is no part of a name.
+    // Part of a number, or of a day, is no part of a name.
     let head = head[..head.len().min(stem(name))].trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let head = if head.contains(|c: char| c.is_alphabetic()) { head } else { String::new() };
     let ends = match names().all(|other| end(other) == end(name)) {
         true => literal(&end(name)),
         false if names().all(|other| end(other).starts_with(".json")) => ".json*".to_owned(),

@@ -101,9 +101,22 @@ pub(super) fn is_time(name: &str) -> bool {
 pub(super) fn is_key(name: &str) -> bool {
     const KEYS: [&str; 12] =
         ["id", "key", "uuid", "guid", "number", "code", "sku", "email", "serial", "serialnumber", "isbn", "no"];
+    // Names in lower case have no words.
+    const GLUED: [&str; 10] = [
+        "userid",
+        "orderid",
+        "customerid",
+        "productid",
+        "itemid",
+        "accountid",
+        "sessionid",
+        "deviceid",
+        "eventid",
+        "serialnumber",
+    ];
     let words = words(name);
-    words.iter().any(|word| KEYS.contains(&word.as_str()))
-        || words.last().is_some_and(|last| last.len() > 3 && (last.ends_with("id") || last.ends_with("number")))
+    let is_glued = words.last().is_some_and(|last| GLUED.iter().any(|end| last.ends_with(end)));
+    is_glued || words.iter().any(|word| KEYS.contains(&word.as_str()))
 }
 
 /// Whether a text can be the name of a field. Others are data: days, numbers, addresses.

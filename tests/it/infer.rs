@@ -177,7 +177,7 @@ async fn a_limited_sample_is_spread_over_the_files_and_said() {
     let lake = Lake::project(&[]);
     for day in 1..=20 {
         let field = if day == 20 { "new" } else { "old" };
-        let records: Vec<Value> = (0..20_000).map(|n| json!({"id": n, field: "x".repeat(80)})).collect();
+        let records: Vec<Value> = (0..12_000).map(|n| json!({"id": n, field: "x".repeat(80)})).collect();
         lake.land(&format!("x/2026-11-{day:02}.json"), lines(&records));
     }
     let found = inferred(&lake, "x/*.json", |asked| asked.sample = 4 << 20).await;

@@ -81,7 +81,8 @@ fn is_epoch(draft: &Draft) -> bool {
     epoch(draft).is_some()
 }
 
-fn epoch(draft: &Draft) -> Option<TimeFormat> {
+/// How the times in it that are numbers are written.
+pub(super) fn epoch(draft: &Draft) -> Option<TimeFormat> {
     match draft {
         Draft::Epoch(format) => Some(*format),
         Draft::Array(inner) | Draft::Map(inner) => epoch(inner),
