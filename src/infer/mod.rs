@@ -17,6 +17,8 @@ mod change;
 mod columns;
 mod content;
 mod diff;
+mod draft;
+mod edited;
 mod keys;
 mod lattice;
 mod learn;
@@ -36,16 +38,16 @@ use std::path::{Path, PathBuf};
 pub use change::Change;
 pub use learn::{Fate, Refused};
 
-use crate::definition::{Format, RESCUED, SOURCE_FILE, SOURCE_OFFSET, Table, column_spans};
+use crate::definition::{Format, Table};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::ingest::format::{RecordShape, of};
-use crate::ingest::{covers, matching};
+use crate::ingest::matching;
 use crate::name::{TableName, nearest};
 use crate::privacy::quoted;
 use crate::source::SourceFile;
 use crate::workspace::{Workspace, load_with};
-use change::{Edits, Known};
-use lattice::Field;
+use draft::{candidate_keys, definition, described};
+use edited::edited;
 use observe::Observed;
 use sample::Samples;
 
@@ -53,10 +55,6 @@ use sample::Samples;
 pub const DEFAULT_SAMPLE: u64 = 32 << 20;
 /// Fewer bytes say nothing.
 const LEAST_SAMPLE: u64 = 1 << 10;
-/// Candidate keys that are named.
-const KEYS_NAMED: usize = 3;
-/// Fewer records say nothing of keys.
-const KEYS_LEAST: usize = 2;
 
 /// What to infer from.
 #[derive(Clone, Debug)]
@@ -231,7 +229,7 @@ fn new(
         return Err(error.help("write the definition by hand: docs/columns.md"));
     }
     let keys = candidate_keys(observed, &fields);
-    let text = definition(&name, pattern, samples, observed, &fields, &keys);
+    let text = definition((&zone, &name), pattern, samples, observed, &fields, &keys);
     let file = PathBuf::from(format!("tables/{zone}/{name}.toml"));
     let table = checked(workspace, &file, &text, &name)?;
     let fate = learn::rehearse(samples, of(Format::Json), &RecordShape::of(&table))?;
@@ -260,182 +258,6 @@ fn checked(workspace: &Workspace, file: &Path, text: &str, name: &TableName) -> 
     let project = load_with(&workspace.project.root, source)?;
     let found = project.table(name).cloned();
     found.ok_or_else(|| Error::new(Kind::Internal, "the drafted table is not in the project"))
-}
-
-fn described(field: &Field) -> (String, String, Vec<String>) {
-    let mut notes: Vec<String> = Vec::new();
-    if field.has_from() {
-        notes.push(format!("from `{}`", field.source));
-    }
-    notes.extend(field.personal.iter().map(|why| format!("pii: {why}")));
-    let inside = field.draft.fields().map_or(0, personal_inside);
-    if inside > 0 && field.personal.is_none() {
-        notes.push(format!("pii: {inside} of its fields"));
-    }
-    notes.extend(field.notes.iter().cloned());
-    if field.draft.has_json() && field.personal.is_none() && inside == 0 {
-        notes.push("pii unless `classification = \"none\"`".to_owned());
-    }
-    (field.name.clone(), toml_text::written(&field.draft), notes)
-}
-
-fn personal_inside(fields: &[Field]) -> usize {
-    let inside = |field: &Field| field.draft.fields().map_or(0, personal_inside);
-    fields.iter().map(|field| usize::from(field.personal.is_some()) + inside(field)).sum()
-}
-
-/// The text of a new definition.
-fn definition(
-    name: &TableName,
-    pattern: &str,
-    samples: &Samples,
-    observed: &Observed,
-    fields: &[Field],
-    keys: &[Vec<String>],
-) -> String {
-    let records = observed.root().objects;
-    let words = name.as_str().replace('_', " ");
-    let mut description = words.clone();
-    if let Some(first) = words.chars().next() {
-        description = format!("{}{}, as they arrived", first.to_uppercase(), &words[first.len_utf8()..]);
-    }
-    let of = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let (records, files) = (of(records, "record"), of(samples.files.len() as u64, "file"));
-    let mut text = format!("# Drafted by `stedi-delta infer` from {records} of {files}.\n");
-    text.push_str(&format!("description = {}\n\n", toml_text::string(&description)));
-    text.push_str(&format!("[source]\npath = {}\nformat = \"json\"\n\n", toml_text::string(pattern)));
-    if !keys.is_empty() {
-        text.push_str(
-            "# Without a repeated or missing value in the sample, so perhaps keys of the tables that read this one:\n",
-        );
-        for key in keys {
-            let names: Vec<String> = key.iter().map(|name| toml_text::string(name)).collect();
-            text.push_str(&format!("#   primary_key = [{}]\n", names.join(", ")));
-        }
-        text.push('\n');
-    }
-    text.push_str(&toml_text::columns(fields));
-    text
-}
-
-/// Fields, alone or in pairs, that identify the records: those whose names say so first.
-fn candidate_keys(observed: &Observed, fields: &[Field]) -> Vec<Vec<String>> {
-    use crate::definition::ColumnType::{Date, Long, String, Timestamp};
-    let records = observed.keys.records();
-    if records < KEYS_LEAST {
-        return Vec::new();
-    }
-    let field_of = |node: usize| {
-        let name = &observed.at(node).name;
-        let field = fields.iter().find(|field| field.source == *name)?;
-        matches!(field.draft.column_type(), Long | String | Date | Timestamp).then_some(field)
-    };
-    let filled: Vec<(usize, usize, &Field)> =
-        observed.keys.filled().into_iter().filter_map(|(node, count)| Some((node, count, field_of(node)?))).collect();
-    let says = |field: &Field| words::is_key(&field.source);
-    let single = |wanted: bool| {
-        let unique = filled.iter().filter(move |(_, count, field)| *count == records && says(field) == wanted);
-        unique.map(|(_, _, field)| vec![field.name.clone()])
-    };
-    let mut keys: Vec<Vec<std::string::String>> = single(true).collect();
-    if keys.is_empty() {
-        for (at, (one, _, field)) in filled.iter().enumerate() {
-            for (other, _, beside) in &filled[at + 1..] {
-                let is_key = says(field) || says(beside);
-                let are_open =
-                    [*one, *other].iter().all(|node| filled.iter().any(|(n, c, _)| n == node && *c < records));
-                if is_key && are_open && keys.len() < KEYS_NAMED && observed.keys.are_unique(*one, *other) {
-                    keys.push(vec![field.name.clone(), beside.name.clone()]);
-                }
-            }
-        }
-    }
-    if keys.is_empty() {
-        keys = single(false).collect();
-    }
-    keys.truncate(KEYS_NAMED);
-    keys
-}
-
-/// The edit of a definition with which it fits the records.
-fn edited(
-    workspace: &Workspace,
-    table: &Table,
-    files: &[(String, crate::storage::ObjectMeta)],
-    samples: &Samples,
-    observed: &mut Observed,
-) -> Result<Inferred> {
-    let Some(landing) = table.landing() else {
-        return Err(Error::new(Kind::Internal, "a derived table has no landing files"));
-    };
-    for (file, _) in files {
-        if !covers(landing, file)? {
-            return Err(Error::new(Kind::Usage, format!("`{}` does not read `{file}`", table.name))
-                .fact("path", landing.path.clone())
-                .fact("definition", table.file.path.display().to_string())
-                .help("name another table: --table ZONE.NAME, or write another `path` there"));
-        }
-    }
-    let appended = [SOURCE_FILE, SOURCE_OFFSET, RESCUED];
-    let declared = table.columns.iter().filter(|column| !appended.contains(&column.name.as_str()));
-    let known: Vec<Known> = declared
-        .zip(&landing.readings)
-        .map(|(column, reading)| Known {
-            name: column.name.clone(),
-            column_type: column.column_type.clone(),
-            reading: reading.clone(),
-        })
-        .collect();
-    let before = learn::rehearse(samples, of(landing.format), &RecordShape::of(table))?;
-    let spans = column_spans(&table.file);
-    let mut edits = Edits::default();
-    change::compare(observed, 0, &known, spans.as_ref(), "", &mut edits);
-    let changes = edits.changes.clone();
-    let text = edits.apply(&table.file.text);
-    let (mut shape, mut columns) = (RecordShape::of(table), known_columns(table));
-    if text != table.file.text {
-        // Tables that read it may not fit a changed type.
-        let changed = checked(workspace, &table.file.path, &text, &table.name)
-            .map_err(|error| unfit(error, table, &diff::lines(&table.file.text, &text)))?;
-        (shape, columns) = (RecordShape::of(&changed), known_columns(&changed));
-    }
-    let fate = learn::rehearse(samples, of(landing.format), &shape)?;
-    Ok(Inferred {
-        table: table.name.to_string(),
-        zone: table.zone.clone(),
-        file: table.file.path.clone(),
-        path: landing.path.clone(),
-        action: if changes.is_empty() { Action::Unchanged } else { Action::Proposed },
-        diff: diff::lines(&table.file.text, &text),
-        text,
-        files: [0; 3],
-        bytes: 0,
-        fate,
-        columns,
-        keys: Vec::new(),
-        left_out: 0,
-        changes,
-        before: Some(before),
-    })
-}
-
-fn known_columns(table: &Table) -> Vec<(String, String, Vec<String>)> {
-    let appended = [SOURCE_FILE, SOURCE_OFFSET];
-    let declared = table.columns.iter().filter(|column| !appended.contains(&column.name.as_str()));
-    declared.map(|column| (column.name.clone(), column.column_type.delta_name(), Vec::new())).collect()
-}
-
-/// The edit breaks other tables.
-fn unfit(error: Error, table: &Table, diff: &[String]) -> Error {
-    if error.faults().is_empty() {
-        return error;
-    }
-    let mut unfit = Error::failed(format!("with the edit that `{}` needs, other tables have errors", table.name));
-    for fault in error.faults().iter().take(3) {
-        let file = fault.place.as_ref().map(|place| place.file.path.display().to_string()).unwrap_or_default();
-        unfit = unfit.fact("fault", format!("{file}: {}", fault.message));
-    }
-    unfit.fact("edit", diff.join("\n")).help("make the edit and change these queries, then stedi-delta check")
 }
 
 /// Writes the file, as far as that is asked for.

@@ -5,8 +5,9 @@ use std::fs;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::draft::{candidate_keys, definition};
 use super::sample::{Sample, Samples};
-use super::{Fate, columns, definition, learn};
+use super::{Fate, columns, learn};
 use crate::definition::{Format, Table};
 use crate::ingest::format::{RecordShape, of};
 use crate::name::TableName;
@@ -27,9 +28,9 @@ fn drafted_of(samples: Samples) -> (String, Table, Fate) {
     let format = of(Format::Json);
     let mut observed = learn::observe(&samples, format).expect("records");
     let (fields, _) = columns::of(&mut observed, 0);
-    let keys = super::candidate_keys(&observed, &fields);
+    let keys = candidate_keys(&observed, &fields);
     let name = TableName::parse("t").expect("a name");
-    let text = definition(&name, "a.json", &samples, &observed, &fields, &keys);
+    let text = definition(("landing", &name), "a.json", &samples, &observed, &fields, &keys);
     let file = SourceFile { path: "tables/landing/t.toml".into(), text: text.clone() };
     let project = match load_with(folder.path(), file) {
         Ok(project) => project,

@@ -48,7 +48,7 @@ perhaps keys: order_id, email
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, next));
     let text = "\
 # Drafted by `stedi-delta infer` from 2 records of 1 file.
-description = \"Orders landing, as they arrived\"
+description = \"Orders, as they arrived\"
 
 [source]
 path = \"orders/*.json\"
