@@ -87,6 +87,8 @@ pub mod audit;
 pub mod report;
 pub mod testing;
 pub mod notify;
+pub mod infer;
+pub mod init;
 // Face: the command line, outcomes as text and as documents.
 pub mod cli;
 

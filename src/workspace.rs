@@ -22,8 +22,8 @@ use crate::name::{TableName, misread_in_path, nearest};
 use crate::plan;
 use crate::privacy::{Privacy, without_credentials, word};
 use crate::refresh::Job;
-use crate::source::Fault;
 use crate::source::faults::sorted;
+use crate::source::{Fault, SourceFile};
 use crate::storage::{Encryption, Location, Storage};
 
 /// The roots of a project in memory.
@@ -91,12 +91,21 @@ impl fmt::Debug for Workspace {
 /// # Errors
 /// All faults together.
 pub fn load(root: &Path) -> Result<Project> {
-    let (project, faults) = examine(root)?;
+    let (project, faults) = examine(root, None)?;
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
 }
 
-fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
-    let (project, mut faults) = definition::examine(root)?;
+/// [`load`] as if the project had this file, or had it with this text.
+///
+/// # Errors
+/// All faults together.
+pub fn load_with(root: &Path, file: SourceFile) -> Result<Project> {
+    let (project, faults) = examine(root, Some(file))?;
+    if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
+}
+
+fn examine(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>)> {
+    let (project, mut faults) = definition::examine_with(root, file)?;
     faults.extend(plan::unmaintainable(&project));
     faults.extend(migration::faults(&project));
     Ok((project, faults))
@@ -107,7 +116,7 @@ fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
 /// # Errors
 /// All faults together.
 pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
-    let (project, mut faults) = examine(root)?;
+    let (project, mut faults) = examine(root, None)?;
     let target = target.unwrap_or(&project.default_target);
     faults.extend(project.unset.get(target).into_iter().flatten().cloned());
     // A sync does not ask: it has the lake itself.

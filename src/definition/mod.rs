@@ -101,6 +101,7 @@ mod checks;
 pub(crate) mod column_lineage;
 mod columns;
 mod document;
+mod edit;
 mod guess;
 mod layout;
 mod lineage;
@@ -124,7 +125,9 @@ pub(crate) mod units;
 mod variables;
 
 use std::path::Path;
+use std::sync::Arc;
 
+pub(crate) use edit::{ColumnSpan, ColumnSpans, column_spans};
 pub use model::*;
 pub(crate) use notes::Note;
 pub(crate) use notify::Notify;
@@ -133,9 +136,10 @@ pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
 pub(crate) use reading::{Reading, TimeFormat};
 pub(crate) use render::{render, render_note};
+pub(crate) use units::bytes as parse_bytes;
 
 use crate::error::{Error, Result};
-use crate::source::Fault;
+use crate::source::{Fault, SourceFile};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "stedi-delta.toml";
@@ -153,6 +157,19 @@ pub(crate) fn expand_environment(text: &str) -> std::result::Result<String, Stri
 /// # Errors
 /// There is no project, or its files cannot be read.
 pub(crate) fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
-    let files = read::read(root)?;
+    examine_with(root, None)
+}
+
+/// The same as if it had this file, or had it with this text.
+///
+/// # Errors
+/// As for [`examine`].
+pub(crate) fn examine_with(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>)> {
+    let mut files = read::read(root)?;
+    if let Some(file) = file {
+        files.retain(|other| other.path != file.path);
+        files.push(Arc::new(file));
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+    }
     project::examine(root, &files).map_err(Error::definition)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bytes of `512 MB`, `2 GiB`, `64 KB`, `100`: powers of 1024, in either spelling of the unit.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,

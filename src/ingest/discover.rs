@@ -5,7 +5,7 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::clock;
-use crate::definition::Landing;
+use crate::definition::{Format, Landing, OnNewField, OnOverwrite};
 use crate::error::{Context, Result};
 use crate::retry;
 use crate::storage::{Location, ObjectMeta, Odd, PROBE};
@@ -42,6 +42,33 @@ impl Discovery {
 pub(super) fn any_fits<'p>(landing: &Landing, mut paths: impl Iterator<Item = &'p String>) -> Result<bool> {
     let names = Names::new(landing)?;
     Ok(paths.any(|path| names.take(path)))
+}
+
+/// The files under `root` that a table with this `path` would read, whatever their age.
+///
+/// # Errors
+/// If the pattern is invalid, or the store cannot list.
+pub(crate) async fn matching(root: &Location, path: &str) -> Result<Vec<(String, ObjectMeta)>> {
+    let landing = Landing {
+        path: path.to_owned(),
+        exclude: Vec::new(),
+        format: Format::Json,
+        min_age: Some(Duration::ZERO),
+        on_overwrite: OnOverwrite::Fail,
+        max_quarantined: None,
+        on_new_field: OnNewField::Warn,
+        readings: Vec::new(),
+        grants: None,
+    };
+    Ok(list(root, &landing, clock::now_ms()).await?.files)
+}
+
+/// Whether a table reads the file of a path.
+///
+/// # Errors
+/// If a pattern of its source is invalid.
+pub(crate) fn covers(landing: &Landing, path: &str) -> Result<bool> {
+    Ok(Names::new(landing)?.take(path))
 }
 
 /// A local file may still be being written; a PUT is atomic.
@@ -171,8 +198,6 @@ fn fixed_prefix(pattern: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::Format;
-    use crate::definition::{OnNewField, OnOverwrite};
 
     #[test]
     fn only_folders_before_the_first_wildcard_are_listed() {

@@ -34,7 +34,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub(crate) use discover::Patience;
+pub(crate) use discover::{Patience, covers, matching};
+pub(crate) use json::fits;
 pub(crate) use land::{Landed, land};
 pub(crate) use ledger::FOLDER as LEDGER_FOLDER;
 pub use ledger::{Batch, FileRow, Ledger};

@@ -9,6 +9,8 @@ mod environments;
 mod faults;
 mod flags;
 mod hostile;
+mod infer;
+mod init;
 #[cfg(target_os = "linux")]
 mod memory;
 mod messages;

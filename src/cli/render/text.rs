@@ -7,6 +7,10 @@ use crate::clock::rfc3339;
 pub(in crate::cli) use crate::outcome::number;
 use crate::outcome::sized;
 
+/// The answer about a project without tables, and what to type.
+pub(in crate::cli) const NO_TABLES: &str = "No tables yet.\n";
+pub(in crate::cli) const FIRST_TABLE: &str = "Next: stedi-delta infer 'data/FOLDER/*.json'\n";
+
 /// The line above the list of tables: `shop -> dev  (landing s3://raw, warehouse s3://lake)`.
 pub(in crate::cli) fn heading(project: &str, target: &str, landing: &str, warehouse: &str) -> String {
     format!("{project} -> {target}  (landing {landing}, warehouse {warehouse})\n\n")

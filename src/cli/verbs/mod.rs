@@ -9,6 +9,8 @@ pub(super) mod check;
 pub(super) mod describe;
 pub(super) mod diff;
 pub(super) mod history;
+pub(super) mod infer;
+pub(super) mod init;
 pub(super) mod lineage;
 pub(super) mod migrate;
 pub(super) mod pin;
@@ -35,6 +37,8 @@ use check::CheckArgs;
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
+use infer::InferArgs;
+use init::InitArgs;
 use lineage::LineageArgs;
 use migrate::MigrateVerb;
 use pin::{PinArgs, UnpinArgs};
@@ -51,6 +55,10 @@ use vacuum::VacuumArgs;
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Make a new project: empty, or an example with data
+    Init(InitArgs),
+    /// Draft the definition of a landing table from sample files, or an edit of one
+    Infer(InferArgs),
     /// Check the project's files; reads and writes no data
     Check(CheckArgs),
     /// Run the tests of queries in tests/*.toml: given rows, expected rows, and what a change does; in memory
@@ -113,6 +121,8 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
     match verb {
         Verb::Check(args) => Box::pin(check::run(session, args)).await,
         Verb::Test(args) => Box::pin(test::run(session, args)).await,
+        Verb::Init(args) => init::run(session, args),
+        Verb::Infer(args) => Box::pin(infer::run(session, args)).await,
         // On the heap: the futures of all verbs in one are nested too deeply for the compiler.
         Verb::Sync(args) => Box::pin(sync::run(session, args)).await,
         Verb::Plan(args) => Box::pin(plan::run(session, args)).await,

@@ -28,6 +28,9 @@ pub(crate) trait FileFormat: Sync {
     /// A reader of one file into rows of this shape. `source_file` is the value of the column of that name.
     fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader>;
 
+    /// Reports the values of a record that a reader passed on, as they stand in the file: what `infer` learns from.
+    fn values(&self, record: &[u8], values: &mut dyn Values);
+
     /// One record again, by the same rules: the batch has one row.
     ///
     /// # Errors
@@ -54,6 +57,31 @@ pub(crate) enum Extent {
     Incomplete,
     /// It is none.
     Broken,
+}
+
+/// Receives the values of records, from the outside in. A field is followed by its value, the begin of an object or an array
+/// by everything in it and its end.
+pub(crate) trait Values {
+    /// NULL.
+    fn null(&mut self);
+    /// True or false.
+    fn boolean(&mut self);
+    /// A number, as it is written.
+    fn number(&mut self, literal: &str);
+    /// A text.
+    fn text(&mut self, text: &str);
+    /// A value that no column but one of type `json` takes.
+    fn unreadable(&mut self);
+    /// An object.
+    fn begin_object(&mut self);
+    /// The next field of an object.
+    fn field(&mut self, name: &str);
+    /// The end of an object.
+    fn end_object(&mut self);
+    /// An array.
+    fn begin_array(&mut self);
+    /// The end of an array.
+    fn end_array(&mut self);
 }
 
 /// Reads one file: `push`, [`next_batch`](Self::next_batch) until there is none, ..., `finish`, `next_batch` until

@@ -368,7 +368,7 @@ fn narrow<T: TryFrom<i64>>(json: &str) -> Result<T, Refusal> {
 
 /// Calls `then` with the text of a JSON string: borrowed if it has no escapes.
 #[inline]
-fn with_text(json: &str, then: impl FnOnce(&str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn with_text(json: &str, then: impl FnOnce(&str) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Err(Refusal::Kind);
     };

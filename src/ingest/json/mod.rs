@@ -9,6 +9,7 @@
 
 mod column;
 mod enclosed;
+pub(crate) mod fits;
 mod leftover;
 mod names;
 mod nested;
@@ -22,6 +23,7 @@ mod row;
 mod stretch;
 mod syntax;
 mod time;
+mod values;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,7 @@ use reader::RecordReader;
 use row::{Attempt, Rows};
 use syntax::{Extent, extent, not_json};
 
-use super::format::{self, FileFormat, FileReader, Options, RecordShape};
+use super::format::{self, FileFormat, FileReader, Options, RecordShape, Values};
 
 /// The JSON format.
 pub(super) struct Json;
@@ -40,6 +42,13 @@ pub(super) struct Json;
 impl FileFormat for Json {
     fn reader(&self, shape: &RecordShape, source_file: &str, options: Options) -> Box<dyn FileReader> {
         Box::new(RecordReader::new(shape, source_file, options))
+    }
+
+    fn values(&self, record: &[u8], values: &mut dyn Values) {
+        // A record that was read is one object, and UTF-8.
+        if let Ok(text) = std::str::from_utf8(record) {
+            values::report(text.trim_matches([' ', '\t', '\r', '\n']), values);
+        }
     }
 
     fn read_one(

@@ -6,6 +6,9 @@ use super::column::Refusal;
 use super::number::{self, Misfit};
 use crate::definition::TimeFormat;
 
+/// What is said of a time that a column of type `timestamp` cannot hold.
+pub(super) const TOO_FINE: &str = "a time finer than milliseconds";
+
 /// Days since the epoch.
 pub(super) fn date(text: &str) -> Result<i32, Refusal> {
     const EPOCH_FROM_CE: i32 = 719_163;
@@ -33,7 +36,7 @@ pub(super) fn timestamp(text: &str) -> Result<i64, Refusal> {
     }
     let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
     if fraction.bytes().take_while(u8::is_ascii_digit).skip(3).any(|digit| digit != b'0') {
-        return Err(Refusal::Text("a time finer than milliseconds"));
+        return Err(Refusal::Text(TOO_FINE));
     }
     Ok(time.timestamp_micros())
 }

@@ -5,7 +5,7 @@ use crate::cli::exit::is_pending;
 use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
-use crate::cli::render::text::{bytes, change, count, heading, number, unless_same, wrapped};
+use crate::cli::render::text::{NO_TABLES, bytes, change, count, heading, number, unless_same, wrapped};
 use crate::cli::render::width::limit;
 use crate::cli::verbs::sync::text::left_in_catalog;
 use crate::outcome::{
@@ -27,6 +27,9 @@ const NAMED: usize = 5;
 
 /// The result.
 pub(in crate::cli) fn answer(outcome: &PlanOutcome) -> String {
+    if outcome.tables.is_empty() && outcome.moves().is_empty() && outcome.catalog.changes.is_empty() {
+        return NO_TABLES.to_owned();
+    }
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     for statement in outcome.moves() {
         text.push_str(&format!("{statement}\n"));

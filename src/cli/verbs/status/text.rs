@@ -1,12 +1,15 @@
 //! A status: one line per table, with what a sync would do.
 
 use crate::cli::render::grid::{Column, Grid};
-use crate::cli::render::text::{bytes, count, date_time, heading, number, plural, unless_same};
+use crate::cli::render::text::{FIRST_TABLE, NO_TABLES, bytes, count, date_time, heading, number, plural, unless_same};
 use crate::cli::verbs::pin;
 use crate::outcome::{MigrationState, StatusOutcome, TableStatus};
 
 /// The result: the state of every table.
 pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
+    if outcome.tables.is_empty() && outcome.migrations.is_empty() {
+        return NO_TABLES.to_owned();
+    }
     let mut text = heading(&outcome.project, &outcome.target, &outcome.landing, &outcome.warehouse);
     let mut grid = Grid::new(vec![
         Column::left(0, 0),
@@ -55,6 +58,9 @@ pub(in crate::cli) fn answer(outcome: &StatusOutcome) -> String {
 
 /// What to type if a sync would do something.
 pub(in crate::cli) fn next(outcome: &StatusOutcome) -> Option<&'static str> {
+    if outcome.tables.is_empty() && outcome.migrations.is_empty() {
+        return Some(FIRST_TABLE);
+    }
     let is_pending = outcome.tables.iter().any(|t| !t.pending.is_empty()) || !outcome.migrations.is_empty();
     (is_pending && outcome.problem.is_none()).then_some("Next: stedi-delta sync\n")
 }

@@ -7,7 +7,9 @@ use super::report::{Totals, changed};
 use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
-use crate::cli::render::text::{bytes, change, count, date_time, duration, heading, number, plural, unless_same};
+use crate::cli::render::text::{
+    FIRST_TABLE, NO_TABLES, bytes, change, count, date_time, duration, heading, number, plural, unless_same,
+};
 use crate::cli::verbs::migrate;
 use crate::error::Error;
 use crate::name::TableName;
@@ -24,6 +26,9 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows.quarantined > 0).collect();
     let migrated = !outcome.migrations.is_empty();
     if shown.is_empty() && !stopped && !migrated && outcome.grants_ended == 0 && outcome.registered == 0 {
+        if outcome.tables.is_empty() && outcome.left.is_empty() {
+            return NO_TABLES.to_owned();
+        }
         let digests = digests(&outcome.digests);
         return format!("{}{digests}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
     }
@@ -90,6 +95,9 @@ pub(in crate::cli) fn left_in_catalog(left: &[String], catalog: &str, color: boo
 pub(in crate::cli) fn next(outcome: &SyncOutcome) -> Option<String> {
     if outcome.problem.is_none() && outcome.tables.iter().any(|t| !t.waiting.is_empty()) {
         return Some("Next: stedi-delta sync   (files are read once they have their `min_age`)\n".into());
+    }
+    if outcome.tables.is_empty() && outcome.problem.is_none() {
+        return Some(FIRST_TABLE.to_owned());
     }
     let first = |t: &TableOutcome| t.problem.is_none() && t.version_before.is_none() && t.version_after.is_some();
     let table = outcome.tables.last().filter(|_| outcome.problem.is_none() && outcome.tables.iter().all(first))?;

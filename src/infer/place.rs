@@ -1,0 +1,286 @@
+//! What was typed -> the `path` of a table under the landing root, and a name for it.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::words;
+use crate::error::{Error, Kind, Result};
+use crate::privacy::{quoted, word};
+use crate::storage::Location;
+use crate::workspace::Workspace;
+
+/// Characters of a pattern.
+const WILD: [char; 6] = ['*', '?', '[', ']', '{', '}'];
+/// Folders that say nothing of what is in them.
+const GENERIC: [&str; 22] = [
+    "landing", "raw", "data", "json", "jsonl", "ndjson", "file", "files", "in", "input", "export", "exports", "dump",
+    "dumps", "daily", "latest", "sample", "samples", "api", "full", "part", "parts",
+];
+/// Ends of names that sync reads.
+const ENDS: [&str; 3] = ["json", "jsonl", "ndjson"];
+
+/// The patterns and files as typed, under the landing root.
+///
+/// # Errors
+/// One is not under it: says what to type instead.
+pub(super) async fn under_root(workspace: &Workspace, typed: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for text in typed {
+        let path = relative(workspace, text)?;
+        // A folder means its files.
+        let is_folder = workspace.landing.url.scheme() == "file"
+            && !path.contains(WILD)
+            && Path::new(&workspace.landing.to_string()).join(&path).is_dir();
+        if is_folder || path.is_empty() || path.ends_with('/') {
+            let folder = path.trim_end_matches('/');
+            let files = workspace.landing.list(folder).await?.into_iter().map(|(file, _)| file);
+            let files: Vec<String> = files.filter(|file| is_data(file)).collect();
+            if files.is_empty() {
+                return Err(none(workspace, text));
+            }
+            let pattern = combined(&files);
+            // All of them, also those that come.
+            found.push(if pattern.contains('*') { pattern } else { whole_folder(folder, &pattern) });
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// No file is there.
+pub(super) fn none(workspace: &Workspace, text: &str) -> Error {
+    Error::failed(format!("no file fits `{text}`"))
+        .fact("landing", workspace.landing.to_string())
+        .help("check the pattern; files whose names begin with `_` or `.` are never read")
+}
+
+fn whole_folder(folder: &str, file: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let end = name.find('.').map_or("", |at| &name[at..]);
+    if folder.is_empty() { file.to_owned() } else { format!("{folder}/*{end}") }
+}
+
+fn is_data(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_hidden = path.split('/').any(|part| part.starts_with(['_', '.']));
+    !is_hidden && name.split('.').skip(1).any(|end| ENDS.contains(&end.to_ascii_lowercase().as_str()))
+}
+
+/// A path relative to the landing root.
+fn relative(workspace: &Workspace, text: &str) -> Result<String> {
+    let root = &workspace.landing;
+    let shown = root.to_string();
+    let is_local = root.url.scheme() == "file";
+    let local = text.strip_prefix("file://").or((!text.contains("://")).then_some(text));
+    let Some(local) = local.filter(|_| is_local) else {
+        return match text.strip_prefix(&format!("{shown}/")) {
+            Some(rest) if !is_local => Ok(rest.to_owned()),
+            _ => Err(outside(workspace, text, fixed(text).trim_end_matches('/'))),
+        };
+    };
+    let here = std::env::current_dir().unwrap_or_else(|_| workspace.project.root.clone());
+    let absolute = plain(&here.join(local));
+    let under = |root: &Path| {
+        let folder = plain(&here.join(fixed(local)));
+        let rest = local.get(fixed(local).len()..).unwrap_or_default();
+        // The same folder may have another name through a link.
+        let folder = folder.canonicalize().ok()?;
+        let below = folder.strip_prefix(root.canonicalize().ok()?).ok()?.to_str()?.to_owned();
+        Some(if below.is_empty() { rest.to_owned() } else { format!("{below}/{rest}") })
+    };
+    let below = absolute.strip_prefix(&shown).ok().and_then(Path::to_str).map(str::to_owned);
+    let below = below.or_else(|| under(Path::new(&shown)));
+    below.ok_or_else(|| {
+        let folder = plain(&here.join(fixed(local)));
+        outside(workspace, text, folder.to_str().unwrap_or(text))
+    })
+}
+
+/// A path that is not under the landing root; `folder` is where it is.
+fn outside(workspace: &Workspace, text: &str, folder: &str) -> Error {
+    let error =
+        Error::new(Kind::Usage, format!("`{text}` is not under the landing root of target `{}`", workspace.target))
+            .fact("landing", workspace.landing.to_string());
+    // Typed as `path` has it.
+    let root = workspace.landing.to_string();
+    let is_below = !text.contains("://") && !text.starts_with(['/', '.']) && {
+        let below = Path::new(&root).join(fixed(text));
+        workspace.landing.url.scheme() != "file"
+            || (below.is_dir() && !fixed(text).is_empty())
+            || Path::new(&root).join(text).is_file()
+    };
+    if is_below {
+        let shown = if workspace.landing_text.contains("://") { root } else { shorter(&root) };
+        return error.help(format!("stedi-delta infer {}", quoted(&format!("{shown}/{text}"))));
+    }
+    match (word(folder), word(text)) {
+        (Some(folder), Some(text)) if !folder.is_empty() => error.help(format!(
+            "move the files there, or name their folder as the root: stedi-delta infer {text} --landing {folder}"
+        )),
+        _ => error.help("move the files there, or name their folder with --landing"),
+    }
+}
+
+/// A folder as seen from here, if it is below.
+fn shorter(folder: &str) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| Path::new(folder).strip_prefix(here).ok()).and_then(Path::to_str);
+    below.filter(|below| !below.is_empty()).unwrap_or(folder).to_owned()
+}
+
+/// The folders before the first wildcard, with the last `/`.
+fn fixed(pattern: &str) -> &str {
+    let end = pattern.find(WILD).unwrap_or(pattern.len());
+    pattern[..end].rfind('/').map_or("", |slash| &pattern[..=slash])
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// One pattern for patterns and files: a pattern as it is; for files one that also matches those which come next.
+pub(super) fn combined(paths: &[String]) -> String {
+    let is_pattern = |path: &&String| path.contains(['*', '?', '{']);
+    match paths {
+        [one] if is_pattern(&one) => one.clone(),
+        [one] => of_file(one),
+        _ if paths.iter().any(|path| is_pattern(&path)) => format!("{{{}}}", paths.join(",")),
+        _ => of_files(paths),
+    }
+}
+
+/// A file and those of the same kind: what is a day or a number in its name is another one in theirs.
+fn of_file(path: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let name = parts.pop().unwrap_or_default();
+    let folders = folders(&parts);
+    let (stem, end) = name.split_at(name.find('.').unwrap_or(name.len()));
+    let mut pattern = String::new();
+    for piece in stem.split_inclusive(['-', '_']) {
+        let bare = piece.trim_end_matches(['-', '_']);
+        let changes =
+            bare.bytes().any(|b| b.is_ascii_digit()) && bare.bytes().filter(u8::is_ascii_alphabetic).count() <= 8;
+        match changes {
+            true if pattern.ends_with('*') => {}
+            true => pattern.push('*'),
+            false if pattern.ends_with('*') && bare.is_empty() => {}
+            false => pattern.push_str(&literal(piece)),
+        }
+    }
+    format!("{folders}{pattern}{}", literal(end))
+}
+
+/// Folders up to the first that is a day or a number: below it there are others of its kind.
+fn folders(parts: &[&str]) -> String {
+    let changes = |part: &&str| {
+        let value = part.rsplit('=').next().unwrap_or(part);
+        !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+    };
+    let steady: String =
+        parts.iter().take_while(|part| !changes(part)).map(|part| format!("{}/", literal(part))).collect();
+    if parts.iter().any(|part| changes(part)) { format!("{steady}**/") } else { steady }
+}
+
+fn of_files(paths: &[String]) -> String {
+    let split = |path: &String| -> (Vec<String>, String) {
+        let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+        let name = parts.pop().unwrap_or_default();
+        (parts, name)
+    };
+    let all: Vec<(Vec<String>, String)> = paths.iter().map(split).collect();
+    let Some((first, name)) = all.first() else { return "*".to_owned() };
+    let same = |at: usize| all.iter().all(|(folders, _)| folders.get(at) == first.get(at));
+    let common = (0..first.len()).take_while(|at| same(*at)).count();
+    let deeper = all.iter().any(|(folders, _)| folders.len() > common);
+    let steady: Vec<&str> = first[..common].iter().map(String::as_str).collect();
+    let mut pattern = folders(&steady);
+    if deeper && !pattern.ends_with("**/") {
+        pattern.push_str("**/");
+    }
+    let names = || all.iter().map(|(_, name)| name.as_str());
+    let mut head = name.chars().count();
+    while !names().all(|other| other.starts_with(&prefix(name, head))) {
+        head -= 1;
+    }
+    let head = prefix(name, head);
+    let stem = |name: &str| name.find('.').unwrap_or(name.len());
+    let end = |name: &str| name[stem(name)..].to_owned();
+    if names().all(|other| other == name) {
+        return format!("{pattern}{}", literal(name));
+    }
+    // Part of a number, or of a day, is no part of a name.
+    let head = head[..head.len().min(stem(name))].trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let head = if head.contains(|c: char| c.is_alphabetic()) { head } else { String::new() };
+    let ends = match names().all(|other| end(other) == end(name)) {
+        true => literal(&end(name)),
+        false if names().all(|other| end(other).starts_with(".json")) => ".json*".to_owned(),
+        false => String::new(),
+    };
+    format!("{pattern}{}*{ends}", literal(&head))
+}
+
+fn prefix(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
+/// A text as a part of a pattern that matches nothing else.
+fn literal(text: &str) -> String {
+    text.chars().map(|c| if WILD.contains(&c) || c == '\\' { format!("[{c}]") } else { c.to_string() }).collect()
+}
+
+/// What a table of these files is called: the last folder that says something, else the files' name, else the root's.
+pub(super) fn name_of(pattern: &str, root: &Location) -> String {
+    let fixed = fixed(pattern);
+    let says = |part: &&str| {
+        let letters = part.bytes().filter(u8::is_ascii_alphabetic).count();
+        letters > 1 && !part.contains('=') && !GENERIC.contains(&part.to_ascii_lowercase().as_str())
+    };
+    let file = pattern[fixed.len()..].rsplit('/').next().unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    let letters: String = stem.chars().take_while(|c| !c.is_ascii_digit() && !WILD.contains(c)).collect();
+    let letters = letters.trim_matches(['-', '_', ' ']);
+    let shown = root.to_string();
+    let folder = fixed.split('/').rev().find(says);
+    let of_root = || shown.rsplit('/').find(says);
+    let name = folder.or(Some(letters).filter(says)).or_else(of_root).unwrap_or("records");
+    words::snake_case(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(paths: &[&str]) -> String {
+        combined(&paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_pattern_matches_the_files_that_come_next() {
+        for (paths, expected) in [
+            (&["orders/*.json"][..], "orders/*.json"),
+            (&["customers.json"], "customers.json"),
+            (&["products-2026-11-20.json"], "products-*.json"),
+            (&["events/dt=2026-11-20/part-00000.json.gz"], "events/**/part-*.json.gz"),
+            (&["logs/2026/11/20/app.json"], "logs/**/app.json"),
+            (&["o/a-1.json", "o/a-2.json"], "o/a-*.json"),
+            (&["o/2026-11-20.json", "o/2026-11-21.json.gz"], "o/*.json*"),
+            (&["o/x/a.json", "o/y/b.json"], "o/**/*.json"),
+            (&["o/[a].json"], "o/[[]a[]].json"),
+            (&["a/*.json", "b/*.json"], "{a/*.json,b/*.json}"),
+            (&["o/day10.json", "o/day11.json"], "o/day*.json"),
+        ] {
+            assert_eq!(of(paths), expected, "{paths:?}");
+        }
+    }
+}
