@@ -113,16 +113,19 @@ pub(super) fn rehearse(samples: &Samples, format: &'static dyn FileFormat, shape
 /// A reason without the numbers that differ from record to record: `items[3].price` is `items[].price`.
 fn without_positions(reason: &str) -> String {
     let mut text = String::with_capacity(reason.len());
-    let mut is_after = false;
+    let mut is_position = false;
     for c in reason.chars() {
-        if c.is_ascii_digit() && is_after {
+        if c.is_ascii_digit() && is_position {
             continue;
         }
-        is_after = c == '[' || text.ends_with("{entry ") || text.ends_with("at byte ");
         text.push(c);
-        is_after |= text.ends_with("{entry ") || text.ends_with("at byte ");
+        is_position = c == '[' || text.ends_with("{entry ");
     }
-    text
+    let is_place = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    match text.rsplit_once(" at byte ") {
+        Some((head, rest)) if is_place(rest) => head.to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +137,7 @@ mod tests {
         for (reason, expected) in [
             ("field `items[12].price` is a string", "field `items[].price` is a string"),
             ("field `m{entry 3}` is a string", "field `m{entry }` is a string"),
-            ("not JSON: expected value at byte 17", "not JSON: expected value at byte "),
+            ("not JSON: expected value at byte 17", "not JSON: expected value"),
             ("field `x2` is null", "field `x2` is null"),
         ] {
             assert_eq!(without_positions(reason), expected);

@@ -77,7 +77,8 @@ impl Sample {
                     sample.cut(limit);
                     return Ok(sample);
                 }
-                match decoder.step(&mut rest, &mut |piece| sample.take(&piece)) {
+                let step = decoder.step(&mut rest, &mut |piece| sample.take(&piece));
+                match step {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(reason) => {
@@ -88,7 +89,8 @@ impl Sample {
             }
         }
         loop {
-            match decoder.end(&mut |piece| sample.take(&piece)) {
+            let step = decoder.end(&mut |piece| sample.take(&piece));
+            match step {
                 Ok(true) if sample.bytes > limit => {
                     sample.cut(limit);
                     return Ok(sample);
