@@ -72,6 +72,7 @@ pub mod workspace;
 mod pins;
 pub mod register;
 pub mod migrate;
+pub mod optimize;
 pub mod sync;
 pub mod replay;
 pub mod travel;
@@ -97,7 +98,7 @@ pub mod internals {
         pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
     }
     pub mod changes {
-        pub use crate::changes::{ChangeSet, ChangeSource, Changes, since, since_by};
+        pub use crate::changes::{ChangeSet, ChangeSource, Changes, Way, since, since_by};
     }
     pub mod definition {
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};

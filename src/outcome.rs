@@ -6,6 +6,7 @@ mod history;
 mod pin;
 mod lineage;
 mod membership;
+mod optimize;
 mod plan;
 mod report;
 mod versions;
@@ -26,6 +27,7 @@ pub use membership::{
     Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows,
     VersionTime,
 };
+pub use optimize::{OptimizeOutcome, OptimizedTable};
 pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
@@ -272,6 +274,8 @@ pub struct SyncOutcome {
     pub migrations: Vec<MigrationOutcome>,
     /// Pins with people whose consent has ended, if consent changed in this run.
     pub pins: Vec<PinNotice>,
+    /// Tables of which files were merged afterwards, or should have been.
+    pub optimized: Vec<OptimizedTable>,
 }
 
 /// One field in which a catalog entry differs from its expected value.

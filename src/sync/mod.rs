@@ -7,6 +7,7 @@ mod derived;
 mod events;
 mod expectations;
 mod landing;
+mod optimize;
 mod planned;
 mod runs;
 mod select;
@@ -161,6 +162,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
         catalog: workspace.catalog.name(),
         migrations: Vec::new(),
         pins: Vec::new(),
+        optimized: Vec::new(),
     };
     match checked(workspace, options) {
         Ok(selection) => {
@@ -293,11 +295,15 @@ impl Work<'_> {
         if self.options.verify {
             self.verify(outcome, &standing).await;
         }
+        // Before the run is recorded: its row has the versions that the next sync finds.
+        Box::pin(self.optimize(outcome, &mut standing)).await;
         // Commits are recorded even if the catalog fails.
         let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         Self::note_registered(outcome, registered?)?;
-        recorded?;
+        if let Some(runs) = recorded? {
+            Box::pin(self.optimize_runs(outcome, runs)).await;
+        }
         Box::pin(self.fulfil(outcome)).await
     }
 
@@ -497,10 +503,15 @@ impl Work<'_> {
         registered.problem.map_or(Ok(()), Err)
     }
 
-    async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
+    /// The table of runs, if it has a new row.
+    async fn record(
+        &self,
+        outcome: &SyncOutcome,
+        standing: &BTreeMap<TableName, LakeTable>,
+    ) -> Result<Option<LakeTable>> {
         // A sync of some tables does not know the versions of the others, and one without tables has nothing to record.
         if standing.is_empty() || self.selection.tables.len() < self.workspace.project.tables.len() {
-            return Ok(());
+            return Ok(None);
         }
         let standing: BTreeMap<String, (String, u64)> =
             standing.iter().map(|(name, table)| (name.to_string(), (table.uuid(), table.version()))).collect();
@@ -511,7 +522,7 @@ impl Work<'_> {
             status: if failed { "failed" } else { "ok" },
             standing: &standing,
         };
-        runs::record(&self.workspace.warehouse, &run).await.map(drop)
+        runs::record(&self.workspace.warehouse, &run).await
     }
 }
 

@@ -31,26 +31,26 @@ pub(super) struct Run<'a> {
     pub standing: &'a BTreeMap<String, (String, u64)>,
 }
 
-/// Records the run unless the newest row already has the current versions.
+/// Records the run unless the newest row already has the current versions; returns the table if it did.
 ///
 /// # Errors
 /// When the table cannot be read or written.
-pub(super) async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
+pub(super) async fn record(warehouse: &Location, run: &Run<'_>) -> Result<Option<LakeTable>> {
     let location = warehouse.join(FOLDER);
     let mark = mark(run);
     let add = || async {
         let table = LakeTable::open(&location).await?;
         if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
-            return Ok(false);
+            return Ok(None);
         }
-        write(&location, table, run, mark).await.map(|()| true)
+        write(&location, table, run, mark).await.map(Some)
     };
     let added = retry::RUN.until_no_conflict(add).await;
     // With that many conflicts, another sync's row has newer versions than ours would.
-    if retry::is_conflict(&added) { Ok(false) } else { added }
+    if retry::is_conflict(&added) { Ok(None) } else { added }
 }
 
-async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<()> {
+async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<LakeTable> {
     let doing = || "a run cannot be recorded".to_owned();
     let fields: Vec<_> = columns().iter().map(Column::field).collect();
     let schema = Arc::new(Schema::new(fields));
@@ -76,7 +76,7 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
         ..Commit::default()
     };
     let runs = SystemTable { name: "runs", description: "Syncs that changed something", columns: columns() };
-    runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await.map(drop)
+    runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await
 }
 
 /// 63 bits over the current versions.

@@ -36,6 +36,7 @@ mod membership;
 mod migrate;
 mod moved;
 mod nested;
+mod optimize;
 mod oracle;
 mod outside;
 mod pins;

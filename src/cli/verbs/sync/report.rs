@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::document::{ErrorReport, WarningReport, seconds, warning};
 use crate::cli::exit;
 use crate::cli::verbs::migrate::{MigrationReport, migration};
+use crate::cli::verbs::optimize::{self, OptimizedReport};
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
@@ -46,6 +47,9 @@ pub(crate) struct SyncReport {
     /// Pins with people whose consent has ended, if consent changed in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinNotice>,
+    /// Tables of which files were merged afterwards, or should have been; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub optimized: Vec<OptimizedReport>,
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
@@ -147,6 +151,7 @@ pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
         grants_ended_tables: outcome.grants_ended_tables,
         left_in_catalog: outcome.left.clone(),
         pins: outcome.pins.clone(),
+        optimized: outcome.optimized.iter().map(optimize::table).collect(),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -171,6 +176,7 @@ pub(crate) fn failed(error: &Error) -> SyncReport {
         grants_ended_tables: 0,
         left_in_catalog: Vec::new(),
         pins: Vec::new(),
+        optimized: Vec::new(),
         error: Some(error.into()),
     }
 }
