@@ -15,7 +15,7 @@ mod duplicate_table_ids;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join;
@@ -107,6 +107,8 @@ struct Attempt<'a> {
     purpose: Purpose,
     /// Versions that migrations of this sync have made.
     migrated: BTreeMap<String, u64>,
+    /// The ledger's table, once it has recorded batches.
+    ledger: &'a Mutex<Option<LakeTable>>,
 }
 
 impl Attempt<'_> {
@@ -175,6 +177,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
                 run: &run,
                 started_ms,
                 progress,
+                ledger: Mutex::default(),
             };
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(workspace.told(error));
@@ -258,6 +261,8 @@ struct Work<'a> {
     run: &'a str,
     started_ms: i64,
     progress: &'a dyn Progress,
+    /// The ledger's table, once this run has recorded batches in it.
+    ledger: Mutex<Option<LakeTable>>,
 }
 
 impl Work<'_> {
@@ -365,6 +370,7 @@ impl Work<'_> {
             progress: self.progress,
             purpose: self.purpose,
             migrated: planned::migrated(outcome),
+            ledger: &self.ledger,
         };
         let mut behind = BTreeSet::new();
         let mut conflict = None;

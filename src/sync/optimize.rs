@@ -2,12 +2,13 @@
 //! waits for nobody.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use super::{Purpose, Work};
 use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::optimize::{Share, Target, share};
-use crate::outcome::{Mode, SyncOutcome};
+use crate::outcome::SyncOutcome;
 
 impl Work<'_> {
     /// Merges files of tables of this run, of quarantines that have grown, and of the ledger.
@@ -16,12 +17,10 @@ impl Work<'_> {
             return;
         }
         let mut left = self.share(outcome);
-        let mut landed = false;
         for at in 0..outcome.tables.len() {
             let entry = &outcome.tables[at];
             let Some(table) = self.workspace.project.table(&entry.table) else { continue };
             let is_changed = entry.problem.is_none() && entry.version_before != entry.version_after;
-            landed |= entry.mode == Mode::Ingest;
             let has_grown = table.landing().is_some() && entry.rows.quarantined > 0;
             if !table.auto_optimize.unwrap_or(self.workspace.project.auto_optimize) {
                 continue;
@@ -37,8 +36,10 @@ impl Work<'_> {
                 self.optimize_at(outcome, Target::quarantine(&self.workspace, table).ok(), &mut left).await;
             }
         }
-        if landed && self.workspace.project.auto_optimize {
-            self.optimize_at(outcome, Some(Target::system(&self.workspace, "files")), &mut left).await;
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ledger) = ledger.filter(|_| self.workspace.project.auto_optimize) {
+            let (done, _) = share(&mut left, &Target::system(&self.workspace, "files"), ledger).await;
+            outcome.optimized.extend(done);
         }
     }
 

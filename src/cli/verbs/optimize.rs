@@ -55,7 +55,7 @@ pub(in crate::cli) fn answer(outcome: &OptimizeOutcome) -> String {
     let mut grid = Grid::new(vec![
         Column::left(0, 0),
         Column::left(3, 0),
-        Column::left(4, 0),
+        Column::left(3, 0),
         Column::left(3, 0),
         Column::left(3, 0),
     ]);
@@ -91,9 +91,9 @@ pub(in crate::cli) fn answer(outcome: &OptimizeOutcome) -> String {
         return said;
     }
     let written: u64 = outcome.tables.iter().map(|table| table.files_written).sum();
-    let would = if outcome.dry_run { " would be merged" } else { "" };
+    let would = if outcome.dry_run { "would be merged" } else { "merged" };
     let files = count(merged, "file");
-    said.push_str(&format!("{files}{would} into {written} in {}.", duration(outcome.elapsed)));
+    said.push_str(&format!("{files} {would} into {written} in {}.", duration(outcome.elapsed)));
     if even > 0 {
         said.push_str(&format!(" Nothing to gain in {}.", count(even, "other table")));
     }
