@@ -9,6 +9,7 @@ use deltalake::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray, Tim
 use deltalake::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 
 use crate::definition::{Column, ColumnType};
+use crate::digest::DigestKey;
 use crate::error::{Context, Result};
 use crate::lake::{Commit, LakeTable, SystemTable};
 use crate::workspace::Workspace;
@@ -85,7 +86,12 @@ pub(crate) async fn record(workspace: &Workspace, horizons: &[Horizon], run: &st
     );
     let info = BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run}))]);
     let commit = Commit { info, ..Commit::default() };
-    let vacuums = SystemTable { name: "vacuums", description: "Versions that vacuum ended", columns: columns() };
+    let vacuums = SystemTable {
+        name: "vacuums",
+        description: "Versions that vacuum ended",
+        columns: columns(),
+        digests: DigestKey::of(&workspace.privacy),
+    };
     vacuums.append((&location, table.as_ref()), &rows.context(doing)?, commit, run).await.map(drop)
 }
 

@@ -75,6 +75,7 @@ mod horizons;
 mod pins;
 pub mod register;
 pub mod migrate;
+pub mod optimize;
 pub mod sync;
 pub mod replay;
 pub mod travel;
@@ -106,7 +107,7 @@ pub mod internals {
         pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
     }
     pub mod changes {
-        pub use crate::changes::{ChangeSet, ChangeSource, Changes, since, since_by};
+        pub use crate::changes::{ChangeSet, ChangeSource, Changes, Way, since, since_by};
     }
     pub mod definition {
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};

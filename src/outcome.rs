@@ -7,6 +7,7 @@ mod history;
 mod pin;
 mod lineage;
 mod membership;
+mod optimize;
 mod plan;
 mod report;
 mod vacuum;
@@ -30,6 +31,7 @@ pub use membership::{
     Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, Stretch, Subject, Unknown, VersionRows,
     VersionTime,
 };
+pub use optimize::{OptimizeOutcome, OptimizedTable};
 pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
     Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
@@ -280,6 +282,8 @@ pub struct SyncOutcome {
     pub pins: Vec<PinNotice>,
     /// Digests of tables that were computed by a scan, or not at all.
     pub digests: Vec<DigestNotice>,
+    /// Tables of which files were merged afterwards, or should have been.
+    pub optimized: Vec<OptimizedTable>,
 }
 
 /// One field in which a catalog entry differs from its expected value.

@@ -127,7 +127,7 @@ impl Event {
 
 /// Every event with its fields, as `docs/unattended.md` explains them. `error` has `file`, `line`, `column` and `label`
 /// for a fault of the project's files; the totals of `run.finished`, from `tables_changed` on, are those of a sync.
-pub const EVENTS: [(&str, &[&str]); 16] = [
+pub const EVENTS: [(&str, &[&str]); 17] = [
     ("run.started", &["verb", "version"]),
     ("files.found", &["table", "zone", "new", "replaced", "waiting"]),
     ("table.started", &["table", "zone"]),
@@ -154,6 +154,10 @@ pub const EVENTS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("table.unchanged", &["table", "zone", "version", "reason", "seconds"]),
+    (
+        "table.optimized",
+        &["table", "zone", "version_after", "files_merged", "files_written", "bytes_read", "bytes_written", "seconds"],
+    ),
     ("table.failed", &["table", "zone", "kind", "message", "causes", "seconds"]),
     ("table.skipped", &["table", "zone", "because"]),
     ("quarantine.grew", &["table", "rows"]),

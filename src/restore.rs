@@ -108,7 +108,7 @@ async fn state(named: &Named, version: u64) -> Result<BTreeMap<String, i64>> {
 /// described is found out anew.
 fn carried(newest: &LakeTable, commit: &CommitFacts) -> BTreeMap<String, i64> {
     let mut txns = commit.txns.clone();
-    for id in [app::HEAD, app::STATEMENT, app::BOUNDS, app::MIGRATION] {
+    for id in [app::HEAD, app::STATEMENT, app::BOUNDS, app::MIGRATION, app::OPTIMIZED] {
         txns.remove(id);
     }
     txns.extend(newest.state().txns.get(app::MIGRATION).map(|number| (app::MIGRATION.to_owned(), *number)));

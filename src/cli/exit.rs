@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Kind};
 use crate::outcome::{
-    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, LakeReport, Mode, PlanOutcome,
-    Problem, SyncOutcome, TableOutcome, TablePlan, TestOutcome, VacuumOutcome, Verdict, VerifyAudits, VerifyVerdict,
+    Action, CatalogOutcome, ConsentAudits, ConsentVerdict, EntryChange, LakeDiffOutcome, LakeReport, Mode,
+    OptimizeOutcome, PlanOutcome, Problem, SyncOutcome, TableOutcome, TablePlan, TestOutcome, VacuumOutcome, Verdict,
+    VerifyAudits, VerifyVerdict,
 };
 
 /// Their description in `--help`.
@@ -47,6 +48,12 @@ fn of_all(kinds: impl Iterator<Item = Kind>) -> u8 {
         Kind::Conflict => 0,
     });
     worst.map_or(DONE, of)
+}
+
+/// An optimization. A conflict is none: what another writer does goes first.
+#[must_use]
+pub fn of_optimize(outcome: &OptimizeOutcome) -> u8 {
+    of_all(outcome.tables.iter().filter_map(|table| table.problem.as_ref()).map(Error::kind))
 }
 
 /// A sync. A skipped table adds nothing to the code of the failed one.

@@ -41,6 +41,7 @@ fn synced(kinds: &[Kind]) -> SyncOutcome {
         migrations: Vec::new(),
         pins: Vec::new(),
         digests: Vec::new(),
+        optimized: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@
 //! memory_limit = "2 GB"                       # bytes as a number, or with KB, MB, GB, TB (powers of 1024)
 //! target_file_size = "32 MB"
 //! spill_folder = "/scratch"                   # for rows that do not fit into memory; default: TMPDIR, or /tmp
+//! auto_optimize = true                        # a sync merges small files of tables that do not say so themselves
 //! require_consent = ["curated"]               # tables of these zones with personal data must have [consent]
 //!
 //! [pins]                                      # may be left out
@@ -49,6 +50,7 @@
 //! refresh = "auto"                            # derived: auto | incremental | full
 //! primary_key = ["user", "timestamp"]         # derived: these columns hold no NULL
 //! cluster_by = ["user"]
+//! auto_optimize = true                        # whether a sync merges its small files
 //!
 //! [source]                                    # landing
 //! path = "customer/**/*.json"                 # under the target's landing root

@@ -38,6 +38,8 @@ pub struct Project {
     pub target_file_size: u64,
     /// The folder for spill files; `None` = the temporary folder of the operating system.
     pub spill_folder: Option<PathBuf>,
+    /// Whether a sync merges small files of tables that do not say so themselves.
+    pub auto_optimize: bool,
     /// Whether a sync unpins versions with rows of people whose consent has ended.
     pub unpin_on_withdrawal: bool,
     /// How long old versions stay, by `vacuum`.
@@ -149,6 +151,8 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// Columns by which rows are sorted within and across files.
     pub cluster_by: Vec<String>,
+    /// Whether a sync merges its small files; `None` = as the project says.
+    pub auto_optimize: Option<bool>,
     /// Checks on rows.
     pub expectations: Vec<Expectation>,
     /// Whose consent this table requires.

@@ -102,6 +102,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         memory_limit: settings.memory_limit,
         target_file_size: settings.target_file_size,
         spill_folder: settings.spill_folder.map(|folder| root.join(folder)),
+        auto_optimize: settings.auto_optimize,
         unpin_on_withdrawal: settings.unpin_on_withdrawal,
         retention: settings.retention,
         notify: settings.notify,

@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub spill_folder: Option<String>,
     /// Zones whose tables with personal data must have `[consent]`.
     pub require_consent: Vec<String>,
+    /// Whether a sync merges small files of tables that do not say so themselves.
+    pub auto_optimize: bool,
     /// Whether versions with rows of people whose consent has ended are unpinned.
     pub unpin_on_withdrawal: bool,
     /// How long old versions stay.
@@ -54,6 +56,7 @@ struct Defaults {
     target_file_size: u64,
     spill_folder: Option<String>,
     require_consent: Vec<String>,
+    auto_optimize: bool,
 }
 
 /// Reads the project file.
@@ -65,7 +68,7 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     let name =
         root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
-    let Defaults { memory_limit, target_file_size, spill_folder, require_consent } =
+    let Defaults { memory_limit, target_file_size, spill_folder, require_consent, auto_optimize } =
         defaults(&root, zones.as_deref(), faults);
     let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
     let retention = retention::of_project(&root, zones.as_deref(), faults);
@@ -85,6 +88,7 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
         target_file_size,
         spill_folder,
         require_consent,
+        auto_optimize,
         unpin_on_withdrawal,
         retention,
         allow,
@@ -124,15 +128,23 @@ fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
 fn defaults(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Defaults {
     let (memory_limit, target_file_size) = (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE);
     let Some(table) = root.table("defaults", faults) else {
-        return Defaults { memory_limit, target_file_size, spill_folder: None, require_consent: Vec::new() };
+        return Defaults {
+            memory_limit,
+            target_file_size,
+            spill_folder: None,
+            require_consent: Vec::new(),
+            auto_optimize: true,
+        };
     };
-    table.only(&["memory_limit", "target_file_size", "spill_folder", "require_consent"], faults);
+    let keys = ["memory_limit", "target_file_size", "spill_folder", "require_consent", "auto_optimize"];
+    table.only(&keys, faults);
+    let auto_optimize = table.boolean("auto_optimize", faults).unwrap_or(true);
     let require_consent = require_consent(&table, zones, faults);
     let spill_folder = table.string("spill_folder", faults).and_then(|t| folder("spill_folder", t, faults));
     let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
     let memory_limit = size("memory_limit", memory_limit);
     let target_file_size = size("target_file_size", target_file_size);
-    Defaults { memory_limit, target_file_size, spill_folder, require_consent }
+    Defaults { memory_limit, target_file_size, spill_folder, require_consent, auto_optimize }
 }
 
 /// Zones of the project whose tables must say whose consent they require. Without known zones none is missed.

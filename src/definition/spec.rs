@@ -36,6 +36,8 @@ pub(super) struct Spec {
     pub refresh_place: Option<Place>,
     pub primary_key: Vec<Text>,
     pub cluster_by: Vec<Text>,
+    /// Whether a sync merges its small files, if it says so.
+    pub auto_optimize: Option<bool>,
     /// `[columns]`; `None` if a column is faulty, or if a landing table declares none.
     pub columns: Option<Vec<Declared>>,
     /// What `[columns]` says of the column of undeclared fields.
@@ -99,6 +101,7 @@ const KEYS: [&str; 13] = [
     "refresh",
     "primary_key",
     "cluster_by",
+    "auto_optimize",
     "source",
     "columns",
     "grants",
@@ -143,6 +146,7 @@ pub(super) fn spec(
         refresh_place: root.get("refresh").map(|entry| entry.place().clone()),
         primary_key: root.strings("primary_key", faults),
         cluster_by: root.strings("cluster_by", faults),
+        auto_optimize: root.boolean("auto_optimize", faults),
         columns: declared(&root, sql.is_none(), faults),
         rescued,
         column_names: column_names(&root),

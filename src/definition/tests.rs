@@ -108,10 +108,11 @@ fn columns(table: &Table) -> Vec<String> {
 fn a_sound_project_says_what_its_files_say() {
     let project = format!(
         "{PROJECT}database = \"lake\"\n[targets.dev.catalog.glue]\nregion = \"eu-central-1\"\n\
-         [defaults]\nmemory_limit = \"512 MB\"\ntarget_file_size = 65536\nspill_folder = \"s\"\n"
+         [defaults]\nmemory_limit = \"512 MB\"\ntarget_file_size = 65536\nspill_folder = \"s\"\n\
+         auto_optimize = false\n"
     );
     let toml = "description = \"Latest\"\ntags = [\"daily\"]\nrefresh = \"incremental\"\nprimary_key = [\"email\"]\n\
-        cluster_by = [\"updated\"]\nlocation = \"s3://b/t\"\n[columns]\nupdated = { type = \"bigint\", description = \"When\" }\n\
+        cluster_by = [\"updated\"]\nauto_optimize = true\nlocation = \"s3://b/t\"\n[columns]\nupdated = { type = \"bigint\", description = \"When\" }\n\
         [consent]\nsubject = \"email\"\n[[expectations]]\nname = \"recent\"\ncheck = \"updated > 0\"\naction = \"warn\"\n";
     let sql = "-- a comment\nselect Email, max(updated) as updated from customer_landing group by email;\n";
     let project = checked(&[
@@ -126,6 +127,8 @@ fn a_sound_project_says_what_its_files_say() {
     .unwrap();
     assert_eq!((project.name.as_str(), project.default_target.as_str()), ("demo", "dev"));
     assert_eq!((project.memory_limit, project.target_file_size), (512 << 20, 65536));
+    let says = |name: &str| project.tables.iter().find(|t| t.name.as_str() == name).map(|t| t.auto_optimize);
+    assert_eq!((project.auto_optimize, says("a"), says("z")), (false, Some(Some(true)), Some(None)));
     assert_eq!(project.spill_folder.as_deref(), Some(project.root.join("s").as_path()));
     let dev = &project.targets["dev"];
     assert_eq!((dev.landing.as_str(), dev.warehouse.as_str(), dev.database.as_str()), ("in", "out", "lake"));

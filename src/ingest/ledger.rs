@@ -399,11 +399,11 @@ impl Ledger {
         serde_json::from_str(text.value(0)).context(|| format!("batch {number} of {table} is broken in the ledger"))
     }
 
-    /// Commits batches: this decides them; all later commits only carry them out.
+    /// Commits batches: this decides them; all later commits only carry them out. Returns the ledger's table.
     ///
     /// # Errors
     /// `Conflict` if another process has committed to the ledger since it was read.
-    pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<()> {
+    pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<LakeTable> {
         let commit = Commit { info: BTreeMap::from([("runId".to_owned(), run.into())]), ..Commit::default() };
         let files = SystemTable {
             name: "files",
@@ -412,7 +412,7 @@ impl Ledger {
             digests: self.digests.clone(),
         };
         let at = (&warehouse.join(FOLDER), self.table.as_ref());
-        files.append(at, &rows(batches)?, commit, run).await.map(drop)
+        files.append(at, &rows(batches)?, commit, run).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::definition::{Column, ColumnType};
 use crate::error::{Context, Result};
 
 /// New columns of a table. Comments and other metadata of columns that stay are kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum NewColumns {
     /// Exactly these.
     Only(Vec<Column>),

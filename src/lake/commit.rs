@@ -26,14 +26,14 @@ use super::table::{LakeTable, builder};
 use crate::clock;
 use crate::definition::Column;
 use crate::digest::ChangeDigest;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::storage::Location;
 
 /// A checkpoint is written every this many commits.
 const CHECKPOINT_INTERVAL: u64 = 20;
 
 /// The changes of a commit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Change {
     /// New data files.
     pub adds: Vec<Add>,
@@ -63,7 +63,7 @@ impl Change {
 }
 
 /// A commit about to happen.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// Delta's name of the operation: `WRITE`, `MERGE`, ...
     pub operation: &'static str,
@@ -153,12 +153,30 @@ impl Commit {
         actions
     }
 
-    /// Commits on top of `table`.
+    /// Commits on top of `table`, or on top of optimizations committed since, if they moved no row of the files that this
+    /// commit removes: what it was computed from is the same then.
     ///
     /// # Errors
-    /// `Conflict` if a newer version exists; `Failed` if the store fails or the table needs features that this tool
+    /// `Conflict` if another newer version exists; `Failed` if the store fails or the table needs features that this tool
     /// does not write.
-    pub async fn commit(mut self, table: &LakeTable) -> Result<LakeTable> {
+    pub async fn commit(self, table: &LakeTable) -> Result<LakeTable> {
+        let mut again = self.clone();
+        match self.commit_onto(table).await {
+            Err(conflict) if conflict.kind() == Kind::Conflict => match table.after_optimizations(&again.change).await?
+            {
+                Some(newer) => {
+                    let number = |version: u64| i64::try_from(version + 1).unwrap_or(i64::MAX);
+                    let marks = again.txns.get_mut(app::OPTIMIZED).filter(|of| **of == number(table.version()));
+                    marks.into_iter().for_each(|of| *of = number(newer.version()));
+                    again.commit_onto(&newer).await
+                }
+                None => Err(conflict),
+            },
+            other => other,
+        }
+    }
+
+    async fn commit_onto(mut self, table: &LakeTable) -> Result<LakeTable> {
         if !self.change.removes.is_empty() {
             table.check_removable()?;
         }

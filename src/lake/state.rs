@@ -19,6 +19,8 @@ pub(crate) mod app {
     pub(crate) const DIGESTS: &str = "stedi-delta/digests";
     /// The version up to which all data files of ours were described with bounds that enclose their values.
     pub(crate) const BOUNDS: &str = "stedi-delta/bounds";
+    /// On a commit that only merges and sorts files: the version that it creates. A later commit may carry an older number.
+    pub(crate) const OPTIMIZED: &str = "stedi-delta/optimized";
     /// Number of the newest migration included.
     pub(crate) const MIGRATION: &str = "stedi-delta/migration";
     /// On the commit of a statement of that migration: which of its statements it is, from 1.

@@ -37,6 +37,33 @@ const TAIL: &str = "stedi-delta.tail";
 /// The tag of an add whose file has wide rows: the bytes of texts and lists in the widest one.
 const WIDEST: &str = "stedi-delta.widest";
 
+/// The tag of an add whose file an optimization closed because it was full: it is not merged again, whatever its size.
+const FULL: &str = "stedi-delta.full";
+
+/// The tag of an add whose file an optimization sorted: the columns, in their order, separated by commas.
+const SORTED: &str = "stedi-delta.sorted";
+
+/// Tags an add that an optimization wrote.
+pub(super) fn mark_optimized(add: &mut Add, is_full: bool, sorted_by: &[String]) {
+    let tags = add.tags.get_or_insert_default();
+    if is_full {
+        tags.insert(FULL.to_owned(), Some("1".to_owned()));
+    }
+    if !sorted_by.is_empty() {
+        tags.insert(SORTED.to_owned(), Some(sorted_by.join(",")));
+    }
+}
+
+/// Whether an optimization closed the file of an add because it was full.
+pub(super) fn is_full(add: &Add) -> bool {
+    add.tags.as_ref().is_some_and(|tags| tags.contains_key(FULL))
+}
+
+/// The columns by which an optimization sorted the file of an add.
+pub(super) fn sorted_by(add: &Add) -> Option<String> {
+    add.tags.as_ref()?.get(SORTED)?.clone()
+}
+
 /// The tags of an add whose statistics are ours.
 pub(super) fn marks() -> Tags {
     HashMap::from([(MARK.to_owned(), Some("1".to_owned()))])

@@ -22,7 +22,7 @@ use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
 use super::state::{Consumed, State, app};
-use super::statistics::{is_marked, tags_of_remove, tail_of, widest_of};
+use super::statistics::{is_full, is_marked, sorted_by, tags_of_remove, tail_of, widest_of};
 use super::width;
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, SCRATCH};
@@ -76,6 +76,12 @@ pub struct DeltaFile {
     pub tail: Option<u64>,
     /// The most bytes of texts and lists in a row, if the log says that it has wide ones.
     pub widest: Option<u64>,
+    /// When it was written, ms since the epoch.
+    pub modified_ms: i64,
+    /// Whether an optimization closed it because it was full.
+    pub is_full: bool,
+    /// The columns by which an optimization sorted it, separated by commas.
+    pub sorted_by: Option<String>,
 }
 
 impl From<&Add> for DeltaFile {
@@ -88,14 +94,27 @@ impl DeltaFile {
     /// A file that no log describes.
     #[must_use]
     pub fn bare(path: String, size: u64) -> Self {
-        Self { path, size, rows: None, stats: None, deletion_vector: None, is_vouched: false, tail: None, widest: None }
+        Self {
+            path,
+            size,
+            rows: None,
+            stats: None,
+            deletion_vector: None,
+            is_vouched: false,
+            tail: None,
+            widest: None,
+            modified_ms: 0,
+            is_full: false,
+            sorted_by: None,
+        }
     }
 
     fn of(add: Add, rows: Option<u64>) -> Self {
         let (is_vouched, tail, widest) = (is_marked(&add), tail_of(&add), widest_of(add.tags.as_ref()));
         let deletion_vector = add.deletion_vector.as_ref().map(identity);
+        let (modified_ms, is_full, sorted_by) = (add.modification_time, is_full(&add), sorted_by(&add));
         let (path, size, stats) = (add.path, add.size.unsigned_abs(), add.stats);
-        Self { path, size, rows, stats, deletion_vector, is_vouched, tail, widest }
+        Self { path, size, rows, stats, deletion_vector, is_vouched, tail, widest, modified_ms, is_full, sorted_by }
     }
 }
 

@@ -102,7 +102,11 @@ pub(crate) async fn standing(job: &Job<'_>, table: Option<&LakeTable>, evidence:
             Some(consumed) => source.is_other_than(consumed).await?,
             None => false,
         };
-        let consumed = consumed.map(|c| c.version);
+        let consumed = match consumed.map(|c| c.version) {
+            // Rows that were only moved are no change: the table is at the cut, and records nothing.
+            Some(version) if !replaced && source.is_only_optimized_since(version).await? => Some(source.version()),
+            other => other,
+        };
         sources.push(SourceStanding { name: name.clone(), consumed, current: source.version(), replaced });
     }
     let Some(table) = table else {

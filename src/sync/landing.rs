@@ -1,6 +1,7 @@
 //! The first half of a sync: every landing table ingests its files, and the ledger decides all batches in one commit.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use deltalake::datafusion::prelude::SessionContext;
@@ -74,7 +75,8 @@ impl Attempt<'_> {
         }
         let batches: Vec<Batch> = ready.iter().filter_map(|(.., landing)| landing.batch().cloned()).collect();
         if !batches.is_empty() {
-            ledger.commit(&self.workspace.warehouse, &batches, self.run).await?;
+            let stands = ledger.commit(&self.workspace.warehouse, &batches, self.run).await?;
+            *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(stands);
         }
         let landed = join_all(ready.into_iter().map(|(table, started, landing)| async move {
             let before = landing.unloads_from().cloned();

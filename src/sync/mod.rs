@@ -8,6 +8,7 @@ mod digests;
 mod events;
 mod expectations;
 mod landing;
+mod optimize;
 mod planned;
 mod runs;
 mod select;
@@ -15,8 +16,8 @@ mod duplicate_table_ids;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join;
@@ -125,6 +126,8 @@ struct Attempt<'a> {
     migrated: BTreeMap<String, u64>,
     /// Tables whose result is known.
     finished: AtomicUsize,
+    /// The ledger's table, once it has recorded batches.
+    ledger: &'a Mutex<Option<LakeTable>>,
 }
 
 impl Attempt<'_> {
@@ -181,6 +184,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
         migrations: Vec::new(),
         pins: Vec::new(),
         digests: Vec::new(),
+        optimized: Vec::new(),
     };
     match checked(workspace, options) {
         Ok(selection) => {
@@ -193,6 +197,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
                 run: &run,
                 started_ms,
                 progress,
+                ledger: Mutex::default(),
             };
             if let Err(error) = work.go(&mut outcome).await {
                 outcome.problem = Some(workspace.told(error));
@@ -276,6 +281,8 @@ struct Work<'a> {
     run: &'a str,
     started_ms: i64,
     progress: &'a dyn Progress,
+    /// The ledger's table, once this run has recorded batches in it.
+    ledger: Mutex<Option<LakeTable>>,
 }
 
 impl Work<'_> {
@@ -316,13 +323,20 @@ impl Work<'_> {
         if self.options.deferred.is_some() {
             standing.retain(|name, _| !self.is_landing(name));
         }
+        // Before the run is recorded: its row has the versions that the next sync finds.
+        Box::pin(self.optimize(outcome, &mut standing)).await;
         // Commits are recorded even if the catalog fails.
         let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
         // Of a run that is recorded, even if the catalog fails.
-        let recorded = recorded.map(|digests| outcome.digests = digests);
+        let recorded = recorded.map(|(runs, digests)| {
+            outcome.digests = digests;
+            runs
+        });
         Self::note_registered(outcome, registered?)?;
-        recorded?;
+        if let Some(runs) = recorded? {
+            Box::pin(self.optimize_runs(outcome, runs)).await;
+        }
         Box::pin(self.fulfil(outcome)).await
     }
 
@@ -390,6 +404,7 @@ impl Work<'_> {
             purpose: self.purpose,
             migrated: planned::migrated(outcome),
             finished: AtomicUsize::new(0),
+            ledger: &self.ledger,
         };
         let mut behind = BTreeSet::new();
         let mut conflict = None;
@@ -532,14 +547,15 @@ impl Work<'_> {
         registered.problem.map_or(Ok(()), Err)
     }
 
+    /// The table of runs, if it has a new row, and what should be said of digests.
     async fn record(
         &self,
         outcome: &SyncOutcome,
         standing: &BTreeMap<TableName, LakeTable>,
-    ) -> Result<Vec<DigestNotice>> {
+    ) -> Result<(Option<LakeTable>, Vec<DigestNotice>)> {
         // A sync of some tables does not know the versions of the others, and one without tables has nothing to record.
         if standing.is_empty() || self.selection.tables.len() < self.workspace.project.tables.len() {
-            return Ok(Vec::new());
+            return Ok((None, Vec::new()));
         }
         let failed = outcome.tables.iter().any(|t| t.problem.is_some() || !t.left_out.is_empty());
         let run = runs::Run {

@@ -38,11 +38,11 @@ pub(super) struct Run<'a> {
 }
 
 /// Records the run unless the newest row already has the current versions, with their digests if there is a key. Returns
-/// what should be said of digests.
+/// the table if it did, and what should be said of digests.
 ///
 /// # Errors
 /// When the table cannot be read or written.
-pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<Vec<DigestNotice>> {
+pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<(Option<LakeTable>, Vec<DigestNotice>)> {
     let location = workspace.warehouse.join(FOLDER);
     let mark = mark(run);
     let key = DigestKey::of(&workspace.privacy);
@@ -50,18 +50,18 @@ pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<Vec<D
         let table = LakeTable::open(&location).await?;
         let has = |app_id: &str, value: i64| table.as_ref().is_some_and(|t| t.state().txns.get(app_id) == Some(&value));
         if has(app::STANDING, mark) && key.as_ref().is_none_or(|key| has(app::DIGESTS, key.number())) {
-            return Ok(Vec::new());
+            return Ok((None, Vec::new()));
         }
         let (entries, notices) = match &key {
             Some(key) => digests(workspace, run.standing, table.as_ref(), key).await?,
             None => Default::default(),
         };
         let digests = key.as_ref().map(|key| (key, &entries));
-        write(&location, table, run, (mark, digests)).await.map(|()| notices)
+        write(&location, table, run, (mark, digests)).await.map(|table| (Some(table), notices))
     };
     let added = retry::RUN.until_no_conflict(add).await;
     // With that many conflicts, another sync's row has newer versions than ours would.
-    if retry::is_conflict(&added) { Ok(Vec::new()) } else { added }
+    if retry::is_conflict(&added) { Ok((None, Vec::new())) } else { added }
 }
 
 /// Digests by table, and their key.
@@ -72,7 +72,7 @@ async fn write(
     table: Option<LakeTable>,
     run: &Run<'_>,
     (mark, digests): (i64, Option<KeyedDigests<'_>>),
-) -> Result<()> {
+) -> Result<LakeTable> {
     let doing = || "a run cannot be recorded".to_owned();
     let fields: Vec<_> = columns().iter().map(Column::field).collect();
     let schema = Arc::new(Schema::new(fields));
@@ -111,7 +111,7 @@ async fn write(
         columns: columns(),
         digests: key.cloned(),
     };
-    runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await.map(drop)
+    runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await
 }
 
 /// 63 bits over the current versions.

@@ -39,6 +39,7 @@ mod membership;
 mod migrate;
 mod moved;
 mod nested;
+mod optimize;
 mod oracle;
 mod outside;
 mod packaging;

@@ -13,6 +13,7 @@ pub(super) mod infer;
 pub(super) mod init;
 pub(super) mod lineage;
 pub(super) mod migrate;
+pub(super) mod optimize;
 pub(super) mod pin;
 pub(super) mod plan;
 pub(super) mod quarantine;
@@ -41,6 +42,7 @@ use infer::InferArgs;
 use init::InitArgs;
 use lineage::LineageArgs;
 use migrate::MigrateVerb;
+use optimize::OptimizeArgs;
 use pin::{PinArgs, UnpinArgs};
 use plan::PlanArgs;
 use quarantine::QuarantineVerb;
@@ -83,6 +85,8 @@ pub enum Verb {
     Pins,
     /// Make a derived table what it was at an older version, until the next sync
     Restore(RestoreArgs),
+    /// Merge small files of tables, and sort them by `cluster_by`; no row changes
+    Optimize(OptimizeArgs),
     /// Check past versions: consent in the cut of each, rows against the query, and why somebody is in a table
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -134,6 +138,7 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Unpin(args) => Box::pin(pin::remove(session, args)).await,
         Verb::Pins => Box::pin(pin::list(session)).await,
         Verb::Restore(args) => Box::pin(restore::run(session, args)).await,
+        Verb::Optimize(args) => Box::pin(optimize::run(session, args)).await,
         Verb::Audit(verb) => Box::pin(audit::run(session, verb)).await,
         Verb::Show(args) => Box::pin(show::run(session, args)).await,
         Verb::Describe(args) => Box::pin(describe::run(session, args)).await,

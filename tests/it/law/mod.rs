@@ -106,6 +106,7 @@ fn histories() {
     assert!(stats.incremental >= stats.full, "most refreshes are not incremental: {stats:?}");
     assert!(stats.verified * 3 < stats.compared, "too many tables are only verified: {stats:?}");
     assert!(stats.told.iter().all(|told| *told > 0), "a source of changes told no change: {stats:?}");
+    assert!(stats.optimized > 0, "no file was merged: {stats:?}");
 }
 
 fn summary(seeds: u64, s: &Stats, failures: usize, began: Instant) -> String {

@@ -11,8 +11,8 @@ use stedi_delta::Storage;
 use stedi_delta::audit;
 use stedi_delta::outcome::{Mode, Problem, SyncOutcome, VerifyVerdict};
 use stedi_delta::progress::{Progress, Silent};
-use stedi_delta::sync;
 use stedi_delta::workspace::{self, Workspace, WorkspaceOptions};
+use stedi_delta::{optimize, sync};
 
 use super::compare::{Stored, bag, difference, feed, minus, planned, read, session};
 use super::world::{Case, Derived};
@@ -36,6 +36,7 @@ pub(crate) struct Stats {
     pub feeds: usize,
     pub told: metamorphic::Told,
     pub in_passing: usize,
+    pub optimized: usize,
 }
 
 impl Stats {
@@ -53,6 +54,7 @@ impl Stats {
         self.feeds += other.feeds;
         self.told.iter_mut().zip(other.told).for_each(|(sum, n)| *sum += n);
         self.in_passing += other.in_passing;
+        self.optimized += other.optimized;
     }
 }
 
@@ -176,6 +178,9 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
         stats.feeds += fed(&lake, case, &before, &now).await.map_err(at)?;
         let told = metamorphic::change_sources_agree(&lake, case, number, &before, &now).await.map_err(at)?;
         stats.told.iter_mut().zip(told).for_each(|(sum, n)| *sum += n);
+        if number % 2 == 1 {
+            stats.optimized += optimized(&lake, case, &now, number % 4 == 3).await.map_err(at)?;
+        }
         if number % 3 == 0 || number + 1 == case.steps.len() {
             let outcome = synced(&opened(&lake).await?).await.map_err(at)?;
             for table in &outcome.tables {
@@ -227,6 +232,23 @@ async fn equal<'c>(case: &'c Case, now: &BTreeMap<String, Stored>) -> Result<Vec
         }
     }
     Ok(unplanned)
+}
+
+/// Merging files changes no table. The number of commits.
+async fn optimized(lake: &Lake, case: &Case, before: &BTreeMap<String, Stored>, full: bool) -> Result<usize, String> {
+    let options = optimize::Options { full, ..optimize::Options::default() };
+    let outcome =
+        optimize::optimize(&opened(lake).await?, &options, "law", &Silent).await.map_err(|e| e.to_string())?;
+    if let Some(error) = outcome.tables.iter().find_map(|table| table.problem.as_ref()) {
+        return Err(format!("optimize failed: {error} {:?}", error.facts()));
+    }
+    for (name, now) in tables(lake, case).await? {
+        let (old, new) = (&before[&name], bag(&now.batches, &now.schema)?);
+        if let Some(text) = difference(&new, &bag(&old.batches, &old.schema)?, &[]) {
+            return Err(format!("optimize changed {name}\n    {text}"));
+        }
+    }
+    Ok(outcome.tables.iter().map(|table| table.commits as usize).sum())
 }
 
 /// Each derived table's own change feed equals its change.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::document::{ErrorReport, WarningReport, seconds, warning};
 use crate::cli::exit;
 use crate::cli::verbs::migrate::{MigrationReport, migration};
+use crate::cli::verbs::optimize::{self, OptimizedReport};
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{DigestNotice, Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
@@ -49,6 +50,9 @@ pub(crate) struct SyncReport {
     /// Digests of tables that were computed by a scan, or not at all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<DigestNotice>,
+    /// Tables of which files were merged afterwards, or should have been; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub optimized: Vec<OptimizedReport>,
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
@@ -151,6 +155,7 @@ pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
         left_in_catalog: outcome.left.clone(),
         pins: outcome.pins.clone(),
         digests: outcome.digests.clone(),
+        optimized: outcome.optimized.iter().map(optimize::table).collect(),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -176,6 +181,7 @@ pub(crate) fn failed(error: &Error) -> SyncReport {
         left_in_catalog: Vec::new(),
         pins: Vec::new(),
         digests: Vec::new(),
+        optimized: Vec::new(),
         error: Some(error.into()),
     }
 }

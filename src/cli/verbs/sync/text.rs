@@ -13,7 +13,7 @@ use crate::cli::render::text::{
 use crate::cli::verbs::migrate;
 use crate::error::Error;
 use crate::name::TableName;
-use crate::outcome::{Mode, PinNotice, Problem, SyncOutcome, TableOutcome};
+use crate::outcome::{Mode, OptimizedTable, PinNotice, Problem, SyncOutcome, TableOutcome};
 
 /// Maximum number of waiting files named per table.
 const WAITING_SHOWN: usize = 5;
@@ -51,6 +51,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     }
     text.push_str(&pins(&outcome.pins));
     text.push_str(&digests(&outcome.digests));
+    text.push_str(&optimized(&outcome.optimized));
     text.push_str(&sums(outcome, &totals));
     text.push_str(&verified(&totals));
     text.push_str(&waiting(outcome));
@@ -211,6 +212,19 @@ fn pins(pins: &[PinNotice]) -> String {
         format!("{have} no consent any more in pin {name} ({table} v{version}): {what}\n")
     };
     pins.iter().map(line).collect()
+}
+
+/// One line per table of which files were merged, or should have been.
+fn optimized(tables: &[OptimizedTable]) -> String {
+    let line = |of: &OptimizedTable| {
+        let failed = of.problem.as_ref().map(|problem| problem.message().to_owned());
+        let merged = count(of.files_merged, "file");
+        match failed.as_ref().or(of.skipped.as_ref()) {
+            Some(why) if of.commits == 0 => format!("{} keeps its small files: {why}\n", of.table),
+            _ => format!("{}: {merged} merged into {}\n", of.table, number(of.files_written)),
+        }
+    };
+    tables.iter().map(line).collect()
 }
 
 fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {

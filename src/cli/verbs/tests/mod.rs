@@ -1,4 +1,5 @@
 //! Documents and texts, compared literally.
 
+mod optimize;
 mod report;
 mod text;

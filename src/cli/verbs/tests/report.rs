@@ -59,6 +59,7 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         migrations: Vec::new(),
         pins: Vec::new(),
         digests: Vec::new(),
+        optimized: Vec::new(),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::cli::verbs::{history, status, sync};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::{
-    History, HistoryEntry, Io, Mode, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome, TableStatus, Warning,
+    History, HistoryEntry, Io, Mode, OptimizedTable, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome,
+    TableStatus, Warning,
 };
 use crate::source::{Fault, Place, SourceFile};
 
@@ -71,6 +72,7 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         migrations: Vec::new(),
         pins: Vec::new(),
         digests: Vec::new(),
+        optimized: Vec::new(),
     }
 }
 
@@ -467,4 +469,30 @@ mod rows_of_a_query {
         assert_eq!(names(false), ["source_offset"]);
         assert_eq!(names(true), ["source_offset", "raw"]);
     }
+}
+
+#[test]
+fn a_sync_that_merged_files_says_so_in_one_line_per_table() {
+    let merged = OptimizedTable {
+        files_merged: 17,
+        files_written: 1,
+        commits: 1,
+        ..OptimizedTable::untouched("files".into(), "system".into(), String::new())
+    };
+    let left = OptimizedTable {
+        skipped: Some("another writer committed meanwhile".into()),
+        ..OptimizedTable::untouched("people".into(), "landing".into(), String::new())
+    };
+    let outcome =
+        SyncOutcome { optimized: vec![merged, left], ..outcome(200, vec![withdrawn("trusted", "people", 3, (1, 9))]) };
+    let answer = sync::text::answer(&outcome);
+    let lines: Vec<&str> = answer.lines().skip(4).collect();
+    assert_eq!(
+        lines,
+        [
+            "files: 17 files merged into 1",
+            "people keeps its small files: another writer committed meanwhile",
+            "1 table changed in 0.2 s."
+        ]
+    );
 }
