@@ -230,7 +230,13 @@ impl Query<'_> {
         } else {
             rows.sort(columns().chain([ident(WEIGHT)]).map(ascending).collect())
         };
-        rows.context(doing)?.execute_stream().await.context(doing).map(Some)
+        let rows = rows.context(doing)?;
+        if std::env::var_os("SHOWPLAN").is_some() {
+            eprintln!("{}", rows.clone().into_optimized_plan().context(doing)?.display_indent());
+            let plan = rows.clone().create_physical_plan().await.context(doing)?;
+            eprintln!("{}", deltalake::datafusion::physical_plan::displayable(plan.as_ref()).indent(true));
+        }
+        rows.execute_stream().await.context(doing).map(Some)
     }
 }
 
