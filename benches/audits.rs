@@ -135,7 +135,10 @@ async fn consent() {
             if version + 1 == PLANTED {
                 plant(&project).await;
             } else if version % 5 == 0 {
-                project.write(&format!("l/people/{version}.json"), &person(version % (PEOPLE - 1), version % 2 == 0, version));
+                project.write(
+                    &format!("l/people/{version}.json"),
+                    &person(version % (PEOPLE - 1), version % 2 == 0, version),
+                );
             } else {
                 project.write(&format!("l/readings/{version}.json"), &reading(PEOPLE - 1, version));
             }
@@ -183,7 +186,11 @@ fn rows(keys: std::ops::Range<u64>, changed: bool) -> RecordBatch {
     let value = |k: u64| if changed && k == first { -1.0 } else { (k % 977) as f64 };
     let columns: [(&str, ArrayRef, bool); 3] = [
         ("k", Arc::new(keys.clone().map(|k| i64::try_from(k).expect("few")).collect::<Int64Array>()), true),
-        ("v", Arc::new(keys.clone().map(|k| Some(format!("value {}", k * 7919 % 1_000_003))).collect::<StringArray>()), true),
+        (
+            "v",
+            Arc::new(keys.clone().map(|k| Some(format!("value {}", k * 7919 % 1_000_003))).collect::<StringArray>()),
+            true,
+        ),
         ("x", Arc::new(keys.map(|k| Some(value(k))).collect::<Float64Array>()), true),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).expect("rows")
@@ -225,7 +232,8 @@ async fn difference() {
     let adds = written(&table, (0..FILES).collect(), false).await;
     let names: Vec<String> = adds.iter().map(|add| add.path.clone()).collect();
     let bytes: i64 = adds.iter().map(|add| add.size).sum();
-    let table = Commit { change: Change { adds, ..Change::default() }, ..write() }.commit(&table).await.expect("committed");
+    let table =
+        Commit { change: Change { adds, ..Change::default() }, ..write() }.commit(&table).await.expect("committed");
     let rewritten: Vec<u64> = (0..REWRITTEN).map(|n| n * FILES / REWRITTEN).collect();
     let adds = written(&table, rewritten.clone(), true).await;
     let old: Vec<&String> = rewritten.iter().map(|file| &names[usize::try_from(*file).expect("few")]).collect();

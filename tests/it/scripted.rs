@@ -141,7 +141,9 @@ async fn every_command_says_of_a_long_history_what_duckdb_finds_in_the_files_of_
     assert!(of("equal") > 20 && of("different") > 0 && of("unknown") > 0, "{verified:?}");
     let judged = || compared["consent"].iter().flat_map(|of| of.as_array().unwrap());
     let of = |verdict: &str| judged().filter(|of| of["verdict"] == verdict).count();
-    assert!(of("holds") > 100 && of("violated") > 0 && of("unknown") > 0);
+    assert!(of("holds") > 100 && of("violated") == 1 && of("unknown") > 0);
+    let violated = judged().find(|of| of["verdict"] == "violated").unwrap();
+    assert_eq!((&violated["version"], &violated["violations"]), (&script.planted.into(), &1.into()));
     let gone = |kind: &str| compared[kind].iter().filter(|of| **of == "gone").count();
     assert!(gone("rows") > 0 && gone("diff") > 0 && gone("membership") > 0);
     let changed = compared["membership"].iter().filter_map(Value::as_array).map(Vec::len).max();

@@ -146,7 +146,10 @@ class Lake:
                 "came": None,
                 "went": None,
             }
-            if at.number and at.ours and not self.is_gone(table, at.number, at.number - 1):
+            if at.number == 0 and not self.is_gone(table, 0):
+                rows = self.value(f"select count(*) from {self.tables[table].select(0)} as t")[0]
+                entry |= {"came": rows, "went": 0}
+            elif at.number and not self.is_gone(table, at.number, at.number - 1):
                 went, came = self.difference(table, at.number - 1, at.number)
                 entry |= {"came": sum(came.values()), "went": sum(went.values())}
             found.append(entry)
@@ -199,32 +202,35 @@ class Lake:
         today = {old: new for name, old, new in self.renames if name == table}
         return {column: today.get(column, column) for column in self.tables[table].versions[version].columns}
 
-    def difference(self, table, old, new, columns=None):
-        """Rows that only the one version has, and rows that only the other has, with how often."""
-        names = [self.canonical(table, version) for version in (old, new)]
-        columns = columns or list(dict.fromkeys([*names[0].values(), *names[1].values()]))
-        sides = []
-        for version, of in zip((old, new), names):
-            back = {today: column for column, today in of.items()}
-            selected = [quote(back[c]) if c in back else "null" for c in columns]
-            sides.append(self.tables[table].select(version, selected))
-        found = []
-        for one, other in (sides, sides[::-1]):
-            counted = {}
-            for row in self.connection.execute(f"select * from {one} except all select * from {other}").fetchall():
-                counted[row] = counted.get(row, 0) + 1
-            found.append(counted)
-        return found
+    def columns(self, table, *versions):
+        """The columns of versions by their names today."""
+        names = [self.canonical(table, version).values() for version in versions if version is not None]
+        return list(dict.fromkeys(name for of in names for name in of))
+
+    def counted(self, sql):
+        """Row -> how often it is there."""
+        counted = {}
+        for row in self.connection.execute(sql).fetchall():
+            counted[row] = counted.get(row, 0) + 1
+        return counted
+
+    def difference(self, table, old, new):
+        """Rows that only the one version has, and rows that only the other has, with how often. NULL in a column that a
+        version lacks."""
+        columns, sides = self.columns(table, old, new), []
+        for version in (old, new):
+            back = {today: column for column, today in self.canonical(table, version).items()}
+            sides.append(self.tables[table].select(version, [quote(back[c]) if c in back else "null" for c in columns]))
+        return [self.counted(f"select * from {a} except all select * from {b}") for a, b in (sides, sides[::-1])]
 
     def diff(self, table, old, new):
         """One object per line of `diff --format ndjson`."""
         if self.is_gone(table, old, new):
             return "gone"
-        names = [self.canonical(table, version) for version in (old, new)]
-        columns = list(dict.fromkeys([*names[0].values(), *names[1].values()]))
+        columns = self.columns(table, old, new)
         key = self.tables[table].about.get("key", [])
-        went, came = self.difference(table, old, new, columns)
-        today = [{t: column for column, t in of.items()} for of in names]
+        went, came = self.difference(table, old, new)
+        today = [{t: column for column, t in self.canonical(table, version).items()} for version in (old, new)]
 
         def part(row, side):
             values = dict(zip(columns, row))
@@ -292,25 +298,22 @@ class Lake:
 
     def membership(self, table, column, value):
         """Versions in which the rows of a subject changed, newest first."""
-        found, before = [], None
+        found, rows = [], 0
         for at in self.tables[table].versions:
             if self.is_gone(table, at.number):
                 return "gone"
-            now = f"(select * from {self.tables[table].select(at.number)} as t where {quote(column)} = '{value}')"
-            rows = self.value(f"select count(*) from {now} as t")[0]
+            before = at.number - 1 if at.number else None
+            columns = self.columns(table, at.number, before)
             if before is None:
-                change = (rows, 0)
+                went, came = {}, self.counted(f"select * from {self.tables[table].select(0)} as t")
             else:
-                change = [sum(c.values()) for c in self.difference(table, at.number - 1, at.number)]
-                change = tuple(
-                    self.value(f"select count(*) from (select * from {a} except all select * from {b})")[0]
-                    for a, b in ((now, before), (before, now))
-                ) if any(change) else (0, 0)
-            if any(change):
-                inserted, deleted = change
+                went, came = self.difference(table, before, at.number)
+            place = columns.index(column)
+            deleted, inserted = (sum(n for row, n in of.items() if row[place] == value) for of in (went, came))
+            rows += inserted - deleted
+            if inserted or deleted:
                 entry = {"version": at.number, "rows_inserted": inserted, "rows_deleted": deleted, "rows": rows}
                 found.insert(0, entry)
-            before = now
         return found
 
     def verify(self, table, version):

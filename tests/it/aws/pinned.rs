@@ -59,12 +59,21 @@ fn a_pin_is_a_table_of_glue_that_later_syncs_do_not_change() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|of| [&of["Name"], &of["Type"], &of["Parameters"]["classification"]].map(|part| part.as_str().unwrap_or("")))
+        .map(|of| {
+            [&of["Name"], &of["Type"], &of["Parameters"]["classification"]].map(|part| part.as_str().unwrap_or(""))
+        })
         .map(|[name, of_type, classification]| format!("{name} {of_type} {classification}").trim_end().to_owned())
         .collect();
     assert_eq!(
         columns,
-        ["sensorreadingtime bigint", "serialnumber string pii", "distancefromobject bigint", "x double", "y double", "z double"]
+        [
+            "sensorreadingtime bigint",
+            "serialnumber string pii",
+            "distancefromobject bigint",
+            "x double",
+            "y double",
+            "z double"
+        ]
     );
     let expected = json!({
         "Name": PIN,

@@ -10,9 +10,9 @@ use deltalake::{DeltaTable, DeltaTableBuilder};
 use serde_json::Value;
 use stedi_delta::outcome::{Problem, SyncOutcome};
 use stedi_delta::progress::Silent;
-use stedi_delta::travel::{Point, Zone};
-use stedi_delta::sync::{self, Reload};
 use stedi_delta::restore;
+use stedi_delta::sync::{self, Reload};
+use stedi_delta::travel::{Point, Zone};
 use url::Url;
 
 use crate::stedi::own_project;
@@ -74,6 +74,8 @@ impl Cut {
 pub(super) struct Script {
     pub lake: Lake,
     pub cuts: Vec<Cut>,
+    /// The version of the training table to which another writer added a row.
+    pub planted: u64,
     /// E-mail addresses and serial numbers of people of whom something happened.
     pub actors: Vec<(String, String)>,
     people: Vec<Person>,
@@ -91,7 +93,7 @@ impl Script {
         let actors = consenting.iter().map(|n| (people[*n].email.clone(), people[*n].serial.clone())).collect();
         let lake = own_project(&[]);
         let (customers, readers) = FIRST;
-        let mut script = Self { lake, cuts: Vec::new(), actors, people, consenting, customers, readers };
+        let mut script = Self { lake, cuts: Vec::new(), planted: 0, actors, people, consenting, customers, readers };
         for step in 0..SYNCS {
             script.land(step);
             script.event(step).await;
@@ -209,7 +211,9 @@ impl Script {
     /// refresh repairs it.
     async fn plant(&mut self) {
         let person = self.people.iter().find(|person| !person.consents).unwrap();
-        plant(&self.lake, "curated/machine_learning_curated", &person.serial).await;
+        let path = "curated/machine_learning_curated";
+        plant(&self.lake, path, &person.serial).await;
+        self.planted = self.lake.table(path).await.version();
         let outcome = self.lake.try_sync().await;
         assert!(matches!(of(&outcome, "machine_learning_curated").problem, Some(Problem::Failed(_))), "{outcome:?}");
         self.cut(true);
@@ -238,7 +242,8 @@ impl Script {
     }
 
     fn cut(&mut self, is_failed: bool) {
-        let names = LANDING.iter().map(|name| ("landing", *name)).chain(GUARDED.iter().map(|(zone, name, ..)| (*zone, *name)));
+        let names =
+            LANDING.iter().map(|name| ("landing", *name)).chain(GUARDED.iter().map(|(zone, name, ..)| (*zone, *name)));
         let newest = |(zone, name): (&str, &str)| {
             let log = self.lake.warehouse().join(zone).join(name).join("_delta_log");
             (name.to_owned(), newest(&log))
@@ -340,7 +345,8 @@ fn people() -> Vec<Person> {
         people.sort_by_key(|person| std::cmp::Reverse((person.steps.len().min(1), person.readings.len().min(1))));
     }
     let [without, with] = by_consent;
-    let people: Vec<Person> = with.into_iter().zip(without).flat_map(|(one, other)| [one, other]).take(PEOPLE).collect();
+    let people: Vec<Person> =
+        with.into_iter().zip(without).flat_map(|(one, other)| [one, other]).take(PEOPLE).collect();
     assert_eq!(people.len(), PEOPLE);
     people
 }
