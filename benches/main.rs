@@ -6,6 +6,7 @@
 //! STEDI_BENCH_DUCKDB=target/venv/bin/python cargo bench # and DuckDB, from a Python that has it
 //! cargo bench -- aws                                    # what a sync asks of S3 and Glue (scripts/setup before it)
 //! cargo bench --bench main -- people                    # how one person is found among many files (scripts/setup before it)
+//! cargo bench --bench main -- audits                    # what audits read: by versions, and of a large table
 //! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
 //! cargo bench --bench main -- rewrite                   # statements of migrations against a plain COPY of the table
 //! ```
@@ -14,6 +15,7 @@
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
+mod audits;
 mod baseline;
 mod child;
 #[expect(dead_code, reason = "the example's own main")]
@@ -59,6 +61,9 @@ fn main() {
     }
     if args.iter().any(|a| a == "people") {
         return people::measure();
+    }
+    if args.iter().any(|a| a == "audits") {
+        return audits::measure();
     }
     if args.iter().any(|a| a == "tpch") {
         return tpch::measure();

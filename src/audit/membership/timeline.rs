@@ -163,7 +163,7 @@ pub(super) async fn timeline(
             found.unknown = unknown(format!("the table was created anew with v{version}"));
             return Ok(found);
         }
-        let change = changes::since(&table, version - 1).await?;
+        let change = changes::of_older(newest, &table).await?;
         let is_touched = |change: &ChangeSet| {
             let columns = condition.column_refs();
             columns.iter().any(|column| change.touched().contains(&column.name))
