@@ -100,6 +100,7 @@ pub mod internals {
         pub use crate::changes::{ChangeSet, ChangeSource, Changes, since, since_by};
     }
     pub mod definition {
+        pub use crate::definition::keys::{Sample, reference, samples};
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};
     }
     pub mod incremental {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{self, Entry, Table};
+use super::keys::vocabulary::{ENCRYPTION, ON_WITHDRAWAL};
+use super::keys::{DEFAULTS, PROJECT, Value};
 use super::model::{AwsTarget, Glue, Target};
 use super::units;
 use crate::name::{self, misread_in_path, nearest};
@@ -13,12 +15,8 @@ use crate::source::Text;
 use crate::source::faults::{Faults, one_of};
 
 /// Zone of the tool's own tables.
-const SYSTEM_ZONE: &str = "system";
-const DEFAULT_MEMORY_LIMIT: u64 = 2 << 30;
-const DEFAULT_TARGET_FILE_SIZE: u64 = 32 << 20;
+pub(super) const SYSTEM_ZONE: &str = "system";
 const URL_SCHEMES: [&str; 2] = ["file", "s3"];
-/// S3's names of its encryption modes.
-const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 
 /// The content of `stedi-delta.toml`. Faulty values are absent or at their default.
 #[derive(Debug, Default)]
@@ -39,6 +37,7 @@ pub(super) struct Settings {
 }
 
 /// `[defaults]`.
+#[derive(Default)]
 struct Defaults {
     memory_limit: u64,
     target_file_size: u64,
@@ -49,14 +48,13 @@ struct Defaults {
 /// Reads the project file.
 pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
-    let root = Table::root(file, &parsed);
-    root.only(&["name", "zones", "default_target", "defaults", "pins", "targets"], faults);
-    let name =
-        root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
+    let root = Table::root(file, &parsed, &PROJECT, faults);
+    let name = root.required_string("name", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
     let Defaults { memory_limit, target_file_size, spill_folder, require_consent } =
         defaults(&root, zones.as_deref(), faults);
-    let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
+    let pins = root.table("pins", faults);
+    let unpin_on_withdrawal = pins.and_then(|pins| pins.choice("on_withdrawal", &ON_WITHDRAWAL, faults)) == Some(true);
     let name = name.map(|t| t.value).unwrap_or_default();
     let before = faults.len();
     let targets = targets(&root, &name, faults);
@@ -74,20 +72,8 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     }
 }
 
-/// `[pins]`.
-fn unpin_on_withdrawal(pins: &Table<'_>, faults: &mut Faults) -> bool {
-    const ACTIONS: [&str; 2] = ["keep", "unpin"];
-    pins.only(&["on_withdrawal"], faults);
-    let Some(text) = pins.string("on_withdrawal", faults) else { return false };
-    if !ACTIONS.contains(&text.value.as_str()) {
-        faults.add(text.place, format!("`on_withdrawal` is \"{}\"", text.value), format!("one of {}", one_of(ACTIONS)));
-        return false;
-    }
-    text.value == "unpin"
-}
-
 fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
-    let entry = root.require("zones", "zones = [\"landing\", \"trusted\", \"curated\"]", faults)?;
+    let entry = root.require("zones", faults)?;
     let before = faults.len();
     let zones = entry.strings(faults);
     if zones.is_empty() && faults.len() == before {
@@ -104,17 +90,14 @@ fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
 }
 
 fn defaults(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Defaults {
-    let (memory_limit, target_file_size) = (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE);
-    let Some(table) = root.table("defaults", faults) else {
-        return Defaults { memory_limit, target_file_size, spill_folder: None, require_consent: Vec::new() };
-    };
-    table.only(&["memory_limit", "target_file_size", "spill_folder", "require_consent"], faults);
-    let require_consent = require_consent(&table, zones, faults);
-    let spill_folder = table.string("spill_folder", faults).and_then(|t| folder("spill_folder", t, faults));
-    let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
-    let memory_limit = size("memory_limit", memory_limit);
-    let target_file_size = size("target_file_size", target_file_size);
-    Defaults { memory_limit, target_file_size, spill_folder, require_consent }
+    let table = root.table("defaults", faults);
+    let table = table.as_ref();
+    Defaults {
+        require_consent: table.map(|table| require_consent(table, zones, faults)).unwrap_or_default(),
+        spill_folder: table.and_then(|table| table.get("spill_folder")).and_then(|entry| folder(entry, faults)),
+        memory_limit: size(table, "memory_limit", faults),
+        target_file_size: size(table, "target_file_size", faults),
+    }
 }
 
 /// Zones of the project whose tables must say whose consent they require. Without known zones none is missed.
@@ -132,32 +115,33 @@ fn require_consent(table: &Table<'_>, zones: Option<&[String]>, faults: &mut Fau
 }
 
 /// A folder of this machine.
-fn folder(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
-    let text = without_credentials(key, text, faults)?;
+fn folder(entry: &Entry<'_>, faults: &mut Faults) -> Option<String> {
+    let text = without_credentials(&entry.key, entry.string(faults)?, faults)?;
     if text.value.is_empty() || text.value.contains("://") {
-        faults.add(text.place, format!("`{key}` is \"{}\"", text.value), "expected a folder of this machine");
-        return None;
+        return entry.refuse(format!("`{}` is \"{}\"", entry.key, text.value), faults);
     }
     Some(text.value)
 }
 
-fn size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
-    const EXAMPLE: &str = "expected a size such as \"512 MB\" or \"2 GB\"";
+/// A size of `[defaults]`, or its default.
+fn size(table: Option<&Table<'_>>, key: &str, faults: &mut Faults) -> u64 {
+    let given = table.and_then(|table| table.get(key)).and_then(|entry| given_size(entry, faults));
+    let default = || DEFAULTS.default_of(key).and_then(|default| units::bytes(default.trim_matches('"')));
+    given.or_else(default).unwrap_or_default()
+}
+
+fn given_size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
     let bytes = match entry.integer() {
         Some(bytes) => bytes,
         None if entry.is_string() => units::bytes(&entry.string(faults)?.value),
-        None => return entry.expected("a size such as \"512 MB\"", faults),
+        None => return entry.expected(faults),
     };
-    if bytes.is_none_or(|b| b == 0) {
-        faults.add(entry.place().clone(), format!("`{}` is not a size", entry.key), EXAMPLE);
-        return None;
-    }
-    bytes
+    bytes.filter(|bytes| *bytes > 0).or_else(|| entry.refuse(format!("`{}` is not a size", entry.key), faults))
 }
 
 fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<String, Target> {
     let mut found = BTreeMap::new();
-    let Some(entry) = root.require("targets", "[targets.dev]", faults) else { return found };
+    let Some(entry) = root.require("targets", faults) else { return found };
     let Some(table) = entry.table(faults) else { return found };
     if table.entries().is_empty() {
         faults.add(table.place.clone(), "`targets` is empty", "add `[targets.dev]`");
@@ -174,14 +158,11 @@ fn targets(root: &Table<'_>, project: &str, faults: &mut Faults) -> BTreeMap<Str
 }
 
 fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Target> {
-    table.only(&["landing", "warehouse", "database", "catalog", "region", "endpoint", "sse", "kms_key_id"], faults);
-    let landing = table.required_string("landing", "landing = \"landing\"", faults);
-    let warehouse = table.required_string("warehouse", "warehouse = \"warehouse\"", faults);
+    let landing = table.required_string("landing", faults);
+    let warehouse = table.required_string("warehouse", faults);
     let database = table.string("database", faults).and_then(|t| valid_name("database", t, faults));
-    let glue = table.table("catalog", faults).and_then(|catalog| {
-        catalog.only(&["glue"], faults);
-        catalog.table("glue", faults).map(|t| glue(&t, faults))
-    });
+    let catalog = table.table("catalog", faults);
+    let glue = catalog.and_then(|catalog| catalog.table("glue", faults).map(|t| glue(&t, faults)));
     let aws = aws(table, faults);
     let landing = landing.and_then(|t| location("landing", t, faults))?;
     let warehouse = warehouse.and_then(|t| location("warehouse", t, faults))?;
@@ -198,21 +179,15 @@ fn target(table: &Table<'_>, project: &str, faults: &mut Faults) -> Option<Targe
 fn aws(table: &Table<'_>, faults: &mut Faults) -> AwsTarget {
     let region = table.string("region", faults).map(|t| t.value);
     let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
-    let sse = table.string("sse", faults).and_then(|t| {
-        if ENCRYPTIONS.contains(&t.value.as_str()) {
-            return Some(t.value);
-        }
-        faults.add(t.place, format!("`sse` is \"{}\"", t.value), format!("one of {}", one_of(ENCRYPTIONS)));
-        None
-    });
+    let sse = table.choice("sse", &ENCRYPTION, faults);
     let kms_key_id = table.string("kms_key_id", faults).and_then(|t| {
-        if table.get("sse").is_none() || sse.as_deref() == Some("AES256") {
+        if table.get("sse").is_none() || sse == Some("AES256") {
             faults.add(t.place, "`kms_key_id` has no use here", "add `sse = \"aws:kms\"`");
             return None;
         }
         Some(t.value)
     });
-    AwsTarget { region, endpoint, sse, kms_key_id }
+    AwsTarget { region, endpoint, sse: sse.map(str::to_owned), kms_key_id }
 }
 
 /// The URL of a service, without credentials in it.
@@ -222,7 +197,7 @@ fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Some(text.value),
         _ => {
             let message = format!("`endpoint` is \"{}\"", text.value);
-            faults.add(text.place, message, "expected a URL such as \"https://s3.example.com\"");
+            faults.add(text.place, message, format!("expected {}", Value::Url.expected()));
             None
         }
     }
@@ -241,7 +216,6 @@ fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
 }
 
 fn glue(table: &Table<'_>, faults: &mut Faults) -> Glue {
-    table.only(&["database", "region", "catalog_id", "endpoint"], faults);
     let mut text = |key| table.string(key, faults).map(|t| t.value);
     let (region, catalog_id) = (text("region"), text("catalog_id"));
     let endpoint = table.string("endpoint", faults).and_then(|t| endpoint(t, faults));
@@ -289,7 +263,7 @@ pub(super) fn location(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
     let text = without_credentials(key, text, faults)?;
     match text.value.split_once("://") {
         Some((scheme, _)) if !URL_SCHEMES.contains(&scheme) => {
-            let label = "expected a folder, `file://...` or `s3://...`";
+            let label = format!("expected {}", Value::Root.expected());
             faults.add(text.place, format!("`{key}` is a `{scheme}://` address"), label);
             None
         }
