@@ -1,5 +1,6 @@
 //! Versions of tables that are kept for audits.
 
+use crate::shape::document;
 use std::collections::BTreeMap;
 
 /// A pinned version of a table.
@@ -59,6 +60,7 @@ pub struct PinStatus {
     pub catalog_differs: bool,
 }
 
+document! {
 /// A pin with people whose consent has ended.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PinNotice {
@@ -72,4 +74,5 @@ pub struct PinNotice {
     pub withdrawn: u64,
     /// Whether it was unpinned for that.
     pub unpinned: bool,
+}
 }

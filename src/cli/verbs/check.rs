@@ -7,6 +7,7 @@ use crate::cli::render::{error, text};
 use crate::cli::{Format, Session, exit};
 use crate::definition::Project;
 use crate::error::{Error, Result};
+use crate::shape::document;
 use crate::source::Fault;
 use crate::workspace;
 
@@ -41,6 +42,7 @@ fn answer(project: &Project) -> String {
     format!("{}: {tables} in {zones}, no errors{warnings}.\n", project.name)
 }
 
+document! {
 /// The result of `check`.
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckReport {
@@ -58,6 +60,7 @@ pub(crate) struct CheckReport {
     pub warnings: Vec<FaultReport>,
     /// Another error that stopped the check: there is no project here, a file cannot be read.
     pub error: Option<ErrorReport>,
+}
 }
 
 /// The document of a check: `Ok` = name, number of tables and notes of a project without faults.

@@ -12,6 +12,7 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{Pin, PinStatus};
 use crate::pin::{self, Options};
+use crate::shape::document;
 use crate::travel::Point;
 
 /// Options of `pin`.
@@ -161,6 +162,7 @@ pub(in crate::cli) fn problems(status: &PinStatus) -> Vec<String> {
     problems
 }
 
+document! {
 /// Pins.
 #[derive(Debug, Serialize)]
 pub(crate) struct PinsReport {
@@ -173,7 +175,9 @@ pub(crate) struct PinsReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One pin.
 #[derive(Debug, Serialize)]
 pub(crate) struct PinReport {
@@ -211,6 +215,7 @@ pub(crate) struct PinReport {
     pub withdrawn: Option<u64>,
     /// Source table -> version from which it was computed.
     pub sources: std::collections::BTreeMap<String, u64>,
+}
 }
 
 impl From<&PinStatus> for PinReport {

@@ -12,6 +12,7 @@ use crate::cli::render::text::{count, number};
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
 use crate::outcome::{VerifiedBy, VerifyAudit, VerifyAudits, VerifyVerdict};
+use crate::shape::document;
 
 pub(super) async fn run(session: &mut Session<'_>, args: &VerifyArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
@@ -88,9 +89,10 @@ fn detail(table: &VerifyAudit) -> String {
     }
 }
 
+document! {
 /// The result of a verification.
 #[derive(Debug, Serialize)]
-struct VerifyReport {
+pub(in crate::cli) struct VerifyReport {
     /// `audit-verify/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -100,7 +102,9 @@ struct VerifyReport {
     /// Why there is no result.
     error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One table.
 #[derive(Debug, Serialize)]
 struct TableReport {
@@ -122,6 +126,7 @@ struct TableReport {
     because: Option<String>,
     /// Why it could not be compared.
     error: Option<ErrorReport>,
+}
 }
 
 fn document(audits: &VerifyAudits, exit_code: u8) -> VerifyReport {

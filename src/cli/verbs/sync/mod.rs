@@ -3,7 +3,7 @@
 mod report;
 pub(in crate::cli) mod text;
 
-pub(in crate::cli) use report::{TableReport, Totals, changed, document, failed, table};
+pub(in crate::cli) use report::{SyncReport, TableReport, Totals, changed, document, failed, table};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
