@@ -22,6 +22,7 @@ mod checks;
 pub(crate) mod column_lineage;
 mod columns;
 mod document;
+pub(crate) mod functions_page;
 mod guess;
 pub(crate) mod keys;
 mod layout;

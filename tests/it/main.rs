@@ -40,6 +40,7 @@ mod oracle;
 mod outside;
 mod pins;
 mod plan;
+mod reference;
 mod report;
 mod restore;
 mod saved;
