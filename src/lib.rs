@@ -32,6 +32,7 @@
 // Words: no I/O; only `retry` sleeps.
 mod name;
 mod types;
+mod shape;
 mod source;
 mod redact;
 pub mod error;
@@ -103,6 +104,9 @@ pub mod internals {
     pub mod aws {
         pub use crate::aws::{Aws, AwsSettings};
     }
+    pub mod cli {
+        pub use crate::cli::help::{command, paths};
+    }
     pub mod catalog {
         pub use crate::catalog::{Catalog, Entry, GlueCatalog, conformance};
     }
@@ -110,6 +114,8 @@ pub mod internals {
         pub use crate::changes::{ChangeSet, ChangeSource, Changes, Way, since, since_by};
     }
     pub mod definition {
+        pub use crate::definition::functions_page::functions;
+        pub use crate::definition::keys::{Sample, reference, samples};
         pub use crate::definition::{Action, Column, ColumnType, Glue, Table};
     }
     pub mod incremental {

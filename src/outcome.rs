@@ -21,6 +21,7 @@ pub use crate::definition::column_lineage::ColumnUse;
 use crate::error::Error;
 use crate::migration::Move;
 use crate::name::TableName;
+use crate::shape::document;
 pub use audit::{
     ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender, VerifyAudit, VerifyAudits, VerifyVerdict,
 };
@@ -47,6 +48,7 @@ pub use versions::{
     LakeDiffOutcome, LakeDiffTable,
 };
 
+document! {
 /// How a table was brought up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,7 +66,9 @@ pub enum Mode {
     /// The log says something else of the table, such as a comment of a column; no row changed.
     Metadata,
 }
+}
 
+document! {
 /// Rows changed by an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {
@@ -80,6 +84,7 @@ pub struct Rows {
     /// Records put into quarantine.
     #[serde(rename = "rows_quarantined")]
     pub quarantined: u64,
+}
 }
 
 impl AddAssign for Rows {
@@ -183,6 +188,7 @@ impl TableOutcome {
     }
 }
 
+document! {
 /// A derived table compared with its query over the versions that it records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
@@ -193,7 +199,9 @@ pub struct Verified {
     /// How the query was planned for the comparison.
     pub planner: VerifiedBy,
 }
+}
 
+document! {
 /// The kind of plan with which a table was compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -204,6 +212,7 @@ pub enum VerifiedBy {
     SamePlanner,
     /// The two plans disagree: the query engine is wrong in one of them. The counts are those of the plain plan.
     PlannersDisagree,
+}
 }
 
 impl Verified {
@@ -286,6 +295,7 @@ pub struct SyncOutcome {
     pub optimized: Vec<OptimizedTable>,
 }
 
+document! {
 /// One field in which a catalog entry differs from its expected value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Drift {
@@ -296,7 +306,9 @@ pub struct Drift {
     /// The expected value; `None` = none.
     pub expected: Option<String>,
 }
+}
 
+document! {
 /// The state of a catalog entry relative to its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -325,6 +337,7 @@ pub enum EntryState {
     Updated,
     /// The entry was dropped by this command.
     Dropped,
+}
 }
 
 /// One table in a catalog.

@@ -127,6 +127,11 @@ impl ColumnType {
         Self::stored(data_type).ok().filter(|found| found.arrow() == *data_type)
     }
 
+    /// The names of the types that are not nested, but for decimals: Delta's, then Hive's others.
+    pub(crate) fn scalar_names() -> impl Iterator<Item = &'static str> {
+        SCALARS.iter().map(|(name, _)| *name)
+    }
+
     /// Parses a name of Delta or Hive: `long`, `array<string>`, `struct<a:bigint,b:map<string,double>>`.
     ///
     /// # Errors

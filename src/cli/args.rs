@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, ValueEnum, ValueHint};
 
+use super::help::command;
 use super::verbs::Verb;
 use super::{exit, version};
 use crate::error::{Kind, Result};
@@ -22,8 +23,8 @@ const LOG_FORMAT: &str = "STEDI_DELTA_LOG_FORMAT";
 
 /// Lakehouse tables over Delta Lake, declared in files and computed from one consistent cut of landing versions
 #[derive(Clone, Debug, Parser)]
-#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false, after_help = exit::HELP)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "stedi-delta", bin_name = "stedi-delta", version, propagate_version = false)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
     /// Options of every verb.
     #[command(flatten)]
@@ -41,7 +42,7 @@ pub struct Cli {
 #[command(next_help_heading = "Options of every verb")]
 pub struct Globals {
     /// Project folder [default: the nearest folder upwards with a stedi-delta.toml]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
     /// Target of stedi-delta.toml to work on [default: the project's]
     #[arg(short, long, global = true, value_name = "NAME", env = TARGET, hide_env_values = true)]
@@ -155,11 +156,11 @@ pub struct Ended {
 /// The text to print instead of working.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ended> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let parsed = Cli::command().try_get_matches_from(&args).and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+    let parsed = command().try_get_matches_from(&args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
         if let Some(flag) = empty_flag(&matches) {
             let message = format!("`--{flag}` is empty\n\n  tip: give it a value, or leave it out");
-            return Err(Cli::command().error(ErrorKind::InvalidValue, message));
+            return Err(command().error(ErrorKind::InvalidValue, message));
         }
         Ok(Cli { typed: typed(&matches), ..cli })
     });
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::name::TableName;
 use crate::outcome::Warning;
+use crate::shape::document;
 use crate::source::Fault;
 
+document! {
 /// A problem.
 #[derive(Debug, Serialize)]
 pub(super) struct ErrorReport {
@@ -31,7 +33,9 @@ pub(super) struct ErrorReport {
     /// Faults of the project's files.
     pub faults: Vec<FaultReport>,
 }
+}
 
+document! {
 /// One labelled fact.
 #[derive(Debug, Serialize)]
 pub(super) struct FactReport {
@@ -39,6 +43,7 @@ pub(super) struct FactReport {
     pub label: String,
     /// Its value.
     pub value: String,
+}
 }
 
 impl From<&Error> for ErrorReport {
@@ -72,6 +77,7 @@ impl ErrorReport {
     }
 }
 
+document! {
 /// One fault with its place.
 #[derive(Debug, Serialize)]
 pub(super) struct FaultReport {
@@ -88,6 +94,7 @@ pub(super) struct FaultReport {
     /// The next thing to do.
     pub help: Option<String>,
 }
+}
 
 impl From<&Fault> for FaultReport {
     fn from(fault: &Fault) -> Self {
@@ -103,6 +110,7 @@ impl From<&Fault> for FaultReport {
     }
 }
 
+document! {
 /// A problem that did not stop the table.
 #[derive(Debug, Serialize)]
 pub(super) struct WarningReport {
@@ -112,6 +120,7 @@ pub(super) struct WarningReport {
     pub details: Vec<String>,
     /// The next thing to type.
     pub help: Option<String>,
+}
 }
 
 /// A warning in a document.

@@ -6,6 +6,7 @@
 mod args;
 mod document;
 pub mod exit;
+pub mod help;
 mod journal;
 mod lake;
 mod outlet;

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::shape::document;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use deltalake::datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 
+document! {
 /// How a value comes from another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -17,6 +19,7 @@ pub enum ColumnUse {
     Transformation,
     /// It is computed from those of several rows.
     Aggregation,
+}
 }
 
 /// Table and column -> how values come from it; the closest way counts.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::document::{Entry, Table};
+use super::keys::vocabulary::{CLASSIFICATION, TIMES};
 use super::model::{Column, ColumnType, RESCUED};
-use super::reading::{Reading, TimeFormat};
+use super::reading::Reading;
 use super::sources;
 use crate::name;
 use crate::source::faults::Faults;
@@ -47,14 +48,6 @@ pub(super) struct Value {
     says_none: Option<Place>,
 }
 
-const COLUMN_KEYS: [&str; 7] = ["type", "nullable", "description", "classification", "from", "format", "fields"];
-const FIELD_KEYS: [&str; 5] = ["type", "classification", "from", "format", "fields"];
-const FORMATS: [(&str, TimeFormat); 3] = [
-    ("epoch_s", TimeFormat::EpochSeconds),
-    ("epoch_ms", TimeFormat::EpochMillis),
-    ("epoch_us", TimeFormat::EpochMicros),
-];
-
 /// The columns of a table, or `None` if one of them is faulty.
 pub(super) fn columns(table: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<Declared>> {
     let before = faults.len();
@@ -71,7 +64,7 @@ fn column(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<(Decl
     if let Err(reason) = name::check(&entry.key) {
         faults.add(entry.key_place.clone(), format!("`{}` cannot be a column", entry.key), reason);
     }
-    let value = value(entry, &COLUMN_KEYS, landing, faults);
+    let value = value(entry, landing, faults);
     let table = if entry.is_table() { entry.table(faults) } else { None };
     let nullable = table.as_ref().and_then(|table| table.boolean("nullable", faults));
     let description = table.as_ref().and_then(|table| table.string("description", faults)).map(|t| t.value);
@@ -101,7 +94,7 @@ fn column(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<(Decl
 
 /// Reads what is said of the column of undeclared fields: a string, personal unless it says otherwise.
 pub(super) fn rescued(entry: &Entry<'_>, faults: &mut Faults) -> Option<Rescued> {
-    let value = value(entry, &["type", "description", "classification"], true, faults)?;
+    let value = value(entry, true, faults)?;
     if value.column_type != ColumnType::String {
         faults.add(
             value.type_place.clone(),
@@ -114,8 +107,8 @@ pub(super) fn rescued(entry: &Entry<'_>, faults: &mut Faults) -> Option<Rescued>
     Some(Rescued { description, pii: value.says_none.is_none() })
 }
 
-/// Reads a type, or a table with a type; `keys` are those that the table may have.
-fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -> Option<Value> {
+/// Reads a type, or a table with a type.
+fn value(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<Value> {
     let own_name = || vec![Text { value: entry.key.clone(), place: entry.key_place.clone() }];
     if entry.is_string() {
         let text = entry.string(faults)?;
@@ -127,11 +120,10 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         return Some(Value { column_type, sources, reading, type_place, pii, public: Vec::new(), says_none: None });
     }
     if !entry.is_table() {
-        return entry.expected("a type such as \"string\", or { type = \"string\" }", faults);
+        return entry.expected(faults);
     }
     let table = entry.table(faults)?;
-    table.only(keys, faults);
-    let pii = table.choice("classification", &[("pii", Some(true)), ("none", Some(false))], None, faults);
+    let pii = table.choice("classification", &CLASSIFICATION, faults);
     let says_none = table.get("classification").filter(|_| pii == Some(false)).map(|entry| entry.place().clone());
     for key in ["from", "format"].iter().filter(|_| !landing).filter_map(|key| table.get(key)) {
         let message = format!("`{}` belongs to a landing table", key.key);
@@ -141,8 +133,8 @@ fn value(entry: &Entry<'_>, keys: &[&str], landing: bool, faults: &mut Faults) -
         Some(from) => from.one_or_more(faults),
         None => own_name(),
     };
-    let times = table.choice("format", &FORMATS, TimeFormat::Rfc3339, faults);
-    let text = table.required_string("type", "type = \"string\"", faults)?;
+    let times = table.choice("format", &TIMES, faults).unwrap_or_default();
+    let text = table.required_string("type", faults)?;
     let mut inside =
         Inside { pii: false, public: Vec::new(), column_type: ColumnType::String, reading: Reading::default() };
     match table.get("fields") {
@@ -243,7 +235,7 @@ fn fields(entry: &Entry<'_>, landing: bool, faults: &mut Faults) -> Option<Insid
         if let Err(reason) = name::check(&field.key) {
             faults.add(field.key_place.clone(), format!("`{}` cannot be a field", field.key), reason);
         }
-        found.extend(value(field, &FIELD_KEYS, landing, faults).map(|value| (field.key.clone(), value)));
+        found.extend(value(field, landing, faults).map(|value| (field.key.clone(), value)));
     }
     if landing {
         sources::check(&found.iter().map(|(name, value)| (name.as_str(), value)).collect::<Vec<_>>(), faults);

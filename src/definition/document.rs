@@ -1,13 +1,15 @@
-//! TOML with places: a document traversed by hand, so that every fault points at its text.
+//! TOML with places: a document traversed by its declared keys, so that every fault points at its text.
 //!
 //! Getters return `None` both for an absent key and for one whose fault has been reported.
 
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{Key, Section, Value, Vocabulary, Words};
 use crate::name::nearest;
 use crate::source::faults::{Faults, one_of};
 use crate::source::{Place, SourceFile, Text};
@@ -18,11 +20,15 @@ pub(super) struct Entry<'d> {
     pub key_place: Place,
     value: &'d DeValue<'d>,
     place: Place,
+    /// What is declared of the value.
+    declared: &'static Value,
 }
 
 /// A table of a document; its entries have the order of the text.
 pub(super) struct Table<'d> {
     entries: Vec<Entry<'d>>,
+    /// Its declared keys; empty if its keys are names.
+    keys: &'static [Key],
     /// Where a missing key is reported: the header, or the beginning of the file.
     pub place: Place,
 }
@@ -41,34 +47,73 @@ pub(super) fn parse<'d>(file: &'d Arc<SourceFile>, faults: &mut Faults) -> Optio
 }
 
 impl<'d> Table<'d> {
-    /// The top level of a document.
-    pub(super) fn root(file: &Arc<SourceFile>, table: &'d Spanned<DeTable<'d>>) -> Self {
-        Self::new(file, table.get_ref(), 0..0)
+    /// The top level of a document. Reports every key that is not declared.
+    pub(super) fn root(
+        file: &Arc<SourceFile>,
+        table: &'d Spanned<DeTable<'d>>,
+        section: &'static Section,
+        faults: &mut Faults,
+    ) -> Self {
+        Self::of(file, (table.get_ref(), 0..0), section, faults)
     }
 
-    fn new(file: &Arc<SourceFile>, table: &'d DeTable<'d>, span: Range<usize>) -> Self {
-        let mut entries: Vec<_> = table
-            .iter()
-            .map(|(key, value)| Entry {
-                key: key.get_ref().to_string(),
-                key_place: Place { file: file.clone(), span: key.span() },
-                value: value.get_ref(),
-                place: Place { file: file.clone(), span: value.span() },
-            })
-            .collect();
-        entries.sort_by_key(|e| e.key_place.span.start);
-        Self { entries, place: Place { file: file.clone(), span } }
-    }
-
-    /// Reports every key that is not one of `known`.
-    pub(super) fn only(&self, known: &[&str], faults: &mut Faults) {
-        for entry in self.entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
-            let label = match nearest(&entry.key, known.iter().copied()) {
+    /// A table with fixed keys: others are reported and left out.
+    fn of(
+        file: &Arc<SourceFile>,
+        (table, span): (&'d DeTable<'d>, Range<usize>),
+        section: &'static Section,
+        faults: &mut Faults,
+    ) -> Self {
+        let known = || section.keys.iter().map(|key| key.name);
+        let declared = |name: &str| section.keys.iter().find(|key| key.name == name).map(|key| &key.value);
+        let mut unknown = Vec::new();
+        let entries = Self::entries_of(file, table, |key, place| {
+            if declared(key).is_none() {
+                unknown.push((key.to_owned(), place.clone()));
+            }
+            declared(key)
+        });
+        for (key, place) in unknown {
+            let label = match nearest(&key, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {}", one_of(known.iter().copied())),
+                None => format!("one of {}", one_of(known())),
             };
-            faults.add(entry.key_place.clone(), format!("unknown key `{}`", entry.key), label);
+            faults.add(place, format!("unknown key `{key}`"), label);
         }
+        Self { entries, keys: section.keys, place: Place { file: file.clone(), span } }
+    }
+
+    /// A table whose keys are names. `known` are those with a meaning of their own.
+    fn named(
+        file: &Arc<SourceFile>,
+        (table, span): (&'d DeTable<'d>, Range<usize>),
+        (known, value): (&'static [Key], &'static Value),
+    ) -> Self {
+        let declared = |name: &str| known.iter().find(|key| key.name == name).map_or(value, |key| &key.value);
+        let entries = Self::entries_of(file, table, |key, _| Some(declared(key)));
+        Self { entries, keys: known, place: Place { file: file.clone(), span } }
+    }
+
+    fn entries_of(
+        file: &Arc<SourceFile>,
+        table: &'d DeTable<'d>,
+        mut declared: impl FnMut(&str, &Place) -> Option<&'static Value>,
+    ) -> Vec<Entry<'d>> {
+        let mut entries = Vec::new();
+        for (key, value) in table.iter() {
+            let key_place = Place { file: file.clone(), span: key.span() };
+            let key = key.get_ref().to_string();
+            let Some(declared) = declared(&key, &key_place) else { continue };
+            let place = Place { file: file.clone(), span: value.span() };
+            entries.push(Entry { key, key_place, value: value.get_ref(), place, declared });
+        }
+        entries.sort_by_key(|e| e.key_place.span.start);
+        entries
+    }
+
+    /// The declaration of a key.
+    fn declared(&self, key: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|declared| declared.name == key)
     }
 
     /// All entries, for tables whose keys are names.
@@ -87,10 +132,11 @@ impl<'d> Table<'d> {
     }
 
     /// The entry of a key, or a fault that shows how to write it.
-    pub(super) fn require(&self, key: &str, example: &str, faults: &mut Faults) -> Option<&Entry<'d>> {
+    pub(super) fn require(&self, key: &str, faults: &mut Faults) -> Option<&Entry<'d>> {
         let entry = self.get(key);
         if entry.is_none() {
-            faults.add(self.place.clone(), format!("`{key}` is missing"), format!("add `{example}`"));
+            let line = self.declared(key).map(Key::line).unwrap_or_default();
+            faults.add(self.place.clone(), format!("`{key}` is missing"), format!("add `{line}`"));
         }
         entry
     }
@@ -101,10 +147,11 @@ impl<'d> Table<'d> {
     }
 
     /// A required string that is not blank.
-    pub(super) fn required_string(&self, key: &str, example: &str, faults: &mut Faults) -> Option<Text> {
-        let text = self.require(key, example, faults)?.string(faults)?;
+    pub(super) fn required_string(&self, key: &str, faults: &mut Faults) -> Option<Text> {
+        let text = self.require(key, faults)?.string(faults)?;
         if text.value.trim().is_empty() {
-            faults.add(text.place, format!("`{key}` is empty"), format!("write `{example}`"));
+            let line = self.declared(key).map(Key::line).unwrap_or_default();
+            faults.add(text.place, format!("`{key}` is empty"), format!("write `{line}`"));
             return None;
         }
         Some(text)
@@ -115,7 +162,7 @@ impl<'d> Table<'d> {
         let entry = self.get(key)?;
         match entry.value {
             DeValue::Boolean(value) => Some(*value),
-            _ => entry.expected("true or false", faults),
+            _ => entry.expected(faults),
         }
     }
 
@@ -129,17 +176,21 @@ impl<'d> Table<'d> {
         self.get(key)?.table(faults)
     }
 
-    /// One of several values; `default` if absent or faulty.
-    pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)], default: T, faults: &mut Faults) -> T {
-        let Some(text) = self.string(key, faults) else { return default };
-        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.value) {
-            return *value;
+    /// One of several words; the declared default if absent or faulty, `None` if there is none.
+    pub(super) fn choice<T: Copy + Debug>(
+        &self,
+        key: &str,
+        words: &'static Words<T>,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        let found = |text: &str| words.named(text);
+        let default = || self.declared(key)?.default().and_then(|default| found(default.trim_matches('"')));
+        let Some(text) = self.string(key, faults) else { return default() };
+        let value = found(&text.value);
+        if value.is_none() {
+            faults.add(text.place, format!("`{key}` is \"{}\"", text.value), words.expected());
         }
-        let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        let label =
-            if words.len() == 1 { format!("expected {}", words[0]) } else { format!("one of {}", words.join(", ")) };
-        faults.add(text.place, format!("`{key}` is \"{}\"", text.value), label);
-        default
+        value.or_else(default)
     }
 }
 
@@ -157,25 +208,36 @@ impl<'d> Entry<'d> {
     /// The items of the value as a list.
     pub(super) fn list(&self, faults: &mut Faults) -> Vec<Self> {
         let DeValue::Array(items) = self.value else {
-            self.expected::<()>("a list", faults);
+            self.expected_to_be::<()>("a list", faults);
             return Vec::new();
         };
-        items.iter().map(|item| self.item(item)).collect()
+        items.iter().map(|item| self.item(item, self.declared.inner())).collect()
     }
 
     /// The value as a string.
     pub(super) fn string(&self, faults: &mut Faults) -> Option<Text> {
         match self.value {
             DeValue::String(value) => Some(Text { value: value.to_string(), place: self.place.clone() }),
-            _ => self.expected("a string", faults),
+            _ if matches!(self.declared, Value::Any) => self.expected_to_be("a string", faults),
+            _ => self.expected(faults),
         }
     }
 
-    /// The value as a table, written as `[header]` or inline.
+    /// The value as a table, written as `[header]` or inline, with the keys that are declared for it.
     pub(super) fn table(&self, faults: &mut Faults) -> Option<Table<'d>> {
-        match self.value {
-            DeValue::Table(table) => Some(Table::new(&self.place.file, table, self.place.span.clone())),
-            _ => self.expected("a table", faults),
+        let DeValue::Table(table) = self.value else {
+            return match self.declared {
+                Value::Any => self.expected_to_be("a table", faults),
+                _ => self.expected(faults),
+            };
+        };
+        let (file, table) = (&self.place.file, (table, self.place.span.clone()));
+        match self.declared {
+            Value::Table(section) | Value::Tables(section) => Some(Table::of(file, table, section, faults)),
+            Value::TypeOr(section) => Some(Table::of(file, table, section(), faults)),
+            Value::Map(map) => Some(Table::named(file, table, (map.known, &map.value))),
+            Value::Any => Some(Table::named(file, table, (&[], &Value::Any))),
+            _ => self.expected(faults),
         }
     }
 
@@ -200,21 +262,21 @@ impl<'d> Entry<'d> {
     /// The value as an array of tables.
     pub(super) fn tables(&self, faults: &mut Faults) -> Vec<Table<'d>> {
         let DeValue::Array(items) = self.value else {
-            self.expected::<()>(&format!("[[{}]]", self.key), faults);
+            self.expected::<()>(faults);
             return Vec::new();
         };
-        items.iter().filter_map(|item| self.item(item).table(faults)).collect()
+        items.iter().filter_map(|item| self.item(item, self.declared).table(faults)).collect()
     }
 
     /// The value as a list of strings without repetitions.
     pub(super) fn strings(&self, faults: &mut Faults) -> Vec<Text> {
         let DeValue::Array(items) = self.value else {
-            self.expected::<()>("a list of strings", faults);
+            self.expected::<()>(faults);
             return Vec::new();
         };
         let mut texts: Vec<Text> = Vec::new();
         for item in items {
-            let Some(text) = self.item(item).string(faults) else { continue };
+            let Some(text) = self.item(item, self.declared.inner()).string(faults) else { continue };
             if texts.iter().any(|t| t.value == text.value) {
                 faults.add(text.place, format!("`{}` is twice in `{}`", text.value, self.key), "remove one");
             } else {
@@ -230,7 +292,7 @@ impl<'d> Entry<'d> {
             DeValue::String(_) => self.string(faults).into_iter().collect(),
             DeValue::Array(_) => self.strings(faults),
             _ => {
-                self.expected::<()>("a string or a list of strings", faults);
+                self.expected::<()>(faults);
                 return Vec::new();
             }
         };
@@ -242,8 +304,19 @@ impl<'d> Entry<'d> {
         texts
     }
 
+    /// Reports that the value cannot be one of the key; `message` says what it is.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>, faults: &mut Faults) -> Option<T> {
+        faults.add(self.place.clone(), message, format!("expected {}", self.declared.expected()));
+        None
+    }
+
     /// Reports that the value has the wrong type.
-    pub(super) fn expected<T>(&self, what: &str, faults: &mut Faults) -> Option<T> {
+    pub(super) fn expected<T>(&self, faults: &mut Faults) -> Option<T> {
+        self.expected_to_be(&self.declared.expected(), faults)
+    }
+
+    /// The same for a value that is declared as any.
+    pub(super) fn expected_to_be<T>(&self, what: &str, faults: &mut Faults) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "string".to_owned(),
             DeValue::Integer(i) => format!("integer {i}"),
@@ -258,8 +331,9 @@ impl<'d> Entry<'d> {
         None
     }
 
-    fn item(&self, item: &'d Spanned<DeValue<'d>>) -> Entry<'d> {
+    fn item(&self, item: &'d Spanned<DeValue<'d>>, declared: &'static Value) -> Entry<'d> {
         Entry {
+            declared,
             key: self.key.clone(),
             key_place: self.key_place.clone(),
             value: item.get_ref(),

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::document::{self, Table};
+use super::keys::TABLE;
 use crate::source::SourceFile;
 use crate::source::faults::Faults;
 
@@ -36,7 +37,7 @@ pub(crate) struct ColumnSpan {
 pub(crate) fn column_spans(file: &Arc<SourceFile>) -> Option<ColumnSpans> {
     let mut faults = Faults::default();
     let parsed = document::parse(file, &mut faults)?;
-    let root = Table::root(file, &parsed);
+    let root = Table::root(file, &parsed, &TABLE, &mut faults);
     spans(&root.table("columns", &mut faults)?, &file.text)
 }
 

@@ -3,89 +3,10 @@
 //! Everything is checked before any table is read, and every fault is reported with its place: texts in, a project or a
 //! list of faults out. Only `read.rs` accesses the disk.
 //!
-//! # `stedi-delta.toml`
-//! ```toml
-//! name = "stedi"
-//! zones = ["landing", "trusted", "curated"]   # the order in which data flows; each is a folder under tables/
-//! default_target = "dev"                      # may be left out if there is one target
+//! # `stedi-delta.toml` and `tables/<zone>/<table>.toml`
+//! Their keys are declared in [`keys`], and listed in `docs/reference.md`, which is written from there. A table has the name
+//! of its file. With `[source]` it is a landing table; with a `.sql` of the same name it is derived.
 //!
-//! [defaults]                                  # may be left out, each key too
-//! memory_limit = "2 GB"                       # bytes as a number, or with KB, MB, GB, TB (powers of 1024)
-//! target_file_size = "32 MB"
-//! spill_folder = "/scratch"                   # for rows that do not fit into memory; default: TMPDIR, or /tmp
-//! auto_optimize = true                        # a sync merges small files of tables that do not say so themselves
-//! require_consent = ["curated"]               # tables of these zones with personal data must have [consent]
-//!
-//! [pins]                                      # may be left out
-//! on_withdrawal = "keep"                      # or "unpin": a sync unpins what holds people whose consent has ended
-//!
-//! [targets.dev]
-//! landing = "sample/landing"                  # a folder relative to the project, absolute, file:// or s3://
-//! warehouse = "warehouse"
-//! database = "stedi"                          # default: the project's name
-//!
-//! [targets.prod]
-//! landing = "s3://stedi-landing"
-//! warehouse = "s3://stedi-warehouse"
-//!
-//! [targets.prod.catalog.glue]                 # registers the tables in AWS Glue; credentials are the environment's
-//! database = "stedi"                          # all keys may be left out: database, region, catalog_id, endpoint
-//!
-//! [notify]                                    # whom a sync tells of its result, with the report as JSON
-//! command = ["scripts/tell", "lake"]          # gets it on standard input
-//! webhook = "${SLACK_WEBHOOK}"                # gets it in a POST
-//! on = "failure"                              # always | failure: exit codes other than 0
-//! timeout = "10s"                             # at most 5m; nothing waits longer for either
-//! ```
-//! Values of targets and `webhook` take environment variables: `"s3://${BUCKET}/raw"`, `"${REGION:-eu-west-1}"`. One that is
-//! not set and has no default is a fault of the target in use, and no value of one is ever in a message.
-//!
-//! # `tables/<zone>/<table>.toml`
-//! A table has the name of its file. With `[source]` it is a landing table; with a `.sql` of the same name it is
-//! derived.
-//! ```toml
-//! description = "Readings of customers who share their data"   # required
-//! tags = ["daily"]
-//! location = "s3://elsewhere/readings"        # a folder of its own; default: <warehouse>/<zone>/<table>
-//! refresh = "auto"                            # derived: auto | incremental | full
-//! primary_key = ["user", "timestamp"]         # derived: these columns hold no NULL
-//! cluster_by = ["user"]
-//! auto_optimize = true                        # whether a sync merges its small files
-//!
-//! [source]                                    # landing
-//! path = "customer/**/*.json"                 # under the target's landing root
-//! exclude = ["customer/**/*.bak.json"]        # left out, as are names that begin with `_` or `.`
-//! format = "json"
-//! min_age = "2s"                              # ms, s, m, h, d
-//! on_overwrite = "fail"                       # fail | replace
-//! max_quarantined = "5 %"                     # or a number: past it nothing of a sync's files lands
-//! on_new_field = "warn"                       # warn | quarantine | ignore | rescue: in a column `_rescued`, as JSON
-//!
-//! [columns]                                   # landing: all columns, in order; derived: documents and asserts
-//! email = { type = "string", nullable = false, description = "...", classification = "pii" }
-//! x = "double"
-//! tags = "array<string>"                      # docs/columns.md has the types
-//! detail = { type = "string", from = "detail-type" }   # landing: a field of another name; a path; or a list of them
-//! at = { type = "timestamp", format = "epoch_ms" }     # landing: epoch_s | epoch_ms | epoch_us
-//! payload = { type = "json", classification = "none" } # whatever comes, as text: pii unless it says so
-//! address = { type = "struct", fields = { city = "string", zip = { type = "string", from = "zip-code" } } }
-//!
-//! [grants]                                    # landing: this table is the record of consent
-//! subjects = ["email", "serialnumber"]
-//! granted = "sharewithresearchasofdate is not null"
-//! latest = ["lastupdatedate"]
-//!
-//! [consent]                                   # derived: who may be in here
-//! subject = "user"
-//! names = "email"                             # the subject of the grants table; default: the one of the same name
-//! by = "sha256(email)"                        # the subject is a pseudonym: this expression over that one
-//! grants = "customer_landing"                 # default: the only table with [grants]
-//!
-//! [[expectations]]
-//! name = "timestamp_present"
-//! check = "timestamp is not null"
-//! action = "fail"                             # warn | quarantine | fail
-//! ```
 //! Personal data stays personal: a derived column computed from a column classified `pii` is classified too, unless
 //! it is a condition or a count.
 //!
@@ -104,7 +25,9 @@ pub(crate) mod column_lineage;
 mod columns;
 mod document;
 mod edit;
+pub(crate) mod functions_page;
 mod guess;
+pub(crate) mod keys;
 mod layout;
 mod lineage;
 mod model;

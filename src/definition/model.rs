@@ -283,11 +283,6 @@ pub enum Format {
     Json,
 }
 
-impl Format {
-    /// All of them, by their names.
-    pub const ALL: [(&str, Self); 1] = [("json", Self::Json)];
-}
-
 /// What to do with fields of a record that no column takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnNewField {

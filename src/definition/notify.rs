@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::document::Table;
+use super::keys::vocabulary::NOTIFY_ON;
 use super::units;
 use crate::source::faults::Faults;
 
@@ -27,7 +28,6 @@ pub struct Notify {
 /// Reads `[notify]`.
 pub(super) fn notify(root: &Table<'_>, faults: &mut Faults) -> Option<Notify> {
     let table = root.table("notify", faults)?;
-    table.only(&["command", "webhook", "on", "timeout"], faults);
     let before = faults.len();
     let mut command = Vec::new();
     if let Some(entry) = table.get("command") {
@@ -53,7 +53,7 @@ pub(super) fn notify(root: &Table<'_>, faults: &mut Faults) -> Option<Notify> {
     if table.get("command").is_none() && table.get("webhook").is_none() {
         faults.add(table.place.clone(), "nobody is notified", "add `command = [...]` or `webhook = \"${VARIABLE}\"`");
     }
-    let only_failures = table.choice("on", &[("always", false), ("failure", true)], false, faults);
+    let only_failures = table.choice("on", &NOTIFY_ON, faults) == Some(true);
     let timeout = table.string("timeout", faults).and_then(|text| {
         let timeout = units::duration(&text.value).filter(|t| !t.is_zero() && *t <= MAXIMUM_TIMEOUT);
         if timeout.is_none() {

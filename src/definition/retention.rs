@@ -31,7 +31,6 @@ impl Default for Retention {
 pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Retention {
     let mut retention = Retention::default();
     let Some(table) = root.table("retention", faults) else { return retention };
-    table.only(&["history", "grace", "zones"], faults);
     if let Some(history) = table.get("history").and_then(|entry| duration(entry, faults)) {
         retention.history = history;
     }
@@ -57,16 +56,11 @@ pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mu
 /// `[retention]` of a table.
 pub(super) fn of_table(root: &Table<'_>, faults: &mut Faults) -> Option<Duration> {
     let table = root.table("retention", faults)?;
-    table.only(&["history"], faults);
-    duration(table.require("history", "history = \"30 days\"", faults)?, faults)
+    duration(table.require("history", faults)?, faults)
 }
 
 fn duration(entry: &Entry<'_>, faults: &mut Faults) -> Option<Duration> {
     let text = entry.string(faults)?;
     let found = units::duration(&text.value);
-    if found.is_none() {
-        let label = "expected a time such as \"30 days\", \"12 hours\" or \"0 days\"";
-        faults.add(text.place, format!("`{}` is \"{}\"", entry.key, text.value), label);
-    }
-    found
+    found.or_else(|| entry.refuse(format!("`{}` is \"{}\"", entry.key, text.value), faults))
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{self, Entry, Table};
+use super::keys::vocabulary::{ENCRYPTION, ON_WITHDRAWAL};
+use super::keys::{DEFAULTS, PROJECT, Value, Vocabulary};
 use super::model::{AwsTarget, Glue, Target};
 use super::notes::{self, Rule};
 use super::notify::{self, Notify};
@@ -15,12 +17,8 @@ use crate::source::faults::{Faults, one_of};
 use crate::source::{Fault, SourceFile, Text};
 
 /// Zone of the tool's own tables.
-const SYSTEM_ZONE: &str = "system";
-const DEFAULT_MEMORY_LIMIT: u64 = 2 << 30;
-const DEFAULT_TARGET_FILE_SIZE: u64 = 32 << 20;
+pub(super) const SYSTEM_ZONE: &str = "system";
 const URL_SCHEMES: [&str; 2] = ["file", "s3"];
-/// S3's names of its encryption modes.
-const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 
 /// The content of `stedi-delta.toml`. Faulty values are absent or at their default.
 #[derive(Debug, Default)]
@@ -51,6 +49,7 @@ pub(super) struct Settings {
 }
 
 /// `[defaults]`.
+#[derive(Default)]
 struct Defaults {
     memory_limit: u64,
     target_file_size: u64,
@@ -62,15 +61,13 @@ struct Defaults {
 /// Reads the project file.
 pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings {
     let Some(parsed) = document::parse(file, faults) else { return Settings::default() };
-    let root = Table::root(file, &parsed);
-    let keys = ["name", "zones", "default_target", "allow", "defaults", "pins", "retention", "notify", "targets"];
-    root.only(&keys, faults);
-    let name =
-        root.required_string("name", "name = \"my_project\"", faults).and_then(|t| valid_name("name", t, faults));
+    let root = Table::root(file, &parsed, &PROJECT, faults);
+    let name = root.required_string("name", faults).and_then(|t| valid_name("name", t, faults));
     let zones = zones(&root, faults);
     let Defaults { memory_limit, target_file_size, spill_folder, require_consent, auto_optimize } =
         defaults(&root, zones.as_deref(), faults);
-    let unpin_on_withdrawal = root.table("pins", faults).is_some_and(|pins| unpin_on_withdrawal(&pins, faults));
+    let pins = root.table("pins", faults);
+    let unpin_on_withdrawal = pins.and_then(|pins| pins.choice("on_withdrawal", &ON_WITHDRAWAL, faults)) == Some(true);
     let retention = retention::of_project(&root, zones.as_deref(), faults);
     let allow = notes::allowed(&root, faults);
     let notify = notify::notify(&root, faults);
@@ -96,20 +93,8 @@ pub(super) fn settings(file: &Arc<SourceFile>, faults: &mut Faults) -> Settings 
     }
 }
 
-/// `[pins]`.
-fn unpin_on_withdrawal(pins: &Table<'_>, faults: &mut Faults) -> bool {
-    const ACTIONS: [&str; 2] = ["keep", "unpin"];
-    pins.only(&["on_withdrawal"], faults);
-    let Some(text) = pins.string("on_withdrawal", faults) else { return false };
-    if !ACTIONS.contains(&text.value.as_str()) {
-        faults.add(text.place, format!("`on_withdrawal` is \"{}\"", text.value), format!("one of {}", one_of(ACTIONS)));
-        return false;
-    }
-    text.value == "unpin"
-}
-
 fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
-    let entry = root.require("zones", "zones = [\"landing\", \"trusted\", \"curated\"]", faults)?;
+    let entry = root.require("zones", faults)?;
     let before = faults.len();
     let zones = entry.strings(faults);
     if zones.is_empty() && faults.len() == before {
@@ -126,25 +111,15 @@ fn zones(root: &Table<'_>, faults: &mut Faults) -> Option<Vec<String>> {
 }
 
 fn defaults(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Defaults {
-    let (memory_limit, target_file_size) = (DEFAULT_MEMORY_LIMIT, DEFAULT_TARGET_FILE_SIZE);
-    let Some(table) = root.table("defaults", faults) else {
-        return Defaults {
-            memory_limit,
-            target_file_size,
-            spill_folder: None,
-            require_consent: Vec::new(),
-            auto_optimize: true,
-        };
-    };
-    let keys = ["memory_limit", "target_file_size", "spill_folder", "require_consent", "auto_optimize"];
-    table.only(&keys, faults);
-    let auto_optimize = table.boolean("auto_optimize", faults).unwrap_or(true);
-    let require_consent = require_consent(&table, zones, faults);
-    let spill_folder = table.string("spill_folder", faults).and_then(|t| folder("spill_folder", t, faults));
-    let mut size = |key, default| table.get(key).and_then(|e| size(e, faults)).unwrap_or(default);
-    let memory_limit = size("memory_limit", memory_limit);
-    let target_file_size = size("target_file_size", target_file_size);
-    Defaults { memory_limit, target_file_size, spill_folder, require_consent, auto_optimize }
+    let table = root.table("defaults", faults);
+    let table = table.as_ref();
+    Defaults {
+        auto_optimize: table.and_then(|table| table.boolean("auto_optimize", faults)).unwrap_or(true),
+        require_consent: table.map(|table| require_consent(table, zones, faults)).unwrap_or_default(),
+        spill_folder: table.and_then(|table| table.get("spill_folder")).and_then(|entry| folder(entry, faults)),
+        memory_limit: size(table, "memory_limit", faults),
+        target_file_size: size(table, "target_file_size", faults),
+    }
 }
 
 /// Zones of the project whose tables must say whose consent they require. Without known zones none is missed.
@@ -162,27 +137,28 @@ fn require_consent(table: &Table<'_>, zones: Option<&[String]>, faults: &mut Fau
 }
 
 /// A folder of this machine.
-fn folder(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
-    let text = without_credentials(key, text, faults)?;
+fn folder(entry: &Entry<'_>, faults: &mut Faults) -> Option<String> {
+    let text = without_credentials(&entry.key, entry.string(faults)?, faults)?;
     if text.value.is_empty() || text.value.contains("://") {
-        faults.add(text.place, format!("`{key}` is \"{}\"", text.value), "expected a folder of this machine");
-        return None;
+        return entry.refuse(format!("`{}` is \"{}\"", entry.key, text.value), faults);
     }
     Some(text.value)
 }
 
-fn size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
-    const EXAMPLE: &str = "expected a size such as \"512 MB\" or \"2 GB\"";
+/// A size of `[defaults]`, or its default.
+fn size(table: Option<&Table<'_>>, key: &str, faults: &mut Faults) -> u64 {
+    let given = table.and_then(|table| table.get(key)).and_then(|entry| given_size(entry, faults));
+    let default = || DEFAULTS.default_of(key).and_then(|default| units::bytes(default.trim_matches('"')));
+    given.or_else(default).unwrap_or_default()
+}
+
+fn given_size(entry: &Entry<'_>, faults: &mut Faults) -> Option<u64> {
     let bytes = match entry.integer() {
         Some(bytes) => bytes,
         None if entry.is_string() => units::bytes(&entry.string(faults)?.value),
-        None => return entry.expected("a size such as \"512 MB\"", faults),
+        None => return entry.expected(faults),
     };
-    if bytes.is_none_or(|b| b == 0) {
-        faults.add(entry.place().clone(), format!("`{}` is not a size", entry.key), EXAMPLE);
-        return None;
-    }
-    bytes
+    bytes.filter(|bytes| *bytes > 0).or_else(|| entry.refuse(format!("`{}` is not a size", entry.key), faults))
 }
 
 /// The targets, and the variables of each that are not set.
@@ -192,7 +168,7 @@ fn targets(
     faults: &mut Faults,
 ) -> (BTreeMap<String, Target>, BTreeMap<String, Vec<Fault>>) {
     let (mut found, mut missing) = (BTreeMap::new(), BTreeMap::new());
-    let Some(entry) = root.require("targets", "[targets.dev]", faults) else { return (found, missing) };
+    let Some(entry) = root.require("targets", faults) else { return (found, missing) };
     let Some(table) = entry.table(faults) else { return (found, missing) };
     if table.entries().is_empty() {
         faults.add(table.place.clone(), "`targets` is empty", "add `[targets.dev]`");
@@ -230,14 +206,8 @@ fn value<T>(
 }
 
 /// A root of a target, with its variables; as it is written, if one of them is not set.
-fn root_folder(
-    table: &Table<'_>,
-    key: &str,
-    example: &str,
-    unset: &mut Vec<Fault>,
-    faults: &mut Faults,
-) -> Option<Text> {
-    let text = table.required_string(key, example, faults)?;
+fn root_folder(table: &Table<'_>, key: &str, unset: &mut Vec<Fault>, faults: &mut Faults) -> Option<Text> {
+    let text = table.required_string(key, faults)?;
     let expanded = variables::expand(key, text, &variables::environment, faults)?;
     if let Some(missing) = expanded.missing {
         unset.push(missing);
@@ -247,14 +217,11 @@ fn root_folder(
 }
 
 fn target(table: &Table<'_>, project: &str, unset: &mut Vec<Fault>, faults: &mut Faults) -> Option<Target> {
-    table.only(&["landing", "warehouse", "database", "catalog", "region", "endpoint", "sse", "kms_key_id"], faults);
-    let landing = root_folder(table, "landing", "landing = \"landing\"", unset, faults);
-    let warehouse = root_folder(table, "warehouse", "warehouse = \"warehouse\"", unset, faults);
+    let landing = root_folder(table, "landing", unset, faults);
+    let warehouse = root_folder(table, "warehouse", unset, faults);
     let database = value(table, "database", unset, faults, |t, faults| valid_name("database", t, faults));
-    let glue = table.table("catalog", faults).and_then(|catalog| {
-        catalog.only(&["glue"], faults);
-        catalog.table("glue", faults).map(|t| glue(&t, unset, faults))
-    });
+    let catalog = table.table("catalog", faults);
+    let glue = catalog.and_then(|catalog| catalog.table("glue", faults).map(|t| glue(&t, unset, faults)));
     let aws = aws(table, unset, faults);
     let (landing, warehouse) = (landing?, warehouse?);
     if landing.value == warehouse.value {
@@ -271,20 +238,20 @@ fn aws(table: &Table<'_>, unset: &mut Vec<Fault>, faults: &mut Faults) -> AwsTar
     let region = value(table, "region", unset, faults, |t, _| Some(t.value));
     let endpoint = value(table, "endpoint", unset, faults, endpoint);
     let sse = value(table, "sse", unset, faults, |t, faults| {
-        if ENCRYPTIONS.contains(&t.value.as_str()) {
-            return Some(t.value);
+        let found = ENCRYPTION.named(&t.value);
+        if found.is_none() {
+            faults.add(t.place, format!("`sse` is \"{}\"", t.value), ENCRYPTION.expected());
         }
-        faults.add(t.place, format!("`sse` is \"{}\"", t.value), format!("one of {}", one_of(ENCRYPTIONS)));
-        None
+        found
     });
     let kms_key_id = value(table, "kms_key_id", unset, faults, |t, faults| {
-        if table.get("sse").is_none() || sse.as_deref() == Some("AES256") {
+        if table.get("sse").is_none() || sse == Some("AES256") {
             faults.add(t.place, "`kms_key_id` has no use here", "add `sse = \"aws:kms\"`");
             return None;
         }
         Some(t.value)
     });
-    AwsTarget { region, endpoint, sse, kms_key_id }
+    AwsTarget { region, endpoint, sse: sse.map(str::to_owned), kms_key_id }
 }
 
 /// The URL of a service, without credentials in it.
@@ -294,7 +261,7 @@ fn endpoint(text: Text, faults: &mut Faults) -> Option<String> {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Some(text.value),
         _ => {
             let message = format!("`endpoint` is \"{}\"", text.value);
-            faults.add(text.place, message, "expected a URL such as \"https://s3.example.com\"");
+            faults.add(text.place, message, format!("expected {}", Value::Url.expected()));
             None
         }
     }
@@ -313,7 +280,6 @@ fn without_credentials(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
 }
 
 fn glue(table: &Table<'_>, unset: &mut Vec<Fault>, faults: &mut Faults) -> Glue {
-    table.only(&["database", "region", "catalog_id", "endpoint"], faults);
     let mut text = |key| value(table, key, unset, faults, |t, _| Some(t.value));
     let (region, catalog_id) = (text("region"), text("catalog_id"));
     let endpoint = value(table, "endpoint", unset, faults, endpoint);
@@ -362,7 +328,7 @@ pub(super) fn location(key: &str, text: Text, faults: &mut Faults) -> Option<Tex
     let text = without_credentials(key, text, faults)?;
     match text.value.split_once("://") {
         Some((scheme, _)) if !URL_SCHEMES.contains(&scheme) => {
-            let label = "expected a folder, `file://...` or `s3://...`";
+            let label = format!("expected {}", Value::Root.expected());
             faults.add(text.place, format!("`{key}` is a `{scheme}://` address"), label);
             None
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::columns::{self, Declared, Rescued};
 use super::document::{self, Table};
+use super::keys::vocabulary::{ACTION, FORMAT, ON_NEW_FIELD, ON_OVERWRITE, REFRESH};
+use super::keys::{TABLE, Value};
 use super::model::{
     Action, Format, MaxQuarantined, OnNewField, OnOverwrite, Policy, RESCUED, SOURCE_FILE, SOURCE_OFFSET,
 };
@@ -92,29 +94,11 @@ pub(super) struct ExpectationSpec {
     pub action: Action,
 }
 
-const KEYS: [&str; 13] = [
-    "description",
-    "tags",
-    "properties",
-    "location",
-    "retention",
-    "refresh",
-    "primary_key",
-    "cluster_by",
-    "auto_optimize",
-    "source",
-    "columns",
-    "grants",
-    "consent",
-    "expectations",
-    "allow",
-];
-
 /// Properties by which engines recognise and read a table.
-const RESERVED_PROPERTIES: [&str; 4] = ["external", "table_type", "classification", "comment"];
-const RESERVED_PREFIXES: [&str; 4] = ["delta.", "stedi-delta.", "parquet.", "spark."];
+pub(super) const RESERVED_PROPERTIES: [&str; 4] = ["external", "table_type", "classification", "comment"];
+pub(super) const RESERVED_PREFIXES: [&str; 4] = ["delta.", "stedi-delta.", "parquet.", "spark."];
 /// Glue's limit for the name of a parameter.
-const PROPERTY_BYTES: usize = 255;
+pub(super) const PROPERTY_BYTES: usize = 255;
 
 /// Reads one table's file. `sql` is the query next to it.
 pub(super) fn spec(
@@ -125,13 +109,11 @@ pub(super) fn spec(
     faults: &mut Faults,
 ) -> Option<Spec> {
     let parsed = document::parse(file, faults)?;
-    let root = Table::root(file, &parsed);
-    root.only(&KEYS, faults);
+    let root = Table::root(file, &parsed, &TABLE, faults);
     kind(&root, sql, faults);
-    let description = root.required_string("description", "description = \"...\"", faults);
+    let description = root.required_string("description", faults);
     let source = root.table("source", faults).and_then(|t| source(&t, faults));
     let rescued = rescued(&root, source.as_ref().filter(|_| sql.is_none()), faults);
-    let refresh = [("auto", Policy::Auto), ("incremental", Policy::Incremental), ("full", Policy::Full)];
     Some(Spec {
         name,
         zone: zone.to_owned(),
@@ -142,7 +124,7 @@ pub(super) fn spec(
         properties: properties(&root, faults),
         location: root.string("location", faults).and_then(|t| location("location", t, faults)),
         history: retention::of_table(&root, faults),
-        refresh: root.choice("refresh", &refresh, Policy::Auto, faults),
+        refresh: root.choice("refresh", &REFRESH, faults).unwrap_or(Policy::Auto),
         refresh_place: root.get("refresh").map(|entry| entry.place().clone()),
         primary_key: root.strings("primary_key", faults),
         cluster_by: root.strings("cluster_by", faults),
@@ -212,7 +194,7 @@ fn declared(root: &Table<'_>, landing: bool, faults: &mut Faults) -> Option<Vec<
     }
     // Without a source the table is faulty already; its columns are unknown.
     root.get("source").or(root.get("columns"))?;
-    let entry = root.require("columns", "[columns]", faults)?;
+    let entry = root.require("columns", faults)?;
     let table = entry.table(faults)?;
     if landing && table.entries().is_empty() {
         faults.add(table.place.clone(), "`columns` is empty", "name at least one column");
@@ -248,28 +230,13 @@ fn column_names(root: &Table<'_>) -> Vec<String> {
 }
 
 fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
-    table.only(&["path", "exclude", "format", "min_age", "on_overwrite", "max_quarantined", "on_new_field"], faults);
-    let path = table.required_string("path", "path = \"folder/*.json\"", faults);
-    let format = match table.require("format", "format = \"json\"", faults) {
-        Some(_) => table.choice("format", &Format::ALL, Format::Json, faults),
-        None => Format::Json,
-    };
-    let overwrite = [("fail", OnOverwrite::Fail), ("replace", OnOverwrite::Replace)];
-    let on_overwrite = table.choice("on_overwrite", &overwrite, OnOverwrite::Fail, faults);
-    let new_field = [
-        ("warn", OnNewField::Warn),
-        ("quarantine", OnNewField::Quarantine),
-        ("ignore", OnNewField::Ignore),
-        ("rescue", OnNewField::Rescue),
-    ];
-    let on_new_field = table.choice("on_new_field", &new_field, OnNewField::Warn, faults);
-    let min_age = table.string("min_age", faults).and_then(|text| {
-        let age = units::duration(&text.value);
-        if age.is_none() {
-            let label = "expected a time such as \"2s\", \"5m\" or \"0s\"";
-            faults.add(text.place, format!("`min_age` is \"{}\"", text.value), label);
-        }
-        age
+    let path = table.required_string("path", faults);
+    let format = table.require("format", faults).and_then(|_| table.choice("format", &FORMAT, faults));
+    let on_overwrite = table.choice("on_overwrite", &ON_OVERWRITE, faults).unwrap_or(OnOverwrite::Fail);
+    let on_new_field = table.choice("on_new_field", &ON_NEW_FIELD, faults).unwrap_or_default();
+    let min_age = table.get("min_age").and_then(|entry| {
+        let text = entry.string(faults)?.value;
+        units::duration(&text).or_else(|| entry.refuse(format!("`min_age` is \"{text}\""), faults))
     });
     let max_quarantined = table.get("max_quarantined").and_then(|entry| {
         let limit = match entry.integer() {
@@ -279,17 +246,14 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
             }
             None => None,
         };
-        if limit.is_none() {
-            let label = "expected a number of records, or a share such as \"5 %\"";
-            faults.add(entry.place().clone(), "`max_quarantined` is neither a number nor a share", label);
-        }
-        limit
+        limit.or_else(|| entry.refuse("`max_quarantined` is neither a number nor a share", faults))
     });
     let exclude: Vec<Option<String>> =
         table.strings("exclude", faults).into_iter().map(|text| pattern("exclude", text, faults)).collect();
     let path = pattern("path", path?, faults)?;
     // If a pattern is unusable, its files must not pass.
     let exclude = exclude.into_iter().collect::<Option<Vec<String>>>()?;
+    let format = format.unwrap_or(Format::Json);
     Some(Source { path, exclude, format, min_age, on_overwrite, max_quarantined, on_new_field })
 }
 
@@ -297,7 +261,7 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
 fn pattern(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
     let found = format!("`{key}` is \"{}\"", text.value);
     if text.value.contains("://") || text.value.starts_with('/') || text.value.split('/').any(|part| part == "..") {
-        let label = "expected a path under the target's landing root, such as \"folder/*.json\"";
+        let label = format!("expected {}", Value::Pattern.expected());
         faults.add(text.place, found, label);
         return None;
     }
@@ -309,16 +273,15 @@ fn pattern(key: &str, text: Text, faults: &mut Faults) -> Option<String> {
 }
 
 fn grants(table: &Table<'_>, faults: &mut Faults) -> GrantsSpec {
-    table.only(&["subjects", "granted", "latest"], faults);
     GrantsSpec {
-        subjects: required_list(table, "subjects", "subjects = [\"email\"]", faults),
-        granted: table.required_string("granted", "granted = \"... is not null\"", faults),
-        latest: required_list(table, "latest", "latest = [\"updated\"]", faults),
+        subjects: required_list(table, "subjects", faults),
+        granted: table.required_string("granted", faults),
+        latest: required_list(table, "latest", faults),
     }
 }
 
-fn required_list(table: &Table<'_>, key: &str, example: &str, faults: &mut Faults) -> Vec<Text> {
-    let Some(entry) = table.require(key, example, faults) else { return Vec::new() };
+fn required_list(table: &Table<'_>, key: &str, faults: &mut Faults) -> Vec<Text> {
+    let Some(entry) = table.require(key, faults) else { return Vec::new() };
     let before = faults.len();
     let texts = entry.strings(faults);
     if texts.is_empty() && faults.len() == before {
@@ -329,10 +292,9 @@ fn required_list(table: &Table<'_>, key: &str, example: &str, faults: &mut Fault
 
 fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
     let before = faults.len();
-    table.only(&["subject", "names", "by", "grants"], faults);
     let spec = ConsentSpec {
         header: table.place.clone(),
-        subject: table.required_string("subject", "subject = \"...\"", faults),
+        subject: table.required_string("subject", faults),
         names: table.string("names", faults),
         by: table.string("by", faults),
         grants: table.string("grants", faults),
@@ -345,12 +307,10 @@ fn expectations(root: &Table<'_>, faults: &mut Faults) -> Vec<ExpectationSpec> {
     let Some(entry) = root.get("expectations") else { return Vec::new() };
     let mut found: Vec<ExpectationSpec> = Vec::new();
     for table in entry.tables(faults) {
-        table.only(&["name", "check", "action"], faults);
-        let name = table.required_string("name", "name = \"...\"", faults);
-        let check = table.required_string("check", "check = \"... is not null\"", faults);
-        let actions = [("warn", Action::Warn), ("quarantine", Action::Quarantine), ("fail", Action::Fail)];
-        let has_action = table.require("action", "action = \"fail\"", faults).is_some();
-        let action = table.choice("action", &actions, Action::Fail, faults);
+        let name = table.required_string("name", faults);
+        let check = table.required_string("check", faults);
+        let has_action = table.require("action", faults).is_some();
+        let action = table.choice("action", &ACTION, faults).unwrap_or(Action::Fail);
         let (Some(name), Some(check), true) = (name, check, has_action) else { continue };
         if let Err(reason) = name::check(&name.value) {
             faults.add(name.place.clone(), format!("`{}` cannot be an expectation", name.value), reason);

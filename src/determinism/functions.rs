@@ -56,7 +56,7 @@ pub(super) enum Reach {
 }
 
 /// Whether an aggregate has the same result for every order of rows.
-pub(super) fn is_order_free(name: &str) -> bool {
+pub(crate) fn is_order_free(name: &str) -> bool {
     ORDER_FREE.contains(&name)
 }
 

@@ -24,7 +24,7 @@ use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use columns::{Scope, subquery_of};
-pub(crate) use functions::is_approximate;
+pub(crate) use functions::{is_approximate, is_order_free};
 pub(crate) use reason::{Code, Reason};
 
 /// A nondeterministic part of a query.

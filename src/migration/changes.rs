@@ -3,6 +3,7 @@
 use super::shape::{Columns, Stored};
 use super::statement::{Action, Part, Statement};
 use crate::definition::ColumnType;
+use crate::shape::document;
 
 /// One change of a table's columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub struct SchemaChange {
     pub migration: Option<String>,
 }
 
+document! {
 /// The kind of a [`SchemaChange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +41,7 @@ pub enum SchemaChangeKind {
     Order,
     /// The table gets another description.
     Description,
+}
 }
 
 impl SchemaChangeKind {

@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::outcome::{DigestAudit, Verified};
+use crate::shape::document;
 
+document! {
 /// The verdict of `audit consent` on a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,6 +15,7 @@ pub enum ConsentVerdict {
     Violated,
     /// It cannot be determined any more.
     Unknown,
+}
 }
 
 impl ConsentVerdict {
@@ -96,6 +99,7 @@ pub struct ConsentAudits {
     pub shown: &'static str,
 }
 
+document! {
 /// The verdict of `audit verify` on a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +110,7 @@ pub enum VerifyVerdict {
     Different,
     /// It cannot be determined, or not any more.
     Unknown,
+}
 }
 
 impl VerifyVerdict {

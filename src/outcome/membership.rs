@@ -1,5 +1,6 @@
 //! The result of `audit membership`: whether somebody is in a table, since when, and why.
 
+use crate::shape::document;
 use serde_json::Value;
 
 /// Whether rows of a subject are in a version of a table.
@@ -83,6 +84,7 @@ pub struct Unknown {
     pub why: String,
 }
 
+document! {
 /// How a row takes part in a row that is computed from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +97,7 @@ pub enum Role {
     Condition,
     /// The row is there because there is none like it (`not exists`).
     Absence,
+}
 }
 
 /// A row of the subject.

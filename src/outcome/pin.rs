@@ -1,5 +1,6 @@
 //! Versions of tables that are kept for audits.
 
+use crate::shape::document;
 use std::collections::BTreeMap;
 
 use crate::digest::Sealed;
@@ -63,6 +64,7 @@ pub struct PinStatus {
     pub catalog_differs: bool,
 }
 
+document! {
 /// A pin with people whose consent has ended.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PinNotice {
@@ -76,4 +78,5 @@ pub struct PinNotice {
     pub withdrawn: u64,
     /// Whether it was unpinned for that.
     pub unpinned: bool,
+}
 }

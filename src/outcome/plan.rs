@@ -1,11 +1,13 @@
 //! What a sync would do: the plan that is shown, and the one that is saved in a file.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{Drift, MigrationOutcome, Mode, Rows, Warning};
 use crate::error::Error;
 pub use crate::migration::{SchemaChange, SchemaChangeKind};
 use crate::name::TableName;
+use crate::shape::{Shape, Shapes, document};
 
 /// What a sync would do with a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +20,12 @@ pub enum Action {
     /// Bring it up to date in this mode.
     #[serde(untagged)]
     Do(Mode),
+}
+
+impl Shape for Action {
+    fn shape(shapes: &mut Shapes) -> Value {
+        json!({ "anyOf": [{ "type": "string", "enum": ["stop", "skip"] }, Mode::shape(shapes)] })
+    }
 }
 
 impl Action {
@@ -70,6 +78,7 @@ pub struct Explanation {
     pub costs: Option<(u64, u64)>,
 }
 
+document! {
 /// The data files that migrations write anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rewrite {
@@ -77,6 +86,7 @@ pub struct Rewrite {
     pub statements: u64,
     /// Bytes of the table's data files, once per statement.
     pub bytes: u64,
+}
 }
 
 /// The computed change of a table, without the landing files that are pending.
@@ -206,6 +216,7 @@ pub struct CatalogChange {
     pub fields: Vec<Drift>,
 }
 
+document! {
 /// What a sync does with a catalog entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,6 +229,7 @@ pub enum EntryChange {
     Remove,
     /// It fails: the entry belongs to another table, or describes no Delta table.
     Refuse,
+}
 }
 
 /// A plan in a file: what a sync has to find in order to apply it.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Begun, ConsentVerdict, VerifyVerdict};
+use crate::shape::document;
 
+document! {
 /// What the lake, or one pinned version, holds, and whether its laws held.
 #[derive(Debug, Serialize)]
 pub struct LakeReport {
@@ -40,6 +42,7 @@ pub struct LakeReport {
     /// Exit code of the command: 3 if consent was violated, or a table does not equal its query.
     pub exit_code: u8,
 }
+}
 
 impl LakeReport {
     /// How many versions violate consent, how many differ from their query, and how many verdicts are unknown.
@@ -52,6 +55,7 @@ impl LakeReport {
     }
 }
 
+document! {
 /// One table.
 #[derive(Debug, Serialize)]
 pub struct ReportedTable {
@@ -86,7 +90,9 @@ pub struct ReportedTable {
     /// Its newest versions that changed something, newest first.
     pub versions: Vec<ReportedVersion>,
 }
+}
 
+document! {
 /// One version.
 #[derive(Debug, Serialize)]
 pub struct ReportedVersion {
@@ -103,7 +109,9 @@ pub struct ReportedVersion {
     /// How and why.
     pub mode: String,
 }
+}
 
+document! {
 /// Consent in one version.
 #[derive(Debug, Serialize)]
 pub struct ReportedConsent {
@@ -124,7 +132,9 @@ pub struct ReportedConsent {
     /// Why it is unknown.
     pub because: Option<String>,
 }
+}
 
+document! {
 /// One version, recomputed, or compared with its digest.
 #[derive(Debug, Serialize)]
 pub struct ReportedVerification {
@@ -145,7 +155,9 @@ pub struct ReportedVerification {
     /// Why it is different or unknown.
     pub because: Option<String>,
 }
+}
 
+document! {
 /// A pin.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportedPin {
@@ -174,7 +186,9 @@ pub struct ReportedPin {
     /// Identifies the key of the digest.
     pub digest_key: Option<String>,
 }
+}
 
+document! {
 /// A migration.
 #[derive(Debug, Serialize)]
 pub struct ReportedMigration {
@@ -186,4 +200,5 @@ pub struct ReportedMigration {
     pub state: &'static str,
     /// When that was recorded.
     pub recorded_at: Option<String>,
+}
 }

@@ -46,6 +46,7 @@ mod packaging;
 mod pages;
 mod pins;
 mod plan;
+mod reference;
 mod report;
 mod restore;
 mod saved;

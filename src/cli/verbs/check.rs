@@ -8,6 +8,7 @@ use crate::cli::render::{error, text};
 use crate::cli::{Format, Session, exit};
 use crate::definition::{Note, Project};
 use crate::error::{Error, Result};
+use crate::shape::document;
 use crate::source::Fault;
 use crate::workspace;
 
@@ -107,6 +108,7 @@ fn answer(project: &Project) -> String {
     format!("{}: {tables} in {zones}, no errors{warnings}.\n", project.name)
 }
 
+document! {
 /// The result of `check`.
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckReport {
@@ -124,6 +126,7 @@ pub(crate) struct CheckReport {
     pub warnings: Vec<NoteReport>,
     /// Another error that stopped the check: there is no project here, a file cannot be read.
     pub error: Option<ErrorReport>,
+}
 }
 
 /// One note with its rule and place.

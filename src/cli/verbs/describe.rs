@@ -13,6 +13,7 @@ use crate::cli::render::text;
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
 use crate::outcome::{DescribeOutcome, DescribedColumn, DiffVersion};
+use crate::shape::document;
 
 /// Options of `describe`.
 #[derive(Args, Clone, Debug)]
@@ -115,6 +116,7 @@ fn remark(column: &DescribedColumn, kind: &str) -> String {
     }
 }
 
+document! {
 /// What a table is.
 #[derive(Debug, Serialize)]
 pub(crate) struct DescribeReport {
@@ -129,7 +131,9 @@ pub(crate) struct DescribeReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A table at a version.
 #[derive(Debug, Serialize)]
 pub(crate) struct Description {
@@ -174,7 +178,9 @@ pub(crate) struct Description {
     /// What should be said besides.
     pub notes: Vec<String>,
 }
+}
 
+document! {
 /// `[consent]`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ConsentReport {
@@ -185,7 +191,9 @@ pub(crate) struct ConsentReport {
     /// The column of that table.
     pub names: String,
 }
+}
 
+document! {
 /// `[grants]`.
 #[derive(Debug, Serialize)]
 pub(crate) struct GrantsReport {
@@ -196,7 +204,9 @@ pub(crate) struct GrantsReport {
     /// Columns that order records.
     pub latest: Vec<String>,
 }
+}
 
+document! {
 /// An expectation.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExpectationReport {
@@ -207,7 +217,9 @@ pub(crate) struct ExpectationReport {
     /// `warn`, `quarantine` or `fail`.
     pub action: &'static str,
 }
+}
 
+document! {
 /// A column.
 #[derive(Debug, Serialize)]
 pub(crate) struct ColumnReport {
@@ -226,6 +238,7 @@ pub(crate) struct ColumnReport {
     pub declared: bool,
     /// For people.
     pub description: String,
+}
 }
 
 /// The document of a description.

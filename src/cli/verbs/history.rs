@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::inspect::{self, HistoryOptions};
 use crate::outcome::{History, HistoryEntry};
 use crate::privacy::one_line;
+use crate::shape::document;
 use crate::travel::Point;
 
 /// Options of `history`.
@@ -150,6 +151,7 @@ fn sources(entry: &HistoryEntry) -> String {
     sources.join(", ")
 }
 
+document! {
 /// The versions of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct HistoryReport {
@@ -164,7 +166,9 @@ pub(crate) struct HistoryReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One version.
 #[derive(Debug, Serialize)]
 pub(crate) struct VersionReport {
@@ -200,6 +204,7 @@ pub(crate) struct VersionReport {
     pub unchanged: bool,
     /// Source table -> version from which this version was computed.
     pub sources: BTreeMap<String, u64>,
+}
 }
 
 /// The document of a history.

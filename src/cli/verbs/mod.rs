@@ -6,6 +6,7 @@
 pub(super) mod audit;
 pub(super) mod catalog;
 pub(super) mod check;
+pub(super) mod completions;
 pub(super) mod describe;
 pub(super) mod diff;
 pub(super) mod history;
@@ -20,6 +21,7 @@ pub(super) mod quarantine;
 pub(super) mod query;
 pub(super) mod report;
 pub(super) mod restore;
+pub(super) mod schema;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
@@ -35,6 +37,7 @@ use crate::error::Result;
 use audit::AuditVerb;
 use catalog::CatalogVerb;
 use check::CheckArgs;
+use completions::{CompletionsArgs, ManArgs};
 use describe::DescribeArgs;
 use diff::DiffArgs;
 use history::HistoryArgs;
@@ -49,6 +52,7 @@ use quarantine::QuarantineVerb;
 use query::QueryArgs;
 use report::ReportArgs;
 use restore::RestoreArgs;
+use schema::SchemaArgs;
 use show::ShowArgs;
 use sync::SyncArgs;
 use test::TestArgs;
@@ -109,6 +113,12 @@ pub enum Verb {
     /// Compare the catalog with the tables, repair it, or print the statements for Athena
     #[command(subcommand)]
     Catalog(CatalogVerb),
+    /// Print a JSON Schema of the project's files, for editors, or of the documents of `--format json`
+    Schema(SchemaArgs),
+    /// Print the completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one of each verb
+    Man(ManArgs),
 }
 
 /// The names of all verbs.
@@ -148,5 +158,8 @@ pub(super) async fn run(session: &mut Session<'_>, verb: &Verb) -> Result<u8> {
         Verb::Migrate(verb) => Box::pin(migrate::run(session, verb)).await,
         Verb::Quarantine(verb) => Box::pin(quarantine::run(session, verb)).await,
         Verb::Catalog(verb) => Box::pin(catalog::run(session, verb)).await,
+        Verb::Schema(args) => schema::run(session, args),
+        Verb::Completions(args) => completions::completions(session, args),
+        Verb::Man(args) => completions::man(session, args),
     }
 }

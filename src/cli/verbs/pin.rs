@@ -13,6 +13,7 @@ use crate::digest::Sealed;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{Pin, PinStatus};
 use crate::pin::{self, Options};
+use crate::shape::document;
 use crate::travel::Point;
 
 /// Options of `pin`.
@@ -162,6 +163,7 @@ pub(in crate::cli) fn problems(status: &PinStatus) -> Vec<String> {
     problems
 }
 
+document! {
 /// Pins.
 #[derive(Debug, Serialize)]
 pub(crate) struct PinsReport {
@@ -174,7 +176,9 @@ pub(crate) struct PinsReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One pin.
 #[derive(Debug, Serialize)]
 pub(crate) struct PinReport {
@@ -214,6 +218,7 @@ pub(crate) struct PinReport {
     pub sources: std::collections::BTreeMap<String, u64>,
     /// The digest of its rows, of this table and version; `null` = it was pinned without a key.
     pub digest: Option<Sealed>,
+}
 }
 
 impl From<&PinStatus> for PinReport {

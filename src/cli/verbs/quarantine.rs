@@ -9,6 +9,7 @@ use crate::cli::document::ErrorReport;
 use crate::cli::{Format, Session, exit, render};
 use crate::error::{Error, Result};
 use crate::outcome::TableOutcome;
+use crate::shape::document;
 use crate::{inspect, replay};
 
 /// What to do with quarantined records.
@@ -93,6 +94,7 @@ fn answer(table: &TableOutcome) -> String {
     }
 }
 
+document! {
 /// The result of a replay for one table.
 #[derive(Debug, Serialize)]
 pub(crate) struct ReplayReport {
@@ -104,6 +106,7 @@ pub(crate) struct ReplayReport {
     pub table: Option<TableReport>,
     /// Why nothing was done.
     pub error: Option<ErrorReport>,
+}
 }
 
 /// The document of a replay.

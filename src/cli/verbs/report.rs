@@ -10,6 +10,7 @@ use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Kind, Result};
 use crate::outcome::LakeReport;
 use crate::report;
+use crate::shape::document;
 
 /// Options of `report`.
 #[derive(Args, Clone, Debug)]
@@ -64,12 +65,17 @@ fn answer(report: &LakeReport, path: &str) -> String {
     format!("{path}: {said}{unknown}.\n")
 }
 
+document! {
 /// A report that could not be made.
 #[derive(Debug, Serialize)]
-struct FailedReport {
+pub(in crate::cli) struct FailedReport {
+    /// `report/1`.
     report: &'static str,
+    /// Exit code of the command.
     exit_code: u8,
+    /// Why there is no result.
     error: ErrorReport,
+}
 }
 
 fn failed(error: &Error) -> FailedReport {

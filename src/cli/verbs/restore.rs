@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Moves};
 use crate::outcome::RestoreOutcome;
 use crate::restore;
+use crate::shape::document;
 use crate::travel::Point;
 
 /// Options of `restore`.
@@ -103,6 +104,7 @@ pub(in crate::cli) fn answer(outcome: &RestoreOutcome) -> String {
     said
 }
 
+document! {
 /// A restore.
 #[derive(Debug, Serialize)]
 pub(crate) struct RestoreReport {
@@ -128,6 +130,7 @@ pub(crate) struct RestoreReport {
     pub withdrawn: Option<u64>,
     /// What failed.
     pub error: Option<ErrorReport>,
+}
 }
 
 pub(in crate::cli) fn document(outcome: &RestoreOutcome) -> RestoreReport {

@@ -72,6 +72,28 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
     ("var_sample", "write `var_samp(...)`"),
 ];
 
+/// What a function is in Athena, whatever its arguments.
+pub(in crate::definition) enum Spelling {
+    /// The same.
+    Same,
+    /// A function of that name, with another meaning for some arguments.
+    Other,
+    /// A function of that name; whether it means the same is unknown.
+    Unknown,
+    /// None, and what to write instead.
+    Missing(Option<&'static str>),
+}
+
+/// What a function is in Athena.
+pub(in crate::definition) fn spelling(name: &str) -> Spelling {
+    match name {
+        name if has(SAME, name) => Spelling::Same,
+        name if has(OTHER, name) => Spelling::Other,
+        name if has(UNKNOWN, name) => Spelling::Unknown,
+        name => Spelling::Missing(INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)),
+    }
+}
+
 /// Whether a list of names contains this one.
 pub(super) fn has(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|known| known == name)
@@ -159,13 +181,18 @@ fn call(function: &Function, reader: &mut Reader<'_>) {
     }
     if let Some((message, label)) = differs(name, function, &args, reader) {
         reader.note(Rule::OtherFunction, span, message, label);
-    } else if has(UNKNOWN, name) {
-        let message = format!("`{name}` may mean something else in Athena");
-        reader.note(Rule::UnknownFunction, span, message, "compare its result there");
-    } else if !has(SAME, name) && !has(OTHER, name) {
-        let instead = INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead);
-        let label = instead.unwrap_or("both know no other spelling: compute it in a table of its own");
-        reader.note(Rule::UnknownFunction, span, format!("Athena does not know `{name}`"), label);
+        return;
+    }
+    match spelling(name) {
+        Spelling::Same | Spelling::Other => {}
+        Spelling::Unknown => {
+            let message = format!("`{name}` may mean something else in Athena");
+            reader.note(Rule::UnknownFunction, span, message, "compare its result there");
+        }
+        Spelling::Missing(instead) => {
+            let label = instead.unwrap_or("both know no other spelling: compute it in a table of its own");
+            reader.note(Rule::UnknownFunction, span, format!("Athena does not know `{name}`"), label);
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::source::{Place, SourceFile};
 use crate::sql::planner::Tables;
 use crate::sql::text::Sql;
 pub(super) use fine::has_microseconds;
+pub(super) use functions::{Spelling, spelling};
 use scope::Scope;
 
 /// Adds the notes on a query that plans without faults over `tables`; `has_microseconds`: some of its times may be

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::RecordBatch;
 
 use super::document::{self, Entry, Table};
+use super::keys::TESTS;
 use super::model::{self, Project};
 use super::read;
 use crate::error::Result;
@@ -74,19 +75,6 @@ pub(crate) struct TableChange {
     pub deleted: Vec<usize>,
 }
 
-const KEYS: [&str; 10] = [
-    "name",
-    "table",
-    "columns",
-    "given",
-    "insert",
-    "delete",
-    "expect",
-    "expect_after",
-    "expect_inserted",
-    "expect_deleted",
-];
-
 /// Reads the tests of a project: those without faults, and all faults.
 ///
 /// # Errors
@@ -102,9 +90,8 @@ pub(crate) fn cases(root: &Path, project: &Project) -> Result<(Vec<Case>, Vec<Fa
 
 fn of_file(file: &Arc<SourceFile>, project: &Project, faults: &mut Faults) -> Vec<Case> {
     let Some(parsed) = document::parse(file, faults) else { return Vec::new() };
-    let root = Table::root(file, &parsed);
-    root.only(&["test"], faults);
-    let Some(entry) = root.require("test", "[[test]]", faults) else { return Vec::new() };
+    let root = Table::root(file, &parsed, &TESTS, faults);
+    let Some(entry) = root.require("test", faults) else { return Vec::new() };
     let mut cases: Vec<Case> = Vec::new();
     let mut names = BTreeSet::new();
     for test in entry.tables(faults) {
@@ -128,8 +115,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn case(&self, faults: &mut Faults) -> Option<Case> {
         let test = self.test;
-        test.only(&KEYS, faults);
-        let name = test.required_string("name", "name = \"what the query is to do\"", faults);
+        let name = test.required_string("name", faults);
         let table = self.tested(faults)?;
         let columns = self.columns(table, faults);
         let above = above(self.project, &table.name);
@@ -176,7 +162,7 @@ impl Reader<'_> {
 
     /// The derived table that is tested.
     fn tested(&self, faults: &mut Faults) -> Option<&model::Table> {
-        let text = self.test.required_string("table", "table = \"a_derived_table\"", faults)?;
+        let text = self.test.required_string("table", faults)?;
         let derived = || self.project.tables.iter().filter(|table| table.derived().is_some());
         let found = self.project.tables.iter().find(|table| table.name.as_str() == text.value);
         if let Some(table) = found.filter(|table| table.derived().is_some()) {

@@ -43,7 +43,7 @@ pub(super) fn array(column_type: &ColumnType, cells: &[Cell<'_, '_>], faults: &m
         ColumnType::Boolean => {
             let values = each(cells, faults, |cell, faults| match cell.value() {
                 DeValue::Boolean(value) => Some(*value),
-                _ => cell.expected("true or false", faults),
+                _ => cell.expected_to_be("true or false", faults),
             });
             Arc::new(values.into_iter().collect::<BooleanArray>())
         }
@@ -99,9 +99,9 @@ fn each<T>(
 }
 
 fn integer(cell: &Entry<'_>, what: &str, faults: &mut Faults) -> Option<i64> {
-    let DeValue::Integer(number) = cell.value() else { return cell.expected(what, faults) };
+    let DeValue::Integer(number) = cell.value() else { return cell.expected_to_be(what, faults) };
     let found = i64::from_str_radix(number.as_str(), number.radix()).ok();
-    found.or_else(|| cell.expected(what, faults))
+    found.or_else(|| cell.expected_to_be(what, faults))
 }
 
 fn integers<T: ArrowPrimitiveType<Native: TryFrom<i64>>>(
@@ -111,7 +111,7 @@ fn integers<T: ArrowPrimitiveType<Native: TryFrom<i64>>>(
 ) -> ArrayRef {
     let numbers = each(cells, faults, |cell, faults| {
         let number = T::Native::try_from(integer(cell, what, faults)?).ok();
-        number.or_else(|| cell.expected(what, faults))
+        number.or_else(|| cell.expected_to_be(what, faults))
     });
     Arc::new(numbers.into_iter().collect::<PrimitiveArray<T>>())
 }
@@ -122,7 +122,7 @@ fn number(cell: &Entry<'_>, faults: &mut Faults) -> Option<f64> {
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
         _ => None,
     };
-    found.or_else(|| cell.expected("a number", faults))
+    found.or_else(|| cell.expected_to_be("a number", faults))
 }
 
 /// A value that is written as a string; times may be TOML's own.
@@ -137,7 +137,7 @@ fn parsed<T>(cell: &Entry<'_>, what: &str, parse: impl Fn(&str) -> Option<T>, fa
         faults.add(cell.place().clone(), format!("`{}` cannot be read", cell.key), format!("expected {what}"));
         return None;
     }
-    found.or_else(|| cell.expected(what, faults))
+    found.or_else(|| cell.expected_to_be(what, faults))
 }
 
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {

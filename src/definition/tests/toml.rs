@@ -49,7 +49,7 @@ regon = \"x\"
             "stedi-delta.toml:3:1 unknown key `default_targt` | did you mean `default_target`?",
             "stedi-delta.toml:5:16 `memory_limit` is not a size | expected a size such as \"512 MB\" or \"2 GB\"",
             "stedi-delta.toml:6:20 `target_file_size` has the wrong type | \
-             found number 1.5, expected a size such as \"512 MB\"",
+             found number 1.5, expected a size such as \"512 MB\" or \"2 GB\"",
             "stedi-delta.toml:7:16 `spill_folder` is \"s3://b\" | expected a folder of this machine",
             "stedi-delta.toml:8:1 `warehouse` is missing | add `warehouse = \"warehouse\"`",
             "stedi-delta.toml:9:11 `landing` is a `ftp://` address | expected a folder, `file://...` or `s3://...`",
@@ -107,7 +107,7 @@ action = \"wran\"
             "customer_landing.toml:7:8 `path` is \"../x\" | \
              expected a path under the target's landing root, such as \"folder/*.json\"",
             "customer_landing.toml:8:10 `format` is \"csv\" | expected \"json\"",
-            "customer_landing.toml:9:11 `min_age` is \"2\" | expected a time such as \"2s\", \"5m\" or \"0s\"",
+            "customer_landing.toml:9:11 `min_age` is \"2\" | expected a time such as \"30 days\", \"5m\" or \"0s\"",
             "customer_landing.toml:10:16 `on_overwrite` is \"replac\" | one of \"fail\", \"replace\"",
             "customer_landing.toml:12:1 `Email` cannot be a column | a name begins with a letter a-z, found `E`",
             "customer_landing.toml:13:9 `varchar` is not a type of this tool | write `string`",
@@ -118,7 +118,7 @@ action = \"wran\"
             "customer_landing.toml:17:5 `z` has the wrong type | \
              found integer 3, expected a type such as \"string\", or { type = \"string\" }",
             "customer_landing.toml:18:2 `consent` belongs to a derived table | this one has no query",
-            "customer_landing.toml:22:9 `check` is empty | write `check = \"... is not null\"`",
+            "customer_landing.toml:22:9 `check` is empty | write `check = \"amount is not null\"`",
             "customer_landing.toml:23:10 `action` is \"wran\" | one of \"warn\", \"quarantine\", \"fail\"",
         ]
     );
@@ -295,7 +295,7 @@ fn conditions() {
             "t.toml:4:10 column `usr` is not in this table | did you mean `user`?",
             "t.toml:7:8 expectation `a` is there twice | choose another name",
             "t.toml:8:14 this is not valid SQL | unterminated string literal",
-            "t.toml:10:1 `name` is missing | add `name = \"...\"`",
+            "t.toml:10:1 `name` is missing | add `name = \"amount_present\"`",
             "t.toml:10:1 `action` is missing | add `action = \"fail\"`",
         ]
     );

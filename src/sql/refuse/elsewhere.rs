@@ -117,7 +117,7 @@ const JSON: &str = "give the column its type under [columns], such as `struct<a:
      `json_extract_scalar(s, '$.a')`";
 
 /// Names, their engines, and another way to the same result.
-const ANOTHER_WAY: &[(&str, &str, &str)] = &[
+pub(crate) const ANOTHER_WAY: &[(&str, &str, &str)] = &[
     ("filter transform reduce any_match all_match none_match zip_with transform_values map_filter", "Athena", APART),
     ("aggregate exists forall map_zip_with transform_keys", "Spark", APART),
     ("list_transform list_filter list_apply list_reduce array_transform array_filter array_apply", "DuckDB", APART),

@@ -9,6 +9,24 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
+/// Calls that are rewritten, and to what.
+pub(crate) const SPELLINGS: [(&str, &str); 14] = [
+    ("year(d)", "date_part('year', d)"),
+    ("quarter(d)", "date_part('quarter', d)"),
+    ("month(d)", "date_part('month', d)"),
+    ("week(d)", "date_part('week', d)"),
+    ("day(d)", "date_part('day', d)"),
+    ("hour(d)", "date_part('hour', d)"),
+    ("minute(d)", "date_part('minute', d)"),
+    ("second(d)", "date_part('second', d)"),
+    ("mod(a, b)", "((a) % (b))"),
+    ("if(c, a, b)", "CASE WHEN c THEN a ELSE b END"),
+    ("if(c, a)", "CASE WHEN c THEN a END"),
+    ("count_if(c)", "count(*) FILTER (WHERE c)"),
+    ("every(c)", "bool_and(c)"),
+    ("variance(x)", "var_samp(x)"),
+];
+
 /// Rewrites `year(d)` to `date_part('year', d)`, `mod(a, b)` to `a % b`, `if(c, a, b)` to a `case`, and their like.
 pub(crate) fn spell_functions(syntax: &mut impl VisitMut) {
     let _ = visit_expressions_mut(syntax, |expr| {
@@ -92,4 +110,18 @@ fn nested(expr: &Expr) -> Box<Expr> {
 /// Parses an expression of ours.
 pub(crate) fn parsed(text: &str) -> Option<Expr> {
     Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_rewritten_as_listed() {
+        for (call, expected) in SPELLINGS {
+            let mut expr = parsed(call).expect("an expression");
+            spell_functions(&mut expr);
+            assert_eq!(expr.to_string(), expected, "{call}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::cli::render::text::{count, number};
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
 use crate::outcome::{ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender};
+use crate::shape::document;
 
 /// Offenders of a table that are shown to people.
 const SHOWN: usize = 20;
@@ -117,9 +118,10 @@ fn name(offender: &Offender) -> &str {
     offender.subject.as_deref().unwrap_or("NULL, which names nobody")
 }
 
+document! {
 /// The result of an audit of consent.
 #[derive(Debug, Serialize)]
-struct ConsentReport {
+pub(in crate::cli) struct ConsentReport {
     /// `audit-consent/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -135,7 +137,9 @@ struct ConsentReport {
     /// Why there is no result.
     error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One table.
 #[derive(Debug, Serialize)]
 struct TableReport {
@@ -148,7 +152,9 @@ struct TableReport {
     /// Why not all of it could be audited.
     error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One version.
 #[derive(Debug, Serialize)]
 struct VersionReport {
@@ -171,7 +177,9 @@ struct VersionReport {
     /// Why it is unknown.
     because: Option<String>,
 }
+}
 
+document! {
 /// A subject without consent.
 #[derive(Debug, Serialize)]
 struct OffenderReport {
@@ -185,6 +193,7 @@ struct OffenderReport {
     first_version: u64,
     /// The last one in a row.
     last_version: u64,
+}
 }
 
 fn document(audits: &ConsentAudits, exit_code: u8) -> ConsentReport {

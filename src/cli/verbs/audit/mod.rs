@@ -10,7 +10,10 @@ use crate::audit::Scope;
 use crate::cli::Session;
 use crate::cli::args::Dates;
 use crate::error::Result;
+pub(in crate::cli) use consent::ConsentReport;
 use membership::MembershipArgs;
+pub(in crate::cli) use membership::MembershipReport;
+pub(in crate::cli) use verify::VerifyReport;
 
 /// The audits.
 #[derive(Clone, Debug, Subcommand)]

@@ -12,6 +12,7 @@ use crate::cli::render::text::{count, number};
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
 use crate::outcome::{Begun, DigestAudit, VerifiedBy, VerifyAudit, VerifyAudits, VerifyVerdict};
+use crate::shape::document;
 
 pub(super) async fn run(session: &mut Session<'_>, args: &VerifyArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
@@ -103,9 +104,10 @@ fn digested(digest: &DigestAudit) -> String {
     }
 }
 
+document! {
 /// The result of a verification.
 #[derive(Debug, Serialize)]
-struct VerifyReport {
+pub(in crate::cli) struct VerifyReport {
     /// `audit-verify/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -115,7 +117,9 @@ struct VerifyReport {
     /// Why there is no result.
     error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One table.
 #[derive(Debug, Serialize)]
 struct TableReport {
@@ -140,7 +144,9 @@ struct TableReport {
     /// Why it could not be compared.
     error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// The comparison of a version with its digest.
 #[derive(Debug, Serialize)]
 struct DigestReport {
@@ -158,6 +164,7 @@ struct DigestReport {
     begun: Option<Begun>,
     /// Why it is different or unknown.
     because: Option<String>,
+}
 }
 
 impl From<&DigestAudit> for DigestReport {

@@ -3,7 +3,7 @@
 mod report;
 mod text;
 
-pub(in crate::cli) use report::{document, failed};
+pub(in crate::cli) use report::{CatalogReport, document, failed};
 
 use clap::{Args, Subcommand};
 

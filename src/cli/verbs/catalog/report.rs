@@ -6,7 +6,9 @@ use crate::cli::document::ErrorReport;
 use crate::cli::exit;
 use crate::error::Error;
 use crate::outcome::{CatalogOutcome, Drift, EntryOutcome, EntryState};
+use crate::shape::document;
 
+document! {
 /// A catalog and a project.
 #[derive(Debug, Serialize)]
 pub(crate) struct CatalogReport {
@@ -27,7 +29,9 @@ pub(crate) struct CatalogReport {
     /// The error that stopped the command, or a part of it.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A table and its entry.
 #[derive(Debug, Serialize)]
 pub(crate) struct EntryReport {
@@ -42,6 +46,7 @@ pub(crate) struct EntryReport {
     pub drift: Vec<Drift>,
     /// Other problems.
     pub notes: Vec<String>,
+}
 }
 
 /// The document of a catalog.

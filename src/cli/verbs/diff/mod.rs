@@ -15,8 +15,8 @@ use crate::cli::{Format, Session, exit};
 use crate::error::{Context, Error, Kind, Result};
 use crate::inspect::{Answer, HELD};
 use crate::travel::{AsOf, Point, Zone};
+pub(in crate::cli) use report::{DiffReport, LakeDiffReport, document, failed, lake_document, lake_failed};
 pub(super) use report::{VersionReport, version};
-pub(in crate::cli) use report::{document, failed, lake_document, lake_failed};
 pub(in crate::cli) use text::{answer, lake_answer};
 
 /// Rows shown in a table.

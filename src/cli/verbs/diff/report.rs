@@ -7,7 +7,9 @@ use crate::cli::exit;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{DiffOutcome, DiffVersion, LakeDiffOutcome, LakeDiffTable};
+use crate::shape::document;
 
+document! {
 /// The difference of two versions of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct DiffReport {
@@ -40,7 +42,9 @@ pub(crate) struct DiffReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A version.
 #[derive(Debug, Serialize)]
 pub(crate) struct VersionReport {
@@ -49,7 +53,9 @@ pub(crate) struct VersionReport {
     /// When it was committed, by the writer's clock.
     pub committed_at: Option<String>,
 }
+}
 
+document! {
 /// A column of the comparison.
 #[derive(Debug, Serialize)]
 pub(crate) struct ColumnReport {
@@ -60,6 +66,7 @@ pub(crate) struct ColumnReport {
     /// The type in which it is compared.
     #[serde(rename = "type")]
     pub data_type: String,
+}
 }
 
 /// The document of a difference.
@@ -114,6 +121,7 @@ pub(in crate::cli::verbs) fn version(of: DiffVersion) -> VersionReport {
     VersionReport { version: of.version, committed_at: of.committed_ms.map(rfc3339) }
 }
 
+document! {
 /// The difference of all tables of a lake.
 #[derive(Debug, Serialize)]
 pub(crate) struct LakeDiffReport {
@@ -126,7 +134,9 @@ pub(crate) struct LakeDiffReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// One table.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableReport {
@@ -150,6 +160,7 @@ pub(crate) struct TableReport {
     pub bytes_read: u64,
     /// Why it could not be compared.
     pub error: Option<ErrorReport>,
+}
 }
 
 /// The document of the difference of a lake.

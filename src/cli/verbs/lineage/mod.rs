@@ -10,6 +10,7 @@ use crate::audit::{self, Direction, LineageOptions};
 use crate::cli::args::Dates;
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;
+pub(in crate::cli) use report::LineageReport;
 use report::{document, failed};
 
 /// Options of `lineage`.

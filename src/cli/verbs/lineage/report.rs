@@ -7,7 +7,9 @@ use crate::cli::exit;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{ColumnUse, LineageOutcome, LineageTable};
+use crate::shape::document;
 
+document! {
 /// Versions of tables, and which was computed from which.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineageReport {
@@ -32,7 +34,9 @@ pub(crate) struct LineageReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A version of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineageTableReport {
@@ -57,7 +61,9 @@ pub(crate) struct LineageTableReport {
     /// What should be said of it.
     pub notes: Vec<String>,
 }
+}
 
+document! {
 /// A landing file.
 #[derive(Debug, Serialize)]
 pub(crate) struct LandingFileReport {
@@ -66,7 +72,9 @@ pub(crate) struct LandingFileReport {
     /// Records of it that the version holds.
     pub records: u64,
 }
+}
 
+document! {
 /// One version was computed from another one.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineageEdgeReport {
@@ -79,7 +87,9 @@ pub(crate) struct LineageEdgeReport {
     /// The source is the record of consent, and the query does not read it.
     pub consent_only: bool,
 }
+}
 
+document! {
 /// What a column is computed from.
 #[derive(Debug, Serialize)]
 pub(crate) struct ColumnLineageReport {
@@ -90,7 +100,9 @@ pub(crate) struct ColumnLineageReport {
     /// Columns of its sources.
     pub inputs: Vec<ColumnInputReport>,
 }
+}
 
+document! {
 /// A column of a source.
 #[derive(Debug, Serialize)]
 pub(crate) struct ColumnInputReport {
@@ -100,6 +112,7 @@ pub(crate) struct ColumnInputReport {
     pub column: String,
     /// `identity`, `transformation` or `aggregation`; `null` if no value comes from it.
     pub used: Option<ColumnUse>,
+}
 }
 
 /// The document.

@@ -6,7 +6,8 @@ pub(in crate::cli) mod text;
 
 use clap::{Args, Subcommand};
 
-pub(in crate::cli) use report::{Done, MigrationReport, document, failed, migration};
+pub(in crate::cli) use new::{DraftReport, LintReport};
+pub(in crate::cli) use report::{Done, MigrationReport, MigrationsReport, document, failed, migration};
 
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;

@@ -8,6 +8,7 @@ use crate::cli::render::error;
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Before, Draft, Renamed, Wanted};
+use crate::shape::document;
 use crate::source::Fault;
 use crate::workspace;
 
@@ -73,9 +74,10 @@ fn answer(draft: &Draft) -> String {
     text
 }
 
+document! {
 /// The drafted migration.
 #[derive(Debug, Serialize)]
-struct DraftReport {
+pub(in crate::cli) struct DraftReport {
     /// `draft/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -95,6 +97,7 @@ struct DraftReport {
     wrote_schema: bool,
     /// Why nothing was drafted.
     error: Option<ErrorReport>,
+}
 }
 
 fn document(result: Result<&Draft, &Error>) -> DraftReport {
@@ -131,9 +134,10 @@ pub(super) fn lint(session: &mut Session<'_>, args: &LintArgs) -> Result<u8> {
     Ok(if found.is_empty() { exit::DONE } else { exit::of(Kind::Evidence) })
 }
 
+document! {
 /// The findings about migrations.
 #[derive(Debug, Serialize)]
-struct LintReport {
+pub(in crate::cli) struct LintReport {
     /// `lint/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -142,6 +146,7 @@ struct LintReport {
     findings: Vec<FaultReport>,
     /// Why there is no answer.
     error: Option<ErrorReport>,
+}
 }
 
 fn linted(result: Result<&Vec<Fault>, &Error>) -> LintReport {

@@ -7,7 +7,9 @@ use crate::cli::exit;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
+use crate::shape::document;
 
+document! {
 /// What the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,7 +21,9 @@ pub(crate) enum Done {
     /// It carried them out.
     Applied,
 }
+}
 
+document! {
 /// Migrations and how they stand.
 #[derive(Debug, Serialize)]
 pub(crate) struct MigrationsReport {
@@ -34,7 +38,9 @@ pub(crate) struct MigrationsReport {
     /// Why there is no answer.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A migration.
 #[derive(Debug, Serialize)]
 pub(crate) struct MigrationReport {
@@ -51,7 +57,9 @@ pub(crate) struct MigrationReport {
     /// Its statements: the pending or the applied ones.
     pub statements: Vec<StatementReport>,
 }
+}
 
+document! {
 /// A statement.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatementReport {
@@ -75,6 +83,7 @@ pub(crate) struct StatementReport {
     /// The folder of a table that is renamed or dropped, under the warehouse; omitted otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+}
 }
 
 /// The document of a look, a check or an application.

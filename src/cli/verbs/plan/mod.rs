@@ -6,7 +6,7 @@ mod text;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(in crate::cli) use report::{document, failed};
+pub(in crate::cli) use report::{PlanReport, document, failed};
 
 use clap::Args;
 

@@ -10,7 +10,9 @@ use crate::outcome::{
     Action, CatalogPlan, Computed, Drift, EntryChange, Explanation, Mode, PlanOutcome, Rewrite, Rows, SchemaChange,
     SchemaChangeKind, TablePlan, Verdict,
 };
+use crate::shape::document;
 
+document! {
 /// What a sync would do.
 #[derive(Debug, Serialize)]
 pub(crate) struct PlanReport {
@@ -42,7 +44,9 @@ pub(crate) struct PlanReport {
     /// Why there is no result, or why no rows could be computed.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// What a sync would do with a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct TablePlanReport {
@@ -79,7 +83,9 @@ pub(crate) struct TablePlanReport {
     /// Why it stops.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A change of a table's columns.
 #[derive(Debug, Serialize)]
 pub(crate) struct SchemaChangeReport {
@@ -94,7 +100,9 @@ pub(crate) struct SchemaChangeReport {
     /// The migration that makes it; `null` = the sync itself.
     pub migration: Option<String>,
 }
+}
 
+document! {
 /// The computed change of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct ComputedReport {
@@ -110,7 +118,9 @@ pub(crate) struct ComputedReport {
     /// Why the sync would not commit it: `evidence` for consent and expectations.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// What the sync does in the catalog.
 #[derive(Debug, Serialize)]
 pub(crate) struct CatalogReport {
@@ -125,7 +135,9 @@ pub(crate) struct CatalogReport {
     /// Why the catalog could not be read.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A catalog entry that changes.
 #[derive(Debug, Serialize)]
 pub(crate) struct CatalogChangeReport {
@@ -136,7 +148,9 @@ pub(crate) struct CatalogChangeReport {
     /// Fields of an existing entry that differ.
     pub fields: Vec<Drift>,
 }
+}
 
+document! {
 /// The amount of data to process.
 #[derive(Debug, Serialize)]
 pub(crate) struct EstimateReport {
@@ -147,7 +161,9 @@ pub(crate) struct EstimateReport {
     /// It is an upper bound, because it depends on tables above.
     pub at_most: bool,
 }
+}
 
+document! {
 /// How a change is computed.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainReport {
@@ -160,7 +176,9 @@ pub(crate) struct ExplainReport {
     /// Bytes that a full refresh would read and write.
     pub full_bytes: Option<u64>,
 }
+}
 
+document! {
 /// One operator.
 #[derive(Debug, Serialize)]
 pub(crate) struct OperatorReport {
@@ -170,6 +188,7 @@ pub(crate) struct OperatorReport {
     pub operator: String,
     /// Its delta rule.
     pub rule: String,
+}
 }
 
 /// The document of a plan; `out`: the file that it was written to.

@@ -3,7 +3,7 @@
 mod report;
 pub(in crate::cli) mod text;
 
-pub(in crate::cli) use report::{document, failed};
+pub(in crate::cli) use report::{StatusReport, document, failed};
 
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;

@@ -9,7 +9,9 @@ use crate::cli::verbs::pin::PinReport;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{StatusOutcome, TableStatus};
+use crate::shape::document;
 
+document! {
 /// The state of every table.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusReport {
@@ -37,7 +39,9 @@ pub(crate) struct StatusReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// The state of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableStatusReport {
@@ -73,6 +77,7 @@ pub(crate) struct TableStatusReport {
     pub left_out: Option<String>,
     /// The problem that stops it, or makes a sync leave out files.
     pub problem: Option<String>,
+}
 }
 
 /// The document of a status.

@@ -9,7 +9,9 @@ use crate::cli::verbs::optimize::{self, OptimizedReport};
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{DigestNotice, Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
+use crate::shape::document;
 
+document! {
 /// The result of a sync.
 #[derive(Debug, Serialize)]
 pub(crate) struct SyncReport {
@@ -56,7 +58,9 @@ pub(crate) struct SyncReport {
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// The result of a sync for one table.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableReport {
@@ -103,7 +107,9 @@ pub(crate) struct TableReport {
     /// Why the table is not at the cut.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// Totals over the tables of a sync.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Totals {
@@ -132,6 +138,7 @@ pub(crate) struct Totals {
     pub entries_registered: u64,
     /// Tables compared with their queries and found equal.
     pub tables_verified: u64,
+}
 }
 
 /// The document of a sync.

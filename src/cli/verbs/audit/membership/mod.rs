@@ -5,7 +5,7 @@ mod text;
 
 use clap::Args;
 
-pub(in crate::cli) use report::{document, failed};
+pub(in crate::cli) use report::{MembershipReport, document, failed};
 
 use crate::audit::{self, MembershipOptions, Wanted};
 use crate::cli::args::Dates;

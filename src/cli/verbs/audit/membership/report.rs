@@ -8,7 +8,9 @@ use crate::cli::exit;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::outcome::{Explained, MembershipOutcome, Record, Role, SourceRow, SourceRows, VersionRows};
+use crate::shape::document;
 
+document! {
 /// Whether a subject is in a table, and why.
 #[derive(Debug, Serialize)]
 pub(crate) struct MembershipReport {
@@ -45,7 +47,9 @@ pub(crate) struct MembershipReport {
     /// Why there is no result.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// Who was asked for.
 #[derive(Debug, Serialize)]
 pub(crate) struct SubjectReport {
@@ -56,7 +60,9 @@ pub(crate) struct SubjectReport {
     /// Whether it is a hash.
     pub hashed: bool,
 }
+}
 
+document! {
 /// Versions without a gap.
 #[derive(Debug, Serialize)]
 pub(crate) struct StretchReport {
@@ -71,7 +77,9 @@ pub(crate) struct StretchReport {
     /// When that was committed.
     pub until_committed_at: Option<String>,
 }
+}
 
+document! {
 /// A version in which the number of rows changed.
 #[derive(Debug, Serialize)]
 pub(crate) struct VersionRowsReport {
@@ -86,7 +94,9 @@ pub(crate) struct VersionRowsReport {
     /// Rows in it.
     pub rows: u64,
 }
+}
 
+document! {
 /// Versions that cannot be read any more.
 #[derive(Debug, Serialize)]
 pub(crate) struct UnknownReport {
@@ -95,7 +105,9 @@ pub(crate) struct UnknownReport {
     /// The reason.
     pub why: String,
 }
+}
 
+document! {
 /// A row of the subject.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedReport {
@@ -108,7 +120,9 @@ pub(crate) struct ExplainedReport {
     /// The records of landing files that it comes from, those of its values first.
     pub records: Vec<RecordReport>,
 }
+}
 
+document! {
 /// A record of a landing file.
 #[derive(Debug, Serialize)]
 pub(crate) struct RecordReport {
@@ -131,7 +145,9 @@ pub(crate) struct RecordReport {
     /// The tables between.
     pub via: Vec<String>,
 }
+}
 
+document! {
 /// A row of a version of a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct NodeReport {
@@ -156,7 +172,9 @@ pub(crate) struct NodeReport {
     /// What should be said of it.
     pub notes: Vec<String>,
 }
+}
 
+document! {
 /// Rows of one scan.
 #[derive(Debug, Serialize)]
 pub(crate) struct SourceReport {
@@ -172,6 +190,7 @@ pub(crate) struct SourceReport {
     pub nodes: Vec<usize>,
     /// What should be said of them.
     pub note: Option<String>,
+}
 }
 
 /// The document.
