@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::VerifyVerdict;
 use crate::digest::Sealed;
+use crate::shape::document;
 
+document! {
 /// Where a digest that is followed from there was computed by a scan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
@@ -13,7 +15,9 @@ pub struct Begun {
     /// Why its digest did not follow from the one before.
     pub because: String,
 }
+}
 
+document! {
 /// A digest that a sync did not follow from the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DigestNotice {
@@ -27,6 +31,7 @@ pub struct DigestNotice {
     pub because: String,
     /// Why it has no digest.
     pub problem: Option<String>,
+}
 }
 
 /// A version, compared with its digest.

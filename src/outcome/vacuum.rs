@@ -3,7 +3,9 @@
 use std::ops::AddAssign;
 
 use crate::error::Error;
+use crate::shape::document;
 
+document! {
 /// Files and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Files {
@@ -11,6 +13,7 @@ pub struct Files {
     pub files: u64,
     /// Bytes.
     pub bytes: u64,
+}
 }
 
 impl Files {

@@ -10,6 +10,7 @@ use crate::cli::render::text;
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
 use crate::init::{Example, Initialized, change_folder, init};
+use crate::shape::document;
 
 /// Arguments of `init`.
 #[derive(Args, Clone, Debug)]
@@ -71,9 +72,10 @@ fn next(made: &Initialized) -> String {
     format!("\nNext:\n{lines}")
 }
 
+document! {
 /// A new project.
 #[derive(Debug, Serialize)]
-struct InitReport {
+pub(in crate::cli) struct InitReport {
     /// `init/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -86,6 +88,7 @@ struct InitReport {
     files: Vec<String>,
     /// Why nothing was made.
     error: Option<ErrorReport>,
+}
 }
 
 fn document(result: Result<&Initialized, &Error>) -> InitReport {

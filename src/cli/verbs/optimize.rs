@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::migrate::{self, Moves};
 use crate::optimize::{self, Options};
 use crate::outcome::{OptimizeOutcome, OptimizedTable};
+use crate::shape::document;
 
 /// Options of `optimize`.
 #[derive(Args, Clone, Debug)]
@@ -119,6 +120,7 @@ pub(in crate::cli) fn what(table: &OptimizedTable, dry_run: bool) -> String {
     [merged, skipped, failed].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+document! {
 /// The result of `optimize`.
 #[derive(Debug, Serialize)]
 pub(crate) struct OptimizeReport {
@@ -139,7 +141,9 @@ pub(crate) struct OptimizeReport {
     /// What failed apart from tables.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// The result for one table.
 #[derive(Debug, Serialize)]
 pub(crate) struct OptimizedReport {
@@ -175,6 +179,7 @@ pub(crate) struct OptimizedReport {
     pub seconds: f64,
     /// What failed.
     pub error: Option<ErrorReport>,
+}
 }
 
 pub(in crate::cli) fn document(outcome: &OptimizeOutcome) -> OptimizeReport {

@@ -9,8 +9,11 @@ use super::check::CheckReport;
 use super::describe::DescribeReport;
 use super::diff::{DiffReport, LakeDiffReport};
 use super::history::HistoryReport;
+use super::infer::InferReport;
+use super::init::InitReport;
 use super::lineage::LineageReport;
 use super::migrate::{DraftReport, LintReport, MigrationsReport};
+use super::optimize::OptimizeReport;
 use super::pin::PinsReport;
 use super::plan::PlanReport;
 use super::quarantine::ReplayReport;
@@ -18,6 +21,8 @@ use super::report::FailedReport;
 use super::restore::RestoreReport;
 use super::status::StatusReport;
 use super::sync::SyncReport;
+use super::test::TestReport;
+use super::vacuum::VacuumReport;
 use crate::cli::{Format, Session, exit};
 use crate::definition::keys::{project_schema, table_schema};
 use crate::error::Result;
@@ -82,6 +87,11 @@ fn report_schema() -> Value {
         LintReport::shape,
         ReplayReport::shape,
         CatalogReport::shape,
+        OptimizeReport::shape,
+        VacuumReport::shape,
+        TestReport::shape,
+        InitReport::shape,
+        InferReport::shape,
     ]
     .map(|shape| shape(&mut shapes))
     .into();

@@ -12,6 +12,7 @@ use crate::definition::units;
 use crate::error::{Error, Kind, Result};
 use crate::migrate::{self, Moves};
 use crate::outcome::{Files, VacuumOutcome, VacuumTable};
+use crate::shape::document;
 use crate::vacuum::{VacuumOptions, vacuum};
 
 /// Options of `vacuum`.
@@ -148,6 +149,7 @@ fn amount(files: Files) -> String {
     format!("{} ({})", text::count(files.files, "file"), text::bytes(files.bytes))
 }
 
+document! {
 /// A vacuum.
 #[derive(Debug, Serialize)]
 pub(crate) struct VacuumReport {
@@ -166,7 +168,9 @@ pub(crate) struct VacuumReport {
     /// What failed.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// A table.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableReport {
@@ -190,6 +194,7 @@ pub(crate) struct TableReport {
     pub left_alone: Option<String>,
     /// What failed.
     pub error: Option<ErrorReport>,
+}
 }
 
 pub(in crate::cli) fn document(outcome: &VacuumOutcome) -> VacuumReport {

@@ -9,6 +9,7 @@ use crate::cli::{Format, Session, exit};
 use crate::definition::parse_bytes;
 use crate::error::Result;
 use crate::infer::{Asked, Inferred, infer};
+pub(in crate::cli) use report::InferReport;
 use report::document;
 
 /// Arguments of `infer`.

@@ -6,10 +6,12 @@ use crate::cli::document::ErrorReport;
 use crate::cli::exit;
 use crate::error::{Error, Result};
 use crate::infer::{Action, Fate, Inferred};
+use crate::shape::document;
 
+document! {
 /// A drafted definition, or an edit of one.
 #[derive(Debug, Serialize)]
-pub(super) struct InferReport {
+pub(in crate::cli) struct InferReport {
     /// `infer/1`.
     report: &'static str,
     /// Exit code of the command.
@@ -26,9 +28,11 @@ pub(super) struct InferReport {
     action: Option<&'static str>,
     /// The definition.
     text: Option<String>,
-    /// Files that match, and how many were read, and not or only in part.
+    /// Files that match.
     files_matching: u64,
+    /// How many were read.
     files_read: u64,
+    /// How many of them only in part.
     files_partly: u64,
     /// Decompressed bytes read.
     bytes: u64,
@@ -45,15 +49,24 @@ pub(super) struct InferReport {
     /// Why there is no answer.
     error: Option<ErrorReport>,
 }
-
-#[derive(Debug, Serialize)]
-struct ColumnReport {
-    name: String,
-    #[serde(rename = "type")]
-    column_type: String,
-    notes: Vec<String>,
 }
 
+document! {
+/// A column.
+#[derive(Debug, Serialize)]
+struct ColumnReport {
+    /// Its name.
+    name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    column_type: String,
+    /// What should be said of it.
+    notes: Vec<String>,
+}
+}
+
+document! {
+/// What a definition lacked.
 #[derive(Debug, Serialize)]
 struct ChangeReport {
     /// The column, or the path to a field.
@@ -65,21 +78,36 @@ struct ChangeReport {
     /// Whether the edit is left to a person.
     by_hand: bool,
 }
-
-#[derive(Debug, Serialize)]
-struct FateReport {
-    records: u64,
-    landed: u64,
-    quarantined: u64,
-    reasons: Vec<RefusedReport>,
 }
 
+document! {
+/// What becomes of records.
+#[derive(Debug, Serialize)]
+struct FateReport {
+    /// Records read.
+    records: u64,
+    /// Those that land.
+    landed: u64,
+    /// Those that go to quarantine.
+    quarantined: u64,
+    /// Why.
+    reasons: Vec<RefusedReport>,
+}
+}
+
+document! {
+/// Records that go to quarantine for one reason.
 #[derive(Debug, Serialize)]
 struct RefusedReport {
+    /// The reason.
     reason: String,
+    /// How many.
     count: u64,
+    /// The file of the first one.
     file: String,
+    /// Its byte offset in the decompressed file.
     offset: i64,
+}
 }
 
 fn fate(fate: &Fate) -> FateReport {

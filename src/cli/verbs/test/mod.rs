@@ -5,7 +5,7 @@ pub(in crate::cli) mod text;
 
 use clap::Args;
 
-pub(in crate::cli) use report::{document, failed};
+pub(in crate::cli) use report::{TestReport, document, failed};
 
 use crate::cli::lake::HASH_KEY;
 use crate::cli::{Format, Session, exit};

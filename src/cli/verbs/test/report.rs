@@ -6,7 +6,9 @@ use crate::cli::document::{ErrorReport, seconds};
 use crate::cli::exit;
 use crate::error::Error;
 use crate::outcome::{Mode, TestFailure, TestOutcome, TestResult};
+use crate::shape::document;
 
+document! {
 /// The result of `test`.
 #[derive(Debug, Serialize)]
 pub(crate) struct TestReport {
@@ -27,7 +29,9 @@ pub(crate) struct TestReport {
     /// Why no test ran.
     pub error: Option<ErrorReport>,
 }
+}
 
+document! {
 /// The result of one test.
 #[derive(Debug, Serialize)]
 pub(crate) struct OneTestReport {
@@ -52,7 +56,9 @@ pub(crate) struct OneTestReport {
     /// Seconds.
     pub seconds: f64,
 }
+}
 
+document! {
 /// Why a test failed.
 #[derive(Debug, Serialize)]
 pub(crate) struct FailureReport {
@@ -67,6 +73,7 @@ pub(crate) struct FailureReport {
     pub unexpected: Vec<Vec<Option<String>>>,
     /// The error of `law` and `error`.
     pub error: Option<ErrorReport>,
+}
 }
 
 /// The document of tests that ran.
