@@ -9,6 +9,7 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use deltalake::datafusion::logical_expr::{Documentation, Volatility};
 
 use super::athena::{self, Spelling};
+use super::notes::Notes;
 use crate::determinism::{is_approximate, is_order_free};
 use crate::source::SourceFile;
 use crate::source::faults::Faults;
@@ -196,9 +197,9 @@ fn probed(name: &str) -> Vec<String> {
         let file = Arc::new(SourceFile { path: PathBuf::from("t.sql"), text });
         let mut sql = Sql::file(&file);
         let Some(query) = sql.query(&mut Faults::default()) else { continue };
-        let mut notes = Faults::default();
+        let mut notes = Notes::default();
         athena::query(&file, (&sql, &query), &tables, false, &mut notes);
-        for note in notes.into_sorted() {
+        for note in notes.into_sorted(|_| false).into_iter().map(|note| note.fault) {
             let is_of_the_call = note.place.is_some_and(|place| place.span.start == BEFORE.len());
             let said = format!("{}: {}", note.message, note.label);
             if is_of_the_call && !found.contains(&said) {

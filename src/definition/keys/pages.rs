@@ -112,7 +112,8 @@ fn row(key: &Key, page: &mut String) {
         Absent::Means(text) => text.to_owned(),
     };
     let mut doc = key.doc.to_owned();
-    if let Value::Words(words) | Value::WithVariables(Value::Words(words)) = key.value {
+    let value = if let Value::WithVariables(value) = &key.value { value } else { &key.value };
+    if let Value::Words(words) = value {
         let words: Vec<String> =
             words.words().iter().map(|(word, meaning)| format!("`\"{word}\"`: {meaning}")).collect();
         let _ = write!(doc, " {}.", words.join("; "));
