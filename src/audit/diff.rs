@@ -9,10 +9,12 @@ mod lake;
 mod lines;
 mod source;
 
+use std::sync::Arc;
+
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::logical_expr::{SortExpr, ident, lit};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Sort, ident, lit};
 use deltalake::datafusion::prelude::{DataFrame, SessionContext};
 
 use super::classified::Classified;
@@ -222,16 +224,25 @@ impl Query<'_> {
         let weight = if self.reversed { ident(WEIGHT) * lit(-1_i64) } else { ident(WEIGHT) };
         let rows = rows.select(columns().chain([weight.alias(WEIGHT)]).collect::<Vec<_>>()).context(doing)?;
         let rows = DataFrame::new(session.state(), consolidate(rows.into_unoptimized_plan())?);
-        let key = || self.key.iter().map(|at| ident(nth(*at)));
-        let ascending = |expr: deltalake::datafusion::logical_expr::Expr| -> SortExpr { expr.sort(true, false) };
         let rows = if self.options.counts_only {
-            let rows = rows.select(key().chain([ident(WEIGHT)]).collect::<Vec<_>>()).context(doing)?;
-            if self.key.is_empty() { Ok(rows) } else { rows.sort(key().map(ascending).collect()) }
+            let key = self.key.iter().map(|at| ident(nth(*at)));
+            let rows = rows.select(key.chain([ident(WEIGHT)]).collect::<Vec<_>>()).context(doing)?;
+            if self.key.is_empty() { rows } else { in_order(session, rows) }
         } else {
-            rows.sort(columns().chain([ident(WEIGHT)]).map(ascending).collect())
+            in_order(session, rows)
         };
-        rows.context(doing)?.execute_stream().await.context(doing).map(Some)
+        rows.execute_stream().await.context(doing).map(Some)
     }
+}
+
+/// Rows in the order of their columns, the first one first.
+///
+/// `DataFrame::sort` takes a name for that of a column below the projection under it, if there is one: where that renames
+/// `c0` to `c1` and `c1` to `c0`, as a key that is not the first column is, it sorts by the other one.
+fn in_order(session: &SessionContext, rows: DataFrame) -> DataFrame {
+    let plan = rows.into_unoptimized_plan();
+    let expr = plan.schema().columns().into_iter().map(|column| Expr::Column(column).sort(true, false)).collect();
+    DataFrame::new(session.state(), LogicalPlan::Sort(Sort { expr, input: Arc::new(plan), fetch: None }))
 }
 
 fn doing() -> String {

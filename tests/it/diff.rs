@@ -87,19 +87,28 @@ async fn diff(lake: &Lake, options: &DiffOptions) -> (Vec<String>, DiffRows) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_pairs_of_versions_of_random_tables_equal_a_count_of_all_rows() {
-    for (seed, key, wide) in [(1, "", false), (2, KEY, true), (3, KEY, false), (4, "", true)] {
+    const KEY_LAST: [usize; 3] = [1, 2, 0];
+    for (seed, key, wide, order) in [
+        (1, "", false, [0, 1, 2]),
+        (2, KEY, true, [0, 1, 2]),
+        (3, KEY, false, [0, 1, 2]),
+        (4, "", true, [0, 1, 2]),
+        (5, KEY, true, [1, 0, 2]),
+        (6, KEY, false, KEY_LAST),
+        (7, KEY, true, KEY_LAST),
+    ] {
         let lake = things(key);
         let mut random = Random(seed * 0x9E37_79B9_7F4A_7C15);
         let folder = lake.warehouse().join("curated/things");
         fs::create_dir_all(&folder).unwrap();
-        brute::write(&folder, &random.rows(wide), SaveMode::Append).await;
+        brute::write_in(&folder, &random.rows(wide), SaveMode::Append, order).await;
         for _ in 0..10 {
             match random.below(6) {
-                0 => brute::write(&folder, &random.rows(wide), SaveMode::Overwrite).await,
+                0 => brute::write_in(&folder, &random.rows(wide), SaveMode::Overwrite, order).await,
                 1 => foreign_delete(&lake, "curated/things", "v = 'v1'").await,
                 2 => foreign_delete(&lake, "curated/things", "k is null or k > 2").await,
                 3 => brute::optimize(&folder).await,
-                _ => brute::write(&folder, &random.rows(wide), SaveMode::Append).await,
+                _ => brute::write_in(&folder, &random.rows(wide), SaveMode::Append, order).await,
             }
         }
         let newest = lake.table("curated/things").await.version();
@@ -142,6 +151,21 @@ async fn lines_are_in_the_order_of_the_key_or_of_all_columns() {
         };
         assert_eq!(found, expected.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_paired_by_a_key_that_is_not_the_first_column() {
+    let lake = things(KEY);
+    let folder = lake.warehouse().join("curated/things");
+    fs::create_dir_all(&folder).unwrap();
+    let row = |k: i64, v: &str| (Some(k), Some(v.to_owned()), None);
+    let order = [1, 0, 2];
+    brute::write_in(&folder, &[row(1, "a"), row(2, "b"), row(3, "c")], SaveMode::Append, order).await;
+    // By `v`, rows of one key would be apart.
+    brute::write_in(&folder, &[row(1, "z"), row(2, "b"), row(3, "a")], SaveMode::Overwrite, order).await;
+    let (found, counts) = diff(&lake, &options(0, 1)).await;
+    assert_eq!(found, ["update 1|a|NULL -> 1|z|NULL", "update 3|c|NULL -> 3|a|NULL"]);
+    assert_eq!(counts, DiffRows { inserted: 0, updated: 2, deleted: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,9 +42,15 @@ async fn open(folder: &Path) -> DeltaTable {
     if folder.join("_delta_log").is_dir() { builder.load().await.unwrap() } else { builder.build().unwrap() }
 }
 
-/// Writes rows.
+/// Writes rows, with the columns in the order `k`, `v`, `x`.
 pub(super) async fn write(folder: &Path, of: &[Row], mode: SaveMode) {
-    open(folder).await.write(vec![rows(of)]).with_save_mode(mode).await.unwrap();
+    write_in(folder, of, mode, [0, 1, 2]).await;
+}
+
+/// Writes rows, with the columns `k`, `v`, `x` in another order.
+pub(super) async fn write_in(folder: &Path, of: &[Row], mode: SaveMode, order: [usize; 3]) {
+    let rows = rows(of).project(&order).unwrap();
+    open(folder).await.write(vec![rows]).with_save_mode(mode).await.unwrap();
 }
 
 /// Writes all files anew, without changing a row.
