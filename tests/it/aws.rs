@@ -4,6 +4,7 @@
 mod catalog;
 mod credentials;
 mod faults;
+mod pinned;
 
 use std::process::Command;
 

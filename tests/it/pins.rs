@@ -1,5 +1,7 @@
 //! Pins: versions that are kept for audits, also as tables of the catalog.
 
+mod vacuumed;
+
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -6,8 +6,9 @@
 Works in a temporary folder: syncs the project twice, so that tables have an older version; reads every table with
 Spark at both and compares columns and rows with what the tool itself says; lets Spark run the project's queries over
 the landing tables and compares the derived ones; nets their change feed; then appends, deletes and optimizes as a
-foreign writer does, and looks at what the next sync makes of it; and at the row groups that it need not read. One line
-per check. Exit code 1 at the first table that differs: what it held is printed, so point this at invented people only.
+foreign writer does, and looks at what the next sync makes of it; vacuums a table of which a version is pinned; and looks
+at the row groups that it need not read. One line per check. Exit code 1 at the first table that differs: what it held
+is printed, so point this at invented people only.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from pyspark.sql import SparkSession
 
 import foreign
 import kinds
+import pins
 import skipping
 from lake import Tool, tables
 from rows import difference, from_ndjson, from_spark
@@ -68,6 +70,11 @@ class Lake:
 
     def rows(self, table, version=None):
         return collected(self.frame(table, version))
+
+    def rows_of_files(self, table, files):
+        """The rows of data files, as Spark reads Parquet that it knows nothing else of."""
+        names = [name for name, _ in table.columns]
+        return collected(self.spark.read.parquet(*files).select(*names))
 
     def recomputed(self):
         """The derived tables as Spark's own run of the project's queries gives them, by name."""
@@ -229,6 +236,7 @@ def main():
             foreign.optimize(lake)
             foreign.delete(lake)
             foreign.touch_derived(lake)
+            pins.run(lake)
             protocols(lake, "after Spark wrote")
             checks = lake.checks + every_type(spark, tool.binary, Path(folder, "kinds"))
             checks += row_groups(spark, tool.binary, Path(folder, "skipping"))
