@@ -72,3 +72,18 @@ impl Progress for Spinner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_its_turn() {
+        let spinner = Spinner::new();
+        spinner.table("notes", "reading 1 file");
+        spinner.turn(3, 16);
+        spinner.table("people", "refreshing");
+        assert_eq!(*spinner.doing.lock().expect("not poisoned"), "3 of 16  people  refreshing");
+        spinner.done();
+    }
+}

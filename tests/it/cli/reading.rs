@@ -292,3 +292,30 @@ fn the_quarantine_of_a_derived_table_is_named() {
     let listed = shell.run(&["quarantine", "ls"]).out;
     assert!(listed.contains("| members | ") && listed.contains("expectation `early` is not met"), "{listed}");
 }
+
+/// The turns of a sync.
+#[derive(Default)]
+struct Turns(std::sync::Mutex<Vec<(usize, usize)>>);
+
+impl stedi_delta::progress::Progress for Turns {
+    fn table(&self, _: &str, _: &str) {}
+
+    fn done(&self) {}
+
+    fn turn(&self, number: usize, of: usize) {
+        self.0.lock().unwrap().push((number, of));
+    }
+}
+
+#[tokio::test]
+async fn progress_says_which_of_how_many_tables_it_is_at() {
+    let lake = crate::support::Lake::stedi();
+    let turns = std::sync::Arc::new(Turns::default());
+    let progress: std::sync::Arc<dyn stedi_delta::progress::Progress> = turns.clone();
+    let outcome =
+        stedi_delta::sync::sync(&lake.workspace().await, &stedi_delta::sync::Options::default(), &progress).await;
+    assert!(outcome.problem.is_none());
+    let turns = turns.0.lock().unwrap().clone();
+    assert_eq!((turns.first(), turns.last()), (Some(&(1, 8)), Some(&(8, 8))));
+    assert!(turns.is_sorted(), "{turns:?}");
+}
