@@ -98,9 +98,11 @@ impl<'a> Digests<'a> {
             Ok(found) if found == rows => Ok(DigestAudit { rows: count(found), ..audit }),
             Ok(found) => Ok(DigestAudit { rows: count(found), ..different(difference(found, rows, foreign.as_ref())) }),
             // A file that is there and cannot be decoded does not hold the rows that were written.
-            Err(error) => match opened.broken().await {
-                Some((file, _)) => Ok(different(format!("data file `{file}` cannot be read"))),
-                None => Err(self.workspace.told(error)),
+            // A decoder may panic at one.
+            Err(error) => match tokio::spawn(async move { opened.broken().await }).await {
+                Ok(Some((file, _))) => Ok(different(format!("data file `{file}` cannot be read"))),
+                Ok(None) => Err(self.workspace.told(error)),
+                Err(_) => Ok(different("a data file cannot be decoded".to_owned())),
             },
         }
     }
