@@ -254,7 +254,7 @@ fn faults_of_all_files_come_together_without_those_that_follow_from_them() {
              float, double, boolean, binary, date, timestamp, json, decimal(p,s), array<T>, struct<name:T,...>, map<string,T>",
             "a.sql:1:8 column `nothing` is in no table of this query | one of `email`, `serialnumber`, `birthday`, \
              `updated`, `shares`, `source_file`, `source_offset`",
-            "a.toml:1:1 `description` is missing | add `description = \"...\"`",
+            "a.toml:1:1 `description` is missing | add `description = \"Orders as they arrived\"`",
             "a.toml:1:11 `refresh` is \"incrementel\" | one of \"auto\", \"incremental\", \"full\"",
             "b.sql:1:8 column `y` is in no table of this query | did you mean `x`?",
             "d.sql:1:17 this is not valid SQL | expected an expression, found the end",

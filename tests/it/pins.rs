@@ -222,7 +222,7 @@ fn a_project_may_unpin_what_holds_people_who_withdraw() {
     shell.define("stedi-delta.toml", settings.clone() + "[pins]\non_withdrawal = \"drop\"\n");
     let check = shell.run(&["check"]);
     assert!(
-        check.err.contains("`on_withdrawal` is \"drop\"") && check.err.contains("one of `keep`, `unpin`"),
+        check.err.contains("`on_withdrawal` is \"drop\"") && check.err.contains("one of \"keep\", \"unpin\""),
         "{}",
         check.err
     );
