@@ -41,7 +41,6 @@ fn set_writable(shell: &Shell, folder: &str, is_writable: bool) {
             left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
         let mut permissions = about.permissions();
-        #[expect(clippy::permissions_set_readonly_false, reason = "a folder of this test alone")]
         permissions.set_readonly(!is_writable);
         fs::set_permissions(&path, permissions).unwrap();
     }

@@ -94,26 +94,26 @@ people = [{ email = "bob", shares = 2, at = 2 }]
 tests/members.toml
   FAILED  wrong everywhere  (incremental, +1)
           tests/members.toml:2:8: expect of members: 2 rows are missing
-                          email  at
-            missing       ann    1
-            missing       eve    NULL
+                        email  at
+            missing     ann    1
+            missing     eve    NULL
           tests/members.toml:2:8: expect_after of members: 2 rows are not expected
-                          email  at
-            unexpected    ann    1
-            unexpected    bob    2
+                        email  at
+            unexpected  ann    1
+            unexpected  bob    2
           tests/members.toml:2:8: expect_inserted of members: 1 row is missing, 1 row is not expected
-                          email  at
-            missing       bob    3
-            unexpected    bob    2
+                        email  at
+            missing     bob    3
+            unexpected  bob    2
 
 0 passed, 1 failed
 ";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, expected, ""));
     let coloured = shell.run(&["test", "--color", "always"]).out;
     assert!(coloured.contains("  \u{1b}[1;31mFAILED\u{1b}[0m  wrong everywhere"), "{coloured}");
-    assert!(coloured.contains("\u{1b}[31m            missing       ann    1\u{1b}[0m\n"), "{coloured}");
+    assert!(coloured.contains("\u{1b}[31m            missing     ann    1\u{1b}[0m\n"), "{coloured}");
     let document = shell.run(&["test", "--format", "json"]).json();
-    assert_eq!((&document["report"], &document["failed"]), (&"test/1".into(), &1.into()));
+    assert_eq!((&document["report"], &document["failed"]), (&serde_json::json!("test/1"), &serde_json::json!(1)));
     assert_eq!(document["tests"][0]["failures"][0]["missing"][1], serde_json::json!(["eve", null]));
     assert_eq!(document["tests"][0]["mode"], "incremental");
 }

@@ -216,7 +216,7 @@ fn a_command_gets_the_report_and_never_changes_the_result() {
     let stopped = shell.run(&["sync", "--landing", "ftp://x/y"]);
     assert_eq!(stopped.code, 1, "{}", stopped.err);
     let told: serde_json::Value = serde_json::from_str(&shell.definition("told.json")).unwrap();
-    assert_eq!((&told["report"], &told["exit_code"]), (&"sync/1".into(), &1.into()));
+    assert_eq!((&told["report"], &told["exit_code"]), (&serde_json::json!("sync/1"), &serde_json::json!(1)));
 }
 
 #[test]
