@@ -23,6 +23,7 @@ pub(crate) use encoding::undigested;
 
 use crate::error::Result;
 use crate::privacy::Privacy;
+use crate::shape::document;
 
 /// The digest of a multiset of rows, or the difference of two. It is secret: it is written only [`Sealed`].
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -140,6 +141,7 @@ impl Place<'_> {
     }
 }
 
+document! {
 /// A digest as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
@@ -149,6 +151,7 @@ pub struct Sealed {
     pub digest: String,
     /// The number of rows.
     pub rows: i64,
+}
 }
 
 /// The key of digests, derived from `STEDI_DELTA_HASH_KEY`.

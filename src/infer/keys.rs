@@ -36,13 +36,12 @@ impl Keys {
         if records >= MAX_RECORDS {
             return;
         }
-        match self.columns.iter_mut().find(|column| column.node == node) {
-            Some(column) if column.hashes.len() == records => column.hashes.push(hash),
-            Some(_) => {}
-            None if records == 0 && self.columns.len() < MAX_COLUMNS => {
-                self.columns.push(Column { node, hashes: vec![hash] });
+        if let Some(column) = self.columns.iter_mut().find(|column| column.node == node) {
+            if column.hashes.len() == records {
+                column.hashes.push(hash);
             }
-            None => {}
+        } else if records == 0 && self.columns.len() < MAX_COLUMNS {
+            self.columns.push(Column { node, hashes: vec![hash] });
         }
     }
 

@@ -129,6 +129,7 @@ pub(crate) struct CheckReport {
 }
 }
 
+document! {
 /// One note with its rule and place.
 #[derive(Debug, Serialize)]
 pub(crate) struct NoteReport {
@@ -137,6 +138,7 @@ pub(crate) struct NoteReport {
     /// What it says, and where.
     #[serde(flatten)]
     pub note: FaultReport,
+}
 }
 
 /// The document of a check: `Ok` = name, number of tables and notes of a project without faults.
