@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::draft::{candidate_keys, definition};
 use super::sample::{Sample, Samples};
 use super::{Fate, columns, learn};
-use crate::definition::{Format, Table};
+use crate::definition::Format;
 use crate::ingest::format::{RecordShape, of};
 use crate::name::TableName;
 use crate::source::SourceFile;
