@@ -256,7 +256,7 @@ fn new(
 fn checked(workspace: &Workspace, file: &Path, text: &str, name: &TableName) -> Result<Table> {
     let source = SourceFile { path: file.to_owned(), text: text.to_owned() };
     let project = load_with(&workspace.project.root, source)?;
-    let found = project.table(name).cloned();
+    let found = project.tables.into_iter().find(|table| table.name == *name);
     found.ok_or_else(|| Error::new(Kind::Internal, "the drafted table is not in the project"))
 }
 

@@ -133,7 +133,7 @@ fn what_the_limit_cuts_off_is_no_fault() {
         for limit in [200, 5_000, 20_000] {
             let mut sample = Sample::of("a.json", content.as_bytes());
             sample.cut(limit);
-            let (_, _, fate) = drafted_of(Samples { files: vec![sample], matching: 1, partly: 1 });
+            let (_, fate) = drafted_of(Samples { files: vec![sample], matching: 1, partly: 1 });
             assert!(fate.landed > 0 && fate.quarantined == 0, "{fate:?}");
         }
     }
@@ -228,7 +228,7 @@ proptest! {
         let samples = || Samples { files: vec![Sample::of("a.json", text.as_bytes())], matching: 1, partly: 0 };
         let mut observed = learn::observe(&samples(), of(Format::Json)).expect("records");
         prop_assume!(!columns::of(&mut observed, 0).0.is_empty());
-        let (_, _, fate) = drafted_of(samples());
+        let (_, fate) = drafted_of(samples());
         prop_assert_eq!(fate.records, fate.landed + fate.quarantined);
         prop_assert_eq!(fate.quarantined, fate.reasons.iter().map(|one| one.count).sum::<u64>());
     }
