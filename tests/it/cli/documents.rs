@@ -284,6 +284,7 @@ fn a_status_changes_nothing_and_says_what_a_sync_would_do() {
         "pending",
         "personal_log_entries",
         "problem",
+        "quarantine",
         "rows",
         "rows_in_quarantine",
         "table",

@@ -205,19 +205,21 @@ fn a_check_warns_of_what_athena_reads_in_another_way() {
     let project = std::fs::read_to_string(shell.project().join("stedi-delta.toml")).unwrap();
     shell.define("stedi-delta.toml", format!("{project}[targets.dev.catalog.glue]\n"));
     let ran = shell.run(&["check"]);
-    assert_eq!((ran.code, ran.out.as_str()), (0, "shop: 4 tables in 2 zones, no errors, 2 warnings.\n"));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "shop: 4 tables in 2 zones, no errors, 2 warnings by 2 rules.\n"));
     let expected = "\
 warning: `/` of integers gives an integer here and in Athena, and a fraction in Spark and DuckDB
  --> tables/trusted/halves.sql:1:8
   |
 1 | select id / 2 as half
   |        ^^^^^^ to mean a fraction, write `cast(... as double)` around one side
+  athena/division: 1 note
 
 warning: `desc` puts NULL first here, and last in Athena
  --> tables/trusted/halves.sql:3:10
   |
 3 | order by id desc
   |          ^^ write `desc nulls last`, or `desc nulls first`
+  athena/null_order: 1 note
 
 ";
     assert_eq!(ran.err, expected);
@@ -227,6 +229,7 @@ warning: `desc` puts NULL first here, and last in Athena
     assert_eq!(
         document["warnings"][1],
         json!({
+            "rule": "athena/null_order",
             "file": "tables/trusted/halves.sql", "line": 3, "column": 10,
             "message": "`desc` puts NULL first here, and last in Athena",
             "label": "write `desc nulls last`, or `desc nulls first`", "help": null
@@ -322,7 +325,7 @@ error: unknown key `colour`
   |
 3 | colour = \"red\"
   | ^^^^^^ one of `description`, `tags`, `properties`, `location`, `refresh`, `primary_key`, `cluster_by`, `source`, `columns`, \
-     `grants`, `consent`, `expectations`
+     `grants`, `consent`, `expectations` and 1 more
 
 error: `strng` is not a type of this tool
  --> tables/trusted/members.toml:5:18

@@ -16,7 +16,11 @@ fn quarantined_rows_of_derived_tables_are_listed_and_counted() {
     let status = shell.run(&["status", "--format", "json"]).json();
     let few = status["tables"].as_array().unwrap().iter().find(|t| t["table"] == "few").unwrap();
     assert_eq!((few["rows"].as_u64(), few["rows_in_quarantine"].as_u64()), (Some(1), Some(1)));
-    assert!(shell.run(&["status"]).out.contains("up to date; 1 record in quarantine"));
+    let text = shell.run(&["status"]).out;
+    assert!(
+        text.contains("up to date; 1 record in quarantine") && text.contains("; 1 row in few_quarantine"),
+        "{text}"
+    );
     let listed = shell.run(&["quarantine", "ls", "--format", "csv"]);
     assert_eq!(
         listed.out,

@@ -212,7 +212,7 @@ fn a_status_says_who_is_up_to_date() {
         json!({
             "table": "orders", "zone": "trusted", "location": "/wh/trusted/orders", "version": 3, "rows": 10,
             "files": 1, "bytes": 100, "committed_at": "1970-01-01T00:00:00.000Z", "rows_in_quarantine": 0,
-            "personal_log_entries": 0,
+            "quarantine": null, "personal_log_entries": 0,
             "up_to_date": true, "pending": [], "behind": [], "left_out": null, "problem": null
         })
     );
