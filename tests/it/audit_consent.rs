@@ -316,7 +316,8 @@ async fn the_cost_of_all_versions_grows_with_the_changes() {
     // The same number of changes costs the same, however many versions there are.
     let (first, second) = (read[1] - read[0], read[2] - read[1]);
     assert!(second < first + first / 2, "{read:?}");
-    assert!(cost(&lake).await.1 == 100);
+    // A sync may have merged files, which is a version of its own.
+    assert!(cost(&lake).await.1 >= 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
