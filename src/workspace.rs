@@ -105,7 +105,7 @@ pub fn load_with(root: &Path, file: SourceFile) -> Result<Project> {
 }
 
 fn examine(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>)> {
-    let (project, mut faults) = definition::examine_with(root, file)?;
+    let (project, mut faults) = definition::examine(root, file)?;
     faults.extend(plan::unmaintainable(&project));
     faults.extend(migration::faults(&project));
     Ok((project, faults))

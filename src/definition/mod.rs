@@ -77,19 +77,12 @@ pub(crate) fn expand_environment(text: &str) -> std::result::Result<String, Stri
     variables::expanded(text, &variables::environment)
 }
 
-/// Reads and checks the project in a folder: returns its tables without faults, and all faults of its files.
+/// Reads and checks the project in a folder, as if it had `file`, or had it with this text: returns its tables without faults,
+/// and all faults of its files.
 ///
 /// # Errors
 /// There is no project, or its files cannot be read.
-pub(crate) fn examine(root: &Path) -> Result<(Project, Vec<Fault>)> {
-    examine_with(root, None)
-}
-
-/// The same as if it had this file, or had it with this text.
-///
-/// # Errors
-/// As for [`examine`].
-pub(crate) fn examine_with(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>)> {
+pub(crate) fn examine(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>)> {
     let mut files = read::read(root)?;
     if let Some(file) = file {
         files.retain(|other| other.path != file.path);

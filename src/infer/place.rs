@@ -189,7 +189,7 @@ fn folders(parts: &[&str]) -> String {
     };
     let steady: String =
         parts.iter().take_while(|part| !changes(part)).map(|part| format!("{}/", literal(part))).collect();
-    if parts.iter().any(|part| changes(part)) { format!("{steady}**/") } else { steady }
+    if parts.iter().any(changes) { format!("{steady}**/") } else { steady }
 }
 
 fn of_files(paths: &[String]) -> String {
