@@ -220,15 +220,15 @@ fn a_project_is_found_from_below_and_read_from_disk() {
     }
     let below = root.join("tables/landing");
     assert_eq!(find_root(&below).as_deref(), Some(root.as_path()));
-    let project = examine(&root).unwrap().0;
+    let project = examine(&root, None).unwrap().0;
     assert_eq!((project.root.as_path(), project.tables.len()), (root.as_path(), 1));
 
     write("tables/landing/y.sql", b"select '\xff'");
-    let error = examine(&root).unwrap_err();
+    let error = examine(&root, None).unwrap_err();
     assert!(error.message().contains("y.sql is not UTF-8 text: byte 8"), "{error}");
     std::fs::remove_file(root.join("tables/landing/y.sql")).unwrap();
     std::fs::remove_file(root.join("stedi-delta.toml")).unwrap();
-    assert!(examine(&root).unwrap_err().faults()[0].message.starts_with("stedi-delta.toml is not in "));
+    assert!(examine(&root, None).unwrap_err().faults()[0].message.starts_with("stedi-delta.toml is not in "));
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn without_glue_nothing_is_noted() {
 
 #[test]
 fn the_project_of_this_repository_means_the_same_in_athena() {
-    let project = examine(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().0;
+    let project = examine(Path::new(env!("CARGO_MANIFEST_DIR")), None).unwrap().0;
     assert!(project.targets.values().any(|target| target.glue.is_some()));
     assert_eq!(project.notes.iter().map(|note| line(&note.fault)).collect::<Vec<_>>(), Vec::<String>::new());
 }
