@@ -20,7 +20,7 @@ async fn checked(sample: &Sample) -> Vec<(String, String)> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    match workspace::check(folder.path()).await {
+    match workspace::check(folder.path(), None).await {
         Ok(_) => Vec::new(),
         Err(error) => {
             assert!(!error.faults().is_empty(), "{}: {}", sample.name, error.message());
