@@ -58,10 +58,10 @@ fn masks(sets: &GroupingSet, keys: &[Expr]) -> Result<BTreeSet<u64>> {
     let all = keys.len();
     Ok(match sets {
         GroupingSet::Rollup(_) => (0..=all).map(|without| (1 << without) - 1).collect(),
-        GroupingSet::Cube(_) if all < 16 => (0..1 << all).collect(),
+        GroupingSet::Cube(_) if all < 16 => (0..(1 << all)).collect(),
         GroupingSet::Cube(_) => return Err(DataFusionError::NotImplemented("a cube of so many keys".into())),
         GroupingSet::GroupingSets(sets) => {
-            let id = |set: &Vec<Expr>| keys.iter().fold(0, |id, key| id << 1 | u64::from(!set.contains(key)));
+            let id = |set: &Vec<Expr>| keys.iter().fold(0, |id, key| (id << 1) | u64::from(!set.contains(key)));
             sets.iter().map(id).collect()
         }
     })
