@@ -14,7 +14,7 @@ Environment:
   STEDI_DELTA_HASH_KEY    the key of the hashes that are printed instead of
                           personal data [default: a new one per run]
   NO_COLOR                no colour, if it is set
-  AWS_*                   region, credentials and endpoints, as everywhere in AWS";
+  AWS_*                   region, credentials and endpoints, as in AWS";
 
 /// An example of each verb, and what it does.
 const EXAMPLES: &[(&str, &[(&str, &str)])] = &[

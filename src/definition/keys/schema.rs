@@ -186,12 +186,26 @@ fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;
     while let Some((before, after)) = rest.split_once("](") {
-        let (before, shown) = before.rsplit_once('[').unwrap_or((before, ""));
+        let (before, shown) = before.split_at(opening(before));
         text.push_str(before);
-        text.push_str(shown);
+        text.push_str(shown.strip_prefix('[').unwrap_or(shown));
         rest = after.split_once(')').map_or("", |(_, rest)| rest);
     }
     text + rest
+}
+
+/// Where the bracket stands whose closing one follows the text.
+fn opening(text: &str) -> usize {
+    let mut inside = 0_u32;
+    for (at, c) in text.char_indices().rev() {
+        match c {
+            ']' => inside += 1,
+            '[' if inside == 0 => return at,
+            '[' => inside -= 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// A value of TOML as JSON.

@@ -53,7 +53,7 @@ regon = \"x\"
             "stedi-delta.toml:7:16 `spill_folder` is \"s3://b\" | expected a folder of this machine",
             "stedi-delta.toml:8:1 `warehouse` is missing | add `warehouse = \"warehouse\"`",
             "stedi-delta.toml:9:11 `landing` is a `ftp://` address | expected a folder, `file://...` or `s3://...`",
-            "stedi-delta.toml:10:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `catalog`, `region`, `endpoint`, `sse`, `kms_key_id`",
+            "stedi-delta.toml:10:1 unknown key `access_key` | one of `landing`, `warehouse`, `database`, `region`, `endpoint`, `sse`, `kms_key_id`, `catalog`",
             "stedi-delta.toml:13:13 files and tables cannot share a folder | the same folder as `landing`",
             "stedi-delta.toml:15:1 unknown key `regon` | did you mean `region`?",
         ]
