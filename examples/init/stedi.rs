@@ -27,4 +27,7 @@
     ("tables/trusted/customer_trusted.toml", include_bytes!("../../tables/trusted/customer_trusted.toml")),
     ("tables/trusted/step_trainer_trusted.sql", include_bytes!("../../tables/trusted/step_trainer_trusted.sql")),
     ("tables/trusted/step_trainer_trusted.toml", include_bytes!("../../tables/trusted/step_trainer_trusted.toml")),
+    ("tests/accelerometer_trusted.toml", include_bytes!("../../tests/accelerometer_trusted.toml")),
+    ("tests/customer_trusted.toml", include_bytes!("../../tests/customer_trusted.toml")),
+    ("tests/machine_learning_curated.toml", include_bytes!("../../tests/machine_learning_curated.toml")),
 ]

@@ -134,7 +134,7 @@ pub(super) fn spec(
         column_names: column_names(&root),
         source,
         grants: root.table("grants", faults).map(|t| grants(&t, faults)),
-        consent: root.table("consent", faults).map(|t| consent(&t, faults)),
+        consent: consent(&root, faults),
         expectations: expectations(&root, faults),
         allow: notes::allowed(&root, faults),
     })
@@ -290,8 +290,10 @@ fn required_list(table: &Table<'_>, key: &str, faults: &mut Faults) -> Vec<Text>
     texts
 }
 
-fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
+/// `[consent]`; its keys are checked further if none of it is faulty.
+fn consent(root: &Table<'_>, faults: &mut Faults) -> Option<ConsentSpec> {
     let before = faults.len();
+    let table = root.table("consent", faults)?;
     let spec = ConsentSpec {
         header: table.place.clone(),
         subject: table.required_string("subject", faults),
@@ -300,7 +302,7 @@ fn consent(table: &Table<'_>, faults: &mut Faults) -> ConsentSpec {
         grants: table.string("grants", faults),
         is_read: true,
     };
-    ConsentSpec { is_read: faults.len() == before, ..spec }
+    Some(ConsentSpec { is_read: faults.len() == before, ..spec })
 }
 
 fn expectations(root: &Table<'_>, faults: &mut Faults) -> Vec<ExpectationSpec> {
