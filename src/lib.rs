@@ -40,8 +40,9 @@ mod privacy;
 mod retry;
 // Helpers for plans and their expressions.
 mod node;
-// Arithmetic: sums that no order of rows changes, times of every year, parts of JSON, and results that fit into memory.
+// Arithmetic: sums that no order of rows changes, digests of rows, times of every year, parts of JSON, and results that fit into memory.
 mod exact;
+mod digest;
 mod calendar;
 mod json_path;
 mod bounded;
@@ -63,6 +64,7 @@ mod catalog;
 // Stages: the flow, one file per arrow.
 mod changes;
 mod checks;
+mod version_digest;
 mod evaluate;
 mod merge;
 // Operations: return outcomes, never print.

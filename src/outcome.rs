@@ -2,6 +2,7 @@
 //! nothing here prints.
 
 mod audit;
+mod digest;
 mod history;
 mod pin;
 mod lineage;
@@ -20,6 +21,7 @@ use crate::name::TableName;
 pub use audit::{
     ConsentAudit, ConsentAudits, ConsentVerdict, ConsentVersion, Offender, VerifyAudit, VerifyAudits, VerifyVerdict,
 };
+pub use digest::{Begun, DigestAudit, DigestNotice};
 pub use history::{History, HistoryEntry, RestoreOutcome};
 pub use lineage::{ColumnInput, ColumnLineage, LandingFile, LineageEdge, LineageOutcome, LineageTable};
 pub use membership::{
@@ -272,6 +274,8 @@ pub struct SyncOutcome {
     pub migrations: Vec<MigrationOutcome>,
     /// Pins with people whose consent has ended, if consent changed in this run.
     pub pins: Vec<PinNotice>,
+    /// Digests of tables that were computed by a scan, or not at all.
+    pub digests: Vec<DigestNotice>,
 }
 
 /// One field in which a catalog entry differs from its expected value.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{self, rfc3339};
 use crate::definition::Table;
+use crate::digest::{DigestKey, Place, Sealed};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable};
 use crate::migrate::{self, Moves};
@@ -11,7 +12,9 @@ use crate::name;
 use crate::outcome::{Pin, PinNotice, PinOutcome, PinStatus, SyncOutcome, TableOutcome};
 use crate::pins::{self, Pins};
 use crate::restore::withdrawn;
+use crate::sync::RUNS_FOLDER;
 use crate::travel::{self, Named, NamedKind, Zone, system_tables};
+use crate::version_digest::{Followed, Recorded, follow, scanned};
 use crate::workspace::Workspace;
 
 /// The settings by which other engines decide when files and log entries may go.
@@ -55,7 +58,13 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     }
     table.check_files()?;
     let mut pins = Pins::read(workspace).await?;
-    let mut pin = described(&named, &table, options).await?;
+    let known =
+        pins.all.get(&options.name).filter(|known| known.uuid == table.uuid() && known.version == table.version());
+    let digest = match known.and_then(|known| known.digest.clone()) {
+        Some(digest) => Some(digest),
+        None => digest(workspace, &named, &table).await?,
+    };
+    let mut pin = Pin { digest, ..described(&named, &table, options).await? };
     let is_new = match pins.all.get(&options.name) {
         Some(known) if known.uuid == pin.uuid && known.version == pin.version => {
             pin.retained = known.retained.clone();
@@ -87,6 +96,9 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
         pins::register(workspace, &pin).await?;
     }
     let mut notes = named.notes;
+    if pin.digest.is_none() {
+        notes.push("no digest of it is kept: STEDI_DELTA_HASH_KEY is not set".to_owned());
+    }
     if options.retain {
         notes.push(format!(
             "removed rows of every version of {} now stay in its files until the pin ends, those of people who withdraw too",
@@ -228,7 +240,25 @@ async fn described(named: &Named, table: &LakeTable, options: &Options) -> Resul
         files: table.files().into_iter().map(|file| (file.path, file.size)).collect(),
         schema: table.schema_string(),
         sources: ours.map(|commit| commit.facts.sources()).unwrap_or_default(),
+        digest: None,
     })
+}
+
+/// The digest of a version, as it is recorded, else by a scan; `None` without a key.
+async fn digest(workspace: &Workspace, named: &Named, table: &LakeTable) -> Result<Option<Sealed>> {
+    let Some(key) = DigestKey::of(&workspace.privacy).and_then(|key| key.for_rows_of(&table.schema())) else {
+        return Ok(None);
+    };
+    let session = workspace.session()?;
+    let runs = LakeTable::open(&workspace.warehouse.join(RUNS_FOLDER)).await?;
+    let recorded = Recorded::all(runs.as_ref(), &session).await?;
+    let rows = match follow(&named.newest, table.version(), &recorded, &key).await? {
+        Followed::Known(digest) => digest.rows,
+        Followed::UnlessForeign(..) | Followed::Unknown(_) => {
+            scanned(table, &session, &key).await.map_err(|error| workspace.told(error))?
+        }
+    };
+    Ok(Some(key.seal(&rows, &Place::Version(&table.uuid(), table.version()))))
 }
 
 /// Refuses a table whose newest rows are not ours: a commit of ours on top would vouch for them.

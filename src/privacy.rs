@@ -18,6 +18,8 @@ pub struct Privacy {
     key: [u8; 32],
     reveal: bool,
     keyed: bool,
+    /// For digests of rows; `None` without a key, and where none are to be made.
+    digests: Option<[u8; 32]>,
 }
 
 impl fmt::Debug for Privacy {
@@ -33,7 +35,20 @@ impl Privacy {
         const CONTEXT: &str = "stedi-delta 2026-11-23 subjects in messages";
         let keyed = key.is_some();
         let material = key.map_or_else(|| crate::clock::random_uuid().into_bytes().to_vec(), |k| k.as_bytes().to_vec());
-        Self { key: blake3::derive_key(CONTEXT, &material), reveal, keyed }
+        let digests = key.map(|key| blake3::derive_key("stedi-delta 2026-12-01 digests", key.as_bytes()));
+        Self { key: blake3::derive_key(CONTEXT, &material), reveal, keyed, digests }
+    }
+
+    /// The key from which those of row digests are derived; `None` without a key that outlives the run.
+    #[must_use]
+    pub(crate) fn digest_key(&self) -> Option<[u8; 32]> {
+        self.digests
+    }
+
+    /// The same without digests of rows.
+    #[must_use]
+    pub(crate) fn without_digests(self) -> Self {
+        Self { digests: None, ..self }
     }
 
     /// Whether values are shown unchanged.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock;
+use crate::digest::DigestKey;
 use crate::error::Result;
 use crate::ingest::{self, Ledger, Report};
 use crate::migrate::{self, Moves};
@@ -36,6 +37,7 @@ async fn attempt(workspace: &Workspace, name: &str, run: &str, progress: &dyn Pr
     let place = workspace.place(table, run)?;
     let session = workspace.session()?;
     let ledger = Ledger::read(&workspace.warehouse, &session, &workspace.places).await?;
+    let ledger = ledger.digested(DigestKey::of(&workspace.privacy));
     let report = Report { table, progress };
     let done = ingest::replay(&place, &workspace.warehouse, (&ledger, &session), &report).await?;
     let (version_before, version_after) = (done.version_before, Some(done.table.version()));

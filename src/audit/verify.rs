@@ -1,8 +1,9 @@
-//! Whether a version of a derived table holds exactly the rows of its query over the versions of its sources that it
-//! records.
+//! Whether a version holds the rows that it should: those of its query over the versions of its sources that it records,
+//! and those of its digest.
 
 use std::collections::BTreeMap;
 
+use super::digests::Digests;
 use super::history::History;
 use super::recorded::Newest;
 use super::scope::{Scope, What, is_of_project};
@@ -11,19 +12,21 @@ use crate::error::{Error, Result};
 use crate::lake::{CommitFacts, LakeTable, app};
 use crate::migrate::{self, Moves};
 use crate::name::TableName;
-use crate::outcome::{VerifyAudit, VerifyAudits, VerifyVerdict};
+use crate::outcome::{DigestAudit, VerifyAudit, VerifyAudits, VerifyVerdict};
 use crate::plan::{another_commit, fingerprint};
 use crate::refresh;
 use crate::travel::{Named, find_existing, system_tables};
 use crate::workspace::Workspace;
 
-/// Recomputes one version of each table of a scope.
+/// Recomputes one version of each table of a scope, and compares it with its digest.
 ///
 /// # Errors
 /// `Usage` if there is no such table, zone or version. A table that cannot be compared has its error in the result.
 pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits> {
     let workspace = &migrate::placed(workspace, Moves::Pending).await?;
     let (mut audits, mut newest) = (VerifyAudits::default(), Newest::default());
+    let digests = Digests::of(workspace).await?;
+    audits.notes.extend(digests.problem.clone());
     for found in scope.tables(workspace, |_| true).await? {
         let named = match found.table {
             Ok(named) => named,
@@ -43,20 +46,21 @@ pub async fn verify(workspace: &Workspace, scope: &Scope) -> Result<VerifyAudits
         };
         let mut audit = VerifyAudit { version: Some(version), ..empty(&named.name) };
         let table = workspace.table(&named.name).ok().filter(|_| is_of_project(&named));
-        if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?))) {
-            if let Err(error) = verified(workspace, &mut newest, (table, derived), (&named, &mut audit)).await {
-                audit.problem = Some(workspace.told(error));
-            }
-        } else {
-            audit.verdict = VerifyVerdict::NotComputed;
+        if let Some((table, derived)) = table.and_then(|table| Some((table, table.derived()?)))
+            && let Err(error) = verified(workspace, &mut newest, (table, derived), (&named, &mut audit)).await
+        {
+            audit.problem = Some(workspace.told(error));
         }
+        add_digest(&mut audit, (&digests, workspace), &named).await;
         audits.tables.push(audit);
+        if !matches!(scope.what, What::Table(_)) && table.is_some_and(|table| table.landing().is_some()) {
+            let quarantine = format!("{}_quarantine", named.name);
+            audits.tables.extend(by_digest(scope, &quarantine, (&digests, workspace)).await);
+        }
     }
     if scope.what == What::Lake {
         for name in system_tables() {
-            let Ok(Some(table)) = find_existing(workspace, name).await else { continue };
-            let version = scope.version(&table).await.ok().flatten();
-            audits.tables.push(VerifyAudit { version, verdict: VerifyVerdict::NotComputed, ..empty(name) });
+            audits.tables.extend(by_digest(scope, name, (&digests, workspace)).await);
         }
     }
     Ok(audits)
@@ -68,10 +72,41 @@ fn empty(name: &str) -> VerifyAudit {
         version: None,
         sources: Vec::new(),
         verified: None,
+        digest: None,
         verdict: VerifyVerdict::Unknown,
         because: None,
         problem: None,
     }
+}
+
+/// A table that is not one of the project's, compared with its digest; `None` if it does not exist.
+async fn by_digest(scope: &Scope, name: &str, read: (&Digests<'_>, &Workspace)) -> Option<VerifyAudit> {
+    let table = find_existing(read.1, name).await.ok()??;
+    // At a time from before it there is nothing to compare.
+    let version = scope.version(&table).await.ok().flatten()?;
+    let mut audit = VerifyAudit { version: Some(version), ..empty(name) };
+    add_digest(&mut audit, read, &table).await;
+    Some(audit)
+}
+
+/// Compares a version with its digest. A difference is one whatever its query gives; a table without a query has the verdict
+/// of its digest.
+async fn add_digest(audit: &mut VerifyAudit, (digests, workspace): (&Digests<'_>, &Workspace), named: &Named) {
+    let (Some(version), None) = (audit.version, &audit.problem) else { return };
+    let found = match digests.check(&named.newest, &named.name, version).await {
+        Ok(found) => found,
+        Err(error) => {
+            audit.problem = Some(workspace.told(error));
+            return;
+        }
+    };
+    let has_query = workspace.table(&named.name).is_ok_and(|table| table.derived().is_some()) && is_of_project(named);
+    let DigestAudit { verdict, because, .. } = &found;
+    let is_news = *verdict == VerifyVerdict::Different && audit.verdict != VerifyVerdict::Different;
+    if is_news || !has_query {
+        (audit.verdict, audit.because) = (*verdict, because.clone());
+    }
+    audit.digest = Some(found);
 }
 
 async fn verified(
@@ -136,7 +171,11 @@ async fn recorded(
 }
 
 /// A version of a table, or why it cannot be read.
-async fn readable(newest: &LakeTable, name: &str, version: u64) -> Result<std::result::Result<LakeTable, String>> {
+pub(super) async fn readable(
+    newest: &LakeTable,
+    name: &str,
+    version: u64,
+) -> Result<std::result::Result<LakeTable, String>> {
     if version > newest.version() {
         return Ok(Err(format!("{name} has no v{version}")));
     }

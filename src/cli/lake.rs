@@ -36,7 +36,8 @@ impl Lake {
             true => Storage::default().with_listener(progress.clone()),
             false => Storage::default(),
         };
-        let key = std::env::var(HASH_KEY).ok();
+        // An empty one, such as that of a secret that is not set, would be no secret.
+        let key = std::env::var(HASH_KEY).ok().filter(|key| !key.is_empty());
         let workspace = Workspace::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
         Ok(Self { workspace, progress, run })
     }

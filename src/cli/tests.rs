@@ -40,6 +40,7 @@ fn synced(kinds: &[Kind]) -> SyncOutcome {
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
         pins: Vec::new(),
+        digests: Vec::new(),
     }
 }
 

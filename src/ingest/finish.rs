@@ -11,6 +11,7 @@ use super::format::{quarantine_columns, quarantine_layout};
 use super::ledger::Wal;
 use super::schema_diff::{Declared, SchemaDiff, declaring_also};
 use crate::definition::{Column, SOURCE_FILE, SOURCE_OFFSET};
+use crate::digest::{ChangeDigest, DigestKey, Place, RowDigest, Sealed};
 use crate::error::{Error, Result};
 use crate::lake::{
     Add, Annotations, Change, Commit, LakeTable, Layout, NewColumns, Properties, TableSpec, app, create,
@@ -40,7 +41,7 @@ pub(super) async fn finish(
 ) -> Result<(LakeTable, Finished)> {
     let mut finished = Finished::default();
     if !wal.quarantine.is_empty() || !wal.replaced.is_empty() || !wal.replayed.is_empty() {
-        retry::COMMIT.until_no_conflict(|| quarantine(context, number, wal)).await?;
+        retry::COMMIT.until_no_conflict(|| quarantine(context, (uuid, number), wal)).await?;
         finished.rows.quarantined = wal.rows_quarantined;
         finished.io.bytes_written += wal.quarantine.iter().map(|a| a.size.unsigned_abs()).sum::<u64>();
     }
@@ -80,7 +81,18 @@ fn written(context: &LandingContext<'_>, columns: &[Column], table: &LakeTable, 
     })
 }
 
-async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Result<()> {
+/// The digest of the change by a batch: what it adds, as the ledger has it, without what the commit removed.
+fn digest(
+    context: &LandingContext<'_>,
+    (sealed, place): (Option<&Sealed>, Place<'_>),
+    applied: &Applied,
+) -> Option<ChangeDigest> {
+    let key = DigestKey::of(&context.privacy);
+    let added = key.as_ref().and_then(|key| key.open(sealed?, &place));
+    ChangeDigest::of(key.as_ref(), added, applied.digest_deleted)
+}
+
+async fn quarantine(context: &LandingContext<'_>, (uuid, number): (&str, i64), wal: &Wal) -> Result<()> {
     let table = LakeTable::open(&context.quarantine).await?;
     if table.as_ref().is_some_and(|t| t.state().batch() >= number) {
         return Ok(());
@@ -88,8 +100,11 @@ async fn quarantine(context: &LandingContext<'_>, number: i64, wal: &Wal) -> Res
     let applied = match &table {
         Some(table) => without(context, table, &wal.replaced, &wal.replayed, None).await?,
         None if wal.quarantine.is_empty() => return Ok(()),
-        None => Applied::default(),
+        None => nothing(),
     };
+    let place = Place::Quarantine(uuid, number);
+    let digest = digest(context, (wal.digest_quarantine.as_ref(), place), &applied);
+    let applied = Applied { change: Change { digest, ..applied.change }, ..applied };
     let rows = (wal.rows_quarantined, applied.rows_deleted);
     let commit = commit(context, number, "quarantine", applied.change, wal.quarantine.clone(), rows);
     match table {
@@ -117,9 +132,11 @@ async fn landing(
     wal: &Wal,
     columns: &[Column],
 ) -> Result<(LakeTable, Applied)> {
+    let landed = (wal.digest_landing.as_ref(), Place::Landing(uuid, number));
     let Some(table) = LakeTable::open(&context.location).await? else {
         let (properties, annotations) = (declaring_also(columns, None), Some(Annotations::of(context.table)));
-        let change = Change { properties, annotations, ..Change::default() };
+        let digest = digest(context, landed, &nothing());
+        let change = Change { properties, annotations, digest, ..Change::default() };
         let commit = commit(context, number, "ingest", change, wal.landing.clone(), (wal.rows_landed, 0));
         let table = create(&context.location, &spec(context, uuid, columns), checked(commit, wal.expectations)).await?;
         return Ok((table, Applied::default()));
@@ -130,9 +147,10 @@ async fn landing(
     let diff = written(context, columns, &table, number)?;
     let gains = diff.changes_columns();
     // Rows of another schema than the table's do not fit into its change feed.
-    let landed = (!gains).then_some(wal.landing.as_slice());
-    let mut applied = without(context, &table, &wal.replaced, &[], landed).await?;
+    let beside = (!gains).then_some(wal.landing.as_slice());
+    let mut applied = without(context, &table, &wal.replaced, &[], beside).await?;
     let mut change = std::mem::take(&mut applied.change);
+    change.digest = digest(context, landed, &applied);
     if gains {
         change.schema = Some(NewColumns::Among(columns.to_vec()));
         change.properties = declaring_also(columns, Some(&table));
@@ -194,13 +212,19 @@ async fn without(
     beside: Option<&[Add]>,
 ) -> Result<Applied> {
     if files.is_empty() && records.is_empty() {
-        return Ok(Applied::default());
+        return Ok(nothing());
     }
     let paths: HashSet<String> = files.iter().cloned().collect();
     let single: HashSet<(String, i64)> = records.iter().cloned().collect();
     let values: Vec<String> = files.iter().chain(records.iter().map(|(path, _)| path)).cloned().collect();
     let goes = move |batch: &RecordBatch| gone(batch, &paths, &single);
-    merge::delete_where(table, SOURCE_FILE, values, goes, beside, context.target_file_size).await
+    let digests = DigestKey::of(&context.privacy);
+    merge::delete_where(table, SOURCE_FILE, values, goes, beside, context.target_file_size, digests.as_ref()).await
+}
+
+/// No row is deleted.
+fn nothing() -> Applied {
+    Applied { digest_deleted: Some(RowDigest::default()), ..Applied::default() }
 }
 
 fn gone(batch: &RecordBatch, files: &HashSet<String>, records: &HashSet<(String, i64)>) -> Result<BooleanArray> {

@@ -14,6 +14,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Column, ColumnType};
+use crate::digest::{DigestKey, Sealed};
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, Commit, LakeTable, SystemTable, is_batch};
 use crate::migration::Places;
@@ -102,6 +103,12 @@ pub struct Wal {
     /// Fingerprint of the expectations by which these rows were checked; 0 in logs from before it was recorded.
     #[serde(default)]
     pub expectations: i64,
+    /// The digest of the rows in `landing`, if they were digested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_landing: Option<Sealed>,
+    /// The digest of the records in `quarantine`, if they were digested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_quarantine: Option<Sealed>,
 }
 
 impl Wal {
@@ -171,6 +178,8 @@ pub struct Ledger {
     newest_uuid: HashMap<String, String>,
     /// By landing table name, for all of its ids: paths that were unloaded and have not landed since.
     unloaded: HashMap<String, BTreeSet<String>>,
+    /// The key with which its own rows are digested.
+    digests: Option<DigestKey>,
 }
 
 fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray> {
@@ -206,6 +215,12 @@ impl Ledger {
         }
         ledger.table = Some(table);
         Ok(ledger)
+    }
+
+    /// Digests the rows that it commits, if there is a key.
+    #[must_use]
+    pub(crate) fn digested(self, digests: Option<DigestKey>) -> Self {
+        Self { digests, ..self }
     }
 
     fn take(&mut self, batch: &RecordBatch, places: &Places) -> Result<()> {
@@ -376,7 +391,12 @@ impl Ledger {
     /// `Conflict` if another process has committed to the ledger since it was read.
     pub async fn commit(&self, warehouse: &Location, batches: &[Batch], run: &str) -> Result<()> {
         let commit = Commit { info: BTreeMap::from([("runId".to_owned(), run.into())]), ..Commit::default() };
-        let files = SystemTable { name: "files", description: "Ledger of ingested files", columns: columns() };
+        let files = SystemTable {
+            name: "files",
+            description: "Ledger of ingested files",
+            columns: columns(),
+            digests: self.digests.clone(),
+        };
         let at = (&warehouse.join(FOLDER), self.table.as_ref());
         files.append(at, &rows(batches)?, commit, run).await.map(drop)
     }

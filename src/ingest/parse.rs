@@ -18,6 +18,7 @@ use super::format::{
 };
 use super::ledger::FileRow;
 use crate::definition::{Column, Format, Table};
+use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, Layout, Written};
 use crate::storage::{Location, ObjectMeta, is_denied};
@@ -84,6 +85,8 @@ pub(super) struct Target<'a> {
     pub target_file_size: u64,
     /// One permit per file that is read.
     pub workers: Arc<Semaphore>,
+    /// The key with which rows are digested, if they are.
+    pub digests: Option<DigestKey>,
 }
 
 /// Parses `inputs` of the landing root `root`.
@@ -107,9 +110,9 @@ pub(super) async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'
             let (faults, faults_in) = mpsc::channel(QUEUE);
             let size = target.target_file_size;
             let schema = (target.table.schema(), Layout::defined(target.table));
-            let landing = encode(target.landing.clone(), schema, size, rows_in);
+            let landing = encode((target.landing.clone(), target.digests.clone()), schema, size, rows_in);
             let schema = (schema_of(&quarantine_columns()), quarantine_layout());
-            let quarantine = encode(target.quarantine.clone(), schema, size, faults_in);
+            let quarantine = encode((target.quarantine.clone(), target.digests.clone()), schema, size, faults_in);
             let out = Out { rows, faults, budget: Arc::new(Semaphore::new(IN_FLIGHT as usize)) };
             let (plan, queue, slots) = (plan.clone(), queue.clone(), target.workers.clone());
             tokio::spawn(async move {
@@ -121,7 +124,8 @@ pub(super) async fn parse(root: &Location, inputs: Vec<Input>, target: &Target<'
             })
         })
         .collect();
-    let mut parsed = Parsed { bytes_read: bytes, ..Parsed::default() };
+    let nothing = || Written { digest: target.digests.as_ref().map(|_| RowDigest::default()), ..Written::default() };
+    let mut parsed = Parsed { bytes_read: bytes, landing: nothing(), quarantine: nothing(), ..Parsed::default() };
     let mut first_error = None;
     for task in tasks {
         let joined = async {
@@ -209,18 +213,19 @@ impl Parsed {
         }
         for (to, from) in [(&mut self.landing, landing), (&mut self.quarantine, quarantine)] {
             to.rows += from.rows;
+            to.digest = to.digest.zip(from.digest).map(|(to, from)| to + from);
             to.adds.extend(from.adds);
         }
     }
 }
 
 async fn encode(
-    location: Location,
+    (location, digests): (Location, Option<DigestKey>),
     (schema, layout): (deltalake::arrow::datatypes::SchemaRef, Layout),
     target_file_size: u64,
     mut batches: mpsc::Receiver<Sent>,
 ) -> Result<Written> {
-    let mut writer = DataWriter::over(&location, schema, target_file_size).layout(layout);
+    let mut writer = DataWriter::over(&location, schema, target_file_size).layout(layout).digested(digests);
     while let Some((batch, _share)) = batches.recv().await {
         writer.write(&batch).await?;
     }

@@ -14,6 +14,7 @@ use super::ledger::{Batch, FileRow, Ledger, Wal};
 use super::recover::{LandedFiles, Recovered, TableState, recover, state_of};
 use super::schema_diff::evolve_schema;
 use super::{LandingContext, Report};
+use crate::digest::{DigestKey, Place, RowDigest};
 use crate::error::{Context, Error, Result};
 use crate::lake::{DataWriter, LakeTable, Layout};
 use crate::outcome::Io;
@@ -86,8 +87,10 @@ async fn accept(
     let mut rows = frame.execute_stream().await.context(doing)?;
     let (shape, format) = (RecordShape::of(context.table), format::of(context.format()));
     let expectations = Expectations::new(context.table)?;
+    let digests = DigestKey::of(&context.privacy);
     let mut writer = DataWriter::over(&context.location, context.table.schema(), context.target_file_size)
-        .layout(Layout::defined(context.table));
+        .layout(Layout::defined(context.table))
+        .digested(digests.clone());
     let mut replayed: Vec<(String, i64)> = Vec::new();
     // Then the ledger does not know that some of these files were read: a sync reads them again completely.
     let is_ahead = table.state().batch() > current.ledger.newest;
@@ -117,15 +120,19 @@ async fn accept(
     let written = writer.close().await?;
     outcome.landed = written.rows;
     if !replayed.is_empty() {
+        let number = current.ledger.newest.max(table.state().batch()) + 1;
+        let sealed = |rows: Option<RowDigest>, place: Place<'_>| Some(digests.as_ref()?.seal(&rows?, &place));
         outcome.batch = Some(Batch {
             table: context.table.name.to_string(),
             uuid: current.uuid.clone(),
-            number: current.ledger.newest.max(table.state().batch()) + 1,
+            number,
             files: recount((ledger, session), context.table.name.as_str(), &current.uuid, &replayed).await?,
             wal: Some(Wal {
                 rows_landed: written.rows,
                 landing: written.adds,
                 replayed,
+                digest_landing: sealed(written.digest, Place::Landing(&current.uuid, number)),
+                digest_quarantine: sealed(Some(RowDigest::default()), Place::Quarantine(&current.uuid, number)),
                 columns: Wal::written_with(&context.table.columns),
                 expectations: plan::expectations(context.table),
                 ..Wal::default()

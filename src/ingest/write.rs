@@ -8,8 +8,9 @@ use super::pending::Pending;
 use super::recover::TableState;
 use super::{LandingContext, notes};
 use crate::clock;
+use crate::digest::{DigestKey, Place};
 use crate::error::{Error, Result};
-use crate::lake::LakeTable;
+use crate::lake::{LakeTable, Written};
 use crate::outcome::Warning;
 use crate::plan;
 
@@ -73,6 +74,7 @@ pub(super) async fn write(
         quarantine: context.quarantine.clone(),
         target_file_size: context.target_file_size,
         workers: context.workers.clone(),
+        digests: DigestKey::of(&context.privacy),
     };
     let parsed = parse::parse(&context.root, pending.inputs, &target).await?;
     let warnings = notes::of_records(context, &parsed);
@@ -89,7 +91,11 @@ pub(super) async fn write(
     let new = files.len() - replaced;
     files.extend(pending.refreshed);
     files.extend(pending.unloaded.iter().map(|path| FileRow::unloaded(path)));
+    let number = newest.max(in_quarantine) + 1;
+    let sealed = |written: &Written, place: Place<'_>| Some(target.digests.as_ref()?.seal(&written.digest?, &place));
     let wal = Wal {
+        digest_landing: sealed(&landing, Place::Landing(&current.uuid, number)),
+        digest_quarantine: sealed(&quarantine, Place::Quarantine(&current.uuid, number)),
         rows_landed: landing.rows,
         rows_quarantined: quarantine.rows,
         landing: landing.adds,
@@ -105,7 +111,7 @@ pub(super) async fn write(
         batch: Batch {
             table: context.table.name.to_string(),
             uuid: current.uuid.clone(),
-            number: newest.max(in_quarantine) + 1,
+            number,
             files,
             wal: (!nothing).then_some(wal),
         },

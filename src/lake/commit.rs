@@ -25,6 +25,7 @@ use super::state::app;
 use super::table::{LakeTable, builder};
 use crate::clock;
 use crate::definition::Column;
+use crate::digest::ChangeDigest;
 use crate::error::{Context, Error, Result};
 use crate::storage::Location;
 
@@ -48,6 +49,17 @@ pub struct Change {
     pub unset: Vec<String>,
     /// What the log is to say of the table, its columns and properties.
     pub annotations: Option<Annotations>,
+    /// The digest of the change, if it is known.
+    pub digest: Option<ChangeDigest>,
+}
+
+impl Change {
+    /// Whether it has files whose rows change.
+    fn changes_data(&self) -> bool {
+        self.adds.iter().any(|add| add.data_change)
+            || self.removes.iter().any(|remove| remove.data_change)
+            || !self.cdc.is_empty()
+    }
 }
 
 /// A commit about to happen.
@@ -90,6 +102,15 @@ pub struct Properties {
 }
 
 impl Commit {
+    /// Writes the digest of the change, beside what else is told of the commit.
+    fn tell_digest(&mut self, id: &str, version: u64) {
+        let Some(digest) = self.change.digest.take().filter(|_| self.change.changes_data()) else { return };
+        let told = self.info.entry("stediDelta".to_owned()).or_insert_with(|| json!({}));
+        if let Some(told) = told.as_object_mut() {
+            told.insert("digest".to_owned(), json!(digest.told(id, version)));
+        }
+    }
+
     fn actions(self, version: u64) -> Vec<Action> {
         let now = clock::now_ms();
         let mut info: HashMap<String, serde_json::Value> = self.info.into_iter().collect();
@@ -149,6 +170,7 @@ impl Commit {
         if let Some(looked) = table.told_since() {
             self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
         }
+        self.tell_digest(&table.uuid(), version);
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         let keeps_properties = properties.is_empty() && gone.is_empty();
@@ -222,6 +244,9 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
         .context(doing)?;
     readable::check(location, &readable::obstacles(&protocol, &metadata, &schema))?;
     commit.txns.insert(app::BOUNDS.to_owned(), 0);
+    // Before it there are no rows.
+    commit.change.digest = commit.change.digest.map(ChangeDigest::whole);
+    commit.tell_digest(&spec.uuid, 0);
     let txns = with_head(&commit.txns, 0);
     let mut actions = commit.actions(0);
     actions.insert(1, Action::Protocol(protocol));

@@ -11,6 +11,7 @@ use serde_json::Deserializer;
 use super::paths::resolve;
 use super::state::{Consumed, State, app};
 use super::statistics::{Tags, widest_of};
+use crate::digest::ToldChange;
 use crate::error::{Context, Result};
 use crate::storage::Location;
 
@@ -161,6 +162,13 @@ impl CommitFacts {
     #[must_use]
     pub fn fact(&self, key: &str) -> Option<&serde_json::Value> {
         self.info.as_ref()?.info.get("stediDelta")?.get(key)
+    }
+
+    /// The digest of its change, if it is one of ours and says it.
+    #[must_use]
+    pub fn digest(&self) -> Option<ToldChange> {
+        let told = self.fact("digest").filter(|_| self.is_ours())?;
+        serde_json::from_value(told.clone()).ok()
     }
 
     /// The run of a commit of ours.

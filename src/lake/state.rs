@@ -15,6 +15,8 @@ pub(crate) mod app {
     pub(crate) const BATCH: &str = "stedi-delta/batch";
     /// 63 bits over the versions of all tables, on the system table `runs`.
     pub(crate) const STANDING: &str = "stedi-delta/standing";
+    /// 63 bits of the id of the key of the digests in the newest row of the system table `runs`; 0 if it has none.
+    pub(crate) const DIGESTS: &str = "stedi-delta/digests";
     /// The version up to which all data files of ours were described with bounds that enclose their values.
     pub(crate) const BOUNDS: &str = "stedi-delta/bounds";
     /// Number of the newest migration included.

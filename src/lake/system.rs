@@ -9,6 +9,7 @@ use super::table::LakeTable;
 use super::write::DataWriter;
 use crate::clock;
 use crate::definition::Column;
+use crate::digest::{ChangeDigest, DigestKey, RowDigest};
 use crate::error::Result;
 use crate::storage::Location;
 
@@ -23,6 +24,8 @@ pub(crate) struct SystemTable {
     pub description: &'static str,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// The key with which its rows are digested, if they are.
+    pub digests: Option<DigestKey>,
 }
 
 impl SystemTable {
@@ -38,7 +41,7 @@ impl SystemTable {
         commit: Commit,
         run: &str,
     ) -> Result<LakeTable> {
-        let mut writer = DataWriter::over(location, rows.schema(), FILE_SIZE);
+        let mut writer = DataWriter::over(location, rows.schema(), FILE_SIZE).digested(self.digests.clone());
         writer.write(rows).await?;
         // Columns that a later version of this tool has added.
         let lacks = |table: &LakeTable| {
@@ -46,7 +49,9 @@ impl SystemTable {
             self.columns.iter().any(|column| schema.field_with_name(&column.name).is_err())
         };
         let schema = table.is_some_and(lacks).then(|| NewColumns::Among(self.columns.clone()));
-        let change = Change { adds: writer.close().await?.adds, schema, ..Change::default() };
+        let written = writer.close().await?;
+        let digest = ChangeDigest::of(self.digests.as_ref(), written.digest, Some(RowDigest::default()));
+        let change = Change { adds: written.adds, schema, digest, ..Change::default() };
         let commit = Commit { operation: "WRITE", change, ..commit };
         if let Some(table) = table {
             let table = commit.commit(table).await?;

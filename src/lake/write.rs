@@ -23,6 +23,7 @@ use super::statistics::{Nan, describe, marks_with};
 use super::table::LakeTable;
 use super::{tail, width};
 use crate::clock;
+use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Error, Result};
 use crate::outcome::counted;
 use crate::storage::Location;
@@ -60,6 +61,8 @@ pub struct DataWriter {
     /// Full files being uploaded, with the bytes of their last row groups.
     closing: VecDeque<(JoinHandle<Result<Add>>, usize)>,
     adds: Vec<Add>,
+    /// The rows so far, if they are digested.
+    digest: Option<(DigestKey, RowDigest)>,
 }
 
 /// Files that a [`DataWriter`] wrote.
@@ -69,6 +72,8 @@ pub struct Written {
     pub adds: Vec<Add>,
     /// Rows in them.
     pub rows: u64,
+    /// The digest of the rows, if they were digested.
+    pub digest: Option<RowDigest>,
 }
 
 impl Written {
@@ -104,6 +109,7 @@ impl DataWriter {
             open: None,
             closing: VecDeque::new(),
             adds: Vec::new(),
+            digest: None,
         }
     }
 
@@ -120,6 +126,13 @@ impl DataWriter {
         Self { rows_per_file, ..self }
     }
 
+    /// Digests the rows, if there is a key. Call it before the first row.
+    #[must_use]
+    pub(crate) fn digested(self, key: Option<DigestKey>) -> Self {
+        let key = key.and_then(|key| key.for_rows_of(&self.schema));
+        Self { digest: key.map(|key| (key, RowDigest::default())), ..self }
+    }
+
     /// Appends rows; columns are matched by position and cast to the table's types if only the encoding differs.
     ///
     /// # Errors
@@ -127,6 +140,9 @@ impl DataWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
+        if let Some((key, digest)) = &mut self.digest {
+            *digest += key.rows(&batch)?;
+        }
         let sizes = width::sizes(&batch);
         let mut rest = sizes.as_slice();
         while !rest.is_empty() {
@@ -194,7 +210,7 @@ impl DataWriter {
         if let Some(last) = last {
             self.adds.push(last.close().await?);
         }
-        Ok(Written { adds: self.adds, rows: self.rows })
+        Ok(Written { adds: self.adds, rows: self.rows, digest: self.digest.map(|(_, digest)| digest) })
     }
 }
 

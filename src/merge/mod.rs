@@ -23,6 +23,7 @@ pub use feed::CdcChange;
 pub(crate) use rewrite::{complete, removable};
 pub(crate) use rows::{grouped, hashed};
 
+use crate::digest::{DigestKey, RowDigest};
 use crate::error::Result;
 use crate::lake::{Add, Change, DeltaFile, LakeTable};
 use crate::outcome::counted;
@@ -46,6 +47,8 @@ pub struct Applied {
     pub rows_deleted: u64,
     /// Bytes of new data files, including change data files.
     pub bytes_written: u64,
+    /// The digest of the rows that [`delete_where`] deleted, if it was asked to digest them.
+    pub digest_deleted: Option<RowDigest>,
 }
 
 /// The result of deleting rows from a table.
@@ -127,7 +130,7 @@ async fn rewrite_without(
             return Ok((Rewritten::default(), left));
         }
         let probe = Arc::new(Probe::none());
-        let deleted = DeletedRows::Drop;
+        let deleted = DeletedRows::default();
         let rewritten = rewrite::rewrite_without(table, (&probe, &[]), Arc::new(marks), deleted, target_file_size);
         return Ok((rewritten.await?, 0));
     }
@@ -139,7 +142,7 @@ async fn rewrite_without(
         None => (Probe::none(), Vec::new()),
     };
     let counted = Arc::new(RowMultiset::new(table, change, floats, Part::WHOLE).await?);
-    let (probe, deleted) = (Arc::new(probe), DeletedRows::Drop);
+    let (probe, deleted) = (Arc::new(probe), DeletedRows::default());
     let rewritten = rewrite::rewrite_without(table, (&probe, &ends), counted.clone(), deleted, target_file_size);
     Ok((rewritten.await?, counted.left()))
 }
@@ -151,6 +154,8 @@ async fn rewrite_without(
 /// commit writes its change row by row if that is smaller than its data files. Without change data files, the change of
 /// a commit is its added and removed data files.
 ///
+/// The deleted rows are digested with `digests`.
+///
 /// # Errors
 /// When a file cannot be read or written.
 pub(crate) async fn delete_where(
@@ -160,6 +165,7 @@ pub(crate) async fn delete_where(
     goes: impl Fn(&RecordBatch) -> Result<deltalake::arrow::array::BooleanArray> + Send + Sync + 'static,
     beside: Option<&[Add]>,
     target_file_size: u64,
+    digests: Option<&DigestKey>,
 ) -> Result<Applied> {
     rewrite::removable(table)?;
     let probe = Arc::new(Probe::of_strings(column, values));
@@ -169,10 +175,13 @@ pub(crate) async fn delete_where(
     // With at least as many inserted rows as the table has, the feed cannot be smaller: the deleted rows need not be
     // written.
     let write_cdc = table.has_change_feed() && comes.zip(table.rows()).is_some_and(|(comes, rows)| comes < rows);
-    let deleted = if write_cdc { DeletedRows::WriteCdc } else { DeletedRows::Drop };
+    let digests = digests.and_then(|key| key.clone().for_rows_of(&table.schema()));
+    let is_digested = digests.is_some();
+    let deleted = DeletedRows { write_cdc, digests };
     let goes = Arc::new(rows::Predicate(goes));
     let mut rewritten = rewrite::rewrite_without(table, (&probe, &[]), goes, deleted, target_file_size).await?;
     let gone = std::mem::take(&mut rewritten.feed);
+    applied.digest_deleted = is_digested.then_some(rewritten.digest);
     let (kept, went) = (rewritten.rows_kept, rewritten.rows_gone);
     take(&mut applied, rewritten);
     let (Some(landed), Some(comes), true) = (landed, comes, write_cdc) else { return Ok(applied) };

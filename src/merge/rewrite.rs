@@ -13,6 +13,7 @@ use super::feed::{CdcChange, Feed};
 use super::prune::Probe;
 use super::rows::{At, DeletePredicate};
 use super::sift::sift;
+use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Error, Result};
 use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rewritten_at_once, rows};
 use crate::storage::Location;
@@ -30,15 +31,17 @@ pub(super) struct Rewritten {
     pub rows_gone: u64,
     /// Change data files with the deleted rows, if requested.
     pub feed: Vec<(String, u64)>,
+    /// The digest of the deleted rows, if requested.
+    pub digest: RowDigest,
 }
 
 /// The treatment of deleted rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DeletedRows {
-    /// They are written to change data files.
-    WriteCdc,
-    /// They are not written.
-    Drop,
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeletedRows {
+    /// Whether they are written to change data files.
+    pub write_cdc: bool,
+    /// The key with which they are digested, if they are.
+    pub digests: Option<DigestKey>,
 }
 
 /// Rewrites the files of `table`, which is [`removable`], that hold a deleted row. Files are pruned by `probe` in the
@@ -54,8 +57,8 @@ pub(super) async fn rewrite_without(
     let candidates = table.files().into_iter().filter(may_hold).collect();
     let candidates = sift(table, ends, candidates).await;
     let outcomes = each(candidates, |file| {
-        let (table, probe, goes) = (table.clone(), probe.clone(), goes.clone());
-        async move { rewrite(&table, &file, &probe, goes.as_ref(), deleted, target_file_size).await }
+        let (table, probe, goes, deleted) = (table.clone(), probe.clone(), goes.clone(), deleted.clone());
+        async move { rewrite(&table, &file, &probe, goes.as_ref(), &deleted, target_file_size).await }
     });
     let mut rewritten = Rewritten::default();
     let mut touched = HashSet::new();
@@ -65,6 +68,7 @@ pub(super) async fn rewrite_without(
             rewritten.rows_kept += outcome.rows_kept;
             rewritten.rows_gone += outcome.rows_gone;
             rewritten.feed.extend(outcome.feed);
+            rewritten.digest += outcome.digest;
             touched.insert(path);
         }
     }
@@ -117,7 +121,7 @@ async fn rewrite(
     file: &DeltaFile,
     probe: &Probe,
     goes: &dyn DeletePredicate,
-    deleted: DeletedRows,
+    deleted: &DeletedRows,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     if !holds_a_hit(table.location(), file, probe).await? {
@@ -126,7 +130,8 @@ async fn rewrite(
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    let mut feed = (deleted == DeletedRows::WriteCdc).then(|| Feed::new(table));
+    let mut feed = deleted.write_cdc.then(|| Feed::new(table));
+    let mut digest = RowDigest::default();
     let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let batch = complete(&batch, &schema)?;
@@ -136,9 +141,14 @@ async fn rewrite(
             None => batch.clone(),
             Some(keep) => filter_record_batch(&batch, keep).context(|| unreadable(file))?,
         };
-        if let (Some(feed), Some(keep)) = (&mut feed, &keep) {
+        if let Some(keep) = keep.as_ref().filter(|_| feed.is_some() || deleted.digests.is_some()) {
             let goes = not(keep).and_then(|goes| filter_record_batch(&batch, &goes)).context(|| unreadable(file))?;
-            feed.write(&goes, CdcChange::Delete).await?;
+            if let Some(feed) = &mut feed {
+                feed.write(&goes, CdcChange::Delete).await?;
+            }
+            if let Some(key) = &deleted.digests {
+                digest += key.rows(&goes)?;
+            }
         }
         gone += (batch.num_rows() - kept.num_rows()) as u64;
         if kept.num_rows() > 0 {
@@ -158,7 +168,7 @@ async fn rewrite(
         return Ok(None);
     }
     let (adds, removes, rows_kept) = (written.adds, Vec::new(), written.rows);
-    Ok(Some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed }))
+    Ok(Some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed, digest }))
 }
 
 /// Reads only the probe's column, and stops at the first match.

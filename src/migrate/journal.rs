@@ -16,6 +16,7 @@ use futures::TryStreamExt;
 
 use crate::clock;
 use crate::definition::{Column, ColumnType};
+use crate::digest::DigestKey;
 use crate::error::{Context, Result};
 use crate::lake::{Commit, LakeTable, SystemTable};
 use crate::migration::{Home, Move, Parsed, Places};
@@ -48,6 +49,8 @@ pub struct Entry {
 pub struct Journal {
     location: Location,
     table: Option<LakeTable>,
+    /// The key with which its rows are digested.
+    digests: Option<DigestKey>,
     /// Migrations by number.
     pub entries: BTreeMap<u32, Entry>,
 }
@@ -75,7 +78,8 @@ impl Journal {
         let doing = || "the journal of migrations cannot be read".to_owned();
         let location = workspace.warehouse.join(FOLDER);
         let table = LakeTable::open(&location).await?;
-        let mut journal = Self { location, table, entries: BTreeMap::new() };
+        let digests = DigestKey::of(&workspace.privacy);
+        let mut journal = Self { location, table, digests, entries: BTreeMap::new() };
         let Some(table) = &journal.table else { return Ok(journal) };
         let session = workspace.session()?;
         let frame = session.read_table(table.provider(&session, None).await?).context(doing)?;
@@ -137,8 +141,12 @@ impl Journal {
             info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run}))]),
             ..Commit::default()
         };
-        let journal =
-            SystemTable { name: "migrations", description: "Migrations that are in this lake", columns: columns() };
+        let journal = SystemTable {
+            name: "migrations",
+            description: "Migrations that are in this lake",
+            columns: columns(),
+            digests: self.digests.clone(),
+        };
         self.table = Some(journal.append((&self.location, self.table.as_ref()), &batch, commit, run).await?);
         for row in rows {
             let entry = Entry {

@@ -1,7 +1,7 @@
 //! What audits find.
 
 use crate::error::Error;
-use crate::outcome::Verified;
+use crate::outcome::{DigestAudit, Verified};
 
 /// The verdict of `audit consent` on a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -100,14 +100,12 @@ pub struct ConsentAudits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifyVerdict {
-    /// It holds exactly the rows of its query.
+    /// It holds exactly the rows of its query, or of its digest.
     Equal,
     /// It holds other rows, or a data file cannot be decoded.
     Different,
-    /// It cannot be determined any more.
+    /// It cannot be determined, or not any more.
     Unknown,
-    /// It is not computed from other tables.
-    NotComputed,
 }
 
 impl VerifyVerdict {
@@ -118,7 +116,6 @@ impl VerifyVerdict {
             Self::Equal => "equal",
             Self::Different => "different",
             Self::Unknown => "unknown",
-            Self::NotComputed => "not computed",
         }
     }
 }
@@ -132,8 +129,10 @@ pub struct VerifyAudit {
     pub version: Option<u64>,
     /// Source table -> version from which it was recomputed.
     pub sources: Vec<(String, u64)>,
-    /// The comparison.
+    /// The comparison with its query; `None` = it has none, or could not be recomputed.
     pub verified: Option<Verified>,
+    /// The comparison with its digest.
+    pub digest: Option<DigestAudit>,
     /// The verdict.
     pub verdict: VerifyVerdict,
     /// Why it is different or unknown, if not by the comparison.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::digest::Sealed;
+
 /// A pinned version of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
@@ -33,6 +35,8 @@ pub struct Pin {
     pub schema: String,
     /// Source table -> version from which it was computed.
     pub sources: BTreeMap<String, u64>,
+    /// The digest of its rows; `None` if it was pinned without `STEDI_DELTA_HASH_KEY`.
+    pub digest: Option<Sealed>,
 }
 
 /// A pin was set or removed.

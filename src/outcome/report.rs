@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ConsentVerdict, VerifyVerdict};
+use super::{Begun, ConsentVerdict, VerifyVerdict};
 
 /// What the lake, or one pinned version, holds, and whether its laws held.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ pub struct LakeReport {
     pub tables: Vec<ReportedTable>,
     /// Consent in the versions reported.
     pub consent: Vec<ReportedConsent>,
-    /// The versions reported, recomputed.
+    /// The versions reported, recomputed or compared with their digests.
     pub verification: Vec<ReportedVerification>,
     /// All pins.
     pub pins: Vec<ReportedPin>,
@@ -125,7 +125,7 @@ pub struct ReportedConsent {
     pub because: Option<String>,
 }
 
-/// One version, recomputed.
+/// One version, recomputed, or compared with its digest.
 #[derive(Debug, Serialize)]
 pub struct ReportedVerification {
     /// The table.
@@ -134,6 +134,14 @@ pub struct ReportedVerification {
     pub version: Option<u64>,
     /// The verdict.
     pub verdict: VerifyVerdict,
+    /// The digest of its rows, of this table and version, as far as one is recorded.
+    pub digest: Option<String>,
+    /// Identifies the key of the digest.
+    pub digest_key: Option<String>,
+    /// Whether its rows are those of the digest.
+    pub digest_verdict: Option<VerifyVerdict>,
+    /// The newest scan on which the digest rests.
+    pub digest_begun: Option<Begun>,
     /// Why it is different or unknown.
     pub because: Option<String>,
 }
@@ -161,6 +169,10 @@ pub struct ReportedPin {
     pub files_gone: u64,
     /// People in it without consent today.
     pub withdrawn: Option<u64>,
+    /// The digest of its rows, of this table and version; `null` = it was pinned without a key.
+    pub digest: Option<String>,
+    /// Identifies the key of the digest.
+    pub digest_key: Option<String>,
 }
 
 /// A migration.

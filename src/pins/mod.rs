@@ -16,6 +16,7 @@ use deltalake::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use futures::TryStreamExt;
 
 use crate::definition::{Column, ColumnType};
+use crate::digest::DigestKey;
 use crate::error::{Context, Result};
 use crate::lake::{Commit, LakeTable, SystemTable};
 use crate::outcome::Pin;
@@ -32,6 +33,8 @@ pub(crate) const FOLDER: &str = "system/pins";
 pub(crate) struct Pins {
     location: Location,
     table: Option<LakeTable>,
+    /// The key with which its rows are digested.
+    digests: Option<DigestKey>,
     /// By name.
     pub(crate) all: BTreeMap<String, Pin>,
 }
@@ -45,7 +48,7 @@ impl Pins {
         let doing = || "the table of pins cannot be read".to_owned();
         let location = workspace.warehouse.join(FOLDER);
         let table = LakeTable::open(&location).await?;
-        let mut pins = Self { location, table, all: BTreeMap::new() };
+        let mut pins = Self { location, table, digests: DigestKey::of(&workspace.privacy), all: BTreeMap::new() };
         let Some(table) = &pins.table else { return Ok(pins) };
         let session = workspace.session()?;
         let frame = session.read_table(table.provider(&session, None).await?).context(doing)?;
@@ -78,7 +81,12 @@ impl Pins {
             info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run}))]),
             ..Commit::default()
         };
-        let table = SystemTable { name: "pins", description: "Versions kept for audits", columns: columns() };
+        let table = SystemTable {
+            name: "pins",
+            description: "Versions kept for audits",
+            columns: columns(),
+            digests: self.digests.clone(),
+        };
         self.table = Some(table.append((&self.location, self.table.as_ref()), &row, commit, run).await?);
         if is_pinned {
             self.all.insert(pin.name.clone(), pin.clone());
@@ -109,6 +117,8 @@ fn columns() -> Vec<Column> {
         column("files", ColumnType::String, false),
         column("schema", ColumnType::String, false),
         column("sources", ColumnType::String, false),
+        // Rows of older versions of this tool have none.
+        column("digest", ColumnType::String, true),
     ]
 }
 
@@ -123,6 +133,7 @@ fn arrays(pin: &Pin, is_pinned: bool, number: u64, run: &str) -> Result<Vec<Arra
     };
     let doing = || "the pin cannot be written".to_owned();
     let retained = pin.retained.as_ref().map(serde_json::to_string).transpose().context(doing)?;
+    let digest = pin.digest.as_ref().map(serde_json::to_string).transpose().context(doing)?;
     Ok(vec![
         text(Some(&pin.name)),
         long(Some(number)),
@@ -141,6 +152,7 @@ fn arrays(pin: &Pin, is_pinned: bool, number: u64, run: &str) -> Result<Vec<Arra
         text(Some(&serde_json::to_string(&pin.files).context(doing)?)),
         text(Some(&pin.schema)),
         text(Some(&serde_json::to_string(&pin.sources).context(doing)?)),
+        text(digest.as_deref()),
     ])
 }
 
@@ -173,6 +185,7 @@ fn pin(batch: &RecordBatch, row: usize) -> Option<(i64, bool, Pin)> {
         files: serde_json::from_str(text("files")?).ok()?,
         schema: text("schema")?.to_owned(),
         sources: serde_json::from_str(text("sources")?).ok()?,
+        digest: text("digest").and_then(|text| serde_json::from_str(text).ok()),
     };
     Some((long("number")?, text("state")? == "pinned", pin))
 }

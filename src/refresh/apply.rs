@@ -14,6 +14,7 @@ use super::inputs::Inputs;
 use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
 use crate::clock;
+use crate::digest::{ChangeDigest, DigestKey, RowDigest};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate::{self, Limits};
 use crate::incremental;
@@ -128,9 +129,11 @@ impl Work<'_> {
         io: &mut Io,
     ) -> Result<Change> {
         let schema = self.job.table.schema();
+        let key = self.digests();
         let mut writer = DataWriter::over(&self.location, schema, self.job.project.target_file_size)
             .layout(Layout::defined(self.job.table))
-            .rows_per_file(CHANGING_FILE_ROWS);
+            .rows_per_file(CHANGING_FILE_ROWS)
+            .digested(key.clone());
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
             let rows = match batches {
                 Batches::Rows => batch,
@@ -142,7 +145,13 @@ impl Work<'_> {
         let written = writer.close().await?;
         io.files_added += written.adds.len() as u64;
         io.bytes_written += written.bytes();
-        Ok(Change { adds: written.adds, ..Change::default() })
+        let digest = ChangeDigest::of(key.as_ref(), written.digest, Some(RowDigest::default()));
+        Ok(Change { adds: written.adds, digest, ..Change::default() })
+    }
+
+    /// The key with which rows of the table are digested.
+    fn digests(&self) -> Option<DigestKey> {
+        DigestKey::of(&self.job.privacy)?.for_rows_of(&self.job.table.schema())
     }
 
     /// Applies deleted and inserted rows.
@@ -156,8 +165,13 @@ impl Work<'_> {
     ) -> Result<Merged<Change>> {
         // Deleted rows are observed first: a deleted key is not new.
         let mut gone = rows.rows(CdcChange::Delete);
+        let key = self.digests();
+        let mut deleted = RowDigest::default();
         while let Some(batch) = gone.try_next().await? {
             seen.deletes(&batch)?;
+            if let Some(key) = &key {
+                deleted += key.rows(&batch)?;
+            }
         }
         let mut applied = match merge::remove(current, &rows, self.job.project.target_file_size).await? {
             Merged::Done(applied) => applied,
@@ -168,11 +182,15 @@ impl Work<'_> {
         };
         io.files_added += applied.change.adds.len() as u64;
         io.files_removed += applied.files_touched;
+        let mut inserted = Some(RowDigest::default());
         if rows.inserts() > 0 {
             let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
             let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
-            applied.change.adds.extend(self.append(come, Batches::Rows, seen, io).await?.adds);
+            let come = self.append(come, Batches::Rows, seen, io).await?;
+            inserted = come.digest.map(|digest| digest.rows);
+            applied.change.adds.extend(come.adds);
         }
+        applied.change.digest = ChangeDigest::of(key.as_ref(), inserted, Some(deleted));
         merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
         Ok(Merged::Done(applied.change))

@@ -5,6 +5,7 @@ use super::consent::Scope;
 use super::inputs::Inputs;
 use super::inspect::{Coverage, Inspector};
 use super::{Refreshed, Work, rows};
+use crate::digest::ChangeDigest;
 use crate::error::Result;
 use crate::evaluate::{self, Limits};
 use crate::lake::{Joins, LakeTable, NewColumns, Scanned, out_of_memory};
@@ -93,6 +94,7 @@ impl Work<'_> {
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);
+            change.digest = change.digest.map(ChangeDigest::whole);
             io.files_removed = change.removes.len() as u64;
             replaced = current.rows();
             if current.schema() != self.job.table.schema() {

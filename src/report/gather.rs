@@ -11,7 +11,7 @@ use crate::lake::LakeTable;
 use crate::migrate::{self, Moves};
 use crate::outcome::{
     HistoryEntry, LakeReport, MigrationState, PinStatus, ReportedConsent, ReportedMigration, ReportedPin,
-    ReportedTable, ReportedVerification, ReportedVersion, VerifyVerdict,
+    ReportedTable, ReportedVerification, ReportedVersion,
 };
 use crate::pin;
 use crate::travel::{self, Zone};
@@ -120,6 +120,8 @@ fn of_pin(PinStatus { pin, gone, withdrawn, .. }: &PinStatus) -> ReportedPin {
         files: pin.files.len() as u64,
         files_gone: *gone,
         withdrawn: *withdrawn,
+        digest: pin.digest.as_ref().map(|sealed| sealed.digest.clone()),
+        digest_key: pin.digest.as_ref().map(|sealed| sealed.key.clone()),
     }
 }
 
@@ -206,14 +208,15 @@ async fn audited(workspace: &Workspace, report: &mut LakeReport, one: Option<&st
         }
     }
     for verified in audit::verify(workspace, &scope).await?.tables {
-        // Nothing can be recomputed of files that landed.
-        if verified.verdict == VerifyVerdict::NotComputed {
-            continue;
-        }
+        let expected = verified.digest.as_ref().and_then(|digest| digest.expected.as_ref());
         report.verification.push(ReportedVerification {
             table: verified.table.clone(),
             version: verified.version,
             verdict: verified.verdict,
+            digest: expected.map(|sealed| sealed.digest.clone()),
+            digest_key: expected.map(|sealed| sealed.key.clone()),
+            digest_verdict: verified.digest.as_ref().map(|digest| digest.verdict),
+            digest_begun: verified.digest.as_ref().and_then(|digest| digest.begun.clone()),
             because: verified.because.clone().or_else(|| verified.problem.as_ref().map(ToString::to_string)),
         });
     }

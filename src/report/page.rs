@@ -89,6 +89,7 @@ fn pinned(pin: &ReportedPin) -> Markup {
                 div { dt { "Kept until" } dd { (pin.until.as_deref().unwrap_or("it is unpinned")) } }
                 @if let Some(rows) = pin.rows { div { dt { "Rows" } dd { (number(rows)) } } }
                 div { dt { "Data files" } dd { (number(pin.files)) @if pin.files_gone > 0 { ", " (number(pin.files_gone)) " of them gone" } } }
+                @if let Some(digest) = &pin.digest { div { dt { "Digest" } dd { code { (digest) } } } }
                 @if let Some(count) = pin.withdrawn {
                     div { dt { "People without consent today" } dd { (number(count)) } }
                 }
@@ -212,19 +213,28 @@ fn verification(versions: &[ReportedVerification]) -> Markup {
         "Verification",
         &html! {
             table {
-                thead { tr { @for name in ["Table", "Version", "Recomputed from its recorded sources"] { th scope="col" { (name) } } } }
+                thead { tr { @for name in ["Table", "Version", "Its rows are those of its query, or digest", "Digest"] { th scope="col" { (name) } } } }
                 tbody {
                     @for version in versions {
                         tr {
                             th scope="row" { (version.table) }
                             td { @if let Some(version) = version.version { "v" (version) } }
                             td { (mark(version.verdict.name())) @if let Some(why) = &version.because { ": " (why) } }
+                            td { (digest(version)) }
                         }
                     }
                 }
             }
         },
     )
+}
+
+/// The digest of a version, and from where on it is known.
+fn digest(version: &ReportedVerification) -> Markup {
+    html! {
+        @if let Some(digest) = &version.digest { code { (digest) } }
+        @if let Some(begun) = &version.digest_begun { " begun at v" (begun.version) ": " (begun.because) }
+    }
 }
 
 fn pins(pins: &[ReportedPin]) -> Markup {

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use super::{Attempt, Done};
 use crate::clock;
 use crate::definition::Table;
+use crate::digest::DigestKey;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Asked, Batch, Landed, LandingContext, Ledger, Report, TableState};
 use crate::lake::LakeTable;
@@ -24,6 +25,7 @@ impl Attempt<'_> {
     pub(super) async fn ingest(&self) -> Result<BTreeMap<TableName, Result<Done>>> {
         let session = self.workspace.session()?;
         let ledger = Ledger::read(&self.workspace.warehouse, &session, &self.workspace.places).await?;
+        let ledger = ledger.digested(DigestKey::of(&self.workspace.privacy));
         let tables = self.workspace.project.tables.iter().filter(|t| t.landing().is_some() && self.selected(&t.name));
         let (ledger, session) = (&ledger, &session);
         let looked = join_all(tables.map(|table| async move {

@@ -4,6 +4,7 @@
 //! cut is pinned and the attempt starts again, a few times, then the sync gives up with a conflict.
 
 mod derived;
+mod digests;
 mod events;
 mod expectations;
 mod landing;
@@ -27,7 +28,7 @@ use crate::ingest::{self, Files};
 use crate::lake::{LakeTable, SpillFolder};
 use crate::migrate::{self, Asked, Moves, Pending, Requests};
 use crate::name::TableName;
-use crate::outcome::{Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
+use crate::outcome::{DigestNotice, Io, Mode, Problem, Rows, SyncOutcome, TableOutcome, Warning};
 use crate::progress::{Progress, Silent};
 use crate::register::{Registered, register};
 use crate::retry;
@@ -161,6 +162,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
         catalog: workspace.catalog.name(),
         migrations: Vec::new(),
         pins: Vec::new(),
+        digests: Vec::new(),
     };
     match checked(workspace, options) {
         Ok(selection) => {
@@ -296,6 +298,8 @@ impl Work<'_> {
         // Commits are recorded even if the catalog fails.
         let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;
+        // Of a run that is recorded, even if the catalog fails.
+        let recorded = recorded.map(|digests| outcome.digests = digests);
         Self::note_registered(outcome, registered?)?;
         recorded?;
         Box::pin(self.fulfil(outcome)).await
@@ -497,21 +501,23 @@ impl Work<'_> {
         registered.problem.map_or(Ok(()), Err)
     }
 
-    async fn record(&self, outcome: &SyncOutcome, standing: &BTreeMap<TableName, LakeTable>) -> Result<()> {
+    async fn record(
+        &self,
+        outcome: &SyncOutcome,
+        standing: &BTreeMap<TableName, LakeTable>,
+    ) -> Result<Vec<DigestNotice>> {
         // A sync of some tables does not know the versions of the others, and one without tables has nothing to record.
         if standing.is_empty() || self.selection.tables.len() < self.workspace.project.tables.len() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let standing: BTreeMap<String, (String, u64)> =
-            standing.iter().map(|(name, table)| (name.to_string(), (table.uuid(), table.version()))).collect();
         let failed = outcome.tables.iter().any(|t| t.problem.is_some() || !t.left_out.is_empty());
         let run = runs::Run {
             id: self.run,
             started_ms: self.started_ms,
             status: if failed { "failed" } else { "ok" },
-            standing: &standing,
+            standing,
         };
-        runs::record(&self.workspace.warehouse, &run).await.map(drop)
+        runs::record(&self.workspace, &run).await
     }
 }
 

@@ -8,12 +8,18 @@ use std::sync::Arc;
 use deltalake::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use deltalake::arrow::datatypes::Schema;
 
+use super::digests::digests;
 use crate::clock;
 use crate::definition::{Column, ColumnType};
+use crate::digest::DigestKey;
 use crate::error::{Context, Result};
 use crate::lake::{Commit, LakeTable, SystemTable, app};
+use crate::name::TableName;
+use crate::outcome::DigestNotice;
 use crate::retry;
 use crate::storage::Location;
+use crate::version_digest::Entry;
+use crate::workspace::Workspace;
 
 /// Under the warehouse root.
 pub const FOLDER: &str = "system/runs";
@@ -27,37 +33,54 @@ pub(super) struct Run<'a> {
     pub started_ms: i64,
     /// `ok` or `failed`.
     pub status: &'a str,
-    /// Table -> id and current version.
-    pub standing: &'a BTreeMap<String, (String, u64)>,
+    /// The tables at their current versions.
+    pub standing: &'a BTreeMap<TableName, LakeTable>,
 }
 
-/// Records the run unless the newest row already has the current versions.
+/// Records the run unless the newest row already has the current versions, with their digests if there is a key. Returns
+/// what should be said of digests.
 ///
 /// # Errors
 /// When the table cannot be read or written.
-pub(super) async fn record(warehouse: &Location, run: &Run<'_>) -> Result<bool> {
-    let location = warehouse.join(FOLDER);
+pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<Vec<DigestNotice>> {
+    let location = workspace.warehouse.join(FOLDER);
     let mark = mark(run);
+    let key = DigestKey::of(&workspace.privacy);
     let add = || async {
         let table = LakeTable::open(&location).await?;
-        if table.as_ref().is_some_and(|t| t.state().txns.get(app::STANDING) == Some(&mark)) {
-            return Ok(false);
+        let has = |app_id: &str, value: i64| table.as_ref().is_some_and(|t| t.state().txns.get(app_id) == Some(&value));
+        if has(app::STANDING, mark) && key.as_ref().is_none_or(|key| has(app::DIGESTS, key.number())) {
+            return Ok(Vec::new());
         }
-        write(&location, table, run, mark).await.map(|()| true)
+        let (entries, notices) = match &key {
+            Some(key) => digests(workspace, run.standing, table.as_ref(), key).await?,
+            None => Default::default(),
+        };
+        let digests = key.as_ref().map(|key| (key, &entries));
+        write(&location, table, run, (mark, digests)).await.map(|()| notices)
     };
     let added = retry::RUN.until_no_conflict(add).await;
     // With that many conflicts, another sync's row has newer versions than ours would.
-    if retry::is_conflict(&added) { Ok(false) } else { added }
+    if retry::is_conflict(&added) { Ok(Vec::new()) } else { added }
 }
 
-async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mark: i64) -> Result<()> {
+/// Digests by table, and their key.
+type KeyedDigests<'a> = (&'a DigestKey, &'a BTreeMap<String, Entry>);
+
+async fn write(
+    location: &Location,
+    table: Option<LakeTable>,
+    run: &Run<'_>,
+    (mark, digests): (i64, Option<KeyedDigests<'_>>),
+) -> Result<()> {
     let doing = || "a run cannot be recorded".to_owned();
     let fields: Vec<_> = columns().iter().map(Column::field).collect();
     let schema = Arc::new(Schema::new(fields));
-    let versions: BTreeMap<&str, u64> = run.standing.iter().map(|(name, (_, v))| (name.as_str(), *v)).collect();
+    let versions: BTreeMap<&str, u64> = run.standing.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
     let versions = serde_json::to_string(&versions).context(doing)?;
-    let ids: BTreeMap<&str, &str> = run.standing.iter().map(|(name, (id, _))| (name.as_str(), id.as_str())).collect();
+    let ids: BTreeMap<&str, String> = run.standing.iter().map(|(name, t)| (name.as_str(), t.uuid())).collect();
     let ids = serde_json::to_string(&ids).context(doing)?;
+    let told = digests.map(|(_, entries)| serde_json::to_string(entries)).transpose().context(doing)?;
     let time = |ms: i64| Arc::new(TimestampMicrosecondArray::from(vec![ms * 1000]).with_timezone("UTC"));
     let row = RecordBatch::try_new(
         schema,
@@ -68,22 +91,34 @@ async fn write(location: &Location, table: Option<LakeTable>, run: &Run<'_>, mar
             Arc::new(StringArray::from(vec![run.status])),
             Arc::new(StringArray::from(vec![versions])),
             Arc::new(StringArray::from(vec![ids])),
+            Arc::new(StringArray::from(vec![told])),
         ],
     );
+    let mut txns = BTreeMap::from([(app::STANDING.to_owned(), mark)]);
+    let key = digests.map(|(key, _)| key);
+    // Also if there are none: a checkpoint keeps the value of an earlier commit.
+    if key.is_some() || table.as_ref().is_some_and(|t| t.state().txns.contains_key(app::DIGESTS)) {
+        txns.insert(app::DIGESTS.to_owned(), key.map_or(0, DigestKey::number));
+    }
     let commit = Commit {
-        txns: BTreeMap::from([(app::STANDING.to_owned(), mark)]),
+        txns,
         info: BTreeMap::from([("stediDelta".to_owned(), serde_json::json!({"run": run.id}))]),
         ..Commit::default()
     };
-    let runs = SystemTable { name: "runs", description: "Syncs that changed something", columns: columns() };
+    let runs = SystemTable {
+        name: "runs",
+        description: "Syncs that changed something",
+        columns: columns(),
+        digests: key.cloned(),
+    };
     runs.append((location, table.as_ref()), &row.context(doing)?, commit, run.id).await.map(drop)
 }
 
 /// 63 bits over the current versions.
 fn mark(run: &Run<'_>) -> i64 {
     let mut hasher = blake3::Hasher::new();
-    for (name, (uuid, version)) in run.standing {
-        hasher.update(format!("{name} {uuid} {version}\n").as_bytes());
+    for (name, table) in run.standing {
+        hasher.update(format!("{name} {} {}\n", table.uuid(), table.version()).as_bytes());
     }
     let mut first = [0_u8; 8];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
@@ -100,5 +135,7 @@ fn columns() -> Vec<Column> {
         column("versions", ColumnType::String),
         // Rows of older versions of this tool have none.
         Column::new("ids", ColumnType::String),
+        // Nor without a key for digests.
+        Column::new("digests", ColumnType::String),
     ]
 }

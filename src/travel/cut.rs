@@ -184,6 +184,10 @@ async fn runs(workspace: &Workspace) -> Result<Vec<Run>> {
     let Some(table) = LakeTable::open(&workspace.warehouse.join(RUNS_FOLDER)).await? else { return Ok(Vec::new()) };
     let session = workspace.session()?;
     let frame = session.read_table(table.provider(&session, None).await?).context(doing)?;
+    // Without the digests, which are most of it.
+    let schema = table.schema();
+    let columns = schema.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != "digests");
+    let frame = frame.select_columns(&columns.collect::<Vec<_>>()).context(doing)?;
     let mut batches = frame.execute_stream().await.context(doing)?;
     let mut runs = Vec::new();
     while let Some(batch) = batches.try_next().await.context(doing)? {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod compare;
+mod digests;
 mod documents;
 mod drafts;
 mod faults;

@@ -79,6 +79,7 @@ async fn recovered(lake: &Lake, what: &str, expected: &[(String, Vec<String>)]) 
     let outcome = lake.try_sync().await;
     assert_ok(&outcome);
     assert_eq!(lake.everything().await, expected, "after {what}");
+    crate::digests::assert_followed(lake, what).await;
     let files = lake.files();
     assert_ok(&lake.try_sync().await);
     assert_eq!(lake.files(), files, "a third sync after {what} wrote something");

@@ -20,6 +20,7 @@ mod cli;
 mod concurrency;
 mod described;
 mod diff;
+mod digests;
 mod discretion;
 mod engine;
 mod evolve;

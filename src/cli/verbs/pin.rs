@@ -9,6 +9,7 @@ use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text;
 use crate::cli::{Format, Session, exit};
 use crate::clock::rfc3339;
+use crate::digest::Sealed;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::{Pin, PinStatus};
 use crate::pin::{self, Options};
@@ -211,6 +212,8 @@ pub(crate) struct PinReport {
     pub withdrawn: Option<u64>,
     /// Source table -> version from which it was computed.
     pub sources: std::collections::BTreeMap<String, u64>,
+    /// The digest of its rows, of this table and version; `null` = it was pinned without a key.
+    pub digest: Option<Sealed>,
 }
 
 impl From<&PinStatus> for PinReport {
@@ -233,6 +236,7 @@ impl From<&PinStatus> for PinReport {
             files_gone: *gone,
             withdrawn: *withdrawn,
             sources: pin.sources.clone(),
+            digest: pin.digest.clone(),
         }
     }
 }

@@ -19,8 +19,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use run::{Stats, accepted, run};
-use world::Case;
+pub(crate) use history::{Op, apply};
+pub(crate) use run::accepted;
+use run::{Stats, run};
+pub(crate) use world::Case;
 
 /// DuckDB also computes the tables for every so many seeds.
 const SECOND_ENGINE: u64 = 20;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures::FutureExt;
 use stedi_delta::Privacy;
 use stedi_delta::Storage;
-use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
+use stedi_delta::audit;
+use stedi_delta::outcome::{Mode, Problem, SyncOutcome, VerifyVerdict};
 use stedi_delta::progress::{Progress, Silent};
 use stedi_delta::sync;
 use stedi_delta::workspace::{self, Workspace, WorkspaceOptions};
@@ -182,6 +183,7 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
                     return Err(at(format!("a second sync commits {}: {}", table.table, table.reason)));
                 }
             }
+            digested(&lake).await.map_err(at)?;
         }
         before = now;
     }
@@ -195,6 +197,13 @@ async fn go(case: &Case, second_engine: bool) -> Result<Stats, String> {
     synced(&opened(&lake).await?).await.map_err(|why| format!("in passing: {why}"))?;
     stats.in_passing = metamorphic::untouched(case, &before, &tables(&lake, case).await?)?;
     Ok(stats)
+}
+
+/// Each table has the rows of its digest, wherever that was begun.
+async fn digested(lake: &Lake) -> Result<(), String> {
+    let found = audit::digests(&opened(lake).await?).await.map_err(|e| e.to_string())?;
+    let wrong = found.into_iter().find(|(_, found)| found.verdict != VerifyVerdict::Equal);
+    wrong.map_or(Ok(()), |(table, found)| Err(format!("{table} is not its digest: {found:?}")))
 }
 
 /// Law 1: each derived table equals its query. Returns those whose query the plain engine cannot plan.

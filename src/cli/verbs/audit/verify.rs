@@ -11,7 +11,7 @@ use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{count, number};
 use crate::cli::{Format, Session, exit};
 use crate::error::{Error, Result};
-use crate::outcome::{VerifiedBy, VerifyAudit, VerifyAudits, VerifyVerdict};
+use crate::outcome::{Begun, DigestAudit, VerifiedBy, VerifyAudit, VerifyAudits, VerifyVerdict};
 
 pub(super) async fn run(session: &mut Session<'_>, args: &VerifyArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
@@ -41,7 +41,7 @@ fn answer(audits: &VerifyAudits) -> String {
         found.count() as u64
     };
     let (different, unknown) = (of(VerifyVerdict::Different), of(VerifyVerdict::Unknown));
-    let mut text = format!("{} equal their queries", count(of(VerifyVerdict::Equal), "version"));
+    let mut text = format!("{} equal their queries or digests", count(of(VerifyVerdict::Equal), "version"));
     for (tables, what) in [(different, "different"), (unknown, "unknown")] {
         if tables > 0 {
             text.push_str(&format!(", {} {what}", number(tables)));
@@ -63,7 +63,6 @@ fn verdict(table: &VerifyAudit) -> &'static str {
         (None, VerifyVerdict::Equal) => "equal",
         (None, VerifyVerdict::Different) => "different",
         (None, VerifyVerdict::Unknown) => "unknown",
-        (None, VerifyVerdict::NotComputed) => "not computed",
     }
 }
 
@@ -83,8 +82,20 @@ fn detail(table: &VerifyAudit) -> String {
         None => {
             let sources = table.sources.iter().map(|(name, version)| format!("{name} v{version}"));
             let sources = sources.collect::<Vec<_>>().join(", ");
-            if sources.is_empty() { sources } else { format!("from {sources}") }
+            let sources = if sources.is_empty() { sources } else { format!("from {sources}") };
+            let parts = [sources, table.digest.as_ref().map(digested).unwrap_or_default()];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
         }
+    }
+}
+
+/// What a version was compared with, if it holds the rows of its digest.
+fn digested(digest: &DigestAudit) -> String {
+    let Some(rows) = digest.rows.filter(|_| digest.verdict == VerifyVerdict::Equal) else { return String::new() };
+    let text = format!("digest of {}", count(rows, "row"));
+    match &digest.begun {
+        Some(Begun { version, because }) => format!("{text}, begun at v{version}: {because}"),
+        None => text,
     }
 }
 
@@ -108,7 +119,7 @@ struct TableReport {
     table: String,
     /// Delta version.
     version: Option<u64>,
-    /// `equal`, `different`, `unknown` or `not_computed`.
+    /// `equal`, `different` or `unknown`.
     verdict: VerifyVerdict,
     /// Rows that its query gives and it lacks.
     rows_missing: Option<u64>,
@@ -118,10 +129,46 @@ struct TableReport {
     planner: Option<VerifiedBy>,
     /// Source table -> version from which it was recomputed.
     sources: BTreeMap<String, u64>,
+    /// The comparison with its digest; of a table without a query it gives the verdict.
+    digest: Option<DigestReport>,
     /// Why it is unknown, or different without a comparison.
     because: Option<String>,
     /// Why it could not be compared.
     error: Option<ErrorReport>,
+}
+
+/// The comparison of a version with its digest.
+#[derive(Debug, Serialize)]
+struct DigestReport {
+    /// `equal`, `different` or `unknown`.
+    verdict: VerifyVerdict,
+    /// The digest that it should have, of this table and version: 64 hexadecimal digits.
+    digest: Option<String>,
+    /// Identifies the key of the digest.
+    key: Option<String>,
+    /// Rows of which it is the digest.
+    rows_expected: Option<i64>,
+    /// Rows that were read.
+    rows: Option<u64>,
+    /// The newest scan on which the digest rests; `null` = every change since the table was made is known.
+    begun: Option<Begun>,
+    /// Why it is different or unknown.
+    because: Option<String>,
+}
+
+impl From<&DigestAudit> for DigestReport {
+    fn from(audit: &DigestAudit) -> Self {
+        let expected = audit.expected.as_ref();
+        Self {
+            verdict: audit.verdict,
+            digest: expected.map(|sealed| sealed.digest.clone()),
+            key: expected.map(|sealed| sealed.key.clone()),
+            rows_expected: expected.map(|sealed| sealed.rows),
+            rows: audit.rows,
+            begun: audit.begun.clone(),
+            because: audit.because.clone(),
+        }
+    }
 }
 
 fn document(audits: &VerifyAudits, exit_code: u8) -> VerifyReport {
@@ -133,6 +180,7 @@ fn document(audits: &VerifyAudits, exit_code: u8) -> VerifyReport {
         rows_extra: table.verified.map(|found| found.rows_extra),
         planner: table.verified.map(|found| found.planner),
         sources: table.sources.iter().cloned().collect(),
+        digest: table.digest.as_ref().map(Into::into),
         because: table.because.clone(),
         error: table.problem.as_ref().map(ErrorReport::from),
     };

@@ -1,5 +1,6 @@
 //! `sync`: brings tables to the newest cut.
 
+mod digests;
 mod report;
 pub(in crate::cli) mod text;
 

@@ -7,7 +7,7 @@ use crate::cli::exit;
 use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::clock::rfc3339;
 use crate::error::Error;
-use crate::outcome::{Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
+use crate::outcome::{DigestNotice, Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 
 /// The result of a sync.
 #[derive(Debug, Serialize)]
@@ -46,6 +46,9 @@ pub(crate) struct SyncReport {
     /// Pins with people whose consent has ended, if consent changed in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinNotice>,
+    /// Digests of tables that were computed by a scan, or not at all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<DigestNotice>,
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
@@ -147,6 +150,7 @@ pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
         grants_ended_tables: outcome.grants_ended_tables,
         left_in_catalog: outcome.left.clone(),
         pins: outcome.pins.clone(),
+        digests: outcome.digests.clone(),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -171,6 +175,7 @@ pub(crate) fn failed(error: &Error) -> SyncReport {
         grants_ended_tables: 0,
         left_in_catalog: Vec::new(),
         pins: Vec::new(),
+        digests: Vec::new(),
         error: Some(error.into()),
     }
 }

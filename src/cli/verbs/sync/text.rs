@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::digests::digests;
 use super::report::{Totals, changed};
 use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
@@ -23,7 +24,8 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     let shown: Vec<&TableOutcome> = outcome.tables.iter().filter(|t| changed(t) || t.rows.quarantined > 0).collect();
     let migrated = !outcome.migrations.is_empty();
     if shown.is_empty() && !stopped && !migrated && outcome.grants_ended == 0 && outcome.registered == 0 {
-        return format!("{}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
+        let digests = digests(&outcome.digests);
+        return format!("{}{digests}{}{}", nothing_to_do(outcome), verified(&totals), waiting(outcome));
     }
     let idle = totals.tables_changed + totals.tables_failed + totals.tables_skipped + outcome.registered == 0;
     if outcome.problem.is_some() && idle && !migrated {
@@ -43,6 +45,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
         text.push_str(&grants(outcome));
     }
     text.push_str(&pins(&outcome.pins));
+    text.push_str(&digests(&outcome.digests));
     text.push_str(&sums(outcome, &totals));
     text.push_str(&verified(&totals));
     text.push_str(&waiting(outcome));

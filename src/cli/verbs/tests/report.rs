@@ -58,6 +58,7 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
         pins: Vec::new(),
+        digests: Vec::new(),
     }
 }
 

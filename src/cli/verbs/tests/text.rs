@@ -70,6 +70,7 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         catalog: "the local catalog".into(),
         migrations: Vec::new(),
         pins: Vec::new(),
+        digests: Vec::new(),
     }
 }
 
