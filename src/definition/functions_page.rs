@@ -129,7 +129,7 @@ fn types(page: &mut String) {
 }
 
 fn table(heading: &str, functions: &BTreeMap<String, Function>, page: &mut String) {
-    let _ = write!(page, "\n{heading}\n\n| function | | Athena |\n|---|---|---|\n");
+    let _ = write!(page, "\n{heading}\n\n| function | meaning | Athena |\n|---|---|---|\n");
     for function in functions.values() {
         let mut doc = function.doc.clone();
         if let Some(note) = function.note {
@@ -242,13 +242,15 @@ fn first_sentence(text: &str) -> String {
 
 /// `Math Functions` as `Math functions`.
 fn sentence(title: &str) -> String {
-    let (first, rest) = title.split_at(title.len().min(1));
-    format!("{first}{}", rest.to_lowercase())
+    let (first, rest) = title.split_once(' ').unwrap_or((title, ""));
+    format!("{first} {}", rest.to_lowercase())
 }
 
+/// Each line of a text as code.
 fn code(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("`{}`", cell(&text))
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).map(|line| format!("`{}`", cell(&line))).collect();
+    lines.join(", ")
 }
 
 fn cell(text: &str) -> String {
