@@ -317,7 +317,7 @@ error: unknown key `colour`
  --> tables/trusted/members.toml:3:1
   |
 3 | colour = \"red\"
-  | ^^^^^^ one of `description`, `tags`, `properties`, `location`, `refresh`, `primary_key`, `cluster_by`, `source`, `columns`, \
+  | ^^^^^^ one of `description`, `tags`, `location`, `refresh`, `primary_key`, `cluster_by`, `properties`, `source`, `columns`, \
      `grants`, `consent`, `expectations`
 
 error: `strng` is not a type of this tool
