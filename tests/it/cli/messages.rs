@@ -324,8 +324,8 @@ error: unknown key `colour`
  --> tables/trusted/members.toml:3:1
   |
 3 | colour = \"red\"
-  | ^^^^^^ one of `description`, `tags`, `properties`, `location`, `refresh`, `primary_key`, `cluster_by`, `source`, `columns`, \
-     `grants`, `consent`, `expectations` and 1 more
+  | ^^^^^^ one of `description`, `tags`, `location`, `refresh`, `primary_key`, `cluster_by`, `properties`, `source`, `columns`, \
+     `grants`, `consent`, `expectations` and 3 more
 
 error: `strng` is not a type of this tool
  --> tables/trusted/members.toml:5:18
