@@ -58,7 +58,7 @@ tests/members.toml
 2 passed
 ";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
-    assert_eq!(shell.warehouse(), Vec::new());
+    assert!(shell.warehouse().is_empty());
     let some = shell.run(&["test", "ENDS it"]);
     assert_eq!((some.code, some.out.lines().last()), (0, Some("1 passed")), "{}", some.err);
     assert_eq!(shell.run(&["test", "members"]).out.lines().last(), Some("2 passed"));
