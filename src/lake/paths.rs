@@ -17,7 +17,7 @@ use deltalake::logstore::object_store::path::Path;
 use deltalake::table::state::DeltaTableState;
 use url::Url;
 
-use super::table::identity;
+use super::file::identity;
 use crate::error::{Context, Error, Result};
 use crate::storage::{Location, SCRATCH};
 
