@@ -181,7 +181,10 @@ fn compare_one(
     let field = known.as_field();
     let value = toml_text::value(&Field { source: field.name.clone(), draft: wanted, ..field });
     let is_bare = |span: &&ColumnSpan| span.value == span.column_type;
+    // That values of other kinds go to quarantine may be what is wanted.
+    let is_of_several_kinds = matches!(&to[..], "json");
     let replacement = match value.starts_with('{') {
+        _ if is_of_several_kinds => None,
         // More than a type: only a bare type has room for that.
         true => span.filter(is_bare).map(|span| (span.value.clone(), value)),
         // Other keys are of that type.

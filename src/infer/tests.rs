@@ -53,6 +53,7 @@ fn columns_of(records: &[Value]) -> String {
 
 #[test]
 fn each_kind_of_value_has_its_type() {
+    // A `Value` has its fields in the order of their names.
     let records = [
         json!({"id": 1, "price": 5, "score": 0.5, "day": "2026-11-20", "at": "2026-11-20T10:00:00Z", "ok": true,
                "createdAt": 1655293823654_i64, "name": "x", "list-price": 1.25, "tags": ["a"], "nothing": null,
@@ -62,19 +63,19 @@ fn each_kind_of_value_has_its_type() {
                "mixed": "a", "code": "008"}),
     ];
     let expected = "\
+at = \"timestamp\"
+code = \"string\"  # numbers as text: cast them
+createdat = { type = \"timestamp\", format = \"epoch_ms\" }
+day = \"date\"
 id = \"long\"
+list_price = { type = \"decimal(18,2)\", from = \"list-price\" }
+mixed = \"json\"  # mixed: texts and numbers
+name = \"string\"
+nothing = \"json\"  # no value in the sample: anything fits, write the type once it is known
+ok = \"boolean\"
 price = \"decimal(19,3)\"
 score = \"double\"
-day = \"date\"
-at = \"timestamp\"
-ok = \"boolean\"
-createdat = { type = \"timestamp\", format = \"epoch_ms\" }
-name = \"string\"
-list_price = { type = \"decimal(18,2)\", from = \"list-price\" }
 tags = \"array<string>\"
-nothing = \"json\"  # no value in the sample: anything fits, write the type once it is known
-mixed = \"json\"  # mixed: texts and numbers
-code = \"string\"  # numbers as text: cast them
 ";
     assert_eq!(columns_of(&records), expected);
 }
@@ -87,16 +88,16 @@ fn nested_values_and_personal_data_are_written_where_they_are() {
         json!({"order": 2, "customer": {"email": "bob@example.com"}, "lines": [], "prices": {"2026-11-22": 1.5}}),
     ];
     let expected = "\
-order = \"long\"
 # lines.note: no value in the sample: anything fits, write the type once it is known
-lines = \"array<struct<sku:string,qty:long,note:json>>\"
+lines = \"array<struct<qty:long,sku:string,note:json>>\"
+order = \"long\"
 prices = \"map<string,decimal(18,2)>\"
 
 [columns.customer]
 type = \"struct\"
 [columns.customer.fields]
-email = { type = \"string\", classification = \"pii\" }  # personal data: its values look like e-mail addresses
 home_city = { type = \"string\", from = \"Home City\" }
+email = { type = \"string\", classification = \"pii\" }  # personal data: its values look like e-mail addresses
 ";
     assert_eq!(columns_of(&records), expected);
 }
@@ -120,7 +121,7 @@ fn keys_are_what_no_two_records_share() {
     let ops: Vec<Value> = (0..20)
         .map(|n| json!({"op": "u", "id": n % 5, "at": format!("2026-11-20T10:{:02}:00Z", n / 5), "x": n % 2}))
         .collect();
-    assert!(with(&ops).contains("#   primary_key = [\"id\", \"at\"]\n"), "{}", with(&ops));
+    assert!(with(&ops).contains("#   primary_key = [\"at\", \"id\"]\n"), "{}", with(&ops));
     let plain: Vec<Value> = (0..20).map(|n| json!({"order_id": n, "total": 3 * n})).collect();
     assert!(with(&plain).contains("#   primary_key = [\"order_id\"]\n"), "{}", with(&plain));
     assert!(!with(&plain[..1]).contains("primary_key"));

@@ -1,7 +1,7 @@
 //! What of one table's folder no version within the retention needs.
 //!
-//! A version of the retention needs the data files that it names and the change data of its commit; readers of it need the
-//! log from a checkpoint at or before it. Everything that this rests on is read, and where something is not understood
+//! A version of the retention needs the data files that it names, and all but the oldest of them the change data of their
+//! commits; readers need the log from a checkpoint at or before it. Everything that this rests on is read, and where something is not understood
 //! (deletion vectors, paths of other spellings, gaps) the folder is left as it is.
 
 use std::collections::BTreeSet;
@@ -102,8 +102,6 @@ impl Plan {
             named.extend(data().chain(gone).chain(files.cdc.iter().map(String::as_str)));
             if commit.version > horizon {
                 keep.extend(data().map(str::to_owned));
-            }
-            if commit.version >= horizon {
                 keep.extend(files.cdc.iter().cloned());
             }
         }

@@ -117,6 +117,8 @@ pub(super) enum Value {
     Size,
     /// A time with a unit.
     Duration,
+    /// A time of at most some minutes.
+    Pause,
     /// A number of records, or a share.
     Limit,
     /// A folder or URL that the tool can open.
@@ -177,6 +179,7 @@ impl Value {
             Self::WithVariables(value) => value.expected(),
             Self::Size => "a size such as \"512 MB\" or \"2 GB\"".into(),
             Self::Duration => "a time such as \"30 days\", \"5m\" or \"0s\"".into(),
+            Self::Pause => "one from \"1ms\" to \"5m\"".into(),
             Self::Limit => "a number of records, or a share such as \"5 %\"".into(),
             Self::Root | Self::Location => "a folder, `file://...` or `s3://...`".into(),
             Self::Folder => "a folder of this machine".into(),

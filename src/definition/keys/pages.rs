@@ -133,7 +133,7 @@ fn shown(value: &Value) -> String {
         Value::Any => "value".into(),
         Value::WithVariables(value) => shown(value),
         Value::Size => "size".into(),
-        Value::Duration => "time".into(),
+        Value::Duration | Value::Pause => "time".into(),
         Value::Limit => "number or share".into(),
         Value::Root | Value::Location => "folder or URL".into(),
         Value::Folder => "folder".into(),

@@ -276,7 +276,7 @@ pub(super) static NOTIFY: Section = Section {
         },
         Key {
             name: "timeout",
-            value: Value::Duration,
+            value: Value::Pause,
             absent: Absent::Default("\"10s\""),
             example: "\"30s\"",
             doc: "How long each of them may take, at most 5 minutes.",

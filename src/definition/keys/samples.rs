@@ -94,7 +94,7 @@ const COMPANIONS: [(&str, &str, &str); 3] =
 
 /// Keys of a landing table only, and of a derived table only.
 const OF_LANDING: [&str; 3] = ["source", "columns", "grants"];
-const OF_DERIVED: [&str; 4] = ["refresh", "consent", "primary_key", "cluster_by"];
+const OF_DERIVED: [&str; 5] = ["refresh", "consent", "primary_key", "cluster_by", "allow"];
 
 /// All of them.
 #[must_use]
@@ -212,6 +212,11 @@ impl Site {
                     let mut section = self.base();
                     section.insert("refresh".into(), value_of("\"full\""));
                     (section, "`refresh` belongs to a derived table")
+                }
+                Relation::Excludes("allow", "source") if is(LANDING_FILE) => {
+                    let mut section = self.base();
+                    section.insert("allow".into(), value_of("[]"));
+                    (section, "`allow` belongs to a derived table")
                 }
                 Relation::Excludes("consent", "source") if is(LANDING_FILE) => {
                     let mut section = self.base();

@@ -106,7 +106,7 @@ fn value(of: &'static Value, definitions: &mut Object<String, Json>) -> Json {
         Value::Any => json!({}),
         Value::WithVariables(of) => json!({ "anyOf": [value(of, definitions), text("\\$\\{")] }),
         Value::Size => json!({ "anyOf": [text(patterns::SIZE), { "type": "integer", "minimum": 1 }] }),
-        Value::Duration => text(patterns::DURATION),
+        Value::Duration | Value::Pause => text(patterns::DURATION),
         Value::Limit => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text(patterns::SHARE)] }),
         // Only these are required, and a blank text is none.
         Value::Root => json!({ "allOf": [text(patterns::ROOT), text(patterns::FILLED)], "type": "string" }),

@@ -243,7 +243,7 @@ pub(in crate::definition) static TABLE: Section = Section {
             value: Value::List { filled: false, of: &Value::Text },
             absent: Absent::Default("[]"),
             example: "[\"athena/coarse_time\"]",
-            doc: "Rules whose [notes](reading.md) on this table `check` leaves out.",
+            doc: "Derived tables: rules whose [notes](reading.md) `check` leaves out.",
             wrong: &[],
         },
         Key {
@@ -260,6 +260,7 @@ pub(in crate::definition) static TABLE: Section = Section {
         Relation::Needs("grants", "source"),
         Relation::Excludes("refresh", "source"),
         Relation::Excludes("consent", "source"),
+        Relation::Excludes("allow", "source"),
     ],
 };
 

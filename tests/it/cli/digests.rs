@@ -94,7 +94,7 @@ fn without_a_key_no_digest_is_kept_and_that_is_said() {
     assert_eq!(
         ran.out,
         format!(
-            "1 version equal their queries or digests, 4 unknown.\n\n  \
+            "1 version equals its query or digest, 4 unknown.\n\n  \
              notes     v0   unknown   {why}\n  \
              people    v0   unknown   {why}\n  \
              members   v0   equal     from people v0\n  \

@@ -29,7 +29,7 @@ fn a_definition_is_written_and_the_next_commands_work() {
     let ran = shell.run(&["infer", "l/orders/*.json"]);
     let expected = "\
 tables/landing/orders_landing.toml: 5 columns
-from 3 records, 271 B: all of 1 file
+from 3 records, 259 B: all of 1 file
 
   order_id   long
   email      string                      pii: its values look like e-mail
@@ -41,8 +41,8 @@ from 3 records, 271 B: all of 1 file
 perhaps keys: order_id, email
 
 2 of 3 records land, 1 in quarantine:
-  1 x not JSON: expected a record
-      orders/2026-11-01.json at byte 262
+  1 x not JSON: expected ident
+      orders/2026-11-01.json at byte 250
 ";
     let next = "Next: read tables/landing/orders_landing.toml, then stedi-delta sync\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, next));
@@ -102,7 +102,7 @@ fn new_fields_are_proposed_as_an_edit_of_the_definition() {
     let ran = shell.run(&["infer", "l/orders/*.json"]);
     let expected = "\
 tables/landing/orders_landing.toml needs 2 changes
-from 4 records, 321 B: all of 2 files
+from 4 records, 306 B: all of 2 files
 
   changes  total  decimal(18,2) -> decimal(19,3)
   new      coupon  string
@@ -113,8 +113,8 @@ from 4 records, 321 B: all of 2 files
 +coupon = \"string\"
 
 without this 2 would land, with it 3 of 4 records land, 1 in quarantine:
-  1 x not JSON: expected a record
-      orders/2026-11-01.json at byte 262
+  1 x not JSON: expected ident
+      orders/2026-11-01.json at byte 250
 ";
     let next = "Next: stedi-delta infer 'l/orders/*.json' --write\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, next));

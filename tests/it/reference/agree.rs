@@ -134,6 +134,11 @@ fn every_document_fits_the_schema_of_reports() {
         &["quarantine", "replay", "notes"],
         &["catalog", "check"],
         &["catalog", "register"],
+        &["test"],
+        &["optimize"],
+        &["vacuum", "--lake"],
+        &["infer", "l/notes/*.json"],
+        &["init", "another"],
     ];
     let mut asked = Vec::new();
     let run = |args: &[&str], asked: &mut Vec<(&'static str, &'static str, String)>| {
@@ -161,6 +166,11 @@ fn every_document_fits_the_schema_of_reports() {
         &["report"],
         &["restore", "members", "--to", "v0", "--yes"],
         &["catalog", "check"],
+        &["test"],
+        &["optimize"],
+        &["vacuum", "--lake"],
+        &["infer", "l/notes/*.json"],
+        &["init", "another"],
     ];
     for args in failing {
         run(args, &mut asked);
