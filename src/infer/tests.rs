@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::draft::{candidate_keys, definition};
 use super::sample::{Sample, Samples};
 use super::{Fate, columns, learn};
-use crate::definition::{Format, Table};
+use crate::definition::Format;
 use crate::ingest::format::{RecordShape, of};
 use crate::name::TableName;
 use crate::source::SourceFile;
@@ -18,11 +18,11 @@ const PROJECT: &str =
     "name = \"p\"\nzones = [\"landing\"]\n[targets.dev]\nlanding = \"data\"\nwarehouse = \"warehouse\"\n";
 
 /// The definition that is drafted for a file's content, checked as a project, and what becomes of the content with it.
-fn drafted(content: &[u8]) -> (String, Table, Fate) {
+fn drafted(content: &[u8]) -> (String, Fate) {
     drafted_of(Samples { files: vec![Sample::of("a.json", content)], matching: 1, partly: 0 })
 }
 
-fn drafted_of(samples: Samples) -> (String, Table, Fate) {
+fn drafted_of(samples: Samples) -> (String, Fate) {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("stedi-delta.toml"), PROJECT).expect("a project");
     let format = of(Format::Json);
@@ -36,9 +36,9 @@ fn drafted_of(samples: Samples) -> (String, Table, Fate) {
         Ok(project) => project,
         Err(error) => panic!("{:?}\n{text}", error.faults()),
     };
-    let table = project.table(&name).expect("the table").clone();
-    let fate = learn::rehearse(&samples, format, &RecordShape::of(&table)).expect("records");
-    (text, table, fate)
+    let shape = RecordShape::of(project.table(&name).expect("the table"));
+    let fate = learn::rehearse(&samples, format, &shape).expect("records");
+    (text, fate)
 }
 
 fn lines(records: &[Value]) -> String {
@@ -47,7 +47,7 @@ fn lines(records: &[Value]) -> String {
 
 /// The declared columns, as they are written.
 fn columns_of(records: &[Value]) -> String {
-    let (text, ..) = drafted(lines(records).as_bytes());
+    let (text, _) = drafted(lines(records).as_bytes());
     text.split_once("[columns]\n").expect("columns").1.to_owned()
 }
 
@@ -106,7 +106,7 @@ fn a_rare_mistake_goes_to_quarantine_and_is_announced() {
     let mut records: Vec<Value> = (0..200).map(|n| json!({"id": n, "reading": 0.5 + f64::from(n)})).collect();
     records[77]["reading"] = json!("error");
     let text = format!("{}{{\"id\": 1, \"id\": 2}}\n[1]\nnot json\n", lines(&records));
-    let (toml, _, fate) = drafted(text.as_bytes());
+    let (toml, fate) = drafted(text.as_bytes());
     assert!(toml.contains("reading = \"double\"\n"), "{toml}");
     assert_eq!((fate.records, fate.landed, fate.quarantined), (203, 199, 4));
     let reasons: Vec<(&str, u64)> = fate.reasons.iter().map(|one| (one.reason.as_str(), one.count)).collect();
@@ -133,7 +133,7 @@ fn what_the_limit_cuts_off_is_no_fault() {
         for limit in [200, 5_000, 20_000] {
             let mut sample = Sample::of("a.json", content.as_bytes());
             sample.cut(limit);
-            let (_, _, fate) = drafted_of(Samples { files: vec![sample], matching: 1, partly: 1 });
+            let (_, fate) = drafted_of(Samples { files: vec![sample], matching: 1, partly: 1 });
             assert!(fate.landed > 0 && fate.quarantined == 0, "{fate:?}");
         }
     }
@@ -215,7 +215,7 @@ proptest! {
         // A table has a column.
         records.push(json!({"id": 1}));
         let content = if as_array { Value::Array(records.clone()).to_string() } else { lines(&records) };
-        let (text, _, fate) = drafted(content.as_bytes());
+        let (text, fate) = drafted(content.as_bytes());
         let all = records.len() as u64;
         prop_assert_eq!((fate.records, fate.landed, fate.quarantined), (all, all, 0), "{:?}\n{}", fate.reasons, text);
     }
@@ -228,7 +228,7 @@ proptest! {
         let samples = || Samples { files: vec![Sample::of("a.json", text.as_bytes())], matching: 1, partly: 0 };
         let mut observed = learn::observe(&samples(), of(Format::Json)).expect("records");
         prop_assume!(!columns::of(&mut observed, 0).0.is_empty());
-        let (_, _, fate) = drafted_of(samples());
+        let (_, fate) = drafted_of(samples());
         prop_assert_eq!(fate.records, fate.landed + fate.quarantined);
         prop_assert_eq!(fate.quarantined, fate.reasons.iter().map(|one| one.count).sum::<u64>());
     }
