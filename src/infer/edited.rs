@@ -4,7 +4,7 @@ use super::change::{Edits, Known, compare};
 use super::learn::rehearse;
 use super::observe::Observed;
 use super::sample::Samples;
-use super::{Action, Inferred, checked, diff};
+use super::{Action, Columns, Inferred, checked, diff};
 use crate::definition::{RESCUED, SOURCE_FILE, SOURCE_OFFSET, Table, column_spans};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::covers;
@@ -50,9 +50,8 @@ pub(super) fn edited(
     let (mut shape, mut columns) = (RecordShape::of(table), known_columns(table));
     if text != table.file.text {
         // Tables that read it may not fit a changed type.
-        let changed = checked(workspace, &table.file.path, &text, &table.name)
+        (shape, columns) = checked(workspace, &table.file.path, &text, &table.name)
             .map_err(|error| unfit(error, table, &diff::lines(&table.file.text, &text)))?;
-        (shape, columns) = (RecordShape::of(&changed), known_columns(&changed));
     }
     let fate = rehearse(samples, of(landing.format), &shape)?;
     Ok(Inferred {
@@ -74,7 +73,7 @@ pub(super) fn edited(
     })
 }
 
-fn known_columns(table: &Table) -> Vec<(String, String, Vec<String>)> {
+pub(super) fn known_columns(table: &Table) -> Columns {
     let appended = [SOURCE_FILE, SOURCE_OFFSET];
     let declared = table.columns.iter().filter(|column| !appended.contains(&column.name.as_str()));
     declared.map(|column| (column.name.clone(), column.column_type.delta_name(), Vec::new())).collect()

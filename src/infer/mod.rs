@@ -71,6 +71,9 @@ pub struct Asked {
     pub print: bool,
 }
 
+/// Columns: each with its name, its type, and what a reader should know.
+pub type Columns = Vec<(String, String, Vec<String>)>;
+
 /// A drafted definition.
 #[derive(Debug)]
 pub struct Inferred {
@@ -93,7 +96,7 @@ pub struct Inferred {
     /// What becomes of the sample's records with this definition.
     pub fate: Fate,
     /// The columns: name, type, and what a reader should know.
-    pub columns: Vec<(String, String, Vec<String>)>,
+    pub columns: Columns,
     /// Candidate keys.
     pub keys: Vec<Vec<String>>,
     /// Fields that got no column, since their names may be values.
@@ -231,8 +234,8 @@ fn new(
     let keys = candidate_keys(observed, &fields);
     let text = definition((&zone, &name), pattern, samples, observed, &fields, &keys);
     let file = PathBuf::from(format!("tables/{zone}/{name}.toml"));
-    let table = checked(workspace, &file, &text, &name)?;
-    let fate = learn::rehearse(samples, of(Format::Json), &RecordShape::of(&table))?;
+    let (shape, _) = checked(workspace, &file, &text, &name)?;
+    let fate = learn::rehearse(samples, of(Format::Json), &shape)?;
     Ok(Inferred {
         table: name.to_string(),
         zone,
@@ -252,12 +255,14 @@ fn new(
     })
 }
 
-/// The table of a draft, as the checked project has it.
-fn checked(workspace: &Workspace, file: &Path, text: &str, name: &TableName) -> Result<Table> {
+/// How the records of a drafted table become rows, and its columns, as the checked project has them.
+fn checked(workspace: &Workspace, file: &Path, text: &str, name: &TableName) -> Result<(RecordShape, Columns)> {
     let source = SourceFile { path: file.to_owned(), text: text.to_owned() };
     let project = load_with(&workspace.project.root, source)?;
-    let found = project.tables.into_iter().find(|table| table.name == *name);
-    found.ok_or_else(|| Error::new(Kind::Internal, "the drafted table is not in the project"))
+    match project.table(name) {
+        Some(table) => Ok((RecordShape::of(table), edited::known_columns(table))),
+        None => Err(Error::new(Kind::Internal, "the drafted table is not in the project")),
+    }
 }
 
 /// Writes the file, as far as that is asked for.

@@ -36,8 +36,8 @@ fn drafted_of(samples: Samples) -> (String, Fate) {
         Ok(project) => project,
         Err(error) => panic!("{:?}\n{text}", error.faults()),
     };
-    let table = project.table(&name).expect("the table");
-    let fate = learn::rehearse(&samples, format, &RecordShape::of(table)).expect("records");
+    let shape = RecordShape::of(project.table(&name).expect("the table"));
+    let fate = learn::rehearse(&samples, format, &shape).expect("records");
     (text, fate)
 }
 
