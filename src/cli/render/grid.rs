@@ -117,7 +117,7 @@ mod tests {
         );
         assert_eq!(
             grid.within(Some(50)),
-            "accelerometer_la…  1,234,567  incremental: 1 of…\na                          1\n"
+            "accelerometer_land…  1,234,567  incremental: 1 of…\na                            1\n"
         );
         assert_eq!(grid.within(Some(20)), "acceler…  1,234,567  increme…\na                 1\n");
     }

@@ -59,7 +59,7 @@ table = "dear"
 expect = [{ id = 1, price = "12.5" }, {}]
 [test.given]
 orders = [
-  { id = 1, at = "2026-11-20T10:00:00+02:00", day = "2026-11-20", price = "-12.50", small = -0x7, raw = "00fF",
+  { id = 1, at = "2026-11-20T10:00:00+02:00", day = "2026-11-20", price = "-12.50", small = -7, raw = "00fF",
     tags = ["a", "b"], address = { city = "Rome" }, prices = { list = 1, net = 0.5 }, is_open = true },
   { id = 2, at = 2026-11-20 08:00:00.000001, day = 2026-11-20, price = 3 },
 ]
@@ -141,7 +141,10 @@ fn every_fault_has_its_place() {
             "expect = []\n[test.given]\nordres = []",
             "6:1 table `ordres` is not in this project | did you mean `orders`?",
         ),
-        ("expect = []\n[test.given]\nothers = []", "6:1 table `others` is not read for this test | one of `orders`"),
+        (
+            "expect = []\n[test.given]\nothers = []",
+            "6:1 table `others` is not read for this test | did you mean `orders`?",
+        ),
         ("expect = []\nexpect_after = []", "5:1 `expect_after` needs a change | add rows under `insert` or `delete`"),
         ("[test.delete]\norders = [{ id = 1 }]", "5:11 no given row has these values | only a given row can go"),
         ("[test.delete]\norders = [{ }]", "5:11 this names no row | write the values by which the rows are found"),
