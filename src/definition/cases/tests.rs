@@ -141,7 +141,10 @@ fn every_fault_has_its_place() {
             "expect = []\n[test.given]\nordres = []",
             "6:1 table `ordres` is not in this project | did you mean `orders`?",
         ),
-        ("expect = []\n[test.given]\nothers = []", "6:1 table `others` is not read for this test | did you mean `orders`?"),
+        (
+            "expect = []\n[test.given]\nothers = []",
+            "6:1 table `others` is not read for this test | did you mean `orders`?",
+        ),
         ("expect = []\nexpect_after = []", "5:1 `expect_after` needs a change | add rows under `insert` or `delete`"),
         ("[test.delete]\norders = [{ id = 1 }]", "5:11 no given row has these values | only a given row can go"),
         ("[test.delete]\norders = [{ }]", "5:11 this names no row | write the values by which the rows are found"),
