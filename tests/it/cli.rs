@@ -20,6 +20,8 @@ mod spill;
 #[cfg(unix)]
 mod traces;
 mod unattended;
+#[cfg(unix)]
+mod unrevealed;
 
 use shell::{NO_NOTES, Shell};
 

@@ -49,9 +49,9 @@ const PAIRS_SQL: &str = "select p.email || q.email as pair, min(p.balance) as le
      from people p join people q on p.kind = q.kind group by p.email || q.email";
 
 /// A person that no other run has.
-struct Person {
-    email: String,
-    serial: i64,
+pub(super) struct Person {
+    pub(super) email: String,
+    pub(super) serial: i64,
     street: String,
     cents: i64,
 }
@@ -71,7 +71,7 @@ impl Person {
         Self { email, serial: digits(9_000_000_000_000_000), street, cents: digits(9_000_000_000_000_000) }
     }
 
-    fn record(&self, shares: &str, at: u64, kind: &str) -> String {
+    pub(super) fn record(&self, shares: &str, at: u64, kind: &str) -> String {
         let Self { email, serial, street, cents } = self;
         let balance = format!("{}.{:02}", cents / 100, cents % 100);
         format!(
@@ -104,16 +104,17 @@ impl Person {
 }
 
 /// A project of random people; `classified`: whether it classifies their columns.
-struct Scene {
-    shell: Shell,
-    people: Vec<Person>,
-    secrets: Secrets,
-    seed: u64,
-    printed: Vec<(String, String)>,
+pub(super) struct Scene {
+    pub(super) shell: Shell,
+    pub(super) people: Vec<Person>,
+    pub(super) secrets: Secrets,
+    pub(super) seed: u64,
+    /// Commands and their output.
+    pub(super) printed: Vec<(String, String)>,
 }
 
 impl Scene {
-    fn new(classified: bool) -> Self {
+    pub(super) fn new(classified: bool) -> Self {
         let (shell, seed) = (Shell::shop(), seed());
         for file in ["landing/notes.toml", "trusted/members.toml", "trusted/members.sql"] {
             fs::remove_file(shell.project().join("tables").join(file)).unwrap();
@@ -138,7 +139,7 @@ impl Scene {
         self.shell.folder().join("tmp")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let temporary = self.temporary();
         self.shell.command(&self.shell.project(), &[("TMPDIR", temporary.to_str().unwrap())], args)
     }
@@ -157,7 +158,7 @@ impl Scene {
         }
     }
 
-    fn land(&self, file: &str, text: &str) {
+    pub(super) fn land(&self, file: &str, text: &str) {
         self.shell.land(&format!("people/{file}.json"), text);
     }
 
@@ -187,7 +188,7 @@ impl Scene {
         found
     }
 
-    fn assert_silent(&self) {
+    pub(super) fn assert_silent(&self) {
         assert_eq!(self.found(), Vec::<String>::new(), "seed {}", self.seed);
     }
 }
@@ -220,7 +221,7 @@ fn holds_people(folder: &Path) -> bool {
 }
 
 /// A history of the project: every success and failure that concerns a person.
-fn live(scene: &mut Scene) {
+pub(super) fn live(scene: &mut Scene) {
     let records =
         |people: &[Person], kind: &str| -> String { people.iter().map(|person| person.record("1", 2, kind)).collect() };
     scene.land("a", &records(&scene.people[..6], "k"));
