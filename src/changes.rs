@@ -244,6 +244,25 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<Changes> {
     }
 }
 
+/// The changes of the commit of `at`, an older version of `newest`. [`since`] takes the files that a version itself holds to
+/// be there; of an older one they may be vacuumed.
+///
+/// # Errors
+/// As [`since`].
+pub(crate) async fn of_older(newest: &LakeTable, at: &LakeTable) -> Result<Changes> {
+    let change = match since(at, at.version().saturating_sub(1)).await? {
+        Changes::Known(change) => change,
+        lost @ Changes::Lost(_) => return Ok(lost),
+    };
+    let files = change.parts.iter().flat_map(|part| &part.files).chain(&change.feed);
+    let files = files.filter(|file| !change.seen.contains(*file)).map(String::as_str);
+    let found = look_up(newest, files).await?;
+    match found.gone.is_empty() {
+        true => Ok(Changes::Known(change)),
+        false => Ok(Changes::Lost(format!("files of v{} are vacuumed", at.version()))),
+    }
+}
+
 /// The changes of `table` since version `from` without the files that commits only rewrote, if there are such commits and
 /// the log alone tells. Another writer's claim that a commit changed no row is checked: its rows are read.
 ///

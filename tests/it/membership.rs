@@ -180,6 +180,44 @@ async fn a_person_is_in_until_the_version_before_the_withdrawal() {
     assert_eq!((outcome.rows, outcome.notes.len()), (0, 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_whose_files_are_gone_are_unknown() {
+    let lake = Lake::stedi();
+    lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3));
+    lake.sync().await;
+    lake.land_accelerometer("1", accelerometer("ben@x", 0..2));
+    lake.sync().await;
+    lake.land_customers("1", customer("ben@x", "B", 200, None));
+    lake.sync().await;
+    lake.land_accelerometer("2", accelerometer("ann@x", 3..5));
+    lake.sync().await;
+    let table = "trusted/accelerometer_trusted";
+    // The change feed of the withdrawal stays, the file that had ben's readings goes.
+    let current: BTreeSet<String> = lake.table(table).await.files().into_iter().map(|file| file.path).collect();
+    let mut gone = 0;
+    for entry in fs::read_dir(lake.warehouse().join(table)).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name.ends_with(".parquet") && !current.contains(&name) {
+            fs::remove_file(entry.path()).unwrap();
+            gone += 1;
+        }
+    }
+    assert!(gone > 0);
+    let outcome = lake.try_membership("accelerometer_trusted", "user=ben@x", true).await;
+    let outcome = outcome.unwrap_or_else(|e| panic!("{e} {:?}", e.causes()));
+    let versions: Vec<_> =
+        outcome.versions.clone().unwrap().iter().map(|v| (v.at.version, v.deleted, v.rows)).collect();
+    assert_eq!((outcome.rows, versions), (0, vec![(2, 2, 0)]));
+    let unknown = outcome.unknown.clone().unwrap();
+    assert_eq!((unknown.before, unknown.why.as_str()), (1, "files of v1 are vacuumed"));
+    assert_eq!(stretch(&outcome), Some((1, Some(1), false)));
+    // Also where only the hash is known, which has to be found in older rows.
+    let hash = format!("user=#{}", outcome.subject.value);
+    let outcome = lake.membership("accelerometer_trusted", &hash).await;
+    assert_eq!((outcome.rows, stretch(&outcome)), (0, Some((1, Some(1), false))));
+}
+
 const EVENTS: &str = "description = \"Events\"\n[source]\npath = \"events/*.json\"\nformat = \"json\"\n[columns]\n\
      id = \"long\"\nwho = { type = \"string\", classification = \"pii\" }\nprice = \"double\"\n\
      tags = \"array<string>\"\n";

@@ -156,7 +156,7 @@ async fn find(
     for commit in commits.iter().rev().filter(|commit| commit.facts.version > 0 && commit.facts.changes_data()) {
         let version = commit.facts.version;
         let Ok(at) = named.newest.at(version).await else { break };
-        let Changes::Known(change) = changes::since(&at, version - 1).await? else { break };
+        let Changes::Known(change) = changes::of_older(&named.newest, &at).await? else { break };
         if change.is_empty() || !has_column(&at) {
             continue;
         }

@@ -96,7 +96,7 @@ pub(super) async fn timeline(
             found.unknown = unknown(format!("the table was created anew with v{version}"));
             return Ok(found);
         }
-        let change = match changes::since(&table, version - 1).await? {
+        let change = match changes::of_older(newest, &table).await? {
             Changes::Known(change) => change,
             Changes::Lost(why) => {
                 found.unknown = unknown(why);
