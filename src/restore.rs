@@ -26,6 +26,8 @@ pub struct Restoration {
     old: LakeTable,
     /// State that the new version takes over.
     txns: BTreeMap<String, i64>,
+    /// The versions of the sources in it, by their names.
+    sources: BTreeMap<String, u64>,
     /// What it is going to do.
     pub outcome: RestoreOutcome,
 }
@@ -46,7 +48,7 @@ pub async fn prepare(workspace: &Workspace, name: &str, to: &Point) -> Result<Re
             .help(format!("versions: stedi-delta history {}", named.name)));
     }
     old.check_files()?;
-    let txns = state(&named, version).await?;
+    let (txns, sources) = state(&named, version).await?;
     let withdrawn = withdrawn(workspace, table, &old).await?;
     let (now, then) = (named.newest.paths(), old.paths());
     let outcome = RestoreOutcome {
@@ -60,7 +62,7 @@ pub async fn prepare(workspace: &Workspace, name: &str, to: &Point) -> Result<Re
         withdrawn,
         problem: None,
     };
-    Ok(Restoration { workspace: workspace.clone(), named, old, txns, outcome })
+    Ok(Restoration { workspace: workspace.clone(), named, old, txns, sources, outcome })
 }
 
 /// The definition of a table that can be restored.
@@ -86,12 +88,13 @@ fn derived<'a>(workspace: &'a Workspace, named: &Named) -> Result<&'a Table> {
     }
 }
 
-/// The state of our newest commit up to a version, unless another writer changed rows after it.
-async fn state(named: &Named, version: u64) -> Result<BTreeMap<String, i64>> {
+/// The state of our newest commit up to a version and the sources that it names, unless another writer changed rows after
+/// it.
+async fn state(named: &Named, version: u64) -> Result<(BTreeMap<String, i64>, BTreeMap<String, u64>)> {
     for at in (0..=version).rev() {
         let Some(commit) = named.newest.commit_at(at).await? else { break };
         if commit.is_ours() {
-            return Ok(carried(&named.newest, &commit));
+            return Ok((carried(&named.newest, &commit), commit.sources()));
         }
         if commit.changes_data() || commit.changes_metadata {
             return Err(Error::failed(format!("version {version} of {} is not what its query gave", named.name))
@@ -137,7 +140,7 @@ impl Restoration {
     /// # Errors
     /// `Conflict` after a concurrent commit; if the store fails. A failure of the catalog is in the outcome.
     pub async fn carry_out(self, run: &str, progress: &dyn Progress) -> Result<RestoreOutcome> {
-        let Self { workspace, named, old, txns, mut outcome } = self;
+        let Self { workspace, named, old, txns, sources, mut outcome } = self;
         let newest = &named.newest;
         if old.version() == newest.version() {
             return Ok(outcome);
@@ -149,6 +152,7 @@ impl Restoration {
             "mode": "restore",
             "reason": format!("as of v{}", old.version()),
             "restored": old.version(),
+            "sources": sources,
         });
         let commit = Commit {
             operation: "RESTORE",

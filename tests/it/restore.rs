@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use stedi_delta::inspect::{self, HistoryOptions};
 use stedi_delta::outcome::Mode;
 use stedi_delta::progress::Silent;
 use stedi_delta::restore;
@@ -39,6 +40,11 @@ async fn a_table_is_what_it_was_until_the_next_sync_brings_it_forward() {
     let outcome = restore(&lake, "accelerometer_trusted", "v0").await.unwrap();
     assert_eq!((outcome.version_after, outcome.withdrawn), (Some(before + 1), Some(1)));
     assert_eq!(lake.rows("select * from accelerometer_trusted").await, then);
+    let shown = HistoryOptions { limit: 100, since: None };
+    let entries = inspect::history(&lake.workspace().await, "accelerometer_trusted", &shown).await.unwrap().entries;
+    let (newest, first) = (entries.first().unwrap(), entries.last().unwrap());
+    assert_eq!((newest.operation.as_str(), &newest.sources), ("RESTORE", &first.sources));
+    assert_eq!(first.sources["customer_landing"], 0);
     assert_duckdb_reads_the_same(&lake).await;
     let history = lake.rows("select count(*) from accelerometer_trusted version as of 0").await;
     assert_eq!(history, ["6"]);
