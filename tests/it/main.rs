@@ -43,6 +43,7 @@ mod plan;
 mod report;
 mod restore;
 mod saved;
+mod scripted;
 #[cfg(unix)]
 mod skipped;
 mod sources;

@@ -275,7 +275,7 @@ async fn addresses_that_differ_in_case_are_different_people() {
 }
 
 /// A copy of the STEDI project in its own lake, with files that its test replaces.
-fn own_project(changed: &[(&str, &str)]) -> Lake {
+pub(crate) fn own_project(changed: &[(&str, &str)]) -> Lake {
     let lake = Lake::project(&[]);
     let mut paths = vec!["stedi-delta.toml".to_owned()];
     for zone in ["landing", "trusted", "curated"] {
