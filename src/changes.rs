@@ -256,7 +256,8 @@ pub(crate) async fn of_older(newest: &LakeTable, at: &LakeTable) -> Result<Chang
     };
     let files = change.parts.iter().flat_map(|part| &part.files).chain(&change.feed);
     let files = files.filter(|file| !change.seen.contains(*file)).map(String::as_str);
-    match look_up(newest, files).await?.gone.is_empty() {
+    let found = look_up(newest, files).await?;
+    match found.gone.is_empty() {
         true => Ok(Changes::Known(change)),
         false => Ok(Changes::Lost(format!("files of v{} are vacuumed", at.version()))),
     }

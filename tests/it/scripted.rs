@@ -2,6 +2,7 @@
 //! write, restores and a vacuum. What every command says of its versions is compared with DuckDB over their data files.
 
 mod asked;
+mod people;
 mod script;
 
 use std::collections::BTreeSet;

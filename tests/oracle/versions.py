@@ -114,6 +114,7 @@ class Lake:
         self.tables = {n: Table(self.connection, n, about) for n, about in document["tables"].items()}
         self.grants = document["grants"]
         self.renames = document["renames"]
+        self.differences = {}
         self.ids = {table.versions[0].table_id: name for name, table in self.tables.items()}
 
     def value(self, sql):
@@ -217,11 +218,15 @@ class Lake:
     def difference(self, table, old, new):
         """Rows that only the one version has, and rows that only the other has, with how often. NULL in a column that a
         version lacks."""
+        if (table, old, new) in self.differences:
+            return self.differences[table, old, new]
         columns, sides = self.columns(table, old, new), []
         for version in (old, new):
             back = {today: column for column, today in self.canonical(table, version).items()}
             sides.append(self.tables[table].select(version, [quote(back[c]) if c in back else "null" for c in columns]))
-        return [self.counted(f"select * from {a} except all select * from {b}") for a, b in (sides, sides[::-1])]
+        found = [self.counted(f"select * from {a} except all select * from {b}") for a, b in (sides, sides[::-1])]
+        self.differences[table, old, new] = found
+        return found
 
     def diff(self, table, old, new):
         """One object per line of `diff --format ndjson`."""

@@ -104,7 +104,7 @@ fn records(scene: &mut Scene) {
     told(scene, "report --pin set_1 --out pin.html", DOCUMENT, 0);
     told(scene, "unpin set_2", &["table"], 0);
     told(scene, "unpin set_2", DOCUMENT, 64);
-    told(scene, "catalog check", DOCUMENT, 2);
+    told(scene, "catalog check", DOCUMENT, 0);
     told(scene, "sync --full-refresh", &["json"], 0);
     told(scene, "restore members --to v0", DOCUMENT, 64);
     told(scene, "restore members --to v0 --yes", DOCUMENT, 0);
