@@ -26,7 +26,7 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     for (at, line) in page.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(info)) => {
-                open = Some(Block { info: info.trim().to_owned(), text: String::new(), line: at + 1 })
+                open = Some(Block { info: info.trim().to_owned(), text: String::new(), line: at + 1 });
             }
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(block), None) => block.text.push_str(&format!("{line}\n")),
