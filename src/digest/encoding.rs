@@ -32,6 +32,17 @@ mod tag {
     pub(super) const NULL: u8 = 0;
 }
 
+/// Where the encoding of a row goes.
+pub(super) trait Bytes {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Bytes for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Bytes that name a column or a field.
 type Name = [u8; 8];
 
@@ -46,15 +57,15 @@ impl Rows {
     }
 
     /// Appends the encoding of a row.
-    pub(super) fn encode(&self, row: usize, to: &mut Vec<u8>) {
+    pub(super) fn encode(&self, row: usize, to: &mut impl Bytes) {
         encode_fields(&self.0, row, to);
     }
 }
 
-fn encode_fields(fields: &[(Name, Values)], row: usize, to: &mut Vec<u8>) {
+fn encode_fields(fields: &[(Name, Values)], row: usize, to: &mut impl Bytes) {
     for (name, values) in fields {
         if values.is_valid(row) {
-            to.extend_from_slice(name);
+            to.put(name);
             values.encode(row, to);
         }
     }
@@ -206,22 +217,22 @@ impl Values {
     }
 
     /// A value that is not NULL.
-    fn encode(&self, row: usize, to: &mut Vec<u8>) {
+    fn encode(&self, row: usize, to: &mut impl Bytes) {
         match self {
-            Self::Null => to.push(tag::NULL),
-            Self::Boolean(values) => to.extend([tag::BOOLEAN, u8::from(values.value(row))]),
+            Self::Null => to.put(&[tag::NULL]),
+            Self::Boolean(values) => to.put(&[tag::BOOLEAN, u8::from(values.value(row))]),
             Self::Integer(tag, values) => {
-                to.push(*tag);
-                to.extend(values.value(row).to_le_bytes());
+                to.put(&[*tag]);
+                to.put(&values.value(row).to_le_bytes());
             }
             Self::Float(values) => {
-                to.push(tag::FLOAT);
-                to.extend(canonical(values.value(row)).to_le_bytes());
+                to.put(&[tag::FLOAT]);
+                to.put(&canonical(values.value(row)).to_le_bytes());
             }
             Self::Decimal(scale, values) => {
-                to.push(tag::DECIMAL);
-                to.extend(scale.to_le_bytes());
-                to.extend(values.value(row).to_le_bytes());
+                to.put(&[tag::DECIMAL]);
+                to.put(&scale.to_le_bytes());
+                to.put(&values.value(row).to_le_bytes());
             }
             Self::Text(values) => text(tag::STRING, values.value(row).as_bytes(), to),
             Self::LargeText(values) => text(tag::STRING, values.value(row).as_bytes(), to),
@@ -231,14 +242,14 @@ impl Values {
             Self::BytesView(values) => text(tag::BINARY, values.value(row), to),
             Self::Array(lists, elements, first) => {
                 let (from, end) = part(lists.value_offsets(), row, *first);
-                to.push(tag::ARRAY);
+                to.put(&[tag::ARRAY]);
                 length(end - from, to);
                 for element in from..end {
                     elements.encode_or_null(element, to);
                 }
             }
             Self::Struct(_, fields) => {
-                to.push(tag::STRUCT);
+                to.put(&[tag::STRUCT]);
                 length(fields.iter().filter(|(_, values)| values.is_valid(row)).count(), to);
                 encode_fields(fields, row, to);
             }
@@ -254,30 +265,30 @@ impl Values {
                 let mut encoded: Vec<Vec<u8>> = (from..end).map(entry).collect();
                 // A map has no order.
                 encoded.sort();
-                to.push(tag::MAP);
+                to.put(&[tag::MAP]);
                 length(encoded.len(), to);
-                encoded.iter().for_each(|entry| to.extend(entry));
+                encoded.iter().for_each(|entry| to.put(entry));
             }
         }
     }
 
-    fn encode_or_null(&self, row: usize, to: &mut Vec<u8>) {
+    fn encode_or_null(&self, row: usize, to: &mut impl Bytes) {
         if self.is_valid(row) {
             self.encode(row, to);
         } else {
-            to.push(tag::NULL);
+            to.put(&[tag::NULL]);
         }
     }
 }
 
-fn text(tag: u8, bytes: &[u8], to: &mut Vec<u8>) {
-    to.push(tag);
+fn text(tag: u8, bytes: &[u8], to: &mut impl Bytes) {
+    to.put(&[tag]);
     length(bytes.len(), to);
-    to.extend_from_slice(bytes);
+    to.put(bytes);
 }
 
-fn length(length: usize, to: &mut Vec<u8>) {
-    to.extend((length as u64).to_le_bytes());
+fn length(length: usize, to: &mut impl Bytes) {
+    to.put(&(length as u64).to_le_bytes());
 }
 
 /// One zero and one NaN, as in SQL's equality: of equal rows a merge may keep either.

@@ -24,6 +24,7 @@ pub(crate) use encoding::undigested;
 use crate::error::Result;
 use crate::privacy::Privacy;
 use crate::shape::document;
+use encoding::Bytes;
 
 /// The digest of a multiset of rows, or the difference of two. It is secret: it is written only [`Sealed`].
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -207,11 +208,10 @@ impl DigestKey {
     pub fn rows(&self, batch: &RecordBatch) -> Result<RowDigest> {
         let rows = encoding::Rows::of(batch, &self.0.names)?;
         let mut digest = RowDigest::default();
-        let mut bytes = Vec::new();
+        let mut hash = RowHash { hasher: blake3::Hasher::new_keyed(&self.0.rows), bytes: Vec::new() };
         for row in 0..batch.num_rows() {
-            bytes.clear();
-            rows.encode(row, &mut bytes);
-            digest += RowDigest::of(blake3::keyed_hash(&self.0.rows, &bytes).as_bytes(), 1);
+            rows.encode(row, &mut hash);
+            digest += RowDigest::of(hash.finish().as_bytes(), 1);
         }
         Ok(digest)
     }
@@ -296,6 +296,40 @@ impl ToldChange {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.of == "table"
+    }
+}
+
+/// The hash of a row. Small values are gathered, and a large text is not copied.
+struct RowHash {
+    hasher: blake3::Hasher,
+    bytes: Vec<u8>,
+}
+
+/// Bytes that are gathered.
+const GATHERED: usize = 64 << 10;
+
+impl Bytes for RowHash {
+    fn put(&mut self, bytes: &[u8]) {
+        if self.bytes.len() + bytes.len() > GATHERED {
+            self.hasher.update(&self.bytes);
+            self.bytes.clear();
+        }
+        if bytes.len() > GATHERED {
+            self.hasher.update(bytes);
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl RowHash {
+    /// The hash of what was put, and ready for the next row.
+    fn finish(&mut self) -> blake3::Hash {
+        self.hasher.update(&self.bytes);
+        let hash = self.hasher.finalize();
+        self.hasher.reset();
+        self.bytes.clear();
+        hash
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) mod rewrite;
 mod row_condition;
 pub(crate) mod shapes;
 pub(crate) mod text;
+mod unary;
 mod unique;
 mod versions;
 pub(crate) mod words;

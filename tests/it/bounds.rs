@@ -268,6 +268,8 @@ async fn the_next_sync_mends_the_bounds_of_an_earlier_version_and_no_reader_sees
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_survive_checkpoints() {
     let lake = keyed("decimal(38,18)");
+    let text = fs::read_to_string(lake.root().join("stedi-delta.toml")).unwrap();
+    lake.define("stedi-delta.toml", &format!("{text}[defaults]\nauto_optimize = false\n"));
     for v in 1..=21 {
         lake.land(&format!("a/{v}.json"), format!("{{\"id\":991814.81,\"v\":{v}}}\n"));
         lake.sync().await;

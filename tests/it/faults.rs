@@ -158,7 +158,7 @@ async fn a_child_that_dies() {
     let (at, when) = at.split_once(' ').unwrap();
     let when = if when == "After" { When::After } else { When::Before };
     let plan = Plan::new(at.parse().unwrap(), Fault::Aborts, when);
-    let workspace = Workspace::open(&options, plan.storage(), Privacy::new(None, false)).await.unwrap();
+    let workspace = Workspace::open(&options, plan.storage(), Privacy::new(Some("test"), false)).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     sync::sync(&workspace, &sync::Options::default(), &progress).await;
 }

@@ -50,7 +50,7 @@ use futures::StreamExt;
 use super::in_turn::InTurn;
 use super::repeated_texts::ShareJoinedTexts;
 use super::shared_texts::ShareTexts;
-use super::unary::unary_operator;
+use crate::sql::unary::unary_operator;
 use crate::types::plain_schema;
 
 /// The engine's rules for physical plans, between the rules that drop properties and run unions in turn, and the rules

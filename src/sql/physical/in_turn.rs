@@ -19,7 +19,7 @@ use deltalake::datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::unary::unary_operator;
+use crate::sql::unary::unary_operator;
 
 /// The rule.
 #[derive(Debug)]

@@ -6,4 +6,3 @@ pub(crate) mod filter_ordering;
 mod in_turn;
 mod repeated_texts;
 mod shared_texts;
-mod unary;

@@ -30,8 +30,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::drop_equivalences::in_schema;
 use super::shared_texts::{cast, view};
-use super::unary::unary_operator;
 use crate::bounded::OutputLimit;
+use crate::sql::unary::unary_operator;
 
 /// A batch may take this part of the limit of a function's output.
 const OF_LIMIT: u64 = 4;
