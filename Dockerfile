@@ -5,6 +5,7 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # The dependencies are built in a layer of their own, so that a change of the source does not build them again.
 COPY Cargo.toml Cargo.lock ./
+COPY crates crates
 RUN sed -n 's/^path = "\(.*\.rs\)"$/\1/p' Cargo.toml > targets \
     && for file in src/main.rs $(cat targets); do mkdir -p "$(dirname "$file")"; echo 'fn main() {}' > "$file"; done \
     && touch src/lib.rs \

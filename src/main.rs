@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// Batches are allocated by one thread and freed by another; the system allocator is slow at that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: stedi_delta_allocator::MiMalloc = stedi_delta_allocator::MiMalloc;
 
 /// The query planner recurses over expressions; conditions of some thousand terms need far more than the usual 2 MiB.
 /// Untouched pages of the stack cost no memory.

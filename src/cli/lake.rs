@@ -11,6 +11,9 @@ use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 /// The key with which personal data is hashed in messages.
 pub(super) const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
+/// A limit from which on freed memory need not go back at once.
+const AMPLE: u64 = 1 << 30;
+
 /// An open lake and the settings of a command.
 pub(super) struct Lake {
     pub(super) workspace: Workspace,
@@ -36,6 +39,9 @@ impl Lake {
             true => Storage::default().with_listener(progress.clone()),
             false => Storage::default(),
         };
+        if address.project.memory_limit < AMPLE {
+            stedi_delta_allocator::give_back_at_once();
+        }
         // An empty one, such as that of a secret that is not set, would be no secret.
         let key = std::env::var(HASH_KEY).ok().filter(|key| !key.is_empty());
         let workspace = Workspace::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;

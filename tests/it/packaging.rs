@@ -18,7 +18,7 @@ fn copies(dockerfile: &str) -> Vec<(Vec<&str>, &str)> {
 fn the_image_is_made_of_files_that_are_there() {
     let dockerfile = fs::read_to_string(repository().join("Dockerfile")).unwrap();
     let copies = copies(&dockerfile);
-    assert_eq!(copies.len(), 3, "{copies:?}");
+    assert_eq!(copies.len(), 4, "{copies:?}");
     for source in copies.iter().flat_map(|(sources, _)| sources) {
         assert!(repository().join(source).exists(), "COPY {source}");
     }
