@@ -170,7 +170,6 @@ fn every_document_fits_the_schema_of_reports() {
         &["optimize"],
         &["vacuum", "--lake"],
         &["infer", "l/notes/*.json"],
-        &["init", "another"],
     ];
     for args in failing {
         run(args, &mut asked);
