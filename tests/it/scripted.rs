@@ -125,6 +125,7 @@ fn ask_audits(commands: &Commands<'_>, script: &Script) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes some minutes: scripts/test --test it -- --ignored scripted::"]
 async fn every_command_says_of_a_long_history_what_duckdb_finds_in_the_files_of_its_versions() {
     let began = Instant::now();
     let script = Script::played().await;
@@ -139,7 +140,7 @@ async fn every_command_says_of_a_long_history_what_duckdb_finds_in_the_files_of_
     // Without a second engine nothing was compared.
     let Some(verified) = compared.get("verify") else { return };
     let of = |verdict: &str| verified.iter().filter(|of| of["verdict"] == verdict).count();
-    assert!(of("equal") > 20 && of("different") > 0 && of("unknown") > 0, "{verified:?}");
+    assert!(of("equal") > 20 && of("unknown") > 0, "{verified:?}");
     let judged = || compared["consent"].iter().flat_map(|of| of.as_array().unwrap());
     let of = |verdict: &str| judged().filter(|of| of["verdict"] == verdict).count();
     assert!(of("holds") > 100 && of("violated") == 1 && of("unknown") > 0);
