@@ -19,9 +19,9 @@ use super::notes::Notes;
 use super::project::{Parsed, quarantines};
 use super::query::{self, Planned};
 use super::spec::Spec;
-use crate::name::{TableName, nearest};
+use crate::name::TableName;
 use crate::source::Text;
-use crate::source::faults::{Faults, one_of};
+use crate::source::faults::{Faults, suggestion};
 use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
 use crate::sql::refuse::undetermined::Keys;
@@ -348,10 +348,7 @@ fn columns(
     let names = || planned.columns.iter().map(|(name, ..)| name.as_str());
     for d in declared {
         let Some((name, found, _)) = planned.columns.iter().find(|(name, ..)| *name == d.column.name) else {
-            let label = match nearest(&d.column.name, names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {}", one_of(names())),
-            };
+            let label = suggestion(&d.column.name, names());
             faults.add(d.place.clone(), format!("the query has no column `{}`", d.column.name), label);
             continue;
         };

@@ -9,7 +9,7 @@ use super::guess::certain;
 use super::model::{Column, ColumnType, Condition, Consent, Expectation, Grants};
 use super::spec::{GrantsSpec, Spec};
 use crate::name::{TableName, nearest};
-use crate::source::faults::{Faults, one_of};
+use crate::source::faults::{Faults, one_of, suggestion};
 use crate::source::{Place, Text};
 use crate::sql::planner::Tables;
 use crate::sql::refuse::report::report;
@@ -61,10 +61,7 @@ fn column_named<'a>(text: &Text, key: &str, columns: &'a [Column], faults: &mut 
     let found = columns.iter().find(|c| c.name == text.value);
     if found.is_none() {
         let names = || columns.iter().map(|c| c.name.as_str());
-        let label = match nearest(&text.value, names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", one_of(names())),
-        };
+        let label = suggestion(&text.value, names());
         faults.add(text.place.clone(), format!("missing {key} column `{}`", text.value), label);
     }
     found

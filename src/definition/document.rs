@@ -10,8 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Key, Section, Value, Vocabulary, Words};
-use crate::name::nearest;
-use crate::source::faults::{Faults, one_of};
+use crate::source::faults::{Faults, suggestion};
 use crate::source::{Place, SourceFile, Text};
 
 /// One key of a table with its value.
@@ -74,10 +73,7 @@ impl<'d> Table<'d> {
             declared(key)
         });
         for (key, place) in unknown {
-            let label = match nearest(&key, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {}", one_of(known())),
-            };
+            let label = suggestion(&key, known());
             faults.add(place, format!("unknown key `{key}`"), label);
         }
         Self { entries, keys: section.keys, place: Place { file: file.clone(), span } }

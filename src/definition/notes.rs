@@ -1,8 +1,7 @@
 //! Notes: what `check` says of a project without faults, each by a rule that a project or a table may allow.
 
 use super::document::Table;
-use crate::name::nearest;
-use crate::source::faults::{Faults, one_of};
+use crate::source::faults::{Faults, suggestion};
 use crate::source::{Fault, Place};
 
 /// The rule of a note.
@@ -100,10 +99,7 @@ pub(super) fn allowed(table: &Table<'_>, faults: &mut Faults) -> Vec<Rule> {
             continue;
         }
         let names = || RULES.iter().map(|(name, _)| *name);
-        let label = match nearest(&text.value, names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", one_of(names())),
-        };
+        let label = suggestion(&text.value, names());
         faults.add(text.place, format!("there is no rule `{}`", text.value), label);
     }
     allowed

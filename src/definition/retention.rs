@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::document::{Entry, Table};
+use super::settings::check_zone;
 use super::units;
-use crate::name::nearest;
-use crate::source::faults::{Faults, one_of};
+use crate::source::faults::Faults;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -39,13 +39,7 @@ pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mu
     }
     let Some(of_zones) = table.table("zones", faults) else { return retention };
     for entry in of_zones.entries() {
-        if let Some(known) = zones.filter(|known| !known.contains(&entry.key)) {
-            let label = match nearest(&entry.key, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {}", one_of(known.iter().map(String::as_str))),
-            };
-            faults.add(entry.key_place.clone(), format!("`{}` is no zone of this project", entry.key), label);
-        }
+        check_zone(&entry.key, &entry.key_place, zones, faults);
         if let Some(history) = duration(entry, faults) {
             retention.zones.insert(entry.key.clone(), history);
         }

@@ -11,10 +11,10 @@ use super::notes::{self, Rule};
 use super::notify::{self, Notify};
 use super::retention::{self, Retention};
 use super::{units, variables};
-use crate::name::{self, misread_in_path, nearest};
+use crate::name::{self, misread_in_path};
 use crate::privacy::{holds_credentials, what_it_holds};
-use crate::source::faults::{Faults, one_of};
-use crate::source::{Fault, SourceFile, Text};
+use crate::source::faults::{Faults, suggestion};
+use crate::source::{Fault, Place, SourceFile, Text};
 
 /// Zone of the tool's own tables.
 pub(super) const SYSTEM_ZONE: &str = "system";
@@ -122,18 +122,19 @@ fn defaults(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> 
     }
 }
 
-/// Zones of the project whose tables must say whose consent they require. Without known zones none is missed.
+/// Zones of the project whose tables must say whose consent they require.
 fn require_consent(table: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Vec<String> {
     let asked = table.strings("require_consent", faults);
-    for text in &asked {
-        let Some(known) = zones.filter(|known| !known.contains(&text.value)) else { continue };
-        let label = match nearest(&text.value, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", one_of(known.iter().map(String::as_str))),
-        };
-        faults.add(text.place.clone(), format!("`{}` is no zone of this project", text.value), label);
-    }
+    asked.iter().for_each(|text| check_zone(&text.value, &text.place, zones, faults));
     asked.into_iter().map(|text| text.value).collect()
+}
+
+/// Reports a name that no zone of the project has. Without known zones none is missed.
+pub(super) fn check_zone(name: &str, place: &Place, zones: Option<&[String]>, faults: &mut Faults) {
+    if let Some(known) = zones.filter(|known| !known.iter().any(|zone| zone == name)) {
+        let label = suggestion(name, known.iter().map(String::as_str));
+        faults.add(place.clone(), format!("`{name}` is no zone of this project"), label);
+    }
 }
 
 /// A folder of this machine.
@@ -304,10 +305,7 @@ fn default_target(
     }
     let Some(text) = root.string("default_target", faults) else { return String::new() };
     if targets_are_sound && !targets.contains_key(&text.value) {
-        let label = match nearest(&text.value, names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", one_of(names())),
-        };
+        let label = suggestion(&text.value, names());
         faults.add(text.place, format!("target `{}` is not in this project", text.value), label);
     }
     text.value

@@ -19,7 +19,7 @@ use crate::name::{RESCUED, TableName, nearest};
 use crate::outcome::{MigrationOutcome, MigrationState, StatementOutcome};
 use crate::register;
 use crate::source::Fault;
-use crate::source::faults::sorted;
+use crate::source::faults::{sorted, suggestion};
 use crate::workspace::Workspace;
 
 /// A statement that the lake lacks.
@@ -550,10 +550,7 @@ impl Moving<'_> {
 fn unknown(workspace: &Workspace, statement: &Statement) -> Fault {
     let name = &statement.table.value;
     let known = || workspace.project.tables.iter().filter(|t| t.landing().is_some()).map(|t| t.name.as_str());
-    let label = match nearest(name, known()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", crate::source::faults::one_of(known())),
-    };
+    let label = suggestion(name, known());
     Fault::at(&statement.table.place, format!("table `{name}` is not in this project"), label)
 }
 

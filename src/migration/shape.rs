@@ -6,8 +6,7 @@ use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::statement::{Action, ColumnPath, Part, Statement};
 use crate::definition::{Column, ColumnType};
-use crate::name::nearest;
-use crate::source::faults::one_of;
+use crate::source::faults::suggestion;
 use crate::source::{Fault, Place};
 
 /// A stored column.
@@ -143,10 +142,7 @@ fn at(place: &Place, (message, label): Refusal) -> Fault {
 }
 
 fn missing(name: &str, of: &str, names: &[&str]) -> Refusal {
-    let label = match nearest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", one_of(names.iter().copied())),
-    };
+    let label = suggestion(name, names.iter().copied());
     (format!("`{name}` is not in {}", called(of)), label)
 }
 

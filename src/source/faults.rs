@@ -1,5 +1,6 @@
 //! All faults of a project, collected while checking continues.
 
+use crate::name::nearest;
 use crate::source::{Fault, Place};
 
 /// The faults found so far.
@@ -52,6 +53,14 @@ pub(crate) fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults.sort_by_key(key);
     faults.dedup_by(|a, b| key(a) == key(b) && a.message == b.message);
     faults
+}
+
+/// What to write instead of a name that is none of the known ones: the nearest of them, or else all.
+pub(crate) fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("one of {}", one_of(known)),
+    }
 }
 
 /// `` `a`, `b`, `c` ``, at most twelve of them.

@@ -8,31 +8,11 @@ use crate::pages::{Reader, blocks};
 use crate::support::repository;
 
 fn follow(page: &str) {
-    let mut reader = Reader::new();
-    let text = fs::read_to_string(repository().join(page)).unwrap();
-    let (mut printed, mut commands) = (String::new(), 0);
-    for block in blocks(&text) {
-        let place = format!("{page}:{}", block.line);
-        let mut words = block.info.split(' ');
-        match words.next() {
-            Some("sh") => {
-                let expected = words.find_map(|word| word.strip_prefix("exit=")).unwrap_or("0");
-                let (code, output) = reader.run(&block.text);
-                assert_eq!(code.to_string(), expected, "{place}\n{}\n{output}", block.text);
-                (printed, commands) = (output, commands + 1);
-            }
-            Some("text") => {
-                for line in block.text.lines() {
-                    assert!(
-                        printed.lines().any(|found| is_like(found, line)),
-                        "{place}: `{line}` is not in\n{printed}"
-                    );
-                }
-            }
-            _ => {}
+    Reader::new().follow(page, |output, text, place| {
+        for line in text.lines() {
+            assert!(output.lines().any(|found| is_like(found, line)), "{place}: `{line}` is not in\n{output}");
         }
-    }
-    assert!(commands > 0, "{page} has no commands");
+    });
 }
 
 /// Whether `found` has the parts of `line` around `…`, in this order.

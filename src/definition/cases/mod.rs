@@ -36,8 +36,8 @@ use super::keys::TESTS;
 use super::model::{self, Project};
 use super::read;
 use crate::error::Result;
-use crate::name::{TableName, nearest};
-use crate::source::faults::{Faults, one_of};
+use crate::name::TableName;
+use crate::source::faults::{Faults, suggestion};
 use crate::source::{Fault, Place, SourceFile, Text};
 use rows::{Columns, Rows};
 
@@ -275,11 +275,4 @@ fn above(project: &Project, table: &TableName) -> BTreeSet<TableName> {
         }
     }
     found
-}
-
-fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
-    match nearest(name, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", one_of(known)),
-    }
 }

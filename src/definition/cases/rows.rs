@@ -8,9 +8,9 @@ use deltalake::arrow::row::{RowConverter, SortField};
 
 use super::super::document::{Entry, Table};
 use super::super::model::{self, Column, SOURCE_FILE, SOURCE_OFFSET};
-use super::{suggestion, values};
+use super::values;
 use crate::source::Place;
-use crate::source::faults::Faults;
+use crate::source::faults::{Faults, suggestion};
 
 /// The columns that rows have, and what an absent key means.
 pub(super) struct Columns<'t> {

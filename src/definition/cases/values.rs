@@ -17,8 +17,7 @@ use toml::de::DeValue;
 
 use super::super::document::{Entry, Table};
 use super::super::model::ColumnType;
-use super::suggestion;
-use crate::source::faults::Faults;
+use crate::source::faults::{Faults, suggestion};
 
 /// A value, or none.
 type Cell<'c, 'd> = Option<&'c Entry<'d>>;
