@@ -3,7 +3,8 @@
 //! The order of the modules below is the architecture: a module imports only from modules above it
 //! (`tests/it/architecture.rs` enforces it). Reading order is data flow.
 //!
-//! The program is the product; this library is what it and its tests are made of. Its entries are a [`Workspace`] and the
+//! The program is the product; this library is what it and its tests are made of. On S3 it needs tokio's multi-thread runtime:
+//! elsewhere delta-rs reads logs in a runtime of its own, which takes connections with it when it ends. Its entries are a [`Workspace`] and the
 //! functions that take one:
 //!
 //! ```no_run

@@ -187,7 +187,7 @@ async fn a_limited_sample_is_spread_over_the_files_and_said() {
     assert_eq!(names, ["id", "old", "new"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn files_on_s3_are_read_through_the_project_s_own_storage() {
     let Some(aws) = Aws::shared() else { return };
     let lake = Lake::project(&[]).in_cloud(aws);

@@ -78,6 +78,10 @@ impl Cloud {
 
     /// `storage` with access to this AWS.
     pub(crate) async fn storage(&self, storage: Storage) -> Storage {
+        // On another kind of runtime delta-rs reads logs in one of its own, and the connections that this one made for it end
+        // with it: now and then a request fails with "runtime dropped the dispatch task".
+        let flavor = tokio::runtime::Handle::current().runtime_flavor();
+        assert_eq!(flavor, tokio::runtime::RuntimeFlavor::MultiThread, "a test on S3 needs flavor = \"multi_thread\"");
         let credentials = aws_credential_types::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
