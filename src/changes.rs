@@ -233,7 +233,7 @@ pub async fn since(table: &LakeTable, from: u64) -> Result<Changes> {
         if !vacuumed.is_empty() {
             unfit.extend(vacuumed);
         } else if !found.gone.is_empty() {
-            return by_snapshots(table, from, "files between the two versions are vacuumed").await;
+            return by_snapshots(table, from, "files between the two versions are gone").await;
         } else if let Some(rows) = &counted {
             return Ok(tally.into_change(table, from, found, &commits, rows).into());
         } else {
@@ -259,7 +259,7 @@ pub(crate) async fn of_older(newest: &LakeTable, at: &LakeTable) -> Result<Chang
     let found = look_up(newest, files).await?;
     match found.gone.is_empty() {
         true => Ok(Changes::Known(change)),
-        false => Ok(Changes::Lost(format!("files of v{} are vacuumed", at.version()))),
+        false => Ok(Changes::Lost(format!("files of v{} are gone", at.version()))),
     }
 }
 

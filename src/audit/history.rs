@@ -10,7 +10,8 @@ use crate::lake::{LakeTable, LogFiles};
 pub(super) struct History {
     /// The oldest version that the log can still tell.
     pub oldest: u64,
-    /// All files of the folder.
+    /// All files of the folder, and those of the newest version: no vacuum takes these, and one that is missing is reported
+    /// when it is read.
     pub there: BTreeSet<String>,
 }
 
@@ -26,7 +27,7 @@ impl History {
         while oldest < newest.version() && newest.at(oldest).await.is_err() {
             oldest += 1;
         }
-        Ok(Self { oldest, there: listed.into_iter().map(|(path, _)| path).collect() })
+        Ok(Self { oldest, there: listed.into_iter().map(|(path, _)| path).chain(newest.paths()).collect() })
     }
 
     /// Why versions before the oldest one are unknown.

@@ -35,7 +35,7 @@ pub(super) async fn migrations(table: &LakeTable, from: u64, commits: &[CommitFa
     let files = whole.parts.iter().flat_map(|part| &part.files).chain(&whole.feed).map(String::as_str);
     let found = look_up(table, files).await?;
     if !found.gone.is_empty() {
-        return Ok(Changes::Lost("files from before a migration are vacuumed".into()));
+        return Ok(Changes::Lost("files from before a migration are gone".into()));
     }
     whole.seen.extend(found.there.into_keys());
     if begin < table.version() {

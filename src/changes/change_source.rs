@@ -49,7 +49,7 @@ pub async fn since_by(table: &LakeTable, from: u64, source: ChangeSource) -> Res
     }
     let found = look_up(table, tally.net.keys().chain(&tally.feed).map(String::as_str)).await?;
     if !found.gone.is_empty() {
-        return Ok(Changes::Lost("files between the two versions are vacuumed".into()));
+        return Ok(Changes::Lost("files between the two versions are gone".into()));
     }
     Ok(tally.into_change(table, from, found, &commits, &BTreeMap::new()).into())
 }

@@ -24,7 +24,7 @@ pub(super) async fn by_snapshots(table: &LakeTable, from: u64, why: &str) -> Res
     };
     let found = look_up(table, removed.iter().map(|file| file.path.as_str())).await?;
     if !found.gone.is_empty() {
-        return Ok(Changes::Lost(format!("files of v{from} are vacuumed")));
+        return Ok(Changes::Lost(format!("files of v{from} are gone")));
     }
     let plain = table.indirection().is_none()
         && old.indirection().is_none()

@@ -16,6 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Context, Error, Kind, OutOfRange, Result};
 use crate::evaluate;
 use crate::migrate::{self, Moves};
+use crate::refresh::is_of_reading;
 use crate::sql::Question;
 use crate::sql::asked;
 use crate::travel::{self, AsOf, Cut, Point, Zone};
@@ -124,6 +125,7 @@ fn wrong(cause: DataFusionError) -> Error {
     let error = Error::failed("the query cannot be run").because(root(cause));
     match help {
         Some(help) => error.help(help),
+        None if is_of_reading(&error) => error.help("stedi-delta audit verify --lake   (names what cannot be read)"),
         None => error,
     }
 }

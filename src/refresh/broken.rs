@@ -21,7 +21,7 @@ pub(super) enum Unreadable {
 }
 
 /// Whether an error may come from a data file.
-fn is_of_reading(error: &Error) -> bool {
+pub(crate) fn is_of_reading(error: &Error) -> bool {
     let says = |text: &str| READING.iter().any(|reading| text.contains(reading));
     error.kind() == Kind::Failed && (says(error.message()) || error.causes().iter().any(|cause| says(cause)))
 }
@@ -29,7 +29,8 @@ fn is_of_reading(error: &Error) -> bool {
 /// The error for a table whose reading failed with `error`, if it has a data file that cannot be read.
 pub(crate) async fn unreadable(error: &Error, table: &Table, stands: &LakeTable) -> Option<Error> {
     let help = match table.derived() {
-        Some(_) => format!("stedi-delta sync -s {} --full-refresh", table.name),
+        // Tables below it may have gone on from rows that can no longer be read.
+        Some(_) => format!("stedi-delta sync -s {}+ --full-refresh", table.name),
         None => "put the file back from a backup; or move the table's folder away and sync, which reads its landing \
                  files again"
             .to_owned(),

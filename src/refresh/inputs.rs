@@ -136,7 +136,7 @@ impl Inputs {
         if let Some(change) = &source.change
             && !change.can_read(&old).await?
         {
-            return Err(lost(&format!("files of v{consumed} are vacuumed")));
+            return Err(lost(&format!("files of v{consumed} are gone")));
         }
         old.provider(&self.session, None).await
     }

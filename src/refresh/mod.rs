@@ -32,7 +32,7 @@ use crate::plan::{self, Decision, Fingerprint, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::sql::Planner;
 use crate::storage::{Location, Meter};
-pub(crate) use broken::{unreadable, unreadable_file};
+pub(crate) use broken::{is_of_reading, unreadable, unreadable_file};
 use choose::{Estimates, Strategy};
 pub(crate) use choose::{Foreseen, Moved, foresee};
 use consent::Guard;

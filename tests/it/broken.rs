@@ -54,7 +54,7 @@ async fn a_full_refresh_heals_a_derived_table_whose_rows_are_lost() {
         let error = error(&failed, "cheap");
         assert!(error.message().starts_with("data file `part-"), "{error}");
         assert!(error.message().ends_with("of cheap cannot be read"), "{error}");
-        assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+        assert_eq!(error.next(), Some("stedi-delta sync -s cheap+ --full-refresh"));
         let healed = lake.try_sync_with(full("cheap")).await;
         crate::support::assert_ok(&healed);
         let cheap = crate::support::of(&healed, "cheap");
@@ -76,7 +76,7 @@ async fn who_reads_a_broken_table_names_it() {
     let failed = lake.try_sync_with(full("kinds")).await;
     let error = error(&failed, "kinds");
     assert!(error.message().ends_with("of cheap cannot be read"), "{error}");
-    assert_eq!(error.next(), Some("stedi-delta sync -s cheap --full-refresh"));
+    assert_eq!(error.next(), Some("stedi-delta sync -s cheap+ --full-refresh"));
 }
 
 #[tokio::test]
@@ -100,6 +100,16 @@ async fn a_broken_landing_table_is_named_with_its_file_and_a_way_out() {
         lake.sync().await;
         lake.assert_recomputed().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_of_rows_that_are_lost_says_which_command_names_the_file() {
+    let lake = lake();
+    lake.land("orders/a.json", orders(0..4));
+    lake.sync().await;
+    break_files(&lake, "trusted/cheap", false);
+    let error = stedi_delta::inspect::query(&lake.workspace().await, "select * from cheap").await.unwrap_err();
+    assert_eq!(error.next(), Some("stedi-delta audit verify --lake   (names what cannot be read)"), "{error}");
 }
 
 /// Commits the metadata change of another engine's ALTER TABLE to the only version.

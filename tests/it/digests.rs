@@ -259,6 +259,24 @@ async fn tampering_with_a_table_and_what_is_computed_from_it_is_found() {
     assert_eq!(found, VerifyVerdict::Different, "the row that left is not the one that came");
 }
 
+/// Only files of versions that ended may be vacuumed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_file_that_is_missing_was_not_vacuumed() {
+    let lake = shop("auto");
+    lake.land("orders/a.json", orders(0..4));
+    lake.sync().await;
+    for table in ["landing/orders", "trusted/cheap"] {
+        let file = lake.table(table).await.files().remove(0);
+        fs::remove_file(folder(&lake, table).join(file.path)).unwrap();
+        let name = table.rsplit('/').next().unwrap();
+        for version in ["", "@v0"] {
+            let (found, why) = verdict(&lake, &format!("{name}{version}")).await;
+            assert_eq!(found, VerifyVerdict::Different, "{why}");
+            assert!(why.contains("data file `part-") && why.contains("cannot be read"), "{why}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_flipped_byte_is_found_if_and_only_if_it_changes_a_row() {
     let lake = shop("auto");

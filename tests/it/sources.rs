@@ -185,7 +185,7 @@ async fn rows_that_went_with_a_vacuumed_file_make_it_full() {
     lake.sync().await;
     delete(&lake, "id = 1").await;
     vacuum(&lake).await;
-    follows(&lake, Mode::Full, "files of v1 are vacuumed (orders)").await;
+    follows(&lake, Mode::Full, "files of v1 are gone (orders)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +200,7 @@ async fn rows_that_a_join_reads_at_the_version_consumed_and_that_are_vacuumed_ma
     // Appended rows are in their own file; the filter needs no more.
     assert_eq!(of(&outcome, "cheap").mode, Mode::Incremental, "{}", of(&outcome, "cheap").reason);
     let pairs = of(&outcome, "pairs");
-    assert_eq!((pairs.mode, pairs.reason.as_str()), (Mode::Full, "files of v1 are vacuumed (orders)"));
+    assert_eq!((pairs.mode, pairs.reason.as_str()), (Mode::Full, "files of v1 are gone (orders)"));
     lake.assert_recomputed().await;
 }
 

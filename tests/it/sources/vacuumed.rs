@@ -90,7 +90,7 @@ async fn one_command_heals_all_tables_that_a_vacuum_cut_off() {
     let mut stopped = 0;
     for table in &outcome.tables {
         let Some(Problem::Failed(error)) = &table.problem else { continue };
-        assert!(error.message().contains("files of v1 are vacuumed (orders)"), "{error}");
+        assert!(error.message().contains("files of v1 are gone (orders)"), "{error}");
         assert_eq!(error.next(), Some("stedi-delta sync -s orders+ --full-refresh   (every table below orders)"));
         stopped += 1;
     }
