@@ -33,8 +33,7 @@ const REWRITTEN: u64 = 10;
 
 /// Prints the tables.
 pub(crate) fn measure() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build();
-    let runtime = runtime.expect("a runtime starts");
+    let runtime = crate::runtime();
     runtime.block_on(consent());
     runtime.block_on(difference());
 }

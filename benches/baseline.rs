@@ -52,8 +52,7 @@ const DERIVED: [&str; 5] = [
 
 /// Writes every table of the project as Parquet; a later query reads the files of an earlier one.
 pub(crate) fn copy(landing: &Path, copies: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build();
-    runtime.expect("a runtime starts").block_on(async {
+    crate::runtime().block_on(async {
         let mut config = SessionConfig::new();
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         config.options_mut().execution.parquet.schema_force_view_types = false;

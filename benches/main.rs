@@ -43,6 +43,12 @@ use child::{Run, run};
 
 const ROUNDS: usize = 3;
 
+/// Threads with room for deep plans, like those of the program.
+fn runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build();
+    runtime.expect("a runtime starts")
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(at) = args.iter().position(|a| a == "--baseline") {

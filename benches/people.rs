@@ -30,8 +30,7 @@ const READINGS_OF_EACH: usize = 10;
 
 /// Prints the tables.
 pub(crate) fn measure() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build();
-    let runtime = runtime.expect("a runtime starts");
+    let runtime = crate::runtime();
     println!("\none person goes, reads of data files wait for {LATENCY_MS} ms");
     println!(
         "{:<50} {:>7} {:>7} {:>10} {:>7} {:>9} {:>9}",

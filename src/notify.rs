@@ -26,15 +26,15 @@ pub async fn send(notify: &Notify, report: &str, folder: &std::path::Path) -> Ve
 }
 
 async fn command(notify: &Notify, report: &str, folder: &std::path::Path) -> Result<()> {
-    let doing = || "the notification command failed".to_owned();
     let [program, arguments @ ..] = notify.command.as_slice() else { return Ok(()) };
+    let (doing, starting) = (failed_command, format!("the notification command `{program}` cannot be started"));
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
     // What it prints is no part of ours, and may hold secrets.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let (report, timeout) = (report.to_owned(), notify.timeout);
     let run = move || -> Result<()> {
-        let mut child = command.spawn().context(doing)?;
+        let mut child = command.spawn().context(|| starting)?;
         if let Some(mut input) = child.stdin.take() {
             // A command that does not read it is no failure. The thread ends with the command.
             std::thread::spawn(move || input.write_all(report.as_bytes()));
@@ -47,11 +47,10 @@ async fn command(notify: &Notify, report: &str, folder: &std::path::Path) -> Res
 
 #[expect(clippy::disallowed_methods, reason = "no attempt is repeated: it looks whether the command has ended")]
 fn waited(child: &mut Child, end: Instant, timeout: Duration) -> Result<()> {
-    let doing = || "the notification command failed".to_owned();
     loop {
-        match child.try_wait().context(doing)? {
+        match child.try_wait().context(failed_command)? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(Error::failed(format!("{}: {status}", doing()))),
+            Some(status) => return Err(Error::failed(format!("{}: {status}", failed_command()))),
             None if clock::instant() >= end => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -60,6 +59,10 @@ fn waited(child: &mut Child, end: Instant, timeout: Duration) -> Result<()> {
             None => std::thread::sleep(TICK),
         }
     }
+}
+
+fn failed_command() -> String {
+    "the notification command failed".to_owned()
 }
 
 async fn post(webhook: &str, report: &str, timeout: Duration) -> Result<()> {

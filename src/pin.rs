@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{self, rfc3339};
 use crate::definition::Table;
-use crate::digest::{DigestKey, Place, Sealed};
+use crate::digest::{DigestKey, Place, Sealed, undigested};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Change, Commit, LakeTable};
 use crate::migrate::{self, Moves};
@@ -58,33 +58,27 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     }
     table.check_files()?;
     let mut pins = Pins::read(workspace).await?;
-    let known =
-        pins.all.get(&options.name).filter(|known| known.uuid == table.uuid() && known.version == table.version());
-    let digest = match known.and_then(|known| known.digest.clone()) {
+    let known = pins.all.get(&options.name).cloned();
+    if let Some(other) = known.as_ref().filter(|pin| pin.uuid != table.uuid() || pin.version != table.version()) {
+        return Err(Error::new(Kind::Usage, format!("the pin `{}` exists", other.name))
+            .fact("pins", format!("{} v{}", other.table, other.version))
+            .help(format!("choose another name, or first: stedi-delta unpin {}", other.name)));
+    }
+    let digest = match known.as_ref().and_then(|known| known.digest.clone()) {
         Some(digest) => Some(digest),
         None => digest(workspace, &named, &table).await?,
     };
     let mut pin = Pin { digest, ..described(&named, &table, options).await? };
-    let is_new = match pins.all.get(&options.name) {
-        Some(known) if known.uuid == pin.uuid && known.version == pin.version => {
-            pin.retained = known.retained.clone();
-            pin.pinned_ms = known.pinned_ms;
-            *known != pin
-        }
-        Some(known) => {
-            return Err(Error::new(Kind::Usage, format!("the pin `{}` exists", known.name))
-                .fact("pins", format!("{} v{}", known.table, known.version))
-                .help(format!("choose another name, or first: stedi-delta unpin {}", known.name)));
-        }
-        None => true,
-    };
+    if let Some(known) = &known {
+        (pin.retained, pin.pinned_ms) = (known.retained.clone(), known.pinned_ms);
+    }
     if options.retain && pin.retained.is_none() {
         check_undrifted(&named)?;
         // What it was before the first pin that raised it.
         let earlier = pins.all.values().filter(|other| other.uuid == pin.uuid).find_map(|other| other.retained.clone());
         pin.retained = Some(earlier.unwrap_or_else(|| retention(&named.newest)));
     }
-    if is_new || pin.retained != pins.all.get(&pin.name).and_then(|known| known.retained.clone()) {
+    if known.as_ref() != Some(&pin) {
         // First, so that a vacuum that begins now obeys it.
         pins.record(&pin, true, run).await?;
     }
@@ -97,7 +91,12 @@ pub async fn pin(workspace: &Workspace, at: &str, zone: &Zone, options: &Options
     }
     let mut notes = named.notes;
     if pin.digest.is_none() {
-        notes.push("no digest of it is kept: STEDI_DELTA_HASH_KEY is not set".to_owned());
+        notes.push(match undigested(&table.schema()) {
+            Some((column, data_type)) if DigestKey::of(&workspace.privacy).is_some() => {
+                format!("no digest of it is kept: column `{column}` is of type {data_type}, which has none")
+            }
+            _ => "no digest of it is kept: STEDI_DELTA_HASH_KEY is not set".to_owned(),
+        });
     }
     if options.retain {
         notes.push(format!(

@@ -9,7 +9,7 @@ use crate::storage::Storage;
 use crate::workspace::{ResolvedTarget, Workspace, WorkspaceOptions};
 
 /// The key with which personal data is hashed in messages.
-pub(super) const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
+const HASH_KEY: &str = "STEDI_DELTA_HASH_KEY";
 
 /// A limit from which on freed memory need not go back at once.
 const AMPLE: u64 = 1 << 30;
@@ -42,9 +42,13 @@ impl Lake {
         if address.project.memory_limit < AMPLE {
             stedi_delta_allocator::give_back_at_once();
         }
-        // An empty one, such as that of a secret that is not set, would be no secret.
-        let key = std::env::var(HASH_KEY).ok().filter(|key| !key.is_empty());
-        let workspace = Workspace::connect(address, storage, Privacy::new(key.as_deref(), reveal)).await?;
+        let workspace = Workspace::connect(address, storage, privacy(reveal)).await?;
         Ok(Self { workspace, progress, run })
     }
+}
+
+/// How personal data appears. An empty key, such as that of a secret that is not set, would be no secret.
+pub(super) fn privacy(reveal: bool) -> Privacy {
+    let key = std::env::var(HASH_KEY).ok().filter(|key| !key.is_empty());
+    Privacy::new(key.as_deref(), reveal)
 }

@@ -5,11 +5,13 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Key, Section, Value, Vocabulary, Words};
+use super::keys::{Key, Section, Value, Words};
+use super::units;
 use crate::source::faults::{Faults, suggestion};
 use crate::source::{Place, SourceFile, Text};
 
@@ -179,14 +181,9 @@ impl<'d> Table<'d> {
         words: &'static Words<T>,
         faults: &mut Faults,
     ) -> Option<T> {
-        let found = |text: &str| words.named(text);
-        let default = || self.declared(key)?.default().and_then(|default| found(default.trim_matches('"')));
+        let default = || self.declared(key)?.default().and_then(|default| words.named(default.trim_matches('"')));
         let Some(text) = self.string(key, faults) else { return default() };
-        let value = found(&text.value);
-        if value.is_none() {
-            faults.add(text.place, format!("`{key}` is \"{}\"", text.value), words.expected());
-        }
-        value.or_else(default)
+        words.read(key, text, faults).or_else(default)
     }
 }
 
@@ -217,6 +214,12 @@ impl<'d> Entry<'d> {
             _ if matches!(self.declared, Value::Any) => self.expected_to_be("a string", faults),
             _ => self.expected(faults),
         }
+    }
+
+    /// The value as a time with a unit.
+    pub(super) fn duration(&self, faults: &mut Faults) -> Option<Duration> {
+        let text = self.string(faults)?.value;
+        units::duration(&text).or_else(|| self.refuse(format!("`{}` is \"{text}\"", self.key), faults))
     }
 
     /// The value as a table, written as `[header]` or inline, with the keys that are declared for it.

@@ -61,7 +61,6 @@ pub(crate) use read::find_root;
 pub(crate) use reading::is_path;
 pub(crate) use reading::{Reading, TimeFormat};
 pub(crate) use render::{render, render_note};
-pub(crate) use units::bytes as parse_bytes;
 
 use crate::error::{Error, Result};
 use crate::source::{Fault, SourceFile};

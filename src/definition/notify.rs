@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::document::Table;
 use super::keys::vocabulary::NOTIFY_ON;
-use super::units;
+use super::{units, variables};
 use crate::source::faults::Faults;
 
 /// How long a notification may take, unless the project says otherwise.
@@ -42,6 +42,8 @@ pub(super) fn notify(root: &Table<'_>, faults: &mut Faults) -> Option<Notify> {
         }
     }
     let webhook = table.string("webhook", faults).and_then(|text| {
+        // One that is not set is no fault: only a sync that notifies needs it.
+        variables::expand("webhook", text.clone(), &variables::environment, faults)?;
         let is_url = ["https://", "http://", "${"].iter().any(|start| text.value.starts_with(start));
         if is_url {
             return Some(text.value);
@@ -62,4 +64,16 @@ pub(super) fn notify(root: &Table<'_>, faults: &mut Faults) -> Option<Notify> {
         timeout
     });
     Some(Notify { command, webhook, only_failures, timeout: timeout.unwrap_or(DEFAULT_TIMEOUT) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::NOTIFY;
+    use super::*;
+
+    #[test]
+    fn the_default_is_the_one_that_is_declared() {
+        let declared = NOTIFY.default_of("timeout").and_then(|text| units::duration(text.trim_matches('"')));
+        assert_eq!(declared, Some(DEFAULT_TIMEOUT));
+    }
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::document::{Entry, Table};
+use super::document::Table;
 use super::settings::check_zone;
-use super::units;
 use crate::source::faults::Faults;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,16 +30,16 @@ impl Default for Retention {
 pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mut Faults) -> Retention {
     let mut retention = Retention::default();
     let Some(table) = root.table("retention", faults) else { return retention };
-    if let Some(history) = table.get("history").and_then(|entry| duration(entry, faults)) {
+    if let Some(history) = table.get("history").and_then(|entry| entry.duration(faults)) {
         retention.history = history;
     }
-    if let Some(grace) = table.get("grace").and_then(|entry| duration(entry, faults)) {
+    if let Some(grace) = table.get("grace").and_then(|entry| entry.duration(faults)) {
         retention.grace = grace;
     }
     let Some(of_zones) = table.table("zones", faults) else { return retention };
     for entry in of_zones.entries() {
         check_zone(&entry.key, &entry.key_place, zones, faults);
-        if let Some(history) = duration(entry, faults) {
+        if let Some(history) = entry.duration(faults) {
             retention.zones.insert(entry.key.clone(), history);
         }
     }
@@ -50,11 +49,19 @@ pub(super) fn of_project(root: &Table<'_>, zones: Option<&[String]>, faults: &mu
 /// `[retention]` of a table.
 pub(super) fn of_table(root: &Table<'_>, faults: &mut Faults) -> Option<Duration> {
     let table = root.table("retention", faults)?;
-    duration(table.require("history", faults)?, faults)
+    table.require("history", faults)?.duration(faults)
 }
 
-fn duration(entry: &Entry<'_>, faults: &mut Faults) -> Option<Duration> {
-    let text = entry.string(faults)?;
-    let found = units::duration(&text.value);
-    found.or_else(|| entry.refuse(format!("`{}` is \"{}\"", entry.key, text.value), faults))
+#[cfg(test)]
+mod tests {
+    use super::super::keys::RETENTION;
+    use super::super::units;
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_that_are_declared() {
+        let declared = |key: &str| units::duration(RETENTION.default_of(key)?.trim_matches('"'));
+        let Retention { history, grace, .. } = Retention::default();
+        assert_eq!((declared("history"), declared("grace")), (Some(history), Some(grace)));
+    }
 }

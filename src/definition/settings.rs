@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document::{self, Entry, Table};
 use super::keys::vocabulary::{ENCRYPTION, ON_WITHDRAWAL};
-use super::keys::{DEFAULTS, PROJECT, Value, Vocabulary};
+use super::keys::{DEFAULTS, PROJECT, Value};
 use super::model::{AwsTarget, Glue, Target};
 use super::notes::{self, Rule};
 use super::notify::{self, Notify};
@@ -238,13 +238,7 @@ fn target(table: &Table<'_>, project: &str, unset: &mut Vec<Fault>, faults: &mut
 fn aws(table: &Table<'_>, unset: &mut Vec<Fault>, faults: &mut Faults) -> AwsTarget {
     let region = value(table, "region", unset, faults, |t, _| Some(t.value));
     let endpoint = value(table, "endpoint", unset, faults, endpoint);
-    let sse = value(table, "sse", unset, faults, |t, faults| {
-        let found = ENCRYPTION.named(&t.value);
-        if found.is_none() {
-            faults.add(t.place, format!("`sse` is \"{}\"", t.value), ENCRYPTION.expected());
-        }
-        found
-    });
+    let sse = value(table, "sse", unset, faults, |t, faults| ENCRYPTION.read("sse", t, faults));
     let kms_key_id = value(table, "kms_key_id", unset, faults, |t, faults| {
         if table.get("sse").is_none() || sse == Some("AES256") {
             faults.add(t.place, "`kms_key_id` has no use here", "add `sse = \"aws:kms\"`");

@@ -234,10 +234,7 @@ fn source(table: &Table<'_>, faults: &mut Faults) -> Option<Source> {
     let format = table.require("format", faults).and_then(|_| table.choice("format", &FORMAT, faults));
     let on_overwrite = table.choice("on_overwrite", &ON_OVERWRITE, faults).unwrap_or(OnOverwrite::Fail);
     let on_new_field = table.choice("on_new_field", &ON_NEW_FIELD, faults).unwrap_or_default();
-    let min_age = table.get("min_age").and_then(|entry| {
-        let text = entry.string(faults)?.value;
-        units::duration(&text).or_else(|| entry.refuse(format!("`min_age` is \"{text}\""), faults))
-    });
+    let min_age = table.get("min_age").and_then(|entry| entry.duration(faults));
     let max_quarantined = table.get("max_quarantined").and_then(|entry| {
         let limit = match entry.integer() {
             Some(count) => count.map(MaxQuarantined::Records),

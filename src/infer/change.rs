@@ -6,13 +6,10 @@
 use std::ops::Range;
 
 use super::content::EPOCHS;
-use super::lattice::{Decided, Draft, Field, decide};
+use super::lattice::{Decided, Draft, Field, RARE, decide};
 use super::observe::{Node, Observed};
 use super::{columns, toml_text};
 use crate::definition::{ColumnSpan, ColumnSpans, ColumnType, Reading, TimeFormat, is_path};
-
-/// One value of another kind among so many goes to quarantine and does not change a type.
-const RARE: u64 = 100;
 
 /// What is declared of a column, or of a field of a struct.
 #[derive(Clone, Debug)]
@@ -182,7 +179,7 @@ fn compare_one(
     let value = toml_text::value(&Field { source: field.name.clone(), draft: wanted, ..field });
     let is_bare = |span: &&ColumnSpan| span.value == span.column_type;
     // That values of other kinds go to quarantine may be what is wanted.
-    let is_of_several_kinds = matches!(&to[..], "json");
+    let is_of_several_kinds = to == "json";
     let replacement = match value.starts_with('{') {
         _ if is_of_several_kinds => None,
         // More than a type: only a bare type has room for that.

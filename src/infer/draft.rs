@@ -91,11 +91,10 @@ pub(super) fn candidate_keys(observed: &Observed, fields: &[Field]) -> Vec<Vec<S
     };
     let mut keys: Vec<Vec<std::string::String>> = single(true).collect();
     if keys.is_empty() {
-        for (at, (one, _, field)) in filled.iter().enumerate() {
-            for (other, _, beside) in &filled[at + 1..] {
+        for (at, (one, count, field)) in filled.iter().enumerate() {
+            for (other, count_beside, beside) in &filled[at + 1..] {
                 let is_key = says(field) || says(beside);
-                let are_open =
-                    [*one, *other].iter().all(|node| filled.iter().any(|(n, c, _)| n == node && *c < records));
+                let are_open = *count < records && *count_beside < records;
                 if is_key && are_open && keys.len() < KEYS_NAMED && observed.keys.are_unique(*one, *other) {
                     keys.push(vec![field.name.clone(), beside.name.clone()]);
                 }

@@ -5,7 +5,7 @@ use super::learn::rehearse;
 use super::observe::Observed;
 use super::sample::Samples;
 use super::{Action, Columns, Inferred, checked, diff};
-use crate::definition::{RESCUED, SOURCE_FILE, SOURCE_OFFSET, Table, column_spans};
+use crate::definition::{SOURCE_FILE, SOURCE_OFFSET, Table, column_spans};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::covers;
 use crate::ingest::format::{RecordShape, of};
@@ -31,29 +31,29 @@ pub(super) fn edited(
                 .help("name another table: --table ZONE.NAME, or write another `path` there"));
         }
     }
-    let appended = [SOURCE_FILE, SOURCE_OFFSET, RESCUED];
-    let declared = table.columns.iter().filter(|column| !appended.contains(&column.name.as_str()));
+    let shape = RecordShape::of(table);
+    let declared = shape.columns.iter().zip(&shape.readings);
     let known: Vec<Known> = declared
-        .zip(&landing.readings)
         .map(|(column, reading)| Known {
             name: column.name.clone(),
             column_type: column.column_type.clone(),
             reading: reading.clone(),
         })
         .collect();
-    let before = rehearse(samples, of(landing.format), &RecordShape::of(table))?;
+    let before = rehearse(samples, of(landing.format), &shape)?;
     let spans = column_spans(&table.file);
     let mut edits = Edits::default();
     compare(observed, 0, &known, spans.as_ref(), "", &mut edits);
     let changes = edits.changes.clone();
     let text = edits.apply(&table.file.text);
-    let (mut shape, mut columns) = (RecordShape::of(table), known_columns(table));
-    if text != table.file.text {
+    let (fate, columns) = if text == table.file.text {
+        (before.clone(), known_columns(table))
+    } else {
         // Tables that read it may not fit a changed type.
-        (shape, columns) = checked(workspace, &table.file.path, &text, &table.name)
+        let (shape, columns) = checked(workspace, &table.file.path, &text, &table.name)
             .map_err(|error| unfit(error, table, &diff::lines(&table.file.text, &text)))?;
-    }
-    let fate = rehearse(samples, of(landing.format), &shape)?;
+        (rehearse(samples, of(landing.format), &shape)?, columns)
+    };
     Ok(Inferred {
         table: table.name.to_string(),
         zone: table.zone.clone(),

@@ -20,7 +20,7 @@ use super::words;
 use crate::definition::{ColumnType, TimeFormat};
 
 /// One value of another kind among so many is taken for a mistake.
-const RARE: u64 = 100;
+pub(super) const RARE: u64 = 100;
 /// Digits of a decimal before the point if values need fewer: there may be larger ones.
 const ROOM: u8 = 16;
 const MAX_DIGITS: u8 = 38;

@@ -56,15 +56,13 @@ pub(super) struct Observed {
     nodes: Vec<Node>,
     /// The places that the next values belong to, the innermost last; whether one is left after a single value.
     stack: Vec<(usize, bool)>,
-    /// Levels deeper than [`MAX_DEPTH`].
-    beyond: usize,
     /// Which fields identify records.
     pub keys: Keys,
 }
 
 impl Observed {
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::default()], stack: vec![(0, false)], beyond: 0, keys: Keys::default() }
+        Self { nodes: vec![Node::default()], stack: vec![(0, false)], keys: Keys::default() }
     }
 
     /// The records themselves.
@@ -97,7 +95,6 @@ impl Observed {
     pub(super) fn end_record(&mut self) {
         self.keys.end_record();
         self.stack.truncate(1);
-        self.beyond = 0;
     }
 
     fn add(&mut self, name: String) -> usize {
@@ -171,11 +168,8 @@ impl Observed {
         &mut self.nodes[at]
     }
 
-    /// Counts a value, unless it is too deep.
+    /// Counts a value.
     fn value(&mut self, key: Option<u64>, count: impl FnOnce(&mut Node)) {
-        if self.beyond > 0 {
-            return;
-        }
         count(self.top());
         // The record, and a field of it.
         if let [_, (at, true)] = self.stack.as_slice() {
@@ -191,25 +185,12 @@ impl Observed {
     }
 
     /// Whether what begins here is too deep to be told apart.
-    fn is_beyond(&mut self) -> bool {
-        if self.beyond == 0 && self.stack.len() >= MAX_DEPTH {
-            self.top().others += 1;
-        } else if self.beyond == 0 {
+    fn is_too_deep(&mut self) -> bool {
+        if self.stack.len() < MAX_DEPTH {
             return false;
         }
-        self.beyond += 1;
-        true
-    }
-
-    /// Whether this ends something that is too deep.
-    fn was_beyond(&mut self) -> bool {
-        if self.beyond == 0 {
-            return false;
-        }
-        self.beyond -= 1;
-        if self.beyond == 0 {
-            self.done();
-        }
+        self.top().others += 1;
+        self.done();
         true
     }
 }
@@ -237,39 +218,37 @@ impl Values for Observed {
         self.value(None, |node| node.others += 1);
     }
 
-    fn begin_object(&mut self) {
-        if !self.is_beyond() {
-            self.top().objects += 1;
+    fn begin_object(&mut self) -> bool {
+        if self.is_too_deep() {
+            return false;
         }
+        self.top().objects += 1;
+        true
     }
 
     fn field(&mut self, name: &str) {
-        if self.beyond == 0 {
-            let at = self.stack.last().map_or(0, |(at, _)| *at);
-            let field = self.child(at, name);
-            self.stack.push((field, true));
-        }
+        let at = self.stack.last().map_or(0, |(at, _)| *at);
+        let field = self.child(at, name);
+        self.stack.push((field, true));
     }
 
     fn end_object(&mut self) {
-        if !self.was_beyond() {
-            self.done();
-        }
+        self.done();
     }
 
-    fn begin_array(&mut self) {
-        if !self.is_beyond() {
-            let at = self.stack.last().map_or(0, |(at, _)| *at);
-            self.nodes[at].arrays += 1;
-            let element = self.element(at);
-            self.stack.push((element, false));
+    fn begin_array(&mut self) -> bool {
+        if self.is_too_deep() {
+            return false;
         }
+        let at = self.stack.last().map_or(0, |(at, _)| *at);
+        self.nodes[at].arrays += 1;
+        let element = self.element(at);
+        self.stack.push((element, false));
+        true
     }
 
     fn end_array(&mut self) {
-        if !self.was_beyond() {
-            self.stack.pop();
-            self.done();
-        }
+        self.stack.pop();
+        self.done();
     }
 }

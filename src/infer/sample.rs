@@ -91,12 +91,8 @@ impl Sample {
         loop {
             let step = decoder.end(&mut |piece| sample.take(&piece));
             match step {
-                Ok(true) if sample.bytes > limit => {
-                    sample.cut(limit);
-                    return Ok(sample);
-                }
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(true) if sample.bytes <= limit => {}
+                Ok(_) => break,
                 Err(reason) => {
                     sample.broken = Some(reason);
                     break;

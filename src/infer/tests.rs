@@ -140,6 +140,17 @@ fn what_the_limit_cuts_off_is_no_fault() {
     }
 }
 
+/// The reader of landing files takes any depth, and so does what is learned of it.
+#[test]
+fn a_record_of_any_depth_has_a_draft() {
+    for (open, close) in [("[", "]"), ("{\"x\":", "}")] {
+        let (open, close) = (open.repeat(200_000), close.repeat(200_000));
+        let (text, fate) = drafted(format!("{{\"id\":1,\"deep\":{open}7{close},\"n\":2}}\n").as_bytes());
+        assert!(text.contains("n = \"long\"\n"), "{text}");
+        assert_eq!((fate.landed, fate.quarantined), (1, 0));
+    }
+}
+
 /// Values as files have them.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![

@@ -20,6 +20,7 @@ use super::annotations::Annotations;
 use super::columns::{NewColumns, schema};
 use super::layout::Layout;
 use super::log::hash;
+use super::optimized::OPTIMIZE;
 use super::readable;
 use super::state::app;
 use super::table::{LakeTable, builder};
@@ -160,16 +161,11 @@ impl Commit {
     /// `Conflict` if another newer version exists; `Failed` if the store fails or the table needs features that this tool
     /// does not write.
     pub async fn commit(self, table: &LakeTable) -> Result<LakeTable> {
-        let mut again = self.clone();
+        let again = self.clone();
         match self.commit_onto(table).await {
             Err(conflict) if conflict.kind() == Kind::Conflict => match table.after_optimizations(&again.change).await?
             {
-                Some(newer) => {
-                    let number = |version: u64| i64::try_from(version + 1).unwrap_or(i64::MAX);
-                    let marks = again.txns.get_mut(app::OPTIMIZED).filter(|of| **of == number(table.version()));
-                    marks.into_iter().for_each(|of| *of = number(newer.version()));
-                    again.commit_onto(&newer).await
-                }
+                Some(newer) => again.commit_onto(&newer).await,
                 None => Err(conflict),
             },
             other => other,
@@ -187,6 +183,9 @@ impl Commit {
         let annotations = self.change.annotations.take();
         if let Some(looked) = table.told_since() {
             self.txns.entry(app::BOUNDS.to_owned()).or_insert(looked);
+        }
+        if self.operation == OPTIMIZE {
+            self.txns.insert(app::OPTIMIZED.to_owned(), i64::try_from(version).unwrap_or(i64::MAX));
         }
         self.tell_digest(&table.uuid(), version);
         let txns = with_head(&self.txns, version);

@@ -1,8 +1,8 @@
 //! Optimizations: commits of ours that write rows of some files into others, sorted, and change no row.
 //!
 //! Adds and removes have `dataChange` = false, so that every reader of changes passes over them, and the state of the table
-//! stays. Such a commit is recognised by its `txn` [`app::OPTIMIZED`] with the version that it creates: nothing has to be
-//! read to know that its rows are the same. A commit computed from the version before it still holds, if it removes none of
+//! stays. Such a commit is recognised by its `txn` [`app::OPTIMIZED`] with the version that it creates: no data file has to
+//! be read to know that its rows are the same. A commit computed from the version before it still holds, if it removes none of
 //! the moved files.
 //! Source: Delta protocol, "Add File and Remove File".
 
@@ -18,6 +18,9 @@ use super::state::app;
 use super::statistics::mark_optimized;
 use super::table::LakeTable;
 use crate::error::{Error, Result};
+
+/// The operation of such a commit.
+pub(super) const OPTIMIZE: &str = "OPTIMIZE";
 
 /// Files of a table and those into which their rows were written.
 #[derive(Debug, Default)]
@@ -94,8 +97,7 @@ impl LakeTable {
         }
         removes.iter_mut().for_each(|remove| remove.data_change = false);
         // Also `app::STATEMENT`: a migration that is not complete stays so.
-        let mut txns = self.state().txns.clone();
-        txns.insert(app::OPTIMIZED.to_owned(), i64::try_from(self.version() + 1).unwrap_or(i64::MAX));
+        let txns = self.state().txns.clone();
         let written_bytes = written.iter().map(|add| add.size.unsigned_abs()).sum();
         let reason = format!("{} files into {}", removes.len(), written.len());
         let facts = json!({"mode": "optimize", "reason": reason, "run": run});
@@ -106,7 +108,7 @@ impl LakeTable {
             ("numRemovedBytes", bytes),
         ];
         let commit = Commit {
-            operation: "OPTIMIZE",
+            operation: OPTIMIZE,
             change: Change { adds: written, removes, ..Change::default() },
             txns,
             info: BTreeMap::from([("stediDelta".to_owned(), facts)]),

@@ -271,7 +271,9 @@ impl LakeTable {
     /// The paths of all data files.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<String> {
-        self.files().into_iter().map(|file| file.path).collect()
+        let Ok(snapshot) = self.inner.snapshot() else { return BTreeSet::new() };
+        let spelled = self.spelled();
+        snapshot.log_data().iter().map(|file| spelled.path(&file.path()).to_owned()).collect()
     }
 
     /// The add of every data file.

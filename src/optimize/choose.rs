@@ -115,8 +115,11 @@ impl Shape {
             if begins {
                 open.insert(at);
                 deepest = deepest.max(open.len());
-                if open.len() > most {
+                // What is open then is found once; from then on each one that is added.
+                if open.len() == most.saturating_add(1) {
                     found.extend(&open);
+                } else if open.len() > most {
+                    found.insert(at);
                 }
             } else {
                 open.remove(&at);
@@ -177,10 +180,12 @@ impl Shape {
         files.sort_by(|one, other| (one.modified_ms, &one.path).cmp(&(other.modified_ms, &other.path)));
         if let Some(column) = self.sorted_by.first() {
             let least = |file: &DeltaFile| range(file, column).map(|(least, _)| least);
-            files.sort_by(|one, other| match (least(one), least(other)) {
-                (Some(one), Some(other)) => one.order(&other),
+            let mut keyed: Vec<_> = files.into_iter().map(|file| (least(&file), file)).collect();
+            keyed.sort_by(|(one, _), (other, _)| match (one, other) {
+                (Some(one), Some(other)) => one.order(other),
                 (one, other) => other.is_some().cmp(&one.is_some()),
             });
+            files = keyed.into_iter().map(|(_, file)| file).collect();
         }
         let mut groups: Vec<Vec<DeltaFile>> = Vec::new();
         let mut bytes = 0;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 
 /// One table whose files were looked at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct OptimizedTable {
     /// Its name.
     pub table: String,
@@ -45,24 +45,7 @@ impl OptimizedTable {
     /// A table that was not looked at yet.
     #[must_use]
     pub fn untouched(table: String, zone: String, location: String) -> Self {
-        Self {
-            table,
-            zone,
-            location,
-            version_before: None,
-            version_after: None,
-            files_before: 0,
-            files_after: 0,
-            files_merged: 0,
-            files_written: 0,
-            bytes_read: 0,
-            bytes_written: 0,
-            rows: 0,
-            commits: 0,
-            skipped: None,
-            problem: None,
-            elapsed: Duration::ZERO,
-        }
+        Self { table, zone, location, ..Self::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use futures::future::join_all;
 
 use crate::digest::{DigestKey, undigested};
 use crate::error::Result;
+use crate::horizons::FOLDER as VACUUMS_FOLDER;
 use crate::ingest::LEDGER_FOLDER;
 use crate::lake::LakeTable;
 use crate::migrate::JOURNAL_FOLDER;
@@ -19,7 +20,7 @@ use crate::workspace::Workspace;
 /// Digests by table name, and what should be said of them.
 pub(super) type Digests = (BTreeMap<String, Entry>, Vec<DigestNotice>);
 
-/// The digests of the tables that stand, and of those that are always there. `before`: `runs` without the new row.
+/// The digests of the tables of this run, of the quarantines and of the system tables. `before`: `runs` without the new row.
 ///
 /// # Errors
 /// When the recorded ones cannot be read. A table that cannot be digested has its reason among the notices.
@@ -35,7 +36,7 @@ pub(super) async fn digests(
         standing.iter().map(|(name, table)| (name.to_string(), table.clone())).collect();
     tables.extend(before.map(|runs| ("runs".to_owned(), runs.clone())));
     let mut others: Vec<(String, _)> =
-        [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER)]
+        [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("vacuums", VACUUMS_FOLDER)]
             .map(|(name, folder)| (name.to_owned(), workspace.warehouse.join(folder)))
             .into();
     for table in workspace.project.tables.iter().filter(|table| table.landing().is_some()) {

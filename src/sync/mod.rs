@@ -247,7 +247,15 @@ pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
             .fact("target", workspace.target.clone())
             .help("name a folder, existing or new, with --warehouse"));
     }
-    select::select(workspace, &options.select)
+    let selection = select::select(workspace, &options.select)?;
+    let computes = |name: &TableName| workspace.project.table(name).is_some_and(|table| table.landing().is_none());
+    if options.full_refresh && !options.select.is_empty() && !selection.named.iter().any(computes) {
+        let names: Vec<&str> = selection.named.iter().map(TableName::as_str).collect();
+        return Err(Error::new(Kind::Usage, "`--full-refresh` computes derived tables")
+            .fact("selected", names.join(", "))
+            .help(format!("stedi-delta sync --reload {}   (reads its files again)", names[0])));
+    }
+    Ok(selection)
 }
 
 /// The same file or folder in `--reload` and in `--unload`, as typed. A file of a folder that is reloaded may be taken

@@ -1,6 +1,7 @@
 //! The system table `runs`: one row per sync that committed something, with the versions of all tables.
 //!
-//! For people and audits. A sync reads only its newest commit's `txn`, to check whether that row is still current.
+//! For people and audits. A sync reads its newest commit's `txn`, to check whether that row is still current; with a key for
+//! digests, one that adds a row also reads the newest row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,13 +11,13 @@ use crate::error::{Context, Error, Result};
 use crate::outcome::RowDifference;
 
 /// Rows by what is compared of them: their values as shown, and how often they are there.
-pub(super) type Counted = BTreeMap<Vec<Option<String>>, (Vec<Option<String>>, i64)>;
+pub(super) type Counted = BTreeMap<Row, (Row, i64)>;
 
-/// Rows, each counted `weight` times.
+/// Rows, counted.
 ///
 /// # Errors
 /// A column is missing, or has no text.
-pub(super) fn counted(batches: &[RecordBatch], columns: &[String], weight: i64) -> Result<Counted> {
+pub(super) fn counted(batches: &[RecordBatch], columns: &[String]) -> Result<Counted> {
     let mut found = Counted::new();
     for batch in batches {
         let mut keys = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn counted(batches: &[RecordBatch], columns: &[String], weight: i64) 
         }
         for row in 0..batch.num_rows() {
             let of = |columns: &[Vec<Option<String>>]| columns.iter().map(|column| column[row].clone()).collect();
-            found.entry(of(&keys)).or_insert_with(|| (of(&texts), 0)).1 += weight;
+            found.entry(of(&keys)).or_insert_with(|| (of(&texts), 0)).1 += 1;
         }
     }
     Ok(found)
@@ -60,6 +60,17 @@ fn compared(column: &ArrayRef) -> Result<Option<Vec<Option<String>>>> {
     Ok(Some(numbers.as_primitive::<Float64Type>().iter().map(|number| number.map(text)).collect()))
 }
 
+/// A row as it is compared and as it is shown.
+type Row = Vec<Option<String>>;
+
+/// Rows that are more often in `these`, and how often more.
+fn beyond<'a>(these: &'a Counted, others: &'a Counted) -> impl Iterator<Item = (&'a Row, &'a Row, i64)> {
+    these.iter().filter_map(|(row, (shown, count))| {
+        let more = count - others.get(row).map_or(0, |(_, count)| *count);
+        (more > 0).then_some((row, shown, more))
+    })
+}
+
 /// The rows by which two multisets differ; `None` if they are equal.
 pub(super) fn difference(
     key: &'static str,
@@ -67,15 +78,11 @@ pub(super) fn difference(
     expected: &Counted,
     found: &Counted,
 ) -> Option<RowDifference> {
-    let beyond = |these: &Counted, others: &Counted| {
-        let mut rows = Vec::new();
-        for (row, (shown, count)) in these {
-            let more = count - others.get(row).map_or(0, |(_, count)| *count);
-            rows.extend((0..more).map(|_| shown.clone()));
-        }
-        rows
+    let rows = |these, others| {
+        let rows = beyond(these, others).flat_map(|(_, shown, more)| (0..more).map(|_| shown.clone()));
+        rows.collect::<Vec<_>>()
     };
-    let (missing, unexpected) = (beyond(expected, found), beyond(found, expected));
+    let (missing, unexpected) = (rows(expected, found), rows(found, expected));
     let is_equal = missing.is_empty() && unexpected.is_empty();
     (!is_equal).then(|| RowDifference { key, columns: columns.to_vec(), missing, unexpected })
 }
@@ -89,20 +96,17 @@ pub(super) fn change(before: &[RecordBatch], after: &[RecordBatch], columns: &[S
         Some(batch) => batch.schema().fields().iter().map(|field| field.name().clone()).collect(),
         None => return Ok((Counted::new(), Counted::new())),
     };
-    let (old, new) = (counted(before, &all, 1)?, counted(after, &all, 1)?);
+    let (old, new) = (counted(before, &all)?, counted(after, &all)?);
     let places: Vec<usize> = columns.iter().filter_map(|name| all.iter().position(|other| other == name)).collect();
-    let beyond = |these: &Counted, others: &Counted| {
+    let of = |row: &[Option<String>]| places.iter().map(|at| row[*at].clone()).collect::<Vec<_>>();
+    let chosen = |these, others| {
         let mut rows = Counted::new();
-        for (row, (shown, count)) in these {
-            let more = count - others.get(row).map_or(0, |(_, count)| *count);
-            if more > 0 {
-                let of = |row: &[Option<String>]| places.iter().map(|at| row[*at].clone()).collect::<Vec<_>>();
-                rows.entry(of(row)).or_insert_with(|| (of(shown), 0)).1 += more;
-            }
+        for (row, shown, more) in beyond(these, others) {
+            rows.entry(of(row)).or_insert_with(|| (of(shown), 0)).1 += more;
         }
         rows
     };
-    Ok((beyond(&new, &old), beyond(&old, &new)))
+    Ok((chosen(&new, &old), chosen(&old, &new)))
 }
 
 #[cfg(test)]
@@ -122,7 +126,7 @@ mod tests {
 
     fn differ(expected: &[(Option<i64>, f64)], found: &[(Option<i64>, f64)]) -> (usize, usize) {
         let columns = ["k".to_owned(), "v".to_owned()];
-        let [expected, found] = [expected, found].map(|these| counted(&[rows(these)], &columns, 1).expect("texts"));
+        let [expected, found] = [expected, found].map(|these| counted(&[rows(these)], &columns).expect("texts"));
         let difference = difference("expect", &columns, &expected, &found);
         difference.map_or((0, 0), |difference| (difference.missing.len(), difference.unexpected.len()))
     }

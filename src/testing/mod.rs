@@ -107,12 +107,12 @@ async fn compared(lake: &mut TestLake<'_>, case: &Case, result: &mut TestResult)
     let compare =
         |key: &'static str, expected: &Option<RecordBatch>, found: &compare::Counted, result: &mut TestResult| {
             let Some(expected) = expected else { return Ok(()) };
-            let expected = compare::counted(std::slice::from_ref(expected), &case.columns, 1)?;
+            let expected = compare::counted(std::slice::from_ref(expected), &case.columns)?;
             let difference = compare::difference(key, &case.columns, &expected, found);
             result.failures.extend(difference.map(|difference| TestFailure::Rows(Box::new(difference))));
             Ok::<(), Error>(())
         };
-    let old = compare::counted(&before, &case.columns, 1)?;
+    let old = compare::counted(&before, &case.columns)?;
     compare("expect", &case.rows, &old, result)?;
     if case.change.is_none() {
         return Ok(());
@@ -125,7 +125,7 @@ async fn compared(lake: &mut TestLake<'_>, case: &Case, result: &mut TestResult)
         rows: refreshed.rows,
     });
     let after = lake.rows().await?;
-    compare("expect_after", &case.rows_after, &compare::counted(&after, &case.columns, 1)?, result)?;
+    compare("expect_after", &case.rows_after, &compare::counted(&after, &case.columns)?, result)?;
     let (inserted, deleted) = compare::change(&before, &after, &case.columns)?;
     compare("expect_inserted", &case.inserted, &inserted, result)?;
     compare("expect_deleted", &case.deleted, &deleted, result)?;

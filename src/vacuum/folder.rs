@@ -1,8 +1,8 @@
-//! What of one table's folder no version within the retention needs.
+//! The files of a table's folder that no version within the retention needs.
 //!
 //! A version of the retention needs the data files that it names, and all but the oldest of them the change data of their
-//! commits; readers need the log from a checkpoint at or before it. Everything that this rests on is read, and where something is not understood
-//! (deletion vectors, paths of other spellings, gaps) the folder is left as it is.
+//! commits; readers need the log from a checkpoint at or before it. Everything that this rests on is read, and where
+//! something is not understood (deletion vectors, paths of other spellings, gaps) the folder is left as it is.
 
 use std::collections::BTreeSet;
 

@@ -108,7 +108,7 @@ pub async fn vacuum(workspace: &Workspace, options: &VacuumOptions, run: &str) -
 /// Every table of the lake by its name: those of the project, their quarantines, and the tool's own.
 fn names(workspace: &Workspace, options: &VacuumOptions) -> Result<Vec<String>> {
     let tables = workspace.project.tables.iter();
-    let quarantines = tables.clone().filter(|table| workspace.landing_table(table.name.as_str()).is_ok());
+    let quarantines = tables.clone().filter(|table| table.landing().is_some());
     let quarantines = quarantines.map(|table| table.name.quarantine().as_str().to_owned());
     let all: Vec<String> = tables
         .map(|table| table.name.as_str().to_owned())
@@ -215,7 +215,7 @@ async fn purged(workspace: &Workspace, names: &[String]) -> Result<Vec<(String, 
         if named.kind != NamedKind::Dropped {
             return Err(Error::new(Kind::Usage, format!("{name} was not dropped"))
                 .fact("expected", "a table that a migration dropped")
-                .help("drop it by a migration first: stedi-delta migrate new drop_it"));
+                .help(drop_first(workspace, name)));
         }
         folders.push((name.clone(), named.newest.location().clone()));
         let quarantine = format!("{name}_quarantine");
@@ -225,6 +225,13 @@ async fn purged(workspace: &Workspace, names: &[String]) -> Result<Vec<(String, 
         }
     }
     Ok(folders)
+}
+
+/// How a table is dropped.
+fn drop_first(workspace: &Workspace, name: &str) -> String {
+    let table = workspace.project.tables.iter().find(|table| table.name.as_str() == name);
+    let file = table.map(|table| format!("remove {}, ", table.file.path.display())).unwrap_or_default();
+    format!("{file}then drop it by a migration: stedi-delta migrate new drop_it; stedi-delta sync")
 }
 
 /// Deletes a folder, the log last, so that what is left can be purged again.

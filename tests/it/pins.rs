@@ -15,7 +15,6 @@ use stedi_delta::travel::Zone;
 
 use crate::cli::person;
 use crate::cli::shell::Shell;
-use crate::support::second::{DELTA, answered};
 use crate::support::shop::{orders, shop};
 use crate::support::{Lake, foreign_delete};
 
@@ -84,15 +83,7 @@ async fn a_pin_is_a_table_of_the_catalog_that_later_syncs_do_not_change() {
     let outcome = lake.sync().await;
     assert!(outcome.left.is_empty(), "{:?}", outcome.left);
     assert_eq!(entry(&lake, "training_1").unwrap(), expected);
-    let manifest = fs::read_to_string(lake.warehouse().join("_pins/training_1/manifest")).unwrap();
-    let files: Vec<&str> = manifest.lines().map(|line| line.strip_prefix("file://").unwrap()).collect();
-    // A reader that knows nothing of Delta.
-    let script = format!(
-        "{DELTA}\nimport json, sys\nfiles = json.load(sys.stdin)\n\
-         rows = connection.execute('select id, item, price from read_parquet(?)', [files]).fetchall()\n\
-         print(json.dumps(sorted('|'.join(map(str, row)) for row in rows)))"
-    );
-    if let Some(rows) = answered::<Vec<String>>(&script, &json!(files)).unwrap() {
+    if let Some(rows) = vacuumed::listed(&lake, "training_1") {
         assert_eq!(rows, then);
     }
     let catalog = stedi_delta::register::check(&lake.workspace().await).await.unwrap();

@@ -13,7 +13,7 @@ use stedi_delta::travel::Zone;
 use stedi_delta::vacuum::{VacuumOptions, vacuum};
 
 use crate::cli::person;
-use crate::cli::shell::{Ran, Shell};
+use crate::cli::shell::Shell;
 use crate::nested::assert_duckdb_reads_the_same;
 use crate::support::faulty::{Fault, Plan, When};
 use crate::support::shop::{orders, shop};
@@ -80,8 +80,8 @@ async fn only_the_newest_versions_are_left_and_the_lake_goes_on() {
     let lake = busy().await;
     let before = lake.contents().await;
     // A dry run counts the same.
-    let dry = vacuumed(&lake, &VacuumOptions { delete: false, ..all_at_once() }).await;
     let there = lake.files();
+    let dry = vacuumed(&lake, &VacuumOptions { delete: false, ..all_at_once() }).await;
     assert_eq!(lake.files(), there);
     let outcome = vacuumed(&lake, &all_at_once()).await;
     assert_eq!(dry.freed(), outcome.freed());
@@ -266,27 +266,21 @@ async fn it_may_die_at_every_operation() {
     }
 }
 
-fn ok(shell: &Shell, args: &[&str]) -> Ran {
-    let ran = shell.run(args);
-    assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
-    ran
-}
-
 /// A person who was taken out of the landing files is in no file of the warehouse.
 #[test]
 fn nothing_is_left_of_a_person_but_landing_files() {
     let shell = Shell::synced();
     let secret = "ann@";
     shell.land("people/c.json", &person("ann", 3, true));
-    ok(&shell, &["sync"]);
+    shell.run(&["sync"]).fine();
     assert!(!traces(&shell, secret).is_empty());
     shell.land("people/a.json", &[person("eve", 1, true), person("bob", 1, false)].concat());
     shell.land("people/c.json", "");
-    ok(&shell, &["sync", "--reload", "people"]);
+    shell.run(&["sync", "--reload", "people"]).fine();
     assert!(!traces(&shell, secret).is_empty());
-    ok(&shell, &["vacuum", "--lake", "--history", "0 days", "--grace", "0s", "--yes"]);
+    shell.run(&["vacuum", "--lake", "--history", "0 days", "--grace", "0s", "--yes"]).fine();
     assert_eq!(traces(&shell, secret), Vec::<PathBuf>::new());
-    ok(&shell, &["sync"]);
+    shell.run(&["sync"]).fine();
 }
 
 /// Files of the warehouse that hold a text.
@@ -311,12 +305,12 @@ fn it_says_what_it_would_delete() {
     says(&["vacuum", "--lake", "--history", "2 weeks"], "`--history` is \"2 weeks\"");
     says(&["vacuum", "--purge", "people"], "people was not dropped");
     says(&["vacuum", "peeple"], "did you mean `people`?");
-    assert_eq!(ok(&shell, &["vacuum", "--lake"]).out, "Nothing to delete.\n");
+    assert_eq!(shell.run(&["vacuum", "--lake"]).fine().out, "Nothing to delete.\n");
 
     shell.land("people/b.json", &person("ann", 2, false));
-    ok(&shell, &["sync"]);
+    shell.run(&["sync"]).fine();
     let now = ["vacuum", "members", "--history", "0 days", "--grace", "0s"];
-    let dry = ok(&shell, &now);
+    let dry = shell.run(&now).fine();
     assert!(
         dry.err.ends_with("Next: stedi-delta vacuum members --history \"0 days\" --grace \"0s\" --yes\n"),
         "{}",
@@ -328,15 +322,15 @@ fn it_says_what_it_would_delete() {
     assert_eq!(words[1], "         v0 could no longer be read");
     assert!(words[3].starts_with("Would delete "), "{}", dry.out);
     let files = shell.warehouse();
-    assert_eq!(ok(&shell, &now).out, dry.out);
+    assert_eq!(shell.run(&now).fine().out, dry.out);
     assert_eq!(shell.warehouse(), files);
 
-    let done = ok(&shell, &[&now[..], &["--yes"]].concat());
+    let done = shell.run(&[&now[..], &["--yes"]].concat()).fine();
     assert!(done.out.contains("v0 can no longer be read") && done.out.contains("Deleted "), "{}", done.out);
-    let history = ok(&shell, &["history", "members"]);
+    let history = shell.run(&["history", "members"]).fine();
     let said = format!("{}{}", history.out, history.err);
     assert!(said.contains("`stedi-delta vacuum` ended the versions before v1"), "{said}");
-    let json = ok(&shell, &["vacuum", "members", "--format", "json"]);
+    let json = shell.run(&["vacuum", "members", "--format", "json"]).fine();
     let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&document["report"], &document["files"]), (&"vacuum/1".into(), &0.into()), "{document}");
 }
@@ -348,15 +342,15 @@ fn everything_of_a_dropped_table_can_go() {
         fs::remove_file(shell.project().join(file)).unwrap();
     }
     shell.define("migrations/0001_no_members.sql", "drop table members;\n");
-    ok(&shell, &["sync"]);
+    shell.run(&["sync"]).fine();
     assert!(shell.project().join("w/trusted/members").exists());
-    ok(&shell, &["vacuum", "--purge", "members"]);
-    ok(&shell, &["query", "select count(*) from members"]);
-    ok(&shell, &["vacuum", "--purge", "members", "--yes"]);
+    shell.run(&["vacuum", "--purge", "members"]).fine();
+    shell.run(&["query", "select count(*) from members"]).fine();
+    shell.run(&["vacuum", "--purge", "members", "--yes"]).fine();
     let left: Vec<_> =
         shell.warehouse().into_iter().filter(|(path, _, _)| path.to_string_lossy().contains("/members/")).collect();
     assert!(left.is_empty(), "{left:?}");
-    ok(&shell, &["sync"]);
+    shell.run(&["sync"]).fine();
     let gone = shell.run(&["vacuum", "--purge", "members"]);
     assert_eq!((gone.code, gone.err.contains("there is nothing left of members")), (64, true), "{}", gone.err);
 }

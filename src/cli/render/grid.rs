@@ -72,7 +72,7 @@ impl Grid {
             let shown = columns.iter().filter(|column| column.width > 0);
             let room = width.saturating_sub(shown.map(|column| column.gap).sum());
             let widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
-            let fitted = fitted(&widths, |at| !self.columns[at].right, LEAST, room);
+            let fitted = fitted(&widths, |at| if self.columns[at].right { widths[at] } else { LEAST }, room);
             columns.iter_mut().zip(fitted).for_each(|(column, width)| column.width = width);
         }
         let mut text = String::new();

@@ -131,8 +131,8 @@ fn table(batches: &[RecordBatch], out: &mut impl Write) -> Result<(), ArrowError
     Ok(writeln!(out, "{text}")?)
 }
 
-/// The table in at most `limit` characters per line: cells are cut, and columns at the end left out where cutting does not
-/// suffice.
+/// The table in at most `limit` characters per line: cells are cut, except numbers, and columns at the end left out where
+/// cutting does not suffice.
 fn narrow(batches: &[RecordBatch], options: &FormatOptions<'_>, limit: usize) -> Result<String, ArrowError> {
     let Some(first) = batches.first() else { return Ok(String::new()) };
     let schema = first.schema();
@@ -148,9 +148,14 @@ fn narrow(batches: &[RecordBatch], options: &FormatOptions<'_>, limit: usize) ->
         cells.iter().map(|cells| cells.iter().map(|cell| measure_text_width(cell)).max().unwrap_or(0)).collect();
     // `| ` before each column, ` ` after it, and `|` at the end.
     let frame = |columns: usize| 3 * columns + 1;
-    let least = |columns: usize| widths.iter().take(columns).map(|width| (*width).min(LEAST)).sum::<usize>();
-    let shown = (1..=widths.len()).rev().find(|n| least(*n) + frame(*n) <= limit).unwrap_or(1);
-    let widths = fitted(&widths[..shown], |_| true, LEAST, limit.saturating_sub(frame(shown)));
+    let least = |at: usize| {
+        let values = cells[at].iter().skip(1).map(|cell| measure_text_width(cell));
+        let number = schema.field(at).data_type().is_numeric().then(|| values.max().unwrap_or(0));
+        widths[at].min(LEAST).max(number.unwrap_or(0))
+    };
+    let least: Vec<usize> = (0..widths.len()).map(least).collect();
+    let shown = (1..=widths.len()).rev().find(|n| least[..*n].iter().sum::<usize>() + frame(*n) <= limit).unwrap_or(1);
+    let widths = fitted(&widths[..shown], |at| least[at], limit.saturating_sub(frame(shown)));
     let rule: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect();
     let mut text = format!("{rule}+\n");
     for row in 0..cells.first().map_or(0, Vec::len) {

@@ -66,16 +66,18 @@ pub(in crate::cli) fn shortened(text: &str, width: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Widths of columns that fit into `room` together: the widest that may be shortened are, down to `least`.
-pub(in crate::cli) fn fitted(
-    widths: &[usize],
-    may_shrink: impl Fn(usize) -> bool,
-    least: usize,
-    room: usize,
-) -> Vec<usize> {
-    let mut fitted = widths.to_vec();
+/// The same where texts have a width; as it is where nothing is shortened.
+pub(in crate::cli) fn clipped(text: &str, width: usize) -> String {
+    limit().map_or_else(|| text.to_owned(), |_| shortened(text, width))
+}
+
+/// Widths of columns that fit into `room` together: the widest are shortened first, each down to what `least` says.
+pub(in crate::cli) fn fitted(widths: &[usize], least: impl Fn(usize) -> usize, room: usize) -> Vec<usize> {
+    // None of those that are shortened stays wider than all of the room: a cell may have megabytes.
+    let most = |(at, width): (usize, &usize)| (*width).min(room.max(least(at)));
+    let mut fitted: Vec<usize> = widths.iter().enumerate().map(most).collect();
     while fitted.iter().sum::<usize>() > room {
-        let widest = (0..fitted.len()).filter(|at| may_shrink(*at) && fitted[*at] > least).max_by_key(|at| fitted[*at]);
+        let widest = (0..fitted.len()).filter(|at| fitted[*at] > least(*at)).max_by_key(|at| fitted[*at]);
         match widest {
             Some(at) => fitted[at] -= 1,
             None => break,
@@ -105,8 +107,8 @@ mod tests {
 
     #[test]
     fn the_widest_columns_are_shortened_first() {
-        assert_eq!(fitted(&[4, 30, 20], |_| true, 8, 40), [4, 18, 18]);
-        assert_eq!(fitted(&[4, 30, 20], |at| at != 1, 8, 40), [4, 30, 8]);
+        assert_eq!(fitted(&[4, 30, 20], |_| 8, 40), [4, 18, 18]);
+        assert_eq!(fitted(&[4, 30, 20], |at| if at == 1 { 30 } else { 8 }, 40), [4, 30, 8]);
         assert_eq!(shortened("accelerometer", 6), "accel…");
         assert_eq!(shortened("a bc", 3), "a…");
     }

@@ -34,7 +34,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &OptimizeArgs) 
     if format == Format::Json {
         session.ui.document(&document(&outcome));
     } else {
-        session.ui.answer(&answer(&outcome));
+        session.ui.page(&answer(&outcome));
     }
     for table in &outcome.tables {
         if let Some(problem) = &table.problem {

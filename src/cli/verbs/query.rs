@@ -86,48 +86,20 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &QueryArgs) -> 
     let lake = session.lake().await?;
     let answer = inspect::answer(&lake.workspace, &sql, &at).await?;
     let limit = match args.limit {
-        Some(0) => Limit::None,
-        Some(rows) => Limit::Asked(rows),
-        None if session.ui.is_terminal() => Limit::Terminal,
-        None => Limit::None,
+        Some(rows) => (rows > 0).then_some(rows),
+        None => session.ui.is_terminal().then_some(ROWS_ON_TERMINAL),
     };
     limited(session, format, answer, limit).await
 }
 
-/// How many rows are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Limit {
-    /// All.
-    None,
-    /// As many as was asked for.
-    Asked(usize),
-    /// As many as a person may read.
-    Terminal,
-}
-
-impl Limit {
-    fn rows(self) -> Option<usize> {
-        match self {
-            Self::None => None,
-            Self::Asked(rows) => Some(rows),
-            Self::Terminal => Some(ROWS_ON_TERMINAL),
-        }
-    }
-}
-
 /// Prints the rows of a result.
 pub(in crate::cli) async fn told(session: &mut Session<'_>, format: Format, answer: Answer) -> Result<u8> {
-    limited(session, format, answer, Limit::None).await
+    limited(session, format, answer, None).await
 }
 
 /// Prints the first rows of a result, and says if there are more.
-pub(in crate::cli) async fn limited(
-    session: &mut Session<'_>,
-    format: Format,
-    answer: Answer,
-    limit: Limit,
-) -> Result<u8> {
-    let Some(rows) = limit.rows() else { return written(session, format, answer).await };
+async fn limited(session: &mut Session<'_>, format: Format, answer: Answer, limit: Option<usize>) -> Result<u8> {
+    let Some(rows) = limit else { return written(session, format, answer).await };
     let is_cut = Arc::new(AtomicBool::new(false));
     let cut = Arc::clone(&is_cut);
     let mut left = rows;

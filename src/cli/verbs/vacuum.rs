@@ -57,7 +57,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &VacuumArgs) ->
     if format == Format::Json {
         session.ui.document(&document(&outcome));
     } else {
-        session.ui.answer(&answer(&outcome));
+        session.ui.page(&answer(&outcome));
         if !outcome.deleted && outcome.freed().all().files > 0 {
             session.ui.status(&format!("Next: {}\n", again(args)));
         }
@@ -102,11 +102,10 @@ pub(in crate::cli) fn answer(outcome: &VacuumOutcome) -> String {
         let all = table.freed.all();
         let what = match (&table.left_alone, all.files) {
             (Some(why), _) => format!("left alone: {why}"),
-            (None, 0) if table.ends.is_none() => continue,
+            (None, 0) if table.ends.is_none() => String::new(),
             _ => kinds(table).join(", "),
         };
-        said.push_str(&format!("{:width$}  {what}\n", table.table));
-        let mut notes = Vec::new();
+        let mut notes = Vec::from_iter((!what.is_empty()).then_some(what));
         notes.extend(table.ends.map(|(from, to)| match (from == to, outcome.deleted) {
             (true, true) => format!("v{from} can no longer be read"),
             (true, false) => format!("v{from} could no longer be read"),
@@ -114,8 +113,9 @@ pub(in crate::cli) fn answer(outcome: &VacuumOutcome) -> String {
             (false, false) => format!("v{from} to v{to} could no longer be read"),
         }));
         notes.extend(table.kept_for.as_ref().map(|why| format!("older versions stay: {why}")));
-        for note in notes {
-            said.push_str(&format!("{:width$}  {note}\n", ""));
+        for (at, note) in notes.iter().enumerate() {
+            let name = if at == 0 { table.table.as_str() } else { "" };
+            said.push_str(&format!("{name:width$}  {note}\n"));
         }
     }
     let all = outcome.freed().all();

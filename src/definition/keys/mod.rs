@@ -17,6 +17,8 @@ mod words;
 use columns::COLUMN;
 pub use pages::reference;
 pub(super) use project::{DEFAULTS, PROJECT};
+#[cfg(test)]
+pub(super) use project::{NOTIFY, RETENTION};
 pub use samples::{Sample, samples};
 pub(crate) use schema::{project_schema, table_schema};
 pub(super) use table::TABLE;
@@ -194,12 +196,11 @@ impl Value {
         }
     }
 
-    /// The values of a list, or of a map.
+    /// The values of a list.
     pub(super) fn inner(&self) -> &'static Self {
         match self {
             Self::List { of, .. } => of,
             Self::Any => &Self::Any,
-            Self::Map(map) => &map.value,
             _ => &Self::Text,
         }
     }

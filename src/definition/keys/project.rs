@@ -191,7 +191,7 @@ pub(in crate::definition) static DEFAULTS: Section = Section {
     relations: &[],
 };
 
-pub(super) static RETENTION: Section = Section {
+pub(in crate::definition) static RETENTION: Section = Section {
     header: "[retention]",
     doc: "How long old versions stay; [`vacuum`](vacuum.md) deletes what is older. Nothing else does.",
     example: "",
@@ -242,7 +242,7 @@ pub(super) static RETENTION: Section = Section {
 pub(in crate::definition) static NOTIFY_ON: Words<bool> =
     Words(&[("always", false, "every sync"), ("failure", true, "syncs with another exit code than 0")]);
 
-pub(super) static NOTIFY: Section = Section {
+pub(in crate::definition) static NOTIFY: Section = Section {
     header: "[notify]",
     doc: "Whom a sync tells of its result, with its report (`sync/1`) as JSON. A notification that fails is a warning. It needs `command` or `webhook`, or both.",
     example: "",

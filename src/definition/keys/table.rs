@@ -312,7 +312,7 @@ pub(super) static SOURCE: Section = Section {
         Key {
             name: "min_age",
             value: Value::Duration,
-            absent: Absent::Means("`\"2s\"` in a folder, `\"0s\"` on S3"),
+            absent: Absent::Means("`\"2s\"` in a folder, which a sync waits for itself; `\"0s\"` on S3"),
             example: "\"5m\"",
             doc: "Younger files wait for the next sync: they may still be written. ms, s, m, h, d.",
             wrong: &[

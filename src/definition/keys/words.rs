@@ -2,11 +2,23 @@
 
 use std::fmt::Debug;
 
+use crate::source::Text;
+use crate::source::faults::Faults;
+
 /// Words with the values that they stand for, and what they mean.
 #[derive(Debug)]
 pub(in crate::definition) struct Words<T: 'static>(pub &'static [(&'static str, T, &'static str)]);
 
-impl<T: Copy> Words<T> {
+impl<T: Copy + Debug> Words<T> {
+    /// What a word stands for; another one is a fault of `key`.
+    pub(in crate::definition) fn read(&self, key: &str, text: Text, faults: &mut Faults) -> Option<T> {
+        let value = self.named(&text.value);
+        if value.is_none() {
+            faults.add(text.place, format!("`{key}` is \"{}\"", text.value), self.expected());
+        }
+        value
+    }
+
     /// What a word stands for.
     pub(in crate::definition) fn named(&self, text: &str) -> Option<T> {
         self.0.iter().find(|(word, ..)| *word == text).map(|(_, value, _)| *value)

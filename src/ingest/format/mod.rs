@@ -72,14 +72,14 @@ pub(crate) trait Values {
     fn text(&mut self, text: &str);
     /// A value that no column but one of type `json` takes.
     fn unreadable(&mut self);
-    /// An object.
-    fn begin_object(&mut self);
+    /// An object; whether its fields are wanted. If not, neither they nor its end are reported.
+    fn begin_object(&mut self) -> bool;
     /// The next field of an object.
     fn field(&mut self, name: &str);
     /// The end of an object.
     fn end_object(&mut self);
-    /// An array.
-    fn begin_array(&mut self);
+    /// An array; whether its elements are wanted. If not, neither they nor its end are reported.
+    fn begin_array(&mut self) -> bool;
     /// The end of an array.
     fn end_array(&mut self);
 }

@@ -4,7 +4,7 @@ use super::column::with_text;
 use super::nested::{array, object};
 use crate::ingest::format::Values;
 
-/// Reports a value, given as valid JSON without blanks around it, and everything inside of it.
+/// Reports a value, given as valid JSON without blanks around it, and everything inside of it that is wanted.
 pub(super) fn report(json: &str, values: &mut dyn Values) {
     match json.as_bytes().first() {
         Some(b'{') => {
@@ -17,7 +17,9 @@ pub(super) fn report(json: &str, values: &mut dyn Values) {
             if listed.is_err() {
                 return values.unreadable();
             }
-            values.begin_object();
+            if !values.begin_object() {
+                return;
+            }
             for (name, value) in fields {
                 values.field(&name);
                 report(value, values);
@@ -25,7 +27,9 @@ pub(super) fn report(json: &str, values: &mut dyn Values) {
             values.end_object();
         }
         Some(b'[') => {
-            values.begin_array();
+            if !values.begin_array() {
+                return;
+            }
             // The syntax was checked before.
             let _ = array(json, |element| {
                 report(element, values);

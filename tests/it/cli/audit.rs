@@ -5,8 +5,8 @@ use std::path::Path;
 use super::person;
 use super::shell::{Ran, Shell};
 
-/// Another writer restores the version in which eve's row is.
-fn restore(shell: &Shell, version: u64) {
+/// Another writer restores a version of the members in which people are who have withdrawn since.
+pub(super) fn restore(shell: &Shell, version: u64) {
     let url = url::Url::from_directory_path(shell.project().join("w/trusted/members")).unwrap();
     let work = async {
         let table = deltalake::DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();

@@ -269,3 +269,14 @@ fn a_table_that_is_renamed_or_gone_is_drafted_applied_and_told() {
     assert!(ran.code == 0 && !ran.out.contains("members"), "{}", ran.out);
     assert!(shell.run(&["sync"]).out.starts_with("Nothing to do"));
 }
+
+#[test]
+fn landing_tables_are_not_computed() {
+    let shell = Shell::synced();
+    let ran = shell.run(&["sync", "--full-refresh", "-s", "people"]);
+    let said = "error: `--full-refresh` computes derived tables\n  selected   people\n  next       stedi-delta sync --reload people   \
+                (reads its files again)\n";
+    assert_eq!((ran.code, ran.err.as_str()), (64, said));
+    assert_eq!(shell.run(&["sync", "--reload", "people"]).code, 0);
+    assert_eq!(shell.run(&["sync", "--full-refresh", "-s", "people+"]).code, 0);
+}

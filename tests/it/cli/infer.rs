@@ -26,7 +26,7 @@ fn project() -> Shell {
 #[test]
 fn a_definition_is_written_and_the_next_commands_work() {
     let shell = project();
-    let ran = shell.run(&["infer", "l/orders/*.json"]);
+    let ran = shell.run_in(&shell.project(), &[("COLUMNS", "80")], &["infer", "l/orders/*.json"]);
     let expected = "\
 tables/landing/orders_landing.toml: 5 columns
 from 3 records, 259 B: all of 1 file

@@ -4,6 +4,7 @@
 
 use std::process::Stdio;
 
+use super::audit;
 use super::shell::Ran;
 use super::traces::{Scene, live};
 
@@ -38,16 +39,6 @@ fn run(scene: &Scene, input: &str, args: &[&str]) -> Ran {
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-/// Another writer restores an older version of the members: people are in it who have withdrawn since.
-fn restore_by_another_writer(scene: &Scene) {
-    let url = url::Url::from_directory_path(scene.shell.project().join("w/trusted/members")).unwrap();
-    let work = async {
-        let table = deltalake::DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap();
-        table.restore().with_version_to_restore(0).await.unwrap();
-    };
-    tokio::runtime::Runtime::new().unwrap().block_on(work);
 }
 
 fn rows(scene: &mut Scene) {
@@ -116,7 +107,7 @@ fn records(scene: &mut Scene) {
 fn audits_of_random_people_print_and_record_none_of_them() {
     let mut scene = Scene::new(true);
     live(&mut scene);
-    restore_by_another_writer(&scene);
+    audit::restore(&scene.shell, 0);
     rows(&mut scene);
     audits(&mut scene);
     records(&mut scene);

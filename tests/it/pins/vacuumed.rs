@@ -4,6 +4,7 @@ use deltalake::{DeltaTable, DeltaTableBuilder};
 use url::Url;
 
 use super::*;
+use crate::support::second::{DELTA, answered};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -50,8 +51,8 @@ async fn gone(lake: &Lake, name: &str) -> (u64, usize) {
     (found.gone, found.pin.files.len())
 }
 
-/// Rows that DuckDB reads from the files of the manifest; `None` without DuckDB.
-fn listed(lake: &Lake, name: &str) -> Option<Vec<String>> {
+/// Rows that a reader that knows nothing of Delta, DuckDB, reads from the files of the manifest; `None` without DuckDB.
+pub(super) fn listed(lake: &Lake, name: &str) -> Option<Vec<String>> {
     let manifest = fs::read_to_string(lake.warehouse().join("_pins").join(name).join("manifest")).unwrap();
     let files: Vec<&str> = manifest.lines().map(|line| line.strip_prefix("file://").unwrap()).collect();
     let script = format!(

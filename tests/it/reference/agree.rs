@@ -8,6 +8,7 @@ use stedi_delta::internals::definition::{Sample, samples};
 use stedi_delta::workspace;
 
 use super::{schemas, validated};
+use crate::architecture::rust_files;
 use crate::cli::person;
 use crate::cli::shell::Shell;
 use crate::support::repository;
@@ -207,14 +208,4 @@ fn every_document_of_the_source_is_in_the_schema() {
         }
     }
     assert!(found > 20, "{found}");
-}
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            rust_files(&entry, found);
-        } else if entry.extension().is_some_and(|e| e == "rs") {
-            found.push(entry);
-        }
-    }
 }

@@ -91,10 +91,20 @@ fn versions(versions: &[ConsentVersion]) -> String {
             }
             ConsentVerdict::Unknown => ("unknown", last.because.clone().unwrap_or_default()),
         };
-        let counted = |value: Option<u64>, noun| value.map(|value| count(value, noun)).unwrap_or_default();
-        grid.row(vec![range, verdict.to_owned(), counted(last.rows, "row"), counted(last.subjects, "subject"), detail]);
+        let rows = span(run.iter().filter_map(|version| version.rows), "row");
+        let subjects = span(run.iter().filter_map(|version| version.subjects), "subject");
+        grid.row(vec![range, verdict.to_owned(), rows, subjects, detail]);
     }
     grid.text()
+}
+
+/// `32 to 33 rows`.
+fn span(counts: impl Iterator<Item = u64> + Clone, noun: &str) -> String {
+    let Some(most) = counts.clone().max() else { return String::new() };
+    match counts.min().filter(|least| *least < most) {
+        Some(least) => format!("{} to {}", number(least), count(most, noun)),
+        None => count(most, noun),
+    }
 }
 
 fn offenders(table: &ConsentAudit, note: &str) -> String {

@@ -6,7 +6,7 @@ mod text;
 use clap::Args;
 
 use crate::cli::{Format, Session, exit};
-use crate::definition::parse_bytes;
+use crate::definition::units;
 use crate::error::Result;
 use crate::infer::{Asked, Inferred, infer};
 pub(in crate::cli) use report::InferReport;
@@ -33,7 +33,7 @@ pub struct InferArgs {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "expected a size such as 64MB or 1GB".to_owned())
+    units::bytes(text).ok_or_else(|| "expected a size such as 64MB or 1GB".to_owned())
 }
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &InferArgs) -> Result<u8> {

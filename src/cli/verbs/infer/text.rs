@@ -3,11 +3,10 @@
 use super::InferArgs;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{bytes, count, number, wrapped};
+use crate::cli::render::width::{clipped, limit};
 use crate::infer::{Action, Change, Fate, Inferred};
 use crate::privacy::quoted;
 
-/// Width of a terminal.
-const WIDTH: usize = 80;
 /// Most characters of a type in the list.
 const TYPE_WIDTH: usize = 26;
 /// Reasons and fields that are listed.
@@ -18,10 +17,10 @@ pub(super) fn answer(inferred: &Inferred) -> String {
     let file = inferred.file.display();
     let mut text = match inferred.action {
         Action::Written => format!("{file}: {}\n", count(inferred.columns.len() as u64, "column")),
-        Action::Edited => format!("{file} is edited: {}\n", count(inferred.changes.len() as u64, "change")),
+        Action::Edited => format!("{file} is edited: {}\n", edits(&inferred.changes)),
         Action::Unchanged => format!("{file} fits; nothing to change\n"),
         Action::Proposed | Action::Printed => {
-            format!("{file} needs {}\n", count(inferred.changes.len() as u64, "change"))
+            format!("{file} needs {}\n", edits(&inferred.changes))
         }
     };
     text.push_str(&read(inferred));
@@ -42,6 +41,16 @@ pub(super) fn answer(inferred: &Inferred) -> String {
     text
 }
 
+/// `2 changes, and 1 by hand`.
+fn edits(changes: &[Change]) -> String {
+    let by_hand = changes.iter().filter(|change| change.by_hand).count() as u64;
+    match (changes.len() as u64 - by_hand, by_hand) {
+        (ours, 0) => count(ours, "change"),
+        (0, by_hand) => format!("{} by hand", count(by_hand, "change")),
+        (ours, by_hand) => format!("{}, and {} by hand", count(ours, "change"), number(by_hand)),
+    }
+}
+
 /// What was read.
 pub(super) fn read(inferred: &Inferred) -> String {
     let [matching, read, partly] = inferred.files;
@@ -57,30 +66,27 @@ pub(super) fn read(inferred: &Inferred) -> String {
 fn columns(inferred: &Inferred) -> String {
     let mut grid = Grid::new(vec![Column::left(2, 0), Column::left(2, 0), Column::left(2, 0)]);
     let widest = inferred.columns.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
-    let room = WIDTH.saturating_sub(widest + TYPE_WIDTH + 6).max(24);
+    let room = limit().map_or(usize::MAX, |width| width.saturating_sub(widest + TYPE_WIDTH + 6).max(24));
     for (name, column_type, notes) in &inferred.columns {
         let mut lines = wrapped(&notes.join("; "), room).into_iter();
-        grid.row(vec![name.clone(), shortened(column_type), lines.next().unwrap_or_default()]);
+        grid.row(vec![name.clone(), clipped(column_type, TYPE_WIDTH), lines.next().unwrap_or_default()]);
         lines.for_each(|line| grid.row(vec![String::new(), String::new(), line]));
     }
     grid.text()
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= TYPE_WIDTH {
-        return text.to_owned();
-    }
-    let head: String = text.chars().take(TYPE_WIDTH - 1).collect();
-    format!("{head}…")
 }
 
 fn changes(changes: &[Change]) -> String {
     let line = |change: &Change| {
         let by_hand = if change.by_hand { "   (by hand)" } else { "" };
         match &change.from {
-            None => format!("  new      {}  {}{by_hand}\n", change.path, shortened(&change.to)),
+            None => format!("  new      {}  {}{by_hand}\n", change.path, clipped(&change.to, TYPE_WIDTH)),
             Some(from) => {
-                format!("  changes  {}  {} -> {}{by_hand}\n", change.path, shortened(from), shortened(&change.to))
+                format!(
+                    "  changes  {}  {} -> {}{by_hand}\n",
+                    change.path,
+                    clipped(from, TYPE_WIDTH),
+                    clipped(&change.to, TYPE_WIDTH)
+                )
             }
         }
     };
@@ -125,15 +131,18 @@ pub(super) fn fate(inferred: &Inferred) -> String {
 
 /// What to type.
 pub(super) fn next(inferred: &Inferred, args: &InferArgs) -> String {
-    let retypes = inferred.changes.iter().any(|change| change.from.is_some());
+    let retypes = inferred.changes.iter().any(|change| change.from.is_some() && !change.by_hand);
     match inferred.action {
+        Action::Proposed if inferred.diff.is_empty() => {
+            format!("Next: edit {}, or leave it: what does not fit goes to quarantine\n", inferred.file.display())
+        }
         Action::Proposed => {
             let globs: Vec<String> = args.globs.iter().map(|glob| quoted(glob)).collect();
             let table = args.table.as_ref().map(|table| format!(" --table {}", quoted(table))).unwrap_or_default();
             format!("Next: stedi-delta infer {}{table} --write\n", globs.join(" "))
         }
         Action::Edited if retypes => {
-            "Next: stedi-delta plan   (a table that exists needs a migration for another type: docs/migrations.md)\n"
+            "Next: stedi-delta plan   (a table that exists gets another type by a migration: stedi-delta migrate new LABEL)\n"
                 .into()
         }
         Action::Edited => "Next: stedi-delta sync\n".into(),

@@ -6,7 +6,7 @@ use crate::cli::render::error::{plain_warning, table_error, warning};
 use crate::cli::render::explained;
 use crate::cli::render::grid::{Column, Grid};
 use crate::cli::render::text::{NO_TABLES, bytes, change, count, heading, number, unless_same, wrapped};
-use crate::cli::render::width::limit;
+use crate::cli::render::width::{clipped, limit};
 use crate::cli::verbs::sync::text::left_in_catalog;
 use crate::outcome::{
     Action, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Mode, PlanOutcome, SchemaChange,
@@ -255,14 +255,6 @@ fn strategy(explanation: &Explanation) -> String {
         text.push_str(&format!("  would cost {} incremental, {} full\n", bytes(incremental), bytes(full)));
     }
     text
-}
-
-/// A text, truncated to leave room for what follows; the document has all of it.
-fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 3).chain("...".chars()).collect()
 }
 
 /// One line per kind of change in the catalog.

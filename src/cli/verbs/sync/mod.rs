@@ -74,24 +74,11 @@ impl SyncArgs {
 
 pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> Result<u8> {
     let format = session.format(&[Format::Table, Format::Json])?;
-    let lake = session.lake().await;
-    if let Err(error) = &lake {
+    let prepared = prepared(session, args).await;
+    if let Err(error) = &prepared {
         notified_of(session, error).await;
     }
-    let lake = session.or_document(format, lake, failed)?;
-    let mut options = args.options(&lake.run);
-    if let Some(path) = &args.plan {
-        let planned = planned(&lake, path).await;
-        let (select, planned) = session.or_document(format, planned, failed)?;
-        (options.select, options.plan) = (select, Some(Arc::new(planned)));
-    }
-    if let Some(other) = &args.defer {
-        let tables = defer::landing_tables(&lake.workspace, other, Storage::default()).await;
-        let deferred = session.or_document(format, tables, failed)?;
-        let Deferred { target, run, ended, .. } = &deferred;
-        session.notes(&[format!("landing tables are those of target `{target}`, as run {run} left them at {ended}")]);
-        options.deferred = Some(Arc::new(deferred));
-    }
+    let (lake, options) = session.or_document(format, prepared, failed)?;
     let mut outcome = sync::sync(&lake.workspace, &options, &lake.progress).await;
     match pin::after_sync(&lake.workspace, &outcome).await {
         Ok(pins) => outcome.pins = pins,
@@ -100,22 +87,39 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &SyncArgs) -> R
     let exit_code = told(session, format, &outcome);
     let project = &lake.workspace.project;
     if let Some(notify) = &project.notify {
-        notified(session, notify, &project.root, (&document(&outcome), exit_code)).await;
+        notified(session, notify, &project.root, &document(&outcome)).await;
     }
     Ok(exit_code)
+}
+
+/// The lake, and what a sync of it is to do.
+async fn prepared(session: &mut Session<'_>, args: &SyncArgs) -> Result<(Lake, Options)> {
+    let lake = session.lake().await?;
+    let mut options = args.options(&lake.run);
+    if let Some(path) = &args.plan {
+        let (select, planned) = planned(&lake, path).await?;
+        (options.select, options.plan) = (select, Some(Arc::new(planned)));
+    }
+    if let Some(other) = &args.defer {
+        let deferred = defer::landing_tables(&lake.workspace, other, Storage::default()).await?;
+        let Deferred { target, run, ended, .. } = &deferred;
+        session.notes(&[format!("landing tables are those of target `{target}`, as run {run} left them at {ended}")]);
+        options.deferred = Some(Arc::new(deferred));
+    }
+    Ok((lake, options))
 }
 
 /// Sends the report of a sync that could not start, if the project can be read.
 async fn notified_of(session: &mut Session<'_>, error: &Error) {
     let Some(project) = session.root().ok().and_then(|root| workspace::load(&root).ok()) else { return };
     if let Some(notify) = project.notify.as_ref().filter(|_| error.kind() != Kind::Usage) {
-        notified(session, notify, &project.root, (&failed(error), exit::of(error.kind()))).await;
+        notified(session, notify, &project.root, &failed(error)).await;
     }
 }
 
 /// Sends a report to those who are notified. What cannot be sent is a warning.
-async fn notified(session: &mut Session<'_>, notify: &Notify, root: &Path, (report, exit_code): (&SyncReport, u8)) {
-    if notify.only_failures && exit_code == exit::DONE {
+async fn notified(session: &mut Session<'_>, notify: &Notify, root: &Path, report: &SyncReport) {
+    if notify.only_failures && report.exit_code == exit::DONE {
         return;
     }
     let Ok(report) = serde_json::to_string(report) else { return };

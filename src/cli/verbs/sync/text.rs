@@ -74,7 +74,9 @@ pub(in crate::cli) fn problems(tables: &[TableOutcome], run: Option<&Error>, col
     }
     // The rest waits for a table that this run did not process.
     for (source, names) in behind {
-        let error = Error::failed(format!("{source} is not at the cut"));
+        let error = Error::failed(format!("{source} is not at the cut"))
+            .because("this sync did not get to it")
+            .help("stedi-delta sync");
         blocks.push(table_error(None, &error, Some(meanwhile(&names)), color));
     }
     blocks.extend(run.map(|error| table_error(None, error, None, color)));
@@ -273,15 +275,18 @@ fn waiting(outcome: &SyncOutcome) -> String {
 
 /// Failed table -> the tables that were skipped because of it, directly or indirectly.
 fn behind(tables: &[TableOutcome]) -> BTreeMap<&TableName, Vec<&TableName>> {
-    let mut cause: BTreeMap<&TableName, &TableName> = BTreeMap::new();
-    let mut behind: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
+    let mut skipped: Vec<(&TableName, &TableName)> = Vec::new();
     for table in tables {
         if let Some(Problem::Skipped(source)) = &table.problem {
-            // Tables follow their sources, so the source's own cause is known.
-            let root = cause.get(source).copied().unwrap_or(source);
-            cause.insert(&table.table, root);
-            behind.entry(root).or_default().push(&table.table);
+            skipped.push((&table.table, source));
         }
+    }
+    let above: BTreeMap<_, _> = skipped.iter().copied().collect();
+    let mut behind: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
+    for (table, source) in skipped {
+        // A table may come before its source: zones say nothing of who reads whom.
+        let causes = std::iter::successors(Some(source), |source| above.get(source).copied());
+        behind.entry(causes.last().unwrap_or(source)).or_default().push(table);
     }
     behind
 }

@@ -7,10 +7,9 @@ use clap::Args;
 
 pub(in crate::cli) use report::{TestReport, document, failed};
 
-use crate::cli::lake::HASH_KEY;
+use crate::cli::lake::privacy;
 use crate::cli::{Format, Session, exit};
 use crate::error::Result;
-use crate::privacy::Privacy;
 use crate::testing;
 
 /// Options of `test`.
@@ -25,8 +24,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_>, args: &TestArgs) -> R
     let format = session.format(&[Format::Table, Format::Json])?;
     let result = match session.root() {
         Ok(root) => {
-            let key = std::env::var(HASH_KEY).ok();
-            let privacy = Privacy::new(key.as_deref(), session.globals.reveal);
+            let privacy = privacy(session.globals.reveal);
             testing::run(&root, &args.names, &privacy, &session.ui.progress()).await
         }
         Err(error) => Err(error),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::cli::outlet::printable;
 use crate::cli::render::*;
-use crate::cli::verbs::{history, status, sync};
+use crate::cli::verbs::{history, status, sync, vacuum};
 use crate::error::{Error, Kind};
 use crate::name::TableName;
 use crate::outcome::{
     History, HistoryEntry, Io, Mode, OptimizedTable, Problem, Rows, StatusOutcome, SyncOutcome, TableOutcome,
-    TableStatus, Warning,
+    TableStatus, VacuumOutcome, VacuumTable, Warning,
 };
 use crate::source::{Fault, Place, SourceFile};
 
@@ -248,11 +248,22 @@ error: accelerometer_trusted would hold readings of 1 person who has not consent
 }
 
 #[test]
+fn a_table_that_comes_before_its_source_waits_for_what_failed() {
+    let skipped = |zone: &str, table_name: &str, source: &str| TableOutcome {
+        problem: Some(Problem::Skipped(name(source))),
+        ..table(zone, table_name)
+    };
+    let failed = TableOutcome { problem: Some(Problem::Failed(Error::failed("no"))), ..table("landing", "a") };
+    let text = sync::text::problems(&[failed, skipped("trusted", "c", "b"), skipped("curated", "b", "a")], None, false);
+    assert_eq!(text, "error: no\n  meanwhile  2 tables below it are behind: c, b\n");
+}
+
+#[test]
 fn a_table_that_waits_for_one_outside_the_run_is_not_passed_over() {
     let waits = TableOutcome { problem: Some(Problem::Skipped(name("b"))), ..table("trusted", "a") };
     assert_eq!(
         sync::text::problems(&[waits], None, false),
-        "error: b is not at the cut\n  meanwhile  1 table below it is behind: a\n"
+        "error: b is not at the cut: this sync did not get to it\n  next       stedi-delta sync\n  meanwhile  1 table below it is behind: a\n"
     );
 }
 
@@ -495,4 +506,16 @@ fn a_sync_that_merged_files_says_so_in_one_line_per_table() {
             "1 table changed in 0.2 s."
         ]
     );
+}
+
+#[test]
+fn a_vacuum_that_deletes_nothing_says_what_keeps_versions() {
+    let kept = VacuumTable {
+        table: "orders".into(),
+        kept_for: Some("cheap was computed from v2".into()),
+        ..VacuumTable::default()
+    };
+    let outcome = VacuumOutcome { tables: vec![kept, VacuumTable::default()], ..VacuumOutcome::default() };
+    let said = "orders  older versions stay: cheap was computed from v2\n\nNothing to delete.\n";
+    assert_eq!(vacuum::answer(&outcome), said);
 }

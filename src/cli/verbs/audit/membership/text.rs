@@ -32,7 +32,7 @@ pub(in crate::cli) fn answer(outcome: &MembershipOutcome) -> String {
     let subject = format!("{} {}", outcome.subject.column, one_line(&outcome.subject.value));
     let place = format!("{} {}", outcome.table, version(outcome.at));
     let mut text = match (outcome.rows, outcome.stretch) {
-        (0, Some(was)) => format!("{subject} is not in {place}; it was, {}\n", stretch(was)),
+        (0, Some(was)) => format!("{subject} is not in {place}; it was in it {}\n", stretch(was)),
         (0, None) if outcome.unknown.is_some() => format!("{subject} is not in {place}\n"),
         (0, None) => format!("{subject} is not in {place}, and was not in a version before\n"),
         (rows, was) => {
