@@ -1,4 +1,4 @@
-//! The sources of a change one by one: all that apply must give the same change (docs/law.md).
+//! The sources of a change one by one: all that apply must give the same change (docs/proof/law.md).
 
 use std::collections::BTreeMap;
 

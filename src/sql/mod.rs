@@ -11,7 +11,7 @@
 //! | run | the engine's operators, with corrections | [`physical`] |
 //!
 //! The query of a table, a condition and an ad-hoc query all take this path: [`plan_sql`], [`Condition`], [`Question`].
-//! docs/datafusion.md lists every rule here that the engine should make unnecessary one day.
+//! docs/proof/datafusion.md lists every rule here that the engine should make unnecessary one day.
 
 pub(crate) mod analyse;
 mod ad_hoc_query;

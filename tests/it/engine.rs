@@ -1,4 +1,4 @@
-//! docs/datafusion.md and the source agree: which rules correct the query engine, where they are, and which test fails
+//! docs/proof/datafusion.md and the source agree: which rules correct the query engine, where they are, and which test fails
 //! without each.
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::repository;
 
-const PAGE: &str = "docs/datafusion.md";
+const PAGE: &str = "docs/proof/datafusion.md";
 /// Folders in which every file is a rule.
 const FOLDERS: [&str; 5] = ["rewrite", "analyse", "decorrelate", "optimizer", "physical"];
 

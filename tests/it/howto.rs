@@ -58,6 +58,20 @@ fn every_page_is_followed_and_in_the_index() {
     }
 }
 
+/// A page that no index names is not found.
+#[test]
+fn every_other_page_is_in_an_index() {
+    for (folder, index) in [("docs", "README.md"), ("docs/proof", "docs/proof/README.md")] {
+        let text = fs::read_to_string(repository().join(index)).unwrap();
+        for entry in fs::read_dir(repository().join(folder)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            let link = if folder == "docs" { format!("](docs/{name}") } else { format!("]({name}") };
+            let is_page = name.ends_with(".md") && name != "README.md";
+            assert!(!is_page || text.contains(&link), "{folder}/{name} is not in {index}");
+        }
+    }
+}
+
 /// The commands of the README work on a copy in the system's folder for temporary files; here in one of the test's own.
 #[test]
 fn the_five_minutes_of_the_readme() {

@@ -1,4 +1,4 @@
-//! Cases in which other systems were wrong, on real tables, each by name (docs/killers.md). delta-rs's own operations
+//! Cases in which other systems were wrong, on real tables, each by name (docs/proof/killers.md). delta-rs's own operations
 //! act as the other writer.
 
 mod commits;

@@ -19,7 +19,7 @@ const ROUNDS: u32 = 3;
 /// Percentage of the orders that a round changes.
 const CHANGED: &str = "10";
 
-/// Whether a query is maintained incrementally. `docs/tpch.md` shows the same table, with the reasons.
+/// Whether a query is maintained incrementally. `docs/proof/tpch.md` shows the same table, with the reasons.
 const INCREMENTAL: [(&str, bool); 22] = [
     ("q01", true),
     ("q02", false),
@@ -143,7 +143,7 @@ async fn tpch_queries_are_their_recompute_after_inserts_updates_and_deletes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tpch_documentation_says_what_is_maintained() {
-    let text = fs::read_to_string(repository().join("docs/tpch.md")).unwrap();
+    let text = fs::read_to_string(repository().join("docs/proof/tpch.md")).unwrap();
     let lake = lake();
     let workspace = lake.workspace().await;
     for (query, incremental) in INCREMENTAL {
@@ -152,6 +152,6 @@ async fn tpch_documentation_says_what_is_maintained() {
         assert_eq!(derivative.is_ok(), incremental, "{query}: {:?}", derivative.err());
         let row = text.lines().find(|l| l.starts_with(&format!("| `{query}` |"))).unwrap();
         let mode = if incremental { "| incremental |" } else { "| full |" };
-        assert!(row.contains(mode), "docs/tpch.md: {row}");
+        assert!(row.contains(mode), "docs/proof/tpch.md: {row}");
     }
 }

@@ -1,4 +1,4 @@
-//! Cases in which other systems were wrong, each by name (docs/killers.md): shared helpers.
+//! Cases in which other systems were wrong, each by name (docs/proof/killers.md): shared helpers.
 
 mod groups;
 mod joins;

@@ -1,4 +1,4 @@
-//! Checks that the tests named in docs/killers.md exist.
+//! Checks that the tests named in docs/proof/killers.md exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ fn every_test_that_the_list_of_killers_names_exists() {
     for folder in ["src", "tests"] {
         functions(&repository().join(folder), &mut tests);
     }
-    let text = fs::read_to_string(repository().join("docs/killers.md")).unwrap();
+    let text = fs::read_to_string(repository().join("docs/proof/killers.md")).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| killer"));
     let (mut named, mut missing) = (BTreeSet::new(), Vec::new());
     for row in rows {
@@ -46,7 +46,7 @@ fn every_test_that_the_list_of_killers_names_exists() {
         }
     }
     assert!(named.len() > 40, "the list was not found: {named:?}");
-    assert!(missing.is_empty(), "docs/killers.md names tests that do not exist: {missing:?}");
+    assert!(missing.is_empty(), "docs/proof/killers.md names tests that do not exist: {missing:?}");
 }
 
 /// DataFusion plans EXCEPT ALL and INTERSECT ALL as joins, which is wrong for rows that are there twice.

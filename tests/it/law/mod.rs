@@ -1,4 +1,4 @@
-//! Law 1 on real tables, for random projects and random histories (docs/law.md).
+//! Law 1 on real tables, for random projects and random histories (docs/proof/law.md).
 
 mod compare;
 mod correlated;
