@@ -255,7 +255,7 @@ fn a_table_that_comes_before_its_source_waits_for_what_failed() {
     };
     let failed = TableOutcome { problem: Some(Problem::Failed(Error::failed("no"))), ..table("landing", "a") };
     let text = sync::text::problems(&[failed, skipped("trusted", "c", "b"), skipped("curated", "b", "a")], None, false);
-    assert_eq!(text, "error: no\n  meanwhile  2 tables below it are behind: c, b\n");
+    assert_eq!(text, "error: no\n  table      a\n  meanwhile  2 tables below it are behind: c, b\n");
 }
 
 #[test]
