@@ -255,7 +255,7 @@ async fn a_source_whose_old_files_were_vacuumed_is_read_in_full_or_stops() {
         let outcome = lake.try_sync().await;
         if refresh == "auto" {
             assert_eq!(of(&outcome, "cheap").mode, Mode::Full);
-            assert!(of(&outcome, "cheap").reason.contains("vacuumed"));
+            assert!(of(&outcome, "cheap").reason.contains("are gone"));
         } else {
             assert!(failure(&outcome, "cheap").contains("--full-refresh"));
             assert_ok(&lake.try_sync_with(full_refresh()).await);

@@ -39,8 +39,8 @@ fn an_audit_of_consent_says_which_versions_violate_it() {
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines[0], "3 versions of 1 table: 1 violated.");
     assert_eq!(lines[2], "members  (`email` by people)");
-    assert_eq!(lines[3], "  v0..v1   holds       1 row    1 subject");
-    assert_eq!(lines[4], "  v2       violated   2 rows   2 subjects   1 row of 1 subject without consent");
+    assert_eq!(lines[3], "  v0..v1   holds      1 to 2 rows   1 to 2 subjects");
+    assert_eq!(lines[4], "  v2       violated        2 rows        2 subjects   1 row of 1 subject without consent");
     assert_eq!(lines[5], "  without consent (hashed with STEDI_DELTA_HASH_KEY; --reveal to print):");
     assert!(lines[6].contains('…') && lines[6].ends_with("1 row   in v2"), "{}", lines[6]);
     let revealed = shell.run(&["audit", "consent", "members", "--reveal"]);

@@ -109,10 +109,12 @@ fn a_data_file_that_is_gone_is_named_with_what_brings_it_back() {
         let ran = shell.run(args);
         assert_eq!(ran.code, 1, "{args:?} {}{}", ran.out, ran.err);
         assert!(ran.err.contains(&format!("data file `{name}` of members cannot be read")), "{args:?} {}", ran.err);
-        assert!(ran.err.contains("stedi-delta sync -s members --full-refresh"), "{args:?} {}", ran.err);
+        assert!(ran.err.contains("stedi-delta sync -s members+ --full-refresh"), "{args:?} {}", ran.err);
     }
     let ran = shell.run(&["audit", "verify", "members"]);
-    assert!(ran.out.starts_with("0 versions equal their queries or digests, 1 unknown.\n"), "{}", ran.out);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.out.starts_with("0 versions equal their queries or digests, 1 different.\n"), "{}", ran.out);
+    assert!(ran.out.contains(&format!("data file `{name}` of members cannot be read")), "{}", ran.out);
     shell.run(&["show", "members@v0"]).fine();
     shell.run(&["sync", "-s", "members", "--full-refresh"]).fine();
     let ran = shell.run(&["audit", "verify", "members"]).fine();
