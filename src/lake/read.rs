@@ -58,7 +58,23 @@ pub async fn rows(
     let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
     let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
     let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;
+    stream(location, file, read, column, None)
+}
+
+/// The same of a file whose metadata were read: of all row groups, or of one.
+pub(super) fn stream(
+    location: &Location,
+    file: &DeltaFile,
+    read: ArrowReaderMetadata,
+    column: Option<&str>,
+    group: Option<usize>,
+) -> Result<ParquetRecordBatchStream<StoreReader>> {
+    let doing = || format!("data file `{}` cannot be read", file.path);
+    let reader = StoreReader::new(location.store.clone(), location.file(&file.path)?, file.size);
     let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, read);
+    if let Some(group) = group {
+        builder = builder.with_row_groups(vec![group]);
+    }
     if let Some(column) = column {
         let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
         builder = builder.with_projection(mask);

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type};
+use deltalake::arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
 use deltalake::kernel::Add;
 use deltalake::parquet::basic::{LogicalType, TimeUnit};
 use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -105,6 +105,27 @@ fn number(tags: Option<&Tags>, tag: &str) -> Option<u64> {
 pub(super) struct Nan(BTreeSet<String>);
 
 impl Nan {
+    /// The columns that may hold NaN by the statistics of a file: those without an upper bound.
+    pub(super) fn unless_bounded(fields: &Fields, stats: Option<&str>) -> Self {
+        let stats: serde_json::Value = stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default();
+        let mut nan = Self::default();
+        nan.take_unbounded(fields, &stats["maxValues"], "");
+        nan
+    }
+
+    fn take_unbounded(&mut self, fields: &Fields, most: &serde_json::Value, above: &str) {
+        for field in fields {
+            let (path, most) = (format!("{above}{}", field.name()), &most[field.name().as_str()]);
+            match field.data_type() {
+                DataType::Float32 | DataType::Float64 if most.is_null() => {
+                    self.0.insert(path);
+                }
+                DataType::Struct(fields) => self.take_unbounded(fields, most, &format!("{path}.")),
+                _ => {}
+            }
+        }
+    }
+
     /// Scans rows before they are written to a file.
     pub(super) fn note(&mut self, batch: &RecordBatch) {
         for (column, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {

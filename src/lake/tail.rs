@@ -89,7 +89,8 @@ impl Tail {
         !is_sound || groups.iter().any(|group| wanted.iter().all(|wanted| self.group_may_hold(group, wanted)))
     }
 
-    fn group_may_hold(&self, group: &RowGroupMetaData, wanted: &Wanted<'_>) -> bool {
+    /// Whether a row group of a writer with right statistics may hold a wanted value.
+    pub(super) fn group_may_hold(&self, group: &RowGroupMetaData, wanted: &Wanted<'_>) -> bool {
         let is_it = |chunk: &&ColumnChunkMetaData| chunk.column_path().parts() == [wanted.column];
         let Some(chunk) = group.columns().iter().find(is_it) else { return true };
         let Some(statistics) = chunk.statistics() else { return true };
@@ -127,7 +128,8 @@ impl Tail {
         }
     }
 
-    fn filter(&self, chunk: &ColumnChunkMetaData) -> Option<Sbbf> {
+    /// The bloom filter of a chunk, if it has one.
+    pub(super) fn filter(&self, chunk: &ColumnChunkMetaData) -> Option<Sbbf> {
         let offset = u64::try_from(chunk.bloom_filter_offset()?).ok()?.checked_sub(self.start)?;
         let (offset, length) = (usize::try_from(offset).ok()?, usize::try_from(chunk.bloom_filter_length()?).ok()?);
         Sbbf::from_bytes(self.bytes.get(offset..offset.checked_add(length)?)?).ok()

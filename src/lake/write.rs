@@ -12,6 +12,7 @@ use deltalake::logstore::ObjectStoreRef;
 use deltalake::logstore::object_store::{buffered::BufWriter, path::Path};
 use deltalake::parquet::arrow::ArrowWriter;
 use deltalake::parquet::errors::ParquetError;
+use deltalake::parquet::file::metadata::ParquetMetaData;
 use deltalake::parquet::file::properties::WriterProperties;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
@@ -42,6 +43,8 @@ const CLOSING_BYTES: usize = 64 << 20;
 
 /// Rows per file of tables whose rows change: a change rewrites whole files, and a million rows may compress to 4 MB.
 pub(crate) const CHANGING_FILE_ROWS: u64 = 262_144;
+/// Row groups of such a file: those that a change does not touch are copied.
+const CHANGING_FILE_GROUPS: u64 = 8;
 
 /// Writes rows of one schema into data files of about `target_file_size` bytes.
 pub struct DataWriter {
@@ -120,10 +123,14 @@ impl DataWriter {
         Self { properties, slice_rows, layout: Arc::new(layout), ..self }
     }
 
-    /// Starts a new file after this many rows, of any size.
+    /// Starts a new file after this many rows, of any size, and a new row group after an eighth of them. Call it after
+    /// [`layout`](Self::layout).
     #[must_use]
     pub fn rows_per_file(self, rows_per_file: u64) -> Self {
-        Self { rows_per_file, ..self }
+        let group_rows = usize::try_from(rows_per_file / CHANGING_FILE_GROUPS).unwrap_or(usize::MAX).max(1);
+        let most = self.properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let properties = self.properties.into_builder().set_max_row_group_row_count(Some(group_rows.min(most)));
+        Self { rows_per_file, properties: properties.build(), ..self }
     }
 
     /// Digests the rows, if there is a key. Call it before the first row.
@@ -172,9 +179,8 @@ impl DataWriter {
         self.open.as_ref().map_or(0, |file| file.encoder.memory_size())
     }
 
-    /// File names in the form of other Delta writers.
     fn name(&self) -> String {
-        format!("part-{:05}-{}-c000.snappy.parquet", self.begun, self.id)
+        file_name(self.begun, &self.id)
     }
 
     /// Finishes the open file while the next one is written.
@@ -214,6 +220,16 @@ impl DataWriter {
     }
 }
 
+/// A file name in the form of other Delta writers.
+pub(super) fn file_name(number: usize, id: &str) -> String {
+    format!("part-{number:05}-{id}-c000.snappy.parquet")
+}
+
+/// The upload of a file.
+pub(super) fn uploading(store: &ObjectStoreRef, path: &str) -> BufWriter {
+    BufWriter::with_capacity(Arc::clone(store), Path::from(path), PART_BYTES).with_max_concurrency(PARTS)
+}
+
 /// A data file being written.
 struct OpenFile {
     path: String,
@@ -233,12 +249,12 @@ impl OpenFile {
         if widest > DICTIONARY_BYTES {
             properties = properties.into_builder().set_dictionary_enabled(false).build();
         }
-        let upload = BufWriter::with_capacity(Arc::clone(&of.store), Path::from(path.as_str()), PART_BYTES);
+        let upload = uploading(&of.store, &path);
         let encoder = ArrowWriter::try_new(Pieces::default(), of.schema.clone(), Some(properties));
         Ok(Self {
             path,
             encoder: encoder.map_err(unwritten)?,
-            upload: upload.with_max_concurrency(PARTS),
+            upload,
             layout: Arc::clone(&of.layout),
             rows: 0,
             nan: Nan::default(),
@@ -265,10 +281,7 @@ impl OpenFile {
 
     /// Uploads the row groups that are complete.
     async fn send(&mut self) -> Result<()> {
-        for piece in self.encoder.inner_mut().0.drain(..) {
-            self.upload.put(piece.into()).await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
-        }
-        Ok(())
+        self.encoder.inner_mut().upload(&mut self.upload).await
     }
 
     /// Approximate bytes so far.
@@ -279,28 +292,50 @@ impl OpenFile {
     async fn close(mut self) -> Result<Add> {
         let footer = self.encoder.finish().map_err(unwritten)?;
         self.send().await?;
-        self.upload.shutdown().await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
-        let size = self.encoder.bytes_written() as u64;
-        let widest = (self.widest > width::USUAL).then_some(self.widest);
-        Ok(Add {
-            path: self.path,
-            partition_values: HashMap::new(),
-            size: i64::try_from(size).unwrap_or(i64::MAX),
-            modification_time: clock::now_ms(),
-            data_change: true,
-            stats: Some(describe(&footer, Some(&self.nan), &self.layout)?),
-            tags: Some(marks_with(tail::length(&footer, size), widest)),
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        })
+        let size = self.encoder.bytes_written();
+        added(self.path, self.upload, &footer, size, (&self.nan, self.widest), &self.layout).await
     }
+}
+
+/// Ends the upload of a file of `size` bytes, and describes it: by its footer, its NaN and its widest row.
+pub(super) async fn added(
+    path: String,
+    mut upload: BufWriter,
+    footer: &ParquetMetaData,
+    size: usize,
+    (nan, widest): (&Nan, u64),
+    layout: &Layout,
+) -> Result<Add> {
+    upload.shutdown().await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
+    let widest = (widest > width::USUAL).then_some(widest);
+    Ok(Add {
+        path,
+        partition_values: HashMap::new(),
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        modification_time: clock::now_ms(),
+        data_change: true,
+        stats: Some(describe(footer, Some(nan), layout)?),
+        tags: Some(marks_with(tail::length(footer, size as u64), widest)),
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    })
 }
 
 /// Encoded bytes, to be uploaded. One buffer would be copied whenever it grows, and be twice as large as its content.
 #[derive(Default)]
-struct Pieces(Vec<Vec<u8>>);
+pub(super) struct Pieces(Vec<Vec<u8>>);
+
+impl Pieces {
+    /// Uploads them.
+    pub(super) async fn upload(&mut self, upload: &mut BufWriter) -> Result<()> {
+        for piece in self.0.drain(..) {
+            upload.put(piece.into()).await.map_err(|cause| unwritten(ParquetError::External(Box::new(cause))))?;
+        }
+        Ok(())
+    }
+}
 
 impl Write for Pieces {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
@@ -326,7 +361,7 @@ impl Write for Pieces {
 }
 
 /// The store's error, unwrapped from Parquet's.
-fn unwritten(cause: ParquetError) -> Error {
+pub(super) fn unwritten(cause: ParquetError) -> Error {
     let error = Error::failed("a data file cannot be written");
     let error = match cause {
         ParquetError::External(store) => error.because(store),

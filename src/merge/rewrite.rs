@@ -1,5 +1,5 @@
 //! Copy-on-write: each touched file is read in order and rewritten separately without the deleted rows, which keeps the
-//! clustering.
+//! clustering. Row groups without one are copied.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deltalake::arrow::array::{BooleanArray, RecordBatch};
 use deltalake::arrow::compute::{filter_record_batch, not};
 use deltalake::arrow::datatypes::SchemaRef;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::feed::{CdcChange, Feed};
 use super::prune::Probe;
@@ -15,7 +15,9 @@ use super::rows::{At, DeletePredicate};
 use super::sift::sift;
 use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Error, Result};
-use crate::lake::{Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, LakeTable, Remove, adapt, rewritten_at_once, rows};
+use crate::lake::{
+    Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, Groups, LakeTable, Remove, Splice, adapt, rewritten_at_once, rows,
+};
 use crate::storage::Location;
 
 /// Rewritten files and the files that they replace.
@@ -124,57 +126,141 @@ async fn rewrite(
     deleted: &DeletedRows,
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
-    if !holds_a_hit(table.location(), file, probe).await? {
+    let mut sieve = Sieve::new(table, file, (probe, goes), deleted);
+    if let Some(wanted) = probe.wanted()
+        && let Some(groups) = Groups::open(table, file).await?
+    {
+        let mut hits = Vec::new();
+        for group in 0..groups.rows().len() {
+            let may = groups.may_hold(group, &wanted);
+            hits.push(may && has_hit(groups.stream(group, Some(wanted.column))?, file, probe).await?);
+        }
+        match (hits.contains(&true), hits.contains(&false)) {
+            (false, _) => return Ok(None),
+            (true, true) => return spliced(table, &groups, &hits, sieve).await,
+            (true, false) => {}
+        }
+    } else if !holds_a_hit(table.location(), file, probe).await? {
         return Ok(None);
     }
-    let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    let mut feed = deleted.write_cdc.then(|| Feed::new(table));
-    let mut digest = RowDigest::default();
-    let (mut gone, mut row) = (0_u64, 0);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
-        let batch = complete(&batch, &schema)?;
-        let keep = keep(At { path: &file.path, row }, &batch, probe, goes)?;
-        row += batch.num_rows();
-        let kept = match &keep {
-            None => batch.clone(),
-            Some(keep) => filter_record_batch(&batch, keep).context(|| unreadable(file))?,
-        };
-        if let Some(keep) = keep.as_ref().filter(|_| feed.is_some() || deleted.digests.is_some()) {
-            let goes = not(keep).and_then(|goes| filter_record_batch(&batch, &goes)).context(|| unreadable(file))?;
-            if let Some(feed) = &mut feed {
-                feed.write(&goes, CdcChange::Delete).await?;
-            }
-            if let Some(key) = &deleted.digests {
-                digest += key.rows(&goes)?;
-            }
-        }
-        gone += (batch.num_rows() - kept.num_rows()) as u64;
+        let kept = sieve.kept(&batch).await?;
         if kept.num_rows() > 0 {
             writer.write(&kept).await?;
         }
     }
     let written = writer.close().await?;
-    let feed = match feed {
-        Some(feed) => feed.close().await?,
-        None => Vec::new(),
-    };
-    // The probe's column may match although every whole row differs.
-    if gone == 0 {
-        for add in &written.adds {
+    let adds = written.adds.clone();
+    let rewritten = sieve.end(written.adds, written.rows).await?;
+    if rewritten.is_none() {
+        for add in &adds {
             table.location().remove(&add.path).await;
         }
-        return Ok(None);
     }
-    let (adds, removes, rows_kept) = (written.adds, Vec::new(), written.rows);
-    Ok(Some(Rewritten { adds, removes, rows_kept, rows_gone: gone, feed, digest }))
+    Ok(rewritten)
+}
+
+/// The same for a file of which the probe has a hit in these row groups: the others are copied.
+async fn spliced(table: &LakeTable, groups: &Groups, hits: &[bool], mut sieve: Sieve<'_>) -> Result<Option<Rewritten>> {
+    let file = sieve.file;
+    let mut new = Splice::new(table, groups)?;
+    for (group, (rows, is_hit)) in groups.rows().into_iter().zip(hits).enumerate() {
+        if !is_hit {
+            sieve.row += rows;
+            new.copy(group).await?;
+            continue;
+        }
+        let mut stream = groups.stream(group, None)?;
+        while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+            let kept = sieve.kept(&batch).await?;
+            if kept.num_rows() > 0 {
+                new.write(&kept)?;
+            }
+        }
+        new.end_group().await?;
+    }
+    let rows = new.rows();
+    if sieve.gone == 0 {
+        new.abandon().await;
+        return sieve.end(Vec::new(), rows).await;
+    }
+    let add = new.close().await?;
+    sieve.end(add.into_iter().collect(), rows).await
+}
+
+/// Takes the deleted rows out of the rows of a file.
+struct Sieve<'a> {
+    file: &'a DeltaFile,
+    schema: SchemaRef,
+    probe: &'a Probe,
+    goes: &'a dyn DeletePredicate,
+    digests: Option<&'a DigestKey>,
+    feed: Option<Feed>,
+    digest: RowDigest,
+    /// Rows taken out.
+    gone: u64,
+    /// The next row in the file.
+    row: usize,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(
+        table: &LakeTable,
+        file: &'a DeltaFile,
+        (probe, goes): (&'a Probe, &'a dyn DeletePredicate),
+        deleted: &'a DeletedRows,
+    ) -> Self {
+        let feed = deleted.write_cdc.then(|| Feed::new(table));
+        let (schema, digests) = (table.schema(), deleted.digests.as_ref());
+        Self { file, schema, probe, goes, digests, feed, digest: RowDigest::default(), gone: 0, row: 0 }
+    }
+
+    /// The rows of the next batch that stay.
+    async fn kept(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let doing = || unreadable(self.file);
+        let batch = complete(batch, &self.schema)?;
+        let keep = keep(At { path: &self.file.path, row: self.row }, &batch, self.probe, self.goes)?;
+        self.row += batch.num_rows();
+        let Some(keep) = keep else { return Ok(batch) };
+        let kept = filter_record_batch(&batch, &keep).context(doing)?;
+        if self.feed.is_some() || self.digests.is_some() {
+            let goes = not(&keep).and_then(|goes| filter_record_batch(&batch, &goes)).context(doing)?;
+            if let Some(feed) = &mut self.feed {
+                feed.write(&goes, CdcChange::Delete).await?;
+            }
+            if let Some(key) = self.digests {
+                self.digest += key.rows(&goes)?;
+            }
+        }
+        self.gone += (batch.num_rows() - kept.num_rows()) as u64;
+        Ok(kept)
+    }
+
+    /// The result; `None` if no row was taken out: the probe's column may match although every whole row differs.
+    async fn end(self, adds: Vec<Add>, rows_kept: u64) -> Result<Option<Rewritten>> {
+        let feed = match self.feed {
+            Some(feed) => feed.close().await?,
+            None => Vec::new(),
+        };
+        let (removes, rows_gone, digest) = (Vec::new(), self.gone, self.digest);
+        Ok((rows_gone > 0).then_some(Rewritten { adds, removes, rows_kept, rows_gone, feed, digest }))
+    }
 }
 
 /// Reads only the probe's column, and stops at the first match.
 async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Result<bool> {
     let Some(column) = probe.column() else { return Ok(true) };
-    let mut stream = rows(location, file, Some(column)).await?;
+    has_hit(rows(location, file, Some(column)).await?, file, probe).await
+}
+
+/// Whether the only column of a stream, the probe's, has a match.
+async fn has_hit<E: std::error::Error + Send + Sync + 'static>(
+    mut stream: impl Stream<Item = std::result::Result<RecordBatch, E>> + Unpin,
+    file: &DeltaFile,
+    probe: &Probe,
+) -> Result<bool> {
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let hit = match batch.columns().first() {
             Some(column) => probe.hits(column)?.true_count() > 0,

@@ -44,7 +44,8 @@ async fn table(folder: &std::path::Path, files: &[Vec<Row>]) -> LakeTable {
         |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
     let mut table = create(&location, &spec, commit(Vec::new())).await.expect("a table");
     for rows in files {
-        let mut writer = DataWriter::new(&table, u64::MAX);
+        // Row groups of three rows: those without a deleted row are copied.
+        let mut writer = DataWriter::new(&table, u64::MAX).rows_per_file(24);
         writer.write(&batch(rows, &table.schema())).await.expect("written");
         table = commit(writer.close().await.expect("closed").adds).commit(&table).await.expect("committed");
     }

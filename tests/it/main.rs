@@ -54,6 +54,7 @@ mod scripted;
 #[cfg(unix)]
 mod skipped;
 mod sources;
+mod spliced;
 mod state;
 mod stedi;
 mod tables;
