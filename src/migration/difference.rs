@@ -1,9 +1,11 @@
 //! What turns the columns of a table into those of its definition: statements of a migration, and additions that a sync
 //! makes by itself.
 
-use super::is_system;
+use deltalake::arrow::compute::can_cast_types;
+
 use super::shape::Columns;
 use super::snapshot::DRAFT;
+use super::{arrow_cast, is_system};
 use crate::definition::ColumnType;
 
 /// The changes that turn columns into the declared ones.
@@ -190,6 +192,9 @@ fn values(
                 (format!("alter column {path} type {name}"), None)
             } else if path == top {
                 (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
+            } else if can_cast_types(&before.arrow(), &wanted.arrow()) {
+                let of = column.1.arrow();
+                (format!("alter column {top} type {} using {}", column.1.delta_name(), arrow_cast(top, &of)), None)
             } else {
                 // The expression has to be written by a person.
                 let hint = format!("write what makes {name} of the values of {path}, such as `named_struct(...)`");

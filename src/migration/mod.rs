@@ -114,6 +114,11 @@ pub(crate) fn is_system(column: &str) -> bool {
     [SOURCE_FILE, SOURCE_OFFSET, RESCUED].contains(&column)
 }
 
+/// The expression that gives values this Arrow type, for types that SQL has no name for.
+fn arrow_cast(value: &str, to: &deltalake::arrow::datatypes::DataType) -> String {
+    format!("arrow_cast({value}, '{}')", to.to_string().replace('\'', "''"))
+}
+
 /// Missing numbers below existing ones.
 fn gaps(migrations: &[Migration]) -> Vec<Fault> {
     let mut faults = Vec::new();

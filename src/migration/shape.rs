@@ -218,7 +218,12 @@ fn retyped(from: &ColumnType, to: &ColumnType, of: &str, is_computed: bool) -> R
         let label = format!("it is {from}: change its fields one by one, or add `using` and an expression");
         return Err((format!("`{of}` cannot become {name} by itself"), label));
     }
-    let label = format!("it is {from}: add `using` and an expression, as in `using cast({of} as ...)`");
+    let label = match of.contains(['.', '[', '{']) {
+        true => format!(
+            "it is {from}: give the whole column its type and values; `stedi-delta migrate new LABEL` drafts it"
+        ),
+        false => format!("it is {from}: add `using` and an expression, as in `using cast({of} as ...)`"),
+    };
     Err((format!("`{of}` does not become {name} without losing values"), label))
 }
 

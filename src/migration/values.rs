@@ -244,7 +244,12 @@ fn computed(
             } else if given != to {
                 let found = crate::definition::ColumnType::name_of(given);
                 let wanted = crate::definition::ColumnType::name_of(to);
-                let label = format!("expected {wanted}: write `cast(... as ...)` around it");
+                // Types of queries name no fields.
+                let cast = match to.is_nested() {
+                    true => super::arrow_cast("...", to),
+                    false => "cast(... as ...)".to_owned(),
+                };
+                let label = format!("expected {wanted}: write `{cast}` around it");
                 faults.add(text.place.clone(), format!("this expression is {found}"), label);
             }
             repeatable(&plan, &sql, &mut faults);
