@@ -99,7 +99,10 @@ impl Texts {
             }
         }
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        let is_number = digits > 0 && text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite);
+        // A cast would lose the sign or the zeros of what is a code: `+297`, `004`.
+        let is_code =
+            text.starts_with('+') || (text.starts_with('0') && text[1..].starts_with(|c: char| c.is_ascii_digit()));
+        let is_number = digits > 0 && !is_code && text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite);
         self.numbers += u64::from(is_number);
         self.emails += u64::from(is_email(text));
         self.phones += u64::from(is_phone(text, digits));
@@ -122,6 +125,8 @@ impl Texts {
 }
 
 fn is_email(text: &str) -> bool {
+    // `Ann Example <ann@example.com>`
+    let text = text.strip_suffix('>').and_then(|text| text.rsplit_once('<')).map_or(text, |(_, address)| address);
     let Some((user, host)) = text.split_once('@') else { return false };
     let is_plain = |c: char| c.is_alphanumeric() || "._%+-".contains(c);
     let ends =
@@ -193,9 +198,17 @@ mod tests {
 
     #[test]
     fn texts_are_recognised_by_what_they_look_like() {
-        let found =
-            texts(&["ann@example.com", "a.b+c@mail.example.co.uk", "@ann", "ann@", "ann@host", "a b@example.com"]);
-        assert_eq!((found.count, found.emails), (6, 2));
+        let found = texts(&[
+            "ann@example.com",
+            "a.b+c@mail.example.co.uk",
+            "@ann",
+            "ann@",
+            "ann@host",
+            "a b@example.com",
+            "A <a@b.org>",
+        ]);
+        assert_eq!((found.count, found.emails), (7, 3));
+        assert_eq!(texts(&["+297", "004", "0", "0.5", "7"]).numbers, 3);
         let found = texts(&["+44 20 7946 0958", "(020) 7946-0958", "2026-11-20", "1234567890", "+1+2345678"]);
         assert_eq!(found.phones, 2);
         let found = texts(&["192.0.2.7", "2001:db8::1", "127.0.0.1", "0.0.0.0", "1.2.3"]);

@@ -212,7 +212,11 @@ fn object(observed: &mut Observed, at: usize, name: &str) -> Decided {
     let objects = node.objects;
     let names = node.fields.len();
     if names == 0 {
-        return Decided::of(Draft::JSON).with("always empty in the sample");
+        let why = match node.further {
+            Some(_) => "the sample has more different fields than are told apart",
+            None => "always empty in the sample",
+        };
+        return Decided::of(Draft::JSON).with(why);
     }
     let odd = observed.fields(node).filter(|field| !words::is_name(&field.name)).count();
     let present: u64 = observed.fields(node).map(Node::present).sum();

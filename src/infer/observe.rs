@@ -135,7 +135,9 @@ impl Observed {
         if let Some(found) = self.nodes[node].by_name.get(&lower) {
             return *found;
         }
-        if self.nodes[node].fields.len() >= MAX_FIELDS || self.nodes.len() >= MAX_NODES {
+        // The fields of records always have room: one large one does not take it from those after it.
+        let is_full = node != 0 && self.nodes.len() >= MAX_NODES;
+        if self.nodes[node].fields.len() >= MAX_FIELDS || is_full {
             return self.further(node);
         }
         let added = self.add(name.to_owned());

@@ -37,9 +37,11 @@ pub(super) async fn under_root(workspace: &Workspace, typed: &[String]) -> Resul
             if files.is_empty() {
                 return Err(none(workspace, text));
             }
-            let pattern = combined(&files);
-            // All of them, also those that come.
-            found.push(if pattern.contains('*') { pattern } else { whole_folder(folder, &pattern) });
+            // All of them, also those that come, whatever their names begin with.
+            found.push(match files.as_slice() {
+                [one] => whole_folder(folder, one),
+                _ => of_files(&files, Heads::Differ),
+            });
         } else {
             found.push(path);
         }
@@ -54,10 +56,15 @@ pub(super) fn none(workspace: &Workspace, text: &str) -> Error {
         .help("check the pattern; files whose names begin with `_` or `.` are never read")
 }
 
+/// The pattern of a folder with one file.
 fn whole_folder(folder: &str, file: &str) -> String {
-    let name = file.rsplit('/').next().unwrap_or(file);
+    let pattern = of_file(file);
+    if pattern.contains('*') || folder.is_empty() {
+        return pattern;
+    }
+    let (folders, name) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
     let end = name.find('.').map_or("", |at| &name[at..]);
-    if folder.is_empty() { file.to_owned() } else { format!("{folder}/*{end}") }
+    format!("{folders}/*{end}")
 }
 
 fn is_data(path: &str) -> bool {
@@ -156,8 +163,15 @@ pub(super) fn combined(paths: &[String]) -> String {
         [one] if is_pattern(&one) => one.clone(),
         [one] => of_file(one),
         _ if paths.iter().any(|path| is_pattern(&path)) => format!("{{{}}}", paths.join(",")),
-        _ => of_files(paths),
+        _ => of_files(paths, Heads::Same),
     }
+}
+
+/// Whether files that come next may have another beginning of their names than all of these.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heads {
+    Same,
+    Differ,
 }
 
 /// A file and those of the same kind: what is a day or a number in its name is another one in theirs.
@@ -192,7 +206,7 @@ fn folders(parts: &[&str]) -> String {
     if parts.iter().any(changes) { format!("{steady}**/") } else { steady }
 }
 
-fn of_files(paths: &[String]) -> String {
+fn of_files(paths: &[String], heads: Heads) -> String {
     let split = |path: &String| -> (Vec<String>, String) {
         let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
         let name = parts.pop().unwrap_or_default();
@@ -219,15 +233,35 @@ fn of_files(paths: &[String]) -> String {
     if names().all(|other| other == name) {
         return format!("{pattern}{}", literal(name));
     }
-    // Part of a number, or of a day, is no part of a name.
-    let head = head[..head.len().min(stem(name))].trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-    let head = if head.contains(|c: char| c.is_alphabetic()) { head } else { String::new() };
+    let head = match heads {
+        Heads::Same => steady_head(&head[..head.len().min(stem(name))], names()),
+        Heads::Differ => "",
+    };
     let ends = match names().all(|other| end(other) == end(name)) {
         true => literal(&end(name)),
         false if names().all(|other| end(other).starts_with(".json")) => ".json*".to_owned(),
         false => String::new(),
     };
-    format!("{pattern}{}*{ends}", literal(&head))
+    format!("{pattern}{}*{ends}", literal(head))
+}
+
+/// What names begin with, as far as it is the name of their kind: no part of a word, a number or a day.
+fn steady_head<'h, 'n>(head: &'h str, mut names: impl Iterator<Item = &'n str>) -> &'h str {
+    let is_cut = names.any(|name| name[head.len()..].starts_with(char::is_alphabetic));
+    let mut head = head.trim_end_matches(|c: char| c.is_ascii_digit());
+    if is_cut {
+        head = head.trim_end_matches(char::is_alphabetic);
+    }
+    // `orders-2026-11-`: days have the same year and month only for a while.
+    loop {
+        let bare = head.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let piece = bare.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1);
+        if !bare[piece..].contains(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        head = &head[..piece];
+    }
+    if head.contains(char::is_alphabetic) { head } else { "" }
 }
 
 fn prefix(text: &str, chars: usize) -> String {
@@ -252,8 +286,10 @@ pub(super) fn name_of(pattern: &str, root: &Location) -> String {
     let letters = letters.trim_matches(['-', '_', ' ']);
     let shown = root.to_string();
     let folder = fixed.split('/').rev().find(says);
+    let short =
+        || fixed.split('/').rev().find(|part| part.bytes().any(|b| b.is_ascii_alphabetic()) && !part.contains('='));
     let of_root = || shown.rsplit('/').find(says);
-    let name = folder.or(Some(letters).filter(says)).or_else(of_root).unwrap_or("records");
+    let name = folder.or(Some(letters).filter(says)).or_else(short).or_else(of_root).unwrap_or("records");
     words::snake_case(name)
 }
 
@@ -279,6 +315,12 @@ mod tests {
             (&["o/[a].json"], "o/[[]a[]].json"),
             (&["a/*.json", "b/*.json"], "{a/*.json,b/*.json}"),
             (&["o/day10.json", "o/day11.json"], "o/day*.json"),
+            (&["f/f-2001-01-01.json", "f/f-2001-01-02.json"], "f/f-*.json"),
+            (&["f/log_20010101_a.json", "f/log_20010102_a.json"], "f/log_*.json"),
+            (&["o/alpha.json", "o/alpine.json"], "o/*.json"),
+            (&["o/v2-alpha.json", "o/v2-beta.json"], "o/*.json"),
+            (&["o/orders-ab.json", "o/orders-ac.json"], "o/orders-*.json"),
+            (&["o/größe1.json", "o/größe2.json"], "o/größe*.json"),
         ] {
             assert_eq!(of(paths), expected, "{paths:?}");
         }

@@ -6,8 +6,12 @@ use crate::error::Result;
 use crate::ingest::format::{Counts, Decoder, FileFormat, FileReader, Options, Piece, Ready, RecordShape};
 use crate::storage::{Location, ObjectMeta};
 
-/// Every file gets at least so many bytes, and fewer files are read instead.
+/// Every file gets at least so many bytes, or all that it has, and fewer files are read instead.
 const LEAST: u64 = 1 << 20;
+/// Files that are read at most, unless the limit gives each of them [`LEAST`].
+const MOST_FILES: u64 = 500;
+/// How much larger a file is when it is decompressed.
+const PACKED: u64 = 8;
 /// Bytes that a reader gets at once.
 const STEP: usize = 1 << 20;
 
@@ -43,7 +47,12 @@ impl Samples {
     /// are spread evenly.
     pub(super) async fn read(root: &Location, files: &[(String, ObjectMeta)], limit: u64) -> Result<Self> {
         let count = files.len() as u64;
-        let taken = count.min(limit / LEAST).max(1);
+        let size = |(path, meta): &(String, ObjectMeta)| match path.rsplit('.').next() {
+            Some("json" | "jsonl" | "ndjson") => meta.size,
+            _ => meta.size.saturating_mul(PACKED),
+        };
+        let usual = files.iter().map(size).sum::<u64>() / count.max(1);
+        let taken = count.min((limit / usual.clamp(1, LEAST)).min(MOST_FILES.max(limit / LEAST))).max(1);
         let mut samples = Self { matching: count, ..Self::default() };
         let mut left = limit;
         for at in 0..taken.min(count) {

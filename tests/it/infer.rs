@@ -205,3 +205,29 @@ async fn files_on_s3_are_read_through_the_project_s_own_storage() {
     let next = "move the files there, or name their folder as the root: stedi-delta infer 's3://elsewhere/x/*.json' --landing s3://elsewhere/x";
     assert_eq!(error.next(), Some(next));
 }
+
+#[tokio::test]
+async fn small_files_are_all_read() {
+    let lake = Lake::project(&[]);
+    for n in 0..100 {
+        let field = if n == 37 { "rare" } else { "usual" };
+        lake.land(&format!("x/{n}.json"), lines(&[json!({"id": n, field: n})]));
+    }
+    let found = inferred(&lake, "x/*.json", |_| {}).await;
+    assert_eq!(found.files, [100, 100, 0]);
+    let names: Vec<&str> = found.columns.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["id", "usual", "rare"]);
+}
+
+#[tokio::test]
+async fn a_record_with_very_many_fields_takes_no_column_from_those_after_it() {
+    let lake = Lake::project(&[]);
+    let many = |n: usize| (0..20).map(|m| (format!("m{m}x{n}"), json!({"v": {"z": m}}))).collect::<Map<_, _>>();
+    let large: Map<String, Value> =
+        (0..1_000).map(|n| (format!("name{}", n % 997 + n), Value::Object(many(n)))).collect();
+    lake.land("x/a.json", json!({"large": large, "css": {"x": 1}, "z": 5}).to_string() + "\n");
+    let found = inferred(&lake, "x/*.json", |_| {}).await;
+    let names: Vec<&str> = found.columns.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["css", "large", "z"]);
+    assert_eq!(found.fate.landed, 1);
+}

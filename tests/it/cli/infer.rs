@@ -219,3 +219,46 @@ error: `notes` does not read `x/a.json`
 ";
     assert_eq!((ran.code, ran.err.as_str()), (64, expected));
 }
+
+#[test]
+fn a_number_inside_an_array_is_widened_by_what_is_drafted() {
+    let shell = project();
+    shell.land("a/1.json", "{\"items\": [{\"v\": 1}, {\"v\": null}], \"s\": {\"v\": 3}}\n");
+    shell.run(&["infer", "l/a/*.json"]).fine();
+    shell.run(&["sync"]).fine();
+    shell.land("a/2.json", "{\"items\": [{\"v\": 1.5}], \"s\": {\"v\": 3}}\n");
+    shell.run(&["infer", "l/a/*.json", "--write"]).fine();
+    let ran = shell.run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let drafted = shell.run(&["migrate", "new", "widen"]).fine().out;
+    let statement = "alter table a_landing alter column items type array<struct<v:double>> using arrow_cast(items, \
+                     'List(Struct(\"v\": Float64), field: ''element'')');";
+    assert!(drafted.contains(statement), "{drafted}");
+    shell.run(&["check"]).fine();
+    shell.run(&["sync"]).fine();
+    let rows =
+        shell.run(&["query", "select items from a_landing order by source_file", "--format", "ndjson"]).fine().out;
+    assert_eq!(rows, "{\"items\":[{\"v\":1.0},{\"v\":null}]}\n{\"items\":[{\"v\":1.5}]}\n");
+}
+
+#[test]
+fn files_that_come_later_are_matched_and_fields_that_are_years_are_columns() {
+    let shell = project();
+    for day in 1..=3 {
+        shell.land(&format!("f/f-2001-01-0{day}.json"), "{\"2020\": 5, \"3d\": \"x\", \"id\": 1}\n");
+    }
+    let ran = shell.run(&["infer", "l/f"]).fine();
+    assert!(ran.out.starts_with("tables/landing/f_landing.toml: 3 columns\n"), "{}", ran.out);
+    let text = shell.definition("tables/landing/f_landing.toml");
+    assert!(text.contains("path = \"f/*.json\"\n"), "{text}");
+    assert!(text.contains("n2020 = { type = \"long\", from = \"2020\" }\n"), "{text}");
+    shell.run(&["sync"]).fine();
+    shell.land("f/later.json", "{\"2020\": 6, \"new\": 1}\n");
+    shell.run(&["sync"]).fine();
+    let edited = shell.run(&["infer", "l/f", "--write"]).fine();
+    assert_eq!(edited.err, "Next: stedi-delta sync --reload f_landing\n");
+    shell.run(&["sync", "--reload", "f_landing"]).fine();
+    let rows =
+        shell.run(&["query", "select sum(n2020) as s, sum(new) as n from f_landing", "--format", "csv"]).fine().out;
+    assert_eq!(rows, "s,n\n21,1\n");
+}

@@ -103,6 +103,7 @@ pub(super) fn fate(inferred: &Inferred) -> String {
         text.push('\n');
     }
     match quarantined {
+        0 if *records == 1 => text.push_str("the only record lands\n"),
         0 => text.push_str(&format!("all {} land\n", count(*records, "record"))),
         _ => {
             text.push_str(&format!(
@@ -122,7 +123,9 @@ pub(super) fn fate(inferred: &Inferred) -> String {
     }
     if inferred.left_out > 0 {
         let fields = count(inferred.left_out, "field");
-        text.push_str(&format!("{fields} without a column: names that may be data, or too many\n"));
+        text.push_str(&format!(
+            "{fields} without a column: names that may be data, or too many; sync --reveal prints them\n"
+        ));
     } else if !unknown_fields.is_empty() {
         text.push_str(&format!("{} without a column\n", count(unknown_fields.len() as u64, "field")));
     }
@@ -145,7 +148,8 @@ pub(super) fn next(inferred: &Inferred, args: &InferArgs) -> String {
             "Next: stedi-delta plan   (a table that exists gets another type by a migration: stedi-delta migrate new LABEL)\n"
                 .into()
         }
-        Action::Edited => "Next: stedi-delta sync\n".into(),
+        // Files that landed before do not come again by themselves.
+        Action::Edited => format!("Next: stedi-delta sync --reload {}\n", inferred.table),
         Action::Written => format!("Next: read {}, then stedi-delta sync\n", inferred.file.display()),
         Action::Unchanged | Action::Printed => String::new(),
     }
