@@ -293,6 +293,8 @@ pub struct SyncOutcome {
     pub digests: Vec<DigestNotice>,
     /// Tables of which files were merged afterwards, or should have been.
     pub optimized: Vec<OptimizedTable>,
+    /// What a vacuum could free at most, of tables whose folders were looked at.
+    pub freeable: Files,
 }
 
 document! {

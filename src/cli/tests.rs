@@ -42,6 +42,7 @@ fn synced(kinds: &[Kind]) -> SyncOutcome {
         pins: Vec::new(),
         digests: Vec::new(),
         optimized: Vec::new(),
+        freeable: Default::default(),
     }
 }
 

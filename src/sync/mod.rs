@@ -12,6 +12,7 @@ mod optimize;
 mod planned;
 mod runs;
 mod select;
+mod suggest;
 mod duplicate_table_ids;
 mod verify;
 
@@ -185,6 +186,7 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
         pins: Vec::new(),
         digests: Vec::new(),
         optimized: Vec::new(),
+        freeable: Default::default(),
     };
     match checked(workspace, options) {
         Ok(selection) => {
@@ -333,6 +335,7 @@ impl Work<'_> {
         }
         // Before the run is recorded: its row has the versions that the next sync finds.
         Box::pin(self.optimize(outcome, &mut standing)).await;
+        Box::pin(self.suggest_vacuum(outcome, &standing)).await;
         // Commits are recorded even if the catalog fails.
         let registered = register(&self.workspace, &standing, self.progress);
         let (registered, recorded) = join(registered, self.record(outcome, &standing)).await;

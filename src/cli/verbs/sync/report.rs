@@ -8,7 +8,7 @@ use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::cli::verbs::optimize::{self, OptimizedReport};
 use crate::clock::rfc3339;
 use crate::error::Error;
-use crate::outcome::{DigestNotice, Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
+use crate::outcome::{DigestNotice, Files, Mode, PinNotice, Problem, Rows, SyncOutcome, TableOutcome, Verified};
 use crate::shape::document;
 
 document! {
@@ -55,6 +55,9 @@ pub(crate) struct SyncReport {
     /// Tables of which files were merged afterwards, or should have been; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub optimized: Vec<OptimizedReport>,
+    /// What `vacuum` could free at most, of tables whose folders were looked at in this run; absent if it is little.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeable: Option<Files>,
     /// A failure that does not belong to a table.
     pub error: Option<ErrorReport>,
 }
@@ -163,6 +166,7 @@ pub(crate) fn document(outcome: &SyncOutcome) -> SyncReport {
         pins: outcome.pins.clone(),
         digests: outcome.digests.clone(),
         optimized: outcome.optimized.iter().map(optimize::table).collect(),
+        freeable: Some(outcome.freeable).filter(|files| files.files > 0),
         error: outcome.problem.as_ref().map(ErrorReport::from),
     }
 }
@@ -189,6 +193,7 @@ pub(crate) fn failed(error: &Error) -> SyncReport {
         pins: Vec::new(),
         digests: Vec::new(),
         optimized: Vec::new(),
+        freeable: None,
         error: Some(error.into()),
     }
 }

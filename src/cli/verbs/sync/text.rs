@@ -13,7 +13,7 @@ use crate::cli::render::text::{
 use crate::cli::verbs::migrate;
 use crate::error::Error;
 use crate::name::TableName;
-use crate::outcome::{Mode, OptimizedTable, PinNotice, Problem, SyncOutcome, TableOutcome};
+use crate::outcome::{Files, Mode, OptimizedTable, PinNotice, Problem, SyncOutcome, TableOutcome};
 
 /// Maximum number of waiting files named per table.
 const WAITING_SHOWN: usize = 5;
@@ -52,6 +52,7 @@ pub(in crate::cli) fn answer(outcome: &SyncOutcome) -> String {
     text.push_str(&pins(&outcome.pins));
     text.push_str(&digests(&outcome.digests));
     text.push_str(&optimized(&outcome.optimized));
+    text.push_str(&freeable(outcome.freeable));
     text.push_str(&sums(outcome, &totals));
     text.push_str(&verified(&totals));
     text.push_str(&waiting(outcome));
@@ -227,6 +228,18 @@ fn optimized(tables: &[OptimizedTable]) -> String {
         }
     };
     tables.iter().map(line).collect()
+}
+
+/// What a vacuum could free.
+fn freeable(files: Files) -> String {
+    match files.files {
+        0 => String::new(),
+        old => format!(
+            "Up to {} of old versions ({}) can go: stedi-delta vacuum --lake\n",
+            count(old, "file"),
+            bytes(files.bytes)
+        ),
+    }
 }
 
 fn sums(outcome: &SyncOutcome, totals: &Totals) -> String {

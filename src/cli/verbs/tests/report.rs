@@ -60,6 +60,7 @@ fn outcome(problems: Vec<Option<Problem>>) -> SyncOutcome {
         pins: Vec::new(),
         digests: Vec::new(),
         optimized: Vec::new(),
+        freeable: Default::default(),
     }
 }
 

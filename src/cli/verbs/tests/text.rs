@@ -73,6 +73,7 @@ fn outcome(milliseconds: u64, tables: Vec<TableOutcome>) -> SyncOutcome {
         pins: Vec::new(),
         digests: Vec::new(),
         optimized: Vec::new(),
+        freeable: Default::default(),
     }
 }
 
