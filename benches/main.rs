@@ -8,6 +8,7 @@
 //! cargo bench --bench main -- people                    # how one person is found among many files (scripts/setup before it)
 //! cargo bench --bench main -- audits                    # what audits read: by versions, and of a large table
 //! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
+//! cargo bench --bench main -- apply                     # a change of a large table: next to whole files, and to MERGE
 //! cargo bench --bench main -- rewrite                   # statements of migrations against a plain COPY of the table
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
+mod apply;
 mod audits;
 mod baseline;
 mod child;
@@ -61,6 +63,9 @@ fn main() {
     }
     if args.iter().any(|a| a == "rewrite") {
         return rewrite::measure();
+    }
+    if args.iter().any(|a| a == "apply") {
+        return apply::measure();
     }
     if args.iter().any(|a| a == "aws") {
         return requests::measure();

@@ -1,0 +1,209 @@
+//! Applying a change to a large table: rows updated by key, next to writing the touched files whole, and to delta-rs' MERGE.
+//!
+//! In a clustered table the keys of a file are neighbours, and so are those of the change; in a scattered one every file has
+//! some of them. Commits of ours are left out, they cost a few milliseconds; MERGE commits to a copy.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deltalake::DeltaTableBuilder;
+use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use deltalake::datafusion::prelude::{SessionContext, col};
+use futures::TryStreamExt;
+use stedi_delta::Storage;
+use stedi_delta::internals::definition::{Column, ColumnType};
+use stedi_delta::internals::lake::{
+    Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create, rows as file_rows,
+};
+use stedi_delta::internals::merge::{CdcChange, Merged, Taking, remove, told};
+
+use super::{clear, mib};
+
+const ROWS: i64 = 10_000_000;
+/// As files of derived tables are written.
+const ROWS_PER_FILE: u64 = 262_144;
+const FILE_BYTES: u64 = 128 << 20;
+const ROUNDS: usize = 3;
+/// A prime: in a scattered table, neighbours are far from each other.
+const STRIDE: i64 = 7_654_321;
+const SHARES: [(&str, i64); 4] =
+    [("one key", 1), ("0.1 % of the keys", ROWS / 1000), ("1 %", ROWS / 100), ("20 %", ROWS / 5)];
+const BATCH: i64 = 65_536;
+
+/// Prints a line for each share of both tables.
+pub(crate) fn measure() {
+    crate::runtime().block_on(async {
+        for (name, is_clustered) in [("clustered", true), ("scattered", false)] {
+            layout(name, is_clustered).await;
+        }
+    });
+}
+
+/// Rows with these keys.
+fn batch(keys: &[i64], changed: bool) -> RecordBatch {
+    let change = if changed { 1.0 } else { 0.0 };
+    let columns: [(&str, ArrayRef, bool); 4] = [
+        ("k", Arc::new(Int64Array::from(keys.to_vec())), true),
+        (
+            "s",
+            Arc::new(keys.iter().map(|k| Some(format!("value {}", k * 7919 % 1_000_003))).collect::<StringArray>()),
+            true,
+        ),
+        ("x", Arc::new(keys.iter().map(|k| Some((k % 977) as f64 + change)).collect::<Float64Array>()), true),
+        ("n", Arc::new(keys.iter().map(|k| Some(k * 31)).collect::<Int64Array>()), true),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns).expect("rows")
+}
+
+fn batches(keys: std::ops::Range<i64>, key: impl Fn(i64) -> i64, changed: bool) -> Vec<RecordBatch> {
+    let starts = keys.clone().step_by(usize::try_from(BATCH).expect("small"));
+    let of = |from: i64| (from..(from + BATCH).min(keys.end)).map(&key).collect::<Vec<_>>();
+    starts.map(|from| batch(&of(from), changed)).collect()
+}
+
+async fn layout(name: &str, is_clustered: bool) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-apply");
+    clear(&folder);
+    let columns = vec![
+        Column::new("k", ColumnType::Long),
+        Column::new("s", ColumnType::String),
+        Column::new("x", ColumnType::Double),
+        Column::new("n", ColumnType::Long),
+    ];
+    let layout = Layout::of(&columns, &["k".into()]);
+    let spec = TableSpec {
+        uuid: "00000000-0000-4000-8000-000000000000".into(),
+        name: "t".into(),
+        description: String::new(),
+        columns,
+        properties: Properties { change_data_feed: false },
+        layout,
+    };
+    let location = Storage::default().location("t", &folder).expect("a location");
+    let write = || Commit { operation: "WRITE", ..Commit::default() };
+    let table = create(&location, &spec, write()).await.expect("a table");
+    let mut writer = DataWriter::new(&table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
+    let key = |at: i64| if is_clustered { at } else { at * STRIDE % ROWS };
+    for from in (0..ROWS).step_by(usize::try_from(BATCH).expect("small")) {
+        for batch in batches(from..(from + BATCH).min(ROWS), key, false) {
+            writer.write(&batch).await.expect("written");
+        }
+    }
+    let adds = writer.close().await.expect("closed").adds;
+    let (files, bytes) = (adds.len(), adds.iter().map(|add| add.size.unsigned_abs()).sum());
+    let change = Change { adds, ..Change::default() };
+    let table = Commit { change, ..write() }.commit(&table).await.expect("committed");
+    println!("\n{name}: {ROWS} rows, {files} files, {}", mib(bytes));
+    println!("{:<20} {:>9} {:>12} {:>9} {:>10} {:>10}", "", "ours", "whole files", "MERGE", "files", "written");
+    for (name, count) in SHARES {
+        let from = ROWS / 3;
+        let keys = from..from + count;
+        let mut best = (Duration::MAX, Vec::new(), 0);
+        for _ in 0..ROUNDS {
+            let ours = ours(&table, keys.clone()).await;
+            if ours.0 < best.0 {
+                best = ours;
+            }
+        }
+        let (ours, touched, written) = best;
+        let whole = whole(&table, &touched).await;
+        let merge = merged(&folder, keys).await;
+        println!(
+            "{name:<20} {:>7.2} s {:>10.2} s {:>7.2} s {:>10} {:>10}",
+            ours.as_secs_f64(),
+            whole.as_secs_f64(),
+            merge.as_secs_f64(),
+            touched.len(),
+            mib(written)
+        );
+    }
+    clear(&folder);
+}
+
+/// The change as a sync applies it, without the commit: the time, the touched files and the bytes written.
+async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Duration, Vec<String>, u64) {
+    let (old, new) = (batches(keys.clone(), |k| k, false), batches(keys, |k| k, true));
+    let began = Instant::now();
+    let mut taking = Taking::new(table, usize::MAX);
+    for (rows, what) in [(&old, CdcChange::Delete), (&new, CdcChange::Insert)] {
+        for batch in rows {
+            taking.add(batch, what).await.expect("taken");
+        }
+    }
+    let change = taking.close().await.expect("closed");
+    let mut writer = DataWriter::new(table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
+    for batch in &new {
+        writer.write(batch).await.expect("written");
+    }
+    let new = writer.close().await.expect("closed").adds;
+    let Merged::Done(mut applied) = remove(table, &change, FILE_BYTES).await.expect("applied") else {
+        panic!("the table has these rows");
+    };
+    told(&mut applied, change).await.expect("told");
+    let time = began.elapsed();
+    let written = applied.bytes_written + new.iter().map(|add| add.size.unsigned_abs()).sum::<u64>();
+    for add in applied.change.adds.iter().chain(&new) {
+        let _ = fs::remove_file(folder_of(table).join(&add.path));
+    }
+    (time, applied.change.removes.into_iter().map(|remove| remove.path).collect(), written)
+}
+
+fn folder_of(table: &LakeTable) -> std::path::PathBuf {
+    table.location().to_string().into()
+}
+
+/// The touched files, decoded and encoded whole, as many at once as there are processors.
+async fn whole(table: &LakeTable, touched: &[String]) -> Duration {
+    let files: Vec<_> = table.files().into_iter().filter(|file| touched.contains(&file.path)).collect();
+    let began = Instant::now();
+    let written = futures::stream::iter(files.into_iter().map(|file| {
+        let table = table.clone();
+        Ok::<_, stedi_delta::error::Error>(async move {
+            let mut writer = DataWriter::new(&table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
+            let mut stream = file_rows(table.location(), &file, None).await?;
+            while let Some(batch) = stream.try_next().await.expect("rows") {
+                writer.write(&batch).await?;
+            }
+            Ok(writer.close().await?.adds)
+        })
+    }));
+    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let adds: Vec<_> = written.try_buffer_unordered(at_once).try_collect().await.expect("written");
+    let time = began.elapsed();
+    for add in adds.iter().flatten() {
+        let _ = fs::remove_file(folder_of(table).join(&add.path));
+    }
+    time
+}
+
+/// The same change by delta-rs, on a copy.
+async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Duration {
+    let copy = folder.join("copy");
+    clear(&copy);
+    for part in ["", "_delta_log"] {
+        let (from, to) = (folder.join("t").join(part), copy.join(part));
+        fs::create_dir_all(&to).expect("a folder");
+        for entry in fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+            if entry.path().is_file() {
+                fs::hard_link(entry.path(), to.join(entry.file_name())).expect("a link");
+            }
+        }
+    }
+    let url = url::Url::from_directory_path(&copy).expect("a path");
+    let table = DeltaTableBuilder::from_url(url).expect("a table").load().await.expect("it opens");
+    let source = SessionContext::new().read_batches(batches(keys, |k| k, true)).expect("rows");
+    let began = Instant::now();
+    table
+        .merge(source, col("t.k").eq(col("s.k")))
+        .with_source_alias("s")
+        .with_target_alias("t")
+        .when_matched_update(|update| update.update("s", col("s.s")).update("x", col("s.x")).update("n", col("s.n")))
+        .expect("a clause")
+        .await
+        .expect("merged");
+    let time = began.elapsed();
+    clear(&copy);
+    time
+}
