@@ -117,10 +117,14 @@ fn examine(root: &Path, file: Option<SourceFile>) -> Result<(Project, Vec<Fault>
 /// All faults together.
 pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
     let (project, mut faults) = examine(root, None)?;
+    // A table that cannot be read is not one that is gone.
+    let is_whole = faults.is_empty();
     let target = target.unwrap_or(&project.default_target);
     faults.extend(project.unset.get(target).into_iter().flatten().cloned());
     // A sync does not ask: it has the lake itself.
-    faults.extend(migration::differences(&project));
+    if is_whole {
+        faults.extend(migration::differences(&project));
+    }
     let session = session(SessionOptions::of(&project), &[])?;
     let has_fault = |table: &Table, derived: &Derived, faults: &[Fault]| {
         let files = [&table.file.path, &derived.sql_file.path];

@@ -186,6 +186,22 @@ error: `knid` is not in this table
 }
 
 #[test]
+fn an_error_of_a_query_asks_for_no_migration() {
+    let shell = written();
+    shell.define("tables/landing/notes.toml", notes("at = { type = \"long\" }\n"));
+    fine(&shell, &["migrate", "new", "no_kind"]);
+    fine(&shell, &["check"]);
+    shell.define("tables/trusted/members.sql", "selec email from people");
+    let ran = shell.run(&["check"]);
+    assert!(ran.code == 1 && ran.err.contains("members.sql:1:1"), "{}", ran.err);
+    assert!(
+        !ran.err.contains("migration") && ran.err.ends_with("1 error in 1 file; nothing was read or written.\n"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn a_type_gets_narrower_without_an_expression() {
     let shell = written();
     shell.define("migrations/0001_at.sql", "alter table notes alter column at type integer;\n");
