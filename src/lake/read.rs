@@ -85,7 +85,7 @@ pub(super) fn stream(
 
 /// The file's schema with the 96-bit timestamps of Spark as microseconds, UTC. Parquet's Arrow reader reads them as
 /// nanoseconds by default, and times before 1677 and after 2262 then silently overflow.
-fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
+pub(super) fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
     let root = read.parquet_schema().root_schema();
     Arc::new(Schema::new(all_in_microseconds(read.schema().fields(), root.get_fields())))
 }

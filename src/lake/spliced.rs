@@ -15,9 +15,7 @@ use deltalake::parquet::arrow::async_reader::ParquetRecordBatchStream;
 use deltalake::parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use deltalake::parquet::column::writer::ColumnCloseResult;
 use deltalake::parquet::errors::{ParquetError, Result as ParquetResult};
-use deltalake::parquet::file::metadata::{
-    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
-};
+use deltalake::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use deltalake::parquet::file::page_index::column_index::ColumnIndexMetaData;
 use deltalake::parquet::file::reader::{ChunkReader, Length};
 use deltalake::parquet::file::writer::SerializedFileWriter;
@@ -26,7 +24,7 @@ use super::encoding::encoding;
 use super::file::DeltaFile;
 use super::layout::Layout;
 use super::mend::OURS;
-use super::read::{StoreReader, stream};
+use super::read::{StoreReader, microseconds, stream};
 use super::statistics::Nan;
 use super::table::LakeTable;
 use super::tail::{Tail, Wanted};
@@ -38,7 +36,7 @@ use crate::storage::Location;
 /// Bytes of a row group that are read at once to be copied; of a larger one, column after column.
 const COPIED_BYTES: u64 = 16 << 20;
 
-/// A data file whose row groups can be copied.
+/// A data file with its row groups.
 pub(crate) struct Groups {
     location: Location,
     file: DeltaFile,
@@ -47,26 +45,32 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Of a file with several row groups that this program wrote with the table's columns; `None` for others, and for
-    /// those with wide rows, which are written with care for the memory.
+    /// By one request, if the log has the length of the file's end.
     ///
     /// # Errors
-    /// When the file's metadata cannot be read.
-    pub(crate) async fn open(table: &LakeTable, file: &DeltaFile) -> Result<Option<Self>> {
-        if !file.is_vouched || file.widest.is_some() {
-            return Ok(None);
-        }
+    /// When the end of the file cannot be read.
+    pub(crate) async fn open(location: &Location, file: &DeltaFile) -> Result<Self> {
+        let tail = Tail::read_with_pages(location, file).await?;
         let doing = || unreadable(file);
-        let location = table.location();
-        let mut reader = StoreReader::new(location.store.clone(), location.file(&file.path)?, file.size);
-        let metadata = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = metadata.load_and_finish(&mut reader, file.size).await.context(doing)?;
-        let read = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()).context(doing)?;
-        if !is_like(read.metadata(), &table.schema()) || read.schema().fields() != table.schema().fields() {
-            return Ok(None);
-        }
-        let tail = Tail::read(location, file).await?;
-        Ok(Some(Self { location: location.clone(), file: file.clone(), read, tail }))
+        let read = ArrowReaderMetadata::try_new(tail.footer().clone(), ArrowReaderOptions::new()).context(doing)?;
+        let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
+        let read = ArrowReaderMetadata::try_new(tail.footer().clone(), options).context(doing)?;
+        Ok(Self { location: location.clone(), file: file.clone(), read, tail })
+    }
+
+    /// Whether some groups can be copied into another file of the table: there are several, and this program wrote them with
+    /// the table's columns. Wide rows are written with care for the memory, one after the other.
+    pub(crate) fn can_be_copied(&self, table: &LakeTable) -> bool {
+        let (file, schema) = (self.read.metadata(), table.schema());
+        let is_ours = file.file_metadata().created_by().is_some_and(|by| by.starts_with(OURS));
+        let converted = ArrowSchemaConverter::new().convert(&schema);
+        let is_same = converted.is_ok_and(|own| own.root_schema() == file.file_metadata().schema_descr().root_schema());
+        let is_indexed = file.offset_index().is_some()
+            && file
+                .column_index()
+                .is_some_and(|groups| groups.iter().flatten().all(|index| !matches!(index, ColumnIndexMetaData::NONE)));
+        let is_described = self.file.is_vouched && self.file.widest.is_none();
+        file.num_row_groups() > 1 && is_described && is_ours && is_same && is_indexed
     }
 
     /// The rows of each group.
@@ -80,12 +84,16 @@ impl Groups {
         self.tail.group_may_hold(self.read.metadata().row_group(group), wanted)
     }
 
-    /// Rows of a group: all columns, or one.
+    /// Rows in file order: of all groups or of one, all columns or one.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn stream(&self, group: usize, column: Option<&str>) -> Result<ParquetRecordBatchStream<StoreReader>> {
-        stream(&self.location, &self.file, self.read.clone(), column, Some(group))
+    pub(crate) fn stream(
+        &self,
+        group: Option<usize>,
+        column: Option<&str>,
+    ) -> Result<ParquetRecordBatchStream<StoreReader>> {
+        stream(&self.location, &self.file, self.read.clone(), column, group)
     }
 
     async fn bytes(&self, range: Range<u64>) -> Result<Piece> {
@@ -97,17 +105,6 @@ impl Groups {
 
 fn unreadable(file: &DeltaFile) -> String {
     format!("data file `{}` cannot be read", file.path)
-}
-
-/// Whether a file was written by this program with these columns, and has all that a copy needs.
-fn is_like(file: &ParquetMetaData, schema: &SchemaRef) -> bool {
-    let is_ours = file.file_metadata().created_by().is_some_and(|by| by.starts_with(OURS));
-    let converted = ArrowSchemaConverter::new().convert(schema);
-    let is_same = converted.is_ok_and(|own| own.root_schema() == file.file_metadata().schema_descr().root_schema());
-    let indexed = file
-        .column_index()
-        .is_some_and(|groups| groups.iter().flatten().all(|index| !matches!(index, ColumnIndexMetaData::NONE)));
-    file.num_row_groups() > 1 && is_ours && is_same && indexed && file.offset_index().is_some()
 }
 
 /// A part of a file.
@@ -378,7 +375,8 @@ mod tests {
 
     /// The file without these rows: groups with none of them are copied.
     async fn without(table: &LakeTable, file: &DeltaFile, gone: impl Fn(i64) -> bool) -> Option<Add> {
-        let groups = Groups::open(table, file).await.expect("a file").expect("one of ours");
+        let groups = Groups::open(table.location(), file).await.expect("a file");
+        assert!(groups.can_be_copied(table));
         assert_eq!(groups.rows(), [GROUP as usize; 8]);
         let mut new = Splice::new(table, &groups).expect("a file");
         for group in 0..8 {
@@ -387,7 +385,7 @@ mod tests {
                 new.copy(group as usize).await.expect("copied");
                 continue;
             }
-            let mut stream = groups.stream(group as usize, None).expect("a group");
+            let mut stream = groups.stream(Some(group as usize), None).expect("a group");
             while let Some(batch) = stream.try_next().await.expect("rows") {
                 let keep = numbers.clone().map(|n| Some(!gone(n))).collect();
                 new.write(&filter_record_batch(&batch, &keep).expect("rows")).expect("written");
@@ -443,7 +441,8 @@ mod tests {
                 let wanted = Wanted { column: "n", values: Values::Numbers(&[20]), or_null: false };
                 assert!(!gone(20) || !tail.may_hold(&[wanted]), "{name}");
                 // It can be spliced again.
-                assert!(gone(6) || Groups::open(&table, &file).await.expect("a file").is_some(), "{name}");
+                let again = Groups::open(table.location(), &file).await.expect("a file");
+                assert!(gone(6) || again.can_be_copied(&table), "{name}");
             }
         }
     }
@@ -464,7 +463,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (table, rows) = table(folder.path(), None).await;
         let file = table.files().remove(0);
-        let opened = async |file: &DeltaFile| Groups::open(&table, file).await.expect("a file").is_some();
+        let opened =
+            async |file: &DeltaFile| Groups::open(table.location(), file).await.expect("a file").can_be_copied(&table);
         assert!(opened(&file).await);
         assert!(!opened(&DeltaFile { is_vouched: false, ..file.clone() }).await);
         assert!(!opened(&DeltaFile { widest: Some(1 << 20), ..file.clone() }).await);

@@ -1,12 +1,14 @@
 //! The end of a data file: bloom filters, then the footer. One ranged read tells whether the file may hold a value of a
 //! column without statistics in the log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use deltalake::logstore::object_store::ObjectStoreExt;
 use deltalake::parquet::bloom_filter::Sbbf;
 use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
 
 use super::bounds::End;
@@ -48,7 +50,7 @@ pub(crate) enum Values<'v> {
 
 /// The end of a data file.
 pub(crate) struct Tail {
-    footer: ParquetMetaData,
+    footer: Arc<ParquetMetaData>,
     bytes: Bytes,
     /// The offset of `bytes` in the file.
     start: u64,
@@ -60,15 +62,27 @@ impl Tail {
     /// # Errors
     /// When the file cannot be read or is no Parquet file.
     pub(crate) async fn read(location: &Location, file: &DeltaFile) -> Result<Self> {
+        Self::with(PageIndexPolicy::Skip, location, file).await
+    }
+
+    /// The same with the index of the file's pages, if it has one.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub(super) async fn read_with_pages(location: &Location, file: &DeltaFile) -> Result<Self> {
+        Self::with(PageIndexPolicy::Optional, location, file).await
+    }
+
+    async fn with(pages: PageIndexPolicy, location: &Location, file: &DeltaFile) -> Result<Self> {
         let doing = || format!("data file `{}` cannot be read", file.path);
         let path = location.file(&file.path)?;
         let mut length = file.tail.unwrap_or(USUAL_BYTES);
         loop {
             let start = file.size.saturating_sub(length);
             let bytes = location.store.get_range(&path, start..file.size).await.context(doing)?;
-            let mut reader = ParquetMetaDataReader::new();
+            let mut reader = ParquetMetaDataReader::new().with_page_index_policy(pages);
             match reader.try_parse_sized(&bytes, file.size) {
-                Ok(()) => return Ok(Self { footer: reader.finish().context(doing)?, bytes, start }),
+                Ok(()) => return Ok(Self { footer: reader.finish().context(doing)?.into(), bytes, start }),
                 Err(ParquetError::NeedMoreData(more)) if more as u64 > length => length = more as u64,
                 Err(cause) => return Err(cause).context(doing),
             }
@@ -76,7 +90,7 @@ impl Tail {
     }
 
     /// The footer.
-    pub(super) fn footer(&self) -> &ParquetMetaData {
+    pub(super) fn footer(&self) -> &Arc<ParquetMetaData> {
         &self.footer
     }
 

@@ -16,9 +16,8 @@ use super::sift::sift;
 use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Error, Result};
 use crate::lake::{
-    Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, Groups, LakeTable, Remove, Splice, adapt, rewritten_at_once, rows,
+    Add, CHANGING_FILE_ROWS, DataWriter, DeltaFile, Groups, LakeTable, Remove, Splice, adapt, rewritten_at_once,
 };
-use crate::storage::Location;
 
 /// Rewritten files and the files that they replace.
 #[derive(Debug, Default)]
@@ -127,23 +126,24 @@ async fn rewrite(
     target_file_size: u64,
 ) -> Result<Option<Rewritten>> {
     let mut sieve = Sieve::new(table, file, (probe, goes), deleted);
-    if let Some(wanted) = probe.wanted()
-        && let Some(groups) = Groups::open(table, file).await?
-    {
+    let groups = Groups::open(table.location(), file).await?;
+    if let Some(wanted) = probe.wanted().filter(|_| groups.can_be_copied(table)) {
         let mut hits = Vec::new();
         for group in 0..groups.rows().len() {
             let may = groups.may_hold(group, &wanted);
-            hits.push(may && has_hit(groups.stream(group, Some(wanted.column))?, file, probe).await?);
+            hits.push(may && has_hit(groups.stream(Some(group), Some(wanted.column))?, file, probe).await?);
         }
         match (hits.contains(&true), hits.contains(&false)) {
             (false, _) => return Ok(None),
             (true, true) => return spliced(table, &groups, &hits, sieve).await,
             (true, false) => {}
         }
-    } else if !holds_a_hit(table.location(), file, probe).await? {
+    } else if let Some(column) = probe.column()
+        && !has_hit(groups.stream(None, Some(column))?, file, probe).await?
+    {
         return Ok(None);
     }
-    let mut stream = rows(table.location(), file, None).await?;
+    let mut stream = groups.stream(None, None)?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
     while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
         let kept = sieve.kept(&batch).await?;
@@ -172,7 +172,7 @@ async fn spliced(table: &LakeTable, groups: &Groups, hits: &[bool], mut sieve: S
             new.copy(group).await?;
             continue;
         }
-        let mut stream = groups.stream(group, None)?;
+        let mut stream = groups.stream(Some(group), None)?;
         while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
             let kept = sieve.kept(&batch).await?;
             if kept.num_rows() > 0 {
@@ -249,13 +249,7 @@ impl<'a> Sieve<'a> {
     }
 }
 
-/// Reads only the probe's column, and stops at the first match.
-async fn holds_a_hit(location: &Location, file: &DeltaFile, probe: &Probe) -> Result<bool> {
-    let Some(column) = probe.column() else { return Ok(true) };
-    has_hit(rows(location, file, Some(column)).await?, file, probe).await
-}
-
-/// Whether the only column of a stream, the probe's, has a match.
+/// Whether the only column of a stream, the probe's, has a match; it is read up to the first one.
 async fn has_hit<E: std::error::Error + Send + Sync + 'static>(
     mut stream: impl Stream<Item = std::result::Result<RecordBatch, E>> + Unpin,
     file: &DeltaFile,
