@@ -411,8 +411,8 @@ async fn another_type_inside_a_column_is_another_table() {
     lake.define("tables/curated/made.sql", "select n.id from n");
     let error = lake.try_sync().await.problem.unwrap();
     let expected = "the columns of n need a migration: alter column s type \
-                    struct<a:long,b:string,deep:struct<x:float,l:array<struct<v:integer>>>> using";
-    assert_eq!(error.message(), expected);
+                    struct<a:long,b:string,deep:struct<x:float,l:array<struct<v:integer>>>> using arrow_cast(s, 'Struct(";
+    assert!(error.message().starts_with(expected), "{error}");
 }
 
 /// Little memory: the window over whole rows, nested ones among them, spills.
