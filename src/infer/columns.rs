@@ -20,7 +20,7 @@ pub(super) fn of(observed: &mut Observed, at: usize) -> (Vec<Field>, usize) {
     let mut left_out = 0;
     for field in observed.at(at).fields.clone() {
         let source = observed.at(field).name.clone();
-        // A record cannot be a map: years and the like become columns there.
+        // Years and the like become columns of a table.
         let is_name = words::is_name(&source) || (at == 0 && words::is_short_name(&source));
         if is_name && places.len() < MAX_COLUMNS {
             places.push((field, source));

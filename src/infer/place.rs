@@ -37,7 +37,7 @@ pub(super) async fn under_root(workspace: &Workspace, typed: &[String]) -> Resul
             if files.is_empty() {
                 return Err(none(workspace, text));
             }
-            // All of them, also those that come, whatever their names begin with.
+            // All of them, also those that come.
             found.push(match files.as_slice() {
                 [one] => whole_folder(folder, one),
                 _ => of_files(&files, Heads::Differ),
@@ -63,8 +63,7 @@ fn whole_folder(folder: &str, file: &str) -> String {
         return pattern;
     }
     let (folders, name) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
-    let end = name.find('.').map_or("", |at| &name[at..]);
-    format!("{folders}/*{end}")
+    format!("{folders}/*{}", &name[end_at(name)..])
 }
 
 fn is_data(path: &str) -> bool {
@@ -179,18 +178,21 @@ fn of_file(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or_default();
     let folders = folders(&parts);
-    let (stem, end) = name.split_at(name.find('.').unwrap_or(name.len()));
-    let mut pattern = String::new();
-    for piece in stem.split_inclusive(['-', '_']) {
-        let bare = piece.trim_end_matches(['-', '_']);
+    let (stem, end) = name.split_at(end_at(name));
+    let (mut pattern, mut separator) = (String::new(), "");
+    for piece in stem.split_inclusive(['-', '_', '.']) {
+        let bare = piece.trim_end_matches(['-', '_', '.']);
         let changes =
             bare.bytes().any(|b| b.is_ascii_digit()) && bare.bytes().filter(u8::is_ascii_alphabetic).count() <= 8;
         match changes {
             true if pattern.ends_with('*') => {}
             true => pattern.push('*'),
             false if pattern.ends_with('*') && bare.is_empty() => {}
+            // `2026-11-20_orders` is not `backorders`.
+            false if pattern.ends_with('*') => pattern.push_str(&literal(&format!("{separator}{piece}"))),
             false => pattern.push_str(&literal(piece)),
         }
+        separator = &piece[bare.len()..];
     }
     format!("{folders}{pattern}{}", literal(end))
 }
@@ -228,13 +230,16 @@ fn of_files(paths: &[String], heads: Heads) -> String {
         head -= 1;
     }
     let head = prefix(name, head);
-    let stem = |name: &str| name.find('.').unwrap_or(name.len());
-    let end = |name: &str| name[stem(name)..].to_owned();
+    let end = |name: &str| name[end_at(name)..].to_owned();
     if names().all(|other| other == name) {
         return format!("{pattern}{}", literal(name));
     }
     let head = match heads {
-        Heads::Same => steady_head(&head[..head.len().min(stem(name))], names()),
+        Heads::Same => steady_head(&head[..head.len().min(end_at(name))], names()),
+        Heads::Differ => "",
+    };
+    let tail = match heads {
+        Heads::Same => steady_tail(&names().map(|name| &name[head.len()..end_at(name)]).collect::<Vec<_>>()),
         Heads::Differ => "",
     };
     let ends = match names().all(|other| end(other) == end(name)) {
@@ -242,20 +247,42 @@ fn of_files(paths: &[String], heads: Heads) -> String {
         false if names().all(|other| end(other).starts_with(".json")) => ".json*".to_owned(),
         false => String::new(),
     };
-    format!("{pattern}{}*{ends}", literal(head))
+    format!("{pattern}{}*{}{ends}", literal(head), literal(tail))
+}
+
+/// Where the end of a file name begins that says what is in it: `.json.gz`. A name may have dots before it.
+fn end_at(name: &str) -> usize {
+    let mut at = 0;
+    for (number, part) in name.split('.').enumerate() {
+        if number > 0 && ENDS.contains(&part.to_ascii_lowercase().as_str()) {
+            return at - 1;
+        }
+        at += part.len() + 1;
+    }
+    name.find('.').unwrap_or(name.len())
+}
+
+/// What names end with, from a separator on: `_orders`.
+fn steady_tail<'n>(names: &[&'n str]) -> &'n str {
+    let Some(first) = names.first() else { return "" };
+    let is_same = |at: &usize| names.iter().all(|name| name.ends_with(&first[*at..]) && name.len() > first.len() - at);
+    let starts = first.char_indices().filter(|(_, c)| ['-', '_', '.'].contains(c)).map(|(at, _)| at);
+    starts.into_iter().find(is_same).map_or("", |at| &first[at..])
 }
 
 /// What names begin with, as far as it is the name of their kind: no part of a word, a number or a day.
 fn steady_head<'h, 'n>(head: &'h str, mut names: impl Iterator<Item = &'n str>) -> &'h str {
     let is_cut = names.any(|name| name[head.len()..].starts_with(char::is_alphabetic));
-    let mut head = head.trim_end_matches(|c: char| c.is_ascii_digit());
+    let mut head = head;
     if is_cut {
         head = head.trim_end_matches(char::is_alphabetic);
     }
+    head = head.trim_end_matches(|c: char| c.is_ascii_digit());
     // `orders-2026-11-`: days have the same year and month only for a while.
     loop {
         let bare = head.trim_end_matches(|c: char| !c.is_alphanumeric());
-        let piece = bare.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1);
+        let separator = bare.char_indices().rev().find(|(_, c)| !c.is_alphanumeric());
+        let piece = separator.map_or(0, |(at, c)| at + c.len_utf8());
         if !bare[piece..].contains(|c: char| c.is_ascii_digit()) {
             break;
         }
@@ -316,7 +343,14 @@ mod tests {
             (&["a/*.json", "b/*.json"], "{a/*.json,b/*.json}"),
             (&["o/day10.json", "o/day11.json"], "o/day*.json"),
             (&["f/f-2001-01-01.json", "f/f-2001-01-02.json"], "f/f-*.json"),
-            (&["f/log_20010101_a.json", "f/log_20010102_a.json"], "f/log_*.json"),
+            (&["f/log_20010101_a.json", "f/log_20010102_a.json"], "f/log_*_a.json"),
+            (&["l/2026-11-20_orders.json", "l/2026-11-21_orders.json"], "l/*_orders.json"),
+            (&["l/2026-11-20_orders.json"], "l/*_orders.json"),
+            (&["o/order1a.json", "o/order1b.json"], "o/order*.json"),
+            (&["o/events.2026-11-20.json"], "o/events.*.json"),
+            (&["o/events.2026-11-20.json", "o/events.2026-11-21.json.gz"], "o/events.*.json*"),
+            (&["o/gro\u{308}1.json", "o/gro\u{308}2.json"], "o/gro\u{308}*.json"),
+            (&["o/a–b-1.json", "o/a–b-2.json"], "o/a–b-*.json"),
             (&["o/alpha.json", "o/alpine.json"], "o/*.json"),
             (&["o/v2-alpha.json", "o/v2-beta.json"], "o/*.json"),
             (&["o/orders-ab.json", "o/orders-ac.json"], "o/orders-*.json"),

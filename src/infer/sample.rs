@@ -51,7 +51,7 @@ impl Samples {
             Some("json" | "jsonl" | "ndjson") => meta.size,
             _ => meta.size.saturating_mul(PACKED),
         };
-        let usual = files.iter().map(size).sum::<u64>() / count.max(1);
+        let usual = files.iter().map(|file| size(file).min(LEAST)).sum::<u64>() / count.max(1);
         let taken = count.min((limit / usual.clamp(1, LEAST)).min(MOST_FILES.max(limit / LEAST))).max(1);
         let mut samples = Self { matching: count, ..Self::default() };
         let mut left = limit;

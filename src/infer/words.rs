@@ -133,12 +133,16 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&count) && text.chars().all(is_plain) && letters > digits && text.trim() == text
 }
 
-/// Whether a text is so short that it names no person or thing: a year, `3d`, `@a/b`.
+/// Whether a text may be the name of a field in a record all the same: a year, a number of two digits, `3d`, `@a/b`.
 pub(super) fn is_short_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let bare = text.strip_prefix('@').unwrap_or(text);
-    text.len() <= 24 && digits <= 4 && bare.chars().all(is_plain) && bare.contains(|c: char| c.is_ascii_alphanumeric())
+    // Other numbers may be those of people or things.
+    let is_number =
+        text.len() == digits && digits > 2 && !(digits == 4 && (text.starts_with("19") || text.starts_with("20")));
+    let is_short = text.len() <= 24 && digits <= 4 && !is_number;
+    is_short && bare.starts_with(|c: char| c.is_ascii_alphanumeric()) && bare.chars().all(is_plain)
 }
 
 fn is_hash(text: &str) -> bool {
@@ -201,6 +205,6 @@ mod tests {
         let data = ["", "2026-11-20", "4711", "ann@x.org", "6af3ffb2-4503-4fdc-8404-97183f65b989", " a", "u12345678"];
         assert!(!data.into_iter().any(is_name));
         assert!(["2020", "3d", "@a/b", "24"].into_iter().all(is_short_name));
-        assert!(!["", "#", "12345", "a@b.org", "2026-11-20", "a b"].into_iter().any(is_short_name));
+        assert!(!["", "#", "12345", "4711", "a@b.org", "2026-11-20", "a b", "/ann"].into_iter().any(is_short_name));
     }
 }

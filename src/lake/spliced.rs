@@ -1,5 +1,5 @@
-//! A data file written again from one of ours: row groups without a deleted row are copied byte for byte, the others are
-//! encoded anew. Decoding and encoding are nine tenths of what it costs to delete one row of a file.
+//! A data file written again from one of ours: row groups that cannot hold a deleted row are copied byte for byte, the others
+//! are encoded anew. Decoding and encoding are nine tenths of what it costs to delete one row of a file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ use crate::storage::Location;
 
 /// Bytes of a row group that are read at once to be copied; of a larger one, column after column.
 const COPIED_BYTES: u64 = 16 << 20;
+/// Bytes of texts and lists in the widest row of a file that is copied in parts.
+const WIDEST: u64 = 64 << 10;
 
 /// A data file with its row groups.
 pub(crate) struct Groups {
@@ -50,7 +52,10 @@ impl Groups {
     /// # Errors
     /// When the end of the file cannot be read.
     pub(crate) async fn open(location: &Location, file: &DeltaFile) -> Result<Self> {
-        let tail = Tail::read_with_pages(location, file).await?;
+        let tail = match may_be_copied(file) {
+            true => Tail::read_with_pages(location, file).await?,
+            false => Tail::read(location, file).await?,
+        };
         let doing = || unreadable(file);
         let read = ArrowReaderMetadata::try_new(tail.footer().clone(), ArrowReaderOptions::new()).context(doing)?;
         let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
@@ -59,7 +64,7 @@ impl Groups {
     }
 
     /// Whether some groups can be copied into another file of the table: there are several, and this program wrote them with
-    /// the table's columns. Wide rows are written with care for the memory, one after the other.
+    /// the table's columns.
     pub(crate) fn can_be_copied(&self, table: &LakeTable) -> bool {
         let (file, schema) = (self.read.metadata(), table.schema());
         let is_ours = file.file_metadata().created_by().is_some_and(|by| by.starts_with(OURS));
@@ -69,8 +74,7 @@ impl Groups {
             && file
                 .column_index()
                 .is_some_and(|groups| groups.iter().flatten().all(|index| !matches!(index, ColumnIndexMetaData::NONE)));
-        let is_described = self.file.is_vouched && self.file.widest.is_none();
-        file.num_row_groups() > 1 && is_described && is_ours && is_same && is_indexed
+        file.num_row_groups() > 1 && may_be_copied(&self.file) && is_ours && is_same && is_indexed
     }
 
     /// The rows of each group.
@@ -101,6 +105,11 @@ impl Groups {
         let bytes = self.location.store.get_range(&path, range.clone()).await;
         Ok(Piece { start: range.start, bytes: bytes.context(|| unreadable(&self.file))? })
     }
+}
+
+/// Whether this program described a file, and it has no wide rows: those are written with care for the memory.
+fn may_be_copied(file: &DeltaFile) -> bool {
+    file.is_vouched && file.widest.is_none_or(|widest| widest <= WIDEST)
 }
 
 fn unreadable(file: &DeltaFile) -> String {
@@ -278,15 +287,16 @@ impl<'g> Splice<'g> {
             return Ok(None);
         }
         let footer = self.writer.finish().map_err(unwritten)?;
+        let widest = self.groups.file.widest.unwrap_or(0);
         self.send().await?;
-        added(self.path, self.upload, &footer, self.writer.bytes_written(), (&self.nan, 0), &self.layout)
+        added(self.path, self.upload, &footer, self.writer.bytes_written(), (&self.nan, widest), &self.layout)
             .await
             .map(Some)
     }
 
-    /// Gives the file up. Parts that were uploaded are no file.
+    /// Gives the file up.
     pub(crate) async fn abandon(mut self) {
-        // What stays is removed with the other strays.
+        // If this fails, too, the store keeps the parts: S3 until a lifecycle rule ends the upload.
         let _ = self.upload.abort().await;
     }
 }
@@ -467,6 +477,7 @@ mod tests {
             async |file: &DeltaFile| Groups::open(table.location(), file).await.expect("a file").can_be_copied(&table);
         assert!(opened(&file).await);
         assert!(!opened(&DeltaFile { is_vouched: false, ..file.clone() }).await);
+        assert!(opened(&DeltaFile { widest: Some(2 << 10), ..file.clone() }).await);
         assert!(!opened(&DeltaFile { widest: Some(1 << 20), ..file.clone() }).await);
         // Written before a column was added.
         let few = rows.project(&[0, 1]).expect("two columns");

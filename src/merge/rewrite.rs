@@ -1,5 +1,5 @@
 //! Copy-on-write: each touched file is read in order and rewritten separately without the deleted rows, which keeps the
-//! clustering. Row groups without one are copied.
+//! clustering. Row groups that cannot hold one are copied.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -164,8 +164,22 @@ async fn rewrite(
 
 /// The same for a file of which the probe has a hit in these row groups: the others are copied.
 async fn spliced(table: &LakeTable, groups: &Groups, hits: &[bool], mut sieve: Sieve<'_>) -> Result<Option<Rewritten>> {
-    let file = sieve.file;
     let mut new = Splice::new(table, groups)?;
+    if let Err(error) = splice(&mut new, groups, hits, &mut sieve).await {
+        new.abandon().await;
+        return Err(error);
+    }
+    let rows = new.rows();
+    if sieve.gone == 0 {
+        new.abandon().await;
+        return sieve.end(Vec::new(), rows).await;
+    }
+    let add = new.close().await?;
+    sieve.end(add.into_iter().collect(), rows).await
+}
+
+async fn splice(new: &mut Splice<'_>, groups: &Groups, hits: &[bool], sieve: &mut Sieve<'_>) -> Result<()> {
+    let file = sieve.file;
     for (group, (rows, is_hit)) in groups.rows().into_iter().zip(hits).enumerate() {
         if !is_hit {
             sieve.row += rows;
@@ -181,13 +195,7 @@ async fn spliced(table: &LakeTable, groups: &Groups, hits: &[bool], mut sieve: S
         }
         new.end_group().await?;
     }
-    let rows = new.rows();
-    if sieve.gone == 0 {
-        new.abandon().await;
-        return sieve.end(Vec::new(), rows).await;
-    }
-    let add = new.close().await?;
-    sieve.end(add.into_iter().collect(), rows).await
+    Ok(())
 }
 
 /// Takes the deleted rows out of the rows of a file.

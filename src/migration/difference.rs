@@ -1,8 +1,6 @@
 //! What turns the columns of a table into those of its definition: statements of a migration, and additions that a sync
 //! makes by itself.
 
-use deltalake::arrow::compute::can_cast_types;
-
 use super::shape::Columns;
 use super::snapshot::DRAFT;
 use super::{arrow_cast, is_system};
@@ -49,6 +47,7 @@ pub(crate) fn difference(before: &Columns, declared: &Columns, renamed: &[(Strin
         own.map(|c| (c.name.clone(), c.of.clone())).collect()
     };
     fields("", (&row(before), &row(declared)), None, renamed, &mut found);
+    found.leave_mixed_to_people();
     for column in declared.0.iter().filter(|c| !is_system(&c.name)) {
         let renamed = found.renamed.iter().find(|(from, to)| *to == column.name && before.get(from).is_some());
         let from = renamed.map_or(&column.name, |(from, _)| from);
@@ -192,16 +191,54 @@ fn values(
                 (format!("alter column {path} type {name}"), None)
             } else if path == top {
                 (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
-            } else if can_cast_types(&before.arrow(), &wanted.arrow()) {
-                let of = column.1.arrow();
-                (format!("alter column {top} type {} using {}", column.1.delta_name(), arrow_cast(top, &of)), None)
+            } else if means_the_same(before, wanted) {
+                (whole(column, &format!(" {}", arrow_cast(top, &column.1.arrow()))), None)
             } else {
-                // The expression has to be written by a person.
-                let hint = format!("write what makes {name} of the values of {path}, such as `named_struct(...)`");
-                (format!("alter column {top} type {} using", column.1.delta_name()), Some(hint))
+                (whole(column, ""), Some(by_hand(path)))
             };
             if !found.statements.contains(&statement) {
                 found.statements.push(statement);
+            }
+        }
+    }
+}
+
+/// The whole column with another type inside.
+fn whole((top, of): (&str, &ColumnType), using: &str) -> String {
+    format!("alter column {top} type {} using{using}", of.delta_name())
+}
+
+/// The expression has to be written by a person.
+fn by_hand(path: &str) -> String {
+    format!("write what makes the new values of those of {path}, such as `named_struct(...)`")
+}
+
+/// Whether a cast gives the same value in another type, or none: a number is no time, and the text of a list is no list.
+fn means_the_same(before: &ColumnType, wanted: &ColumnType) -> bool {
+    use ColumnType::{Boolean, Byte, Decimal, Double, Float, Integer, Long, Short, String};
+    let is_number = |of: &ColumnType| matches!(of, Byte | Short | Integer | Long | Float | Double | Decimal(..));
+    match (before, wanted) {
+        (String, to) => is_number(to),
+        (from, String) => is_number(from) || *from == Boolean,
+        (from, to) => is_number(from) && is_number(to),
+    }
+}
+
+impl Difference {
+    /// A cast of a whole column makes all that is new inside at once: where anything else differs in the column, it would undo
+    /// or repeat the other statements.
+    fn leave_mixed_to_people(&mut self) {
+        let texts: Vec<String> = self.statements.iter().map(|(text, _)| text.clone()).collect();
+        for (text, hint) in &mut self.statements {
+            let Some((head, _)) = text.split_once(" using arrow_cast(") else { continue };
+            let Some(top) = head.strip_prefix("alter column ").and_then(|rest| rest.split(' ').next()) else {
+                continue;
+            };
+            let inside = ['.', '[', '{'].map(|next| format!(" {top}{next}"));
+            let is_inside = |other: &str| inside.iter().any(|inside| other.contains(inside));
+            let others = texts.iter().filter(|other| is_inside(other)).count();
+            if others + self.additions.iter().filter(|other| is_inside(other)).count() > 0 {
+                (*text, *hint) = (format!("{head} using"), Some(by_hand(top)));
             }
         }
     }

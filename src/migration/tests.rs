@@ -386,6 +386,37 @@ fn a_difference_is_told_as_statements_and_guesses_no_name() {
     assert!(difference(&columns, &declared, &[]).statements.is_empty());
 }
 
+#[test]
+fn a_cast_of_a_column_is_drafted_where_nothing_else_differs_inside() {
+    let of = |text: &str| columns(&[("s", text, true), ("m", "map<string,struct<a:long,b:string>>", true)]);
+    let drafted = |before: &str, wanted: &str| -> Vec<(String, bool)> {
+        let found = difference(&of(before), &of(wanted), &[]);
+        found.statements.into_iter().map(|(text, hint)| (text, hint.is_some())).collect()
+    };
+    for (before, wanted) in [
+        ("struct<a:long>", "struct<a:double>"),
+        ("array<struct<a:long,b:string>>", "array<struct<a:string,b:string>>"),
+        ("struct<a:string,b:string>", "struct<a:long,b:double>"),
+    ] {
+        let found = drafted(before, wanted);
+        assert!(found.len() == 1 && found[0].0.contains(" using arrow_cast(s, '") && !found[0].1, "{found:?}");
+        let after = after(&of(before), &format!("alter table t {}", found[0].0)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(difference(&after, &of(wanted), &[]).statements.is_empty(), "{wanted}");
+    }
+    for (before, wanted) in [
+        // A number of what?
+        ("struct<a:long>", "struct<a:timestamp>"),
+        ("struct<a:array<string>>", "struct<a:string>"),
+        ("struct<a:string,b:string>", "struct<a:double>"),
+        ("struct<a:string,w:integer>", "struct<a:double,w:long>"),
+        ("struct<a:string>", "struct<a:double,more:string>"),
+    ] {
+        let found = drafted(before, wanted);
+        let by_hand = found.iter().filter(|(text, hint)| *hint && text.ends_with(" using")).count();
+        assert!(by_hand == 1 && !found.iter().any(|(text, _)| text.contains("arrow_cast")), "{found:?}");
+    }
+}
+
 fn known(derived: &[&str]) -> Known {
     let derived = derived.iter().map(|name| ((*name).to_owned(), Columns(Vec::new()))).collect();
     Known { landing: [("t".to_owned(), base())].into(), derived: Some(derived) }

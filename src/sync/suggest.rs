@@ -45,7 +45,7 @@ fn is_worth_it(old: Files, live: u64) -> bool {
 }
 
 /// Files of a table's folder that were written before this time and are not in its newest version. Those that left it only
-/// lately are among them: more than a vacuum frees, never less.
+/// lately are among them, which a vacuum leaves.
 async fn old_files(table: &LakeTable, history: Duration) -> Result<Files> {
     let before = clock::now_ms().saturating_sub(i64::try_from(history.as_millis()).unwrap_or(i64::MAX));
     let (listed, live) = (table.location().list("").await?, table.paths());
