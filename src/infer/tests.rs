@@ -57,10 +57,10 @@ fn each_kind_of_value_has_its_type() {
     let records = [
         json!({"id": 1, "price": 5, "score": 0.5, "day": "2026-11-20", "at": "2026-11-20T10:00:00Z", "ok": true,
                "createdAt": 1655293823654_i64, "name": "x", "list-price": 1.25, "tags": ["a"], "nothing": null,
-               "mixed": 1, "code": "007"}),
+               "mixed": 1, "code": "7", "zone": "007"}),
         json!({"id": 2, "price": 7.125, "score": 1, "day": "2026-11-21", "at": "2026-11-20T10:00:00.123Z", "ok": null,
                "createdAt": 1655293824000_i64, "name": "2026-11-20", "list-price": 3, "tags": [], "nothing": null,
-               "mixed": "a", "code": "008"}),
+               "mixed": "a", "code": "8", "zone": "08"}),
     ];
     let expected = "\
 at = \"timestamp\"
@@ -76,6 +76,7 @@ ok = \"boolean\"
 price = \"decimal(19,3)\"
 score = \"double\"
 tags = \"array<string>\"
+zone = \"string\"
 ";
     assert_eq!(columns_of(&records), expected);
 }
