@@ -69,7 +69,7 @@ fn whole_folder(folder: &str, file: &str) -> String {
 fn is_data(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_hidden = path.split('/').any(|part| part.starts_with(['_', '.']));
-    !is_hidden && name.split('.').skip(1).any(|end| ENDS.contains(&end.to_ascii_lowercase().as_str()))
+    !is_hidden && data_end(name).is_some()
 }
 
 /// A path relative to the landing root.
@@ -234,13 +234,12 @@ fn of_files(paths: &[String], heads: Heads) -> String {
     if names().all(|other| other == name) {
         return format!("{pattern}{}", literal(name));
     }
-    let head = match heads {
-        Heads::Same => steady_head(&head[..head.len().min(end_at(name))], names()),
-        Heads::Differ => "",
-    };
-    let tail = match heads {
-        Heads::Same => steady_tail(&names().map(|name| &name[head.len()..end_at(name)]).collect::<Vec<_>>()),
-        Heads::Differ => "",
+    let (head, tail) = match heads {
+        Heads::Same => {
+            let head = steady_head(&head[..head.len().min(end_at(name))], names());
+            (head, steady_tail(&names().map(|name| &name[head.len()..end_at(name)]).collect::<Vec<_>>()))
+        }
+        Heads::Differ => ("", ""),
     };
     let ends = match names().all(|other| end(other) == end(name)) {
         true => literal(&end(name)),
@@ -252,14 +251,18 @@ fn of_files(paths: &[String], heads: Heads) -> String {
 
 /// Where the end of a file name begins that says what is in it: `.json.gz`. A name may have dots before it.
 fn end_at(name: &str) -> usize {
-    let mut at = 0;
-    for (number, part) in name.split('.').enumerate() {
-        if number > 0 && ENDS.contains(&part.to_ascii_lowercase().as_str()) {
-            return at - 1;
-        }
-        at += part.len() + 1;
-    }
-    name.find('.').unwrap_or(name.len())
+    data_end(name).or_else(|| name.find('.')).unwrap_or(name.len())
+}
+
+/// The dot of the end that says that a file has records.
+fn data_end(name: &str) -> Option<usize> {
+    let mut dots = name.match_indices('.').map(|(at, _)| at);
+    dots.find(|at| is_end(name[at + 1..].split('.').next().unwrap_or_default()))
+}
+
+/// Whether files with this end have records, not compressed.
+pub(super) fn is_end(end: &str) -> bool {
+    ENDS.contains(&end.to_ascii_lowercase().as_str())
 }
 
 /// What names end with, from a separator on: `_orders`.
@@ -273,11 +276,8 @@ fn steady_tail<'n>(names: &[&'n str]) -> &'n str {
 /// What names begin with, as far as it is the name of their kind: no part of a word, a number or a day.
 fn steady_head<'h, 'n>(head: &'h str, mut names: impl Iterator<Item = &'n str>) -> &'h str {
     let is_cut = names.any(|name| name[head.len()..].starts_with(char::is_alphabetic));
-    let mut head = head;
-    if is_cut {
-        head = head.trim_end_matches(char::is_alphabetic);
-    }
-    head = head.trim_end_matches(|c: char| c.is_ascii_digit());
+    let head = if is_cut { head.trim_end_matches(char::is_alphabetic) } else { head };
+    let mut head = head.trim_end_matches(|c: char| c.is_ascii_digit());
     // `orders-2026-11-`: days have the same year and month only for a while.
     loop {
         let bare = head.trim_end_matches(|c: char| !c.is_alphanumeric());

@@ -2,6 +2,7 @@
 
 use futures::StreamExt as _;
 
+use super::place::is_end;
 use crate::error::Result;
 use crate::ingest::format::{Counts, Decoder, FileFormat, FileReader, Options, Piece, Ready, RecordShape};
 use crate::storage::{Location, ObjectMeta};
@@ -47,9 +48,9 @@ impl Samples {
     /// are spread evenly.
     pub(super) async fn read(root: &Location, files: &[(String, ObjectMeta)], limit: u64) -> Result<Self> {
         let count = files.len() as u64;
-        let size = |(path, meta): &(String, ObjectMeta)| match path.rsplit('.').next() {
-            Some("json" | "jsonl" | "ndjson") => meta.size,
-            _ => meta.size.saturating_mul(PACKED),
+        let size = |(path, meta): &(String, ObjectMeta)| match path.rsplit('.').next().is_some_and(is_end) {
+            true => meta.size,
+            false => meta.size.saturating_mul(PACKED),
         };
         let usual = files.iter().map(|file| size(file).min(LEAST)).sum::<u64>() / count.max(1);
         let taken = count.min((limit / usual.clamp(1, LEAST)).min(MOST_FILES.max(limit / LEAST))).max(1);

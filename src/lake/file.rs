@@ -57,6 +57,12 @@ impl DeltaFile {
         }
     }
 
+    /// The error of a file whose bytes or rows cannot be read.
+    #[must_use]
+    pub(crate) fn unreadable(&self) -> String {
+        format!("data file `{}` cannot be read", self.path)
+    }
+
     /// The file of an add, with its rows.
     pub(super) fn of(add: Add, rows: Option<u64>) -> Self {
         let (is_vouched, tail, widest) = (is_marked(&add), tail_of(&add), widest_of(add.tags.as_ref()));

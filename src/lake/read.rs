@@ -53,12 +53,18 @@ pub async fn rows(
     file: &DeltaFile,
     column: Option<&str>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
-    let doing = || format!("data file `{}` cannot be read", file.path);
+    let doing = || file.unreadable();
     let mut reader = StoreReader::new(location.store.clone(), location.file(&file.path)?, file.size);
-    let read = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.context(doing)?;
-    let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
-    let read = ArrowReaderMetadata::try_new(read.metadata().clone(), options).context(doing)?;
+    let footer = reader.get_metadata(None).await.context(doing)?;
+    let read = described(footer).context(doing)?;
     stream(location, file, read, column, None)
+}
+
+/// What a reader has to know of a file with this footer.
+pub(super) fn described(footer: Arc<ParquetMetaData>) -> ParquetResult<ArrowReaderMetadata> {
+    let read = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new())?;
+    let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
+    ArrowReaderMetadata::try_new(read.metadata().clone(), options)
 }
 
 /// The same of a file whose metadata were read: of all row groups, or of one.
@@ -69,7 +75,7 @@ pub(super) fn stream(
     column: Option<&str>,
     group: Option<usize>,
 ) -> Result<ParquetRecordBatchStream<StoreReader>> {
-    let doing = || format!("data file `{}` cannot be read", file.path);
+    let doing = || file.unreadable();
     let reader = StoreReader::new(location.store.clone(), location.file(&file.path)?, file.size);
     let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, read);
     if let Some(group) = group {
@@ -85,7 +91,7 @@ pub(super) fn stream(
 
 /// The file's schema with the 96-bit timestamps of Spark as microseconds, UTC. Parquet's Arrow reader reads them as
 /// nanoseconds by default, and times before 1677 and after 2262 then silently overflow.
-pub(super) fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
+fn microseconds(read: &ArrowReaderMetadata) -> SchemaRef {
     let root = read.parquet_schema().root_schema();
     Arc::new(Schema::new(all_in_microseconds(read.schema().fields(), root.get_fields())))
 }
@@ -163,7 +169,7 @@ impl LakeTable {
         for file in files {
             let mut stream = rows(self.location(), &file, None).await.ok()?;
             loop {
-                match stream.try_next().await.context(|| format!("data file `{}` cannot be read", file.path)) {
+                match stream.try_next().await.context(|| file.unreadable()) {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     Err(error) => return Some((file.path, error)),

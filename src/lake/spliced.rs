@@ -9,7 +9,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
 use deltalake::logstore::object_store::{ObjectStoreExt, buffered::BufWriter};
-use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use deltalake::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use deltalake::parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use deltalake::parquet::arrow::async_reader::ParquetRecordBatchStream;
 use deltalake::parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
@@ -24,7 +24,7 @@ use super::encoding::encoding;
 use super::file::DeltaFile;
 use super::layout::Layout;
 use super::mend::OURS;
-use super::read::{StoreReader, microseconds, stream};
+use super::read::{StoreReader, described, stream};
 use super::statistics::Nan;
 use super::table::LakeTable;
 use super::tail::{Tail, Wanted};
@@ -56,10 +56,7 @@ impl Groups {
             true => Tail::read_with_pages(location, file).await?,
             false => Tail::read(location, file).await?,
         };
-        let doing = || unreadable(file);
-        let read = ArrowReaderMetadata::try_new(tail.footer().clone(), ArrowReaderOptions::new()).context(doing)?;
-        let options = ArrowReaderOptions::new().with_schema(microseconds(&read));
-        let read = ArrowReaderMetadata::try_new(tail.footer().clone(), options).context(doing)?;
+        let read = described(tail.footer().clone()).context(|| file.unreadable())?;
         Ok(Self { location: location.clone(), file: file.clone(), read, tail })
     }
 
@@ -103,7 +100,7 @@ impl Groups {
     async fn bytes(&self, range: Range<u64>) -> Result<Piece> {
         let path = self.location.file(&self.file.path)?;
         let bytes = self.location.store.get_range(&path, range.clone()).await;
-        Ok(Piece { start: range.start, bytes: bytes.context(|| unreadable(&self.file))? })
+        Ok(Piece { start: range.start, bytes: bytes.context(|| self.file.unreadable())? })
     }
 }
 
@@ -112,11 +109,8 @@ fn may_be_copied(file: &DeltaFile) -> bool {
     file.is_vouched && file.widest.is_none_or(|widest| widest <= WIDEST)
 }
 
-fn unreadable(file: &DeltaFile) -> String {
-    format!("data file `{}` cannot be read", file.path)
-}
-
 /// A part of a file.
+#[derive(Clone)]
 struct Piece {
     start: u64,
     bytes: Bytes,
@@ -211,9 +205,9 @@ impl<'g> Splice<'g> {
         };
         let mut out = self.writer.next_row_group().map_err(unwritten)?;
         for (column, chunk) in group.columns().iter().enumerate() {
-            let own = match &whole {
-                Some(_) => None,
-                None => Some(self.groups.bytes(range(chunk)).await?),
+            let bytes = match &whole {
+                Some(whole) => whole.clone(),
+                None => self.groups.bytes(range(chunk)).await?,
             };
             let close = ColumnCloseResult {
                 bytes_written: range(chunk).end - range(chunk).start,
@@ -223,9 +217,7 @@ impl<'g> Splice<'g> {
                 column_index: Some(column_indexes[at][column].clone()),
                 offset_index: Some(offset_indexes[at][column].clone()),
             };
-            if let Some(bytes) = own.as_ref().or(whole.as_ref()) {
-                out.append_column(bytes, close).map_err(unwritten)?;
-            }
+            out.append_column(&bytes, close).map_err(unwritten)?;
         }
         out.close().map_err(unwritten)?;
         self.rows += u64::try_from(group.num_rows()).unwrap_or(0);

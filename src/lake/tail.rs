@@ -74,7 +74,7 @@ impl Tail {
     }
 
     async fn with(pages: PageIndexPolicy, location: &Location, file: &DeltaFile) -> Result<Self> {
-        let doing = || format!("data file `{}` cannot be read", file.path);
+        let doing = || file.unreadable();
         let path = location.file(&file.path)?;
         let mut length = file.tail.unwrap_or(USUAL_BYTES);
         loop {

@@ -8,7 +8,7 @@ use deltalake::arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 
 use super::change::RowChange;
-use super::rewrite::{self, complete, unreadable};
+use super::rewrite::{self, complete};
 use super::rows::{At, DeletePredicate, Floats, Part, RowMultiset};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::{DeltaFile, LakeTable, rows};
@@ -49,7 +49,7 @@ async fn look(table: &LakeTable, file: &DeltaFile, counted: &RowMultiset) -> Res
     let schema = table.schema();
     let mut bits = BooleanBufferBuilder::new(0);
     let mut stream = rows(table.location(), file, None).await?;
-    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+    while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
         let goes = counted.find(&complete(&batch, &schema)?)?;
         bits.append_buffer(goes.values());
     }

@@ -145,21 +145,19 @@ async fn rewrite(
     }
     let mut stream = groups.stream(None, None)?;
     let mut writer = DataWriter::new(table, target_file_size).rows_per_file(CHANGING_FILE_ROWS);
-    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+    while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
         let kept = sieve.kept(&batch).await?;
         if kept.num_rows() > 0 {
             writer.write(&kept).await?;
         }
     }
     let written = writer.close().await?;
-    let adds = written.adds.clone();
-    let rewritten = sieve.end(written.adds, written.rows).await?;
-    if rewritten.is_none() {
-        for add in &adds {
+    if sieve.gone == 0 {
+        for add in &written.adds {
             table.location().remove(&add.path).await;
         }
     }
-    Ok(rewritten)
+    sieve.end(written.adds, written.rows).await
 }
 
 /// The same for a file of which the probe has a hit in these row groups: the others are copied.
@@ -187,7 +185,7 @@ async fn splice(new: &mut Splice<'_>, groups: &Groups, hits: &[bool], sieve: &mu
             continue;
         }
         let mut stream = groups.stream(Some(group), None)?;
-        while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+        while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
             let kept = sieve.kept(&batch).await?;
             if kept.num_rows() > 0 {
                 new.write(&kept)?;
@@ -227,7 +225,7 @@ impl<'a> Sieve<'a> {
 
     /// The rows of the next batch that stay.
     async fn kept(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let doing = || unreadable(self.file);
+        let doing = || self.file.unreadable();
         let batch = complete(batch, &self.schema)?;
         let keep = keep(At { path: &self.file.path, row: self.row }, &batch, self.probe, self.goes)?;
         self.row += batch.num_rows();
@@ -263,7 +261,7 @@ async fn has_hit<E: std::error::Error + Send + Sync + 'static>(
     file: &DeltaFile,
     probe: &Probe,
 ) -> Result<bool> {
-    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+    while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
         let hit = match batch.columns().first() {
             Some(column) => probe.hits(column)?.true_count() > 0,
             // Written before the column was added: all NULL.
@@ -304,8 +302,4 @@ pub(crate) fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<Record
     let columns: std::result::Result<Vec<_>, _> = columns.collect();
     RecordBatch::try_new(schema.clone(), columns.context(|| "a data file does not fit its table".into())?)
         .context(|| "a data file does not fit its table".into())
-}
-
-pub(super) fn unreadable(file: &DeltaFile) -> String {
-    format!("data file `{}` cannot be read", file.path)
 }

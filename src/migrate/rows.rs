@@ -78,7 +78,7 @@ async fn violations_in(
     let schema = table.schema();
     let mut stream = rows(table.location(), file, None).await?;
     let mut found: Option<Violations> = None;
-    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+    while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
         let stored = complete(&batch, &schema)?;
         let mut batch = stored.clone();
         for (step, reshape) in steps.iter().enumerate() {
@@ -151,7 +151,7 @@ async fn rewrite(
     let mut stream = rows(table.location(), file, None).await?;
     let mut writer = DataWriter::over(table.location(), step.schema().clone(), target_file_size).layout(layout);
     let mut refused = None;
-    while let Some(batch) = stream.try_next().await.context(|| unreadable(file))? {
+    while let Some(batch) = stream.try_next().await.context(|| file.unreadable())? {
         match step.checked(&complete(&batch, &schema)?) {
             Ok(batch) => writer.write(&batch).await?,
             Err(violation) => {
@@ -179,10 +179,6 @@ pub(super) async fn discard(table: &LakeTable, adds: &[Add]) {
     for path in adds.iter().map(|add| add.path.as_str()).collect::<BTreeSet<_>>() {
         table.location().remove(path).await;
     }
-}
-
-fn unreadable(file: &DeltaFile) -> String {
-    format!("data file `{}` cannot be read", file.path)
 }
 
 /// The results of `work` for each data file.

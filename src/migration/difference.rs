@@ -47,7 +47,6 @@ pub(crate) fn difference(before: &Columns, declared: &Columns, renamed: &[(Strin
         own.map(|c| (c.name.clone(), c.of.clone())).collect()
     };
     fields("", (&row(before), &row(declared)), None, renamed, &mut found);
-    found.leave_mixed_to_people();
     for column in declared.0.iter().filter(|c| !is_system(&c.name)) {
         let renamed = found.renamed.iter().find(|(from, to)| *to == column.name && before.get(from).is_some());
         let from = renamed.map_or(&column.name, |(from, _)| from);
@@ -118,11 +117,19 @@ fn renames(
     }
 }
 
-/// `column`: the column that contains the path, and its declared type.
+/// A column, for what differs inside.
+#[derive(Clone, Copy)]
+struct Top<'c> {
+    name: &'c str,
+    before: &'c ColumnType,
+    declared: &'c ColumnType,
+}
+
+/// `column`: the one that contains the path.
 fn fields(
     path: &str,
     (before, declared): (Fields<'_>, Fields<'_>),
-    column: Option<(&str, &ColumnType)>,
+    column: Option<Top<'_>>,
     renamed: &[(String, String)],
     found: &mut Difference,
 ) {
@@ -137,7 +144,7 @@ fn fields(
         let now = own.iter().find(|(from, _)| from == name).map_or_else(|| name.clone(), |(_, to)| to.clone());
         match declared.iter().find(|(known, _)| *known == now) {
             Some((_, wanted)) => {
-                let column = column.unwrap_or((&now, wanted));
+                let column = column.unwrap_or(Top { name: &now, before: of, declared: wanted });
                 values(&at(&now), (of, wanted), column, renamed, found);
                 taken.push(now);
             }
@@ -170,7 +177,7 @@ fn fields(
 fn values(
     path: &str,
     (before, wanted): (&ColumnType, &ColumnType),
-    column: (&str, &ColumnType),
+    column: Top<'_>,
     renamed: &[(String, String)],
     found: &mut Difference,
 ) {
@@ -186,31 +193,27 @@ fn values(
             values(&format!("{path}{{}}"), (&before.1, &wanted.1), column, renamed, found);
         }
         (before, wanted) => {
-            let (name, top) = (wanted.delta_name(), column.0);
+            let (name, top) = (wanted.delta_name(), column.name);
             let statement = if super::shape::holds(wanted, before) {
                 (format!("alter column {path} type {name}"), None)
             } else if path == top {
                 (format!("alter column {path} type {name} using cast({path} as {})", sql_name(wanted)), None)
-            } else if means_the_same(before, wanted) {
-                (whole(column, &format!(" {}", arrow_cast(top, &column.1.arrow()))), None)
             } else {
-                (whole(column, ""), Some(by_hand(path)))
+                let whole = format!("alter column {top} type {} using", column.declared.delta_name());
+                if is_cast(column.before, column.declared) {
+                    (format!("{whole} {}", arrow_cast(top, &column.declared.arrow())), None)
+                } else {
+                    // The expression has to be written by a person.
+                    let what =
+                        format!("write what makes the new values of those of {path}, such as `named_struct(...)`");
+                    (whole, Some(what))
+                }
             };
-            if !found.statements.contains(&statement) {
+            if found.statements.iter().all(|(text, _)| *text != statement.0) {
                 found.statements.push(statement);
             }
         }
     }
-}
-
-/// The whole column with another type inside.
-fn whole((top, of): (&str, &ColumnType), using: &str) -> String {
-    format!("alter column {top} type {} using{using}", of.delta_name())
-}
-
-/// The expression has to be written by a person.
-fn by_hand(path: &str) -> String {
-    format!("write what makes the new values of those of {path}, such as `named_struct(...)`")
 }
 
 /// Whether a cast gives the same value in another type, or none: a number is no time, and the text of a list is no list.
@@ -224,23 +227,18 @@ fn means_the_same(before: &ColumnType, wanted: &ColumnType) -> bool {
     }
 }
 
-impl Difference {
-    /// A cast of a whole column makes all that is new inside at once: where anything else differs in the column, it would undo
-    /// or repeat the other statements.
-    fn leave_mixed_to_people(&mut self) {
-        let texts: Vec<String> = self.statements.iter().map(|(text, _)| text.clone()).collect();
-        for (text, hint) in &mut self.statements {
-            let Some((head, _)) = text.split_once(" using arrow_cast(") else { continue };
-            let Some(top) = head.strip_prefix("alter column ").and_then(|rest| rest.split(' ').next()) else {
-                continue;
-            };
-            let inside = ['.', '[', '{'].map(|next| format!(" {top}{next}"));
-            let is_inside = |other: &str| inside.iter().any(|inside| other.contains(inside));
-            let others = texts.iter().filter(|other| is_inside(other)).count();
-            if others + self.additions.iter().filter(|other| is_inside(other)).count() > 0 {
-                (*text, *hint) = (format!("{head} using"), Some(by_hand(top)));
-            }
+/// Whether two types differ in what a cast converts, and in nothing else. A cast of a whole column makes all that is new inside
+/// at once: beside other statements about the column it would undo or repeat them.
+fn is_cast(before: &ColumnType, wanted: &ColumnType) -> bool {
+    match (before, wanted) {
+        (before, wanted) if before == wanted => true,
+        (ColumnType::Struct(before), ColumnType::Struct(wanted)) => {
+            let same = |(name, of): &(String, ColumnType)| wanted.iter().any(|(n, w)| n == name && is_cast(of, w));
+            before.len() == wanted.len() && before.iter().all(same)
         }
+        (ColumnType::Array(before), ColumnType::Array(wanted)) => is_cast(before, wanted),
+        (ColumnType::Map(before), ColumnType::Map(wanted)) => before.0 == wanted.0 && is_cast(&before.1, &wanted.1),
+        (before, wanted) => means_the_same(before, wanted) && !super::shape::holds(wanted, before),
     }
 }
 
