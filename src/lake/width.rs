@@ -125,7 +125,13 @@ pub(crate) fn in_turn(session: &dyn Session) -> Option<SessionState> {
 /// How many of these files may be rewritten concurrently.
 #[must_use]
 pub(crate) fn rewritten_at_once(files: &[DeltaFile]) -> usize {
-    match files.iter().filter_map(|file| file.widest).max() {
+    worked_at_once(files.iter().filter_map(|file| file.widest).max())
+}
+
+/// How many batches may be worked at concurrently, if this is the widest of their rows.
+#[must_use]
+pub(crate) fn worked_at_once(widest: Option<u64>) -> usize {
+    match widest {
         Some(BYTES_IN_TURN..) => 1,
         _ => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
     }

@@ -121,6 +121,11 @@ impl RowChange {
         self.limit
     }
 
+    /// Bytes of texts and lists in the widest row.
+    pub(super) fn widest(&self) -> u64 {
+        self.widest
+    }
+
     /// The deleted rows, if they are held in memory.
     pub(super) fn held_deletes(&self) -> Option<&[RecordBatch]> {
         (!self.is_written()).then_some(self.gone.held.as_slice())

@@ -1,10 +1,13 @@
 //! Prunes the files that can hold a deleted row: first by the statistics in the log, then by one column's values.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::hash::BuildHasher;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::cast;
+use deltalake::arrow::compute::{max, max_string, min, min_string};
 use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use deltalake::datafusion::common::HashSet;
 use serde_json::Value;
 
 use crate::error::{Context, Result};
@@ -12,6 +15,8 @@ use crate::lake::{self, DeltaFile, Layout, Wanted, may_be_cut};
 
 /// With more values than this, hardly any file is pruned.
 const MOST_VALUES: usize = 10_000;
+/// Rows by which it is estimated how distinct the values of a column are.
+const SAMPLE: usize = 1024;
 
 /// Values of one column by which rows and files are excluded.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub(super) struct Probe {
 enum Values {
     /// Sorted, and as a set.
     Strings(Vec<String>, HashSet<String>),
+    /// Of many: the least and the greatest, and the hashes.
+    Hashed(String, String, HashSet<u64>),
     /// Sorted, and as a set.
     Integers(Vec<i64>, HashSet<i64>, Meaning),
     /// No column can exclude anything.
@@ -58,10 +65,13 @@ impl Probe {
     /// deleted rows.
     pub(super) fn best(schema: &SchemaRef, rows: &[RecordBatch], files: &[DeltaFile]) -> Result<Self> {
         let stats: Vec<(u64, Option<CdcChange>)> = files.iter().map(|file| (file.size, CdcChange::by(file))).collect();
+        if rows.iter().map(RecordBatch::num_rows).sum::<usize>() > MOST_VALUES {
+            return Self::best_of_many(schema, rows, &stats);
+        }
         let mut best = Self::none();
         let mut best_bytes = u64::MAX;
         for (index, field) in schema.fields().iter().enumerate() {
-            let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)? else { continue };
+            let Some(probe) = Self::over(field.name(), field.data_type(), index, rows, usize::MAX)? else { continue };
             let left = stats.iter().filter(|(_, stats)| probe.has_room(stats.as_ref()));
             let bytes = left.map(|(size, _)| *size).sum();
             if (bytes, probe.values.len()) < (best_bytes, best.values.len()) {
@@ -71,16 +81,36 @@ impl Probe {
         Ok(best)
     }
 
+    /// The same for many rows, by the ends of each column's values: listing those of every column would take longer than
+    /// reading the files. On a tie, the column with the most distinct values, which excludes the most rows.
+    fn best_of_many(schema: &SchemaRef, rows: &[RecordBatch], stats: &[(u64, Option<CdcChange>)]) -> Result<Self> {
+        let mut best = None;
+        for (index, field) in schema.fields().iter().enumerate() {
+            let Some(ends) = Self::ends(field.name(), field.data_type(), index, rows)? else { continue };
+            let left = stats.iter().filter(|(_, stats)| ends.may_overlap(stats.as_ref()));
+            let bytes: u64 = left.map(|(size, _)| *size).sum();
+            let sample: Vec<RecordBatch> =
+                rows.iter().take(1).map(|batch| batch.slice(0, batch.num_rows().min(SAMPLE))).collect();
+            let distinct = Self::over(field.name(), field.data_type(), index, &sample, usize::MAX)?;
+            let distinct = distinct.map_or(0, |probe| probe.values.len());
+            best = best.max(Some((Reverse(bytes), distinct, Reverse(index))));
+        }
+        let Some((.., Reverse(index))) = best else { return Ok(Self::none()) };
+        let field = schema.field(index);
+        let probe = match field.data_type() {
+            DataType::Utf8 => Self::hashed(field.name(), index, rows)?,
+            other => Self::over(field.name(), other, index, rows, usize::MAX)?,
+        };
+        Ok(probe.unwrap_or_else(Self::none))
+    }
+
     /// The values of the deleted rows by which file ends are pruned: of columns with few enough values that have no
     /// statistics in the log, or have bloom filters.
     pub(super) fn of_ends(schema: &SchemaRef, rows: &[RecordBatch], layout: &Layout) -> Result<Vec<Self>> {
         let mut probes = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
-            if layout.is_found_by_files(field.name())
-                && let Some(probe) = Self::over(field.name(), field.data_type(), index, rows)?
-                && probe.values.len() <= MOST_VALUES
-            {
-                probes.push(probe);
+            if layout.is_found_by_files(field.name()) {
+                probes.extend(Self::over(field.name(), field.data_type(), index, rows, MOST_VALUES)?);
             }
         }
         Ok(probes)
@@ -91,21 +121,14 @@ impl Probe {
         let values = match &self.values {
             Values::Strings(sorted, _) => lake::Values::Texts(sorted),
             Values::Integers(sorted, ..) => lake::Values::Numbers(sorted),
-            Values::Any => return None,
+            Values::Hashed(..) | Values::Any => return None,
         };
         Some(Wanted { column: &self.column, values, or_null: self.has_null })
     }
 
-    /// The values of one column; `None` if its type cannot exclude anything.
-    fn over(name: &str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
-        let meaning = match data_type {
-            DataType::Utf8 => None,
-            DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => Some(Meaning::Number),
-            DataType::Date32 => Some(Meaning::Day),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => Some(Meaning::Moment(data_type.clone())),
-            _ => return Ok(None),
-        };
-        let has_null = rows.iter().any(|batch| batch.column(index).null_count() > 0);
+    /// The values of one column; `None` if its type cannot exclude anything, or if there are more than `most`.
+    fn over(name: &str, data_type: &DataType, index: usize, rows: &[RecordBatch], most: usize) -> Result<Option<Self>> {
+        let Some(meaning) = Meaning::of(data_type) else { return Ok(None) };
         let values = match meaning {
             None => {
                 let mut set = HashSet::new();
@@ -116,6 +139,9 @@ impl Probe {
                             set.insert(value.to_owned());
                         }
                     }
+                    if set.len() > most {
+                        return Ok(None);
+                    }
                 }
                 Values::strings(set)
             }
@@ -124,11 +150,60 @@ impl Probe {
                 for batch in rows {
                     let column = meaning.integers(batch.column(index))?;
                     set.extend(column.as_primitive::<Int64Type>().iter().flatten());
+                    if set.len() > most {
+                        return Ok(None);
+                    }
                 }
                 Values::integers(set, meaning)
             }
         };
-        Ok(Some(Self { column: name.to_owned(), values, has_null }))
+        Ok(Some(Self { column: name.to_owned(), values, has_null: has_null(index, rows) }))
+    }
+
+    /// The values of a string column, by their hashes. `None` if all are NULL.
+    fn hashed(name: &str, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
+        let Some(Ends { values: Some(Between::Texts(least, greatest)), .. }) =
+            Self::ends(name, &DataType::Utf8, index, rows)?
+        else {
+            return Self::over(name, &DataType::Utf8, index, rows, usize::MAX);
+        };
+        let mut set = HashSet::<u64>::new();
+        for batch in rows {
+            let column = as_type(batch.column(index), &DataType::Utf8)?;
+            let hashes = column.as_string::<i32>().iter().flatten().map(|value| set.hasher().hash_one(value));
+            let hashes: Vec<u64> = hashes.collect();
+            set.extend(hashes);
+        }
+        let values = Values::Hashed(least, greatest, set);
+        Ok(Some(Self { column: name.to_owned(), values, has_null: has_null(index, rows) }))
+    }
+
+    /// The least and the greatest value of one column; `None` if its type cannot exclude anything.
+    fn ends<'c>(name: &'c str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Ends<'c>>> {
+        let Some(meaning) = Meaning::of(data_type) else { return Ok(None) };
+        let mut values: Option<Between> = None;
+        for batch in rows {
+            let column = batch.column(index);
+            let of_batch = match &meaning {
+                None => {
+                    let column = as_type(column, &DataType::Utf8)?;
+                    let column = column.as_string::<i32>();
+                    let ends = min_string(column).zip(max_string(column));
+                    ends.map(|(least, greatest)| Between::Texts(least.to_owned(), greatest.to_owned()))
+                }
+                Some(meaning) => {
+                    let column = meaning.integers(column)?;
+                    let column = column.as_primitive::<Int64Type>();
+                    min(column).zip(max(column)).map(|(least, greatest)| Between::Numbers(least, greatest))
+                }
+            };
+            values = match (values, of_batch) {
+                (Some(before), Some(batch)) => Some(before.and(batch)),
+                (before, batch) => before.or(batch),
+            };
+        }
+        let meaning = meaning.unwrap_or(Meaning::Number);
+        Ok(Some(Ends { column: name, values, meaning, has_null: has_null(index, rows) }))
     }
 
     /// The column to read first; `None` if no column helps.
@@ -142,28 +217,22 @@ impl Probe {
     }
 
     fn has_room(&self, told: Option<&CdcChange>) -> bool {
-        let Some(CdcChange { stats, is_vouched }) = told else { return true };
-        if self.has_null && stats["nullCount"][&self.column].as_u64() != Some(0) {
+        let Some(told) = told else { return true };
+        if self.has_null && told.may_have_null(&self.column) {
             return true;
         }
-        let (min, max) = (&stats["minValues"][&self.column], &stats["maxValues"][&self.column]);
         match &self.values {
-            // If the bounds are ours, the maximum of long strings is truncated and rounded up.
-            Values::Strings(sorted, _) => match (min.as_str(), max.as_str()) {
-                (Some(min), Some(max)) if *is_vouched || !(may_be_cut(min) || may_be_cut(max)) => {
-                    let first = sorted.partition_point(|v| v.as_str() < min);
-                    sorted.get(first).is_some_and(|v| v.as_str() <= max)
-                }
-                _ => true,
-            },
-            Values::Integers(_, _, Meaning::Moment(_)) if !is_vouched => true,
-            Values::Integers(sorted, _, meaning) => match (meaning.bound(min), meaning.bound(max)) {
-                (Some(min), Some(max)) => {
-                    let first = sorted.partition_point(|v| *v < min);
-                    sorted.get(first).is_some_and(|v| *v <= max)
-                }
-                _ => true,
-            },
+            Values::Strings(sorted, _) => told.texts(&self.column).is_none_or(|(min, max)| {
+                let first = sorted.partition_point(|v| v.as_str() < min);
+                sorted.get(first).is_some_and(|v| v.as_str() <= max)
+            }),
+            Values::Hashed(least, greatest, _) => {
+                told.texts(&self.column).is_none_or(|(min, max)| least.as_str() <= max && min <= greatest.as_str())
+            }
+            Values::Integers(sorted, _, meaning) => told.numbers(&self.column, meaning).is_none_or(|(min, max)| {
+                let first = sorted.partition_point(|v| *v < min);
+                sorted.get(first).is_some_and(|v| *v <= max)
+            }),
             Values::Any => true,
         }
     }
@@ -175,6 +244,11 @@ impl Probe {
                 let column = as_type(column, &DataType::Utf8)?;
                 let column = column.as_string::<i32>();
                 column.iter().map(|v| Some(v.map_or(self.has_null, |v| set.contains(v)))).collect()
+            }
+            Values::Hashed(_, _, set) => {
+                let column = as_type(column, &DataType::Utf8)?;
+                let is_in = |value: &str| set.contains(&set.hasher().hash_one(value));
+                column.as_string::<i32>().iter().map(|v| Some(v.map_or(self.has_null, is_in))).collect()
             }
             Values::Integers(_, set, meaning) => {
                 let column = meaning.integers(column)?;
@@ -202,13 +276,74 @@ impl Values {
     fn len(&self) -> usize {
         match self {
             Self::Strings(sorted, _) => sorted.len(),
+            Self::Hashed(.., set) => set.len(),
             Self::Integers(sorted, ..) => sorted.len(),
             Self::Any => usize::MAX,
         }
     }
 }
 
+/// The ends of the values of one column of the deleted rows.
+struct Ends<'c> {
+    column: &'c str,
+    /// `None`: all are NULL.
+    values: Option<Between>,
+    meaning: Meaning,
+    has_null: bool,
+}
+
+/// The least and the greatest value.
+enum Between {
+    Texts(String, String),
+    Numbers(i64, i64),
+}
+
+impl Between {
+    /// The ends of both; of one type.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Texts(a, b), Self::Texts(c, d)) => Self::Texts(a.min(c), b.max(d)),
+            (Self::Numbers(a, b), Self::Numbers(c, d)) => Self::Numbers(a.min(c), b.max(d)),
+            (own, _) => own,
+        }
+    }
+}
+
+impl Ends<'_> {
+    /// Whether the statistics of a file allow a value between them.
+    fn may_overlap(&self, told: Option<&CdcChange>) -> bool {
+        let Some(told) = told else { return true };
+        if self.has_null && told.may_have_null(self.column) {
+            return true;
+        }
+        match &self.values {
+            Some(Between::Texts(least, greatest)) => {
+                told.texts(self.column).is_none_or(|(min, max)| least.as_str() <= max && min <= greatest.as_str())
+            }
+            Some(Between::Numbers(least, greatest)) => {
+                told.numbers(self.column, &self.meaning).is_none_or(|(min, max)| *least <= max && min <= *greatest)
+            }
+            None => false,
+        }
+    }
+}
+
+fn has_null(index: usize, rows: &[RecordBatch]) -> bool {
+    rows.iter().any(|batch| batch.column(index).null_count() > 0)
+}
+
 impl Meaning {
+    /// What the values of a column of this type are as integers, `Some(None)` for texts; `None` if they exclude nothing.
+    fn of(data_type: &DataType) -> Option<Option<Self>> {
+        match data_type {
+            DataType::Utf8 => Some(None),
+            DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => Some(Some(Self::Number)),
+            DataType::Date32 => Some(Some(Self::Day)),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Some(Some(Self::Moment(data_type.clone()))),
+            _ => None,
+        }
+    }
+
     /// A column of a data file, in any encoding, as integers.
     fn integers(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let column = match self {
@@ -243,6 +378,24 @@ impl CdcChange {
     fn by(file: &DeltaFile) -> Option<Self> {
         let stats = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok())?;
         Some(Self { stats, is_vouched: file.is_vouched })
+    }
+
+    fn may_have_null(&self, column: &str) -> bool {
+        self.stats["nullCount"][column].as_u64() != Some(0)
+    }
+
+    /// Bounds of a string column. If they are ours, the maximum of long strings is truncated and rounded up.
+    fn texts(&self, column: &str) -> Option<(&str, &str)> {
+        let ends = self.stats["minValues"][column].as_str().zip(self.stats["maxValues"][column].as_str());
+        ends.filter(|(min, max)| self.is_vouched || !(may_be_cut(min) || may_be_cut(max)))
+    }
+
+    /// Bounds of a column of integers.
+    fn numbers(&self, column: &str, meaning: &Meaning) -> Option<(i64, i64)> {
+        if matches!(meaning, Meaning::Moment(_)) && !self.is_vouched {
+            return None;
+        }
+        meaning.bound(&self.stats["minValues"][column]).zip(meaning.bound(&self.stats["maxValues"][column]))
     }
 }
 
@@ -339,5 +492,48 @@ mod tests {
         let files = [file(10, &stats(0, 9)), file(10, &stats(10, 19))];
         assert_eq!(Probe::best(&schema, &rows, &files).expect("a probe").column(), Some("id"));
         assert_eq!(Probe::best(&schema, &rows, &files[..1]).expect("a probe").column(), Some("kind"));
+    }
+
+    /// More rows than are listed, of a column with this type: distinct values, of which some are NULL.
+    fn many(column: &str, at: impl Fn(i64) -> Option<i64>) -> ArrayRef {
+        let values = (0..MOST_VALUES as i64 + 100).map(at);
+        match column {
+            "texts" => Arc::new(values.map(|v| v.map(|v| format!("{v:09}"))).collect::<StringArray>()),
+            _ => Arc::new(values.collect::<Int64Array>()),
+        }
+    }
+
+    #[test]
+    fn many_values_exclude_what_none_of_them_is() {
+        for column in ["texts", "numbers"] {
+            let bound = |v: i64| if column == "texts" { json!(format!("{v:09}")) } else { json!(v) };
+            let all = probe(many(column, |n| Some(n * 2)));
+            let last = MOST_VALUES as i64 * 2 + 198;
+            assert!(all.may_be_in(&between(&bound(last), &bound(last + 9), 0)), "{column}");
+            assert!(!all.may_be_in(&between(&bound(last + 1), &bound(last + 9), 1)), "{column}");
+            let hits = all.hits(&many(column, |n| (n != 5).then_some(n))).expect("hits");
+            let expected = (0..MOST_VALUES + 100).map(|n| Some(n % 2 == 0 && n != 5)).collect::<BooleanArray>();
+            assert_eq!(hits, expected, "{column}");
+            let some = probe(many(column, |n| (n % 3 > 0).then_some(n)));
+            assert!(some.may_be_in(&between(&bound(last * 2), &bound(last * 3), 1)), "{column}: NULL");
+            assert!(!some.may_be_in(&between(&bound(last * 2), &bound(last * 3), 0)), "{column}");
+            assert_eq!(some.hits(&many(column, |_| None)).expect("hits").false_count(), 0, "{column}");
+            let none = probe(many(column, |_| None));
+            assert!(!none.may_be_in(&between(&bound(0), &bound(1), 0)), "{column}: NULL only");
+            assert_eq!(none.hits(&many(column, Some)).expect("hits").true_count(), 0, "{column}");
+        }
+    }
+
+    #[test]
+    fn of_many_rows_the_column_is_taken_that_leaves_the_fewest_bytes_and_then_the_most_distinct_one() {
+        let kind = many("texts", |n| Some(n % 2));
+        let (schema, rows) = rows(vec![("kind", kind), ("id", many("numbers", Some))]);
+        let stats = |min: i64, max: i64| {
+            let (least, greatest) = ("000000000", "000000001");
+            json!({"minValues": {"kind": least, "id": min}, "maxValues": {"kind": greatest, "id": max}})
+        };
+        let files = [file(10, &stats(0, 9)), file(10, &stats(100_000, 100_009))];
+        assert_eq!(Probe::best(&schema, &rows, &files).expect("a probe").column(), Some("id"));
+        assert_eq!(Probe::best(&schema, &rows, &files[..1]).expect("a probe").column(), Some("id"));
     }
 }

@@ -1,17 +1,18 @@
 //! Selects the deleted rows of a file.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use deltalake::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use deltalake::arrow::row::{Row, RowConverter, SortField};
+use deltalake::datafusion::common::HashMap;
 use futures::TryStreamExt;
+use tokio::task::spawn_blocking;
 
 use super::change::RowChange;
 use super::feed::CdcChange;
 use crate::error::{Context, Result};
-use crate::lake::{LakeTable, conform};
+use crate::lake::{LakeTable, conform, worked_at_once};
 
 /// The position of a batch: its first row and the path of its file.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +71,7 @@ impl Part {
 /// Whole rows with the number of copies still to delete. NULL equals NULL. Rows are identified by 128-bit hashes: the
 /// probability of a collision is below 10^-20 at 10^9 rows.
 pub(super) struct RowMultiset {
-    schema: SchemaRef,
-    floats: Floats,
-    converter: RowConverter,
+    hashes: Arc<Hashes>,
     counts: Mutex<HashMap<u128, u64>>,
 }
 
@@ -82,20 +81,22 @@ impl RowMultiset {
     /// # Errors
     /// When a column type cannot be compared, or the rows cannot be read back.
     pub(super) async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
-        let schema = table.schema();
-        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
-        let converter = RowConverter::new(fields).context(doing)?;
+        let hashes = Arc::new(Hashes::new(table.schema(), floats)?);
         let mut counts = HashMap::new();
-        let mut gone = change.rows(CdcChange::Delete);
-        while let Some(batch) = gone.try_next().await? {
-            for row in &convert(&converter, &batch, floats)? {
-                let hash = hashed(row);
-                if part.has(hash) {
-                    *counts.entry(hash).or_insert(0) += 1;
-                }
+        let of_batch = |batch: RecordBatch| {
+            let hashes = Arc::clone(&hashes);
+            let hashed = spawn_blocking(move || hashes.of(&batch));
+            async move { hashed.await.context(doing)? }
+        };
+        let mut gone =
+            change.rows(CdcChange::Delete).map_ok(of_batch).try_buffered(worked_at_once(Some(change.widest())));
+        while let Some(hashes) = gone.try_next().await? {
+            for hash in hashes.into_iter().filter(|hash| part.has(*hash)) {
+                *counts.entry(hash).or_insert(0) += 1;
             }
         }
-        Ok(Self { schema, floats, converter, counts: Mutex::new(counts) })
+        drop(gone);
+        Ok(Self { hashes, counts: Mutex::new(counts) })
     }
 
     /// Copies that were not found.
@@ -108,8 +109,7 @@ impl RowMultiset {
     /// # Errors
     /// When the rows cannot be compared.
     pub(super) fn find(&self, candidates: &RecordBatch) -> Result<BooleanArray> {
-        let rows = convert(&self.converter, &conform(candidates, &self.schema)?, self.floats)?;
-        let hashes: Vec<u128> = rows.iter().map(hashed).collect();
+        let hashes = self.hashes.of(&conform(candidates, &self.hashes.schema)?)?;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let found = |hash: &u128| match counts.get_mut(hash).filter(|left| **left > 0) {
             Some(left) => {
@@ -119,6 +119,25 @@ impl RowMultiset {
             None => Some(false),
         };
         Ok(hashes.iter().map(found).collect())
+    }
+}
+
+/// The hashes of whole rows.
+struct Hashes {
+    schema: SchemaRef,
+    floats: Floats,
+    converter: RowConverter,
+}
+
+impl Hashes {
+    fn new(schema: SchemaRef, floats: Floats) -> Result<Self> {
+        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
+        let converter = RowConverter::new(fields).context(doing)?;
+        Ok(Self { schema, floats, converter })
+    }
+
+    fn of(&self, batch: &RecordBatch) -> Result<Vec<u128>> {
+        Ok(convert(&self.converter, batch, self.floats)?.iter().map(hashed).collect())
     }
 }
 
