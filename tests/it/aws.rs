@@ -3,6 +3,7 @@
 
 mod catalog;
 mod credentials;
+mod dying;
 mod faults;
 mod pinned;
 

@@ -21,7 +21,7 @@ use crate::support::traces::decoded;
 use crate::support::{Lake, assert_no_full, of};
 
 /// Everything that only older versions need, however young it is.
-fn all_at_once() -> VacuumOptions {
+pub(crate) fn all_at_once() -> VacuumOptions {
     VacuumOptions {
         lake: true,
         history: Some(Duration::ZERO),
@@ -31,11 +31,11 @@ fn all_at_once() -> VacuumOptions {
     }
 }
 
-async fn try_vacuum(lake: &Lake, options: &VacuumOptions) -> Result<VacuumOutcome, String> {
+pub(crate) async fn try_vacuum(lake: &Lake, options: &VacuumOptions) -> Result<VacuumOutcome, String> {
     vacuum(&lake.workspace().await, options, "a run").await.map_err(|error| error.to_string())
 }
 
-async fn vacuumed(lake: &Lake, options: &VacuumOptions) -> VacuumOutcome {
+pub(crate) async fn vacuumed(lake: &Lake, options: &VacuumOptions) -> VacuumOutcome {
     let outcome = try_vacuum(lake, options).await.unwrap();
     for table in &outcome.tables {
         assert!(table.problem.is_none(), "{table:?}");
@@ -49,7 +49,7 @@ fn about<'o>(outcome: &'o VacuumOutcome, table: &str) -> &'o VacuumTable {
 }
 
 /// Three syncs: files land, one is replaced, another one lands.
-async fn busy() -> Lake {
+pub(crate) async fn busy() -> Lake {
     let lake = shop("incremental");
     lake.land("orders/a.json", orders(0..4) + "{\"id\":}\n");
     lake.sync().await;

@@ -32,7 +32,7 @@ SYSTEM = {
     ],
     "runs": [
         ("run", "string"), ("started_at", "timestamp"), ("ended_at", "timestamp"), ("status", "string"),
-        ("versions", "string"), ("ids", "string"),
+        ("versions", "string"), ("ids", "string"), ("digests", "string"),
     ],
 }
 
