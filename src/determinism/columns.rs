@@ -1,14 +1,11 @@
 //! Columns by their position, and the columns that an expression depends on.
 
-use std::collections::BTreeSet;
-
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, Span};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 
-/// Positions in the output of a plan, or in those of several plans in sequence.
-pub(super) type Columns = BTreeSet<usize>;
+pub(super) use super::column_set::Columns;
 
 /// The columns that expressions of a node may name: those of its inputs, in sequence.
 pub(crate) struct Scope<'a>(Vec<&'a DFSchema>);
@@ -65,7 +62,7 @@ impl<'a> Scope<'a> {
                 Expr::Column(column) => found.extend(self.index(column)),
                 e => {
                     if let Some(subquery) = subquery_of(e) {
-                        found.extend(self.outer(&subquery.subquery));
+                        found.add_all(&self.outer(&subquery.subquery));
                     }
                 }
             }
@@ -76,7 +73,9 @@ impl<'a> Scope<'a> {
 
     /// Columns that several expressions depend on.
     pub(crate) fn all<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Columns {
-        exprs.into_iter().flat_map(|e| self.columns(e)).collect()
+        let mut all = Columns::new();
+        exprs.into_iter().for_each(|e| all.add_all(&self.columns(e)));
+        all
     }
 
     /// The columns of this scope to which a plan refers as those of an outer query.

@@ -27,7 +27,7 @@ impl Facts {
 
     /// All columns.
     pub(super) fn all(&self) -> Columns {
-        (0..self.width).collect()
+        Columns::first(self.width)
     }
 
     /// The closure of columns: all columns that they determine.
@@ -40,7 +40,7 @@ impl Facts {
             let before = found.len();
             for (from, to) in &self.dependencies {
                 if from.is_subset(&found) {
-                    found.extend(to);
+                    found.add_all(to);
                 }
             }
             if found.len() == before {
@@ -72,13 +72,13 @@ impl Facts {
 
     /// The set without columns that the rest determines; unwanted columns are removed first.
     fn reduced(&self, columns: Columns, is_unwanted: &dyn Fn(usize) -> bool) -> Columns {
-        let mut order: Vec<usize> = columns.iter().copied().collect();
+        let mut order: Vec<usize> = columns.iter().collect();
         order.sort_by_key(|c| !is_unwanted(*c));
         let mut kept = columns;
         for column in order {
             let mut rest = kept.clone();
-            rest.remove(&column);
-            if self.closure(&rest).contains(&column) {
+            rest.remove(column);
+            if self.closure(&rest).contains(column) {
                 kept = rest;
             }
         }
@@ -96,15 +96,15 @@ impl Facts {
             if seen.len() > MOST || !seen.insert(set.clone()) {
                 continue;
             }
-            let Some(hidden) = set.iter().copied().find(|c| is_hidden(*c)) else {
+            let Some(hidden) = set.iter().find(|c| is_hidden(*c)) else {
                 found.push(set);
                 continue;
             };
-            for (from, to) in determinants.iter().filter(|(from, to)| to.contains(&hidden) && !from.contains(&hidden)) {
+            for (from, to) in determinants.iter().filter(|(from, to)| to.contains(hidden) && !from.contains(hidden)) {
                 debug_assert!(!to.is_empty());
                 let mut other = set.clone();
-                other.remove(&hidden);
-                other.extend(from);
+                other.remove(hidden);
+                other.add_all(from);
                 waiting.push(self.reduced(other, &is_hidden));
             }
         }
@@ -118,13 +118,13 @@ impl Facts {
         let stands_on: Vec<Columns> = exprs.iter().map(|e| scope.columns(e)).collect();
         let image = |column: usize| plain.iter().position(|p| *p == Some(column));
         let is_visible = |column: usize| image(column).is_some();
-        let mapped = |set: &Columns| set.iter().filter_map(|c| image(*c)).collect::<Columns>();
+        let mapped = |set: &Columns| set.iter().filter_map(image).collect::<Columns>();
         let reached = |set: &Columns| {
             let closure = self.closure(set);
             (0..exprs.len()).filter(|at| stands_on[*at].is_subset(&closure)).collect::<Columns>()
         };
         let mut found = Self::nothing(exprs.len());
-        let visible = plain.iter().flatten().map(|c| Columns::from([*c]));
+        let visible = plain.iter().flatten().map(|c| Columns::from_iter([*c]));
         let sets = visible.chain([Columns::new()]).chain(stands_on.iter().cloned());
         let mut determinants: Vec<Columns> = sets.collect();
         determinants.extend(self.determinants().into_iter().map(|(from, _)| from));

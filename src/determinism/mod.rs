@@ -9,6 +9,7 @@
 //! check is conservative: it may refuse a deterministic query, but never accepts a nondeterministic one
 //! (`evaluate/tests/shuffled.rs` runs random queries over rows in two orders).
 
+mod column_set;
 mod columns;
 mod facts;
 mod functions;
@@ -23,6 +24,7 @@ use deltalake::datafusion::common::Span;
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 
+pub(crate) use column_set::Columns;
 pub(crate) use columns::{Scope, subquery_of};
 pub(crate) use functions::{is_approximate, is_order_free};
 pub(crate) use reason::{Code, Reason};

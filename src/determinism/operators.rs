@@ -1,5 +1,8 @@
 //! Facts about the rows of each operator, derived from those of its inputs.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::utils::split_conjunction;
 use deltalake::datafusion::logical_expr::{
@@ -15,16 +18,29 @@ pub(super) struct Known<'a> {
     keys: &'a dyn Fn(&str) -> Vec<Vec<String>>,
     /// Names of recursive queries, which are not tables.
     hidden: Vec<String>,
+    /// The facts found so far, by the address of the plan: every window, grouping and limit asks for those of its input,
+    /// and would compute those of everything below again.
+    found: RefCell<HashMap<*const LogicalPlan, Facts>>,
 }
 
 impl<'a> Known<'a> {
     /// The known facts about the tables of a query.
     pub(super) fn new(keys: &'a dyn Fn(&str) -> Vec<Vec<String>>, hidden: Vec<String>) -> Self {
-        Self { keys, hidden }
+        Self { keys, hidden, found: RefCell::default() }
     }
 
-    /// The facts about the rows of a plan.
+    /// The facts about the rows of a plan, which stands where it is as long as this lives.
     pub(super) fn facts(&self, plan: &LogicalPlan) -> Facts {
+        let at = std::ptr::from_ref(plan);
+        if let Some(known) = self.found.borrow().get(&at) {
+            return known.clone();
+        }
+        let facts = self.derived(plan);
+        self.found.borrow_mut().insert(at, facts.clone());
+        facts
+    }
+
+    fn derived(&self, plan: &LogicalPlan) -> Facts {
         let width = plan.schema().fields().len();
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
@@ -94,14 +110,15 @@ impl<'a> Known<'a> {
         facts
     }
 
-    fn window(&self, window: &Window) -> Facts {
+    /// The facts about the rows of a window.
+    pub(super) fn window(&self, window: &Window) -> Facts {
         let input = self.facts(&window.input);
         let scope = Scope::of(&window.input);
         let first = input.width;
         let mut facts = input.widened(window.window_expr.len());
         for (at, expr) in window.window_expr.iter().enumerate() {
             let Some(call) = called(expr) else { continue };
-            let output = Columns::from([first + at]);
+            let output = Columns::from_iter([first + at]);
             let partition = scope.all(&call.params.partition_by);
             let order = scope.all(call.params.order_by.iter().map(|s| &s.expr));
             match reach(call) {
@@ -152,7 +169,7 @@ impl<'a> Known<'a> {
         let schemas = [join.left.schema(), join.right.schema()];
         let never_null = |columns: &Columns| {
             columns.iter().any(|c| {
-                let (schema, at) = if *c < by { (schemas[0], *c) } else { (schemas[1], *c - by) };
+                let (schema, at) = if c < by { (schemas[0], c) } else { (schemas[1], c - by) };
                 schema.fields().get(at).is_some_and(|f| !f.is_nullable())
             })
         };
@@ -228,7 +245,7 @@ fn single(width: usize) -> Facts {
 
 /// Rows with a mark, which the columns of the condition determine.
 fn marked(rows: Facts, used: &Columns) -> Facts {
-    let mark = Columns::from([rows.width]);
+    let mark = Columns::from_iter([rows.width]);
     let mut facts = rows.widened(1);
     facts.add(used.clone(), mark);
     facts
@@ -251,13 +268,13 @@ fn equalities<'e>(conditions: impl IntoIterator<Item = &'e Expr>, scope: &Scope<
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) => {
                 for (a, b) in [(left, right), (right, left)] {
                     if let Some(column) = scope.plain(a) {
-                        facts.add(scope.columns(b), Columns::from([column]));
+                        facts.add(scope.columns(b), Columns::from_iter([column]));
                     }
                 }
             }
             Expr::IsNull(column) => {
                 if let Some(column) = scope.plain(column) {
-                    facts.add(Columns::new(), Columns::from([column]));
+                    facts.add(Columns::new(), Columns::from_iter([column]));
                 }
             }
             _ => {}

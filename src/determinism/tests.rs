@@ -421,7 +421,7 @@ async fn keys_of_plans() {
         let plan = plan(sql).await;
         let facts = Known::new(&keys, Vec::new()).facts(&plan);
         let names = |key: &super::columns::Columns| {
-            key.iter().map(|c| plan.schema().field(*c).name().clone()).collect::<Vec<_>>()
+            key.iter().map(|c| plan.schema().field(c).name().clone()).collect::<Vec<_>>()
         };
         let found: Vec<Vec<String>> = facts.keys.iter().map(names).collect();
         assert_eq!(found, expected, "{sql}\n{}", plan.display_indent());

@@ -1,6 +1,7 @@
 //! A traversal from the result of a query to its tables: which columns are used, and what depends on an order with
 //! ties.
 
+use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::logical_expr::expr::{AggregateFunction, Sort as SortExpr};
 use deltalake::datafusion::logical_expr::{
@@ -36,7 +37,7 @@ impl<'a> Walk<'a> {
 
     /// A plan whose whole output is used.
     pub(super) fn result(&mut self, plan: &LogicalPlan) {
-        let all = (0..plan.schema().fields().len()).collect();
+        let all = Columns::first(plan.schema().fields().len());
         self.visit(plan, &all, false);
     }
 
@@ -87,13 +88,14 @@ impl<'a> Walk<'a> {
         // The output of some joins is one side only.
         let used = match join.join_type {
             JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => shifted(used, by),
-            JoinType::LeftMark => used.iter().copied().filter(|c| *c < by).collect(),
+            JoinType::LeftMark => used.iter().filter(|c| *c < by).collect(),
             _ => used.clone(),
         };
-        let (left, right): (Columns, Columns) = (&used | &conditions).into_iter().partition(|c| *c < by);
+        let used = &used | &conditions;
+        let left: Columns = used.iter().filter(|c| *c < by).collect();
         self.visit(&join.left, &left, false);
         let width = join.right.schema().fields().len();
-        let right = right.into_iter().map(|c| c - by).filter(|c| *c < width).collect();
+        let right = used.iter().filter_map(|c| c.checked_sub(by)).filter(|c| *c < width).collect();
         self.visit(&join.right, &right, false);
     }
 
@@ -164,7 +166,7 @@ impl<'a> Walk<'a> {
             _ => "`limit` keeps arbitrary rows: some tie in its `order by`",
         };
         let columns = exprs.iter().flat_map(|e| spans(e)).collect();
-        let way_out = appended(&facts, &ordered, &wanted, input, "`order by`");
+        let way_out = appended(&facts, &ordered, &wanted, input.schema(), "`order by`");
         self.add(Code::LimitWithoutTotalOrder, text, way_out, Clue::Limit { number, columns });
     }
 
@@ -191,7 +193,7 @@ impl<'a> Walk<'a> {
                 _ => "`distinct on` keeps arbitrary rows: some tie in the `order by`",
             };
             let columns = on.on_expr.iter().flat_map(spans).collect();
-            let way_out = appended(&facts, &ordered, &wanted, &on.input, "`order by`");
+            let way_out = appended(&facts, &ordered, &wanted, on.input.schema(), "`order by`");
             self.add(Code::DistinctOnWithoutTotalOrder, text, way_out, Clue::DistinctOn { columns });
         }
         let used = &wanted | &scope.all(by);
@@ -199,18 +201,16 @@ impl<'a> Walk<'a> {
     }
 
     fn windows(&mut self, window: &Window, used: &Columns) {
-        let node = LogicalPlan::Window(window.clone());
-        let facts = self.known.facts(&node);
         let scope = Scope::of(&window.input);
         let first = window.input.schema().fields().len();
-        let mut needed: Columns = used.iter().copied().filter(|c| *c < first).collect();
-        let mut open: Vec<Tied<'_>> = Vec::new();
+        let mut needed: Columns = used.iter().filter(|c| *c < first).collect();
+        let (mut facts, mut open): (Option<Facts>, Vec<Tied<'_>>) = (None, Vec::new());
         for (at, expr) in window.window_expr.iter().enumerate() {
             let output = first + at;
-            let Some(f) = called(expr).filter(|f| used.contains(&output) && !is_approximate(f.fun.name())) else {
+            let Some(f) = called(expr).filter(|f| used.contains(output) && !is_approximate(f.fun.name())) else {
                 continue;
             };
-            needed.extend(scope.columns(expr));
+            needed.add_all(&scope.columns(expr));
             let name = f.fun.name();
             let aliases = match &f.fun {
                 WindowFunctionDefinition::AggregateUDF(f) => f.aliases(),
@@ -225,21 +225,26 @@ impl<'a> Walk<'a> {
             }
             let order: Vec<&Expr> =
                 f.params.partition_by.iter().chain(f.params.order_by.iter().map(|s| &s.expr)).collect();
-            let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
+            let reach = reach(f);
+            if reach == Reach::Peers {
+                continue;
+            }
+            let ordered = facts
+                .get_or_insert_with(|| self.known.window(window))
+                .closure(&scope.plain_among(order.iter().copied()));
             let same = |other: usize| {
                 window.window_expr.get(other - first).and_then(called).is_some_and(|other| {
                     other.params.partition_by == f.params.partition_by && other.params.order_by == f.params.order_by
                 })
             };
-            let mut wanted = match reach(f) {
-                Reach::Peers => continue,
-                Reach::Values => Columns::new(),
+            let mut wanted = match reach {
+                Reach::Peers | Reach::Values => Columns::new(),
                 // Functions of one window see tied rows in the same order.
-                Reach::Rows => used.iter().copied().filter(|c| *c < first || !same(*c)).collect(),
+                Reach::Rows => used.iter().filter(|c| *c < first || !same(*c)).collect(),
             };
             let arguments = f.params.args.iter().chain(f.params.filter.as_deref());
             let uncovered = arguments.filter(|e| !is_covered(e, &order, &ordered, &scope));
-            wanted.extend(scope.all(uncovered));
+            wanted.add_all(&scope.all(uncovered));
             if wanted.is_subset(&ordered) {
                 continue;
             }
@@ -256,10 +261,11 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        let facts = facts.unwrap_or_default();
         for tied in open {
             let is_unordered =
                 window.window_expr.get(tied.at - first).and_then(called).is_some_and(|f| f.params.order_by.is_empty());
-            let way_out = appended(&facts, &tied.ordered, &tied.wanted, &node, "its `order by`");
+            let way_out = appended(&facts, &tied.ordered, &tied.wanted, &window.schema, "its `order by`");
             self.add(Code::WindowWithoutTotalOrder, tied.finding(is_unordered), way_out, tied.place);
         }
         self.visit(&window.input, &needed, false);
@@ -267,7 +273,6 @@ impl<'a> Walk<'a> {
 
     fn aggregates(&mut self, aggregate: &Aggregate, used: &Columns) {
         let scope = Scope::of(&aggregate.input);
-        let facts = self.known.facts(&aggregate.input);
         let groups = aggregate.schema.fields().len().saturating_sub(aggregate.aggr_expr.len());
         let is_plain = !aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
         let grouped: Vec<&Expr> = if is_plain { aggregate.group_expr.iter().collect() } else { Vec::new() };
@@ -279,8 +284,8 @@ impl<'a> Walk<'a> {
             }
         }
         for (at, expr) in aggregate.aggr_expr.iter().enumerate() {
-            let Some(f) = aggregated(expr).filter(|_| used.contains(&(groups + at))) else { continue };
-            needed.extend(scope.columns(expr));
+            let Some(f) = aggregated(expr).filter(|_| used.contains(groups + at)) else { continue };
+            needed.add_all(&scope.columns(expr));
             let name = f.func.name();
             if is_order_free(name) || is_approximate(name) {
                 continue;
@@ -289,6 +294,7 @@ impl<'a> Walk<'a> {
                 self.repeated(name, call(name, f.func.aliases(), expr));
             }
             let order: Vec<&Expr> = f.params.order_by.iter().map(|s| &s.expr).chain(grouped.iter().copied()).collect();
+            let facts = self.known.facts(&aggregate.input);
             let ordered = facts.closure(&scope.plain_among(order.iter().copied()));
             let open: Vec<&Expr> = f.params.args.iter().filter(|e| !is_covered(e, &order, &ordered, &scope)).collect();
             let wanted = scope.all(open.iter().copied());
@@ -303,7 +309,7 @@ impl<'a> Walk<'a> {
             let way_out = match (name, f.params.order_by.as_slice()) {
                 ("any_value", _) => "write `min(...)` or `max(...)`".to_owned(),
                 (_, []) => format!("write `{name}(... order by ...)`, and order by what it is given, or by a key"),
-                _ => appended(&facts, &ordered, &wanted, &aggregate.input, "its `order by`"),
+                _ => appended(&facts, &ordered, &wanted, aggregate.input.schema(), "its `order by`"),
             };
             self.add(Code::AggregateWithoutTotalOrder, text, way_out, call(name, f.func.aliases(), expr));
         }
@@ -326,7 +332,7 @@ impl<'e> Tied<'e> {
         if !self.names.contains(&name) {
             self.names.push(name);
         }
-        self.wanted.extend(wanted);
+        self.wanted.add_all(wanted);
     }
 
     fn finding(&self, is_unordered: bool) -> Finding {
@@ -361,7 +367,7 @@ fn is_repeated<'e>(order: impl IntoIterator<Item = &'e SortExpr>) -> bool {
 
 /// The columns that the used expressions depend on.
 fn picked(exprs: &[Expr], used: &Columns, scope: &Scope<'_>) -> Columns {
-    scope.all(used.iter().filter_map(|c| exprs.get(*c)))
+    scope.all(used.iter().filter_map(|c| exprs.get(c)))
 }
 
 /// Whether tied rows agree in an expression: the order contains it, or the columns that it depends on.
@@ -392,10 +398,9 @@ fn call(name: &str, aliases: &[String], expr: &Expr) -> Clue {
 }
 
 /// The columns that make an order total: those of a key, or those in which tied rows may differ.
-fn appended(facts: &Facts, ordered: &Columns, wanted: &Columns, rows: &LogicalPlan, to: &str) -> String {
-    let schema = rows.schema();
+fn appended(facts: &Facts, ordered: &Columns, wanted: &Columns, schema: &DFSchema, to: &str) -> String {
     let names = |columns: &Columns| -> Option<String> {
-        let name = |at: &usize| schema.fields().get(*at).map(|f| f.name().clone());
+        let name = |at: usize| schema.fields().get(at).map(|f| f.name().clone());
         let is_word = |name: &String| name.chars().all(|c| c.is_alphanumeric() || c == '_');
         let names: Option<Vec<String>> = columns.iter().map(|at| name(at).filter(is_word)).collect();
         let names: Vec<String> = names?.into_iter().map(|n| format!("`{n}`")).collect();

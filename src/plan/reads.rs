@@ -14,7 +14,7 @@ use deltalake::datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use deltalake::datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, Unnest};
 
 use crate::definition::ColumnType;
-use crate::determinism::{Scope, subquery_of};
+use crate::determinism::{Columns, Scope, subquery_of};
 
 /// A part of a value: names of fields, one within the other.
 type Path = Vec<String>;
@@ -79,8 +79,8 @@ fn add(needed: &mut Needed, at: usize, paths: &BTreeSet<Path>) {
     needed.entry(at).or_default().extend(paths.iter().cloned());
 }
 
-fn wholes(columns: &BTreeSet<usize>, needed: &mut Needed) {
-    columns.iter().for_each(|at| add(needed, *at, &whole()));
+fn wholes(columns: &Columns, needed: &mut Needed) {
+    columns.iter().for_each(|at| add(needed, at, &whole()));
 }
 
 struct Reads(BTreeSet<String>);
