@@ -4,19 +4,17 @@
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod windows;
 
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef};
 use deltalake::arrow::compute::concat;
-use deltalake::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use deltalake::arrow::datatypes::{DataType, FieldRef};
 use deltalake::datafusion::common::config::{ConfigExtension, ConfigOptions};
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use deltalake::datafusion::common::{
-    DFSchema, DataFusionError, Result, ScalarValue, exec_err, extensions_options, internal_err,
-};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, extensions_options};
 use deltalake::datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use deltalake::datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Documentation, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
@@ -27,6 +25,7 @@ use deltalake::datafusion::optimizer::AnalyzerRule;
 use crate::error::Error;
 use crate::node::visible;
 use sizes::Growth;
+pub(crate) use texts::JOINED;
 
 extensions_options! {
     /// Maximum bytes that a function may produce for one batch of rows.
@@ -77,7 +76,7 @@ impl AnalyzerRule for BoundedFunctions {
         let limit = OutputLimit::within(options);
         let in_node = |node: LogicalPlan| {
             let schema = visible(&node);
-            node.map_expressions(|expr| expr.transform_up(|e| bounded(e, &schema, limit)))
+            node.map_expressions(|expr| rewritten(expr, &schema, limit))
         };
         plan.transform_up_with_subqueries(in_node).data()
     }
@@ -88,7 +87,18 @@ impl AnalyzerRule for BoundedFunctions {
 /// # Errors
 /// It is no expression over these columns.
 pub(crate) fn bounded_within(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    expr.transform_up(|e| bounded(e, schema, OutputLimit::default().bytes)).data()
+    rewritten(expr, schema, OutputLimit::default().bytes).data()
+}
+
+fn rewritten(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr>> {
+    let long = |expr: Expr| match texts::is_long(&expr, schema)? {
+        true => {
+            let joined = texts::joined(expr, |operand| rewritten(operand, schema, limit).data())?;
+            Ok(Transformed::new(joined, true, TreeNodeRecursion::Jump))
+        }
+        false => Ok(Transformed::no(expr)),
+    };
+    expr.transform_down_up(long, |e| bounded(e, schema, limit))
 }
 
 fn bounded(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr>> {
@@ -107,9 +117,7 @@ fn bounded(expr: Expr, schema: &DFSchema, limit: u64) -> Result<Transformed<Expr
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })
             if left.get_type(schema)? == DataType::Utf8 && right.get_type(schema)? == DataType::Utf8 =>
         {
-            let signature = Signature::exact(vec![DataType::Utf8; 2], Volatility::Immutable);
-            let joined = ScalarUDF::new_from_impl(Joined { signature });
-            Ok(Transformed::yes(joined.call(vec![*left, *right])))
+            Ok(Transformed::yes(texts::call(vec![*left, *right])))
         }
         Expr::WindowFunction(mut call) => {
             let Some(fun) = windows::bounded(&call.fun, limit) else {
@@ -224,50 +232,3 @@ impl Bounded {
         Ok(ColumnarValue::Array(concat(&arrays)?))
     }
 }
-
-/// `a || b` of texts.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Joined {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Joined {
-    fn name(&self) -> &'static str {
-        JOINED
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        self.schema_name(args)
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let [left, right] = args else { return internal_err!("an operator has two operands") };
-        Ok(format!("{} || {}", left.schema_name(), right.schema_name()))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let limit = OutputLimit::within(&args.config_options);
-        let bytes = Growth::Sum.bytes(&args.args, args.number_rows)?;
-        if bytes > limit {
-            return Err(too_large("a result of `||`", bytes, limit));
-        }
-        let [left, right] = args.args.as_slice() else { return exec_err!("an operator has two operands") };
-        let rows = if is_array(left) || is_array(right) { args.number_rows } else { 1 };
-        let joined = concat_elements_dyn(&left.to_array(rows)?, &right.to_array(rows)?)?;
-        match is_array(left) || is_array(right) {
-            true => Ok(ColumnarValue::Array(joined)),
-            false => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?)),
-        }
-    }
-}
-
-/// The name of the function for `||`.
-pub(crate) const JOINED: &str = "joined_text";

@@ -128,3 +128,30 @@ async fn a_batch_that_may_be_too_large_is_computed_in_parts() {
     let error = ran(&sql("a")).await.expect_err("all of it grows").to_string();
     assert!(error.contains("`regexp_replace` would take"), "{error}");
 }
+
+#[tokio::test]
+async fn a_long_chain_of_texts_is_a_few_calls_with_the_same_limit() {
+    let texts: Vec<&str> = (0..200).map(|i| if i % 3 == 0 { "s" } else { "'x'" }).collect();
+    let from = rows(3);
+    let chain = ran(&format!("select {} as r from {from}", texts.join(" || "))).await.expect("texts");
+    assert_eq!(chain, ran(&format!("select concat({}) as r from {from}", texts.join(", "))).await.expect("texts"));
+
+    let plan = session().sql(&format!("select {} as r from {from}", texts.join(" || "))).await.expect("a query");
+    let plan = session().state().optimize(plan.logical_plan()).expect("a plan");
+    let mut calls = 0;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                calls += usize::from(matches!(e, Expr::ScalarFunction(call) if call.name() == JOINED));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    assert!(walked.is_ok() && (1..=8).contains(&calls), "{calls} calls\n{}", plan.display_indent());
+
+    let long = format!("repeat(s, 60000) || repeat(s, 80000){}", " || 'x'".repeat(60));
+    let error = ran(&format!("select {long} as r from {from}")).await.expect_err("too large").to_string();
+    assert!(error.contains("a result of `||` would take ") && error.contains("the limit is 1 MB"), "{error}");
+    let null = ran(&format!("select s || cast(null as varchar){} as r from {from}", " || 'x'".repeat(60))).await;
+    assert!(null.expect("NULL").lines().nth(3).is_some_and(|row| !row.contains('x')));
+}

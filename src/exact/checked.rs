@@ -12,7 +12,7 @@ use deltalake::arrow::compute::kernels::numeric;
 use deltalake::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, i256};
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use deltalake::datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, internal_err};
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
 use deltalake::datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
@@ -24,6 +24,7 @@ use deltalake::datafusion::optimizer::AnalyzerRule;
 use deltalake::datafusion::physical_expr_common::datum::apply;
 use deltalake::datafusion::sql::unparser::expr_to_sql;
 
+use super::chain;
 use super::ranges::{divides_all, magnitude, stays_within};
 use super::sums::rounded;
 use crate::error::OutOfRange;
@@ -51,8 +52,21 @@ fn in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             Expr::Alias(alias) if is_plain(&alias.name) => Some(alias.name.clone()),
             _ => None,
         };
-        expr.transform_up(|e| checked(e, &schema, column.as_deref()))
+        rewritten(expr, &schema, column.as_deref())
     })
+}
+
+fn rewritten(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transformed<Expr>> {
+    let operand = |expr: Expr| rewritten(expr, schema, column).data();
+    let single = |op: Operator, left: Expr, right: Expr| call(op, false, [left, right], column);
+    let long = |expr: Expr| match chain::is_long(&expr) {
+        true => {
+            let chain = chain::rewritten(expr, schema, column, &operand, &single)?;
+            Ok(Transformed::new(chain, true, TreeNodeRecursion::Jump))
+        }
+        false => Ok(Transformed::no(expr)),
+    };
+    expr.transform_down_up(long, |e| checked(e, schema, column))
 }
 
 fn is_plain(name: &str) -> bool {
@@ -73,6 +87,11 @@ fn checked(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transf
         }
         _ => return Ok(Transformed::no(expr)),
     };
+    Ok(Transformed::yes(call(op, negates, [left, right], column)))
+}
+
+/// A call of a checked operator.
+fn call(op: Operator, negates: bool, [left, right]: [Expr; 2], column: Option<&str>) -> Expr {
     let of = Arithmetic {
         op,
         negates,
@@ -80,23 +99,33 @@ fn checked(expr: Expr, schema: &DFSchema, column: Option<&str>) -> Result<Transf
         column: column.map(str::to_owned),
         signature: Signature::any(2, Volatility::Immutable),
     };
-    Ok(Transformed::yes(ScalarUDF::new_from_impl(of).call(vec![left, right])))
+    ScalarUDF::new_from_impl(of).call(vec![left, right])
 }
 
 /// Whether the result of an operator may overflow its type, or would be truncated.
 fn is_checked(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     let Expr::BinaryExpr(BinaryExpr { op, .. }) = expr else { return Ok(false) };
-    let of_type = || expr.get_type(schema);
     Ok(match op {
-        Operator::Plus | Operator::Minus | Operator::Multiply => {
-            let of_type = of_type()?;
-            let below_zero = *op == Operator::Minus && of_type.is_unsigned_integer();
-            let may_leave = || Ok::<_, DataFusionError>(!stays_within(magnitude(expr, schema)?, &of_type));
-            (of_type.is_integer() || is_decimal(&of_type)) && (below_zero || may_leave()?)
+        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
+            let of_type = expr.get_type(schema)?;
+            // Of other types nothing is known.
+            (of_type.is_integer() || is_decimal(&of_type)) && step_is_checked(*op, &of_type, magnitude(expr, schema)?)
         }
-        Operator::Divide => is_decimal(&of_type()?),
         _ => false,
     })
+}
+
+/// The same of an operator by the type and the maximum magnitude of its result.
+pub(super) fn step_is_checked(op: Operator, of_type: &DataType, magnitude: f64) -> bool {
+    match op {
+        Operator::Plus | Operator::Minus | Operator::Multiply => {
+            let below_zero = op == Operator::Minus && of_type.is_unsigned_integer();
+            let is_exact = of_type.is_integer() || is_decimal(of_type);
+            is_exact && (below_zero || !stays_within(magnitude, of_type))
+        }
+        Operator::Divide => is_decimal(of_type),
+        _ => false,
+    }
 }
 
 fn is_decimal(of: &DataType) -> bool {
@@ -136,6 +165,9 @@ fn written(expr: &Expr) -> Result<Expr> {
         Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
         Expr::ScalarFunction(call) => match (operator(&call), call.args.as_slice()) {
             (Some(op), [left, right]) => Ok(Transformed::yes(binary_expr(left.clone(), op, right.clone()))),
+            (None, args) if let Some(operators) = chain::operators(&call) => {
+                Ok(Transformed::yes(chain::nested(operators, args)))
+            }
             _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
         },
         other => Ok(Transformed::no(other)),
@@ -197,19 +229,41 @@ impl Arithmetic {
     }
 
     fn out_of_range(&self, of_type: &DataType) -> DataFusionError {
-        let [left, right] = &self.operands;
-        let wider = match of_type {
-            DataType::Int8 | DataType::Int16 | DataType::Int32 => "bigint",
-            DataType::Int64 | DataType::UInt64 => "decimal(38, 0)",
-            _ => "double",
-        };
-        let (op, column) = (self.op, self.column.as_deref());
+        let (right, column) = (&self.operands[1], self.column.as_deref());
         if self.negates {
-            return overflow(&format!("- {right}"), of_type, column, &format!("write `- cast({right} as {wider})`"));
+            let way_out = format!("write `- cast({right} as {})`", wider(of_type));
+            return overflow(&format!("- {right}"), of_type, column, &way_out);
         }
-        let way_out = format!("write `cast({left} as {wider}) {op} {right}`");
-        overflow(&format!("{left} {op} {right}"), of_type, column, &way_out)
+        too_great(self.op, &self.operands, of_type, column)
     }
+}
+
+fn too_great(op: Operator, [left, right]: &[String; 2], of_type: &DataType, column: Option<&str>) -> DataFusionError {
+    let way_out = format!("write `cast({left} as {}) {op} {right}`", wider(of_type));
+    overflow(&format!("{left} {op} {right}"), of_type, column, &way_out)
+}
+
+/// The error of an operator over expressions.
+pub(super) fn out_of_range(
+    op: Operator,
+    [left, right]: [&Expr; 2],
+    of_type: &DataType,
+    column: Option<&str>,
+) -> DataFusionError {
+    too_great(op, &[shown(left), shown(right)], of_type, column)
+}
+
+fn wider(of_type: &DataType) -> &'static str {
+    match of_type {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => "bigint",
+        DataType::Int64 | DataType::UInt64 => "decimal(38, 0)",
+        _ => "double",
+    }
+}
+
+/// Whether an operator failed because its result does not fit.
+pub(super) fn is_overflow(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ArrowError(arrow, _) if matches!(arrow.as_ref(), ArrowError::ArithmeticOverflow(_)))
 }
 
 /// The error of a result that does not fit its type.
@@ -276,16 +330,16 @@ impl ScalarUDFImpl for Arithmetic {
         let of_type = args.return_field.data_type().clone();
         let [left, right] = args.args.as_slice() else { return internal_err!("an operator has two operands") };
         let result = apply(left, right, |left, right| compute(self.op, left, right, &of_type));
-        result.map_err(|error| match error.find_root() {
-            DataFusionError::ArrowError(arrow, _) if matches!(arrow.as_ref(), ArrowError::ArithmeticOverflow(_)) => {
-                self.out_of_range(&of_type)
-            }
-            _ => error,
-        })
+        result.map_err(|error| if is_overflow(&error) { self.out_of_range(&of_type) } else { error })
     }
 }
 
-fn compute(op: Operator, left: &dyn Datum, right: &dyn Datum, of_type: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(super) fn compute(
+    op: Operator,
+    left: &dyn Datum,
+    right: &dyn Datum,
+    of_type: &DataType,
+) -> Result<ArrayRef, ArrowError> {
     let result = match op {
         Operator::Plus => numeric::add(left, right)?,
         Operator::Minus => numeric::sub(left, right)?,

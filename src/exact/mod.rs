@@ -10,6 +10,7 @@
 
 mod accumulate;
 mod big;
+mod chain;
 mod checked;
 mod extremes;
 mod function;
@@ -17,6 +18,8 @@ mod moments;
 mod number;
 mod ranges;
 mod sums;
+#[cfg(test)]
+mod chain_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
+use super::chain::{magnitude_of, magnitude_of_call, operators};
 use super::checked::operator;
 
 /// The tolerance for rounding errors of doubles.
@@ -19,13 +20,7 @@ pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
     let by_type = || Ok::<_, deltalake::datafusion::common::DataFusionError>(greatest(&expr.get_type(schema)?));
     let of = |op: Operator, left: &Expr, right: &Expr| -> Result<f64> {
         let (left, right) = (magnitude(left, schema)?, magnitude(right, schema)?);
-        let result = match op {
-            Operator::Plus | Operator::Minus => left + right,
-            Operator::Multiply => left * right,
-            _ => f64::INFINITY,
-        };
-        // NaN comes from zero times infinity.
-        Ok(if result.is_nan() { f64::INFINITY } else { result })
+        Ok(magnitude_of(op, left, right))
     };
     match expr {
         Expr::Literal(value, _) => Ok(number(value).map_or(f64::INFINITY, f64::abs)),
@@ -42,6 +37,7 @@ pub(super) fn magnitude(expr: &Expr, schema: &DFSchema) -> Result<f64> {
         }
         Expr::ScalarFunction(call) => match (operator(call), call.args.as_slice()) {
             (Some(op), [left, right]) => Ok(of(op, left, right)?.min(by_type()?)),
+            (None, args) if let Some(operators) = operators(call) => magnitude_of_call(operators, args, schema),
             _ => by_type(),
         },
         Expr::Case(case) => {
@@ -57,7 +53,7 @@ fn is_exact(of: &DataType) -> bool {
 }
 
 /// One more than the maximum value of a type.
-fn greatest(of: &DataType) -> f64 {
+pub(super) fn greatest(of: &DataType) -> f64 {
     match of {
         DataType::Int8 => 2_f64.powi(7),
         DataType::Int16 => 2_f64.powi(15),

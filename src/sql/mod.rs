@@ -21,6 +21,7 @@ mod engine;
 mod fallible;
 pub(crate) mod functions;
 mod hidden_columns;
+mod long_unions;
 pub(crate) mod normalise;
 pub(crate) mod optimizer;
 pub(crate) mod options;

@@ -32,6 +32,7 @@ use crate::sql::analyse::subquery_in_join_condition::Beside;
 use crate::sql::analyse::type_coercion::{Operands, Timestamps};
 use crate::sql::functions::FUNCTIONS;
 use crate::sql::hidden_columns;
+use crate::sql::long_unions::flattened;
 use crate::sql::options::engine_options;
 use crate::sql::relations::ColumnsOf;
 use crate::sql::rewrite::cast_column_names;
@@ -39,6 +40,7 @@ use crate::sql::rewrite::derived_table_aliases::name_derived;
 use crate::sql::rewrite::function_aliases::spell_functions;
 use crate::sql::rewrite::lateral::without_lateral_unnest;
 use crate::sql::rewrite::like_escape::escape_with_backslashes;
+use crate::sql::rewrite::long_conditions::balance_conditions;
 use crate::sql::rewrite::order_by_limit_one::take_first;
 use crate::sql::rewrite::row_value_comparison::compare_rows;
 use crate::sql::rewrite::using_columns::qualify_shared;
@@ -70,6 +72,7 @@ pub(crate) fn to_dialect(syntax: &mut (impl VisitMut + ToString), columns_of: Co
     compare_rows(syntax);
     name_derived(syntax);
     qualify_shared(syntax, columns_of);
+    balance_conditions(syntax);
 }
 
 /// Plans a parsed query.
@@ -95,7 +98,7 @@ pub(crate) fn plan_query(mut query: Query, tables: &Tables) -> Result<LogicalPla
     }
     let plan = analyse(without_lateral_unnest(plan?)?, &tables.options)?;
     recursion(&plan, tables)?;
-    Ok(plan)
+    flattened(plan)
 }
 
 /// Whether the order of a query has no effect on its rows.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cast_column_names;
 pub(crate) mod like_escape;
+pub(crate) mod long_conditions;
 pub(crate) mod order_by_limit_one;
 pub(crate) mod lateral;
 pub(crate) mod precedence;
