@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deltalake::datafusion::common::runtime::SpawnedTask;
+use deltalake::datafusion::prelude::SessionContext;
+use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsSettings};
@@ -130,15 +134,14 @@ pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
         let files = [&table.file.path, &derived.sql_file.path];
         faults.iter().any(|f| f.place.as_ref().is_some_and(|p| files.contains(&&p.file.path)))
     };
-    for table in &project.tables {
-        let Some(derived) = table.derived().filter(|d| d.quarantine_of.is_none()) else { continue };
-        if has_fault(table, derived, &faults) {
-            continue;
-        }
-        let rehearsed = match evaluate::rehearse(&derived.plan, &session).await {
-            Ok(()) if derived.refresh != Policy::Full => evaluate::rehearse_change(&derived.plan, &session).await,
-            other => other,
-        };
+    let own =
+        |table: &'_ Table| table.derived().is_some_and(|d| d.quarantine_of.is_none() && !has_fault(table, d, &faults));
+    let queries: Vec<&Derived> = project.tables.iter().filter(|t| own(t)).filter_map(Table::derived).collect();
+    // Planning is all of the work: one query per core at a time.
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let rehearsals: Vec<_> = queries.iter().map(|derived| rehearsed(derived, session.clone())).collect();
+    let rehearsals: Vec<Result<()>> = stream::iter(rehearsals).buffered(at_once).collect().await;
+    for (derived, rehearsed) in queries.into_iter().zip(rehearsals) {
         if let Err(error) = rehearsed {
             // No data were read.
             let error = error.unredacted();
@@ -152,6 +155,18 @@ pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
         faults.extend(cases::cases(root, &project)?.1);
     }
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
+}
+
+/// Tries the plans of a query and of its change, in a task of their own.
+fn rehearsed(derived: &Derived, session: SessionContext) -> impl Future<Output = Result<()>> + use<> {
+    let (plan, has_change) = (derived.plan.clone(), derived.refresh != Policy::Full);
+    async move {
+        let task = SpawnedTask::spawn(async move {
+            evaluate::rehearse(&plan, &session).await?;
+            if has_change { evaluate::rehearse_change(&plan, &session).await } else { Ok(()) }
+        });
+        task.join_unwind().await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a query was not tried")))
+    }
 }
 
 /// Schemes are case-insensitive.
@@ -558,7 +573,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the query engine cannot start.
-    pub fn session(&self) -> Result<deltalake::datafusion::prelude::SessionContext> {
+    pub fn session(&self) -> Result<SessionContext> {
         let mut locations = vec![self.warehouse.clone()];
         for table in self.project.tables.iter().filter(|t| t.location.is_some()) {
             locations.push(self.location(table)?);
