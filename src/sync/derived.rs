@@ -15,6 +15,14 @@ use crate::name::TableName;
 use crate::outcome::Mode;
 use crate::refresh::{self, Job, Opened};
 
+/// The memory that the writers and reads of one refresh take, beside its operators.
+const OF_ONE_REFRESH: u64 = 64 << 20;
+
+/// Refreshes that run at once. A level of a hundred tables held the writers of all of them: eight times the limit.
+fn at_once(memory_limit: u64) -> usize {
+    usize::try_from(memory_limit / OF_ONE_REFRESH).unwrap_or(usize::MAX).clamp(2, 16)
+}
+
 /// Logs opened concurrently.
 const OPEN_AT_ONCE: usize = 16;
 
@@ -64,6 +72,7 @@ impl Attempt<'_> {
         let mut waiting: Vec<&Table> =
             self.workspace.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
         let mut running = FuturesUnordered::new();
+        let most = at_once(self.workspace.project.memory_limit);
         loop {
             let mut still = Vec::new();
             for table in waiting {
@@ -75,7 +84,7 @@ impl Attempt<'_> {
                     behind.insert(table.name.clone());
                     self.skipped(table, source);
                     fates.insert(table.name.clone(), Fate::Skipped(source.clone()));
-                } else if sources.iter().all(|s| cut.contains_key(s)) {
+                } else if running.len() < most && sources.iter().all(|s| cut.contains_key(s)) {
                     let sources = sources.iter().filter_map(|s| Some((s.clone(), cut.get(s)?.clone()))).collect();
                     let opened = ahead.remove(&table.name);
                     running.push(self.refresh(table, sources, opened));
