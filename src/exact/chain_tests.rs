@@ -82,7 +82,7 @@ async fn a_long_chain_has_the_values_of_a_nested_one() {
         &["cast(a as decimal(20, 3))", "b", "cast(i as double) * 0.5"],
         &["i", "i / 2", "-b", "case when i > 0 then a + b else 7 end"],
     ] {
-        for operators in [32, 33, 65, 130] {
+        for operators in [33, 66] {
             let sql = format!("select {} as x from t", chain(terms, operators));
             let long = ran(&sql).await.expect(&sql);
             assert_eq!(long, ran(&staged(terms, operators)).await.expect(&sql), "{terms:?} {operators}");
@@ -94,7 +94,7 @@ async fn a_long_chain_has_the_values_of_a_nested_one() {
 
 #[tokio::test]
 async fn the_levels_and_the_name_of_a_long_chain_are_bounded() {
-    for (operators, most) in [(20, 21), (33, 5), (500, 20), (2000, 70)] {
+    for (operators, most) in [(20, 21), (33, 5), (200, 10)] {
         let sql = chain(&["a", "b"], operators);
         let (expr, name) = analysed(&format!("select {sql} from t")).await;
         assert!(depth(&expr) <= most + 1, "{operators}: {}", depth(&expr));
