@@ -8,6 +8,7 @@
 //! cargo bench --bench main -- people                    # how one person is found among many files (scripts/setup before it)
 //! cargo bench --bench main -- audits                    # what audits read: by versions, and of a large table
 //! cargo bench --bench main -- tpch                      # joins of TPC-H: incremental against full, by changed rows
+//! cargo bench --bench main -- tpcdi                     # a warehouse like TPC-DI's: does `auto` take the cheaper mode
 //! cargo bench --bench main -- apply                     # a change of a large table: next to whole files, and to MERGE
 //! cargo bench --bench main -- rewrite                   # statements of migrations against a plain COPY of the table
 //! ```
@@ -35,6 +36,7 @@ mod slow;
 #[expect(dead_code, reason = "the tests' own needs")]
 #[path = "../tests/it/support/traces.rs"]
 mod traces;
+mod tpcdi;
 mod tpch;
 
 use std::fs;
@@ -75,6 +77,9 @@ fn main() {
     }
     if args.iter().any(|a| a == "audits") {
         return audits::measure();
+    }
+    if args.iter().any(|a| a == "tpcdi") {
+        return tpcdi::measure();
     }
     if args.iter().any(|a| a == "tpch") {
         return tpch::measure();

@@ -35,7 +35,7 @@ pub use membership::{
 pub use optimize::{OptimizeOutcome, OptimizedTable};
 pub use pin::{Pin, PinNotice, PinOutcome, PinStatus};
 pub use plan::{
-    Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, Operator, PlanOutcome,
+    Action, CatalogChange, CatalogPlan, Computed, EntryChange, Estimate, Explanation, ModeTime, Operator, PlanOutcome,
     PlannedFile, Rewrite, SavedMigration, SavedPlan, SavedTable, SchemaChange, SchemaChangeKind, TablePlan, Verdict,
 };
 pub use report::{
@@ -113,6 +113,27 @@ pub struct Io {
     pub bytes_read: u64,
     /// Bytes of data files written.
     pub bytes_written: u64,
+    /// Time of a refresh, by phase.
+    pub phases: Phases,
+}
+
+/// Time of a refresh, by phase, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Reading and computing: the change, or the whole result and its difference to the table.
+    pub compute: u64,
+    /// Writing: files of the table that change, new files, and the change data feed.
+    pub write: u64,
+    /// Expectations, primary keys and consent.
+    pub check: u64,
+}
+
+impl Phases {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.compute.saturating_add(self.write).saturating_add(self.check)
+    }
 }
 
 impl AddAssign for Io {
@@ -125,6 +146,9 @@ impl AddAssign for Io {
         self.rows_read += other.rows_read;
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;
+        self.phases.compute += other.phases.compute;
+        self.phases.write += other.phases.write;
+        self.phases.check += other.phases.check;
     }
 }
 

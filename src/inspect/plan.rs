@@ -14,10 +14,11 @@ use crate::lake::{Annotation, Annotations, LakeTable, annotation_reason};
 use crate::migrate::Pending;
 use crate::name::TableName;
 use crate::outcome::{
-    Action, CatalogPlan, Estimate, Explanation, Mode, PlanOutcome, Rewrite, SavedTable, SchemaChange, TablePlan,
-    Warning, counted, sized,
+    Action, CatalogPlan, Estimate, Explanation, Mode, ModeTime, PlanOutcome, Rewrite, SavedTable, SchemaChange,
+    TablePlan, Warning, counted, sized,
 };
-use crate::plan::{self, Decision, cost::Shape};
+use crate::plan::cost::{Cost, Shape};
+use crate::plan::{self, Decision};
 use crate::refresh::{self, Foreseen, Job, Moved};
 use crate::register::{self, Expected};
 use crate::sync;
@@ -294,13 +295,14 @@ impl Planner<'_> {
         }
         plan.estimate = self.estimate(&job, plan, &foreseen);
         if self.explain {
-            let costs = foreseen.costs.map(|c| (c.incremental, c.full));
+            let costs = foreseen.costs.map(|c| (c.incremental.bytes, c.full.bytes));
+            let times = foreseen.costs.map(|c| (mode_time(c.incremental), mode_time(c.full)));
             let scan = |name: &str| scanned(&job, &foreseen.moved, &plan.after, name);
             plan.explanation = Some(match &program {
-                Ok(program) => Explanation { operators: program.explain(&scan), reasons: Vec::new(), costs },
+                Ok(program) => Explanation { operators: program.explain(&scan), reasons: Vec::new(), costs, times },
                 Err(why) => {
                     let reasons = why.reasons.iter().map(ToString::to_string).collect();
-                    Explanation { operators: Vec::new(), reasons, costs }
+                    Explanation { operators: Vec::new(), reasons, costs, times }
                 }
             });
         }
@@ -361,6 +363,11 @@ impl Planner<'_> {
         let many = |n: Option<u64>| n.map(|n| n.saturating_mul(times));
         Estimate { rows: many(taken.rows), bytes: many(taken.bytes), at_most: true }
     }
+}
+
+fn mode_time(cost: Cost) -> ModeTime {
+    let (refreshes, mean_ms) = cost.history;
+    ModeTime { estimated_ms: cost.expected, expected_ms: cost.corrected, refreshes, mean_ms }
 }
 
 /// What a commit makes the log say of a table.

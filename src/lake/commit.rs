@@ -22,12 +22,13 @@ use super::layout::Layout;
 use super::log::hash;
 use super::optimized::OPTIMIZE;
 use super::readable;
-use super::state::app;
+use super::state::{HISTORY, app};
 use super::table::{LakeTable, builder};
 use crate::clock;
 use crate::definition::Column;
 use crate::digest::ChangeDigest;
 use crate::error::{Context, Error, Kind, Result};
+use crate::plan::history::History;
 use crate::storage::Location;
 
 /// A checkpoint is written every this many commits.
@@ -112,6 +113,20 @@ impl Commit {
         }
     }
 
+    /// Repeats what recent refreshes of the table took, unless the commit is a refresh and says it itself: only the newest
+    /// commit is read for it.
+    fn repeat_history(&mut self, before: &History) -> History {
+        let told = self.info.get_mut("stediDelta").and_then(serde_json::Value::as_object_mut);
+        let Some(told) = told else { return History::default() };
+        if let Some(own) = told.get(HISTORY) {
+            return History::read(own);
+        }
+        if *before != History::default() {
+            told.insert(HISTORY.to_owned(), before.told());
+        }
+        before.clone()
+    }
+
     fn actions(self, version: u64) -> Vec<Action> {
         let now = clock::now_ms();
         let mut info: HashMap<String, serde_json::Value> = self.info.into_iter().collect();
@@ -188,6 +203,7 @@ impl Commit {
             self.txns.insert(app::OPTIMIZED.to_owned(), i64::try_from(version).unwrap_or(i64::MAX));
         }
         self.tell_digest(&table.uuid(), version);
+        let history = self.repeat_history(&table.state().history);
         let txns = with_head(&self.txns, version);
         let mut actions = self.actions(version);
         let keeps_properties = properties.is_empty() && gone.is_empty();
@@ -226,7 +242,7 @@ impl Commit {
             // The commit is durable: a missing checkpoint costs time, not rows, and the next one makes up for it.
             let _ = deltalake::checkpoints::create_checkpoint(&inner, None).await;
         }
-        Ok(LakeTable::after_commit(Some(table), table.location().clone(), inner, (txns, hash)).await)
+        Ok(LakeTable::after_commit(Some(table), table.location().clone(), inner, (txns, history, hash)).await)
     }
 }
 
@@ -264,6 +280,7 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
     // Before it there are no rows.
     commit.change.digest = commit.change.digest.map(ChangeDigest::whole);
     commit.tell_digest(&spec.uuid, 0);
+    let history = commit.repeat_history(&History::default());
     let txns = with_head(&commit.txns, 0);
     let mut actions = commit.actions(0);
     actions.insert(1, Action::Protocol(protocol));
@@ -271,7 +288,7 @@ pub async fn create(location: &Location, spec: &TableSpec, mut commit: Commit) -
     let mut inner = builder(location)?.build().context(doing)?;
     let hash = put(&inner.log_store(), (location, None), 0, actions).await?;
     inner.load_version(0).await.context(|| format!("{location} cannot be read back"))?;
-    Ok(LakeTable::after_commit(None, location.clone(), inner, (txns, hash)).await)
+    Ok(LakeTable::after_commit(None, location.clone(), inner, (txns, history, hash)).await)
 }
 
 fn with_head(txns: &BTreeMap<String, i64>, version: u64) -> BTreeMap<String, i64> {

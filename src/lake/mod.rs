@@ -61,7 +61,7 @@ pub(crate) use session::Joins;
 pub use session::{SessionOptions, session};
 pub(crate) use spill::{SpillFolder, close as close_spill, sweep as sweep_spill};
 pub(crate) use spliced::{Groups, Splice};
-pub(crate) use state::{Consumed, app, is_batch};
+pub(crate) use state::{Consumed, HISTORY, app, is_batch};
 pub(crate) use system::SystemTable;
 pub use table::LakeTable;
 pub(crate) use tail::{AT_ONCE, Tail, Values, Wanted};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::plan::history::History;
+
 /// The app ids. They never contain a fingerprint: switching from query A to B and back to A would resume from A's stale
 /// version.
 pub(crate) mod app {
@@ -43,6 +45,9 @@ pub(crate) mod app {
     pub(crate) const SOURCE_PREFIX: &str = "stedi-delta/source/";
 }
 
+/// The key in `commitInfo` under which each commit of ours repeats what recent refreshes took.
+pub(crate) const HISTORY: &str = "history";
+
 /// Whether a sync may have assigned a batch number: they start at 1 and count up. A greater one is another writer's,
 /// and the greatest one has no successor.
 #[must_use]
@@ -66,6 +71,8 @@ pub struct State {
     pub txns: BTreeMap<String, i64>,
     /// Versions after the newest commit of ours, oldest first, by other writers.
     pub foreign: Vec<super::CommitFacts>,
+    /// What recent refreshes took, as the newest commit of ours repeats it.
+    pub(crate) history: History,
     /// False if commits between ours and the newest could not be read: then `foreign` is unknown.
     pub readable: bool,
 }

@@ -22,10 +22,11 @@ use super::moved::MovedRows;
 use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
-use super::state::{Consumed, State, app};
+use super::state::{Consumed, HISTORY, State, app};
 use super::statistics::{tags_of_remove, widest_of};
 use super::width;
 use crate::error::{Context, Error, Result};
+use crate::plan::history::History;
 use crate::storage::{Location, SCRATCH};
 use crate::types::plain_schema;
 
@@ -141,9 +142,9 @@ impl LakeTable {
         before: Option<&Self>,
         location: Location,
         inner: DeltaTable,
-        (txns, hash): (BTreeMap<String, i64>, i64),
+        (txns, history, hash): (BTreeMap<String, i64>, History, i64),
     ) -> Self {
-        let state = Arc::new(State { txns, foreign: Vec::new(), readable: true });
+        let state = Arc::new(State { txns, history, foreign: Vec::new(), readable: true });
         let of_log = before.map(|table| (table.hashes.clone(), table.verdicts.clone())).unwrap_or_default();
         let table = Self::new(location, inner, state, of_log);
         table.hashes.lock().await.insert(table.version(), Some(hash));
@@ -399,12 +400,13 @@ impl LakeTable {
             let Some(commit) = read else { break };
             if commit.is_ours() {
                 foreign.reverse();
-                return Ok(State { txns: commit.txns, foreign, readable: true });
+                let history = commit.fact(HISTORY).map(History::read).unwrap_or_default();
+                return Ok(State { txns: commit.txns, history, foreign, readable: true });
             }
             foreign.push(commit);
             if version == 0 {
                 foreign.reverse();
-                return Ok(State { txns: BTreeMap::new(), foreign, readable: true });
+                return Ok(State { foreign, readable: true, ..State::default() });
             }
         }
         self.state_from_checkpoint().await
@@ -431,7 +433,7 @@ impl LakeTable {
             },
             _ => (Vec::new(), head.is_none()),
         };
-        Ok(State { txns, foreign, readable })
+        Ok(State { txns, foreign, readable, ..State::default() })
     }
 
     /// The consumed version of a source: from the newest commit of ours, else from the checkpoint.

@@ -67,6 +67,21 @@ pub struct Operator {
     pub rule: String,
 }
 
+document! {
+/// The time that a refresh in one mode is expected to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ModeTime {
+    /// In ms, by the sizes of sources, changes and table.
+    pub estimated_ms: u64,
+    /// The same, corrected by recent refreshes of the table: what decides.
+    pub expected_ms: u64,
+    /// Recent refreshes in this mode.
+    pub refreshes: u64,
+    /// The mean of their times in ms; 0 without any.
+    pub mean_ms: u64,
+}
+}
+
 /// How a query's change is computed, or why it cannot be computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
@@ -76,6 +91,8 @@ pub struct Explanation {
     pub reasons: Vec<String>,
     /// Bytes that an incremental and a full refresh would read and write, if both are known.
     pub costs: Option<(u64, u64)>,
+    /// The times of both.
+    pub times: Option<(ModeTime, ModeTime)>,
 }
 
 document! {

@@ -2,7 +2,9 @@
 
 pub(crate) mod cost;
 mod fingerprint;
+pub(crate) mod history;
 mod reads;
+pub(crate) mod work;
 
 pub use fingerprint::expectations;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};

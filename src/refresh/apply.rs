@@ -12,6 +12,7 @@ use super::choose::Planned;
 use super::consent::{Ended, Scope};
 use super::inputs::Inputs;
 use super::inspect::{Coverage, Inspector};
+use super::phases::Watch;
 use super::{Refreshed, Work, rows};
 use crate::clock;
 use crate::digest::{ChangeDigest, DigestKey, RowDigest};
@@ -23,7 +24,7 @@ use crate::lake::{
     TableSpec, app, create, out_of_memory,
 };
 use crate::merge::{self, CdcChange, Merged, RowChange};
-use crate::outcome::{Io, Mode, Rows, Warning, counted};
+use crate::outcome::{Io, Mode, Phases, Rows, Warning, counted};
 use crate::plan;
 
 /// A commit ready to be made, with its messages.
@@ -43,6 +44,8 @@ pub(super) struct Ready {
 pub(super) enum Batches {
     /// Each row as often as it comes.
     Rows,
+    /// The same, after they were computed.
+    Merged,
     /// Rows with their weight.
     Weighted,
 }
@@ -90,6 +93,7 @@ impl Work<'_> {
             Some(guard) => Scope::Change(guard.ended(inputs).await?),
             None => Scope::Change(Ended::default()),
         };
+        let mut watch = Watch::start();
         let change = evaluate::run(program, inputs.session(), &inputs.beside(current)).await?;
         let mut io = Io { files_read: inputs.changed_files(), files_before: current.size().0, ..Io::default() };
         let ended = match &scope {
@@ -97,6 +101,7 @@ impl Work<'_> {
             Scope::All => 0,
         };
         let mut seen = Inspector::new(self.job.table, self.coverage)?;
+        io.phases.compute += watch.lap();
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
             self.append(stream, Batches::Weighted, &mut seen, &mut io).await?
@@ -106,14 +111,17 @@ impl Work<'_> {
             let Some(rows) = rows::row_change(stream, current, limit, u64::MAX).await? else {
                 return Err(Error::new(Kind::Internal, "a change has more rows than can be counted"));
             };
+            io.phases.compute += watch.lap();
             match self.merge(current, rows, inputs.session(), &mut seen, &mut io).await? {
                 Merged::Done(change) => change,
                 Merged::Drifted(missing) => return Ok(Merged::Drifted(missing)),
             }
         };
+        watch.lap();
         io.rows_read = Scanned::rows(inputs.session());
         let verdict = self.check_constraints(inputs, Some(current), &mut seen, &scope).await;
         self.discard_if_rejected(&delta, verdict).await?;
+        io.phases.check += watch.lap();
         let ambiguous = self.ambiguous(inputs).await?;
         let reason = String::new();
         let mode = Mode::Incremental;
@@ -134,15 +142,24 @@ impl Work<'_> {
             .layout(Layout::defined(self.job.table))
             .rows_per_file(CHANGING_FILE_ROWS)
             .digested(key.clone());
+        let mut watch = Watch::start();
+        let mut phases = Phases::default();
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
+            phases.compute += watch.lap();
             let rows = match batches {
-                Batches::Rows => batch,
+                Batches::Rows | Batches::Merged => batch,
                 Batches::Weighted => rows::spread(&batch)?.0,
             };
             let rows = seen.inserts(&rows)?;
             writer.write(&rows).await?;
+            phases.write += watch.lap();
         }
+        phases.compute += watch.lap();
         let written = writer.close().await?;
+        phases.write += watch.lap();
+        // Rows of a merge have been computed: what is left is to sort them.
+        io.phases.write += if batches == Batches::Merged { phases.total() } else { phases.write };
+        io.phases.compute += if batches == Batches::Merged { 0 } else { phases.compute };
         io.files_added += written.adds.len() as u64;
         io.bytes_written += written.bytes();
         let digest = ChangeDigest::of(key.as_ref(), written.digest, Some(RowDigest::default()));
@@ -163,6 +180,7 @@ impl Work<'_> {
         seen: &mut Inspector,
         io: &mut Io,
     ) -> Result<Merged<Change>> {
+        let mut watch = Watch::start();
         // Deleted rows are observed first: a deleted key is not new.
         let mut gone = rows.rows(CdcChange::Delete);
         let key = self.digests();
@@ -186,13 +204,16 @@ impl Work<'_> {
         if rows.inserts() > 0 {
             let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
             let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
-            let come = self.append(come, Batches::Rows, seen, io).await?;
+            io.phases.write += watch.lap();
+            let come = self.append(come, Batches::Merged, seen, io).await?;
             inserted = come.digest.map(|digest| digest.rows);
             applied.change.adds.extend(come.adds);
+            watch.lap();
         }
         applied.change.digest = ChangeDigest::of(key.as_ref(), inserted, Some(deleted));
         merge::told(&mut applied, rows).await?;
         io.bytes_written += applied.bytes_written;
+        io.phases.write += watch.lap();
         Ok(Merged::Done(applied.change))
     }
 
@@ -302,10 +323,14 @@ impl Work<'_> {
         }
         let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
         let mode_name = if mode == Mode::Full { "full" } else { "incremental" };
-        let facts = json!({
+        io.bytes_read = self.meter.bytes_read();
+        let mut facts = json!({
             "mode": mode_name, "reason": reason, "run": job.run, "sources": cut,
             "rowsInserted": inserted, "rowsUpdated": updated, "rowsDeleted": deleted,
         });
+        if mode == Mode::Full || io.phases != Phases::default() {
+            self.tell_work(&mut facts, mode, &io);
+        }
         let commit = Commit {
             operation: if change.removes.is_empty() { "WRITE" } else { "MERGE" },
             metrics: BTreeMap::from([("numOutputRows", seen.inserted), ("numDeletedRows", seen.deleted)]),

@@ -7,11 +7,16 @@ use super::{Job, Opened, Work};
 use crate::changes::{ChangeSet, size};
 use crate::definition::Policy;
 use crate::error::Result;
+use crate::evaluate::Limits;
 use crate::incremental::{self, Program};
 use crate::lake::{Joins, LakeTable};
 use crate::name::TableName;
-use crate::plan::cost::{self, Costs, Shape, Size, SourceSize};
+use crate::outcome::Mode;
+use crate::plan::cost::{self, Costs, Size, SourceSize};
+use crate::plan::history::History;
+use crate::plan::work::Sizes;
 use crate::plan::{self, Change, Decision};
+use crate::sql::normalise::normalise;
 
 /// How a table gets to the cut, and the facts on which that depends.
 pub(super) struct Strategy {
@@ -19,7 +24,7 @@ pub(super) struct Strategy {
     /// For [`Decision::Incremental`].
     pub(super) planned: Option<Box<Planned>>,
     moved: Vec<Moved>,
-    costs: Option<Costs>,
+    pub(super) costs: Option<Costs>,
 }
 
 impl From<Decision> for Strategy {
@@ -135,7 +140,8 @@ impl Work<'_> {
         let (mut moved, mut costs, mut cheaper) = (Vec::new(), None, None);
         if self.job.derived.refresh == Policy::Auto || estimates == Estimates::All {
             moved = self.moved(&inputs).await;
-            let (choice, of_both) = self.costs(&program, &moved);
+            let held = Limits::of(inputs.session()).bytes as u64;
+            let (choice, of_both) = self.costs(&program, &moved, held);
             (cheaper, costs) = (Some(choice), Some(of_both));
         }
         let decision = decide(Change::Known { what, cheaper });
@@ -182,21 +188,48 @@ impl Work<'_> {
         moved
     }
 
-    fn costs(&self, program: &Program, moved: &[Moved]) -> (Decision, Costs) {
-        // The record of consent is read completely in both modes.
-        let read = self.job.sources.iter().filter(|(name, _)| program.tables().contains(name.as_str()));
-        let sources: Vec<SourceSize> = read
-            .map(|(name, table)| {
-                let change = moved.iter().find(|m| &m.name == name);
-                SourceSize {
-                    name: name.to_string(),
-                    whole: size(table),
-                    change: change.map(|m| m.change).unwrap_or_default(),
-                    only_adds: change.is_none_or(|m| m.only_adds),
-                }
-            })
-            .collect();
-        let table = self.current.as_ref().map(size).unwrap_or_default();
-        cost::choose(&sources, table, Shape::of(program.plan()))
+    fn costs(&self, program: &Program, moved: &[Moved], held: u64) -> (Decision, Costs) {
+        let sources = self.source_sizes(&|name| program.tables().contains(name.as_str()), moved);
+        let (table, history) = self.standing_work();
+        let sizes = Sizes { sources: &sources, table, exists: true, held };
+        let costs = cost::costs(&sizes, program.plan(), &history);
+        (cost::choose(&costs, &sources), costs)
+    }
+
+    /// What the model expects of a refresh in this mode by itself, in ms. Of a full one also if nothing was to be chosen.
+    pub(super) fn expected(&self, mode: Mode) -> Option<u64> {
+        if let Some(costs) = &self.costs {
+            return Some(costs.of(mode).expected);
+        }
+        if mode != Mode::Full {
+            return None;
+        }
+        let plan = normalise(&self.job.derived.plan).ok()?;
+        let sources = self.source_sizes(&|_| true, &[]);
+        let (table, history) = self.standing_work();
+        let exists = self.current.as_ref().is_some_and(|t| t.schema() == self.job.table.schema());
+        let sizes = Sizes { sources: &sources, table, exists, held: u64::MAX };
+        Some(cost::costs(&sizes, &plan, &history).full.expected)
+    }
+
+    /// The table's size, and what its refreshes took.
+    fn standing_work(&self) -> (Size, History) {
+        let current = self.current.as_ref();
+        (current.map(size).unwrap_or_default(), current.map(|t| t.state().history.clone()).unwrap_or_default())
+    }
+
+    /// The record of consent is read completely in both modes, and is no source of the query then.
+    fn source_sizes(&self, is_read: &dyn Fn(&TableName) -> bool, moved: &[Moved]) -> Vec<SourceSize> {
+        let read = self.job.sources.iter().filter(|(name, _)| is_read(name));
+        read.map(|(name, table)| {
+            let change = moved.iter().find(|m| &m.name == name);
+            SourceSize {
+                name: name.to_string(),
+                whole: size(table),
+                change: change.map(|m| m.change).unwrap_or_default(),
+                only_adds: change.is_none_or(|m| m.only_adds),
+            }
+        })
+        .collect()
     }
 }

@@ -4,6 +4,7 @@ use super::apply::{Batches, Ready};
 use super::consent::Scope;
 use super::inputs::Inputs;
 use super::inspect::{Coverage, Inspector};
+use super::phases::Watch;
 use super::{Refreshed, Work, rows};
 use crate::digest::ChangeDigest;
 use crate::error::Result;
@@ -57,18 +58,22 @@ impl Work<'_> {
     async fn by_difference(&self, current: &LakeTable, inputs: &Inputs, reason: String) -> Result<Option<Ready>> {
         let mut io = Io { files_read: inputs.files(), files_before: current.size().0, ..Io::default() };
         let session = inputs.session();
+        let mut watch = Watch::start();
         let old = current.provider(session, None).await?;
         let change = evaluate::difference(&self.job.derived.plan, old, session, inputs).await?;
         let limit = Limits::of(session).bytes;
         let rows = rows::row_change(change.into_stream(), current, limit, DIFFERENCE_ROWS).await?;
         let Some(rows) = rows else { return Ok(None) };
+        io.phases.compute += watch.lap();
         let mut seen = Inspector::new(self.job.table, self.coverage)?;
         let Merged::Done(change) = self.merge(current, rows, session, &mut seen, &mut io).await? else {
             return Ok(None);
         };
+        watch.lap();
         io.rows_read = Scanned::rows(session);
         let verdict = self.check_constraints(inputs, Some(current), &mut seen, &Scope::All).await;
         self.discard_if_rejected(&change, verdict).await?;
+        io.phases.check += watch.lap();
         let ambiguous = self.ambiguous(inputs).await?;
         Ok(Some(Ready { change, mode: Mode::Full, reason, seen, io, ended: 0, replaced: None, ambiguous }))
     }
@@ -83,14 +88,18 @@ impl Work<'_> {
         }
         // Sorted separately: an order on the query's own plan is pushed into it, which the engine does not support for
         // every plan.
+        let mut watch = Watch::start();
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
         let mut seen = Inspector::new(self.job.table, self.coverage)?;
+        io.phases.compute += watch.lap();
         let mut change = self.append(stream, Batches::Rows, &mut seen, &mut io).await?;
         io.rows_read = Scanned::rows(inputs.session());
+        watch.lap();
         // No row stays.
         let verdict = self.check_constraints(inputs, None, &mut seen, &Scope::All).await;
         self.discard_if_rejected(&change, verdict).await?;
+        io.phases.check += watch.lap();
         let mut replaced = None;
         if let Some(current) = &self.current {
             change.removes = current.removes(|_| true);

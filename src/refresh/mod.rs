@@ -14,6 +14,7 @@ mod inputs;
 mod inspect;
 mod fallback_to_full;
 mod nulls;
+mod phases;
 mod rows;
 mod verify;
 
@@ -28,6 +29,7 @@ use crate::lake::{Evidence, Joins, LakeTable, MovedRows, SessionOptions, session
 use crate::migration::Places;
 use crate::name::TableName;
 use crate::outcome::{Io, Mode, Rows, Warning};
+use crate::plan::cost::Costs;
 use crate::plan::{self, Decision, Fingerprint, SourceStanding, Standing};
 use crate::privacy::Privacy;
 use crate::sql::Planner;
@@ -237,9 +239,10 @@ pub(crate) async fn refresh(job: &Job<'_>, opened: Opened) -> Result<Refreshed> 
 }
 
 async fn refreshed(job: &Job<'_>, opened: Opened) -> Result<Refreshed> {
-    let work = Work::new(job, opened).await?;
+    let mut work = Work::new(job, opened).await?;
     overtaken(job, &work.standing).await?;
-    let Strategy { decision, planned, .. } = work.strategy(Estimates::Needed).await?;
+    let Strategy { decision, planned, costs, .. } = work.strategy(Estimates::Needed).await?;
+    work.costs = costs;
     match (decision, planned) {
         (Decision::UpToDate, _) => work.up_to_date(),
         (Decision::Adopt(reason), _) => work.adopt(reason).await,
@@ -279,6 +282,8 @@ struct Work<'a> {
     meter: Arc<Meter>,
     /// The rows on which expectations are checked.
     coverage: Coverage,
+    /// What the model expects of both modes, if the decision depended on it.
+    costs: Option<Costs>,
 }
 
 impl<'a> Work<'a> {
@@ -288,7 +293,7 @@ impl<'a> Work<'a> {
         let fingerprint = plan::fingerprint(job.project, job.table, job.derived, &job.places);
         let is_unchecked = plan::is_unchecked(job.table, standing.expectations);
         let coverage = if is_unchecked { Coverage::AllRows } else { Coverage::NewRows };
-        Ok(Self { job, location, current, standing, fingerprint, meter, coverage })
+        Ok(Self { job, location, current, standing, fingerprint, meter, coverage, costs: None })
     }
 
     fn up_to_date(self) -> Result<Refreshed> {

@@ -32,6 +32,29 @@ fn a_plan_is_a_line_per_table_and_touches_nothing() {
 }
 
 #[test]
+fn an_explained_plan_shows_estimate_history_and_choice() {
+    let shell = Shell::shop();
+    shell.define("tables/trusted/times.toml", "description = \"When people changed\"\n");
+    shell.define("tables/trusted/times.sql", "select at, count(*) as n from people group by at\n");
+    shell.land("people/a.json", &person("ann", 1, true));
+    assert_eq!(shell.run(&["sync"]).code, 0);
+    shell.land("people/b.json", &person("bob", 2, true));
+    assert_eq!(shell.run(&["sync", "-s", "people"]).code, 0);
+    let explained = shell.run(&["plan", "--explain", "-s", "times"]).out;
+    let lines: Vec<&str> = explained.lines().skip_while(|line| !line.starts_with("  would cost ")).take(3).collect();
+    let [_, incremental, full] = lines[..] else { panic!("{explained}") };
+    assert!(incremental.starts_with("  incremental   estimated ") && incremental.ends_with("no recent refresh"));
+    assert!(full.starts_with("  full          estimated ") && full.ends_with(" (1 time)"), "{full}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{explained}");
+    assert!(explained.contains("times"), "{explained}");
+    let document = shell.run(&["plan", "--explain", "-s", "times", "--format", "json"]).json();
+    let times = document["tables"].as_array().unwrap().iter().find(|t| t["table"] == "times").unwrap();
+    assert_eq!((&times["action"], &times["explain"]["full"]["refreshes"]), (&"incremental".into(), &1.into()));
+    assert_eq!(times["explain"]["incremental"]["refreshes"], 0);
+    assert!(times["explain"]["incremental"]["expected_ms"].as_u64() > Some(0));
+}
+
+#[test]
 fn a_plan_is_a_document() {
     let shell = Shell::synced();
     shell.land("people/b.json", &person("bob", 1, true));

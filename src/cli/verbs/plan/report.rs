@@ -7,8 +7,8 @@ use crate::cli::exit;
 use crate::cli::verbs::migrate::{MigrationReport, migration};
 use crate::error::Error;
 use crate::outcome::{
-    Action, CatalogPlan, Computed, Drift, EntryChange, Explanation, Mode, PlanOutcome, Rewrite, Rows, SchemaChange,
-    SchemaChangeKind, TablePlan, Verdict,
+    Action, CatalogPlan, Computed, Drift, EntryChange, Explanation, Mode, ModeTime, PlanOutcome, Rewrite, Rows,
+    SchemaChange, SchemaChangeKind, TablePlan, Verdict,
 };
 use crate::shape::document;
 
@@ -175,6 +175,10 @@ pub(crate) struct ExplainReport {
     pub incremental_bytes: Option<u64>,
     /// Bytes that a full refresh would read and write.
     pub full_bytes: Option<u64>,
+    /// The time of an incremental refresh.
+    pub incremental: Option<ModeTime>,
+    /// The time of a full refresh.
+    pub full: Option<ModeTime>,
 }
 }
 
@@ -297,5 +301,7 @@ fn explain(explanation: &Explanation) -> ExplainReport {
         reasons: explanation.reasons.clone(),
         incremental_bytes: explanation.costs.map(|(incremental, _)| incremental),
         full_bytes: explanation.costs.map(|(_, full)| full),
+        incremental: explanation.times.map(|(incremental, _)| incremental),
+        full: explanation.times.map(|(_, full)| full),
     }
 }

@@ -254,6 +254,19 @@ fn strategy(explanation: &Explanation) -> String {
     if let Some((incremental, full)) = explanation.costs {
         text.push_str(&format!("  would cost {} incremental, {} full\n", bytes(incremental), bytes(full)));
     }
+    if let Some((incremental, full)) = explanation.times {
+        let mut grid =
+            Grid::new(vec![Column::left(2, 0), Column::right(3, 0), Column::right(3, 0), Column::left(3, 0)]);
+        for (name, time) in [("incremental", incremental), ("full", full)] {
+            let history = match time.refreshes {
+                0 => "no recent refresh".to_owned(),
+                _ => format!("took {} ms ({})", number(time.mean_ms), count(time.refreshes, "time")),
+            };
+            let estimated = format!("estimated {} ms", number(time.estimated_ms));
+            grid.row(vec![name.to_owned(), estimated, format!("expected {} ms", number(time.expected_ms)), history]);
+        }
+        text.push_str(&grid.text());
+    }
     text
 }
 

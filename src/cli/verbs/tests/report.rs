@@ -31,6 +31,7 @@ fn table(problem: Option<Problem>) -> TableOutcome {
             rows_read: 7,
             bytes_read: 5,
             bytes_written: 6,
+            ..Io::default()
         },
         elapsed: Duration::from_millis(1234),
         waiting: vec!["a.json".into()],
