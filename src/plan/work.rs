@@ -184,7 +184,7 @@ impl Sizes<'_> {
         let result = self.rows_of(plan, top);
         let table = self.table.rows.unwrap_or(self.table.bytes / 100).min(MOST_ROWS);
         let new = if self.exists && table > 0 { table } else { result.rows };
-        let width = if table > 0 { (self.table.bytes / table).min(WIDEST) } else { result.width };
+        let width = self.table.bytes.checked_div(table).map_or(result.width, |width| width.min(WIDEST));
         let full = PLAN.and(result.whole);
         if !self.exists {
             return (Work::default(), full.and(WRITE.of(new, width)));
