@@ -30,7 +30,7 @@ use crate::error::{Context, Result};
 use crate::incremental::{self, ChangeKind, OldResult, Program, Side};
 
 pub(crate) use keys::{condition, least_and_greatest};
-pub(crate) use rehearse::{rehearse, rehearse_change};
+pub(crate) use rehearse::rehearse;
 pub(crate) use run::run_with;
 
 /// The tables of a program.

@@ -6,7 +6,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deltalake::datafusion::common::runtime::SpawnedTask;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
@@ -139,7 +138,8 @@ pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
     let queries: Vec<&Derived> = project.tables.iter().filter(|t| own(t)).filter_map(Table::derived).collect();
     // Planning is all of the work: one query per core at a time.
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let rehearsals: Vec<_> = queries.iter().map(|derived| rehearsed(derived, session.clone())).collect();
+    let rehearsals: Vec<_> =
+        queries.iter().map(|d| evaluate::rehearse(&d.plan, d.refresh != Policy::Full, &session)).collect();
     let rehearsals: Vec<Result<()>> = stream::iter(rehearsals).buffered(at_once).collect().await;
     for (derived, rehearsed) in queries.into_iter().zip(rehearsals) {
         if let Err(error) = rehearsed {
@@ -155,18 +155,6 @@ pub async fn check(root: &Path, target: Option<&str>) -> Result<Project> {
         faults.extend(cases::cases(root, &project)?.1);
     }
     if faults.is_empty() { Ok(project) } else { Err(Error::definition(sorted(faults))) }
-}
-
-/// Tries the plans of a query and of its change, in a task of their own.
-fn rehearsed(derived: &Derived, session: SessionContext) -> impl Future<Output = Result<()>> + use<> {
-    let (plan, has_change) = (derived.plan.clone(), derived.refresh != Policy::Full);
-    async move {
-        let task = SpawnedTask::spawn(async move {
-            evaluate::rehearse(&plan, &session).await?;
-            if has_change { evaluate::rehearse_change(&plan, &session).await } else { Ok(()) }
-        });
-        task.join_unwind().await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a query was not tried")))
-    }
 }
 
 /// Schemes are case-insensitive.

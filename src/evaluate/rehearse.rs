@@ -7,6 +7,7 @@ use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOpti
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Field, Schema};
 use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::common::runtime::SpawnedTask;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::logical_expr::LogicalPlan;
@@ -16,9 +17,28 @@ use futures::TryStreamExt;
 
 use super::bind::bound;
 use super::run::{Steps, hold, prepared};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::incremental::{self, ChangeKind, OldResult};
 use crate::sql;
+
+/// Runs all plans of an analysed query, and if wanted of its change, in a task of their own.
+///
+/// # Errors
+/// The engine's error.
+pub(crate) fn rehearse(
+    plan: &LogicalPlan,
+    and_change: bool,
+    ctx: &SessionContext,
+) -> impl Future<Output = Result<()>> + use<> {
+    let (plan, ctx) = (plan.clone(), ctx.clone());
+    async move {
+        let task = SpawnedTask::spawn(async move {
+            rehearse_query(&plan, &ctx).await?;
+            if and_change { rehearse_change(&plan, &ctx).await } else { Ok(()) }
+        });
+        task.join_unwind().await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a query was not tried")))
+    }
+}
 
 /// Plans and runs the full evaluation of an analysed query over tables of one row of NULLs: the engine reports
 /// unsupported operations when it plans, or when it starts. Conditions may filter that row, so the query also runs
@@ -27,7 +47,7 @@ use crate::sql;
 ///
 /// # Errors
 /// The engine's error.
-pub(crate) async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
+async fn rehearse_query(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let query = incremental::over_new(plan)?;
     rehearsed(query.clone(), ctx, "the query", &nulls).await?;
     let free = query.transform_up(|node| match node {
@@ -41,7 +61,7 @@ pub(crate) async fn rehearse(plan: &LogicalPlan, ctx: &SessionContext) -> Result
 ///
 /// # Errors
 /// The engine's error.
-pub(crate) async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
+async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
     let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained)?;
     let mut steps: Steps = HashMap::new();

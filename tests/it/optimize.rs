@@ -279,39 +279,3 @@ async fn a_sync_with_nothing_to_do_asks_for_the_same_after_many_others() {
     let last = requests(&lake).await;
     assert!(last * 10 <= first * 13, "{first} requests after 13 syncs, {last} after 43");
 }
-
-/// Commits that change no row, up to a version: copies of the newest one without its files.
-fn aged(lake: &Lake, table: &str, to: u64) {
-    let log = lake.warehouse().join(table).join("_delta_log");
-    let path = |version: u64| log.join(format!("{version:020}.json"));
-    let newest = (0..).take_while(|version| path(*version).exists()).last().unwrap();
-    let text = fs::read_to_string(path(newest)).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let kept: Vec<_> = lines.into_iter().filter(|l| l.get("txn").is_some() || l.get("commitInfo").is_some()).collect();
-    for version in newest + 1..=to {
-        let of_version = |mut line: serde_json::Value| {
-            if line["txn"]["appId"] == "stedi-delta/head" {
-                line["txn"]["version"] = version.into();
-            }
-            format!("{line}\n")
-        };
-        fs::write(path(version), kept.iter().cloned().map(of_version).collect::<String>()).unwrap();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sync_with_nothing_to_do_asks_for_the_same_after_ten_thousand_commits() {
-    let lake = unshared("incremental");
-    ordered(&lake, 0..3).await;
-    let first = requests(&lake).await;
-    // The next commit of each has a checkpoint.
-    for (table, id) in [("landing/orders", 3), ("trusted/cheap", 4)] {
-        aged(&lake, table, 10_018);
-        order(&lake, id).await;
-        assert_eq!(lake.table(table).await.version(), 10_019, "{table}");
-    }
-    order(&lake, 5).await;
-    let last = requests(&lake).await;
-    assert!(last <= first + 4, "{first} requests after 3 syncs, {last} after 10,000 commits");
-    lake.assert_recomputed().await;
-}

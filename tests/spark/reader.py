@@ -181,8 +181,8 @@ def protocols(lake, when):
     for table in lake.all:
         detail = lake.spark.sql(f"describe detail {table.delta()}").first()
         found[table.name] = (detail["minReaderVersion"], detail["minWriterVersion"])
-    expected = {table.name: (1, 4 if table.kind == "derived" else 2) for table in lake.all}
-    lake.equal(f"protocol 1/2, derived tables 1/4 {when}", "expected", expected, "found", found)
+    expected = {table.name: (1, 4 if table.kind in ("landing", "derived") else 2) for table in lake.all}
+    lake.equal(f"protocol 1/2, landing and derived tables 1/4 {when}", "expected", expected, "found", found)
 
 
 def every_type(spark, binary, folder):
