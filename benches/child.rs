@@ -58,6 +58,22 @@ pub(crate) fn run(program: &Path, args: &[&OsStr]) -> Run {
     Run { time, peak_bytes, stdout: reader.join().unwrap_or_default() }
 }
 
+/// Runs a verb over a project and its folders, for these tables or for all, with a document as its answer.
+pub(crate) fn verb<'a>(
+    verb: &str,
+    (project, landing, warehouse): (&Path, &Path, &Path),
+    select: impl IntoIterator<Item = &'a str>,
+) -> Run {
+    let mut args: Vec<&OsStr> = vec![verb.as_ref(), "--format".as_ref(), "json".as_ref()];
+    for (option, folder) in [("--project", project), ("--landing", landing), ("--warehouse", warehouse)] {
+        args.extend([option.as_ref(), folder.as_os_str()]);
+    }
+    for table in select {
+        args.extend([OsStr::new("--select"), OsStr::new(table)]);
+    }
+    run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
+}
+
 fn peak(status_file: &str) -> Option<u64> {
     let text = std::fs::read_to_string(status_file).ok()?;
     let line = text.lines().find(|l| l.starts_with("VmHWM:"))?;

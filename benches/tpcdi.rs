@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::child::{Run, run};
+use super::child::{Run, verb};
 use super::{clear, repository};
 
 #[expect(dead_code, reason = "the example's own main")]
@@ -126,15 +126,8 @@ impl Lake {
         Self { project, landing: landing.to_owned(), warehouse: folder.join(mode), landed, derived }
     }
 
-    fn run(&self, verb: &str, select: &[String]) -> Run {
-        let mut args: Vec<&OsStr> = vec![verb.as_ref(), "--format".as_ref(), "json".as_ref()];
-        args.extend(["--project".as_ref(), self.project.as_os_str()]);
-        args.extend(["--landing".as_ref(), self.landing.as_os_str()]);
-        args.extend(["--warehouse".as_ref(), self.warehouse.as_os_str()]);
-        for table in select {
-            args.extend([OsStr::new("--select"), OsStr::new(table)]);
-        }
-        run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
+    fn run(&self, name: &str, select: &[String]) -> Run {
+        verb(name, (&self.project, &self.landing, &self.warehouse), select.iter().map(String::as_str))
     }
 
     fn sync(&self, select: &[String]) -> Run {

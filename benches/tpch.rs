@@ -11,12 +11,11 @@
 //! each; the fastest counts. Time is that of the table in the sync's report: reading, computing, writing and
 //! committing, without the start of the process.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::child::{Run, run};
+use super::child::{Run, verb};
 use super::{ROUNDS, clear, mib, repository};
 
 #[expect(dead_code, reason = "the example's own main")]
@@ -164,20 +163,9 @@ impl Bench {
         self.command("sync", select)
     }
 
-    fn command(&self, verb: &str, select: Option<&str>) -> Run {
-        let mut args: Vec<&OsStr> = vec![verb.as_ref(), "--format".as_ref(), "json".as_ref()];
-        args.extend(["--project".as_ref(), self.project.as_os_str()]);
-        args.extend([
-            "--landing".as_ref(),
-            self.landing.as_os_str(),
-            "--warehouse".as_ref(),
-            self.warehouse.as_os_str(),
-        ]);
-        if let Some(tables) = select {
-            args.push("--select".as_ref());
-            args.extend(tables.split(',').map(OsStr::new));
-        }
-        run(Path::new(env!("CARGO_BIN_EXE_stedi-delta")), &args)
+    fn command(&self, name: &str, select: Option<&str>) -> Run {
+        let tables = select.into_iter().flat_map(|tables| tables.split(','));
+        verb(name, (&self.project, &self.landing, &self.warehouse), tables)
     }
 
     /// The action that `auto` would choose.

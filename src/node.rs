@@ -1,10 +1,10 @@
-//! Rewrites the expressions of a plan's node; the names of its columns stay.
+//! Rewrites the expressions of a plan's node, whose columns keep their names; and takes chains of operators apart.
 
 use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
+use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
 /// The columns that the expressions of a node may use: those of its inputs, or the output of a scan.
 #[must_use]
@@ -32,4 +32,39 @@ pub(crate) fn with_expressions(
             None => expr,
         }))
     })
+}
+
+/// Up to this many operators a chain stays nested.
+const LONG: usize = 32;
+
+/// Whether an expression is the top of a long chain of these operators: `a + b + ...`, each the left operand of the next.
+#[must_use]
+pub(crate) fn is_long_chain(expr: &Expr, connects: impl Fn(Operator) -> bool) -> bool {
+    let (mut at, mut operators) = (expr, 0);
+    while let Expr::BinaryExpr(BinaryExpr { left, op, .. }) = at
+        && connects(*op)
+        && operators <= LONG
+    {
+        at = left;
+        operators += 1;
+    }
+    operators > LONG
+}
+
+/// The first operand of a chain, and the others in order, each with the operator before it.
+#[must_use]
+pub(crate) fn operands(chain: Expr, connects: impl Fn(Operator) -> bool) -> (Expr, Vec<(Operator, Expr)>) {
+    let (mut first, mut steps) = (chain, Vec::new());
+    loop {
+        match first {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if connects(op) => {
+                steps.push((op, *right));
+                first = *left;
+            }
+            other => {
+                steps.reverse();
+                return (other, steps);
+            }
+        }
+    }
 }

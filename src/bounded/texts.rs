@@ -11,12 +11,10 @@ use deltalake::datafusion::logical_expr::{
 
 use super::sizes::Growth;
 use super::{OutputLimit, is_array, too_large};
+use crate::node::{is_long_chain, operands};
 
 /// The name of the function for `||`.
 pub(crate) const JOINED: &str = "joined_text";
-
-/// Up to this many operators a chain consists of nested calls.
-const LONG: usize = 32;
 
 /// Arguments of one call: they are in memory together.
 const OF_ONE_CALL: usize = 32;
@@ -27,16 +25,13 @@ pub(super) fn call(texts: Vec<Expr>) -> Expr {
     ScalarUDF::new_from_impl(Joined { signature }).call(texts)
 }
 
+fn connects(op: Operator) -> bool {
+    op == Operator::StringConcat
+}
+
 /// Whether an expression is the top of a long chain of texts.
 pub(super) fn is_long(expr: &Expr, schema: &DFSchema) -> Result<bool> {
-    let (mut at, mut operators) = (expr, 0);
-    while let Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, .. }) = at
-        && operators <= LONG
-    {
-        at = left;
-        operators += 1;
-    }
-    if operators <= LONG {
+    if !is_long_chain(expr, connects) {
         return Ok(false);
     }
     let mut at = expr;
@@ -50,22 +45,10 @@ pub(super) fn is_long(expr: &Expr, schema: &DFSchema) -> Result<bool> {
 }
 
 /// A long chain as calls; `operand` rewrites each operand.
-pub(super) fn joined(mut chain: Expr, operand: impl Fn(Expr) -> Result<Expr>) -> Result<Expr> {
-    let mut texts = Vec::new();
-    loop {
-        match chain {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
-                texts.push(*right);
-                chain = *left;
-            }
-            first => {
-                texts.push(first);
-                break;
-            }
-        }
-    }
-    let mut open: Vec<Expr> = Vec::new();
-    for text in texts.into_iter().rev() {
+pub(super) fn joined(chain: Expr, operand: impl Fn(Expr) -> Result<Expr>) -> Result<Expr> {
+    let (first, others) = operands(chain, connects);
+    let mut open = vec![operand(first)?];
+    for (_, text) in others {
         if open.len() == OF_ONE_CALL {
             open = vec![call(open)];
         }

@@ -12,31 +12,21 @@ use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, internal_
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
 use deltalake::datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use deltalake::datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, binary_expr,
+    ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, binary_expr,
 };
 use deltalake::datafusion::physical_expr_common::datum::apply;
 
 use super::checked::{compute, is_overflow, out_of_range, step_is_checked};
 use super::ranges::{greatest, magnitude};
-
-/// Up to this many operators a chain consists of nested calls.
-const LONG: usize = 32;
+use crate::node::{is_long_chain, operands};
 
 /// Operators of one call: its arguments are in memory together.
 const OF_ONE_CALL: usize = 32;
 
 /// Whether an expression is the top of a long chain.
 pub(super) fn is_long(expr: &Expr) -> bool {
-    let (mut at, mut operators) = (expr, 0);
-    while let Expr::BinaryExpr(BinaryExpr { left, op, .. }) = at
-        && connects(*op)
-        && operators <= LONG
-    {
-        at = left;
-        operators += 1;
-    }
-    operators > LONG
+    is_long_chain(expr, connects)
 }
 
 fn connects(op: Operator) -> bool {
@@ -56,7 +46,7 @@ impl Operand {
 
     /// The result of an operator, and whether it has to be checked.
     fn with(&self, op: Operator, right: &Self) -> Result<(Self, bool)> {
-        let of_type = BinaryTypeCoercer::new(&self.of_type, &op, &right.of_type).get_result_type()?;
+        let of_type = result_type(&self.of_type, op, &right.of_type)?;
         let unbounded = magnitude_of(op, self.magnitude, right.magnitude);
         let is_checked = step_is_checked(op, &of_type, unbounded);
         let bounded = is_checked || op == Operator::Divide;
@@ -84,20 +74,7 @@ pub(super) fn rewritten(
     operand: &dyn Fn(Expr) -> Result<Expr>,
     single: &dyn Fn(Operator, Expr, Expr) -> Expr,
 ) -> Result<Expr> {
-    let (mut first, mut steps) = (chain, Vec::new());
-    loop {
-        match first {
-            Expr::BinaryExpr(of) if connects(of.op) => {
-                steps.push((of.op, *of.right));
-                first = *of.left;
-            }
-            other => {
-                first = other;
-                break;
-            }
-        }
-    }
-    steps.reverse();
+    let (first, steps) = operands(chain, connects);
     let first = operand(first)?;
     let mut known = Operand::of(&first, schema)?;
     let mut open = Open { args: vec![first], operators: Vec::new() };
@@ -197,14 +174,11 @@ pub(super) fn nested(operators: &[Operator], args: &[Expr]) -> Expr {
 /// The maximum magnitude of a call of a chain.
 pub(super) fn magnitude_of_call(operators: &[Operator], args: &[Expr], schema: &DFSchema) -> Result<f64> {
     let Some((first, rest)) = args.split_first() else { return Ok(f64::INFINITY) };
-    let first = Operand::of(first, schema)?;
-    let (mut of_type, mut most) = (first.of_type, first.magnitude);
+    let mut result = Operand::of(first, schema)?;
     for (op, right) in operators.iter().zip(rest) {
-        let right = Operand::of(right, schema)?;
-        of_type = result_type(&of_type, *op, &right.of_type)?;
-        most = magnitude_of(*op, most, right.magnitude).min(greatest(&of_type));
+        result = result.with(*op, &Operand::of(right, schema)?)?.0;
     }
-    Ok(most)
+    Ok(result.magnitude)
 }
 
 fn result_type(left: &DataType, op: Operator, right: &DataType) -> Result<DataType> {

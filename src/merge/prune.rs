@@ -30,8 +30,10 @@ pub(super) struct Probe {
 enum Values {
     /// Sorted, and as a set.
     Strings(Vec<String>, HashSet<String>),
-    /// Of many: the least and the greatest, and the hashes.
+    /// The least and the greatest text, and the hashes of all.
     Hashed(String, String, HashSet<u64>),
+    /// The least and the greatest number.
+    Between(i64, i64, Meaning),
     /// Sorted, and as a set.
     Integers(Vec<i64>, HashSet<i64>, Meaning),
     /// No column can exclude anything.
@@ -84,24 +86,33 @@ impl Probe {
     /// The same for many rows, by the ends of each column's values: listing those of every column would take longer than
     /// reading the files. On a tie, the column with the most distinct values, which excludes the most rows.
     fn best_of_many(schema: &SchemaRef, rows: &[RecordBatch], stats: &[(u64, Option<CdcChange>)]) -> Result<Self> {
-        let mut best = None;
+        let sample: Vec<RecordBatch> =
+            rows.iter().take(1).map(|batch| batch.slice(0, batch.num_rows().min(SAMPLE))).collect();
+        let mut best: Option<((Reverse<u64>, usize), usize, Self)> = None;
         for (index, field) in schema.fields().iter().enumerate() {
-            let Some(ends) = Self::ends(field.name(), field.data_type(), index, rows)? else { continue };
-            let left = stats.iter().filter(|(_, stats)| ends.may_overlap(stats.as_ref()));
-            let bytes: u64 = left.map(|(size, _)| *size).sum();
-            let sample: Vec<RecordBatch> =
-                rows.iter().take(1).map(|batch| batch.slice(0, batch.num_rows().min(SAMPLE))).collect();
-            let distinct = Self::over(field.name(), field.data_type(), index, &sample, usize::MAX)?;
-            let distinct = distinct.map_or(0, |probe| probe.values.len());
-            best = best.max(Some((Reverse(bytes), distinct, Reverse(index))));
+            let (name, data_type) = (field.name(), field.data_type());
+            let Some(ends) = Self::ends(name, data_type, index, rows)? else { continue };
+            let left = stats.iter().filter(|(_, stats)| ends.has_room(stats.as_ref()));
+            let bytes = left.map(|(size, _)| *size).sum();
+            let distinct =
+                Self::over(name, data_type, index, &sample, usize::MAX)?.map_or(0, |probe| probe.values.len());
+            let rank = (Reverse(bytes), distinct);
+            if best.as_ref().is_none_or(|(before, ..)| rank > *before) {
+                best = Some((rank, index, ends));
+            }
         }
-        let Some((.., Reverse(index))) = best else { return Ok(Self::none()) };
-        let field = schema.field(index);
-        let probe = match field.data_type() {
-            DataType::Utf8 => Self::hashed(field.name(), index, rows)?,
-            other => Self::over(field.name(), other, index, rows, usize::MAX)?,
-        };
-        Ok(probe.unwrap_or_else(Self::none))
+        let Some((_, index, ends)) = best else { return Ok(Self::none()) };
+        match ends.values {
+            Values::Hashed(least, greatest, _) => {
+                let values = Values::Hashed(least, greatest, hashes(index, rows)?);
+                Ok(Self { values, ..ends })
+            }
+            Values::Between(..) => {
+                let field = schema.field(index);
+                Ok(Self::over(field.name(), field.data_type(), index, rows, usize::MAX)?.unwrap_or_else(Self::none))
+            }
+            _ => Ok(ends),
+        }
     }
 
     /// The values of the deleted rows by which file ends are pruned: of columns with few enough values that have no
@@ -121,7 +132,7 @@ impl Probe {
         let values = match &self.values {
             Values::Strings(sorted, _) => lake::Values::Texts(sorted),
             Values::Integers(sorted, ..) => lake::Values::Numbers(sorted),
-            Values::Hashed(..) | Values::Any => return None,
+            Values::Hashed(..) | Values::Between(..) | Values::Any => return None,
         };
         Some(Wanted { column: &self.column, values, or_null: self.has_null })
     }
@@ -160,50 +171,41 @@ impl Probe {
         Ok(Some(Self { column: name.to_owned(), values, has_null: has_null(index, rows) }))
     }
 
-    /// The values of a string column, by their hashes. `None` if all are NULL.
-    fn hashed(name: &str, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
-        let Some(Ends { values: Some(Between::Texts(least, greatest)), .. }) =
-            Self::ends(name, &DataType::Utf8, index, rows)?
-        else {
-            return Self::over(name, &DataType::Utf8, index, rows, usize::MAX);
-        };
-        let mut set = HashSet::<u64>::new();
-        for batch in rows {
-            let column = as_type(batch.column(index), &DataType::Utf8)?;
-            let hashes = column.as_string::<i32>().iter().flatten().map(|value| set.hasher().hash_one(value));
-            let hashes: Vec<u64> = hashes.collect();
-            set.extend(hashes);
-        }
-        let values = Values::Hashed(least, greatest, set);
-        Ok(Some(Self { column: name.to_owned(), values, has_null: has_null(index, rows) }))
-    }
-
-    /// The least and the greatest value of one column; `None` if its type cannot exclude anything.
-    fn ends<'c>(name: &'c str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Ends<'c>>> {
+    /// The ends of the values of one column, by which files are excluded but no row; `None` if its type cannot.
+    fn ends(name: &str, data_type: &DataType, index: usize, rows: &[RecordBatch]) -> Result<Option<Self>> {
         let Some(meaning) = Meaning::of(data_type) else { return Ok(None) };
-        let mut values: Option<Between> = None;
-        for batch in rows {
-            let column = batch.column(index);
-            let of_batch = match &meaning {
-                None => {
-                    let column = as_type(column, &DataType::Utf8)?;
+        let values = match meaning {
+            None => {
+                let mut ends: Option<(String, String)> = None;
+                for batch in rows {
+                    let column = as_type(batch.column(index), &DataType::Utf8)?;
                     let column = column.as_string::<i32>();
-                    let ends = min_string(column).zip(max_string(column));
-                    ends.map(|(least, greatest)| Between::Texts(least.to_owned(), greatest.to_owned()))
+                    let Some((least, greatest)) = min_string(column).zip(max_string(column)) else { continue };
+                    ends = Some(match ends {
+                        Some((min, max)) => (min.min(least.to_owned()), max.max(greatest.to_owned())),
+                        None => (least.to_owned(), greatest.to_owned()),
+                    });
                 }
-                Some(meaning) => {
-                    let column = meaning.integers(column)?;
+                match ends {
+                    Some((least, greatest)) => Values::Hashed(least, greatest, HashSet::new()),
+                    None => Values::strings(HashSet::new()),
+                }
+            }
+            Some(meaning) => {
+                let mut ends: Option<(i64, i64)> = None;
+                for batch in rows {
+                    let column = meaning.integers(batch.column(index))?;
                     let column = column.as_primitive::<Int64Type>();
-                    min(column).zip(max(column)).map(|(least, greatest)| Between::Numbers(least, greatest))
+                    let Some((least, greatest)) = min(column).zip(max(column)) else { continue };
+                    ends = Some(ends.map_or((least, greatest), |(min, max)| (min.min(least), max.max(greatest))));
                 }
-            };
-            values = match (values, of_batch) {
-                (Some(before), Some(batch)) => Some(before.and(batch)),
-                (before, batch) => before.or(batch),
-            };
-        }
-        let meaning = meaning.unwrap_or(Meaning::Number);
-        Ok(Some(Ends { column: name, values, meaning, has_null: has_null(index, rows) }))
+                match ends {
+                    Some((least, greatest)) => Values::Between(least, greatest, meaning),
+                    None => Values::integers(HashSet::new(), meaning),
+                }
+            }
+        };
+        Ok(Some(Self { column: name.to_owned(), values, has_null: has_null(index, rows) }))
     }
 
     /// The column to read first; `None` if no column helps.
@@ -233,6 +235,9 @@ impl Probe {
                 let first = sorted.partition_point(|v| *v < min);
                 sorted.get(first).is_some_and(|v| *v <= max)
             }),
+            Values::Between(least, greatest, meaning) => {
+                told.numbers(&self.column, meaning).is_none_or(|(min, max)| *least <= max && min <= *greatest)
+            }
             Values::Any => true,
         }
     }
@@ -255,7 +260,7 @@ impl Probe {
                 let column = column.as_primitive::<Int64Type>();
                 column.iter().map(|v| Some(v.map_or(self.has_null, |v| set.contains(&v)))).collect()
             }
-            Values::Any => BooleanArray::from(vec![true; column.len()]),
+            Values::Between(..) | Values::Any => BooleanArray::from(vec![true; column.len()]),
         })
     }
 }
@@ -278,54 +283,20 @@ impl Values {
             Self::Strings(sorted, _) => sorted.len(),
             Self::Hashed(.., set) => set.len(),
             Self::Integers(sorted, ..) => sorted.len(),
-            Self::Any => usize::MAX,
+            Self::Between(..) | Self::Any => usize::MAX,
         }
     }
 }
 
-/// The ends of the values of one column of the deleted rows.
-struct Ends<'c> {
-    column: &'c str,
-    /// `None`: all are NULL.
-    values: Option<Between>,
-    meaning: Meaning,
-    has_null: bool,
-}
-
-/// The least and the greatest value.
-enum Between {
-    Texts(String, String),
-    Numbers(i64, i64),
-}
-
-impl Between {
-    /// The ends of both; of one type.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Texts(a, b), Self::Texts(c, d)) => Self::Texts(a.min(c), b.max(d)),
-            (Self::Numbers(a, b), Self::Numbers(c, d)) => Self::Numbers(a.min(c), b.max(d)),
-            (own, _) => own,
-        }
+/// The hashes of the values of a string column.
+fn hashes(index: usize, rows: &[RecordBatch]) -> Result<HashSet<u64>> {
+    let mut set = HashSet::<u64>::new();
+    for batch in rows {
+        let column = as_type(batch.column(index), &DataType::Utf8)?;
+        let hasher = set.hasher().clone();
+        set.extend(column.as_string::<i32>().iter().flatten().map(|value| hasher.hash_one(value)));
     }
-}
-
-impl Ends<'_> {
-    /// Whether the statistics of a file allow a value between them.
-    fn may_overlap(&self, told: Option<&CdcChange>) -> bool {
-        let Some(told) = told else { return true };
-        if self.has_null && told.may_have_null(self.column) {
-            return true;
-        }
-        match &self.values {
-            Some(Between::Texts(least, greatest)) => {
-                told.texts(self.column).is_none_or(|(min, max)| least.as_str() <= max && min <= greatest.as_str())
-            }
-            Some(Between::Numbers(least, greatest)) => {
-                told.numbers(self.column, &self.meaning).is_none_or(|(min, max)| *least <= max && min <= *greatest)
-            }
-            None => false,
-        }
-    }
+    Ok(set)
 }
 
 fn has_null(index: usize, rows: &[RecordBatch]) -> bool {

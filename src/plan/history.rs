@@ -56,10 +56,7 @@ impl History {
     /// For `commitInfo`.
     #[must_use]
     pub(crate) fn told(&self) -> Value {
-        let entry = |took: &Took| {
-            let mode = if took.mode == Mode::Full { "full" } else { "incremental" };
-            json!({ "mode": mode, "ms": took.ms, "expectedMs": took.expected })
-        };
+        let entry = |took: &Took| json!({ "mode": took.mode, "ms": took.ms, "expectedMs": took.expected });
         self.0.iter().map(entry).collect()
     }
 

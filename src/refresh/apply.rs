@@ -322,10 +322,9 @@ impl Work<'_> {
             txns.insert(app::commit(&source.uuid()), source.commit_hash(version).await?.unwrap_or(0));
         }
         let cut: BTreeMap<&str, u64> = job.sources.iter().map(|(name, t)| (name.as_str(), t.version())).collect();
-        let mode_name = if mode == Mode::Full { "full" } else { "incremental" };
         io.bytes_read = self.meter.bytes_read();
         let mut facts = json!({
-            "mode": mode_name, "reason": reason, "run": job.run, "sources": cut,
+            "mode": mode, "reason": reason, "run": job.run, "sources": cut,
             "rowsInserted": inserted, "rowsUpdated": updated, "rowsDeleted": deleted,
         });
         if mode == Mode::Full || io.phases != Phases::default() {
