@@ -70,9 +70,9 @@ impl Shape {
     /// The shape of a normalised query.
     #[must_use]
     pub(crate) fn of(plan: &LogicalPlan) -> Self {
-        let (top, result_reuse) = incremental::result_reuse(plan).unzip();
-        let mut shape = Self { top: result_reuse, ..Self::default() };
-        let is_top = |node: &LogicalPlan| top.is_some_and(|top| std::ptr::eq(top, node));
+        let tops = incremental::result_reuse(plan);
+        let mut shape = Self { top: tops.iter().map(|(_, reuse)| *reuse).min(), ..Self::default() };
+        let is_top = |node: &LogicalPlan| tops.iter().any(|(top, _)| std::ptr::eq(*top, node));
         // The closure never fails, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
             match node {
