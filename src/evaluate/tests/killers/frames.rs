@@ -48,6 +48,10 @@ async fn a_frame_reaches_as_far_as_its_bounds_in_both_directions() {
             "select k, d, sum(v) {over} range between 1 preceding and current row) as x, \
              max(v) {over} range between current row and 6 following) as y from t"
         ),
+        format!(
+            "select k, d, sum(v) {over} range between current row and 1 following) as x, \
+             max(v) {over} range between 4 preceding and current row) as y from t"
+        ),
         // A frame over a frame.
         format!(
             "select k, d, sum(x) {over} range between 2 preceding and 2 following) as y from \
@@ -64,7 +68,10 @@ async fn a_frame_reaches_as_far_as_its_bounds_in_both_directions() {
              sum(v) {over} range between unbounded preceding and 1 following) as y from t"
         ),
     ];
-    holds(DataType::Int64, old, change, &queries.each_ref().map(String::as_str)).await;
+    let queries = queries.each_ref().map(String::as_str);
+    holds(DataType::Int64, old.clone(), change, &queries).await;
+    // One row more moves the ranks of all rows behind it.
+    holds(DataType::Int64, old, vec![row(1, Some(10), 100)], &queries).await;
 }
 
 #[tokio::test]
