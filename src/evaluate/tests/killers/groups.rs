@@ -216,8 +216,8 @@ async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
 #[tokio::test]
 async fn groups_below_the_top_come_go_and_become_null() {
     let null = |k: i64| vec![Value::Int(Some(k)), Value::Text(Some("a".into())), Value::Int(None)];
-    // 1 loses one of three copies, 2 goes, 3 loses its last value but not its last row, 4 comes, 5 keeps its rows, 6 gets
-    // its first value.
+    // 1 loses one of three copies, 2 goes, 3 loses its last value but not its last row, 4 comes, 5 gets a NULL, 6 gets its
+    // first value.
     let a = vec![
         (row(Some(1), "a", 3), 3),
         (row(Some(2), "a", 5), 1),
@@ -229,6 +229,7 @@ async fn groups_below_the_top_come_go_and_become_null() {
     ];
     let change = vec![
         (row(Some(6), "a", 2), 1),
+        (null(5), 1),
         (row(Some(1), "a", 3), -1),
         (row(Some(2), "a", 5), -1),
         (row(Some(3), "a", 5), -1),
