@@ -8,6 +8,8 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DataFusionError, NullEquality, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::{Expr, lit};
 
+use crate::incremental::Within;
+
 /// Maximum number of values listed individually.
 const LISTED: usize = 1_000;
 
@@ -52,6 +54,20 @@ pub(crate) fn condition(
         all = Some(all.map_or(null.clone(), |known| known.or(null)));
     }
     Ok(all)
+}
+
+/// A condition that holds for the values within all ranges of a step, and for NULL. `None`: it would exclude nothing.
+pub(super) fn range_condition(range: &Within<'_>, batches: &[RecordBatch]) -> Result<Option<Expr>> {
+    let ends = |column: &str| {
+        let column = |batch: &RecordBatch| Ok::<_, DataFusionError>(batch.schema().index_of(column)?);
+        let arrays = batches.iter().map(|batch| Ok(batch.column(column(batch)?).as_ref()));
+        least_and_greatest(&concat(&arrays.collect::<Result<Vec<&dyn Array>>>()?)?)
+    };
+    let [least, greatest] = range.columns();
+    match (ends(least)?, ends(greatest)?) {
+        (Some((least, _)), Some((_, greatest))) => range.hull(&least, &greatest),
+        _ => Ok(None),
+    }
 }
 
 /// The minimum and the maximum; `None` if all are NULL.

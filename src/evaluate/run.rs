@@ -25,7 +25,7 @@ use crate::lake::Scanned;
 use crate::sql;
 
 use super::bind::{Missing, bind, scan_as};
-use super::keys::condition;
+use super::keys::{condition, range_condition};
 use super::{Change, LEAST_HELD, Limits, Sources};
 
 /// How many results of maximum size the steps of a program may hold together.
@@ -190,7 +190,7 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
         Held::View(_) => return substituted(&join.right, steps),
         Held::Rows(rows) if rows.batches.is_empty() => return Ok(empty(&join.schema)),
         // An open gate.
-        Held::Rows(_) if join.on.is_empty() => return substituted(&join.right, steps),
+        Held::Rows(_) if join.on.is_empty() && join.filter.is_none() => return substituted(&join.right, steps),
         Held::Rows(rows) => rows,
     };
     let mut right = substituted(&join.right, steps)?;
@@ -205,20 +205,33 @@ fn restricted(join: &Join, held: &Held, steps: &Steps) -> Result<LogicalPlan, Da
             right = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(right))?);
         }
     }
+    for range in incremental::ranges(join.filter.as_ref()) {
+        if sql::never_fails(range.expr, right.schema())
+            && let Some(condition) = range_condition(&range, &rows.batches)?
+        {
+            right = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(right))?);
+        }
+    }
+    // A part of a restriction, for which the range of all keys will do.
+    if join.on.is_empty() {
+        return Ok(right);
+    }
     let mut join = join.clone();
-    join.left = Arc::new(each_once(substituted(&join.left, steps)?, &join.on)?);
+    join.left = Arc::new(each_once(substituted(&join.left, steps)?, &join)?);
     join.right = Arc::new(right);
     LogicalPlan::Join(join).recompute_schema()
 }
 
 /// The key columns that a restriction uses, each combination once: a hash join compares every equal one for each row.
-fn each_once(keys: LogicalPlan, on: &[(Expr, Expr)]) -> Result<LogicalPlan, DataFusionError> {
-    let used: HashSet<&Expr> = on.iter().map(|(key, _)| key).collect();
+fn each_once(keys: LogicalPlan, join: &Join) -> Result<LogicalPlan, DataFusionError> {
+    let ends = incremental::ranges(join.filter.as_ref());
+    let used: HashSet<&str> = join.on.iter().filter_map(|(key, _)| Some(key.try_as_col()?.name.as_str())).collect();
+    let used: HashSet<&str> = used.into_iter().chain(ends.iter().flat_map(|range| range.columns())).collect();
     if used.len() == keys.schema().fields().len() {
         return Ok(keys);
     }
-    let columns: Vec<Expr> =
-        keys.schema().columns().into_iter().map(Expr::Column).filter(|c| used.contains(c)).collect();
+    let columns = keys.schema().columns().into_iter().filter(|c| used.contains(c.name.as_str())).map(Expr::Column);
+    let columns: Vec<Expr> = columns.collect();
     Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(keys), columns, Vec::new())?))
 }
 

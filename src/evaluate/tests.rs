@@ -3,6 +3,7 @@
 mod consent;
 mod cost;
 mod floats;
+mod frames;
 mod killers;
 mod law;
 mod refusals;

@@ -8,20 +8,21 @@
 //!   a visible `count(*)` tells whether the group still exists, and a sum is NULL only if no value is left: so its
 //!   argument must not be nullable.
 //! - `min` and `max` combine with inserted values; a deleted value must differ from the current one.
+//! - Without keys there is one group, whatever rows there are: it is recomputed once it may have lost its last row.
 //! - A row inserted or deleted several times counts as often; beyond [`MOST_COPIES`] it is left to the general rule.
 
 use deltalake::arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::functions::core::expr_fn::coalesce;
 use deltalake::datafusion::functions_aggregate::expr_fn::{max, min, sum};
-use deltalake::datafusion::logical_expr::expr::AggregateFunction;
+use deltalake::datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use deltalake::datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, cast, lit, try_cast, when,
 };
 
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
-use super::root::{ResultReuse, over_node, scan_result, shown};
+use super::root::{ResultReuse, over_node, shown};
 
 /// Up to this many copies of one row, a sum multiplies: far below where the product could overflow before the sum does.
 const MOST_COPIES: i64 = 1_000_000;
@@ -54,14 +55,14 @@ impl Deriver<'_> {
         plan: &LogicalPlan,
         node: &LogicalPlan,
         change: &LogicalPlan,
-        keys: &KeysOf,
+        keys: Option<&KeysOf>,
         shown_keys: &[Expr],
     ) -> Result<Option<(LogicalPlan, KeysOf)>> {
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(None) };
         let Some(parts) = parts(plan, node, aggregate)? else { return Ok(None) };
         let arity = aggregate.group_expr.len();
         let delta = delta(aggregate, &parts, change)?;
-        let old = self.restrict_to(scan_result(plan)?, Some(keys), shown_keys)?;
+        let old = self.restrict_to(self.scan_result(plan)?, keys, shown_keys)?;
         let width = old.schema().fields().len();
         let mut old_columns = columns(old.schema());
         old_columns.push(lit(1_i64));
@@ -77,7 +78,9 @@ impl Deriver<'_> {
         let at = Slots { arity, parts: parts.len(), plan: &both };
 
         let again = at.again(&parts)?;
-        let anew = positional(filter(both.clone(), again.clone())?, (0..arity).map(|i| at.key(i)).collect(), None)?;
+        // Without keys the step only says whether the one group is computed anew.
+        let of_group = if arity == 0 { vec![lit(1_i64)] } else { (0..arity).map(|i| at.key(i)).collect() };
+        let anew = positional(filter(both.clone(), again.clone())?, of_group, None)?;
         let kept = filter(both.clone(), again.is_not_true())?;
         let mut terms = Vec::with_capacity(2);
         // The new rows of the groups.
@@ -92,7 +95,8 @@ impl Deriver<'_> {
         let was = filter(kept, at.old(width).is_not_null())?;
         terms.push(positional(was, (0..width).map(|i| at.old(i)).collect(), Some(lit(-1_i64)))?);
         let change = conform(add(terms)?, plan.schema())?;
-        let keys = self.key_step(anew, keys.usable.clone(), NullEquality::NullEqualsNull)?;
+        let usable = keys.map(|keys| keys.usable.clone()).unwrap_or_default();
+        let keys = self.key_step(anew, usable, NullEquality::NullEqualsNull)?;
         Ok(Some((change, keys)))
     }
 }
@@ -113,7 +117,7 @@ fn index_of(plan: &LogicalPlan, key: &Expr) -> Result<usize> {
     plan.schema().as_ref().clone().strip_qualifiers().index_of_column(column)
 }
 
-fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
+pub(super) fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Filter(Filter::try_new(predicate, input.into())?))
 }
 
@@ -143,19 +147,17 @@ fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Resul
         let Expr::AggregateFunction(AggregateFunction { func, params }) = expr.clone().unalias() else {
             return Ok(None);
         };
-        let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
-        let [argument] = params.args.as_slice() else { return Ok(None) };
+        let Some(argument) = plain_argument(&params) else { return Ok(None) };
         let schema = aggregate.input.schema();
         let nullable = argument.nullable(schema.as_ref())?;
         let data_type = aggregate.schema.field(at).data_type().clone();
-        let exact = matches!(data_type, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..));
         let ordered = !data_type.is_nested() && !data_type.is_floating();
         let kind = match func.name() {
-            "count" if plain && !nullable => Kind::Rows,
-            "count" if plain => Kind::Count,
-            "sum" if plain && exact => Kind::Sum,
-            "min" if plain && ordered => Kind::Min,
-            "max" if plain && ordered => Kind::Max,
+            "count" if !nullable => Kind::Rows,
+            "count" => Kind::Count,
+            "sum" if is_exact(&data_type) => Kind::Sum,
+            "min" if ordered => Kind::Min,
+            "max" if ordered => Kind::Max,
             _ => return Ok(None),
         };
         parts.push(Combined { kind, argument: argument.clone(), nullable, shown, data_type });
@@ -163,13 +165,31 @@ fn parts(plan: &LogicalPlan, node: &LogicalPlan, aggregate: &Aggregate) -> Resul
     Ok(Some(parts))
 }
 
+/// The argument of an aggregate of one argument without `distinct`, `filter` and `order by`.
+pub(super) fn plain_argument(params: &AggregateFunctionParams) -> Option<&Expr> {
+    let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
+    match params.args.as_slice() {
+        [argument] if plain => Some(argument),
+        _ => None,
+    }
+}
+
+/// Whether sums of this type can be added and subtracted.
+pub(super) fn is_exact(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..))
+}
+
+/// Wide enough for the intermediate sums of inserts and deletes.
+pub(super) fn wide(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Decimal128(_, scale) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, *scale),
+        _ => DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0),
+    }
+}
+
 impl Combined {
-    /// Wide enough for the intermediate sums of inserts and deletes.
     fn wide(&self) -> DataType {
-        match self.data_type {
-            DataType::Decimal128(_, scale) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale),
-            _ => DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0),
-        }
+        wide(&self.data_type)
     }
 
     /// The sum of this many copies of a value.
@@ -211,7 +231,14 @@ fn delta(aggregate: &Aggregate, parts: &[Combined], change: &LogicalPlan) -> Res
     values.push(max(when(weight().lt(lit(0_i64)), lit(1_i64)).otherwise(lit(0_i64))?).alias("some_go"));
     let few = weight().between(lit(-MOST_COPIES), lit(MOST_COPIES));
     values.push(max(when(few, lit(0_i64)).otherwise(lit(1_i64))?).alias("many"));
-    Ok(LogicalPlan::Aggregate(Aggregate::try_new(input.into(), groups, values)?))
+    let is_global = groups.is_empty();
+    let delta = LogicalPlan::Aggregate(Aggregate::try_new(input.into(), groups, values)?);
+    if !is_global {
+        return Ok(delta);
+    }
+    // Without keys there is a row for no change, too.
+    let some_go = column(delta.schema(), 2 * parts.len());
+    filter(delta, some_go.is_not_null())
 }
 
 /// Columns of the step: keys, pairs of inserted and deleted values, two flags, the old row, whether there is one.
@@ -268,9 +295,11 @@ impl Slots<'_> {
     fn again(&self, parts: &[Combined]) -> Result<Expr> {
         let width = self.plan.schema().fields().len() - 1;
         let there = self.at(width);
-        let mut doubts = there.is_null();
+        let mut doubts = there.clone().is_null();
+        // Without keys the group stays when its last row goes, and its sums become NULL.
+        let least = i64::from(self.arity == 0);
         match parts.iter().position(|p| p.kind == Kind::Rows) {
-            Some(i) => doubts = doubts.or(self.count(i, parts[i].shown).lt(lit(0_i64))),
+            Some(i) => doubts = doubts.or(self.count(i, parts[i].shown).lt(lit(least))),
             None => doubts = lit(true),
         }
         let mut too_great = lit(false);
@@ -290,7 +319,9 @@ impl Slots<'_> {
                 too_great = too_great.or(sum.is_not_null().and(!fits));
             }
         }
-        Ok(self.many().or(too_great).or(self.some_go().and(doubts)))
+        let doubtful = self.many().or(too_great).or(self.some_go().and(doubts));
+        // Without keys there is always a group.
+        Ok(if self.arity == 0 { doubtful.or(there.is_null()) } else { doubtful })
     }
 
     /// The new value of a sum, in its wide type.

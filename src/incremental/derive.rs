@@ -2,15 +2,19 @@
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::tree_node::TreeNode;
-use deltalake::datafusion::common::{DataFusionError, NullEquality, Result};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, lit};
+use deltalake::datafusion::common::{DataFusionError, NullEquality, Result, ScalarValue};
+use deltalake::datafusion::functions_aggregate::expr_fn::{max, min};
+use deltalake::datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, Filter, LogicalPlan, lit, when};
 
+use super::branches::Part;
 use super::build::{
     add, column, columns, conform, consolidate, data_columns, distinct, over, positional, project, scan_side,
     scan_step, weight, without_last,
 };
 use super::consolidated::consolidated_before_eval;
-use super::restrict::{Keys, On, gated};
+use super::frame::Frame;
+use super::range::{Range, shifted};
+use super::restrict::{Key, Keys, On, gated};
 use super::{ChangeKind, OldResult, Side, Stages, Step};
 use crate::sql::can_fail;
 
@@ -40,11 +44,13 @@ pub(super) struct Deriver<'a> {
     steps: Vec<Step>,
     /// Some expression may raise an error: evaluate it only on rows of the old or the new snapshot.
     settles: bool,
+    /// The part of the maintained table whose change is derived, if it is not all of it.
+    pub(super) part: Option<Part>,
 }
 
 /// The stages of a normalised plan.
 pub(super) fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
-    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)? };
+    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None };
     let at_root = match old {
         OldResult::Maintained => deriver.at_root(plan)?,
         OldResult::Computed => None,
@@ -197,7 +203,39 @@ impl Deriver<'_> {
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
         self.step(plan)?;
-        Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable })
+        Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable, range: None })
+    }
+
+    /// A step with the keys of a change, and for each the range of the order keys that the change affects. The order key
+    /// is the last one of the expressions. `None` if none of the others can be a key.
+    pub(super) fn framed_keys(&mut self, plan: &LogicalPlan, exprs: &[Expr], frame: &Frame) -> Result<Option<KeysOf>> {
+        let Some((order, keys)) = exprs.split_last() else { return Ok(None) };
+        let usable = usable(plan, keys)?;
+        if usable.is_empty() {
+            return Ok(None);
+        }
+        let mut values: Vec<Expr> = usable.iter().map(|&i| keys[i].clone()).collect();
+        values.push(order.clone());
+        let changed = positional(plan.clone(), values, None)?;
+        let mut groups = columns(changed.schema());
+        let Some(order) = groups.pop() else { return Ok(None) };
+        let of_order = order.get_type(changed.schema().as_ref())?;
+        let (Some(first), Some(last)) = (ScalarValue::min(&of_order), ScalarValue::max(&of_order)) else {
+            return Ok(None);
+        };
+        let is_null = when(order.clone().is_null(), lit(1_i64)).otherwise(lit(0_i64))?;
+        let ends = vec![min(order.clone()), max(order), max(is_null)];
+        let grouped = LogicalPlan::Aggregate(Aggregate::try_new(changed.into(), groups, ends)?);
+        let mut all = columns(grouped.schema());
+        let (Some(has_null), Some(greatest), Some(least)) = (all.pop(), all.pop(), all.pop()) else { return Ok(None) };
+        // A changed row whose key is NULL counts as everywhere.
+        let end =
+            |key: Expr, everywhere: ScalarValue| when(has_null.clone().eq(lit(1_i64)), lit(everywhere)).otherwise(key);
+        let range = Range { least: all.len(), greatest: all.len() + 1, below: 0, above: 0 };
+        all.push(end(shifted(least, frame.above.saturating_neg()), first)?);
+        all.push(end(shifted(greatest, frame.below), last)?);
+        let of = self.key_step(positional(grouped, all, None)?, usable, NullEquality::NullEqualsNull)?;
+        Ok(Some(KeysOf { range: Some(range), ..of }))
     }
 
     /// Restricts a plan to the rows whose expressions are among the keys; no keys, no restriction.
@@ -211,7 +249,10 @@ impl Deriver<'_> {
         if of.usable.is_empty() {
             return gated(plan, &of.keys);
         }
-        let on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), key)).collect();
+        let mut on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), Key::Equals(key))).collect();
+        if let (Some(range), Some(order)) = (of.range, exprs.last()) {
+            on.push((order.clone(), Key::Within(range)));
+        }
         self.restrict(plan, &of.keys, on)
     }
 }
@@ -236,6 +277,8 @@ pub(super) struct KeysOf {
     pub keys: Keys,
     /// Position of each key among the expressions.
     pub usable: Vec<usize>,
+    /// The range of the last expression, if it has one.
+    pub range: Option<Range>,
 }
 
 /// The change as plan, with its columns in the order of `schema`: used after joins that put the weight in the middle.

@@ -4,7 +4,9 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 
 use super::Program;
 use super::affected::common_partition;
+use super::frame::Frame;
 use super::root::{ResultReuse, result_reuse};
+use super::subtract::is_subtracted;
 use crate::outcome::Operator;
 
 /// Maximum number of expressions named individually.
@@ -15,7 +17,7 @@ impl Program {
     /// of a table.
     #[must_use]
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
-        let mut walk = Walk { scan, top: result_reuse(self.plan()), operators: Vec::new() };
+        let mut walk = Walk { scan, tops: result_reuse(self.plan()), operators: Vec::new() };
         walk.over(self.plan(), 0);
         walk.operators
     }
@@ -23,8 +25,8 @@ impl Program {
 
 struct Walk<'a> {
     scan: &'a dyn Fn(&str) -> String,
-    /// The topmost grouping or window, if the table holds its old rows.
-    top: Option<(&'a LogicalPlan, ResultReuse)>,
+    /// The topmost groupings and windows whose old rows the table holds.
+    tops: Vec<(&'a LogicalPlan, ResultReuse)>,
     operators: Vec<Operator>,
 }
 
@@ -47,14 +49,17 @@ impl Walk<'_> {
             LogicalPlan::Aggregate(aggregate) => {
                 let keys = list(&aggregate.group_expr);
                 match aggregate.group_expr.is_empty() {
-                    true => (
-                        format!("aggregate: {}", list(&aggregate.aggr_expr)),
-                        "recompute it, before and after".to_owned(),
-                    ),
+                    true => (format!("aggregate: {}", list(&aggregate.aggr_expr)), self.whole(plan).to_owned()),
                     false => {
                         let of = list(&aggregate.aggr_expr);
                         let of = if of.is_empty() { of } else { format!(" -> {of}") };
-                        (format!("group by {keys}{of}"), self.affected(plan, "groups", &keys))
+                        let rule = match self.reuse(plan) {
+                            None if is_subtracted(aggregate) => {
+                                format!("recompute affected groups of {keys}; the old ones are those minus the change")
+                            }
+                            _ => self.affected(plan, "groups", &keys),
+                        };
+                        (format!("group by {keys}{of}"), rule)
                     }
                 }
             }
@@ -76,22 +81,43 @@ impl Walk<'_> {
     fn partitions(&self, plan: &LogicalPlan, window: &Window) -> String {
         match common_partition(window) {
             keys if keys.is_empty() => "recompute it, before and after".to_owned(),
-            keys => self.affected(plan, "partitions", &list(&keys)),
+            keys => match Frame::of(window) {
+                Some(frame) => {
+                    let ranges = format!("ranges of {} in partitions", list(&[frame.order]));
+                    self.affected(plan, &ranges, &list(&keys))
+                }
+                None => self.affected(plan, "partitions", &list(&keys)),
+            },
+        }
+    }
+
+    fn reuse(&self, plan: &LogicalPlan) -> Option<ResultReuse> {
+        self.tops.iter().find(|(top, _)| std::ptr::eq(*top, plan)).map(|(_, reuse)| *reuse)
+    }
+
+    /// The rule of an aggregate without keys.
+    fn whole(&self, plan: &LogicalPlan) -> &'static str {
+        match self.reuse(plan) {
+            None | Some(ResultReuse::Before) => "recompute it, before and after",
+            Some(ResultReuse::AllOfAppends) => {
+                "recompute it, unless the change is insert-only: then it is combined with the table's row"
+            }
+            Some(ResultReuse::All) => "the change combined with the table's row",
         }
     }
 
     /// The rule of a grouping or window by keys.
     fn affected(&self, plan: &LogicalPlan, what: &str, keys: &str) -> String {
         let recompute = format!("recompute affected {what} of {keys}");
-        match self.top.filter(|(top, _)| std::ptr::eq(*top, plan)) {
+        match self.reuse(plan) {
             None => format!("{recompute}, before and after"),
-            Some((_, ResultReuse::Before)) => format!("{recompute}; the table has the old rows"),
-            Some((_, ResultReuse::AllOfAppends)) => {
+            Some(ResultReuse::Before) => format!("{recompute}; the table has the old rows"),
+            Some(ResultReuse::AllOfAppends) => {
                 format!(
                     "{recompute}, old and new, unless the change is insert-only: then it is combined with the table's rows"
                 )
             }
-            Some((_, ResultReuse::All)) => "the change combined with the table's rows".to_owned(),
+            Some(ResultReuse::All) => "the change combined with the table's rows".to_owned(),
         }
     }
 }

@@ -13,6 +13,9 @@
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
 //! | count, sum, min, max of a grouping that the result shows | old value ± change, where exact | combined |
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
+//! | count and sum of a grouping below the top | `F(X' ⋉ K) - (F(X' ⋉ K) - F(dX))` by value, where exact | subtracted |
+//! | union all of inputs with different constants | each input over its part of the table, at the top | by input |
+//! | window whose frames are ranges bounded on both sides | the same, `K` with a range of order keys | affected ranges |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
 //! Every restriction `⋉ K` by materialised keys is only an optimisation: a superset of the keys, or no restriction at
@@ -24,17 +27,21 @@
 
 mod affected;
 mod bits;
+mod branches;
 mod build;
 mod combine;
 mod derive;
 mod existence;
 mod explain;
+mod frame;
 mod join;
 mod outer;
+mod range;
 mod reasons;
 mod restrict;
 mod root;
 mod consolidated;
+mod subtract;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -46,7 +53,9 @@ use crate::error::{Context, Result};
 use crate::sql::normalise::{in_place, normalise};
 use crate::sql::{is_recursive, plainly};
 
+pub(crate) use range::{Within, ranges};
 pub(crate) use root::{ResultReuse, result_reuse};
+pub(crate) use subtract::is_subtracted;
 
 /// Name of the weight column: Int64, last in every change.
 pub(crate) const WEIGHT: &str = "_w";

@@ -1,16 +1,20 @@
 //! `P ⋉ K`: the rows of a plan whose keys are among materialised keys, with the semi join as deep as it can go.
 //!
-//! Only ever an optimisation: a semi join that cannot go deeper stays where it is.
+//! Only ever an optimisation: a semi join that cannot go deeper stays where it is. Beside equal keys, a key of a step can
+//! have a range, within which another expression is ([`super::frame`]).
 
 use std::sync::Arc;
 
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchemaRef, NullEquality, Result};
+use deltalake::datafusion::logical_expr::utils::conjunction;
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Window};
 
 use super::affected::common_partition;
 use super::build::{join, nth, scan_step, with_inputs};
 use super::derive::Deriver;
+use super::frame::Frame;
+use super::range::Range;
 use crate::sql::never_fails;
 
 /// Keys that a step computes.
@@ -24,8 +28,17 @@ pub(super) struct Keys {
     pub nulls: NullEquality,
 }
 
-/// The restriction of a plan's rows: an expression over the plan's columns and the position of its key.
-pub(super) type On = Vec<(Expr, usize)>;
+/// What a restriction wants of an expression, by the columns of the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// It equals this column.
+    Equals(usize),
+    /// It is within this range, or NULL.
+    Within(Range),
+}
+
+/// The restriction of a plan's rows: an expression over the plan's columns and its key.
+pub(super) type On = Vec<(Expr, Key)>;
 
 impl Deriver<'_> {
     /// Restricts a plan by keys.
@@ -69,7 +82,10 @@ impl Deriver<'_> {
         on: &On,
     ) -> Result<Option<LogicalPlan>> {
         let partition = common_partition(window);
-        if !on.iter().all(|(expr, _)| !partition.contains(expr) && is_over(expr, &window.input)) {
+        let equals = |(_, key): &(Expr, Key)| matches!(key, Key::Equals(_));
+        if !on.iter().any(equals)
+            || !on.iter().all(|(expr, _)| !partition.contains(expr) && is_over(expr, &window.input))
+        {
             return Ok(None);
         }
         let input = window.input.as_ref().clone();
@@ -85,9 +101,15 @@ impl Deriver<'_> {
 /// The semi join itself: the keys are the left side, because the left side of a hash join is the one held in memory.
 fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
     let scan = scan_step(&keys.step, &keys.schema)?;
-    let key = |i: usize| Expr::Column(Column::new(Some(keys.step.as_str()), nth(i)));
-    let on = on.into_iter().map(|(expr, i)| (key(i), expr)).collect();
-    join(scan, plan, on, None, JoinType::RightSemi, keys.nulls)
+    let column = |i: usize| Expr::Column(Column::new(Some(keys.step.as_str()), nth(i)));
+    let (mut equal, mut within) = (Vec::with_capacity(on.len()), Vec::new());
+    for (expr, key) in on {
+        match key {
+            Key::Equals(i) => equal.push((column(i), expr)),
+            Key::Within(range) => within.push(range.holds(expr, &column)),
+        }
+    }
+    join(scan, plan, equal, conjunction(within), JoinType::RightSemi, keys.nulls)
 }
 
 /// A plan that is empty if the step is: the executor then omits the join.
@@ -120,7 +142,16 @@ fn share(plan: &LogicalPlan, i: usize, on: &On) -> On {
         }
         LogicalPlan::Window(w) => {
             let partition = common_partition(w);
-            pick(&|e| partition.contains(e).then(|| e.clone()))
+            let frame = Frame::of(w);
+            let passed = |(expr, key): &(Expr, Key)| match (key, &frame) {
+                (key, _) if partition.contains(expr) => Some((expr.clone(), *key)),
+                // The frames of the rows in a range are in a wider one.
+                (Key::Within(range), Some(frame)) if frame.order == *expr => {
+                    Some((expr.clone(), Key::Within(range.widened(frame.below, frame.above))))
+                }
+                _ => None,
+            };
+            on.iter().filter_map(passed).collect()
         }
         LogicalPlan::Join(join) => join_share(join, i, on),
         _ => On::new(),

@@ -6,16 +6,19 @@
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{Field, Schema};
-use deltalake::datafusion::common::{NullEquality, Result, TableReference};
+use deltalake::datafusion::common::{DFSchema, NullEquality, Result, TableReference};
 use deltalake::datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScanBuilder};
 
 use super::affected::common_partition;
+use super::branches::parts;
 use super::build::{Columns, column, columns, conform, difference, join, scan_step, with_inputs};
 use super::derive::{Change, Deriver, sum_of};
+use super::frame::Frame;
 use super::{Side, scan_name};
 
 /// The reads that the maintained table saves for a grouping or window at the top of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// From the fewest to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ResultReuse {
     /// The old rows of the touched groups.
     Before,
@@ -26,10 +29,18 @@ pub(crate) enum ResultReuse {
 }
 
 /// The grouping or window at the top of a normalised query whose old rows are the table's, and the reads that this
-/// saves.
-pub(crate) fn result_reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
+/// saves; of a union with different constants those of each input.
+pub(crate) fn result_reuse(plan: &LogicalPlan) -> Vec<(&LogicalPlan, ResultReuse)> {
+    if let Some(parts) = parts(plan) {
+        return parts.into_iter().filter_map(|(input, _)| reuse(input)).collect();
+    }
+    reuse(plan).into_iter().collect()
+}
+
+pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
-    Some((node, super::combine::result_reuse(plan, node).unwrap_or(ResultReuse::Before)))
+    let reuse = super::combine::result_reuse(plan, node);
+    Some((node, reuse.unwrap_or(ResultReuse::Before)))
 }
 
 /// A query whose rows are identified by the keys of its topmost grouping or window.
@@ -39,11 +50,19 @@ struct Root<'a> {
     exprs: Vec<Expr>,
     /// The columns of the result that show them.
     shown: Vec<Expr>,
+    /// Of a window with bounded frames. Its order key is the last one of the keys.
+    frame: Option<Frame>,
 }
 
 impl<'a> Root<'a> {
     fn of(plan: &'a LogicalPlan) -> Result<Option<Self>> {
-        let Some((node, exprs)) = keyed(plan) else { return Ok(None) };
+        let Some((node, mut exprs)) = keyed(plan) else { return Ok(None) };
+        let partition = exprs.len();
+        let frame = match node {
+            LogicalPlan::Window(window) => Frame::of(window),
+            _ => None,
+        };
+        exprs.extend(frame.iter().map(|frame| frame.order.clone()));
         // If a key is not shown, or no key compares exactly, rows of the result cannot be identified by keys.
         let mut shown = Vec::with_capacity(exprs.len());
         for key in &exprs {
@@ -52,30 +71,41 @@ impl<'a> Root<'a> {
                 None => return Ok(None),
             }
         }
-        if exprs.is_empty() || super::derive::usable(node.inputs()[0], &exprs)?.len() != exprs.len() {
+        if super::derive::usable(node.inputs()[0], &exprs)?.len() != exprs.len() {
             return Ok(None);
         }
-        Ok(Some(Self { node, exprs, shown }))
+        // The one group of an aggregate without keys is worth it only if its old row need not be computed anew.
+        if partition == 0 && super::combine::result_reuse(plan, node).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self { node, exprs, shown, frame }))
     }
 }
 
 impl Deriver<'_> {
     /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
     pub(super) fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
-        let Some(Root { node, exprs, shown }) = Root::of(plan)? else { return Ok(None) };
+        if let Some(change) = self.at_branches(plan)? {
+            return Ok(Some(change));
+        }
+        let Some(Root { node, exprs, shown, frame }) = Root::of(plan)? else { return Ok(None) };
         let input = node.inputs()[0];
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
         let change = self.held(change)?;
-        let Some(keys) = self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)? else { return Ok(None) };
-        let combined = self.combined(plan, node, &change.plan, &keys, &shown)?;
-        let (combined, keys) = match combined {
-            Some((change, anew)) => (Some(change), anew),
-            None => (None, keys),
+        let keys = match &frame {
+            Some(frame) => self.framed_keys(&change.plan, &exprs, frame)?,
+            None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
+        };
+        let combined = self.combined(plan, node, &change.plan, keys.as_ref(), &shown)?;
+        let (combined, keys) = match (combined, keys) {
+            (Some((change, anew)), _) => (Some(change), anew),
+            (None, Some(keys)) => (None, keys),
+            (None, None) => return Ok(None),
         };
         let rows = self.side(input, Side::New)?;
-        let rows = self.restrict_to(rows, Some(&keys), &exprs)?;
-        let new = over_node(plan, node, with_inputs(node, vec![rows])?)?;
-        let old = self.restrict_to(scan_result(plan)?, Some(&keys), &shown)?;
+        let new = self.of_keys(node, rows, &keys, &exprs)?;
+        let new = over_node(plan, node, new)?;
+        let old = self.restrict_to(self.scan_result(plan)?, Some(&keys), &shown)?;
         let names = plan.schema().as_ref().clone().strip_qualifiers();
         let mut anew = conform(difference(new, old)?, &names)?;
         let mut terms = Vec::with_capacity(2);
@@ -88,6 +118,14 @@ impl Deriver<'_> {
         }
         terms.push(anew);
         Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?))))
+    }
+
+    /// A scan of the rows of the maintained table that a plan gave.
+    pub(super) fn scan_result(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        match &self.part {
+            Some(part) => part.scan(plan),
+            None => scan_maintained(plan.schema()),
+        }
     }
 }
 
@@ -142,9 +180,9 @@ pub(super) fn over_node(plan: &LogicalPlan, node: &LogicalPlan, replaced: Logica
     with_inputs(plan, vec![input])
 }
 
-/// A scan of the maintained table.
-pub(super) fn scan_result(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let fields = plan.schema().fields().iter();
+/// A scan of the maintained table, which has the columns of a query.
+pub(super) fn scan_maintained(schema: &DFSchema) -> Result<LogicalPlan> {
+    let fields = schema.fields().iter();
     let fields: Vec<_> = fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     let source = Arc::new(Columns::new(Arc::new(Schema::new(fields))));
     let name = TableReference::bare(scan_name("", Side::Maintained));

@@ -56,9 +56,9 @@ impl Shape {
     /// The shape of a normalised query.
     #[must_use]
     pub(crate) fn of(plan: &LogicalPlan) -> Self {
-        let top = incremental::result_reuse(plan).map(|(top, _)| top);
+        let tops = incremental::result_reuse(plan);
         let mut shape = Self::default();
-        let is_top = |node: &LogicalPlan| top.is_some_and(|top| std::ptr::eq(top, node));
+        let is_top = |node: &LogicalPlan| tops.iter().any(|(top, _)| std::ptr::eq(*top, node));
         // The closure never fails, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
             match node {

@@ -164,6 +164,13 @@ impl Rows {
     }
 }
 
+/// The groupings and windows whose old rows the table holds.
+type Tops<'a> = [(&'a LogicalPlan, ResultReuse)];
+
+fn reuse(tops: &Tops<'_>, plan: &LogicalPlan) -> Option<ResultReuse> {
+    tops.iter().find(|(top, _)| std::ptr::eq(*top, plan)).map(|(_, reuse)| *reuse)
+}
+
 /// The sizes on which the work depends.
 pub(crate) struct Sizes<'a> {
     /// The sources.
@@ -180,8 +187,8 @@ impl Sizes<'_> {
     /// The work of an incremental and of a full refresh.
     #[must_use]
     pub(crate) fn work(&self, plan: &LogicalPlan) -> (Work, Work) {
-        let top = incremental::result_reuse(plan);
-        let result = self.rows_of(plan, top);
+        let tops = incremental::result_reuse(plan);
+        let result = self.rows_of(plan, &tops);
         let table = self.table.rows.unwrap_or(self.table.bytes / 100).min(MOST_ROWS);
         let new = if self.exists && table > 0 { table } else { result.rows };
         let width = self.table.bytes.checked_div(table).map_or(result.width, |width| width.min(WIDEST));
@@ -191,7 +198,7 @@ impl Sizes<'_> {
         }
         // More rows than the old and the new ones cannot change.
         let changed = result.changed.min(table.saturating_add(new));
-        let applied = if result.only_adds && top.is_none() {
+        let applied = if result.only_adds && tops.is_empty() {
             WRITE.of(changed, width)
         } else {
             let touched = Work { bytes: self.table.bytes.saturating_mul(2), ..REWRITE.of(table, width) };
@@ -210,8 +217,8 @@ impl Sizes<'_> {
         if bytes > self.held { (times, false) } else { (1, true) }
     }
 
-    fn rows_of(&self, plan: &LogicalPlan, top: Option<(&LogicalPlan, ResultReuse)>) -> Rows {
-        let below = |input: &LogicalPlan| self.rows_of(input, top);
+    fn rows_of(&self, plan: &LogicalPlan, tops: &Tops<'_>) -> Rows {
+        let below = |input: &LogicalPlan| self.rows_of(input, tops);
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let source = self.sources.iter().find(|source| source.name == scan.table_name.table());
@@ -222,20 +229,18 @@ impl Sizes<'_> {
             LogicalPlan::Join(join) => self.joined(join, &below(&join.left), &below(&join.right)),
             LogicalPlan::Aggregate(aggregate) => {
                 let input = below(&aggregate.input);
-                let groups = match top {
+                let groups = match reuse(tops, plan) {
                     _ if aggregate.group_expr.is_empty() => 1,
-                    Some((top, _)) if std::ptr::eq(top, plan) && self.exists => {
-                        self.table.rows.unwrap_or(input.rows / ROWS_OF_A_GROUP)
-                    }
+                    Some(_) if self.exists => self.table.rows.unwrap_or(input.rows / ROWS_OF_A_GROUP),
                     _ => input.rows / ROWS_OF_A_GROUP,
                 };
-                self.grouped(plan, top, &input, groups, GROUP)
+                self.grouped(plan, tops, &input, groups, GROUP)
             }
             LogicalPlan::Window(window) => {
                 let input = below(&window.input);
                 let functions = window.window_expr.iter().map(time_of_function).fold(0, u64::saturating_add);
                 let rate = Rate { row: SORT.row.saturating_add(functions), ..SORT };
-                self.grouped(plan, top, &input, input.rows / ROWS_OF_A_GROUP, rate)
+                self.grouped(plan, tops, &input, input.rows / ROWS_OF_A_GROUP, rate)
             }
             LogicalPlan::Union(union) => union.inputs.iter().fold(Rows::NONE, |all, input| all.union(below(input))),
             other => other.inputs().first().map_or(Rows::NONE, |input| below(input)),
@@ -244,23 +249,19 @@ impl Sizes<'_> {
 
     /// Groups or partitions: those of the change are computed from their rows, after and before it, unless the table
     /// holds what is needed.
-    fn grouped(
-        &self,
-        plan: &LogicalPlan,
-        top: Option<(&LogicalPlan, ResultReuse)>,
-        input: &Rows,
-        groups: u64,
-        rate: Rate,
-    ) -> Rows {
+    fn grouped(&self, plan: &LogicalPlan, tops: &Tops<'_>, input: &Rows, groups: u64, rate: Rate) -> Rows {
         let is_window = matches!(plan, LogicalPlan::Window(_));
         let groups = groups.clamp(1, input.rows.max(1));
         let touched = input.changed.min(groups);
-        let reuse = top.filter(|(top, _)| std::ptr::eq(*top, plan)).map(|(_, reuse)| reuse);
+        let reuse = reuse(tops, plan);
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
             Some(ResultReuse::AllOfAppends) => u64::from(!input.only_adds),
             Some(ResultReuse::Before) => 1,
-            None => 2,
+            None => match plan {
+                LogicalPlan::Aggregate(aggregate) if incremental::is_subtracted(aggregate) => 1,
+                _ => 2,
+            },
         };
         let (reads, restricts) = self.readings(input, 2 + sides);
         let share = if restricts { part(WHOLE, touched, groups) } else { WHOLE };

@@ -19,6 +19,7 @@ mod condition;
 pub(crate) mod decorrelate;
 mod engine;
 mod fallible;
+pub(crate) mod frames_before_null;
 pub(crate) mod functions;
 mod hidden_columns;
 mod long_unions;

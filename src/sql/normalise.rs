@@ -26,6 +26,7 @@ use crate::sql::options::engine_options;
 
 use crate::sql::decorrelate::domain_join::Unnest;
 use crate::sql::decorrelate::subqueries;
+use crate::sql::frames_before_null::waiting;
 use crate::sql::optimizer::canonical_equality::Sides;
 use crate::sql::optimizer::equijoin::EquijoinKeys;
 use crate::sql::optimizer::reorder::Reorder;
@@ -57,7 +58,7 @@ pub(crate) fn normalise(plan: &LogicalPlan) -> Result<LogicalPlan> {
 /// Rewrites the possible parts of a recursive query: subqueries and windows, in place.
 pub(crate) fn in_place(plan: &LogicalPlan) -> deltalake::datafusion::common::Result<LogicalPlan> {
     let rewritten = subqueries::asked_first(plan.clone())?.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Window(window) => ordered_once(window),
+        LogicalPlan::Window(window) => plain_window(window),
         other => subqueries::rewritten(other),
     })?;
     Ok(rewritten.data)
@@ -191,7 +192,7 @@ pub(crate) fn prepared(
             Ok(Transformed::yes(LogicalPlan::TableScan(bare)))
         }
         LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_rows(on)?)),
-        LogicalPlan::Window(window) => ordered_once(window),
+        LogicalPlan::Window(window) => plain_window(window),
         other => subqueries(other),
     }
 }
@@ -227,7 +228,7 @@ fn looks_right(node: &Join) -> bool {
 
 /// A window whose `order by` names each column once, and no column of `partition by`: the engine fails on a repeated
 /// column, and on one that it has already sorted in the other direction.
-fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Window> {
     let mut exprs = Vec::with_capacity(window.window_expr.len());
     let mut changed = false;
     for expr in &window.window_expr {
@@ -253,11 +254,14 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Transfo
         // Two windows may differ only in what is dropped.
         exprs.push(if once.data == *expr { once.data } else { once.data.alias(expr.schema_name().to_string()) });
     }
-    if !changed {
-        return Ok(Transformed::no(LogicalPlan::Window(window)));
-    }
-    let once = LogicalPlan::Window(Window::try_new(exprs, window.input)?);
-    Ok(Transformed::yes(renamed(once, &window.schema)?))
+    if changed { Window::try_new(exprs, window.input) } else { Ok(window) }
+}
+
+/// A window as the engine can compute it.
+fn plain_window(window: Window) -> deltalake::datafusion::common::Result<Transformed<LogicalPlan>> {
+    let schema = window.schema.clone();
+    let plain = waiting(ordered_once(window)?)?;
+    if *plain.schema() == schema { Ok(Transformed::no(plain)) } else { Ok(Transformed::yes(renamed(plain, &schema)?)) }
 }
 
 /// `distinct on` as a filter on `row_number() = 1`.

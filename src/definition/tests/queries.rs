@@ -266,6 +266,51 @@ fn clauses_that_the_engine_would_ignore_are_refused() {
 }
 
 #[test]
+fn frames_that_the_engine_miscounts_are_refused() {
+    let query = |order: &str, frame: &str| {
+        format!("select email, count(*) over (partition by email order by {order} {frame}) as n from customer_landing")
+    };
+    for (order, frame, what) in [
+        ("updated", "range between 2 preceding and 5 preceding", "a frame that ends before it begins"),
+        ("updated", "range between 5 following and 2 following", "a frame that ends before it begins"),
+        ("updated", "range between current row and 1 preceding", "a frame that ends before it begins"),
+        ("updated", "range between 3 following and 2 preceding", "a frame that ends before it begins"),
+        (
+            "cast('2024-01-01' as date)",
+            "range between interval '12 hours' preceding and current row",
+            "hours over dates",
+        ),
+        (
+            "cast('2024-01-01' as date)",
+            "range between interval '1 month' preceding and interval '30 days' preceding",
+            "ends before",
+        ),
+        (
+            "cast('2024-01-01' as date)",
+            "range between interval '1 month -3 days' preceding and current row",
+            "a negative offset",
+        ),
+    ] {
+        let faults = query_faults(&query(order, frame));
+        assert!(
+            faults.iter().any(|f| f.starts_with("t.sql:1:15 ") && f.contains(what) && f.contains("[CLAUSE_MISREAD]")),
+            "{frame}: {faults:?}"
+        );
+    }
+    for (order, frame) in [
+        ("updated", "range between 5 preceding and 2 preceding"),
+        ("updated", "range between 2 following and 2 following"),
+        ("updated", "range between 0 following and current row"),
+        ("updated", "range between unbounded preceding and 5 preceding"),
+        ("updated", "range between 3 following and unbounded following"),
+        ("cast('2024-01-01' as date)", "range between interval '1 month' preceding and interval '28 days' preceding"),
+        ("cast('2024-01-01' as date)", "range between interval '1 year' preceding and current row"),
+    ] {
+        assert_eq!(query_faults(&query(order, frame)), Vec::<String>::new(), "{frame}");
+    }
+}
+
+#[test]
 fn what_the_engine_would_take_from_another_place_is_refused() {
     let joined = "from customer_landing a left join reading_landing b";
     for (sql, expected) in [

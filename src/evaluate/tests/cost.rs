@@ -16,7 +16,7 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 
 use super::consent::{TRUSTED, readings, steps, world};
-use super::support::{TestTable, World, counted, program, session};
+use super::support::{TestTable, Value, World, counted, program, session};
 use crate::error::Result;
 use crate::evaluate::{Sources, full, run};
 use crate::incremental::{ChangeKind, OldResult, Side, WEIGHT, scan_name};
@@ -169,6 +169,51 @@ async fn what_combines_with_the_result_reads_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_bounded_frame_reads_the_days_within_its_reach() {
+    let columns = [("k", DataType::Int64), ("d", DataType::Int64), ("v", DataType::Int64)];
+    let row = |d: i64| (vec![Value::Int(Some(1)), Value::Int(Some(d)), Value::Int(Some(d))], 1);
+    let table = TestTable::new("t", &columns, (0..1000).map(row).collect(), vec![row(1000)]);
+    let world = World { tables: vec![table], before: false };
+    let sql =
+        "select k, d, max(v) over (partition by k order by d range between 7 preceding and current row) as x from t";
+    let watched = Watched::new(world);
+    assert_eq!(rows(&watched, sql).await, 1);
+    let filters = watched.filters.lock().expect("lock").clone();
+    let read = filters.iter().filter(|f| f.starts_with("t@new") || f.starts_with("t@old"));
+    assert!(read.clone().count() >= 2 && read.clone().all(|f| f.contains("d >= Int64(993)")), "{filters:?}");
+}
+
+#[tokio::test]
+async fn one_aggregate_combines_with_its_row_and_a_grouping_below_reads_the_new_rows_only() {
+    let columns = [("k", DataType::Int64), ("v", DataType::Int64)];
+    let row = |k: i64, v: i64| (vec![Value::Int(Some(k)), Value::Int(Some(v))], 1);
+    let table = TestTable::new("t", &columns, vec![row(1, 1), row(1, 2), row(2, 5)], vec![row(1, 3), row(3, 4)]);
+    let world = World { tables: vec![table], before: false };
+    let ctx = session();
+    for (sql, opened) in [
+        ("select count(*) as n, sum(v) as s from t", &["@result", "t@change"][..]),
+        ("select max(v) as m from (select k, v from t where v > 1)", &["@result", "t@change"]),
+        (
+            "select 'all' as name, count(*) as n from t union all select 'great', count(*) from t where v > 2",
+            &["@result", "t@change"],
+        ),
+        ("select count(*) as n from (select distinct k from t)", &["@result", "t@change", "t@new"]),
+        (
+            "select n, count(*) as c from (select k, count(*) as n, sum(v) as s from t group by k) group by n",
+            &["@result", "t@change", "t@new"],
+        ),
+    ] {
+        let (plan, program) = program(&world, sql);
+        let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
+        let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
+        let result = MemTable::try_new(schema, vec![old]).expect("table");
+        let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
+        run(&program, &ctx, &watched).await.expect("change").collect().await.expect("rows");
+        assert_eq!(watched.opened(), opened, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_changed_nothing_opened() {
     let watched = Watched::new(world(&[draw(0, 1, 0, 0)], &[draw(0, 0, 0, 0)], &[]));
     assert_eq!(rows(&watched, &readings()).await, 0);
@@ -230,4 +275,18 @@ async fn an_append_streams_through_a_semi_join() {
     assert!(change.insert_only);
     let rows = change.into_stream().try_fold(0, |n, b| async move { Ok(n + b.num_rows()) }).await.expect("rows");
     assert_eq!(rows, (8192_usize * 100).div_ceil(3));
+}
+
+#[tokio::test]
+async fn one_aggregate_whose_row_is_missing_is_computed() {
+    let row = |v: i64| (vec![Value::Int(Some(v))], 1);
+    let table = TestTable::new("t", &[("v", DataType::Int64)], vec![row(1), row(2)], vec![row(3)]);
+    let world = World { tables: vec![table], before: false };
+    let sql = "select count(*) as n, sum(v) as s from t";
+    let (plan, _) = program(&world, sql);
+    let result = MemTable::try_new(Arc::new(plan.schema().as_arrow().clone()), vec![vec![]]).expect("table");
+    let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world) };
+    let (_, program) = program(&watched.world, sql);
+    let change = run(&program, &session(), &watched).await.expect("change").collect().await.expect("rows");
+    assert_eq!(counted(&change, true).into_iter().collect::<Vec<_>>(), [(vec!["3".to_owned(), "6".to_owned()], 1)]);
 }

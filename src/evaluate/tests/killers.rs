@@ -1,5 +1,6 @@
 //! Cases in which other systems were wrong, each by name (docs/proof/killers.md): shared helpers.
 
+mod frames;
 mod groups;
 mod joins;
 mod nulls;

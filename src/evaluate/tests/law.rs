@@ -172,6 +172,9 @@ impl Tape<'_> {
                     "select min(k) as k, s, max(v) as v from {x} {t} group by s",
                     "select count(k) as k, s, count(*) as v from {x} {t} group by s",
                     "select k, max(s) as s, sum(v) as v from {x} {t} group by k",
+                    "select count(*) as k, max(s) as s, count(v) as v from {x} {t}",
+                    "select k, s, count(*) as v from (select k, s, count(v) as v, sum(v) as n from {x} {t} group by k, s) {t} group by k, s, n",
+                    "select count(*) as k, 'all' as s, sum(v) as v from {x} {t} union all select count(*) as k, 'few' as s, sum(coalesce(v, 0)) as v from a where k = 1",
                 ]);
                 let x = self.relation(d);
                 shape.replace("{x}", &x).replace("{t}", &t)
@@ -183,6 +186,9 @@ impl Tape<'_> {
                     "select k, s, cast(rank() over (partition by k, s order by v) as bigint) as v from {x} {t}",
                     "select k, s, v from (select k, s, v, row_number() over (partition by s order by v, k) as rn, count(*) over (partition by s, k) as n from {x} {t}) where rn <= 2 and n = 1",
                     "select k, lag(s) over (partition by v order by k, s) as s, v from {x} {t}",
+                    "select k, s, sum(v) over (partition by s order by k range between 1 preceding and current row) as v from {x} {t}",
+                    "select k, s, count(v) over (partition by s order by 3 * k + v desc range between 2 preceding and 1 following) as v from {x} {t}",
+                    "select k, s, v from (select k, s, max(v) over (partition by k order by v range between 1 following and 2 following) as v, sum(k) over (partition by k, s order by v desc range between current row and 1 following) as n from {x} {t}) where n > 0",
                 ]);
                 let x = self.relation(d);
                 shape.replace("{x}", &x).replace("{t}", &t)

@@ -5,7 +5,7 @@ use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use super::support::{TestTable, World};
 use crate::determinism::{Code, Reason};
-use crate::incremental::differentiate;
+use crate::incremental::{differentiate, result_reuse};
 use crate::sql::normalise;
 
 fn reasons(sql: &str) -> Vec<Reason> {
@@ -87,4 +87,45 @@ fn a_normalised_query_has_keys_for_its_joins_and_one_name_for_one_column() {
         Ok(TreeNodeRecursion::Continue)
     })
     .expect("walk");
+}
+
+/// The planner makes a union of a union of three inputs.
+#[test]
+fn every_input_of_a_union_is_maintained_by_its_constant() {
+    let columns = [("k", DataType::Int64), ("s", DataType::Utf8)];
+    let world = World { tables: ["a", "b"].map(|n| TestTable::new(n, &columns, vec![], vec![])).into(), before: false };
+    let one = |name: &str| format!("select '{name}' as name, count(*) as n from a");
+    for names in [vec!["x", "y"], vec!["x", "y", "z"], vec!["u", "v", "x", "y", "z"]] {
+        let sql = names.iter().map(|name| one(name)).collect::<Vec<_>>().join(" union all ");
+        let plan = normalise(&world.plan(&sql)).expect("plan");
+        assert_eq!(result_reuse(&plan).len(), names.len(), "{sql}");
+    }
+    let sql = ["x", "y", "x"].map(one).join(" union all ");
+    assert_eq!(result_reuse(&normalise(&world.plan(&sql)).expect("plan")).len(), 0, "one constant twice");
+}
+
+/// Its own names beside those of a query.
+#[test]
+fn names_of_columns_are_no_reason() {
+    let distinct = "(select distinct k as \"rows\", s as values0, 1 as value0 from a)";
+    assert_eq!(reasons(&format!("select count(*) as n from {distinct}")), []);
+    assert_eq!(reasons("select c0, count(*) as c1 from (select distinct k as c0, s as c1 from a) group by c0"), []);
+}
+
+/// Which zero a group of 0.0 and -0.0 shows depends on what is read: it is not computed from two readings.
+#[test]
+fn groups_over_a_zero_are_not_taken_from_two_readings() {
+    let columns = [("k", DataType::Int64), ("f", DataType::Float64)];
+    let world = World { tables: vec![TestTable::new("a", &columns, vec![], vec![])], before: false };
+    for (below, expected) in [
+        ("select distinct k from a", true),
+        ("select distinct cast(f as string) as k from a", true),
+        ("select distinct f from a", false),
+        ("select distinct cast(f as string) as k from (select distinct f from a)", false),
+    ] {
+        let sql = format!("select count(*) as n from ({below})");
+        let operators = differentiate(&world.plan(&sql)).expect("a program").explain(&|table| table.to_owned());
+        let found = operators.iter().any(|operator| operator.rule.contains("minus the change"));
+        assert_eq!(found, expected, "{sql}: {operators:?}");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deltalake::arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::catalog::TableProvider;
@@ -94,6 +95,12 @@ impl TestTable {
                 // Test values are `float` exactly, or their last digits do not matter.
                 #[expect(clippy::cast_possible_truncation, reason = "a column of narrower numbers")]
                 DataType::Float32 => Arc::new(values.map(|v| float(v).map(|v| v as f32)).collect::<Float32Array>()),
+                DataType::Int32 | DataType::Date32 | DataType::Timestamp(..) => {
+                    let units: ArrayRef = Arc::new(values.map(int).collect::<Int64Array>());
+                    let is_moment = matches!(data_type, DataType::Timestamp(..));
+                    let units = cast(&units, if is_moment { &DataType::Int64 } else { &DataType::Int32 });
+                    cast(&units.context(|| "units".into())?, data_type).context(|| "times".into())?
+                }
                 _ => Arc::new(values.map(text).collect::<StringArray>()) as ArrayRef,
             });
         }

@@ -390,6 +390,7 @@ mod tests {
         // Over several lines.
         check("{\"n\":x\",\"l\":[1,{\"n\":2},\n{\"n\":3}]}\n{\"n\":4}", "x", false, Resync::Lost);
         check("{\"n\":[1,\n{\"n\":2},\n{\"n\":3}],:1}\n{\"n\":4}", ":1}", false, Resync::Closed(30));
+        check("{\"a\":0[\n{\"a\":0}\n,\"z\":{\"y\":1}}", "[", false, Resync::Lost);
         // An early bracket: the array is the value that is missing before it.
         check("{\"l\":}[{\"n\":1},{\"n\":2}]\n{\"n\":3}", "}[", false, Resync::Record(24));
         check("{\"l\":}[{\"n\":1},{\"n\":2}]}{\"n\":3}", "}[", false, Resync::Closed(24));

@@ -20,10 +20,11 @@ use deltalake::datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerCont
 use crate::sql::optimizer::canonical_equality::Sides;
 use crate::sql::optimizer::equijoin::EquijoinKeys;
 use crate::sql::optimizer::in_list::Lists;
+use crate::sql::optimizer::merge_keys::MergeKeys;
 use crate::sql::options::engine_options;
 
 /// The engine's rules for logical plans, with ours in place of those of the same name, after the rule for lists of
-/// values.
+/// values and before the one for keys of merge joins.
 #[must_use]
 pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours: [Arc<dyn OptimizerRule + Send + Sync>; 3] =
@@ -35,7 +36,9 @@ pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         let sides = (rule.name() == pushes.name()).then(|| Arc::new(Sides) as Arc<dyn OptimizerRule + Send + Sync>);
         sides.into_iter().chain([rule])
     });
-    std::iter::once(Arc::new(Lists) as Arc<dyn OptimizerRule + Send + Sync>).chain(rules).collect()
+    let first: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(Lists);
+    let last: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(MergeKeys);
+    std::iter::once(first).chain(rules).chain([last]).collect()
 }
 
 /// A plan optimised as the engine does before it runs it.

@@ -1,4 +1,4 @@
-//! Operations on nested values that the query engine does not support, reported when the project is checked rather than
+//! Operations on nested values and frames that the query engine does not support, reported when the project is checked rather than
 //! when rows are read.
 
 use deltalake::arrow::compute::can_cast_types;
@@ -9,7 +9,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, J
 
 use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
-use crate::sql::refuse::constants;
+use crate::sql::refuse::{constants, frames};
 use crate::sql::text::Sql;
 use crate::types::ColumnType;
 
@@ -60,6 +60,13 @@ fn inputs(node: &LogicalPlan) -> DFSchema {
 
 /// The word to point at, the problem, and the replacement.
 fn limit(expr: &Expr, schema: &DFSchema) -> Option<(String, String, &'static str)> {
+    if let Expr::WindowFunction(call) = expr
+        && let Some((what, label)) = frames::misread(call, schema)
+    {
+        let name = call.fun.name();
+        let reason = Reason::new(Code::ClauseMisread, format!("`{name}` has {what}, which the query engine miscounts"));
+        return Some((name.to_owned(), reason.to_string(), label));
+    }
     let (name, args) = match expr {
         Expr::AggregateFunction(call) => (call.func.name(), &call.params.args),
         Expr::WindowFunction(call) => (call.fun.name(), &call.params.args),

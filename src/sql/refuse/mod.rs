@@ -2,6 +2,7 @@
 
 pub(crate) mod constants;
 pub(crate) mod elsewhere;
+mod frames;
 pub(crate) mod limits;
 pub(crate) mod misread;
 pub(crate) mod report;

@@ -212,3 +212,72 @@ async fn least_and_greatest_of_a_group_are_combined_with_what_comes_and_goes() {
     let comes = vec![(at(1, Some(3)), 1), (at(2, Some(9)), 1), (at(3, Some(6)), 1), (at(8, None), 1)];
     holds((old, comes), (vec![], vec![]), &queries).await;
 }
+
+#[tokio::test]
+async fn groups_below_the_top_come_go_and_become_null() {
+    let null = |k: i64| vec![Value::Int(Some(k)), Value::Text(Some("a".into())), Value::Int(None)];
+    // 1 loses one of three copies, 2 goes, 3 loses its last value but not its last row, 4 comes, 5 gets a NULL, 6 gets its
+    // first value.
+    let a = vec![
+        (row(Some(1), "a", 3), 3),
+        (row(Some(2), "a", 5), 1),
+        (row(Some(3), "a", 5), 1),
+        (null(3), 2),
+        (row(Some(5), "a", 7), 1),
+        (row(None, "a", 1), 1),
+        (null(6), 1),
+    ];
+    let change = vec![
+        (row(Some(6), "a", 2), 1),
+        (null(5), 1),
+        (row(Some(1), "a", 3), -1),
+        (row(Some(2), "a", 5), -1),
+        (row(Some(3), "a", 5), -1),
+        (null(4), 2),
+        (row(Some(5), "a", 7), -1),
+        (row(Some(5), "b", 7), 1),
+        (row(None, "a", 1), -1),
+    ];
+    let queries = [
+        "select count(*) as n from (select distinct k from a)",
+        "select s, count(*) as n from (select distinct k, s from a) group by s",
+        "select n, count(*) as c from (select k, count(*) as n from a group by k) group by n",
+        "select x, count(*) as c from (select k, sum(v) as x from a group by k) group by x",
+        "select x, n, count(*) as c from (select k, count(v) as n, sum(cast(v as decimal(9, 2))) as x from a group by k) group by x, n",
+        "select t.k, t.x, b.v from (select k, sum(v) as x, count(*) as n from a group by k) t join b on b.k = t.k",
+        "select k, x from (select k, sum(v) as x from a group by k) union all select k, v from b",
+        "select count(*) as n from (select k from a union select k from b)",
+    ];
+    holds((a, change), (vec![(row(Some(1), "x", 1), 1)], vec![(row(Some(4), "y", 1), 1)]), &queries).await;
+}
+
+#[tokio::test]
+async fn one_aggregate_keeps_its_row_when_everything_goes() {
+    let queries = [
+        "select count(*) as n, sum(v) as x, min(v) as l, max(s) as g from a",
+        "select count(*) as n, sum(coalesce(v, 0)) as x from a",
+        "select sum(v) as x from a where k > 0",
+        "select count(v) as n from a having count(*) > 1",
+        "select 1 + count(*) as n from a",
+    ];
+    let a = vec![(row(Some(1), "a", 3), 2), (row(Some(2), "b", 4), 1)];
+    let change = vec![(row(Some(1), "a", 3), -2), (row(Some(2), "b", 4), -1)];
+    holds((a.clone(), change.clone()), (vec![], vec![]), &queries).await;
+    holds((vec![], a.clone()), (vec![], vec![]), &queries).await;
+    holds((a.clone(), vec![(row(Some(3), "c", 9), 2)]), (vec![], vec![]), &queries).await;
+    holds((a, vec![change[1].clone(), (row(Some(3), "c", 9), 1)]), (vec![], vec![]), &queries).await;
+}
+
+#[tokio::test]
+async fn counts_side_by_side_keep_to_their_own_rows() {
+    let a = vec![(row(Some(1), "a", 3), 2), (row(Some(2), "b", 4), 1)];
+    let b = vec![(row(Some(1), "x", 1), 1)];
+    let queries = [
+        "select 'a' as t, count(*) as n from a union all select 'b', count(*) from b",
+        "select count(*) as n, 1 as t from a union all select count(*), 1 from b",
+        "select k, 'sum' as t, sum(v) as x from a group by k union all select k, 'count', count(*) from b group by k",
+        "select 'a' as t, k from a union all select 'n', count(*) from b",
+        "select 'a' as t, count(*) as n from a union all select t, n from (select 'b' as t, count(*) as n from a union all select 'c', max(v) from b)",
+    ];
+    holds((a, vec![(row(Some(2), "b", 4), -1)]), (b, vec![(row(Some(2), "x", 6), 1)]), &queries).await;
+}

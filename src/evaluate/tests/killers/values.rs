@@ -1,10 +1,10 @@
 //! Values that compare in surprising ways, and rows that are wide.
 
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::datatypes::{DataType, TimeUnit};
 
 use super::{holds, int, row, table};
 use crate::evaluate::Limits;
-use crate::evaluate::tests::support::{TestTable, World, law, law_in, session_of};
+use crate::evaluate::tests::support::{Bag, TestTable, World, law, law_in, session_of};
 use crate::lake::Joins;
 
 #[tokio::test]
@@ -63,6 +63,33 @@ async fn doubles_are_keys_of_merge_joins_too() {
     ] {
         for limits in [Limits::default(), Limits { bytes: 0 }] {
             law_in(&session_of(Joins::SortMerge), &world, &sql, limits).await.expect(&sql);
+        }
+    }
+}
+
+#[tokio::test]
+async fn timestamps_are_keys_of_merge_joins_too() {
+    let of = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let columns = [("k", DataType::Int64), ("at", of)];
+    let row = |k: i64, at: Option<i64>| (vec![int(Some(k)), int(at)], 1);
+    let old: Bag = (0..30).map(|k| row(k, (k % 5 > 0).then_some(k % 7 * 1_000_000))).collect();
+    let change = vec![row(40, Some(0)), row(41, None), (old[3].0.clone(), -1), (old[5].0.clone(), -1)];
+    let tables = [("a", old.clone(), change), ("b", old[..9].to_vec(), vec![row(50, Some(3_000_000))])];
+    let tables = tables.map(|(name, old, change)| TestTable::new(name, &columns, old, change));
+    let world = World { tables: tables.into(), before: false };
+    for sql in [
+        "select a.k, b.k as j from a join b on a.at = b.at",
+        "select a.k, b.k as j from a left join b on a.at = b.at and a.k > b.k",
+        "select a.k, b.k as j from a full join b on a.at = b.at",
+        "select a.k, b.k as j from a join b on a.at is not distinct from b.at",
+        "select k from a where at in (select at from b)",
+        "select k from a where not exists (select 1 from b where b.at = a.at)",
+        "select at, count(*) as n from a group by at",
+        "select k, max(k) over (partition by at) as m from a",
+        "select at from a intersect select at from b",
+    ] {
+        for limits in [Limits::default(), Limits { bytes: 0 }] {
+            law_in(&session_of(Joins::SortMerge), &world, sql, limits).await.expect(sql);
         }
     }
 }

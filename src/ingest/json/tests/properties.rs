@@ -225,6 +225,8 @@ proptest! {
             }
         }
         let (records, broken): (Vec<String>, Vec<bool>) = records.into_iter().map(|(r, d)| (r, d.is_some())).unzip();
+        // A line that begins with a comma may go on with a list of the records before it.
+        prop_assume!(!records.iter().any(|record| record.starts_with(',')));
         check_landed(&records, |at| !broken[at], layout, &sizes);
     }
 
