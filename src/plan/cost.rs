@@ -14,7 +14,7 @@ use crate::incremental;
 use crate::outcome::{Mode, sized};
 
 /// A full refresh must be expected to save this much, in ms: below, neither mode matters, and incremental is kept.
-pub(crate) const MARGIN: u64 = 50;
+pub(crate) const MARGIN: u64 = 30;
 
 /// If both modes are expected to take less than this, in ms, history says nothing: what such refreshes took is noise.
 pub(crate) const SHORT: u64 = 100;

@@ -1,5 +1,6 @@
 //! `optimize`, and a sync's share of it: files are merged, and nothing else changes.
 
+mod aged;
 mod beside;
 mod sorted;
 
