@@ -2,6 +2,13 @@
 //!
 //! In a clustered table the keys of a file are neighbours, and so are those of the change; in a scattered one every file has
 //! some of them. Commits of ours are left out, they cost a few milliseconds; MERGE commits to a copy.
+//!
+//! The physical need is what no such change can do without: reading the key column of the touched files, and writing the rows
+//! of the touched row groups. The latter is their share of writing the whole files.
+//!
+//! ```text
+//! APPLY_BENCH_ROWS=40000000 cargo bench --bench main -- apply
+//! ```
 
 use std::fs;
 use std::path::Path;
@@ -9,9 +16,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deltalake::DeltaTableBuilder;
-use deltalake::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::Int64Type;
 use deltalake::datafusion::prelude::{SessionContext, col};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use stedi_delta::Storage;
 use stedi_delta::internals::definition::{Column, ColumnType};
 use stedi_delta::internals::lake::{
@@ -22,21 +30,23 @@ use stedi_delta::internals::merge::{CdcChange, Merged, Taking, remove, told};
 use super::{clear, mib};
 
 const ROWS: i64 = 10_000_000;
+const ROWS_PER_GROUP: i64 = 131_072;
 /// As files of derived tables are written.
 const ROWS_PER_FILE: u64 = 262_144;
 const FILE_BYTES: u64 = 128 << 20;
 const ROUNDS: usize = 3;
 /// A prime: in a scattered table, neighbours are far from each other.
 const STRIDE: i64 = 7_654_321;
-const SHARES: [(&str, i64); 4] =
-    [("one key", 1), ("0.1 % of the keys", ROWS / 1000), ("1 %", ROWS / 100), ("20 %", ROWS / 5)];
+/// One key, and parts of all keys.
+const SHARES: [(&str, i64); 4] = [("one key", 0), ("0.1 % of the keys", 1000), ("1 %", 100), ("20 %", 5)];
 const BATCH: i64 = 65_536;
 
 /// Prints a line for each share of both tables.
 pub(crate) fn measure() {
+    let rows = std::env::var("APPLY_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
     crate::runtime().block_on(async {
         for (name, is_clustered) in [("clustered", true), ("scattered", false)] {
-            layout(name, is_clustered).await;
+            layout(name, is_clustered, rows).await;
         }
     });
 }
@@ -63,7 +73,7 @@ fn batches(keys: std::ops::Range<i64>, key: impl Fn(i64) -> i64, changed: bool) 
     starts.map(|from| batch(&of(from), changed)).collect()
 }
 
-async fn layout(name: &str, is_clustered: bool) {
+async fn layout(name: &str, is_clustered: bool, rows: i64) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-apply");
     clear(&folder);
     let columns = vec![
@@ -85,9 +95,9 @@ async fn layout(name: &str, is_clustered: bool) {
     let write = || Commit { operation: "WRITE", ..Commit::default() };
     let table = create(&location, &spec, write()).await.expect("a table");
     let mut writer = DataWriter::new(&table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
-    let key = |at: i64| if is_clustered { at } else { at * STRIDE % ROWS };
-    for from in (0..ROWS).step_by(usize::try_from(BATCH).expect("small")) {
-        for batch in batches(from..(from + BATCH).min(ROWS), key, false) {
+    let key = |at: i64| if is_clustered { at } else { at * STRIDE % rows };
+    for from in (0..rows).step_by(usize::try_from(BATCH).expect("small")) {
+        for batch in batches(from..(from + BATCH).min(rows), key, false) {
             writer.write(&batch).await.expect("written");
         }
     }
@@ -95,11 +105,14 @@ async fn layout(name: &str, is_clustered: bool) {
     let (files, bytes) = (adds.len(), adds.iter().map(|add| add.size.unsigned_abs()).sum());
     let change = Change { adds, ..Change::default() };
     let table = Commit { change, ..write() }.commit(&table).await.expect("committed");
-    println!("\n{name}: {ROWS} rows, {files} files, {}", mib(bytes));
-    println!("{:<20} {:>9} {:>12} {:>9} {:>10} {:>10}", "", "ours", "whole files", "MERGE", "files", "written");
-    for (name, count) in SHARES {
-        let from = ROWS / 3;
-        let keys = from..from + count;
+    println!("\n{name}: {rows} rows, {files} files, {}", mib(bytes));
+    println!(
+        "{:<20} {:>9} {:>9} {:>12} {:>9} {:>10} {:>10}",
+        "", "ours", "need", "whole files", "MERGE", "files", "written"
+    );
+    for (name, part) in SHARES {
+        let from = rows / 3;
+        let keys = from..from + rows.checked_div(part).unwrap_or(1);
         let mut best = (Duration::MAX, Vec::new(), 0);
         for _ in 0..ROUNDS {
             let ours = ours(&table, keys.clone()).await;
@@ -109,10 +122,12 @@ async fn layout(name: &str, is_clustered: bool) {
         }
         let (ours, touched, written) = best;
         let whole = whole(&table, &touched).await;
+        let (scan, share) = scanned(&table, &touched, &keys).await;
         let merge = merged(&folder, keys).await;
         println!(
-            "{name:<20} {:>7.2} s {:>10.2} s {:>7.2} s {:>10} {:>10}",
+            "{name:<20} {:>7.2} s {:>7.2} s {:>10.2} s {:>7.2} s {:>10} {:>10}",
             ours.as_secs_f64(),
+            scan.as_secs_f64() + whole.as_secs_f64() * share,
             whole.as_secs_f64(),
             merge.as_secs_f64(),
             touched.len(),
@@ -176,6 +191,36 @@ async fn whole(table: &LakeTable, touched: &[String]) -> Duration {
         let _ = fs::remove_file(folder_of(table).join(&add.path));
     }
     time
+}
+
+/// Reading the key column of the touched files, as many at once as there are processors, and the share of their row groups
+/// that hold a key.
+async fn scanned(table: &LakeTable, touched: &[String], keys: &std::ops::Range<i64>) -> (Duration, f64) {
+    let files: Vec<_> = table.files().into_iter().filter(|file| touched.contains(&file.path)).collect();
+    let began = Instant::now();
+    let groups = futures::stream::iter(files.into_iter().map(|file| async move {
+        let mut stream = file_rows(table.location(), &file, Some("k")).await.expect("a file");
+        let (mut row, mut holding, mut groups) = (0_i64, 0_u32, 0_u32);
+        let mut last = (-1, false);
+        while let Some(batch) = stream.try_next().await.expect("rows") {
+            for key in batch.column(0).as_primitive::<Int64Type>().values() {
+                let group = row / ROWS_PER_GROUP;
+                if group != last.0 {
+                    (last, groups) = ((group, false), groups + 1);
+                }
+                if !last.1 && keys.contains(key) {
+                    (last.1, holding) = (true, holding + 1);
+                }
+                row += 1;
+            }
+        }
+        (holding, groups)
+    }));
+    let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let groups: Vec<_> = groups.buffer_unordered(at_once).collect().await;
+    let time = began.elapsed();
+    let sum = |of: fn(&(u32, u32)) -> u32| f64::from(groups.iter().map(of).sum::<u32>());
+    (time, sum(|group| group.0) / sum(|group| group.1))
 }
 
 /// The same change by delta-rs, on a copy.
