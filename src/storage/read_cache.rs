@@ -1,9 +1,9 @@
 //! Caches small immutable objects of a remote store for one run.
 //!
-//! The Delta library reads every commit since the last checkpoint two or three times to open a table, and every table
-//! that reads a source reads the source's new files. Commits and data files are written once. If a table is restored or
-//! recreated under the same name, the listing of its log shows other tags, and the cached commits are dropped; data
-//! files have random names.
+//! The Delta library reads every commit since the last checkpoint two or three times to open a table, and the checkpoint in
+//! ten parts; every table that reads a source reads the source's new files. Commits, checkpoints and data files are written
+//! once. If a table is restored or recreated under the same name, the listing of its log shows other tags, and what is cached
+//! of it is dropped; data files have random names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -115,9 +115,9 @@ fn is_commit(path: &Path) -> bool {
     folder.ends_with("_delta_log") && number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A data file, or one of the change feed; checkpoints are large and not cached.
-fn is_data(path: &Path) -> bool {
-    path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log/")
+/// A data file, one of the change feed, or a checkpoint.
+fn is_parquet(path: &Path) -> bool {
+    path.as_ref().ends_with(".parquet")
 }
 
 /// Whether the request is for the current state without conditions.
@@ -170,7 +170,7 @@ impl fmt::Display for CachedStore {
 #[async_trait]
 impl ObjectStore for CachedStore {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
-        if !is_commit(to) && !is_data(to) {
+        if !is_commit(to) && !is_parquet(to) {
             return self.inner.put_opts(to, payload, opts).await;
         }
         let written = self.inner.put_opts(to, payload.clone(), opts).await?;
@@ -195,7 +195,7 @@ impl ObjectStore for CachedStore {
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let range = options.range.as_ref();
-        let ours = (is_commit(from) || is_data(from)) && is_plain(&options) && may_be_small(range);
+        let ours = (is_commit(from) || is_parquet(from)) && is_plain(&options) && may_be_small(range);
         // A HEAD alone does not fetch the object; it is only answered from memory.
         let known = || self.objects().by_path.contains_key(from);
         if !ours || (options.head && !known()) {
@@ -211,7 +211,7 @@ impl ObjectStore for CachedStore {
     }
 
     async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
-        if is_data(from)
+        if is_parquet(from)
             && ranges.iter().all(|range| range.end <= LARGEST)
             && let Some((_, bytes)) = self.whole(from).await?
         {
@@ -287,6 +287,21 @@ mod tests {
         assert_eq!((listed.len(), read().await), (1, Bytes::from_static(b"second")));
     }
 
+    /// Another writer may write the checkpoint of a version again.
+    #[tokio::test]
+    async fn a_checkpoint_is_read_once_until_a_listing_shows_another_one() {
+        let (below, store) = store();
+        let path = Path::from("t/_delta_log/00000000000000000019.checkpoint.parquet");
+        let read = async || store.get_range(&path, 0..3).await.expect("there");
+        below.put(&path, PutPayload::from_static(b"one and more")).await.expect("written");
+        assert_eq!(read().await, "one");
+        below.put(&path, PutPayload::from_static(b"two and less")).await.expect("written");
+        assert_eq!(read().await, "one", "no listing has shown it");
+        let from = Path::from("t/_delta_log/00000000000000000018.json");
+        let listed: Vec<_> = store.list_with_offset(None, &from).try_collect().await.expect("listed");
+        assert_eq!((listed.len(), read().await), (1, Bytes::from_static(b"two")));
+    }
+
     #[tokio::test]
     async fn what_was_written_is_not_read_back_and_what_was_deleted_is_gone() {
         let (below, store) = store();
@@ -336,12 +351,12 @@ mod tests {
             ("_delta_log/00000000000000000007.json", true),
             ("t/part-0.snappy.parquet", true),
             ("t/_change_data/cdc-0.parquet", true),
+            ("t/_delta_log/00000000000000000007.checkpoint.parquet", true),
             ("t/_delta_log/_last_checkpoint", false),
-            ("t/_delta_log/00000000000000000007.checkpoint.parquet", false),
             ("landing/00000000000000000007.json", false),
         ] {
             let path = Path::from(path);
-            assert_eq!(is_commit(&path) || is_data(&path), kept, "{path}");
+            assert_eq!(is_commit(&path) || is_parquet(&path), kept, "{path}");
         }
     }
 
