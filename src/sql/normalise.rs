@@ -252,7 +252,9 @@ fn ordered_once(window: Window) -> deltalake::datafusion::common::Result<Window>
             other => Ok(Transformed::no(other)),
         })?;
         // Two windows may differ only in what is dropped.
-        exprs.push(if once.data == *expr { once.data } else { once.data.alias(expr.schema_name().to_string()) });
+        // The engine knows no alias of an alias.
+        let name = expr.schema_name().to_string();
+        exprs.push(if once.data == *expr { once.data } else { once.data.unalias().alias(name) });
     }
     if changed { Window::try_new(exprs, window.input) } else { Ok(window) }
 }

@@ -313,12 +313,7 @@ impl Generator<'_> {
         let (order, loose) = (self.total_order(&scope), self.any(&scope).name);
         let whole = matches!(value.kind, Type::Big | Type::Int);
         let v = &value.name;
-        let frame = if self.rng.chance(30) { self.bounded_frame(&scope) } else { None };
         let (window, kind) = match self.rng.below(7) {
-            _ if frame.is_some() => {
-                let (of, kind) = if value.kind == Type::Bool { ("count", Type::Big) } else { ("max", value.kind) };
-                (format!("{of}({v}) over (partition by {partition} {})", frame.unwrap_or_default()), kind)
-            }
             0 => (format!("cast(row_number() over (partition by {partition} order by {order}) as bigint)"), Type::Big),
             1 => (
                 format!("cast(rank() over (partition by {partition} order by {loose} nulls last) as bigint)"),
@@ -346,26 +341,6 @@ impl Generator<'_> {
         let rows = x.rows;
         let text = format!("select {}, {window} as c{at} from {{0}} {t}", all.join(", "));
         Self::node(text, vec![x], columns, rows)
-    }
-
-    /// An order and a frame that is bounded on both sides, if a column has a type for it.
-    fn bounded_frame(&mut self, scope: &Scope) -> Option<String> {
-        let c = self.any(scope);
-        let by = match c.kind {
-            Type::Big | Type::Int | Type::Huge => *self.rng.one(&["0", "1", "2"]),
-            Type::Date => *self.rng.one(&["interval '1 day'", "interval '1 month'"]),
-            Type::Time => *self.rng.one(&["interval '1 hour'", "interval '2 days'", "interval '1 month'"]),
-            _ => return None,
-        };
-        // Other engines differ where a frame leaves its type.
-        self.portable &= matches!(c.kind, Type::Big | Type::Int);
-        let frame = match self.rng.below(3) {
-            0 => format!("{by} preceding and current row"),
-            1 => format!("current row and {by} following"),
-            _ => format!("{by} preceding and {by} following"),
-        };
-        let direction = *self.rng.one(&["", " desc"]);
-        Some(format!("order by {}{direction} range between {frame}", c.name))
     }
 
     fn latest(&mut self, depth: usize) -> Node {
