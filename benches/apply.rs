@@ -30,6 +30,7 @@ use stedi_delta::internals::merge::{CdcChange, Merged, Taking, remove, told};
 use super::{clear, mib};
 
 const ROWS: i64 = 10_000_000;
+/// Rows of a row group.
 const ROWS_PER_GROUP: i64 = 131_072;
 /// As files of derived tables are written.
 const ROWS_PER_FILE: u64 = 262_144;

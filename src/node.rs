@@ -2,6 +2,7 @@
 
 use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::common::{DFSchema, Result};
+use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
@@ -32,6 +33,16 @@ pub(crate) fn with_expressions(
             None => expr,
         }))
     })
+}
+
+/// The function of an expression of a window.
+#[must_use]
+pub(crate) fn window_function(expr: &Expr) -> Option<&WindowFunction> {
+    match expr {
+        Expr::Alias(alias) => window_function(&alias.expr),
+        Expr::WindowFunction(function) => Some(function),
+        _ => None,
+    }
 }
 
 /// Up to this many operators a chain stays nested.

@@ -2,7 +2,7 @@
 
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::logical_expr::expr::WindowFunction;
-use deltalake::datafusion::logical_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use deltalake::datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 /// Aggregates that do not depend on the order of the rows. Sums of floating-point numbers do, within the rounding of
 /// the last digits.
@@ -63,15 +63,6 @@ pub(crate) fn is_order_free(name: &str) -> bool {
 /// Whether an aggregate is approximate.
 pub(crate) fn is_approximate(name: &str) -> bool {
     name.starts_with("approx")
-}
-
-/// The function call of an expression of a window node.
-pub(super) fn called(expr: &Expr) -> Option<&WindowFunction> {
-    match expr {
-        Expr::Alias(alias) => called(&alias.expr),
-        Expr::WindowFunction(call) => Some(call),
-        _ => None,
-    }
 }
 
 /// The dependencies of a window function.

@@ -11,7 +11,8 @@ use deltalake::datafusion::logical_expr::{
 
 use super::columns::{Columns, Scope, shifted};
 use super::facts::Facts;
-use super::functions::{Reach, called, reach};
+use super::functions::{Reach, reach};
+use crate::node::window_function;
 
 /// Keys of tables by name: each a list of columns.
 pub(super) struct Known<'a> {
@@ -117,7 +118,7 @@ impl<'a> Known<'a> {
         let first = input.width;
         let mut facts = input.widened(window.window_expr.len());
         for (at, expr) in window.window_expr.iter().enumerate() {
-            let Some(call) = called(expr) else { continue };
+            let Some(call) = window_function(expr) else { continue };
             let output = Columns::from_iter([first + at]);
             let partition = scope.all(&call.params.partition_by);
             let order = scope.all(call.params.order_by.iter().map(|s| &s.expr));

@@ -10,10 +10,11 @@ use deltalake::datafusion::logical_expr::{
 
 use super::columns::{Columns, Scope, shifted, spans, subquery_of};
 use super::facts::Facts;
-use super::functions::{Reach, called, is_approximate, is_order_free, reach};
+use super::functions::{Reach, is_approximate, is_order_free, reach};
 use super::operators::{Known, number};
 use super::orders::{Unfollowed, unfollowed};
 use super::{Clue, Code, Finding, Undetermined};
+use crate::node::window_function;
 
 /// A traversal of a plan.
 pub(super) struct Walk<'a> {
@@ -207,7 +208,8 @@ impl<'a> Walk<'a> {
         let (mut facts, mut open): (Option<Facts>, Vec<Tied<'_>>) = (None, Vec::new());
         for (at, expr) in window.window_expr.iter().enumerate() {
             let output = first + at;
-            let Some(f) = called(expr).filter(|f| used.contains(output) && !is_approximate(f.fun.name())) else {
+            let Some(f) = window_function(expr).filter(|f| used.contains(output) && !is_approximate(f.fun.name()))
+            else {
                 continue;
             };
             needed.add_all(&scope.columns(expr));
@@ -233,7 +235,7 @@ impl<'a> Walk<'a> {
                 .get_or_insert_with(|| self.known.window(window))
                 .closure(&scope.plain_among(order.iter().copied()));
             let same = |other: usize| {
-                window.window_expr.get(other - first).and_then(called).is_some_and(|other| {
+                window.window_expr.get(other - first).and_then(window_function).is_some_and(|other| {
                     other.params.partition_by == f.params.partition_by && other.params.order_by == f.params.order_by
                 })
             };
@@ -263,8 +265,11 @@ impl<'a> Walk<'a> {
         }
         let facts = facts.unwrap_or_default();
         for tied in open {
-            let is_unordered =
-                window.window_expr.get(tied.at - first).and_then(called).is_some_and(|f| f.params.order_by.is_empty());
+            let is_unordered = window
+                .window_expr
+                .get(tied.at - first)
+                .and_then(window_function)
+                .is_some_and(|f| f.params.order_by.is_empty());
             let way_out = appended(&facts, &tied.ordered, &tied.wanted, &window.schema, "its `order by`");
             self.add(Code::WindowWithoutTotalOrder, tied.finding(is_unordered), way_out, tied.place);
         }

@@ -8,6 +8,7 @@ use super::Side;
 use super::build::{conform, difference, with_inputs};
 use super::derive::{Change, Deriver, KeysOf};
 use super::frame::Frame;
+use crate::node::window_function;
 
 impl Deriver<'_> {
     /// `F(X' ⋉ K) - F(X° ⋉ K)`. Without a key, all rows are one group.
@@ -37,9 +38,7 @@ impl Deriver<'_> {
         let plan = conform(difference(new, old)?, node.schema())?;
         Ok(Some(Change::computed(plan)))
     }
-}
 
-impl Deriver<'_> {
     /// The affected ranges of a window whose frames are bounded, and the expressions that they restrict: those of the
     /// partition, then the order key.
     fn framed(
@@ -83,9 +82,5 @@ pub(super) fn common_partition(window: &Window) -> Vec<Expr> {
 }
 
 fn partition_of(expr: &Expr) -> Vec<Expr> {
-    match expr {
-        Expr::Alias(alias) => partition_of(&alias.expr),
-        Expr::WindowFunction(function) => function.params.partition_by.clone(),
-        _ => Vec::new(),
-    }
+    window_function(expr).map(|function| function.params.partition_by.clone()).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 use super::Program;
 use super::affected::common_partition;
 use super::frame::Frame;
-use super::root::{ResultReuse, result_reuse};
+use super::root::{ResultReuse, Tops};
 use super::subtract::is_subtracted;
 use crate::outcome::Operator;
 
@@ -17,7 +17,7 @@ impl Program {
     /// of a table.
     #[must_use]
     pub fn explain(&self, scan: &dyn Fn(&str) -> String) -> Vec<Operator> {
-        let mut walk = Walk { scan, tops: result_reuse(self.plan()), operators: Vec::new() };
+        let mut walk = Walk { scan, tops: Tops::of(self.plan()), operators: Vec::new() };
         walk.over(self.plan(), 0);
         walk.operators
     }
@@ -25,8 +25,7 @@ impl Program {
 
 struct Walk<'a> {
     scan: &'a dyn Fn(&str) -> String,
-    /// The topmost groupings and windows whose old rows the table holds.
-    tops: Vec<(&'a LogicalPlan, ResultReuse)>,
+    tops: Tops<'a>,
     operators: Vec<Operator>,
 }
 
@@ -53,7 +52,7 @@ impl Walk<'_> {
                     false => {
                         let of = list(&aggregate.aggr_expr);
                         let of = if of.is_empty() { of } else { format!(" -> {of}") };
-                        let rule = match self.reuse(plan) {
+                        let rule = match self.tops.reuse(plan) {
                             None if is_subtracted(aggregate) => {
                                 format!("recompute affected groups of {keys}; the old ones are those minus the change")
                             }
@@ -91,13 +90,9 @@ impl Walk<'_> {
         }
     }
 
-    fn reuse(&self, plan: &LogicalPlan) -> Option<ResultReuse> {
-        self.tops.iter().find(|(top, _)| std::ptr::eq(*top, plan)).map(|(_, reuse)| *reuse)
-    }
-
     /// The rule of an aggregate without keys.
     fn whole(&self, plan: &LogicalPlan) -> &'static str {
-        match self.reuse(plan) {
+        match self.tops.reuse(plan) {
             None | Some(ResultReuse::Before) => "recompute it, before and after",
             Some(ResultReuse::AllOfAppends) => {
                 "recompute it, unless the change is insert-only: then it is combined with the table's row"
@@ -109,7 +104,7 @@ impl Walk<'_> {
     /// The rule of a grouping or window by keys.
     fn affected(&self, plan: &LogicalPlan, what: &str, keys: &str) -> String {
         let recompute = format!("recompute affected {what} of {keys}");
-        match self.reuse(plan) {
+        match self.tops.reuse(plan) {
             None => format!("{recompute}, before and after"),
             Some(ResultReuse::Before) => format!("{recompute}; the table has the old rows"),
             Some(ResultReuse::AllOfAppends) => {

@@ -20,11 +20,13 @@ use deltalake::datafusion::logical_expr::{
     Expr, ExprSchemable, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 
+use crate::node::window_function;
+use crate::sql::interval::{Interval, NANOS_OF_A_DAY};
+
 /// The window functions, besides aggregates, that read their frame only.
 const FRAMED: [&str; 3] = ["first_value", "last_value", "nth_value"];
 
 const DAYS_OF_A_MONTH: i128 = 31;
-const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
 
 /// The bounds of all frames of a window.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +42,7 @@ pub(super) struct Frame {
 impl Frame {
     /// The frame that holds the frames of all functions of a window; `None` if one has no bounds, or another order key.
     pub(super) fn of(window: &Window) -> Option<Self> {
-        let mut frames = window.window_expr.iter().map(|expr| of_function(window, function(expr)?));
+        let mut frames = window.window_expr.iter().map(|expr| of_function(window, window_function(expr)?));
         let mut frame = frames.next()??;
         for other in frames {
             let other = other.filter(|other| other.order == frame.order)?;
@@ -48,14 +50,6 @@ impl Frame {
             frame.above = frame.above.max(other.above);
         }
         Some(frame)
-    }
-}
-
-fn function(expr: &Expr) -> Option<&WindowFunction> {
-    match expr {
-        Expr::Alias(alias) => function(&alias.expr),
-        Expr::WindowFunction(function) => Some(function),
-        _ => None,
     }
 }
 
@@ -100,19 +94,13 @@ fn distance(by: &ScalarValue, of_key: &DataType) -> Option<i64> {
         (ScalarValue::Int16(Some(by)), DataType::Int16) => whole(i64::from(*by)),
         (ScalarValue::Int32(Some(by)), DataType::Int32) => whole(i64::from(*by)),
         (ScalarValue::Int64(Some(by)), DataType::Int64) => whole(*by),
-        (ScalarValue::IntervalYearMonth(Some(months)), _) => span((*months, 0, 0), of_key),
-        (ScalarValue::IntervalDayTime(Some(by)), _) => {
-            span((0, by.days, i64::from(by.milliseconds) * 1_000_000), of_key)
-        }
-        (ScalarValue::IntervalMonthDayNano(Some(by)), _) => span((by.months, by.days, by.nanoseconds), of_key),
-        _ => None,
+        _ => span(Interval::of(by)?, of_key),
     }
 }
 
-/// The longest time that an interval of months, days and nanoseconds can be, in units of the key, rounded up.
-fn span((months, days, nanos): (i32, i32, i64), of_key: &DataType) -> Option<i64> {
-    // Parts of both signs may add up to either.
-    if months < 0 || days < 0 || nanos < 0 {
+/// The longest time that an interval can be, in units of the key, rounded up.
+fn span(interval: Interval, of_key: &DataType) -> Option<i64> {
+    if interval.is_negative() {
         return None;
     }
     let unit = match of_key {
@@ -123,8 +111,7 @@ fn span((months, days, nanos): (i32, i32, i64), of_key: &DataType) -> Option<i64
         DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
         _ => return None,
     };
-    let days = i128::from(months) * DAYS_OF_A_MONTH + i128::from(days);
-    let nanos = days * NANOS_OF_A_DAY + i128::from(nanos);
+    let nanos = interval.length(DAYS_OF_A_MONTH);
     Some(i64::try_from((nanos + unit - 1) / unit).unwrap_or(i64::MAX))
 }
 

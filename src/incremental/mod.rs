@@ -54,7 +54,7 @@ use crate::sql::normalise::{in_place, normalise};
 use crate::sql::{is_recursive, plainly};
 
 pub(crate) use range::{Within, ranges};
-pub(crate) use root::{ResultReuse, result_reuse};
+pub(crate) use root::{ResultReuse, Tops};
 pub(crate) use subtract::is_subtracted;
 
 /// Name of the weight column: Int64, last in every change.

@@ -17,8 +17,7 @@ use super::frame::Frame;
 use super::{Side, scan_name};
 
 /// The reads that the maintained table saves for a grouping or window at the top of a query.
-/// From the fewest to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResultReuse {
     /// The old rows of the touched groups.
     Before,
@@ -28,13 +27,32 @@ pub(crate) enum ResultReuse {
     All,
 }
 
-/// The grouping or window at the top of a normalised query whose old rows are the table's, and the reads that this
-/// saves; of a union with different constants those of each input.
-pub(crate) fn result_reuse(plan: &LogicalPlan) -> Vec<(&LogicalPlan, ResultReuse)> {
-    if let Some(parts) = parts(plan) {
-        return parts.into_iter().filter_map(|(input, _)| reuse(input)).collect();
+/// The groupings and windows of a normalised query whose old rows are the table's, and the reads that this saves: the
+/// topmost one; of a union with different constants that of each input.
+#[derive(Debug)]
+pub(crate) struct Tops<'a>(Vec<(&'a LogicalPlan, ResultReuse)>);
+
+impl<'a> Tops<'a> {
+    /// Those of a query.
+    #[must_use]
+    pub(crate) fn of(plan: &'a LogicalPlan) -> Self {
+        Self(match parts(plan) {
+            Some(parts) => parts.into_iter().filter_map(|(input, _)| reuse(input)).collect(),
+            None => reuse(plan).into_iter().collect(),
+        })
     }
-    reuse(plan).into_iter().collect()
+
+    /// What is saved of a node, if it is one of them.
+    #[must_use]
+    pub(crate) fn reuse(&self, node: &LogicalPlan) -> Option<ResultReuse> {
+        self.0.iter().find(|(top, _)| std::ptr::eq(*top, node)).map(|(_, reuse)| *reuse)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {

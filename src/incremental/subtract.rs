@@ -23,7 +23,7 @@ use super::combine::{filter, is_exact, plain_argument, wide};
 use super::derive::{Change, Deriver, KeysOf};
 
 /// An aggregate that can be subtracted.
-struct Part {
+struct Additive {
     is_sum: bool,
     argument: Expr,
     data_type: DataType,
@@ -88,7 +88,7 @@ pub(crate) fn is_subtracted(aggregate: &Aggregate) -> bool {
     matches!(parts(aggregate), Ok(Some(_)))
 }
 
-fn parts(aggregate: &Aggregate) -> Result<Option<Vec<Part>>> {
+fn parts(aggregate: &Aggregate) -> Result<Option<Vec<Additive>>> {
     let schema = aggregate.input.schema();
     for key in &aggregate.group_expr {
         let of = key.get_type(schema.as_ref())?;
@@ -110,7 +110,7 @@ fn parts(aggregate: &Aggregate) -> Result<Option<Vec<Part>>> {
             _ => return Ok(None),
         };
         let Some(argument) = plain_argument(params) else { return Ok(None) };
-        parts.push(Part { is_sum, argument: argument.clone(), data_type });
+        parts.push(Additive { is_sum, argument: argument.clone(), data_type });
     }
     Ok(Some(parts))
 }
@@ -127,7 +127,7 @@ fn shows_a_zero(plan: &LogicalPlan) -> Result<bool> {
 
 /// Per group of the change, by weight: the keys, the number of rows, and for each aggregate the number of values and
 /// their sum.
-fn delta(aggregate: &Aggregate, parts: &[Part], change: &LogicalPlan) -> Result<LogicalPlan> {
+fn delta(aggregate: &Aggregate, parts: &[Additive], change: &LogicalPlan) -> Result<LogicalPlan> {
     let arity = aggregate.group_expr.len();
     let mut inputs = aggregate.group_expr.clone();
     inputs.extend(parts.iter().map(|part| part.argument.clone()));

@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{JoinType, LogicalPlan};
 use super::Decision;
 use super::history::{AS_EXPECTED, History};
 use super::work::{Sizes, part};
-use crate::incremental;
+use crate::incremental::Tops;
 use crate::outcome::{Mode, sized};
 
 /// A full refresh must be expected to save this much, in ms: below, neither mode matters, and incremental is kept.
@@ -56,9 +56,9 @@ impl Shape {
     /// The shape of a normalised query.
     #[must_use]
     pub(crate) fn of(plan: &LogicalPlan) -> Self {
-        let tops = incremental::result_reuse(plan);
+        let tops = Tops::of(plan);
         let mut shape = Self::default();
-        let is_top = |node: &LogicalPlan| tops.iter().any(|(top, _)| std::ptr::eq(*top, node));
+        let is_top = |node: &LogicalPlan| tops.reuse(node).is_some();
         // The closure never fails, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
             match node {

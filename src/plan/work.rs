@@ -5,10 +5,12 @@
 //! the rows that it reads. How many rows a filter keeps or a group has is unknown; both modes are counted with the same
 //! guess. All numbers are integers, so that the same logs give the same work everywhere.
 
+use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, WindowFunctionDefinition};
 
 use super::cost::{Size, SourceSize};
-use crate::incremental::{self, ResultReuse};
+use crate::incremental::{ResultReuse, Tops, is_subtracted};
+use crate::node::window_function;
 
 /// Time of one row in an operator, in ns, and of one byte of it: measured on one core of 2024.
 const SCAN: Rate = Rate { row: 15, byte: 3 };
@@ -164,13 +166,6 @@ impl Rows {
     }
 }
 
-/// The groupings and windows whose old rows the table holds.
-type Tops<'a> = [(&'a LogicalPlan, ResultReuse)];
-
-fn reuse(tops: &Tops<'_>, plan: &LogicalPlan) -> Option<ResultReuse> {
-    tops.iter().find(|(top, _)| std::ptr::eq(*top, plan)).map(|(_, reuse)| *reuse)
-}
-
 /// The sizes on which the work depends.
 pub(crate) struct Sizes<'a> {
     /// The sources.
@@ -187,7 +182,7 @@ impl Sizes<'_> {
     /// The work of an incremental and of a full refresh.
     #[must_use]
     pub(crate) fn work(&self, plan: &LogicalPlan) -> (Work, Work) {
-        let tops = incremental::result_reuse(plan);
+        let tops = Tops::of(plan);
         let result = self.rows_of(plan, &tops);
         let table = self.table.rows.unwrap_or(self.table.bytes / 100).min(MOST_ROWS);
         let new = if self.exists && table > 0 { table } else { result.rows };
@@ -198,7 +193,7 @@ impl Sizes<'_> {
         }
         // More rows than the old and the new ones cannot change.
         let changed = result.changed.min(table.saturating_add(new));
-        let applied = if result.only_adds && tops.is_empty() {
+        let applied = if result.only_adds && tops.count() == 0 {
             WRITE.of(changed, width)
         } else {
             let touched = Work { bytes: self.table.bytes.saturating_mul(2), ..REWRITE.of(table, width) };
@@ -229,7 +224,7 @@ impl Sizes<'_> {
             LogicalPlan::Join(join) => self.joined(join, &below(&join.left), &below(&join.right)),
             LogicalPlan::Aggregate(aggregate) => {
                 let input = below(&aggregate.input);
-                let groups = match reuse(tops, plan) {
+                let groups = match tops.reuse(plan) {
                     _ if aggregate.group_expr.is_empty() => 1,
                     Some(_) if self.exists => self.table.rows.unwrap_or(input.rows / ROWS_OF_A_GROUP),
                     _ => input.rows / ROWS_OF_A_GROUP,
@@ -253,13 +248,13 @@ impl Sizes<'_> {
         let is_window = matches!(plan, LogicalPlan::Window(_));
         let groups = groups.clamp(1, input.rows.max(1));
         let touched = input.changed.min(groups);
-        let reuse = reuse(tops, plan);
+        let reuse = tops.reuse(plan);
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
             Some(ResultReuse::AllOfAppends) => u64::from(!input.only_adds),
             Some(ResultReuse::Before) => 1,
             None => match plan {
-                LogicalPlan::Aggregate(aggregate) if incremental::is_subtracted(aggregate) => 1,
+                LogicalPlan::Aggregate(aggregate) if is_subtracted(aggregate) => 1,
                 _ => 2,
             },
         };
@@ -357,16 +352,9 @@ impl Sizes<'_> {
 }
 
 /// Time of a window function for a row, in ns.
-fn time_of_function(function: &Expr) -> u64 {
-    match function {
-        Expr::Alias(alias) => time_of_function(&alias.expr),
-        Expr::WindowFunction(window) => match window.fun {
-            WindowFunctionDefinition::AggregateUDF(_) if window.params.window_frame.start_bound.is_unbounded() => {
-                RUNNING
-            }
-            WindowFunctionDefinition::AggregateUDF(_) => FRAMED,
-            WindowFunctionDefinition::WindowUDF(_) => RANKED,
-        },
-        _ => RANKED,
-    }
+fn time_of_function(expr: &Expr) -> u64 {
+    let Some(WindowFunction { fun: WindowFunctionDefinition::AggregateUDF(_), params }) = window_function(expr) else {
+        return RANKED;
+    };
+    if params.window_frame.start_bound.is_unbounded() { RUNNING } else { FRAMED }
 }

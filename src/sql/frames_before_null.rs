@@ -12,6 +12,7 @@ use deltalake::datafusion::logical_expr::{
 };
 
 use super::shapes::{column, columns, project};
+use crate::node::window_function;
 
 /// The same columns, where frames wait for the peers of NULL.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn waiting(window: Window) -> Result<LogicalPlan> {
     // Of each such function: its position, the one for rows whose key is NULL, and the key.
     let mut found = Vec::new();
     for (at, expr) in window.window_expr.iter().enumerate() {
-        let Some((of_null, key)) = function(expr).and_then(of_null) else { continue };
+        let Some((of_null, key)) = window_function(expr).and_then(of_null) else { continue };
         if key.nullable(input.as_ref())? {
             found.push((input.fields().len() + at, input.fields().len() + exprs.len(), key));
             let mut name = format!("_of_null{at}");
@@ -46,14 +47,6 @@ pub(crate) fn waiting(window: Window) -> Result<LogicalPlan> {
         output[at] = value.alias_qualified(relation.cloned(), field.name());
     }
     project(all, output)
-}
-
-fn function(expr: &Expr) -> Option<&WindowFunction> {
-    match expr {
-        Expr::Alias(alias) => function(&alias.expr),
-        Expr::WindowFunction(call) => Some(call),
-        _ => None,
-    }
 }
 
 /// The function over the frame of rows whose key is NULL, and the key, if its own frame ends before its row.

@@ -22,6 +22,7 @@ mod fallible;
 pub(crate) mod frames_before_null;
 pub(crate) mod functions;
 mod hidden_columns;
+pub(crate) mod interval;
 mod long_unions;
 pub(crate) mod normalise;
 pub(crate) mod optimizer;

@@ -5,7 +5,7 @@
 //! once. If a table is restored or recreated under the same name, the listing of its log shows other tags, and what is cached
 //! of it is dropped; data files have random names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ use crate::clock;
 const LARGEST: u64 = 256 << 10;
 /// Maximum bytes of the cache; further objects are not cached.
 const ALL: u64 = 64 << 20;
+/// Maximum number of objects that are remembered as too large.
+const MOST_LARGE: usize = 1 << 16;
 
 /// A store and the cache of objects read from or written to it.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(super) struct CachedStore {
 struct Objects {
     by_path: HashMap<Path, (ObjectMeta, Bytes)>,
     bytes: u64,
+    /// Objects that are known to be too large: none of their requests tries again.
+    large: HashSet<Path>,
 }
 
 impl Objects {
@@ -51,7 +55,14 @@ impl Objects {
         }
     }
 
+    fn too_large(&mut self, path: &Path) {
+        if self.large.len() < MOST_LARGE {
+            self.large.insert(path.clone());
+        }
+    }
+
     fn forget(&mut self, path: &Path) {
+        self.large.remove(path);
         if let Some((_, bytes)) = self.by_path.remove(path) {
             self.bytes -= bytes.len() as u64;
         }
@@ -59,6 +70,9 @@ impl Objects {
 
     /// Drops cached objects that a listing shows in another state.
     fn listed(&mut self, listed: &ObjectMeta) {
+        if listed.size <= LARGEST {
+            self.large.remove(&listed.location);
+        }
         if let Some((kept, _)) = self.by_path.get(&listed.location)
             && (kept.e_tag != listed.e_tag || kept.size != listed.size)
         {
@@ -92,14 +106,20 @@ impl CachedStore {
 
     /// The object, if it is small: from memory, or completely in one request. `None` = it is too large for the cache.
     async fn whole(&self, path: &Path) -> object_store::Result<Option<(ObjectMeta, Bytes)>> {
-        let kept = self.objects().by_path.get(path).cloned();
-        if kept.is_some() {
-            return Ok(kept);
+        {
+            let objects = self.objects();
+            if let Some(kept) = objects.by_path.get(path) {
+                return Ok(Some(kept.clone()));
+            }
+            if objects.large.contains(path) {
+                return Ok(None);
+            }
         }
         let first = GetOptions { range: Some((0..LARGEST).into()), ..GetOptions::default() };
         let read = self.inner.get_opts(path, first).await?;
         let meta = read.meta.clone();
         if meta.size > LARGEST {
+            self.objects().too_large(path);
             return Ok(None);
         }
         let bytes = read.bytes().await?;
@@ -118,6 +138,11 @@ fn is_commit(path: &Path) -> bool {
 /// A data file, one of the change feed, or a checkpoint.
 fn is_parquet(path: &Path) -> bool {
     path.as_ref().ends_with(".parquet")
+}
+
+/// Whether it is written once, and so may be kept.
+fn is_kept(path: &Path) -> bool {
+    is_commit(path) || is_parquet(path)
 }
 
 /// Whether the request is for the current state without conditions.
@@ -170,7 +195,7 @@ impl fmt::Display for CachedStore {
 #[async_trait]
 impl ObjectStore for CachedStore {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
-        if !is_commit(to) && !is_parquet(to) {
+        if !is_kept(to) {
             return self.inner.put_opts(to, payload, opts).await;
         }
         let written = self.inner.put_opts(to, payload.clone(), opts).await?;
@@ -195,7 +220,7 @@ impl ObjectStore for CachedStore {
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let range = options.range.as_ref();
-        let ours = (is_commit(from) || is_parquet(from)) && is_plain(&options) && may_be_small(range);
+        let ours = is_kept(from) && is_plain(&options) && may_be_small(range);
         // A HEAD alone does not fetch the object; it is only answered from memory.
         let known = || self.objects().by_path.contains_key(from);
         if !ours || (options.head && !known()) {
@@ -341,7 +366,9 @@ mod tests {
             let (kept, plain) = (store.get_ranges(path, &ranges).await, below.get_ranges(path, &ranges).await);
             assert_eq!(kept.expect("kept"), plain.expect("plain"));
         }
-        assert!(store.objects().by_path.contains_key(&small) && !store.objects().by_path.contains_key(&large));
+        let objects = store.objects();
+        assert!(objects.by_path.contains_key(&small) && !objects.by_path.contains_key(&large));
+        assert!(objects.large.contains(&large) && !objects.large.contains(&small));
     }
 
     #[test]
@@ -356,7 +383,7 @@ mod tests {
             ("landing/00000000000000000007.json", false),
         ] {
             let path = Path::from(path);
-            assert_eq!(is_commit(&path) || is_parquet(&path), kept, "{path}");
+            assert_eq!(is_kept(&path), kept, "{path}");
         }
     }
 

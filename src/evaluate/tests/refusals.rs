@@ -5,7 +5,7 @@ use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use super::support::{TestTable, World};
 use crate::determinism::{Code, Reason};
-use crate::incremental::{differentiate, result_reuse};
+use crate::incremental::{Tops, differentiate};
 use crate::sql::normalise;
 
 fn reasons(sql: &str) -> Vec<Reason> {
@@ -98,10 +98,10 @@ fn every_input_of_a_union_is_maintained_by_its_constant() {
     for names in [vec!["x", "y"], vec!["x", "y", "z"], vec!["u", "v", "x", "y", "z"]] {
         let sql = names.iter().map(|name| one(name)).collect::<Vec<_>>().join(" union all ");
         let plan = normalise(&world.plan(&sql)).expect("plan");
-        assert_eq!(result_reuse(&plan).len(), names.len(), "{sql}");
+        assert_eq!(Tops::of(&plan).count(), names.len(), "{sql}");
     }
     let sql = ["x", "y", "x"].map(one).join(" union all ");
-    assert_eq!(result_reuse(&normalise(&world.plan(&sql)).expect("plan")).len(), 0, "one constant twice");
+    assert_eq!(Tops::of(&normalise(&world.plan(&sql)).expect("plan")).count(), 0, "one constant twice");
 }
 
 /// Its own names beside those of a query.

@@ -7,7 +7,7 @@ use deltalake::datafusion::common::{DFSchema, ScalarValue};
 use deltalake::datafusion::logical_expr::expr::WindowFunction;
 use deltalake::datafusion::logical_expr::{ExprSchemable, WindowFrameBound, WindowFrameUnits};
 
-const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
+use crate::sql::interval::{Interval, NANOS_OF_A_DAY};
 
 /// The problem of a frame, and the replacement: it has a negative offset, ends before it begins, or is in hours over a
 /// date. The engine takes rows from such frames that were never in them, or finds them by the batches in which they come.
@@ -22,7 +22,7 @@ pub(super) fn misread(call: &WindowFunction, schema: &DFSchema) -> Option<(&'sta
     }
     let of_date =
         || call.params.order_by.first().and_then(|key| key.expr.get_type(schema).ok()) == Some(DataType::Date32);
-    let hours = |by: &&ScalarValue| parts(by).is_some_and(|(_, _, nanos)| i128::from(nanos) % NANOS_OF_A_DAY != 0);
+    let hours = |by: &&ScalarValue| Interval::of(by).is_some_and(|by| i128::from(by.nanos) % NANOS_OF_A_DAY != 0);
     if frame.units == WindowFrameUnits::Range && offsets.iter().flatten().any(hours) && of_date() {
         return Some(("a frame of hours over dates", "write whole days, or order by a timestamp"));
     }
@@ -36,20 +36,9 @@ fn offset(bound: &WindowFrameBound) -> Option<&ScalarValue> {
     }
 }
 
-/// Months, days and nanoseconds of an interval.
-fn parts(value: &ScalarValue) -> Option<(i32, i32, i64)> {
-    match value {
-        ScalarValue::IntervalYearMonth(Some(months)) => Some((*months, 0, 0)),
-        ScalarValue::IntervalDayTime(Some(by)) => Some((0, by.days, i64::from(by.milliseconds) * 1_000_000)),
-        ScalarValue::IntervalMonthDayNano(Some(by)) => Some((by.months, by.days, by.nanoseconds)),
-        _ => None,
-    }
-}
-
-/// Parts of an interval must all have one sign: together they may add up to either.
 fn is_negative(by: &ScalarValue) -> bool {
-    match parts(by) {
-        Some((months, days, nanos)) => months < 0 || days < 0 || nanos < 0,
+    match Interval::of(by) {
+        Some(by) => by.is_negative(),
         None => compared_to_zero(by) == Some(Ordering::Less),
     }
 }
@@ -60,10 +49,7 @@ fn compared_to_zero(by: &ScalarValue) -> Option<Ordering> {
 
 fn in_order(start: &WindowFrameBound, end: &WindowFrameBound) -> bool {
     use WindowFrameBound::{CurrentRow, Following, Preceding};
-    let is_zero = |by: &ScalarValue| match parts(by) {
-        Some(parts) => parts == (0, 0, 0),
-        None => compared_to_zero(by) == Some(Ordering::Equal),
-    };
+    let is_zero = |by: &ScalarValue| compared_to_zero(by) == Some(Ordering::Equal);
     match (start, end) {
         (Preceding(start), Preceding(end)) => start.is_null() || at_least(start, end),
         (Following(start), Following(end)) => end.is_null() || at_least(end, start),
@@ -75,12 +61,9 @@ fn in_order(start: &WindowFrameBound, end: &WindowFrameBound) -> bool {
 
 /// Whether one offset is certain to reach as far as another one: a month has 28 to 31 days.
 fn at_least(far: &ScalarValue, near: &ScalarValue) -> bool {
-    let span = |(months, days, nanos): (i32, i32, i64), of_a_month: i128| {
-        (i128::from(months) * of_a_month + i128::from(days)) * NANOS_OF_A_DAY + i128::from(nanos)
-    };
-    match (parts(far), parts(near)) {
+    match (Interval::of(far), Interval::of(near)) {
         _ if far == near => true,
-        (Some(far), Some(near)) => span(far, 28) >= span(near, 31),
+        (Some(far), Some(near)) => far.length(28) >= near.length(31),
         _ => matches!(far.partial_cmp(near), Some(Ordering::Greater | Ordering::Equal)),
     }
 }

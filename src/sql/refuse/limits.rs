@@ -1,5 +1,5 @@
-//! Operations on nested values and frames that the query engine does not support, reported when the project is checked rather than
-//! when rows are read.
+//! Operations on nested values, and frames, that the query engine does not support, reported when the project is checked
+//! rather than when rows are read.
 
 use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::DataType;
