@@ -31,7 +31,7 @@ use url::Url;
 
 pub(crate) use meter::Meter;
 use meter::Metered;
-use read_cache::CachedStore;
+use read_cache::{CachedStore, Kept};
 use read_only::ReadOnly;
 pub use s3::{Encryption, PROBE};
 use scratch::Scratch;
@@ -165,11 +165,15 @@ impl Storage {
         }
         let (store, bucket): (StoreRef, _) = match url.scheme() {
             _ if self.in_memory => (Arc::new(InMemory::new()), None),
-            "file" => (self.watched(Arc::new(LocalFileSystem::new()), &key), None),
+            "file" => {
+                let store = self.watched(Arc::new(LocalFileSystem::new()), &key);
+                (Arc::new(CachedStore::new(store, Kept::Logs)), None)
+            }
             "s3" => {
                 let bucket = self.bucket(url)?;
                 // A cached read is not a request.
-                (Arc::new(CachedStore::new(self.watched(Arc::new(bucket.clone()), &key))), Some(bucket))
+                let store = self.watched(Arc::new(bucket.clone()), &key);
+                (Arc::new(CachedStore::new(store, Kept::LogsAndData)), Some(bucket))
             }
             other => {
                 return Err(Error::failed(format!("`{key}` has no store"))
@@ -358,13 +362,13 @@ impl Location {
         Self { store, ..self.clone() }
     }
 
-    /// The same folder, with small commits and data files held in memory once they were read, for work that comes back to
-    /// them. A bucket's are already.
+    /// The same folder, with small data files too held in memory once they were read, for work that comes back to them. A
+    /// bucket's are already.
     #[must_use]
     pub fn cached(&self) -> Self {
         match self.bucket {
             Some(_) => self.clone(),
-            None => Self { store: Arc::new(CachedStore::new(self.store.clone())), ..self.clone() },
+            None => Self { store: Arc::new(CachedStore::new(self.store.clone(), Kept::LogsAndData)), ..self.clone() },
         }
     }
 

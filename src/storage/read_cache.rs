@@ -1,4 +1,4 @@
-//! Caches small immutable objects of a remote store for one run.
+//! Caches small immutable objects of a store for one run.
 //!
 //! The Delta library reads every commit since the last checkpoint two or three times to open a table, and the checkpoint in
 //! ten parts; every table that reads a source reads the source's new files. Commits, checkpoints and data files are written
@@ -30,10 +30,20 @@ const ALL: u64 = 64 << 20;
 /// Maximum number of objects that are remembered as too large.
 const MOST_LARGE: usize = 1 << 16;
 
+/// What is cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Commits and checkpoints: of a local folder, whose data files are read fastest in the parts that are needed.
+    Logs,
+    /// And data files: of a store whose every request costs.
+    LogsAndData,
+}
+
 /// A store and the cache of objects read from or written to it.
 #[derive(Debug)]
 pub(super) struct CachedStore {
     inner: StoreRef,
+    kept: Kept,
     objects: Arc<Mutex<Objects>>,
 }
 
@@ -82,8 +92,13 @@ impl Objects {
 }
 
 impl CachedStore {
-    pub(super) fn new(inner: StoreRef) -> Self {
-        Self { inner, objects: Arc::default() }
+    pub(super) fn new(inner: StoreRef, kept: Kept) -> Self {
+        Self { inner, kept, objects: Arc::default() }
+    }
+
+    /// Whether it is written once, and so may be kept.
+    fn is_kept(&self, path: &Path) -> bool {
+        is_commit(path) || (is_parquet(path) && (self.kept == Kept::LogsAndData || is_in_log(path)))
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -116,7 +131,12 @@ impl CachedStore {
             }
         }
         let first = GetOptions { range: Some((0..LARGEST).into()), ..GetOptions::default() };
-        let read = self.inner.get_opts(path, first).await?;
+        let read = match self.inner.get_opts(path, first).await {
+            Ok(read) => read,
+            // An empty object has no such range: the request itself tells what there is.
+            Err(object_store::Error::Generic { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let meta = read.meta.clone();
         if meta.size > LARGEST {
             self.objects().too_large(path);
@@ -140,9 +160,8 @@ fn is_parquet(path: &Path) -> bool {
     path.as_ref().ends_with(".parquet")
 }
 
-/// Whether it is written once, and so may be kept.
-fn is_kept(path: &Path) -> bool {
-    is_commit(path) || is_parquet(path)
+fn is_in_log(path: &Path) -> bool {
+    path.as_ref().rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with("_delta_log"))
 }
 
 /// Whether the request is for the current state without conditions.
@@ -195,7 +214,7 @@ impl fmt::Display for CachedStore {
 #[async_trait]
 impl ObjectStore for CachedStore {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
-        if !is_kept(to) {
+        if !self.is_kept(to) {
             return self.inner.put_opts(to, payload, opts).await;
         }
         let written = self.inner.put_opts(to, payload.clone(), opts).await?;
@@ -220,7 +239,7 @@ impl ObjectStore for CachedStore {
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let range = options.range.as_ref();
-        let ours = is_kept(from) && is_plain(&options) && may_be_small(range);
+        let ours = self.is_kept(from) && is_plain(&options) && may_be_small(range);
         // A HEAD alone does not fetch the object; it is only answered from memory.
         let known = || self.objects().by_path.contains_key(from);
         if !ours || (options.head && !known()) {
@@ -236,7 +255,7 @@ impl ObjectStore for CachedStore {
     }
 
     async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
-        if is_parquet(from)
+        if self.is_kept(from)
             && ranges.iter().all(|range| range.end <= LARGEST)
             && let Some((_, bytes)) = self.whole(from).await?
         {
@@ -297,7 +316,7 @@ mod tests {
 
     fn store() -> (Arc<InMemory>, CachedStore) {
         let below = Arc::new(InMemory::new());
-        (below.clone(), CachedStore::new(below))
+        (below.clone(), CachedStore::new(below, Kept::LogsAndData))
     }
 
     #[tokio::test]
@@ -341,6 +360,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_empty_commit_is_read_as_the_store_reads_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let below = Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder.path()).expect("a store"));
+        below.put(&commit(), PutPayload::new()).await.expect("written");
+        let store = CachedStore::new(below, Kept::Logs);
+        assert_eq!(store.get(&commit()).await.expect("there").bytes().await.expect("bytes"), "");
+    }
+
+    #[tokio::test]
     async fn every_range_is_that_of_the_store() {
         let (below, store) = store();
         let (small, large) = (Path::from("t/small.parquet"), Path::from("t/large.parquet"));
@@ -373,17 +401,18 @@ mod tests {
 
     #[test]
     fn only_what_never_changes_is_kept() {
-        for (path, kept) in [
-            ("t/_delta_log/00000000000000000007.json", true),
-            ("_delta_log/00000000000000000007.json", true),
-            ("t/part-0.snappy.parquet", true),
-            ("t/_change_data/cdc-0.parquet", true),
-            ("t/_delta_log/00000000000000000007.checkpoint.parquet", true),
-            ("t/_delta_log/_last_checkpoint", false),
-            ("landing/00000000000000000007.json", false),
+        let (logs, all) = (CachedStore::new(store().0, Kept::Logs), CachedStore::new(store().0, Kept::LogsAndData));
+        for (path, of_logs, of_all) in [
+            ("t/_delta_log/00000000000000000007.json", true, true),
+            ("_delta_log/00000000000000000007.json", true, true),
+            ("t/part-0.snappy.parquet", false, true),
+            ("t/_change_data/cdc-0.parquet", false, true),
+            ("t/_delta_log/00000000000000000007.checkpoint.parquet", true, true),
+            ("t/_delta_log/_last_checkpoint", false, false),
+            ("landing/00000000000000000007.json", false, false),
         ] {
             let path = Path::from(path);
-            assert_eq!(is_kept(&path), kept, "{path}");
+            assert_eq!((logs.is_kept(&path), all.is_kept(&path)), (of_logs, of_all), "{path}");
         }
     }
 
