@@ -3,8 +3,10 @@
 //! In a clustered table the keys of a file are neighbours, and so are those of the change; in a scattered one every file has
 //! some of them. Commits of ours are left out, they cost a few milliseconds; MERGE commits to a copy.
 //!
-//! The physical need is what no such change can do without: reading the key column of the touched files, and writing the rows
-//! of the touched row groups. The latter is their share of writing the whole files.
+//! The table has a change feed, as derived tables do: both ways write every changed row as it was and as it is now.
+//!
+//! The physical need is what no such change can do without: reading the key column of the touched files, writing the rows of
+//! the touched row groups, and the change feed. The last two are the time of writing the whole files, by their number of rows.
 //!
 //! ```text
 //! APPLY_BENCH_ROWS=40000000 cargo bench --bench main -- apply
@@ -25,7 +27,7 @@ use stedi_delta::internals::definition::{Column, ColumnType};
 use stedi_delta::internals::lake::{
     Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create, rows as file_rows,
 };
-use stedi_delta::internals::merge::{CdcChange, Merged, Taking, remove, told};
+use stedi_delta::internals::merge::{CdcChange, Merged, Taking, apply};
 
 use super::{clear, mib};
 
@@ -89,7 +91,7 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
         name: "t".into(),
         description: String::new(),
         columns,
-        properties: Properties { change_data_feed: false },
+        properties: Properties { change_data_feed: true },
         layout,
     };
     let location = Storage::default().location("t", &folder).expect("a location");
@@ -124,11 +126,14 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
         let (ours, touched, written) = best;
         let whole = whole(&table, &touched).await;
         let (scan, share) = scanned(&table, &touched, &keys).await;
+        let rewritten = table.files().into_iter().filter(|file| touched.contains(&file.path));
+        let rows_touched: u64 = rewritten.filter_map(|file| file.rows).sum();
+        let told = 2.0 * (keys.end - keys.start) as f64 / rows_touched as f64;
         let merge = merged(&folder, keys).await;
         println!(
             "{name:<20} {:>7.2} s {:>7.2} s {:>10.2} s {:>7.2} s {:>10} {:>10}",
             ours.as_secs_f64(),
-            scan.as_secs_f64() + whole.as_secs_f64() * share,
+            scan.as_secs_f64() + whole.as_secs_f64() * (share + told),
             whole.as_secs_f64(),
             merge.as_secs_f64(),
             touched.len(),
@@ -149,19 +154,22 @@ async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Duration, Vec<S
         }
     }
     let change = taking.close().await.expect("closed");
-    let mut writer = DataWriter::new(table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
-    for batch in &new {
-        writer.write(batch).await.expect("written");
-    }
-    let new = writer.close().await.expect("closed").adds;
-    let Merged::Done(mut applied) = remove(table, &change, FILE_BYTES).await.expect("applied") else {
+    let come = async {
+        let mut writer = DataWriter::new(table, FILE_BYTES).rows_per_file(ROWS_PER_FILE);
+        for batch in &new {
+            writer.write(batch).await?;
+        }
+        Ok(Change { adds: writer.close().await?.adds, ..Change::default() })
+    };
+    let Merged::Done(applied) = apply(table, change, FILE_BYTES, come).await.expect("applied") else {
         panic!("the table has these rows");
     };
-    told(&mut applied, change).await.expect("told");
     let time = began.elapsed();
-    let written = applied.bytes_written + new.iter().map(|add| add.size.unsigned_abs()).sum::<u64>();
-    for add in applied.change.adds.iter().chain(&new) {
-        let _ = fs::remove_file(folder_of(table).join(&add.path));
+    let Change { adds, cdc, .. } = &applied.change;
+    let new: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+    let written = new + cdc.iter().map(|(_, size)| size).sum::<u64>();
+    for path in adds.iter().map(|add| &add.path).chain(cdc.iter().map(|(path, _)| path)) {
+        let _ = fs::remove_file(folder_of(table).join(path));
     }
     (time, applied.change.removes.into_iter().map(|remove| remove.path).collect(), written)
 }

@@ -131,7 +131,7 @@ pub mod internals {
         };
     }
     pub mod merge {
-        pub use crate::merge::{Applied, CdcChange, Merged, Taking, remove, told};
+        pub use crate::merge::{Applied, CdcChange, Merged, Taking, apply};
     }
     pub mod plan {
         pub use crate::plan::expectations;

@@ -112,7 +112,7 @@ impl RowChange {
     }
 
     /// Whether its rows are already in change data files.
-    fn is_written(&self) -> bool {
+    pub(super) fn is_written(&self) -> bool {
         !(self.gone.files.is_empty() && self.come.files.is_empty())
     }
 

@@ -24,7 +24,7 @@ pub(crate) use rewrite::{complete, removable};
 pub(crate) use rows::{grouped, hashed};
 
 use crate::digest::{DigestKey, RowDigest};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::lake::{Add, Change, DeltaFile, LakeTable};
 use crate::outcome::counted;
 use marks::Marks;
@@ -71,45 +71,89 @@ impl fmt::Display for MissingRows {
     }
 }
 
-/// Writes the files that remove the deleted rows of `change` from `table`. If the table lacks some of them, all written
+/// Writes what `change` makes of `table`: its files without the deleted rows, change data files if rows are deleted (without
+/// them the data files are the change of a commit), and the inserted rows, which `come` writes. All at once, unless the
+/// change is too large to be held in memory. If the table lacks some of the deleted rows or something fails, all written
 /// files are removed again.
 ///
 /// # Errors
-/// When a file cannot be read or written.
-pub async fn remove(table: &LakeTable, change: &RowChange, target_file_size: u64) -> Result<Merged<Applied>> {
+/// When a file cannot be read or written, or `come` fails.
+pub async fn apply(
+    table: &LakeTable,
+    change: RowChange,
+    target_file_size: u64,
+    come: impl Future<Output = Result<Change>>,
+) -> Result<Merged<Applied>> {
+    let remove = remove(table, &change, target_file_size);
+    let (has_deletes, rows) = (change.deletes() > 0, change.clone());
+    let told = async move {
+        if !has_deletes {
+            return Ok(Vec::new());
+        }
+        let told = tokio::spawn(rows.told());
+        told.await.context(|| "writing the change feed was cut short".into())?
+    };
+    let outcome = if change.is_written() {
+        // Each of them holds as much as it may.
+        match remove.await {
+            Ok(Merged::Done(applied)) => (Ok(Merged::Done(applied)), come.await, told.await),
+            stopped => (stopped, Ok(Change::default()), Ok(Vec::new())),
+        }
+    } else {
+        tokio::join!(remove, come, told)
+    };
+    match outcome {
+        (Ok(Merged::Done(mut applied)), Ok(come), Ok(told)) => {
+            if !has_deletes {
+                change.forget().await;
+            }
+            tell(&mut applied, told);
+            applied.change.adds.extend(come.adds);
+            applied.change.digest = come.digest;
+            Ok(Merged::Done(applied))
+        }
+        (removed, come, told) => {
+            if let Ok(Merged::Done(applied)) = &removed {
+                discard(table, &applied.change.adds).await;
+            }
+            if let Ok(come) = &come {
+                discard(table, &come.adds).await;
+            }
+            feed::forget(table, told.as_deref().unwrap_or_default()).await;
+            change.forget().await;
+            let removed = removed?;
+            if let Merged::Done(_) = &removed {
+                come?;
+                told?;
+            }
+            Ok(removed)
+        }
+    }
+}
+
+/// Writes the files that remove the deleted rows of `change` from `table`. If the table lacks some of them, all written
+/// files are removed again.
+async fn remove(table: &LakeTable, change: &RowChange, target_file_size: u64) -> Result<Merged<Applied>> {
     let mut applied = Applied::default();
     if change.deletes() == 0 {
         return Ok(Merged::Done(applied));
     }
     let (mut rewritten, mut left) = rewrite_without(table, change, Floats::Exact, target_file_size).await?;
     if left > 0 && table.schema().fields().iter().any(|f| f.data_type().is_floating()) {
-        discard(table, rewritten).await;
+        discard(table, &rewritten.adds).await;
         (rewritten, left) = rewrite_without(table, change, Floats::Grouped, target_file_size).await?;
     }
     if left > 0 {
-        discard(table, rewritten).await;
+        discard(table, &rewritten.adds).await;
         return Ok(Merged::Drifted(MissingRows(left)));
     }
     take(&mut applied, rewritten);
     Ok(Merged::Done(applied))
 }
 
-/// Writes change data files if rows are deleted: without them the data files are the change of a commit.
-///
-/// # Errors
-/// When the store fails.
-pub async fn told(applied: &mut Applied, change: RowChange) -> Result<()> {
-    if change.deletes() > 0 {
-        tell(applied, change.told().await?);
-    } else {
-        change.forget().await;
-    }
-    Ok(())
-}
-
 /// Deletes files that no version will name.
-async fn discard(table: &LakeTable, rewritten: Rewritten) {
-    for add in &rewritten.adds {
+async fn discard(table: &LakeTable, adds: &[Add]) {
+    for add in adds {
         table.location().remove(&add.path).await;
     }
 }

@@ -65,9 +65,27 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
     rows
 }
 
-/// The rows left in the files after `gone` was removed, and the content of the change data files; or the number of
-/// missing rows.
-async fn rewrite_without(
+/// Files with these rows.
+async fn written(table: &LakeTable, rows: Vec<RecordBatch>) -> Result<Change> {
+    let mut writer = DataWriter::new(table, u64::MAX);
+    for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
+        writer.write(batch).await?;
+    }
+    Ok(Change { adds: writer.close().await?.adds, ..Change::default() })
+}
+
+/// Files in the folder of the table, and in that of its change feed.
+fn files(folder: &std::path::Path) -> usize {
+    let parquet = |folder: std::path::PathBuf| {
+        let files = std::fs::read_dir(folder).into_iter().flatten();
+        files.filter(|f| f.as_ref().is_ok_and(|f| f.path().extension().is_some_and(|e| e == "parquet"))).count()
+    };
+    parquet(folder.join("t")) + parquet(folder.join("t/_change_data"))
+}
+
+/// The rows of the table after `gone` was removed and `come` inserted, and the content of the change data files; or the
+/// number of missing rows.
+async fn changed(
     table: &LakeTable,
     gone: &[Row],
     come: &[Row],
@@ -83,14 +101,10 @@ async fn rewrite_without(
     let change = taking.close().await.expect("closed");
     let came: Vec<RecordBatch> = change.rows(CdcChange::Insert).try_collect().await.expect("rows that come");
     assert_eq!(texts(&came), texts(&[batch(come, &table.schema())]));
-    let mut applied = match remove(table, &change, u64::MAX).await.expect("applied") {
+    let applied = match apply(table, change, u64::MAX, written(table, came)).await.expect("applied") {
         Merged::Done(applied) => applied,
-        Merged::Drifted(MissingRows(rows)) => {
-            change.forget().await;
-            return Err(rows);
-        }
+        Merged::Drifted(MissingRows(rows)) => return Err(rows),
     };
-    told(&mut applied, change).await.expect("told");
     let gone: Vec<&str> = applied.change.removes.iter().map(|r| r.path.as_str()).collect();
     let stay = table.files().into_iter().filter(|file| !gone.contains(&file.path.as_str()));
     let files: Vec<DeltaFile> = stay.chain(applied.change.adds.iter().map(DeltaFile::from)).collect();
@@ -134,14 +148,14 @@ proptest! {
         runtime().block_on(async {
             let folder = tempfile::tempdir().expect("a folder");
             let table = table(folder.path(), &files).await;
-            let held = rewrite_without(&table, &gone, &come, usize::MAX).await;
+            let held = changed(&table, &gone, &come, usize::MAX).await;
             // Every row in its own partition.
-            assert_eq!(rewrite_without(&table, &gone, &come, 0).await, held);
+            assert_eq!(changed(&table, &gone, &come, 0).await, held);
             // Written to files, in one partition.
-            assert_eq!(rewrite_without(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
+            assert_eq!(changed(&table, &gone, &come, COUNTED_BYTES * 64).await, held);
             if let Ok([stays, told]) = held {
                 let before: usize = files.iter().map(Vec::len).sum();
-                assert_eq!(stays.len(), before - gone.len());
+                assert_eq!(stays.len(), before - gone.len() + come.len());
                 assert_eq!(told.len(), if gone.is_empty() { 0 } else { gone.len() + come.len() });
             }
         });
@@ -155,13 +169,25 @@ fn a_refused_change_leaves_no_file() {
         let table = table(folder.path(), &[vec![(Some(1), Some("a"), 1.0)], vec![(Some(2), None, 2.0)]]).await;
         let lacking = [(Some(1), Some("a"), 1.0), (Some(2), Some("c"), 2.0)];
         for limit in [0, usize::MAX] {
-            assert_eq!(rewrite_without(&table, &lacking, &[(None, None, 0.0)], limit).await, Err(1), "{limit}");
-            let files = std::fs::read_dir(folder.path().join("t")).expect("a folder");
-            let parquet =
-                files.filter(|f| f.as_ref().is_ok_and(|f| f.path().extension().is_some_and(|e| e == "parquet")));
-            assert_eq!(parquet.count(), 2, "{limit}");
-            let told = std::fs::read_dir(folder.path().join("t/_change_data"));
-            assert_eq!(told.map_or(0, Iterator::count), 0, "{limit}");
+            assert_eq!(changed(&table, &lacking, &[(None, None, 0.0)], limit).await, Err(1), "{limit}");
+            assert_eq!(files(folder.path()), 2, "{limit}");
+        }
+    });
+}
+
+#[test]
+fn a_change_whose_new_rows_cannot_be_written_leaves_no_file() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let row = (Some(1), Some("a"), 1.0);
+        let table = table(folder.path(), &[vec![row, (Some(2), None, 2.0)]]).await;
+        for limit in [0, usize::MAX] {
+            let mut taking = Taking::new(&table, limit);
+            taking.add(&batch(&[row], &table.schema()), CdcChange::Delete).await.expect("taken");
+            let change = taking.close().await.expect("closed");
+            let come = async { Err(crate::error::Error::failed("the query stopped")) };
+            let error = apply(&table, change, u64::MAX, come).await.expect_err("it stopped");
+            assert_eq!((error.to_string().as_str(), files(folder.path())), ("the query stopped", 1), "{limit}");
         }
     });
 }

@@ -23,7 +23,7 @@ use crate::lake::{
     Annotations, CHANGING_FILE_ROWS, Change, Commit, DataWriter, Joins, LakeTable, Layout, Properties, Scanned,
     TableSpec, app, create, out_of_memory,
 };
-use crate::merge::{self, CdcChange, Merged, RowChange};
+use crate::merge::{self, CdcChange, Merged, RowChange, RowStream};
 use crate::outcome::{Io, Mode, Phases, Rows, Warning, counted};
 use crate::plan;
 
@@ -44,8 +44,6 @@ pub(super) struct Ready {
 pub(super) enum Batches {
     /// Each row as often as it comes.
     Rows,
-    /// The same, after they were computed.
-    Merged,
     /// Rows with their weight.
     Weighted,
 }
@@ -143,23 +141,19 @@ impl Work<'_> {
             .rows_per_file(CHANGING_FILE_ROWS)
             .digested(key.clone());
         let mut watch = Watch::start();
-        let mut phases = Phases::default();
         while let Some(batch) = stream.try_next().await.context(|| "the query stopped".into())? {
-            phases.compute += watch.lap();
+            io.phases.compute += watch.lap();
             let rows = match batches {
-                Batches::Rows | Batches::Merged => batch,
+                Batches::Rows => batch,
                 Batches::Weighted => rows::spread(&batch)?.0,
             };
             let rows = seen.inserts(&rows)?;
             writer.write(&rows).await?;
-            phases.write += watch.lap();
+            io.phases.write += watch.lap();
         }
-        phases.compute += watch.lap();
+        io.phases.compute += watch.lap();
         let written = writer.close().await?;
-        phases.write += watch.lap();
-        // Rows of a merge have been computed: what is left is to sort them.
-        io.phases.write += if batches == Batches::Merged { phases.total() } else { phases.write };
-        io.phases.compute += if batches == Batches::Merged { 0 } else { phases.compute };
+        io.phases.write += watch.lap();
         io.files_added += written.adds.len() as u64;
         io.bytes_written += written.bytes();
         let digest = ChangeDigest::of(key.as_ref(), written.digest, Some(RowDigest::default()));
@@ -181,38 +175,30 @@ impl Work<'_> {
         io: &mut Io,
     ) -> Result<Merged<Change>> {
         let mut watch = Watch::start();
-        // Deleted rows are observed first: a deleted key is not new.
-        let mut gone = rows.rows(CdcChange::Delete);
         let key = self.digests();
-        let mut deleted = RowDigest::default();
-        while let Some(batch) = gone.try_next().await? {
-            seen.deletes(&batch)?;
-            if let Some(key) = &key {
-                deleted += key.rows(&batch)?;
+        let mut written = Io::default();
+        let (gone, inserts) = (rows.rows(CdcChange::Delete), rows.inserts());
+        let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
+        let come = async {
+            // Deleted rows are observed first: a deleted key is not new.
+            let deleted = observed(gone, key.as_ref(), seen).await?;
+            let mut change = Change::default();
+            let mut inserted = Some(RowDigest::default());
+            if inserts > 0 {
+                let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
+                change = self.append(come, Batches::Rows, seen, &mut written).await?;
+                inserted = change.digest.map(|digest| digest.rows);
             }
-        }
-        let mut applied = match merge::remove(current, &rows, self.job.project.target_file_size).await? {
+            change.digest = ChangeDigest::of(key.as_ref(), inserted, Some(deleted));
+            Ok(change)
+        };
+        let applied = match merge::apply(current, rows, self.job.project.target_file_size, come).await? {
             Merged::Done(applied) => applied,
-            Merged::Drifted(missing) => {
-                rows.forget().await;
-                return Ok(Merged::Drifted(missing));
-            }
+            Merged::Drifted(missing) => return Ok(Merged::Drifted(missing)),
         };
         io.files_added += applied.change.adds.len() as u64;
         io.files_removed += applied.files_touched;
-        let mut inserted = Some(RowDigest::default());
-        if rows.inserts() > 0 {
-            let come = rows::stream_of(rows.rows(CdcChange::Insert), current.schema());
-            let come = rows::sorted(come, &self.job.table.cluster_by, session).await?;
-            io.phases.write += watch.lap();
-            let come = self.append(come, Batches::Merged, seen, io).await?;
-            inserted = come.digest.map(|digest| digest.rows);
-            applied.change.adds.extend(come.adds);
-            watch.lap();
-        }
-        applied.change.digest = ChangeDigest::of(key.as_ref(), inserted, Some(deleted));
-        merge::told(&mut applied, rows).await?;
-        io.bytes_written += applied.bytes_written;
+        io.bytes_written += applied.bytes_written + written.bytes_written;
         io.phases.write += watch.lap();
         Ok(Merged::Done(applied.change))
     }
@@ -364,4 +350,16 @@ impl Work<'_> {
             grants_ended: ended,
         })
     }
+}
+
+/// Shows the inspector the deleted rows, and digests them.
+async fn observed(mut gone: RowStream, key: Option<&DigestKey>, seen: &mut Inspector) -> Result<RowDigest> {
+    let mut deleted = RowDigest::default();
+    while let Some(batch) = gone.try_next().await? {
+        seen.deletes(&batch)?;
+        if let Some(key) = key {
+            deleted += key.rows(&batch)?;
+        }
+    }
+    Ok(deleted)
 }

@@ -6,7 +6,7 @@ use deltalake::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, St
 use deltalake::arrow::datatypes::SchemaRef;
 use stedi_delta::internals::definition::{Column, ColumnType};
 use stedi_delta::internals::lake::{Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create};
-use stedi_delta::internals::merge::{Applied, CdcChange, Merged, Taking, remove, told};
+use stedi_delta::internals::merge::{Applied, CdcChange, Merged, Taking, apply};
 use stedi_delta::internals::storage::Location;
 
 /// Their number and properties.
@@ -77,10 +77,10 @@ impl Crowd {
         let row = self.batch(std::iter::once(number), &table.schema());
         taking.add(&row, CdcChange::Delete).await.unwrap();
         let change = taking.close().await.unwrap();
-        let Merged::Done(mut applied) = remove(table, &change, u64::MAX).await.unwrap() else {
+        let nobody = async { Ok(Change::default()) };
+        let Merged::Done(mut applied) = apply(table, change, u64::MAX, nobody).await.unwrap() else {
             panic!("person {number} is not in the table");
         };
-        told(&mut applied, change).await.unwrap();
         let change = std::mem::take(&mut applied.change);
         let commit = Commit { operation: "MERGE", change, ..Commit::default() };
         (commit.commit(table).await.unwrap(), applied)
