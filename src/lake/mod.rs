@@ -10,6 +10,7 @@ mod commit;
 mod encoding;
 mod file;
 mod gap;
+mod held;
 mod layout;
 mod log;
 mod log_files;

@@ -26,6 +26,7 @@ use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
+use super::held::HeldRows;
 use super::nested::{MapAdapters, holds_maps};
 use super::plain::of_described_columns;
 use super::sieve::sieved;
@@ -42,18 +43,43 @@ pub(crate) struct Relation {
     doubted: BTreeSet<String>,
     /// The version whose file ends can be read for pruning.
     version: Option<LakeTable>,
+    /// Where its rows are held, if they are all those of a small version.
+    held: Option<Arc<HeldRows>>,
 }
 
 impl Relation {
     /// Files whose values are described only by their own footers.
     #[must_use]
     pub(crate) fn plain(inner: Arc<dyn TableProvider>) -> Self {
-        Self { schema: plain(&inner), inner, doubted: BTreeSet::new(), version: None }
+        Self { schema: plain(&inner), inner, doubted: BTreeSet::new(), version: None, held: None }
     }
 
-    /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted.
-    pub(super) fn of(version: &LakeTable, inner: Arc<dyn TableProvider>, doubted: BTreeSet<String>) -> Self {
-        Self { schema: plain(&inner), inner, doubted, version: Some(version.clone()) }
+    /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted; `held`: where they are held if
+    /// they are read again.
+    pub(super) fn of(
+        version: &LakeTable,
+        inner: Arc<dyn TableProvider>,
+        doubted: BTreeSet<String>,
+        held: Option<Arc<HeldRows>>,
+    ) -> Self {
+        Self { schema: plain(&inner), inner, doubted, version: Some(version.clone()), held }
+    }
+
+    async fn read(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let scan = self.inner.scan(session, projection, filters, limit).await?;
+        let scan = match &self.version {
+            Some(version) => sieved(scan, filters, version).await?,
+            None => scan,
+        };
+        let scan = scan.transform_up(of_unknown_doubles)?.data.transform_up(of_grown_maps)?.data;
+        let scan = scan.transform_up(of_described_columns)?.data;
+        Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
     }
 }
 
@@ -79,14 +105,14 @@ impl TableProvider for Relation {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = self.inner.scan(session, projection, filters, limit).await?;
-        let scan = match &self.version {
-            Some(version) => sieved(scan, filters, version).await?,
-            None => scan,
-        };
-        let scan = scan.transform_up(of_unknown_doubles)?.data.transform_up(of_grown_maps)?.data;
-        let scan = scan.transform_up(of_described_columns)?.data;
-        Ok(Arc::new(ForgetExec::new(scan, Forgotten::Bounds)))
+        if let Some(held) = &self.held
+            && let Some(rows) =
+                held.on_scan(session, self.schema(), async || self.read(session, None, &[], None).await).await
+        {
+            // Conditions that were pushed down also stay above.
+            return rows.scan(session, projection, &[], limit).await;
+        }
+        self.read(session, projection, filters, limit).await
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
@@ -99,6 +125,8 @@ impl TableProvider for Relation {
             let is_doubted = |name: &str| is_double(name) || self.doubted.contains(name);
             if columns.is_empty() || columns.iter().any(|column| is_doubted(&column.name)) {
                 *answer = TableProviderFilterPushDown::Unsupported;
+            } else if self.held.is_some() && *answer == TableProviderFilterPushDown::Exact {
+                *answer = TableProviderFilterPushDown::Inexact;
             }
         }
         Ok(answers)

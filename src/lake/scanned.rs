@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deltalake::datafusion::catalog::Session;
 use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
@@ -15,7 +16,12 @@ pub(crate) struct Scanned(Mutex<Vec<ExecutionPlanMetricsSet>>);
 impl Scanned {
     /// Remembers the scans of a plan about to run.
     pub(crate) fn runs(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) {
-        if let Some(scanned) = of(session) {
+        Self::reads(&session.state(), plan);
+    }
+
+    /// The same, while a plan is made.
+    pub(super) fn reads(session: &dyn Session, plan: &Arc<dyn ExecutionPlan>) {
+        if let Some(scanned) = session.config().get_extension::<Self>() {
             scans(plan.as_ref(), &mut scanned.0.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }

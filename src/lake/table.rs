@@ -17,6 +17,7 @@ use url::Url;
 use super::belief::doubted;
 pub(super) use super::file::DeltaFile;
 use super::gap::gap;
+use super::held::HeldRows;
 use super::log::{CommitFacts, hash, read_commit};
 use super::moved::MovedRows;
 use super::paths::{self, Spelled};
@@ -45,12 +46,25 @@ pub struct LakeTable {
     hashes: Arc<Mutex<BTreeMap<u64, Option<i64>>>>,
     /// Spellings of this version's files in the log, computed on first use.
     spelled: Arc<OnceLock<Spelled>>,
-    /// Columns of this version with bounds that cannot be trusted, and the most bytes of a row; computed on first use.
-    of_files: Arc<OnceLock<(BTreeSet<String>, u64)>>,
+    /// What the log says of this version's files, computed on first use.
+    of_files: Arc<OnceLock<OfFiles>>,
     /// [`Self::schema`] of this version, computed on first use.
     schema: Arc<OnceLock<SchemaRef>>,
+    /// Its rows, if they are few and read again.
+    pub(super) held: Arc<HeldRows>,
     /// Whether commits of this log that declare that they changed no row really did not, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
+}
+
+/// What decides how the rows of a version are read.
+#[derive(Debug)]
+struct OfFiles {
+    /// Columns with bounds that cannot be trusted.
+    doubted: BTreeSet<String>,
+    /// The most bytes of a row.
+    widest: u64,
+    /// Bytes of all files.
+    bytes: u64,
 }
 
 /// [`LakeTable::hashes`] and [`LakeTable::verdicts`].
@@ -82,7 +96,7 @@ impl LakeTable {
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
         let (older, spelled, of_files, schema) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Self { location, inner, state, older, hashes, spelled, of_files, schema, verdicts }
+        Self { location, inner, state, older, hashes, spelled, of_files, schema, held: Arc::default(), verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -319,15 +333,20 @@ impl LakeTable {
         files: Option<Vec<String>>,
     ) -> Result<Arc<dyn TableProvider>> {
         self.check_files()?;
-        let (doubted, widest) = self.of_files.get_or_init(|| {
+        let OfFiles { doubted, widest, bytes } = self.of_files.get_or_init(|| {
             let (schema, adds) = (self.schema(), self.adds());
-            (
-                doubted(&schema, &adds),
-                adds.iter().filter_map(|add| widest_of(add.tags.as_ref())).max().unwrap_or(0)
-                    + width::fixed(schema.fields()),
-            )
+            let widest = adds.iter().filter_map(|add| widest_of(add.tags.as_ref())).max().unwrap_or(0);
+            OfFiles {
+                doubted: doubted(&schema, &adds),
+                widest: widest + width::fixed(schema.fields()),
+                bytes: adds.iter().map(|add| add.size.unsigned_abs()).sum(),
+            }
         });
         width::narrow(session, *widest);
+        let held = (files.is_none() && HeldRows::may_be(*bytes)).then(|| self.held.clone());
+        if let Some(rows) = held.as_ref().and_then(|held| held.ready()) {
+            return Ok(rows);
+        }
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
         if let Some(files) = files {
             let spelled = self.spelled();
@@ -337,7 +356,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone())) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone(), held)) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 
