@@ -87,6 +87,71 @@ fn the_program_needs_only_libraries_that_are_in_the_image() {
     assert!(names.iter().any(|name| name.contains("libc.so")), "{listed}");
 }
 
+/// `cargo` as `scripts/dist` calls it. It builds nothing, and leaves the files that the real one leaves.
+#[cfg(target_os = "linux")]
+const CARGO: &str = r#"#!/bin/sh
+for last; do :; done
+case "$1" in
+build)
+    mkdir -p target/dist
+    printf '#!/bin/sh\necho "built from <%s>"\n' "$STEDI_DELTA_COMMIT" > target/dist/stedi-delta
+    chmod +x target/dist/stedi-delta ;;
+cyclonedx)
+    for folder in . crates/allocator; do echo "path+file://$PWD at $SOURCE_DATE_EPOCH" > "$folder/$last.json"; done ;;
+esac
+"#;
+
+/// Makes a checkout `$1` of what `scripts/dist` of the repository `$2` needs.
+#[cfg(target_os = "linux")]
+const CHECKOUT: &str = r#"
+mkdir -p "$1"/{scripts,crates/allocator,target/tools/bin}
+cp "$2"/{.gitignore,Cargo.toml,LICENSE,README.md,CHANGELOG.md} "$1"
+cp "$2/scripts/dist" "$1/scripts"
+cp bin/cargo "$1/target/tools/bin/cargo-cyclonedx"
+touch "$1/crates/allocator/Cargo.toml"
+git init -q "$1"
+git -C "$1" add .
+git -C "$1" -c user.name=a -c user.email=a@example.com -c commit.gpgsign=false commit -q -m release
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn packing_a_release_again_elsewhere_gives_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("cargo"), CARGO).unwrap();
+    fs::write(bin.join("rustc"), "#!/bin/sh\necho host: x86_64-unknown-linux-gnu\n").unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let bash = |script: &str, arguments: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", script, "bash"]).args(arguments).current_dir(folder.path()).env("PATH", &path);
+        bash.env_remove("SOURCE_DATE_EPOCH")
+            .envs([("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z"), ("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")]);
+        let output = bash.output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    bash("chmod +x bin/*", &[]);
+    // Neither the folder nor the rights that a user gives to new files is in what is published.
+    let files = ["022", "077"].map(|umask| {
+        bash(CHECKOUT, &[umask, repository().to_str().unwrap()]);
+        let said = bash("cd $1; umask $1; scripts/dist", &[umask]);
+        let commit = bash("git -C $1 rev-parse HEAD", &[umask]);
+        assert!(said.contains(&format!("built from <{}>", commit.trim())), "{said}");
+        assert_eq!(bash("git -C $1 status --porcelain", &[umask]), "", "it leaves nothing beside target/");
+        let bill = bash("cat $1/target/files/*.cdx.json", &[umask]);
+        assert_eq!(bill, "path+file://. at 1767323045\n");
+        bash("cd $1/target/files; sha256sum --check --quiet *.sha256", &[umask]);
+        bash("cat $1/target/files/*.sha256", &[umask])
+    });
+    assert_eq!(files[0], files[1]);
+    assert_eq!(files[0].lines().count(), 2, "{}", files[0]);
+    // A file that git does not know may have changed the program.
+    let said = bash("cd $1; touch build.rs; scripts/dist", &["022"]);
+    assert!(said.contains("built from <>"), "{said}");
+}
+
 #[test]
 fn the_image_runs() {
     let engine = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
