@@ -4,17 +4,20 @@
 //! of a megabyte was read and decoded 26 times.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
-use deltalake::datafusion::catalog::Session;
+use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::common::Result;
-use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::datasource::{MemTable, TableType};
 use deltalake::datafusion::execution::memory_pool::MemoryLimit;
+use deltalake::datafusion::logical_expr::Expr;
 use deltalake::datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use tokio::sync::Mutex;
 
 use super::scanned::Scanned;
@@ -36,13 +39,14 @@ static HELD: AtomicU64 = AtomicU64::new(0);
 pub(super) struct HeldRows {
     scanned: AtomicBool,
     loading: Mutex<()>,
-    /// `None` = they are too large.
-    rows: OnceLock<Option<Held>>,
+    /// `None` = they are too large, or cannot be read.
+    rows: OnceLock<Option<Arc<Held>>>,
 }
 
-/// Rows, and their share of [`HELD`].
+/// Rows as a table, and their share of [`HELD`], as long as a plan reads them.
+#[derive(Debug)]
 struct Held {
-    table: Arc<MemTable>,
+    table: MemTable,
     _reserved: Reserved,
 }
 
@@ -59,38 +63,68 @@ impl HeldRows {
     }
 
     /// The rows, if they are held already.
-    pub(super) fn ready(&self) -> Option<Arc<MemTable>> {
-        Some(self.rows.get()?.as_ref()?.table.clone())
+    pub(super) fn ready(&self) -> Option<Arc<dyn TableProvider>> {
+        let held = self.rows.get()?.as_ref()?;
+        Some(Arc::clone(held) as Arc<dyn TableProvider>)
     }
 
     /// The rows, from the second scan on and if they are few; `scan` is the plan that reads all of them. `None` also if it
-    /// fails: whoever reads the files then tells why.
+    /// fails, or a decoder panics at damaged bytes: whoever reads the files then tells why.
     pub(super) async fn on_scan(
         &self,
         session: &dyn Session,
         schema: SchemaRef,
         scan: impl AsyncFnOnce() -> Result<Arc<dyn ExecutionPlan>>,
-    ) -> Option<Arc<MemTable>> {
+    ) -> Option<Arc<dyn TableProvider>> {
         if !self.scanned.swap(true, Ordering::Relaxed) {
             return None;
         }
         let _one = self.loading.lock().await;
-        if self.rows.get().is_none() {
-            let loaded = match scan().await {
-                Ok(scan) => load(session, schema, scan).await.ok().flatten(),
-                Err(_) => None,
-            };
-            let _ = self.rows.set(loaded);
+        let all = all(session);
+        if self.rows.get().is_none() && HELD.load(Ordering::Relaxed) < all {
+            let loading = AssertUnwindSafe(async { load(session, schema, scan().await?, all).await });
+            let loaded = loading.catch_unwind().await.ok().and_then(Result::ok).flatten();
+            let _ = self.rows.set(loaded.map(Arc::new));
         }
         self.ready()
     }
 }
 
-async fn load(session: &dyn Session, schema: SchemaRef, scan: Arc<dyn ExecutionPlan>) -> Result<Option<Held>> {
-    let all = match session.runtime_env().memory_pool.memory_limit() {
+#[async_trait]
+impl TableProvider for Held {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.table.scan(session, projection, filters, limit).await
+    }
+}
+
+/// Maximum bytes of all held rows.
+fn all(session: &dyn Session) -> u64 {
+    match session.runtime_env().memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) => ALL.min(bytes as u64 / OF_SESSION),
         MemoryLimit::Infinite | MemoryLimit::Unknown => ALL,
-    };
+    }
+}
+
+async fn load(
+    session: &dyn Session,
+    schema: SchemaRef,
+    scan: Arc<dyn ExecutionPlan>,
+    all: u64,
+) -> Result<Option<Held>> {
     Scanned::reads(session, &scan);
     let mut stream = execute_stream(scan, session.task_ctx())?;
     let (mut reserved, mut batches) = (Reserved::default(), Vec::new());
@@ -100,8 +134,7 @@ async fn load(session: &dyn Session, schema: SchemaRef, scan: Arc<dyn ExecutionP
         }
         batches.push(RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?);
     }
-    let table = Arc::new(MemTable::try_new(schema, vec![batches])?);
-    Ok(Some(Held { table, _reserved: reserved }))
+    Ok(Some(Held { table: MemTable::try_new(schema, vec![batches])?, _reserved: reserved }))
 }
 
 /// Bytes that are counted in [`HELD`] as long as this lives.
@@ -126,6 +159,7 @@ impl Drop for Reserved {
 #[cfg(test)]
 mod tests {
     use deltalake::arrow::array::{ArrayRef, Int64Array, StringArray};
+    use deltalake::arrow::datatypes::Schema;
     use deltalake::arrow::util::pretty::pretty_format_batches;
     use deltalake::datafusion::logical_expr::{col, lit};
     use deltalake::datafusion::prelude::SessionContext;
@@ -202,14 +236,22 @@ mod tests {
         }
     }
 
+    /// A decoder may panic at damaged bytes; the plan that reads the files then tells of it where it runs.
     #[tokio::test]
-    async fn memory_is_given_back() {
-        let before = {
-            let mut reserved = Reserved::default();
-            assert!(reserved.grow(MB, 4 * MB) || HELD.load(Ordering::Relaxed) > 4 * MB);
-            assert!(!reserved.grow(1, 4 * MB), "more than its share");
-            reserved.0
-        };
-        assert_eq!(before, MB + 1);
+    async fn rows_that_cannot_be_read_are_not_held() {
+        let (session, held) = (session(SessionOptions::limited(1 << 30), &[]).expect("a session"), HeldRows::default());
+        let (state, schema) = (session.state(), Arc::new(Schema::empty()));
+        let panics = async || -> Result<Arc<dyn ExecutionPlan>> { panic!("damaged") };
+        for _ in 0..3 {
+            assert!(held.on_scan(&state, schema.clone(), panics).await.is_none());
+        }
+        assert!(matches!(held.rows.get(), Some(None)), "it was tried once");
+    }
+
+    #[tokio::test]
+    async fn one_version_takes_its_share_only() {
+        let mut reserved = Reserved::default();
+        assert!(reserved.grow(MB, ALL / 2), "other tests hold less");
+        assert!(!reserved.grow(ALL / 2, ALL / 2), "more than its share");
     }
 }

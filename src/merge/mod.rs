@@ -25,7 +25,7 @@ pub(crate) use rows::{grouped, hashed};
 
 use crate::digest::{DigestKey, RowDigest};
 use crate::error::{Context, Result};
-use crate::lake::{Add, Change, DeltaFile, LakeTable};
+use crate::lake::{Add, Change, DeltaFile, LakeTable, worked_at_once};
 use crate::outcome::counted;
 use marks::Marks;
 use prune::Probe;
@@ -73,8 +73,8 @@ impl fmt::Display for MissingRows {
 
 /// Writes what `change` makes of `table`: its files without the deleted rows, change data files if rows are deleted (without
 /// them the data files are the change of a commit), and the inserted rows, which `come` writes. All at once, unless the
-/// change is too large to be held in memory. If the table lacks some of the deleted rows or something fails, all written
-/// files are removed again.
+/// change is too large to be held in memory, or has rows so wide that files with them are written in turn. If the table
+/// lacks some of the deleted rows or one of the three fails, what the others wrote is removed again.
 ///
 /// # Errors
 /// When a file cannot be read or written, or `come` fails.
@@ -93,7 +93,7 @@ pub async fn apply(
         let told = tokio::spawn(rows.told());
         told.await.context(|| "writing the change feed was cut short".into())?
     };
-    let outcome = if change.is_written() {
+    let outcome = if change.is_written() || worked_at_once(Some(change.widest())) == 1 {
         // Each of them holds as much as it may.
         match remove.await {
             Ok(Merged::Done(applied)) => (Ok(Merged::Done(applied)), come.await, told.await),

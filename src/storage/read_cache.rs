@@ -133,8 +133,8 @@ impl CachedStore {
         let first = GetOptions { range: Some((0..LARGEST).into()), ..GetOptions::default() };
         let read = match self.inner.get_opts(path, first).await {
             Ok(read) => read,
-            // An empty object has no such range: the request itself tells what there is.
-            Err(object_store::Error::Generic { .. }) => return Ok(None),
+            // An empty file has no such range: the request itself tells what there is. A bucket has had all its retries.
+            Err(object_store::Error::Generic { .. }) if self.kept == Kept::Logs => return Ok(None),
             Err(error) => return Err(error),
         };
         let meta = read.meta.clone();
