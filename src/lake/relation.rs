@@ -26,9 +26,9 @@ use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 
-use super::held::HeldRows;
 use super::nested::{MapAdapters, holds_maps};
 use super::plain::of_described_columns;
+use super::row_cache::RowCache;
 use super::sieve::sieved;
 use super::table::LakeTable;
 use crate::sql::physical::drop_equivalences::{ForgetExec, Forgotten, holds_doubles};
@@ -43,28 +43,29 @@ pub(crate) struct Relation {
     doubted: BTreeSet<String>,
     /// The version whose file ends can be read for pruning.
     version: Option<LakeTable>,
-    /// Where its rows are held, if they are all those of a small version.
-    held: Option<Arc<HeldRows>>,
+    /// The cache of its rows, if it has all rows of a small version.
+    cache: Option<Arc<RowCache>>,
 }
 
 impl Relation {
     /// Files whose values are described only by their own footers.
     #[must_use]
     pub(crate) fn plain(inner: Arc<dyn TableProvider>) -> Self {
-        Self { schema: plain(&inner), inner, doubted: BTreeSet::new(), version: None, held: None }
+        Self { schema: plain(&inner), inner, doubted: BTreeSet::new(), version: None, cache: None }
     }
 
-    /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted; `held`: where they are held if
-    /// they are read again.
+    /// Rows of a version; `doubted`: columns with bounds in the log that cannot be trusted; `cache`: the cache of the version's
+    /// rows, if it is small.
     pub(super) fn of(
         version: &LakeTable,
         inner: Arc<dyn TableProvider>,
         doubted: BTreeSet<String>,
-        held: Option<Arc<HeldRows>>,
+        cache: Option<Arc<RowCache>>,
     ) -> Self {
-        Self { schema: plain(&inner), inner, doubted, version: Some(version.clone()), held }
+        Self { schema: plain(&inner), inner, doubted, version: Some(version.clone()), cache }
     }
 
+    /// A scan of the data files.
     async fn read(
         &self,
         session: &dyn Session,
@@ -105,11 +106,11 @@ impl TableProvider for Relation {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if let Some(held) = &self.held
+        if let Some(cache) = &self.cache
             && let Some(rows) =
-                held.on_scan(session, self.schema(), async || self.read(session, None, &[], None).await).await
+                cache.on_scan(session, self.schema(), async || self.read(session, None, &[], None).await).await
         {
-            // Conditions that were pushed down also stay above.
+            // The plan evaluates the filters again: none was reported as exact.
             return rows.scan(session, projection, &[], limit).await;
         }
         self.read(session, projection, filters, limit).await
@@ -125,7 +126,7 @@ impl TableProvider for Relation {
             let is_doubted = |name: &str| is_double(name) || self.doubted.contains(name);
             if columns.is_empty() || columns.iter().any(|column| is_doubted(&column.name)) {
                 *answer = TableProviderFilterPushDown::Unsupported;
-            } else if self.held.is_some() && *answer == TableProviderFilterPushDown::Exact {
+            } else if self.cache.is_some() && *answer == TableProviderFilterPushDown::Exact {
                 *answer = TableProviderFilterPushDown::Inexact;
             }
         }

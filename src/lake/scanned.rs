@@ -19,7 +19,7 @@ impl Scanned {
         Self::reads(&session.state(), plan);
     }
 
-    /// The same, while a plan is made.
+    /// The same for a plan that runs while another one is planned.
     pub(super) fn reads(session: &dyn Session, plan: &Arc<dyn ExecutionPlan>) {
         if let Some(scanned) = session.config().get_extension::<Self>() {
             scans(plan.as_ref(), &mut scanned.0.lock().unwrap_or_else(PoisonError::into_inner));

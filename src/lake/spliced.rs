@@ -302,7 +302,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::tail::Values;
-    use super::super::{Change, Commit, DataWriter, Properties, TableSpec, create};
+    use super::super::{DataWriter, Properties, test_table};
     use super::*;
     use crate::definition::{Column, ColumnType};
     use crate::storage::Storage;
@@ -351,22 +351,9 @@ mod tests {
         let location = Storage::default().location("t", folder).expect("a folder");
         let columns = columns();
         let layout = Layout::of(&columns, &["n".into()]);
-        let spec = TableSpec {
-            uuid: "00000000-0000-4000-8000-000000000000".into(),
-            name: "t".into(),
-            description: String::new(),
-            columns,
-            properties: Properties { change_data_feed: false },
-            layout,
-        };
-        let commit =
-            |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
-        let table = create(&location, &spec, commit(Vec::new())).await.expect("a table");
+        let table = test_table::empty(&location, columns, layout, Properties { change_data_feed: false }).await;
         let batch = batch(&table.schema(), nan_at);
-        let mut writer = DataWriter::new(&table, u64::MAX).rows_per_file(ROWS as u64);
-        writer.write(&batch).await.expect("written");
-        let adds = writer.close().await.expect("a file").adds;
-        (commit(adds).commit(&table).await.expect("a version"), batch)
+        (test_table::appended(&table, &batch, ROWS as u64).await, batch)
     }
 
     async fn read(table: &LakeTable, file: &DeltaFile) -> RecordBatch {

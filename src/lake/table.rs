@@ -17,12 +17,12 @@ use url::Url;
 use super::belief::doubted;
 pub(super) use super::file::DeltaFile;
 use super::gap::gap;
-use super::held::HeldRows;
 use super::log::{CommitFacts, hash, read_commit};
 use super::moved::MovedRows;
 use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
 use super::relation::Relation;
+use super::row_cache::RowCache;
 use super::state::{Consumed, HISTORY, State, app};
 use super::statistics::{tags_of_remove, widest_of};
 use super::width;
@@ -50,8 +50,8 @@ pub struct LakeTable {
     of_files: Arc<OnceLock<OfFiles>>,
     /// [`Self::schema`] of this version, computed on first use.
     schema: Arc<OnceLock<SchemaRef>>,
-    /// Its rows, if they are few and read again.
-    pub(super) held: Arc<HeldRows>,
+    /// The cache of this version's rows.
+    pub(super) row_cache: Arc<RowCache>,
     /// Whether commits of this log that declare that they changed no row really did not, by version.
     verdicts: Arc<Mutex<BTreeMap<u64, MovedRows>>>,
 }
@@ -96,7 +96,7 @@ impl LakeTable {
     fn new(location: Location, inner: DeltaTable, state: Arc<State>, of_log: OfLog) -> Self {
         let (hashes, verdicts) = of_log;
         let (older, spelled, of_files, schema) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Self { location, inner, state, older, hashes, spelled, of_files, schema, held: Arc::default(), verdicts }
+        Self { location, inner, state, older, hashes, spelled, of_files, schema, row_cache: Arc::default(), verdicts }
     }
 
     /// The same table at another version; its [`Self::state`] stays that of the newest.
@@ -343,8 +343,8 @@ impl LakeTable {
             }
         });
         width::narrow(session, *widest);
-        let held = (files.is_none() && HeldRows::may_be(*bytes)).then(|| self.held.clone());
-        if let Some(rows) = held.as_ref().and_then(|held| held.ready()) {
+        let cache = (files.is_none() && RowCache::admits(*bytes)).then(|| self.row_cache.clone());
+        if let Some(rows) = cache.as_ref().and_then(|cache| cache.get()) {
             return Ok(rows);
         }
         let mut builder = self.inner.table_provider().with_session(Arc::new(session.state()));
@@ -356,7 +356,7 @@ impl LakeTable {
         builder
             .build()
             .await
-            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone(), held)) as Arc<dyn TableProvider>)
+            .map(|p| Arc::new(Relation::of(self, Arc::new(p), doubted.clone(), cache)) as Arc<dyn TableProvider>)
             .context(|| format!("{} cannot be read at version {}", self.location, self.version()))
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::definition::{Column, ColumnType};
-use crate::lake::{Commit, DataWriter, Layout, Properties, TableSpec, create, rows as file_rows};
+use crate::lake::{Commit, DataWriter, Layout, Properties, rows as file_rows, test_table};
 use crate::storage::Storage;
 
 type Row = (Option<i64>, Option<&'static str>, f64);
@@ -32,22 +32,11 @@ fn columns() -> Vec<Column> {
 /// A table of these files.
 async fn table(folder: &std::path::Path, files: &[Vec<Row>]) -> LakeTable {
     let location = Storage::default().location("t", folder).expect("a folder");
-    let spec = TableSpec {
-        uuid: "00000000-0000-4000-8000-000000000000".into(),
-        name: "t".into(),
-        description: String::new(),
-        columns: columns(),
-        properties: Properties { change_data_feed: true },
-        layout: Layout::default(),
-    };
-    let commit =
-        |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
-    let mut table = create(&location, &spec, commit(Vec::new())).await.expect("a table");
+    let properties = Properties { change_data_feed: true };
+    let mut table = test_table::empty(&location, columns(), Layout::default(), properties).await;
     for rows in files {
         // Row groups of three rows: those without a deleted row are copied.
-        let mut writer = DataWriter::new(&table, u64::MAX).rows_per_file(24);
-        writer.write(&batch(rows, &table.schema())).await.expect("written");
-        table = commit(writer.close().await.expect("closed").adds).commit(&table).await.expect("committed");
+        table = test_table::appended(&table, &batch(rows, &table.schema()), 24).await;
     }
     table
 }

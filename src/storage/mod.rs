@@ -31,7 +31,7 @@ use url::Url;
 
 pub(crate) use meter::Meter;
 use meter::Metered;
-use read_cache::{CachedStore, Kept};
+use read_cache::{CachePolicy, CachedStore};
 use read_only::ReadOnly;
 pub use s3::{Encryption, PROBE};
 use scratch::Scratch;
@@ -167,13 +167,13 @@ impl Storage {
             _ if self.in_memory => (Arc::new(InMemory::new()), None),
             "file" => {
                 let store = self.watched(Arc::new(LocalFileSystem::new()), &key);
-                (Arc::new(CachedStore::new(store, Kept::Logs)), None)
+                (Arc::new(CachedStore::new(store, CachePolicy::Logs)), None)
             }
             "s3" => {
                 let bucket = self.bucket(url)?;
                 // A cached read is not a request.
                 let store = self.watched(Arc::new(bucket.clone()), &key);
-                (Arc::new(CachedStore::new(store, Kept::LogsAndData)), Some(bucket))
+                (Arc::new(CachedStore::new(store, CachePolicy::LogsAndData)), Some(bucket))
             }
             other => {
                 return Err(Error::failed(format!("`{key}` has no store"))
@@ -362,13 +362,15 @@ impl Location {
         Self { store, ..self.clone() }
     }
 
-    /// The same folder, with small data files too held in memory once they were read, for work that comes back to them. A
-    /// bucket's are already.
+    /// The same folder with a read cache that also has small data files, for work that reads them repeatedly. A bucket has
+    /// such a cache already.
     #[must_use]
     pub fn cached(&self) -> Self {
         match self.bucket {
             Some(_) => self.clone(),
-            None => Self { store: Arc::new(CachedStore::new(self.store.clone(), Kept::LogsAndData)), ..self.clone() },
+            None => {
+                Self { store: Arc::new(CachedStore::new(self.store.clone(), CachePolicy::LogsAndData)), ..self.clone() }
+            }
         }
     }
 

@@ -30,12 +30,12 @@ const ALL: u64 = 64 << 20;
 /// Maximum number of objects that are remembered as too large.
 const MOST_LARGE: usize = 1 << 16;
 
-/// What is cached.
+/// Which files are cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// Commits and checkpoints: of a local folder, whose data files are read fastest in the parts that are needed.
+pub(super) enum CachePolicy {
+    /// Commits and checkpoints. For local folders: a range of a local data file is cheap to read.
     Logs,
-    /// And data files: of a store whose every request costs.
+    /// Commits, checkpoints and data files. For remote stores: every request costs.
     LogsAndData,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Kept {
 #[derive(Debug)]
 pub(super) struct CachedStore {
     inner: StoreRef,
-    kept: Kept,
+    policy: CachePolicy,
     objects: Arc<Mutex<Objects>>,
 }
 
@@ -92,13 +92,13 @@ impl Objects {
 }
 
 impl CachedStore {
-    pub(super) fn new(inner: StoreRef, kept: Kept) -> Self {
-        Self { inner, kept, objects: Arc::default() }
+    pub(super) fn new(inner: StoreRef, policy: CachePolicy) -> Self {
+        Self { inner, policy, objects: Arc::default() }
     }
 
     /// Whether it is written once, and so may be kept.
     fn is_kept(&self, path: &Path) -> bool {
-        is_commit(path) || (is_parquet(path) && (self.kept == Kept::LogsAndData || is_in_log(path)))
+        is_commit(path) || (is_parquet(path) && (self.policy == CachePolicy::LogsAndData || is_in_log(path)))
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -134,7 +134,7 @@ impl CachedStore {
         let read = match self.inner.get_opts(path, first).await {
             Ok(read) => read,
             // An empty file has no such range: the request itself tells what there is. A bucket has had all its retries.
-            Err(object_store::Error::Generic { .. }) if self.kept == Kept::Logs => return Ok(None),
+            Err(object_store::Error::Generic { .. }) if self.policy == CachePolicy::Logs => return Ok(None),
             Err(error) => return Err(error),
         };
         let meta = read.meta.clone();
@@ -316,7 +316,7 @@ mod tests {
 
     fn store() -> (Arc<InMemory>, CachedStore) {
         let below = Arc::new(InMemory::new());
-        (below.clone(), CachedStore::new(below, Kept::LogsAndData))
+        (below.clone(), CachedStore::new(below, CachePolicy::LogsAndData))
     }
 
     #[tokio::test]
@@ -364,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let below = Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder.path()).expect("a store"));
         below.put(&commit(), PutPayload::new()).await.expect("written");
-        let store = CachedStore::new(below, Kept::Logs);
+        let store = CachedStore::new(below, CachePolicy::Logs);
         assert_eq!(store.get(&commit()).await.expect("there").bytes().await.expect("bytes"), "");
     }
 
@@ -401,7 +401,8 @@ mod tests {
 
     #[test]
     fn only_what_never_changes_is_kept() {
-        let (logs, all) = (CachedStore::new(store().0, Kept::Logs), CachedStore::new(store().0, Kept::LogsAndData));
+        let (logs, all) =
+            (CachedStore::new(store().0, CachePolicy::Logs), CachedStore::new(store().0, CachePolicy::LogsAndData));
         for (path, of_logs, of_all) in [
             ("t/_delta_log/00000000000000000007.json", true, true),
             ("_delta_log/00000000000000000007.json", true, true),

@@ -1,9 +1,8 @@
-//! Rows of a small version that is read again: held in memory from its second scan on.
+//! Caches the rows of small versions in memory, from the second scan of a version on.
 //!
-//! The steps of a refresh, the checks of consent and the tables beside it read the same sources. For one withdrawal a file
-//! of a megabyte was read and decoded 26 times.
+//! The steps of a refresh, its consent checks, and other tables with the same source scan that source repeatedly. Without the
+//! cache, one withdrawal read and decoded a file of 1 MB 26 times.
 
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,54 +21,49 @@ use tokio::sync::Mutex;
 
 use super::scanned::Scanned;
 
-/// Larger data files are read in the parts that are needed.
+/// Maximum bytes of the data files of a cached version. Of larger versions only the needed parts are read.
 const LARGEST: u64 = 4 << 20;
-/// Maximum bytes of all held rows, if the memory limit allows as much.
+/// Maximum bytes of all cached rows, whatever the memory limit.
 const ALL: u64 = 64 << 20;
-/// The share of a session's memory that all held rows may take.
+/// All cached rows take at most this fraction (1/n) of a session's memory.
 const OF_SESSION: u64 = 8;
-/// The share of all held rows that those of one version may take.
+/// The rows of one version take at most this fraction (1/n) of all cached rows.
 const OF_ALL: u64 = 4;
 
-/// Bytes of all rows held by this process.
-static HELD: AtomicU64 = AtomicU64::new(0);
+/// Bytes of all rows cached by this process.
+static CACHED_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// The rows of one version, once they are held.
-#[derive(Default)]
-pub(super) struct HeldRows {
+/// The cached rows of one version.
+#[derive(Debug, Default)]
+pub(super) struct RowCache {
+    /// Whether the version was scanned before.
     scanned: AtomicBool,
     loading: Mutex<()>,
     /// `None` = they are too large, or cannot be read.
-    rows: OnceLock<Option<Arc<Held>>>,
+    rows: OnceLock<Option<Arc<CachedRows>>>,
 }
 
-/// Rows as a table, and their share of [`HELD`], as long as a plan reads them.
+/// Cached rows as a table. They count in [`CACHED_BYTES`] as long as a plan uses them.
 #[derive(Debug)]
-struct Held {
+struct CachedRows {
     table: MemTable,
     _reserved: Reserved,
 }
 
-impl fmt::Debug for HeldRows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HeldRows")
-    }
-}
-
-impl HeldRows {
-    /// Whether data files of this size may be held.
-    pub(super) fn may_be(bytes: u64) -> bool {
+impl RowCache {
+    /// Whether a version with data files of this size may be cached.
+    pub(super) fn admits(bytes: u64) -> bool {
         bytes <= LARGEST
     }
 
-    /// The rows, if they are held already.
-    pub(super) fn ready(&self) -> Option<Arc<dyn TableProvider>> {
-        let held = self.rows.get()?.as_ref()?;
-        Some(Arc::clone(held) as Arc<dyn TableProvider>)
+    /// The rows, if they are cached already.
+    pub(super) fn get(&self) -> Option<Arc<dyn TableProvider>> {
+        let cached = self.rows.get()?.as_ref()?;
+        Some(Arc::clone(cached) as Arc<dyn TableProvider>)
     }
 
-    /// The rows, from the second scan on and if they are few; `scan` is the plan that reads all of them. `None` also if it
-    /// fails, or a decoder panics at damaged bytes: whoever reads the files then tells why.
+    /// The rows, if this is at least the second scan and they fit. `scan` plans the read of all rows. `None` also if the read
+    /// fails, or a decoder panics on damaged bytes: the caller then reads the files itself and reports the error.
     pub(super) async fn on_scan(
         &self,
         session: &dyn Session,
@@ -81,17 +75,17 @@ impl HeldRows {
         }
         let _one = self.loading.lock().await;
         let all = all(session);
-        if self.rows.get().is_none() && HELD.load(Ordering::Relaxed) < all {
+        if self.rows.get().is_none() && CACHED_BYTES.load(Ordering::Relaxed) < all {
             let loading = AssertUnwindSafe(async { load(session, schema, scan().await?, all).await });
             let loaded = loading.catch_unwind().await.ok().and_then(Result::ok).flatten();
             let _ = self.rows.set(loaded.map(Arc::new));
         }
-        self.ready()
+        self.get()
     }
 }
 
 #[async_trait]
-impl TableProvider for Held {
+impl TableProvider for CachedRows {
     fn schema(&self) -> SchemaRef {
         self.table.schema()
     }
@@ -111,7 +105,7 @@ impl TableProvider for Held {
     }
 }
 
-/// Maximum bytes of all held rows.
+/// Maximum bytes of all cached rows in this session.
 fn all(session: &dyn Session) -> u64 {
     match session.runtime_env().memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) => ALL.min(bytes as u64 / OF_SESSION),
@@ -124,7 +118,7 @@ async fn load(
     schema: SchemaRef,
     scan: Arc<dyn ExecutionPlan>,
     all: u64,
-) -> Result<Option<Held>> {
+) -> Result<Option<CachedRows>> {
     Scanned::reads(session, &scan);
     let mut stream = execute_stream(scan, session.task_ctx())?;
     let (mut reserved, mut batches) = (Reserved::default(), Vec::new());
@@ -134,17 +128,17 @@ async fn load(
         }
         batches.push(RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?);
     }
-    Ok(Some(Held { table: MemTable::try_new(schema, vec![batches])?, _reserved: reserved }))
+    Ok(Some(CachedRows { table: MemTable::try_new(schema, vec![batches])?, _reserved: reserved }))
 }
 
-/// Bytes that are counted in [`HELD`] as long as this lives.
+/// Bytes counted in [`CACHED_BYTES`] until it is dropped.
 #[derive(Debug, Default)]
 struct Reserved(u64);
 
 impl Reserved {
-    /// Whether so many more bytes are within the limits.
+    /// Adds bytes; false if a limit is exceeded.
     fn grow(&mut self, bytes: u64, all: u64) -> bool {
-        let before = HELD.fetch_add(bytes, Ordering::Relaxed);
+        let before = CACHED_BYTES.fetch_add(bytes, Ordering::Relaxed);
         self.0 += bytes;
         self.0 <= all / OF_ALL && before + bytes <= all
     }
@@ -152,7 +146,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        HELD.fetch_sub(self.0, Ordering::Relaxed);
+        CACHED_BYTES.fetch_sub(self.0, Ordering::Relaxed);
     }
 }
 
@@ -166,9 +160,7 @@ mod tests {
 
     use super::*;
     use crate::definition::{Column, ColumnType};
-    use crate::lake::{
-        Change, Commit, DataWriter, LakeTable, Layout, Properties, SessionOptions, TableSpec, create, session,
-    };
+    use crate::lake::{LakeTable, Layout, Properties, SessionOptions, session, test_table};
     use crate::storage::{Location, Meter, Storage};
 
     const MB: u64 = 1 << 20;
@@ -176,31 +168,25 @@ mod tests {
     /// A table of this many rows of `width` bytes, in two files.
     async fn table(location: &Location, rows: i64, width: usize) -> LakeTable {
         let columns = vec![Column::new("id", ColumnType::Long), Column::new("text", ColumnType::String)];
-        let spec = TableSpec {
-            uuid: "00000000-0000-4000-8000-000000000000".into(),
-            name: "t".into(),
-            description: String::new(),
-            columns,
-            properties: Properties { change_data_feed: false },
-            layout: Layout::default(),
-        };
-        let write =
-            |adds| Commit { operation: "WRITE", change: Change { adds, ..Change::default() }, ..Commit::default() };
-        let mut table = create(location, &spec, write(Vec::new())).await.expect("a table");
+        let mut table =
+            test_table::empty(location, columns, Layout::default(), Properties { change_data_feed: false }).await;
         for ids in [0..rows / 2, rows / 2..rows] {
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(ids.clone().collect::<Int64Array>()),
                 Arc::new(ids.map(|id| Some(format!("{id:width$}"))).collect::<StringArray>()),
             ];
-            let mut writer = DataWriter::new(&table, u64::MAX);
-            writer.write(&RecordBatch::try_new(table.schema(), columns).expect("rows")).await.expect("written");
-            table = write(writer.close().await.expect("closed").adds).commit(&table).await.expect("committed");
+            let batch = RecordBatch::try_new(table.schema(), columns).expect("rows");
+            table = test_table::appended(&table, &batch, rows.unsigned_abs()).await;
         }
         table
     }
 
-    async fn some(table: &LakeTable, session: &SessionContext) -> String {
-        let rows = session.read_table(table.provider(session, None).await.expect("a relation")).expect("a query");
+    async fn opened(table: &LakeTable, session: &SessionContext) -> Arc<dyn TableProvider> {
+        table.provider(session, None).await.expect("a relation")
+    }
+
+    async fn some(relation: Arc<dyn TableProvider>, session: &SessionContext) -> String {
+        let rows = session.read_table(relation).expect("a query");
         let rows =
             rows.filter(col("id").lt(lit(3_i64))).expect("a condition").select_columns(&["text"]).expect("columns");
         let rows = rows.sort(vec![col("text").sort(true, false)]).expect("an order").collect().await.expect("rows");
@@ -208,8 +194,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_that_are_read_again_are_held_if_they_are_few() {
-        for (rows, width, limit, is_held) in [
+    async fn rows_that_are_read_again_are_cached_if_they_are_few() {
+        for (rows, width, limit, is_cached) in [
             (1_000, 10, 1 << 30, true),
             (5_000, 10, MB, false),
             (2_000, 5_000, 1 << 30, true),
@@ -221,37 +207,41 @@ mod tests {
             let meter = Arc::new(Meter::default());
             let location = location.metered(&meter);
             let table = LakeTable::open(&location).await.expect("opened").expect("a table");
-            assert!(HeldRows::may_be(made.size().1), "its files are small: they hold spaces");
+            assert!(RowCache::admits(made.size().1), "its files are small: they hold spaces");
             let session = session(SessionOptions::limited(limit), &[&location]).expect("a session");
-            let first = some(&table, &session).await;
-            assert!(table.held.ready().is_none(), "once is not again");
-            assert_eq!(some(&table, &session).await, first);
-            assert_eq!(table.held.ready().is_some(), is_held, "{rows} rows of {width} bytes");
-            let read = meter.bytes_read();
-            // Also through a relation that was opened before.
-            assert_eq!(some(&table, &session).await, first);
-            assert_eq!(meter.bytes_read() == read, is_held, "{rows} rows of {width} bytes");
+            let before = opened(&table, &session).await;
+            let first = some(opened(&table, &session).await, &session).await;
+            assert!(table.row_cache.get().is_none(), "once is not again");
+            assert_eq!(some(opened(&table, &session).await, &session).await, first);
+            assert_eq!(table.row_cache.get().is_some(), is_cached, "{rows} rows of {width} bytes");
+            // Also a relation that was opened before reads no file.
+            for relation in [opened(&table, &session).await, before] {
+                let read = meter.bytes_read();
+                assert_eq!(some(relation, &session).await, first);
+                assert_eq!(meter.bytes_read() == read, is_cached, "{rows} rows of {width} bytes");
+            }
             // Another version has other rows.
-            assert!(table.at(1).await.expect("v1").held.ready().is_none());
+            assert!(table.at(1).await.expect("v1").row_cache.get().is_none());
         }
     }
 
-    /// A decoder may panic at damaged bytes; the plan that reads the files then tells of it where it runs.
+    /// A decoder may panic on damaged bytes; the plan that reads the files reports it when it runs.
     #[tokio::test]
-    async fn rows_that_cannot_be_read_are_not_held() {
-        let (session, held) = (session(SessionOptions::limited(1 << 30), &[]).expect("a session"), HeldRows::default());
+    async fn rows_that_cannot_be_read_are_not_cached() {
+        let (session, cache) =
+            (session(SessionOptions::limited(1 << 30), &[]).expect("a session"), RowCache::default());
         let (state, schema) = (session.state(), Arc::new(Schema::empty()));
         let panics = async || -> Result<Arc<dyn ExecutionPlan>> { panic!("damaged") };
         for _ in 0..3 {
-            assert!(held.on_scan(&state, schema.clone(), panics).await.is_none());
+            assert!(cache.on_scan(&state, schema.clone(), panics).await.is_none());
         }
-        assert!(matches!(held.rows.get(), Some(None)), "it was tried once");
+        assert!(matches!(cache.rows.get(), Some(None)), "it was tried once");
     }
 
     #[tokio::test]
     async fn one_version_takes_its_share_only() {
         let mut reserved = Reserved::default();
-        assert!(reserved.grow(MB, ALL / 2), "other tests hold less");
+        assert!(reserved.grow(MB, ALL / 2), "other tests cache less");
         assert!(!reserved.grow(ALL / 2, ALL / 2), "more than its share");
     }
 }
