@@ -15,7 +15,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpa
 use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile, Text};
-use crate::sql::refuse::misread;
+use crate::sql::refuse::{long_chains, misread};
 use crate::sql::rewrite::precedence::fix_distinct_from;
 use crate::sql::{versions, written};
 
@@ -224,7 +224,7 @@ impl Sql {
         if statement.is_none() {
             faults.add(self.start(), "there is no query", "expected `select` or `with`");
         }
-        statement
+        statement.filter(|statement| !long_chains::report(statement, self, faults))
     }
 
     /// Corrects a query that the parser reads differently than SQL. Clauses that the engine would misread are faults.
@@ -267,6 +267,9 @@ impl Sql {
                 return None;
             }
         };
+        if long_chains::report(&expr, self, faults) {
+            return None;
+        }
         fix_distinct_from(&mut expr);
         if expr.visit(&mut HasQuery).is_break() {
             faults.add(self.start(), format!("{} looks at one row of its table", self.unit), "remove the subquery");
@@ -377,7 +380,8 @@ fn is_earlier(a: Location, b: Location) -> bool {
 }
 
 /// The span of a token.
-fn span_of(span: tokenizer::Span) -> Span {
+/// A span of the parser, as the engine has it.
+pub(crate) fn span_of(span: tokenizer::Span) -> Span {
     Span::new(span.start.into(), span.end.into())
 }
 
