@@ -10,6 +10,10 @@ use super::rewrite::complete;
 use crate::error::{Context, Result};
 use crate::lake::{DeltaFile, LakeTable, conform, rows, widest};
 
+/// Deleted and inserted rows have change data files of their own, written at once, if there are at least so many of each:
+/// the rows of a row group. Unit tests take both ways with a few rows.
+const FEED_OF_ITS_OWN: u64 = if cfg!(test) { 3 } else { 131_072 };
+
 /// Rows of a change, one per copy, with the schema of the table.
 pub(crate) type RowStream = BoxStream<'static, Result<RecordBatch>>;
 
@@ -98,6 +102,17 @@ async fn spill(table: &LakeTable, rows: &mut Rows, feed: &mut Option<Feed>, told
     Ok(())
 }
 
+/// One change data file with these rows.
+async fn feed_of(table: LakeTable, sides: Vec<(Vec<RecordBatch>, CdcChange)>) -> Result<Vec<(String, u64)>> {
+    let mut feed = Feed::new(&table);
+    for (batches, told) in sides {
+        for batch in &batches {
+            feed.write(batch, told).await?;
+        }
+    }
+    feed.close().await
+}
+
 impl RowChange {
     /// Deleted rows.
     #[must_use]
@@ -152,7 +167,7 @@ impl RowChange {
         held.chain(told).boxed()
     }
 
-    /// Its change data files, path and size.
+    /// Its change data files, path and size; of many rows one for each side.
     ///
     /// # Errors
     /// When the store fails.
@@ -160,13 +175,23 @@ impl RowChange {
         if self.is_written() {
             return Ok([self.gone.files, self.come.files].concat());
         }
-        let mut feed = Feed::new(&self.table);
-        for (rows, told) in [(&self.gone, CdcChange::Delete), (&self.come, CdcChange::Insert)] {
-            for batch in &rows.held {
-                feed.write(batch, told).await?;
+        let sides = [(self.gone.held, CdcChange::Delete), (self.come.held, CdcChange::Insert)];
+        if self.gone.count.min(self.come.count) < FEED_OF_ITS_OWN {
+            return feed_of(self.table, sides.into()).await;
+        }
+        let files = sides.map(|side| tokio::spawn(feed_of(self.table.clone(), vec![side])));
+        let mut told = Vec::new();
+        let mut failed = None;
+        // All are awaited: of those that were written none may be left.
+        for file in files {
+            match file.await.context(|| "writing the change feed was cut short".into()).flatten() {
+                Ok(file) => told.extend(file),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        feed.close().await
+        let Some(error) = failed else { return Ok(told) };
+        feed::forget(&self.table, &told).await;
+        Err(error)
     }
 
     /// Removes its files: no commit will name them.

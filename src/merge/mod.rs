@@ -84,8 +84,14 @@ pub async fn apply(
     target_file_size: u64,
     come: impl Future<Output = Result<Change>>,
 ) -> Result<Merged<Applied>> {
-    let remove = remove(table, &change, target_file_size);
-    let (has_deletes, rows) = (change.deletes() > 0, change.clone());
+    let has_deletes = change.deletes() > 0;
+    // Tasks of their own: each computes for seconds before it waits for the first time.
+    let (of, rows) = (table.clone(), change.clone());
+    let remove = async move {
+        let remove = tokio::spawn(async move { remove(&of, &rows, target_file_size).await });
+        remove.await.context(|| "removing rows was cut short".into())?
+    };
+    let rows = change.clone();
     let told = async move {
         if !has_deletes {
             return Ok(Vec::new());

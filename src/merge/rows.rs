@@ -82,7 +82,8 @@ impl RowMultiset {
     /// When a column type cannot be compared, or the rows cannot be read back.
     pub(super) async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
         let hashes = Arc::new(Hashes::new(table.schema(), floats)?);
-        let mut counts = HashMap::new();
+        // More would be rehashed again and again.
+        let mut counts = HashMap::with_capacity(usize::try_from(change.deletes() / part.parts).unwrap_or(0));
         let of_batch = |batch: RecordBatch| {
             let hashes = Arc::clone(&hashes);
             let hashed = spawn_blocking(move || hashes.of(&batch));
