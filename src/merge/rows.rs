@@ -82,7 +82,7 @@ impl RowMultiset {
     /// When a column type cannot be compared, or the rows cannot be read back.
     pub(super) async fn new(table: &LakeTable, change: &RowChange, floats: Floats, part: Part) -> Result<Self> {
         let hashes = Arc::new(Hashes::new(table.schema(), floats)?);
-        // More would be rehashed again and again.
+        // A map that grows hashes all its rows again at each doubling.
         let mut counts = HashMap::with_capacity(usize::try_from(change.deletes() / part.parts).unwrap_or(0));
         let of_batch = |batch: RecordBatch| {
             let hashes = Arc::clone(&hashes);
