@@ -14,7 +14,7 @@ use super::layout::Layout;
 use crate::definition::SOURCE_OFFSET;
 
 /// Rows per row group: small enough that a row group without a hit can be skipped, large enough to compress.
-const ROW_GROUP_ROWS: usize = 131_072;
+pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
 /// Encoded bytes of a row group: its readers hold all columns that they need.
 pub(super) const ROW_GROUP_BYTES: u64 = 64 << 20;
 /// The same with a row that is wider than a slice: a writer and a reader hold such a row several times.

@@ -47,6 +47,7 @@ pub(crate) use belief::may_be_cut;
 pub(crate) use columns::{NewColumns, schema_string};
 pub use commit::{Change, Commit, Properties, TableSpec, create};
 pub(crate) use deltalake::kernel::{Add, Remove};
+pub(crate) use encoding::ROW_GROUP_ROWS;
 pub(crate) use file::DeltaFile;
 pub use layout::Layout;
 pub(crate) use log::{CommitFacts, DataFiles};

@@ -8,11 +8,11 @@ use futures::{StreamExt, TryStreamExt};
 use super::feed::{self, CdcChange, Feed};
 use super::rewrite::complete;
 use crate::error::{Context, Result};
-use crate::lake::{DeltaFile, LakeTable, conform, rows, widest};
+use crate::lake::{DeltaFile, LakeTable, ROW_GROUP_ROWS, conform, rows, widest};
 
 /// Deleted and inserted rows have change data files of their own, written at once, if there are at least so many of each:
 /// the rows of a row group. Unit tests take both ways with a few rows.
-const FEED_OF_ITS_OWN: u64 = if cfg!(test) { 3 } else { 131_072 };
+const FEED_OF_ITS_OWN: u64 = if cfg!(test) { 3 } else { ROW_GROUP_ROWS as u64 };
 
 /// Rows of a change, one per copy, with the schema of the table.
 pub(crate) type RowStream = BoxStream<'static, Result<RecordBatch>>;

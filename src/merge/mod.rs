@@ -85,7 +85,7 @@ pub async fn apply(
     come: impl Future<Output = Result<Change>>,
 ) -> Result<Merged<Applied>> {
     let has_deletes = change.deletes() > 0;
-    // A task of its own: it may compute for a second before it waits for the first time, and the others with it.
+    // A task of its own: it may compute for a second before its first `await`, and in one task the others would not begin.
     let (of, rows) = (table.clone(), change.clone());
     let remove = async move {
         let remove = tokio::spawn(async move { remove(&of, &rows, target_file_size).await });

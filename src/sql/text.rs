@@ -379,7 +379,6 @@ fn is_earlier(a: Location, b: Location) -> bool {
     (a.line, a.column) < (b.line, b.column)
 }
 
-/// The span of a token.
 /// A span of the parser, as the engine has it.
 pub(crate) fn span_of(span: tokenizer::Span) -> Span {
     Span::new(span.start.into(), span.end.into())
