@@ -16,9 +16,6 @@ use crate::outcome::{Mode, sized};
 /// A full refresh must be expected to save this much, in ms: below, neither mode matters, and incremental is kept.
 pub(crate) const MARGIN: u64 = 30;
 
-/// If both modes are expected to take less than this, in ms, history says nothing: what such refreshes took is noise.
-pub(crate) const SHORT: u64 = 100;
-
 /// An amount of data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
@@ -125,11 +122,9 @@ pub(crate) fn costs(sizes: &Sizes<'_>, plan: &LogicalPlan, history: &History) ->
     let sum = |bytes: &dyn Fn(&SourceSize) -> u64| sizes.sources.iter().map(bytes).fold(0, u64::saturating_add);
     let (incremental, full) = sizes.work(plan);
     let expected = |ns: u64| ns.div_ceil(1_000_000).max(1);
-    let is_short = expected(incremental.ns).max(expected(full.ns)) < SHORT;
     let cost = |mode: Mode, work: super::work::Work| {
         let expected = expected(work.ns);
-        let ratio = if is_short { AS_EXPECTED } else { history.ratio(mode) };
-        let corrected = u128::from(expected) * u128::from(ratio) / u128::from(AS_EXPECTED);
+        let corrected = u128::from(expected) * u128::from(history.ratio(mode)) / u128::from(AS_EXPECTED);
         let corrected = u64::try_from(corrected).unwrap_or(u64::MAX);
         Cost { bytes: work.bytes, expected, corrected, history: history.of(mode) }
     };

@@ -141,12 +141,10 @@ async fn history_corrects_both_modes() {
 }
 
 #[tokio::test]
-async fn history_is_not_asked_about_what_takes_no_time() {
+async fn what_a_slow_machine_took_does_not_choose_for_a_few_rows() {
     let plan = plan(LINEAR).await;
     let sources = [SourceSize { whole: size(4000, 1, 100), change: size(40, 1, 1), ..source("orders", 1) }];
-    let alone = costs_of(&sources, size(2000, 1, 50), &plan, &History::default());
     let told = costs_of(&sources, size(2000, 1, 50), &plan, &took(Mode::Incremental, 80_000, 5));
-    assert_eq!(told.incremental.corrected, alone.incremental.corrected);
     assert!(!told.prefer_full());
 }
 
