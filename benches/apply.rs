@@ -8,6 +8,9 @@
 //! The physical need is what no such change can do without: reading the key column of the touched files, writing the rows of
 //! the touched row groups, and the change feed. The last two are the time of writing the whole files, by their number of rows.
 //!
+//! Requests are those to the table's folder, each range of a file one of them; the memory of a way is the most that the process
+//! holds while it runs, beside the change itself and what was held before.
+//!
 //! ```text
 //! APPLY_BENCH_ROWS=40000000 cargo bench --bench main -- apply
 //! ```
@@ -28,8 +31,9 @@ use stedi_delta::internals::lake::{
     Change, Commit, DataWriter, LakeTable, Layout, Properties, TableSpec, create, rows as file_rows,
 };
 use stedi_delta::internals::merge::{CdcChange, Merged, Taking, apply};
+use stedi_delta::internals::storage::Meter;
 
-use super::{clear, mib};
+use super::{child, clear, mib};
 
 const ROWS: i64 = 10_000_000;
 /// Rows of a row group.
@@ -110,20 +114,20 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
     let table = Commit { change, ..write() }.commit(&table).await.expect("committed");
     println!("\n{name}: {rows} rows, {files} files, {}", mib(bytes));
     println!(
-        "{:<20} {:>9} {:>9} {:>12} {:>9} {:>10} {:>10}",
-        "", "ours", "need", "whole files", "MERGE", "files", "written"
+        "{:<20} {:>9} {:>9} {:>12} {:>9} {:>7}   {:>10} {:>10} {:>10} {:>10}",
+        "", "ours", "need", "whole files", "MERGE", "files", "requests", "read", "written", "memory"
     );
     for (name, part) in SHARES {
         let from = rows / 3;
         let keys = from..from + rows.checked_div(part).unwrap_or(1);
-        let mut best = (Duration::MAX, Vec::new(), 0);
+        let mut best = None;
         for _ in 0..ROUNDS {
             let ours = ours(&table, keys.clone()).await;
-            if ours.0 < best.0 {
-                best = ours;
+            if best.as_ref().is_none_or(|(best, _): &(Cost, _)| ours.0.time < best.time) {
+                best = Some(ours);
             }
         }
-        let (ours, touched, written) = best;
+        let (ours, touched) = best.expect("a round");
         let whole = whole(&table, &touched).await;
         let (scan, share) = scanned(&table, &touched, &keys).await;
         let rewritten = table.files().into_iter().filter(|file| touched.contains(&file.path));
@@ -131,22 +135,73 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
         let told = 2.0 * (keys.end - keys.start) as f64 / rows_touched as f64;
         let merge = merged(&folder, keys).await;
         println!(
-            "{name:<20} {:>7.2} s {:>7.2} s {:>10.2} s {:>7.2} s {:>10} {:>10}",
-            ours.as_secs_f64(),
+            "{name:<20} {:>7.2} s {:>7.2} s {:>10.2} s {:>7.2} s {:>7}   {}",
+            ours.time.as_secs_f64(),
             scan.as_secs_f64() + whole.as_secs_f64() * (share + told),
             whole.as_secs_f64(),
-            merge.as_secs_f64(),
+            merge.time.as_secs_f64(),
             touched.len(),
-            mib(written)
+            ours.told()
         );
+        println!("{:>71}   {}", "MERGE", merge.told());
     }
     clear(&folder);
 }
 
-/// The change as a sync applies it, without the commit: the time, the touched files and the bytes written.
-async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Duration, Vec<String>, u64) {
+/// What one way of applying a change took.
+struct Cost {
+    time: Duration,
+    requests: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    /// `None` where the system does not tell.
+    memory: Option<u64>,
+}
+
+impl Cost {
+    fn told(&self) -> String {
+        let memory = self.memory.map_or_else(|| "-".to_owned(), mib);
+        format!("{:>10} {:>10} {:>10} {memory:>10}", self.requests, mib(self.bytes_read), mib(self.bytes_written))
+    }
+}
+
+/// What is counted while a change is applied.
+struct Counting {
+    began: Instant,
+    held: Option<u64>,
+    meter: Arc<Meter>,
+    /// Requests, and bytes read and written, before.
+    before: [u64; 3],
+}
+
+fn counts(meter: &Meter) -> [u64; 3] {
+    [meter.requests(), meter.bytes_read(), meter.bytes_written()]
+}
+
+impl Counting {
+    /// From now, with the traffic of this meter.
+    fn begin(meter: &Arc<Meter>) -> Self {
+        // Linux: forgets the peak so far.
+        let _ = fs::write("/proc/self/clear_refs", "5");
+        let meter = Arc::clone(meter);
+        Self { held: child::held("VmRSS:"), before: counts(&meter), meter, began: Instant::now() }
+    }
+
+    fn end(self) -> Cost {
+        let time = self.began.elapsed();
+        let memory = child::held("VmHWM:").zip(self.held).map(|(peak, before)| peak.saturating_sub(before));
+        let [requests, bytes_read, bytes_written] = std::array::from_fn(|at| counts(&self.meter)[at] - self.before[at]);
+        Cost { time, requests, bytes_read, bytes_written, memory }
+    }
+}
+
+/// The change as a sync applies it, without the commit, and the touched files.
+async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Cost, Vec<String>) {
     let (old, new) = (batches(keys.clone(), |k| k, false), batches(keys, |k| k, true));
-    let began = Instant::now();
+    let meter = Arc::new(Meter::default());
+    let table = LakeTable::open(&table.location().metered(&meter)).await.expect("it opens").expect("a table");
+    let counting = Counting::begin(&meter);
+    let table = &table;
     let mut taking = Taking::new(table, usize::MAX);
     for (rows, what) in [(&old, CdcChange::Delete), (&new, CdcChange::Insert)] {
         for batch in rows {
@@ -164,14 +219,12 @@ async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Duration, Vec<S
     let Merged::Done(applied) = apply(table, change, FILE_BYTES, come).await.expect("applied") else {
         panic!("the table has these rows");
     };
-    let time = began.elapsed();
+    let cost = counting.end();
     let Change { adds, cdc, .. } = &applied.change;
-    let new: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
-    let written = new + cdc.iter().map(|(_, size)| size).sum::<u64>();
     for path in adds.iter().map(|add| &add.path).chain(cdc.iter().map(|(path, _)| path)) {
         let _ = fs::remove_file(folder_of(table).join(path));
     }
-    (time, applied.change.removes.into_iter().map(|remove| remove.path).collect(), written)
+    (cost, applied.change.removes.into_iter().map(|remove| remove.path).collect())
 }
 
 fn folder_of(table: &LakeTable) -> std::path::PathBuf {
@@ -233,7 +286,7 @@ async fn scanned(table: &LakeTable, touched: &[String], keys: &std::ops::Range<i
 }
 
 /// The same change by delta-rs, on a copy.
-async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Duration {
+async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Cost {
     let copy = folder.join("copy");
     clear(&copy);
     for part in ["", "_delta_log"] {
@@ -245,10 +298,12 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Duration {
             }
         }
     }
-    let url = url::Url::from_directory_path(&copy).expect("a path");
-    let table = DeltaTableBuilder::from_url(url).expect("a table").load().await.expect("it opens");
+    let meter = Arc::new(Meter::default());
+    let location = Storage::default().location("copy", folder).expect("a location").metered(&meter);
+    let table = DeltaTableBuilder::from_url(location.url.clone()).expect("a table");
+    let table = table.with_storage_backend(location.store, location.url).load().await.expect("it opens");
     let source = SessionContext::new().read_batches(batches(keys, |k| k, true)).expect("rows");
-    let began = Instant::now();
+    let counting = Counting::begin(&meter);
     table
         .merge(source, col("t.k").eq(col("s.k")))
         .with_source_alias("s")
@@ -257,7 +312,7 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Duration {
         .expect("a clause")
         .await
         .expect("merged");
-    let time = began.elapsed();
+    let cost = counting.end();
     clear(&copy);
-    time
+    cost
 }

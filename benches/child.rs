@@ -75,7 +75,16 @@ pub(crate) fn verb<'a>(
 }
 
 fn peak(status_file: &str) -> Option<u64> {
+    size(status_file, "VmHWM:")
+}
+
+/// A size of this process, if `/proc` has it.
+pub(crate) fn held(key: &str) -> Option<u64> {
+    size("/proc/self/status", key)
+}
+
+fn size(status_file: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(status_file).ok()?;
-    let line = text.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

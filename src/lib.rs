@@ -137,6 +137,6 @@ pub mod internals {
         pub use crate::plan::expectations;
     }
     pub mod storage {
-        pub use crate::storage::{Encryption, Location, PROBE, StoreRef};
+        pub use crate::storage::{Encryption, Location, Meter, PROBE, StoreRef};
     }
 }

@@ -29,7 +29,7 @@ use object_store::{GetOptions, ObjectStoreExt};
 pub(crate) use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-pub(crate) use meter::Meter;
+pub use meter::Meter;
 use meter::Metered;
 use read_cache::{CachePolicy, CachedStore};
 use read_only::ReadOnly;
