@@ -7,17 +7,15 @@ use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::kernel::{Add, LogicalFileView, Remove};
-use deltalake::logstore::{
-    LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
-};
-use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::logstore::LogStoreRef;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tokio::sync::Mutex;
-use url::Url;
 
 use super::belief::doubted;
 pub(super) use super::file::DeltaFile;
 use super::gap::gap;
 use super::log::{CommitFacts, hash, read_commit};
+use super::log_store;
 use super::moved::MovedRows;
 use super::paths::{self, Spelled};
 use super::readable::{self, Obstacle};
@@ -533,32 +531,10 @@ impl LakeTable {
     }
 }
 
-/// Lets delta-rs keep a log on S3 over our own store: its S3 crate would resolve credentials itself. And in a rehearsal, on
-/// any store.
-#[derive(Debug)]
-struct OnOurStore;
-
-impl LogStoreFactory for OnOurStore {
-    fn with_options(
-        &self,
-        prefixed: ObjectStoreRef,
-        root: ObjectStoreRef,
-        location: &Url,
-        options: &StorageConfig,
-    ) -> DeltaResult<LogStoreRef> {
-        Ok(default_logstore(prefixed, root, location, options))
-    }
-}
-
 fn register_schemes() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        for scheme in ["s3", SCRATCH] {
-            if let Ok(scheme) = Url::parse(&format!("{scheme}://")) {
-                logstore_factories().insert(scheme, Arc::new(OnOurStore));
-            }
-        }
-    });
+    // In a rehearsal, a log may be on any store.
+    ONCE.call_once(|| log_store::register(&["file", "s3", SCRATCH]));
 }
 
 pub(super) fn builder(location: &Location) -> Result<DeltaTableBuilder> {

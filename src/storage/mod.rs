@@ -400,6 +400,19 @@ impl Location {
         }
     }
 
+    /// The files of `folder` whose names come after `name`, as [`Self::list`] gives them.
+    ///
+    /// # Errors
+    /// If the listing fails. A missing folder holds no files.
+    pub(crate) async fn list_after(&self, folder: &str, name: &str) -> Result<Vec<(String, ObjectMeta)>> {
+        let prefix = self.join(folder).path;
+        match self.store.list_with_offset(Some(&prefix), &prefix.clone().join(name)).try_collect().await {
+            Ok(listed) => Ok(self.relative(listed)),
+            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(cause) => Err(self.unlisted(folder, cause)),
+        }
+    }
+
     fn relative(&self, listed: Vec<ObjectMeta>) -> Vec<(String, ObjectMeta)> {
         let mut files: Vec<(String, ObjectMeta)> = listed
             .into_iter()

@@ -573,6 +573,7 @@ impl Work<'_> {
             id: self.run,
             started_ms: self.started_ms,
             status: if failed { "failed" } else { "ok" },
+            is_still: outcome.tables.iter().all(|t| t.version_before == t.version_after),
             standing,
         };
         runs::record(&self.workspace, &run).await

@@ -1,6 +1,6 @@
 //! The system table `runs`: one row per sync that committed something, with the versions of all tables.
 //!
-//! For people and audits. A sync reads its newest commit's `txn`, to check whether that row is still current; with a key for
+//! For people and audits. A sync reads its newest commit's `txn`s, to check whether that row is still current; with a key for
 //! digests, one that adds a row also reads the newest row.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::clock;
 use crate::definition::{Column, ColumnType};
 use crate::digest::DigestKey;
 use crate::error::{Context, Result};
-use crate::lake::{Commit, LakeTable, SystemTable, app};
+use crate::lake::{Commit, LakeTable, SystemTable, app, newest_commit};
 use crate::name::TableName;
 use crate::outcome::DigestNotice;
 use crate::retry;
@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub started_ms: i64,
     /// `ok` or `failed`.
     pub status: &'a str,
+    /// Whether it has committed to no table.
+    pub is_still: bool,
     /// The tables at their current versions.
     pub standing: &'a BTreeMap<TableName, LakeTable>,
 }
@@ -47,10 +49,21 @@ pub(super) async fn record(workspace: &Workspace, run: &Run<'_>) -> Result<(Opti
     let location = workspace.warehouse.join(FOLDER);
     let mark = mark(run);
     let key = DigestKey::of(&workspace.privacy);
+    let is_current = |txns: &BTreeMap<String, i64>| {
+        let has = |app_id: &str, value: i64| txns.get(app_id) == Some(&value);
+        has(app::STANDING, mark) && key.as_ref().is_none_or(|key| has(app::DIGESTS, key.number()))
+    };
+    // The usual end of a sync without work: the table need not be opened.
+    if run.is_still
+        && let Some(newest) = newest_commit(&location).await?
+        && newest.is_ours()
+        && is_current(&newest.txns)
+    {
+        return Ok((None, Vec::new()));
+    }
     let add = || async {
         let table = LakeTable::open(&location).await?;
-        let has = |app_id: &str, value: i64| table.as_ref().is_some_and(|t| t.state().txns.get(app_id) == Some(&value));
-        if has(app::STANDING, mark) && key.as_ref().is_none_or(|key| has(app::DIGESTS, key.number())) {
+        if table.as_ref().is_some_and(|table| is_current(&table.state().txns)) {
             return Ok((None, Vec::new()));
         }
         let (entries, notices) = match &key {

@@ -1,0 +1,94 @@
+//! The newest commit of a log, without the snapshot that it leads to: for what only asks whether something has changed.
+//!
+//! Source: Delta protocol, "Last Checkpoint File" and "Delta Log Entries".
+
+use deltalake::datafusion::object_store::{self, ObjectStoreExt};
+use serde::Deserialize;
+
+use super::log::{CommitFacts, read_commit};
+use super::log_files::LogFiles;
+use super::table::builder;
+use crate::error::{Context, Result};
+use crate::storage::Location;
+
+/// `_last_checkpoint`, of which only the version is of interest.
+#[derive(Deserialize)]
+struct LastCheckpoint {
+    version: u64,
+}
+
+/// The commit that created the newest version of the table in this folder; `None` if there is no table, or only a checkpoint
+/// has that version.
+///
+/// # Errors
+/// If the store fails, or the commit is broken.
+pub(crate) async fn newest_commit(location: &Location) -> Result<Option<CommitFacts>> {
+    if location.no_folder().is_some() {
+        return Ok(None);
+    }
+    let reading = || format!("the log of {location} cannot be read");
+    let hint = match location.store.get(&location.join("_delta_log").path.join("_last_checkpoint")).await {
+        Ok(read) => read.bytes().await.context(reading)?,
+        Err(object_store::Error::NotFound { .. }) => Default::default(),
+        Err(error) => return Err(error).context(reading),
+    };
+    // The hint may be missing, old or broken: then more is listed.
+    let from = serde_json::from_slice::<LastCheckpoint>(&hint).map_or(0, |hint| hint.version);
+    let log = LogFiles::of(&location.list_after("_delta_log", &format!("{from:020}")).await?);
+    let Some((version, _)) = log.commits.last_key_value() else { return Ok(None) };
+    if log.checkpoints.last_key_value().is_some_and(|(checkpoint, _)| checkpoint > version) {
+        return Ok(None);
+    }
+    read_commit(location, &builder(location)?.build().context(reading)?.log_store(), *version).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
+    use super::super::test_table::{appended, empty};
+    use super::super::{LakeTable, Layout, Properties};
+    use super::*;
+    use crate::definition::{Column, ColumnType};
+    use crate::storage::Storage;
+
+    #[tokio::test]
+    async fn it_is_the_commit_of_the_snapshot_s_version_with_and_without_checkpoints_and_old_commits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Storage::default().location("t", folder.path()).expect("a location");
+        assert!(newest_commit(&location).await.expect("read").is_none(), "no folder");
+        fs::create_dir_all(folder.path().join("t/_delta_log")).expect("a folder");
+        assert!(newest_commit(&location).await.expect("read").is_none(), "no commit");
+        let columns = vec![Column::new("k", ColumnType::Long)];
+        let layout = Layout::of(&columns, &["k".into()]);
+        let mut table = empty(&location, columns, layout, Properties { change_data_feed: false }).await;
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let rows = RecordBatch::try_from_iter_with_nullable([("k", rows, true)]).expect("rows");
+        let log = folder.path().join("t/_delta_log");
+        for version in 0..=24 {
+            let newest = newest_commit(&location).await.expect("read").expect("a commit");
+            assert_eq!((newest.version, table.version()), (version, version));
+            assert_eq!(newest.txns, table.state().txns);
+            table = appended(&table, &rows, 1).await;
+        }
+        // Whatever the hint says.
+        for hint in ["{\"version\":7}", "no json", "{\"version\":19,\"size\":1}"] {
+            fs::write(log.join("_last_checkpoint"), hint).expect("written");
+            assert_eq!(newest_commit(&location).await.expect("read").expect("a commit").version, 25, "{hint}");
+        }
+        for version in 0..19 {
+            fs::remove_file(log.join(format!("{version:020}.json"))).expect("removed");
+        }
+        assert_eq!(newest_commit(&location).await.expect("read").expect("a commit").version, 25);
+        table.checkpoint().await.expect("a checkpoint");
+        for version in 19..=25 {
+            fs::remove_file(log.join(format!("{version:020}.json"))).expect("removed");
+        }
+        let opened = LakeTable::open(&location).await.expect("opened").expect("a table");
+        assert_eq!(opened.version(), 25);
+        assert!(newest_commit(&location).await.expect("read").is_none(), "only a checkpoint has it");
+    }
+}
