@@ -8,8 +8,8 @@
 //! The physical need is what no such change can do without: reading the key column of the touched files, writing the rows of
 //! the touched row groups, and the change feed. The last two are the time of writing the whole files, by their number of rows.
 //!
-//! Requests are those to the table's folder, each range of a file one of them; the memory of a way is the most that the process
-//! holds while it runs, beside the change itself and what was held before.
+//! Requests are those to the table's folder, each range of a file one of them; those of MERGE go past the store that counts. The
+//! memory of a way is the most that the process holds while it runs, beside the change itself and what was held before.
 //!
 //! ```text
 //! APPLY_BENCH_ROWS=40000000 cargo bench --bench main -- apply
@@ -151,8 +151,8 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
 /// What one way of applying a change took.
 struct Cost {
     time: Duration,
-    requests: u64,
-    bytes_read: u64,
+    /// Requests and the bytes that they read, where they are counted.
+    read: Option<(u64, u64)>,
     bytes_written: u64,
     /// `None` where the system does not tell.
     memory: Option<u64>,
@@ -160,38 +160,39 @@ struct Cost {
 
 impl Cost {
     fn told(&self) -> String {
-        let memory = self.memory.map_or_else(|| "-".to_owned(), mib);
-        format!("{:>10} {:>10} {:>10} {memory:>10}", self.requests, mib(self.bytes_read), mib(self.bytes_written))
+        let or_dash = |told: Option<String>| told.unwrap_or_else(|| "-".to_owned());
+        let requests = or_dash(self.read.map(|(requests, _)| requests.to_string()));
+        let (read, memory) = (or_dash(self.read.map(|(_, bytes)| mib(bytes))), or_dash(self.memory.map(mib)));
+        format!("{requests:>10} {read:>10} {:>10} {memory:>10}", mib(self.bytes_written))
     }
 }
 
 /// What is counted while a change is applied.
-struct Counting {
+struct Counting<'m> {
     began: Instant,
     held: Option<u64>,
-    meter: Arc<Meter>,
-    /// Requests, and bytes read and written, before.
-    before: [u64; 3],
+    /// Requests, and the bytes that they read, before.
+    before: Option<(u64, u64)>,
+    meter: Option<&'m Meter>,
 }
 
-fn counts(meter: &Meter) -> [u64; 3] {
-    [meter.requests(), meter.bytes_read(), meter.bytes_written()]
+fn counts(meter: &Meter) -> (u64, u64) {
+    (meter.requests(), meter.bytes_read())
 }
 
-impl Counting {
-    /// From now, with the traffic of this meter.
-    fn begin(meter: &Arc<Meter>) -> Self {
+impl<'m> Counting<'m> {
+    /// From now.
+    fn begin(meter: Option<&'m Meter>) -> Self {
         // Linux: forgets the peak so far.
         let _ = fs::write("/proc/self/clear_refs", "5");
-        let meter = Arc::clone(meter);
-        Self { held: child::held("VmRSS:"), before: counts(&meter), meter, began: Instant::now() }
+        Self { held: child::held("VmRSS:"), before: meter.map(counts), meter, began: Instant::now() }
     }
 
-    fn end(self) -> Cost {
+    fn end(self, bytes_written: impl FnOnce() -> u64) -> Cost {
         let time = self.began.elapsed();
         let memory = child::held("VmHWM:").zip(self.held).map(|(peak, before)| peak.saturating_sub(before));
-        let [requests, bytes_read, bytes_written] = std::array::from_fn(|at| counts(&self.meter)[at] - self.before[at]);
-        Cost { time, requests, bytes_read, bytes_written, memory }
+        let read = self.meter.map(counts).zip(self.before).map(|(now, before)| (now.0 - before.0, now.1 - before.1));
+        Cost { time, read, bytes_written: bytes_written(), memory }
     }
 }
 
@@ -200,7 +201,7 @@ async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Cost, Vec<Strin
     let (old, new) = (batches(keys.clone(), |k| k, false), batches(keys, |k| k, true));
     let meter = Arc::new(Meter::default());
     let table = LakeTable::open(&table.location().metered(&meter)).await.expect("it opens").expect("a table");
-    let counting = Counting::begin(&meter);
+    let counting = Counting::begin(Some(&meter));
     let table = &table;
     let mut taking = Taking::new(table, usize::MAX);
     for (rows, what) in [(&old, CdcChange::Delete), (&new, CdcChange::Insert)] {
@@ -219,8 +220,11 @@ async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Cost, Vec<Strin
     let Merged::Done(applied) = apply(table, change, FILE_BYTES, come).await.expect("applied") else {
         panic!("the table has these rows");
     };
-    let cost = counting.end();
     let Change { adds, cdc, .. } = &applied.change;
+    let cost = counting.end(|| {
+        let new: u64 = adds.iter().map(|add| add.size.unsigned_abs()).sum();
+        new + cdc.iter().map(|(_, size)| size).sum::<u64>()
+    });
     for path in adds.iter().map(|add| &add.path).chain(cdc.iter().map(|(path, _)| path)) {
         let _ = fs::remove_file(folder_of(table).join(path));
     }
@@ -298,12 +302,11 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Cost {
             }
         }
     }
-    let meter = Arc::new(Meter::default());
-    let location = Storage::default().location("copy", folder).expect("a location").metered(&meter);
-    let table = DeltaTableBuilder::from_url(location.url.clone()).expect("a table");
-    let table = table.with_storage_backend(location.store, location.url).load().await.expect("it opens");
+    let before = size(&copy);
+    let url = url::Url::from_directory_path(&copy).expect("a path");
+    let table = DeltaTableBuilder::from_url(url).expect("a table").load().await.expect("it opens");
     let source = SessionContext::new().read_batches(batches(keys, |k| k, true)).expect("rows");
-    let counting = Counting::begin(&meter);
+    let counting = Counting::begin(None);
     table
         .merge(source, col("t.k").eq(col("s.k")))
         .with_source_alias("s")
@@ -312,7 +315,13 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Cost {
         .expect("a clause")
         .await
         .expect("merged");
-    let cost = counting.end();
+    let cost = counting.end(|| size(&copy) - before);
     clear(&copy);
     cost
+}
+
+/// Bytes of the files of a folder.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| if path.is_dir() { size(&path) } else { fs::metadata(path).expect("a file").len() }).sum()
 }
