@@ -33,7 +33,7 @@ use stedi_delta::internals::lake::{
 use stedi_delta::internals::merge::{CdcChange, Merged, Taking, apply};
 use stedi_delta::internals::storage::Meter;
 
-use super::{child, clear, mib};
+use super::{bytes_below, child, clear, mib};
 
 const ROWS: i64 = 10_000_000;
 /// Rows of a row group.
@@ -120,10 +120,10 @@ async fn layout(name: &str, is_clustered: bool, rows: i64) {
     for (name, part) in SHARES {
         let from = rows / 3;
         let keys = from..from + rows.checked_div(part).unwrap_or(1);
-        let mut best = None;
+        let mut best: Option<(Cost, Vec<String>)> = None;
         for _ in 0..ROUNDS {
             let ours = ours(&table, keys.clone()).await;
-            if best.as_ref().is_none_or(|(best, _): &(Cost, _)| ours.0.time < best.time) {
+            if best.as_ref().is_none_or(|(best, _)| ours.0.time < best.time) {
                 best = Some(ours);
             }
         }
@@ -200,9 +200,8 @@ impl<'m> Counting<'m> {
 async fn ours(table: &LakeTable, keys: std::ops::Range<i64>) -> (Cost, Vec<String>) {
     let (old, new) = (batches(keys.clone(), |k| k, false), batches(keys, |k| k, true));
     let meter = Arc::new(Meter::default());
-    let table = LakeTable::open(&table.location().metered(&meter)).await.expect("it opens").expect("a table");
+    let table = &LakeTable::open(&table.location().metered(&meter)).await.expect("it opens").expect("a table");
     let counting = Counting::begin(Some(&meter));
-    let table = &table;
     let mut taking = Taking::new(table, usize::MAX);
     for (rows, what) in [(&old, CdcChange::Delete), (&new, CdcChange::Insert)] {
         for batch in rows {
@@ -302,7 +301,7 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Cost {
             }
         }
     }
-    let before = size(&copy);
+    let before = bytes_below(&copy);
     let url = url::Url::from_directory_path(&copy).expect("a path");
     let table = DeltaTableBuilder::from_url(url).expect("a table").load().await.expect("it opens");
     let source = SessionContext::new().read_batches(batches(keys, |k| k, true)).expect("rows");
@@ -315,13 +314,7 @@ async fn merged(folder: &Path, keys: std::ops::Range<i64>) -> Cost {
         .expect("a clause")
         .await
         .expect("merged");
-    let cost = counting.end(|| size(&copy) - before);
+    let cost = counting.end(|| bytes_below(&copy) - before);
     clear(&copy);
     cost
-}
-
-/// Bytes of the files of a folder.
-fn size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    entries.map(|path| if path.is_dir() { size(&path) } else { fs::metadata(path).expect("a file").len() }).sum()
 }

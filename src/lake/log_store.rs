@@ -21,7 +21,7 @@ use deltalake::{DeltaResult, ObjectStore};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
 use tokio::runtime::{EnterGuard, Handle, RuntimeFlavor};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 use url::Url;
 use uuid::Uuid;
 
@@ -164,8 +164,7 @@ impl TaskExecutor for InPlace {
         T: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let _runtime = self.0.enter();
-        Box::pin(spawn_blocking(task).map_err(KernelError::join_failure))
+        Box::pin(self.0.spawn_blocking(task).map_err(KernelError::join_failure))
     }
 
     fn enter(&self) -> EnterGuard<'_> {

@@ -17,8 +17,8 @@ struct LastCheckpoint {
     version: u64,
 }
 
-/// The commit that created the newest version of the table in this folder; `None` if there is no table, or only a checkpoint
-/// has that version.
+/// The commit that created the newest version of the table in this folder; `None` if there is no table, or if only a snapshot
+/// can tell: the log lacks that commit, or one between the newest checkpoint and it.
 ///
 /// # Errors
 /// If the store fails, or the commit is broken.
@@ -36,7 +36,8 @@ pub(crate) async fn newest_commit(location: &Location) -> Result<Option<CommitFa
     let from = serde_json::from_slice::<LastCheckpoint>(&hint).map_or(0, |hint| hint.version);
     let log = LogFiles::of(&location.list_after("_delta_log", &format!("{from:020}")).await?);
     let Some((version, _)) = log.commits.last_key_value() else { return Ok(None) };
-    if log.checkpoints.last_key_value().is_some_and(|(checkpoint, _)| checkpoint > version) {
+    let first = log.checkpoints.last_key_value().map_or(0, |(checkpoint, _)| checkpoint + 1);
+    if first > version + 1 || (first..*version).any(|between| !log.commits.contains_key(&between)) {
         return Ok(None);
     }
     read_commit(location, &builder(location)?.build().context(reading)?.log_store(), *version).await
@@ -83,6 +84,11 @@ mod tests {
             fs::remove_file(log.join(format!("{version:020}.json"))).expect("removed");
         }
         assert_eq!(newest_commit(&location).await.expect("read").expect("a commit").version, 25);
+        let between = log.join(format!("{:020}.json", 22));
+        let commit = fs::read(&between).expect("read");
+        fs::remove_file(&between).expect("removed");
+        assert!(newest_commit(&location).await.expect("read").is_none(), "a commit is missing");
+        fs::write(&between, commit).expect("written");
         table.checkpoint().await.expect("a checkpoint");
         for version in 19..=25 {
             fs::remove_file(log.join(format!("{version:020}.json"))).expect("removed");

@@ -392,12 +392,7 @@ impl Location {
     /// # Errors
     /// If the listing fails. A missing folder holds no files.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
-        let prefix = self.join(folder).path;
-        match self.store.list(Some(&prefix)).try_collect().await {
-            Ok(listed) => Ok(self.relative(listed)),
-            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
-            Err(cause) => Err(self.unlisted(folder, cause)),
-        }
+        self.listed(folder, self.store.list(Some(&self.join(folder).path))).await
     }
 
     /// The files of `folder` whose names come after `name`, as [`Self::list`] gives them.
@@ -406,7 +401,15 @@ impl Location {
     /// If the listing fails. A missing folder holds no files.
     pub(crate) async fn list_after(&self, folder: &str, name: &str) -> Result<Vec<(String, ObjectMeta)>> {
         let prefix = self.join(folder).path;
-        match self.store.list_with_offset(Some(&prefix), &prefix.clone().join(name)).try_collect().await {
+        self.listed(folder, self.store.list_with_offset(Some(&prefix), &prefix.clone().join(name))).await
+    }
+
+    async fn listed(
+        &self,
+        folder: &str,
+        listing: BoxStream<'_, object_store::Result<ObjectMeta>>,
+    ) -> Result<Vec<(String, ObjectMeta)>> {
+        match listing.try_collect().await {
             Ok(listed) => Ok(self.relative(listed)),
             Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
             Err(cause) => Err(self.unlisted(folder, cause)),

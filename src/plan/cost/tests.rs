@@ -145,6 +145,7 @@ async fn what_a_slow_machine_took_does_not_choose_for_a_few_rows() {
     let plan = plan(LINEAR).await;
     let sources = [SourceSize { whole: size(4000, 1, 100), change: size(40, 1, 1), ..source("orders", 1) }];
     let told = costs_of(&sources, size(2000, 1, 50), &plan, &took(Mode::Incremental, 80_000, 5));
+    assert!(told.incremental.corrected > told.incremental.expected, "{told:?}");
     assert!(!told.prefer_full());
 }
 
