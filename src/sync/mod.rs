@@ -35,12 +35,11 @@ use crate::outcome::{DigestNotice, Io, Mode, Problem, Rows, SyncOutcome, TableOu
 use crate::progress::{Progress, Silent};
 use crate::register::{Registered, register};
 use crate::retry;
-use crate::storage::NOT_A_FOLDER;
 use crate::workspace::Workspace;
 use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use planned::Planned;
-pub use select::Selection;
+pub use select::{Selection, checked};
 
 /// The options of a sync.
 #[derive(Clone, Debug, Default)]
@@ -213,62 +212,6 @@ async fn run(workspace: &Workspace, options: &Options, purpose: Purpose, progres
     progress.done();
     outcome.elapsed = started.elapsed();
     outcome
-}
-
-/// The selection, after all options were validated.
-///
-/// # Errors
-/// The invalid option.
-pub fn checked(workspace: &Workspace, options: &Options) -> Result<Selection> {
-    for reload in options.reload.iter().chain(&options.unload) {
-        workspace.landing_table(&reload.table)?;
-    }
-    if let Some(whole) =
-        options.unload.iter().find(|u| u.path.as_ref().is_none_or(|path| path.trim_matches('/').is_empty()))
-    {
-        return Err(Error::new(Kind::Usage, format!("`--unload {}` names no file", whole.table))
-            .fact("expected", "TABLE:PATH, a file or a folder under the landing root")
-            .help(format!("stedi-delta query \"select path from files where landing_table = '{}'\"", whole.table)));
-    }
-    if let Some((reload, unload)) = contradiction(options) {
-        return Err(Error::new(
-            Kind::Usage,
-            format!("`--reload {reload}` and `--unload {unload}` name the same files"),
-        )
-        .fact("expected", "files are either read again or taken out")
-        .help("leave one of the two out"));
-    }
-    if let Some(found) = workspace.landing.no_folder().filter(|_| options.deferred.is_none()) {
-        return Err(Error::failed(format!("the landing folder `{}` {found}", workspace.landing))
-            .fact("target", workspace.target.clone())
-            .help("create it, or name another one with --landing"));
-    }
-    // A missing folder is created.
-    if let Some(found @ NOT_A_FOLDER) = workspace.warehouse.no_folder() {
-        return Err(Error::failed(format!("the warehouse `{}` {found}", workspace.warehouse))
-            .fact("target", workspace.target.clone())
-            .help("name a folder, existing or new, with --warehouse"));
-    }
-    let selection = select::select(workspace, &options.select)?;
-    let computes = |name: &TableName| workspace.project.table(name).is_some_and(|table| table.landing().is_none());
-    if options.full_refresh && !options.select.is_empty() && !selection.named.iter().any(computes) {
-        let names: Vec<&str> = selection.named.iter().map(TableName::as_str).collect();
-        return Err(Error::new(Kind::Usage, "`--full-refresh` computes derived tables")
-            .fact("selected", names.join(", "))
-            .help(format!("stedi-delta sync --reload {}   (reads its files again)", names[0])));
-    }
-    Ok(selection)
-}
-
-/// The same file or folder in `--reload` and in `--unload`, as typed. A file of a folder that is reloaded may be taken
-/// out.
-fn contradiction(options: &Options) -> Option<(String, String)> {
-    let path = |asked: &Reload| asked.path.as_ref().map(|path| path.trim_end_matches('/').to_owned());
-    let typed = |asked: &Reload| format!("{}:{}", asked.table, asked.path.as_deref().unwrap_or_default());
-    options.unload.iter().find_map(|unload| {
-        let same = |reload: &&Reload| reload.table == unload.table && path(reload) == path(unload);
-        Some((typed(options.reload.iter().find(same)?), typed(unload)))
-    })
 }
 
 /// The options of the next attempt. Files reloaded before the conflict are in the ledger and need not be reloaded again.
