@@ -3,6 +3,7 @@
 //! Every byte that the tool reads or writes passes through a store created here, so that a test can put a faulty or
 //! counting store under everything, and each table's bytes can be metered separately.
 
+mod folder;
 mod read_cache;
 mod local;
 mod meter;
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use deltalake::logstore::object_store;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -29,6 +29,7 @@ use object_store::{GetOptions, ObjectStoreExt};
 pub(crate) use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
+use folder::Folders;
 pub use meter::Meter;
 use meter::Metered;
 use read_cache::{CachePolicy, CachedStore};
@@ -166,7 +167,7 @@ impl Storage {
         let (store, bucket): (StoreRef, _) = match url.scheme() {
             _ if self.in_memory => (Arc::new(InMemory::new()), None),
             "file" => {
-                let store = self.watched(Arc::new(LocalFileSystem::new()), &key);
+                let store = self.watched(Arc::new(Folders::default()), &key);
                 (Arc::new(CachedStore::new(store, CachePolicy::Logs)), None)
             }
             "s3" => {
