@@ -140,7 +140,7 @@ impl Project {
             command.args(["--target", "prod"]).envs(aws.env());
             command.args(["--landing", &format!("s3://{bucket}/l"), "--warehouse", &format!("s3://{bucket}/w")]);
         }
-        let output = command.output().expect("the program starts");
+        let output = command.env("XDG_CACHE_HOME", "/dev/null").output().expect("the program starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("a document")
     }

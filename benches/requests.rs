@@ -23,9 +23,15 @@ use crate::repository;
 const FILES: usize = 1_000_000;
 const LATENCY_MS: u64 = 30;
 
+/// The folder of the program's cache.
+fn caches() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("requests-caches")
+}
+
 /// Prints the tables.
 pub(crate) fn measure() {
     let Some(aws) = Aws::start() else { return };
+    let _ = fs::remove_dir_all(caches());
     let sample = repository().join("sample/landing");
     for latency in [0, LATENCY_MS] {
         println!("\nthe sample on S3 and Glue, {latency} ms of latency");
@@ -36,6 +42,8 @@ pub(crate) fn measure() {
         line("first sync", &sync(&aws, &bucket, latency));
         let nothing = sync(&aws, &bucket, latency);
         line("nothing new", &nothing);
+        sync(&aws, &bucket, latency);
+        line("unchanged", &sync(&aws, &bucket, latency));
         aws.put(
             &bucket,
             "landing/customer/landing/new.json",
@@ -59,6 +67,8 @@ pub(crate) fn measure() {
     sync(&aws, &bucket, latency);
     let nothing = sync(&aws, &bucket, latency);
     line("nothing new", &nothing);
+    sync(&aws, &bucket, latency);
+    line("unchanged", &sync(&aws, &bucket, latency));
     aws.put(&bucket, "landing/customer/landing/new.json", "{\"email\": \"new@example.com\", \"lastUpdateDate\": 1}");
     line("one file", &sync(&aws, &bucket, latency));
     folders(&nothing, &bucket);
@@ -78,6 +88,7 @@ fn sync(aws: &Aws, bucket: &str, latency_ms: u64) -> Run {
         .arg(repository())
         .args(["--landing", &format!("s3://{bucket}/landing"), "--warehouse", &format!("s3://{bucket}/warehouse")])
         .envs(aws.env())
+        .env("XDG_CACHE_HOME", caches())
         .output()
         .expect("the program starts");
     let time = started.elapsed();
@@ -171,6 +182,7 @@ fn large_ledger(sample: &Path) -> PathBuf {
         .args(["sync", "--target", "dev", "--project"])
         .arg(repository())
         .args(["--landing", &text(sample), "--warehouse", &text(&warehouse)])
+        .env("XDG_CACHE_HOME", caches())
         .output()
         .expect("the program starts");
     assert!(synced.status.success(), "{}", String::from_utf8_lossy(&synced.stderr));

@@ -38,6 +38,7 @@ mod source;
 mod redact;
 pub mod error;
 mod clock;
+mod program;
 mod privacy;
 mod retry;
 // Helpers for plans and their expressions.

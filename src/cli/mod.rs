@@ -4,6 +4,7 @@
 //! errors become text here, once.
 
 mod args;
+mod caches;
 mod document;
 pub mod exit;
 pub mod help;

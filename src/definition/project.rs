@@ -108,6 +108,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         notify: settings.notify,
         tables: assembly.tables,
         migrations,
+        digest: digest(files),
         schema: files.iter().find(|file| file.path == Path::new(layout::SCHEMA)).cloned(),
         notes: assembly.notes.into_sorted(|note| {
             let file = note.fault.place.as_ref().map(|place| &place.file.path);
@@ -117,6 +118,16 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         }),
     };
     Ok((project, faults.into_sorted()))
+}
+
+fn digest(files: &[Arc<SourceFile>]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        for part in [file.path.to_string_lossy().as_bytes(), file.text.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// Checks that every table has its own folders, at every target.

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::definition::{Format, Landing, OnNewField, OnOverwrite};
 use crate::error::{Context, Result};
 use crate::retry;
-use crate::storage::{Location, ObjectMeta, Odd, PROBE};
+use crate::storage::{Listing, Location, ObjectMeta, Odd, PROBE};
 
 /// Files under a glob.
 #[derive(Debug, Default)]
@@ -99,7 +99,7 @@ pub(super) async fn discover(root: &Location, landing: &Landing, patience: Patie
 async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discovery> {
     let names = Names::new(landing)?;
     let min_age = landing.min_age.unwrap_or(if root.url.scheme() == "file" { LOCAL_MIN_AGE } else { Duration::ZERO });
-    let listing = root.survey(fixed_prefix(&landing.path)).await?;
+    let listing = list_folder(root, landing).await?;
     let mut discovery = Discovery::default();
     // A link may be a folder of files, and so may a link that leads to itself.
     discovery.outside.extend(listing.outside.into_iter().filter(|path| !names.leave_out(path)));
@@ -134,6 +134,14 @@ async fn list(root: &Location, landing: &Landing, now_ms: i64) -> Result<Discove
         }
     }
     Ok(discovery)
+}
+
+/// Everything in the folder of a source's files, which may be more than its own.
+///
+/// # Errors
+/// When the store cannot list.
+pub(crate) async fn list_folder(root: &Location, landing: &Landing) -> Result<Listing> {
+    root.survey(fixed_prefix(&landing.path)).await
 }
 
 /// Matches paths to a source.

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub(crate) use discover::{Patience, covers, matching};
+pub(crate) use discover::{Patience, covers, list_folder, matching};
 pub(crate) use json::fits;
 pub(crate) use land::{Landed, land};
 pub(crate) use ledger::FOLDER as LEDGER_FOLDER;
@@ -92,6 +92,16 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// Reports that there is no file that the table has not.
+    pub(crate) fn found_nothing(&self) {
+        self.counted((0, 0), 0);
+    }
+
+    fn counted(&self, (new, replaced): (usize, usize), waiting: usize) {
+        let event = Event::info("files.found").with("table", self.table.name.as_str()).with("zone", &self.table.zone);
+        self.progress.event(&event.with("new", new).with("replaced", replaced).with("waiting", waiting));
+    }
+
     fn says(&self, what: &str) {
         self.progress.table(self.table.name.as_str(), what);
     }
@@ -99,9 +109,7 @@ impl Report<'_> {
     /// Reports the files found under the table's path.
     fn found(&self, pending: &Pending) {
         let (new, replaced) = pending.counts();
-        let event = Event::info("files.found").with("table", self.table.name.as_str()).with("zone", &self.table.zone);
-        let event = event.with("new", new).with("replaced", replaced);
-        self.progress.event(&event.with("waiting", pending.waiting.len()));
+        self.counted((new, replaced), pending.waiting.len());
         if new + replaced > 0 {
             self.says(&format!("reading {} files", new + replaced));
         }

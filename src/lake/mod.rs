@@ -58,7 +58,7 @@ pub(crate) use memory::{out_of_memory, with_memory_limit};
 pub(crate) use mend::bounds_mended;
 pub(crate) use moved::{Evidence, MovedRows};
 pub(crate) use nested::{adapt, adapted};
-pub(crate) use newest::newest_commit;
+pub(crate) use newest::{LogTail, newest_commit};
 pub(crate) use optimized::Compacted;
 pub(crate) use read::declaring;
 pub use read::rows;

@@ -1,15 +1,15 @@
-//! The newest commit of a log, without the snapshot that it leads to: for what only asks whether something has changed.
+//! What is newest in a log, without the snapshot that it leads to: for what only asks whether something has changed.
 //!
 //! Source: Delta protocol, "Last Checkpoint File" and "Delta Log Entries".
 
-use deltalake::datafusion::object_store::{self, ObjectStoreExt};
-use serde::Deserialize;
+use deltalake::datafusion::object_store::{self, ObjectMeta, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 
 use super::log::{CommitFacts, read_commit};
 use super::log_files::LogFiles;
 use super::table::builder;
 use crate::error::{Context, Result};
-use crate::storage::Location;
+use crate::storage::{Location, described};
 
 /// `_last_checkpoint`, of which only the version is of interest.
 #[derive(Deserialize)]
@@ -26,21 +26,60 @@ pub(crate) async fn newest_commit(location: &Location) -> Result<Option<CommitFa
     if location.no_folder().is_some() {
         return Ok(None);
     }
-    let reading = || format!("the log of {location} cannot be read");
-    let hint = match location.store.get(&location.join("_delta_log").path.join("_last_checkpoint")).await {
-        Ok(read) => read.bytes().await.context(reading)?,
-        Err(object_store::Error::NotFound { .. }) => Default::default(),
-        Err(error) => return Err(error).context(reading),
-    };
-    // The hint may be missing, old or broken: then more is listed.
-    let from = serde_json::from_slice::<LastCheckpoint>(&hint).map_or(0, |hint| hint.version);
-    let log = LogFiles::of(&location.list_after("_delta_log", &format!("{from:020}")).await?);
+    let log = LogFiles::of(&list(location, checkpointed(location).await?).await?);
     let Some((version, _)) = log.commits.last_key_value() else { return Ok(None) };
     let first = log.checkpoints.last_key_value().map_or(0, |(checkpoint, _)| checkpoint + 1);
     if first > version + 1 || (first..*version).any(|between| !log.commits.contains_key(&between)) {
         return Ok(None);
     }
-    read_commit(location, &builder(location)?.build().context(reading)?.log_store(), *version).await
+    read_commit(location, &builder(location)?.build().context(|| unread(location))?.log_store(), *version).await
+}
+
+/// The newest files of a log, by a listing: every commit changes them, and so does a file that is replaced. A folder without a
+/// log has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogTail {
+    /// The version from which on it was listed.
+    from: u64,
+    /// A hash of the names, sizes, times and tags of its files.
+    files: String,
+}
+
+impl LogTail {
+    /// The tail of the log in this folder, from its newest checkpoint on, or from where another tail begins, to compare them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn of(location: &Location, like: Option<&Self>) -> Result<Self> {
+        let from = match like {
+            Some(other) => other.from,
+            None => checkpointed(location).await?,
+        };
+        let mut hasher = blake3::Hasher::new();
+        for (name, meta) in list(location, from).await? {
+            hasher.update(described(&name, &meta).as_bytes());
+        }
+        Ok(Self { from, files: hasher.finalize().to_hex().to_string() })
+    }
+}
+
+fn unread(location: &Location) -> String {
+    format!("the log of {location} cannot be read")
+}
+
+/// The version of the newest checkpoint by `_last_checkpoint`, which may be missing, old or broken: then more is listed.
+async fn checkpointed(location: &Location) -> Result<u64> {
+    let hint = match location.store.get(&location.join("_delta_log").path.join("_last_checkpoint")).await {
+        Ok(read) => read.bytes().await.context(|| unread(location))?,
+        Err(object_store::Error::NotFound { .. }) => Default::default(),
+        Err(error) => return Err(error).context(|| unread(location)),
+    };
+    Ok(serde_json::from_slice::<LastCheckpoint>(&hint).map_or(0, |hint| hint.version))
+}
+
+/// The files of a log from a version on.
+async fn list(location: &Location, from: u64) -> Result<Vec<(String, ObjectMeta)>> {
+    location.list_after("_delta_log", &format!("{from:020}")).await
 }
 
 #[cfg(test)]

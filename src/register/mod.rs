@@ -123,7 +123,10 @@ fn tell(workspace: &Workspace, table: &str, change: &str, progress: &dyn Progres
 }
 
 /// The entries of the target's database.
-async fn list(workspace: &Workspace) -> Result<Listing> {
+///
+/// # Errors
+/// When the catalog cannot be listed.
+pub(crate) async fn list(workspace: &Workspace) -> Result<Listing> {
     Ok(workspace
         .catalog
         .list(&workspace.database)
@@ -249,10 +252,14 @@ fn left(workspace: &Workspace, listing: &Listing) -> Vec<String> {
         known.insert(table.name.to_string());
         known.insert(table.name.quarantine().to_string());
     }
-    let warehouse = format!("{}/", workspace.warehouse);
-    let is_below = |entry: &Entry| entry.location().replacen("s3a://", "s3://", 1).starts_with(&warehouse);
-    let ours = |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && is_below(entry);
+    let ours = |entry: &&Entry| entry.is_delta() && !known.contains(&entry.name) && is_below(workspace, entry);
     listing.values().filter(ours).map(|entry| entry.name.clone()).collect()
+}
+
+/// Whether an entry points to a folder of this warehouse.
+pub(crate) fn is_below(workspace: &Workspace, entry: &Entry) -> bool {
+    let warehouse = format!("{}/", workspace.warehouse);
+    entry.location().replacen("s3a://", "s3://", 1).starts_with(&warehouse)
 }
 
 /// Every table and landing quarantine of the project with its location, in the order of zones.

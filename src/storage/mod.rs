@@ -4,6 +4,7 @@
 //! counting store under everything, and each table's bytes can be metered separately.
 
 mod folder;
+mod listing;
 mod read_cache;
 mod local;
 mod meter;
@@ -30,6 +31,7 @@ pub(crate) use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
 use folder::Folders;
+pub(crate) use listing::{Listing, Odd, described};
 pub use meter::Meter;
 use meter::Metered;
 use read_cache::{CachePolicy, CachedStore};
@@ -257,46 +259,12 @@ pub struct Location {
     bucket: Option<s3::S3Store>,
 }
 
-/// Files of a folder that others write to.
-#[derive(Debug, Default)]
-pub struct Listing {
-    /// Path relative to the location, and the store's metadata, sorted by path.
-    pub files: Vec<(String, ObjectMeta)>,
-    /// Entries that cannot be read as a file: the path as far as it can be printed, and why.
-    pub odd: Vec<(String, Odd)>,
-    /// Symbolic links that lead out of the location; they are not followed.
-    pub outside: Vec<String>,
-    /// Symbolic links that lead nowhere.
-    pub dangling: Vec<String>,
-}
-
 /// Whether an error of a read says that this user, or these credentials, may not read.
 #[must_use]
 pub(crate) fn is_denied(error: &Error) -> bool {
     let by_system = error.cause_of::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
     let by_store = error.cause_of::<object_store::Error>();
     by_system || matches!(by_store, Some(object_store::Error::PermissionDenied { .. }))
-}
-
-/// Why an entry cannot be read as a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Odd {
-    /// Its name, for this reason.
-    Name(String),
-    /// A symbolic link that leads to itself: whether it is a file or a folder is unknown.
-    Loop,
-    /// A folder that may not be listed.
-    Denied,
-}
-
-impl fmt::Display for Odd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(why) => f.write_str(why),
-            Self::Loop => f.write_str("a symbolic link that leads to itself"),
-            Self::Denied => f.write_str("a folder that may not be listed"),
-        }
-    }
 }
 
 impl fmt::Debug for Location {

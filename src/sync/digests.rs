@@ -17,6 +17,10 @@ use crate::pins::FOLDER as PINS_FOLDER;
 use crate::version_digest::{Entry, Followed, Recorded, VersionDigest, follow, scanned};
 use crate::workspace::Workspace;
 
+/// The system tables, without `runs`.
+pub(super) const SYSTEM_TABLES: [(&str, &str); 4] =
+    [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("vacuums", VACUUMS_FOLDER)];
+
 /// Digests by table name, and what should be said of them.
 pub(super) type Digests = (BTreeMap<String, Entry>, Vec<DigestNotice>);
 
@@ -36,9 +40,7 @@ pub(super) async fn digests(
         standing.iter().map(|(name, table)| (name.to_string(), table.clone())).collect();
     tables.extend(before.map(|runs| ("runs".to_owned(), runs.clone())));
     let mut others: Vec<(String, _)> =
-        [("files", LEDGER_FOLDER), ("migrations", JOURNAL_FOLDER), ("pins", PINS_FOLDER), ("vacuums", VACUUMS_FOLDER)]
-            .map(|(name, folder)| (name.to_owned(), workspace.warehouse.join(folder)))
-            .into();
+        SYSTEM_TABLES.map(|(name, folder)| (name.to_owned(), workspace.warehouse.join(folder))).into();
     for table in workspace.project.tables.iter().filter(|table| table.landing().is_some()) {
         others.push((table.name.quarantine().to_string(), workspace.quarantine(table)?));
     }

@@ -4,11 +4,12 @@
 //! to that table, here as in reports.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Attempt, Done};
 use crate::definition::Table;
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Report;
 use crate::name::TableName;
 use crate::outcome::SyncOutcome;
 use crate::progress::{Event, Progress};
@@ -81,11 +82,25 @@ pub(super) fn consent(progress: &dyn Progress, outcome: &SyncOutcome) {
     }
 }
 
+/// All tables are as they were.
+pub(super) fn nothing_to_do(progress: &dyn Progress, tables: &[(&Table, u64)]) {
+    for (table, version) in tables.iter().filter(|(table, _)| table.quarantine_of().is_none()) {
+        progress.event(&about(Event::info("table.started"), table));
+        if table.landing().is_some() {
+            Report { table, progress }.found_nothing();
+        }
+        progress.event(&unchanged(table, *version, "", Duration::ZERO));
+    }
+}
+
+fn unchanged(table: &Table, version: u64, reason: &str, took: Duration) -> Event {
+    about(Event::info("table.unchanged"), table).with("version", version).with("reason", reason).seconds(took)
+}
+
 fn succeeded(table: &Table, done: &Done) -> Event {
     let version = done.table.version();
     if done.version_before == Some(version) {
-        let event = about(Event::info("table.unchanged"), table).with("version", version);
-        return event.with("reason", &done.reason).seconds(done.elapsed);
+        return unchanged(table, version, &done.reason, done.elapsed);
     }
     about(Event::info("table.committed"), table)
         .with("version_before", done.version_before)

@@ -14,13 +14,17 @@ mod runs;
 mod select;
 mod suggest;
 mod duplicate_table_ids;
+mod inputs;
+mod unchanged;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join;
 pub use runs::FOLDER as RUNS_FOLDER;
 
@@ -40,6 +44,7 @@ use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use planned::Planned;
 pub use select::{Selection, checked};
+use unchanged::Known;
 
 /// The options of a sync.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +67,8 @@ pub struct Options {
     pub deferred: Option<Arc<Deferred>>,
     /// Id of the run; `None` = a new one.
     pub run: Option<String>,
+    /// A folder of this machine for what a sync can do without; `None` = it keeps nothing.
+    pub cache: Option<PathBuf>,
 }
 
 /// The landing tables of another target at its cut. They are only read.
@@ -148,7 +155,7 @@ impl Attempt<'_> {
 
 /// Syncs a workspace. Failures of tables and of the run are part of the outcome.
 pub async fn sync(workspace: &Workspace, options: &Options, progress: &Arc<dyn Progress>) -> SyncOutcome {
-    Box::pin(run(workspace, options, Purpose::Apply, progress.as_ref())).await
+    run(workspace, options, Purpose::Apply, progress.as_ref()).boxed().await
 }
 
 /// What a sync would do, by the same code over a scratch copy of the lake: every write goes into a local folder, which is
@@ -240,6 +247,17 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
+        let known = Box::pin(self.known()).await;
+        if let Known::Unchanged(tables) = &known {
+            self.report_unchanged(outcome, tables);
+            return Ok(());
+        }
+        Box::pin(self.work(outcome)).await?;
+        Box::pin(self.update_cache(outcome, known)).await;
+        Ok(())
+    }
+
+    async fn work(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
         // Before anything is read of the landing files.
         Box::pin(self.migrate(outcome)).await?;
         let mut standing: BTreeMap<TableName, LakeTable> = BTreeMap::new();

@@ -85,7 +85,12 @@ fn the_five_minutes_of_the_readme() {
     let built = "\"$PWD/target/release:$PATH\"";
     let script: String =
         commands.map(|text| text.replace(built, &format!("\"{}:$PATH\"", program.display()))).collect();
-    let run = Command::new("bash").args(["-euc", &script]).current_dir(repository()).output().unwrap();
+    let run = Command::new("bash")
+        .args(["-euc", &script])
+        .current_dir(repository())
+        .env("XDG_CACHE_HOME", folder.path())
+        .output()
+        .unwrap();
     let output = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{output}\n{}", String::from_utf8_lossy(&run.stderr));
     for line in ["| 4309     |", "accelerometer_trusted       v0 -> v1      -192", "| 33       |"] {

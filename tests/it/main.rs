@@ -62,6 +62,7 @@ mod tables;
 mod tpcdi;
 mod tpch;
 mod travel;
+mod unchanged;
 mod unnest;
 mod vacuum;
 mod walk;

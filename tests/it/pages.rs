@@ -90,6 +90,7 @@ impl Reader {
         for name in ["TARGET", "LANDING", "WAREHOUSE", "HASH_KEY", "LOG_FORMAT"] {
             command.env_remove(format!("STEDI_DELTA_{name}"));
         }
+        command.env("XDG_CACHE_HOME", self.home.path().join(".cache"));
         command.env_remove("RUST_BACKTRACE").env("PATH", path).args(["-c", &script]).current_dir(&self.here);
         let ran = command.stdin(Stdio::null()).output().unwrap();
         if let Ok(folder) = fs::read_to_string(&state) {

@@ -61,6 +61,7 @@ impl Walk {
         let (landing, warehouse) = (self.lake.landing(), self.lake.warehouse());
         let mut command = Command::new(env!("CARGO_BIN_EXE_stedi-delta"));
         command.args(args).arg("--project").arg(self.lake.root()).env("STEDI_DELTA_HASH_KEY", "test");
+        command.env("XDG_CACHE_HOME", self.lake.caches());
         if args[0] != "check" {
             command.arg("--landing").arg(landing).arg("--warehouse").arg(warehouse);
         }

@@ -125,6 +125,7 @@ impl Shell {
             .env_remove("COLUMNS")
             .env_remove("RUST_BACKTRACE")
             .env("STEDI_DELTA_HASH_KEY", "test")
+            .env("XDG_CACHE_HOME", self.folder().join("caches"))
             .envs(environment.iter().copied());
         command.args(args).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

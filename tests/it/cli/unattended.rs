@@ -1,6 +1,7 @@
 //! `--log-format json`: standard error for machines, and the page on running unattended.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use serde_json::Value;
 use stedi_delta::progress::EVENTS;
@@ -108,6 +109,37 @@ fn a_sync_with_nothing_to_do_says_so_of_every_table() {
     assert_eq!(unchanged, 3, "{lines:?}");
     assert_eq!(of(&lines, "table.unchanged", "people")["version"], 0);
     assert_eq!(of(&lines, "files.found", "people")["new"], 0);
+}
+
+/// Documents and events of a sync that compares only its inputs, without what differs from run to run.
+#[test]
+fn a_sync_that_opens_no_table_says_the_same() {
+    let shell = Shell::synced();
+    shell.land("notes/a.json", "{\"id\":1}\n");
+    shell.run(&["sync"]).fine();
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        let (ran, mut lines) = synced(&shell);
+        let mut document = ran.json();
+        for key in ["run", "started_at", "seconds"] {
+            document[key].take();
+        }
+        document["tables"].as_array_mut().unwrap().iter_mut().for_each(|table| drop(table["seconds"].take()));
+        for line in &mut lines {
+            for key in ["time", "run", "seconds"] {
+                line.as_object_mut().unwrap().remove(key);
+            }
+        }
+        let mut events: Vec<String> = lines.iter().map(Value::to_string).collect();
+        events.sort();
+        said.push((document.to_string(), events, ran.code));
+    }
+    for other in &said[1..] {
+        assert_eq!(other, &said[0]);
+    }
+    let caches = shell.folder().join("caches/stedi-delta/unchanged");
+    let cached = fs::read_to_string(fs::read_dir(caches).unwrap().next().unwrap().unwrap().path()).unwrap();
+    assert!(cached.contains("\"is_confirmed\":true") && !cached.contains("example.com"), "{cached}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A store that fails or dies at its n-th operation, or lets another writer act in between.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
@@ -38,9 +39,13 @@ pub(crate) enum When {
     After,
 }
 
+/// What is done right before an operation.
+type Act = Box<dyn FnOnce() + Send>;
+
 /// Counts the operations of every store that it wraps.
-#[derive(Debug)]
 pub(crate) struct Plan {
+    act: Mutex<Option<Act>>,
+    paths: Mutex<BTreeSet<String>>,
     at: usize,
     fault: Fault,
     when: When,
@@ -52,8 +57,20 @@ pub(crate) struct Plan {
 impl Plan {
     /// A plan for the `at`-th operation, from 1.
     pub(crate) fn new(at: usize, fault: Fault, when: When) -> Arc<Self> {
-        let (calls, reached, writes) = Default::default();
-        Arc::new(Self { at, fault, when, calls, reached, writes })
+        let (calls, reached, writes, act, paths) = Default::default();
+        Arc::new(Self { at, fault, when, calls, reached, writes, act, paths })
+    }
+
+    /// Something is done right before the `at`-th operation, which succeeds.
+    pub(crate) fn acting(at: usize, act: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let plan = Self::new(at, Fault::Fails, When::Before);
+        *plan.act.lock().unwrap() = Some(Box::new(act));
+        plan
+    }
+
+    /// What has been read, listed and written.
+    pub(crate) fn paths(&self) -> BTreeSet<String> {
+        self.paths.lock().unwrap().clone()
     }
 
     /// Counts, without a fault.
@@ -82,8 +99,9 @@ impl Plan {
         Storage::with_layer(Arc::new(move |inner| Arc::new(Faulty { inner, plan: plan.clone() }) as StoreRef))
     }
 
-    async fn run<T>(&self, writes: bool, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn run<T>(&self, writes: bool, path: Option<&Path>, work: impl Future<Output = Result<T>>) -> Result<T> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        self.paths.lock().unwrap().extend(path.map(ToString::to_string));
         if writes {
             self.writes.lock().unwrap().push(call);
         }
@@ -91,6 +109,11 @@ impl Plan {
             return work.await;
         }
         self.reached.store(true, Ordering::SeqCst);
+        let act = self.act.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+            return work.await;
+        }
         if call == self.at && self.when == When::After {
             let _ = work.await;
         }
@@ -111,6 +134,12 @@ struct Faulty {
     plan: Arc<Plan>,
 }
 
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plan({}, {:?}, {:?})", self.at, self.fault, self.when)
+    }
+}
+
 impl fmt::Display for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Faulty")
@@ -120,25 +149,25 @@ impl fmt::Display for Faulty {
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.plan.run(true, self.inner.put_opts(to, payload, opts)).await
+        self.plan.run(true, Some(to), self.inner.put_opts(to, payload, opts)).await
     }
 
     async fn put_multipart_opts(&self, to: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        let inner = self.plan.run(true, self.inner.put_multipart_opts(to, opts)).await?;
+        let inner = self.plan.run(true, Some(to), self.inner.put_multipart_opts(to, opts)).await?;
         Ok(Box::new(Upload { inner, plan: self.plan.clone() }))
     }
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
-        self.plan.run(false, self.inner.get_opts(from, options)).await
+        self.plan.run(false, Some(from), self.inner.get_opts(from, options)).await
     }
 
     async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.plan.run(false, self.inner.get_ranges(from, ranges)).await
+        self.plan.run(false, Some(from), self.inner.get_ranges(from, ranges)).await
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let (plan, inner) = (self.plan.clone(), self.inner.clone());
-        let gate = async move { plan.run(true, async { Ok(()) }).await };
+        let gate = async move { plan.run(true, None, async { Ok(()) }).await };
         gate.map(move |open| match open {
             Ok(()) => inner.delete_stream(paths),
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
@@ -148,25 +177,30 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        gated(self.plan.clone(), self.inner.list(prefix))
+        gated(self.plan.clone(), prefix, self.inner.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        gated(self.plan.clone(), self.inner.list_with_offset(prefix, offset))
+        gated(self.plan.clone(), prefix, self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.plan.run(false, self.inner.list_with_delimiter(prefix)).await
+        self.plan.run(false, prefix, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.plan.run(true, self.inner.copy_opts(from, to, options)).await
+        self.plan.run(true, Some(to), self.inner.copy_opts(from, to, options)).await
     }
 }
 
 /// A listing counts as one operation.
-fn gated(plan: Arc<Plan>, inner: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
-    let gate = async move { plan.run(false, async { Ok(()) }).await };
+fn gated(
+    plan: Arc<Plan>,
+    prefix: Option<&Path>,
+    inner: BoxStream<'static, Result<ObjectMeta>>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let prefix = prefix.cloned();
+    let gate = async move { plan.run(false, prefix.as_ref(), async { Ok(()) }).await };
     gate.map(move |open| match open {
         Ok(()) => inner,
         Err(error) => futures::stream::once(async { Err(error) }).boxed(),
@@ -185,11 +219,11 @@ struct Upload {
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let (plan, part) = (self.plan.clone(), self.inner.put_part(data));
-        async move { plan.run(true, part).await }.boxed()
+        async move { plan.run(true, None, part).await }.boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.plan.run(true, self.inner.complete()).await
+        self.plan.run(true, None, self.inner.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -134,6 +134,11 @@ impl Lake {
         self.base.clone().unwrap_or_else(|| self.folder.path().to_owned())
     }
 
+    /// A folder for caches of the program.
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.folder.path().join("caches")
+    }
+
     /// The landing folder.
     pub(crate) fn landing(&self) -> PathBuf {
         self.base().join("landing")
@@ -180,8 +185,9 @@ impl Lake {
         self
     }
 
-    /// A sync with any outcome.
+    /// A sync with any outcome, with a cache, as the program has one.
     pub(crate) async fn try_sync_with(&self, options: sync::Options) -> SyncOutcome {
+        let options = sync::Options { cache: options.cache.or_else(|| Some(self.caches())), ..options };
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         sync::sync(&self.workspace().await, &options, &progress).await
     }

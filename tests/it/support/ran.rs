@@ -57,6 +57,7 @@ impl Lake {
         command.args(args).arg("--project").arg(self.root());
         command.arg("--landing").arg(self.landing()).arg("--warehouse").arg(self.warehouse());
         command.current_dir(self.root()).env("STEDI_DELTA_HASH_KEY", "test").env_remove("STEDI_DELTA_TARGET");
+        command.env("XDG_CACHE_HOME", self.caches());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

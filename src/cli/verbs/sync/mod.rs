@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::plan;
+use crate::cli::caches;
 use crate::cli::lake::Lake;
 use crate::cli::render::error::plain_warning;
 use crate::cli::{Format, Session, exit};
@@ -68,6 +69,7 @@ impl SyncArgs {
             plan: None,
             deferred: None,
             run: Some(run.to_owned()),
+            cache: caches::folder(),
         }
     }
 }
@@ -180,6 +182,7 @@ mod tests {
             plan: None,
             deferred: None,
             run: Some("r1".into()),
+            cache: caches::folder(),
         };
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));
     }
