@@ -50,8 +50,8 @@ pub struct Project {
     pub tables: Vec<Table>,
     /// Files of `migrations/` by number.
     pub migrations: Vec<Migration>,
-    /// Identifies the texts of all files of the project.
-    pub digest: String,
+    /// Checksum of the paths and texts of all files of the project.
+    pub checksum: String,
     /// `migrations/schema.json`, if there is one.
     pub schema: Option<Arc<SourceFile>>,
     /// Notes on queries and columns that Athena reads differently; empty if no target is in Glue. They are not faults.

@@ -16,7 +16,7 @@ use super::settings;
 use super::spec::{Spec, spec};
 use crate::name::{TableName, nearest};
 use crate::source::faults::{Faults, one_of};
-use crate::source::{Fault, Place, SourceFile};
+use crate::source::{Fault, Place, SourceFile, checksum};
 use crate::sql::references::{Reference, references};
 use crate::sql::text::Sql;
 
@@ -108,7 +108,7 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         notify: settings.notify,
         tables: assembly.tables,
         migrations,
-        digest: digest(files),
+        checksum: checksum(files.iter().flat_map(|f| [f.path.to_string_lossy(), f.text.as_str().into()])),
         schema: files.iter().find(|file| file.path == Path::new(layout::SCHEMA)).cloned(),
         notes: assembly.notes.into_sorted(|note| {
             let file = note.fault.place.as_ref().map(|place| &place.file.path);
@@ -118,16 +118,6 @@ pub(super) fn examine(root: &Path, files: &[Arc<SourceFile>]) -> Result<(Project
         }),
     };
     Ok((project, faults.into_sorted()))
-}
-
-fn digest(files: &[Arc<SourceFile>]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for file in files {
-        for part in [file.path.to_string_lossy().as_bytes(), file.text.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 /// Checks that every table has its own folders, at every target.

@@ -13,6 +13,7 @@ use crate::migration::Parsed;
 use crate::name::TableName;
 use crate::outcome::{Action, PlanOutcome, SavedMigration, SavedPlan, SavedTable, counted};
 use crate::privacy::word;
+use crate::source::checksum;
 use crate::sync::{self, Planned};
 use crate::workspace::Workspace;
 
@@ -42,14 +43,8 @@ pub(super) fn saved(workspace: &Workspace, select: &[String], pending: &Pending,
 
 /// BLAKE3 of the text of a table's definition and query, line ends aside.
 pub(super) fn definition(table: &Table) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let texts = std::iter::once(&table.file).chain(table.derived().map(|derived| &derived.sql_file));
-    for file in texts {
-        let text = file.text.replace("\r\n", "\n");
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
+    let files = std::iter::once(&table.file).chain(table.derived().map(|derived| &derived.sql_file));
+    checksum(files.map(|file| file.text.replace("\r\n", "\n")))
 }
 
 /// The text of a file with a plan.

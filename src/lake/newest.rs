@@ -9,7 +9,8 @@ use super::log::{CommitFacts, read_commit};
 use super::log_files::LogFiles;
 use super::table::builder;
 use crate::error::{Context, Result};
-use crate::storage::{Location, described};
+use crate::source::checksum;
+use crate::storage::{Location, metadata_line};
 
 /// `_last_checkpoint`, of which only the version is of interest.
 #[derive(Deserialize)]
@@ -26,7 +27,7 @@ pub(crate) async fn newest_commit(location: &Location) -> Result<Option<CommitFa
     if location.no_folder().is_some() {
         return Ok(None);
     }
-    let log = LogFiles::of(&list(location, checkpointed(location).await?).await?);
+    let log = LogFiles::of(&list(location, hinted_checkpoint(location).await?).await?);
     let Some((version, _)) = log.commits.last_key_value() else { return Ok(None) };
     let first = log.checkpoints.last_key_value().map_or(0, |(checkpoint, _)| checkpoint + 1);
     if first > version + 1 || (first..*version).any(|between| !log.commits.contains_key(&between)) {
@@ -53,13 +54,10 @@ impl LogTail {
     pub(crate) async fn of(location: &Location, like: Option<&Self>) -> Result<Self> {
         let from = match like {
             Some(other) => other.from,
-            None => checkpointed(location).await?,
+            None => hinted_checkpoint(location).await?,
         };
-        let mut hasher = blake3::Hasher::new();
-        for (name, meta) in list(location, from).await? {
-            hasher.update(described(&name, &meta).as_bytes());
-        }
-        Ok(Self { from, files: hasher.finalize().to_hex().to_string() })
+        let listed = list(location, from).await?;
+        Ok(Self { from, files: checksum(listed.iter().map(|(name, meta)| metadata_line(name, meta))) })
     }
 }
 
@@ -68,7 +66,7 @@ fn unread(location: &Location) -> String {
 }
 
 /// The version of the newest checkpoint by `_last_checkpoint`, which may be missing, old or broken: then more is listed.
-async fn checkpointed(location: &Location) -> Result<u64> {
+async fn hinted_checkpoint(location: &Location) -> Result<u64> {
     let hint = match location.store.get(&location.join("_delta_log").path.join("_last_checkpoint")).await {
         Ok(read) => read.bytes().await.context(|| unread(location))?,
         Err(object_store::Error::NotFound { .. }) => Default::default(),

@@ -63,3 +63,14 @@ pub struct Text {
     /// Its place.
     pub place: Place,
 }
+
+/// BLAKE3 of texts, each preceded by its length, so that other boundaries between them give another hash. Hexadecimal.
+#[must_use]
+pub(crate) fn checksum(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        let text = text.as_ref().as_bytes();
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text);
+    }
+    hasher.finalize().to_hex().to_string()
+}

@@ -18,9 +18,9 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// A text that is another one if a file was added, removed or replaced, or another entry was found.
-    pub(crate) fn described(&self) -> String {
-        let files: String = self.files.iter().map(|(path, meta)| described(path, meta)).collect();
+    /// A text that differs if a file was added, removed or replaced, or another entry was found.
+    pub(crate) fn metadata_lines(&self) -> String {
+        let files: String = self.files.iter().map(|(path, meta)| metadata_line(path, meta)).collect();
         format!("{files}{:?} {:?} {:?}\n", self.odd, self.outside, self.dangling)
     }
 }
@@ -46,8 +46,8 @@ impl fmt::Display for Odd {
     }
 }
 
-/// A line that is another one if the file was replaced.
-pub(crate) fn described(name: &str, meta: &ObjectMeta) -> String {
+/// A line that differs if the file was replaced.
+pub(crate) fn metadata_line(name: &str, meta: &ObjectMeta) -> String {
     let ObjectMeta { size, e_tag, version, last_modified, .. } = meta;
     let nanos = last_modified.timestamp_nanos_opt();
     // Debug escapes line breaks.

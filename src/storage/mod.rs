@@ -31,7 +31,7 @@ pub(crate) use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
 use folder::Folders;
-pub(crate) use listing::{Listing, Odd, described};
+pub(crate) use listing::{Listing, Odd, metadata_line};
 pub use meter::Meter;
 use meter::Metered;
 use read_cache::{CachePolicy, CachedStore};

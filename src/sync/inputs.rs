@@ -18,6 +18,7 @@ use crate::lake::LogTail;
 use crate::name::TableName;
 use crate::program;
 use crate::register;
+use crate::source::checksum;
 use crate::storage::Location;
 use crate::workspace::Workspace;
 
@@ -56,7 +57,7 @@ impl Inputs {
     ///
     /// # Errors
     /// When something cannot be listed.
-    pub(super) async fn match_now(&self, workspace: &Workspace) -> Result<bool> {
+    pub(super) async fn are_current(&self, workspace: &Workspace) -> Result<bool> {
         if self.configuration != configuration(workspace)? {
             return Ok(false);
         }
@@ -101,9 +102,9 @@ fn logs(workspace: &Workspace) -> Result<Vec<Location>> {
 fn configuration(workspace: &Workspace) -> Result<String> {
     let program = program::identity().ok_or_else(|| Error::failed("the build of this program is unknown"))?;
     let key = DigestKey::of(&workspace.privacy);
-    Ok(hash([
+    Ok(checksum([
         program,
-        workspace.project.digest.clone(),
+        workspace.project.checksum.clone(),
         workspace.target.clone(),
         workspace.landing.url.to_string(),
         workspace.warehouse.url.to_string(),
@@ -117,7 +118,7 @@ async fn landing(workspace: &Workspace) -> Result<String> {
     let sources = workspace.project.tables.iter().filter_map(|table| table.landing());
     let listed: Vec<_> = sources.map(|source| ingest::list_folder(&workspace.landing, source)).collect();
     let listed: Vec<_> = stream::iter(listed).buffered(AT_ONCE).try_collect().await?;
-    Ok(hash(listed.iter().map(|listing| listing.described())))
+    Ok(checksum(listed.iter().map(|listing| listing.metadata_lines())))
 }
 
 /// Of the entries that a sync would change: others may share the database.
@@ -129,13 +130,5 @@ async fn catalog(workspace: &Workspace) -> Result<String> {
     };
     entries.retain(|name, entry| is_named(name) || register::is_below(workspace, entry));
     let entries = serde_json::to_string(&entries);
-    Ok(hash([entries.context(|| "the entries of the catalog cannot be compared".to_owned())?]))
-}
-
-pub(super) fn hash(parts: impl IntoIterator<Item = String>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
+    Ok(checksum([entries.context(|| "the entries of the catalog cannot be compared".to_owned())?]))
 }

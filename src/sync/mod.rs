@@ -44,7 +44,7 @@ use derived::Fate;
 pub(crate) use duplicate_table_ids::one_id;
 pub use planned::Planned;
 pub use select::{Selection, checked};
-use unchanged::Known;
+use unchanged::Lookup;
 
 /// The options of a sync.
 #[derive(Clone, Debug, Default)]
@@ -247,13 +247,13 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(&mut self, outcome: &mut SyncOutcome) -> Result<()> {
-        let known = Box::pin(self.known()).await;
-        if let Known::Unchanged(tables) = &known {
+        let found = Box::pin(self.look_up()).await;
+        if let Lookup::Hit(tables) = &found {
             self.report_unchanged(outcome, tables);
             return Ok(());
         }
         Box::pin(self.work(outcome)).await?;
-        Box::pin(self.update_cache(outcome, known)).await;
+        Box::pin(self.update_cache(outcome, found)).await;
         Ok(())
     }
 

@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::inputs::{Inputs, hash};
+use super::inputs::Inputs;
 use super::{Options, Purpose, Work, events};
 use crate::clock;
 use crate::definition::Table;
 use crate::outcome::{Files, Mode, Rows, SyncOutcome, TableOutcome};
+use crate::source::checksum;
 use crate::workspace::Workspace;
 
-/// Files in the cache. The ones that were not used for the longest time are removed.
-const MOST: usize = 256;
+/// Files in the cache; the least recently used ones beyond are removed.
+const MAX_FILES: usize = 256;
 
 /// What a sync with nothing to do leaves for the next ones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,48 +30,48 @@ struct Cached {
     /// Whether a sync began with them, had nothing to do, and left them. Else a file may have come while the sync ran.
     is_confirmed: bool,
     /// Every table of the project.
-    tables: BTreeMap<String, Still>,
+    tables: BTreeMap<String, CachedTable>,
 }
 
-/// A table in which nothing changes.
+/// A table when the sync ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Still {
+pub(super) struct CachedTable {
     version: u64,
     location: String,
 }
 
-/// What the cache tells of the inputs with which a sync begins.
-pub(super) enum Known {
-    /// Nothing.
-    Nothing,
-    /// A sync with nothing to do ended with these.
-    Inputs(Box<Inputs>),
-    /// There is nothing to do.
-    Unchanged(BTreeMap<String, Still>),
+/// The result of looking up the inputs of a sync in the cache.
+pub(super) enum Lookup {
+    /// They are not in it.
+    Miss,
+    /// They are, and are not confirmed.
+    Unconfirmed(Box<Inputs>),
+    /// They are, and there is nothing to do.
+    Hit(BTreeMap<String, CachedTable>),
 }
 
 impl Work<'_> {
-    /// Compares the inputs with the cached ones. When something cannot be listed, the sync itself finds that out.
-    pub(super) async fn known(&self) -> Known {
-        let Some((path, cached)) = self.cache().and_then(|path| Some((path.clone(), read(&path)?))) else {
-            return Known::Nothing;
+    /// Compares the inputs with the cached ones. An error of a listing is a miss: the full sync reports it.
+    pub(super) async fn look_up(&self) -> Lookup {
+        let Some((path, cached)) = self.cache_file().and_then(|path| Some((path.clone(), read(&path)?))) else {
+            return Lookup::Miss;
         };
         if self.tables(&cached.tables).is_none() {
-            return Known::Nothing;
+            return Lookup::Miss;
         }
-        match cached.inputs.match_now(&self.workspace).await {
+        match cached.inputs.are_current(&self.workspace).await {
             Ok(true) if cached.is_confirmed => {
                 let _ =
                     File::options().append(true).open(path).and_then(|file| file.set_modified(clock::system_time()));
-                Known::Unchanged(cached.tables)
+                Lookup::Hit(cached.tables)
             }
-            Ok(true) => Known::Inputs(Box::new(cached.inputs)),
-            _ => Known::Nothing,
+            Ok(true) => Lookup::Unconfirmed(Box::new(cached.inputs)),
+            _ => Lookup::Miss,
         }
     }
 
     /// The outcome of a sync with nothing to do.
-    pub(super) fn report_unchanged(&self, outcome: &mut SyncOutcome, tables: &BTreeMap<String, Still>) {
+    pub(super) fn report_unchanged(&self, outcome: &mut SyncOutcome, tables: &BTreeMap<String, CachedTable>) {
         let tables = self.tables(tables).unwrap_or_default();
         let versions: Vec<_> = tables.iter().map(|(table, still)| (*table, still.version)).collect();
         events::nothing_to_do(self.progress, &versions);
@@ -83,8 +84,8 @@ impl Work<'_> {
     }
 
     /// After a sync with nothing to do, caches its inputs, or confirms them. The next sync can do without.
-    pub(super) async fn update_cache(&self, outcome: &SyncOutcome, known: Known) {
-        let Some(path) = self.cache() else { return };
+    pub(super) async fn update_cache(&self, outcome: &SyncOutcome, before: Lookup) {
+        let Some(path) = self.cache_file() else { return };
         // Where caches do not last or cannot be written, nothing more is listed for them.
         if !path.exists() {
             let _ = create(&path);
@@ -95,28 +96,28 @@ impl Work<'_> {
         }
         let still = |t: &TableOutcome| {
             let location = t.location.clone();
-            Some((t.table.to_string(), Still { version: t.version_after?, location }))
+            Some((t.table.to_string(), CachedTable { version: t.version_after?, location }))
         };
         let tables = outcome.tables.iter().filter_map(still).collect();
         if self.tables(&tables).is_none() || File::options().append(true).open(&path).is_err() {
             return;
         }
         let Ok(inputs) = Inputs::now(&self.workspace).await else { return };
-        let is_confirmed = matches!(known, Known::Inputs(before) if *before == inputs);
+        let is_confirmed = matches!(before, Lookup::Unconfirmed(before) if *before == inputs);
         let _ = write(&path, &Cached { inputs, is_confirmed, tables });
     }
 
     /// The file of the cache, if this sync uses one: one for each project, target and lake.
-    fn cache(&self) -> Option<PathBuf> {
+    fn cache_file(&self) -> Option<PathBuf> {
         let folder = self.options.cache.as_ref().filter(|_| self.is_plain())?;
         let Workspace { project, target, landing, warehouse, .. } = &self.workspace;
         let root = std::path::absolute(&project.root).ok()?.display().to_string();
         let of = [root, target.clone(), landing.url.to_string(), warehouse.url.to_string()];
-        Some(folder.join("unchanged").join(format!("{}.json", hash(of))))
+        Some(folder.join("unchanged").join(format!("{}.json", checksum(of))))
     }
 
     /// The tables of the project with what is cached of them, if each has something.
-    fn tables<'t>(&'t self, cached: &'t BTreeMap<String, Still>) -> Option<Vec<(&'t Table, &'t Still)>> {
+    fn tables<'t>(&'t self, cached: &'t BTreeMap<String, CachedTable>) -> Option<Vec<(&'t Table, &'t CachedTable)>> {
         let tables = &self.workspace.project.tables;
         tables.iter().map(|table| Some((table, cached.get(table.name.as_str())?))).collect()
     }
@@ -148,7 +149,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn write(path: &Path, cached: &Cached) -> io::Result<()> {
-    // Readers see one or the other.
+    // A rename is atomic: readers see the old file or the new one.
     let new = path.with_extension(clock::random_uuid().simple().to_string());
     fs::write(&new, serde_json::to_vec(cached)?)?;
     fs::rename(&new, path)?;
@@ -158,7 +159,7 @@ fn write(path: &Path, cached: &Cached) -> io::Result<()> {
         files.push((entry.metadata()?.modified()?, entry.path()));
     }
     files.sort();
-    files.iter().rev().skip(MOST).try_for_each(|(_, old)| fs::remove_file(old))
+    files.iter().rev().skip(MAX_FILES).try_for_each(|(_, old)| fs::remove_file(old))
 }
 
 /// Whether nothing was done, and nothing is to be said that a further sync would say again.

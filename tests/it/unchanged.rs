@@ -99,8 +99,8 @@ async fn the_third_sync_with_nothing_to_do_opens_no_table_and_says_the_same() {
     assert!(few.calls() < all.calls(), "{} of {} requests", few.calls(), all.calls());
 }
 
-/// The law that would find an input of which the cache does not know: a sync with nothing to do reads nothing but the listed
-/// logs and folders, and the data files of the ledger, which no log loses.
+/// Finds an input that is missing in the cache: a sync with nothing to do reads nothing but the listed
+/// logs and folders, and the data files of the ledger, which docs/state.md excepts.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_a_sync_reads_is_among_its_inputs() {
     let lake = still().await;
