@@ -6,6 +6,7 @@ mod floats;
 mod frames;
 mod killers;
 mod law;
+mod newest;
 mod refusals;
 mod shuffled;
 mod support;

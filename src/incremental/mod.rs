@@ -12,6 +12,7 @@
 //! | left and mark join, scalar subquery | `dL ⟕ R'  +  (L° ⟕ R' - L° ⟕ R°)`, the bracket for the keys of `dR` | linear in L |
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
 //! | count, sum, min, max of a grouping that the result shows | old value ± change, where exact | combined |
+//! | `row_number() = 1` whose first order keys the result shows | the table's row or an inserted one, where these keys decide | first row |
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | count and sum of a grouping below the top | `F(X' ⋉ K) - (F(X' ⋉ K) - F(dX))` by value, where exact | subtracted |
 //! | union all of inputs with different constants | each input over its part of the table, at the top | by input |
@@ -35,6 +36,7 @@ mod existence;
 mod explain;
 mod frame;
 mod join;
+mod newest;
 mod outer;
 mod range;
 mod reasons;

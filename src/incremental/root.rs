@@ -1,7 +1,8 @@
 //! Grouping, distinct and windows at the top of a query whose keys are columns of the result: the old rows of the
 //! touched groups need not be computed, since the maintained table holds them.
 //!
-//! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reads, and deleted rows are bit-identical to the table's.
+//! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reads, and deleted rows are bit-identical to the table's. Some changes need
+//! no rows of the tables below at all ([`super::combine`], [`super::newest`]).
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(crate) enum ResultReuse {
     Before,
     /// Also the new rows, if the change is insert-only.
     AllOfAppends,
+    /// Also the new rows of the partitions whose first row is replaced by one that is inserted.
+    Newest,
     /// Also the new rows.
     All,
 }
@@ -57,7 +60,7 @@ impl<'a> Tops<'a> {
 
 pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
-    let reuse = super::combine::result_reuse(plan, node);
+    let reuse = super::combine::result_reuse(plan, node).or_else(|| super::newest::result_reuse(plan, node));
     Some((node, reuse.unwrap_or(ResultReuse::Before)))
 }
 
@@ -114,7 +117,10 @@ impl Deriver<'_> {
             Some(frame) => self.framed_keys(&change.plan, &exprs, frame)?,
             None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
         };
-        let combined = self.combined(plan, node, &change.plan, keys.as_ref(), &shown)?;
+        let combined = match self.combined(plan, node, &change.plan, keys.as_ref(), &shown)? {
+            None => self.newest(plan, node, &change.plan, keys.as_ref(), &shown)?,
+            combined => combined,
+        };
         let (combined, keys) = match (combined, keys) {
             (Some((change, anew)), _) => (Some(change), anew),
             (None, Some(keys)) => (None, keys),

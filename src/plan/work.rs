@@ -251,7 +251,7 @@ impl Sizes<'_> {
         let reuse = tops.reuse(plan);
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
-            Some(ResultReuse::AllOfAppends) => u64::from(!input.only_adds),
+            Some(ResultReuse::AllOfAppends | ResultReuse::Newest) => u64::from(!input.only_adds),
             Some(ResultReuse::Before) => 1,
             None => match plan {
                 LogicalPlan::Aggregate(aggregate) if is_subtracted(aggregate) => 1,

@@ -189,7 +189,6 @@ async fn one_aggregate_combines_with_its_row_and_a_grouping_below_reads_the_new_
     let row = |k: i64, v: i64| (vec![Value::Int(Some(k)), Value::Int(Some(v))], 1);
     let table = TestTable::new("t", &columns, vec![row(1, 1), row(1, 2), row(2, 5)], vec![row(1, 3), row(3, 4)]);
     let world = World { tables: vec![table], before: false };
-    let ctx = session();
     for (sql, opened) in [
         ("select count(*) as n, sum(v) as s from t", &["@result", "t@change"][..]),
         ("select max(v) as m from (select k, v from t where v > 1)", &["@result", "t@change"]),
@@ -203,14 +202,57 @@ async fn one_aggregate_combines_with_its_row_and_a_grouping_below_reads_the_new_
             &["@result", "t@change", "t@new"],
         ),
     ] {
-        let (plan, program) = program(&world, sql);
-        let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
-        let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
-        let result = MemTable::try_new(schema, vec![old]).expect("table");
-        let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
-        run(&program, &ctx, &watched).await.expect("change").collect().await.expect("rows");
-        assert_eq!(watched.opened(), opened, "{sql}");
+        assert_eq!(opened_over_result(&world, sql).await, opened, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn a_newest_row_is_compared_with_the_one_of_the_result() {
+    let columns = [("k", DataType::Int64), ("d", DataType::Int64), ("v", DataType::Int64)];
+    let row = |k: i64, d: i64, v: i64| (vec![Value::Int(Some(k)), Value::Int(Some(d)), Value::Int(Some(v))], 1);
+    let old = vec![row(1, 5, 1), row(1, 6, 1), row(2, 5, 0)];
+    let query = |shown: &str, further: &str| {
+        format!(
+            "select {shown} from (select *, row_number() over (partition by k order by d desc, v) as n from t) \
+             where n = 1{further}"
+        )
+    };
+    let newer = || vec![row(1, 7, 1), row(1, 8, 1), row(1, 8, 2)];
+    let all = &["@result", "t@change", "t@new"][..];
+    let combined = &["@result", "t@change"][..];
+    for (change, sql, opened) in [
+        (newer(), query("k, d", ""), combined),
+        (newer(), query("k, d, v", " and v > 0"), combined),
+        (vec![row(1, 4, 1), row(3, 1, 1)], query("k, d, v", ""), combined),
+        (vec![row(1, 6, 1), row(1, 7, 1)], query("d, k", ""), combined),
+        (vec![row(1, 6, 2)], query("k, d, v", ""), combined),
+        // A tie of the keys that are shown.
+        (vec![row(1, 6, 2)], query("k, d", ""), all),
+        // A partition whose first row is hidden, or which is new.
+        (vec![row(2, 9, 1)], query("k, d, v", " and v > 0"), all),
+        (vec![row(3, 9, 1)], query("k, d, v", " and v > 0"), all),
+        // The first row goes, and none comes that is before it.
+        (vec![(row(1, 6, 1).0, -1)], query("k, d", ""), all),
+        // The first order key is not shown.
+        (newer(), query("k, v", ""), all),
+        // Not the first row.
+        (newer(), query("k, d", "").replace("n = 1", "n = 2"), all),
+    ] {
+        let world = World { tables: vec![TestTable::new("t", &columns, old.clone(), change)], before: false };
+        assert_eq!(opened_over_result(&world, &sql).await, opened, "{sql}: {:?}", world.tables[0].change);
+    }
+}
+
+/// The tables that the change of a query opens, over its old result.
+async fn opened_over_result(world: &World, sql: &str) -> Vec<String> {
+    let ctx = session();
+    let (plan, program) = program(world, sql);
+    let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
+    let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
+    let result = MemTable::try_new(schema, vec![old]).expect("table");
+    let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
+    run(&program, &ctx, &watched).await.expect("change").collect().await.expect("rows");
+    watched.opened()
 }
 
 #[tokio::test]
