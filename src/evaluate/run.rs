@@ -19,8 +19,8 @@ use deltalake::datafusion::physical_plan::{EmptyRecordBatchStream, execute_strea
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
-use crate::error::{Context, Result};
-use crate::incremental::{self, Program, WEIGHT};
+use crate::error::{Context, Error, Kind, Result};
+use crate::incremental::{self, OldResult, Program, WEIGHT};
 use crate::lake::Scanned;
 use crate::sql;
 
@@ -30,6 +30,9 @@ use super::{Change, LEAST_HELD, Limits, Sources};
 
 /// How many results of maximum size the steps of a program may hold together.
 const HELD_AT_ONCE: usize = 2;
+
+/// What part of its limit a step may take that is joined in memory, three times at once beside a sort.
+const PART_COMPARED: usize = 8;
 
 /// The result of a step.
 pub(super) enum Held {
@@ -58,7 +61,25 @@ pub(crate) async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    let stages = program.stages(&|table| sources.change_kind(table), sources.old_result())?;
+    let old = sources.old_result();
+    match run_over(program, ctx, sources, limits, old).await? {
+        Some(change) => Ok(change),
+        None => {
+            let change = run_over(program, ctx, sources, limits, OldResult::MaintainedNotCompared).await?;
+            change.ok_or_else(|| Error::new(Kind::Internal, "a change is compared that must not be"))
+        }
+    }
+}
+
+/// The change, if what is compared is small: of the limit, a part that can be joined several times.
+async fn run_over(
+    program: &Program,
+    ctx: &SessionContext,
+    sources: &dyn Sources,
+    limits: Limits,
+    old: OldResult,
+) -> Result<Option<Change>> {
+    let stages = program.stages(&|table| sources.change_kind(table), old)?;
     let mut steps = Steps::new();
     let mut free = limits.bytes.saturating_mul(HELD_AT_ONCE);
     for step in stages.steps {
@@ -69,25 +90,27 @@ pub(crate) async fn run_with(
             let bound = bind(plan.clone(), sources).await?;
             // Also of many steps, the small ones are held.
             let limit = limits.bytes.min(free.max(LEAST_HELD));
+            let limit = if step.compares { limit / PART_COMPARED } else { limit };
             collect_up_to(stream(&bound, ctx, "the change").await?, limit).await?
         };
         let held = batches.iter().flatten().map(RecordBatch::get_array_memory_size).sum();
         free = free.saturating_sub(held);
         let held = match batches {
             Some(batches) => hold(batches, step.plan.schema())?,
+            None if step.compares => return Ok(None),
             None => Held::View(plan),
         };
         steps.insert(step.name, held);
     }
     let schema = schema_of(program);
-    let Some(result) = stages.result else { return Ok(nothing(schema)) };
+    let Some(result) = stages.result else { return Ok(Some(nothing(schema))) };
     let plan = prepared(&result, &steps).context(|| "the change cannot be planned".into())?;
     if is_empty(&plan) {
-        return Ok(nothing(schema));
+        return Ok(Some(nothing(schema)));
     }
     let plan = if stages.insert_only { plan } else { incremental::consolidate(plan)? };
     let stream = stream(&bind(plan, sources).await?, ctx, "the change").await?;
-    Ok(Change { schema: stream.schema(), insert_only: stages.insert_only, stream })
+    Ok(Some(Change { schema: stream.schema(), insert_only: stages.insert_only, stream }))
 }
 
 /// Plans and starts a query.

@@ -46,13 +46,16 @@ pub(super) struct Deriver<'a> {
     settles: bool,
     /// The part of the maintained table whose change is derived, if it is not all of it.
     pub(super) part: Option<Part>,
+    /// Whether the change may be compared with the maintained table.
+    pub(super) compares: bool,
 }
 
 /// The stages of a normalised plan.
 pub(super) fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
-    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None };
+    let compares = old == OldResult::Maintained;
+    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None, compares };
     let at_root = match old {
-        OldResult::Maintained => deriver.at_root(plan)?,
+        OldResult::Maintained | OldResult::MaintainedNotCompared => deriver.at_root(plan)?,
         OldResult::Computed => None,
     };
     let change = match at_root {
@@ -173,7 +176,16 @@ impl Deriver<'_> {
     pub(super) fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let name = format!("step_{}", self.steps.len() + 1);
         let scan = scan_step(&name, plan.schema())?;
-        self.steps.push(Step { name, plan });
+        self.steps.push(Step { name, plan, compares: false });
+        Ok(scan)
+    }
+
+    /// A step that compares the change with the maintained table.
+    pub(super) fn comparing_step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let scan = self.step(plan)?;
+        if let Some(step) = self.steps.last_mut() {
+            step.compares = true;
+        }
         Ok(scan)
     }
 

@@ -93,7 +93,9 @@ impl Walk<'_> {
     /// The rule of an aggregate without keys.
     fn whole(&self, plan: &LogicalPlan) -> &'static str {
         match self.tops.reuse(plan) {
-            None | Some(ResultReuse::Before | ResultReuse::Newest) => "recompute it, before and after",
+            None | Some(ResultReuse::Before | ResultReuse::Newest | ResultReuse::NewestOfKnown) => {
+                "recompute it, before and after"
+            }
             Some(ResultReuse::AllOfAppends) => {
                 "recompute it, unless the change is insert-only: then it is combined with the table's row"
             }
@@ -112,7 +114,7 @@ impl Walk<'_> {
                     "{recompute}, old and new, unless the change is insert-only: then it is combined with the table's rows"
                 )
             }
-            Some(ResultReuse::Newest) => {
+            Some(ResultReuse::Newest | ResultReuse::NewestOfKnown) => {
                 format!("a row that comes before the table's replaces it; else {recompute}; the table has the old rows")
             }
             Some(ResultReuse::All) => "the change combined with the table's rows".to_owned(),

@@ -80,6 +80,8 @@ pub(crate) enum Side {
 pub enum OldResult {
     /// [`Side::Maintained`], where a rule can read it.
     Maintained,
+    /// The same, but no rule compares the change with it that must hold the outcome in memory.
+    MaintainedNotCompared,
     /// It is computed.
     Computed,
 }
@@ -164,6 +166,9 @@ pub struct Step {
     pub name: String,
     /// Columns `c0, c1, ...`; [`WEIGHT`] last if rows have weights.
     pub plan: LogicalPlan,
+    /// What is not held would be computed too often, and joined in memory: then [`OldResult::MaintainedNotCompared`] is
+    /// cheaper.
+    pub compares: bool,
 }
 
 impl Program {

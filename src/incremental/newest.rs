@@ -15,6 +15,8 @@
 //! - or the table's row is strictly before all changed rows: nothing changes;
 //! - or neither: the partition is recomputed ([`super::root`]).
 //!
+//! The outcome must be held, and small beside the memory that there is: otherwise the general rule takes its place.
+//!
 //! A partition of which the table has no row had none, unless a further condition hides its first row (`where n = 1 and
 //! not deleted`): then it is recomputed. Keys are compared by the engine's own `rank()`; floating-point numbers, whose
 //! zeros are equal to some operators only, are left to the general rule.
@@ -72,8 +74,13 @@ impl First {
                 return Ok(None);
             }
         }
+        let partition = keys.len();
         let (mut order, mut columns) = (Vec::new(), Vec::new());
         for key in &params.order_by {
+            // Within a partition it decides nothing.
+            if keys[..partition].contains(&key.expr) {
+                continue;
+            }
             let Expr::Column(by) = &key.expr else { break };
             let Some(at) = schema.maybe_index_of_column(by) else { break };
             let Some(column) = shown(plan, node, at) else { break };
@@ -139,7 +146,7 @@ fn is_first(condition: &Expr, number: &Expr) -> bool {
 }
 
 fn holds_every_number(of: &DataType) -> bool {
-    matches!(of, DataType::UInt64 | DataType::Int64 | DataType::Decimal128(..))
+    matches!(of, DataType::UInt64 | DataType::Int64 | DataType::Decimal128(20.., 0..))
 }
 
 /// The value of an integer literal, of any numeric type.
@@ -159,7 +166,9 @@ fn whole(expr: &Expr) -> Option<i64> {
 
 /// The reads that the table saves for such a query; `None` for another one.
 pub(super) fn result_reuse(plan: &LogicalPlan, node: &LogicalPlan) -> Option<ResultReuse> {
-    First::of(plan, node).ok()?.map(|_| ResultReuse::Newest)
+    let first = First::of(plan, node).ok()??;
+    // A new partition is not in the table either.
+    Some(if first.hides { ResultReuse::NewestOfKnown } else { ResultReuse::Newest })
 }
 
 impl Deriver<'_> {
@@ -174,12 +183,11 @@ impl Deriver<'_> {
         keys: Option<&KeysOf>,
         shown_keys: &[Expr],
     ) -> Result<Option<(LogicalPlan, KeysOf)>> {
-        let (Some(first), Some(of), LogicalPlan::Window(window)) = (First::of(plan, node)?, keys, node) else {
-            return Ok(None);
-        };
+        let (true, Some(of), LogicalPlan::Window(window)) = (self.compares, keys, node) else { return Ok(None) };
+        let Some(first) = First::of(plan, node)? else { return Ok(None) };
         let partition = shown_keys.len();
         let old = self.restrict_to(self.scan_result(plan)?, keys, shown_keys)?;
-        let judged = self.step(judged(&first, partition, change, &old, shown_keys)?)?;
+        let judged = self.comparing_step(judged(&first, partition, change, &old, shown_keys)?)?;
         let (was, comes) = (column(judged.schema(), partition), column(judged.schema(), partition + 1));
         let mut replaced = was.clone().gt(lit(1_i64));
         let mut doubtful = was.clone().eq(lit(1_i64)).and(comes.clone().eq(lit(1_i64)));

@@ -26,6 +26,8 @@ pub(crate) enum ResultReuse {
     AllOfAppends,
     /// Also the new rows of the partitions whose first row is replaced by one that is inserted.
     Newest,
+    /// The same, unless the table has no row of the partition.
+    NewestOfKnown,
     /// Also the new rows.
     All,
 }

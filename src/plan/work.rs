@@ -252,7 +252,7 @@ impl Sizes<'_> {
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
             Some(ResultReuse::AllOfAppends | ResultReuse::Newest) => u64::from(!input.only_adds),
-            Some(ResultReuse::Before) => 1,
+            Some(ResultReuse::Before | ResultReuse::NewestOfKnown) => 1,
             None => match plan {
                 LogicalPlan::Aggregate(aggregate) if is_subtracted(aggregate) => 1,
                 _ => 2,

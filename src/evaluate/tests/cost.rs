@@ -233,6 +233,8 @@ async fn a_newest_row_is_compared_with_the_one_of_the_result() {
         (vec![row(3, 9, 1)], query("k, d, v", " and v > 0"), all),
         // The first row goes, and none comes that is before it.
         (vec![(row(1, 6, 1).0, -1)], query("k, d", ""), all),
+        // The first order key is one of the partition, and the next is not shown.
+        (newer(), query("k, v", "").replace("order by d", "order by k, d"), all),
         // The first order key is not shown.
         (newer(), query("k, v", ""), all),
         // Not the first row.
