@@ -50,12 +50,41 @@ pub(super) fn extent(bytes: &[u8], most: usize) -> Extent {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let ignored = IgnoredAny::deserialize(&mut json);
     let end = json.into_iter::<IgnoredAny>().byte_offset();
-    match ignored {
-        Ok(_) => Extent::Whole(end),
+    let error = match ignored {
+        Ok(_) => return Extent::Whole(end),
+        Err(error) if error.is_eof() => return Extent::Incomplete,
+        Err(error) => error,
+    };
+    match first_invalid(&bytes[..end], &error) {
         // A number at the end of the bytes (`-`, `1.`) is reported as invalid, not as unfinished.
-        Err(error) if error.is_eof() || end == bytes.len() => Extent::Incomplete,
-        Err(error) => Extent::Broken(end, error),
+        fault if fault == bytes.len() => Extent::Incomplete,
+        fault => Extent::Broken(fault, error),
     }
+}
+
+/// The first invalid byte, given the bytes that the parser took before it reported an error: of escapes, words and some
+/// numbers it takes the invalid byte, and up to three after it, which may be the next record's.
+fn first_invalid(taken: &[u8], error: &serde_json::Error) -> usize {
+    let end = taken.len();
+    let what = error.to_string();
+    let is_taken = if what.starts_with("invalid escape") {
+        if let [before @ .., b'\\', b'u', _, _, _, _] = taken
+            && before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
+        {
+            let digits = end - 4;
+            return digits + taken[digits..].iter().take_while(|b| b.is_ascii_hexdigit()).count().min(3);
+        }
+        true
+    } else if what.starts_with("invalid number") {
+        match taken {
+            [.., b'e' | b'E', b'+' | b'-'] | [.., b'0'..=b'9'] => false,
+            [.., b'-' | b'+' | b'e' | b'E', _] => true,
+            _ => false,
+        }
+    } else {
+        what.starts_with("expected ident")
+    };
+    end - usize::from(is_taken)
 }
 
 /// The parser's message without line and column, which are relative to the record. Parsers quote no data.
@@ -65,5 +94,49 @@ pub(super) fn not_json(error: &serde_json::Error, at: Option<usize>) -> String {
     match at {
         Some(at) => format!("not JSON: {what} at byte {at}"),
         None => format!("not JSON: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Extent, extent};
+
+    /// The invalid byte of each text is its first `!`.
+    #[test]
+    fn the_first_invalid_byte_is_found_whatever_the_parser_took() {
+        for text in [
+            "!",
+            "{\"a\":1,!",
+            "{\"a\":!}",
+            "{\"a\"!1}",
+            "[1!]",
+            "[-!]",
+            "[1.!]",
+            "[1e!]",
+            "[1E+!]",
+            "[1e-!]",
+            "[1.5e!]",
+            "[1e5!]",
+            "[n!ll]",
+            "[nul!]",
+            "[t!]",
+            "[fals!]",
+            "[\"\\!\"]",
+            "[\"\\u!}\"}{]",
+            "[\"\\u0!\"}{]",
+            "[\"\\u00!\"}{]",
+            "[\"\\u000!\"}{]",
+            "[\"\\\\\\u!\"}{]",
+            "[\"\\\\u12\\!\"]",
+            "[\"\\\\u123\\!\"]",
+            "[\"\\n\\!\"]",
+        ] {
+            let at = text.find('!');
+            for byte in ["!", "}"] {
+                let text = text.replacen('!', byte, 1);
+                let Extent::Broken(found, _) = extent(text.as_bytes(), text.len()) else { panic!("{text} is broken") };
+                assert_eq!(Some(found), at, "{text}");
+            }
+        }
     }
 }

@@ -71,7 +71,7 @@ fn one_bad_record_takes_nothing_with_it() {
     check("{\"a\":1} x {\"a\":2}", &["0:1", "8+1 not JSON: expected value at byte 0", "10:2"]);
     check(
         "[{\"a\":1},tru,[NaN,2],{\"a\":2}]",
-        &["1:1", "9+3 not JSON: expected ident at byte 4", "13+7 not JSON: expected value at byte 1", "21:2"],
+        &["1:1", "9+3 not JSON: expected ident at byte 3", "13+7 not JSON: expected value at byte 1", "21:2"],
     );
 }
 
@@ -113,6 +113,13 @@ fn a_broken_array() {
 }
 
 #[test]
+fn what_a_parser_takes_at_once_may_be_the_next_record_s() {
+    check("{\"b\":\"\\u}\"}{\"a\":1}{\"a\":2}", &["0+11 not JSON: invalid escape at byte 8", "11:1", "18:2"]);
+    check("{\"a\":nul}{\"a\":1}{\"a\":2}", &["0+9 not JSON: expected ident at byte 8", "9:1", "16:2"]);
+    check("{\"a\":1e}{\"a\":1}{\"a\":2}", &["0+8 not JSON: invalid number at byte 7", "8:1", "15:2"]);
+}
+
+#[test]
 fn broken_records_between_good_ones() {
     let around = |broken: &str| format!("{{\"a\":1}}\n{broken}\n{{\"a\":3}}\n{{\"a\":4}}");
     for (broken, reason) in [
@@ -124,13 +131,13 @@ fn broken_records_between_good_ones() {
         ("{\"a\":Infinity}", "not JSON: expected value at byte 5"),
         ("{\"a\":01}", "not JSON: invalid number at byte 6"),
         ("{\"b\":\"two", "not JSON: control character (\\u0000-\\u001F) found while parsing a string at byte 9"),
-        ("{\"b\":\"\\x\"}", "not JSON: invalid escape at byte 8"),
+        ("{\"b\":\"\\x\"}", "not JSON: invalid escape at byte 7"),
         ("{\"a\":{\"b\":2}", "not JSON: expected `,` or `}` at byte 13"),
         // The next line is a value here, and a record once the following line shows that something is missing.
         ("{\"a\":2,\"b\":", "not JSON: expected `,` or `}` at byte 20"),
         ("{\"a\":[2,", "not JSON: expected `,` or `]` at byte 17"),
         ("{\"a\":2}}", "not JSON: expected value at byte 0"),
-        ("two", "not JSON: expected ident at byte 2"),
+        ("two", "not JSON: expected ident at byte 1"),
         ("2,3", "not JSON: expected a record's end at byte 1"),
         ("\"a\",\"b\"", "not JSON: expected a record's end at byte 3"),
     ] {

@@ -2,6 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::Value;
 
 use super::*;
@@ -115,24 +116,30 @@ const LAYOUTS: [(&str, &str, &str); 11] = [
 ];
 
 /// Texts that look like the brackets and names between and in records.
-const TEXTS: [&str; 18] = [
+const TEXTS: [&str; 19] = [
     "x", "", "}{", "\\\"}", "},{\\\"a", "[{]", "\\\\", ":-}", "}", "{", "]}", "{}", "a, b", "[", "\\n", "},", "\\\"",
-    "\u{e9}",
+    "\u{e9}", "\\u00e9",
 ];
+
+/// Values whose tokens a parser takes in one piece.
+const SCALARS: [&str; 6] = ["null", "true", "false", "-1", "2.5", "1e+3"];
 
 /// A record of `a` and more, whose texts contain brackets, quotes and backslashes.
 fn nested() -> impl Strategy<Value = String> {
-    (any::<u8>(), 0..TEXTS.len(), 0..TEXTS.len(), 0..6_usize).prop_map(|(a, text, other, shape)| {
-        let (text, other) = (TEXTS[text], TEXTS[other]);
-        match shape {
-            0 => format!("{{\"a\":{a}}}"),
-            1 => format!("{{\"b\":\"{text}\",\"a\":{a}}}"),
-            2 => format!("{{\"a\":{a},\"z\":[{{\"a\":1}},{{\"a\":[2,{{}}]}}],\"b\":\"{text}\"}}"),
-            3 => format!("{{\"z\":{{\"y\":{{\"a\":{{}}}}}},\"b\":\"{text}\",\"a\":{a}}}"),
-            4 => format!("{{\"z\":[{{\"y\":\"{text}\"}},{{\"y\":\"{other}\",\"a\":{a}}}],\"b\":\"\"}}"),
-            _ => format!("{{\"z\":[[{{\"a\":{a}}}],[\"{text}\",{{\"y\":1}},-2.5]],\"b\":\"{other}\"}}"),
-        }
-    })
+    (any::<u8>(), 0..TEXTS.len(), 0..TEXTS.len(), select(&SCALARS[..]), 0..7_usize).prop_map(
+        |(a, text, other, scalar, shape)| {
+            let (text, other) = (TEXTS[text], TEXTS[other]);
+            match shape {
+                0 => format!("{{\"a\":{a}}}"),
+                1 => format!("{{\"b\":\"{text}\",\"a\":{a}}}"),
+                2 => format!("{{\"a\":{a},\"z\":[{{\"a\":1}},{{\"a\":[2,{{}}]}}],\"b\":\"{text}\"}}"),
+                3 => format!("{{\"z\":{{\"y\":{{\"a\":{{}}}}}},\"b\":\"{text}\",\"a\":{a}}}"),
+                4 => format!("{{\"z\":[{{\"y\":\"{text}\"}},{{\"y\":\"{other}\",\"a\":{a}}}],\"b\":\"\"}}"),
+                5 => format!("{{\"z\":[[{{\"a\":{a}}}],[\"{text}\",{{\"y\":1}},-2.5]],\"b\":\"{other}\"}}"),
+                _ => format!("{{\"a\":{a},\"z\":[{scalar},{{\"y\":{scalar}}}],\"y\":{scalar}}}"),
+            }
+        },
+    )
 }
 
 /// A file of records, and where each of them begins.
@@ -225,8 +232,9 @@ proptest! {
             }
         }
         let (records, broken): (Vec<String>, Vec<bool>) = records.into_iter().map(|(r, d)| (r, d.is_some())).unzip();
-        // A line that begins with a comma may go on with a list of the records before it.
-        prop_assume!(!records.iter().any(|record| record.starts_with(',')));
+        // A line that begins with a comma may go on with a list of the records before it, and one that begins with a
+        // bracket may close what a record before it left open.
+        prop_assume!(!records.iter().any(|record| record.starts_with([',', '}', ']'])));
         check_landed(&records, |at| !broken[at], layout, &sizes);
     }
 
@@ -255,7 +263,9 @@ fn damaging() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]",
         prop_oneof![Just("\""), Just("\\"), Just("{"), Just("}"), Just("["), Just("]"), Just(":"), Just(",")]
-            .prop_map(str::to_owned)
+            .prop_map(str::to_owned),
+        // What follows is read as part of an escape or a number.
+        select(&["u", "e", "-", "."][..]).prop_map(str::to_owned),
     ]
 }
 
