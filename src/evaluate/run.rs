@@ -31,8 +31,8 @@ use super::{Change, LEAST_HELD, Limits, Sources};
 /// How many results of maximum size the steps of a program may hold together.
 const HELD_AT_ONCE: usize = 2;
 
-/// What part of its limit a step may take that is joined in memory, three times at once beside a sort.
-const PART_COMPARED: usize = 8;
+/// The share of its limit up to which a step that must be held is held: three hash joins at once copy it, beside a sort.
+const SHARE_OF_MUST_BE_HELD: usize = 8;
 
 /// The result of a step.
 pub(super) enum Held {
@@ -61,18 +61,15 @@ pub(crate) async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    let old = sources.old_result();
-    match run_over(program, ctx, sources, limits, old).await? {
-        Some(change) => Ok(change),
-        None => {
-            let change = run_over(program, ctx, sources, limits, OldResult::MaintainedNotCompared).await?;
-            change.ok_or_else(|| Error::new(Kind::Internal, "a change is compared that must not be"))
-        }
+    if let Some(change) = run_held(program, ctx, sources, limits, sources.old_result()).await? {
+        return Ok(change);
     }
+    let change = run_held(program, ctx, sources, limits, OldResult::MaintainedForLargeChange).await?;
+    change.ok_or_else(|| Error::new(Kind::Internal, "the plan for a large change requires a step to be held"))
 }
 
-/// The change, if what is compared is small: of the limit, a part that can be joined several times.
-async fn run_over(
+/// The change; `None` if a step that must be held is too large.
+async fn run_held(
     program: &Program,
     ctx: &SessionContext,
     sources: &dyn Sources,
@@ -90,14 +87,14 @@ async fn run_over(
             let bound = bind(plan.clone(), sources).await?;
             // Also of many steps, the small ones are held.
             let limit = limits.bytes.min(free.max(LEAST_HELD));
-            let limit = if step.compares { limit / PART_COMPARED } else { limit };
+            let limit = if step.must_be_held { limit / SHARE_OF_MUST_BE_HELD } else { limit };
             collect_up_to(stream(&bound, ctx, "the change").await?, limit).await?
         };
         let held = batches.iter().flatten().map(RecordBatch::get_array_memory_size).sum();
         free = free.saturating_sub(held);
         let held = match batches {
             Some(batches) => hold(batches, step.plan.schema())?,
-            None if step.compares => return Ok(None),
+            None if step.must_be_held => return Ok(None),
             None => Held::View(plan),
         };
         steps.insert(step.name, held);

@@ -2,11 +2,11 @@
 
 mod consent;
 mod cost;
+mod first_row;
 mod floats;
 mod frames;
 mod killers;
 mod law;
-mod newest;
 mod refusals;
 mod shuffled;
 mod support;

@@ -22,7 +22,7 @@ use deltalake::datafusion::logical_expr::{
 
 use super::build::{add, column, columns, conform, join, positional, project, weight};
 use super::derive::{Deriver, KeysOf};
-use super::root::{ResultReuse, over_node, shown};
+use super::root::{ResultReuse, Top, over_node, shown};
 
 /// Up to this many copies of one row, a sum multiplies: far below where the product could overflow before the sum does.
 const MOST_COPIES: i64 = 1_000_000;
@@ -48,21 +48,14 @@ struct Combined {
 }
 
 impl Deriver<'_> {
-    /// The change of a query that is a grouping under projections, if all of its aggregates combine. `keys` are those
-    /// of `change`, the change of the grouping's input; `shown_keys` are the columns of the result that show them.
-    pub(super) fn combined(
-        &mut self,
-        plan: &LogicalPlan,
-        node: &LogicalPlan,
-        change: &LogicalPlan,
-        keys: Option<&KeysOf>,
-        shown_keys: &[Expr],
-    ) -> Result<Option<(LogicalPlan, KeysOf)>> {
-        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(None) };
+    /// The change of a query that is a grouping under projections, and the keys of the groups that must be recomputed;
+    /// `None` unless all of its aggregates combine.
+    pub(super) fn combined(&mut self, top: &Top<'_>, aggregate: &Aggregate) -> Result<Option<(LogicalPlan, KeysOf)>> {
+        let Top { plan, node, change, keys, shown_keys } = *top;
         let Some(parts) = parts(plan, node, aggregate)? else { return Ok(None) };
         let arity = aggregate.group_expr.len();
         let delta = delta(aggregate, &parts, change)?;
-        let old = self.restrict_to(self.scan_result(plan)?, keys, shown_keys)?;
+        let old = self.rows_of_result(plan, keys, shown_keys)?;
         let width = old.schema().fields().len();
         let mut old_columns = columns(old.schema());
         old_columns.push(lit(1_i64));

@@ -46,16 +46,16 @@ pub(super) struct Deriver<'a> {
     settles: bool,
     /// The part of the maintained table whose change is derived, if it is not all of it.
     pub(super) part: Option<Part>,
-    /// Whether the change may be compared with the maintained table.
-    pub(super) compares: bool,
+    /// The change is large: no rule may require that a step is held.
+    pub(super) large: bool,
 }
 
 /// The stages of a normalised plan.
 pub(super) fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
-    let compares = old == OldResult::Maintained;
-    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None, compares };
+    let large = old == OldResult::MaintainedForLargeChange;
+    let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None, large };
     let at_root = match old {
-        OldResult::Maintained | OldResult::MaintainedNotCompared => deriver.at_root(plan)?,
+        OldResult::Maintained | OldResult::MaintainedForLargeChange => deriver.at_root(plan)?,
         OldResult::Computed => None,
     };
     let change = match at_root {
@@ -176,15 +176,15 @@ impl Deriver<'_> {
     pub(super) fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let name = format!("step_{}", self.steps.len() + 1);
         let scan = scan_step(&name, plan.schema())?;
-        self.steps.push(Step { name, plan, compares: false });
+        self.steps.push(Step { name, plan, must_be_held: false });
         Ok(scan)
     }
 
-    /// A step that compares the change with the maintained table.
-    pub(super) fn comparing_step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    /// A step that must be held.
+    pub(super) fn held_step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let scan = self.step(plan)?;
         if let Some(step) = self.steps.last_mut() {
-            step.compares = true;
+            step.must_be_held = true;
         }
         Ok(scan)
     }
@@ -280,6 +280,11 @@ pub(super) fn usable(plan: &LogicalPlan, exprs: &[Expr]) -> Result<Vec<usize>> {
         }
     }
     Ok(usable)
+}
+
+/// Whether groupings, joins, sorts and comparisons agree on which values of a type are equal, and on their order.
+pub(super) fn compares_exactly(of: &DataType) -> bool {
+    !of.is_nested() && !of.is_floating() && *of != DataType::Null
 }
 
 /// Keys, and the expressions that they hold.

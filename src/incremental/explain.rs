@@ -93,7 +93,7 @@ impl Walk<'_> {
     /// The rule of an aggregate without keys.
     fn whole(&self, plan: &LogicalPlan) -> &'static str {
         match self.tops.reuse(plan) {
-            None | Some(ResultReuse::Before | ResultReuse::Newest | ResultReuse::NewestOfKnown) => {
+            None | Some(ResultReuse::Before | ResultReuse::FirstRow | ResultReuse::FirstRowOfKnown) => {
                 "recompute it, before and after"
             }
             Some(ResultReuse::AllOfAppends) => {
@@ -114,8 +114,8 @@ impl Walk<'_> {
                     "{recompute}, old and new, unless the change is insert-only: then it is combined with the table's rows"
                 )
             }
-            Some(ResultReuse::Newest | ResultReuse::NewestOfKnown) => {
-                format!("a row that comes before the table's replaces it; else {recompute}; the table has the old rows")
+            Some(ResultReuse::FirstRow | ResultReuse::FirstRowOfKnown) => {
+                format!("changed rows compared with the table's row; {recompute} where the order keys shown tie")
             }
             Some(ResultReuse::All) => "the change combined with the table's rows".to_owned(),
         }

@@ -12,7 +12,7 @@
 //! | left and mark join, scalar subquery | `dL ⟕ R'  +  (L° ⟕ R' - L° ⟕ R°)`, the bracket for the keys of `dR` | linear in L |
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
 //! | count, sum, min, max of a grouping that the result shows | old value ± change, where exact | combined |
-//! | `row_number() = 1` whose first order keys the result shows | the table's row or an inserted one, where these keys decide | first row |
+//! | `row_number() = 1` whose first order keys the result shows | the table's row or an inserted one, unless these keys tie | first row |
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | count and sum of a grouping below the top | `F(X' ⋉ K) - (F(X' ⋉ K) - F(dX))` by value, where exact | subtracted |
 //! | union all of inputs with different constants | each input over its part of the table, at the top | by input |
@@ -34,9 +34,9 @@ mod combine;
 mod derive;
 mod existence;
 mod explain;
+mod first_row;
 mod frame;
 mod join;
-mod newest;
 mod outer;
 mod range;
 mod reasons;
@@ -80,8 +80,8 @@ pub(crate) enum Side {
 pub enum OldResult {
     /// [`Side::Maintained`], where a rule can read it.
     Maintained,
-    /// The same, but no rule compares the change with it that must hold the outcome in memory.
-    MaintainedNotCompared,
+    /// The same for a large change: without the rules that require a step to be held in memory.
+    MaintainedForLargeChange,
     /// It is computed.
     Computed,
 }
@@ -166,9 +166,9 @@ pub struct Step {
     pub name: String,
     /// Columns `c0, c1, ...`; [`WEIGHT`] last if rows have weights.
     pub plan: LogicalPlan,
-    /// What is not held would be computed too often, and joined in memory: then [`OldResult::MaintainedNotCompared`] is
-    /// cheaper.
-    pub compares: bool,
+    /// Hash joins read the result several times. If it is too large to be held, the change is to be planned with
+    /// [`OldResult::MaintainedForLargeChange`].
+    pub must_be_held: bool,
 }
 
 impl Program {

@@ -2,7 +2,7 @@
 //! touched groups need not be computed, since the maintained table holds them.
 //!
 //! `dP = P(X' ⋉ K) - result ⋉ K`: half of the reads, and deleted rows are bit-identical to the table's. Some changes need
-//! no rows of the tables below at all ([`super::combine`], [`super::newest`]).
+//! no rows of the tables below at all ([`super::combine`], [`super::first_row`]).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use deltalake::datafusion::logical_expr::{Expr, JoinType, LogicalPlan, TableScan
 use super::affected::common_partition;
 use super::branches::parts;
 use super::build::{Columns, column, columns, conform, difference, join, scan_step, with_inputs};
-use super::derive::{Change, Deriver, sum_of};
+use super::derive::{Change, Deriver, KeysOf, sum_of};
 use super::frame::Frame;
 use super::{Side, scan_name};
 
@@ -24,10 +24,10 @@ pub(crate) enum ResultReuse {
     Before,
     /// Also the new rows, if the change is insert-only.
     AllOfAppends,
-    /// Also the new rows of the partitions whose first row is replaced by one that is inserted.
-    Newest,
-    /// The same, unless the table has no row of the partition.
-    NewestOfKnown,
+    /// Also the new rows, where the first row of a partition is the table's or an inserted one.
+    FirstRow,
+    /// The same, but of partitions of which the table has no row the new rows are read.
+    FirstRowOfKnown,
     /// Also the new rows.
     All,
 }
@@ -62,7 +62,7 @@ impl<'a> Tops<'a> {
 
 pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan).ok()??;
-    let reuse = super::combine::result_reuse(plan, node).or_else(|| super::newest::result_reuse(plan, node));
+    let reuse = super::combine::result_reuse(plan, node).or_else(|| super::first_row::result_reuse(plan, node));
     Some((node, reuse.unwrap_or(ResultReuse::Before)))
 }
 
@@ -105,6 +105,20 @@ impl<'a> Root<'a> {
     }
 }
 
+/// What the rules for a grouping or window at the top of a query start from.
+pub(super) struct Top<'a> {
+    /// The query.
+    pub plan: &'a LogicalPlan,
+    /// Its grouping or window.
+    pub node: &'a LogicalPlan,
+    /// The change of the node's input.
+    pub change: &'a LogicalPlan,
+    /// The node's keys in that change, if there are any.
+    pub keys: Option<&'a KeysOf>,
+    /// The columns of the result that show the keys.
+    pub shown_keys: &'a [Expr],
+}
+
 impl Deriver<'_> {
     /// The change of a whole query of that shape: `None` if it is another one, `Some(None)` if nothing changes.
     pub(super) fn at_root(&mut self, plan: &LogicalPlan) -> Result<Option<Option<Change>>> {
@@ -119,9 +133,11 @@ impl Deriver<'_> {
             Some(frame) => self.framed_keys(&change.plan, &exprs, frame)?,
             None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
         };
-        let combined = match self.combined(plan, node, &change.plan, keys.as_ref(), &shown)? {
-            None => self.newest(plan, node, &change.plan, keys.as_ref(), &shown)?,
-            combined => combined,
+        let top = Top { plan, node, change: &change.plan, keys: keys.as_ref(), shown_keys: &shown };
+        let combined = match node {
+            LogicalPlan::Aggregate(aggregate) => self.combined(&top, aggregate)?,
+            LogicalPlan::Window(window) => self.first_row(&top, window)?,
+            _ => None,
         };
         let (combined, keys) = match (combined, keys) {
             (Some((change, anew)), _) => (Some(change), anew),
@@ -131,7 +147,7 @@ impl Deriver<'_> {
         let rows = self.side(input, Side::New)?;
         let new = self.of_keys(node, rows, &keys, &exprs)?;
         let new = over_node(plan, node, new)?;
-        let old = self.restrict_to(self.scan_result(plan)?, Some(&keys), &shown)?;
+        let old = self.rows_of_result(plan, Some(&keys), &shown)?;
         let names = plan.schema().as_ref().clone().strip_qualifiers();
         let mut anew = conform(difference(new, old)?, &names)?;
         let mut terms = Vec::with_capacity(2);
@@ -146,8 +162,18 @@ impl Deriver<'_> {
         Ok(Some(Some(Change::computed(sum_of(terms, plan.schema())?))))
     }
 
+    /// The rows of the maintained table with some keys.
+    pub(super) fn rows_of_result(
+        &mut self,
+        plan: &LogicalPlan,
+        keys: Option<&KeysOf>,
+        shown_keys: &[Expr],
+    ) -> Result<LogicalPlan> {
+        self.restrict_to(self.scan_result(plan)?, keys, shown_keys)
+    }
+
     /// A scan of the rows of the maintained table that a plan gave.
-    pub(super) fn scan_result(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    fn scan_result(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
         match &self.part {
             Some(part) => part.scan(plan),
             None => scan_maintained(plan.schema()),

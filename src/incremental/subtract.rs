@@ -20,7 +20,7 @@ use deltalake::datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, JoinTy
 use super::Side;
 use super::build::{add, column, columns, conform, join, named_by_position, nth, positional, project, weight};
 use super::combine::{filter, is_exact, plain_argument, wide};
-use super::derive::{Change, Deriver, KeysOf};
+use super::derive::{Change, Deriver, KeysOf, compares_exactly};
 
 /// An aggregate that can be subtracted.
 struct Additive {
@@ -91,8 +91,7 @@ pub(crate) fn is_subtracted(aggregate: &Aggregate) -> bool {
 fn parts(aggregate: &Aggregate) -> Result<Option<Vec<Additive>>> {
     let schema = aggregate.input.schema();
     for key in &aggregate.group_expr {
-        let of = key.get_type(schema.as_ref())?;
-        if of.is_floating() || of.is_nested() || of == DataType::Null {
+        if !compares_exactly(&key.get_type(schema.as_ref())?) {
             return Ok(None);
         }
     }

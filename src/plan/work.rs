@@ -251,8 +251,8 @@ impl Sizes<'_> {
         let reuse = tops.reuse(plan);
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
-            Some(ResultReuse::AllOfAppends | ResultReuse::Newest) => u64::from(!input.only_adds),
-            Some(ResultReuse::Before | ResultReuse::NewestOfKnown) => 1,
+            Some(ResultReuse::AllOfAppends | ResultReuse::FirstRow) => u64::from(!input.only_adds),
+            Some(ResultReuse::Before | ResultReuse::FirstRowOfKnown) => 1,
             None => match plan {
                 LogicalPlan::Aggregate(aggregate) if is_subtracted(aggregate) => 1,
                 _ => 2,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use deltalake::arrow::datatypes::DataType;
 
-use super::support::{Bag, TestTable, Value, World, law};
+use super::support::{Bag, TestTable, Value, World, block_on, cases, law};
 use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 
@@ -145,11 +145,7 @@ fn draws() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn queries_about_consent_are_maintained(
@@ -158,8 +154,7 @@ proptest! {
         let world = world(&customers, &readings, &steps);
         let sql = &queries()[query];
         let limits = if small { Limits { bytes: 1 } } else { Limits::default() };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        if let Err(e) = runtime.block_on(law(&world, sql, limits)) {
+        if let Err(e) = block_on(law(&world, sql, limits)) {
             return Err(TestCaseError::fail(format!("{sql}\n{world:#?}\n{e}")));
         }
     }

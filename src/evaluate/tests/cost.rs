@@ -16,9 +16,9 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 
 use super::consent::{TRUSTED, readings, steps, world};
-use super::support::{TestTable, Value, World, counted, program, session};
+use super::support::{TestTable, Value, World, counted, law, program, session};
 use crate::error::Result;
-use crate::evaluate::{Sources, full, run};
+use crate::evaluate::{Limits, Sources, full, run, run_with};
 use crate::incremental::{ChangeKind, OldResult, Side, WEIGHT, scan_name};
 
 /// Records which tables were opened, and with which filters.
@@ -245,15 +245,37 @@ async fn a_newest_row_is_compared_with_the_one_of_the_result() {
     }
 }
 
+#[tokio::test]
+async fn a_change_of_too_many_partitions_is_not_compared_with_the_result() {
+    let columns = [("k", DataType::Int64), ("d", DataType::Int64), ("v", DataType::Int64)];
+    let row = |k: i64, d: i64| (vec![Value::Int(Some(k)), Value::Int(Some(d)), Value::Int(Some(k))], 1);
+    let sql =
+        "select k, d from (select *, row_number() over (partition by k order by d desc, v) as n from t) where n = 1";
+    let old: Vec<_> = (0..500).map(|k| row(k, 0)).collect();
+    let held = Limits { bytes: 16 << 10 };
+    for (partitions, opened) in [(2, &["@result", "t@change"][..]), (500, &["@result", "t@change", "t@new"])] {
+        // Larger than the limit, so that it is computed wherever it is read.
+        let change = (1..1001).map(|d| row(d % partitions, d)).collect();
+        let world = World { tables: vec![TestTable::new("t", &columns, old.clone(), change)], before: false };
+        assert_eq!(opened_within(&world, sql, held).await, opened, "{partitions} partitions");
+        assert_eq!(law(&world, sql, held).await, Ok(()), "{partitions} partitions");
+    }
+}
+
 /// The tables that the change of a query opens, over its old result.
 async fn opened_over_result(world: &World, sql: &str) -> Vec<String> {
+    opened_within(world, sql, Limits::default()).await
+}
+
+/// The same, with little memory.
+async fn opened_within(world: &World, sql: &str, limits: Limits) -> Vec<String> {
     let ctx = session();
     let (plan, program) = program(world, sql);
     let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
     let (schema, old) = (old.schema(), old.try_collect::<Vec<_>>().await.expect("rows"));
     let result = MemTable::try_new(schema, vec![old]).expect("table");
     let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
-    run(&program, &ctx, &watched).await.expect("change").collect().await.expect("rows");
+    run_with(&program, &ctx, &watched, limits).await.expect("change").collect().await.expect("rows");
     watched.opened()
 }
 

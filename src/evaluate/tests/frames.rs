@@ -5,7 +5,7 @@ use proptest::test_runner::TestCaseError;
 
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 
-use super::support::{Bag, TestTable, Value, World, law_in, session_of};
+use super::support::{Bag, TestTable, Value, World, block_on, cases, law_in, session_of};
 use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 use crate::lake::Joins;
@@ -141,9 +141,8 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let limits = [Limits::default(), Limits::default(), Limits { bytes: 0 }, Limits { bytes: 600 }];
     let limits = limits[usize::from(tape.pick(4))];
     let world = World { tables: ["t", "u"].map(|name| tape.table(name, &of)).into(), before: false };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let joins = [Joins::Hash, Joins::Hash, Joins::SortMerge][usize::from(tape.pick(3))];
-    runtime.block_on(law_in(&session_of(joins), &world, &sql, limits)).map_err(|e| {
+    block_on(law_in(&session_of(joins), &world, &sql, limits)).map_err(|e| {
         let table = |t: &TestTable| format!("{} {:?}\n  old {:?}\n  change {:?}", t.name, t.kind, t.old, t.change);
         let tables: Vec<String> = world.tables.iter().map(table).collect();
         TestCaseError::fail(format!("{sql}\n{limits:?}\n{}\n{e}", tables.join("\n")))
@@ -151,12 +150,7 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
-        failure_persistence: None,
-        max_shrink_iters: 3000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 3000, ..cases(48) })]
 
     #[test]
     fn ranges_of_partitions_are_recomputed_as_whole_partitions_would_be(

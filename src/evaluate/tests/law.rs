@@ -8,7 +8,7 @@ use proptest::test_runner::TestCaseError;
 
 use deltalake::arrow::datatypes::DataType;
 
-use super::support::{Bag, TestTable, Value, World, law, second_opinions};
+use super::support::{Bag, TestTable, Value, World, block_on, cases, law, second_opinions};
 use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 
@@ -311,8 +311,7 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
         _ => Limits { bytes: 600 },
     };
     let world = World { tables: ["a", "b", "c"].map(|n| tape.table(n)).into(), before: false };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    runtime.block_on(law(&world, &sql, limits)).map_err(|e| {
+    block_on(law(&world, &sql, limits)).map_err(|e| {
         let rows: Vec<String> = world
             .tables
             .iter()
@@ -326,12 +325,7 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64),
-        failure_persistence: None,
-        max_shrink_iters: 3000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 3000, ..cases(64) })]
 
     #[test]
     fn the_change_applied_to_the_old_result_is_the_new_result(tape in prop::collection::vec(any::<u8>(), 60..400)) {

@@ -16,6 +16,7 @@ use deltalake::datafusion::execution::SessionStateBuilder;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
+use proptest::test_runner::Config as ProptestConfig;
 
 use crate::error::{Context, Error, Result};
 use crate::evaluate::{Limits, Sources, difference, full, plain_difference, run_with};
@@ -35,6 +36,17 @@ pub(super) enum Value {
 
 /// Rows with weights.
 pub(super) type Bag = Vec<(Vec<Value>, i64)>;
+
+/// Random cases: as many as `PROPTEST_CASES` says.
+pub(super) fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// The output of a future, computed by this thread.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime").block_on(future)
+}
 
 /// A table: its columns, its old rows and its change.
 #[derive(Clone, Debug)]

@@ -24,7 +24,10 @@ fn a_plan_is_a_line_per_table_and_touches_nothing() {
     let explained = shell.run(&["plan", "--explain", "-s", "members"]);
     assert!(explained.out.contains("members    v0   incremental (after ingest)"), "{}", explained.out);
     assert!(
-        explained.out.contains("recompute affected partitions of email; the table has the old rows"),
+        explained.out.contains(
+            "changed rows compared with the table's row; \
+             recompute affected partitions of email where the order keys shown tie\n"
+        ),
         "{}",
         explained.out
     );

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use deltalake::arrow::datatypes::DataType;
 
-use super::support::{Bag, TestTable, Value, World, law};
+use super::support::{Bag, TestTable, Value, World, block_on, cases, law};
 use crate::evaluate::Limits;
 use crate::incremental::ChangeKind;
 
@@ -70,19 +70,13 @@ fn query() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64),
-        failure_persistence: None,
-        max_shrink_iters: 2000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..cases(64) })]
 
     #[test]
     fn a_row_that_comes_first_replaces_the_one_that_was(
         world in rows(), sql in query(), limit in select(vec![usize::MAX, usize::MAX, 0, 500]),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        let holds = runtime.block_on(law(&world, &sql, Limits { bytes: limit }));
+        let holds = block_on(law(&world, &sql, Limits { bytes: limit }));
         prop_assert!(holds.is_ok(), "{}\n{:?}\n{}", sql, world.tables[0], holds.unwrap_err());
     }
 }
