@@ -47,8 +47,6 @@ struct FirstRow {
     order: Vec<SortExpr>,
     /// The columns of the result that show them.
     shown: Vec<usize>,
-    /// The window's column with the number of a row.
-    number: usize,
     /// Another condition may remove first rows from the result.
     filtered: bool,
 }
@@ -86,7 +84,7 @@ impl FirstRow {
             columns.push(column);
         }
         let applies = conditions.first && !order.is_empty();
-        Ok(applies.then_some(Self { partition, order, shown: columns, number, filtered: conditions.others }))
+        Ok(applies.then_some(Self { partition, order, shown: columns, filtered: conditions.others }))
     }
 }
 
@@ -191,9 +189,7 @@ impl Deriver<'_> {
         let inserted = of_replaced(inserted, &first.partition)?;
         let rows = positional(inserted.clone(), data_columns(&inserted), None)?;
         let numbered = with_inputs(node, vec![conform(rows, window.input.schema())?])?;
-        // The second inserted row may not be the second row of the partition.
-        let is_first = column(numbered.schema(), first.number).eq(lit(1_u64));
-        let new_rows = over_node(plan, node, filter(numbered, is_first)?)?;
+        let new_rows = over_node(plan, node, numbered)?;
         let change = conform(difference(new_rows, of_replaced(old, shown_keys)?)?, plan.schema())?;
         let usable = keys.usable.clone();
         let keys = self.key_step(recomputed, usable, NullEquality::NullEqualsNull)?;

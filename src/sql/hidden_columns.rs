@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     ExceptSelectItem, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::relations::{ColumnsOf, Relation, Relations, name_of};
 use crate::name::RESCUED;
+use crate::sql::visit::visit_mut;
 
 /// Whether a query may name the column.
 pub(super) fn may_name(query: &Query) -> bool {
@@ -20,13 +21,13 @@ pub(super) fn may_name(query: &Query) -> bool {
 
 /// Leaves the column out of every `*` over a table that has it.
 pub(super) fn leave_out(query: &mut Query, columns_of: ColumnsOf<'_>) {
-    let _ = query.visit(&mut Selects(Relations::new(columns_of)));
+    let _ = visit_mut(query, &mut Selects(Relations::new(columns_of)));
 }
 
 struct Selects<'c>(Relations<'c>);
 
 impl VisitorMut for Selects<'_> {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.0.enter(query);

@@ -40,6 +40,7 @@ pub(crate) mod text;
 mod unary;
 mod unique;
 mod versions;
+pub(crate) mod visit;
 pub(crate) mod words;
 mod written;
 

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::common::Span;
-use deltalake::datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, TableFactor, Visit, Visitor};
+use deltalake::datafusion::sql::sqlparser::ast::{ObjectName, Query, Spanned, TableFactor, Visitor};
 
 use crate::source::Place;
 use crate::source::faults::Faults;
 use crate::sql::text::Sql;
+use crate::sql::visit::visit;
 
 /// A table that a query names.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub(crate) fn references(sql: &Sql, query: &Query, faults: &mut Faults) -> Vec<R
         is_reported: false,
         faults,
     };
-    let _: ControlFlow<()> = query.visit(&mut visitor);
+    let _ = visit(query, &mut visitor);
     visitor.found
 }
 

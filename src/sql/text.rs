@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deltalake::datafusion::common::{Location, Span};
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, SelectItem, SetExpr, Spanned, Statement, Visit, Visitor,
+    Expr, Query, Select, SelectItem, SetExpr, Spanned, Statement, Visitor,
 };
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
@@ -17,6 +17,7 @@ use crate::source::faults::Faults;
 use crate::source::{Place, SourceFile, Text};
 use crate::sql::refuse::{long_chains, misread};
 use crate::sql::rewrite::precedence::fix_distinct_from;
+use crate::sql::visit::visit;
 use crate::sql::{versions, written};
 
 /// What an expression usually is.
@@ -271,7 +272,7 @@ impl Sql {
             return None;
         }
         fix_distinct_from(&mut expr);
-        if expr.visit(&mut HasQuery).is_break() {
+        if visit(&expr, &mut HasQuery).is_break() {
             faults.add(self.start(), format!("{} looks at one row of its table", self.unit), "remove the subquery");
             return None;
         }

@@ -18,13 +18,14 @@ mod values;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::common::Span;
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visit, Visitor};
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, TableFactor, Visitor};
 use deltalake::datafusion::sql::sqlparser::tokenizer;
 
 use super::notes::{Notes, Rule};
 use crate::source::{Place, SourceFile};
 use crate::sql::planner::Tables;
 use crate::sql::text::Sql;
+use crate::sql::visit::visit;
 pub(super) use fine::has_microseconds;
 pub(super) use functions::{Spelling, spelling};
 use scope::Scope;
@@ -41,7 +42,7 @@ pub(super) fn query(
     tokens::tokens(file, sql, notes);
     let mut reader = Reader { sql, scope: Scope::new(tables), has_microseconds, notes, agreed: Vec::new() };
     // The visitor never breaks.
-    let _ = query.visit(&mut reader);
+    let _ = visit(query, &mut reader);
 }
 
 /// Traverses a query and notes differences; knows the visible tables at every expression.

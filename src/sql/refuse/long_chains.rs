@@ -13,13 +13,16 @@ use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Spanned, 
 
 use crate::source::faults::Faults;
 use crate::sql::text::{Sql, span_of};
+use crate::sql::visit::visit;
 
 /// Terms of a chain: planning takes a second, of decimals a few.
 const MOST: usize = 500;
 
 /// Reports the first chain with too many terms; true if there is one.
 pub(crate) fn report(syntax: &impl Visit, sql: &Sql, faults: &mut Faults) -> bool {
-    let ControlFlow::Break(Chain { terms, is_text, first }) = syntax.visit(&mut Find) else { return false };
+    let mut found = Found(None);
+    let _ = visit(syntax, &mut found);
+    let Some(Chain { terms, is_text, first }) = found.0 else { return false };
     let (kind, instead) = if is_text {
         ("texts", "`concat(a, b, c)` has no limit")
     } else {
@@ -36,13 +39,13 @@ struct Chain {
     first: Span,
 }
 
-struct Find;
+struct Found(Option<Chain>);
 
-impl Visitor for Find {
-    type Break = Chain;
+impl Visitor for Found {
+    type Break = ();
 
     // The whole chain comes before the shorter ones that it begins with.
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Chain> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         // What is compared is one term less than the comparison.
         let chain = match expr {
             Expr::BinaryOp { left, op, .. } if is_comparison(op) => left.as_ref(),
@@ -59,7 +62,8 @@ impl Visitor for Find {
             return ControlFlow::Continue(());
         }
         let is_text = matches!(chain, Expr::BinaryOp { op: BinaryOperator::StringConcat, .. });
-        ControlFlow::Break(Chain { terms, is_text, first: span_of(at.span()) })
+        self.0 = Some(Chain { terms, is_text, first: span_of(at.span()) });
+        ControlFlow::Break(())
     }
 }
 

@@ -4,17 +4,18 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, NamedWindowExpr, Query, Select, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, Visit, Visitor, WindowSpec, WindowType,
+    TableFactor, TableWithJoins, Visitor, WindowSpec, WindowType,
 };
 
 use crate::determinism::{Code, Reason};
 use crate::source::faults::Faults;
 use crate::sql::text::Sql;
+use crate::sql::visit::visit;
 
 /// Reports every such clause of a query.
 pub(crate) fn report(query: &Query, sql: &Sql, faults: &mut Faults) {
     let mut found = Found(Vec::new());
-    let ControlFlow::Continue(()) = query.visit(&mut found);
+    let _ = visit(query, &mut found);
     for (code, word, text, label) in found.0 {
         let words = [word.to_lowercase(), word.to_uppercase(), word];
         let reason = Reason::new(code, text);
@@ -79,7 +80,7 @@ fn shared_column(tables: &TableWithJoins) -> Option<&'static str> {
 }
 
 impl Visitor for Found {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         let ignored = [

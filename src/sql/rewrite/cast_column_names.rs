@@ -11,10 +11,11 @@ use deltalake::datafusion::common::{DataFusionError, SchemaError};
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select,
-    SelectItem, VisitMut, VisitorMut, visit_expressions_mut,
+    SelectItem, VisitorMut,
 };
 
 use crate::sql::rewrite::function_aliases::parsed;
+use crate::sql::visit::{visit_expressions_mut, visit_mut};
 
 /// Whether planning found the name of a cast twice: as an error, or as columns of one name.
 pub(crate) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bool {
@@ -45,7 +46,7 @@ pub(crate) fn are_confused(planned: &Result<LogicalPlan, DataFusionError>) -> bo
 pub(crate) fn spelled_out(query: &Query, type_of: impl Fn(&SqlType) -> Option<String>) -> Option<Query> {
     let mut spelled = query.clone();
     // A cast in the select list keeps its visible name.
-    let _ = spelled.visit(&mut Named);
+    let _ = visit_mut(&mut spelled, &mut Named);
     let mut any = false;
     let flow = visit_expressions_mut(&mut spelled, |expr| {
         let Expr::Cast { kind, expr: of, data_type, array: false, format: None } = expr else {
@@ -80,7 +81,7 @@ fn call(function: &str, to: &str) -> Option<Expr> {
 struct Named;
 
 impl VisitorMut for Named {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         for item in &mut select.projection {

@@ -7,10 +7,12 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableFactor, VisitMut, VisitorMut};
 
+use crate::sql::visit::visit_mut;
+
 /// Gives every derived table of a query without an alias one that the query does not use.
 pub(crate) fn name_derived(syntax: &mut (impl VisitMut + ToString)) {
     let mut names = unused(&syntax.to_string(), "_derived");
-    let _ = syntax.visit(&mut Namer(&mut names));
+    let _ = visit_mut(syntax, &mut Namer(&mut names));
 }
 
 /// Names that a query does not use: `_row_1`, `_row_2`, ...
@@ -22,7 +24,7 @@ pub(crate) fn unused(query: &str, stem: &'static str) -> impl Iterator<Item = St
 struct Namer<'n>(&'n mut dyn Iterator<Item = String>);
 
 impl VisitorMut for Namer<'_> {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         if let TableFactor::Derived { alias: alias @ None, .. } = factor {

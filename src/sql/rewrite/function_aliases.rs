@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value,
-    VisitMut, visit_expressions_mut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value, VisitMut,
 };
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use crate::sql::visit::visit_expressions_mut;
 
 /// Calls that are rewritten, and to what.
 pub(crate) const SPELLINGS: [(&str, &str); 14] = [
@@ -35,7 +36,7 @@ pub(crate) fn spell_functions(syntax: &mut impl VisitMut) {
         {
             *expr = spelled;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn arrays_as_calls(syntax: &mut impl VisitMut) {
         {
             *expr = call;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
 }
 

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Value, VisitMut, visit_expressions_mut};
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Value, VisitMut};
+
+use crate::sql::visit::visit_expressions_mut;
 
 /// Rewrites every pattern with its own escape character to use the backslash.
 pub(crate) fn escape_with_backslashes(syntax: &mut impl VisitMut) {
@@ -17,7 +19,7 @@ pub(crate) fn escape_with_backslashes(syntax: &mut impl VisitMut) {
             *text = backslashed;
             *own = None;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
 }
 

@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, VisitMut, VisitorMut};
 
+use crate::sql::visit::visit_mut;
+
 /// Up to this many terms a chain stays as it is.
 const LONG: usize = 32;
 
 /// Balances long chains of `and` and `or`.
 pub(crate) fn balance_conditions(syntax: &mut impl VisitMut) {
-    let _ = syntax.visit(&mut Balance);
+    let _ = visit_mut(syntax, &mut Balance);
 }
 
 struct Balance;

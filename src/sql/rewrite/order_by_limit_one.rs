@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, LimitClause,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut,
-    Visitor, visit_expressions_mut,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, VisitMut,
+    Visitor,
 };
 
 use crate::sql::relations::name_of;
 use crate::sql::rewrite::function_aliases::parsed;
+use crate::sql::visit::{visit, visit_expressions_mut};
 
 /// Rewrites every such scalar subquery. `is_aggregate` tells aggregate functions by name.
 pub(crate) fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str) -> bool) {
@@ -21,7 +22,7 @@ pub(crate) fn take_first(syntax: &mut impl VisitMut, is_aggregate: impl Fn(&str)
         {
             **query = first;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
 }
 
@@ -46,7 +47,7 @@ fn first(query: &Query, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Query> {
         return None;
     }
     let mut seen = Seen { own: own_names(select), outside: false, calls: Vec::new() };
-    let _ = query.visit(&mut seen);
+    let _ = visit(query, &mut seen);
     if !seen.outside || seen.calls.iter().any(|name| is_aggregate(name)) {
         return None;
     }
@@ -99,7 +100,7 @@ struct Seen {
 }
 
 impl Visitor for Seen {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
         self.own.extend(own_names(select));

@@ -5,9 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, UnaryOperator, Value, Visit, VisitMut, visit_expressions, visit_expressions_mut,
-};
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value, Visit, VisitMut};
+
+use crate::sql::visit::{visit_expressions, visit_expressions_mut};
 
 /// Puts every `is [not] distinct from` of a query or a condition in parentheses, if something follows it.
 pub(crate) fn fix_distinct_from(syntax: &mut (impl Visit + VisitMut)) {
@@ -33,7 +33,7 @@ pub(crate) fn fix_distinct_from(syntax: &mut (impl Visit + VisitMut)) {
             parts.take(whole);
             *expr = parts.together();
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
 }
 

@@ -15,17 +15,18 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 
 use crate::sql::rewrite::derived_table_aliases::unused;
 use crate::sql::rewrite::function_aliases::parsed;
+use crate::sql::visit::visit_mut;
 
 /// Compares the rows of a query column by column.
 pub(crate) fn compare_rows(syntax: &mut (impl VisitMut + ToString)) {
     let mut names = unused(&syntax.to_string(), "_row");
-    let _ = syntax.visit(&mut Rows(&mut names));
+    let _ = visit_mut(syntax, &mut Rows(&mut names));
 }
 
 struct Rows<'n>(&'n mut dyn Iterator<Item = String>);
 
 impl VisitorMut for Rows<'_> {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         let conditions = [&mut select.selection, &mut select.having, &mut select.qualify];

@@ -12,17 +12,18 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 use crate::sql::relations::{ColumnsOf, Relations, name_of};
+use crate::sql::visit::visit_mut;
 
 /// Qualifies shared columns in every select of a query. `columns_of` gives the columns that `natural` shares, and the
 /// owner of a column among several tables.
 pub(crate) fn qualify_shared(syntax: &mut impl VisitMut, columns_of: ColumnsOf<'_>) {
-    let _ = syntax.visit(&mut Selects(Relations::new(columns_of)));
+    let _ = visit_mut(syntax, &mut Selects(Relations::new(columns_of)));
 }
 
 struct Selects<'c>(Relations<'c>);
 
 impl VisitorMut for Selects<'_> {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.0.enter(query);
@@ -49,12 +50,12 @@ impl VisitorMut for Selects<'_> {
 fn qualify(select: &mut Select, owners: &HashMap<String, Option<Ident>>) {
     let names = &mut Names { owners, inside: 0 };
     for item in &mut select.projection {
-        let _ = item.visit(names);
+        let _ = visit_mut(item, names);
     }
     for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
-        let _ = join.visit(names);
+        let _ = visit_mut(join, names);
     }
-    let _ = select.selection.visit(names);
+    let _ = visit_mut(&mut select.selection, names);
     // Elsewhere an alias of the select list comes first.
     let mut others = owners.clone();
     for item in &select.projection {
@@ -64,11 +65,11 @@ fn qualify(select: &mut Select, owners: &HashMap<String, Option<Ident>>) {
     }
     let names = &mut Names { owners: &others, inside: 0 };
     if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
-        let _ = exprs.visit(names);
+        let _ = visit_mut(exprs, names);
     }
-    let _ = select.having.visit(names);
-    let _ = select.qualify.visit(names);
-    let _ = select.named_window.visit(names);
+    let _ = visit_mut(&mut select.having, names);
+    let _ = visit_mut(&mut select.qualify, names);
+    let _ = visit_mut(&mut select.named_window, names);
 }
 
 /// Adds the qualifier to the column, except in subqueries whose tables may have such a column themselves.
@@ -78,7 +79,7 @@ struct Names<'o> {
 }
 
 impl VisitorMut for Names<'_> {
-    type Break = std::convert::Infallible;
+    type Break = ();
 
     fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
         self.inside += 1;
