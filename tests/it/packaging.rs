@@ -91,7 +91,7 @@ fn the_program_runs_with_the_libraries_of_the_image_alone() {
     }
     assert!(names.iter().any(|name| name.starts_with("libc.so")), "{libraries}");
 
-    let unshared = Command::new("unshare").args(["--map-root-user", "true"]).status();
+    let unshared = Command::new("unshare").args(["--map-root-user", "--root", "/", "true"]).status();
     if !unshared.is_ok_and(|status| status.success()) {
         println!("skipped: this process may not change its root");
         return;
