@@ -174,18 +174,18 @@ impl Deriver<'_> {
 
     /// Adds a step and returns the scan of it.
     pub(super) fn step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let name = format!("step_{}", self.steps.len() + 1);
-        let scan = scan_step(&name, plan.schema())?;
-        self.steps.push(Step { name, plan, must_be_held: false });
-        Ok(scan)
+        self.add_step(plan, false)
     }
 
     /// A step that must be held.
     pub(super) fn held_step(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let scan = self.step(plan)?;
-        if let Some(step) = self.steps.last_mut() {
-            step.must_be_held = true;
-        }
+        self.add_step(plan, true)
+    }
+
+    fn add_step(&mut self, plan: LogicalPlan, must_be_held: bool) -> Result<LogicalPlan> {
+        let name = format!("step_{}", self.steps.len() + 1);
+        let scan = scan_step(&name, plan.schema())?;
+        self.steps.push(Step { name, plan, must_be_held });
         Ok(scan)
     }
 

@@ -72,7 +72,7 @@ impl FirstRow {
             }
         }
         let (mut order, mut columns) = (Vec::new(), Vec::new());
-        // The rows of a partition have equal partition keys.
+        // An order by partition keys alone keeps one of them, by which all rows of a partition tie.
         for key in params.order_by.iter().filter(|key| !partition.contains(&key.expr)) {
             let Expr::Column(by) = &key.expr else { break };
             let Some(at) = schema.maybe_index_of_column(by) else { break };

@@ -261,6 +261,7 @@ fn rows_are_not_compared_by_keys_that_tie_in_each_partition() {
     assert!(compares("k, v, d"));
     assert!(!compares("k, d, v"));
     assert!(!compares("k desc, d"));
+    assert!(!compares("k"));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ fn first_invalid(taken: &[u8], error: &serde_json::Error) -> usize {
             && before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
         {
             let digits = end - 4;
-            return digits + taken[digits..].iter().take_while(|b| b.is_ascii_hexdigit()).count().min(3);
+            return digits + taken[digits..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
         }
         true
     } else if what.starts_with("invalid number") {
