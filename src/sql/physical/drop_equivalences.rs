@@ -47,6 +47,7 @@ use deltalake::datafusion::physical_plan::{
 
 use futures::StreamExt;
 
+use super::first_rows::FirstRows;
 use super::in_turn::InTurn;
 use super::repeated_texts::ShareJoinedTexts;
 use super::shared_texts::ShareTexts;
@@ -54,12 +55,13 @@ use crate::sql::unary::unary_operator;
 use crate::types::plain_schema;
 
 /// The engine's rules for physical plans, between the rules that drop properties and run unions in turn, and the rules
-/// that share texts.
+/// that read first rows and share texts.
 #[must_use]
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     rules.insert(0, Arc::new(InTurn));
     rules.insert(0, Arc::new(Forget));
+    rules.push(Arc::new(FirstRows));
     rules.push(Arc::new(ShareTexts));
     rules.push(Arc::new(ShareJoinedTexts));
     rules

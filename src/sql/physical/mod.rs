@@ -1,8 +1,9 @@
-//! Physical plans: corrections of the engine's assumptions about rows, the order of conditions, texts shared by rows, and
-//! unions of wide rows.
+//! Physical plans: corrections of the engine's assumptions about rows, the order of conditions, texts shared by rows,
+//! unions of wide rows, and first rows of partitions.
 
 pub(crate) mod drop_equivalences;
 pub(crate) mod filter_ordering;
+mod first_rows;
 mod in_turn;
 mod repeated_texts;
 mod shared_texts;
