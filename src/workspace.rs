@@ -586,6 +586,7 @@ impl Workspace {
             run: run.to_owned(),
             migration: self.migration(),
             privacy: self.privacy.clone(),
+            answers: Arc::default(),
         })
     }
 

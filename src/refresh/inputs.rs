@@ -108,6 +108,13 @@ impl Inputs {
         self.sources.get(name).is_some_and(|s| s.consumed != Some(s.table.version()))
     }
 
+    /// The version of a source at the cut, and the consumed one.
+    #[must_use]
+    pub(super) fn versions(&self, name: &str) -> Option<(u64, Option<u64>)> {
+        let source = self.sources.get(name)?;
+        Some((source.table.version(), source.consumed))
+    }
+
     /// Why the change cannot be computed after all: rows of a consumed version are missing.
     #[must_use]
     pub(super) fn gone(&self) -> Option<Lost> {

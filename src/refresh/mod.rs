@@ -38,7 +38,7 @@ pub(crate) use broken::{is_of_reading, unreadable, unreadable_file};
 use choose::{Estimates, Strategy};
 pub(crate) use choose::{Foreseen, Moved, foresee};
 use consent::Guard;
-pub(crate) use consent::{MovedGrants, Rule, Subjects, consent_changes, is_bytes, rows_of, texts};
+pub(crate) use consent::{Answers, MovedGrants, Rule, Subjects, consent_changes, is_bytes, rows_of, texts};
 use inputs::Inputs;
 use inspect::Coverage;
 pub(crate) use verify::{mismatch, recompute, verify};
@@ -66,6 +66,8 @@ pub struct Job<'a> {
     pub places: Arc<Places>,
     /// How subjects appear in messages.
     pub privacy: Privacy,
+    /// What refreshes of the same cut have found out about consent.
+    pub(crate) answers: Arc<Answers>,
 }
 
 /// The result of a refresh.
@@ -332,6 +334,6 @@ impl<'a> Work<'a> {
     fn guard(&self) -> Option<Guard<'_>> {
         let table = self.job.table;
         let consent = table.consent.as_ref()?;
-        Some(Guard { table, consent, rule: Rule::of(self.job.project, consent)? })
+        Some(Guard { table, consent, rule: Rule::of(self.job.project, consent)?, answers: &self.job.answers })
     }
 }

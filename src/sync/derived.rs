@@ -1,6 +1,7 @@
 //! The second half of a sync: every derived table is brought to the cut as soon as its sources are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -13,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{Annotations, LakeTable, Layout, bounds_mended};
 use crate::name::TableName;
 use crate::outcome::Mode;
-use crate::refresh::{self, Job, Opened};
+use crate::refresh::{self, Answers, Job, Opened};
 
 /// The memory that the writers and reads of one refresh take, beside its operators.
 const OF_ONE_REFRESH: u64 = 64 << 20;
@@ -71,6 +72,7 @@ impl Attempt<'_> {
         let mut fates = BTreeMap::new();
         let mut waiting: Vec<&Table> =
             self.workspace.project.tables.iter().filter(|t| t.derived().is_some() && self.selected(&t.name)).collect();
+        let answers = Arc::default();
         let mut running = FuturesUnordered::new();
         let most = at_once(self.workspace.project.memory_limit);
         loop {
@@ -87,7 +89,7 @@ impl Attempt<'_> {
                 } else if running.len() < most && sources.iter().all(|s| cut.contains_key(s)) {
                     let sources = sources.iter().filter_map(|s| Some((s.clone(), cut.get(s)?.clone()))).collect();
                     let opened = ahead.remove(&table.name);
-                    running.push(self.refresh(table, sources, opened));
+                    running.push(self.refresh(table, sources, opened, &answers));
                 } else {
                     still.push(table);
                 }
@@ -116,13 +118,17 @@ impl Attempt<'_> {
         table: &Table,
         sources: BTreeMap<TableName, LakeTable>,
         opened: Option<Result<Opened>>,
+        answers: &Arc<Answers>,
     ) -> (TableName, Result<Done>) {
         let started = clock::instant();
         self.started(table);
         let result = async {
             self.progress.table(table.name.as_str(), "refreshing");
-            let job =
-                Job { full_refresh: self.full_refresh(&table.name), ..self.workspace.job(table, sources, self.run)? };
+            let job = Job {
+                full_refresh: self.full_refresh(&table.name),
+                answers: Arc::clone(answers),
+                ..self.workspace.job(table, sources, self.run)?
+            };
             // Boxed: the future of a refresh is large, and a project may run many concurrently.
             let opened = match opened {
                 Some(opened) => opened?,

@@ -405,6 +405,23 @@ async fn a_query_that_forgets_consent_cannot_commit_a_row_of_somebody_who_withdr
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_left_behind_asks_for_itself_whose_consent_ended() {
+    let sql = "select a.user, a.timestamp, a.x, a.y, a.z from accelerometer_landing a";
+    let lake = own_project(&[("tables/trusted/accelerometer_trusted.sql", sql)]);
+    lake.land_customers("0", customer("ann@x", "A", 100, 1) + &customer("ben@x", "B", 100, 1));
+    lake.land_accelerometer("0", accelerometer("ann@x", 0..3) + &accelerometer("ben@x", 0..3));
+    lake.build().await;
+    lake.land_customers("1", customer("ann@x", "A", 200, None));
+    let (_, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
+    assert!(text.contains("1 person who has not consented") && text.contains("3, subject column `user`"), "{text}");
+    // `customer_trusted` has consumed the first withdrawal, and asks for the second one alone.
+    lake.land_customers("2", customer("ben@x", "B", 200, None));
+    let (outcome, text) = lake.sync_failing("accelerometer_trusted", &BELOW_READINGS).await;
+    assert!(text.contains("2 people who have not consented") && text.contains("6, subject column `user`"), "{text}");
+    assert_eq!((outcome.grants_ended, outcome.grants_ended_tables), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expectation_that_fails_holds_the_table_and_says_that_it_holds_back_a_withdrawal() {
     let path = "tables/trusted/accelerometer_trusted.toml";
     let definition = std::fs::read_to_string(repository().join(path)).unwrap();

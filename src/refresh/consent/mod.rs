@@ -3,10 +3,12 @@
 //! Grants are evaluated from the landing record of consent, never through a table derived by the same condition
 //! ([`rule`]).
 
+mod answers;
 mod rows;
 mod rule;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -20,6 +22,8 @@ use crate::lake::LakeTable;
 use crate::name::TableName;
 use crate::outcome::{Warning, counted};
 use crate::privacy::Privacy;
+pub(crate) use answers::Answers;
+use answers::{Claims, Question};
 pub(crate) use rows::{Subjects, rows_of};
 pub(crate) use rule::{Moved as MovedGrants, Rule, is_bytes, texts};
 
@@ -34,7 +38,7 @@ pub(super) enum Scope {
 
 /// Subjects whose grant ended between the consumed version and the cut.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ended(HashSet<String>);
+pub(super) struct Ended(Arc<HashSet<String>>);
 
 impl Ended {
     /// Their number.
@@ -71,6 +75,8 @@ pub(super) struct Guard<'a> {
     pub consent: &'a Consent,
     /// Who has consented.
     pub rule: Rule<'a>,
+    /// What is known of that at the cut.
+    pub answers: &'a Answers,
 }
 
 impl Guard<'_> {
@@ -84,7 +90,21 @@ impl Guard<'_> {
     /// # Errors
     /// When it cannot be read.
     pub(super) async fn ended(&self, inputs: &Inputs) -> Result<Ended> {
-        Ok(Ended(self.rule.moved_in(inputs).await?.ended))
+        let find = || async { Ok(self.rule.moved_in(inputs).await?.ended) };
+        Ok(Ended(self.answers.ended(self.question(inputs)?, find).await?))
+    }
+
+    /// Who has consented at the cut.
+    async fn claims(&self, inputs: &Inputs) -> Result<Arc<Claims>> {
+        self.answers.claims(self.question(inputs)?.at_cut(), || self.rule.claims_in(inputs)).await
+    }
+
+    fn question(&self, inputs: &Inputs) -> Result<Question> {
+        let record = &self.rule.record.name;
+        let versions = inputs.versions(record.as_str());
+        let (cut, from) = versions
+            .ok_or_else(|| Error::new(Kind::Internal, format!("{record} is no source of {}", self.table.name)))?;
+        Ok(Question::of(&self.rule, cut, from))
     }
 
     /// How many values of the subject column several people claim, unless the column itself identifies a person.
@@ -95,13 +115,7 @@ impl Guard<'_> {
         if self.rule.is_of_people() {
             return Ok(0);
         }
-        let plan = self.rule.ambiguous()?;
-        let mut stream = evaluate::full(&plan, inputs.session(), inputs).await?;
-        let mut count = 0;
-        while let Some(batch) = stream.try_next().await.context(|| "the grants cannot be evaluated".into())? {
-            count += batch.num_rows() as u64;
-        }
-        Ok(count)
+        Ok(self.claims(inputs).await?.ambiguous)
     }
 
     /// The warning about them.
@@ -182,16 +196,25 @@ impl Guard<'_> {
 
     /// Those of `subjects` that have not consented at the cut.
     async fn refused(&self, inputs: &Inputs, subjects: &HashMap<Option<String>, i64>) -> Result<Vec<Option<String>>> {
+        let mut refused: HashSet<&Option<String>> = subjects.keys().collect();
+        match &self.claims(inputs).await?.granted {
+            Some(granted) => refused.retain(|subject| !subject.as_ref().is_some_and(|one| granted.contains(one))),
+            None => self.refused_of_many(inputs, &mut refused).await?,
+        }
+        let mut names: Vec<Option<String>> = refused.into_iter().cloned().collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The same for a record of more people than are kept: removes from `refused` those that have consented.
+    async fn refused_of_many(&self, inputs: &Inputs, refused: &mut HashSet<&Option<String>>) -> Result<()> {
         let doing = || format!("the grants of {} cannot be evaluated", self.rule.record.name);
         let mut stream = evaluate::full(&self.rule.granted()?, inputs.session(), inputs).await?;
-        let mut refused: HashSet<&Option<String>> = subjects.keys().collect();
         while let Some(batch) = stream.try_next().await.context(doing)? {
             for subject in texts(batch.column(0))?.iter().flatten() {
                 refused.remove(&Some(subject.to_owned()));
             }
         }
-        let mut names: Vec<Option<String>> = refused.into_iter().cloned().collect();
-        names.sort();
-        Ok(names)
+        Ok(())
     }
 }

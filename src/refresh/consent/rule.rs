@@ -16,6 +16,7 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Projection, Subquer
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use super::answers::{Claims, Room};
 use crate::definition::{Condition, Consent, Grants, Project, SOURCE_FILE, SOURCE_OFFSET, Table};
 use crate::error::{Context, Error, Kind, Result};
 use crate::evaluate;
@@ -89,29 +90,29 @@ impl<'a> Rule<'a> {
 
     /// The subjects that have consented, as one column `subject`.
     pub(super) fn granted(&self) -> Result<LogicalPlan> {
-        self.subjects("count(*) = 1 and min(granted) = 1")
+        self.subjects("", "having count(*) = 1 and min(granted) = 1")
     }
 
-    /// The subjects that the current records of several people claim.
-    pub(super) fn ambiguous(&self) -> Result<LogicalPlan> {
-        self.subjects("count(*) > 1")
+    /// All subjects, whether they have consented, and whether the current records of several people claim them.
+    fn claims(&self) -> Result<LogicalPlan> {
+        self.subjects(", count(*) = 1 and min(granted) = 1 as granted, count(*) > 1 as ambiguous", "")
     }
 
-    /// Subjects selected by a condition on the current records of the people who claim them.
-    fn subjects(&self, having: &str) -> Result<LogicalPlan> {
+    /// Subjects, and `more` about the current records of the people who claim them.
+    fn subjects(&self, more: &str, having: &str) -> Result<LogicalPlan> {
         let quoted = |name: &str| format!("\"{name}\"");
         let [granted, subject] = ["_granted", "_subject"].map(|name| self.free(name));
         let person = quoted(self.grants.subjects.first().map_or("", String::as_str));
         let newest: String = self.grants.latest.iter().map(|c| format!("{} desc nulls last, ", quoted(c))).collect();
         // One line per step: the newest record of each person, whether it grants, and the other people with the same value.
         let sql = format!(
-            "select subject from ( \
+            "select subject{more} from ( \
                select {subject} as subject, {granted} as granted, \
                       row_number() over (partition by {person} order by {newest} \
                         {granted}, {SOURCE_FILE}, {SOURCE_OFFSET}) as newest \
                from {RECORDS}) as records \
              where newest = 1 and subject is not null \
-             group by subject having {having}"
+             group by subject {having}"
         );
         let doing = || format!("[grants] of {} cannot be evaluated", self.record.name);
         let records = self.records(&granted, &subject).context(doing)?;
@@ -165,6 +166,21 @@ impl<'a> Rule<'a> {
             granted.extend(texts(batch.column(0))?.iter().flatten().map(str::to_owned));
         }
         Ok(granted)
+    }
+
+    /// Whom the record has consent of at the cut, and whom it confuses.
+    pub(super) async fn claims_in(&self, inputs: &Inputs) -> Result<Claims> {
+        let doing = || format!("the grants of {} cannot be evaluated", self.record.name);
+        let (mut claims, mut room) = (Claims::none(), Room::default());
+        let mut stream = evaluate::full(&self.claims()?, inputs.session(), inputs).await?;
+        while let Some(batch) = stream.try_next().await.context(doing)? {
+            let subjects = texts(batch.column(0))?;
+            let [granted, ambiguous] = [1, 2].map(|at| batch.column(at).as_boolean());
+            let rows = (0..batch.num_rows()).filter(|row| !subjects.is_null(*row) && granted.value(*row));
+            claims.grant(rows.map(|row| subjects.value(row)), &mut room);
+            claims.ambiguous += ambiguous.true_count() as u64;
+        }
+        Ok(claims)
     }
 
     /// Whose grant ended and began between an older version of the record and this one; `None` if that can no longer be
