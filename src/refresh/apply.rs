@@ -102,6 +102,7 @@ impl Work<'_> {
         io.phases.compute += watch.lap();
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
+            let stream = rows::ahead(stream, inputs.session());
             self.append(stream, Batches::Weighted, &mut seen, &mut io).await?
         } else {
             let limit = Limits::of(inputs.session()).bytes;
