@@ -21,6 +21,7 @@ mod apply;
 mod audits;
 mod baseline;
 mod child;
+mod choice;
 #[expect(dead_code, reason = "the example's own main")]
 #[path = "../examples/generate/main.rs"]
 mod generate;

@@ -8,9 +8,7 @@
 //!
 //! A cell is a derived table in a batch of changes. Three lakes get the same batches: one in which every table is refreshed
 //! incrementally, one in which every table is computed whole, and one with `auto`. Tables are refreshed one after the other,
-//! so that they do not share the processors. Time is that of the table in the sync's report. A cell counts if both modes
-//! differ by more than 0.1 s and 20 %. The cost of `auto` is the time of its mode in the lake that always takes it: both lakes
-//! are measured in the same minutes.
+//! so that they do not share the processors. Time is that of the table in the sync's report.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::child::{Run, verb};
+use super::choice::Choices;
 use super::{clear, repository};
 
 #[expect(dead_code, reason = "the example's own main")]
@@ -47,37 +46,19 @@ pub(crate) fn measure() {
     }
     println!("\na warehouse like TPC-DI's with {trades} trades: seconds by mode, and the choice of `auto`");
     println!("{:<12} {:<22} {:>9} {:>9}  auto", "batch", "table", "increm.", "full");
-    let (mut counted, mut right) = (0, 0);
-    let mut total = [0.0; 4];
+    let mut choices = Choices::default();
     for batch in 1..=batches {
         make(&landing, &trades, batch);
         let [incremental, full, auto] = lakes.each_ref().map(Lake::refresh);
         for (table, incremental) in &incremental {
             let (Some(full), Some(auto)) = (full.get(table), auto.get(table)) else { continue };
             let (incremental, full) = (incremental.seconds, full.seconds);
-            let best = incremental.min(full);
-            let taken = if auto.mode == "full" { full } else { incremental };
-            let differs = (incremental - full).abs();
-            let counts = differs > 0.1 && differs > best * 0.2;
-            counted += u32::from(counts);
-            right += u32::from(counts && taken <= best);
-            for (sum, seconds) in total.iter_mut().zip([best, taken, incremental, full]) {
-                *sum += seconds;
-            }
-            let verdict = match (counts, taken <= best) {
-                (false, _) => "",
-                (true, true) => "right",
-                (true, false) => "wrong",
-            };
+            let verdict = choices.add(incremental, full, auto.mode == "full");
             let kind = generate::Kind::ALL[(batch as usize - 1) % generate::Kind::ALL.len()].0;
             println!("{kind:<12} {table:<22} {incremental:>7.3} s {full:>7.3} s  {} {verdict}", auto.mode);
         }
     }
-    let [best, auto, incremental, full] = total;
-    println!("\n`auto` takes the cheaper mode in {right} of {counted} cells that differ");
-    println!("auto / best              {:>6.2}", auto / best);
-    println!("always incremental / best{:>6.2}", incremental / best);
-    println!("always full / best       {:>6.2}", full / best);
+    choices.print();
 }
 
 fn make(landing: &Path, trades: &str, batch: u32) {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::child::{Run, verb};
+use super::choice::Choices;
 use super::{ROUNDS, clear, mib, repository};
 
 #[expect(dead_code, reason = "the example's own main")]
@@ -74,7 +75,7 @@ pub(crate) fn measure() {
     bench.define();
     bench.make(&[]);
     bench.sync(None);
-    let mut round = 0;
+    let (mut round, mut choices) = (0, Choices::default());
     for (kind, append) in [("new orders only", true), ("new, gone and changed orders", false)] {
         println!("\nTPC-H at scale {}, {kind}: incremental / full", bench.scale);
         println!(
@@ -88,10 +89,12 @@ pub(crate) fn measure() {
                 let auto = bench.auto(&format!("{name}_auto"));
                 let incremental = bench.best(name);
                 let full = bench.best(&format!("{name}_full"));
-                line(what, percent, &incremental, &full, &auto);
+                let verdict = choices.add(incremental.seconds, full.seconds, auto == "full");
+                line(what, percent, (&incremental, &full), (&auto, verdict));
             }
         }
     }
+    choices.print();
 }
 
 /// The cost of one refresh of one table.
@@ -101,10 +104,10 @@ struct Refresh {
     bytes: u64,
 }
 
-fn line(what: &str, percent: &str, incremental: &Refresh, full: &Refresh, auto: &str) {
+fn line(what: &str, percent: &str, (incremental, full): (&Refresh, &Refresh), (auto, verdict): (&str, &str)) {
     let published = OPENIVM.iter().find(|(p, _)| *p == percent && what.starts_with("two-way")).map_or("", |(_, r)| r);
     println!(
-        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>10} {:>10} {auto:>7} {published:>8}",
+        "{what:<42} {percent:>5} % {:>7.3} s {:>7.3} s {:>6.2} {:>10} {:>10} {:>10} {:>10} {auto:>7} {published:>8} {verdict}",
         incremental.seconds,
         full.seconds,
         incremental.seconds / full.seconds,
