@@ -72,7 +72,7 @@ pub(crate) use state::{Consumed, HISTORY, app, is_batch};
 pub(crate) use system::SystemTable;
 pub use table::LakeTable;
 pub(crate) use tail::{AT_ONCE, Tail, Values, Wanted};
-pub(crate) use width::{in_turn, is_in_turn, rewritten_at_once, widest, worked_at_once};
+pub(crate) use width::{in_turn, rewritten_at_once, widest, worked_at_once};
 pub use write::DataWriter;
 pub(crate) use write::{CHANGING_FILE_ROWS, NullFound, Written, conform};
 

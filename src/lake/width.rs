@@ -111,16 +111,10 @@ pub(super) fn narrow(session: &SessionContext, widest: u64) {
     }
 }
 
-/// Whether rows are so wide that as few as possible of them are held.
-#[must_use]
-pub(crate) fn is_in_turn(session: &dyn Session) -> bool {
-    !session.config_options().optimizer.repartition_file_scans
-}
-
 /// The session for a scan whose files are not to be read concurrently; `None` if they may.
 #[must_use]
 pub(crate) fn in_turn(session: &dyn Session) -> Option<SessionState> {
-    if !is_in_turn(session) {
+    if session.config_options().optimizer.repartition_file_scans {
         return None;
     }
     let mut state = session.as_any().downcast_ref::<SessionState>()?.clone();
@@ -173,10 +167,8 @@ mod tests {
         let at_once = || in_turn(&session.state()).map(|state| state.config().target_partitions());
         narrow(&session, 1 << 20);
         assert_eq!((session.state().config().batch_size(), at_once()), (16, None));
-        assert!(!is_in_turn(&session.state()));
         narrow(&session, 5 << 20);
         assert_eq!((session.state().config().batch_size(), at_once()), (3, Some(1)));
-        assert!(is_in_turn(&session.state()));
         assert_eq!(session.state().config().target_partitions(), 1);
         let options = SessionOptions { joins: Joins::SortMerge, ..SessionOptions::limited(128 << 20) };
         let session = crate::lake::session(options, &[]).expect("a session");

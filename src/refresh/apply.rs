@@ -7,6 +7,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use serde_json::json;
 
+use super::ahead::ahead;
 use super::broken::Unreadable;
 use super::choose::Planned;
 use super::consent::{Ended, Scope};
@@ -102,7 +103,7 @@ impl Work<'_> {
         io.phases.compute += watch.lap();
         let delta = if change.insert_only {
             let stream = rows::sorted(change.into_stream(), &self.job.table.cluster_by, inputs.session()).await?;
-            let stream = rows::ahead(stream, inputs.session());
+            let stream = ahead(stream);
             self.append(stream, Batches::Weighted, &mut seen, &mut io).await?
         } else {
             let limit = Limits::of(inputs.session()).bytes;

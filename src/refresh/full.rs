@@ -1,5 +1,6 @@
 //! A full refresh: computes the whole query and compares it with the table.
 
+use super::ahead::ahead;
 use super::apply::{Batches, Ready};
 use super::consent::Scope;
 use super::inputs::Inputs;
@@ -91,7 +92,7 @@ impl Work<'_> {
         let mut watch = Watch::start();
         let stream = evaluate::full(plan, inputs.session(), inputs).await?;
         let stream = rows::sorted(stream, &self.job.table.cluster_by, inputs.session()).await?;
-        let stream = rows::ahead(stream, inputs.session());
+        let stream = ahead(stream);
         let mut seen = Inspector::new(self.job.table, self.coverage)?;
         io.phases.compute += watch.lap();
         let mut change = self.append(stream, Batches::Rows, &mut seen, &mut io).await?;

@@ -3,6 +3,7 @@
 //! In every mode, rows pass the same inspector and the same consent check before the commit, and the commit carries the
 //! versions of every source from which they were computed.
 
+mod ahead;
 mod apply;
 mod broken;
 mod choose;

@@ -11,14 +11,13 @@ use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use deltalake::datafusion::logical_expr::{SortExpr, ident};
 use deltalake::datafusion::physical_plan::EmptyRecordBatchStream;
-use deltalake::datafusion::physical_plan::common::spawn_buffered;
 use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::streaming::PartitionStream;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{LakeTable, is_in_turn};
+use crate::lake::LakeTable;
 use crate::merge::{CdcChange, RowChange, RowStream, Taking};
 
 /// The order in which a table's rows are written.
@@ -41,18 +40,6 @@ pub(super) async fn sorted(
     let table = StreamingTable::try_new(schema, vec![once]).context(doing)?;
     let frame = session.read_table(Arc::new(table)).and_then(|f| f.sort(order(cluster_by))).context(doing)?;
     frame.execute_stream().await.context(doing)
-}
-
-/// Batches that are computed ahead of those being written.
-const AHEAD: usize = 2;
-
-/// A stream whose next rows are computed while rows are written: merging sorted rows and encoding them each take one
-/// processor. Not where rows are so wide that as few as possible are held.
-pub(super) fn ahead(stream: SendableRecordBatchStream, session: &SessionContext) -> SendableRecordBatchStream {
-    match is_in_turn(&*session.state_ref().read()) {
-        true => stream,
-        false => spawn_buffered(stream, AHEAD),
-    }
 }
 
 /// A stream as a relation that can be read once.

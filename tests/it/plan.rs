@@ -228,6 +228,9 @@ async fn a_large_change_of_a_large_table_is_computed_whole_and_a_small_one_is_no
             "tables/trusted/counted.sql",
             "select x.n, max(x.b) as b from (select k, count(*) as n, max(blob) as b from blobs group by k) x group by x.n",
         ),
+        // Its small change is far cheaper, however slow the machine is, whose times correct what is expected.
+        ("tables/trusted/keyed.toml", &derived("auto")),
+        ("tables/trusted/keyed.sql", "select k, count(*) as n, max(blob) as b from blobs group by k"),
     ]);
     let blob = |seed: u64| -> String {
         let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -247,8 +250,8 @@ async fn a_large_change_of_a_large_table_is_computed_whole_and_a_small_one_is_no
     lake.sync().await;
     lake.land("blobs/b.json", file(3000..3003));
     let small = lake.sync().await;
-    let done = of(&small, "counted");
-    assert_eq!(done.mode, Mode::Incremental);
+    let done = of(&small, "keyed");
+    assert_eq!(done.mode, Mode::Incremental, "{}", done.reason);
     assert!(done.reason.starts_with("blobs v0 -> v1; auto: ") && done.reason.ends_with(" changed"), "{}", done.reason);
     lake.land("blobs/a.json", file(5000..7000));
     let large = lake.sync().await;

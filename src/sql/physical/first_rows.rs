@@ -1,8 +1,8 @@
 //! The first row of each partition, where a query keeps no other: `row_number() over (partition by k order by d) = 1`,
 //! the newest record of each key.
 //!
-//! The engine's operator for windows makes a batch and a state of each partition. With a few rows per key, that takes
-//! longer than sorting them. In sorted input the first rows are those whose key differs from that of the row before.
+//! The engine's operator for windows makes a batch and a state of each partition, which is slow with a few rows per key. In
+//! sorted input the first rows are those whose key differs from that of the row before.
 
 use std::fmt;
 use std::future::ready;
