@@ -12,8 +12,8 @@ use futures::stream::unfold;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of rows, with those being written, from which no others are computed. Wide rows come one batch at a time: beside
-/// two of them a large sort would exceed the memory limit.
+/// Bytes of rows, with those being written, from which on no others are computed. Below, one more batch is. Wide rows come one
+/// batch at a time: beside two of them a large sort would exceed the memory limit.
 const AHEAD_BYTES: usize = 2 << 20;
 
 /// A batch, and its share of these bytes.
@@ -40,13 +40,14 @@ pub(super) fn ahead(rows: SendableRecordBatchStream) -> SendableRecordBatchStrea
                 return;
             };
             share.merge(more);
-            if sender.send((batch, share)).is_err() {
+            let is_last = batch.is_err();
+            if sender.send((batch, share)).is_err() || is_last {
                 return;
             }
         }
     });
     let ahead = Ahead { computed, computing: Some(computing), written: None };
-    Box::pin(RecordBatchStreamAdapter::new(schema, unfold(ahead, next)))
+    Box::pin(RecordBatchStreamAdapter::new(schema, unfold(ahead, next).fuse()))
 }
 
 async fn next(mut ahead: Ahead) -> Option<(Result<RecordBatch>, Ahead)> {
@@ -105,6 +106,17 @@ mod tests {
         let found: Vec<Result<RecordBatch>> = ahead(rows).collect().await;
         assert_eq!((found.len(), found.iter().filter(|batch| batch.is_ok()).count()), (4, 3));
         assert!(matches!(found.last(), Some(Err(DataFusionError::ExecutionJoin(_)))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_computed_after_an_error() {
+        let (rows, computed) = numbered(9, 3);
+        let schema = rows.schema();
+        let failed = stream::iter([Err(DataFusionError::Internal("a file is gone".into()))]);
+        let rows = RecordBatchStreamAdapter::new(schema, failed.chain(rows));
+        let found: Vec<Result<RecordBatch>> = ahead(Box::pin(rows)).collect().await;
+        assert!(matches!(found.as_slice(), [Err(_)]));
+        assert_eq!(computed.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,10 @@ fn of_first_rows(condition: &Arc<dyn PhysicalExpr>) -> Option<usize> {
 
 /// The same plan without rows in which `column` is not 1; `None` if that is not the number of rows of a partition.
 fn narrowed(plan: &Arc<dyn ExecutionPlan>, column: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    // A limit counts the rows that it is given: it must be given all of them.
+    if plan.fetch().is_some() {
+        return Ok(None);
+    }
     if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
         return Ok(FirstRowsExec::of(window, column).map(|first| Arc::new(first) as Arc<dyn ExecutionPlan>));
     }
@@ -172,7 +176,7 @@ impl First {
         {
             first.remove(0);
         }
-        // A copy, not a slice, which would keep the batch.
+        // Not a slice, which keeps the whole batch.
         let at = UInt64Array::from_value(last as u64, 1);
         self.before = Some(keys.iter().map(|key| take(key, &at, None)).collect::<Result<_, _>>()?);
         let rows = take_record_batch(batch, &UInt64Array::from(first))?;
@@ -242,6 +246,27 @@ mod tests {
             ),
             (
                 format!("select y.id from (select * from ({}) as x where n < 3) as y where y.n = 1", numbered(newest)),
+                true,
+            ),
+            (
+                format!(
+                    "select y.id from (select * from ({}) as x where id <> 5 order by k, d desc, id limit 9) as y where y.n = 1",
+                    numbered(newest)
+                ),
+                false,
+            ),
+            (
+                format!(
+                    "select y.id from (select * from ({}) as x where n <= 2 order by k, d desc, id limit 7) as y where y.n = 1",
+                    numbered(newest)
+                ),
+                false,
+            ),
+            (
+                format!(
+                    "select y.i from (select id as i, n as m, k from ({}) as x where d < 9 and id % 2 = 0) as y where y.m = 1 and y.i > 1",
+                    numbered(newest)
+                ),
                 true,
             ),
             (format!("select * from ({}) as x where n = 2", numbered(newest)), false),
