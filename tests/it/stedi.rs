@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use stedi_delta::cli::exit;
 use stedi_delta::error::Kind;
 use stedi_delta::internals::lake::LakeTable;
-use stedi_delta::outcome::{Mode, Problem};
+use stedi_delta::outcome::{Mode, Problem, SyncOutcome};
 
 use crate::support::{DERIVED, Lake, accelerometer, assert_still, customer, modes, of, real_data, repository, steps};
 
@@ -165,6 +165,15 @@ async fn a_serial_number_that_somebody_else_also_claims_takes_its_readings_out_a
     assert_eq!(lake.sizes().await, [2, 6, 2, 3, 3]);
     assert_eq!(lake.rows("select distinct serialnumber from step_trainer_trusted").await, ["B"]);
     assert_eq!(outcome.grants_ended, 1);
+    let warned = |outcome: &SyncOutcome, table: &str| -> Vec<String> {
+        of(outcome, table).warnings.iter().map(|warning| warning.message.clone()).collect()
+    };
+    let shared = "several people's newest records in customer_landing claim the same `serialnumber`: \
+                  1 value that identifies nobody";
+    // Once, of the first table.
+    for (table, expected) in [("step_trainer_trusted", 1), ("machine_learning_curated", 0), ("customer_trusted", 0)] {
+        assert_eq!(warned(&outcome, table), vec![shared; expected], "{table}");
+    }
     // New readings of the shared device stay out too.
     lake.land_steps("1", steps("A", 3..5));
     lake.land_accelerometer("1", accelerometer("ann@x", 3..5));
@@ -172,8 +181,9 @@ async fn a_serial_number_that_somebody_else_also_claims_takes_its_readings_out_a
     assert_eq!(lake.sizes().await, [2, 8, 2, 3, 3]);
     // The other person gets another device.
     lake.land_customers("2", customer("cid@x", "C", 101, None));
-    lake.advance().await;
+    let outcome = lake.advance().await;
     assert_eq!(lake.sizes().await, [2, 8, 2, 8, 8]);
+    assert!(warned(&outcome, "step_trainer_trusted").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

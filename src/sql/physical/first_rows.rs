@@ -270,6 +270,15 @@ mod tests {
                 true,
             ),
             (format!("select * from ({}) as x where n = 2", numbered(newest)), false),
+            (format!("select * from ({}) as x where n > 1", numbered(newest)), false),
+            (format!("select * from ({}) as x where n <> 1", numbered(newest)), false),
+            (
+                format!(
+                    "select * from (select id, n, row_number() over (partition by d order by id) as m from ({}) as x) as y where n = 1",
+                    numbered(newest)
+                ),
+                false,
+            ),
             (format!("select * from ({}) as x where n <= 2", numbered(newest)), false),
             (format!("select * from ({}) as x where 2 < n", numbered(newest)), false),
             (format!("select * from ({}) as x where d = 1 and n < 3", numbered(newest)), false),
