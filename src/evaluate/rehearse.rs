@@ -18,7 +18,7 @@ use futures::TryStreamExt;
 use super::bind::bound;
 use super::run::{Steps, hold, prepared};
 use crate::error::{Context, Error, Kind, Result};
-use crate::incremental::{self, ChangeKind, OldResult};
+use crate::incremental::{self, ChangeKind, ChangeSize, OldResult};
 use crate::sql;
 
 /// Runs all plans of an analysed query, and if wanted of its change, in a task of their own.
@@ -63,7 +63,7 @@ async fn rehearse_query(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> 
 /// The engine's error.
 async fn rehearse_change(plan: &LogicalPlan, ctx: &SessionContext) -> Result<()> {
     let Ok(program) = incremental::differentiate(plan) else { return Ok(()) };
-    let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained)?;
+    let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained, ChangeSize::Unknown)?;
     let mut steps: Steps = HashMap::new();
     for step in stages.steps {
         let plan = prepared(&step.plan, &steps).context(doing)?;

@@ -20,7 +20,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::incremental::{self, OldResult, Program, WEIGHT};
+use crate::incremental::{self, ChangeSize, Program, WEIGHT};
 use crate::lake::Scanned;
 use crate::sql;
 
@@ -61,10 +61,10 @@ pub(crate) async fn run_with(
     sources: &dyn Sources,
     limits: Limits,
 ) -> Result<Change> {
-    if let Some(change) = run_held(program, ctx, sources, limits, sources.old_result()).await? {
+    if let Some(change) = run_held(program, ctx, sources, limits, ChangeSize::Unknown).await? {
         return Ok(change);
     }
-    let change = run_held(program, ctx, sources, limits, OldResult::MaintainedForLargeChange).await?;
+    let change = run_held(program, ctx, sources, limits, ChangeSize::Large).await?;
     change.ok_or_else(|| Error::new(Kind::Internal, "the plan for a large change requires a step to be held"))
 }
 
@@ -74,9 +74,9 @@ async fn run_held(
     ctx: &SessionContext,
     sources: &dyn Sources,
     limits: Limits,
-    old: OldResult,
+    size: ChangeSize,
 ) -> Result<Option<Change>> {
-    let stages = program.stages(&|table| sources.change_kind(table), old)?;
+    let stages = program.stages(&|table| sources.change_kind(table), sources.old_result(), size)?;
     let mut steps = Steps::new();
     let mut free = limits.bytes.saturating_mul(HELD_AT_ONCE);
     for step in stages.steps {

@@ -1,5 +1,6 @@
 //! Grouping and windows: recompute the groups and partitions that a change touches, in the old and the new snapshot. Of
-//! windows with bounded frames only the affected ranges of the partitions ([`super::frame`]).
+//! windows that reach not further than some distance or some rows only the affected ranges of the partitions
+//! ([`super::frame`], [`super::neighbours`]).
 
 use deltalake::datafusion::common::{NullEquality, Result};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Window};
@@ -7,7 +8,8 @@ use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, Window};
 use super::Side;
 use super::build::{conform, difference, with_inputs};
 use super::derive::{Change, Deriver, KeysOf};
-use super::frame::Frame;
+use super::reach::Reach;
+use super::restrict::here;
 use crate::node::window_function;
 
 impl Deriver<'_> {
@@ -20,8 +22,8 @@ impl Deriver<'_> {
         };
         let Some(change) = self.change(input)? else { return Ok(None) };
         let change = self.held(change)?;
-        let (keys, exprs) = match self.framed(node, &change.plan, &exprs)? {
-            Some(framed) => framed,
+        let (keys, exprs) = match self.ranges(node, &change.plan, &exprs)? {
+            Some(ranges) => ranges,
             None => (self.keys_or_gate(&change.plan, &exprs, NullEquality::NullEqualsNull)?, exprs),
         };
         if let LogicalPlan::Aggregate(aggregate) = node
@@ -39,22 +41,37 @@ impl Deriver<'_> {
         Ok(Some(Change::computed(plan)))
     }
 
-    /// The affected ranges of a window whose frames are bounded, and the expressions that they restrict: those of the
+    /// The affected ranges of a window that reaches not far, and the expressions that they restrict: those of the
     /// partition, then the order key.
-    fn framed(
+    fn ranges(
         &mut self,
         node: &LogicalPlan,
         change: &LogicalPlan,
         partition: &[Expr],
     ) -> Result<Option<(KeysOf, Vec<Expr>)>> {
         let LogicalPlan::Window(window) = node else { return Ok(None) };
-        let Some(frame) = Frame::of(window) else { return Ok(None) };
-        let exprs: Vec<Expr> = partition.iter().chain([&frame.order]).cloned().collect();
-        Ok(self.framed_keys(change, &exprs, &frame)?.map(|keys| (keys, exprs)))
+        let Some(reach) = Reach::of(window) else { return Ok(None) };
+        let exprs: Vec<Expr> = partition.iter().chain([reach.order()]).cloned().collect();
+        Ok(self.reached(&window.input, change, &exprs, &reach)?.map(|keys| (keys, exprs)))
+    }
+
+    /// The keys of the touched partitions, and the ranges in which a change affects rows. The order key is the last one
+    /// of the expressions. `None` if there are no such keys.
+    pub(super) fn reached(
+        &mut self,
+        input: &LogicalPlan,
+        change: &LogicalPlan,
+        exprs: &[Expr],
+        reach: &Reach,
+    ) -> Result<Option<KeysOf>> {
+        match reach {
+            Reach::Distance(frame) => self.framed_keys(change, exprs, frame),
+            Reach::Rows(neighbours) => self.neighbour_keys(input, change, exprs, neighbours),
+        }
     }
 
     /// The groups or partitions of the keys, over the rows of a snapshot; of partitions only the ranges that the keys
-    /// have. Those are of rows of the result, and the rows that they need are found by `restrict`.
+    /// have. Those are of rows of the result. The rows that they need are in a range of their own, or found by `restrict`.
     pub(super) fn of_keys(
         &mut self,
         node: &LogicalPlan,
@@ -62,6 +79,10 @@ impl Deriver<'_> {
         keys: &KeysOf,
         exprs: &[Expr],
     ) -> Result<LogicalPlan> {
+        if keys.needed.is_some() {
+            let rows = self.restrict(rows, &keys.keys, keys.on(exprs, keys.needed))?;
+            return here(with_inputs(node, vec![rows])?, &keys.keys, keys.on(exprs, keys.range));
+        }
         if keys.range.is_some() {
             return self.restrict_to(with_inputs(node, vec![rows])?, Some(keys), exprs);
         }

@@ -15,7 +15,7 @@ use super::consolidated::consolidated_before_eval;
 use super::frame::Frame;
 use super::range::{Range, shifted};
 use super::restrict::{Key, Keys, On, gated};
-use super::{ChangeKind, OldResult, Side, Stages, Step};
+use super::{ChangeKind, ChangeSize, OldResult, Side, Stages, Step};
 use crate::sql::can_fail;
 
 /// The change of one plan.
@@ -51,11 +51,16 @@ pub(super) struct Deriver<'a> {
 }
 
 /// The stages of a normalised plan.
-pub(super) fn stages(plan: &LogicalPlan, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
-    let large = old == OldResult::MaintainedForLargeChange;
+pub(super) fn stages(
+    plan: &LogicalPlan,
+    kind: &dyn Fn(&str) -> ChangeKind,
+    old: OldResult,
+    size: ChangeSize,
+) -> Result<Stages> {
+    let large = size == ChangeSize::Large;
     let mut deriver = Deriver { kind, steps: Vec::new(), settles: can_fail(plan)?, part: None, large };
     let at_root = match old {
-        OldResult::Maintained | OldResult::MaintainedForLargeChange => deriver.at_root(plan)?,
+        OldResult::Maintained => deriver.at_root(plan)?,
         OldResult::Computed => None,
     };
     let change = match at_root {
@@ -215,7 +220,15 @@ impl Deriver<'_> {
         let schema = plan.schema().clone();
         let name = format!("step_{}", self.steps.len() + 1);
         self.step(plan)?;
-        Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable, range: None })
+        Ok(KeysOf { keys: Keys { step: name, schema, nulls }, usable, range: None, needed: None })
+    }
+
+    /// Keys that must be held, NULL among them.
+    pub(super) fn held_keys(&mut self, plan: LogicalPlan) -> Result<Keys> {
+        let schema = plan.schema().clone();
+        let step = format!("step_{}", self.steps.len() + 1);
+        self.held_step(plan)?;
+        Ok(Keys { step, schema, nulls: NullEquality::NullEqualsNull })
     }
 
     /// A step with the keys of a change, and for each the range of the order keys that the change affects. The order key
@@ -261,11 +274,7 @@ impl Deriver<'_> {
         if of.usable.is_empty() {
             return gated(plan, &of.keys);
         }
-        let mut on: On = of.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), Key::Equals(key))).collect();
-        if let (Some(range), Some(order)) = (of.range, exprs.last()) {
-            on.push((order.clone(), Key::Within(range)));
-        }
-        self.restrict(plan, &of.keys, on)
+        self.restrict(plan, &of.keys, of.on(exprs, of.range))
     }
 }
 
@@ -294,8 +303,19 @@ pub(super) struct KeysOf {
     pub keys: Keys,
     /// Position of each key among the expressions.
     pub usable: Vec<usize>,
-    /// The range of the last expression, if it has one.
+    /// The range of the last expression, if it has one: of the affected rows.
     pub range: Option<Range>,
+    /// The range of the rows that the affected ones need, unless that is told by the frames of the window.
+    pub needed: Option<Range>,
+}
+
+impl KeysOf {
+    /// What a restriction wants of the expressions, of which the last one is in a range if there is one.
+    pub(super) fn on(&self, exprs: &[Expr], range: Option<Range>) -> On {
+        let equal = self.usable.iter().enumerate().map(|(key, &i)| (exprs[i].clone(), Key::Equals(key)));
+        let within = range.zip(exprs.last()).map(|(range, order)| (order.clone(), Key::Within(range)));
+        equal.chain(within).collect()
+    }
 }
 
 /// The change as plan, with its columns in the order of `schema`: used after joins that put the weight in the middle.

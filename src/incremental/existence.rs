@@ -39,6 +39,7 @@ impl Deriver<'_> {
             keys: Keys { step: step.clone(), schema: schema.clone(), nulls: node.null_equality },
             usable: (0..left_on.len()).collect(),
             range: None,
+            needed: None,
         };
         let rows = self.side(&node.left, Side::Old)?;
         let left = self.restrict_to(rows, Some(&of), &left_on)?;

@@ -4,7 +4,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Win
 
 use super::Program;
 use super::affected::common_partition;
-use super::frame::Frame;
+use super::reach::Reach;
 use super::root::{ResultReuse, Tops};
 use super::subtract::is_subtracted;
 use crate::outcome::Operator;
@@ -80,9 +80,9 @@ impl Walk<'_> {
     fn partitions(&self, plan: &LogicalPlan, window: &Window) -> String {
         match common_partition(window) {
             keys if keys.is_empty() => "recompute it, before and after".to_owned(),
-            keys => match Frame::of(window) {
-                Some(frame) => {
-                    let ranges = format!("ranges of {} in partitions", list(&[frame.order]));
+            keys => match Reach::of(window) {
+                Some(reach) => {
+                    let ranges = format!("ranges of {} in partitions", list(&[reach.order().clone()]));
                     self.affected(plan, &ranges, &list(&keys))
                 }
                 None => self.affected(plan, "partitions", &list(&keys)),

@@ -55,13 +55,9 @@ impl Frame {
 
 fn of_function(window: &Window, function: &WindowFunction) -> Option<Frame> {
     let params = &function.params;
-    let reads_its_frame = match &function.fun {
-        WindowFunctionDefinition::AggregateUDF(_) => true,
-        WindowFunctionDefinition::WindowUDF(udf) => FRAMED.contains(&udf.name()),
-    };
     let [order] = params.order_by.as_slice() else { return None };
     let frame = &params.window_frame;
-    if !reads_its_frame || frame.units != WindowFrameUnits::Range {
+    if !reads_its_frame(&function.fun) || frame.units != WindowFrameUnits::Range {
         return None;
     }
     let of_key = order.expr.get_type(window.input.schema().as_ref()).ok()?;
@@ -78,6 +74,14 @@ fn of_function(window: &Window, function: &WindowFunction) -> Option<Frame> {
     };
     let (below, above) = if order.asc { (before, after) } else { (after, before) };
     Some(Frame { order: order.expr.clone(), below, above })
+}
+
+/// Whether a function's value depends on the rows of its frame alone.
+pub(super) fn reads_its_frame(function: &WindowFunctionDefinition) -> bool {
+    match function {
+        WindowFunctionDefinition::AggregateUDF(_) => true,
+        WindowFunctionDefinition::WindowUDF(udf) => FRAMED.contains(&udf.name()),
+    }
 }
 
 /// 0, if ranges of keys of this type are supported.

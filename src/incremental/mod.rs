@@ -17,6 +17,7 @@
 //! | count and sum of a grouping below the top | `F(X' ⋉ K) - (F(X' ⋉ K) - F(dX))` by value, where exact | subtracted |
 //! | union all of inputs with different constants | each input over its part of the table, at the top | by input |
 //! | window whose frames are ranges bounded on both sides | the same, `K` with a range of order keys | affected ranges |
+//! | `lag`, `lead`, window whose frames are so many rows | the same, the range found around the changed rows | neighbours |
 //! | group by, distinct, window | `F(X' ⋉ K) - F(X° ⋉ K)`, `K` the keys of `dX` | affected keys |
 //!
 //! Every restriction `⋉ K` by materialised keys is only an optimisation: a superset of the keys, or no restriction at
@@ -37,8 +38,11 @@ mod explain;
 mod first_row;
 mod frame;
 mod join;
+mod look;
+mod neighbours;
 mod outer;
 mod range;
+mod reach;
 mod reasons;
 mod restrict;
 mod root;
@@ -80,10 +84,17 @@ pub(crate) enum Side {
 pub enum OldResult {
     /// [`Side::Maintained`], where a rule can read it.
     Maintained,
-    /// The same for a large change: without the rules that require a step to be held in memory.
-    MaintainedForLargeChange,
     /// It is computed.
     Computed,
+}
+
+/// What is known of the size of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeSize {
+    /// Nothing yet.
+    Unknown,
+    /// A step that must be held was too large. No rule may require one.
+    Large,
 }
 
 /// Properties of a table's change that are known before it is read.
@@ -167,7 +178,7 @@ pub struct Step {
     /// Columns `c0, c1, ...`; [`WEIGHT`] last if rows have weights.
     pub plan: LogicalPlan,
     /// Hash joins read the result several times. If it is too large to be held, the change is to be planned with
-    /// [`OldResult::MaintainedForLargeChange`].
+    /// [`ChangeSize::Large`].
     pub must_be_held: bool,
 }
 
@@ -188,8 +199,8 @@ impl Program {
     ///
     /// # Errors
     /// The query engine refuses a plan.
-    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult) -> Result<Stages> {
-        derive::stages(&self.plan, kind, old).context(|| "the change cannot be planned".into())
+    pub fn stages(&self, kind: &dyn Fn(&str) -> ChangeKind, old: OldResult, size: ChangeSize) -> Result<Stages> {
+        derive::stages(&self.plan, kind, old, size).context(|| "the change cannot be planned".into())
     }
 }
 
@@ -213,7 +224,7 @@ pub fn differentiate(plan: &LogicalPlan) -> Result<Program, NotIncremental> {
     let program = Program { plan, tables };
     // A dry run: plans that the engine refuses are found here and not in the middle of a sync.
     program
-        .stages(&|_| ChangeKind::Mutating, OldResult::Maintained)
+        .stages(&|_| ChangeKind::Mutating, OldResult::Maintained, ChangeSize::Unknown)
         .map_err(|e| rewriting(format!("its change cannot be planned: {e}")))?;
     Ok(program)
 }

@@ -2,7 +2,8 @@
 //!
 //! A range can be widened where it is used. A widened end that leaves its type is the type's own end.
 
-use deltalake::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray};
+use deltalake::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray};
+use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
@@ -91,7 +92,52 @@ impl ScalarUDFImpl for Shift {
     }
 }
 
+/// `value + (to - from)`, at most the ends of the type. All have one type.
+pub(super) fn beyond(value: Expr, from: Expr, to: Expr) -> Expr {
+    let signature = Signature::any(3, Volatility::Immutable);
+    ScalarUDF::from(Beyond { signature }).call(vec![value, from, to])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Beyond {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Beyond {
+    fn name(&self) -> &str {
+        "beyond"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, of: &[DataType]) -> Result<DataType> {
+        Ok(of.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value, from, to] = args.args.as_slice() else {
+            return Err(ArrowError::InvalidArgumentError("three values are needed".into()).into());
+        };
+        let number =
+            |end: &ColumnarValue| -> Result<ArrayRef> { Ok(cast(&end.to_array(args.number_rows)?, &DataType::Int64)?) };
+        let (from, to) = (number(from)?, number(to)?);
+        let (from, to) = (from.as_primitive::<Int64Type>(), to.as_primitive::<Int64Type>());
+        let by = |row: usize| i128::from(to.value(row)) - i128::from(from.value(row));
+        Ok(ColumnarValue::Array(moved(&value.to_array(args.number_rows)?, &by)?))
+    }
+}
+
 fn shift(values: &ArrayRef, by: i64) -> Result<ArrayRef> {
+    // The greatest distance stands for every greater one.
+    let is_endless = by == i64::MAX || by <= -i64::MAX;
+    let by = if is_endless { i128::from(by.signum()) << 64 } else { i128::from(by) };
+    moved(values, &|_| by)
+}
+
+/// Each value plus the distance of its row, at most the ends of the type.
+fn moved(values: &ArrayRef, by: &dyn Fn(usize) -> i128) -> Result<ArrayRef> {
     Ok(match values.data_type() {
         DataType::Int8 => each::<Int8Type>(values, by),
         DataType::Int16 => each::<Int16Type>(values, by),
@@ -106,19 +152,18 @@ fn shift(values: &ArrayRef, by: i64) -> Result<ArrayRef> {
     })
 }
 
-fn each<T: ArrowPrimitiveType>(values: &ArrayRef, by: i64) -> ArrayRef
+fn each<T: ArrowPrimitiveType>(values: &ArrayRef, by: &dyn Fn(usize) -> i128) -> ArrayRef
 where
     T::Native: Into<i64> + TryFrom<i64>,
 {
-    let end = if by < 0 { T::Native::MIN_TOTAL_ORDER } else { T::Native::MAX_TOTAL_ORDER };
-    // The greatest distance stands for every greater one.
-    let is_endless = by == i64::MAX || by <= -i64::MAX;
-    let one = |value: T::Native| match value.into().checked_add(by) {
-        Some(shifted) if !is_endless => T::Native::try_from(shifted).unwrap_or(end),
-        _ => end,
+    let one = |(row, value): (usize, Option<T::Native>)| {
+        let by = by(row);
+        let end = if by < 0 { T::Native::MIN_TOTAL_ORDER } else { T::Native::MAX_TOTAL_ORDER };
+        let moved = i64::try_from(i128::from(value?.into()) + by).ok();
+        Some(moved.and_then(|moved| T::Native::try_from(moved).ok()).unwrap_or(end))
     };
-    let shifted = values.as_primitive::<T>().unary::<_, T>(one);
-    std::sync::Arc::new(shifted.with_data_type(values.data_type().clone()))
+    let moved: PrimitiveArray<T> = values.as_primitive::<T>().iter().enumerate().map(one).collect();
+    std::sync::Arc::new(moved.with_data_type(values.data_type().clone()))
 }
 
 /// One value plus a constant.

@@ -98,8 +98,27 @@ impl Deriver<'_> {
     }
 }
 
+/// Whether a range of an expression over a plan restricts a table below it.
+pub(super) fn restricts_tables(plan: &LogicalPlan, order: &Expr) -> bool {
+    let range = Range { least: 0, greatest: 0, below: 0, above: 0 };
+    reaches_tables(plan, &vec![(order.clone(), Key::Within(range))])
+}
+
+fn reaches_tables(plan: &LogicalPlan, on: &On) -> bool {
+    let mut inputs = plan.inputs().into_iter().enumerate();
+    let reaches = |(i, input): (usize, &LogicalPlan)| {
+        let share = share(plan, i, on);
+        !share.is_empty() && reaches_tables(input, &share)
+    };
+    match plan {
+        LogicalPlan::TableScan(_) => true,
+        LogicalPlan::Union(_) => inputs.all(reaches),
+        _ => inputs.any(reaches),
+    }
+}
+
 /// The semi join itself: the keys are the left side, because the left side of a hash join is the one held in memory.
-fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
+pub(super) fn here(plan: LogicalPlan, keys: &Keys, on: On) -> Result<LogicalPlan> {
     let scan = scan_step(&keys.step, &keys.schema)?;
     let column = |i: usize| Expr::Column(Column::new(Some(keys.step.as_str()), nth(i)));
     let (mut equal, mut within) = (Vec::with_capacity(on.len()), Vec::new());

@@ -14,7 +14,7 @@ use super::affected::common_partition;
 use super::branches::parts;
 use super::build::{Columns, column, columns, conform, difference, join, scan_step, with_inputs};
 use super::derive::{Change, Deriver, KeysOf, sum_of};
-use super::frame::Frame;
+use super::reach::Reach;
 use super::{Side, scan_name};
 
 /// The reads that the maintained table saves for a grouping or window at the top of a query.
@@ -61,7 +61,7 @@ impl<'a> Tops<'a> {
 }
 
 pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
-    let Root { node, .. } = Root::of(plan).ok()??;
+    let Root { node, .. } = Root::of(plan, false).ok()??;
     let reuse = super::combine::result_reuse(plan, node).or_else(|| super::first_row::result_reuse(plan, node));
     Some((node, reuse.unwrap_or(ResultReuse::Before)))
 }
@@ -73,19 +73,19 @@ struct Root<'a> {
     exprs: Vec<Expr>,
     /// The columns of the result that show them.
     shown: Vec<Expr>,
-    /// Of a window with bounded frames. Its order key is the last one of the keys.
-    frame: Option<Frame>,
+    /// Of a window that reaches not over whole partitions. Its order key is the last one of the keys.
+    reach: Option<Reach>,
 }
 
 impl<'a> Root<'a> {
-    fn of(plan: &'a LogicalPlan) -> Result<Option<Self>> {
+    fn of(plan: &'a LogicalPlan, large: bool) -> Result<Option<Self>> {
         let Some((node, mut exprs)) = keyed(plan) else { return Ok(None) };
         let partition = exprs.len();
-        let frame = match node {
-            LogicalPlan::Window(window) => Frame::of(window),
+        let reach = match node {
+            LogicalPlan::Window(window) => Reach::of(window).filter(|reach| !(large && reach.needs_a_held_step())),
             _ => None,
         };
-        exprs.extend(frame.iter().map(|frame| frame.order.clone()));
+        exprs.extend(reach.iter().map(|reach| reach.order().clone()));
         // If a key is not shown, or no key compares exactly, rows of the result cannot be identified by keys.
         let mut shown = Vec::with_capacity(exprs.len());
         for key in &exprs {
@@ -101,7 +101,7 @@ impl<'a> Root<'a> {
         if partition == 0 && super::combine::result_reuse(plan, node).is_none() {
             return Ok(None);
         }
-        Ok(Some(Self { node, exprs, shown, frame }))
+        Ok(Some(Self { node, exprs, shown, reach }))
     }
 }
 
@@ -125,12 +125,12 @@ impl Deriver<'_> {
         if let Some(change) = self.at_branches(plan)? {
             return Ok(Some(change));
         }
-        let Some(Root { node, exprs, shown, frame }) = Root::of(plan)? else { return Ok(None) };
+        let Some(Root { node, exprs, shown, reach }) = Root::of(plan, self.large)? else { return Ok(None) };
         let input = node.inputs()[0];
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
         let change = self.held(change)?;
-        let keys = match &frame {
-            Some(frame) => self.framed_keys(&change.plan, &exprs, frame)?,
+        let keys = match &reach {
+            Some(reach) => self.reached(input, &change.plan, &exprs, reach)?,
             None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
         };
         let top = Top { plan, node, change: &change.plan, keys: keys.as_ref(), shown_keys: &shown };

@@ -19,7 +19,7 @@ use super::consent::{TRUSTED, readings, steps, world};
 use super::support::{TestTable, Value, World, counted, law, program, session};
 use crate::error::Result;
 use crate::evaluate::{Limits, Sources, full, run, run_with};
-use crate::incremental::{ChangeKind, OldResult, Side, WEIGHT, scan_name};
+use crate::incremental::{ChangeKind, ChangeSize, OldResult, Side, WEIGHT, scan_name};
 
 /// Records which tables were opened, and with which filters.
 #[derive(Debug)]
@@ -254,7 +254,8 @@ fn rows_are_not_compared_by_keys_that_tie_in_each_partition() {
             "select k, v from (select *, row_number() over (partition by k order by {order}) as n from t) where n = 1"
         );
         let (_, program) = program(&world, &sql);
-        let stages = program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained).expect("a plan");
+        let stages =
+            program.stages(&|_| ChangeKind::Mutating, OldResult::Maintained, ChangeSize::Unknown).expect("a plan");
         stages.steps.iter().any(|step| step.must_be_held)
     };
     assert!(compares("v, d"));
@@ -288,6 +289,11 @@ async fn opened_over_result(world: &World, sql: &str) -> Vec<String> {
 
 /// The same, with little memory.
 async fn opened_within(world: &World, sql: &str, limits: Limits) -> Vec<String> {
+    watched_within(world, sql, limits).await.opened()
+}
+
+/// The tables after the change of a query, over its old result.
+async fn watched_within(world: &World, sql: &str, limits: Limits) -> Watched {
     let ctx = session();
     let (plan, program) = program(world, sql);
     let old = full(&plan, &ctx, &World { before: true, ..world.clone() }).await.expect("old");
@@ -295,7 +301,44 @@ async fn opened_within(world: &World, sql: &str, limits: Limits) -> Vec<String> 
     let result = MemTable::try_new(schema, vec![old]).expect("table");
     let watched = Watched { result: Some(Arc::new(result)), ..Watched::new(world.clone()) };
     run_with(&program, &ctx, &watched, limits).await.expect("change").collect().await.expect("rows");
-    watched.opened()
+    watched
+}
+
+/// What a function that reads one row before its own reads of a table, by the least day that each scan asks for.
+async fn days_read(old: &[(i64, i64)], change: &[(i64, i64)]) -> Vec<(String, String)> {
+    let columns = [("k", DataType::Int64), ("d", DataType::Int64), ("v", DataType::Int64)];
+    let row = |(k, d): &(i64, i64)| (vec![Value::Int(Some(*k)), Value::Int(Some(*d)), Value::Int(Some(d % 7))], 1);
+    let bag = |rows: &[(i64, i64)]| rows.iter().map(row).collect();
+    let world = World { tables: vec![TestTable::new("t", &columns, bag(old), bag(change))], before: false };
+    let sql = "select k, d, v, lag(v) over (partition by k order by d) as x from t";
+    let watched = watched_within(&world, sql, Limits::default()).await;
+    let least = |filters: &str| {
+        let at = filters.split_once("d >= Int64(").map(|(_, rest)| rest.split(')').next().unwrap_or_default());
+        at.unwrap_or("all").to_owned()
+    };
+    let filters = watched.filters.lock().expect("lock").clone();
+    let scans = filters.iter().filter_map(|text| text.split_once(": "));
+    let read = scans.filter(|(name, _)| *name != "t@change").map(|(name, of)| (name.to_owned(), least(of)));
+    let mut read: Vec<_> = read.collect();
+    read.sort();
+    read
+}
+
+#[tokio::test]
+async fn neighbours_are_read_around_the_change() {
+    let old: Vec<(i64, i64)> = (0..500).flat_map(|d| [(1, d), (2, d)]).chain([(3, 5), (3, 400)]).collect();
+    let read = |scans: &[(&str, &str)]| -> Vec<(String, String)> {
+        scans.iter().map(|(name, least)| ((*name).to_owned(), (*least).to_owned())).collect()
+    };
+    // Ten days more: a look ten days back, one at what follows, the day before and the new ones.
+    let days = |k: i64| (500..510).map(move |d| (k, d));
+    let batch: Vec<(i64, i64)> = days(1).chain(days(2)).collect();
+    let expected = [("@result", "500"), ("t@new", "491"), ("t@new", "499"), ("t@new", "509")];
+    assert_eq!(days_read(&old, &batch).await, read(&expected));
+    // Of one partition, the row before is further back than that: all before it is asked for, of this partition.
+    let late: Vec<(i64, i64)> = days(1).chain([(3, 505)]).collect();
+    let expected = [("@result", "500"), ("t@new", "400"), ("t@new", "491"), ("t@new", "505"), ("t@new", "all")];
+    assert_eq!(days_read(&old, &late).await, read(&expected));
 }
 
 #[tokio::test]

@@ -93,6 +93,64 @@ impl Tape<'_> {
         format!("over (partition by {partition} order by {order}{desc} range between {frame})")
     }
 
+    /// A function that reads some rows around its own, or, rarely, more, in a window.
+    fn of_rows(&mut self, window: &str) -> String {
+        let n = self.one(&["1", "2", "0", "3"]);
+        let m = self.one(&["1", "3", "2", "0"]);
+        let function = match self.pick(10) {
+            0 => "lag(v)".to_owned(),
+            1 => "lead(s)".to_owned(),
+            2 => format!("lag(v, {n}, 7)"),
+            3 => format!("lead(v, {n})"),
+            4 => format!("lag(v, -{n})"),
+            5 => "lag(v) ignore nulls".to_owned(),
+            6 => "row_number()".to_owned(),
+            7 => "first_value(v)".to_owned(),
+            _ => self.function().to_owned(),
+        };
+        let frame = match self.pick(8) {
+            0 | 1 => format!("rows between {n} preceding and current row"),
+            2 => format!("rows between current row and {n} following"),
+            3 => format!("rows between {n} preceding and {m} following"),
+            4 => format!("rows between 3 preceding and {n} preceding"),
+            5 => format!("rows between {n} following and 3 following"),
+            6 => format!("groups between {n} preceding and {m} following"),
+            _ => format!("rows between unbounded preceding and {n} following"),
+        };
+        let frame = if function.starts_with('l') || function.starts_with("row") { "" } else { frame.as_str() };
+        format!("{function} over ({window} {frame})")
+    }
+
+    /// A query with windows of [`Self::of_rows`].
+    fn query_of_rows(&mut self, of: &DataType) -> String {
+        let whole = matches!(of, DataType::Int64 | DataType::Int32);
+        let order = if whole && self.pick(8) == 0 { "v" } else { "d" };
+        let partition = self.one(&["k", "k", "k", "s", "k, s"]);
+        let desc = self.one(&["", " desc", " desc nulls last", " nulls first"]);
+        let rest = self.one(&["k, s, v", "v desc, s, k", "s desc, k, v"]);
+        // Of both the same: where rows are equal, their places in two windows are arbitrary.
+        let window = format!("partition by {partition} order by {order}{desc}, {rest}");
+        let (first, second) = (self.of_rows(&window), self.of_rows(&window));
+        let from = self.one(&[
+            "t",
+            "t",
+            "t",
+            "(select k, d, s, v from t where v > 0) t",
+            "(select k, d, s, v from t union all select k, d, s, v from u) t",
+            "(select t.k, t.d, u.s, t.v from t join u on t.k = u.k and t.d = u.d) t",
+            "(select k, d, min(s) as s, sum(v) as v from t group by k, d) t",
+        ]);
+        let window = format!("select k, d, s, v, {first} as x from {from}");
+        match self.pick(8) {
+            0..=2 => window,
+            3 => format!("select k, s, v, {first} as x from {from}"),
+            4 => format!("select k, d, s, v, {first} as x, {second} as y from {from}"),
+            5 => format!("select k, d, x from ({window}) where v > 1"),
+            6 => format!("select k, count(x) as n, count(*) as m from ({window}) group by k"),
+            _ => format!("select w.k, w.d, w.x, u.v from ({window}) w join u on u.k = w.k and u.d = w.d"),
+        }
+    }
+
     fn function(&mut self) -> &'static str {
         self.one(&["sum(v)", "count(*)", "max(v)", "min(s)", "count(v) filter (where v > 1)", "avg(v)"])
     }
@@ -133,11 +191,11 @@ impl Tape<'_> {
     }
 }
 
-fn check(tape: &[u8]) -> Result<(), TestCaseError> {
+fn check(tape: &[u8], query: impl Fn(&mut Tape<'_>, &DataType) -> String) -> Result<(), TestCaseError> {
     let mut tape = Tape(tape);
     let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let of = [DataType::Int64, DataType::Date32, micros, DataType::Int32][usize::from(tape.pick(4))].clone();
-    let sql = tape.query(&of);
+    let sql = query(&mut tape, &of);
     let limits = [Limits::default(), Limits::default(), Limits { bytes: 0 }, Limits { bytes: 600 }];
     let limits = limits[usize::from(tape.pick(4))];
     let world = World { tables: ["t", "u"].map(|name| tape.table(name, &of)).into(), before: false };
@@ -156,6 +214,13 @@ proptest! {
     fn ranges_of_partitions_are_recomputed_as_whole_partitions_would_be(
         tape in prop::collection::vec(any::<u8>(), 80..500),
     ) {
-        check(&tape)?;
+        check(&tape, |tape, of| tape.query(of))?;
+    }
+
+    #[test]
+    fn rows_around_a_change_are_recomputed_as_whole_partitions_would_be(
+        tape in prop::collection::vec(any::<u8>(), 80..500),
+    ) {
+        check(&tape, |tape, of| tape.query_of_rows(of))?;
     }
 }

@@ -3,6 +3,7 @@
 mod frames;
 mod groups;
 mod joins;
+mod neighbours;
 mod nulls;
 mod orders;
 mod subqueries;
