@@ -127,7 +127,8 @@ impl Tape<'_> {
         let order = if whole && self.pick(8) == 0 { "v" } else { "d" };
         let partition = self.one(&["k", "k", "k", "s", "k, s"]);
         let desc = self.one(&["", " desc", " desc nulls last", " nulls first"]);
-        let rest = self.one(&["k, s, v", "v desc, s, k", "s desc, k, v"]);
+        let other = if order == "v" { "d" } else { "v" };
+        let rest = self.one(&["k, s, {}", "{} desc, s, k", "s desc, k, {}"]).replace("{}", other);
         // Of both the same: where rows are equal, their places in two windows are arbitrary.
         let window = format!("partition by {partition} order by {order}{desc}, {rest}");
         let (first, second) = (self.of_rows(&window), self.of_rows(&window));
