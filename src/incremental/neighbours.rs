@@ -63,6 +63,7 @@ impl Neighbours {
 fn of_function(function: &WindowFunction, partition: &[Expr]) -> Option<Neighbours> {
     let params = &function.params;
     let order = params.order_by.first()?;
+    // The engine's planner makes a window of each partition and order; other plans may not.
     if !params.partition_by.iter().all(|key| partition.contains(key)) {
         return None;
     }
