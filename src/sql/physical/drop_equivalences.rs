@@ -50,6 +50,7 @@ use futures::StreamExt;
 use super::first_rows::FirstRows;
 use super::in_turn::InTurn;
 use super::repeated_texts::ShareJoinedTexts;
+use super::satisfied::satisfied;
 use super::shared_texts::ShareTexts;
 use crate::sql::unary::unary_operator;
 use crate::types::plain_schema;
@@ -58,7 +59,7 @@ use crate::types::plain_schema;
 /// that read first rows and share texts.
 #[must_use]
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
+    let mut rules = satisfied(PhysicalOptimizer::new().rules);
     rules.insert(0, Arc::new(InTurn));
     rules.insert(0, Arc::new(Forget));
     rules.push(Arc::new(FirstRows));

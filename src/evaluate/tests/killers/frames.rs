@@ -163,3 +163,15 @@ async fn a_frame_that_ends_before_its_row_waits_for_the_peers_of_null() {
         holds(DataType::Int64, old.clone(), change, &[&sql]).await;
     }
 }
+
+/// The keys of the change are few: the engine knows the partition of `k % 2` and the value of `x`, and plans a grouping in
+/// an order that it then does not find.
+#[tokio::test]
+async fn a_grouping_over_a_window_is_planned_where_keys_are_constants() {
+    let old: Bag = (0..16).map(|n| row(n % 2, Some(n * 11), n % 4)).collect();
+    let over = "over (partition by k % 2 order by d desc range between current row and current row)";
+    let sql = format!("select distinct k, d, x from (select k, d, v, count(*) {over} as x from t)");
+    for change in [vec![row(0, None, 1)], vec![gone(row(1, Some(11), 1)), row(1, Some(143), 3)]] {
+        holds(DataType::Date32, old.clone(), change, &[&sql]).await;
+    }
+}
