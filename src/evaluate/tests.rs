@@ -8,5 +8,6 @@ mod frames;
 mod killers;
 mod law;
 mod refusals;
+mod running;
 mod shuffled;
 mod support;

@@ -94,7 +94,8 @@ impl Deriver<'_> {
     }
 }
 
-fn projections_to(plan: &LogicalPlan, node: &LogicalPlan) -> bool {
+/// Whether a plan is a node below projections.
+pub(super) fn projections_to(plan: &LogicalPlan, node: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(p) => projections_to(&p.input, node),
         other => std::ptr::eq(other, node),
@@ -105,7 +106,8 @@ fn numbered(exprs: Vec<Expr>) -> Vec<Expr> {
     exprs.into_iter().enumerate().map(|(i, e)| e.alias(format!("n{i}"))).collect()
 }
 
-fn index_of(plan: &LogicalPlan, key: &Expr) -> Result<usize> {
+/// The column of a plan's result that shows a key.
+pub(super) fn index_of(plan: &LogicalPlan, key: &Expr) -> Result<usize> {
     let Expr::Column(column) = key else { return Ok(0) };
     plan.schema().as_ref().clone().strip_qualifiers().index_of_column(column)
 }

@@ -93,7 +93,8 @@ impl Walk<'_> {
     /// The rule of an aggregate without keys.
     fn whole(&self, plan: &LogicalPlan) -> &'static str {
         match self.tops.reuse(plan) {
-            None | Some(ResultReuse::Before | ResultReuse::FirstRow | ResultReuse::FirstRowOfKnown) => {
+            None
+            | Some(ResultReuse::Before | ResultReuse::FirstRow | ResultReuse::FirstRowOfKnown | ResultReuse::Running) => {
                 "recompute it, before and after"
             }
             Some(ResultReuse::AllOfAppends) => {
@@ -116,6 +117,9 @@ impl Walk<'_> {
             }
             Some(ResultReuse::FirstRow | ResultReuse::FirstRowOfKnown) => {
                 format!("changed rows compared with the table's row; {recompute} where the order keys shown tie")
+            }
+            Some(ResultReuse::Running) => {
+                format!("continued from the table's rows before the change; {recompute} where their last ones tie")
             }
             Some(ResultReuse::All) => "the change combined with the table's rows".to_owned(),
         }

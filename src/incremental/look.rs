@@ -28,7 +28,7 @@ use super::restrict::{Key, Keys, On};
 /// Columns of all steps, behind those of the partition: the first and the last changed key, and 1 if one is NULL.
 const FIRST: usize = 0;
 const LAST: usize = 1;
-const HAS_NULL: usize = 2;
+pub(super) const HAS_NULL: usize = 2;
 const OWN: usize = 3;
 
 /// What is found of a partition: [`FOUND`] keys, and 1 if a key is NULL. First where the affected rows begin and where
@@ -77,18 +77,8 @@ impl Deriver<'_> {
 
     /// The first step.
     fn near(&mut self, look: &Look<'_>, change: &LogicalPlan) -> Result<Keys> {
-        let changed = positional(change.clone(), look.exprs.to_vec(), None)?;
-        let mut groups = columns(changed.schema());
-        let order = groups.split_off(look.arity).remove(0);
-        let is_null = when(order.clone().is_null(), lit(1_i64)).otherwise(lit(0_i64))?;
-        let ends = vec![min(order.clone()), max(order), max(is_null)];
-        let ends = LogicalPlan::Aggregate(Aggregate::try_new(changed.into(), groups, ends)?);
-        let (first, last) = (look.own(&ends, FIRST), look.own(&ends, LAST));
-        let whole = |udaf, of: &Expr| {
-            Expr::from(WindowFunction::new(WindowFunctionDefinition::AggregateUDF(udaf), vec![of.clone()]))
-        };
-        let of_all = vec![whole(min_udaf(), &first).alias("least"), whole(max_udaf(), &last).alias("greatest")];
-        let plan = LogicalPlan::Window(Window::try_new(of_all, ends.into())?);
+        let plan = ends_of_changes(change, look.exprs)?;
+        let (first, last) = (look.own(&plan, FIRST), look.own(&plan, LAST));
         let mut all = columns(plan.schema());
         let (least, greatest) = (look.own(&plan, OWN), look.own(&plan, OWN + 1));
         all.truncate(look.arity + OWN);
@@ -148,6 +138,23 @@ impl Deriver<'_> {
         exprs.extend(range(&rest));
         Ok(self.key_step(positional(rest, exprs, None)?, Vec::new(), NullEquality::NullEqualsNull)?.keys)
     }
+}
+
+/// Of each touched partition the first and the last changed key and [`HAS_NULL`], then the first and the last changed key
+/// of all partitions. `exprs` are the partition, then the order key.
+pub(super) fn ends_of_changes(change: &LogicalPlan, exprs: &[Expr]) -> Result<LogicalPlan> {
+    let arity = exprs.len() - 1;
+    let changed = positional(change.clone(), exprs.to_vec(), None)?;
+    let mut groups = columns(changed.schema());
+    let order = groups.split_off(arity).remove(0);
+    let is_null = when(order.clone().is_null(), lit(1_i64)).otherwise(lit(0_i64))?;
+    let ends = vec![min(order.clone()), max(order), max(is_null)];
+    let ends = LogicalPlan::Aggregate(Aggregate::try_new(changed.into(), groups, ends)?);
+    let (first, last) = (column(ends.schema(), arity + FIRST), column(ends.schema(), arity + LAST));
+    let whole =
+        |udaf, of: Expr| Expr::from(WindowFunction::new(WindowFunctionDefinition::AggregateUDF(udaf), vec![of]));
+    let of_all = vec![whole(min_udaf(), first).alias("least"), whole(max_udaf(), last).alias("greatest")];
+    Ok(LogicalPlan::Window(Window::try_new(of_all, ends.into())?))
 }
 
 impl Look<'_> {

@@ -13,6 +13,7 @@
 //! | full join | `F(L' ⋉ K, R' ⋉ K) - F(L° ⋉ K, R° ⋉ K)`, `K` the keys of `dL` and `dR` | affected keys |
 //! | count, sum, min, max of a grouping that the result shows | old value ± change, where exact | combined |
 //! | `row_number() = 1` whose first order keys the result shows | the table's row or an inserted one, unless these keys tie | first row |
+//! | `sum`, `count`, `row_number` and others from the start of a partition to the row | the table's values before the change, continued | running |
 //! | group by, distinct, window whose keys the result shows | `F(X' ⋉ K) - result ⋉ K` | affected keys, the table for the old side |
 //! | count and sum of a grouping below the top | `F(X' ⋉ K) - (F(X' ⋉ K) - F(dX))` by value, where exact | subtracted |
 //! | union all of inputs with different constants | each input over its part of the table, at the top | by input |
@@ -46,6 +47,8 @@ mod reach;
 mod reasons;
 mod restrict;
 mod root;
+mod running;
+mod starts;
 mod consolidated;
 mod subtract;
 

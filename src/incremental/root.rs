@@ -28,6 +28,8 @@ pub(crate) enum ResultReuse {
     FirstRow,
     /// The same, but of partitions of which the table has no row the new rows are read.
     FirstRowOfKnown,
+    /// Also the new rows before the first changed one.
+    Running,
     /// Also the new rows.
     All,
 }
@@ -62,7 +64,9 @@ impl<'a> Tops<'a> {
 
 pub(super) fn reuse(plan: &LogicalPlan) -> Option<(&LogicalPlan, ResultReuse)> {
     let Root { node, .. } = Root::of(plan, false).ok()??;
-    let reuse = super::combine::result_reuse(plan, node).or_else(|| super::first_row::result_reuse(plan, node));
+    let reuse = super::combine::result_reuse(plan, node)
+        .or_else(|| super::first_row::result_reuse(plan, node))
+        .or_else(|| super::running::result_reuse(plan, node));
     Some((node, reuse.unwrap_or(ResultReuse::Before)))
 }
 
@@ -129,20 +133,30 @@ impl Deriver<'_> {
         let input = node.inputs()[0];
         let Some(change) = self.change(input)? else { return Ok(Some(None)) };
         let change = self.held(change)?;
-        let keys = match &reach {
-            Some(reach) => self.reached(input, &change.plan, &exprs, reach)?,
-            None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
-        };
-        let top = Top { plan, node, change: &change.plan, keys: keys.as_ref(), shown_keys: &shown };
-        let combined = match node {
-            LogicalPlan::Aggregate(aggregate) => self.combined(&top, aggregate)?,
-            LogicalPlan::Window(window) => self.first_row(&top, window)?,
+        let top = Top { plan, node, change: &change.plan, keys: None, shown_keys: &shown };
+        let continued = match node {
+            LogicalPlan::Window(window) => self.running(&top, window)?,
             _ => None,
         };
-        let (combined, keys) = match (combined, keys) {
-            (Some((change, anew)), _) => (Some(change), anew),
-            (None, Some(keys)) => (None, keys),
-            (None, None) => return Ok(None),
+        let (combined, keys) = match continued {
+            Some((change, anew)) => (Some(change), anew),
+            None => {
+                let keys = match &reach {
+                    Some(reach) => self.reached(input, &change.plan, &exprs, reach)?,
+                    None => self.keys(&change.plan, &exprs, NullEquality::NullEqualsNull)?,
+                };
+                let top = Top { keys: keys.as_ref(), ..top };
+                let combined = match node {
+                    LogicalPlan::Aggregate(aggregate) => self.combined(&top, aggregate)?,
+                    LogicalPlan::Window(window) => self.first_row(&top, window)?,
+                    _ => None,
+                };
+                match (combined, keys) {
+                    (Some((change, anew)), _) => (Some(change), anew),
+                    (None, Some(keys)) => (None, keys),
+                    (None, None) => return Ok(None),
+                }
+            }
         };
         let rows = self.side(input, Side::New)?;
         let new = self.of_keys(node, rows, &keys, &exprs)?;
@@ -173,7 +187,7 @@ impl Deriver<'_> {
     }
 
     /// A scan of the rows of the maintained table that a plan gave.
-    fn scan_result(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn scan_result(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
         match &self.part {
             Some(part) => part.scan(plan),
             None => scan_maintained(plan.schema()),

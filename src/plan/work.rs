@@ -251,7 +251,9 @@ impl Sizes<'_> {
         let reuse = tops.reuse(plan);
         let sides = match reuse {
             Some(ResultReuse::All) => 0,
-            Some(ResultReuse::AllOfAppends | ResultReuse::FirstRow) => u64::from(!input.only_adds),
+            Some(ResultReuse::AllOfAppends | ResultReuse::FirstRow | ResultReuse::Running) => {
+                u64::from(!input.only_adds)
+            }
             Some(ResultReuse::Before | ResultReuse::FirstRowOfKnown) => 1,
             None => match plan {
                 LogicalPlan::Aggregate(aggregate) if is_subtracted(aggregate) => 1,

@@ -304,14 +304,14 @@ async fn watched_within(world: &World, sql: &str, limits: Limits) -> Watched {
     watched
 }
 
-/// What a function that reads one row before its own reads of a table, by the least day that each scan asks for.
-async fn days_read(old: &[(i64, i64)], change: &[(i64, i64)]) -> Vec<(String, String)> {
+/// What a window function over the days of partitions reads of tables, by the least day that each scan asks for.
+async fn days_read(function: &str, old: &[(i64, i64)], change: &[(i64, i64)]) -> Vec<(String, String)> {
     let columns = [("k", DataType::Int64), ("d", DataType::Int64), ("v", DataType::Int64)];
     let row = |(k, d): &(i64, i64)| (vec![Value::Int(Some(*k)), Value::Int(Some(*d)), Value::Int(Some(d % 7))], 1);
     let bag = |rows: &[(i64, i64)]| rows.iter().map(row).collect();
     let world = World { tables: vec![TestTable::new("t", &columns, bag(old), bag(change))], before: false };
-    let sql = "select k, d, v, lag(v) over (partition by k order by d) as x from t";
-    let watched = watched_within(&world, sql, Limits::default()).await;
+    let sql = format!("select k, d, v, {function} over (partition by k order by d) as x from t");
+    let watched = watched_within(&world, &sql, Limits::default()).await;
     let least = |filters: &str| {
         let at = filters.split_once("d >= Int64(").map(|(_, rest)| rest.split(')').next().unwrap_or_default());
         at.unwrap_or("all").to_owned()
@@ -334,11 +334,33 @@ async fn neighbours_are_read_around_the_change() {
     let days = |k: i64| (500..510).map(move |d| (k, d));
     let batch: Vec<(i64, i64)> = days(1).chain(days(2)).collect();
     let expected = [("@result", "500"), ("t@new", "491"), ("t@new", "499"), ("t@new", "509")];
-    assert_eq!(days_read(&old, &batch).await, read(&expected));
+    assert_eq!(days_read("lag(v)", &old, &batch).await, read(&expected));
     // Of one partition, the row before is further back than that: all before it is asked for, of this partition.
     let late: Vec<(i64, i64)> = days(1).chain([(3, 505)]).collect();
     let expected = [("@result", "500"), ("t@new", "400"), ("t@new", "491"), ("t@new", "505"), ("t@new", "all")];
-    assert_eq!(days_read(&old, &late).await, read(&expected));
+    assert_eq!(days_read("lag(v)", &old, &late).await, read(&expected));
+}
+
+#[tokio::test]
+async fn a_running_sum_reads_the_rows_from_the_first_changed_one_on() {
+    let old: Vec<(i64, i64)> = (0..500).flat_map(|d| [(1, d), (2, d)]).chain([(3, 5)]).collect();
+    let read = |scans: &[(&str, &str)]| -> Vec<(String, String)> {
+        scans.iter().map(|(name, least)| ((*name).to_owned(), (*least).to_owned())).collect()
+    };
+    // Ten days more: the values of the ten days before, and the new rows, where the table has none.
+    let days = |k: i64| (500..510).map(move |d| (k, d));
+    let batch: Vec<(i64, i64)> = days(1).chain(days(2)).collect();
+    let expected = [("@result", "491"), ("@result", "500"), ("t@new", "500")];
+    for function in ["sum(v)", "row_number()", "last_value(v) ignore nulls"] {
+        assert_eq!(days_read(function, &old, &batch).await, read(&expected), "{function}");
+    }
+    // The last row of one partition is further back, and another partition begins: the table's rows of those are read.
+    let late: Vec<(i64, i64)> = days(1).chain([(3, 505), (4, 505)]).collect();
+    let expected = [("@result", "491"), ("@result", "500"), ("@result", "all"), ("t@new", "500")];
+    assert_eq!(days_read("sum(v)", &old, &late).await, read(&expected));
+    // One late row: no range before it, so all of the table's rows before it are; and all rows from it on.
+    let expected = [("@result", "250"), ("@result", "all"), ("@result", "all"), ("t@new", "250")];
+    assert_eq!(days_read("sum(v)", &old, &[(1, 250)]).await, read(&expected));
 }
 
 #[tokio::test]

@@ -108,8 +108,9 @@ impl Tape<'_> {
             7 => "first_value(v)".to_owned(),
             _ => self.function().to_owned(),
         };
-        let frame = match self.pick(8) {
+        let frame = match self.pick(9) {
             0 | 1 => format!("rows between {n} preceding and current row"),
+            7 => "rows between unbounded preceding and current row".to_owned(),
             2 => format!("rows between current row and {n} following"),
             3 => format!("rows between {n} preceding and {m} following"),
             4 => format!("rows between 3 preceding and {n} preceding"),

@@ -6,6 +6,7 @@ mod joins;
 mod neighbours;
 mod nulls;
 mod orders;
+mod running;
 mod subqueries;
 mod truth;
 mod values;
